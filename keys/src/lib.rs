@@ -1,0 +1,32 @@
+//! Keys, signatures and tokens: who said it, and was it changed on the way.
+//!
+//! Everything signed in this project is signed in minisign's prehashed format, so that anyone can
+//! check it with a tool that is not ours. This crate keeps three invariants:
+//!
+//! - bytes count as verified only inside a [`Verified`], which nothing outside this crate can make;
+//! - there is one verification loop ([`verify::verify_threshold`]), and everybody calls it;
+//! - a secret never shows in `Debug`, in an error or in a file that others can read.
+//!
+//! Left out on purpose: what a signed document says (the documents' crate), which keys are trusted
+//! for what (trust documents), and the signatures of update metadata, which have their own types.
+
+pub mod key_file;
+mod key_id;
+mod minisig;
+mod passphrase;
+mod prompt;
+mod public_key;
+mod signer;
+pub mod token;
+mod verified;
+pub mod verify;
+
+pub use key_file::KeyFileError;
+pub use key_id::{KeyId, KeyIdError};
+pub use minisig::{Minisig, MinisigError, TrustedComment, TrustedCommentError};
+pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
+pub use public_key::{PublicKey, PublicKeyError};
+pub use signer::{KeyError, SigningKey};
+pub use token::{Token, TokenDigest};
+pub use verified::Verified;
+pub use verify::{Signed, VerifyError};
