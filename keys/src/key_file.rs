@@ -157,20 +157,26 @@ pub fn read_secret(path: &Path, source: &PassphraseSource) -> Result<SigningKey,
         return Err(not_a_key());
     }
     let opened = if bytes.get(2..4) == Some(NO_ENCRYPTION) {
-        SecretKeyBox::from(text.to_string()).into_unencrypted_secret_key().map_err(|_| not_a_key())?
+        bytes
     } else {
         let passphrase = source
             .obtain(&format!("the key file {}", path.display()))
             .map_err(|source| KeyFileError::Passphrase { path: path.to_owned(), source })?
             .ok_or_else(|| KeyFileError::PassphraseNeeded { path: path.to_owned() })?;
-        SecretKeyBox::from(text.to_string())
+        let opened = SecretKeyBox::from(text.to_string())
             .into_secret_key(Some(passphrase.as_str().to_owned()))
-            .map_err(|_| KeyFileError::WrongPassphrase { path: path.to_owned() })?
+            .map_err(|_| KeyFileError::WrongPassphrase { path: path.to_owned() })?;
+        Zeroizing::new(opened.to_bytes())
     };
-    let opened = Zeroizing::new(opened.to_bytes());
     let body = opened.get(HEAD_BYTES..).ok_or_else(not_a_key)?;
     let (id, secret) = body.split_first_chunk::<ID_BYTES>().ok_or_else(not_a_key)?;
-    let secret = secret.first_chunk::<SECRET_BYTES>().ok_or_else(not_a_key)?;
+    let (secret, sum) = secret.split_first_chunk::<SECRET_BYTES>().ok_or_else(not_a_key)?;
+    // minisign leaves the checksum of an unencrypted key zero; the two halves of the key check each other.
+    if sum != [0; CHECKSUM_BYTES]
+        && sum != checksum(b"Ed", body.get(..ID_BYTES + SECRET_BYTES).unwrap_or_default())
+    {
+        return Err(not_a_key());
+    }
     SigningKey::from_secret_bytes(KeyId::from_bytes(*id), secret)
         .map_err(|source| KeyFileError::Key { path: path.to_owned(), source })
 }
@@ -227,8 +233,8 @@ fn encode(key: &SigningKey, passphrase: Option<&Passphrase>) -> Result<Zeroizing
     let (made, opened) = match passphrase {
         None => {
             let pair = KeyPair::generate_unencrypted_keypair().map_err(|_| EncodeError)?;
-            let bytes = pair.sk.to_bytes();
-            (Zeroizing::new(bytes.clone()), Zeroizing::new(bytes))
+            let bytes = Zeroizing::new(pair.sk.to_bytes());
+            (bytes.clone(), bytes)
         }
         Some(passphrase) => {
             let phrase = || Some(passphrase.as_str().to_owned());
