@@ -1,0 +1,76 @@
+//! The trust document (`trust.json`, a TUF target): which minisign keys sign releases and grants.
+//!
+//! A key that is not listed is trusted for nothing; a revoked one verifies nothing, not even what it signed before.
+
+use std::collections::BTreeMap;
+
+use sealpost_keys::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use crate::document::Document;
+use crate::ids::PackageName;
+
+/// The target's name.
+pub const TRUST_TARGET: &str = "trust.json";
+
+/// What a listed key is still good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStatus {
+    /// Signs and verifies.
+    Active,
+    /// Verifies what it signed; signs nothing new.
+    Retired,
+    /// Verifies nothing.
+    Revoked,
+}
+
+/// A key and its status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Its status.
+    pub status: KeyStatus,
+}
+
+/// The keys of a vendor, by purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustDocument {
+    /// The vendor's name, for people.
+    pub vendor: String,
+    /// Package → keys that sign its manifests.
+    pub release_keys: BTreeMap<PackageName, Vec<TrustedKey>>,
+    /// Keys that sign grants.
+    pub license_keys: Vec<TrustedKey>,
+}
+
+impl Document for TrustDocument {
+    const TYPE: &'static str = "trust";
+    const VERSION: u32 = 1;
+
+    fn trusted_comment(&self) -> String {
+        "trust".to_owned()
+    }
+}
+
+fn verifying(keys: &[TrustedKey]) -> Vec<PublicKey> {
+    keys.iter()
+        .filter(|trusted| trusted.status != KeyStatus::Revoked)
+        .map(|trusted| trusted.key.clone())
+        .collect()
+}
+
+impl TrustDocument {
+    /// The keys that verify a package's manifests: active and retired; none for an unlisted package.
+    #[must_use]
+    pub fn release_keys(&self, package: &PackageName) -> Vec<PublicKey> {
+        self.release_keys.get(package).map(|keys| verifying(keys)).unwrap_or_default()
+    }
+
+    /// The keys that verify grants: active and retired.
+    #[must_use]
+    pub fn license_keys(&self) -> Vec<PublicKey> {
+        verifying(&self.license_keys)
+    }
+}

@@ -1,0 +1,128 @@
+//! Errors over HTTP: `{code, message, hint}`; the code is stable, the texts are for people.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The body of every error answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable.
+    pub code: ProblemCode,
+    /// What was attempted, and why it failed.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.code)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", self.hint) }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Declares the codes, so that text, serde and the list in the documentation cannot drift apart.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Stable codes of refusals and errors.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum ProblemCode {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+            /// A code that a newer server sent.
+            #[serde(other, rename = "unknown")]
+            Unknown,
+        }
+
+        impl ProblemCode {
+            /// Every code that this version can send.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                    Self::Unknown => "unknown",
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request is of no known shape.
+    BadRequest = "bad_request",
+    /// Nothing is there.
+    NotFound = "not_found",
+    /// Too large.
+    TooLarge = "too_large",
+    /// Too many at once.
+    Busy = "busy",
+    /// The server failed; its log says how.
+    Internal = "internal",
+    /// No token, or none that is known.
+    Unauthenticated = "unauthenticated",
+    /// The token was good once.
+    TokenExpired = "token_expired",
+    /// No computer of this name or id holds a reservation here.
+    UnknownComputer = "unknown_computer",
+    /// The code does not belong to this name.
+    EnrollmentCodeWrong = "enrollment_code_wrong",
+    /// Another client key used the code.
+    EnrollmentCodeUsed = "enrollment_code_used",
+    /// The request is meant for another server.
+    WrongServer = "wrong_server",
+    /// The signature does not hold.
+    BadSignature = "bad_signature",
+    /// Two computers use one identity.
+    ContactForked = "contact_forked",
+    /// The previous nonce is not the one that this server knows.
+    NonceUnknown = "nonce_unknown",
+    /// No reservation, so no lease.
+    NotReserved = "not_reserved",
+    /// The computer holds no live lease.
+    NoLease = "no_lease",
+    /// The license does not cover the package.
+    NotEntitled = "not_entitled",
+    /// No assignment names this target.
+    NotAssigned = "not_assigned",
+    /// All seats are taken.
+    NoSeatFree = "no_seat_free",
+    /// No grant: register and unlock first.
+    NotUnlocked = "not_unlocked",
+    /// The grant's year is over.
+    GrantExpired = "grant_expired",
+    /// The grant is for another server, of a lower generation, or not the vendor's.
+    GrantRefused = "grant_refused",
+    /// The serial number is bound to another server.
+    SerialBound = "serial_bound",
+    /// The serial number is unknown to the vendor.
+    SerialUnknown = "serial_unknown",
+    /// The manifest digest that was approved is not the one that is staged.
+    DigestMismatch = "digest_mismatch",
+    /// The release is not in a state in which this can be done.
+    WrongState = "wrong_state",
+    /// The vendor's repository could not be reached or did not verify.
+    PullFailed = "pull_failed",
+    /// It is there already.
+    AlreadyExists = "already_exists",
+    /// The caller may not do this.
+    Forbidden = "forbidden",
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(code: ProblemCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: hint.into() }
+    }
+}

@@ -1,0 +1,25 @@
+//! Between a Primary Server and the vendor: `POST /license/v1/register`.
+//!
+//! The vendor answers the same registration with a grant of the same content; it binds each serial number to one
+//! server id and refuses a second.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::SignedDocument;
+use sealpost_keys::PublicKey;
+
+/// The request's body; also what a registration code holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegisterRequest {
+    /// The key that signed `registration`; must be the one inside.
+    pub site_key: PublicKey,
+    /// A signed [`Registration`](crate::grant::Registration).
+    pub registration: SignedDocument,
+}
+
+/// The answer's body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegisterAnswer {
+    /// A signed [`Grant`](crate::grant::Grant).
+    pub grant: SignedDocument,
+}
