@@ -144,6 +144,25 @@ pub fn write_secret(
 /// # Errors
 /// A file that others can read, that is not a key, or that the passphrase does not open.
 pub fn read_secret(path: &Path, source: &PassphraseSource) -> Result<SigningKey, KeyFileError> {
+    open_secret(path, || {
+        source
+            .obtain(&format!("the key file {}", path.display()))
+            .map_err(|source| KeyFileError::Passphrase { path: path.to_owned(), source })
+    })
+}
+
+/// Reads a secret key with a passphrase that is at hand already, for commands that open several keys.
+///
+/// # Errors
+/// As [`read_secret`]; [`KeyFileError::PassphraseNeeded`] if the key is encrypted and there is no passphrase.
+pub fn read_secret_with(path: &Path, passphrase: Option<&Passphrase>) -> Result<SigningKey, KeyFileError> {
+    open_secret(path, || Ok(passphrase.cloned()))
+}
+
+fn open_secret(
+    path: &Path,
+    passphrase: impl FnOnce() -> Result<Option<Passphrase>, KeyFileError>,
+) -> Result<SigningKey, KeyFileError> {
     let fail = |source| KeyFileError::Read { path: path.to_owned(), source };
     let not_a_key = || KeyFileError::NotASecretKey { path: path.to_owned() };
     let file = File::open(path).map_err(fail)?;
@@ -159,10 +178,8 @@ pub fn read_secret(path: &Path, source: &PassphraseSource) -> Result<SigningKey,
     let opened = if bytes.get(2..4) == Some(NO_ENCRYPTION) {
         bytes
     } else {
-        let passphrase = source
-            .obtain(&format!("the key file {}", path.display()))
-            .map_err(|source| KeyFileError::Passphrase { path: path.to_owned(), source })?
-            .ok_or_else(|| KeyFileError::PassphraseNeeded { path: path.to_owned() })?;
+        let passphrase =
+            passphrase()?.ok_or_else(|| KeyFileError::PassphraseNeeded { path: path.to_owned() })?;
         let opened = SecretKeyBox::from(text.to_string())
             .into_secret_key(Some(passphrase.as_str().to_owned()))
             .map_err(|_| KeyFileError::WrongPassphrase { path: path.to_owned() })?;
