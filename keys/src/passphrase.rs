@@ -98,6 +98,11 @@ impl Passphrase {
         Ok(Self(text))
     }
 
+    /// Whether a second typing of a passphrase is the same as the first.
+    pub fn is_same(&self, again: &Self) -> bool {
+        *self.0 == *again.0
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
