@@ -312,7 +312,8 @@ fn a_registration_is_verified_with_its_own_key_and_no_other() {
 #[test]
 fn a_sound_manifest_has_no_problems_and_each_defect_is_named() {
     assert_eq!(manifest().check(), Vec::<String>::new());
-    let defects: &[(&str, fn(&mut ReleaseManifest))] = &[
+    type Defect = (&'static str, fn(&mut ReleaseManifest));
+    let defects: &[Defect] = &[
         ("revision", |manifest| manifest.revision = Some(Revision(1))),
         ("no files", |manifest| manifest.files.clear()),
         ("not sorted", |manifest| manifest.files.reverse()),
