@@ -1,0 +1,3 @@
+//! End-to-end scenarios, faults and the architecture test.
+
+pub mod architecture;
