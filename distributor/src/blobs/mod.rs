@@ -1,0 +1,192 @@
+//! Blobs as plain files: `blobs/ab/abcdef…`, named by their SHA-256.
+//!
+//! Invariant: a file gets its name only when all of its bytes are on disk and were digested; so after a crash a blob
+//! is there whole or not at all. Unfinished files lie in `blobs/unfinished`, which is emptied at the start.
+//! Left out on purpose: removing blobs that nobody names any more (a later task), and compression.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
+use sealpost_manifests::release::Blob;
+use tempfile::NamedTempFile;
+
+use crate::ports::blobs::{BlobError, BlobStore, OpenBlob};
+
+/// Where files lie that have no name yet.
+const UNFINISHED: &str = "unfinished";
+/// Bytes per read and write.
+const BUFFER_BYTES: usize = 128 * 1024;
+/// Blobs are written once and belong to the server alone.
+const BLOB_MODE: u32 = 0o400;
+
+/// The blobs of one server, in one folder.
+#[derive(Debug)]
+pub struct FolderBlobs {
+    root: PathBuf,
+}
+
+impl FolderBlobs {
+    /// Opens the folder, makes it if it is not there, and removes what a killed process left unfinished. The caller
+    /// holds the lock of the server's home.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn open(root: &Path) -> Result<Self, BlobError> {
+        let unfinished = root.join(UNFINISHED);
+        make_folder(&unfinished)?;
+        let leftovers = fs::read_dir(&unfinished).map_err(|source| failed("list", &unfinished, source))?;
+        for entry in leftovers {
+            let path = entry.map_err(|source| failed("list", &unfinished, source))?.path();
+            fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    fn path(&self, sha256: &Sha256Digest) -> PathBuf {
+        let name = sha256.to_string();
+        self.root.join(&name[..2]).join(name)
+    }
+
+    fn unfinished(&self) -> Result<NamedTempFile, BlobError> {
+        let folder = self.root.join(UNFINISHED);
+        NamedTempFile::new_in(&folder).map_err(|source| failed("make a new file in", &folder, source))
+    }
+
+    /// Gives a finished file its name. Whoever comes second finds the same bytes there.
+    fn settle(&self, from: &Path, sha256: &Sha256Digest) -> Result<(), BlobError> {
+        let destination = self.path(sha256);
+        let folder = destination.parent().unwrap_or(&self.root);
+        if !folder.is_dir() {
+            make_folder(folder)?;
+            sync_folder(&self.root)?;
+        }
+        fs::rename(from, &destination).map_err(|source| failed("rename", &destination, source))?;
+        sync_folder(folder)
+    }
+}
+
+impl BlobStore for FolderBlobs {
+    fn length(&self, sha256: &Sha256Digest) -> Result<Option<u64>, BlobError> {
+        let path = self.path(sha256);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed("look at", &path, source)),
+        }
+    }
+
+    fn open(&self, sha256: &Sha256Digest) -> Result<Option<OpenBlob>, BlobError> {
+        let path = self.path(sha256);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed("open", &path, source)),
+        };
+        let length = file.metadata().map_err(|source| failed("look at", &path, source))?.len();
+        Ok(Some(OpenBlob { file, length }))
+    }
+
+    fn put(&self, reader: &mut dyn Read, expected: Blob) -> Result<(), BlobError> {
+        if self.length(&expected.sha256)? == Some(expected.length) {
+            return Ok(());
+        }
+        let mut unfinished = self.unfinished()?;
+        let found = digest(reader, expected.length, Some(&mut unfinished))
+            .map_err(|source| failed("write", unfinished.path(), source))?;
+        if found != Found::Bytes(expected) {
+            return Err(BlobError::Mismatch { expected, found: found.to_string() });
+        }
+        seal(unfinished.as_file()).map_err(|source| failed("flush", unfinished.path(), source))?;
+        self.settle(unfinished.path(), &expected.sha256)
+    }
+
+    fn adopt(&self, file: &Path, expected: Blob) -> Result<(), BlobError> {
+        let mut open = File::open(file).map_err(|source| failed("open", file, source))?;
+        let found = digest(&mut open, expected.length, None).map_err(|source| failed("read", file, source))?;
+        if found != Found::Bytes(expected) {
+            return Err(BlobError::Mismatch { expected, found: found.to_string() });
+        }
+        seal(&open).map_err(|source| failed("flush", file, source))?;
+        self.settle(file, &expected.sha256)
+    }
+
+    fn verify(&self, sha256: &Sha256Digest) -> Result<bool, BlobError> {
+        let Some(mut blob) = self.open(sha256)? else { return Ok(false) };
+        let path = self.path(sha256);
+        let expected = Blob { sha256: *sha256, length: blob.length };
+        let found = digest(&mut blob.file, blob.length, None).map_err(|source| failed("read", &path, source))?;
+        if found == Found::Bytes(expected) {
+            return Ok(true);
+        }
+        // Kept for whoever looks into it, under a name that nobody asks for, until the next start.
+        let aside = self.root.join(UNFINISHED).join(format!("damaged-{sha256}"));
+        fs::rename(&path, &aside).map_err(|source| failed("put aside", &path, source))?;
+        Err(BlobError::Damaged { path })
+    }
+}
+
+/// What a reader gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Bytes(Blob),
+    /// More than expected; reading stopped there.
+    MoreThan(u64),
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(blob) => write!(f, "{} bytes with SHA-256 {}", blob.length, blob.sha256),
+            Self::MoreThan(limit) => write!(f, "more than {limit} bytes"),
+        }
+    }
+}
+
+/// Digests what a reader gives, at most one byte more than `limit`, and copies it if asked to.
+fn digest(reader: &mut dyn Read, limit: u64, mut copy: Option<&mut NamedTempFile>) -> io::Result<Found> {
+    let mut reader = reader.take(limit.saturating_add(1));
+    let mut hasher = Sha256Hasher::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut length = 0u64;
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        length += count as u64;
+        if length > limit {
+            return Ok(Found::MoreThan(limit));
+        }
+        hasher.update(&buffer[..count]);
+        if let Some(file) = copy.as_deref_mut() {
+            file.write_all(&buffer[..count])?;
+        }
+    }
+    Ok(Found::Bytes(Blob { sha256: hasher.finish(), length }))
+}
+
+/// On disk, and closed to writers.
+fn seal(file: &File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(BLOB_MODE))?;
+    file.sync_all()
+}
+
+fn make_folder(path: &Path) -> Result<(), BlobError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| failed("make the folder of", path, source))
+}
+
+fn sync_folder(path: &Path) -> Result<(), BlobError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|source| failed("flush the folder of", path, source))
+}
+
+fn failed(attempted: &'static str, path: &Path, source: io::Error) -> BlobError {
+    BlobError::Io { attempted, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

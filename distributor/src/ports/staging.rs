@@ -1,0 +1,141 @@
+//! Staging as the rest of the server sees it: takes in what a pull fetched, answers what a reviewer asks, hands out
+//! deltas.
+
+use futures_util::future::BoxFuture;
+use sealpost_keys::{PublicKey, Verified};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ChannelName, RelativePath};
+use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
+use serde::{Deserialize, Serialize};
+
+use super::blobs::{BlobError, OpenBlob};
+use super::ledger::LedgerError;
+
+/// A release whose manifest was verified, and whose payload lies among the blobs.
+#[derive(Debug, Clone)]
+pub struct FetchedRelease {
+    /// The manifest, verified with a release key of its package.
+    pub manifest: Verified<ReleaseManifest>,
+    /// The digest of the manifest's exact bytes, which lie among the blobs.
+    pub digest: Sha256Digest,
+    /// Who signed it.
+    pub signer: PublicKey,
+    /// The channels that point to it.
+    pub channels: Vec<ChannelName>,
+}
+
+/// What became of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StageOutcome {
+    /// The ledger has it; it waits for review.
+    Staged,
+    /// It did not pass; the ledger has every problem.
+    Refused {
+        /// Every problem.
+        problems: Vec<String>,
+    },
+}
+
+/// Why staging could not do its work. Says nothing about the release; trying again is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// A stored file could not be read.
+    #[error("staging cannot use the stored files")]
+    Blobs {
+        /// Why.
+        #[from]
+        source: BlobError,
+    },
+    /// The payload or manifest of a release that is to be staged is not there.
+    #[error("staging has no {what} of {release}; pull again")]
+    Absent {
+        /// What is missing.
+        what: &'static str,
+        /// Of which release.
+        release: String,
+    },
+    /// The disk refused.
+    #[error("staging cannot {attempted} {place}; check disk space and permissions")]
+    Io {
+        /// What was attempted.
+        attempted: &'static str,
+        /// On which file or folder.
+        place: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The ledger refused or failed.
+    #[error("staging could not write to the ledger")]
+    Ledger {
+        /// Why.
+        #[from]
+        source: LedgerError,
+    },
+    /// A worker thread ended.
+    #[error("a staging thread ended before its work; the log says why")]
+    Ended,
+}
+
+/// A file that a release adds, changes or removes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedFile {
+    /// Its path.
+    pub path: RelativePath,
+    /// Bytes before; absent when it is added, 0 for a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_before: Option<u64>,
+    /// Bytes after; absent when it is removed, 0 for a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_after: Option<u64>,
+    /// What else a reviewer should see, for example `becomes executable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// What changes from one release to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// New paths.
+    pub added: Vec<ChangedFile>,
+    /// Paths with another content, mode or kind.
+    pub changed: Vec<ChangedFile>,
+    /// Paths that go.
+    pub removed: Vec<ChangedFile>,
+    /// How many paths stay as they are.
+    pub unchanged: u64,
+    /// Installed bytes before.
+    pub bytes_before: u64,
+    /// Installed bytes after.
+    pub bytes_after: u64,
+}
+
+/// What a reviewer sees of a release.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Review {
+    /// The manifest.
+    pub manifest: ReleaseManifest,
+    /// The release that it is compared with: the newest approved one before it; absent for a first release.
+    pub base: Option<(ReleaseId, Sha256Digest)>,
+    /// What changes; against nothing for a first release.
+    pub difference: Difference,
+}
+
+/// The port.
+pub trait Staging: Send + Sync {
+    /// Checks a fetched release file by file and tells the ledger. Safe to call again.
+    fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;
+
+    /// Makes the deltas that are missing, tells the ledger, and clears away what is not needed. A reconciler: safe to
+    /// run twice and to kill. Answers how many deltas were made.
+    fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>>;
+
+    /// What a reviewer sees; `None` if the manifest is not here.
+    fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>>;
+
+    /// The delta between two releases, named by their manifests; `None` if there is none. Reads the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if the delta is there and cannot be read.
+    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError>;
+}

@@ -1,0 +1,138 @@
+//! The vendor's repository as the rest of the server sees it: pull, mirrored metadata, and which targets agents may
+//! ask for. A branch server that pulls from another server is a later, second implementation.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{PackageName, TargetName};
+use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+/// What a target belongs to: decides who may read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "class", rename_all = "snake_case")]
+pub enum TargetClass {
+    /// `trust.json`: whoever may read metadata.
+    Trust,
+    /// The channels document of a package.
+    Channels {
+        /// The package.
+        package: PackageName,
+    },
+    /// Manifest, signature or payload of a release.
+    Release {
+        /// Which release.
+        release: ReleaseId,
+        /// The digest of its manifest: what assignments name.
+        manifest: Sha256Digest,
+    },
+}
+
+/// A target that the mirrored metadata lists. Its bytes are the blob of its digest, if the server has fetched it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetEntry {
+    /// Its name, without the digest in front.
+    pub name: TargetName,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub length: u64,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub class: TargetClass,
+}
+
+/// What a pull found about one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PulledRelease {
+    /// Which.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// What happened to it.
+    pub outcome: PulledOutcome,
+}
+
+/// What a pull did with a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum PulledOutcome {
+    /// Fetched, verified, stored: waits for review.
+    Staged,
+    /// Did not pass; every problem found.
+    Refused {
+        /// Every problem.
+        problems: Vec<String>,
+    },
+    /// The vendor took it back.
+    Withdrawn {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a pull brought. Releases that were known before are not listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullSummary {
+    /// When the vendor's metadata was found fresh.
+    pub metadata_as_of: Timestamp,
+    /// When the first of the vendor's top-level metadata expires.
+    pub metadata_expires: Timestamp,
+    /// Whether the metadata was other than before.
+    pub changed: bool,
+    /// Version of the root.
+    pub root_version: u64,
+    /// Version of the timestamp.
+    pub timestamp_version: u64,
+    /// Version of the snapshot.
+    pub snapshot_version: u64,
+    /// What is new.
+    pub releases: Vec<PulledRelease>,
+    /// Bytes of payload that were fetched.
+    pub fetched_bytes: u64,
+}
+
+/// Why a mirrored file cannot be given out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MirrorReadError {
+    /// The mirror on disk is damaged.
+    #[error("the mirrored metadata is damaged at {place}: {reason}; the next pull replaces it")]
+    Damaged {
+        /// Where.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disk refused.
+    #[error("cannot read the mirrored metadata at {place}: {reason}; check the disk")]
+    Io {
+        /// Where.
+        place: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// The port.
+pub trait Upstream: Send + Sync {
+    /// Pulls now and waits for the end. A pull that begins after the call and ends before its turn counts as this
+    /// one. Dropping the future does not stop the pull.
+    fn pull_now(&self) -> BoxFuture<'_, Result<PullSummary, Problem>>;
+
+    /// A metadata file by its name, for example `3.snapshot.json`, exactly as the vendor published it. `None`: there
+    /// is none. Reads the disk: a few milliseconds at most, so call it on a thread for blocking work.
+    ///
+    /// # Errors
+    /// [`MirrorReadError`]; damage is never taken for absence.
+    fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError>;
+
+    /// The target that a repository serves as `<sha256>.<name>`. `None`: no such target.
+    fn find_target(&self, file_name: &str) -> Option<TargetEntry>;
+
+    /// The vendor's keys as of the last good pull. `None`: there was none yet.
+    fn trust(&self) -> Option<Arc<TrustDocument>>;
+}
