@@ -325,6 +325,9 @@ impl ReleaseManifest {
 }
 
 /// Whether a symbolic link at `path` with text `target` stays inside the tree, judged by its text alone.
+///
+/// A `..` may stand only before the first name, where it climbs real folders. After a name it would climb from
+/// wherever another link has led: with `p/q/x` leading to the root, `p/q/x/..` is outside.
 #[must_use]
 pub fn link_stays_inside(path: &str, target: &str) -> bool {
     if target.is_empty() || target.len() > 1024 || target.starts_with('/') {
@@ -334,12 +337,13 @@ pub fn link_stays_inside(path: &str, target: &str) -> bool {
         return false;
     }
     let mut depth = path.matches('/').count();
+    let mut named = false;
     for part in target.split('/') {
         match part {
             "" | "." => {}
-            ".." if depth == 0 => return false,
+            ".." if named || depth == 0 => return false,
             ".." => depth -= 1,
-            _ => depth += 1,
+            _ => named = true,
         }
     }
     true
@@ -356,6 +360,8 @@ mod tests {
         assert!(!link_stays_inside("lib/a/x", "../../../etc/passwd"));
         assert!(!link_stays_inside("x", "/etc/passwd"));
         assert!(!link_stays_inside("x", "a/../../b"));
+        assert!(link_stays_inside("p/q/x", "../.."));
+        assert!(!link_stays_inside("y", "p/q/x/.."));
     }
 
     #[test]
