@@ -384,11 +384,10 @@ impl RepositoryEditor {
         self.expiries().into_iter().filter(|(_, expires)| *expires < limit).map(|(role, _)| role).collect()
     }
 
-    /// Signs a role again, with a new expiry, though nothing in it changes. The root is not renewed this way.
+    /// Signs a role again, with a new expiry, though nothing in it changes. For the root this makes the next root, so
+    /// it needs the root's keys.
     pub fn renew(&mut self, role: &RoleName) {
-        if *role != RoleName::Root {
-            self.changed.insert(role.clone());
-        }
+        self.changed.insert(role.clone());
     }
 
     /// Signs what changed, and the snapshot and timestamp above it. Without any change only a new timestamp is made.
@@ -398,6 +397,8 @@ impl RepositoryEditor {
     pub fn sign(mut self, signers: &Signers<'_>, now: Timestamp) -> Result<SignedRepository, SignError> {
         let mut files = Vec::new();
         if self.changed.contains(&RoleName::Root) {
+            // Loading went through every root on disk, so the next number is free.
+            self.root.version += 1;
             self.root.expires = expiry(&RoleName::Root, now, self.lifetimes.root)?;
             let bytes = self.signed_by_root(&RoleName::Root, &self.root, signers)?;
             files.push((format!("{}.root.json", self.root.version), bytes));
@@ -421,7 +422,8 @@ impl RepositoryEditor {
             self.pins.insert("targets.json".to_owned(), Pin::of(&bytes, self.targets.version));
             files.push((format!("{}.targets.json", self.targets.version), bytes));
         }
-        let lists_changed = self.changed.iter().any(|role| *role != RoleName::Timestamp);
+        let below_snapshot = |role: &RoleName| !matches!(role, RoleName::Root | RoleName::Timestamp);
+        let lists_changed = self.changed.iter().any(below_snapshot);
         let snapshot = match &self.snapshot {
             Some((pin, _)) if !lists_changed => pin.clone(),
             _ => {

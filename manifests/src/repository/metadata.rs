@@ -164,13 +164,14 @@ pub(super) struct Pins {
 }
 
 impl Root {
+    /// A root that was not published yet.
     pub(super) fn new(
         keys: BTreeMap<String, Key>,
         roles: BTreeMap<String, RoleKeys>,
         expires: Expires,
     ) -> Self {
         let (kind, spec_version) = envelope_words("root");
-        Self { kind, consistent_snapshot: true, expires, keys, roles, spec_version, version: 1 }
+        Self { kind, consistent_snapshot: true, expires, keys, roles, spec_version, version: 0 }
     }
 }
 

@@ -45,3 +45,6 @@ pub use target::{ListedTarget, TargetInfo, TargetPath};
 pub use transport::{
     BearerSource, FolderTransport, HttpTransport, Patience, TargetBody, Transport, TransportError,
 };
+
+#[cfg(test)]
+mod tests;
