@@ -178,9 +178,9 @@ impl Maker<'_> {
         let mut whole = Vec::new();
         store::pack(content.as_slice(), &mut whole).map_err(MakeError::Write)?;
         let patched = match old {
-            Some((length, digest)) if length <= self.limits.patched_file_bytes => {
-                self.patch(path, length, digest, &content)?.filter(|(_, body)| body.len() < whole.len())
-            }
+            Some((length, digest)) if length <= self.limits.patched_file_bytes => self
+                .patch(path, length, digest, &content, whole.len())?
+                .filter(|(_, body)| body.len() < whole.len()),
             _ => None,
         };
         let (make, body) = match patched {
@@ -219,8 +219,12 @@ impl Maker<'_> {
         length: u64,
         digest: Sha256,
         content: &[u8],
+        deflated: usize,
     ) -> Result<Option<(BaseContent, Vec<u8>)>, MakeError> {
         let old = read_whole(self.base.tree, path, length, digest)?;
+        if !bsdiff::is_affordable(&old, content, deflated) {
+            return Ok(None);
+        }
         let patch = bsdiff::make(&old, content).map_err(MakeError::Write)?;
         let mut rebuilt = Vec::with_capacity(content.len());
         let outcome =
