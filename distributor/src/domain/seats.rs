@@ -1,0 +1,166 @@
+//! Named seats: how many there are, and whether one more name may take one.
+//!
+//! Invariant: distinct reserved names ≤ granted seats, per serial number and over all of them. A seat is never moved
+//! or freed, so nothing here gives one back: after a grant with fewer seats than are used, nothing is taken and nothing
+//! new is given. Left out on purpose: floating seats, and escrow for a standby.
+
+use jiff::Timestamp;
+use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+/// The newest grant of one serial number, with the names that hold its seats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantedSeats {
+    /// The serial number.
+    pub serial: SerialNumber,
+    /// Seats that the vendor granted.
+    pub seats: u32,
+    /// Distinct names that hold one.
+    pub used: u32,
+    /// After it: no new license.
+    pub valid_until: Timestamp,
+}
+
+impl GrantedSeats {
+    /// Seats that nobody holds, whether they may be given or not.
+    #[must_use]
+    pub const fn free(&self) -> u32 {
+        self.seats.saturating_sub(self.used)
+    }
+
+    /// Whether new licenses may come from it.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now <= self.valid_until
+    }
+}
+
+/// Why a name gets no seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeatRefusal {
+    /// There is no grant.
+    NotUnlocked,
+    /// There are grants, and the newest of them lapsed then.
+    GrantExpired {
+        /// When.
+        at: Timestamp,
+    },
+    /// Every seat is held.
+    NoSeatFree {
+        /// Granted over all serial numbers.
+        seats: u64,
+        /// Held.
+        used: u64,
+    },
+}
+
+impl SeatRefusal {
+    /// As it is answered.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::NotUnlocked => Problem::new(
+                ProblemCode::NotUnlocked,
+                "no seat can be reserved: this server holds no license yet",
+                "run `distributor register SERIAL`, then try again",
+            ),
+            Self::GrantExpired { at } => Problem::new(
+                ProblemCode::GrantExpired,
+                format!("no seat can be reserved: the license lapsed at {at}"),
+                "run `distributor register SERIAL` to renew it; computers that hold a seat keep it",
+            ),
+            Self::NoSeatFree { seats, used } => Problem::new(
+                ProblemCode::NoSeatFree,
+                format!("no seat is free: {used} of {seats} are used"),
+                "ask the vendor for more seats on the same serial number; a named seat cannot be moved or freed",
+            ),
+        }
+    }
+}
+
+/// The serial number whose seat one more name takes.
+///
+/// The first live grant with a free seat, in the order given; and never one more than all grants together allow, so
+/// that a grant that shrank below its use is made up for elsewhere first.
+///
+/// # Errors
+/// [`SeatRefusal`], with the reason that an admin can do something about.
+pub fn take(grants: &[GrantedSeats], now: Timestamp) -> Result<&SerialNumber, SeatRefusal> {
+    let Some(newest_end) = grants.iter().map(|grant| grant.valid_until).max() else {
+        return Err(SeatRefusal::NotUnlocked);
+    };
+    if newest_end < now {
+        return Err(SeatRefusal::GrantExpired { at: newest_end });
+    }
+    let seats: u64 = grants.iter().map(|grant| u64::from(grant.seats)).sum();
+    let used: u64 = grants.iter().map(|grant| u64::from(grant.used)).sum();
+    if used >= seats {
+        return Err(SeatRefusal::NoSeatFree { seats, used });
+    }
+    let free = grants.iter().filter(|grant| grant.free() > 0);
+    let mut expired = None;
+    for grant in free {
+        if grant.is_live(now) {
+            return Ok(&grant.serial);
+        }
+        expired = expired.max(Some(grant.valid_until));
+    }
+    Err(expired.map_or(SeatRefusal::NoSeatFree { seats, used }, |at| SeatRefusal::GrantExpired { at }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn grant(id: u8, seats: u32, used: u32, valid_until: i64) -> GrantedSeats {
+        GrantedSeats {
+            serial: SerialNumber::from_random([id; 19]),
+            seats,
+            used,
+            valid_until: at(valid_until),
+        }
+    }
+
+    #[test]
+    fn without_a_grant_nothing_can_be_reserved() {
+        assert_eq!(take(&[], at(0)), Err(SeatRefusal::NotUnlocked));
+        assert_eq!(take(&[], at(0)).unwrap_err().problem().code, ProblemCode::NotUnlocked);
+    }
+
+    #[test]
+    fn the_last_seat_is_given_and_the_one_after_it_refused() {
+        assert!(take(&[grant(1, 10, 9, 100)], at(100)).is_ok());
+        assert_eq!(
+            take(&[grant(1, 10, 10, 100)], at(0)),
+            Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 })
+        );
+        assert!(take(&[grant(1, 0, 0, 100)], at(0)).is_err());
+    }
+
+    #[test]
+    fn a_lapsed_grant_gives_no_new_seat_from_the_second_after_its_end() {
+        let grants = [grant(1, 10, 0, 100)];
+        assert!(take(&grants, at(100)).is_ok());
+        assert_eq!(take(&grants, at(101)), Err(SeatRefusal::GrantExpired { at: at(100) }));
+    }
+
+    #[test]
+    fn a_live_grant_is_used_when_another_lapsed() {
+        let grants = [grant(1, 10, 0, 100), grant(2, 1, 0, 200)];
+        assert_eq!(take(&grants, at(150)), Ok(&grants[1].serial));
+        let full = [grant(1, 10, 0, 100), grant(2, 1, 1, 200)];
+        assert_eq!(take(&full, at(150)), Err(SeatRefusal::GrantExpired { at: at(100) }));
+    }
+
+    #[test]
+    fn a_grant_that_shrank_below_its_use_is_made_up_for_elsewhere_first() {
+        let grants = [grant(1, 5, 10, 100), grant(2, 5, 0, 100)];
+        assert_eq!(take(&grants, at(0)), Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 }));
+        let more = [grant(1, 5, 10, 100), grant(2, 6, 0, 100)];
+        assert_eq!(take(&more, at(0)), Ok(&more[1].serial));
+    }
+}

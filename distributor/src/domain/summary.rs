@@ -1,0 +1,213 @@
+//! One line for people per activity entry, and the words by which entries are found: kind and computer name.
+//!
+//! Invariant: nothing that came from outside reaches a terminal or a log file as a control character.
+
+use std::fmt::Write;
+
+use sealpost_manifests::ids::ComputerName;
+
+use crate::domain::activity::{ActivityEntry, Actor, Change};
+
+/// Longest piece of outside text in a line, in characters: a line stays a line.
+const MAX_OUTSIDE_CHARS: usize = 300;
+
+/// Outside text made harmless: control characters, line separators and characters that turn the direction of writing
+/// are written as `\u{…}`; cut to 300 characters.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len().min(MAX_OUTSIDE_CHARS));
+    for (index, character) in text.chars().enumerate() {
+        if index == MAX_OUTSIDE_CHARS {
+            safe.push('…');
+            break;
+        }
+        if character == '\n' || character == '\t' {
+            safe.push(' ');
+        } else if is_harmful(character) {
+            safe.extend(character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{FEFF}')
+        || ('\u{202A}'..='\u{202E}').contains(&character)
+        || ('\u{2066}'..='\u{2069}').contains(&character)
+}
+
+/// The stable word for a change: its `type` in JSON.
+#[must_use]
+pub const fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::ServerInitialized { .. } => "server_initialized",
+        Change::SerialRegistered { .. } => "serial_registered",
+        Change::GrantAccepted { .. } => "grant_accepted",
+        Change::SeatReserved { .. } => "seat_reserved",
+        Change::SetupIssued { .. } => "setup_issued",
+        Change::ClientEnrolled { .. } => "client_enrolled",
+        Change::UnknownComputerSeen { .. } => "unknown_computer_seen",
+        Change::LeaseIssued { .. } => "lease_issued",
+        Change::AssignmentChanged { .. } => "assignment_changed",
+        Change::StepReported { .. } => "step_reported",
+        Change::ForkDetected { .. } => "fork_detected",
+        Change::MetadataPulled { .. } => "metadata_pulled",
+        Change::PullFailed { .. } => "pull_failed",
+        Change::ReleaseStaged { .. } => "release_staged",
+        Change::ReleaseRefused { .. } => "release_refused",
+        Change::ReleaseChannelsChanged { .. } => "release_channels_changed",
+        Change::DeltaMade { .. } => "delta_made",
+        Change::ReleaseApproved { .. } => "release_approved",
+        Change::ReleaseRejected { .. } => "release_rejected",
+        Change::ReleaseWithdrawn { .. } => "release_withdrawn",
+        Change::Refused { .. } => "refused",
+    }
+}
+
+/// The computer that an entry is about, if it is about one.
+#[must_use]
+pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
+    match (&entry.change, &entry.actor) {
+        (
+            Change::SeatReserved { name, .. }
+            | Change::SetupIssued { name, .. }
+            | Change::ClientEnrolled { name, .. }
+            | Change::UnknownComputerSeen { name, .. },
+            _,
+        )
+        | (_, Actor::Client { name, .. }) => Some(name),
+        _ => None,
+    }
+}
+
+/// Who did it, for people.
+#[must_use]
+pub fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Admin { name } => escape(name),
+        Actor::Client { name, .. } => name.to_string(),
+        Actor::Stranger { source } => format!("somebody at {}", escape(source)),
+        Actor::Server => "the server".to_owned(),
+    }
+}
+
+/// One line for people: who did what.
+#[must_use]
+pub fn summary(entry: &ActivityEntry) -> String {
+    format!("{}: {}", actor(&entry.actor), what(&entry.change))
+}
+
+fn what(change: &Change) -> String {
+    match change {
+        Change::ServerInitialized { server_id, site_key } => {
+            format!("server {server_id} was set up with site key {}", site_key.id())
+        }
+        Change::SerialRegistered { serial } => format!("made a registration code for serial number {serial}"),
+        Change::GrantAccepted { serial, generation, seats, model, valid_until, .. } => format!(
+            "accepted a grant of {seats} {model} seats for {serial} (generation {generation}, valid until {valid_until})"
+        ),
+        Change::SeatReserved { name, channel, serial } => {
+            format!("reserved a seat of {serial} for {name}, channel {channel}")
+        }
+        Change::SetupIssued { name, .. } => format!("issued a setup file for {name}"),
+        Change::ClientEnrolled { client_id, name, platform, agent_version, replaces, .. } => {
+            let again = if replaces.is_some() { " again" } else { "" };
+            format!("{name} enrolled{again} as {client_id} ({platform}, agent {})", escape(agent_version))
+        }
+        Change::UnknownComputerSeen { name, .. } => {
+            format!("{name} asked to be enrolled; no seat is reserved for it")
+        }
+        Change::LeaseIssued { sequence, not_after, .. } => {
+            format!("got a lease until {not_after} (sequence {sequence})")
+        }
+        Change::AssignmentChanged { sequence, releases, .. } => {
+            let mut text = "should run ".to_owned();
+            if releases.is_empty() {
+                text.push_str("nothing new");
+            }
+            for (index, (release, _)) in releases.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{separator}{release}");
+            }
+            format!("{text} (sequence {sequence})")
+        }
+        Change::StepReported { report, .. } => {
+            let mut text =
+                format!("{}: {} {} [{}]", report.release, report.step, report.outcome, report.reason);
+            if !report.detail.is_empty() {
+                let _ = write!(text, " {}", escape(&report.detail));
+            }
+            text
+        }
+        Change::ForkDetected { client_id } => {
+            format!("two computers use the identity {client_id}; an admin decides")
+        }
+        Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => format!(
+            "pulled the vendor's metadata: timestamp {timestamp_version}, snapshot {snapshot_version}, root {root_version}"
+        ),
+        Change::PullFailed { reason } => format!("could not pull from the vendor: {}", escape(reason)),
+        Change::ReleaseStaged { release, manifest, severity, channels, payload_bytes, .. } => {
+            let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
+            format!(
+                "staged {release}, manifest {}, severity {severity}, channels {}, {payload_bytes} bytes",
+                manifest.short(),
+                channels.join(" ")
+            )
+        }
+        Change::ReleaseRefused { release, problems, .. } => {
+            let first = problems.first().map(|problem| escape(problem)).unwrap_or_default();
+            format!("refused {release} at staging, {} problem(s); the first: {first}", problems.len())
+        }
+        Change::ReleaseChannelsChanged { manifest, channels } => {
+            let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
+            format!("manifest {} is now of channels {}", manifest.short(), channels.join(" "))
+        }
+        Change::DeltaMade { base, target, bytes } => {
+            format!("made a delta of {bytes} bytes from {} to {}", base.short(), target.short())
+        }
+        Change::ReleaseApproved { release, manifest, rollout } => {
+            format!("approved {release}, manifest {manifest} (rollout {rollout})")
+        }
+        Change::ReleaseRejected { release, reason, .. } => format!("rejected {release}: {}", escape(reason)),
+        Change::ReleaseWithdrawn { release, reason, .. } => {
+            format!("the vendor withdrew {release}: {}", escape(reason))
+        }
+        Change::Refused { code, source, minute, count } => {
+            format!("refused {count} request(s) of {} in the minute of {minute}: {code}", escape(source))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use sealpost_manifests::digest::Sha256Digest;
+
+    #[test]
+    fn outside_text_cannot_move_a_cursor_or_forge_a_line() {
+        assert_eq!(escape("a\u{1b}[2J\r\nb\u{202e}c\u{9b}"), "a\\u{1b}[2J\\u{d} b\\u{202e}c\\u{9b}");
+        assert_eq!(escape("plain – ünïcode"), "plain – ünïcode");
+        assert_eq!(escape(&"x".repeat(5000)).chars().count(), 301);
+        let entry = ActivityEntry {
+            sequence: 1,
+            at: Timestamp::UNIX_EPOCH,
+            actor: Actor::Admin { name: "eve\n2 forged".into() },
+            change: Change::PullFailed { reason: "\u{7}bell".into() },
+            previous: Sha256Digest::of(b""),
+        };
+        let line = summary(&entry);
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+
+    #[test]
+    fn the_kind_is_the_type_in_json() {
+        let change = Change::PullFailed { reason: String::new() };
+        let json = serde_json::to_value(&change).unwrap();
+        assert_eq!(json.get("type").and_then(serde_json::Value::as_str), Some(kind(&change)));
+    }
+}
