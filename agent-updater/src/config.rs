@@ -1,0 +1,252 @@
+//! The agent's configuration, `agent.toml`: where products live, the hooks, the cadence.
+//!
+//! It names programs that run as the agent, so it is refused if others than root and the agent's user can change it.
+//! Unknown keys are refused: a misspelt hook would be a hook that never runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sealpost_manifests::ids::PackageName;
+use serde::Deserialize;
+
+use crate::domain::cadence::{self, Cadence};
+use crate::platform::files::{OwnershipError, ensure_not_writable_by_others, read_bounded};
+
+/// Longest configuration, in bytes.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Default time limit of a hook, in seconds.
+pub const HOOK_TIMEOUT_SECS: u32 = 60;
+/// Default age of metadata after which nothing is installed, in days.
+pub const METADATA_MAX_AGE_DAYS: u32 = 30;
+
+/// A sample with every key, as `agent.toml` could look.
+pub const SAMPLE: &str = include_str!("../agent.sample.toml");
+
+/// The validated configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Products live beneath it.
+    pub install_root: PathBuf,
+    /// Hooks by package; a package that is not listed has none.
+    packages: BTreeMap<PackageName, PackageConfig>,
+    /// When to contact the server.
+    pub cadence: Cadence,
+    /// Age of metadata after which nothing is installed.
+    pub metadata_max_age_days: u32,
+    none: PackageConfig,
+}
+
+/// The hooks of one package. Each is a program (absolute path) and its arguments; `{slot}`, `{current}` and
+/// `{version}` in an argument are filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PackageConfig {
+    /// Loads the new release without using it.
+    pub test_load: Option<Vec<String>>,
+    /// Stops the product.
+    pub stop: Option<Vec<String>>,
+    /// Starts the product.
+    pub start: Option<Vec<String>>,
+    /// Judges the product after the start; may wait, up to the time limit.
+    pub health: Option<Vec<String>>,
+    /// The user that `test_load` runs as, when the agent runs as root.
+    pub test_load_user: String,
+    /// Time limit of each hook.
+    pub timeout_secs: u32,
+}
+
+impl Default for PackageConfig {
+    fn default() -> Self {
+        Self {
+            test_load: None,
+            stop: None,
+            start: None,
+            health: None,
+            test_load_user: "nobody".to_owned(),
+            timeout_secs: HOOK_TIMEOUT_SECS,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    install_root: Option<PathBuf>,
+    metadata_max_age_days: u32,
+    cadence: CadenceFile,
+    packages: BTreeMap<String, PackageConfig>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            install_root: None,
+            metadata_max_age_days: METADATA_MAX_AGE_DAYS,
+            cadence: CadenceFile::default(),
+            packages: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CadenceFile {
+    unlicensed_secs: u32,
+    licensed_secs: u32,
+    lost_secs: u32,
+    jitter_percent: u8,
+}
+
+impl Default for CadenceFile {
+    fn default() -> Self {
+        Self {
+            unlicensed_secs: cadence::UNLICENSED_SECS,
+            licensed_secs: cadence::LICENSED_SECS,
+            lost_secs: cadence::LOST_SECS,
+            jitter_percent: cadence::JITTER_PERCENT,
+        }
+    }
+}
+
+/// Why the configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Others could change it.
+    #[error("the configuration {0} is not used")]
+    Ownership(PathBuf, #[source] OwnershipError),
+    /// It cannot be read.
+    #[error("cannot read the configuration {0}")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// It is not TOML of the expected shape.
+    #[error("the configuration {0} is not understood; see the commented sample that `agent-updater enroll --help` names")]
+    Malformed(PathBuf, #[source] toml::de::Error),
+    /// A value makes no sense.
+    #[error("the configuration {path} has a wrong value: {problems}")]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Every problem.
+        problems: String,
+    },
+}
+
+impl Settings {
+    /// Reads and validates the file; what is not there has its default value, also the whole file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path, home: &Path) -> Result<Self, ConfigError> {
+        let bytes = read_bounded(path, MAX_CONFIG_BYTES)
+            .map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
+        let Some(bytes) = bytes else { return Ok(Self::validated(File::default(), home, Vec::new()).0) };
+        let absolute = std::path::absolute(path).map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
+        ensure_not_writable_by_others(&absolute)
+            .map_err(|source| ConfigError::Ownership(path.to_owned(), source))?;
+        let file: File = toml::from_slice(&bytes).map_err(|source| ConfigError::Malformed(path.to_owned(), source))?;
+        let (settings, problems) = Self::validated(file, home, Vec::new());
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(ConfigError::Wrong { path: path.to_owned(), problems: problems.join("; ") })
+        }
+    }
+
+    fn validated(file: File, home: &Path, mut problems: Vec<String>) -> (Self, Vec<String>) {
+        let install_root = file.install_root.unwrap_or_else(|| home.join("products"));
+        if !install_root.is_absolute() {
+            problems.push(format!("install_root {} is not an absolute path", install_root.display()));
+        }
+        let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, jitter_percent } = file.cadence;
+        for (name, value) in
+            [("unlicensed_secs", unlicensed_secs), ("licensed_secs", licensed_secs), ("lost_secs", lost_secs)]
+        {
+            if value == 0 {
+                problems.push(format!("cadence.{name} is 0"));
+            }
+        }
+        if jitter_percent > 50 {
+            problems.push(format!("cadence.jitter_percent {jitter_percent} is over 50"));
+        }
+        let mut packages = BTreeMap::new();
+        for (name, config) in file.packages {
+            if config.timeout_secs == 0 {
+                problems.push(format!("packages.{name}.timeout_secs is 0"));
+            }
+            let hooks = [&config.test_load, &config.stop, &config.start, &config.health];
+            for command in hooks.into_iter().flatten() {
+                match command.first() {
+                    Some(program) if Path::new(program).is_absolute() => {}
+                    Some(program) => problems.push(format!("packages.{name}: {program} is not an absolute path")),
+                    None => problems.push(format!("packages.{name} has an empty hook; leave it out instead")),
+                }
+            }
+            match PackageName::new(&name) {
+                Ok(package) => drop(packages.insert(package, config)),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        let settings = Self {
+            install_root,
+            packages,
+            cadence: Cadence { unlicensed_secs, licensed_secs, lost_secs, jitter_percent: jitter_percent.min(50) },
+            metadata_max_age_days: file.metadata_max_age_days,
+            none: PackageConfig::default(),
+        };
+        (settings, problems)
+    }
+
+    /// The hooks of a package.
+    #[must_use]
+    pub fn package(&self, package: &PackageName) -> &PackageConfig {
+        self.packages.get(package).unwrap_or(&self.none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Settings, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.toml");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        Settings::load(&path, Path::new("/home-of-agent"))
+    }
+
+    #[test]
+    fn the_sample_is_the_default_but_for_its_example_package() {
+        let sample = load(SAMPLE).unwrap();
+        let missing = Settings::load(Path::new("/nonexistent/agent.toml"), Path::new("/home-of-agent")).unwrap();
+        assert_eq!(Settings { packages: BTreeMap::new(), install_root: missing.install_root.clone(), ..sample.clone() }, missing);
+        assert_eq!(missing.install_root, Path::new("/home-of-agent/products"));
+        assert!(!sample.packages.is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        assert!(matches!(load("instal_root = \"/x\""), Err(ConfigError::Malformed(..))));
+        assert!(matches!(load("[packages.acme]\nstrat = [\"/x\"]"), Err(ConfigError::Malformed(..))));
+    }
+
+    #[test]
+    fn all_wrong_values_are_listed_at_once() {
+        let text = "install_root = \"x\"\n[cadence]\nlost_secs = 0\njitter_percent = 90\n[packages.acme]\nstart = [\"x\"]\nstop = []\n";
+        let Err(ConfigError::Wrong { problems, .. }) = load(text) else { panic!("accepted") };
+        for part in ["install_root", "lost_secs", "jitter_percent", "not an absolute path", "empty hook"] {
+            assert!(problems.contains(part), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_others_can_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.toml");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(Settings::load(&path, folder.path()), Err(ConfigError::Ownership(..))));
+    }
+}

@@ -1,0 +1,237 @@
+//! What is installed of a package, what was there before, and a change between the two.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::NameError;
+use sealpost_manifests::release::{PackageKind, ReleaseId};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::wire::report::ReasonCode;
+use serde::{Deserialize, Serialize};
+
+use super::install::Step;
+use super::policy::GivenUp;
+
+/// Releases that are remembered as given up, per package; the oldest is forgotten.
+const MOST_GIVEN_UP: usize = 32;
+
+/// The name of a slot: the version and the first digits of the manifest's digest. Safe as a file name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SlotId(String);
+
+impl SlotId {
+    /// The slot of a release.
+    #[must_use]
+    pub fn of(version: &Version, manifest: &Sha256Digest) -> Self {
+        Self(format!("{version}-{}", manifest.short()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SlotId {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        let fail = || NameError {
+            what: "slot name",
+            text: text.chars().take(80).collect(),
+            rule: "a version, '-', and twelve hex digits",
+        };
+        let (version, digest) = text.rsplit_once('-').ok_or_else(fail)?;
+        let is_hex = digest.len() == 12 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex {
+            return Err(fail());
+        }
+        Version::new(version)?;
+        Ok(Self(text))
+    }
+}
+
+impl From<SlotId> for String {
+    fn from(id: SlotId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A release in a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// Where.
+    pub slot: SlotId,
+    /// Which.
+    pub release: ReleaseId,
+    /// Program or signatures.
+    pub kind: PackageKind,
+    /// Its counter.
+    pub counter: ReleaseCounter,
+    /// Digest of its manifest's exact bytes.
+    pub manifest: Sha256Digest,
+    /// The rollout that brought it.
+    pub rollout: u64,
+    /// The attempt that brought it.
+    pub attempt: u32,
+}
+
+/// What is known of a package on this computer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageRecord {
+    /// What `current` names.
+    pub current: Option<Installed>,
+    /// What it named before; `rollback` goes there.
+    pub previous: Option<Installed>,
+    /// The highest counter that was ever kept; a lower one is refused.
+    pub counter_floor: Option<ReleaseCounter>,
+    /// What was given up.
+    pub given_up: Vec<GivenUp>,
+}
+
+impl PackageRecord {
+    /// The record after a change was kept. Applying it twice is as good as once.
+    #[must_use]
+    pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
+        if change.kind == ChangeKind::LocalRollback {
+            if let Some(left) = &change.from {
+                self = self.with_given_up(left, ReasonCode::AskedLocally, at);
+            }
+        }
+        self.counter_floor = Some(self.counter_floor.map_or(change.to.counter, |floor| floor.max(change.to.counter)));
+        self.previous = change.from.clone().filter(|from| from.slot != change.to.slot);
+        self.current = Some(change.to.clone());
+        self
+    }
+
+    /// The record after a change was rolled back.
+    #[must_use]
+    pub fn rolled_back(self, change: &Change, reason: ReasonCode, at: Timestamp) -> Self {
+        let given_up = self.with_given_up(&change.to, reason, at);
+        Self { current: change.from.clone(), ..given_up }
+    }
+
+    /// Remembers that a release was given up in its attempt.
+    #[must_use]
+    pub fn with_given_up(mut self, what: &Installed, reason: ReasonCode, at: Timestamp) -> Self {
+        self.given_up.retain(|past| past.manifest != what.manifest);
+        self.given_up.push(GivenUp { manifest: what.manifest, attempt: what.attempt, reason, at });
+        let surplus = self.given_up.len().saturating_sub(MOST_GIVEN_UP);
+        self.given_up.drain(..surplus);
+        self
+    }
+
+    /// Whether a slot must stay.
+    #[must_use]
+    pub fn needs(&self, slot: &str) -> bool {
+        [&self.current, &self.previous].into_iter().flatten().any(|installed| installed.slot.as_str() == slot)
+    }
+}
+
+/// Who wants a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// An assignment.
+    Install,
+    /// A person at the computer.
+    LocalRollback,
+}
+
+/// A change under way: what the journal holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Who wants it.
+    pub kind: ChangeKind,
+    /// What was there; `None` for the first release of a package.
+    pub from: Option<Installed>,
+    /// What is to be there.
+    pub to: Installed,
+    /// How far it came.
+    pub step: Step,
+    /// How many starts of the agent found it unfinished.
+    #[serde(default)]
+    pub interruptions: u32,
+    /// Why it is rolled back, once it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<ReasonCode>,
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_manifests::ids::{PackageName, Platform};
+
+    use super::*;
+
+    fn installed(version: &str, counter: u64, attempt: u32) -> Installed {
+        let version = Version::new(version).unwrap();
+        let manifest = Sha256Digest::of(version.as_str().as_bytes());
+        Installed {
+            slot: SlotId::of(&version, &manifest),
+            release: ReleaseId { package: PackageName::new("acme").unwrap(), version, platform: Platform::any() },
+            kind: PackageKind::Program,
+            counter: ReleaseCounter(counter),
+            manifest,
+            rollout: 1,
+            attempt,
+        }
+    }
+
+    fn change(kind: ChangeKind, from: Option<Installed>, to: Installed) -> Change {
+        Change { kind, from, to, step: Step::Healthy, interruptions: 0, why: None }
+    }
+
+    #[test]
+    fn a_kept_release_is_current_the_old_one_previous_and_twice_is_as_good_as_once() {
+        let first = change(ChangeKind::Install, None, installed("1", 1, 0));
+        let record = PackageRecord::default().kept(&first, Timestamp::UNIX_EPOCH);
+        let second = change(ChangeKind::Install, record.current.clone(), installed("2", 2, 0));
+        let once = record.kept(&second, Timestamp::UNIX_EPOCH);
+        assert_eq!(once.clone().kept(&second, Timestamp::UNIX_EPOCH), once);
+        assert_eq!(once.previous, Some(installed("1", 1, 0)));
+        assert_eq!(once.counter_floor, Some(ReleaseCounter(2)));
+        assert!(once.needs(installed("1", 1, 0).slot.as_str()) && !once.needs("0-000000000000"));
+    }
+
+    #[test]
+    fn a_local_rollback_keeps_the_counter_floor_and_gives_the_newer_release_up() {
+        let start = PackageRecord {
+            current: Some(installed("2", 2, 4)),
+            previous: Some(installed("1", 1, 0)),
+            counter_floor: Some(ReleaseCounter(2)),
+            given_up: Vec::new(),
+        };
+        let back = change(ChangeKind::LocalRollback, start.current.clone(), installed("1", 1, 0));
+        let record = start.kept(&back, Timestamp::UNIX_EPOCH);
+        assert_eq!(record.counter_floor, Some(ReleaseCounter(2)));
+        assert_eq!(record.given_up[0].attempt, 4);
+        assert_eq!(record.given_up[0].reason, ReasonCode::AskedLocally);
+    }
+
+    #[test]
+    fn the_list_of_given_up_releases_is_bounded() {
+        let mut record = PackageRecord::default();
+        for number in 0..100 {
+            let what = installed(&number.to_string(), number, 0);
+            record = record.with_given_up(&what, ReasonCode::HookFailed, Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(record.given_up.len(), MOST_GIVEN_UP);
+    }
+
+    #[test]
+    fn only_names_that_a_slot_can_have_are_read() {
+        let id = installed("1.2+b-3", 1, 0).slot;
+        assert_eq!(SlotId::try_from(id.as_str().to_owned()), Ok(id));
+        for bad in ["", "..", "../x-000000000000", "1-00000000000", "1-00000000000G", "-000000000000"] {
+            assert!(SlotId::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Whether a verified manifest is the one that was assigned, and may be installed over what this computer had.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::report::ReasonCode;
+
+use super::time::older_than_days;
+
+/// Why a release is not installed: a stable code, and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// The code.
+    pub reason: ReasonCode,
+    /// For people.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// A refusal.
+    #[must_use]
+    pub fn new(reason: ReasonCode, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// Whether the server's judgement of the vendor's metadata is recent enough, and not older than the last.
+///
+/// # Errors
+/// [`Refusal`] with [`ReasonCode::MetadataTooOld`].
+pub fn judge_freshness(
+    metadata_as_of: Timestamp,
+    floor: Option<Timestamp>,
+    now: Timestamp,
+    max_age_days: u32,
+) -> Result<(), Refusal> {
+    let too_old = |detail| Err(Refusal::new(ReasonCode::MetadataTooOld, detail));
+    if let Some(floor) = floor.filter(|floor| metadata_as_of < *floor) {
+        return too_old(format!("the server names metadata as of {metadata_as_of}, and named {floor} before"));
+    }
+    if older_than_days(metadata_as_of, now, max_age_days) {
+        return too_old(format!(
+            "the server last found the vendor's metadata fresh at {metadata_as_of}, more than {max_age_days} days ago; \
+             let the server pull or import"
+        ));
+    }
+    Ok(())
+}
+
+/// What a release is held against.
+#[derive(Debug)]
+pub struct Expectation<'a> {
+    /// What was assigned.
+    pub wanted: &'a PackageAssignment,
+    /// This computer's platform.
+    pub platform: &'a Platform,
+    /// Highest counter of the package that was ever kept here.
+    pub counter_floor: Option<ReleaseCounter>,
+    /// What is installed of every package.
+    pub installed: &'a BTreeMap<PackageName, ReleaseCounter>,
+    /// The vendor's channels of the package.
+    pub channels: &'a ChannelsDocument,
+}
+
+/// Judges a manifest whose signature was verified. `digest` is that of its exact bytes.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn judge_release(
+    manifest: &ReleaseManifest,
+    digest: &Sha256Digest,
+    expected: &Expectation<'_>,
+) -> Result<(), Refusal> {
+    let invalid = |detail: String| Err(Refusal::new(ReasonCode::ManifestInvalid, detail));
+    let wanted = expected.wanted;
+    if *digest != wanted.manifest {
+        return invalid(format!("the manifest of {} is {}, approved was {}", wanted.release, digest, wanted.manifest));
+    }
+    if manifest.release != wanted.release {
+        return invalid(format!("the manifest is for {}, assigned was {}", manifest.release, wanted.release));
+    }
+    if !manifest.release.platform.fits(expected.platform) {
+        return invalid(format!("{} does not run on {}", manifest.release, expected.platform));
+    }
+    let problems = manifest.check();
+    if !problems.is_empty() {
+        return invalid(format!("the manifest of {} is not sound: {}", wanted.release, problems.join("; ")));
+    }
+    if let Some(floor) = expected.counter_floor.filter(|floor| manifest.counter < *floor) {
+        return Err(Refusal::new(
+            ReasonCode::ReleaseTooOld,
+            format!("{} has release counter {}, and {floor} was installed here before", wanted.release, manifest.counter),
+        ));
+    }
+    if expected.channels.package != wanted.release.package {
+        return invalid(format!("the channels document is for {}", expected.channels.package));
+    }
+    if let Some(why) = expected.channels.withdrawn_reason(&wanted.release.version) {
+        return Err(Refusal::new(
+            ReasonCode::ReleaseWithdrawn,
+            format!("the vendor withdrew {}: {why}", wanted.release),
+        ));
+    }
+    for required in &manifest.requires {
+        let there = expected.installed.get(&required.package);
+        if there.is_none_or(|counter| *counter < required.counter) {
+            return Err(Refusal::new(
+                ReasonCode::RequirementMissing,
+                format!("{} needs {} with counter {} or higher first", wanted.release, required.package, required.counter),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_manifests::assignment::Urgency;
+    use sealpost_manifests::channels::Withdrawn;
+    use sealpost_manifests::ids::RelativePath;
+    use sealpost_manifests::release::{
+        Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, Requirement, Severity,
+    };
+    use sealpost_manifests::version::Version;
+
+    use super::*;
+
+    fn package(name: &str) -> PackageName {
+        PackageName::new(name).unwrap()
+    }
+
+    fn manifest() -> ReleaseManifest {
+        let blob = Blob { sha256: Sha256Digest::of(b"x"), length: 2_048 };
+        ReleaseManifest {
+            release: ReleaseId {
+                package: package("acme"),
+                version: Version::new("2").unwrap(),
+                platform: Platform::any(),
+            },
+            kind: PackageKind::Program,
+            revision: None,
+            counter: ReleaseCounter(5),
+            payload: Payload { tar: blob, encodings: BTreeMap::from([("gzip".to_owned(), blob)]) },
+            files: vec![FileEntry {
+                path: RelativePath::new("a").unwrap(),
+                kind: FileKind::File { executable: false, length: 1, sha256: Sha256Digest::of(b"a") },
+            }],
+            requires: Vec::new(),
+            severity: Severity::Normal,
+            notes: String::new(),
+            built_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn judge(
+        manifest: &ReleaseManifest,
+        change: impl FnOnce(&mut PackageAssignment, &mut ChannelsDocument),
+        floor: Option<u64>,
+    ) -> Result<(), ReasonCode> {
+        let digest = Sha256Digest::of(b"manifest");
+        let mut wanted = PackageAssignment {
+            release: ReleaseId { ..self::manifest().release },
+            manifest: digest,
+            not_before: None,
+            deadline: None,
+            urgency: Urgency::Normal,
+            rollout: 0,
+            attempt: 0,
+        };
+        let mut channels = ChannelsDocument::empty(package("acme"));
+        change(&mut wanted, &mut channels);
+        let expected = Expectation {
+            wanted: &wanted,
+            platform: &Platform::current(),
+            counter_floor: floor.map(ReleaseCounter),
+            installed: &BTreeMap::from([(package("base"), ReleaseCounter(3))]),
+            channels: &channels,
+        };
+        judge_release(manifest, &digest, &expected).map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn the_approved_release_is_accepted_at_and_above_the_counter_floor() {
+        assert_eq!(judge(&manifest(), |_, _| (), None), Ok(()));
+        assert_eq!(judge(&manifest(), |_, _| (), Some(5)), Ok(()));
+        assert_eq!(judge(&manifest(), |_, _| (), Some(6)), Err(ReasonCode::ReleaseTooOld));
+    }
+
+    #[test]
+    fn another_package_version_platform_or_digest_under_a_good_signature_is_refused() {
+        let invalid = Err(ReasonCode::ManifestInvalid);
+        let refused = |change: fn(&mut ReleaseManifest)| {
+            let mut manifest = manifest();
+            change(&mut manifest);
+            judge(&manifest, |_, _| (), None)
+        };
+        assert_eq!(refused(|manifest| manifest.release.package = package("other")), invalid);
+        assert_eq!(refused(|manifest| manifest.release.version = Version::new("3").unwrap()), invalid);
+        assert_eq!(refused(|manifest| manifest.release.platform = Platform::current()), invalid);
+        assert_eq!(judge(&manifest(), |wanted, _| wanted.manifest = Sha256Digest::of(b"y"), None), invalid);
+        assert_eq!(refused(|manifest| manifest.files.clear()), invalid);
+    }
+
+    #[test]
+    fn a_withdrawn_release_and_one_with_missing_requirements_are_refused() {
+        let withdraw = |_: &mut PackageAssignment, channels: &mut ChannelsDocument| {
+            channels.withdrawn.push(Withdrawn { version: Version::new("2").unwrap(), reason: "bad".to_owned() });
+        };
+        assert_eq!(judge(&manifest(), withdraw, None), Err(ReasonCode::ReleaseWithdrawn));
+        let needs = |counter| {
+            let mut manifest = manifest();
+            manifest.requires.push(Requirement { package: package("base"), counter: ReleaseCounter(counter) });
+            judge(&manifest, |_, _| (), None)
+        };
+        assert_eq!(needs(3), Ok(()));
+        assert_eq!(needs(4), Err(ReasonCode::RequirementMissing));
+    }
+
+    #[test]
+    fn metadata_never_goes_back_and_has_an_age_limit() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (may, june) = (at("2026-05-01T00:00:00Z"), at("2026-06-30T00:00:00Z"));
+        assert!(judge_freshness(may, None, may, 30).is_ok());
+        assert!(judge_freshness(may, Some(june), june, 90).is_err());
+        assert!(judge_freshness(may, None, june, 30).is_err());
+    }
+}

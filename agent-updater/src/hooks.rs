@@ -1,0 +1,240 @@
+//! Hooks: the administrator's own programs that test, stop, start and judge a product.
+//!
+//! Invariants: a hook comes from the computer's own configuration, never from a package or a server; it is not run if
+//! others than root and the agent's user can change it, a file that it is given, or the way to either; its time and
+//! output are bounded and its process group is killed whole. A test-load hook of an agent that runs as root runs
+//! without root's rights.
+//! What the hooks do not bound: what the administrator's program itself does.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, ReasonCode};
+
+use crate::config::PackageConfig;
+use crate::platform::files::ensure_not_writable_by_others;
+use crate::platform::process::{Ending, Finished, Leftovers, Spec, run};
+use crate::platform::users;
+
+/// The search path that hooks get.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The four hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// Loads the new release without using it: exit 0 means that the product can read it.
+    TestLoad,
+    /// Stops the product.
+    Stop,
+    /// Starts the product.
+    Start,
+    /// Exit 0 means that the product works.
+    Health,
+}
+
+impl Hook {
+    /// Every hook.
+    pub const ALL: [Self; 4] = [Self::TestLoad, Self::Stop, Self::Start, Self::Health];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TestLoad => "test_load",
+            Self::Stop => "stop",
+            Self::Start => "start",
+            Self::Health => "health",
+        }
+    }
+
+    /// What it means that the hook is not configured.
+    #[must_use]
+    pub const fn without_it(self) -> &'static str {
+        match self {
+            Self::TestLoad => "a release that the product cannot load is found only after the switch, if at all",
+            Self::Stop => "the product keeps running while its files are switched",
+            Self::Start => "the product is not restarted; it uses the new release when it opens its files again",
+            Self::Health => "every release whose hooks succeed is kept; nothing notices that the product fails",
+        }
+    }
+
+    fn command(self, config: &PackageConfig) -> Option<&[String]> {
+        let command = match self {
+            Self::TestLoad => &config.test_load,
+            Self::Stop => &config.stop,
+            Self::Start => &config.start,
+            Self::Health => &config.health,
+        };
+        command.as_deref().filter(|command| !command.is_empty())
+    }
+
+    /// Whether it is configured.
+    #[must_use]
+    pub fn is_configured(self, config: &PackageConfig) -> bool {
+        self.command(config).is_some()
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a hook is told.
+#[derive(Debug)]
+pub struct Occasion<'a> {
+    /// The release that the hook is about.
+    pub release: &'a ReleaseId,
+    /// Its slot.
+    pub slot: PathBuf,
+    /// The `current` link.
+    pub current: PathBuf,
+}
+
+/// A hook that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct HookFault {
+    /// The stable code.
+    pub reason: ReasonCode,
+    /// For people, with the last lines that the hook printed.
+    pub detail: String,
+}
+
+/// How a hook succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookDone {
+    /// It ran and ended with 0.
+    Ran,
+    /// None is configured.
+    NotConfigured,
+}
+
+/// Runs a hook, if it is configured.
+///
+/// # Errors
+/// [`HookFault`].
+pub fn run_hook(hook: Hook, config: &PackageConfig, occasion: &Occasion<'_>) -> Result<HookDone, HookFault> {
+    let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) else {
+        return Ok(HookDone::NotConfigured);
+    };
+    let refused = |detail: String| HookFault { reason: ReasonCode::HookRefused, detail };
+    ensure_safe(hook, program, arguments).map_err(&refused)?;
+    let user = match (hook, &config.test_load_user) {
+        (Hook::TestLoad, name) if rustix::process::geteuid().is_root() => {
+            let ids = users::find(name).map_err(|error| refused(with_causes(&error)))?;
+            if ids.user != 0 {
+                ensure_reachable_by_everybody(&occasion.slot, name).map_err(&refused)?;
+            }
+            Some(ids)
+        }
+        _ => None,
+    };
+    let spec = Spec {
+        program: PathBuf::from(program),
+        arguments: arguments.iter().map(|argument| filled_in(argument, occasion)).collect(),
+        environment: vec![
+            ("PATH".to_owned(), PATH.into()),
+            ("SEALPOST_HOOK".to_owned(), hook.name().into()),
+            ("SEALPOST_PACKAGE".to_owned(), occasion.release.package.as_str().into()),
+            ("SEALPOST_VERSION".to_owned(), occasion.release.version.as_str().into()),
+            ("SEALPOST_SLOT".to_owned(), occasion.slot.clone().into()),
+            ("SEALPOST_CURRENT".to_owned(), occasion.current.clone().into()),
+        ],
+        user,
+        time_limit: Duration::from_secs(u64::from(config.timeout_secs)),
+        leftovers: if hook == Hook::Start { Leftovers::Leave } else { Leftovers::Kill },
+    };
+    let finished = run(&spec)
+        .map_err(|error| refused(format!("the {hook} hook {program} could not be run: {error}")))?;
+    judge(hook, program, config.timeout_secs, &finished)
+}
+
+fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> Result<HookDone, HookFault> {
+    let (reason, what) = match finished.ending {
+        Ending::Exited(status) if status.success() => return Ok(HookDone::Ran),
+        Ending::Exited(status) => (ReasonCode::HookFailed, format!("the {hook} hook {program} ended with {status}")),
+        Ending::TimedOut => (
+            ReasonCode::HookTimedOut,
+            format!("the {hook} hook {program} was killed after {timeout_secs} s"),
+        ),
+    };
+    Err(HookFault { reason, detail: with_output(&what, &finished.output) })
+}
+
+/// Nobody else may change the program, or a file that it is given (a script to a shell, for example).
+fn ensure_safe(hook: Hook, program: &str, arguments: &[String]) -> Result<(), String> {
+    let unsafe_because = |error: &dyn std::error::Error| {
+        format!("the {hook} hook {program} is not run: {}", with_causes(error))
+    };
+    ensure_not_writable_by_others(Path::new(program)).map_err(|error| unsafe_because(&error))?;
+    for argument in arguments {
+        let path = Path::new(argument);
+        if path.is_absolute() && path.is_file() {
+            ensure_not_writable_by_others(path).map_err(|error| unsafe_because(&error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Says beforehand what would else be a bare "permission denied" of the product's.
+fn ensure_reachable_by_everybody(slot: &Path, user: &str) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    for folder in slot.ancestors() {
+        let mode = folder.metadata().map(|found| found.permissions().mode()).unwrap_or(0);
+        if mode & 0o001 == 0 {
+            return Err(format!(
+                "the test_load hook runs as {user}, who cannot enter {} (mode {:04o}); chmod o+x it, or set \
+                 test_load_user",
+                folder.display(),
+                mode & 0o7777
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn filled_in(argument: &str, occasion: &Occasion<'_>) -> OsString {
+    argument
+        .replace("{slot}", &occasion.slot.to_string_lossy())
+        .replace("{current}", &occasion.current.to_string_lossy())
+        .replace("{version}", occasion.release.version.as_str())
+        .into()
+}
+
+/// A detail of at most [`MAX_DETAIL_BYTES`]: the sentence, and as much of the output's end as fits. Control characters
+/// but line ends are shown, not passed on.
+fn with_output(what: &str, output: &[u8]) -> String {
+    let printed: String = String::from_utf8_lossy(output)
+        .chars()
+        .map(|character| if character.is_control() && character != '\n' && character != '\t' { '\u{fffd}' } else { character })
+        .collect();
+    let printed = printed.trim();
+    if printed.is_empty() {
+        return what.to_owned();
+    }
+    let room = MAX_DETAIL_BYTES.saturating_sub(what.len() + 32);
+    let mut from = printed.len().saturating_sub(room);
+    while !printed.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("{what}; it printed: {}", &printed[from..])
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The journal: the one change of release under way, on disk before each next action begins.
+//!
+//! Invariant: at most one change is open at a time; a step is recorded durably before the action that follows it, and
+//! the record is removed as the last act of a change.
+
+use std::path::PathBuf;
+
+use crate::domain::record::Change;
+use crate::home::Home;
+use crate::platform::files::PRIVATE;
+use crate::ports::{CLEARED, Faults, Killed};
+use crate::store::{self, StoreError};
+
+/// Why the journal could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It could not be read or written.
+    #[error("the install journal failed")]
+    Store(#[from] StoreError),
+    /// A test ended the process here.
+    #[error(transparent)]
+    Killed(#[from] Killed),
+}
+
+/// The journal of a home.
+pub struct Journal<'a> {
+    path: PathBuf,
+    faults: &'a dyn Faults,
+}
+
+impl std::fmt::Debug for Journal<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Journal<'a> {
+    /// The journal of a home.
+    #[must_use]
+    pub fn of(home: &Home, faults: &'a dyn Faults) -> Self {
+        Self { path: home.state("journal"), faults }
+    }
+
+    /// The open change, if there is one.
+    ///
+    /// # Errors
+    /// [`JournalError`], also when the record is damaged.
+    pub fn open_change(&self) -> Result<Option<Change>, JournalError> {
+        Ok(store::load(&self.path)?)
+    }
+
+    /// Records how far a change came.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the step before is still recorded then.
+    pub fn record(&self, change: &Change) -> Result<(), JournalError> {
+        self.faults.at(&format!("before-{}", change.step))?;
+        store::save(&self.path, change, PRIVATE)?;
+        self.faults.at(&format!("after-{}", change.step))?;
+        Ok(())
+    }
+
+    /// Ends the change.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn clear(&self) -> Result<(), JournalError> {
+        self.faults.at(&format!("before-{CLEARED}"))?;
+        store::remove(&self.path)?;
+        self.faults.at(&format!("after-{CLEARED}"))?;
+        Ok(())
+    }
+}

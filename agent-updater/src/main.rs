@@ -1,0 +1,3 @@
+//! The `agent-updater` program: a thin door to its library.
+
+fn main() {}

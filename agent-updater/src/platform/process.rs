@@ -1,0 +1,316 @@
+//! Child processes with bounds: a process group of their own, an empty environment, a time limit, a bounded tail of
+//! their output.
+//!
+//! Invariant: after [`run`] with [`Leftovers::Kill`] no process of the child's group is left. What leaves the group by
+//! itself (`setsid`) is not followed; a hook is the administrator's own program.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use super::users::UserIds;
+
+/// How much of a child's output is kept: the last bytes.
+pub const OUTPUT_TAIL_BYTES: usize = 64 * 1024;
+
+/// What happens to processes that the child started and left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftovers {
+    /// They are killed when the child ends.
+    Kill,
+    /// They are left when the child ends in time (it started a service); on a time-out they are killed too.
+    Leave,
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The program; absolute.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// The whole environment.
+    pub environment: Vec<(String, OsString)>,
+    /// Run as this user, without a way back to more rights.
+    pub user: Option<UserIds>,
+    /// Time limit.
+    pub time_limit: Duration,
+    /// Background processes.
+    pub leftovers: Leftovers,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this status.
+    Exited(ExitStatus),
+    /// It was killed at the time limit.
+    TimedOut,
+}
+
+/// The result of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// How it ended.
+    pub ending: Ending,
+    /// The last [`OUTPUT_TAIL_BYTES`] of both of its outputs, mixed as they came.
+    pub output: Vec<u8>,
+}
+
+/// Runs a child to its end or to its time limit.
+///
+/// # Errors
+/// The system's, when it cannot be started or watched; it is not running then.
+pub fn run(spec: &Spec) -> io::Result<Finished> {
+    // A thread of its own, because "no new privileges" is set per thread and inherited by the child.
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("hook".to_owned())
+            .spawn_scoped(scope, || run_here(spec))?
+            .join()
+            .map_err(|_| io::Error::other("the thread that runs a hook panicked"))?
+    })
+}
+
+fn run_here(spec: &Spec) -> io::Result<Finished> {
+    let mut command = Command::new(&spec.program);
+    command
+        .args(&spec.arguments)
+        .env_clear()
+        .envs(spec.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    if let Some(ids) = spec.user {
+        rustix::thread::set_no_new_privs(true)?;
+        command.uid(ids.user).gid(ids.group);
+    }
+    let deadline = Instant::now() + spec.time_limit;
+    let mut child = command.spawn()?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let mut tail = Tail::default();
+    let watched = watch(&mut child, deadline, &mut tail);
+    let in_time = matches!(watched, Ok(true));
+    // Not yet reaped, so the number of the group cannot belong to somebody else.
+    if let Some(group) = group.filter(|_| !in_time || spec.leftovers == Leftovers::Kill) {
+        match kill_process_group(group, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => tracing::warn!(%error, "a hook's process group could not be killed"),
+        }
+    }
+    let status = child.wait()?;
+    watched?;
+    let ending = if in_time { Ending::Exited(status) } else { Ending::TimedOut };
+    Ok(Finished { ending, output: tail.into_bytes() })
+}
+
+/// Collects output until the child has ended (`true`) or the deadline is over (`false`).
+fn watch(child: &mut Child, deadline: Instant, tail: &mut Tail) -> io::Result<bool> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut stdout = child.stdout.take();
+    let mut stderr = child.stderr.take();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let (has_ended, can_read_out, can_read_err) = {
+            let mut watched = vec![PollFd::new(&ended, PollFlags::IN)];
+            watched.extend(stdout.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+            watched.extend(stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+            match poll(&mut watched, Some(&timespec(left))) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let ready: Vec<bool> = watched.iter().map(|one| !one.revents().is_empty()).collect();
+            let out = stdout.is_some() && ready.get(1).copied().unwrap_or(false);
+            let err_at = if stdout.is_some() { 2 } else { 1 };
+            let err = stderr.is_some() && ready.get(err_at).copied().unwrap_or(false);
+            (ready.first().copied().unwrap_or(false), out, err)
+        };
+        let mut came = false;
+        if can_read_out {
+            came |= take(&mut stdout, tail)?;
+        }
+        if can_read_err {
+            came |= take(&mut stderr, tail)?;
+        }
+        // What the child wrote before its end is read first; a background process cannot hold this up, because
+        // after the child's end at most the tail's worth of rounds follow.
+        if has_ended && (!came || tail.note_round_after_end()) {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads once; `true` when something came. Closes the pipe at its end.
+fn take(pipe: &mut Option<impl Read>, tail: &mut Tail) -> io::Result<bool> {
+    let Some(open) = pipe else { return Ok(false) };
+    let mut buffer = [0u8; 8 * 1024];
+    match open.read(&mut buffer) {
+        Ok(0) => {
+            *pipe = None;
+            Ok(false)
+        }
+        Ok(count) => {
+            tail.push(&buffer[..count]);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
+
+/// The last bytes of an output.
+#[derive(Default)]
+struct Tail {
+    bytes: VecDeque<u8>,
+    rounds_after_end: usize,
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        let surplus = self.bytes.len().saturating_sub(OUTPUT_TAIL_BYTES);
+        self.bytes.drain(..surplus);
+    }
+
+    /// `true` when enough was read after the end.
+    fn note_round_after_end(&mut self) -> bool {
+        self.rounds_after_end += 1;
+        self.rounds_after_end > 64
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn shell(script: &str, time_limit: Duration, leftovers: Leftovers) -> Finished {
+        let spec = Spec {
+            program: PathBuf::from("/bin/sh"),
+            arguments: vec!["-c".into(), script.into()],
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".into())],
+            user: None,
+            time_limit,
+            leftovers,
+        };
+        run(&spec).unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn is_running(pid_file: &Path) -> bool {
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        match std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
+            // The state stands after the closing parenthesis of the name; a zombie does not run.
+            Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']),
+            Err(_) => false,
+        }
+    }
+
+    fn wait_until_gone(pid_file: &Path) {
+        let deadline = Instant::now() + LONG;
+        while is_running(pid_file) {
+            assert!(Instant::now() < deadline, "still running");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn status_and_both_outputs_are_kept() {
+        let finished = shell("echo out; echo err >&2; exit 3", LONG, Leftovers::Kill);
+        assert!(matches!(finished.ending, Ending::Exited(status) if status.code() == Some(3)));
+        let output = String::from_utf8(finished.output).unwrap();
+        assert!(output.contains("out\n") && output.contains("err\n"));
+    }
+
+    #[test]
+    fn only_the_tail_of_a_long_output_is_kept() {
+        let finished = shell("yes 0123456789 | head -c 5000000; printf END", LONG, Leftovers::Kill);
+        assert_eq!(finished.output.len(), OUTPUT_TAIL_BYTES);
+        assert!(finished.output.ends_with(b"END"));
+    }
+
+    #[test]
+    fn the_environment_is_empty_but_for_what_was_given() {
+        let finished = shell("env", LONG, Leftovers::Kill);
+        let output = String::from_utf8(finished.output).unwrap();
+        assert!(!output.contains("HOME=") && !output.contains("CARGO"), "{output}");
+    }
+
+    #[test]
+    fn a_hook_that_hangs_is_killed_together_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; sleep 1000", pid_file.display());
+        let finished = shell(&script, Duration::from_millis(500), Leftovers::Kill);
+        assert_eq!(finished.ending, Ending::TimedOut);
+        wait_until_gone(&pid_file);
+    }
+
+    #[test]
+    fn what_a_hook_leaves_in_the_background_is_killed_and_does_not_hold_it_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}", pid_file.display());
+        let finished = shell(&script, LONG, Leftovers::Kill);
+        assert!(matches!(finished.ending, Ending::Exited(status) if status.success()));
+        wait_until_gone(&pid_file);
+    }
+
+    #[test]
+    fn a_service_that_a_start_hook_leaves_goes_on_running() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let script = format!("sleep 1000 >/dev/null 2>&1 & echo $! > {}", pid_file.display());
+        let finished = shell(&script, LONG, Leftovers::Leave);
+        assert!(matches!(finished.ending, Ending::Exited(status) if status.success()));
+        assert!(is_running(&pid_file));
+        let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn as_root_a_hook_can_be_run_without_roots_rights() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: needs root");
+            return;
+        }
+        let spec = Spec {
+            program: PathBuf::from("/bin/sh"),
+            arguments: vec!["-c".into(), "id -u; id -G; grep NoNewPrivs /proc/self/status".into()],
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".into())],
+            user: Some(UserIds { user: 65_534, group: 65_534 }),
+            time_limit: LONG,
+            leftovers: Leftovers::Kill,
+        };
+        let output = String::from_utf8(run(&spec).unwrap().output).unwrap();
+        assert_eq!(output, "65534\n65534\nNoNewPrivs:\t1\n");
+    }
+}

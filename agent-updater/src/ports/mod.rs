@@ -1,0 +1,130 @@
+//! Where there are two implementations, or a fault to inject: time, free disk, the source of releases, and the points
+//! at which a test ends the process.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::report::ReasonCode;
+
+use crate::domain::release::Refusal;
+
+/// The computer's clock.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The real clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// Free space.
+pub trait Disk: Send + Sync {
+    /// Free bytes on the file system of a path.
+    ///
+    /// # Errors
+    /// The system's.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// The real disk.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        crate::platform::files::free_bytes(path)
+    }
+}
+
+/// Where the bytes of a vetted release come from. Nothing that comes is believed.
+pub trait Source {
+    /// Fetches a delta into a file of at most `max_bytes`; `false` if there is none.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the caller falls back to the payload.
+    fn delta(
+        &mut self,
+        base: &Sha256Digest,
+        target: &Sha256Digest,
+        destination: &Path,
+        max_bytes: u64,
+    ) -> Result<bool, Refusal>;
+
+    /// Fetches the payload of the release, resuming what an earlier try left.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn payload(&mut self, destination: &Path) -> Result<(), Refusal>;
+}
+
+/// A source that has nothing, for changes between slots that are there.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSource;
+
+impl Source for NoSource {
+    fn delta(&mut self, _: &Sha256Digest, _: &Sha256Digest, _: &Path, _: u64) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    fn payload(&mut self, _: &Path) -> Result<(), Refusal> {
+        Err(Refusal::new(ReasonCode::NetworkFailed, "there is no server to fetch from"))
+    }
+}
+
+/// A point at which a test may end the process: before and after each step is recorded.
+pub trait Faults: Send + Sync {
+    /// Called with `before-STEP` and `after-STEP`.
+    ///
+    /// # Errors
+    /// [`Killed`], in tests that play a kill within one process; the caller returns at once and cleans up nothing.
+    fn at(&self, point: &str) -> Result<(), Killed>;
+}
+
+/// A played kill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the process was to end here")]
+pub struct Killed;
+
+/// No faults; but in a build with the feature `fault-points` the process kills itself at the point that the variable
+/// `SEALPOST_FAULT_EXIT_AT` names.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessFaults;
+
+impl Faults for ProcessFaults {
+    #[cfg(feature = "fault-points")]
+    fn at(&self, point: &str) -> Result<(), Killed> {
+        if std::env::var("SEALPOST_FAULT_EXIT_AT").is_ok_and(|wanted| wanted == point) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            // The signal is on its way; nothing may happen before it arrives.
+            loop {
+                std::thread::park();
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "fault-points"))]
+    fn at(&self, _: &str) -> Result<(), Killed> {
+        Ok(())
+    }
+}
+
+/// The names of all points, for tests that enumerate them.
+#[must_use]
+pub fn fault_points() -> Vec<String> {
+    let mut names: Vec<&str> = crate::domain::install::Step::ALL.iter().map(|step| step.name()).collect();
+    names.push(CLEARED);
+    names.iter().flat_map(|name| [format!("before-{name}"), format!("after-{name}")]).collect()
+}
+
+/// The point of the journal's removal, which ends a change.
+pub const CLEARED: &str = "cleared";

@@ -1,0 +1,177 @@
+//! Building a slot beside the others, and reading one as the base of a delta.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use sealpost_deltas::{BaseFiles, TargetWriter};
+
+use sealpost_manifests::ids::RelativePath;
+use sealpost_manifests::payload::PayloadSink;
+
+use super::beneath::{BeneathError, Folder, Kind, seal_file};
+
+/// Mode of a file in a slot.
+pub(super) const FILE_MODE: u32 = 0o444;
+/// Mode of an executable file, and of folders, in a slot.
+pub(super) const EXECUTABLE_MODE: u32 = 0o555;
+
+/// A slot being built. Dropped without [`SlotBuilder::finish`] it stays under its `.building` name, as after a crash,
+/// and is removed by the next try.
+#[derive(Debug)]
+pub struct SlotBuilder<'a> {
+    slots: &'a Folder,
+    folder: Folder,
+    building_name: String,
+    final_name: String,
+    disk_was_full: bool,
+}
+
+impl<'a> SlotBuilder<'a> {
+    pub(super) const fn new(slots: &'a Folder, folder: Folder, building_name: String, final_name: String) -> Self {
+        Self { slots, folder, building_name, final_name, disk_was_full: false }
+    }
+
+    /// Whether a write failed because the disk was full; callers in between may have hidden that.
+    #[must_use]
+    pub const fn disk_was_full(&self) -> bool {
+        self.disk_was_full
+    }
+
+    /// Writes one file of exactly `length` bytes.
+    ///
+    /// # Errors
+    /// The system's, the reader's, and `UnexpectedEof` or `InvalidData` when the reader has fewer or more bytes.
+    pub fn write_file(
+        &mut self,
+        path: &str,
+        executable: bool,
+        length: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        let written = self.write_file_inner(path, executable, length, content);
+        self.noting_full_disk(written)
+    }
+
+    fn write_file_inner(
+        &self,
+        path: &str,
+        executable: bool,
+        length: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        self.make_parent(path)?;
+        let mut file = self.folder.create_file(path).map_err(into_io)?;
+        copy_exactly(content, &mut file, length)?;
+        seal_file(&file, if executable { EXECUTABLE_MODE } else { FILE_MODE })
+    }
+
+    /// Makes one symbolic link. That it stays inside was checked by the manifest's reader.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write_link(&mut self, path: &str, target: &str) -> io::Result<()> {
+        let made = self.make_parent(path).and_then(|()| self.folder.make_link(path, target).map_err(into_io));
+        self.noting_full_disk(made)
+    }
+
+    fn make_parent(&self, path: &str) -> io::Result<()> {
+        match path.rsplit_once('/') {
+            Some((parent, _)) => self.folder.make_folder(parent).map(drop).map_err(into_io),
+            None => Ok(()),
+        }
+    }
+
+    fn noting_full_disk(&mut self, result: io::Result<()>) -> io::Result<()> {
+        if let Err(error) = &result {
+            self.disk_was_full |=
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        }
+        result
+    }
+
+    /// Makes the folders read-only and everything durable, and gives the slot its name.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn finish(self) -> Result<(), BeneathError> {
+        // Folders come after their content, so each is complete when it is closed.
+        self.folder.walk(&mut |parent, name, _, kind| {
+            if kind == Kind::Folder {
+                let inner = parent.folder(name)?;
+                inner.set_mode(EXECUTABLE_MODE)?;
+                inner.sync()?;
+            }
+            Ok(())
+        })?;
+        self.folder.set_mode(EXECUTABLE_MODE)?;
+        self.folder.sync()?;
+        self.slots.rename(&self.building_name, &self.final_name)?;
+        self.slots.sync()
+    }
+}
+
+impl TargetWriter for SlotBuilder<'_> {
+    fn create_file(&mut self, path: &str, mode: u32, length: u64, content: &mut dyn Read) -> io::Result<()> {
+        self.write_file(path, mode & 0o100 != 0, length, content)
+    }
+
+    fn create_symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
+        self.write_link(path, target)
+    }
+}
+
+impl PayloadSink for SlotBuilder<'_> {
+    fn create_file(
+        &mut self,
+        path: &RelativePath,
+        mode: u32,
+        length: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        self.write_file(path.as_str(), mode & 0o100 != 0, length, content)
+    }
+
+    fn create_symlink(&mut self, path: &RelativePath, target: &str) -> io::Result<()> {
+        self.write_link(path.as_str(), target)
+    }
+}
+
+/// The files of a slot, read without following links.
+#[derive(Debug)]
+pub struct SlotBase {
+    folder: Folder,
+}
+
+impl SlotBase {
+    pub(super) const fn new(folder: Folder) -> Self {
+        Self { folder }
+    }
+}
+
+impl BaseFiles for SlotBase {
+    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        let file = self.folder.file(path).map_err(into_io)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        Ok(Box::new(file))
+    }
+}
+
+fn copy_exactly(content: &mut dyn Read, file: &mut File, length: u64) -> io::Result<()> {
+    let copied = io::copy(&mut content.take(length), file)?;
+    if copied < length {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file of the release is shorter than signed"));
+    }
+    if content.read(&mut [0u8; 1])? != 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a file of the release is longer than signed"));
+    }
+    file.flush()
+}
+
+fn into_io(error: BeneathError) -> io::Error {
+    match error {
+        BeneathError::Io { source, .. } => source,
+        other => io::Error::other(other),
+    }
+}

@@ -1,0 +1,124 @@
+//! Holding a slot against its signed manifest: exactly those paths, types, modes, lengths, digests and link texts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::{FileKind, ReleaseManifest};
+
+use super::beneath::{BeneathError, Folder, Kind, io_error};
+use super::build::{EXECUTABLE_MODE, FILE_MODE};
+
+/// Differences that are listed; more are only counted.
+const MOST_LISTED: usize = 100;
+
+/// One path that is not as signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The path, relative to the slot.
+    pub path: String,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A path found on disk may hold anything; control characters must not reach a terminal.
+        write!(f, "{} {}", self.path.escape_debug(), self.what)
+    }
+}
+
+/// Why a slot is not what was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotFault {
+    /// It differs.
+    #[error("{count} paths are not as signed: {}", listed(differences))]
+    Differs {
+        /// The first of them.
+        differences: Vec<Difference>,
+        /// How many there are.
+        count: usize,
+    },
+    /// It could not be read.
+    #[error("the slot could not be read")]
+    Unreadable(#[from] BeneathError),
+}
+
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// See [`super::Slots::check`].
+pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), SlotFault> {
+    let mut missing: BTreeMap<&str, &FileKind> =
+        manifest.files.iter().map(|entry| (entry.path.as_str(), &entry.kind)).collect();
+    let folders: BTreeSet<&str> =
+        missing.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect();
+    let mut differences = Vec::new();
+    let mut count = 0usize;
+    let mut note = |path: &str, what: &'static str| {
+        count += 1;
+        if differences.len() < MOST_LISTED {
+            differences.push(Difference { path: path.to_owned(), what });
+        }
+    };
+    if slot.mode()? != EXECUTABLE_MODE {
+        note(".", "can be written to");
+    }
+    slot.walk(&mut |folder, name, path, kind| {
+        if kind == Kind::Folder {
+            if !folders.contains(path) {
+                note(path, "is a folder that was not signed");
+            } else if folder.folder(name)?.mode()? != EXECUTABLE_MODE {
+                note(path, "can be written to");
+            }
+            return Ok(());
+        }
+        match (missing.remove(path), kind) {
+            (None, _) => note(path, "was not signed"),
+            (Some(FileKind::File { executable, length, sha256 }), Kind::File) => {
+                if let Some(what) = file_difference(folder, name, *executable, *length, sha256)? {
+                    note(path, what);
+                }
+            }
+            (Some(FileKind::Symlink { target }), Kind::Link) => {
+                if folder.read_link(name)?.as_ref() != Some(target) {
+                    note(path, "leads elsewhere");
+                }
+            }
+            (Some(_), _) => note(path, "is of another type"),
+        }
+        Ok(())
+    })?;
+    for path in missing.keys() {
+        note(path, "is missing");
+    }
+    if count == 0 { Ok(()) } else { Err(SlotFault::Differs { differences, count }) }
+}
+
+fn file_difference(
+    folder: &Folder,
+    name: &str,
+    executable: bool,
+    length: u64,
+    sha256: &Sha256Digest,
+) -> Result<Option<&'static str>, BeneathError> {
+    let file = folder.file(name)?;
+    let failed = |source| io_error("read", &folder.path().join(name), source);
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Ok(Some("is of another type"));
+    }
+    if found.nlink() != 1 {
+        return Ok(Some("has a second name, by which it could be changed"));
+    }
+    if found.mode() & 0o7777 != if executable { EXECUTABLE_MODE } else { FILE_MODE } {
+        return Ok(Some("has another mode"));
+    }
+    if found.len() != length {
+        return Ok(Some("has another length"));
+    }
+    let (digest, _) = Sha256Digest::of_reader(file).map_err(failed)?;
+    Ok((digest != *sha256).then_some("has another content"))
+}

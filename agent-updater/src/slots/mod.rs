@@ -1,0 +1,167 @@
+//! The slots of a package: each release whole in a read-only folder of its own, and `current`, a link to one of them.
+//!
+//! ```text
+//! INSTALL_ROOT/PACKAGE/slots/1.2.0-0123456789ab/…
+//! INSTALL_ROOT/PACKAGE/slots/1.3.0-cdef01234567.building/…
+//! INSTALL_ROOT/PACKAGE/current -> slots/1.2.0-0123456789ab
+//! ```
+//!
+//! Invariant: a name without `.building` is only ever given to a slot whose files were all written and made durable;
+//! `current` changes by one rename. Left out: deciding which slot to use.
+
+pub mod beneath;
+mod build;
+mod check;
+
+use std::path::{Path, PathBuf};
+
+use sealpost_manifests::ids::PackageName;
+
+use crate::domain::record::SlotId;
+use crate::platform::files::make_folder;
+use beneath::{BeneathError, Folder, Kind, io_error};
+pub use build::{SlotBase, SlotBuilder};
+pub use check::{Difference, SlotFault};
+
+/// The folder of slots, in the package's folder.
+const SLOTS: &str = "slots";
+/// The link to the slot in use, in the package's folder.
+const CURRENT: &str = "current";
+/// The link before its rename.
+const NEW_CURRENT: &str = ".current.new";
+/// The suffix of a slot that is not whole yet.
+const BUILDING: &str = ".building";
+
+/// The slots of one package.
+#[derive(Debug)]
+pub struct Slots {
+    package: Folder,
+    slots: Folder,
+}
+
+impl Slots {
+    /// Opens the slots of a package beneath an install root, and makes the folders if they are missing.
+    ///
+    /// # Errors
+    /// [`BeneathError`], also when somebody else could change the install root.
+    pub fn open(install_root: &Path, package: &PackageName) -> Result<Self, BeneathError> {
+        make_folder(install_root, 0o755).map_err(|source| io_error("make the folder", install_root, source))?;
+        let root = Folder::open_root(install_root)?;
+        let package = root.make_folder(package.as_str())?;
+        let slots = package.make_folder(SLOTS)?;
+        Ok(Self { package, slots })
+    }
+
+    /// The path of a slot, for hooks and messages.
+    #[must_use]
+    pub fn path_of(&self, slot: &SlotId) -> PathBuf {
+        self.slots.path().join(slot.as_str())
+    }
+
+    /// The path of the `current` link, for hooks and messages.
+    #[must_use]
+    pub fn current_path(&self) -> PathBuf {
+        self.package.path().join(CURRENT)
+    }
+
+    /// The slot that `current` names.
+    ///
+    /// # Errors
+    /// [`BeneathError`], also when `current` is not a link to a slot.
+    pub fn current(&self) -> Result<Option<SlotId>, BeneathError> {
+        let Some(text) = self.package.read_link(CURRENT)? else { return Ok(None) };
+        let slot = text.strip_prefix("slots/").and_then(|name| SlotId::try_from(name.to_owned()).ok());
+        slot.map(Some).ok_or_else(|| BeneathError::Link { path: self.current_path() })
+    }
+
+    /// Lets `current` name a slot, or removes it; durable at return.
+    ///
+    /// # Errors
+    /// [`BeneathError`]; `current` is as before then.
+    pub fn switch(&self, to: Option<&SlotId>) -> Result<(), BeneathError> {
+        match to {
+            Some(slot) => {
+                // The slot must be there: a dangling `current` would be neither the old nor the new release.
+                self.slots.folder(slot.as_str())?;
+                self.package.remove_file(NEW_CURRENT)?;
+                self.package.make_link(NEW_CURRENT, &format!("{SLOTS}/{slot}"))?;
+                self.package.rename(NEW_CURRENT, CURRENT)?;
+            }
+            None => self.package.remove_file(CURRENT)?,
+        }
+        self.package.sync()
+    }
+
+    /// Whether a whole slot of this name is there.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn has(&self, slot: &SlotId) -> Result<bool, BeneathError> {
+        Ok(self.slots.kind(slot.as_str())? == Some(Kind::Folder))
+    }
+
+    /// Begins to build a slot, after removing what an earlier try left.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn begin(&self, slot: &SlotId) -> Result<SlotBuilder<'_>, BeneathError> {
+        let name = format!("{slot}{BUILDING}");
+        self.slots.remove_tree(&name)?;
+        let folder = self.slots.make_folder(&name)?;
+        Ok(SlotBuilder::new(&self.slots, folder, name, slot.as_str().to_owned()))
+    }
+
+    /// The files of a slot, as the base of a delta.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn base(&self, slot: &SlotId) -> Result<SlotBase, BeneathError> {
+        Ok(SlotBase::new(self.slots.folder(slot.as_str())?))
+    }
+
+    /// Digests every file of a slot and holds it against the manifest: exactly those files, with those modes.
+    ///
+    /// # Errors
+    /// [`SlotFault`] with every difference.
+    pub fn check(
+        &self,
+        slot: &SlotId,
+        manifest: &sealpost_manifests::release::ReleaseManifest,
+    ) -> Result<(), SlotFault> {
+        check::check(&self.slots.folder(slot.as_str())?, manifest)
+    }
+
+    /// Removes a slot, whole or half built. That it is not there is fine.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn remove(&self, slot: &SlotId) -> Result<(), BeneathError> {
+        self.slots.remove_tree(&format!("{slot}{BUILDING}"))?;
+        if self.slots.kind(slot.as_str())?.is_some() {
+            // Renamed first, so that a crash leaves nothing that looks whole.
+            self.slots.rename(slot.as_str(), &format!("{slot}{BUILDING}"))?;
+            self.slots.remove_tree(&format!("{slot}{BUILDING}"))?;
+        }
+        self.slots.sync()
+    }
+
+    /// Removes every slot that `keep` does not want, and everything half built.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn remove_others(&self, keep: &dyn Fn(&str) -> bool) -> Result<(), BeneathError> {
+        for name in self.slots.names()? {
+            if keep(&name) {
+                continue;
+            }
+            match SlotId::try_from(name.clone()) {
+                Ok(slot) => self.remove(&slot)?,
+                Err(_) => self.slots.remove_tree(&name)?,
+            }
+        }
+        self.slots.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests;

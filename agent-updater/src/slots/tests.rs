@@ -1,0 +1,210 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{Platform, RelativePath};
+use sealpost_manifests::release::{Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+
+use super::*;
+
+fn package() -> PackageName {
+    PackageName::new("acme").unwrap()
+}
+
+fn manifest(files: &[(&str, bool, &[u8])], links: &[(&str, &str)]) -> ReleaseManifest {
+    let blob = Blob { sha256: Sha256Digest::of(b""), length: 1 << 20 };
+    let mut entries: Vec<FileEntry> = files
+        .iter()
+        .map(|(path, executable, bytes)| FileEntry {
+            path: RelativePath::new(path).unwrap(),
+            kind: FileKind::File {
+                executable: *executable,
+                length: bytes.len() as u64,
+                sha256: Sha256Digest::of(bytes),
+            },
+        })
+        .chain(links.iter().map(|(path, target)| FileEntry {
+            path: RelativePath::new(path).unwrap(),
+            kind: FileKind::Symlink { target: (*target).to_owned() },
+        }))
+        .collect();
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    ReleaseManifest {
+        release: ReleaseId { package: package(), version: Version::new("1").unwrap(), platform: Platform::any() },
+        kind: PackageKind::Program,
+        revision: None,
+        counter: ReleaseCounter(1),
+        payload: Payload { tar: blob, encodings: BTreeMap::new() },
+        files: entries,
+        requires: Vec::new(),
+        severity: Severity::Normal,
+        notes: String::new(),
+        built_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn slot(name: &str) -> SlotId {
+    SlotId::of(&Version::new(name).unwrap(), &Sha256Digest::of(name.as_bytes()))
+}
+
+struct Fixture {
+    root: tempfile::TempDir,
+    slots: Slots,
+    manifest: ReleaseManifest,
+}
+
+fn built() -> Fixture {
+    let root = tempfile::tempdir().unwrap();
+    let slots = Slots::open(root.path(), &package()).unwrap();
+    let files: &[(&str, bool, &[u8])] = &[("bin/run", true, b"#!/bin/sh\n"), ("lib/deep/data", false, b"data")];
+    let links = &[("lib/link", "deep/data")];
+    let mut builder = slots.begin(&slot("1")).unwrap();
+    for (path, executable, bytes) in files {
+        builder.write_file(path, *executable, bytes.len() as u64, &mut &bytes[..]).unwrap();
+    }
+    builder.write_link("lib/link", "deep/data").unwrap();
+    builder.finish().unwrap();
+    Fixture { root, slots, manifest: manifest(files, links) }
+}
+
+fn differences(fixture: &Fixture) -> Vec<String> {
+    match fixture.slots.check(&slot("1"), &fixture.manifest) {
+        Ok(()) => Vec::new(),
+        Err(SlotFault::Differs { differences, .. }) => differences.iter().map(ToString::to_string).collect(),
+        Err(SlotFault::Unreadable(error)) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_slot_is_read_only_and_is_what_was_signed() {
+    let fixture = built();
+    assert_eq!(differences(&fixture), Vec::<String>::new());
+    let path = fixture.slots.path_of(&slot("1"));
+    let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!([mode("bin/run"), mode("lib/deep/data"), mode("lib/deep"), mode(".")], [0o555, 0o444, 0o555, 0o555]);
+}
+
+#[test]
+fn every_way_in_which_a_slot_can_differ_is_found() {
+    type Tamper = fn(&Path);
+    fn rewrite(path: &Path, bytes: &[u8]) {
+        let mode = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, mode).unwrap();
+    }
+    let cases: &[(&str, Tamper)] = &[
+        ("lib/deep/data has another content", |slot| rewrite(&slot.join("lib/deep/data"), b"dAta")),
+        ("lib/deep/data has another length", |slot| rewrite(&slot.join("lib/deep/data"), b"data2")),
+        ("bin/run has another mode", |slot| {
+            fs::set_permissions(slot.join("bin/run"), fs::Permissions::from_mode(0o4555)).unwrap();
+        }),
+        ("bin/run has a second name, by which it could be changed", |slot| {
+            fs::hard_link(slot.join("bin/run"), slot.join("../../other-name")).unwrap();
+        }),
+        ("lib/link leads elsewhere", |slot| {
+            fs::remove_file(slot.join("lib/link")).unwrap();
+            symlink("/etc/passwd", slot.join("lib/link")).unwrap();
+        }),
+        ("bin/run is missing", |slot| fs::remove_file(slot.join("bin/run")).unwrap()),
+        ("bin/extra was not signed", |slot| fs::write(slot.join("bin/extra"), b"").unwrap()),
+        ("empty is a folder that was not signed", |slot| fs::create_dir(slot.join("empty")).unwrap()),
+        ("lib/deep/data is of another type", |slot| {
+            fs::remove_file(slot.join("lib/deep/data")).unwrap();
+            symlink("x", slot.join("lib/deep/data")).unwrap();
+        }),
+        ("lib can be written to", |slot| {
+            fs::set_permissions(slot.join("lib"), fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+    ];
+    for (expected, tamper) in cases {
+        let fixture = built();
+        let path = fixture.slots.path_of(&slot("1"));
+        // Root may write into read-only folders; others must open them first, and close them again.
+        let folders = ["", "bin", "lib", "lib/deep"];
+        for folder in folders {
+            fs::set_permissions(path.join(folder), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        tamper(&path);
+        for folder in folders.into_iter().filter(|folder| !expected.starts_with("lib can") || *folder != "lib") {
+            fs::set_permissions(path.join(folder), fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        assert!(differences(&fixture).contains(&(*expected).to_owned()), "{expected}: {:?}", differences(&fixture));
+    }
+}
+
+#[test]
+fn current_is_switched_by_rename_and_never_dangles() {
+    let fixture = built();
+    assert_eq!(fixture.slots.current().unwrap(), None);
+    fixture.slots.switch(Some(&slot("1"))).unwrap();
+    assert_eq!(fixture.slots.current().unwrap(), Some(slot("1")));
+    assert!(fixture.slots.switch(Some(&slot("2"))).is_err());
+    assert_eq!(fixture.slots.current().unwrap(), Some(slot("1")));
+    assert!(fixture.slots.current_path().join("bin/run").exists());
+    fixture.slots.switch(None).unwrap();
+    assert_eq!(fixture.slots.current().unwrap(), None);
+}
+
+#[test]
+fn a_current_link_that_does_not_lead_to_a_slot_is_refused() {
+    let fixture = built();
+    symlink("/etc", fixture.slots.current_path()).unwrap();
+    assert!(fixture.slots.current().is_err());
+}
+
+#[test]
+fn a_file_that_is_longer_or_shorter_than_signed_is_not_accepted() {
+    let root = tempfile::tempdir().unwrap();
+    let slots = Slots::open(root.path(), &package()).unwrap();
+    let mut builder = slots.begin(&slot("1")).unwrap();
+    let longer = builder.write_file("a", false, 2, &mut &b"abc"[..]).unwrap_err();
+    assert_eq!(longer.kind(), io::ErrorKind::InvalidData);
+    let shorter = builder.write_file("b", false, 4, &mut &b"abc"[..]).unwrap_err();
+    assert_eq!(shorter.kind(), io::ErrorKind::UnexpectedEof);
+    assert!(!slots.has(&slot("1")).unwrap());
+}
+
+#[test]
+fn what_an_interrupted_build_left_is_removed_by_the_next_one() {
+    let root = tempfile::tempdir().unwrap();
+    let slots = Slots::open(root.path(), &package()).unwrap();
+    let mut builder = slots.begin(&slot("1")).unwrap();
+    builder.write_file("old/a", false, 1, &mut &b"a"[..]).unwrap();
+    drop(builder);
+    let mut builder = slots.begin(&slot("1")).unwrap();
+    builder.write_file("b", false, 1, &mut &b"b"[..]).unwrap();
+    builder.finish().unwrap();
+    let names: Vec<_> = fs::read_dir(slots.path_of(&slot("1"))).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["b"]);
+}
+
+#[test]
+fn a_parent_that_is_swapped_for_a_link_while_building_is_not_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let slots = Slots::open(root.path(), &package()).unwrap();
+    let mut builder = slots.begin(&slot("1")).unwrap();
+    builder.write_file("lib/a", false, 1, &mut &b"a"[..]).unwrap();
+    let building = root.path().join("acme/slots").join(format!("{}.building", slot("1")));
+    fs::rename(building.join("lib"), building.join("moved")).unwrap();
+    symlink(outside.path(), building.join("lib")).unwrap();
+    assert!(builder.write_file("lib/b", false, 1, &mut &b"b"[..]).is_err());
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn slots_that_nobody_needs_are_removed() {
+    let fixture = built();
+    drop(fixture.slots.begin(&slot("2")).unwrap());
+    let keep = slot("1");
+    fixture.slots.remove_others(&|name| name == keep.as_str()).unwrap();
+    let names: Vec<_> =
+        fs::read_dir(fixture.root.path().join("acme/slots")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, [keep.as_str()]);
+    fixture.slots.remove(&keep).unwrap();
+    assert!(!fixture.slots.has(&keep).unwrap());
+}

@@ -1,0 +1,215 @@
+//! Reports that wait for a server: on disk with rising ids until they are acknowledged.
+//!
+//! Invariant: an id is never used twice. The spool is bounded; when it is full the oldest report is dropped and
+//! counted, since the newest say what the computer runs. After a crash a step may be reported twice.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::wire::contact::MAX_REPORTS;
+use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, ReasonCode, Report};
+use serde::{Deserialize, Serialize};
+
+use crate::home::Home;
+use crate::platform::files::PRIVATE;
+use crate::store::{self, StoreError};
+
+/// Most reports that wait.
+const MOST_WAITING: usize = 512;
+/// Largest share of a contact that reports take, in bytes; a contact has at most 256 KiB.
+const MAX_BATCH_BYTES: usize = 128 * 1024;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Content {
+    last_id: u64,
+    dropped: u64,
+    waiting: VecDeque<Report>,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The release.
+    pub release: ReleaseId,
+    /// Digest of its manifest.
+    pub manifest: Sha256Digest,
+    /// The rollout; 0 when a person at the computer asked.
+    pub rollout: u64,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+/// The spool of a home.
+#[derive(Debug)]
+pub struct Spool {
+    path: PathBuf,
+    content: Content,
+}
+
+impl Spool {
+    /// Opens the spool.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when it is damaged.
+    pub fn open(home: &Home) -> Result<Self, StoreError> {
+        let path = home.state("reports");
+        let content = store::load(&path)?.unwrap_or_default();
+        Ok(Self { path, content })
+    }
+
+    /// Adds a report; durable at return.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn add(
+        &mut self,
+        at: Timestamp,
+        about: &Subject,
+        (step, outcome, reason): (InstallStep, Outcome, ReasonCode),
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let mut cut = detail.len().min(MAX_DETAIL_BYTES);
+        while !detail.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        self.content.last_id += 1;
+        self.content.waiting.push_back(Report {
+            id: self.content.last_id,
+            at,
+            release: about.release.clone(),
+            manifest: about.manifest,
+            rollout: about.rollout,
+            attempt: about.attempt,
+            step,
+            outcome,
+            reason,
+            detail: detail[..cut].to_owned(),
+        });
+        while self.content.waiting.len() > MOST_WAITING {
+            self.content.waiting.pop_front();
+            self.content.dropped += 1;
+        }
+        self.save()
+    }
+
+    /// The oldest reports, as many as go into one contact.
+    #[must_use]
+    pub fn batch(&self) -> Vec<Report> {
+        let mut bytes = 0usize;
+        self.content
+            .waiting
+            .iter()
+            .take(MAX_REPORTS)
+            .take_while(|report| {
+                // Six bytes for each of the detail is what JSON needs at worst; the rest of a report is under 1 KiB.
+                bytes += 1_024 + report.detail.len() * 6;
+                bytes <= MAX_BATCH_BYTES
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Forgets what the server has on its disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn acknowledge(&mut self, up_to: u64) -> Result<(), StoreError> {
+        let before = self.content.waiting.len();
+        self.content.waiting.retain(|report| report.id > up_to);
+        // A server that remembers more than this computer (a restored disk) would swallow new reports unseen.
+        let raised = up_to > self.content.last_id;
+        self.content.last_id = self.content.last_id.max(up_to);
+        if before != self.content.waiting.len() || raised { self.save() } else { Ok(()) }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.content.waiting.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.content.waiting.is_empty()
+    }
+
+    /// The newest report about a package, waiting or not acknowledged yet.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Report> {
+        self.content.waiting.back()
+    }
+
+    fn save(&self) -> Result<(), StoreError> {
+        store::save(&self.path, &self.content, PRIVATE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_manifests::ids::{PackageName, Platform};
+    use sealpost_manifests::version::Version;
+
+    use super::*;
+
+    fn add(spool: &mut Spool, detail: &str) {
+        let about = Subject {
+            release: ReleaseId {
+                package: PackageName::new("acme").unwrap(),
+                version: Version::new("1").unwrap(),
+                platform: Platform::any(),
+            },
+            manifest: Sha256Digest::of(b"m"),
+            rollout: 1,
+            attempt: 0,
+        };
+        let what = (InstallStep::Check, Outcome::Ok, ReasonCode::Done);
+        spool.add(Timestamp::UNIX_EPOCH, &about, what, detail).unwrap();
+    }
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        home.prepare().unwrap();
+        (folder, home)
+    }
+
+    #[test]
+    fn reports_wait_across_restarts_until_they_are_acknowledged() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        add(&mut spool, "one");
+        add(&mut spool, "two");
+        let mut spool = Spool::open(&home).unwrap();
+        assert_eq!(spool.batch().iter().map(|report| report.id).collect::<Vec<_>>(), [1, 2]);
+        spool.acknowledge(1).unwrap();
+        add(&mut spool, "three");
+        let spool = Spool::open(&home).unwrap();
+        assert_eq!(spool.batch().iter().map(|report| report.id).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn the_spool_and_its_batches_are_bounded() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        for _ in 0..MOST_WAITING + 10 {
+            add(&mut spool, &"ü".repeat(3_000));
+        }
+        assert_eq!(spool.len(), MOST_WAITING);
+        assert!(spool.batch().iter().all(|report| report.detail.len() <= MAX_DETAIL_BYTES));
+        assert!(serde_json::to_string(&spool.batch()).unwrap().len() <= 256 * 1024);
+        assert!(!spool.batch().is_empty());
+    }
+
+    #[test]
+    fn ids_rise_above_what_the_server_has_seen() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        spool.acknowledge(70).unwrap();
+        add(&mut spool, "new");
+        assert_eq!(spool.batch()[0].id, 71);
+    }
+}
