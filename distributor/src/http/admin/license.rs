@@ -1,0 +1,129 @@
+//! `POST /api/v1/register` and `…/unlock`: from a serial number to seats.
+//!
+//! Invariant: a grant counts when a license key of the vendor's TUF-verified trust document signed it, and it names
+//! this server and this site key. It does not matter by which way it came.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use sealpost_keys::Verified;
+use sealpost_manifests::document::{DocumentError, SignedDocument};
+use sealpost_manifests::grant::{Grant, Registration};
+use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::text_code;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::sync::RegisterRequest;
+
+use crate::domain::activity::Actor;
+use crate::http::Site;
+use crate::http::body::JsonBody;
+use crate::http::problem::ApiError;
+use crate::http::views::{RegisterSerialRequest, RegisterView, RegisterWay, UnlockRequest};
+use crate::ports::authority::AuthorityError;
+use crate::ports::ledger::LicenseRow;
+
+/// Makes a registration; online the vendor answers with the grant at once.
+pub(crate) async fn register(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<RegisterSerialRequest>,
+) -> Result<Json<RegisterView>, ApiError> {
+    let site_key = site.site_key.public();
+    let serial = request.serial;
+    let registration = Registration {
+        serial: serial.clone(),
+        server_id: site.ledger.server_id(),
+        site_key: site_key.clone(),
+    };
+    let registration = SignedDocument::sign(&registration, &site.site_key)
+        .map_err(|error| ApiError::internal("sign the registration", &error))?;
+    site.ledger.register_serial(actor.clone(), site.now(), serial.clone()).await?;
+    let code = text_code::encode(&registration);
+    if request.way == RegisterWay::Offline {
+        return Ok(Json(RegisterView::Code { code, reason: None }));
+    }
+    match site.authority.register(RegisterRequest { site_key, registration }).await {
+        Ok(answer) => {
+            let license = accept(&site, actor, answer.grant, Some(&serial)).await?;
+            Ok(Json(RegisterView::Granted { license }))
+        }
+        Err(error @ AuthorityError::Unreachable { .. }) => {
+            Ok(Json(RegisterView::Code { code, reason: Some(error.to_string()) }))
+        }
+        Err(AuthorityError::Refused(problem)) => Err(problem.into()),
+    }
+}
+
+/// Accepts an unlock code, or a grant file.
+pub(crate) async fn unlock(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<UnlockRequest>,
+) -> Result<Json<LicenseRow>, ApiError> {
+    let grant = read(&request.code)?;
+    Ok(Json(accept(&site, actor, grant, None).await?))
+}
+
+fn read(code: &str) -> Result<SignedDocument, ApiError> {
+    let bad = |why: String| {
+        ApiError::new(
+            ProblemCode::BadRequest,
+            format!("cannot read the unlock code: {why}"),
+            "copy the whole code again",
+        )
+    };
+    if code.trim_start().starts_with('{') {
+        return serde_json::from_str(code).map_err(|error| bad(error.to_string()));
+    }
+    text_code::decode(code).map_err(|error| bad(error.to_string()))
+}
+
+async fn accept(
+    site: &Site,
+    actor: Actor,
+    document: SignedDocument,
+    asked_for: Option<&SerialNumber>,
+) -> Result<LicenseRow, ApiError> {
+    let grant = verified(site, &document).await?.into_inner();
+    if grant.server_id != site.ledger.server_id() || grant.site_key != site.site_key.public() {
+        return Err(refused(
+            "the grant is for another server",
+            "register the serial number at this server; the vendor binds it to one server",
+        ));
+    }
+    if asked_for.is_some_and(|serial| *serial != grant.serial) {
+        return Err(refused("the grant is for another serial number than was asked for", "ask the vendor"));
+    }
+    Ok(site.ledger.accept_grant(actor, site.now(), grant, document).await?)
+}
+
+/// Verified with the license keys that the vendor's trust document lists. They may be newer than the last pull, so
+/// there is one more pull before a signature is refused.
+async fn verified(site: &Site, document: &SignedDocument) -> Result<Verified<Grant>, ApiError> {
+    if let Some(trust) = site.upstream.trust()
+        && let Ok(grant) = document.verify::<Grant>(&trust.license_keys())
+    {
+        return Ok(grant);
+    }
+    let pulled = site.upstream.pull_now().await;
+    let Some(trust) = site.upstream.trust() else {
+        return Err(match pulled {
+            Err(problem) => problem.into(),
+            Ok(_) => refused("the vendor publishes no trust document", "ask the vendor"),
+        });
+    };
+    document.verify::<Grant>(&trust.license_keys()).map_err(|error| match error {
+        DocumentError::Signature { source, .. } => refused(
+            &format!("no license key of the vendor signed the grant: {source}"),
+            "ask the vendor for a new unlock code; if keys were renewed, pull first",
+        ),
+        other => {
+            refused(&format!("the grant cannot be accepted: {other}"), "ask the vendor for a new unlock code")
+        }
+    })
+}
+
+fn refused(message: &str, hint: &str) -> ApiError {
+    ApiError::new(ProblemCode::GrantRefused, message, hint)
+}

@@ -1,0 +1,9 @@
+//! The admin API. Every handler knows who acts: `auth` stands in front of all of them.
+
+pub(crate) mod auth;
+pub(crate) mod clients;
+pub(crate) mod license;
+pub(crate) mod log;
+pub(crate) mod pull;
+pub(crate) mod status;
+pub(crate) mod updates;

@@ -1,0 +1,45 @@
+//! `POST /api/v1/updates/approve` and `…/reject`: a person decides, and names the digest that was shown to them.
+//!
+//! Whom an approval concerns is woken by `push`, which follows the log: so it is the same whoever approved.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::domain::activity::Actor;
+use crate::http::Site;
+use crate::http::body::JsonBody;
+use crate::http::problem::ApiError;
+use crate::http::views::{ApproveRequest, RejectRequest};
+use crate::ports::ledger::ReleaseRow;
+
+/// Longest reason, in bytes.
+const MAX_REASON_BYTES: usize = 2 * 1024;
+
+/// Approves; again with the same digest answers the same.
+pub(crate) async fn approve(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<ApproveRequest>,
+) -> Result<Json<ReleaseRow>, ApiError> {
+    Ok(Json(site.ledger.approve(actor, site.now(), request.manifest).await?))
+}
+
+/// Rejects.
+pub(crate) async fn reject(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<RejectRequest>,
+) -> Result<Json<ReleaseRow>, ApiError> {
+    let reason = request.reason.trim().to_owned();
+    if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
+        return Err(ApiError::new(
+            ProblemCode::BadRequest,
+            format!("a rejection needs a reason of 1 to {MAX_REASON_BYTES} bytes"),
+            "say in one sentence why, for whoever reads the log later",
+        ));
+    }
+    Ok(Json(site.ledger.reject(actor, site.now(), request.manifest, reason).await?))
+}

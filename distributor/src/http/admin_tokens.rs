@@ -1,0 +1,227 @@
+//! Tokens of admins who come over the network. The file holds names and digests only; a token is shown once.
+//!
+//! The server reads the file at each use, so that a token works, or is gone, at once. Over the Unix socket no token
+//! is needed: there the operating system says who it is.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sealpost_keys::{KeyError, Token, TokenDigest};
+use serde::{Deserialize, Serialize};
+
+/// Largest file that is read, in bytes; far more than [`MAX_TOKENS`] need.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
+/// Most tokens; a list that nobody can look over is no list.
+const MAX_TOKENS: usize = 500;
+const MAX_NAME_CHARS: usize = 64;
+
+/// Why tokens could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminTokenError {
+    /// The disk refused.
+    #[error("cannot {attempted} the admin tokens in {}; check its folder and your permissions", path.display())]
+    Io {
+        /// What was attempted.
+        attempted: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Not the file that this program writes.
+    #[error("cannot read the admin tokens in {}: the file is damaged; restore it, or delete it and make new tokens", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Others can write or read it.
+    #[error("cannot use the admin tokens in {}: others can read it (mode {mode:03o}); run `chmod 600` on it", path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The name cannot be used.
+    #[error("cannot use {name:?} as a token's name: {rule}")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        rule: &'static str,
+    },
+    /// No randomness.
+    #[error("cannot make a token")]
+    Key(#[from] KeyError),
+}
+
+/// One token, without itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AdminToken {
+    /// Its digest.
+    pub digest: TokenDigest,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TokenFile {
+    version: u32,
+    tokens: BTreeMap<String, AdminToken>,
+}
+
+/// The file of admin tokens.
+#[derive(Debug, Clone)]
+pub struct AdminTokens {
+    path: PathBuf,
+}
+
+impl AdminTokens {
+    /// Tokens in this file; it need not exist yet.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// The name of the token that this text is. Blocks for a small file.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`]; an unknown token is `None`.
+    pub fn recognize(&self, text: &str) -> Result<Option<String>, AdminTokenError> {
+        let Ok(token) = text.parse::<Token>() else { return Ok(None) };
+        let tokens = self.read()?.tokens;
+        // Every digest is compared, so that the time says nothing about the place.
+        Ok(tokens.iter().fold(
+            None,
+            |found, (name, known)| {
+                if known.digest.matches(&token) { Some(name.clone()) } else { found }
+            },
+        ))
+    }
+
+    /// Every token by name.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`].
+    pub fn list(&self) -> Result<BTreeMap<String, AdminToken>, AdminTokenError> {
+        Ok(self.read()?.tokens)
+    }
+
+    /// Makes a token; it is not stored and cannot be shown again.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`], also when the name is taken.
+    pub fn create(&self, name: &str, now: Timestamp) -> Result<Token, AdminTokenError> {
+        let refuse = |rule| Err(AdminTokenError::Name { name: name.chars().take(80).collect(), rule });
+        let plain = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
+        if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(plain) {
+            return refuse("use letters, digits, '-', '_', '.' and '@', at most 64");
+        }
+        let mut file = self.read()?;
+        if file.tokens.contains_key(name) {
+            return refuse("there is a token of that name; revoke it first, or take another name");
+        }
+        if file.tokens.len() >= MAX_TOKENS {
+            return refuse("there are 500 tokens; revoke some first");
+        }
+        let token = Token::generate()?;
+        file.tokens.insert(name.to_owned(), AdminToken { digest: token.digest(), created_at: now });
+        self.write(&file)?;
+        Ok(token)
+    }
+
+    /// Revokes a token; `false` when there is none of that name.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`].
+    pub fn revoke(&self, name: &str) -> Result<bool, AdminTokenError> {
+        let mut file = self.read()?;
+        let removed = file.tokens.remove(name).is_some();
+        if removed {
+            self.write(&file)?;
+        }
+        Ok(removed)
+    }
+
+    fn read(&self) -> Result<TokenFile, AdminTokenError> {
+        let fail = |source| AdminTokenError::Io { attempted: "read", path: self.path.clone(), source };
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(TokenFile { version: 1, tokens: BTreeMap::new() });
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let mode = file.metadata().map_err(fail)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(AdminTokenError::Exposed { path: self.path.clone(), mode });
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(fail)?;
+        match serde_json::from_slice::<TokenFile>(&bytes) {
+            Ok(file) if file.version == 1 => Ok(file),
+            _ => Err(AdminTokenError::Damaged { path: self.path.clone() }),
+        }
+    }
+
+    fn write(&self, file: &TokenFile) -> Result<(), AdminTokenError> {
+        let fail = |source| AdminTokenError::Io { attempted: "write", path: self.path.clone(), source };
+        let text = serde_json::to_vec_pretty(file).map_err(|error| fail(error.into()))?;
+        let temporary = self.path.with_extension("json.new");
+        let result = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut new| {
+                new.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+                new.write_all(&text)?;
+                new.sync_all()
+            })
+            .and_then(|()| std::fs::rename(&temporary, &self.path))
+            .and_then(|()| match self.path.parent() {
+                Some(folder) => File::open(folder)?.sync_all(),
+                None => Ok(()),
+            });
+        result.map_err(fail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_recognized_until_it_is_revoked_and_is_not_in_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
+        let token = tokens.create("ci", Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(tokens.recognize(token.as_str()).unwrap().as_deref(), Some("ci"));
+        assert_eq!(tokens.recognize("something").unwrap(), None);
+        let text = std::fs::read_to_string(folder.path().join("admin-tokens.json")).unwrap();
+        assert!(!text.contains(token.as_str()));
+        assert!(tokens.create("ci", Timestamp::UNIX_EPOCH).is_err());
+        assert!(tokens.create("a b", Timestamp::UNIX_EPOCH).is_err());
+        assert!(tokens.revoke("ci").unwrap());
+        assert_eq!(tokens.recognize(token.as_str()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_token_file_that_others_can_read_or_that_is_damaged_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin-tokens.json");
+        let tokens = AdminTokens::at(&path);
+        let token = tokens.create("ci", Timestamp::UNIX_EPOCH).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(tokens.recognize(token.as_str()), Err(AdminTokenError::Exposed { .. })));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "{}").unwrap();
+        assert!(matches!(tokens.recognize(token.as_str()), Err(AdminTokenError::Damaged { .. })));
+    }
+}

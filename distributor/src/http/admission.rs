@@ -1,0 +1,310 @@
+//! The admission layer: the one door in front of everything that a client may reach.
+//!
+//! Invariants: a route without a class here is refused (default deny); whoever is refused reaches no handler; every
+//! refusal, also one that a handler or the ledger answers, is counted under its stable code and logged. What is
+//! decided is decided by `domain::admission`; this module finds out who asks and for what.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
+use sealpost_manifests::wire::ENROLLMENT_CODE_HEADER;
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use super::Site;
+use super::peer::Peer;
+use super::problem::{ApiError, RefusedWith};
+use super::token::TokenRefusal;
+use crate::domain::admission::{Admission, CodeStanding, Holder, Identity, Resource, decide};
+use crate::ports::ledger::{ClientRow, ClientState};
+use crate::ports::upstream::{TargetClass, TargetEntry};
+
+/// The header that names the computer of an enrollment code.
+const COMPUTER_HEADER: &str = "sealpost-computer";
+/// Longest header value that is looked at, in bytes.
+const MAX_HEADER_BYTES: usize = 1024;
+
+/// What a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Enroll,
+    Contact,
+    Metadata,
+    Target,
+    Delta,
+    Wake,
+}
+
+/// Every route that clients may reach, by its path in the router.
+const CLASSES: &[(Method, &str, Class)] = &[
+    (Method::POST, "/agent/v1/enroll", Class::Enroll),
+    (Method::POST, "/agent/v1/contact", Class::Contact),
+    (Method::GET, "/agent/v1/tuf/metadata/{file}", Class::Metadata),
+    (Method::GET, "/agent/v1/tuf/targets/{file}", Class::Target),
+    (Method::GET, "/agent/v1/deltas/{base}/{target}", Class::Delta),
+    (Method::GET, "/agent/v1/wake", Class::Wake),
+];
+
+/// Who was admitted; for the handlers.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// Nobody in particular: the request carries its own signature, or a code was enough.
+    Unnamed,
+    /// A client with its reservation.
+    Client(Arc<ClientRow>),
+}
+
+/// The delta that was admitted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WantedDelta {
+    pub(crate) base: Sha256Digest,
+    pub(crate) target: Sha256Digest,
+}
+
+/// The target that was admitted.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedTarget(pub(crate) Arc<TargetEntry>);
+
+/// What is wanted, as far as the path says it.
+enum Wanted {
+    Plain(Class),
+    Target(Arc<TargetEntry>),
+    Delta(WantedDelta),
+    Absent,
+}
+
+/// The layer.
+pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let now = site.now();
+    let (mut parts, body) = request.into_parts();
+    let Some(peer) = parts.extensions.get::<Peer>().cloned() else {
+        return refuse_unknown_peer();
+    };
+    let Some(_place) = site.in_flight.enter() else {
+        let busy = ApiError::new(
+            ProblemCode::Busy,
+            "the server has too much to do at once",
+            "try again in a minute",
+        );
+        return counted(&site, now, &peer.source(), busy.into_response());
+    };
+    match examine(&site, &peer, &mut parts, now).await {
+        Ok(caller) => {
+            let source = match &caller {
+                Caller::Client(row) => row.name.to_string(),
+                Caller::Unnamed => peer.source(),
+            };
+            parts.extensions.insert(caller);
+            let answer =
+                tokio::time::timeout(site.limits.answer_within, next.run(Request::from_parts(parts, body)));
+            let response = answer.await.unwrap_or_else(|_elapsed| {
+                let late = ApiError::new(
+                    ProblemCode::Busy,
+                    "the server could not answer in time",
+                    "try again in a minute; a contact may be repeated as it is",
+                );
+                late.into_response()
+            });
+            counted(&site, now, &source, response)
+        }
+        Err(error) => counted(&site, now, &peer.source(), error.into_response()),
+    }
+}
+
+fn refuse_unknown_peer() -> Response {
+    // A connection always says who is there; without it nothing is answered.
+    ApiError::new(ProblemCode::Forbidden, "it is not known where this request comes from", "report this")
+        .into_response()
+}
+
+/// Counts and logs an answer that is a refusal. "Not there" is none: it ends every walk along the roots.
+fn counted(site: &Site, now: Timestamp, source: &str, response: Response) -> Response {
+    if let Some(RefusedWith(code)) = response.extensions().get::<RefusedWith>().copied()
+        && !matches!(code, ProblemCode::NotFound | ProblemCode::Internal)
+    {
+        site.metrics.count_refusal(code);
+        site.ledger.count_refusal(now, code, source.to_owned());
+        tracing::info!(%code, source, "a request was refused");
+    }
+    response
+}
+
+async fn examine(site: &Site, peer: &Peer, parts: &mut Parts, now: Timestamp) -> Result<Caller, ApiError> {
+    let class = class_of(parts)?;
+    let wanted = wanted(site, class, parts).await?;
+    let guessed = class == Class::Enroll || parts.headers.contains_key(ENROLLMENT_CODE_HEADER);
+    if guessed && let Some(wait) = site.failed_attempts.must_wait(peer, now) {
+        return Err(too_many_failures(wait));
+    }
+    let (holder, identity) = identify(site, &parts.headers, now).await?;
+    let assigned = holder.as_ref().map_or(&[][..], |row| &row.assigned);
+    let identity = identity.with(holder.as_deref(), assigned);
+    if matches!(identity, Identity::EnrollmentCode(CodeStanding::Wrong)) {
+        site.failed_attempts.note(peer, now);
+    }
+    let resource = match &wanted {
+        Wanted::Plain(Class::Enroll) => Resource::Enroll,
+        Wanted::Plain(Class::Contact) => Resource::Contact,
+        Wanted::Plain(Class::Wake) => Resource::Wake,
+        // What is not there is told apart only for those who may ask at all.
+        Wanted::Plain(Class::Metadata | Class::Target | Class::Delta) | Wanted::Absent => Resource::Metadata,
+        Wanted::Delta(delta) => Resource::Delta(&delta.target),
+        Wanted::Target(entry) => match &entry.class {
+            TargetClass::Trust => Resource::TrustTarget,
+            TargetClass::Channels { package } => Resource::Channels(package),
+            TargetClass::Release { manifest, .. } => Resource::Target(manifest),
+        },
+    };
+    if let Admission::Refused(problem) = decide(identity, resource, now) {
+        return Err(problem.into());
+    }
+    match wanted {
+        Wanted::Absent => {
+            return Err(ApiError::not_found(
+                "there is no such file",
+                "refresh the metadata; it names what there is",
+            ));
+        }
+        Wanted::Target(entry) => drop(parts.extensions.insert(WantedTarget(entry))),
+        Wanted::Delta(delta) => drop(parts.extensions.insert(delta)),
+        Wanted::Plain(_) => {}
+    }
+    Ok(holder.map_or(Caller::Unnamed, Caller::Client))
+}
+
+pub(crate) fn too_many_failures(wait: i64) -> ApiError {
+    ApiError::new(
+        ProblemCode::Busy,
+        "too many failed attempts came from this address",
+        format!("check the setup file or token, then try again in {wait} seconds"),
+    )
+    .with_status(StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// The class of a route, by method and path of the router; refused when there is none.
+fn class_of(parts: &Parts) -> Result<Class, ApiError> {
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let of_path = || CLASSES.iter().filter(|(_, known, _)| *known == path);
+    match of_path().find(|(known, _, _)| known == method) {
+        Some((_, _, class)) => Ok(*class),
+        None if of_path().next().is_some() => Err(ApiError::new(
+            ProblemCode::BadRequest,
+            "this path does not take this method",
+            "see the documentation of the API for its methods",
+        )
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)),
+        None => Err(ApiError::new(
+            ProblemCode::Forbidden,
+            "clients may not reach this path",
+            "see the documentation of the API for what they may",
+        )),
+    }
+}
+
+async fn wanted(site: &Site, class: Class, parts: &mut Parts) -> Result<Wanted, ApiError> {
+    if !matches!(class, Class::Target | Class::Delta) {
+        return Ok(Wanted::Plain(class));
+    }
+    let params = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| {
+        ApiError::new(ProblemCode::BadRequest, "the path cannot be read", "percent-encode UTF-8 in paths")
+    })?;
+    let value = |name: &str| params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    if class == Class::Target {
+        let entry = site.upstream.find_target(value("file"));
+        return Ok(entry.map_or(Wanted::Absent, |entry| Wanted::Target(Arc::new(entry))));
+    }
+    let parsed = value("base").parse().ok().zip(value("target").parse().ok());
+    Ok(parsed.map_or(Wanted::Absent, |(base, target)| Wanted::Delta(WantedDelta { base, target })))
+}
+
+/// What was presented, before the reservation behind it is borrowed.
+#[derive(Clone, Copy)]
+enum Presented {
+    Nothing,
+    Code(CodeStanding),
+    Foreign,
+    Expired,
+    Replaced,
+    Known,
+}
+
+impl Presented {
+    fn with<'a>(
+        self,
+        holder: Option<&'a ClientRow>,
+        assigned: &'a [(sealpost_manifests::release::ReleaseId, Sha256Digest)],
+    ) -> Identity<'a> {
+        match (self, holder) {
+            (Self::Nothing, _) => Identity::None,
+            (Self::Code(standing), _) => Identity::EnrollmentCode(standing),
+            (Self::Foreign, _) => Identity::ForeignToken,
+            (Self::Expired, _) => Identity::ExpiredToken,
+            (Self::Known, Some(row)) => Identity::Client(Holder {
+                lease_until: row.lease_until,
+                forked: row.state == ClientState::Forked,
+                assigned,
+            }),
+            (Self::Replaced | Self::Known, _) => Identity::ReplacedClient,
+        }
+    }
+}
+
+async fn identify(
+    site: &Site,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<(Option<Arc<ClientRow>>, Presented), ApiError> {
+    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+        let token = authorization.to_str().ok().and_then(bearer).unwrap_or_default();
+        return match site.access_tokens.check(token, now) {
+            Err(TokenRefusal::Unknown) => Ok((None, Presented::Foreign)),
+            Err(TokenRefusal::Expired { .. }) => Ok((None, Presented::Expired)),
+            Ok(client) => match site.ledger.client_by_id(client).await? {
+                Some(row) => Ok((Some(Arc::new(row)), Presented::Known)),
+                None => Ok((None, Presented::Replaced)),
+            },
+        };
+    }
+    if !headers.contains_key(ENROLLMENT_CODE_HEADER) {
+        return Ok((None, Presented::Nothing));
+    }
+    let code = text(headers, ENROLLMENT_CODE_HEADER).and_then(|text| EnrollmentCode::new(text).ok());
+    let name = text(headers, COMPUTER_HEADER).and_then(|text| ComputerName::new(text).ok());
+    let Some((name, code)) = name.zip(code) else { return Ok((None, Presented::Code(CodeStanding::Wrong))) };
+    let digest = Sha256Digest::of(code.as_str().as_bytes());
+    let known = site.ledger.enrollment_code_known(name, digest).await?;
+    let standing = if known { CodeStanding::Known } else { CodeStanding::Wrong };
+    Ok((None, Presented::Code(standing)))
+}
+
+/// The token of an `Authorization: Bearer …` value.
+pub(crate) fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// A header as UTF-8: computer names may have letters beyond ASCII.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let bytes = headers.get(name)?.as_bytes();
+    (bytes.len() <= MAX_HEADER_BYTES).then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer  abc "), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("Bearer"), None);
+    }
+}

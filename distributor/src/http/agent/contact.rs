@@ -1,0 +1,81 @@
+//! `POST /agent/v1/contact`: a client shows that it is there, reports, and hears what to run.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use sealpost_manifests::document::Document;
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, MAX_PACKAGES, MAX_REPORTS};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::MAX_DETAIL_BYTES;
+
+use super::sign;
+use crate::http::Site;
+use crate::http::body::JsonBody;
+use crate::http::problem::ApiError;
+use crate::http::token::TOKEN_VALID_SECS;
+
+/// Answers a contact, after the ledger has it on disk; a retry gets the same lease and assignment.
+pub(crate) async fn contact(
+    State(site): State<Arc<Site>>,
+    JsonBody(request): JsonBody<ContactRequest>,
+) -> Result<Json<ContactAnswer>, ApiError> {
+    let contact = verified(&site, &request).await?;
+    let now = site.now();
+    let outcome = site.ledger.contact(now, contact).await?;
+    let token = site.access_tokens.issue(&request.client_id, now).ok_or_else(|| {
+        ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
+    })?;
+    tracing::debug!(client = %outcome.name, retry = outcome.retry, "answered a contact");
+    Ok(Json(ContactAnswer {
+        lease: outcome.lease.map(|lease| sign(&site, &lease)).transpose()?,
+        assignment: outcome.assignment.map(|assignment| sign(&site, &assignment)).transpose()?,
+        grant: outcome.grant,
+        access_token: token,
+        token_valid_secs: TOKEN_VALID_SECS,
+        acknowledged_report: outcome.acknowledged_report,
+        notice: outcome.notice,
+    }))
+}
+
+/// The client's own key signed it, for this server, within the bounds.
+async fn verified(site: &Site, request: &ContactRequest) -> Result<Contact, ApiError> {
+    let row = site.ledger.client_by_id(request.client_id.clone()).await?;
+    let key = row.and_then(|row| row.client_key).ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::UnknownComputer,
+            "no computer of this client id is enrolled here",
+            "enroll it with a setup file of this server; it may have been enrolled again since",
+        )
+    })?;
+    let contact = request.contact.verify::<Contact>(&[key]).map_err(|error| {
+        ApiError::new(
+            ProblemCode::BadSignature,
+            format!("cannot accept the {}: {error}", Contact::TYPE),
+            "try again; if it stays, enroll the computer with a new setup file",
+        )
+    })?;
+    if contact.client_id != request.client_id {
+        return Err(ApiError::new(
+            ProblemCode::BadSignature,
+            "the contact names another client than the one that signed it",
+            "enroll the computer with a new setup file",
+        ));
+    }
+    if contact.server_id != site.ledger.server_id() {
+        return Err(ApiError::new(
+            ProblemCode::WrongServer,
+            "the contact is meant for another server",
+            "check the computer's server addresses",
+        ));
+    }
+    let long = contact.reports.iter().any(|report| report.detail.len() > MAX_DETAIL_BYTES);
+    if contact.reports.len() > MAX_REPORTS || contact.packages.len() > MAX_PACKAGES || long {
+        return Err(ApiError::new(
+            ProblemCode::TooLarge,
+            format!("a contact takes {MAX_REPORTS} reports and {MAX_PACKAGES} packages at most"),
+            "send the rest with the next contact",
+        ));
+    }
+    Ok(contact.into_inner())
+}

@@ -1,0 +1,32 @@
+//! `GET /agent/v1/deltas/{base}/{target}`: the delta between two releases, named by their manifests' digests.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use crate::http::Site;
+use crate::http::admission::WantedDelta;
+use crate::http::problem::ApiError;
+use crate::http::send;
+
+/// Sends the delta that was admitted; 404 when there is none, and then the payload is to be fetched.
+pub(crate) async fn delta(
+    State(site): State<Arc<Site>>,
+    Extension(wanted): Extension<WantedDelta>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let staging = Arc::clone(&site.staging);
+    let open = tokio::task::spawn_blocking(move || staging.delta(&wanted.base, &wanted.target))
+        .await
+        .map_err(|error| ApiError::internal("open a delta", &error))?
+        .map_err(|error| ApiError::internal("open a delta", &error))?;
+    match open {
+        Some(blob) => send::file(blob.file, blob.length, &headers).await,
+        None => {
+            Err(ApiError::not_found("there is no delta between these releases", "fetch the whole payload"))
+        }
+    }
+}

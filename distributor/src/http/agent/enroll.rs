@@ -1,0 +1,83 @@
+//! `POST /agent/v1/enroll`: a computer binds its key to its reservation.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use sealpost_keys::token::random_bytes;
+use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrollment};
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use super::sign;
+use crate::http::Site;
+use crate::http::body::JsonBody;
+use crate::http::peer::Peer;
+use crate::http::problem::ApiError;
+
+/// Answers an enrollment; the same key with the same code gets the same bytes again.
+pub(crate) async fn enroll(
+    State(site): State<Arc<Site>>,
+    Extension(peer): Extension<Peer>,
+    JsonBody(request): JsonBody<EnrollRequest>,
+) -> Result<Json<EnrollAnswer>, ApiError> {
+    let now = site.now();
+    let answer = answer(&site, &peer, &request, now).await;
+    if let Err(error) = &answer
+        && is_a_guess(error.code())
+    {
+        site.failed_attempts.note(&peer, now);
+    }
+    answer.map(Json)
+}
+
+async fn answer(
+    site: &Site,
+    peer: &Peer,
+    request: &EnrollRequest,
+    now: Timestamp,
+) -> Result<EnrollAnswer, ApiError> {
+    let enrollment = verified(site, request)?;
+    let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
+    let outcome = site.ledger.enroll(peer.source(), now, enrollment, ClientId::from_random(random)).await?;
+    Ok(EnrollAnswer { enrolled: sign(site, &outcome.enrolled)?, grant: outcome.grant })
+}
+
+/// Whoever asks holds the key that it names, and means this server. More the signature does not show.
+fn verified(site: &Site, request: &EnrollRequest) -> Result<Enrollment, ApiError> {
+    let enrollment = request
+        .enrollment
+        .verify::<Enrollment>(std::slice::from_ref(&request.client_key))
+        .map_err(|error| bad_signature(&error.to_string()))?;
+    if enrollment.client_key != request.client_key {
+        return Err(bad_signature("the enrollment names another key than the one that signed it"));
+    }
+    if enrollment.server_id != site.ledger.server_id() {
+        return Err(ApiError::new(
+            ProblemCode::WrongServer,
+            "the enrollment is meant for another server",
+            "use the setup file that this server issued",
+        ));
+    }
+    Ok(enrollment.into_inner())
+}
+
+fn bad_signature(why: &str) -> ApiError {
+    ApiError::new(
+        ProblemCode::BadSignature,
+        format!("cannot accept the enrollment: {why}"),
+        "try again; if it stays, enroll with a new setup file",
+    )
+}
+
+const fn is_a_guess(code: ProblemCode) -> bool {
+    matches!(
+        code,
+        ProblemCode::EnrollmentCodeWrong
+            | ProblemCode::EnrollmentCodeUsed
+            | ProblemCode::UnknownComputer
+            | ProblemCode::NotReserved
+            | ProblemCode::BadSignature
+    )
+}

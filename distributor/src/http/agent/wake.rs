@@ -1,0 +1,67 @@
+//! `GET /agent/v1/wake`: a held stream of server-sent events. Its one event, `contact`, says only "contact now".
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::http::Site;
+use crate::http::admission::Caller;
+use crate::http::problem::ApiError;
+use crate::ports::wakes::HeldStream;
+
+/// A comment this often keeps proxies and NAT tables from forgetting the connection, and finds a dead client.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+const HELLO: &[u8] = b": hello\n\n";
+const STILL_HERE: &[u8] = b":\n\n";
+const CONTACT: &[u8] = b"event: contact\ndata: now\n\n";
+
+/// Holds the stream until the client goes, a newer stream of the client comes, or the server stops.
+pub(crate) async fn wake(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    let held = match caller {
+        Caller::Client(row) => match row.client_id.clone() {
+            Some(client) => site.push.hold(client, row.channel.clone()),
+            None => None,
+        },
+        Caller::Unnamed => None,
+    };
+    let held = held.ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::Busy,
+            "the server holds no more streams",
+            "poll as usual, and try again later",
+        )
+    })?;
+    // The first comment goes out at once, so that the client knows that it is heard.
+    let events = stream::unfold((held, true), |(held, first)| async move {
+        if first {
+            return Some((Ok::<_, Infallible>(Bytes::from_static(HELLO)), (held, false)));
+        }
+        let (event, held) = next(held).await?;
+        Some((Ok(Bytes::from_static(event)), (held, false)))
+    });
+    let mut response = Body::from_stream(events).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+async fn next(mut held: Box<dyn HeldStream>) -> Option<(&'static [u8], Box<dyn HeldStream>)> {
+    match tokio::time::timeout(KEEP_ALIVE, held.woken()).await {
+        Ok(true) => Some((CONTACT, held)),
+        Ok(false) => None,
+        Err(_elapsed) => Some((STILL_HERE, held)),
+    }
+}

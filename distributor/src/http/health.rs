@@ -1,0 +1,73 @@
+//! `/healthz`, `/readyz`, `/metrics`: for those who watch the server. Outside of the license gate; they give nothing
+//! away: no names, serials, versions or addresses.
+//!
+//! Numbers tell a little, so `/metrics` over the network wants an admin token; a scraper on the same computer needs
+//! none.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::Site;
+use super::admin::auth;
+use super::metrics::Gauges;
+use super::peer::Peer;
+use super::problem::ApiError;
+use crate::ports::ledger::ReleaseState;
+
+/// The process answers.
+pub(crate) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// The server can do its work: its ledger answers. TLS is loaded, or this would not be heard.
+pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
+    match site.ledger.head().await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the ledger does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the ledger does not answer\n").into_response()
+        }
+    }
+}
+
+/// Counters in Prometheus' text format.
+pub(crate) async fn metrics(
+    State(site): State<Arc<Site>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    if !peer.is_local() {
+        auth::actor(&site, &peer, &headers).await?;
+    }
+    let text = site.metrics.text(&gauges(&site).await?);
+    Ok(([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn gauges(site: &Site) -> Result<Gauges, ApiError> {
+    let licenses = site.ledger.licenses().await?;
+    let releases = site.ledger.releases().await?;
+    let pull = site.ledger.last_pull().await?;
+    let head = site.ledger.head().await?;
+    let now = site.now();
+    let states = [
+        ("staged", ReleaseState::Staged),
+        ("approved", ReleaseState::Approved),
+        ("rejected", ReleaseState::Rejected),
+        ("superseded", ReleaseState::Superseded),
+        ("withdrawn", ReleaseState::Withdrawn),
+        ("refused", ReleaseState::Refused),
+    ];
+    let count = |state| releases.iter().filter(|row| row.state == state).count() as u64;
+    Ok(Gauges {
+        connected_clients: site.push.connected() as u64,
+        seats: licenses.iter().map(|row| u64::from(row.licenses)).sum(),
+        seats_used: licenses.iter().map(|row| u64::from(row.used)).sum(),
+        releases: states.into_iter().map(|(name, state)| (name, count(state))).collect(),
+        last_pull_age_secs: pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
+        activity_entries: head.sequence,
+    })
+}

@@ -1,0 +1,119 @@
+//! Counters for `/metrics`, in Prometheus' text format. Numbers only: no names, addresses, versions or serials.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+use sealpost_manifests::wire::problem::ProblemCode;
+
+/// Counters of the HTTP floor.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// By the first digit of the status, 1 to 5.
+    answers: [AtomicU64; 5],
+    /// By the code's place in [`ProblemCode::ALL`].
+    refusals: Vec<AtomicU64>,
+}
+
+/// What is read from elsewhere at the time of a scrape.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) connected_clients: u64,
+    pub(crate) seats: u64,
+    pub(crate) seats_used: u64,
+    pub(crate) releases: Vec<(&'static str, u64)>,
+    pub(crate) last_pull_age_secs: Option<i64>,
+    pub(crate) activity_entries: u64,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            answers: Default::default(),
+            refusals: ProblemCode::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    pub(crate) fn count_answer(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(counter) = self.answers.get(class) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn count_refusal(&self, code: ProblemCode) {
+        let at = ProblemCode::ALL.iter().position(|known| *known == code);
+        if let Some(counter) = at.and_then(|at| self.refusals.get(at)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn text(&self, gauges: &Gauges) -> String {
+        let mut text = String::with_capacity(4096);
+        head(&mut text, "sealpost_http_answers_total", "counter", "answers by class of status");
+        for (class, counter) in self.answers.iter().enumerate() {
+            line(
+                &mut text,
+                "sealpost_http_answers_total",
+                &format!("class=\"{}xx\"", class + 1),
+                load(counter),
+            );
+        }
+        head(&mut text, "sealpost_refusals_total", "counter", "refusals by stable code");
+        for (code, counter) in ProblemCode::ALL.iter().zip(&self.refusals) {
+            line(&mut text, "sealpost_refusals_total", &format!("code=\"{code}\""), load(counter));
+        }
+        head(&mut text, "sealpost_releases", "gauge", "releases by state");
+        for (state, count) in &gauges.releases {
+            line(&mut text, "sealpost_releases", &format!("state=\"{state}\""), *count);
+        }
+        for (name, help, value) in [
+            ("sealpost_connected_clients", "clients that hold a wake stream", gauges.connected_clients),
+            ("sealpost_seats", "seats granted", gauges.seats),
+            ("sealpost_seats_used", "seats taken", gauges.seats_used),
+            ("sealpost_activity_entries", "entries of the activity log", gauges.activity_entries),
+        ] {
+            head(&mut text, name, "gauge", help);
+            line(&mut text, name, "", value);
+        }
+        if let Some(age) = gauges.last_pull_age_secs {
+            let name = "sealpost_last_pull_age_seconds";
+            head(&mut text, name, "gauge", "age of the vendor's metadata as last found fresh");
+            line(&mut text, name, "", u64::try_from(age).unwrap_or(0));
+        }
+        text
+    }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(text: &mut String, name: &str, labels: &str, value: u64) {
+    let _ = match labels {
+        "" => writeln!(text, "{name} {value}"),
+        labels => writeln!(text, "{name}{{{labels}}} {value}"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_counted_under_its_code() {
+        let metrics = Metrics::new();
+        metrics.count_refusal(ProblemCode::NoLease);
+        metrics.count_refusal(ProblemCode::NoLease);
+        metrics.count_answer(StatusCode::FORBIDDEN);
+        let text = metrics.text(&Gauges { seats: 10, ..Gauges::default() });
+        assert!(text.contains("sealpost_refusals_total{code=\"no_lease\"} 2\n"), "{text}");
+        assert!(text.contains("sealpost_http_answers_total{class=\"4xx\"} 1\n"), "{text}");
+        assert!(text.contains("sealpost_seats 10\n"), "{text}");
+    }
+}

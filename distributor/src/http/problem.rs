@@ -1,0 +1,152 @@
+//! Errors as HTTP answers: `{code, message, hint}` for every one of them, also for 404, 405 and 413.
+//!
+//! A code has one status everywhere. What went wrong inside is logged here, once, and not shown to the caller.
+
+use std::error::Error;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+use crate::ports::ledger::LedgerError;
+
+/// Marks an answer as a refusal, so that the layer in front can count it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefusedWith(pub(crate) ProblemCode);
+
+/// An error that becomes an answer.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    problem: Problem,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: ProblemCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Problem::new(code, message, hint).into()
+    }
+
+    /// The same problem under another status, for 405 and the like.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Something inside failed: logged in full, shown without detail.
+    pub(crate) fn internal(attempted: &'static str, error: &(dyn Error + 'static)) -> Self {
+        tracing::error!(attempted, error, "a request failed inside the server");
+        Self::new(
+            ProblemCode::Internal,
+            format!("the server could not {attempted}"),
+            "look into the server's log, then try again; nothing was changed",
+        )
+    }
+
+    pub(crate) fn not_found(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ProblemCode::NotFound, what, hint)
+    }
+
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.problem.code
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self { status: status_of(problem.code), problem }
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Refused(problem) => problem.into(),
+            LedgerError::Failed { attempted, source } => {
+                tracing::error!(attempted, error = &*source as &(dyn Error + 'static), "the ledger failed");
+                Self::new(
+                    ProblemCode::Internal,
+                    format!("the ledger could not {attempted}"),
+                    "check the server's disk and its log, then try again; nothing was changed",
+                )
+            }
+            LedgerError::Closed => {
+                Self::new(ProblemCode::Busy, "the server is shutting down", "try again when it is back")
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let refused = RefusedWith(self.problem.code);
+        let mut response = (self.status, Json(self.problem)).into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(refused);
+        response
+    }
+}
+
+/// The one status of a code.
+pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
+    match code {
+        ProblemCode::BadRequest | ProblemCode::Unknown => StatusCode::BAD_REQUEST,
+        ProblemCode::NotFound | ProblemCode::SerialUnknown => StatusCode::NOT_FOUND,
+        ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ProblemCode::Unauthenticated | ProblemCode::TokenExpired => StatusCode::UNAUTHORIZED,
+        ProblemCode::PullFailed => StatusCode::BAD_GATEWAY,
+        ProblemCode::UnknownComputer
+        | ProblemCode::EnrollmentCodeWrong
+        | ProblemCode::WrongServer
+        | ProblemCode::BadSignature
+        | ProblemCode::NotReserved
+        | ProblemCode::NoLease
+        | ProblemCode::NotEntitled
+        | ProblemCode::NotAssigned
+        | ProblemCode::Forbidden => StatusCode::FORBIDDEN,
+        ProblemCode::EnrollmentCodeUsed
+        | ProblemCode::ContactForked
+        | ProblemCode::NonceUnknown
+        | ProblemCode::NoSeatFree
+        | ProblemCode::NotUnlocked
+        | ProblemCode::GrantExpired
+        | ProblemCode::GrantRefused
+        | ProblemCode::SerialBound
+        | ProblemCode::DigestMismatch
+        | ProblemCode::WrongState
+        | ProblemCode::AlreadyExists => StatusCode::CONFLICT,
+    }
+}
+
+/// The answer to a path that is nowhere.
+pub(crate) async fn no_such_path() -> ApiError {
+    ApiError::not_found("there is nothing under this path", "see the documentation of the API for its paths")
+}
+
+/// The answer to a path with another method.
+pub(crate) async fn no_such_method() -> ApiError {
+    ApiError::new(
+        ProblemCode::BadRequest,
+        "this path does not take this method",
+        "see the documentation of the API for its methods",
+    )
+    .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_an_error_status() {
+        for code in ProblemCode::ALL {
+            let status = status_of(*code);
+            assert!(status.is_client_error() || status.is_server_error(), "{code} is {status}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The site's Primary Server: holds the license, verifies clients, pulls the vendor's updates, lets an admin review
+//! them, delivers them to licensed clients, and logs all of it.
+
+pub mod domain;
+pub mod ports;
+pub mod blobs;
+pub mod config;
+pub mod home;
+pub mod http;
+pub mod push;

@@ -1,0 +1,3 @@
+//! The `distributor` program: a thin door to its library.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! What the rest of the house asks of the outside, where there are two implementations or a fault to inject.
+
+pub mod authority;
+pub mod clock;
+pub mod blobs;
+pub mod ledger;
+pub mod staging;
+pub mod upstream;
+pub mod wakes;

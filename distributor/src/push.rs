@@ -1,0 +1,205 @@
+//! Who is connected, and how they are woken. A wake says "contact now" and nothing else: what to run, a client hears
+//! in the contact, where it is decided.
+//!
+//! Invariants: one stream per client, a newer one ends the older; wakes that pile up are one wake; the registry is
+//! bounded. Left out on purpose: spreading the contacts over time, which is the jitter of the clients.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::BoxFuture;
+use sealpost_manifests::ids::{ChannelName, ClientId};
+use tokio::sync::watch;
+
+use crate::domain::activity::Change;
+use crate::ports::ledger::{ActivityFilter, Ledger};
+use crate::ports::wakes::{HeldStream, Wakes};
+
+/// Most streams at once. A client beyond it polls.
+pub const MAX_STREAMS: usize = 65_536;
+
+/// The registry of held streams; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Push {
+    registry: Arc<Mutex<Registry>>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    streams: HashMap<ClientId, Slot>,
+    next: u64,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    number: u64,
+    channel: ChannelName,
+    wakes: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Held {
+    push: Push,
+    client: ClientId,
+    number: u64,
+    wakes: watch::Receiver<u64>,
+}
+
+impl Push {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wakes every connected client of these channels; returns how many.
+    pub fn wake(&self, channels: &[ChannelName]) -> usize {
+        let registry = self.lock();
+        let mut woken = 0;
+        for slot in registry.streams.values().filter(|slot| channels.contains(&slot.channel)) {
+            slot.wakes.send_modify(|count| *count = count.wrapping_add(1));
+            woken += 1;
+        }
+        woken
+    }
+
+    /// Ends every stream and takes in no more.
+    pub fn close(&self) {
+        let mut registry = self.lock();
+        registry.closed = true;
+        registry.streams.clear();
+    }
+
+    fn take_in(&self, client: ClientId, channel: ChannelName) -> Option<Held> {
+        let mut registry = self.lock();
+        let full = registry.streams.len() >= MAX_STREAMS && !registry.streams.contains_key(&client);
+        if registry.closed || full {
+            return None;
+        }
+        registry.next += 1;
+        let number = registry.next;
+        let (sender, wakes) = watch::channel(0);
+        // The older stream's sender is dropped here, which ends it.
+        registry.streams.insert(client.clone(), Slot { number, channel, wakes: sender });
+        Some(Held { push: self.clone(), client, number, wakes })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        // Nothing in here can be left half-done by a panic.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wakes for Push {
+    fn hold(&self, client: ClientId, channel: ChannelName) -> Option<Box<dyn HeldStream>> {
+        self.take_in(client, channel).map(|held| Box::new(held) as Box<dyn HeldStream>)
+    }
+
+    fn connected(&self) -> usize {
+        self.lock().streams.len()
+    }
+
+    fn is_connected(&self, client: &ClientId) -> bool {
+        self.lock().streams.contains_key(client)
+    }
+}
+
+impl HeldStream for Held {
+    fn woken(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self.wakes.changed().await.is_ok() })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut registry = self.push.lock();
+        if registry.streams.get(&self.client).is_some_and(|slot| slot.number == self.number) {
+            registry.streams.remove(&self.client);
+        }
+    }
+}
+
+/// Follows the activity log and wakes whom a change concerns. Ends when the ledger closes.
+///
+/// A reconciler: a wake that is lost with the process costs one polling interval, no more.
+pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
+    let mut commits = ledger.subscribe();
+    let mut seen = *commits.borrow_and_update();
+    while commits.changed().await.is_ok() {
+        let newest = *commits.borrow_and_update();
+        while seen < newest {
+            let filter = ActivityFilter { after: seen, ..ActivityFilter::default() };
+            let entries = match ledger.activity(filter).await {
+                Ok(entries) if entries.is_empty() => break,
+                Ok(entries) => entries,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot read what to wake clients for"
+                    );
+                    break;
+                }
+            };
+            for logged in entries {
+                seen = seen.max(logged.entry.sequence);
+                let manifest = match logged.entry.change {
+                    Change::ReleaseApproved { manifest, .. }
+                    | Change::ReleaseChannelsChanged { manifest, .. }
+                    | Change::ReleaseWithdrawn { manifest, .. } => manifest,
+                    _ => continue,
+                };
+                if let Ok(Some(release)) = ledger.release(manifest).await {
+                    let woken = push.wake(&release.channels);
+                    tracing::info!(release = %release.release, woken, "woke the connected clients");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(byte: u8) -> ClientId {
+        ClientId::from_random([byte; 16])
+    }
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_clients_of_a_channel_are_woken_and_wakes_that_pile_up_are_one() {
+        let push = Push::new();
+        let mut stable = push.take_in(client(1), channel("stable")).unwrap();
+        let beta = push.take_in(client(2), channel("beta")).unwrap();
+        assert_eq!(push.wake(&[channel("stable")]), 1);
+        assert_eq!(push.wake(&[channel("stable")]), 1);
+        assert!(stable.woken().await);
+        assert!(!stable.wakes.has_changed().unwrap());
+        assert!(!beta.wakes.has_changed().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_newer_stream_of_a_client_ends_the_older_and_its_end_does_not_remove_the_newer() {
+        let push = Push::new();
+        let mut older = push.take_in(client(1), channel("stable")).unwrap();
+        let newer = push.take_in(client(1), channel("stable")).unwrap();
+        assert!(!older.woken().await);
+        drop(older);
+        assert_eq!(push.connected(), 1);
+        drop(newer);
+        assert_eq!(push.connected(), 0);
+    }
+
+    #[tokio::test]
+    async fn closing_ends_every_stream_and_takes_no_new_one() {
+        let push = Push::new();
+        let mut held = push.take_in(client(1), channel("stable")).unwrap();
+        push.close();
+        assert!(!held.woken().await);
+        assert!(push.take_in(client(2), channel("stable")).is_none());
+    }
+}
