@@ -1,0 +1,61 @@
+//! A registration, from untrusted bytes to a verified document: the server proves that it holds the site key.
+//!
+//! Left out on purpose: whether the serial number exists and whose it is ([`Authority`](super::Authority) decides).
+
+use sealpost_keys::Verified;
+use sealpost_manifests::document::{DocumentError, SignedDocument, read};
+use sealpost_manifests::grant::Registration;
+use sealpost_manifests::text_code::{self, TextCodeError};
+use sealpost_manifests::wire::sync::RegisterRequest;
+
+/// Why a registration cannot be believed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistrationError {
+    /// The code was mistyped or cut.
+    #[error("cannot read the registration code")]
+    Code(#[source] TextCodeError),
+    /// It is not a registration, or its signature does not hold.
+    #[error("cannot accept the registration: it is not signed as it should be; make a new one on the server")]
+    Document(#[source] DocumentError),
+    /// Signed with one key, naming another.
+    #[error("cannot accept the registration: it names another site key than the one that signed it")]
+    OtherKey,
+}
+
+/// Verifies a registration: signed with the very site key that it names.
+///
+/// # Errors
+/// [`RegistrationError`].
+pub fn verify_registration(request: &RegisterRequest) -> Result<Verified<Registration>, RegistrationError> {
+    let trusted = std::slice::from_ref(&request.site_key);
+    let registration =
+        request.registration.verify::<Registration>(trusted).map_err(RegistrationError::Document)?;
+    if registration.site_key != request.site_key {
+        return Err(RegistrationError::OtherKey);
+    }
+    Ok(registration)
+}
+
+/// Reads a registration code, as text groups or as the JSON of a request or signed document. Unverified.
+///
+/// # Errors
+/// [`RegistrationError`] names the line with a typing error.
+pub fn read_registration_code(text: &str) -> Result<RegisterRequest, RegistrationError> {
+    let trimmed = text.trim();
+    if trimmed.starts_with('{')
+        && let Ok(request) = serde_json::from_str::<RegisterRequest>(trimmed)
+    {
+        return Ok(request);
+    }
+    let registration = if trimmed.starts_with('{') {
+        serde_json::from_str::<SignedDocument>(trimmed)
+            .map_err(|source| DocumentError::Malformed { document: "registration", source })
+            .map_err(RegistrationError::Document)?
+    } else {
+        text_code::decode(trimmed).map_err(RegistrationError::Code)?
+    };
+    // The code holds the document alone; the key to verify it with is the one that it names.
+    let named: Registration = read(registration.document.as_bytes()).map_err(RegistrationError::Document)?;
+    Ok(RegisterRequest { site_key: named.site_key, registration })
+}
