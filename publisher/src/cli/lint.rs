@@ -1,0 +1,56 @@
+//! `publisher lint`
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{Outcome, print_json, print_line, waiting};
+use crate::lint::{Level, lint};
+use crate::publication::read_root;
+use crate::vendor::Vendor;
+
+/// Read the published repository as a stranger would, and report every defect at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  publisher --home acme lint
+  publisher --home acme lint --json
+
+Exit status 1 if there is a defect; what only needs attention is printed as a warning.")]
+pub(super) struct Options {
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+    let vendor = Vendor::open(home)?;
+    let root = read_root(&vendor)?;
+    // So that nothing changes while it is read.
+    let lock = vendor.lock(waiting)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start reading the repository")?;
+    let report = runtime.block_on(lint(&vendor.repository(), &root, Timestamp::now()))?;
+    drop(lock);
+    if options.json {
+        print_json(&report)?;
+    } else {
+        for finding in &report.findings {
+            print_line(finding)?;
+        }
+        let defects = report.findings.iter().filter(|finding| finding.level == Level::Defect).count();
+        print_line(format_args!(
+            "{} packages, {} releases, {} targets checked: {} defects, {} warnings",
+            report.packages,
+            report.releases,
+            report.targets,
+            defects,
+            report.findings.len() - defects
+        ))?;
+    }
+    Ok(if report.is_sound() { Outcome::Done } else { Outcome::Defects })
+}

@@ -1,0 +1,140 @@
+//! The command line: one file per subcommand; results on standard output, everything else on standard error.
+//!
+//! Exit status: 0 done, 1 failed or refused, 2 usage.
+
+mod channel;
+mod init;
+mod lint;
+mod passphrase;
+mod refresh;
+mod release;
+mod serial;
+mod serve;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Signs and publishes a vendor's releases, sells seats and answers registrations.
+#[derive(Debug, Parser)]
+#[command(name = "publisher", version, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  publisher --home acme init --vendor \"Acme Security\" --no-passphrase
+  publisher --home acme release build/acme-av --package acme-av --version 1.0.0 --kind program --channel stable
+  publisher --home acme serial new --seats 10
+  publisher --home acme serve")]
+struct Arguments {
+    /// The vendor's home.
+    #[arg(long, global = true, value_name = "DIR", env = "SEALPOST_PUBLISHER_HOME", default_value = ".")]
+    home: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Options),
+    Release(release::Options),
+    /// Point a channel at a version.
+    #[command(subcommand)]
+    Channel(channel::Command),
+    Refresh(refresh::Options),
+    /// Sell seats: make and list serial numbers, answer registration codes.
+    #[command(subcommand)]
+    Serial(serial::Command),
+    Serve(serve::Options),
+    Lint(lint::Options),
+}
+
+/// Whether a command that ran to its end is content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// It found what it was to look for, and printed it.
+    Defects,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    match dispatch(arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Defects) => ExitCode::FAILURE,
+        Err(error) => {
+            // The writer's own failure leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
+    let home = &arguments.home;
+    match arguments.command {
+        Command::Init(options) => init::run(home, options),
+        Command::Release(options) => release::run(home, options),
+        Command::Channel(command) => channel::run(home, command),
+        Command::Refresh(options) => refresh::run(home, options),
+        Command::Serial(command) => serial::run(home, command),
+        Command::Serve(options) => serve::run(home, options),
+        Command::Lint(options) => lint::run(home, options),
+    }
+}
+
+/// Prints one line of result.
+fn print_line(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
+}
+
+/// Prints a result as JSON.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)
+}
+
+/// Tells the person at the terminal something that is no result.
+fn tell(line: impl std::fmt::Display) {
+    // A closed standard error must not stop the work.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says once that another publisher is at work.
+fn waiting() {
+    tell("another publisher works in this home; waiting for it to finish …");
+}
+
+/// A timestamp as it is printed: RFC 3339, UTC, whole seconds.
+fn seconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_subcommands().next().is_none() {
+                let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(text.contains("Examples:"), "{path} has no example");
+            }
+            command.get_subcommands().for_each(|sub| walk(sub, &path));
+        }
+        Arguments::command().debug_assert();
+        walk(&Arguments::command(), "");
+    }
+}

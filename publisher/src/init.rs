@@ -1,0 +1,190 @@
+//! A new vendor's home: keys, a signed and empty repository, the license database, the settings.
+//!
+//! Invariants: nothing that exists is touched; the root keys are used once, here, and are not needed again until a key
+//! is replaced; `vendor.toml` is written last, so an interrupted `init` is never taken for a home.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sealpost_keys::{Passphrase, PassphraseSource, SigningKey};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::{self, DocumentError};
+use sealpost_manifests::ids::{NameError, TargetName};
+use sealpost_manifests::repository::{
+    EditError, KeyThreshold, PublishError, RepositoryEditor, RoleName, RootSpec, SignError, Signers,
+    TargetSource, ThresholdError,
+};
+use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+
+use crate::authority::{Authority, AuthorityError};
+use crate::publication::lifetimes;
+use crate::vendor::{
+    HomeError, Keyring, KeyringError, Settings, Vendor, VendorKeys, private_folder, write_new,
+};
+
+/// Most root keys: enough for any ceremony.
+const MAX_ROOT_KEYS: u32 = 16;
+/// What must not be there yet.
+const PARTS: [&str; 5] = ["vendor.toml", "keys", "repository", "root.json", "license.db"];
+
+/// What the new home is to be.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The vendor's name.
+    pub vendor: String,
+    /// Folder for the root keys.
+    pub root_keys: PathBuf,
+    /// Root keys that must sign together.
+    pub root_threshold: NonZeroU32,
+    /// Root keys to make.
+    pub root_key_count: NonZeroU32,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Made {
+    /// The root to ship to sites.
+    pub root_file: PathBuf,
+    /// Its digest, to be compared by people.
+    pub root_digest: Sha256Digest,
+}
+
+/// Why no home was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The plan makes no sense.
+    #[error("cannot make a vendor's home: {problem}")]
+    Plan {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something is there already.
+    #[error("cannot make a vendor's home in {}: it has {found} already; choose an empty folder", home.display())]
+    NotEmpty {
+        /// The folder.
+        home: PathBuf,
+        /// What was found.
+        found: &'static str,
+    },
+    /// A file or folder failed.
+    #[error("cannot make the vendor's home")]
+    Home(#[from] HomeError),
+    /// A key failed.
+    #[error("cannot make the vendor's keys")]
+    Keys(#[from] KeyringError),
+    /// Keys and threshold do not fit.
+    #[error("cannot make the root")]
+    Threshold(#[from] ThresholdError),
+    /// The repository was refused.
+    #[error("cannot make the repository")]
+    Edit(#[from] EditError),
+    /// The repository could not be signed.
+    #[error("cannot sign the repository")]
+    Sign(#[from] SignError),
+    /// The repository could not be written.
+    #[error("cannot write the repository")]
+    Publish(#[from] PublishError),
+    /// The trust document could not be written.
+    #[error("cannot write the trust document")]
+    Trust(#[source] DocumentError),
+    /// A name was refused.
+    #[error("cannot name a target")]
+    Name(#[from] NameError),
+    /// The license database failed.
+    #[error("cannot make the license database")]
+    Authority(#[from] AuthorityError),
+}
+
+impl Plan {
+    /// Holds the plan against what makes sense, before anybody is asked for a passphrase.
+    ///
+    /// # Errors
+    /// [`InitError::Plan`].
+    pub fn check(&self) -> Result<(), InitError> {
+        let fail = |problem: String| Err(InitError::Plan { problem });
+        let (threshold, count) = (self.root_threshold, self.root_key_count);
+        if threshold > count {
+            return fail(format!("{threshold} root keys cannot sign together if there are {count}"));
+        }
+        if count.get() > MAX_ROOT_KEYS {
+            return fail(format!("{count} root keys are too many; make at most {MAX_ROOT_KEYS}"));
+        }
+        Settings::usual(&self.vendor).check().or_else(fail)
+    }
+}
+
+/// Makes a vendor's home. All keys are encrypted with the passphrase, if there is one.
+///
+/// # Errors
+/// [`InitError`]; whatever was made until then has no `vendor.toml`, so it is no home.
+pub fn init(
+    home: &Path,
+    plan: &Plan,
+    passphrase: Option<Passphrase>,
+    now: Timestamp,
+) -> Result<Made, InitError> {
+    plan.check()?;
+    let vendor = Vendor::with(home, Settings::usual(&plan.vendor));
+    if let Some(found) = PARTS.into_iter().find(|part| home.join(part).symlink_metadata().is_ok()) {
+        return Err(InitError::NotEmpty { home: home.to_owned(), found });
+    }
+    make_folder(home)?;
+    private_folder(&plan.root_keys)?;
+    let keyring = Keyring::new(&vendor, PassphraseSource::None);
+    keyring.set_passphrase(passphrase);
+    // Absolute, because relative key places are below the home.
+    let root_keys = std::path::absolute(&plan.root_keys)
+        .map_err(|source| HomeError::Write { path: plan.root_keys.clone(), source })?;
+    let root = (1..=plan.root_key_count.get())
+        .map(|number| keyring.make_root_key(&root_keys.join(format!("root-{number}.key"))))
+        .collect::<Result<Vec<_>, _>>()?;
+    let keys = keyring.make_vendor_keys()?;
+
+    let root_bytes = make_repository(&vendor, plan.root_threshold.get(), &root, &keys, now)?;
+    write_new(&vendor.root_file(), &root_bytes, 0o644)?;
+    Authority::create(&vendor.license_database())?;
+    vendor.write_settings()?;
+    Ok(Made { root_file: vendor.root_file(), root_digest: Sha256Digest::of(&root_bytes) })
+}
+
+fn make_repository(
+    vendor: &Vendor,
+    root_threshold: u32,
+    root: &[SigningKey],
+    keys: &VendorKeys,
+    now: Timestamp,
+) -> Result<Vec<u8>, InitError> {
+    let root_public: Vec<_> = root.iter().map(SigningKey::public).collect();
+    let spec = RootSpec {
+        root: KeyThreshold::new(&root_public, root_threshold)?,
+        targets: KeyThreshold::new(&[keys.targets.public()], 1)?,
+        snapshot: KeyThreshold::new(&[keys.snapshot.public()], 1)?,
+        timestamp: KeyThreshold::new(&[keys.timestamp.public()], 1)?,
+    };
+    let lifetimes = lifetimes(&vendor.settings().lifetime_days);
+    let mut editor = RepositoryEditor::create(&vendor.repository(), &spec, lifetimes)?;
+    let trust = TrustDocument {
+        vendor: vendor.settings().vendor.clone(),
+        release_keys: Default::default(),
+        license_keys: vec![TrustedKey { key: keys.license.public(), status: KeyStatus::Active }],
+    };
+    let text = document::write(&trust).map_err(InitError::Trust)?;
+    let name = TargetName::new(TRUST_TARGET)?;
+    editor.put_target(&RoleName::Targets, &name, TargetSource::Bytes(text.into_bytes()))?;
+
+    let mut signing: Vec<&SigningKey> = root.iter().collect();
+    signing.extend([&keys.targets, &keys.snapshot, &keys.timestamp]);
+    let signed = editor.sign(&Signers::new(&signing), now)?;
+    let root_bytes = signed.root_bytes().map(<[u8]>::to_vec).unwrap_or_default();
+    signed.publish()?;
+    Ok(root_bytes)
+}
+
+fn make_folder(path: &Path) -> Result<(), InitError> {
+    fs::create_dir_all(path)
+        .map_err(|source| HomeError::Write { path: path.to_owned(), source })
+        .map_err(InitError::Home)
+}

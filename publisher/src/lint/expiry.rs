@@ -1,0 +1,114 @@
+//! When each role expires: warned of at 90, 30 and 7 days, and for what is renewed daily, when that has stopped.
+//!
+//! The dates are read from the newest file of each role, as it lies there; whether the file is authentic is the
+//! walk's business.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::Report;
+
+/// Days before the end at which a warning becomes louder.
+const WARN_DAYS: [i64; 3] = [7, 30, 90];
+/// Largest metadata file that is read, in bytes.
+const MAX_METADATA_BYTES: u64 = 5_000_000;
+/// `publisher serve` renews daily; after three days without, something is wrong.
+const STALE: SignedDuration = SignedDuration::from_hours(72);
+
+#[derive(Deserialize)]
+struct Envelope {
+    signed: Signed,
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    expires: Timestamp,
+    #[serde(default)]
+    meta: BTreeMap<String, Pinned>,
+}
+
+#[derive(Deserialize)]
+struct Pinned {
+    version: u64,
+}
+
+/// Follows timestamp and snapshot to the files that are in force, and the newest root.
+pub(super) fn check(metadata: &Path, report: &mut Report, now: Timestamp) {
+    let mut newest_root = 1;
+    while metadata.join(format!("{}.root.json", newest_root + 1)).is_file() {
+        newest_root += 1;
+    }
+    if let Some(root) = read(metadata, &format!("{newest_root}.root.json"), report) {
+        judge("root", &root, now, report);
+    }
+    let Some(timestamp) = read(metadata, "timestamp.json", report) else { return };
+    judge_online("timestamp", &timestamp, now, report);
+    for (file, pinned) in &timestamp.meta {
+        let Some(snapshot) = read(metadata, &format!("{}.{file}", pinned.version), report) else { continue };
+        judge_online("snapshot", &snapshot, now, report);
+        for (file, pinned) in &snapshot.meta {
+            let role = file.strip_suffix(".json").unwrap_or(file);
+            if let Some(list) = read(metadata, &format!("{}.{file}", pinned.version), report) {
+                judge(role, &list, now, report);
+            }
+        }
+    }
+}
+
+fn read(metadata: &Path, name: &str, report: &mut Report) -> Option<Signed> {
+    let path = metadata.join(name);
+    let problem = match fs::metadata(&path) {
+        Ok(found) if found.len() > MAX_METADATA_BYTES => "it is larger than metadata can be".to_owned(),
+        Err(error) => format!("the file cannot be read: {error}; restore it from the published copy"),
+        Ok(_) => match fs::read(&path) {
+            Ok(bytes) => match serde_json::from_slice::<Envelope>(&bytes) {
+                Ok(envelope) => return Some(envelope.signed),
+                Err(error) => format!("it is no metadata: {error}; restore it from the published copy"),
+            },
+            Err(error) => format!("the file cannot be read: {error}; restore it from the published copy"),
+        },
+    };
+    report.defect(name, problem);
+    None
+}
+
+fn judge(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
+    let subject = format!("role {role}");
+    let left = now.duration_until(signed.expires);
+    let next = if role == "root" {
+        "sign a new one with the root keys"
+    } else {
+        "run `publisher refresh` with its key"
+    };
+    if left <= SignedDuration::ZERO {
+        return report.defect(subject, format_args!("it expired at {}; {next}", signed.expires));
+    }
+    let days = left.as_hours() / 24;
+    if let Some(limit) = WARN_DAYS.into_iter().find(|limit| days < *limit) {
+        report.warn(
+            subject,
+            format_args!(
+                "it expires in {days} days, at {} (warned of below {limit}); {next}",
+                signed.expires
+            ),
+        );
+    }
+}
+
+fn judge_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
+    let subject = format!("role {role}");
+    let next = "run `publisher refresh`, and look why `publisher serve` did not";
+    let left = now.duration_until(signed.expires);
+    if left <= SignedDuration::ZERO {
+        report.defect(subject, format_args!("it expired at {}; {next}", signed.expires));
+    } else if left < STALE {
+        report.warn(
+            subject,
+            format_args!("it expires at {} and is renewed daily if all is well; {next}", signed.expires),
+        );
+    }
+}

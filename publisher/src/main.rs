@@ -1,0 +1,7 @@
+//! The vendor's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealpost_publisher::cli::run()
+}

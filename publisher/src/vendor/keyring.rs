@@ -1,0 +1,251 @@
+//! The vendor's secret keys: made, and read when something is to be signed.
+//!
+//! Each key is read only when it is needed. A passphrase is asked for once per command, not once per key; it is held
+//! until the keyring is dropped, and wiped then.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sealpost_keys::{
+    KeyError, KeyFileError, Passphrase, PassphraseError, PassphraseSource, SigningKey, key_file,
+};
+use sealpost_manifests::ids::PackageName;
+
+use super::{HomeError, Vendor, private_folder};
+
+/// Why a key could not be used or made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyringError {
+    /// A key file failed.
+    #[error("cannot use the {purpose} key")]
+    File {
+        /// What the key is for.
+        purpose: String,
+        /// What is wrong with the file.
+        #[source]
+        source: KeyFileError,
+    },
+    /// The key is encrypted and there is nobody to ask.
+    #[error(
+        "the {purpose} key is encrypted; give --passphrase-file FILE or --passphrase-env VAR, or use a terminal"
+    )]
+    PassphraseNeeded {
+        /// What the key is for.
+        purpose: String,
+    },
+    /// The passphrase could not be had.
+    #[error("cannot get the passphrase of the vendor's keys")]
+    Passphrase(#[source] PassphraseError),
+    /// A key could not be made.
+    #[error("cannot make the {purpose} key")]
+    Make {
+        /// What the key is for.
+        purpose: String,
+        /// Why not.
+        #[source]
+        source: KeyError,
+    },
+    /// The folder for it could not be made.
+    #[error("cannot make the folder for the {purpose} key")]
+    Folder {
+        /// What the key is for.
+        purpose: String,
+        /// Why not.
+        #[source]
+        source: HomeError,
+    },
+}
+
+/// A vendor's keys, opened as they are needed.
+#[derive(Debug)]
+pub struct Keyring {
+    home: PathBuf,
+    places: super::KeyPlaces,
+    source: PassphraseSource,
+    /// Outer `None`: not asked for yet; inner: there is none.
+    passphrase: Mutex<Option<Option<Passphrase>>>,
+}
+
+impl Keyring {
+    /// The keys of a vendor; encrypted ones are opened with the passphrase of this source.
+    #[must_use]
+    pub fn new(vendor: &Vendor, source: PassphraseSource) -> Self {
+        Self {
+            home: vendor.home().to_owned(),
+            places: vendor.settings().keys.clone(),
+            source,
+            passphrase: Mutex::new(None),
+        }
+    }
+
+    /// The key of the timestamp role.
+    ///
+    /// # Errors
+    /// [`KeyringError`], as for every key.
+    pub fn timestamp(&self) -> Result<SigningKey, KeyringError> {
+        self.read(&self.places.timestamp, "timestamp")
+    }
+
+    /// The key of the snapshot role.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn snapshot(&self) -> Result<SigningKey, KeyringError> {
+        self.read(&self.places.snapshot, "snapshot")
+    }
+
+    /// The key of the top-level targets role.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn targets(&self) -> Result<SigningKey, KeyringError> {
+        self.read(&self.places.targets, "targets")
+    }
+
+    /// The license-signing key.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn license(&self) -> Result<SigningKey, KeyringError> {
+        self.read(&self.places.license, "license")
+    }
+
+    /// The key of a package's role.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn role(&self, package: &PackageName) -> Result<SigningKey, KeyringError> {
+        self.read(&self.role_path(package), &format!("role ({package})"))
+    }
+
+    /// The key that signs a package's manifests.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn release(&self, package: &PackageName) -> Result<SigningKey, KeyringError> {
+        self.read(&self.release_path(package), &format!("release ({package})"))
+    }
+
+    /// Makes the four keys of a new vendor.
+    ///
+    /// # Errors
+    /// [`KeyringError`]; an existing key is never replaced.
+    pub fn make_vendor_keys(&self) -> Result<VendorKeys, KeyringError> {
+        Ok(VendorKeys {
+            timestamp: self.make(&self.places.timestamp, "timestamp")?,
+            snapshot: self.make(&self.places.snapshot, "snapshot")?,
+            targets: self.make(&self.places.targets, "targets")?,
+            license: self.make(&self.places.license, "license")?,
+        })
+    }
+
+    /// Makes a root key at this place.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn make_root_key(&self, path: &Path) -> Result<SigningKey, KeyringError> {
+        self.make(path, "root")
+    }
+
+    /// Makes the two keys of a new package, or reads what an interrupted first release has made.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn make_package_keys(&self, package: &PackageName) -> Result<PackageKeys, KeyringError> {
+        let role = self.read_or_make(&self.role_path(package), &format!("role ({package})"))?;
+        let release = self.read_or_make(&self.release_path(package), &format!("release ({package})"))?;
+        Ok(PackageKeys { role, release })
+    }
+
+    fn role_path(&self, package: &PackageName) -> PathBuf {
+        self.places.role_dir.join(format!("{package}.role.key"))
+    }
+
+    fn release_path(&self, package: &PackageName) -> PathBuf {
+        self.places.release_dir.join(format!("{package}.release.key"))
+    }
+
+    fn read_or_make(&self, path: &Path, purpose: &str) -> Result<SigningKey, KeyringError> {
+        match self.make(path, purpose) {
+            Err(KeyringError::File { source: KeyFileError::Exists { .. }, .. }) => self.read(path, purpose),
+            made => made,
+        }
+    }
+
+    fn read(&self, path: &Path, purpose: &str) -> Result<SigningKey, KeyringError> {
+        let path = self.home.join(path);
+        let open = |passphrase: Option<&Passphrase>| key_file::read_secret_with(&path, passphrase);
+        let result = match open(None) {
+            Err(KeyFileError::PassphraseNeeded { .. }) => match self.passphrase()? {
+                Some(passphrase) => open(Some(&passphrase)),
+                None => return Err(KeyringError::PassphraseNeeded { purpose: purpose.to_owned() }),
+            },
+            result => result,
+        };
+        result.map_err(|source| KeyringError::File { purpose: purpose.to_owned(), source })
+    }
+
+    fn make(&self, path: &Path, purpose: &str) -> Result<SigningKey, KeyringError> {
+        let path = self.home.join(path);
+        let file = |source| KeyringError::File { purpose: purpose.to_owned(), source };
+        if path.symlink_metadata().is_ok() {
+            return Err(file(KeyFileError::Exists { path }));
+        }
+        if let Some(folder) = path.parent() {
+            private_folder(folder)
+                .map_err(|source| KeyringError::Folder { purpose: purpose.to_owned(), source })?;
+        }
+        let key = SigningKey::generate()
+            .map_err(|source| KeyringError::Make { purpose: purpose.to_owned(), source })?;
+        let passphrase = self.passphrase()?;
+        key_file::write_secret(&path, &key, passphrase.as_ref()).map_err(file)?;
+        // The public half beside it is for `minisign -V`; it can be made again, so a leftover is replaced.
+        let public = path.with_extension("pub");
+        match std::fs::remove_file(&public) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(file(KeyFileError::Write { path: public, source }));
+            }
+            _ => key_file::write_public(&public, &key.public()).map_err(file)?,
+        }
+        Ok(key)
+    }
+
+    fn passphrase(&self) -> Result<Option<Passphrase>, KeyringError> {
+        let mut known = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref() {
+            return Ok(known.clone());
+        }
+        let obtained = self.source.obtain("the vendor's keys").map_err(KeyringError::Passphrase)?;
+        *known = Some(obtained.clone());
+        Ok(obtained)
+    }
+
+    /// Takes the passphrase from the caller, who asked for it twice.
+    pub fn set_passphrase(&self, passphrase: Option<Passphrase>) {
+        *self.passphrase.lock().unwrap_or_else(PoisonError::into_inner) = Some(passphrase);
+    }
+}
+
+/// The keys of a new vendor.
+#[derive(Debug)]
+pub struct VendorKeys {
+    /// Signs the timestamp.
+    pub timestamp: SigningKey,
+    /// Signs the snapshot.
+    pub snapshot: SigningKey,
+    /// Signs the top-level targets.
+    pub targets: SigningKey,
+    /// Signs grants.
+    pub license: SigningKey,
+}
+
+/// The keys of a package.
+#[derive(Debug)]
+pub struct PackageKeys {
+    /// Signs the package's role.
+    pub role: SigningKey,
+    /// Signs the package's manifests.
+    pub release: SigningKey,
+}

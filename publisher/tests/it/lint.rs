@@ -1,0 +1,223 @@
+//! Each kind of defect is found, and they are found together.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use sealpost_manifests::channels::Withdrawn;
+use sealpost_manifests::document::{self, SignedDocument};
+use sealpost_manifests::ids::TargetName;
+use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::repository::{RepositoryEditor, RoleName, Signers, TargetSource};
+use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
+use sealpost_publisher::lint::{Finding, Level, lint};
+use sealpost_publisher::publication::lifetimes;
+
+use crate::support::{Home, channel, days, now, package, version};
+
+fn two_releases() -> Home {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    home.release("acme-av", "1.1", "two").unwrap();
+    home
+}
+
+async fn findings_at(home: &Home, at: Timestamp) -> Vec<Finding> {
+    lint(&home.repository(), &home.root(), at).await.unwrap().findings
+}
+
+async fn defects(home: &Home) -> Vec<String> {
+    let findings = findings_at(home, now()).await;
+    findings
+        .into_iter()
+        .filter(|finding| finding.level == Level::Defect)
+        .map(|finding| finding.to_string())
+        .collect()
+}
+
+#[track_caller]
+fn assert_one(defects: &[String], words: &[&str]) {
+    let matching = defects.iter().filter(|defect| words.iter().all(|word| defect.contains(word)));
+    assert_eq!(matching.count(), 1, "{words:?} in {defects:#?}");
+}
+
+fn flip_a_byte(path: &Path) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let middle = file.metadata().unwrap().len() / 2;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+}
+
+/// Changes a repository with all its keys, as a careless or hostile vendor could.
+fn sign_anyway(home: &Home, change: impl FnOnce(&mut RepositoryEditor)) {
+    let keyring = home.keyring();
+    let vendor = home.vendor();
+    let lifetimes = lifetimes(&vendor.settings().lifetime_days);
+    let mut editor = RepositoryEditor::load(&home.repository(), &home.root(), lifetimes).unwrap();
+    change(&mut editor);
+    let keys = [
+        keyring.targets().unwrap(),
+        keyring.role(&package("acme-av")).unwrap(),
+        keyring.snapshot().unwrap(),
+        keyring.timestamp().unwrap(),
+    ];
+    editor.sign(&Signers::new(&keys.iter().collect::<Vec<_>>()), now()).unwrap().publish().unwrap();
+}
+
+#[tokio::test]
+async fn a_sound_repository_has_no_findings() {
+    let home = two_releases();
+    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!((report.packages, report.releases, report.targets), (1, 2, 8));
+}
+
+#[tokio::test]
+async fn several_damaged_files_are_all_found_at_once() {
+    let home = two_releases();
+    flip_a_byte(&home.target_file("acme-av_1.0_any.tar.gz"));
+    fs::remove_file(home.target_file("acme-av_1.1_any.tar.gz")).unwrap();
+    let minisig = home.target_file("acme-av_1.1_any.manifest.minisig");
+    fs::write(&minisig, fs::read_to_string(&minisig).unwrap() + "\n").unwrap();
+    flip_a_byte(&home.target_file("acme-av_1.0_any.manifest"));
+    let defects = defects(&home).await;
+    assert_one(&defects, &["acme-av_1.0_any.tar.gz", "other content"]);
+    assert_one(&defects, &["acme-av_1.1_any.tar.gz", "missing"]);
+    assert_one(&defects, &["acme-av_1.1_any.manifest.minisig", "bytes, not the listed"]);
+    assert_one(&defects, &["acme-av_1.0_any.manifest:", "other content"]);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_any_metadata_file_in_force_is_found() {
+    for name in ["timestamp.json", "snapshot.json", "targets.json", "acme-av.json"] {
+        let home = two_releases();
+        let newest = fs::read_dir(home.repository().join("metadata"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_str().unwrap().ends_with(name))
+            .max_by_key(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                name.split('.').next().unwrap().parse::<u64>().unwrap_or(0)
+            })
+            .unwrap();
+        flip_a_byte(&newest);
+        assert!(!defects(&home).await.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_is_refused_does_not_hide_a_damaged_target() {
+    let home = two_releases();
+    flip_a_byte(&home.repository().join("metadata/timestamp.json"));
+    flip_a_byte(&home.target_file("acme-av_1.0_any.tar.gz"));
+    let defects = defects(&home).await;
+    assert_one(&defects, &["acme-av_1.0_any.tar.gz", "other content"]);
+    assert!(defects.len() >= 2, "{defects:?}");
+}
+
+#[tokio::test]
+async fn expiry_is_warned_of_at_90_30_and_7_days_and_is_a_defect_afterwards() {
+    let home = two_releases();
+    let warnings = async |day: i64| {
+        let found = findings_at(&home, now() + days(day)).await;
+        found.into_iter().filter(|finding| finding.subject == "role acme-av").collect::<Vec<_>>()
+    };
+    assert!(warnings(274).await.is_empty());
+    for (day, limit) in [(276, 90), (336, 30), (359, 7)] {
+        let found = warnings(day).await;
+        assert!(found[0].problem.contains(&format!("below {limit}")), "{found:?}");
+        assert_eq!(found[0].level, Level::Warning);
+    }
+    let found = warnings(366).await;
+    assert!(found[0].problem.contains("expired"), "{found:?}");
+    assert_eq!(found[0].level, Level::Defect);
+    // The walk goes on behind what has expired.
+    let report = lint(&home.repository(), &home.root(), now() + days(400)).await.unwrap();
+    assert_eq!(report.releases, 2);
+}
+
+#[tokio::test]
+async fn a_renewal_that_stopped_is_warned_of() {
+    let home = two_releases();
+    let found = findings_at(&home, now() + days(5)).await;
+    assert!(
+        found.iter().any(|finding| finding.subject == "role timestamp" && finding.level == Level::Warning)
+    );
+    let found = findings_at(&home, now() + days(8)).await;
+    assert!(
+        found.iter().any(|finding| finding.subject == "role timestamp" && finding.level == Level::Defect)
+    );
+}
+
+#[tokio::test]
+async fn a_channel_that_points_at_nothing_or_at_what_is_withdrawn_is_found() {
+    let home = two_releases();
+    let mut channels = home.read().await.unwrap().channels.remove(&package("acme-av")).unwrap();
+    channels.channels.insert(channel("early"), version("9.9"));
+    channels.withdrawn.push(Withdrawn { version: version("1.1"), reason: "it hurts".to_owned() });
+    sign_anyway(&home, |editor| {
+        put(editor, &RoleName::Package(package("acme-av")), "acme-av.channels", &channels)
+    });
+    let defects = defects(&home).await;
+    assert_one(&defects, &["early", "9.9", "not released"]);
+    assert_one(&defects, &["stable", "1.1", "it hurts"]);
+}
+
+#[tokio::test]
+async fn a_revoked_release_key_makes_its_releases_defects() {
+    let home = two_releases();
+    sign_anyway(&home, |editor| {
+        let mut trust = trust(&home);
+        trust.release_keys.get_mut(&package("acme-av")).unwrap()[0].status = KeyStatus::Revoked;
+        trust.license_keys.clear();
+        trust.release_keys.insert(package("ghost"), Vec::new());
+        put(editor, &RoleName::Targets, TRUST_TARGET, &trust);
+    });
+    let defects = defects(&home).await;
+    assert_one(&defects, &["acme-av 1.0", "not accepted"]);
+    assert_one(&defects, &["acme-av 1.1", "not accepted"]);
+    assert_one(&defects, &["no active release key"]);
+    assert_one(&defects, &["no active license key"]);
+    let findings = findings_at(&home, now()).await;
+    assert!(
+        findings.iter().any(|finding| finding.level == Level::Warning && finding.problem.contains("ghost"))
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_release_under_a_good_signature_is_found() {
+    let home = two_releases();
+    let key = home.keyring().release(&package("acme-av")).unwrap();
+    let manifest = fs::read(home.target_file("acme-av_1.0_any.manifest")).unwrap();
+    let manifest: ReleaseManifest = document::read(&manifest).unwrap();
+    let signed = SignedDocument::sign(&manifest, &key).unwrap();
+    sign_anyway(&home, |editor| {
+        let role = RoleName::Package(package("acme-av"));
+        let parts =
+            [("manifest", signed.document.clone()), ("manifest.minisig", signed.minisig.as_str().to_owned())];
+        for (suffix, text) in parts {
+            let name = TargetName::new(format!("acme-av_2.0_any.{suffix}")).unwrap();
+            editor.put_target(&role, &name, TargetSource::Bytes(text.into_bytes())).unwrap();
+        }
+    });
+    let defects = defects(&home).await;
+    assert_one(&defects, &["acme-av 2.0", "is of acme-av 1.0"]);
+    assert_one(&defects, &["acme-av 2.0", "tar.gz is not listed"]);
+}
+
+fn trust(home: &Home) -> TrustDocument {
+    let trust = fs::read_dir(home.repository().join("targets"))
+        .unwrap()
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .filter_map(|bytes| document::read::<TrustDocument>(&bytes).ok())
+        .max_by_key(|trust| trust.release_keys.len());
+    trust.unwrap()
+}
+
+fn put<T: document::Document>(editor: &mut RepositoryEditor, role: &RoleName, name: &str, document: &T) {
+    let text = document::write(document).unwrap();
+    let name = TargetName::new(name).unwrap();
+    editor.put_target(role, &name, TargetSource::Bytes(text.into_bytes())).unwrap();
+}

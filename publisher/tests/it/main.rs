@@ -1,0 +1,11 @@
+//! The publisher as its users meet it: homes on disk, the repository read back as a stranger, the server over TCP,
+//! the program as a process.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod cli;
+mod crash;
+mod lint;
+mod release;
+mod renewal;
+mod server;
+mod support;

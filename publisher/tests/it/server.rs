@@ -1,0 +1,314 @@
+//! The server over TCP, spoken to without a client library that would tidy up what is sent.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sealpost_keys::SigningKey;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
+use sealpost_manifests::ids::{SerialNumber, ServerId};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_publisher::authority::{Authority, Terms};
+use sealpost_publisher::server::{Licensing, Limits, Shared, router, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::support::{Home, now};
+
+struct Running {
+    home: Home,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+struct Answer {
+    status: u16,
+    headers: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.headers.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn problem(&self) -> Problem {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+impl Running {
+    async fn start(limits: Limits) -> Self {
+        let home = Home::new();
+        let (vendor, keyring) = (home.vendor(), home.keyring());
+        let licensing = Licensing {
+            vendor: "Acme".to_owned(),
+            key: keyring.license().unwrap(),
+            authority: Authority::open(&vendor.license_database()).unwrap(),
+            grant_days: 366,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = router(Shared::new(&vendor.repository(), licensing));
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(serve(listener, router, limits, async {
+            let _ = stopped.await;
+        }));
+        Self { home, address, stop: Some(stop), task }
+    }
+
+    async fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let headers = String::from_utf8(bytes[..split].to_vec()).unwrap();
+        let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, headers, body: bytes[split + 4..].to_vec() }
+    }
+
+    async fn get(&self, path: &str, header: &str) -> Answer {
+        self.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n").as_bytes())
+            .await
+    }
+
+    async fn register(&self, request: &RegisterRequest) -> Answer {
+        let body = serde_json::to_string(request).unwrap();
+        self.post(&body).await
+    }
+
+    async fn post(&self, body: &str) -> Answer {
+        let head = format!(
+            "POST /license/v1/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.raw(format!("{head}{body}").as_bytes()).await
+    }
+
+    fn sell(&self) -> SerialNumber {
+        let mut authority = Authority::open(&self.home.vendor().license_database()).unwrap();
+        let terms = Terms { seats: 10, model: LicenseModel::Named, packages: Vec::new() };
+        authority.new_serial(&terms, now()).unwrap()
+    }
+}
+
+fn request(serial: &SerialNumber, id: u8, key: &SigningKey) -> RegisterRequest {
+    let registration = Registration {
+        serial: serial.clone(),
+        server_id: ServerId::from_random([id; 16]),
+        site_key: key.public(),
+    };
+    RegisterRequest {
+        site_key: key.public(),
+        registration: SignedDocument::sign(&registration, key).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn files_are_served_whole_and_in_parts() {
+    let server = Running::start(Limits::default()).await;
+    server.home.release("acme-av", "1.0", "one").unwrap();
+    let file = server.home.target_file("acme-av_1.0_any.tar.gz");
+    let bytes = fs::read(&file).unwrap();
+    let path = format!("/targets/{}", file.file_name().unwrap().to_str().unwrap());
+
+    let whole = server.get(&path, "").await;
+    assert_eq!((whole.status, &whole.body), (200, &bytes));
+    assert_eq!(whole.header("content-length"), Some(bytes.len().to_string().as_str()));
+    assert_eq!(whole.header("accept-ranges"), Some("bytes"));
+
+    let rest = server.get(&path, "Range: bytes=10-\r\n").await;
+    assert_eq!((rest.status, rest.body.as_slice()), (206, &bytes[10..]));
+    let length = bytes.len();
+    assert_eq!(rest.header("content-range"), Some(format!("bytes 10-{}/{length}", length - 1).as_str()));
+
+    let beyond = server.get(&path, &format!("Range: bytes={length}-\r\n")).await;
+    assert_eq!(
+        (beyond.status, beyond.header("content-range")),
+        (416, Some(format!("bytes */{length}").as_str()))
+    );
+
+    let head =
+        server.raw(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), Some(length.to_string().as_str()));
+}
+
+#[tokio::test]
+async fn a_release_made_by_another_process_is_served_at_once() {
+    let server = Running::start(Limits::default()).await;
+    let before = server.get("/metadata/timestamp.json", "").await;
+    server.home.release("acme-av", "1.0", "one").unwrap();
+    let after = server.get("/metadata/timestamp.json", "").await;
+    assert_eq!((before.status, after.status), (200, 200));
+    assert_ne!(before.body, after.body);
+    assert_eq!(after.header("cache-control"), Some("no-cache"));
+    assert_eq!(server.get("/metadata/1.acme-av.json", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn nothing_outside_of_the_two_folders_is_served() {
+    let server = Running::start(Limits::default()).await;
+    let targets = server.home.repository().join("targets");
+    std::os::unix::fs::symlink(server.home.path().join("vendor.toml"), targets.join("link")).unwrap();
+    fs::create_dir(targets.join("folder")).unwrap();
+    fs::write(targets.join(".unfinished-x"), "secret").unwrap();
+    for path in [
+        "/metadata/../../vendor.toml",
+        "/metadata/..%2f..%2fvendor.toml",
+        "/metadata/%2e%2e/%2e%2e/vendor.toml",
+        "/metadata/..%5c..%5cvendor.toml",
+        "/metadata/%2fetc%2fpasswd",
+        "/metadata//etc/passwd",
+        "/targets/../license.db",
+        "/targets/..",
+        "/targets/.",
+        "/targets/",
+        "/targets",
+        "/targets/.unfinished-x",
+        "/targets/link",
+        "/targets/folder",
+        "/targets/a%00b",
+        "/targets/%ff",
+        "/../keys/license.key",
+        "/keys/license.key",
+        "/",
+    ] {
+        let answer = server.get(path, "").await;
+        assert!(matches!(answer.status, 400 | 404 | 500), "{path}: {}", answer.status);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(
+            !text.contains("secret") && !text.contains("lifetime_days") && !text.contains("root:"),
+            "{path}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn absent_files_and_other_methods_are_refused_with_a_code() {
+    let server = Running::start(Limits::default()).await;
+    let absent = server.get("/metadata/99.root.json", "").await;
+    assert_eq!((absent.status, absent.problem().code), (404, ProblemCode::NotFound));
+    let put = server.raw(b"PUT /metadata/1.root.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(put.status, 405);
+}
+
+#[tokio::test]
+async fn a_registration_is_answered_identically_and_a_second_server_is_refused() {
+    let server = Running::start(Limits::default()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    let first = server.register(&request(&serial, 1, &site)).await;
+    assert_eq!(first.status, 200, "{}", String::from_utf8_lossy(&first.body));
+    let again = server.register(&request(&serial, 1, &site)).await;
+    assert_eq!(first.body, again.body);
+    let answer: RegisterAnswer = serde_json::from_slice(&first.body).unwrap();
+    let license_key = server.home.keyring().license().unwrap().public();
+    let grant = answer.grant.verify::<Grant>(&[license_key]).unwrap();
+    assert_eq!((grant.seats, grant.generation, &grant.site_key), (10, 1, &site.public()));
+
+    let other = server.register(&request(&serial, 2, &SigningKey::generate().unwrap())).await;
+    assert_eq!((other.status, other.problem().code), (409, ProblemCode::SerialBound));
+    let other_key = server.register(&request(&serial, 1, &SigningKey::generate().unwrap())).await;
+    assert_eq!((other_key.status, other_key.problem().code), (409, ProblemCode::SerialBound));
+    let text = String::from_utf8_lossy(&other.body).into_owned();
+    assert!(!text.contains(&"01".repeat(16)), "the bound server is not told to others: {text}");
+}
+
+#[tokio::test]
+async fn of_many_servers_that_register_one_serial_at_once_exactly_one_gets_it() {
+    let server = Running::start(Limits::default()).await;
+    let serial = server.sell();
+    let requests: Vec<_> = (1..=8).map(|id| request(&serial, id, &SigningKey::generate().unwrap())).collect();
+    let answers =
+        futures_util::future::join_all(requests.iter().map(|request| server.register(request))).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
+    let server = Running::start(Limits::default()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    for _ in 0..20 {
+        assert_eq!(server.register(&request(&serial, 1, &site)).await.status, 200);
+    }
+    let mut codes = Vec::new();
+    for guess in 0..12 {
+        let serial = SerialNumber::from_random([guess; 19]);
+        codes.push(server.register(&request(&serial, 1, &site)).await.problem().code);
+    }
+    assert_eq!(codes[..10], [ProblemCode::SerialUnknown; 10]);
+    assert_eq!(codes[10..], [ProblemCode::Busy; 2]);
+}
+
+#[tokio::test]
+async fn a_forged_a_malformed_and_an_oversized_registration_are_refused() {
+    let server = Running::start(Limits::default()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    let mut forged = request(&serial, 1, &site);
+    forged.registration.document = forged.registration.document.replace(&"01".repeat(16), &"02".repeat(16));
+    let answer = server.register(&forged).await;
+    assert_eq!((answer.status, answer.problem().code), (400, ProblemCode::BadSignature));
+    for body in ["", "{}", "null", "\u{0}"] {
+        let answer = server.post(body).await;
+        assert_eq!((answer.status, answer.problem().code), (400, ProblemCode::BadRequest), "{body:?}");
+    }
+    // The answer may come before the whole body was sent, so only the status line is looked at.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /license/v1/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = vec![b' '; 300 * 1024];
+    let _ = stream.write_all(&chunk).await;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_header_loses_the_connection() {
+    let limits = Limits { header: Duration::from_millis(50), ..Limits::default() };
+    let server = Running::start(limits).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    let mut rest = Vec::new();
+    // Ends because the server closes; a reset is as good as an end.
+    let _ = stream.read_to_end(&mut rest).await;
+}
+
+#[tokio::test]
+async fn more_connections_than_there_is_room_for_wait_until_one_ends() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let server = Running::start(limits).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    first.read_exact(&mut start).await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // The only place is held by an idle connection, so nothing has come yet.
+    assert!(second.try_read(&mut [0]).is_err());
+    drop(first);
+    second.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn shutdown_ends_idle_connections() {
+    let mut server = Running::start(Limits::default()).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    idle.read_exact(&mut start).await.unwrap();
+    server.stop.take().unwrap().send(()).unwrap();
+    (&mut server.task).await.unwrap();
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+}

@@ -1,0 +1,217 @@
+//! A home in a temporary folder, and a stranger who reads what it publishes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sealpost_keys::{Minisig, PassphraseSource};
+use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::ids::{ChannelName, PackageName, Platform, TargetName};
+use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::repository::{FolderTransport, Reader};
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::version::Version;
+use sealpost_publisher::init::{Plan, init};
+use sealpost_publisher::release::{Order, ReleaseError, Released, release};
+use sealpost_publisher::vendor::{Keyring, Vendor};
+
+const LIMIT: u64 = 1024 * 1024;
+
+pub(crate) fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn days(count: i64) -> jiff::SignedDuration {
+    jiff::SignedDuration::from_hours(24 * count)
+}
+
+/// A vendor's home, and folders to release beside it.
+pub(crate) struct Home {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap() };
+        let plan = Plan {
+            vendor: "Acme".to_owned(),
+            root_keys: home.path().join("root-keys"),
+            root_threshold: NonZeroU32::MIN,
+            root_key_count: NonZeroU32::MIN,
+        };
+        init(&home.path(), &plan, None, now()).unwrap();
+        home
+    }
+
+    /// The same home, as it is now, in another place.
+    pub(crate) fn copied(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(self.folder.path(), folder.path());
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    pub(crate) fn repository(&self) -> PathBuf {
+        self.path().join("repository")
+    }
+
+    pub(crate) fn vendor(&self) -> Vendor {
+        Vendor::open(&self.path()).unwrap()
+    }
+
+    pub(crate) fn keyring(&self) -> Keyring {
+        Keyring::new(&self.vendor(), PassphraseSource::None)
+    }
+
+    pub(crate) fn root(&self) -> Vec<u8> {
+        fs::read(self.path().join("root.json")).unwrap()
+    }
+
+    /// A folder with these files.
+    pub(crate) fn content(&self, files: &[(&str, &str)]) -> PathBuf {
+        let folder = self.folder.path().join("content");
+        let _ = fs::remove_dir_all(&folder);
+        for (path, text) in files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    pub(crate) fn release(&self, package: &str, version: &str, text: &str) -> Result<Released, ReleaseError> {
+        self.release_as(package, version, text, PackageKind::Program, now())
+    }
+
+    pub(crate) fn release_as(
+        &self,
+        package: &str,
+        version: &str,
+        text: &str,
+        kind: PackageKind,
+        at: Timestamp,
+    ) -> Result<Released, ReleaseError> {
+        let order = Order {
+            folder: self.content(&[("bin/tool", text), ("doc/readme", "read me")]),
+            release: release_id(package, version),
+            kind,
+            channels: vec![channel("stable")],
+            severity: Severity::Normal,
+            notes: "news".to_owned(),
+        };
+        release(&self.vendor(), &self.keyring(), &order, at, &mut |_| {}, || {})
+    }
+
+    pub(crate) async fn read(&self) -> Result<Seen, String> {
+        read(&self.repository(), &self.root(), now()).await
+    }
+
+    /// The one file of targets whose name ends like this.
+    pub(crate) fn target_file(&self, suffix: &str) -> PathBuf {
+        let entries = fs::read_dir(self.repository().join("targets")).unwrap();
+        let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        found.retain(|path| path.to_str().unwrap().ends_with(suffix));
+        assert_eq!(found.len(), 1, "{suffix}: {found:?}");
+        found.remove(0)
+    }
+}
+
+pub(crate) fn package(name: &str) -> PackageName {
+    PackageName::new(name).unwrap()
+}
+
+pub(crate) fn channel(name: &str) -> ChannelName {
+    ChannelName::new(name).unwrap()
+}
+
+pub(crate) fn version(text: &str) -> Version {
+    Version::new(text).unwrap()
+}
+
+pub(crate) fn release_id(name: &str, number: &str) -> ReleaseId {
+    ReleaseId { package: package(name), version: version(number), platform: Platform::any() }
+}
+
+/// What a stranger with the pinned root sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) timestamp_version: u64,
+    pub(crate) releases: BTreeMap<ReleaseId, ReleaseManifest>,
+    pub(crate) manifests: BTreeMap<ReleaseId, Sha256Digest>,
+    pub(crate) channels: BTreeMap<PackageName, ChannelsDocument>,
+}
+
+/// Reads a whole repository, verifying everything; an error text if anything is refused.
+pub(crate) async fn read(repository: &Path, root: &[u8], at: Timestamp) -> Result<Seen, String> {
+    let store = tempfile::tempdir().unwrap();
+    let transport = Arc::new(FolderTransport::new(repository));
+    let mut reader = Reader::open(root, &store.path().join("trusted"), transport).map_err(text)?;
+    let refreshed = reader.refresh(at).await.map_err(text)?;
+    let trust_name = TargetName::new(TRUST_TARGET).unwrap();
+    let trust = reader.target_bytes(&trust_name, LIMIT, at).await.map_err(text)?;
+    let trust: TrustDocument = document::read(&trust).map_err(text)?;
+    let mut seen = Seen {
+        timestamp_version: refreshed.timestamp_version,
+        releases: BTreeMap::new(),
+        manifests: BTreeMap::new(),
+        channels: BTreeMap::new(),
+    };
+    for package in reader.packages() {
+        let name = ChannelsDocument::target(&package).unwrap();
+        let channels = reader.target_bytes(&name, LIMIT, at).await.map_err(text)?;
+        seen.channels.insert(package.clone(), document::read(&channels).map_err(text)?);
+        for info in reader.package_targets(&package, at).await.map_err(text)? {
+            // Every listed file is there and whole.
+            let destination = store.path().join(info.name().as_str());
+            let resume = sealpost_manifests::repository::Resume::StartOver;
+            reader.download(info.listed(), &destination, resume, &mut |_| {}).await.map_err(text)?;
+            let Some(id) = ReleaseId::from_manifest_target(info.name().as_str()) else { continue };
+            let signature =
+                reader.target_bytes(&id.minisig_target().unwrap(), LIMIT, at).await.map_err(text)?;
+            let minisig = Minisig::parse(&String::from_utf8(signature).map_err(text)?).map_err(text)?;
+            let bytes = fs::read(&destination).map_err(text)?;
+            let keys = trust.release_keys(&package);
+            let manifest = document::verify_detached::<ReleaseManifest>(bytes, &minisig, &keys)
+                .map_err(text)?
+                .into_inner();
+            if !manifest.check().is_empty() {
+                return Err(format!("{id}: {:?}", manifest.check()));
+            }
+            seen.manifests.insert(id.clone(), info.sha256());
+            seen.releases.insert(id, manifest);
+        }
+    }
+    Ok(seen)
+}
+
+fn text(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
