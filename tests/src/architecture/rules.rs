@@ -37,7 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
 const WIRING: &[&str] = &["app", "cli", "main", "lib"];
 
 /// Modules of plain settings and names that every adapter may read: they know no adapter themselves.
-const GROUND: &[&str] = &["config", "home", "paths"];
+const GROUND: &[&str] = &["config", "home", "platform"];
 
 /// Programs whose insides are divided into rooms.
 const DIVIDED: &[&str] = &["distributor", "agent-updater"];

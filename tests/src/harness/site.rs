@@ -1,0 +1,207 @@
+//! A site: its Primary Server, and what an admin types there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::program::{Daemon, Output, Programs, run};
+use super::{Lab, wait_until};
+
+/// A site.
+#[derive(Debug)]
+pub struct Site {
+    programs: Programs,
+    home: PathBuf,
+    listen: String,
+    server: Option<(Daemon, u16)>,
+}
+
+impl Site {
+    /// A new site that buys from the vendor at `vendor_url`; its server does not run yet.
+    ///
+    /// # Errors
+    /// When `distributor init` fails.
+    pub fn new(lab: &Lab, name: &str, vendor_url: &str, root: &Path) -> Result<Self> {
+        let programs = lab.programs().clone();
+        let site = Self { programs, home: lab.path(name), listen: "127.0.0.1:0".to_owned(), server: None };
+        let root = root.to_str().context("a file name in UTF-8")?;
+        site.distributor(&["init", "--vendor-url", vendor_url, "--root", root, "--address", "127.0.0.1"])?
+            .ok()?;
+        Ok(site)
+    }
+
+    /// Its home.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Runs `distributor`.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub fn distributor(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.programs.command("distributor");
+        command.arg("--home").arg(&self.home).args(arguments);
+        run(command)
+    }
+
+    /// Starts the Primary Server. After the first time it listens on the same port again, since setup files name it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn serve(&mut self) -> Result<()> {
+        let mut command = self.programs.command("distributor");
+        command.arg("--home").arg(&self.home).args(["serve", "--listen", &self.listen]);
+        let log = self.home.with_extension("log");
+        let (daemon, line) = Daemon::start(command, "distributor serve", &log, "listening on ")?;
+        let port = line.rsplit(':').next().and_then(|port| port.trim().trim_end_matches('/').parse().ok());
+        let port: u16 = port.with_context(|| format!("no port in {line:?}"))?;
+        self.listen = format!("127.0.0.1:{port}");
+        self.server = Some((daemon, port));
+        Ok(())
+    }
+
+    /// The port of the running server.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn port(&self) -> Result<u16> {
+        self.server.as_ref().map(|(_, port)| *port).context("the Primary Server does not run")
+    }
+
+    /// What the running server said so far.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn log_text(&self) -> Result<String> {
+        self.server.as_ref().context("the Primary Server does not run")?.0.log()
+    }
+
+    /// Ends the server.
+    ///
+    /// # Errors
+    /// When it does not end cleanly.
+    pub fn stop(&mut self) -> Result<()> {
+        self.server.take().map_or(Ok(()), |(daemon, _)| daemon.stop())
+    }
+
+    /// Kills the server.
+    ///
+    /// # Errors
+    /// When it was gone.
+    pub fn kill_9(&mut self) -> Result<()> {
+        self.server.take().map_or(Ok(()), |(daemon, _)| daemon.kill_9())
+    }
+
+    /// The program, for callers that outlive a borrow of the site.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.programs.path("distributor")
+    }
+
+    /// The server's process id.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process_id(&self) -> Result<u32> {
+        self.server.as_ref().map(|(daemon, _)| daemon.id()).context("the Primary Server does not run")
+    }
+
+    /// Pulls now.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn pull(&self) -> Result<String> {
+        self.distributor(&["pull"])?.ok()
+    }
+
+    /// Approves a release, `PACKAGE:VERSION`, without looking at it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn approve(&self, reference: &str) -> Result<String> {
+        self.distributor(&["updates", "approve", reference, "--yes"])?.ok()
+    }
+
+    /// Pulls, and approves a release.
+    ///
+    /// # Errors
+    /// When either is refused.
+    pub fn pull_and_approve(&self, reference: &str) -> Result<()> {
+        self.pull()?;
+        self.approve(reference)?;
+        Ok(())
+    }
+
+    /// What `command --json` prints.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn json(&self, command: &[&str]) -> Result<Value> {
+        self.distributor(&[command, &["--json"]].concat())?.json()
+    }
+
+    /// Every activity entry, as one JSON value each.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn activity(&self) -> Result<Vec<Value>> {
+        let printed = self.distributor(&["log", "--json"])?.ok()?;
+        entries(&printed)
+    }
+
+    /// The activity entries of one kind, for example `step_reported`.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn activity_of(&self, kind: &str) -> Result<Vec<Value>> {
+        let printed = self.distributor(&["log", "--kind", kind, "--json"])?.ok()?;
+        entries(&printed)
+    }
+
+    /// Waits for an activity entry of a kind whose JSON holds every one of some texts, and gives it as text.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn wait_for_activity(&self, kind: &str, texts: &[&str]) -> Result<String> {
+        let mut found = None;
+        wait_until(&format!("an entry {kind} with {texts:?}"), || {
+            let entries = self.activity_of(kind)?;
+            found = entries
+                .iter()
+                .map(Value::to_string)
+                .find(|entry| texts.iter().all(|text| entry.contains(text)));
+            Ok(found.is_some())
+        })?;
+        found.context("an entry")
+    }
+
+    /// Checks the activity log's chain.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn verify_log(&self) -> Result<()> {
+        self.distributor(&["log", "verify"])?.ok().map(drop)
+    }
+}
+
+/// `--json` lists are either one array or one value a line; both are understood.
+fn entries(printed: &str) -> Result<Vec<Value>> {
+    if printed.trim_start().starts_with('[') {
+        return serde_json::from_str(printed).context("an array of entries");
+    }
+    let mut entries = Vec::new();
+    for value in serde_json::Deserializer::from_str(printed).into_iter::<Value>() {
+        match value? {
+            Value::Object(mut object) => match object.remove("entries") {
+                Some(Value::Array(inner)) => entries.extend(inner),
+                _ => entries.push(Value::Object(object)),
+            },
+            Value::Array(inner) => entries.extend(inner),
+            other => bail!("{other} is no entry"),
+        }
+    }
+    Ok(entries)
+}

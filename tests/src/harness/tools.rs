@@ -1,0 +1,117 @@
+//! Other people's tools: found, installed into `target/`, or loudly missing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::program::run;
+
+/// python-tuf, pinned.
+const PYTHON_TUF: &str = "tuf==7.0.0";
+
+/// A program that the project does not bring along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// ClamAV's scanner.
+    Clamscan,
+    /// The original minisign.
+    Minisign,
+    /// Python with `venv`.
+    Python,
+    /// npm.
+    Npm,
+}
+
+impl Tool {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Clamscan => "clamscan",
+            Self::Minisign => "minisign",
+            Self::Python => "python3",
+            Self::Npm => "npm",
+        }
+    }
+
+    /// Whether a test that needs it can run; if not, that is said loudly, and where nothing may be skipped it is an
+    /// error.
+    ///
+    /// # Errors
+    /// When it is missing and nothing may be skipped.
+    pub fn is_here(self, test: &str) -> Result<bool> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file()) {
+            return Ok(true);
+        }
+        let message = format!(
+            "{test}: {} is not installed; run tests/run as root on Debian, or install it",
+            self.name()
+        );
+        if std::env::var_os("SEALPOST_NO_SKIPPING").is_some() {
+            bail!("{message}");
+        }
+        eprintln!("!!! SKIPPED {message}");
+        if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
+            writeln!(OpenOptions::new().append(true).create(true).open(list)?, "{message}")?;
+        }
+        Ok(false)
+    }
+}
+
+/// The workspace's folder.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
+}
+
+/// Where builds and what is kept for the next run lie.
+pub(super) fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// Holds a lock until it is dropped: tests run as processes side by side.
+pub(super) fn lock(name: &str) -> Result<File> {
+    let folder = target_folder();
+    fs::create_dir_all(&folder)?;
+    let file = File::create(folder.join(format!("{name}.lock")))?;
+    file.lock().with_context(|| format!("cannot lock {name}"))?;
+    Ok(file)
+}
+
+/// A Python that can `import tuf`.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn python_with_tuf() -> Result<PathBuf> {
+    let _one_at_a_time = lock("venv-tuf")?;
+    let folder = target_folder().join("venv-tuf");
+    let python = folder.join("bin/python");
+    let ready = folder.join("ready");
+    if fs::read_to_string(&ready).is_ok_and(|installed| installed == PYTHON_TUF) {
+        return Ok(python);
+    }
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&folder);
+    run(make)?.ok().context("cannot make a Python environment; is python3-venv installed?")?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_TUF]);
+    run(install)?.ok().context("cannot install python-tuf")?;
+    fs::write(ready, PYTHON_TUF)?;
+    Ok(python)
+}
+
+/// The folder with the two releases of a real program, fetched if it is not there.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn fetched_program() -> Result<PathBuf> {
+    let _one_at_a_time = lock("corpora")?;
+    let folder = target_folder().join("corpora/esbuild");
+    let mut fetch = Command::new(workspace().join("tests/corpora/fetch-program"));
+    fetch.arg(&folder);
+    run(fetch)?.ok().context("cannot fetch the releases of a real program")?;
+    Ok(folder)
+}

@@ -1,0 +1,85 @@
+//! A real signature product: ClamAV with databases made here. None is downloaded.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+use sealpost_tests::harness::{Computer, Lab, Tool, run, write_executable, write_file};
+
+const PACKAGE: &str = "acme-av-signatures";
+
+/// The EICAR test string, in two halves, so that no scanner takes this file for one.
+fn eicar() -> String {
+    ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-", "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"].concat()
+}
+
+/// A line of an extended signature database: this byte string, anywhere in any file.
+fn signature(name: &str, pattern: &[u8]) -> String {
+    let hex: String = pattern.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}:0:*:{hex}\n")
+}
+
+fn finds_something(database: &Path, file: &Path) -> Result<bool> {
+    let mut scan = Command::new("clamscan");
+    scan.arg("--no-summary").arg("--database").arg(database).arg(file);
+    let output = run(scan)?;
+    match output.status.code() {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        _ => bail!("clamscan failed: {}", output.text()),
+    }
+}
+
+#[test]
+fn clamscan_finds_what_a_new_revision_knows_and_a_broken_revision_is_refused_by_the_test_load() -> Result<()>
+{
+    if !Tool::Clamscan.is_here("ClamAV")? {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let (vendor, site) = lab.vendor_and_site(1)?;
+    let computer = Computer::enrolled(&lab, &site, "mail-gateway", &vendor.root())?;
+    let (infected, clean) = (lab.path("infected"), lab.path("clean"));
+    write_file(&infected, &eicar())?;
+    write_file(&clean, "nothing to see here\n")?;
+    let hook = lab.path("test-load");
+    write_executable(
+        &hook,
+        &format!("#!/bin/sh\nexec clamscan --no-summary --database \"$SEALPOST_SLOT\" {}\n", clean.display()),
+    )?;
+    computer.configure(&format!("[packages.{PACKAGE}]\ntest_load = [\"{}\"]\n", hook.display()))?;
+    let database = computer.current(PACKAGE);
+    let release = lab.path("signatures");
+    let other = signature("Test.Other", b"a pattern that stands in no file of this test");
+
+    write_file(&release.join("acme.ndb"), &other)?;
+    vendor.release_signatures(&release, PACKAGE, "1")?;
+    site.pull_and_approve(&format!("{PACKAGE}:1"))?;
+    computer.check()?.ok()?;
+    ensure!(!finds_something(&database, &infected)?, "revision 1 does not know EICAR");
+
+    write_file(
+        &release.join("acme.ndb"),
+        &format!("{other}{}", signature("Test.Eicar", eicar().as_bytes())),
+    )?;
+    vendor.release_signatures(&release, PACKAGE, "2")?;
+    site.pull_and_approve(&format!("{PACKAGE}:2"))?;
+    computer.check()?.ok()?;
+    ensure!(finds_something(&database, &infected)?, "revision 2 knows EICAR");
+    ensure!(!finds_something(&database, &clean)?, "revision 2 finds EICAR only");
+
+    write_file(&release.join("acme.ndb"), "Test.Broken:0:*:this-is-not-hexadecimal\n")?;
+    vendor.release_signatures(&release, PACKAGE, "3")?;
+    site.pull_and_approve(&format!("{PACKAGE}:3"))?;
+    let refused = computer.check()?;
+    ensure!(finds_something(&database, &infected)?, "revision 2 stays: {}", refused.text());
+    computer.audit()?;
+    computer.no_leftovers(PACKAGE)?;
+    // The report of the refusal travels with the next contact at the latest.
+    computer.check()?;
+    let reason = site.wait_for_activity("step_reported", &["\"test_load\"", "\"3\"", "hook_failed"])?;
+    ensure!(reason.to_lowercase().contains("malformed"), "the server shows what clamscan said: {reason}");
+    let shown = site.distributor(&["clients", "show", "mail-gateway"])?.ok()?;
+    ensure!(shown.to_lowercase().contains("malformed") || shown.contains("hook_failed"), "{shown}");
+    site.verify_log()
+}

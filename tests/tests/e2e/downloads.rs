@@ -1,0 +1,68 @@
+//! Downloads that are cut are taken up where they stopped.
+
+use anyhow::{Result, ensure};
+use sealpost_tests::harness::{Computer, Cut, Lab, Proxy, Site, Vendor};
+
+/// Text that hardly compresses, and is the same in every run.
+fn noise(bytes: usize) -> String {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut text = String::with_capacity(bytes);
+    while text.len() < bytes {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        text.push_str(&format!("{state:016x}"));
+    }
+    text
+}
+
+const BULK_BYTES: usize = 6 * 1024 * 1024;
+
+#[test]
+fn a_pull_that_is_cut_resumes_where_it_stopped() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut vendor = Vendor::new(&lab, "vendor")?;
+    let url = vendor.serve()?;
+    let (proxy, url) = Proxy::before_url(&url)?;
+    let mut site = Site::new(&lab, "site", &url, &vendor.root())?;
+    site.serve()?;
+    vendor.release_files("scanner", "1.0", &[("VERSION", "1.0"), ("bulk", &noise(BULK_BYTES))])?;
+    proxy.cut(Cut::After { bytes: 1_500_000, connections: 1 });
+    let mut tries = 0;
+    while !site.distributor(&["pull"])?.status.success() {
+        tries += 1;
+        ensure!(tries < 5, "the pull never got through:\n{}", site.log_text()?);
+    }
+    ensure!(proxy.cuts_made() == 1, "the download was cut");
+    let requests = proxy.requests().to_lowercase();
+    ensure!(requests.contains("range: bytes="), "it asked for the rest");
+    let offered = site.distributor(&["updates", "list"])?.ok()?;
+    ensure!(offered.contains("scanner"), "{offered}");
+    Ok(())
+}
+
+#[test]
+fn an_install_whose_download_is_cut_resumes_where_it_stopped() -> Result<()> {
+    let lab = Lab::new()?;
+    let (vendor, site) = lab.vendor_and_site(1)?;
+    let proxy = Proxy::before(site.port()?)?;
+    let computer = Computer::reserved(&lab, &site, "pc", &vendor.root())?;
+    computer.lead_through(proxy.port())?;
+    computer.enroll()?.ok()?;
+    computer.check()?.ok()?;
+    vendor.release_files("scanner", "1.0", &[("VERSION", "1.0"), ("bulk", &noise(BULK_BYTES))])?;
+    site.pull_and_approve("scanner:1.0")?;
+    let before = proxy.bytes_from_server();
+    proxy.cut(Cut::After { bytes: 1_500_000, connections: 2 });
+    let mut tries = 0;
+    while computer.installed("scanner", "VERSION").is_none() {
+        computer.check()?;
+        tries += 1;
+        ensure!(tries < 6, "the install never got through");
+    }
+    ensure!(proxy.cuts_made() >= 1, "the download was cut");
+    // Hexadecimal noise compresses to about a half; a start from scratch after each cut would cost far more.
+    let fetched = proxy.bytes_from_server() - before;
+    ensure!(fetched < 4_800_000, "{fetched} bytes were fetched");
+    computer.audit()
+}

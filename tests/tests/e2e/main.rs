@@ -1,0 +1,14 @@
+//! The real programs, end to end: what people do with them, and what goes wrong.
+
+mod clamav;
+mod downloads;
+mod faces;
+mod installs;
+mod licensing;
+mod line;
+mod lost_replies;
+mod other_tools;
+mod real_program;
+mod repository;
+mod server;
+mod trust;
