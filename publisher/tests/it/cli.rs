@@ -127,6 +127,32 @@ fn every_secret_file_is_private() {
 }
 
 #[test]
+fn a_root_of_several_keys_and_keys_in_places_of_their_own_work() {
+    let bench = Bench::new();
+    let root = ["--root-keys", "safe", "--root-key-count", "3", "--root-threshold", "2"];
+    bench.ok(&[&["init", "--vendor", "Acme", "--no-passphrase"], root.as_slice()].concat());
+    assert!(bench.path("safe/root-3.key").exists());
+    let settings = bench.path("home/vendor.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let token = bench.path("token");
+    let text =
+        text.replace("release_dir = \"keys/packages\"", &format!("release_dir = \"{}\"", token.display()));
+    fs::write(&settings, text).unwrap();
+    bench.ok(&strs(&bench.release("1.0")));
+    assert!(token.join("acme-av.release.key").exists());
+    assert!(!bench.path("home/keys/packages/acme-av.release.key").exists());
+    // Without the root keys, as they should be, everything daily goes on.
+    fs::remove_dir_all(bench.path("safe")).unwrap();
+    bench.ok(&strs(&bench.release("1.1")));
+    bench.ok(&["refresh"]);
+    assert!(bench.ok(&["lint"]).contains("0 defects"));
+    // Without the token nothing is released, and nothing changes.
+    fs::rename(&token, bench.path("away")).unwrap();
+    bench.fails(&strs(&bench.release("1.2")), &["release (acme-av) key"]);
+    assert!(bench.ok(&["lint"]).contains("2 releases"));
+}
+
+#[test]
 fn refusals_end_with_one_and_usage_errors_with_two() {
     let bench = Bench::new();
     bench.fails(&["lint"], &["no vendor's home", "publisher init"]);

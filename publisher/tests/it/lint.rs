@@ -13,6 +13,7 @@ use sealpost_manifests::repository::{RepositoryEditor, RoleName, Signers, Target
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
 use sealpost_publisher::lint::{Finding, Level, lint};
 use sealpost_publisher::publication::lifetimes;
+use sealpost_publisher::release::set_channel;
 
 use crate::support::{Home, channel, days, now, package, version};
 
@@ -163,6 +164,14 @@ async fn a_channel_that_points_at_nothing_or_at_what_is_withdrawn_is_found() {
     let defects = defects(&home).await;
     assert_one(&defects, &["early", "9.9", "not released"]);
     assert_one(&defects, &["stable", "1.1", "it hurts"]);
+    // Nor does the publisher itself go on with what is withdrawn.
+    let (vendor, keyring) = (home.vendor(), home.keyring());
+    let set = |to| {
+        set_channel(&vendor, &keyring, &package("acme-av"), &channel("late"), &version(to), now(), || {})
+    };
+    assert!(set("1.1").unwrap_err().to_string().contains("it hurts"));
+    assert!(home.release("acme-av", "1.1", "two").unwrap_err().to_string().contains("it hurts"));
+    set("1.0").unwrap();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod cli;
 mod crash;
+mod formats;
 mod lint;
 mod release;
 mod renewal;

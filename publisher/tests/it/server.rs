@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_keys::SigningKey;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
-use sealpost_manifests::ids::{SerialNumber, ServerId};
+use sealpost_manifests::ids::{SerialNumber, ServerId, TargetName};
+use sealpost_manifests::repository::{Downloaded, HttpTransport, Reader, Resume};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_publisher::authority::{Authority, Terms};
@@ -139,6 +141,30 @@ async fn files_are_served_whole_and_in_parts() {
         server.raw(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), Some(length.to_string().as_str()));
+}
+
+#[tokio::test]
+async fn a_site_reads_the_repository_and_resumes_a_download_over_http() {
+    let server = Running::start(Limits::default()).await;
+    server.home.release("acme-av", "1.0", "one").unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let base = format!("http://{}", server.address);
+    let client = reqwest::Client::new();
+    let transport =
+        HttpTransport::new(client, &format!("{base}/metadata/"), &format!("{base}/targets/")).unwrap();
+    let store = tempfile::tempdir().unwrap();
+    let mut reader =
+        Reader::open(&server.home.root(), &store.path().join("trusted"), Arc::new(transport)).unwrap();
+    reader.refresh(now()).await.unwrap();
+    let name = TargetName::new("acme-av_1.0_any.tar.gz").unwrap();
+    let info = reader.target(&name, now()).await.unwrap().unwrap();
+    let (destination, part) = (store.path().join("payload"), store.path().join("payload.part"));
+    let published = fs::read(server.home.target_file(name.as_str())).unwrap();
+    fs::write(&part, &published[..20]).unwrap();
+    let downloaded =
+        reader.download(info.listed(), &destination, Resume::Continue, &mut |_| {}).await.unwrap();
+    assert_eq!(downloaded, Downloaded::Fetched { resumed_at: 20 });
+    assert_eq!(fs::read(&destination).unwrap(), published);
 }
 
 #[tokio::test]
