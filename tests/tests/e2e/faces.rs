@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_tests::harness::{Computer, Lab, files_beneath, run, workspace};
 
 /// The commands that `--help` lists below `Commands:`.
@@ -205,5 +207,25 @@ fn the_readmes_first_release_works_as_it_is_typed() -> Result<()> {
     if !seen.lines().any(|line| line == "1.0") {
         bail!("the last line was to print the installed version:\n{seen}");
     }
+    Ok(())
+}
+
+#[test]
+fn the_operators_page_explains_every_code_that_a_program_can_send() -> Result<()> {
+    let page = fs::read_to_string(workspace().join("docs/operations.md"))?;
+    let (_, page) = page.split_once("## What refusals mean").context("the part on refusals")?;
+    let (server, agent) = page.split_once("### From an agent").context("the part on agents")?;
+    for code in ProblemCode::ALL {
+        ensure!(server.contains(&format!("| `{code}` |")), "{code} is not explained");
+    }
+    for line in agent.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let code = line.split('`').next().unwrap_or_default();
+        let known: Result<ReasonCode, _> = serde_json::from_value(code.into());
+        ensure!(known.is_ok(), "{code} is no reason code of an agent");
+    }
+    ensure!(
+        agent.lines().filter(|line| line.starts_with("| `")).count() == 23,
+        "one line for each reason code"
+    );
     Ok(())
 }
