@@ -297,6 +297,31 @@ fn an_older_release_under_a_new_number_is_refused_by_its_counter() -> Result<()>
 }
 
 #[test]
+fn a_forged_release_is_found_by_the_vendors_own_lint() -> Result<()> {
+    let lab = Lab::new()?;
+    let vendor = Vendor::new(&lab, "vendor")?;
+    vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
+    vendor.publisher(&["lint"])?.ok()?;
+    vendor.forge(&Forgery {
+        package: "scanner",
+        from: "1.0",
+        version: "6.6",
+        signer: ManifestSigner::Stranger,
+        edit: |_| {},
+        payload: |mut bytes| {
+            bytes.push(0);
+            bytes
+        },
+    })?;
+    let said = vendor.publisher(&["lint"])?;
+    ensure!(said.status.code() == Some(1), "{}", said.text());
+    // Every defect at once, and not only the first.
+    ensure!(said.text().contains("minisig") || said.text().contains("signature"), "{}", said.text());
+    ensure!(said.text().contains("tar.gz") || said.text().contains("payload"), "{}", said.text());
+    Ok(())
+}
+
+#[test]
 fn a_bit_flipped_in_the_servers_cached_metadata_stops_its_pulls_and_nothing_else() -> Result<()> {
     let mut scene = Scene::new()?;
     scene.vendor.release_files("scanner", "1.1", &[("VERSION", "1.1")])?;
