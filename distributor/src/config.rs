@@ -228,7 +228,8 @@ impl Merged {
             }
         };
         let listen = or_default(self.listen, "listen", problems, default_listen(), |text| {
-            text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT, for example 0.0.0.0:{DEFAULT_PORT}"))
+            text.parse()
+                .map_err(|_| format!("{text:?} is not ADDRESS:PORT, for example 0.0.0.0:{DEFAULT_PORT}"))
         });
         let addresses = or_default(self.addresses, "addresses", problems, Vec::new(), parse_addresses);
         let hour = Duration::from_secs(3600);
@@ -240,9 +241,10 @@ impl Merged {
                 format!("{days} is not between {} and {}", LEASE_DAYS.start(), LEASE_DAYS.end())
             })
         });
-        let delta_time = or_default(self.delta_time, "limits.delta_time", problems, defaults.delta_time, |text| {
-            within(&text, Duration::from_secs(1), Duration::from_secs(24 * 3600))
-        });
+        let delta_time =
+            or_default(self.delta_time, "limits.delta_time", problems, defaults.delta_time, |text| {
+                within(&text, Duration::from_secs(1), Duration::from_secs(24 * 3600))
+            });
         let mut mebibytes = |given, key, default, least: u32| {
             or_default(given, key, problems, default, |count: u32| {
                 if count < least {
@@ -253,7 +255,8 @@ impl Merged {
         };
         let max_payload_bytes =
             mebibytes(self.max_payload_mib, "limits.max_payload_mib", defaults.max_payload_bytes, 1);
-        let keep_free_bytes = mebibytes(self.keep_free_mib, "limits.keep_free_mib", defaults.keep_free_bytes, 0);
+        let keep_free_bytes =
+            mebibytes(self.keep_free_mib, "limits.keep_free_mib", defaults.keep_free_bytes, 0);
         let delta_memory_bytes =
             mebibytes(self.delta_memory_mib, "limits.delta_memory_mib", defaults.delta_memory_bytes, 64);
         let mut count = |given, key, default| {
@@ -444,10 +447,15 @@ mod tests {
         assert_eq!(settings.addresses, addresses);
         assert_eq!(settings.vendor_url, "https://vendor.example/base");
         assert_eq!(settings.pull_every, Duration::from_secs(3600));
-        let keys: String = text.lines().map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => format!("{rest}\n"),
-            _ => format!("{line}\n"),
-        }).collect();
+        let keys: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
+                    format!("{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
         assert!(keys.contains("\nmax_payload_mib"), "{keys}");
         assert_eq!(load(&keys, &[]).unwrap(), settings);
     }
@@ -481,9 +489,15 @@ mod tests {
         )
         .unwrap_err();
         let text = error.to_string();
-        for part in
-            ["vendor_url", "listen", "pull.every", "license.lease_days", "limits.max_connections", "colour", "addresses"]
-        {
+        for part in [
+            "vendor_url",
+            "listen",
+            "pull.every",
+            "license.lease_days",
+            "limits.max_connections",
+            "colour",
+            "addresses",
+        ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert!(text.contains("b.toml"), "{text}");

@@ -434,7 +434,8 @@ impl Drop for Draft {
 }
 
 fn read_root(path: &Path) -> Result<Vec<u8>, HomeError> {
-    let length = fs::metadata(path).map_err(|source| failed("read the vendor's root from", path, source))?.len();
+    let length =
+        fs::metadata(path).map_err(|source| failed("read the vendor's root from", path, source))?.len();
     if length > MAX_ROOT_BYTES {
         let problem = format!("{} has {length} bytes; that is no root.json", path.display());
         return Err(HomeError::Option { option: "--root", problem });

@@ -105,7 +105,8 @@ impl BlobStore for FolderBlobs {
 
     fn adopt(&self, file: &Path, expected: Blob) -> Result<(), BlobError> {
         let mut open = File::open(file).map_err(|source| failed("open", file, source))?;
-        let found = digest(&mut open, expected.length, None).map_err(|source| failed("read", file, source))?;
+        let found =
+            digest(&mut open, expected.length, None).map_err(|source| failed("read", file, source))?;
         if found != Found::Bytes(expected) {
             return Err(BlobError::Mismatch { expected, found: found.to_string() });
         }
@@ -117,7 +118,8 @@ impl BlobStore for FolderBlobs {
         let Some(mut blob) = self.open(sha256)? else { return Ok(false) };
         let path = self.path(sha256);
         let expected = Blob { sha256: *sha256, length: blob.length };
-        let found = digest(&mut blob.file, blob.length, None).map_err(|source| failed("read", &path, source))?;
+        let found =
+            digest(&mut blob.file, blob.length, None).map_err(|source| failed("read", &path, source))?;
         if found == Found::Bytes(expected) {
             return Ok(true);
         }
@@ -177,11 +179,17 @@ fn seal(file: &File) -> io::Result<()> {
 }
 
 fn make_folder(path: &Path) -> Result<(), BlobError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| failed("make the folder of", path, source))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| failed("make the folder of", path, source))
 }
 
 fn sync_folder(path: &Path) -> Result<(), BlobError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|source| failed("flush the folder of", path, source))
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| failed("flush the folder of", path, source))
 }
 
 fn failed(attempted: &'static str, path: &Path, source: io::Error) -> BlobError {

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, date_time_ymd,
 };
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
@@ -45,7 +45,11 @@ pub(super) struct Made {
     pub(super) server_key: String,
 }
 
-pub(super) fn make(server_id: &ServerId, addresses: &[String], now: Timestamp) -> Result<Made, CertificateError> {
+pub(super) fn make(
+    server_id: &ServerId,
+    addresses: &[String],
+    now: Timestamp,
+) -> Result<Made, CertificateError> {
     let ca_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut ca = CertificateParams::new(Vec::new())?;
     ca.distinguished_name = named(&format!("Sealpost site CA {server_id}"));

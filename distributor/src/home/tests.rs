@@ -126,10 +126,16 @@ fn options_that_cannot_work_are_refused_before_anything_is_made() {
     let path = folder.path().join("home");
     let mut wrong = options(&root);
     wrong.addresses = vec!["primary:16770".to_owned()];
-    assert!(matches!(Home::init(&path, wrong, fake_ledger), Err(HomeError::Option { option: "--address", .. })));
+    assert!(matches!(
+        Home::init(&path, wrong, fake_ledger),
+        Err(HomeError::Option { option: "--address", .. })
+    ));
     let mut wrong = options(&root);
     wrong.vendor_url = "vendor.example";
-    assert!(matches!(Home::init(&path, wrong, fake_ledger), Err(HomeError::Option { option: "--vendor-url", .. })));
+    assert!(matches!(
+        Home::init(&path, wrong, fake_ledger),
+        Err(HomeError::Option { option: "--vendor-url", .. })
+    ));
     let targets = folder.path().join("targets.json");
     fs::write(&targets, br#"{"signed":{"_type":"targets"}}"#).unwrap();
     let refused = Home::init(&path, options(&targets), fake_ledger);

@@ -1,0 +1,240 @@
+//! Making a delta in a child process, so that a package which needs too much memory or time costs a delta and not the
+//! server.
+//!
+//! The child bounds itself before it reads anything, makes the delta into a file that the server chose, and ends. The
+//! server digests what it finds there; nothing else comes back but whether it worked.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use sealpost_deltas::{Entry, EntryKind, Limits as DeltaLimits, MakeError, Summary, Tree};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::{self, DocumentError};
+use sealpost_manifests::release::{Blob, FileKind, ReleaseManifest};
+use tempfile::NamedTempFile;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::UNFINISHED;
+use super::unpack::{MANIFEST, TREE};
+use crate::config::Limits;
+use crate::ports::staging::StagingError;
+
+/// Name of the hidden subcommand.
+pub(crate) const SUBCOMMAND: &str = "make-delta";
+/// Most of what a child says that is kept, in bytes.
+const MAX_COMPLAINT_BYTES: u64 = 4096;
+
+/// Why a delta could not be made. The payload is delivered instead.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The releases could not be unpacked.
+    #[error("cannot unpack the releases of a delta")]
+    Trees {
+        /// Why.
+        #[source]
+        source: Box<StagingError>,
+    },
+    /// The child could not be started, or a file could not be used.
+    #[error("cannot {attempted} for a delta; check the limits of this process and the disk")]
+    Io {
+        /// What was attempted.
+        attempted: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It took too long and was killed.
+    #[error("making a delta took longer than {} s (limits.delta_time) and was stopped", limit.as_secs())]
+    TooSlow {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// It ended badly, for example at its memory limit.
+    #[error(
+        "making a delta ended with {status} within {memory_bytes} bytes of memory (limits.delta_memory_mib): {said}"
+    )]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// Its memory limit.
+        memory_bytes: u64,
+        /// What it said.
+        said: String,
+    },
+    /// The arguments are not those of a child.
+    #[error("{SUBCOMMAND} is started by the server with BASE TARGET OUT MEMORY_BYTES")]
+    Usage,
+    /// A manifest beside a tree cannot be read.
+    #[error("cannot read the manifest of an unpacked release")]
+    Manifest {
+        /// Why.
+        #[from]
+        source: DocumentError,
+    },
+    /// The engine failed.
+    #[error("cannot make the delta")]
+    Make {
+        /// Why.
+        #[from]
+        source: MakeError,
+    },
+}
+
+/// A delta that was made, in a file without a final name.
+#[derive(Debug)]
+pub(super) struct MadeDelta {
+    pub(super) file: NamedTempFile,
+    pub(super) blob: Blob,
+}
+
+/// How the child is started.
+#[derive(Debug, Clone)]
+pub struct ChildCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its first arguments; those of the task follow.
+    pub arguments: Vec<OsString>,
+}
+
+impl ChildCommand {
+    /// This very program, with the hidden subcommand.
+    ///
+    /// # Errors
+    /// When the system does not say where this program is.
+    pub fn of_this_program() -> io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, arguments: vec![SUBCOMMAND.into()] })
+    }
+
+    /// Makes the delta between two folders of unpacked releases, into a new file below `scratch`.
+    pub(super) async fn make(
+        &self,
+        scratch: &Path,
+        base: &Path,
+        target: &Path,
+        limits: &Limits,
+    ) -> Result<MadeDelta, ChildError> {
+        let failed = |attempted| move |source| ChildError::Io { attempted, source };
+        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(scratch);
+        let file = file.map_err(failed("make a file"))?;
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .args([base.as_os_str(), target.as_os_str(), file.path().as_os_str()])
+            .arg(limits.delta_memory_bytes.to_string())
+            .env_clear()
+            .env("TMPDIR", scratch)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed("start a process"))?;
+        let complaints = child.stderr.take();
+        let ended = async {
+            let mut said = Vec::new();
+            if let Some(complaints) = complaints {
+                // What cannot be read is not worth failing for.
+                let _ = complaints.take(MAX_COMPLAINT_BYTES).read_to_end(&mut said).await;
+            }
+            (child.wait().await, said)
+        };
+        let (status, said) = match timeout(limits.delta_time, ended).await {
+            Ok((status, said)) => (status.map_err(failed("wait for a process"))?, said),
+            // Dropping the child kills it.
+            Err(_) => return Err(ChildError::TooSlow { limit: limits.delta_time }),
+        };
+        if !status.success() {
+            let said = String::from_utf8_lossy(&said).trim().replace(char::is_control, " ");
+            return Err(ChildError::Failed { status, memory_bytes: limits.delta_memory_bytes, said });
+        }
+        let path = file.path().to_owned();
+        let digested = tokio::task::spawn_blocking(move || Sha256Digest::of_reader(File::open(path)?));
+        let (sha256, length) = digested
+            .await
+            .map_err(|error| ChildError::Io {
+                attempted: "read the result",
+                source: io::Error::other(error),
+            })?
+            .map_err(failed("read the result"))?;
+        Ok(MadeDelta { file, blob: Blob { sha256, length } })
+    }
+}
+
+/// What a child does: the arguments of the hidden subcommand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildTask {
+    /// Folder of the unpacked base release.
+    pub base: PathBuf,
+    /// Folder of the unpacked target release.
+    pub target: PathBuf,
+    /// Existing file to write the delta to.
+    pub out: PathBuf,
+    /// Address space that the child may use, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl ChildTask {
+    /// Reads the arguments that follow the subcommand: `BASE TARGET OUT MEMORY_BYTES`.
+    ///
+    /// # Errors
+    /// [`ChildError::Usage`].
+    pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ChildError> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let [base, target, out, memory_bytes] = arguments.as_slice() else { return Err(ChildError::Usage) };
+        let memory_bytes =
+            memory_bytes.to_str().and_then(|text| text.parse().ok()).ok_or(ChildError::Usage)?;
+        Ok(Self { base: base.into(), target: target.into(), out: out.into(), memory_bytes })
+    }
+
+    /// Does the work, in this process. To be called early in `main`, before threads are started: the limit counts for
+    /// the whole process.
+    ///
+    /// # Errors
+    /// [`ChildError`]. At the memory limit the process is aborted instead, which the server sees.
+    pub fn run(&self) -> Result<Summary, ChildError> {
+        let failed = |attempted| move |source| ChildError::Io { attempted, source };
+        bound(Resource::As, self.memory_bytes).map_err(failed("limit the memory"))?;
+        bound(Resource::Core, 0).map_err(failed("switch off core dumps"))?;
+        let (base, target) = (read_tree(&self.base)?, read_tree(&self.target)?);
+        let out = fs::OpenOptions::new().write(true).truncate(true).open(&self.out);
+        let out = out.map_err(failed("open the result"))?;
+        let writer = io::BufWriter::new(out.try_clone().map_err(failed("open the result"))?);
+        let summary = sealpost_deltas::make(&base, &target, writer, &DeltaLimits::default())?;
+        out.sync_all().map_err(failed("flush the result"))?;
+        Ok(summary)
+    }
+}
+
+fn bound(resource: Resource, bytes: u64) -> io::Result<()> {
+    Ok(setrlimit(resource, Rlimit { current: Some(bytes), maximum: Some(bytes) })?)
+}
+
+/// An unpacked release with the list of its files. The list is our own file, out of a verified manifest; every byte
+/// of the tree is held against it while the delta is made.
+fn read_tree(folder: &Path) -> Result<Tree, ChildError> {
+    let text = fs::read(folder.join(MANIFEST))
+        .map_err(|source| ChildError::Io { attempted: "read a manifest", source })?;
+    let manifest: ReleaseManifest = document::read(&text)?;
+    let entries = manifest.files.into_iter().map(|entry| {
+        let kind = match entry.kind {
+            FileKind::File { executable, length, sha256 } => {
+                let mode = if executable { 0o755 } else { 0o644 };
+                EntryKind::File { length, sha256: *sha256.as_bytes(), mode }
+            }
+            FileKind::Symlink { target } => EntryKind::Symlink { target },
+        };
+        Entry { path: entry.path.into(), kind }
+    });
+    Ok(Tree { root: folder.join(TREE), entries: entries.collect() })
+}
+
+#[cfg(test)]
+#[path = "make_delta_tests.rs"]
+mod tests;

@@ -1,0 +1,123 @@
+use std::os::unix::process::ExitStatusExt;
+
+use sealpost_deltas::{FolderBase, FolderTarget};
+use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::payload::PayloadSource;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+
+use super::*;
+
+/// This test program, as the child: see `acts_as_the_child`.
+fn child() -> ChildCommand {
+    let arguments = ["--ignored", "--exact", "staging::make_delta::tests::acts_as_the_child"];
+    ChildCommand {
+        program: std::env::current_exe().unwrap(),
+        arguments: arguments.map(OsString::from).to_vec(),
+    }
+}
+
+#[test]
+#[ignore = "started by the other tests as a process of its own"]
+fn acts_as_the_child() {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let task = ChildTask::from_arguments(arguments.split_off(arguments.len() - 4)).unwrap();
+    if task.base.ends_with("hang") {
+        std::thread::park();
+    }
+    task.run().unwrap();
+}
+
+fn release(folder: &Path, files: &[(&str, &[u8])]) -> PathBuf {
+    let tree = folder.join(TREE);
+    for (path, content) in files {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let source = PayloadSource::scan(&tree).unwrap();
+    let manifest = ReleaseManifest {
+        release: ReleaseId {
+            package: PackageName::new("acme-av").unwrap(),
+            version: Version::new("1.0").unwrap(),
+            platform: Platform::any(),
+        },
+        kind: PackageKind::Program,
+        revision: None,
+        counter: ReleaseCounter(1),
+        payload: source.write_gzip(io::sink()).unwrap(),
+        files: source.files().to_vec(),
+        requires: Vec::new(),
+        severity: Severity::Normal,
+        notes: String::new(),
+        built_at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    fs::write(folder.join(MANIFEST), document::write(&manifest).unwrap()).unwrap();
+    folder.to_owned()
+}
+
+fn noise(bytes: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn a_child_makes_a_small_delta_that_leads_to_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = noise(200_000, 1);
+    let mut changed = large.clone();
+    changed[100_000] ^= 1;
+    let base = release(&folder.path().join("base"), &[("bin/tool", &large), ("same", b"same")]);
+    let target = release(&folder.path().join("target"), &[("bin/tool", &changed), ("same", b"same")]);
+    let made = child().make(folder.path(), &base, &target, &Limits::default()).await.unwrap();
+    assert!(made.blob.length < 2_000, "{} bytes", made.blob.length);
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = FolderTarget::new(out.path());
+    let delta = File::open(made.file.path()).unwrap();
+    sealpost_deltas::apply(&FolderBase::new(base.join(TREE)), delta, &mut writer, &DeltaLimits::default())
+        .unwrap();
+    assert_eq!(fs::read(out.path().join("bin/tool")).unwrap(), changed);
+}
+
+#[tokio::test]
+async fn a_child_that_needs_more_memory_than_it_may_have_ends_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = release(&folder.path().join("base"), &[("data", &noise(12_000_000, 1))]);
+    let target = release(&folder.path().join("target"), &[("data", &noise(12_000_000, 2))]);
+    let limits = Limits { delta_memory_bytes: 96 * 1024 * 1024, ..Limits::default() };
+    let error = child().make(folder.path(), &base, &target, &limits).await.unwrap_err();
+    let ChildError::Failed { status, said, .. } = error else { panic!("{error}") };
+    assert!(status.signal().is_some() && said.contains("memory allocation"), "{status}: {said}");
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_child_that_takes_too_long_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { delta_time: Duration::from_millis(300), ..Limits::default() };
+    let (base, target) = (folder.path().join("hang"), folder.path().join("target"));
+    let error = child().make(folder.path(), &base, &target, &limits).await.unwrap_err();
+    assert!(matches!(error, ChildError::TooSlow { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_tree_that_changed_on_disk_makes_no_delta() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = release(&folder.path().join("base"), &[("a", b"one")]);
+    let target = release(&folder.path().join("target"), &[("a", b"two")]);
+    fs::write(target.join(TREE).join("a"), b"tow").unwrap();
+    let error = child().make(folder.path(), &base, &target, &Limits::default()).await.unwrap_err();
+    assert!(matches!(error, ChildError::Failed { .. }), "{error}");
+}
+
+#[test]
+fn other_arguments_than_the_servers_are_refused() {
+    for wrong in [&[][..], &["a", "b", "c"], &["a", "b", "c", "many"], &["a", "b", "c", "1", "e"]] {
+        assert!(ChildTask::from_arguments(wrong.iter().map(OsString::from)).is_err(), "{wrong:?}");
+    }
+}

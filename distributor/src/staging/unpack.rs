@@ -1,0 +1,166 @@
+//! Unpacked releases: `staging/trees/<manifest digest>/`, with the files in `tree/` and the manifest's exact bytes
+//! beside them.
+//!
+//! Invariant: a tree has its name only when the whole payload was read and every byte was the signed one.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::RelativePath;
+use sealpost_manifests::payload::{PayloadSink, ReadError, read_gzip};
+use sealpost_manifests::release::{Encoding, ReleaseManifest};
+
+use super::{Inner, MAX_MANIFEST_BYTES, TREES, UNFINISHED, failed};
+use crate::ports::staging::StagingError;
+
+/// The files of a release within its folder.
+pub(super) const TREE: &str = "tree";
+/// The manifest within its folder.
+pub(super) const MANIFEST: &str = "manifest";
+
+impl Inner {
+    /// Unpacks a payload and holds every byte against the manifest. The inner error: what is wrong with the release.
+    pub(super) fn unpack(
+        &self,
+        manifest: &ReleaseManifest,
+        digest: &Sha256Digest,
+    ) -> Result<Result<(), Vec<String>>, StagingError> {
+        let destination = self.tree_folder(digest);
+        if destination.is_dir() {
+            return Ok(Ok(()));
+        }
+        let absent = |what| StagingError::Absent { what, release: manifest.release.to_string() };
+        let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else {
+            return Ok(Err(manifest.check()));
+        };
+        let payload = self.parts.blobs.open(&blob.sha256)?.ok_or_else(|| absent("payload"))?;
+        let text = self.parts.blobs.read(digest, MAX_MANIFEST_BYTES)?.ok_or_else(|| absent("manifest"))?;
+        let draft = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(&self.root)
+            .map_err(|source| failed("make a folder in", &self.root, source))?;
+        let tree = draft.path().join(TREE);
+        make_folder(&tree).map_err(|source| failed("make", &tree, source))?;
+        match read_gzip(payload.file, manifest, &mut TreeSink { root: tree.clone() }) {
+            Ok(()) => {}
+            Err(ReadError::Read(source)) => return Err(failed("read the payload for", &tree, source)),
+            Err(ReadError::Sink { path, source }) => {
+                return Err(failed("write", &tree.join(path.as_str()), source));
+            }
+            Err(ReadError::Manifest { problems }) => return Ok(Err(problems)),
+            Err(refused) => {
+                if self.payload_is_damaged(&blob.sha256) {
+                    return Err(absent("undamaged payload"));
+                }
+                return Ok(Err(vec![refused.to_string()]));
+            }
+        }
+        let path = draft.path().join(MANIFEST);
+        fs::write(&path, text).map_err(|source| failed("write", &path, source))?;
+        let draft = draft.keep();
+        fs::rename(&draft, &destination).map_err(|source| failed("rename", &destination, source))?;
+        Ok(Ok(()))
+    }
+
+    /// The folder of an unpacked release, unpacked now if it is not; `None` if its manifest or payload is gone.
+    pub(super) fn tree(&self, digest: &Sha256Digest) -> Result<Option<PathBuf>, StagingError> {
+        let folder = self.tree_folder(digest);
+        if folder.is_dir() {
+            return Ok(Some(folder));
+        }
+        let Some(manifest) = self.manifest(digest)? else { return Ok(None) };
+        match self.unpack(&manifest, digest) {
+            Ok(Ok(())) => Ok(Some(folder)),
+            Ok(Err(problems)) => {
+                tracing::error!(release = %manifest.release, ?problems, "a staged release does not unpack any more");
+                Ok(None)
+            }
+            Err(StagingError::Absent { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes trees that no delta needs.
+    pub(super) fn clear_trees(&self, keep: &BTreeSet<Sha256Digest>) -> Result<(), StagingError> {
+        let folder = self.root.join(TREES);
+        for entry in fs::read_dir(&folder).map_err(|source| failed("list", &folder, source))? {
+            let entry = entry.map_err(|source| failed("list", &folder, source))?;
+            let digest = entry.file_name().to_str().and_then(|name| name.parse::<Sha256Digest>().ok());
+            if digest.is_none_or(|digest| !keep.contains(&digest)) {
+                // Out of its name first: a folder that is half removed must not look whole.
+                let aside = self.root.join(format!("{UNFINISHED}{}", entry.file_name().to_string_lossy()));
+                remove(&aside)?;
+                fs::rename(entry.path(), &aside).map_err(|source| failed("rename", &entry.path(), source))?;
+                remove(&aside)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tree_folder(&self, digest: &Sha256Digest) -> PathBuf {
+        self.root.join(TREES).join(digest.to_string())
+    }
+
+    /// Our disk's fault is not the vendor's: a damaged blob is put aside, and the next pull fetches it again.
+    fn payload_is_damaged(&self, sha256: &Sha256Digest) -> bool {
+        !matches!(self.parts.blobs.verify(sha256), Ok(true))
+    }
+}
+
+/// Writes a tree that only this server reads: not executable, and not flushed file by file, since it is a cache that
+/// is checked again whenever a delta is made from it.
+struct TreeSink {
+    root: PathBuf,
+}
+
+impl TreeSink {
+    fn place(&self, path: &RelativePath) -> io::Result<PathBuf> {
+        let place = self.root.join(path.as_str());
+        if let Some(parent) = place.parent() {
+            make_folder(parent)?;
+        }
+        Ok(place)
+    }
+}
+
+impl PayloadSink for TreeSink {
+    fn create_file(
+        &mut self,
+        path: &RelativePath,
+        _mode: u32,
+        _length: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.place(path)?)?;
+        io::copy(content, &mut file)?;
+        file.flush()
+    }
+
+    fn create_symlink(&mut self, path: &RelativePath, target: &str) -> io::Result<()> {
+        symlink(target, self.place(path)?)
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a file or folder, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), StagingError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    removed.map_err(|source| failed("remove", path, source))
+}
+
+/// Makes renames in a folder durable.
+pub(super) fn sync_folder(path: &Path) -> Result<(), StagingError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|source| failed("flush", path, source))
+}

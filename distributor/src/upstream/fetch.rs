@@ -1,0 +1,166 @@
+//! Fetches what a release is made of into the blobs: documents through memory, payloads through a file that resumes.
+//!
+//! Invariant: nothing is fetched that a verified chain does not list, and never more than it lists or the disk has
+//! room for. What was fetched before is not fetched again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::Blob;
+use sealpost_manifests::repository::{DownloadError, ReaderHandle, Resume, TargetInfo};
+
+use super::pull::PullError;
+use crate::config::Limits;
+use crate::ports::blobs::{BlobError, BlobStore};
+
+/// Largest document that is fetched into memory, in bytes.
+pub(super) const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// How often a download that was cut is continued within one pull.
+const RESUMES_PER_PULL: u32 = 4;
+
+/// Where things go.
+pub(super) struct Fetcher<'a> {
+    pub(super) reader: &'a ReaderHandle,
+    pub(super) blobs: &'a Arc<dyn BlobStore>,
+    pub(super) downloads: &'a Path,
+    pub(super) limits: &'a Limits,
+    pub(super) now: Timestamp,
+    /// Bytes of payload that this pull fetched.
+    pub(super) fetched_bytes: u64,
+    /// Files in the downloads folder that this pull has to do with.
+    pub(super) touched: BTreeSet<PathBuf>,
+}
+
+impl Fetcher<'_> {
+    /// A document, from the blobs or from the vendor; afterwards it is among the blobs.
+    pub(super) async fn document(&self, target: &TargetInfo) -> Result<Vec<u8>, PullError> {
+        let (blobs, sha256) = (Arc::clone(self.blobs), target.sha256());
+        let kept = blocking(move || match blobs.read(&sha256, MAX_DOCUMENT_BYTES) {
+            // Fetched anew: what is kept was damaged on our own disk.
+            Err(BlobError::Damaged { .. }) => Ok(None),
+            other => other,
+        })
+        .await??;
+        if let Some(bytes) = kept {
+            return Ok(bytes);
+        }
+        let bytes = self
+            .reader
+            .target_bytes(target.name(), MAX_DOCUMENT_BYTES, self.now)
+            .await
+            .map_err(|source| PullError::Target { name: target.name().to_string(), source })?;
+        let (blobs, expected, copy) = (Arc::clone(self.blobs), blob_of(target), bytes.clone());
+        blocking(move || {
+            if matches!(blobs.verify(&expected.sha256), Err(BlobError::Damaged { .. })) {
+                tracing::warn!(sha256 = %expected.sha256, "a damaged blob is replaced");
+            }
+            blobs.put(&mut copy.as_slice(), expected)
+        })
+        .await??;
+        Ok(bytes)
+    }
+
+    /// A payload; afterwards it is among the blobs. `unpacked_bytes` is what staging will need beside it.
+    pub(super) async fn payload(
+        &mut self,
+        target: &TargetInfo,
+        unpacked_bytes: u64,
+    ) -> Result<(), PullError> {
+        let expected = blob_of(target);
+        let (blobs, sha256) = (Arc::clone(self.blobs), expected.sha256);
+        if blocking(move || blobs.length(&sha256)).await?? == Some(expected.length) {
+            return Ok(());
+        }
+        let destination = self.downloads.join(expected.sha256.to_string());
+        self.make_room(target, &destination, unpacked_bytes)?;
+        self.touched.extend([destination.clone(), part_of(&destination)]);
+        let received_before = file_length(&part_of(&destination));
+        let mut most_received = received_before;
+        let mut resumes = 0;
+        loop {
+            let result = self.reader.download(target.listed(), &destination, Resume::Continue, |_| {}).await;
+            match result {
+                Ok(_) => break,
+                Err(DownloadError::Interrupted { received, total, .. })
+                    if received > most_received && resumes < RESUMES_PER_PULL =>
+                {
+                    tracing::info!(target_name = %target.name(), received, total, "a download was cut; continuing it");
+                    most_received = received;
+                    resumes += 1;
+                }
+                Err(source) => return Err(PullError::Download { source }),
+            }
+        }
+        self.fetched_bytes += expected.length.saturating_sub(received_before);
+        let blobs = Arc::clone(self.blobs);
+        blocking(move || blobs.adopt(&destination, expected)).await??;
+        Ok(())
+    }
+
+    fn make_room(
+        &self,
+        target: &TargetInfo,
+        destination: &Path,
+        unpacked_bytes: u64,
+    ) -> Result<(), PullError> {
+        let failed = |source| PullError::Disk { path: self.downloads.to_owned(), source };
+        let disk = rustix::fs::statvfs(self.downloads).map_err(|error| failed(io::Error::from(error)))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let kept = file_length(&part_of(destination));
+        let needed = target.length().saturating_sub(kept).saturating_add(unpacked_bytes);
+        if free < needed.saturating_add(self.limits.keep_free_bytes) {
+            let keep = self.limits.keep_free_bytes;
+            return Err(PullError::NoRoom { name: target.name().to_string(), needed, free, keep });
+        }
+        Ok(())
+    }
+
+    /// Removes parts of payloads that nobody asks for any more.
+    pub(super) fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.downloads)? {
+            let path = entry?.path();
+            if !self.touched.contains(&path) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn blob_of(target: &TargetInfo) -> Blob {
+    Blob { sha256: target.sha256(), length: target.length() }
+}
+
+/// Runs work that blocks where it may.
+pub(super) async fn blocking<T, F>(work: F) -> Result<T, PullError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.map_err(|_| PullError::Ended)
+}
+
+fn part_of(destination: &Path) -> PathBuf {
+    let mut name = destination.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+fn file_length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// Whether all of these are among the blobs.
+pub(super) fn all_there(blobs: &dyn BlobStore, digests: &[Sha256Digest]) -> Result<bool, BlobError> {
+    for digest in digests {
+        if blobs.length(digest)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

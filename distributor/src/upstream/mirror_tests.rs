@@ -1,0 +1,122 @@
+use super::*;
+
+fn file(name: &str, bytes: &str) -> MirroredFile {
+    MirroredFile { name: name.to_owned(), bytes: bytes.as_bytes().to_vec() }
+}
+
+fn generation(timestamp: &str) -> Vec<MirroredFile> {
+    vec![
+        file("1.root.json", "root"),
+        file(&format!("{timestamp}.snapshot.json"), timestamp),
+        file("timestamp.json", timestamp),
+    ]
+}
+
+fn at(day: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + day * 86_400).unwrap()
+}
+
+fn folders(root: &Path) -> Vec<u64> {
+    numbers(root).unwrap()
+}
+
+#[test]
+fn a_generation_is_served_whole_and_survives_a_restart() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert_eq!(mirror.read("timestamp.json"), Ok(None));
+    assert!(mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap());
+    for mirror in [mirror, Mirror::open(root.path()).unwrap()] {
+        assert_eq!(mirror.generation(), Some(1));
+        assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
+        assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1");
+        for name in ["2.snapshot.json", "index", "../mirror/current", ".unfinished.json", "a/b.json", ""] {
+            assert_eq!(mirror.read(name), Ok(None), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_same_metadata_again_is_no_new_generation() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert!(mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap());
+    assert!(!mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap());
+    assert_eq!(folders(root.path()), [1]);
+}
+
+#[test]
+fn replaced_metadata_stays_readable_for_thirty_days_and_roots_for_ever() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    let mut next = generation("2");
+    next[0] = file("2.root.json", "root two");
+    mirror.publish(&next, TargetIndex::default(), at(100)).unwrap();
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"2");
+    assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1", "just replaced");
+    mirror.publish(&generation("3"), TargetIndex::default(), at(129)).unwrap();
+    assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1", "replaced 29 days ago");
+    mirror.publish(&generation("4"), TargetIndex::default(), at(131)).unwrap();
+    assert_eq!(mirror.read("1.snapshot.json"), Ok(None), "replaced 31 days ago");
+    assert_eq!(folders(root.path()), [4, 3, 2]);
+    assert_eq!(mirror.read("1.root.json").unwrap().unwrap(), b"root");
+    assert_eq!(mirror.read("2.root.json").unwrap().unwrap(), b"root two");
+}
+
+#[test]
+fn many_generations_back_a_file_is_found_though_its_index_is_not_in_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    for number in 1..=8 {
+        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), at(number)).unwrap();
+    }
+    assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_until_the_next_pull_repairs_it() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    fs::write(root.path().join("gen-00000001/timestamp.json"), b"0").unwrap();
+    assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
+    assert!(mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap(), "written anew");
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn a_damaged_index_is_not_taken_for_an_empty_mirror() {
+    let root = tempfile::tempdir().unwrap();
+    Mirror::open(root.path()).unwrap().publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    let index = root.path().join("gen-00000001/index");
+    let mut bytes = fs::read(&index).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    fs::write(&index, bytes).unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
+    assert!(mirror.find_target("x").is_none());
+    mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap();
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn a_kill_before_the_switch_leaves_the_old_generation_current() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    // As a process killed just before the switch leaves it: a whole new generation, and a half one.
+    let index = Index {
+        published_at: at(1),
+        files: generation("2").iter().map(|file| (file.name.clone(), blob_of(&file.bytes))).collect(),
+        targets: TargetIndex::default(),
+    };
+    mirror.write_generation(2, &generation("2"), &index, None).unwrap();
+    make_folder(&root.path().join(UNFINISHED)).unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
+    assert!(mirror.publish(&generation("2"), TargetIndex::default(), at(2)).unwrap());
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"2");
+    assert!(!root.path().join(UNFINISHED).exists());
+}
