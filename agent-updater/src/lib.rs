@@ -1,4 +1,5 @@
 //! The client: verifies, installs, gates and reports.
+pub mod app;
 pub mod config;
 pub mod domain;
 pub mod home;

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
 
@@ -64,20 +63,6 @@ pub trait Source {
     /// # Errors
     /// [`Refusal`].
     fn payload(&mut self, destination: &Path) -> Result<(), Refusal>;
-}
-
-/// A source that has nothing, for changes between slots that are there.
-#[derive(Debug, Clone, Copy)]
-pub struct NoSource;
-
-impl Source for NoSource {
-    fn delta(&mut self, _: &Sha256Digest, _: &Sha256Digest, _: &Path, _: u64) -> Result<bool, Refusal> {
-        Ok(false)
-    }
-
-    fn payload(&mut self, _: &Path) -> Result<(), Refusal> {
-        Err(Refusal::new(ReasonCode::NetworkFailed, "there is no server to fetch from"))
-    }
 }
 
 /// A point at which a test may end the process: before and after each step is recorded.

@@ -1,0 +1,149 @@
+//! A kill at every point of the journal: afterwards the old or the new release is whole, and the product runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::super::engine::Ended;
+use super::fixture::{Computer, Published, delta, package};
+use crate::domain::install::Step;
+use crate::ports::fault_points;
+
+const ONE: &str = "loadable one";
+
+/// Plays a kill at `point` while something runs; `true` if the point was reached.
+fn killed_at(computer: &Computer, point: &str, work: impl FnOnce() -> Option<bool>) -> bool {
+    *computer.faults.0.lock().unwrap() = Some(point.to_owned());
+    let killed = work().unwrap_or(false);
+    *computer.faults.0.lock().unwrap() = None;
+    killed
+}
+
+fn install_killed_at(computer: &Computer, release: &mut Published, point: &str) -> bool {
+    killed_at(computer, point, || match computer.install(release, 0) {
+        Err(error) => Some(error.is_killed()),
+        Ok(_) => Some(false),
+    })
+}
+
+fn is_one_of_both(computer: &Computer, one: &Published, two: &Published, context: &str) -> bool {
+    let is_two = computer.record().current.unwrap().manifest == two.signed.digest();
+    computer.assert_runs(if is_two { two } else { one }, context);
+    is_two
+}
+
+#[test]
+fn a_kill_at_any_point_of_an_install_leaves_the_old_or_the_new_release_whole_and_running() {
+    let mut reached = Vec::new();
+    for program in ["loadable two", "loadable but sick", "broken"] {
+        for point in fault_points() {
+            let computer = Computer::new();
+            let mut one = computer.publish("1", 1, ONE);
+            assert_eq!(computer.install(&mut one, 0).unwrap(), Ended::Kept);
+            let mut two = computer.publish("2", 2, program);
+            two.delta = Some(delta(&one, &two));
+            if !install_killed_at(&computer, &mut two, &point) {
+                continue;
+            }
+            reached.push(point.clone());
+            let context = format!("{program}, killed {point}");
+            computer.recover();
+            let is_two = is_one_of_both(&computer, &one, &two, &context);
+            assert!(!is_two || program == "loadable two", "{context}");
+            assert_eq!(computer.recover(), None, "{context}: nothing is left to recover");
+            // Only what a record needs is left on disk.
+            let slots = fs::read_dir(computer.settings.install_root.join("acme/slots")).unwrap().count();
+            assert_eq!(slots, if is_two { 2 } else { 1 }, "{context}");
+        }
+    }
+    for point in fault_points() {
+        assert!(reached.contains(&point), "no run comes to {point}");
+    }
+}
+
+#[test]
+fn a_kill_at_any_point_of_the_recovery_itself_is_recovered_from() {
+    for first in fault_points() {
+        for second in fault_points() {
+            let computer = Computer::new();
+            let mut one = computer.publish("1", 1, ONE);
+            computer.install(&mut one, 0).unwrap();
+            let mut two = computer.publish("2", 2, "loadable two");
+            if !install_killed_at(&computer, &mut two, &first) {
+                break;
+            }
+            let killed = killed_at(&computer, &second, || {
+                Some(computer.with_engine(|engine| engine.recover()).is_err_and(|error| error.is_killed()))
+            });
+            if killed {
+                computer.recover();
+            }
+            is_one_of_both(&computer, &one, &two, &format!("killed {first}, then {second}"));
+        }
+    }
+}
+
+#[test]
+fn a_release_that_takes_the_agent_down_twice_is_rolled_back() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let mut two = computer.publish("2", 2, "loadable two");
+    let point = format!("after-{}", Step::Started);
+    assert!(install_killed_at(&computer, &mut two, &point));
+    assert!(killed_at(&computer, &point, || {
+        Some(computer.with_engine(|engine| engine.recover()).is_err_and(|error| error.is_killed()))
+    }));
+    assert!(matches!(computer.recover(), Some(Ended::RolledBack(_))));
+    computer.assert_runs(&one, "after two kills");
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_local_rollback_leaves_one_of_both_whole_and_running() {
+    for point in fault_points() {
+        let computer = Computer::new();
+        let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, "loadable two"));
+        computer.install(&mut one, 0).unwrap();
+        computer.install(&mut two, 0).unwrap();
+        let killed = killed_at(&computer, &point, || {
+            Some(computer.with_engine(|engine| engine.roll_back(&package())).is_err_and(|error| error.is_killed()))
+        });
+        if !killed {
+            continue;
+        }
+        computer.recover();
+        is_one_of_both(&computer, &one, &two, &point);
+        assert_eq!(fs::read_dir(computer.settings.install_root.join("acme/slots")).unwrap().count(), 2, "{point}");
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_does_not_leave_the_product_stopped() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    // The stop hook also makes the journal unwritable: a folder in the place of its temporary file.
+    let in_the_way = computer.home.state("journal").with_file_name(".new-journal.json");
+    let stop = computer.root.path().join("stop");
+    let text = format!(
+        "#!/bin/sh\nrm -f {}\nmkdir -p {}/x\n",
+        computer.root.path().join("runs").display(),
+        in_the_way.display()
+    );
+    fs::write(&stop, text).unwrap();
+    fs::set_permissions(&stop, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut two = computer.publish("2", 2, "loadable two");
+    let ended = computer.install(&mut two, 0);
+    assert!(matches!(ended, Ok(Ended::RolledBack(_))), "{ended:?}");
+    computer.assert_runs(&one, "with an unwritable journal");
+}
+
+#[test]
+fn a_damaged_journal_is_not_taken_for_none() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    fs::write(computer.home.state("journal"), "sealpost-record 1 sha256=0\n{}").unwrap();
+    let error = computer.with_engine(|engine| engine.recover()).unwrap_err();
+    assert!(super::super::with_causes(&error).contains("damaged"));
+    computer.assert_runs(&one, "with a damaged journal");
+}
