@@ -75,7 +75,8 @@ pub enum PulledOutcome {
     },
 }
 
-/// What a pull brought. Releases that were known before are not listed.
+/// What a pull brought. Releases that were known before are not listed, except that a pull which a person asked for
+/// looks at refused ones again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullSummary {
     /// When the vendor's metadata was found fresh.

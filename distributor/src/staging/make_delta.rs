@@ -200,7 +200,10 @@ impl ChildTask {
     /// [`ChildError`]. At the memory limit the process is aborted instead, which the server sees.
     pub fn run(&self) -> Result<Summary, ChildError> {
         let failed = |attempted| move |source| ChildError::Io { attempted, source };
-        bound(Resource::As, self.memory_bytes).map_err(failed("limit the memory"))?;
+        // Address space alone would not count the parts of an arena that are reserved already.
+        for resource in [Resource::As, Resource::Data] {
+            bound(resource, self.memory_bytes).map_err(failed("limit the memory"))?;
+        }
         bound(Resource::Core, 0).map_err(failed("switch off core dumps"))?;
         let (base, target) = (read_tree(&self.base)?, read_tree(&self.target)?);
         let out = fs::OpenOptions::new().write(true).truncate(true).open(&self.out);

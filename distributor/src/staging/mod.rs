@@ -26,7 +26,7 @@ use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::{Ledger, ReleaseRow, ReleaseState, StagedRelease};
+use crate::ports::ledger::{Ledger, LedgerError, ReleaseRow, ReleaseState, StagedRelease};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
 
 pub use make_delta::{ChildCommand, ChildError, ChildTask};
@@ -138,7 +138,15 @@ impl Inner {
             return Ok(StageOutcome::Refused { problems });
         }
         let release = staged.release.clone();
-        self.parts.ledger.stage(now, staged).await?;
+        match self.parts.ledger.stage(now, staged).await {
+            Ok(_) => {}
+            // The ledger's rules say no to this release; its neighbors go on.
+            Err(LedgerError::Refused(problem)) => {
+                tracing::warn!(%release, %problem, "the ledger refuses a release");
+                return Ok(StageOutcome::Refused { problems: vec![problem.to_string()] });
+            }
+            Err(error) => return Err(error.into()),
+        }
         tracing::info!(%release, manifest = %digest.short(), "a release is staged and waits for review");
         Ok(StageOutcome::Staged)
     }

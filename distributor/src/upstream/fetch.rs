@@ -49,11 +49,9 @@ impl Fetcher<'_> {
         if let Some(bytes) = kept {
             return Ok(bytes);
         }
-        let bytes = self
-            .reader
-            .target_bytes(target.name(), MAX_DOCUMENT_BYTES, self.now)
-            .await
-            .map_err(|source| PullError::Target { name: target.name().to_string(), source })?;
+        let bytes = self.reader.target_bytes(target.name(), MAX_DOCUMENT_BYTES, self.now).await.map_err(
+            |source| PullError::Target { name: target.name().to_string(), source: Box::new(source) },
+        )?;
         let (blobs, expected, copy) = (Arc::clone(self.blobs), blob_of(target), bytes.clone());
         blocking(move || {
             if matches!(blobs.verify(&expected.sha256), Err(BlobError::Damaged { .. })) {

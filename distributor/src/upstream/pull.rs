@@ -65,7 +65,7 @@ pub enum PullError {
         name: String,
         /// Why.
         #[source]
-        source: TargetError,
+        source: Box<TargetError>,
     },
     /// A document that the vendor's metadata covers cannot be read.
     #[error("cannot use the vendor's {name}; ask the vendor")]
@@ -172,9 +172,12 @@ impl PullError {
         match self {
             Self::Refresh { source } => source.refusal(),
             Self::Roles { source } => source.refusal(),
-            Self::Target { source: TargetError::Refused { refusal, .. }, .. } => Some(*refusal),
-            Self::Target { source: TargetError::Store { .. }, .. }
-            | Self::Download { source: DownloadError::Store { .. } } => Some(Refusal::StoreFailed),
+            Self::Target { source, .. } => match &**source {
+                TargetError::Refused { refusal, .. } => Some(*refusal),
+                TargetError::Store { .. } => Some(Refusal::StoreFailed),
+                _ => None,
+            },
+            Self::Download { source: DownloadError::Store { .. } } => Some(Refusal::StoreFailed),
             _ => None,
         }
     }
@@ -337,7 +340,7 @@ async fn take_over(
 }
 
 async fn listed(reader: &ReaderHandle, name: &TargetName, now: Timestamp) -> Result<TargetInfo, PullError> {
-    let failed = |source| PullError::Target { name: name.to_string(), source };
+    let failed = |source| PullError::Target { name: name.to_string(), source: Box::new(source) };
     let found = reader.target(name, now).await.map_err(failed)?;
     found.ok_or_else(|| failed(TargetError::NotListed { name: name.to_string() }))
 }
@@ -394,10 +397,8 @@ async fn examine(
 ) -> Result<(), PullError> {
     let digest = candidate.manifest.sha256();
     let mut refuse = |problems: Vec<String>| {
-        if !said_before(known, &digest, &problems) {
-            tracing::warn!(release = %candidate.release, ?problems, "a release is refused");
-            harvest.refused.push((candidate.release.clone(), digest, problems));
-        }
+        tracing::warn!(release = %candidate.release, ?problems, "a release is refused");
+        harvest.refused.push((candidate.release.clone(), digest, problems));
     };
     let Some(minisig) = &candidate.minisig else {
         refuse(vec!["the vendor's metadata lists no signature for its manifest".to_owned()]);
@@ -456,18 +457,6 @@ async fn refetch(fetcher: &mut Fetcher<'_>, candidate: &Candidate) -> Result<(),
         fetcher.payload(payload, 0).await?;
     }
     Ok(())
-}
-
-/// Whether the ledger says the same already, so that a lasting defect is not noted at every pull.
-fn said_before(known: &[ReleaseRow], digest: &Sha256Digest, problems: &[String]) -> bool {
-    known.iter().any(|row| {
-        row.manifest == *digest
-            && row.state == ReleaseState::Refused
-            && row
-                .reason
-                .as_ref()
-                .is_some_and(|reason| problems.iter().all(|problem| reason.contains(problem)))
-    })
 }
 
 fn newly_withdrawn(

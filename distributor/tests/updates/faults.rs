@@ -1,0 +1,269 @@
+//! What a pull does when the repository lies, and that nothing changes then.
+
+use jiff::SignedDuration;
+use sealpost_distributor::config::Limits;
+use sealpost_distributor::ports::ledger::ReleaseState;
+use sealpost_distributor::ports::upstream::{PulledOutcome, Upstream};
+use sealpost_keys::SigningKey;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::site::{Site, start_of_time};
+use crate::vendor::{Vendor, release_id};
+use crate::web::{Faults, Web};
+
+const FILES: &[(&str, &[u8])] = &[("bin/av", b"one")];
+const NEWER: &[(&str, &[u8])] = &[("bin/av", b"two")];
+
+/// A vendor whose release 1.0 a site has pulled and approved.
+async fn settled() -> (Vendor, Web, Site) {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    site.approve(manifest).await;
+    (vendor, web, site)
+}
+
+/// A pull fails, says so in words and in the ledger, and changes nothing else; without the fault it goes well.
+async fn refused(site: &mut Site, web: &Web, says: &str) {
+    let before = site.seen().await;
+    let problem = site.pull().await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PullFailed);
+    assert!(problem.message.contains(says), "{says:?} is not in {problem}");
+    assert!(!problem.hint.is_empty());
+    assert_eq!(site.seen().await, before);
+    assert!(site.noted_failure().await.unwrap().contains(says));
+    site.restart().await;
+    assert_eq!(site.seen().await, before, "also after a restart");
+    web.faults(|faults| *faults = Faults::default());
+}
+
+/// A release is refused for this reason, and what was there before stays as it was.
+async fn release_refused(site: &Site, version: &str, says: &str) {
+    let stays = site.parts().ledger.releases().await.unwrap();
+    let outcomes = site.pull_well().await;
+    let [(refused, PulledOutcome::Refused { problems })] = outcomes.as_slice() else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(refused, version);
+    assert!(problems.iter().any(|problem| problem.contains(says)), "{says:?} is not in {problems:?}");
+    let rows = site.parts().ledger.releases().await.unwrap();
+    for old in &stays {
+        let now = rows.iter().find(|row| row.manifest == old.manifest).unwrap();
+        assert_eq!((now.state, &now.channels), (old.state, &old.channels));
+    }
+    let row = rows.iter().find(|row| row.release.version.as_str() == version).unwrap();
+    assert_eq!(row.state, ReleaseState::Refused);
+    assert!(row.reason.as_ref().unwrap().contains(says), "{row:?}");
+    let head = site.parts().ledger.head().await.unwrap();
+    assert_eq!(site.pull_well().await, outcomes, "a person who asks again is told again");
+    assert_eq!(site.parts().ledger.head().await.unwrap(), head, "but it is not noted again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_goes_back_is_refused() {
+    let (mut vendor, web, mut site) = settled().await;
+    let old = vendor.copy();
+    vendor.release("2.0", NEWER);
+    site.pull().await.unwrap();
+    web.serve(old.path());
+    refused(&mut site, &web, "a version went down").await;
+    web.serve(vendor.path());
+    site.pull().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mixed_metadata_is_refused() {
+    let (mut vendor, web, mut site) = settled().await;
+    let old_role = std::fs::read(vendor.path().join("metadata/2.acme-av.json")).unwrap();
+    vendor.release("2.0", NEWER);
+    web.faults(|faults| _ = faults.replaced.insert("/3.acme-av.json".to_owned(), old_role));
+    refused(&mut site, &web, "files do not belong together").await;
+    site.pull().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_without_a_role_that_the_snapshot_pins_is_refused() {
+    let (mut vendor, web, mut site) = settled().await;
+    vendor.release("2.0", NEWER);
+    web.faults(|faults| faults.missing.push("/3.acme-av.json".to_owned()));
+    refused(&mut site, &web, "acme-av").await;
+    site.pull().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_signed_by_somebody_else_is_refused() {
+    let (mut vendor, web, mut site) = settled().await;
+    vendor.release("2.0", NEWER);
+    let timestamp = std::fs::read_to_string(vendor.path().join("metadata/timestamp.json")).unwrap();
+    // Another time of expiry under the old signature.
+    let forged = timestamp.replacen("2026-03", "2026-04", 1);
+    assert_ne!(forged, timestamp);
+    web.faults(|faults| _ = faults.replaced.insert("/timestamp.json".to_owned(), forged.into_bytes()));
+    refused(&mut site, &web, "too few good signatures").await;
+    site.pull().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_is_not_kept_fresh_is_refused_here() {
+    let (_vendor, web, mut site) = settled().await;
+    site.later(SignedDuration::from_hours(8 * 24));
+    refused(&mut site, &web, "expired").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_is_down_changes_nothing() {
+    let (_vendor, web, mut site) = settled().await;
+    web.faults(|faults| faults.down = true);
+    refused(&mut site, &web, "503").await;
+    site.pull().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_flipped_in_what_was_trusted_before_stops_pulls_and_lets_no_rollback_through() {
+    let (mut vendor, web, mut site) = settled().await;
+    let old = vendor.copy();
+    vendor.release("2.0", NEWER);
+    site.pull().await.unwrap();
+    let before = site.seen().await;
+    let kept = find_file(&site.home().tuf_store(), "timestamp");
+    let mut bytes = std::fs::read(&kept).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&kept, bytes).unwrap();
+    site.restart().await;
+    web.serve(old.path());
+    let problem = site.pull().await.unwrap_err();
+    assert!(problem.message.contains("damaged"), "{problem}");
+    assert_eq!(site.seen().await, before);
+    web.serve(vendor.path());
+    assert!(site.pull().await.is_err(), "a person has to look at the disk first");
+}
+
+fn find_file(folder: &std::path::Path, part: &str) -> std::path::PathBuf {
+    let mut paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.find(|path| path.file_name().unwrap().to_string_lossy().contains(part)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_flipped_in_the_mirror_is_never_served_and_the_next_pull_repairs_it() {
+    let (_vendor, _web, site) = settled().await;
+    let path = site.home().mirror().join("current/timestamp.json");
+    let good = std::fs::read(&path).unwrap();
+    let mut bad = good.clone();
+    bad[10] ^= 1;
+    std::fs::write(&path, bad).unwrap();
+    assert!(site.parts().upstream.metadata("timestamp.json").is_err());
+    site.pull().await.unwrap();
+    assert_eq!(site.mirrored("timestamp.json").unwrap(), good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_is_longer_shorter_or_other_than_signed_is_refused() {
+    for spoil in [
+        (|payload: &mut Vec<u8>| payload.push(0)) as fn(&mut Vec<u8>),
+        |payload| _ = payload.pop(),
+        |payload| payload[20] ^= 1,
+    ] {
+        let (mut vendor, web, mut site) = settled().await;
+        let manifest = vendor.release("2.0", NEWER);
+        let mut payload = std::fs::read(vendor.target_file("acme-av_2.0_any.tar.gz")).unwrap();
+        spoil(&mut payload);
+        web.faults(|faults| _ = faults.replaced.insert("acme-av_2.0_any.tar.gz".to_owned(), payload));
+        refused(&mut site, &web, "acme-av_2.0_any.tar.gz").await;
+        assert_eq!(site.state(manifest).await, None);
+        site.pull().await.unwrap();
+        assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged), "an honest answer is taken");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_whose_files_are_not_those_of_the_manifest_is_refused_and_its_neighbors_go_on() {
+    let (mut vendor, _web, site) = settled().await;
+    // Listed and signed truthfully as bytes, but the files inside are those of another release.
+    let mut draft = vendor.draft("2.0", NEWER);
+    let other = vendor.draft("2.1", &[("bin/av", b"666")]);
+    draft.payload = other.payload;
+    draft.manifest.payload = other.manifest.payload;
+    vendor.publish(&draft, &["beta"]);
+    release_refused(&site, "2.0", "bin/av").await;
+    let sound = vendor.release("3.0", NEWER);
+    site.pull().await.unwrap();
+    assert_eq!(site.state(sound).await, Some(ReleaseState::Staged));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_by_a_key_that_the_trust_document_does_not_list_is_refused_until_it_does() {
+    let (mut vendor, _web, site) = settled().await;
+    let stranger = SigningKey::generate().unwrap();
+    let draft = vendor.draft("2.0", NEWER);
+    let manifest = vendor.publish_signed_by(&draft, &stranger, &["stable"]);
+    release_refused(&site, "2.0", "not trusted").await;
+    vendor.trust(&[vendor.release_key.public(), stranger.public()]);
+    site.pull().await.unwrap();
+    assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_another_package_or_version_under_a_good_signature_is_refused() {
+    let (mut vendor, _web, site) = settled().await;
+    let mut draft = vendor.draft("2.0", NEWER);
+    draft.manifest.release.package = PackageName::new("other").unwrap();
+    vendor.publish(&draft, &["stable"]);
+    release_refused(&site, "2.0", "is of other 2.0").await;
+    let mut draft = vendor.draft("3.0", NEWER);
+    draft.manifest.release.version = Version::new("9.9").unwrap();
+    draft.named = release_id("3.0");
+    vendor.publish(&draft, &["stable"]);
+    release_refused(&site, "3.0", "is of acme-av 9.9").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_names_another_payload_than_is_listed_is_refused() {
+    let (mut vendor, _web, site) = settled().await;
+    let mut draft = vendor.draft("2.0", NEWER);
+    draft.payload.push(0);
+    vendor.publish(&draft, &["stable"]);
+    release_refused(&site, "2.0", "different payloads").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_with_a_lower_or_used_counter_is_refused() {
+    let (mut vendor, _web, site) = settled().await;
+    let newer = vendor.release("2.0", NEWER);
+    site.pull().await.unwrap();
+    assert_eq!(site.state(newer).await, Some(ReleaseState::Staged));
+    let mut draft = vendor.draft("1.5", NEWER);
+    draft.manifest.counter = ReleaseCounter(0);
+    vendor.publish(&draft, &["stable"]);
+    release_refused(&site, "1.5", "counter 0 is lower than 2").await;
+    let mut draft = vendor.draft("1.6", NEWER);
+    draft.manifest.counter = ReleaseCounter(2);
+    vendor.publish(&draft, &["stable"]);
+    release_refused(&site, "1.6", "counter 2 is that of").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_over_the_sites_limit_is_not_even_fetched() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let limits = Limits { max_payload_bytes: 100, keep_free_bytes: 0, ..Limits::default() };
+    let site = Site::with_limits(&vendor, &web, limits).await;
+    vendor.release("1.0", FILES);
+    release_refused(&site, "1.0", "limits.max_payload_mib").await;
+    assert!(!web.asked().iter().any(|(path, _)| path.ends_with(".tar.gz")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_fails_the_pull_before_the_payload_is_fetched() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let limits = Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() };
+    let mut site = Site::with_limits(&vendor, &web, limits).await;
+    vendor.release("1.0", FILES);
+    refused(&mut site, &web, "no room for").await;
+    assert!(!web.asked().iter().any(|(path, _)| path.ends_with(".tar.gz")));
+}

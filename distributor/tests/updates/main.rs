@@ -1,0 +1,11 @@
+//! The way of a release from the vendor's files to a staged release with its delta: with a repository as the
+//! publisher's editor writes it, behind a real HTTP server that can be made to misbehave.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod faults;
+mod pulls;
+mod site;
+mod staged;
+mod vendor;
+mod web;

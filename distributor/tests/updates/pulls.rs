@@ -1,0 +1,175 @@
+//! What a pull does when everyone behaves.
+
+use jiff::SignedDuration;
+use sealpost_distributor::ports::ledger::ReleaseState;
+use sealpost_distributor::ports::upstream::{PulledOutcome, TargetClass, Upstream};
+use sealpost_manifests::digest::Sha256Digest;
+
+use crate::site::{Site, start_of_time};
+use crate::vendor::{Vendor, channel, noise};
+use crate::web::Web;
+
+const FILES: &[(&str, &[u8])] = &[("bin/av", b"one"), ("etc/av.conf", b"quiet = true\n")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_release_is_staged_mirrored_and_served() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    let summary = site.pull().await.unwrap();
+    assert!(summary.changed && summary.fetched_bytes > 0);
+    assert_eq!(summary.releases.len(), 1);
+    assert_eq!(summary.releases[0].outcome, PulledOutcome::Staged);
+    let row = site.row(manifest).await.unwrap();
+    assert_eq!((row.state, row.channels), (ReleaseState::Staged, vec![channel("stable")]));
+    assert_eq!(row.signer, Some(vendor.release_key.public()));
+    // Every metadata file of the vendor is given out unchanged.
+    for name in ["1.root.json", "timestamp.json", "2.snapshot.json", "2.acme-av.json"] {
+        let published = std::fs::read(vendor.path().join("metadata").join(name)).unwrap();
+        assert_eq!(site.mirrored(name).unwrap(), published, "{name}");
+    }
+    // Every target is found by its digest, and its bytes are there.
+    for name in ["trust.json", "acme-av.channels", "acme-av_1.0_any.manifest", "acme-av_1.0_any.tar.gz"] {
+        let path = vendor.target_file(name);
+        let file_name = path.file_name().unwrap().to_str().unwrap();
+        let entry = site.parts().upstream.find_target(file_name).unwrap();
+        assert_eq!(entry.name.as_str(), name);
+        if name.contains('_') {
+            assert!(
+                matches!(entry.class, TargetClass::Release { manifest: of, .. } if of == manifest),
+                "{name}"
+            );
+        }
+        let blob = site.parts().blobs.open(&entry.sha256).unwrap().unwrap();
+        assert_eq!(blob.length, std::fs::metadata(&path).unwrap().len());
+    }
+    assert_eq!(site.parts().upstream.trust().unwrap().vendor, "Acme");
+    assert_eq!(site.noted_failure().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_without_news_changes_nothing_and_fetches_no_payload() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let mut site = Site::new(&vendor, &web).await;
+    vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    let before = site.seen().await;
+    site.restart().await;
+    web.asked();
+    let summary = site.pull().await.unwrap();
+    assert!(!summary.changed && summary.releases.is_empty());
+    assert_eq!(site.seen().await, before);
+    let asked = web.asked();
+    assert!(!asked.iter().any(|(path, _)| path.contains("/targets/")), "{asked:?}");
+    assert!(site.parts().upstream.trust().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_without_a_release_yet_is_pulled_well() {
+    let vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    assert_eq!(site.pull_well().await, []);
+    assert!(site.mirrored("timestamp.json").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_to_another_channel_adds_that_channel_and_takes_nothing_anew() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let draft = vendor.draft("1.0", FILES);
+    let manifest = vendor.publish(&draft, &["beta"]);
+    site.pull().await.unwrap();
+    site.approve(manifest).await;
+    vendor.point("stable", "1.0");
+    assert_eq!(site.pull_well().await, []);
+    let row = site.row(manifest).await.unwrap();
+    assert_eq!(row.state, ReleaseState::Approved);
+    assert!(row.channels.contains(&channel("stable")) && row.channels.contains(&channel("beta")), "{row:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_release_is_withdrawn_here_too() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    site.approve(manifest).await;
+    vendor.withdraw("1.0", "deletes quarantine");
+    let expected = PulledOutcome::Withdrawn { reason: "deletes quarantine".to_owned() };
+    assert_eq!(site.pull_well().await, [("1.0".to_owned(), expected)]);
+    assert_eq!(site.state(manifest).await, Some(ReleaseState::Withdrawn));
+    assert_eq!(site.pull_well().await, [], "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_download_is_continued_where_it_ended() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", &[("data", &noise(400_000))]);
+    // More cuts than one pull continues.
+    web.faults(|faults| (faults.cut_payload_after, faults.cuts_left) = (Some(5_000), 7));
+    let problem = site.pull().await.unwrap_err();
+    assert!(problem.message.contains("was cut after") && problem.hint.contains("pull again"), "{problem}");
+    assert_eq!(site.state(manifest).await, None);
+    assert_eq!(site.seen().await, Site::new(&vendor, &web).await.seen().await, "as a site that never pulled");
+    web.faults(|faults| faults.cuts_left = 0);
+    web.asked();
+    site.pull().await.unwrap();
+    assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged));
+    let asked = web.asked();
+    let continued = asked.iter().filter(|(path, first)| path.ends_with(".tar.gz") && *first > 0);
+    assert_eq!(continued.count(), 1, "{asked:?}");
+    assert!(std::fs::read_dir(site.home().downloads()).unwrap().next().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_ask_at_once_get_the_answer_of_pulls_that_began_after_they_asked() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    vendor.release("1.0", FILES);
+    let answers = futures_util::future::join_all((0..8).map(|_| site.pull())).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let timestamps = web.asked().iter().filter(|(path, _)| path.ends_with("timestamp.json")).count();
+    // Each pull asks twice at most; eight pulls would be sixteen.
+    assert!(timestamps <= 4, "{timestamps}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_blob_is_fetched_again() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    let payload = Sha256Digest::of(&std::fs::read(vendor.target_file("acme-av_1.0_any.tar.gz")).unwrap());
+    let name = payload.to_string();
+    std::fs::remove_file(site.home().blobs().join(&name[..2]).join(&name)).unwrap();
+    site.pull().await.unwrap();
+    assert!(site.parts().blobs.verify(&payload).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schedule_pulls_by_itself() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    let mut changes = site.parts().ledger.subscribe();
+    let schedule = site.parts().upstream.spawn_schedule();
+    let staged = async {
+        while site.state(manifest).await != Some(ReleaseState::Staged) {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), staged).await.unwrap();
+    schedule.abort();
+    // Fresh enough: nothing is due at the next start.
+    site.later(SignedDuration::from_mins(10));
+}

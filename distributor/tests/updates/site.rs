@@ -1,0 +1,194 @@
+//! A site: a home with ledger, blobs, staging and upstream, wired as the server wires them.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_distributor::blobs::FolderBlobs;
+use sealpost_distributor::config::{Limits, Settings};
+use sealpost_distributor::domain::activity::Actor;
+use sealpost_distributor::home::Home;
+use sealpost_distributor::ledger::{LedgerSettings, sqlite};
+use sealpost_distributor::ports::blobs::BlobStore;
+use sealpost_distributor::ports::clock::Clock;
+use sealpost_distributor::ports::ledger::{Ledger, ReleaseRow, ReleaseState};
+use sealpost_distributor::ports::upstream::{PullSummary, PulledOutcome, Upstream};
+use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
+use sealpost_distributor::upstream::{self, VendorUpstream, vendor_transport};
+use sealpost_keys::SigningKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::wire::problem::Problem;
+use tempfile::TempDir;
+
+use crate::vendor::Vendor;
+use crate::web::Web;
+
+/// A clock that tests move.
+pub(crate) struct TestClock(Mutex<Timestamp>);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+pub(crate) fn start_of_time() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+/// What of a site can be seen from outside; compared to show that nothing changed.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Seen {
+    generation: Option<u64>,
+    timestamp: Option<Vec<u8>>,
+    releases: Vec<(Sha256Digest, ReleaseState, Vec<String>)>,
+}
+
+pub(crate) struct Site {
+    folder: TempDir,
+    url: String,
+    limits: Limits,
+    pub(crate) clock: Arc<TestClock>,
+    root_bytes: Vec<u8>,
+    pub(crate) running: Option<Running>,
+}
+
+/// The parts of a running server.
+pub(crate) struct Running {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) staging: Arc<FolderStaging>,
+    pub(crate) upstream: Arc<VendorUpstream>,
+}
+
+impl Site {
+    pub(crate) async fn new(vendor: &Vendor, web: &Web) -> Self {
+        Self::with_limits(vendor, web, Limits { keep_free_bytes: 0, ..Limits::default() }).await
+    }
+
+    pub(crate) async fn with_limits(vendor: &Vendor, web: &Web, limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let site_key = SigningKey::generate().unwrap().public();
+        let server_id = ServerId::from_random([7; 16]);
+        sqlite::create(&home.ledger(), server_id, site_key, start_of_time()).unwrap();
+        let mut site = Self {
+            folder,
+            url: web.url(),
+            limits,
+            clock: Arc::new(TestClock(Mutex::new(start_of_time()))),
+            root_bytes: vendor.root_bytes.clone(),
+            running: None,
+        };
+        site.start();
+        site
+    }
+
+    pub(crate) fn home(&self) -> Home {
+        Home::at(self.folder.path())
+    }
+
+    fn start(&mut self) {
+        let home = self.home();
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(sqlite::open(&home.ledger(), LedgerSettings::default()).unwrap());
+        let blobs: Arc<dyn BlobStore> = Arc::new(FolderBlobs::open(&home.blobs()).unwrap());
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let parts = staging::Parts {
+            ledger: Arc::clone(&ledger),
+            blobs: Arc::clone(&blobs),
+            clock: Arc::clone(&clock),
+            child: child(),
+            limits: self.limits,
+        };
+        let staging = FolderStaging::open(&home.staging(), parts).unwrap();
+        let parts = upstream::Parts {
+            ledger: Arc::clone(&ledger),
+            blobs: Arc::clone(&blobs),
+            staging: staging.clone(),
+            clock,
+            transport: vendor_transport(&self.url).unwrap(),
+        };
+        let settings = Settings {
+            vendor_url: self.url.clone(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            addresses: Vec::new(),
+            pull_every: std::time::Duration::from_secs(3600),
+            lease_days: 30,
+            limits: self.limits,
+        };
+        let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
+        self.running = Some(Running { ledger, blobs, staging, upstream });
+    }
+
+    /// Stops everything and starts it again in the same home.
+    pub(crate) async fn restart(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.ledger.close().await.unwrap();
+        }
+        self.start();
+    }
+
+    pub(crate) fn parts(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub(crate) async fn pull(&self) -> Result<PullSummary, Problem> {
+        self.parts().upstream.pull_now().await
+    }
+
+    /// Pulls well, and answers what happened to releases.
+    pub(crate) async fn pull_well(&self) -> Vec<(String, PulledOutcome)> {
+        let summary = self.pull().await.unwrap();
+        summary
+            .releases
+            .into_iter()
+            .map(|pulled| (pulled.release.version.to_string(), pulled.outcome))
+            .collect()
+    }
+
+    pub(crate) fn later(&self, duration: SignedDuration) {
+        *self.clock.0.lock().unwrap() += duration;
+    }
+
+    pub(crate) async fn row(&self, manifest: Sha256Digest) -> Option<ReleaseRow> {
+        self.parts().ledger.release(manifest).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self, manifest: Sha256Digest) -> Option<ReleaseState> {
+        self.row(manifest).await.map(|row| row.state)
+    }
+
+    pub(crate) async fn approve(&self, manifest: Sha256Digest) {
+        let admin = Actor::Admin { name: "ada".to_owned() };
+        self.parts().ledger.approve(admin, self.clock.now(), manifest).await.unwrap();
+    }
+
+    pub(crate) async fn seen(&self) -> Seen {
+        let mut releases: Vec<_> = self.parts().ledger.releases().await.unwrap();
+        releases.sort_by_key(|row| row.manifest);
+        let releases = releases
+            .into_iter()
+            .map(|row| (row.manifest, row.state, row.channels.iter().map(ToString::to_string).collect()));
+        Seen {
+            generation: self.parts().upstream.mirror().generation(),
+            timestamp: self.parts().upstream.metadata("timestamp.json").unwrap(),
+            releases: releases.collect(),
+        }
+    }
+
+    /// The failure that the ledger has of the last pull.
+    pub(crate) async fn noted_failure(&self) -> Option<String> {
+        self.parts().ledger.last_pull().await.unwrap().failure
+    }
+
+    /// The version that mirrored metadata of a role's file name has.
+    pub(crate) fn mirrored(&self, name: &str) -> Option<Vec<u8>> {
+        self.parts().upstream.metadata(name).unwrap()
+    }
+}
+
+/// The real program as the process that makes deltas.
+fn child() -> ChildCommand {
+    ChildCommand { program: env!("CARGO_BIN_EXE_distributor").into(), arguments: vec!["make-delta".into()] }
+}

@@ -1,0 +1,128 @@
+//! What staging makes of a release: deltas, reviews, and order after a kill.
+
+use std::fs;
+use std::time::Duration;
+
+use sealpost_deltas::{FolderBase, FolderTarget};
+use sealpost_distributor::config::Limits;
+use sealpost_distributor::ports::staging::Staging;
+
+use crate::site::{Site, start_of_time};
+use crate::vendor::{Vendor, noise};
+use crate::web::Web;
+
+fn program(version: u8) -> Vec<u8> {
+    let mut bytes = noise(300_000);
+    bytes[150_000] = version;
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_leads_from_the_approved_release_to_the_new_one_and_survives_a_restart() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let mut site = Site::new(&vendor, &web).await;
+    let (one, two) = (program(1), program(2));
+    let base = vendor.release("1.0", &[("bin/av", &one)]);
+    site.pull().await.unwrap();
+    site.approve(base).await;
+    let target = vendor.release("2.0", &[("bin/av", &two)]);
+    site.pull().await.unwrap();
+    let row = site.row(target).await.unwrap();
+    assert_eq!(row.deltas.len(), 1);
+    assert_eq!(row.deltas[0].0, base);
+    assert!(row.deltas[0].1 < row.payload_bytes / 10, "{row:?}");
+    site.restart().await;
+    let delta = site.parts().staging.delta(&base, &target).unwrap().unwrap();
+    assert_eq!(delta.length, row.deltas[0].1);
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(from.path().join("bin")).unwrap();
+    fs::write(from.path().join("bin/av"), &one).unwrap();
+    let mut writer = FolderTarget::new(to.path());
+    sealpost_deltas::apply(
+        &FolderBase::new(from.path()),
+        delta.file,
+        &mut writer,
+        &sealpost_deltas::Limits::default(),
+    )
+    .unwrap();
+    assert_eq!(fs::read(to.path().join("bin/av")).unwrap(), two);
+    assert!(site.parts().staging.delta(&target, &base).unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconciling_twice_makes_nothing_twice_and_clears_what_a_kill_left() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let mut site = Site::new(&vendor, &web).await;
+    let base = vendor.release("1.0", &[("bin/av", &program(1))]);
+    site.pull().await.unwrap();
+    site.approve(base).await;
+    let target = vendor.release("2.0", &[("bin/av", &program(2))]);
+    site.pull().await.unwrap();
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
+    // As a kill leaves it: an unfinished tree, no trees, and a delta whose note was not yet written.
+    let staging = site.home().staging();
+    fs::create_dir(staging.join(".unfinished-tree")).unwrap();
+    fs::remove_dir_all(staging.join("trees")).unwrap();
+    fs::remove_file(staging.join(format!("deltas/{base}-{target}.json"))).unwrap();
+    let before = site.parts().ledger.head().await.unwrap();
+    site.restart().await;
+    assert!(!staging.join(".unfinished-tree").exists());
+    assert!(site.parts().staging.delta(&base, &target).unwrap().is_none());
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 1);
+    assert!(site.parts().staging.delta(&base, &target).unwrap().is_some());
+    assert_eq!(site.parts().ledger.head().await.unwrap(), before, "the same delta is no news");
+    assert_eq!(site.row(target).await.unwrap().deltas.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_sees_what_changes_against_the_approved_release() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let first = vendor.release("1.0", &[("a", b"1"), ("b", b"2"), ("old", b"3")]);
+    site.pull().await.unwrap();
+    let review = site.parts().staging.review(first).await.unwrap().unwrap();
+    assert!(review.base.is_none());
+    assert_eq!((review.difference.added.len(), review.difference.unchanged), (3, 0));
+    site.approve(first).await;
+    let second = vendor.release("2.0", &[("a", b"1"), ("b", b"22"), ("new", b"4")]);
+    site.pull().await.unwrap();
+    let review = site.parts().staging.review(second).await.unwrap().unwrap();
+    assert_eq!(review.base.unwrap().1, first);
+    assert_eq!(review.manifest.notes, "notes of 2.0");
+    let difference = review.difference;
+    let paths = |files: &[sealpost_distributor::ports::staging::ChangedFile]| -> Vec<String> {
+        files.iter().map(|file| file.path.to_string()).collect()
+    };
+    assert_eq!(paths(&difference.added), ["new"]);
+    assert_eq!(paths(&difference.changed), ["b"]);
+    assert_eq!(paths(&difference.removed), ["old"]);
+    assert_eq!(difference.unchanged, 1);
+    let unknown = sealpost_manifests::digest::Sha256Digest::of(b"unknown");
+    assert!(site.parts().staging.review(unknown).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_that_takes_too_much_memory_or_time_costs_the_delta_and_not_the_release() {
+    let usual = Limits { keep_free_bytes: 0, ..Limits::default() };
+    let little_memory = Limits { delta_memory_bytes: 64 * 1024 * 1024, ..usual };
+    let little_time = Limits { delta_time: Duration::from_nanos(1), ..usual };
+    for limits in [little_memory, little_time] {
+        let mut vendor = Vendor::new(start_of_time());
+        let web = Web::start(vendor.path()).await;
+        let site = Site::with_limits(&vendor, &web, limits).await;
+        let mut large = noise(8_000_000);
+        let base = vendor.release("1.0", &[("bin/av", &large)]);
+        site.pull().await.unwrap();
+        site.approve(base).await;
+        large[4_000_000] ^= 1;
+        let target = vendor.release("2.0", &[("bin/av", &large)]);
+        assert_eq!(site.pull_well().await.len(), 1);
+        let row = site.row(target).await.unwrap();
+        assert!(row.deltas.is_empty() && row.payload_bytes > 0, "{row:?}");
+        assert!(site.parts().staging.delta(&base, &target).unwrap().is_none());
+        site.approve(target).await;
+    }
+}
