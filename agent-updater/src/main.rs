@@ -1,3 +1,5 @@
-//! The `agent-updater` program: a thin door to its library.
+//! The `agent-updater` program; everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sealpost_agent_updater::cli::main()
+}

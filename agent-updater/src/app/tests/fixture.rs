@@ -151,7 +151,9 @@ impl Computer {
         fs::create_dir_all(folder.join("lib")).unwrap();
         fs::write(folder.join("bin/run"), program).unwrap();
         fs::set_permissions(folder.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(folder.join("lib/same"), "the same in every release").unwrap();
+        // Does not compress, so that a delta that leaves it out is smaller than a payload.
+        let same: Vec<u8> = (0..1_000u64).flat_map(|n| *Sha256Digest::of(&n.to_le_bytes()).as_bytes()).collect();
+        fs::write(folder.join("lib/same"), same).unwrap();
         std::os::unix::fs::symlink("same", folder.join("lib/link")).unwrap();
         let source = PayloadSource::scan(&folder).unwrap();
         let mut payload = Vec::new();

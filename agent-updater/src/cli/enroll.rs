@@ -1,0 +1,40 @@
+//! `enroll`: from the administrator's setup file to an enrolled computer.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use crate::app::agent::Agent;
+
+/// Enrolls this computer with the server of a setup file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  agent-updater enroll --setup pc-1.setup.json
+  agent-updater enroll --setup pc-1.setup.json --root /usr/share/acme/root.json
+
+Before enrolling, write HOME/agent.toml if the product has hooks (test_load, stop, start, health).
+A lost answer is no loss: run the same command again, and the same enrollment comes back.")]
+pub(super) struct Enroll {
+    /// The setup file, as `distributor clients setup NAME` wrote it.
+    #[arg(long, value_name = "FILE")]
+    setup: PathBuf,
+    /// The vendor's root.json, pinned for good [default: HOME/root.json].
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+}
+
+impl Enroll {
+    pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+        let enrolled = super::blocking(runtime, agent, move |agent| agent.enroll(&self.setup, self.root.as_deref()))??;
+        for warning in &enrolled.warnings {
+            eprintln!("warning: {warning}");
+        }
+        let enrollment = enrolled.enrollment;
+        println!("enrolled as {} (client {})", enrollment.computer_name, enrollment.client_id);
+        eprintln!("next: start the daemon (`agent-updater run`), or contact the server once (`agent-updater check`)");
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,132 @@
+//! The command line: one file per subcommand, each a thin face of [`crate::app`].
+
+mod audit;
+mod check;
+mod enroll;
+mod rollback;
+mod run;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::app::agent::Agent;
+use crate::home::Home;
+
+/// Keeps a licensed computer at the releases that its site approved and its vendor signed.
+#[derive(Debug, Parser)]
+#[command(name = "agent-updater", version, about, after_help = "\
+Examples:
+  agent-updater enroll --setup pc-1.setup.json --root root.json
+  agent-updater run
+  agent-updater status
+  agent-updater check")]
+pub struct Cli {
+    /// The agent's home folder.
+    #[arg(long, global = true, env = "SEALPOST_AGENT_HOME", default_value = "/var/lib/sealpost-agent")]
+    home: PathBuf,
+    /// The configuration file [default: HOME/agent.toml].
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Enroll(enroll::Enroll),
+    Run(run::Run),
+    Check(check::Check),
+    Status(status::Status),
+    Rollback(rollback::Rollback),
+    Audit(audit::Audit),
+    /// Prints the points at which a build for tests can be ended.
+    #[command(hide = true)]
+    FaultPoints,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    match execute(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    if matches!(cli.command, Command::FaultPoints) {
+        for point in crate::ports::fault_points() {
+            println!("{point}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    // One thread for the network keeps an idle agent small; what blocks has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .context("cannot start the agent")?;
+    let home = Home::at(&cli.home)?;
+    let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
+    let code = match cli.command {
+        Command::Enroll(command) => command.execute(agent, &runtime),
+        Command::Run(command) => command.execute(agent, &runtime),
+        Command::Check(command) => command.execute(agent, &runtime),
+        Command::Status(command) => command.execute(&agent),
+        Command::Rollback(command) => command.execute(agent, &runtime),
+        Command::Audit(command) => command.execute(&agent),
+        Command::FaultPoints => Ok(ExitCode::SUCCESS),
+    };
+    runtime.shutdown_background();
+    code
+}
+
+/// Runs blocking work of the agent while this thread drives the network.
+fn blocking<R: Send + 'static>(
+    runtime: &tokio::runtime::Runtime,
+    agent: Agent,
+    work: impl FnOnce(&Agent) -> R + Send + 'static,
+) -> anyhow::Result<R> {
+    runtime
+        .block_on(runtime.spawn_blocking(move || work(&agent)))
+        .context("the work ended by a fault of the program")
+}
+
+fn log_to_stderr() {
+    let level = match std::env::var("SEALPOST_LOG").as_deref() {
+        Ok("debug") => tracing::Level::DEBUG,
+        Ok("warn") => tracing::Level::WARN,
+        Ok("error") => tracing::Level::ERROR,
+        _ => tracing::Level::INFO,
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_max_level(level)
+        .with_target(false)
+        .init();
+}
+
+fn print_answer(answer: &crate::app::control::Answer, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        println!("{}", serde_json::to_string(answer)?);
+    } else {
+        for line in &answer.lines {
+            if answer.ok {
+                println!("{line}");
+            } else {
+                eprintln!("{line}");
+            }
+        }
+    }
+    Ok(if answer.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,43 @@
+//! `rollback`: back to the release before.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use sealpost_manifests::ids::PackageName;
+use tokio::runtime::Runtime;
+
+use crate::app::agent::Agent;
+use crate::app::control::{Request, ask};
+use crate::app::daemon::rollback_answer;
+
+/// Goes back to the release before the current one, which is still on this computer.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  agent-updater rollback acme-av
+
+Works without a server and without a lease. The newer release is not installed again until an administrator retries
+it or assigns another one.")]
+pub(super) struct Rollback {
+    /// The package.
+    package: PackageName,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rollback {
+    pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+        let request = Request::Rollback(self.package.clone());
+        let answer = match runtime.block_on(ask(&agent.home.socket(), &request))? {
+            Some(answer) => answer,
+            None => {
+                let package = self.package;
+                let name = package.to_string();
+                let ended = super::blocking(runtime, agent, move |agent| agent.roll_back(&package))??;
+                rollback_answer(&name, &ended)
+            }
+        };
+        super::print_answer(&answer, self.json)
+    }
+}

@@ -1,0 +1,27 @@
+//! `run`: the daemon.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use crate::app::agent::Agent;
+use crate::app::daemon;
+
+/// Runs the agent until SIGTERM or SIGINT: contacts the server when due or woken, and installs what is assigned.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  agent-updater run
+  SEALPOST_LOG=debug agent-updater --home /srv/agent run
+
+Prints `running` once it is ready; logs to stderr.")]
+pub(super) struct Run {}
+
+impl Run {
+    pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+        runtime.block_on(daemon::run(Arc::new(agent)))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,101 @@
+//! The wake stream: server-sent events of which the only one that means something says "contact now".
+//!
+//! What a stream can do is cause a contact, no more; it carries no decision and is not believed for anything.
+
+use futures_util::StreamExt;
+
+use super::{Endpoint, ServerError};
+
+/// The event that means "contact now".
+const CONTACT: &str = "contact";
+/// Longest line that is kept; a longer one is cut, and then means nothing.
+const MAX_LINE_BYTES: usize = 1024;
+
+/// How a stream ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The server closed it, or the line broke.
+    Closed,
+    /// It could not be opened; a refusal for its token needs a contact first.
+    NotOpened(ServerError),
+}
+
+/// Listens until the stream ends; calls `wake` for each event that says so.
+pub async fn listen(endpoint: &Endpoint, token: &str, mut opened: impl FnMut(), mut wake: impl FnMut()) -> Ended {
+    let response = match endpoint.get("wake", token).await {
+        Ok(Some(response)) => response,
+        Ok(None) => {
+            let address = endpoint.address().to_owned();
+            return Ended::NotOpened(ServerError::Strange { address, status: 404 });
+        }
+        Err(error) => return Ended::NotOpened(error),
+    };
+    opened();
+    let mut events = Events::default();
+    let mut chunks = response.bytes_stream();
+    // The client's read timeout ends a stream that is silent for longer than three keep-alives.
+    while let Some(Ok(chunk)) = chunks.next().await {
+        for byte in chunk {
+            if events.push(byte) {
+                wake();
+            }
+        }
+    }
+    Ended::Closed
+}
+
+/// The parser of an event stream, as far as it matters here.
+#[derive(Debug, Default)]
+struct Events {
+    line: Vec<u8>,
+    is_contact: bool,
+}
+
+impl Events {
+    /// Takes one byte; `true` when an event is complete that means "contact now".
+    fn push(&mut self, byte: u8) -> bool {
+        if byte != b'\n' {
+            if self.line.len() < MAX_LINE_BYTES {
+                self.line.push(byte);
+            }
+            return false;
+        }
+        let line = std::mem::take(&mut self.line);
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        if line.is_empty() {
+            return std::mem::take(&mut self.is_contact);
+        }
+        if let Some(value) = line.strip_prefix(b"event:") {
+            self.is_contact = value.trim_ascii() == CONTACT.as_bytes();
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wakes(stream: &[u8]) -> usize {
+        let mut events = Events::default();
+        stream.iter().filter(|byte| events.push(**byte)).count()
+    }
+
+    #[test]
+    fn only_a_complete_contact_event_wakes() {
+        assert_eq!(wakes(b":\n\nevent: contact\ndata: now\n\n:\n\n"), 1);
+        assert_eq!(wakes(b"event:contact\r\ndata: now\r\n\r\n"), 1);
+        assert_eq!(wakes(b"event: contact\ndata: now\n"), 0);
+        assert_eq!(wakes(b"event: other\ndata: contact\n\n\n"), 0);
+        assert_eq!(wakes(b"event: contact\n\nevent: contact\n\n"), 2);
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_memory() {
+        let mut events = Events::default();
+        for _ in 0..10 * MAX_LINE_BYTES {
+            events.push(b'x');
+        }
+        assert_eq!(events.line.len(), MAX_LINE_BYTES);
+    }
+}
