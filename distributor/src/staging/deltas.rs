@@ -169,6 +169,18 @@ mod tests {
         }
     }
 
+    /// Frozen: notes that are on disk today must be readable for ever.
+    #[test]
+    fn a_note_of_the_first_format_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let delta = Blob { sha256: Sha256Digest::of(b""), length: 3 };
+        let text =
+            r#"{"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","length":3}"#;
+        fs::write(note_path(folder.path(), &digest(1), &digest(2)), text).unwrap();
+        assert_eq!(find(folder.path(), &digest(1), &digest(2)).unwrap(), Some(delta));
+        assert_eq!(serde_json::to_string(&delta).unwrap(), text);
+    }
+
     #[test]
     fn a_damaged_note_is_as_good_as_none() {
         let folder = tempfile::tempdir().unwrap();

@@ -120,3 +120,35 @@ fn a_kill_before_the_switch_leaves_the_old_generation_current() {
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"2");
     assert!(!root.path().join(UNFINISHED).exists());
 }
+
+/// Frozen: mirrors that are on disk today must be readable for ever.
+#[test]
+fn an_index_of_the_first_format_is_read() {
+    const DIGEST: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
+    let json = format!(
+        "{{\"published_at\":\"2027-01-15T08:00:00Z\",\"files\":{{\"timestamp.json\":{{\"sha256\":\"{DIGEST}\",\
+         \"length\":4}}}},\"targets\":{{\"trust.json\":{{\"name\":\"trust.json\",\"sha256\":\"{DIGEST}\",\"length\":4,\
+         \"class\":\"trust\"}},\"a.channels\":{{\"name\":\"a.channels\",\"sha256\":\"{DIGEST}\",\"length\":4,\
+         \"class\":\"channels\",\"package\":\"a\"}},\"a_1_any.tar.gz\":{{\"name\":\"a_1_any.tar.gz\",\
+         \"sha256\":\"{DIGEST}\",\"length\":4,\"class\":\"release\",\"release\":{{\"package\":\"a\",\"version\":\"1\",\
+         \"platform\":\"any\"}},\"manifest\":\"{DIGEST}\"}}}}}}"
+    );
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("gen-00000001");
+    make_folder(&folder).unwrap();
+    fs::write(
+        folder.join("index"),
+        format!("sealpost-mirror-1 {}\n{json}", Sha256Digest::of(json.as_bytes())),
+    )
+    .unwrap();
+    fs::write(folder.join("timestamp.json"), b"root").unwrap();
+    symlink("gen-00000001", root.path().join("current")).unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"root");
+    for name in ["trust.json", "a.channels", "a_1_any.tar.gz"] {
+        assert_eq!(mirror.find_target(&format!("{DIGEST}.{name}")).unwrap().name.as_str(), name);
+    }
+    // What is written today is the same, key by key.
+    let written = serde_json::to_value(&load_generation(root.path(), 1).unwrap().index).unwrap();
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(&json).unwrap());
+}

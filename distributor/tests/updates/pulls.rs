@@ -1,5 +1,7 @@
 //! What a pull does when everyone behaves.
 
+use std::sync::atomic::Ordering;
+
 use jiff::SignedDuration;
 use sealpost_distributor::ports::ledger::ReleaseState;
 use sealpost_distributor::ports::upstream::{PulledOutcome, TargetClass, Upstream};
@@ -172,4 +174,21 @@ async fn the_schedule_pulls_by_itself() {
     schedule.abort();
     // Fresh enough: nothing is due at the next start.
     site.later(SignedDuration::from_mins(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_kill_between_mirror_and_staging_left_undone_the_next_pull_does() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let mut site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    site.staging_broken.store(true, Ordering::SeqCst);
+    site.pull().await.unwrap_err();
+    assert_eq!(site.state(manifest).await, None);
+    site.restart().await;
+    site.staging_broken.store(false, Ordering::SeqCst);
+    let summary = site.pull().await.unwrap();
+    assert!(!summary.changed && summary.fetched_bytes == 0, "{summary:?}");
+    assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged));
+    assert_eq!(site.noted_failure().await, None);
 }

@@ -1,16 +1,19 @@
 //! A site: a home with ledger, blobs, staging and upstream, wired as the server wires them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_distributor::blobs::FolderBlobs;
 use sealpost_distributor::config::{Limits, Settings};
 use sealpost_distributor::domain::activity::Actor;
 use sealpost_distributor::home::Home;
 use sealpost_distributor::ledger::{LedgerSettings, sqlite};
-use sealpost_distributor::ports::blobs::BlobStore;
+use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::ledger::{Ledger, ReleaseRow, ReleaseState};
+use sealpost_distributor::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
 use sealpost_distributor::ports::upstream::{PullSummary, PulledOutcome, Upstream};
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
 use sealpost_distributor::upstream::{self, VendorUpstream, vendor_transport};
@@ -44,12 +47,41 @@ pub(crate) struct Seen {
     releases: Vec<(Sha256Digest, ReleaseState, Vec<String>)>,
 }
 
+/// Staging that fails when a test says so, as if the server were killed there.
+struct FragileStaging {
+    inner: Arc<FolderStaging>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Staging for FragileStaging {
+    fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StagingError::Ended) });
+        }
+        self.inner.take_in(fetched)
+    }
+
+    fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
+        self.inner.reconcile()
+    }
+
+    fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
+        self.inner.review(manifest)
+    }
+
+    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
+        self.inner.delta(base, target)
+    }
+}
+
 pub(crate) struct Site {
     folder: TempDir,
     url: String,
     limits: Limits,
     pub(crate) clock: Arc<TestClock>,
     root_bytes: Vec<u8>,
+    /// While it is set, nothing can be staged.
+    pub(crate) staging_broken: Arc<AtomicBool>,
     pub(crate) running: Option<Running>,
 }
 
@@ -78,6 +110,7 @@ impl Site {
             limits,
             clock: Arc::new(TestClock(Mutex::new(start_of_time()))),
             root_bytes: vendor.root_bytes.clone(),
+            staging_broken: Arc::default(),
             running: None,
         };
         site.start();
@@ -105,7 +138,7 @@ impl Site {
         let parts = upstream::Parts {
             ledger: Arc::clone(&ledger),
             blobs: Arc::clone(&blobs),
-            staging: staging.clone(),
+            staging: Arc::new(FragileStaging { inner: staging.clone(), broken: self.staging_broken.clone() }),
             clock,
             transport: vendor_transport(&self.url).unwrap(),
         };
