@@ -1,0 +1,123 @@
+//! The text file against a real ledger: nothing missing, nothing twice, whatever was cut or rotated.
+
+use super::{ActivityFile, FILE_NAME, RotationLimits, follow, rotated};
+use crate::domain::activity::Actor;
+use crate::ledger::LedgerSettings;
+use crate::ledger::contract::World;
+use crate::ledger::contract::fixture::{admin, channel};
+use crate::ledger::sqlite;
+use crate::ports::ledger::Ledger;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+async fn ledger(world: &World, folder: &Path) -> Arc<dyn Ledger> {
+    let path = folder.join("ledger.db");
+    sqlite::create(&path, world.server_id.clone(), world.site.public(), world.start).unwrap();
+    let ledger: Arc<dyn Ledger> = Arc::new(sqlite::open(&path, LedgerSettings::default()).unwrap());
+    world.unlock(&*ledger, 100).await;
+    ledger
+}
+
+async fn reserve(world: &World, ledger: &dyn Ledger, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let name = ComputerName::new(format!("pc-{number}")).unwrap();
+        ledger.reserve(admin(), world.at(2), name, channel("stable")).await.unwrap();
+    }
+}
+
+/// Every line of all files, oldest first.
+fn lines(folder: &Path) -> Vec<String> {
+    let mut text = String::new();
+    for number in (1..20).rev() {
+        text.push_str(&std::fs::read_to_string(rotated(folder, number)).unwrap_or_default());
+    }
+    text.push_str(&std::fs::read_to_string(folder.join(FILE_NAME)).unwrap_or_default());
+    text.lines().map(str::to_owned).collect()
+}
+
+fn sequences(folder: &Path) -> Vec<u64> {
+    lines(folder).iter().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+/// Follows until the file holds the ledger's newest entry, then stops in the middle of things.
+async fn catch_up(ledger: &Arc<dyn Ledger>, folder: &Path, limits: RotationLimits) {
+    let head = ledger.head().await.unwrap().sequence;
+    let task = tokio::spawn(follow(Arc::clone(ledger), folder.to_owned(), limits));
+    while sequences(folder).last() != Some(&head) {
+        assert!(!task.is_finished(), "the follower ended by itself");
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    let _ = task.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_entry_stands_once_across_restarts_rotations_and_a_cut_line() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("log");
+    let ledger = ledger(&world, home.path()).await;
+    let limits = RotationLimits { file_bytes: 1_000, files: 20 };
+    catch_up(&ledger, &folder, limits).await;
+    reserve(&world, &*ledger, 0..30).await;
+    catch_up(&ledger, &folder, limits).await;
+    // Killed in the middle of a line.
+    let newest = folder.join(FILE_NAME);
+    let mut file = std::fs::OpenOptions::new().append(true).open(&newest).unwrap();
+    file.write_all(b"33 2027-01-15T08:00:02Z seat_res").unwrap();
+    drop(file);
+    reserve(&world, &*ledger, 30..40).await;
+    catch_up(&ledger, &folder, limits).await;
+    assert_eq!(sequences(&folder), (1..=42).collect::<Vec<_>>());
+    assert!(lines(&folder)[10].contains("seat_reserved alice: reserved a seat"), "{}", lines(&folder)[10]);
+    assert!(std::fs::metadata(newest).unwrap().len() <= 1_000);
+    assert!(rotated(&folder, 2).exists());
+    // Killed right after a rotation: the newest file is empty.
+    std::fs::rename(folder.join(FILE_NAME), home.path().join("moved")).unwrap();
+    for number in (1..19).rev() {
+        let _ = std::fs::rename(rotated(&folder, number), rotated(&folder, number + 1));
+    }
+    std::fs::rename(home.path().join("moved"), rotated(&folder, 1)).unwrap();
+    reserve(&world, &*ledger, 40..41).await;
+    catch_up(&ledger, &folder, limits).await;
+    assert_eq!(sequences(&folder), (1..=43).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_on_disk_are_bounded_and_the_follower_ends_with_the_ledger() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("log");
+    let ledger = ledger(&world, home.path()).await;
+    let limits = RotationLimits { file_bytes: 500, files: 3 };
+    reserve(&world, &*ledger, 0..50).await;
+    catch_up(&ledger, &folder, limits).await;
+    let files = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files, 3);
+    let follower = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
+    ledger.close().await.unwrap();
+    follower.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_name_cannot_forge_a_line() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("log");
+    let ledger = ledger(&world, home.path()).await;
+    let actor = Actor::Admin { name: "eve\n99 2027-01-15T08:00:00Z forged \u{1b}[2J".into() };
+    ledger.register_serial(actor, world.at(3), SerialNumber::from_random([1; 19])).await.unwrap();
+    catch_up(&ledger, &folder, RotationLimits::default()).await;
+    assert_eq!(sequences(&folder), [1, 2, 3]);
+    assert!(!lines(&folder).concat().contains('\u{1b}'));
+}
+
+#[test]
+fn a_file_of_somebody_else_is_not_taken_for_a_log_that_came_far() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(FILE_NAME), "no number here\n").unwrap();
+    let file = ActivityFile::open(home.path(), RotationLimits::default()).unwrap();
+    assert_eq!(file.written, 0);
+}
