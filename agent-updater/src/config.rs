@@ -118,7 +118,9 @@ pub enum ConfigError {
     #[error("cannot read the configuration {0}")]
     Unreadable(PathBuf, #[source] std::io::Error),
     /// It is not TOML of the expected shape.
-    #[error("the configuration {0} is not understood; see the commented sample that `agent-updater enroll --help` names")]
+    #[error(
+        "the configuration {0} is not understood; see the commented sample that `agent-updater enroll --help` names"
+    )]
     Malformed(PathBuf, #[source] toml::de::Error),
     /// A value makes no sense.
     #[error("the configuration {path} has a wrong value: {problems}")]
@@ -139,10 +141,12 @@ impl Settings {
         let bytes = read_bounded(path, MAX_CONFIG_BYTES)
             .map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
         let Some(bytes) = bytes else { return Ok(Self::validated(File::default(), home, Vec::new()).0) };
-        let absolute = std::path::absolute(path).map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
+        let absolute =
+            std::path::absolute(path).map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
         ensure_not_writable_by_others(&absolute)
             .map_err(|source| ConfigError::Ownership(path.to_owned(), source))?;
-        let file: File = toml::from_slice(&bytes).map_err(|source| ConfigError::Malformed(path.to_owned(), source))?;
+        let file: File =
+            toml::from_slice(&bytes).map_err(|source| ConfigError::Malformed(path.to_owned(), source))?;
         let (settings, problems) = Self::validated(file, home, Vec::new());
         if problems.is_empty() {
             Ok(settings)
@@ -176,7 +180,9 @@ impl Settings {
             for command in hooks.into_iter().flatten() {
                 match command.first() {
                     Some(program) if Path::new(program).is_absolute() => {}
-                    Some(program) => problems.push(format!("packages.{name}: {program} is not an absolute path")),
+                    Some(program) => {
+                        problems.push(format!("packages.{name}: {program} is not an absolute path"))
+                    }
                     None => problems.push(format!("packages.{name} has an empty hook; leave it out instead")),
                 }
             }
@@ -188,7 +194,12 @@ impl Settings {
         let settings = Self {
             install_root,
             packages,
-            cadence: Cadence { unlicensed_secs, licensed_secs, lost_secs, jitter_percent: jitter_percent.min(50) },
+            cadence: Cadence {
+                unlicensed_secs,
+                licensed_secs,
+                lost_secs,
+                jitter_percent: jitter_percent.min(50),
+            },
             metadata_max_age_days: file.metadata_max_age_days,
             none: PackageConfig::default(),
         };
@@ -220,8 +231,16 @@ mod tests {
     #[test]
     fn the_sample_is_the_default_but_for_its_example_package() {
         let sample = load(SAMPLE).unwrap();
-        let missing = Settings::load(Path::new("/nonexistent/agent.toml"), Path::new("/home-of-agent")).unwrap();
-        assert_eq!(Settings { packages: BTreeMap::new(), install_root: missing.install_root.clone(), ..sample.clone() }, missing);
+        let missing =
+            Settings::load(Path::new("/nonexistent/agent.toml"), Path::new("/home-of-agent")).unwrap();
+        assert_eq!(
+            Settings {
+                packages: BTreeMap::new(),
+                install_root: missing.install_root.clone(),
+                ..sample.clone()
+            },
+            missing
+        );
         assert_eq!(missing.install_root, Path::new("/home-of-agent/products"));
         assert!(!sample.packages.is_empty());
     }

@@ -23,7 +23,8 @@ use sealpost_manifests::document;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::repository::{
-    DownloadError, HttpTransport, ReaderHandle, RefreshError, Refusal as TufRefusal, Resume, TargetError, TargetInfo,
+    DownloadError, HttpTransport, ReaderHandle, RefreshError, Refusal as TufRefusal, Resume, TargetError,
+    TargetInfo,
 };
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::ReasonCode;
@@ -77,7 +78,8 @@ impl Chain {
         origin: Origin,
         as_of: Timestamp,
     ) -> Result<Self, Refusal> {
-        let (metadata, targets) = (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
+        let (metadata, targets) =
+            (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
         let mut transport = HttpTransport::new(origin.client.clone(), &metadata, &targets)
             .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
         if let Some(token) = origin.token.clone() {
@@ -117,8 +119,10 @@ impl Chain {
     pub async fn manifest(&self, release: &ReleaseId) -> Result<(Vec<u8>, Minisig), Refusal> {
         let manifest = self.bytes(release.manifest_target(), MAX_MANIFEST_BYTES).await?;
         let minisig = self.bytes(release.minisig_target(), MAX_MINISIG_BYTES).await?;
-        let minisig = String::from_utf8(minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
-        let minisig = Minisig::parse(&minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
+        let minisig =
+            String::from_utf8(minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
+        let minisig =
+            Minisig::parse(&minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
         Ok((manifest, minisig))
     }
 
@@ -155,10 +159,11 @@ impl Chain {
     async fn fetch_payload(&self, target: &TargetInfo, destination: &Path) -> Result<(), Refusal> {
         let mut tries = 0;
         loop {
-            let error = match self.reader.download(target.listed(), destination, Resume::Continue, |_| ()).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let error =
+                match self.reader.download(target.listed(), destination, Resume::Continue, |_| ()).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error,
+                };
             tries += 1;
             if tries >= TRIES || !is_cut(&error) {
                 return Err(refusal(reason_of_download(&error), &error));
@@ -280,9 +285,9 @@ fn reason_of_target(error: &TargetError) -> ReasonCode {
 
 fn reason_of_download(error: &DownloadError) -> ReasonCode {
     match error {
-        DownloadError::Interrupted { .. } | DownloadError::Transport { .. } | DownloadError::Absent { .. } => {
-            ReasonCode::NetworkFailed
-        }
+        DownloadError::Interrupted { .. }
+        | DownloadError::Transport { .. }
+        | DownloadError::Absent { .. } => ReasonCode::NetworkFailed,
         DownloadError::TooLong { .. } | DownloadError::Mismatch { .. } => ReasonCode::PayloadInvalid,
         DownloadError::File { source, .. } => of_disk(source).reason,
         DownloadError::Store { .. } => ReasonCode::MetadataInvalid,

@@ -100,8 +100,13 @@ impl Home {
     fn lock(&self, name: &str) -> Result<Lock, HomeError> {
         let path = self.path.join(name);
         let failed = |source| HomeError::Io { path: path.clone(), source };
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(HomeError::Busy(self.path.clone())),

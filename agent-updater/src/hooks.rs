@@ -54,10 +54,16 @@ impl Hook {
     #[must_use]
     pub const fn without_it(self) -> &'static str {
         match self {
-            Self::TestLoad => "a release that the product cannot load is found only after the switch, if at all",
+            Self::TestLoad => {
+                "a release that the product cannot load is found only after the switch, if at all"
+            }
             Self::Stop => "the product keeps running while its files are switched",
-            Self::Start => "the product is not restarted; it uses the new release when it opens its files again",
-            Self::Health => "every release whose hooks succeed is kept; nothing notices that the product fails",
+            Self::Start => {
+                "the product is not restarted; it uses the new release when it opens its files again"
+            }
+            Self::Health => {
+                "every release whose hooks succeed is kept; nothing notices that the product fails"
+            }
         }
     }
 
@@ -157,11 +163,12 @@ pub fn run_hook(hook: Hook, config: &PackageConfig, occasion: &Occasion<'_>) -> 
 fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> Result<HookDone, HookFault> {
     let (reason, what) = match finished.ending {
         Ending::Exited(status) if status.success() => return Ok(HookDone::Ran),
-        Ending::Exited(status) => (ReasonCode::HookFailed, format!("the {hook} hook {program} ended with {status}")),
-        Ending::TimedOut => (
-            ReasonCode::HookTimedOut,
-            format!("the {hook} hook {program} was killed after {timeout_secs} s"),
-        ),
+        Ending::Exited(status) => {
+            (ReasonCode::HookFailed, format!("the {hook} hook {program} ended with {status}"))
+        }
+        Ending::TimedOut => {
+            (ReasonCode::HookTimedOut, format!("the {hook} hook {program} was killed after {timeout_secs} s"))
+        }
     };
     Err(HookFault { reason, detail: with_output(&what, &finished.output) })
 }
@@ -211,7 +218,13 @@ fn filled_in(argument: &str, occasion: &Occasion<'_>) -> OsString {
 fn with_output(what: &str, output: &[u8]) -> String {
     let printed: String = String::from_utf8_lossy(output)
         .chars()
-        .map(|character| if character.is_control() && character != '\n' && character != '\t' { '\u{fffd}' } else { character })
+        .map(|character| {
+            if character.is_control() && character != '\n' && character != '\t' {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
         .collect();
     let printed = printed.trim();
     if printed.is_empty() {

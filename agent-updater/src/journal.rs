@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::domain::record::Change;
 use crate::home::Home;
 use crate::platform::files::PRIVATE;
+use crate::platform::store::{self, StoreError};
 use crate::ports::{CLEARED, Faults, Killed};
-use crate::store::{self, StoreError};
 
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]

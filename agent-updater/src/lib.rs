@@ -21,4 +21,3 @@ pub mod ports;
 pub mod server;
 pub mod slots;
 pub mod spool;
-pub mod store;

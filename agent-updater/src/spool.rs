@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
 use crate::platform::files::PRIVATE;
-use crate::store::{self, StoreError};
+use crate::platform::store::{self, StoreError};
 
 /// Most reports that wait.
 const MOST_WAITING: usize = 512;

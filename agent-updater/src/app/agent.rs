@@ -9,10 +9,11 @@ use tokio::runtime::Handle;
 
 use crate::config::{ConfigError, Settings};
 use crate::home::Home;
-use crate::ports::{Clock, Disk, Faults, ProcessFaults, SystemClock, SystemDisk};
+use crate::ports::{Clock, Disk, Faults};
 use crate::server::Endpoint;
 
 use super::engine::Ground;
+use super::system::{ProcessFaults, SystemClock, SystemDisk};
 
 /// The agent. Its methods block, and are to be called from a thread that may; the network runs on `runtime`.
 pub struct Agent {

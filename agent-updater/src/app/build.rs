@@ -37,16 +37,16 @@ pub(super) enum Brought {
 pub(super) fn ensure_room(engine: &Engine<'_>, vetted: &Vetted) -> Result<(), Refusal> {
     let manifest = vetted.manifest();
     let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
-    let installed =
-        manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES));
+    let installed = manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES));
     let fetched = gzip_bytes(manifest);
     let ground = &engine.ground;
     let needs = [(ground.settings.install_root.as_path(), installed), (ground.home.path(), fetched)];
     for (path, bytes) in needs {
         // The same disk may hold both; asking each for both is simpler than finding out, and errs on the safe side.
         let needed = bytes.max(installed).saturating_add(fetched).saturating_add(DISK_RESERVE_BYTES);
-        let free = free_at(engine, path)
-            .map_err(|error| local_fault(&format!("cannot see how much room {} has", path.display()), &error))?;
+        let free = free_at(engine, path).map_err(|error| {
+            local_fault(&format!("cannot see how much room {} has", path.display()), &error)
+        })?;
         if free < needed {
             return Err(Refusal::new(
                 ReasonCode::DiskFull,
@@ -111,7 +111,8 @@ fn by_delta(
     brings: &mut Brings<'_>,
 ) -> Result<bool, Refusal> {
     let manifest = brings.vetted.manifest();
-    let path = engine.ground.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest));
+    let path =
+        engine.ground.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest));
     // A delta that is larger than the payload would be no gain.
     let fetched = brings.source.delta(&base.manifest, &change.to.manifest, &path, gzip_bytes(manifest));
     if !fetched? {

@@ -12,15 +12,17 @@ use sealpost_manifests::document::{DocumentError, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{Nonce, Platform};
 use sealpost_manifests::lease::Lease;
-use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, InstalledPackage, MAX_PACKAGES};
+use sealpost_manifests::wire::contact::{
+    Contact, ContactAnswer, ContactRequest, InstalledPackage, MAX_PACKAGES,
+};
 
 use crate::domain::license::{assignment_place, judge_assignment, judge_grant, judge_lease, lease_place};
 use crate::domain::record::Installed;
 use crate::home::Home;
 use crate::platform::files::PUBLIC;
+use crate::platform::store::{self, StoreError};
 use crate::server::{Credential, Endpoint};
 use crate::spool::Spool;
-use crate::store::{self, StoreError};
 
 use super::agent::{Access, Agent};
 use super::state::{ContactState, Holdings, Outstanding, Progress, package_records};
@@ -80,7 +82,8 @@ impl Agent {
         let (endpoint, answer) = self.send(holdings, progress, &outstanding.body)?;
         let mut notices = self.accept(&answer, holdings, progress)?;
         if let Some(notice) = &answer.notice {
-            let shown = notice.chars().filter(|character| !character.is_control()).take(MAX_NOTICE_CHARS).collect();
+            let shown =
+                notice.chars().filter(|character| !character.is_control()).take(MAX_NOTICE_CHARS).collect();
             notices.push(shown);
         }
         progress.save(&self.home)?;
@@ -173,11 +176,12 @@ impl Agent {
         let keys = [holdings.grant.site_key.clone()];
         let time = progress.time(self.now());
         if let Some(signed) = &answer.lease {
-            let judged = signed.verify::<Lease>(&keys).map_err(|error| with_causes(&error)).and_then(|lease| {
-                judge_lease(&lease, &holdings.identity, progress.lease_place, time)
-                    .map_err(|error| error.to_string())?;
-                Ok(lease)
-            });
+            let judged =
+                signed.verify::<Lease>(&keys).map_err(|error| with_causes(&error)).and_then(|lease| {
+                    judge_lease(&lease, &holdings.identity, progress.lease_place, time)
+                        .map_err(|error| error.to_string())?;
+                    Ok(lease)
+                });
             match judged {
                 Ok(lease) => {
                     store::save(&self.home.state("lease"), signed, PUBLIC)?;
@@ -188,12 +192,13 @@ impl Agent {
             }
         }
         if let Some(signed) = &answer.assignment {
-            let judged =
-                signed.verify::<Assignment>(&keys).map_err(|error| with_causes(&error)).and_then(|assignment| {
+            let judged = signed.verify::<Assignment>(&keys).map_err(|error| with_causes(&error)).and_then(
+                |assignment| {
                     judge_assignment(&assignment, &holdings.identity, progress.assignment_place, time)
                         .map_err(|error| error.to_string())?;
                     Ok(assignment)
-                });
+                },
+            );
             match judged {
                 Ok(assignment) => {
                     store::save(&self.home.state("assignment"), signed, PUBLIC)?;
@@ -208,8 +213,10 @@ impl Agent {
 }
 
 fn accepted_grant(signed: &SignedDocument, holdings: &mut Holdings) -> Result<(), String> {
-    let grant =
-        signed.verify::<Grant>(&holdings.trust.license_keys()).map_err(|error| with_causes(&error))?.into_inner();
+    let grant = signed
+        .verify::<Grant>(&holdings.trust.license_keys())
+        .map_err(|error| with_causes(&error))?
+        .into_inner();
     judge_grant(&grant, &holdings.identity.server_id, &holdings.grant).map_err(|error| error.to_string())?;
     holdings.grant = grant;
     Ok(())

@@ -112,7 +112,9 @@ async fn serve_one(stream: UnixStream, asked: &mpsc::Sender<Asked>) -> io::Resul
         Some(request) => {
             let (reply, answer) = oneshot::channel();
             match asked.send(Asked { request, reply }).await {
-                Ok(()) => answer.await.unwrap_or_else(|_| refused("the agent is stopping; ask again when it runs")),
+                Ok(()) => {
+                    answer.await.unwrap_or_else(|_| refused("the agent is stopping; ask again when it runs"))
+                }
                 Err(_) => refused("the agent is stopping; ask again when it runs"),
             }
         }

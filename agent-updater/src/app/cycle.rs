@@ -16,9 +16,9 @@ use crate::domain::policy::{Decision, decide};
 use crate::domain::release::{Expectation, Refusal, judge_freshness};
 use crate::download::{Chain, NetworkSource, Origin};
 use crate::platform::files::{PUBLIC, read_bounded};
+use crate::platform::store::{self, StoreError};
 use crate::server::{Credential, Endpoint};
 use crate::spool::{Spool, Subject};
-use crate::store::{self, StoreError};
 
 use super::agent::{Access, Agent, seed};
 use super::engine::{Ended, Engine};
@@ -49,7 +49,10 @@ impl Agent {
     /// Runs one cycle.
     pub fn cycle(&self) -> Cycle {
         let busy = |problem: String| Cycle {
-            next_contact: self.now().saturating_add(SignedDuration::from_secs(BUSY_SECS)).unwrap_or(Timestamp::MAX),
+            next_contact: self
+                .now()
+                .saturating_add(SignedDuration::from_secs(BUSY_SECS))
+                .unwrap_or(Timestamp::MAX),
             access: None,
             problems: vec![problem],
         };
@@ -63,7 +66,10 @@ impl Agent {
             Err(error) => return self.failed(with_causes(&error)),
         };
         if let Err(error) = Engine::new(self.ground(), &mut spool).recover() {
-            problems.push(format!("an interrupted install could not be brought to its end: {}", with_causes(&error)));
+            problems.push(format!(
+                "an interrupted install could not be brought to its end: {}",
+                with_causes(&error)
+            ));
         }
         let mut progress = match Progress::load(&self.home) {
             Ok(progress) => progress,
@@ -92,7 +98,12 @@ impl Agent {
         Cycle { next_contact, access: None, problems: vec![problem] }
     }
 
-    fn rounds(&self, progress: &mut Progress, spool: &mut Spool, problems: &mut Vec<String>) -> Option<Access> {
+    fn rounds(
+        &self,
+        progress: &mut Progress,
+        spool: &mut Spool,
+        problems: &mut Vec<String>,
+    ) -> Option<Access> {
         let mut access = None;
         let mut settled = BTreeSet::new();
         for _ in 0..MOST_ROUNDS {
@@ -167,7 +178,8 @@ impl Agent {
         access: &Access,
         settled: &mut BTreeSet<PackageName>,
     ) -> bool {
-        let (Some(lease), Some(assignment)) = (holdings.lease.good().cloned(), holdings.assignment.good().cloned())
+        let (Some(lease), Some(assignment)) =
+            (holdings.lease.good().cloned(), holdings.assignment.good().cloned())
         else {
             return false;
         };
@@ -182,7 +194,15 @@ impl Agent {
                 Err(error) => Err(Refusal::new(ReasonCode::LocalFault, with_causes(&error))),
                 Ok(Decision::Install) => {
                     acted = true;
-                    self.vet_and_install(wanted, &assignment, &mut holdings, progress, spool, access, &mut chain)
+                    self.vet_and_install(
+                        wanted,
+                        &assignment,
+                        &mut holdings,
+                        progress,
+                        spool,
+                        access,
+                        &mut chain,
+                    )
                 }
                 Ok(_) => continue,
             };
@@ -202,7 +222,9 @@ impl Agent {
             }
             match refusal {
                 Some(refusal) => {
-                    drop(progress.refusals.insert(package.clone(), format!("{refusal} [{}]", refusal.reason)));
+                    drop(
+                        progress.refusals.insert(package.clone(), format!("{refusal} [{}]", refusal.reason)),
+                    );
                 }
                 None => drop(progress.refusals.remove(package)),
             }
@@ -223,7 +245,10 @@ impl Agent {
         Ok(decide(wanted, installed, &record.given_up, lease, &Platform::current(), now))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, and each is a different thing that it changes or needs")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call, and each is a different thing that it changes or needs"
+    )]
     fn vet_and_install(
         &self,
         wanted: &PackageAssignment,
@@ -281,7 +306,9 @@ impl Agent {
             progress.metadata_floor = Some(as_of);
             *chain = Some(opened);
         }
-        chain.as_ref().ok_or_else(|| Refusal::new(ReasonCode::LocalFault, "the vendor's chain was not opened"))
+        chain
+            .as_ref()
+            .ok_or_else(|| Refusal::new(ReasonCode::LocalFault, "the vendor's chain was not opened"))
     }
 
     fn open_chain(
@@ -294,9 +321,12 @@ impl Agent {
         let local = |text: String| Refusal::new(ReasonCode::LocalFault, text);
         let root = read_bounded(&self.home.root(), MAX_ROOT_BYTES)
             .map_err(|error| local(format!("the pinned root cannot be read: {error}")))?
-            .ok_or_else(|| local("the pinned root is gone; enroll this computer again with --root".to_owned()))?;
+            .ok_or_else(|| {
+                local("the pinned root is gone; enroll this computer again with --root".to_owned())
+            })?;
         if sealpost_manifests::digest::Sha256Digest::of(&root) != holdings.enrollment.root_sha256 {
-            let detail = "the pinned root was changed on this computer; restore root.json from the vendor's package";
+            let detail =
+                "the pinned root was changed on this computer; restore root.json from the vendor's package";
             return Err(Refusal::new(ReasonCode::MetadataInvalid, detail));
         }
         // A client of its own, because the chain is read on another thread.
@@ -322,7 +352,8 @@ impl Agent {
                 .grant
                 .verify::<sealpost_manifests::grant::Grant>(&trust.license_keys())
                 .map_err(|error| {
-                    let detail = format!("the vendor took back the key of this site's grant: {}", with_causes(&error));
+                    let detail =
+                        format!("the vendor took back the key of this site's grant: {}", with_causes(&error));
                     Refusal::new(ReasonCode::LeaseInvalid, detail)
                 })?;
             holdings.enrollment.trust = text;
@@ -371,7 +402,10 @@ impl Agent {
             .encoding(sealpost_manifests::release::Encoding::Gzip)
             .is_some_and(|blob| blob.sha256 == target.sha256() && blob.length == target.length());
         if !listed {
-            let detail = format!("manifest and metadata name different payloads of {}; ask the vendor", wanted.release);
+            let detail = format!(
+                "manifest and metadata name different payloads of {}; ask the vendor",
+                wanted.release
+            );
             return Err(Refusal::new(ReasonCode::ManifestInvalid, detail));
         }
         Ok((vetted, target))
@@ -396,7 +430,9 @@ impl Agent {
         for missing in [holdings.lease.problem("lease"), holdings.assignment.problem("assignment")] {
             problems.extend(missing);
         }
-        let (Some(lease), Some(assignment)) = (holdings.lease.good(), holdings.assignment.good()) else { return };
+        let (Some(lease), Some(assignment)) = (holdings.lease.good(), holdings.assignment.good()) else {
+            return;
+        };
         for wanted in &assignment.packages {
             let open = match self.decision(wanted, lease, progress) {
                 Ok(Decision::UpToDate) => continue,

@@ -185,7 +185,9 @@ async fn keep_listening(mut access: watch::Receiver<Option<Access>>, wake: mpsc:
             continue;
         };
         // A full channel means that a contact is due already.
-        let contact = || drop(wake.try_send(()));
+        let contact = || {
+            let _: Result<(), mpsc::error::TrySendError<()>> = wake.try_send(());
+        };
         let mut was_open = false;
         let ended = if current.until <= Timestamp::now() {
             StreamEnded::Closed

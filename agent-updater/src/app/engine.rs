@@ -21,11 +21,11 @@ use crate::home::Home;
 use crate::hooks::{Hook, HookDone, Occasion, run_hook};
 use crate::journal::{Journal, JournalError};
 use crate::platform::files::PUBLIC;
+use crate::platform::store::{self, StoreError};
 use crate::ports::{Clock, Disk, Faults, Killed, Source};
 use crate::slots::Slots;
 use crate::slots::beneath::BeneathError;
 use crate::spool::{Spool, Subject};
-use crate::store::{self, StoreError};
 
 use super::build::{self, Brought};
 use super::vetted::{Vetted, kept_manifest};
@@ -217,7 +217,11 @@ impl<'a> Engine<'a> {
             Recovery::Discard => {
                 let detail = format!("the agent was stopped at the step {}", change.step);
                 let refusal = Refusal::new(ReasonCode::Interrupted, detail);
-                self.report(&change, (InstallStep::Build, Outcome::Refused, refusal.reason), &refusal.detail)?;
+                self.report(
+                    &change,
+                    (InstallStep::Build, Outcome::Refused, refusal.reason),
+                    &refusal.detail,
+                )?;
                 self.discard(&change, refusal)?
             }
             Recovery::RestartOld => self.restart_old(&change)?,
@@ -241,7 +245,10 @@ impl<'a> Engine<'a> {
         change.interruptions = change.interruptions.saturating_add(1);
         match self.journal.record(change) {
             Err(JournalError::Store(error)) => {
-                tracing::error!(error = with_causes(&error), "the journal cannot be written; going on all the same");
+                tracing::error!(
+                    error = with_causes(&error),
+                    "the journal cannot be written; going on all the same"
+                );
                 Ok(())
             }
             other => Ok(other?),
@@ -268,7 +275,8 @@ impl<'a> Engine<'a> {
             match advance(change.step, event)? {
                 Next::Record(step) => self.record_step(&mut change, step)?,
                 Next::Discard => {
-                    let why = refusal.unwrap_or_else(|| Refusal::new(ReasonCode::LocalFault, "it was not built"));
+                    let why =
+                        refusal.unwrap_or_else(|| Refusal::new(ReasonCode::LocalFault, "it was not built"));
                     return self.discard(&change, why);
                 }
                 Next::EndKept => {
@@ -333,10 +341,14 @@ impl<'a> Engine<'a> {
         let brought = match brings {
             Some(brings) => build::build(self, change, slots, brings)?,
             None => {
-                let manifest = kept_manifest(self.ground.home, &change.to)
-                    .map_err(|error| StepFault::Failed(InstallStep::Build, local_fault("cannot go back", &error)))?;
+                let manifest = kept_manifest(self.ground.home, &change.to).map_err(|error| {
+                    StepFault::Failed(InstallStep::Build, local_fault("cannot go back", &error))
+                })?;
                 slots.check(&change.to.slot, &manifest).map_err(|error| {
-                    StepFault::Failed(InstallStep::Build, local_fault("cannot go back to a changed slot", &error))
+                    StepFault::Failed(
+                        InstallStep::Build,
+                        local_fault("cannot go back to a changed slot", &error),
+                    )
                 })?;
                 Brought::AlreadyThere
             }
@@ -360,8 +372,9 @@ impl<'a> Engine<'a> {
         }
         self.hook_step(change, slots, Hook::TestLoad, InstallStep::TestLoad)?;
         // The hook was a foreign program beside the slot: what counts is what stands there now.
-        let manifest = kept_manifest(self.ground.home, &change.to)
-            .map_err(|error| StepFault::Failed(InstallStep::TestLoad, local_fault("cannot digest again", &error)))?;
+        let manifest = kept_manifest(self.ground.home, &change.to).map_err(|error| {
+            StepFault::Failed(InstallStep::TestLoad, local_fault("cannot digest again", &error))
+        })?;
         slots.check(&change.to.slot, &manifest).map_err(|error| {
             let detail = format!("the slot was changed while it was test-loaded: {}", with_causes(&error));
             StepFault::Failed(InstallStep::TestLoad, Refusal::new(ReasonCode::PayloadInvalid, detail))
@@ -370,7 +383,8 @@ impl<'a> Engine<'a> {
 
     fn last_look(&self, change: &Change) -> Result<(), StepFault> {
         if self.ground.stop.load(Ordering::SeqCst) {
-            let detail = format!("the agent is stopping; {} is installed after its next start", change.to.release);
+            let detail =
+                format!("the agent is stopping; {} is installed after its next start", change.to.release);
             return Err(StepFault::Failed(InstallStep::Stop, Refusal::new(ReasonCode::Interrupted, detail)));
         }
         Ok(())
@@ -456,7 +470,10 @@ impl<'a> Engine<'a> {
             self.save_record(&change.to.release.package, &record)?;
         }
         self.clean_up(change, slots, &record);
-        let runs = change.from.as_ref().map_or("nothing of this package".to_owned(), |from| from.release.to_string());
+        let runs = change
+            .from
+            .as_ref()
+            .map_or("nothing of this package".to_owned(), |from| from.release.to_string());
         let detail = format!("{runs} runs; not tried again until an administrator retries it");
         self.report(change, (InstallStep::RollBack, Outcome::Ok, why), &detail)?;
         tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
@@ -476,7 +493,9 @@ impl<'a> Engine<'a> {
         }
         match Slots::open(&self.ground.settings.install_root, package) {
             Ok(slots) => self.clean_up(change, &slots, &record),
-            Err(error) => tracing::warn!(%package, error = with_causes(&error), "slots could not be cleaned up"),
+            Err(error) => {
+                tracing::warn!(%package, error = with_causes(&error), "slots could not be cleaned up")
+            }
         }
         self.journal.clear()?;
         Ok(Ended::Refused(why))
@@ -531,7 +550,9 @@ impl<'a> Engine<'a> {
         }
         Err(Refusal::new(
             ReasonCode::LocalFault,
-            format!("`current` of {package} is not what the agent set; put it back, see `agent-updater status`"),
+            format!(
+                "`current` of {package} is not what the agent set; put it back, see `agent-updater status`"
+            ),
         ))
     }
 

@@ -24,8 +24,8 @@ use crate::domain::release::Refusal;
 use crate::download::{Chain, Origin};
 use crate::home::HomeError;
 use crate::platform::files::{PUBLIC, read_bounded, write_atomic};
+use crate::platform::store::{self, StoreError};
 use crate::server::{Credential, Endpoint, ServerError};
-use crate::store::{self, StoreError};
 
 use super::agent::Agent;
 use super::state::{ContactState, Enrollment, Progress};
@@ -84,7 +84,9 @@ pub enum EnrollError {
         expected: Sha256Digest,
     },
     /// A pinned root is never replaced.
-    #[error("{path} pins another root already, and enrollment never replaces it; a new vendor needs a new home folder")]
+    #[error(
+        "{path} pins another root already, and enrollment never replaces it; a new vendor needs a new home folder"
+    )]
     RootPinned {
         /// The pinned root.
         path: PathBuf,
@@ -221,7 +223,8 @@ impl Agent {
         root: &[u8],
     ) -> Result<Enrollment, EnrollError> {
         let time_floor = Progress::load(&self.home)?.time_floor;
-        let credential = Credential::EnrollmentCode(setup.computer_name.clone(), setup.enrollment_code.clone());
+        let credential =
+            Credential::EnrollmentCode(setup.computer_name.clone(), setup.enrollment_code.clone());
         let setup_failed = |error: ServerError| EnrollError::AllFailed(vec![with_causes(&error)]);
         let endpoints = Endpoint::of_server(server, time_floor, &Credential::None).map_err(setup_failed)?;
         // A client of its own for the metadata: it lives on another thread, and alone carries the code.
@@ -334,7 +337,10 @@ fn judge_answer(
         .verify::<Grant>(&trust_document.license_keys())
         .map_err(|error| format!("its grant is not by the vendor: {}", with_causes(&error)))?;
     if grant.server_id != server.server_id {
-        return Err(format!("its grant is for the server {}, the setup file pins {}", grant.server_id, server.server_id));
+        return Err(format!(
+            "its grant is for the server {}, the setup file pins {}",
+            grant.server_id, server.server_id
+        ));
     }
     if grant.site_key != server.site_key {
         return Err("its grant names another site key than the setup file pins".to_owned());
@@ -349,7 +355,8 @@ fn judge_answer(
     if !is_mine {
         return Err("it enrolls another computer".to_owned());
     }
-    let servers = setup.servers.iter().filter(|other| same_server(other, &server.server_id)).cloned().collect();
+    let servers =
+        setup.servers.iter().filter(|other| same_server(other, &server.server_id)).cloned().collect();
     Ok(Enrollment {
         computer_name: setup.computer_name.clone(),
         client_key: client_key.clone(),

@@ -35,7 +35,12 @@ pub(super) fn update(home: &Home, progress: &Progress, holdings: Option<&Holding
     if found != Some(gate) {
         let text = serde_json::to_vec(&gate).map_err(io::Error::other)?;
         write_atomic(&home.gate(), &text, PUBLIC)?;
-        tracing::info!(run = gate.run, upload = gate.upload, remote_management = gate.remote_management, "gate");
+        tracing::info!(
+            run = gate.run,
+            upload = gate.upload,
+            remote_management = gate.remote_management,
+            "gate"
+        );
     }
     Ok(gate)
 }

@@ -14,6 +14,7 @@ pub mod gate_file;
 pub mod rollback;
 pub mod state;
 pub mod status;
+pub mod system;
 pub mod vetted;
 
 /// An error and its causes in one line, for reports and for people.

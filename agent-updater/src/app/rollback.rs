@@ -3,8 +3,8 @@
 use sealpost_manifests::ids::PackageName;
 
 use crate::home::HomeError;
+use crate::platform::store::StoreError;
 use crate::spool::Spool;
-use crate::store::StoreError;
 
 use super::agent::Agent;
 use super::engine::{Ended, Engine, EngineError};

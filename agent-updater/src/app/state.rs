@@ -23,7 +23,7 @@ use crate::domain::record::PackageRecord;
 use crate::domain::time::{license_time, raised};
 use crate::home::Home;
 use crate::platform::files::{PRIVATE, PUBLIC};
-use crate::store::{self, StoreError};
+use crate::platform::store::{self, StoreError};
 
 use super::with_causes;
 
@@ -229,7 +229,9 @@ pub enum HoldingsError {
     #[error("the agent's records cannot be used")]
     Store(#[from] StoreError),
     /// Not enrolled.
-    #[error("this computer is not enrolled; run `agent-updater enroll --setup FILE` with a setup file from the administrator")]
+    #[error(
+        "this computer is not enrolled; run `agent-updater enroll --setup FILE` with a setup file from the administrator"
+    )]
     NotEnrolled,
     /// The trust document or the grant no longer verifies.
     #[error("the vendor's grant for this site does not verify any more: {0}; enroll this computer again")]

@@ -14,8 +14,8 @@ use crate::domain::gate::Gate;
 use crate::domain::policy::{Decision, decide};
 use crate::domain::record::{Change, PackageRecord};
 use crate::hooks::Hook;
+use crate::platform::store;
 use crate::spool::Spool;
-use crate::store;
 
 use super::agent::Agent;
 use super::state::{Holdings, Progress, package_records};
@@ -121,7 +121,9 @@ impl Agent {
         };
         let records = self.records(&mut notices);
         let packages = self.packages(&records, holdings.as_ref(), &progress, change.as_ref(), now);
-        if let Some(problem) = holdings.as_ref().and_then(|holdings| holdings.assignment.problem("assignment")) {
+        if let Some(problem) =
+            holdings.as_ref().and_then(|holdings| holdings.assignment.problem("assignment"))
+        {
             notices.push(problem);
         }
         let lease = holdings.as_ref().map(|holdings| &holdings.lease);
@@ -186,7 +188,9 @@ impl Agent {
             })
         };
         let mut names: Vec<&PackageName> = records.keys().collect();
-        names.extend(assignment.iter().flat_map(|assignment| &assignment.packages).map(|p| &p.release.package));
+        names.extend(
+            assignment.iter().flat_map(|assignment| &assignment.packages).map(|p| &p.release.package),
+        );
         names.sort_unstable();
         names.dedup();
         let none = PackageRecord::default();

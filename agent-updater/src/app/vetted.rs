@@ -148,6 +148,7 @@ pub fn kept_and_signed(
         .map_err(|error| not_accepted(error.to_string()))
         .and_then(|text| Minisig::parse(&text).map_err(|error| not_accepted(error.to_string())))?;
     let keys = trust.release_keys(&installed.release.package);
-    verify_detached::<ReleaseManifest>(bytes, &minisig, &keys).map_err(|error| not_accepted(with_causes(&error)))?;
+    verify_detached::<ReleaseManifest>(bytes, &minisig, &keys)
+        .map_err(|error| not_accepted(with_causes(&error)))?;
     Ok(manifest)
 }

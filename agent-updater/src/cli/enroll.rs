@@ -28,13 +28,16 @@ pub(super) struct Enroll {
 
 impl Enroll {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        let enrolled = super::blocking(runtime, agent, move |agent| agent.enroll(&self.setup, self.root.as_deref()))??;
+        let enrolled =
+            super::blocking(runtime, agent, move |agent| agent.enroll(&self.setup, self.root.as_deref()))??;
         for warning in &enrolled.warnings {
             eprintln!("warning: {warning}");
         }
         let enrollment = enrolled.enrollment;
         println!("enrolled as {} (client {})", enrollment.computer_name, enrollment.client_id);
-        eprintln!("next: start the daemon (`agent-updater run`), or contact the server once (`agent-updater check`)");
+        eprintln!(
+            "next: start the daemon (`agent-updater run`), or contact the server once (`agent-updater check`)"
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

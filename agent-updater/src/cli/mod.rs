@@ -18,12 +18,17 @@ use crate::home::Home;
 
 /// Keeps a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
-#[command(name = "agent-updater", version, about, after_help = "\
+#[command(
+    name = "agent-updater",
+    version,
+    about,
+    after_help = "\
 Examples:
   agent-updater enroll --setup pc-1.setup.json --root root.json
   agent-updater run
   agent-updater status
-  agent-updater check")]
+  agent-updater check"
+)]
 pub struct Cli {
     /// The agent's home folder.
     #[arg(long, global = true, env = "SEALPOST_AGENT_HOME", default_value = "/var/lib/sealpost-agent")]
@@ -43,9 +48,9 @@ enum Command {
     Status(status::Status),
     Rollback(rollback::Rollback),
     Audit(audit::Audit),
-    /// Prints the points at which a build for tests can be ended.
+    /// Prints the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
-    FaultPoints,
+    InstallSteps,
 }
 
 /// Runs the command line of this process.
@@ -63,7 +68,7 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    if matches!(cli.command, Command::FaultPoints) {
+    if matches!(cli.command, Command::InstallSteps) {
         for point in crate::ports::fault_points() {
             println!("{point}");
         }
@@ -84,7 +89,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(command) => command.execute(&agent),
         Command::Rollback(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
-        Command::FaultPoints => Ok(ExitCode::SUCCESS),
+        Command::InstallSteps => Ok(ExitCode::SUCCESS),
     };
     runtime.shutdown_background();
     code

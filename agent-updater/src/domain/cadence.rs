@@ -104,7 +104,8 @@ fn jittered_millis(seconds: u32, percent: u8, seed: u64) -> i64 {
 mod tests {
     use super::*;
 
-    const PLAIN: Cadence = Cadence { unlicensed_secs: 60, licensed_secs: 14_400, lost_secs: 3_600, jitter_percent: 0 };
+    const PLAIN: Cadence =
+        Cadence { unlicensed_secs: 60, licensed_secs: 14_400, lost_secs: 3_600, jitter_percent: 0 };
 
     fn seconds_until(standing: Standing) -> i64 {
         next(&PLAIN, standing, Timestamp::UNIX_EPOCH, 12_345).as_second()
@@ -129,7 +130,9 @@ mod tests {
     #[test]
     fn a_computer_that_was_licensed_once_never_falls_back_to_unlicensed() {
         for standing in [Standing::Licensed, Standing::LostContact] {
-            for contacted in [Contacted::AnsweredWithLease, Contacted::AnsweredWithoutLease, Contacted::AllFailed] {
+            for contacted in
+                [Contacted::AnsweredWithLease, Contacted::AnsweredWithoutLease, Contacted::AllFailed]
+            {
                 assert_ne!(after(standing, contacted), Standing::Unlicensed);
             }
         }

@@ -57,7 +57,9 @@ pub enum LicenseRefusal {
     #[error("it is a {0} license, which this program does not know; update the agent")]
     UnknownModel(LicenseModel),
     /// The site key changed without a higher key epoch.
-    #[error("the site key changed, but the vendor's grant has no higher key epoch; ask the server's administrator")]
+    #[error(
+        "the site key changed, but the vendor's grant has no higher key epoch; ask the server's administrator"
+    )]
     SiteKeyChanged,
     /// Of a lower generation than held.
     #[error("the grant has generation {found}, and {held} was held before")]
@@ -149,7 +151,9 @@ pub fn judge_grant(grant: &Grant, server_id: &ServerId, held: &Grant) -> Result<
     if grant.server_id != *server_id {
         return Err(LicenseRefusal::OtherServer(grant.server_id.clone()));
     }
-    if grant.key_epoch < held.key_epoch || (grant.site_key != held.site_key && grant.key_epoch == held.key_epoch) {
+    if grant.key_epoch < held.key_epoch
+        || (grant.site_key != held.site_key && grant.key_epoch == held.key_epoch)
+    {
         return Err(LicenseRefusal::SiteKeyChanged);
     }
     if grant.serial == held.serial && grant.generation < held.generation {

@@ -60,7 +60,8 @@ pub fn decide(
         return Decision::OtherPlatform;
     }
     // The same release under an older or the same attempt; a raised attempt is the admin's word to try again.
-    if let Some(before) = given_up.iter().find(|past| past.manifest == wanted.manifest && past.attempt >= wanted.attempt)
+    if let Some(before) =
+        given_up.iter().find(|past| past.manifest == wanted.manifest && past.attempt >= wanted.attempt)
     {
         return Decision::GivenUpBefore(before.clone());
     }
@@ -87,7 +88,9 @@ impl fmt::Display for Decision {
             Self::UpToDate => f.write_str("up to date"),
             Self::Install => f.write_str("to be installed now"),
             Self::NotBefore(opens_at) => write!(f, "to be installed after {opens_at}"),
-            Self::NotEntitled => f.write_str("the license does not cover this package; ask the administrator"),
+            Self::NotEntitled => {
+                f.write_str("the license does not cover this package; ask the administrator")
+            }
             Self::OtherPlatform => f.write_str("the release is for another platform; ask the administrator"),
             Self::GivenUpBefore(past) => write!(
                 f,
@@ -147,7 +150,11 @@ mod tests {
         vec![GivenUp { manifest, attempt, reason: ReasonCode::HookFailed, at: Timestamp::UNIX_EPOCH }]
     }
 
-    fn decide_with(wanted: &PackageAssignment, installed: Option<&Sha256Digest>, past: &[GivenUp]) -> Decision {
+    fn decide_with(
+        wanted: &PackageAssignment,
+        installed: Option<&Sha256Digest>,
+        past: &[GivenUp],
+    ) -> Decision {
         decide(wanted, installed, past, &lease(&[]), &Platform::current(), Timestamp::UNIX_EPOCH)
     }
 
@@ -172,7 +179,8 @@ mod tests {
     fn what_runs_is_up_to_date_and_what_the_license_or_platform_excludes_is_not_installed() {
         let digest = Sha256Digest::of(b"two");
         assert_eq!(decide_with(&wanted(0), Some(&digest), &given_up(9)), Decision::UpToDate);
-        let other = decide(&wanted(0), None, &[], &lease(&["x"]), &Platform::current(), Timestamp::UNIX_EPOCH);
+        let other =
+            decide(&wanted(0), None, &[], &lease(&["x"]), &Platform::current(), Timestamp::UNIX_EPOCH);
         assert_eq!(other, Decision::NotEntitled);
         let mut foreign = wanted(0);
         foreign.release.platform = Platform::new("plan9-mips").unwrap();

@@ -44,7 +44,8 @@ impl TryFrom<String> for SlotId {
             rule: "a version, '-', and twelve hex digits",
         };
         let (version, digest) = text.rsplit_once('-').ok_or_else(fail)?;
-        let is_hex = digest.len() == 12 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_hex =
+            digest.len() == 12 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex {
             return Err(fail());
         }
@@ -101,12 +102,11 @@ impl PackageRecord {
     /// The record after a change was kept. Applying it twice is as good as once.
     #[must_use]
     pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
-        if change.kind == ChangeKind::LocalRollback {
-            if let Some(left) = &change.from {
-                self = self.with_given_up(left, ReasonCode::AskedLocally, at);
-            }
+        if let (ChangeKind::LocalRollback, Some(left)) = (change.kind, &change.from) {
+            self = self.with_given_up(left, ReasonCode::AskedLocally, at);
         }
-        self.counter_floor = Some(self.counter_floor.map_or(change.to.counter, |floor| floor.max(change.to.counter)));
+        self.counter_floor =
+            Some(self.counter_floor.map_or(change.to.counter, |floor| floor.max(change.to.counter)));
         self.previous = change.from.clone().filter(|from| from.slot != change.to.slot);
         self.current = Some(change.to.clone());
         self
@@ -176,7 +176,11 @@ mod tests {
         let manifest = Sha256Digest::of(version.as_str().as_bytes());
         Installed {
             slot: SlotId::of(&version, &manifest),
-            release: ReleaseId { package: PackageName::new("acme").unwrap(), version, platform: Platform::any() },
+            release: ReleaseId {
+                package: PackageName::new("acme").unwrap(),
+                version,
+                platform: Platform::any(),
+            },
             kind: PackageKind::Program,
             counter: ReleaseCounter(counter),
             manifest,

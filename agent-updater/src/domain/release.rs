@@ -43,7 +43,9 @@ pub fn judge_freshness(
 ) -> Result<(), Refusal> {
     let too_old = |detail| Err(Refusal::new(ReasonCode::MetadataTooOld, detail));
     if let Some(floor) = floor.filter(|floor| metadata_as_of < *floor) {
-        return too_old(format!("the server names metadata as of {metadata_as_of}, and named {floor} before"));
+        return too_old(format!(
+            "the server names metadata as of {metadata_as_of}, and named {floor} before"
+        ));
     }
     if older_than_days(metadata_as_of, now, max_age_days) {
         return too_old(format!(
@@ -81,7 +83,10 @@ pub fn judge_release(
     let invalid = |detail: String| Err(Refusal::new(ReasonCode::ManifestInvalid, detail));
     let wanted = expected.wanted;
     if *digest != wanted.manifest {
-        return invalid(format!("the manifest of {} is {}, approved was {}", wanted.release, digest, wanted.manifest));
+        return invalid(format!(
+            "the manifest of {} is {}, approved was {}",
+            wanted.release, digest, wanted.manifest
+        ));
     }
     if manifest.release != wanted.release {
         return invalid(format!("the manifest is for {}, assigned was {}", manifest.release, wanted.release));
@@ -96,7 +101,10 @@ pub fn judge_release(
     if let Some(floor) = expected.counter_floor.filter(|floor| manifest.counter < *floor) {
         return Err(Refusal::new(
             ReasonCode::ReleaseTooOld,
-            format!("{} has release counter {}, and {floor} was installed here before", wanted.release, manifest.counter),
+            format!(
+                "{} has release counter {}, and {floor} was installed here before",
+                wanted.release, manifest.counter
+            ),
         ));
     }
     if expected.channels.package != wanted.release.package {
@@ -113,7 +121,10 @@ pub fn judge_release(
         if there.is_none_or(|counter| *counter < required.counter) {
             return Err(Refusal::new(
                 ReasonCode::RequirementMissing,
-                format!("{} needs {} with counter {} or higher first", wanted.release, required.package, required.counter),
+                format!(
+                    "{} needs {} with counter {} or higher first",
+                    wanted.release, required.package, required.counter
+                ),
             ));
         }
     }
@@ -211,12 +222,16 @@ mod tests {
     #[test]
     fn a_withdrawn_release_and_one_with_missing_requirements_are_refused() {
         let withdraw = |_: &mut PackageAssignment, channels: &mut ChannelsDocument| {
-            channels.withdrawn.push(Withdrawn { version: Version::new("2").unwrap(), reason: "bad".to_owned() });
+            channels
+                .withdrawn
+                .push(Withdrawn { version: Version::new("2").unwrap(), reason: "bad".to_owned() });
         };
         assert_eq!(judge(&manifest(), withdraw, None), Err(ReasonCode::ReleaseWithdrawn));
         let needs = |counter| {
             let mut manifest = manifest();
-            manifest.requires.push(Requirement { package: package("base"), counter: ReleaseCounter(counter) });
+            manifest
+                .requires
+                .push(Requirement { package: package("base"), counter: ReleaseCounter(counter) });
             judge(&manifest, |_, _| (), None)
         };
         assert_eq!(needs(3), Ok(()));

@@ -78,7 +78,11 @@ fn a_failed_hook_is_reported_with_what_it_printed() {
     fixture.config.health = Some(vec![fixture.script("echo 'cannot \u{1b}[31mload'; exit 7")]);
     let fault = fixture.run(Hook::Health).unwrap_err();
     assert_eq!(fault.reason, ReasonCode::HookFailed);
-    assert!(fault.detail.contains("cannot \u{fffd}[31mload") && fault.detail.contains('7'), "{}", fault.detail);
+    assert!(
+        fault.detail.contains("cannot \u{fffd}[31mload") && fault.detail.contains('7'),
+        "{}",
+        fault.detail
+    );
 }
 
 #[test]
@@ -86,7 +90,11 @@ fn a_long_output_is_cut_to_its_end() {
     let mut fixture = Fixture::new();
     fixture.config.health = Some(vec![fixture.script("yes ü | head -n 20000; echo END; exit 1")]);
     let fault = fixture.run(Hook::Health).unwrap_err();
-    assert!(fault.detail.len() <= MAX_DETAIL_BYTES && fault.detail.ends_with("END"), "{}", fault.detail.len());
+    assert!(
+        fault.detail.len() <= MAX_DETAIL_BYTES && fault.detail.ends_with("END"),
+        "{}",
+        fault.detail.len()
+    );
 }
 
 #[test]

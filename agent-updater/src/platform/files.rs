@@ -19,7 +19,9 @@ pub enum OwnershipError {
     #[error("{0} is not an absolute path; write it out from /")]
     Relative(PathBuf),
     /// It, or a folder above it, can be changed by others.
-    #[error("{path} can be changed by others than root and the agent (owner {owner}, mode {mode:04o}); chown it to root and chmod go-w")]
+    #[error(
+        "{path} can be changed by others than root and the agent (owner {owner}, mode {mode:04o}); chown it to root and chmod go-w"
+    )]
     WritableByOthers {
         /// The offending file or folder.
         path: PathBuf,

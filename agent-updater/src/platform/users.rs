@@ -30,10 +30,10 @@ pub enum UserError {
 /// # Errors
 /// [`UserError`].
 pub fn find(name: &str) -> Result<UserIds, UserError> {
-    if let Some((user, group)) = name.split_once(':') {
-        if let (Ok(user), Ok(group)) = (user.parse(), group.parse()) {
-            return Ok(UserIds { user, group });
-        }
+    if let Some((user, group)) = name.split_once(':')
+        && let (Ok(user), Ok(group)) = (user.parse(), group.parse())
+    {
+        return Ok(UserIds { user, group });
     }
     let passwd = fs::read_to_string("/etc/passwd").map_err(UserError::Unreadable)?;
     find_in(&passwd, name).ok_or_else(|| UserError::Unknown(name.to_owned()))

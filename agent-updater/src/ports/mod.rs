@@ -15,16 +15,6 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// The real clock.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-}
-
 /// Free space.
 pub trait Disk: Send + Sync {
     /// Free bytes on the file system of a path.
@@ -32,16 +22,6 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// The system's.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
-}
-
-/// The real disk.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemDisk;
-
-impl Disk for SystemDisk {
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        crate::platform::files::free_bytes(path)
-    }
 }
 
 /// Where the bytes of a vetted release come from. Nothing that comes is believed.
@@ -78,30 +58,6 @@ pub trait Faults: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the process was to end here")]
 pub struct Killed;
-
-/// No faults; but in a build with the feature `fault-points` the process kills itself at the point that the variable
-/// `SEALPOST_FAULT_EXIT_AT` names.
-#[derive(Debug, Clone, Copy)]
-pub struct ProcessFaults;
-
-impl Faults for ProcessFaults {
-    #[cfg(feature = "fault-points")]
-    fn at(&self, point: &str) -> Result<(), Killed> {
-        if std::env::var("SEALPOST_FAULT_EXIT_AT").is_ok_and(|wanted| wanted == point) {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-            // The signal is on its way; nothing may happen before it arrives.
-            loop {
-                std::thread::park();
-            }
-        }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "fault-points"))]
-    fn at(&self, _: &str) -> Result<(), Killed> {
-        Ok(())
-    }
-}
 
 /// The names of all points, for tests that enumerate them.
 #[must_use]

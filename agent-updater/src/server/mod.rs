@@ -257,7 +257,8 @@ fn address(host: &str, port: u16) -> String {
 fn headers(credential: &Credential) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     if let Credential::EnrollmentCode(computer, code) = credential {
-        let mut secret = HeaderValue::from_str(code.as_str()).map_err(|_| "the code cannot be sent".to_owned())?;
+        let mut secret =
+            HeaderValue::from_str(code.as_str()).map_err(|_| "the code cannot be sent".to_owned())?;
         secret.set_sensitive(true);
         headers.insert(HeaderName::from_static(ENROLLMENT_CODE_HEADER), secret);
         // Names can hold letters beyond ASCII; header values are bytes, and the server reads them as UTF-8.

@@ -74,12 +74,19 @@ impl ServerCertVerifier for PinnedCa {
         })?;
         let mut roots = RootCertStore::empty();
         roots.add(ca.clone().into_owned())?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
-            .build()
-            .map_err(|error| Error::General(format!("the pinned site CA cannot be used: {error}")))?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
+                .build()
+                .map_err(|error| Error::General(format!("the pinned site CA cannot be used: {error}")))?;
         let between: Vec<CertificateDer<'_>> =
             presented.iter().filter(|certificate| *certificate != ca).cloned().collect();
-        verifier.verify_server_cert(end_entity, &between, server_name, ocsp_response, self.not_before_floor(now))
+        verifier.verify_server_cert(
+            end_entity,
+            &between,
+            server_name,
+            ocsp_response,
+            self.not_before_floor(now),
+        )
     }
 
     fn verify_tls12_signature(
@@ -126,7 +133,12 @@ mod tests {
         Site { leaf: leaf.der().clone(), ca }
     }
 
-    fn verify(pin_of: &Site, leaf: &CertificateDer<'_>, chain: &[CertificateDer<'_>], name: &str) -> Result<(), Error> {
+    fn verify(
+        pin_of: &Site,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &str,
+    ) -> Result<(), Error> {
         let verifier = PinnedCa {
             pin: spki_sha256(pin_of.ca.as_ref().der()).unwrap(),
             time_floor: None,

@@ -21,7 +21,12 @@ pub enum Ended {
 }
 
 /// Listens until the stream ends; calls `wake` for each event that says so.
-pub async fn listen(endpoint: &Endpoint, token: &str, mut opened: impl FnMut(), mut wake: impl FnMut()) -> Ended {
+pub async fn listen(
+    endpoint: &Endpoint,
+    token: &str,
+    mut opened: impl FnMut(),
+    mut wake: impl FnMut(),
+) -> Ended {
     let response = match endpoint.get("wake", token).await {
         Ok(Some(response)) => response,
         Ok(None) => {

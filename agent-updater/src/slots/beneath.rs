@@ -12,8 +12,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, fsync, mkdirat, open, openat2, readlinkat,
-    renameat, statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, fsync, mkdirat, open, openat2,
+    readlinkat, renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -35,7 +35,9 @@ pub enum BeneathError {
         path: PathBuf,
     },
     /// The kernel is too old.
-    #[error("this kernel has no openat2, by which the agent keeps within its folders; Linux 5.6 or newer is needed")]
+    #[error(
+        "this kernel has no openat2, by which the agent keeps within its folders; Linux 5.6 or newer is needed"
+    )]
     KernelTooOld,
     /// The tree is deeper than any release.
     #[error("{path} is nested too deeply")]
@@ -77,6 +79,9 @@ pub enum Kind {
     /// Anything else.
     Other,
 }
+
+/// What is called for each thing beneath a folder: its folder, its name there, its path, what it is.
+pub type Visit<'v> = dyn FnMut(&Folder, &str, &str, Kind) -> Result<(), BeneathError> + 'v;
 
 /// An open folder. Names given to it are relative, with `/` between parts.
 #[derive(Debug)]
@@ -155,7 +160,13 @@ impl Folder {
         self.open(name, flags, Mode::from_raw_mode(0o600), "create").map(File::from)
     }
 
-    fn open(&self, name: &str, flags: OFlags, mode: Mode, action: &'static str) -> Result<OwnedFd, BeneathError> {
+    fn open(
+        &self,
+        name: &str,
+        flags: OFlags,
+        mode: Mode,
+        action: &'static str,
+    ) -> Result<OwnedFd, BeneathError> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         loop {
             match openat2(&self.fd, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, resolve) {
@@ -173,7 +184,8 @@ impl Folder {
     /// [`BeneathError`].
     pub fn make_link(&self, name: &str, target: &str) -> Result<(), BeneathError> {
         let (folder, last) = self.parent_of(name)?;
-        symlinkat(target, &folder.fd, last).map_err(|errno| failed("make the link", &self.path.join(name), errno))
+        symlinkat(target, &folder.fd, last)
+            .map_err(|errno| failed("make the link", &self.path.join(name), errno))
     }
 
     /// The text of a symbolic link; `None` if the name is not there.
@@ -218,7 +230,9 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`].
     pub fn mode(&self) -> Result<u32, BeneathError> {
-        fstat(&self.fd).map(|stat| stat.st_mode & 0o7777).map_err(|errno| failed("look at", &self.path, errno))
+        fstat(&self.fd)
+            .map(|stat| stat.st_mode & 0o7777)
+            .map_err(|errno| failed("look at", &self.path, errno))
     }
 
     /// The names in this folder, sorted.
@@ -290,7 +304,8 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`].
     pub fn set_mode(&self, mode: u32) -> Result<(), BeneathError> {
-        fchmod(&self.fd, Mode::from_raw_mode(mode)).map_err(|errno| failed("set the mode of", &self.path, errno))
+        fchmod(&self.fd, Mode::from_raw_mode(mode))
+            .map_err(|errno| failed("set the mode of", &self.path, errno))
     }
 
     /// Makes what happened in this folder durable.
@@ -305,19 +320,11 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`], or what `visit` fails with.
-    pub fn walk(
-        &self,
-        visit: &mut dyn FnMut(&Self, &str, &str, Kind) -> Result<(), BeneathError>,
-    ) -> Result<(), BeneathError> {
+    pub fn walk(&self, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
         self.walk_at("", 0, visit)
     }
 
-    fn walk_at(
-        &self,
-        prefix: &str,
-        depth: usize,
-        visit: &mut dyn FnMut(&Self, &str, &str, Kind) -> Result<(), BeneathError>,
-    ) -> Result<(), BeneathError> {
+    fn walk_at(&self, prefix: &str, depth: usize, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
         if depth > MAX_DEPTH {
             return Err(BeneathError::TooDeep { path: self.path.clone() });
         }

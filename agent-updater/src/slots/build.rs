@@ -27,7 +27,12 @@ pub struct SlotBuilder<'a> {
 }
 
 impl<'a> SlotBuilder<'a> {
-    pub(super) const fn new(slots: &'a Folder, folder: Folder, building_name: String, final_name: String) -> Self {
+    pub(super) const fn new(
+        slots: &'a Folder,
+        folder: Folder,
+        building_name: String,
+        final_name: String,
+    ) -> Self {
         Self { slots, folder, building_name, final_name, disk_was_full: false }
     }
 
@@ -161,10 +166,16 @@ impl BaseFiles for SlotBase {
 fn copy_exactly(content: &mut dyn Read, file: &mut File, length: u64) -> io::Result<()> {
     let copied = io::copy(&mut content.take(length), file)?;
     if copied < length {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file of the release is shorter than signed"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "a file of the release is shorter than signed",
+        ));
     }
     if content.read(&mut [0u8; 1])? != 0 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a file of the release is longer than signed"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a file of the release is longer than signed",
+        ));
     }
     file.flush()
 }

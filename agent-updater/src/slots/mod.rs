@@ -45,7 +45,8 @@ impl Slots {
     /// # Errors
     /// [`BeneathError`], also when somebody else could change the install root.
     pub fn open(install_root: &Path, package: &PackageName) -> Result<Self, BeneathError> {
-        make_folder(install_root, 0o755).map_err(|source| io_error("make the folder", install_root, source))?;
+        make_folder(install_root, 0o755)
+            .map_err(|source| io_error("make the folder", install_root, source))?;
         let root = Folder::open_root(install_root)?;
         let package = root.make_folder(package.as_str())?;
         let slots = package.make_folder(SLOTS)?;

@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{Platform, RelativePath};
-use sealpost_manifests::release::{Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::release::{
+    Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity,
+};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
 use super::*;
@@ -33,7 +35,11 @@ fn manifest(files: &[(&str, bool, &[u8])], links: &[(&str, &str)]) -> ReleaseMan
         .collect();
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     ReleaseManifest {
-        release: ReleaseId { package: package(), version: Version::new("1").unwrap(), platform: Platform::any() },
+        release: ReleaseId {
+            package: package(),
+            version: Version::new("1").unwrap(),
+            platform: Platform::any(),
+        },
         kind: PackageKind::Program,
         revision: None,
         counter: ReleaseCounter(1),
@@ -59,7 +65,8 @@ struct Fixture {
 fn built() -> Fixture {
     let root = tempfile::tempdir().unwrap();
     let slots = Slots::open(root.path(), &package()).unwrap();
-    let files: &[(&str, bool, &[u8])] = &[("bin/run", true, b"#!/bin/sh\n"), ("lib/deep/data", false, b"data")];
+    let files: &[(&str, bool, &[u8])] =
+        &[("bin/run", true, b"#!/bin/sh\n"), ("lib/deep/data", false, b"data")];
     let links = &[("lib/link", "deep/data")];
     let mut builder = slots.begin(&slot("1")).unwrap();
     for (path, executable, bytes) in files {
@@ -84,7 +91,10 @@ fn a_slot_is_read_only_and_is_what_was_signed() {
     assert_eq!(differences(&fixture), Vec::<String>::new());
     let path = fixture.slots.path_of(&slot("1"));
     let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!([mode("bin/run"), mode("lib/deep/data"), mode("lib/deep"), mode(".")], [0o555, 0o444, 0o555, 0o555]);
+    assert_eq!(
+        [mode("bin/run"), mode("lib/deep/data"), mode("lib/deep"), mode(".")],
+        [0o555, 0o444, 0o555, 0o555]
+    );
 }
 
 #[test]
@@ -129,10 +139,16 @@ fn every_way_in_which_a_slot_can_differ_is_found() {
             fs::set_permissions(path.join(folder), fs::Permissions::from_mode(0o755)).unwrap();
         }
         tamper(&path);
-        for folder in folders.into_iter().filter(|folder| !expected.starts_with("lib can") || *folder != "lib") {
+        for folder in
+            folders.into_iter().filter(|folder| !expected.starts_with("lib can") || *folder != "lib")
+        {
             fs::set_permissions(path.join(folder), fs::Permissions::from_mode(0o555)).unwrap();
         }
-        assert!(differences(&fixture).contains(&(*expected).to_owned()), "{expected}: {:?}", differences(&fixture));
+        assert!(
+            differences(&fixture).contains(&(*expected).to_owned()),
+            "{expected}: {:?}",
+            differences(&fixture)
+        );
     }
 }
 
@@ -178,7 +194,8 @@ fn what_an_interrupted_build_left_is_removed_by_the_next_one() {
     let mut builder = slots.begin(&slot("1")).unwrap();
     builder.write_file("b", false, 1, &mut &b"b"[..]).unwrap();
     builder.finish().unwrap();
-    let names: Vec<_> = fs::read_dir(slots.path_of(&slot("1"))).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(slots.path_of(&slot("1"))).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["b"]);
 }
 
@@ -202,8 +219,10 @@ fn slots_that_nobody_needs_are_removed() {
     drop(fixture.slots.begin(&slot("2")).unwrap());
     let keep = slot("1");
     fixture.slots.remove_others(&|name| name == keep.as_str()).unwrap();
-    let names: Vec<_> =
-        fs::read_dir(fixture.root.path().join("acme/slots")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(fixture.root.path().join("acme/slots"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(names, [keep.as_str()]);
     fixture.slots.remove(&keep).unwrap();
     assert!(!fixture.slots.has(&keep).unwrap());

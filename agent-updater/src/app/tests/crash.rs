@@ -105,14 +105,22 @@ fn a_kill_at_any_point_of_a_local_rollback_leaves_one_of_both_whole_and_running(
         computer.install(&mut one, 0).unwrap();
         computer.install(&mut two, 0).unwrap();
         let killed = killed_at(&computer, &point, || {
-            Some(computer.with_engine(|engine| engine.roll_back(&package())).is_err_and(|error| error.is_killed()))
+            Some(
+                computer
+                    .with_engine(|engine| engine.roll_back(&package()))
+                    .is_err_and(|error| error.is_killed()),
+            )
         });
         if !killed {
             continue;
         }
         computer.recover();
         is_one_of_both(&computer, &one, &two, &point);
-        assert_eq!(fs::read_dir(computer.settings.install_root.join("acme/slots")).unwrap().count(), 2, "{point}");
+        assert_eq!(
+            fs::read_dir(computer.settings.install_root.join("acme/slots")).unwrap().count(),
+            2,
+            "{point}"
+        );
     }
 }
 

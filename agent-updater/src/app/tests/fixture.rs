@@ -23,12 +23,13 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use super::super::engine::{Ended, Engine, EngineError, Ground};
+use super::super::system::SystemClock;
 use super::super::vetted::Vetted;
 use crate::config::Settings;
 use crate::domain::record::PackageRecord;
 use crate::domain::release::{Expectation, Refusal};
 use crate::home::Home;
-use crate::ports::{Disk, Faults, Killed, Source, SystemClock};
+use crate::ports::{Disk, Faults, Killed, Source};
 use crate::slots::Slots;
 use crate::spool::Spool;
 
@@ -64,7 +65,13 @@ pub(super) struct Published {
 }
 
 impl Source for Published {
-    fn delta(&mut self, _: &Sha256Digest, _: &Sha256Digest, to: &Path, max_bytes: u64) -> Result<bool, Refusal> {
+    fn delta(
+        &mut self,
+        _: &Sha256Digest,
+        _: &Sha256Digest,
+        to: &Path,
+        max_bytes: u64,
+    ) -> Result<bool, Refusal> {
         let Some(delta) = &self.delta else { return Ok(false) };
         self.fetches.push("delta");
         if delta.len() as u64 > max_bytes {
@@ -131,7 +138,8 @@ impl Computer {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
             path.to_str().unwrap().to_owned()
         };
-        let test_load = hook("test_load", "grep -q loadable \"$SEALPOST_SLOT/bin/run\" || { echo cannot load; exit 1; }");
+        let test_load =
+            hook("test_load", "grep -q loadable \"$SEALPOST_SLOT/bin/run\" || { echo cannot load; exit 1; }");
         let stop = hook("stop", "rm -f RUNS; echo stop >> LOG");
         let start = hook("start", "cp \"$SEALPOST_CURRENT/bin/run\" RUNS; echo start >> LOG");
         let health = hook("health", "cmp -s \"$SEALPOST_CURRENT/bin/run\" RUNS && ! grep -q sick RUNS");
@@ -152,7 +160,8 @@ impl Computer {
         fs::write(folder.join("bin/run"), program).unwrap();
         fs::set_permissions(folder.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
         // Does not compress, so that a delta that leaves it out is smaller than a payload.
-        let same: Vec<u8> = (0..1_000u64).flat_map(|n| *Sha256Digest::of(&n.to_le_bytes()).as_bytes()).collect();
+        let same: Vec<u8> =
+            (0..1_000u64).flat_map(|n| *Sha256Digest::of(&n.to_le_bytes()).as_bytes()).collect();
         fs::write(folder.join("lib/same"), same).unwrap();
         std::os::unix::fs::symlink("same", folder.join("lib/link")).unwrap();
         let source = PayloadSource::scan(&folder).unwrap();
@@ -232,7 +241,7 @@ impl Computer {
     }
 
     pub(super) fn record(&self) -> PackageRecord {
-        crate::store::load(&self.home.package_record(&package())).unwrap().unwrap_or_default()
+        crate::platform::store::load(&self.home.package_record(&package())).unwrap().unwrap_or_default()
     }
 
     pub(super) fn slots(&self) -> Slots {
@@ -294,7 +303,8 @@ pub(super) fn delta(base: &Published, target: &Published) -> Vec<u8> {
         entries: release.manifest.files.iter().map(entry).collect(),
     };
     let mut bytes = Vec::new();
-    sealpost_deltas::make(&tree(base), &tree(target), &mut bytes, &sealpost_deltas::Limits::default()).unwrap();
+    sealpost_deltas::make(&tree(base), &tree(target), &mut bytes, &sealpost_deltas::Limits::default())
+        .unwrap();
     bytes
 }
 

@@ -66,7 +66,8 @@ fn a_delta_that_leads_anywhere_else_falls_back_to_the_payload() {
     let mut cases = vec![delta(&one, &other), b"garbage".to_vec(), Vec::new(), vec![0; 100_000]];
     cases.push(good[..good.len() - 1].to_vec());
     for (number, bad) in cases.into_iter().enumerate() {
-        let mut next = computer.publish(&format!("2.{number}"), 10 + number as u64, &format!("{TWO} {number}"));
+        let mut next =
+            computer.publish(&format!("2.{number}"), 10 + number as u64, &format!("{TWO} {number}"));
         next.delta = Some(bad);
         assert_eq!(computer.install(&mut next, 0).unwrap(), Ended::Kept, "{number}");
         assert_eq!(next.fetches, ["delta", "payload"]);
@@ -205,7 +206,8 @@ fn a_stop_hook_that_fails_leaves_the_old_release_started() {
     let mut one = computer.publish("1", 1, ONE);
     computer.install(&mut one, 0).unwrap();
     let runs = computer.root.path().join("runs");
-    fs::write(computer.root.path().join("stop"), format!("#!/bin/sh\nrm -f {}\nexit 4\n", runs.display())).unwrap();
+    fs::write(computer.root.path().join("stop"), format!("#!/bin/sh\nrm -f {}\nexit 4\n", runs.display()))
+        .unwrap();
     let mut two = computer.publish("2", 2, TWO);
     assert_eq!(computer.install(&mut two, 0).unwrap(), Ended::RolledBack(ReasonCode::HookFailed));
     computer.assert_runs(&one, "after the failed stop");
@@ -271,7 +273,10 @@ fn a_rollback_by_a_person_goes_to_the_release_before_and_gives_the_newer_one_up(
     let given_up = &computer.record().given_up[0];
     assert_eq!((given_up.manifest, given_up.attempt), (two.signed.digest(), 2));
     assert_eq!(given_up.reason, ReasonCode::AskedLocally);
-    assert_eq!(computer.reports().last(), Some(&(InstallStep::RollBack, Outcome::Ok, ReasonCode::AskedLocally)));
+    assert_eq!(
+        computer.reports().last(),
+        Some(&(InstallStep::RollBack, Outcome::Ok, ReasonCode::AskedLocally))
+    );
     // A raised attempt brings it back, without fetching what is still there.
     two.fetches.clear();
     assert_eq!(computer.install(&mut two, 3).unwrap(), Ended::Kept);
@@ -342,9 +347,8 @@ fn a_damaged_record_stops_installs_and_is_explained() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    let error = computer
-        .with_engine(|engine| engine.install(&vetted, &wanted, &mut two.clone()))
-        .unwrap_err();
+    let error =
+        computer.with_engine(|engine| engine.install(&vetted, &wanted, &mut two.clone())).unwrap_err();
     assert!(super::super::with_causes(&error).contains("damaged"), "{error}");
     let (current, running) = computer.current_and_running();
     assert_eq!((current.as_deref(), running.as_deref()), (Some(ONE), Some(ONE)));

@@ -64,10 +64,11 @@ fn a_lease_of_this_computer_is_taken_until_its_last_instant() {
 #[test]
 fn a_lease_for_another_name_key_id_or_server_is_refused() {
     let me = identity();
-    let mut changed = Vec::new();
-    changed.push(Lease { client_id: ClientId::from_random([9; 16]), ..lease(&me) });
-    changed.push(Lease { client_key: SigningKey::generate().unwrap().public(), ..lease(&me) });
-    changed.push(Lease { computer_name: ComputerName::new("pc-2").unwrap(), ..lease(&me) });
+    let changed = [
+        Lease { client_id: ClientId::from_random([9; 16]), ..lease(&me) },
+        Lease { client_key: SigningKey::generate().unwrap().public(), ..lease(&me) },
+        Lease { computer_name: ComputerName::new("pc-2").unwrap(), ..lease(&me) },
+    ];
     for lease in &changed {
         assert_eq!(judge_lease(lease, &me, None, at(NOW)), Err(LicenseRefusal::OtherComputer));
     }

@@ -11,7 +11,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::platform::files::{read_bounded, remove_durably, write_atomic};
+use super::files::{read_bounded, remove_durably, write_atomic};
 
 /// First words of a record's first line; the number is the format's version.
 const MAGIC: &str = "sealpost-record 1 sha256=";
@@ -57,17 +57,23 @@ pub enum StoreError {
 /// # Errors
 /// [`StoreError`].
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let read = read_bounded(path, MAX_RECORD_BYTES)
-        .map_err(|source| StoreError::Io { action: "read", path: path.to_owned(), source })?;
+    let read = read_bounded(path, MAX_RECORD_BYTES).map_err(|source| StoreError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let Some(bytes) = read else { return Ok(None) };
     let damaged = || StoreError::Damaged { path: path.to_owned() };
     let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
     let (head, body) = text.split_once('\n').ok_or_else(damaged)?;
-    let digest: Sha256Digest = head.strip_prefix(MAGIC).and_then(|hex| hex.parse().ok()).ok_or_else(damaged)?;
+    let digest: Sha256Digest =
+        head.strip_prefix(MAGIC).and_then(|hex| hex.parse().ok()).ok_or_else(damaged)?;
     if Sha256Digest::of(body.as_bytes()) != digest {
         return Err(damaged());
     }
-    serde_json::from_str(body).map(Some).map_err(|source| StoreError::Foreign { path: path.to_owned(), source })
+    serde_json::from_str(body)
+        .map(Some)
+        .map_err(|source| StoreError::Foreign { path: path.to_owned(), source })
 }
 
 /// Replaces a record; durable at return.
@@ -78,8 +84,11 @@ pub fn save<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), Store
     let body = serde_json::to_string(value)
         .map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
     let text = format!("{MAGIC}{}\n{body}", Sha256Digest::of(body.as_bytes()));
-    write_atomic(path, text.as_bytes(), mode)
-        .map_err(|source| StoreError::Io { action: "write", path: path.to_owned(), source })
+    write_atomic(path, text.as_bytes(), mode).map_err(|source| StoreError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Removes a record durably.
@@ -104,11 +113,8 @@ pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) {
-            if !name.starts_with('.') {
-                names.push(name.to_owned());
-            }
-        }
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        names.extend(stem.filter(|stem| !stem.starts_with('.')).map(str::to_owned));
     }
     names.sort_unstable();
     Ok(names)

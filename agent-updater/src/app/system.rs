@@ -1,0 +1,53 @@
+//! The real clock, the real disk, and the end of the process that tests ask for.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::platform::files;
+use crate::ports::{Clock, Disk, Faults, Killed};
+
+/// The real clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// The real disk.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        files::free_bytes(path)
+    }
+}
+
+/// No faults; but in a build with the feature `fault-points` the process kills itself at the point that the variable
+/// `SEALPOST_FAULT_EXIT_AT` names.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessFaults;
+
+impl Faults for ProcessFaults {
+    #[cfg(feature = "fault-points")]
+    fn at(&self, point: &str) -> Result<(), Killed> {
+        if std::env::var("SEALPOST_FAULT_EXIT_AT").is_ok_and(|wanted| wanted == point) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            // The signal is on its way; nothing may happen before it arrives.
+            loop {
+                std::thread::park();
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "fault-points"))]
+    fn at(&self, _: &str) -> Result<(), Killed> {
+        Ok(())
+    }
+}
