@@ -25,12 +25,12 @@ pub enum Cut {
     Nothing,
     /// The next answers to requests with a body: the server has answered, the client never hears it.
     Replies(u32),
-    /// The next connections, after so many bytes from the server each.
+    /// Whichever connection brings the so-many-th byte from the server, and so on.
     After {
-        /// Bytes from the server that still come through.
+        /// Bytes from the server that still come through before each cut.
         bytes: u64,
-        /// How many connections.
-        connections: u32,
+        /// How many cuts.
+        times: u32,
     },
 }
 
@@ -46,6 +46,8 @@ struct Shared {
     upstream: SocketAddr,
     cut: Mutex<Cut>,
     cuts_made: AtomicU32,
+    /// Bytes since the last cut, or since cuts were ordered.
+    since_cut: Mutex<u64>,
     from_server: AtomicU64,
     requests: Mutex<Vec<u8>>,
 }
@@ -62,6 +64,7 @@ impl Proxy {
             upstream: SocketAddr::from(([127, 0, 0, 1], upstream_port)),
             cut: Mutex::new(Cut::Nothing),
             cuts_made: AtomicU32::new(0),
+            since_cut: Mutex::new(0),
             from_server: AtomicU64::new(0),
             requests: Mutex::new(Vec::new()),
         });
@@ -94,6 +97,7 @@ impl Proxy {
 
     /// Orders cuts.
     pub fn cut(&self, cut: Cut) {
+        *self.shared.since_cut.lock().unwrap_or_else(PoisonError::into_inner) = 0;
         *self.shared.cut.lock().unwrap_or_else(PoisonError::into_inner) = cut;
     }
 
@@ -148,7 +152,6 @@ impl Shared {
     fn carry_down(&self, mut server: &TcpStream, mut client: &TcpStream, pending: &Pending) {
         let mut buffer = [0u8; 16 * 1024];
         let mut withheld = 0u64;
-        let mut limit = self.take_connection_limit();
         while let Ok(length @ 1..) = server.read(&mut buffer) {
             let count = u64::try_from(length).unwrap_or(u64::MAX);
             self.from_server.fetch_add(count, Ordering::SeqCst);
@@ -159,20 +162,28 @@ impl Shared {
                 }
                 continue;
             }
-            let let_through =
-                limit.map_or(length, |left| usize::try_from(left).unwrap_or(usize::MAX).min(length));
-            if client.write_all(&buffer[..let_through]).is_err() {
+            let let_through = self.let_through(length);
+            if client.write_all(&buffer[..let_through]).is_err() || let_through < length {
                 return;
             }
             pending.answered();
-            if let Some(left) = &mut limit {
-                *left = left.saturating_sub(count);
-                if *left == 0 {
-                    self.cuts_made.fetch_add(1, Ordering::SeqCst);
-                    return;
-                }
-            }
         }
+    }
+
+    /// How many of so many bytes come through; if not all, the connection is to be cut.
+    fn let_through(&self, length: usize) -> usize {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let Cut::After { bytes, times: left @ 1.. } = *cut else { return length };
+        let mut since_cut = self.since_cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = usize::try_from(bytes.saturating_sub(*since_cut)).unwrap_or(usize::MAX);
+        if room >= length {
+            *since_cut += u64::try_from(length).unwrap_or(u64::MAX);
+            return length;
+        }
+        *since_cut = 0;
+        *cut = if left == 1 { Cut::Nothing } else { Cut::After { bytes, times: left - 1 } };
+        self.cuts_made.fetch_add(1, Ordering::SeqCst);
+        room
     }
 
     fn loses_replies(&self) -> bool {
@@ -185,13 +196,6 @@ impl Shared {
         *cut = if left == 1 { Cut::Nothing } else { Cut::Replies(left - 1) };
         self.cuts_made.fetch_add(1, Ordering::SeqCst);
         true
-    }
-
-    fn take_connection_limit(&self) -> Option<u64> {
-        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
-        let Cut::After { bytes, connections: left @ 1.. } = *cut else { return None };
-        *cut = if left == 1 { Cut::Nothing } else { Cut::After { bytes, connections: left - 1 } };
-        Some(bytes)
     }
 }
 
@@ -279,7 +283,7 @@ mod tests {
                 let _ = stream.write_all(&[7u8; 5000]);
             }
         });
-        proxy.cut(Cut::After { bytes: 1000, connections: 1 });
+        proxy.cut(Cut::After { bytes: 1000, times: 1 });
         for expected in [1000, 5000] {
             let mut bytes = Vec::new();
             let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();

@@ -27,7 +27,7 @@ fn a_pull_that_is_cut_resumes_where_it_stopped() -> Result<()> {
     let mut site = Site::new(&lab, "site", &url, &vendor.root())?;
     site.serve()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0"), ("bulk", &noise(BULK_BYTES))])?;
-    proxy.cut(Cut::After { bytes: 1_500_000, connections: 1 });
+    proxy.cut(Cut::After { bytes: 1_500_000, times: 1 });
     let mut tries = 0;
     while !site.distributor(&["pull"])?.status.success() {
         tries += 1;
@@ -53,7 +53,7 @@ fn an_install_whose_download_is_cut_resumes_where_it_stopped() -> Result<()> {
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0"), ("bulk", &noise(BULK_BYTES))])?;
     site.pull_and_approve("scanner:1.0")?;
     let before = proxy.bytes_from_server();
-    proxy.cut(Cut::After { bytes: 1_500_000, connections: 2 });
+    proxy.cut(Cut::After { bytes: 1_500_000, times: 2 });
     let mut tries = 0;
     while computer.installed("scanner", "VERSION").is_none() {
         computer.check()?;
