@@ -9,6 +9,7 @@ use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::contact::ClientState;
 use crate::domain::summary::escape;
@@ -42,7 +43,8 @@ pub struct PackageView<'a> {
 }
 
 /// When the sentence will be another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChangesWhen {
     /// When the vendor publishes and an admin approves something new.
     NewRelease,
@@ -55,8 +57,10 @@ pub enum ChangesWhen {
 }
 
 /// One sentence, and when it changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
+    /// About which package.
+    pub package: PackageName,
     /// For people; without control characters.
     pub sentence: String,
     /// When it will be another one.
@@ -71,7 +75,7 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
         None => format!("{} does not run {}", view.name, view.package),
     };
     let (rest, changes) = reason(view, now);
-    Explanation { sentence: format!("{runs}{rest}"), changes }
+    Explanation { package: view.package.clone(), sentence: format!("{runs}{rest}"), changes }
 }
 
 fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
@@ -92,7 +96,10 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
     }
     let Some((wanted, manifest)) = view.wanted else { return nothing_wanted(view) };
     if view.runs.is_some_and(|(_, running)| running == manifest) {
-        return (" as it should".into(), ChangesWhen::NewRelease);
+        return match view.waits_for_review {
+            Some(newer) => (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin),
+            None => (" as it should".into(), ChangesWhen::NewRelease),
+        };
     }
     let should = format!(" and should run {}", wanted.version);
     let Some(last_contact) = view.last_contact else {

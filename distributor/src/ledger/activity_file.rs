@@ -55,38 +55,59 @@ pub enum ActivityFileError {
 
 /// Follows a ledger until it closes. Safe to stop at any time and to start again.
 ///
+/// A fault on the way, for example a full disk, is logged, and tried again with the next entry.
+///
 /// # Errors
-/// [`ActivityFileError`]; after a passing fault, for example a full disk, it can be called again.
+/// [`ActivityFileError`] when the file cannot be opened at the start.
 pub async fn follow(
     ledger: Arc<dyn Ledger>,
     folder: PathBuf,
     limits: RotationLimits,
 ) -> Result<(), ActivityFileError> {
     let mut news = ledger.subscribe();
-    let mut file = blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await?;
-    let head = ledger.head().await?;
-    if file.written > head.sequence {
-        // The ledger is an older one than this file knows; go on from where the ledger is.
-        file.written = head.sequence;
-    }
+    let mut file = Some(blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await?);
     loop {
         let _ = news.borrow_and_update();
-        loop {
-            let filter =
-                ActivityFilter { after: file.written, limit: Some(PAGE), ..ActivityFilter::default() };
-            let entries = match ledger.activity(filter).await {
-                Ok(entries) => entries,
-                Err(LedgerError::Closed) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-            if entries.is_empty() {
-                break;
+        let opened = match file.take() {
+            Some(opened) => Ok(opened),
+            None => blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await,
+        };
+        let caught_up = match opened {
+            Ok(opened) => catch_up(&*ledger, &folder, opened).await,
+            Err(error) => Err(error),
+        };
+        match caught_up {
+            Ok(written) => file = Some(written),
+            Err(ActivityFileError::Ledger(LedgerError::Closed)) => return Ok(()),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the text log of activity lags behind"
+                );
             }
-            file = blocking(&folder, move |_| file.append(&entries)).await?;
         }
         if news.changed().await.is_err() {
             return Ok(());
         }
+    }
+}
+
+/// Writes everything that the file does not hold yet.
+async fn catch_up(
+    ledger: &dyn Ledger,
+    folder: &Path,
+    mut file: ActivityFile,
+) -> Result<ActivityFile, ActivityFileError> {
+    let head = ledger.head().await?;
+    // The ledger may be an older one than this file knows; then go on from where the ledger is.
+    file.written = file.written.min(head.sequence);
+    loop {
+        let filter = ActivityFilter { after: file.written, limit: Some(PAGE), ..ActivityFilter::default() };
+        let entries = ledger.activity(filter).await?;
+        if entries.is_empty() {
+            return Ok(file);
+        }
+        file = blocking(folder, move |_| file.append(&entries)).await?;
     }
 }
 

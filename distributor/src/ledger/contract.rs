@@ -43,6 +43,7 @@ macro_rules! contracts {
             enrollment: reports_are_logged_once_in_order_and_acknowledged,
             enrollment: a_lost_lease_is_sent_again_and_a_client_that_is_ahead_gets_a_higher_one,
             updates: an_approval_names_the_digest_and_reaches_the_channel_only,
+            updates: each_computer_is_explained_from_review_to_success,
             updates: approving_twice_answers_the_same_and_decides_once,
             updates: a_rejected_or_unknown_release_cannot_be_approved,
             updates: a_newer_approval_supersedes_and_a_withdrawal_brings_the_older_back,
@@ -99,7 +100,8 @@ pub(super) mod run {
         a_release_that_moves_on_keeps_the_channels_it_was_approved_for,
         an_approval_names_the_digest_and_reaches_the_channel_only,
         an_assignment_covers_only_licensed_packages, another_manifest_under_a_known_release_is_refused,
-        approving_twice_answers_the_same_and_decides_once, pulls_are_chained_when_something_changed,
-        refusals_are_counted_into_one_entry_per_source_and_minute, the_log_is_filtered_and_bounded,
+        approving_twice_answers_the_same_and_decides_once, each_computer_is_explained_from_review_to_success,
+        pulls_are_chained_when_something_changed, refusals_are_counted_into_one_entry_per_source_and_minute,
+        the_log_is_filtered_and_bounded,
     };
 }

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::activity::{ActivityEntry, Actor};
 pub use crate::domain::contact::ClientState;
+use crate::domain::explain::Explanation;
 pub use crate::domain::release::ReleaseState;
 
 /// A boxed future, so that the port is object-safe.
@@ -338,6 +339,8 @@ pub trait Ledger: Send + Sync + 'static {
     fn client(&self, name: ComputerName) -> LedgerFuture<'_, Option<ClientRow>>;
     /// One by id: the hot path of admission.
     fn client_by_id(&self, client_id: ClientId) -> LedgerFuture<'_, Option<ClientRow>>;
+    /// For each package that concerns a computer: what it runs, what it should run, why not yet.
+    fn explain(&self, now: Timestamp, name: ComputerName) -> LedgerFuture<'_, Vec<Explanation>>;
     /// Whether an enrollment code (by digest) belongs to a reserved name and may read root, metadata and trust.json.
     fn enrollment_code_known(&self, name: ComputerName, code_sha256: Sha256Digest) -> LedgerFuture<'_, bool>;
     /// Every release, newest counter first within its package.

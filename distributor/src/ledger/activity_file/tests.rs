@@ -114,6 +114,32 @@ async fn a_hostile_name_cannot_forge_a_line() {
     assert!(!lines(&folder).concat().contains('\u{1b}'));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_on_the_way_loses_no_line() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("log");
+    let ledger = ledger(&world, home.path()).await;
+    // Each line is rotated, and the place of the first rotated file is taken by a folder with something in it.
+    let limits = RotationLimits { file_bytes: 1, files: 20 };
+    let first = SerialNumber::from_random([1; 19]);
+    let task = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
+    while sequences(&folder).last() != Some(&2) {
+        tokio::task::yield_now().await;
+    }
+    std::fs::create_dir_all(rotated(&folder, 2).join("taken")).unwrap();
+    ledger.register_serial(admin(), world.at(3), first.clone()).await.unwrap();
+    ledger.register_serial(admin(), world.at(3), first.clone()).await.unwrap();
+    std::fs::remove_dir_all(rotated(&folder, 2)).unwrap();
+    ledger.register_serial(admin(), world.at(4), first).await.unwrap();
+    while sequences(&folder).last() != Some(&5) {
+        assert!(!task.is_finished(), "the follower gave up");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sequences(&folder), [1, 2, 3, 4, 5]);
+    task.abort();
+}
+
 #[test]
 fn a_file_of_somebody_else_is_not_taken_for_a_log_that_came_far() {
     let home = tempfile::tempdir().unwrap();

@@ -53,6 +53,36 @@ pub(in crate::ledger) async fn an_approval_names_the_digest_and_reaches_the_chan
     sound(&ledger).await;
 }
 
+pub(in crate::ledger) async fn each_computer_is_explained_from_review_to_success(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&*ledger, 5).await;
+    world.pulled(&*ledger, 4).await;
+    let mut computer = world.enrolled(&*ledger, "pc-1").await;
+    let (name, staged) = (computer.name.clone(), world.staged("acme-av", 1, &["stable"]));
+    let say = async |seconds: i64| {
+        let all = ledger.explain(world.at(seconds), name.clone()).await.unwrap();
+        all.into_iter().map(|explanation| explanation.sentence).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(say(5).await, "");
+    ledger.stage(world.at(5), staged.clone()).await.unwrap();
+    assert!(say(6).await.contains("1.0 waits for a review"), "{}", say(6).await);
+    let row = ledger.approve(admin(), world.at(7), staged.manifest).await.unwrap();
+    assert!(say(8).await.contains("has not contacted the server yet"), "{}", say(8).await);
+    world.contacts(&*ledger, &mut computer, 9).await;
+    assert!(say(10).await.contains("was told so"), "{}", say(10).await);
+    computer.reports = vec![report(1, &row, InstallStep::TestLoad, Outcome::Refused)];
+    world.contacts(&*ledger, &mut computer, 11).await;
+    assert!(say(12).await.contains("test-load refused"), "{}", say(12).await);
+    computer.packages = vec![installed(&row)];
+    world.contacts(&*ledger, &mut computer, 13).await;
+    assert_eq!(say(14).await, "pc-1 runs acme-av 1.0 as it should");
+    let unknown = ComputerName::new("unknown").unwrap();
+    assert!(ledger.explain(world.at(14), unknown).await.unwrap().is_empty());
+}
+
 pub(in crate::ledger) async fn approving_twice_answers_the_same_and_decides_once(
     world: &World,
     bench: &dyn Bench,

@@ -7,6 +7,7 @@
 
 mod chain;
 mod commands;
+mod explanations;
 mod projections;
 mod queries;
 mod readers;
@@ -46,6 +47,7 @@ use self::step::{CommandError, ServerIdentity, Step, StepResult};
 use self::writer::{Command, Message, QUEUE, Writer};
 use crate::domain::activity::{Actor, Change};
 use crate::domain::enrollment::Standing;
+use crate::domain::explain::Explanation;
 use crate::domain::time_floor::TimeFloor;
 use crate::ledger::LedgerSettings;
 use crate::ports::ledger::{
@@ -451,6 +453,10 @@ impl Ledger for SqliteLedger {
 
     fn client_by_id(&self, client_id: ClientId) -> LedgerFuture<'_, Option<ClientRow>> {
         self.query("read a client", move |connection| queries::client_by_id(connection, &client_id))
+    }
+
+    fn explain(&self, now: Timestamp, name: ComputerName) -> LedgerFuture<'_, Vec<Explanation>> {
+        self.query("explain a client", move |connection| explanations::explain_client(connection, now, &name))
     }
 
     fn enrollment_code_known(&self, name: ComputerName, code_sha256: Sha256Digest) -> LedgerFuture<'_, bool> {
