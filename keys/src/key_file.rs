@@ -5,9 +5,9 @@
 //! wipes less than this crate does (a copy of a passphrase stays in freed memory); that is why keys
 //! which sign often are read once and held as [`SigningKey`].
 
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
@@ -165,7 +165,7 @@ fn open_secret(
 ) -> Result<SigningKey, KeyFileError> {
     let fail = |source| KeyFileError::Read { path: path.to_owned(), source };
     let not_a_key = || KeyFileError::NotASecretKey { path: path.to_owned() };
-    let file = File::open(path).map_err(fail)?;
+    let file = open_to_read(path).map_err(fail)?;
     if let Some(mode) = exposed_mode(&file).map_err(fail)? {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
@@ -213,10 +213,16 @@ pub fn write_public(path: &Path, key: &PublicKey) -> Result<(), KeyFileError> {
 /// A file that cannot be read or holds no public key.
 pub fn read_public(path: &Path) -> Result<PublicKey, KeyFileError> {
     let fail = |source| KeyFileError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(fail)?;
+    let file = open_to_read(path).map_err(fail)?;
     let text = read_bounded(&file).map_err(fail)?.unwrap_or_default();
     PublicKey::from_file_text(&text)
         .map_err(|source| KeyFileError::PublicKey { path: path.to_owned(), source })
+}
+
+/// Opens a file to be read, without waiting for a writer if it is a named pipe.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// The permission bits of a file that others than its owner can read or change, or that is no plain file.

@@ -4,7 +4,6 @@
 //! from the environment.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -153,7 +152,7 @@ impl FromStr for PassphraseSource {
 
 fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     let fail = |source| PassphraseError::File { path: path.to_owned(), source };
-    let file = File::open(path).map_err(fail)?;
+    let file = key_file::open_to_read(path).map_err(fail)?;
     if let Some(mode) = key_file::exposed_mode(&file).map_err(fail)? {
         return Err(PassphraseError::FileExposed { path: path.to_owned(), mode });
     }

@@ -68,6 +68,17 @@ fn a_secret_file_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_named_pipe_in_the_place_of_a_key_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.key");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let refused = read_secret(&path, &PassphraseSource::None).unwrap_err();
+    assert!(matches!(refused, KeyFileError::Read { .. }), "{refused}");
+    assert!(sealpost_keys::key_file::read_public(&path).is_err());
+    assert!(PassphraseSource::File(path).obtain("a key").is_err());
+}
+
+#[test]
 fn a_key_file_is_never_overwritten_and_a_refused_write_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let (secret, public) = (folder.path().join("a.key"), folder.path().join("a.pub"));
