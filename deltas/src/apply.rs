@@ -72,7 +72,9 @@ pub enum ApplyError {
     #[error("cannot apply the delta: its list of files is unsafe; do not fetch it from there again")]
     UnsafeTree(#[source] TreeProblem),
     /// A file of the base could not be read.
-    #[error("cannot apply the delta: {path} cannot be read in the installed release; use the whole payload")]
+    #[error(
+        "cannot apply the delta: {path:?} cannot be read in the installed release; use the whole payload"
+    )]
     Base {
         /// The path in the base.
         path: String,
@@ -81,19 +83,19 @@ pub enum ApplyError {
         source: io::Error,
     },
     /// A file of the base is not the one that the delta was made for.
-    #[error("cannot apply the delta: {path} differs in the installed release; use the whole payload")]
+    #[error("cannot apply the delta: {path:?} differs in the installed release; use the whole payload")]
     BaseDiffers {
         /// The path in the base.
         path: String,
     },
     /// What came out is not what was promised.
-    #[error("cannot apply the delta: the content for {path} is damaged; fetch it again")]
+    #[error("cannot apply the delta: the content for {path:?} is damaged; fetch it again")]
     Content {
         /// The path in the target.
         path: String,
     },
     /// The target could not be written.
-    #[error("cannot apply the delta: {path} cannot be written; check the disk")]
+    #[error("cannot apply the delta: {path:?} cannot be written; check the disk")]
     Target {
         /// The path in the target.
         path: String,

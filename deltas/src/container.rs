@@ -18,6 +18,7 @@ use std::io::{self, Read, Write};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::Limits;
@@ -207,9 +208,25 @@ pub(crate) fn read_header(delta: &mut impl Read, limits: &Limits) -> Result<Head
     if unpacked.is_err() || json.len() as u64 != u64::from(length) {
         return Err(HeaderError::Damaged);
     }
+    check_count(&json, limits)?;
     let header: Header = serde_json::from_slice(&json).map_err(|_| HeaderError::Damaged)?;
     header.check(limits)?;
     Ok(header)
+}
+
+/// Counts the entries before memory is taken for them: a step takes several times the memory of its text, and a
+/// header of repetitions packs a thousandfold.
+fn check_count(json: &[u8], limits: &Limits) -> Result<(), HeaderError> {
+    #[derive(Deserialize)]
+    struct Counted {
+        // Of size zero, so a list of them takes no memory.
+        steps: Vec<IgnoredAny>,
+    }
+    let counted: Counted = serde_json::from_slice(json).map_err(|_| HeaderError::Damaged)?;
+    if counted.steps.len() > limits.entries {
+        return Err(HeaderError::TooLarge { what: "files", limit: limits.entries as u64 });
+    }
+    Ok(())
 }
 
 fn read_array<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {

@@ -184,6 +184,9 @@ fn promises_over_the_limits_are_refused_before_anything_is_read() {
     assert!(matches!(outcome(&delta(&header(&overflowing), b"")), Err(ApplyError::TooLarge { .. })));
     let many: Vec<String> = (0..1001).map(|n| link(&format!("{n:05}"), "x")).collect();
     assert!(matches!(outcome(&delta(&header(&many), b"")), Err(ApplyError::TooLarge { .. })));
+    // Refused by their number alone, before memory is taken for what they say.
+    let worthless = vec!["0".to_owned(); 1001];
+    assert!(matches!(outcome(&delta(&header(&worthless), b"")), Err(ApplyError::TooLarge { .. })));
     let sha = hex([0; 32]);
     let large_base = format!(
         r#"{{"path":"a","make":{{"bsdiff":{{"file":{{"mode":420,"length":1,"sha256":"{sha}"}},"base":{{"path":"a","length":2000000,"sha256":"{sha}"}},"body":1}}}}}}"#
