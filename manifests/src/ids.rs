@@ -31,8 +31,12 @@ impl NameError {
 /// Declares a text newtype whose only door is a checking constructor.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
+        text_type!(secret $(#[$doc])* #[derive(Debug)] $name, $parse);
+    };
+    // A secret brings a `Debug` of its own.
+    (secret $(#[$doc:meta])* $name:ident, $parse:path) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -126,6 +130,7 @@ text_type!(
     parse_serial
 );
 text_type!(
+    secret
     /// A one-time code that binds a reservation to the first client key that presents it: five groups of five
     /// Crockford base-32 characters (120 random bits and a check character). A secret: never log it.
     EnrollmentCode,
@@ -204,6 +209,12 @@ impl SerialNumber {
     #[must_use]
     pub fn from_random(bytes: [u8; 19]) -> Self {
         Self(grouped(&bytes))
+    }
+}
+
+impl fmt::Debug for EnrollmentCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EnrollmentCode(not shown)")
     }
 }
 

@@ -17,6 +17,12 @@ use crate::version::{ReleaseCounter, Revision, Version};
 pub const MAX_FILES: usize = 100_000;
 /// Longest notes, in bytes.
 pub const MAX_NOTES_BYTES: usize = 64 * 1024;
+/// Most packages that one release may require.
+pub const MAX_REQUIREMENTS: usize = 64;
+/// Most compressed forms of one payload; one is known today.
+const MAX_ENCODINGS: usize = 16;
+/// Most problems of single files that are listed: a person reads no more, and a hostile list has millions.
+const MAX_FILE_PROBLEMS: usize = 200;
 
 /// One release: package, version, platform.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -268,50 +274,65 @@ impl ReleaseManifest {
         if self.files.is_empty() {
             problems.push("it has no files".to_owned());
         }
-        if self.files.len() > MAX_FILES {
-            problems.push(format!("{} files are more than {MAX_FILES}", self.files.len()));
-        }
-        if self.notes.len() > MAX_NOTES_BYTES {
-            problems.push(format!("notes of {} bytes are over {MAX_NOTES_BYTES}", self.notes.len()));
-        }
+        problems.extend(notes_problem(&self.notes));
         if self.payload.encoding(Encoding::Gzip).is_none() {
             problems.push("the payload has no gzip encoding".to_owned());
         }
-        self.check_files(&mut problems);
-        problems
-    }
-
-    fn check_files(&self, problems: &mut Vec<String>) {
-        let mut total = 0u64;
-        for pair in self.files.windows(2) {
-            if pair[0].path.as_str().as_bytes() >= pair[1].path.as_str().as_bytes() {
-                problems
-                    .push(format!("{} is not sorted before {}, or stands twice", pair[0].path, pair[1].path));
-            }
+        if self.payload.encodings.len() > MAX_ENCODINGS {
+            let count = self.payload.encodings.len();
+            problems.push(format!("{count} encodings of the payload are more than {MAX_ENCODINGS}"));
         }
-        let leaves: BTreeSet<&str> = self.files.iter().map(|entry| entry.path.as_str()).collect();
-        for entry in &self.files {
-            let path = entry.path.as_str();
-            for (at, _) in path.match_indices('/') {
-                if leaves.contains(&path[..at]) {
-                    problems.push(format!("{path} lies beneath {}, which is not a folder", &path[..at]));
-                }
-            }
-            match &entry.kind {
-                FileKind::File { length, .. } => total = total.saturating_add(*length),
-                FileKind::Symlink { target } => {
-                    if !link_stays_inside(path, target) {
-                        problems.push(format!("the link {path} leads out of the release, to {target:?}"));
-                    }
-                }
-            }
+        self.check_requires(&mut problems);
+        if self.files.len() > MAX_FILES {
+            problems.push(format!("{} files are more than {MAX_FILES}", self.files.len()));
+        } else {
+            problems.extend(self.file_problems().take(MAX_FILE_PROBLEMS));
         }
+        let total = self.installed_bytes();
         if total > self.payload.tar.length {
             problems.push(format!(
                 "files of {total} bytes do not fit a tar of {} bytes",
                 self.payload.tar.length
             ));
         }
+        problems
+    }
+
+    fn check_requires(&self, problems: &mut Vec<String>) {
+        if self.requires.len() > MAX_REQUIREMENTS {
+            let count = self.requires.len();
+            return problems.push(format!("{count} required packages are more than {MAX_REQUIREMENTS}"));
+        }
+        let mut seen = BTreeSet::from([&self.release.package]);
+        for required in &self.requires {
+            if !seen.insert(&required.package) {
+                problems.push(format!("it requires {} twice, or itself", required.package));
+            }
+        }
+    }
+
+    /// What is wrong with single files; lazily, so that a hostile list costs no more than is looked at.
+    fn file_problems(&self) -> impl Iterator<Item = String> {
+        let unsorted = self.files.windows(2).filter_map(|pair| {
+            let [first, second] = pair else { return None };
+            let sorted = first.path.as_str().as_bytes() < second.path.as_str().as_bytes();
+            (!sorted).then(|| format!("{} is not sorted before {}, or stands twice", first.path, second.path))
+        });
+        let leaves: BTreeSet<&str> = self.files.iter().map(|entry| entry.path.as_str()).collect();
+        let misplaced = self.files.iter().filter_map(move |entry| {
+            let path = entry.path.as_str();
+            let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+            if let Some(folder) = folders.find(|folder| leaves.contains(folder)) {
+                return Some(format!("{path} lies beneath {folder}, which is not a folder"));
+            }
+            match &entry.kind {
+                FileKind::Symlink { target } if !link_stays_inside(path, target) => {
+                    Some(format!("the link {path} leads out of the release, to {target:?}"))
+                }
+                FileKind::Symlink { .. } | FileKind::File { .. } => None,
+            }
+        });
+        unsorted.chain(misplaced)
     }
 
     /// The bytes that the release takes on disk, without file-system overhead.
@@ -322,6 +343,17 @@ impl ReleaseManifest {
             FileKind::Symlink { .. } => total,
         })
     }
+}
+
+/// Why notes cannot be published, if they cannot: too long, or with control characters, which could forge what the
+/// terminal of a reviewer shows.
+#[must_use]
+pub fn notes_problem(notes: &str) -> Option<String> {
+    if notes.len() > MAX_NOTES_BYTES {
+        return Some(format!("the notes have {} bytes; shorten them to {MAX_NOTES_BYTES}", notes.len()));
+    }
+    let odd = notes.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t'))?;
+    Some(format!("the notes have the control character {odd:?}; remove it"))
 }
 
 /// Whether a symbolic link at `path` with text `target` stays inside the tree, judged by its text alone.

@@ -54,11 +54,14 @@ impl Document for TrustDocument {
     }
 }
 
+/// Every key that is not revoked. A key is its 32 bytes: listed again, or under another id, it stays revoked.
 fn verifying(keys: &[TrustedKey]) -> Vec<PublicKey> {
-    keys.iter()
-        .filter(|trusted| trusted.status != KeyStatus::Revoked)
-        .map(|trusted| trusted.key.clone())
-        .collect()
+    let revoked = |key: &PublicKey| {
+        keys.iter().any(|listed| {
+            listed.status == KeyStatus::Revoked && listed.key.ed25519_bytes() == key.ed25519_bytes()
+        })
+    };
+    keys.iter().map(|trusted| trusted.key.clone()).filter(|key| !revoked(key)).collect()
 }
 
 impl TrustDocument {
@@ -72,5 +75,34 @@ impl TrustDocument {
     #[must_use]
     pub fn license_keys(&self) -> Vec<PublicKey> {
         verifying(&self.license_keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_keys::{KeyId, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn a_revoked_key_verifies_nothing_even_if_it_is_listed_again_or_under_another_id() {
+        let stolen = SigningKey::generate().unwrap().public();
+        let renamed = PublicKey::new(KeyId::from_bytes([7; 8]), stolen.ed25519_bytes());
+        let good = SigningKey::generate().unwrap().public();
+        let listed = |key: &PublicKey, status| TrustedKey { key: key.clone(), status };
+        let package = PackageName::new("acme-av").unwrap();
+        let keys = vec![
+            listed(&stolen, KeyStatus::Active),
+            listed(&good, KeyStatus::Retired),
+            listed(&stolen, KeyStatus::Revoked),
+            listed(&renamed, KeyStatus::Active),
+        ];
+        let trust = TrustDocument {
+            vendor: "Acme".to_owned(),
+            release_keys: BTreeMap::from([(package.clone(), keys.clone())]),
+            license_keys: keys,
+        };
+        assert_eq!(trust.release_keys(&package), std::slice::from_ref(&good));
+        assert_eq!(trust.license_keys(), [good]);
     }
 }

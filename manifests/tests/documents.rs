@@ -12,7 +12,7 @@ use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment, Urgency};
 use sealpost_manifests::channels::{ChannelsDocument, Withdrawn};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, Document, DocumentError, SignedDocument};
+use sealpost_manifests::document::{self, Document, DocumentError, SignedDocument, read};
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration, verify_registration};
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, RelativePath,
@@ -26,8 +26,9 @@ use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::text_code;
 use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
-use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, InstalledPackage};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
 /// A public key that signed the files in `golden/`; its secret half was thrown away.
@@ -326,6 +327,20 @@ fn a_sound_manifest_has_no_problems_and_each_defect_is_named() {
         }),
         ("do not fit", |manifest| manifest.payload.tar.length = 3),
         ("gzip", |manifest| manifest.payload.encodings.clear()),
+        ("encodings", |manifest| {
+            let blob = Blob { sha256: digest("x"), length: 1 };
+            manifest.payload.encodings.extend((0..16).map(|number| (number.to_string(), blob)));
+        }),
+        ("more than 64", |manifest| {
+            let required = manifest.requires[0].clone();
+            manifest.requires.extend(vec![required; 64]);
+        }),
+        ("twice, or itself", |manifest| manifest.requires.push(manifest.requires[0].clone())),
+        ("twice, or itself", |manifest| {
+            manifest.requires[0].package = manifest.release.package.clone();
+        }),
+        ("65537 bytes", |manifest| manifest.notes = "n".repeat(65_537)),
+        ("control character", |manifest| manifest.notes = "all is well\u{1b}[2K\rforged".to_owned()),
     ];
     for (text, break_it) in defects {
         let mut broken = manifest();
@@ -333,4 +348,49 @@ fn a_sound_manifest_has_no_problems_and_each_defect_is_named() {
         let problems = broken.check();
         assert!(problems.iter().any(|problem| problem.contains(text)), "{text}: {problems:?}");
     }
+}
+
+#[test]
+fn the_list_of_problems_of_a_hostile_manifest_is_bounded() {
+    let mut hostile = manifest();
+    // Each path lies beneath five hundred others that are files, and the list is not sorted.
+    let deep = |depth: usize| RelativePath::new(["a"; 500][..depth].join("/")).unwrap();
+    hostile.files = (1..=500)
+        .rev()
+        .map(|depth| FileEntry {
+            path: deep(depth),
+            kind: FileKind::File { executable: false, length: u64::MAX, sha256: digest("a") },
+        })
+        .collect();
+    let problems = hostile.check();
+    assert!(problems.len() <= 210, "{}", problems.len());
+    assert!(problems.iter().any(|problem| problem.contains("do not fit")));
+}
+
+#[test]
+fn a_document_with_a_field_that_stands_twice_is_refused() {
+    let text = sealpost_manifests::document::write(&grant()).unwrap();
+    let seats_twice = text.replacen("\"seats\":50", "\"seats\":50,\"seats\":9999", 1);
+    assert_ne!(text, seats_twice);
+    assert!(matches!(read::<Grant>(seats_twice.as_bytes()), Err(DocumentError::Malformed { .. })));
+    let type_twice = text.replacen("\"type\":\"grant\"", "\"type\":\"lease\",\"type\":\"grant\"", 1);
+    assert!(matches!(read::<Grant>(type_twice.as_bytes()), Err(DocumentError::Malformed { .. })));
+    let far = text.replacen("2027-11-21T08:00:00Z", "99999-11-21T08:00:00Z", 1);
+    assert!(matches!(read::<Grant>(far.as_bytes()), Err(DocumentError::Malformed { .. })));
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let code = EnrollmentCode::from_random([9; 24]);
+    assert!(!format!("{code:?}").contains(code.as_str()));
+    let answer: ContactAnswer =
+        serde_json::from_str(r#"{"access_token":"secret-token","token_valid_secs":900}"#).unwrap();
+    assert!(!format!("{answer:?}").contains("secret-token"));
+}
+
+#[test]
+fn what_a_server_says_cannot_forge_lines_on_a_terminal() {
+    let problem = Problem::new(ProblemCode::Busy, "a\r\n\u{1b}[2Kforged".repeat(1000), "b\nc");
+    let shown = problem.to_string();
+    assert!(!shown.chars().any(char::is_control) && shown.len() < 3000, "{shown:?}");
 }

@@ -1,10 +1,12 @@
 //! Looks through a folder that is to become a payload, and names everything wrong with it at once.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::format::MAX_FILE_BYTES;
 use crate::digest::Sha256Digest;
@@ -157,7 +159,7 @@ impl Scan<'_> {
             } else if metadata.len() > MAX_FILE_BYTES {
                 self.problem(place, "it is 8 GiB or larger; split it");
             } else {
-                let (sha256, length) = Sha256Digest::of_reader(File::open(place)?)?;
+                let (sha256, length) = Sha256Digest::of_reader(open_plain(place)?)?;
                 let kind = FileKind::File { executable: mode & 0o100 != 0, length, sha256 };
                 self.files.push(FileEntry { path, kind });
             }
@@ -198,7 +200,21 @@ impl Scan<'_> {
 
     fn problem(&mut self, place: &Path, problem: impl Into<String>) {
         let relative = place.strip_prefix(self.root).unwrap_or(place);
-        let path = relative.to_string_lossy().escape_debug().to_string();
+        let path = match relative.to_string_lossy().escape_debug().to_string() {
+            root if root.is_empty() => ".".to_owned(),
+            path => path,
+        };
         self.problems.push(PayloadProblem { path, problem: problem.into() });
     }
+}
+
+/// Opens a file that was just seen to be a regular one: a link or named pipe that somebody puts in its place
+/// meanwhile is not followed and not waited for.
+pub(super) fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "no longer a regular file"))
 }

@@ -196,6 +196,26 @@ fn everything_wrong_with_a_folder_is_named_at_once() {
 }
 
 #[test]
+fn a_link_or_a_pipe_put_in_the_place_of_a_file_while_it_is_packed_is_neither_followed_nor_waited_for() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    for pipe in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let source = PayloadSource::scan(folder.path()).unwrap();
+        fs::remove_file(&file).unwrap();
+        if pipe {
+            rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        } else {
+            // The same content, so only the link itself gives it away.
+            symlink(secret.path(), &file).unwrap();
+        }
+        let refused = source.write_gzip(Vec::new()).unwrap_err();
+        assert!(matches!(refused, WriteError::Read { .. }), "{refused}");
+    }
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_packed_is_found() {
     for content in [b"longer than it was before, by far".as_slice(), b"short", b"BEFORE data/ in byte order"]
     {

@@ -1,6 +1,5 @@
 //! Writes a payload: the tar of `format.rs`, through gzip without name and time.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -8,7 +7,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::content::{Content, HashingWriter, Outcome};
 use super::format::{END_BYTES, head, padding};
-use super::scan::PayloadSource;
+use super::scan::{PayloadSource, open_plain};
 use crate::release::{FileEntry, FileKind, Payload};
 
 /// gzip's number for "no particular system".
@@ -64,7 +63,7 @@ impl PayloadSource {
         tar.write_all(&head(entry)).map_err(WriteError::Write)?;
         let FileKind::File { length, sha256, .. } = entry.kind else { return Ok(()) };
         let path = self.root().join(entry.path.as_str());
-        let mut file = File::open(&path).map_err(|source| WriteError::Read { path: path.clone(), source })?;
+        let mut file = open_plain(&path).map_err(|source| WriteError::Read { path: path.clone(), source })?;
         let mut content = Content::new(&mut file, length, sha256);
         let copied = io::copy(&mut content, tar);
         match (content.outcome(), copied) {

@@ -398,7 +398,7 @@ impl RepositoryEditor {
         let mut files = Vec::new();
         if self.changed.contains(&RoleName::Root) {
             // Loading went through every root on disk, so the next number is free.
-            self.root.version += 1;
+            self.root.version = self.root.version.saturating_add(1);
             self.root.expires = expiry(&RoleName::Root, now, self.lifetimes.root)?;
             let bytes = self.signed_by_root(&RoleName::Root, &self.root, signers)?;
             files.push((format!("{}.root.json", self.root.version), bytes));
@@ -437,7 +437,7 @@ impl RepositoryEditor {
                 pin
             }
         };
-        let version = self.timestamp.map_or(1, |(version, _)| version + 1);
+        let version = self.timestamp.map_or(1, |(version, _)| version.saturating_add(1));
         let expires = expiry(&RoleName::Timestamp, now, self.lifetimes.timestamp)?;
         let meta = BTreeMap::from([("snapshot.json".to_owned(), snapshot)]);
         let timestamp = Pins::new("timestamp", meta, expires, version);
@@ -485,7 +485,7 @@ impl RepositoryEditor {
             RoleName::Snapshot => self.snapshot.as_ref().map(|(pin, _)| pin.version),
             _ => self.pins.get(&format!("{role}.json")).map(|pin| pin.version),
         };
-        on_disk.max(published.unwrap_or(0)) + 1
+        on_disk.max(published.unwrap_or(0)).saturating_add(1)
     }
 
     fn signed_by_root(

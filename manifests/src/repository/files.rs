@@ -3,11 +3,12 @@
 //! Invariant: a reader of the final name sees the old bytes or the new bytes, whole, also after a power cut.
 //! Left out on purpose: locking (the owner of a folder locks it) and paths from outside (names are checked before).
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 /// Unfinished files carry this prefix, so that [`sweep`] can tell them after a crash.
@@ -92,7 +93,7 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// `FileTooLarge` beyond the bound, and whatever the system says, except that the file does not exist.
 pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -103,6 +104,16 @@ pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Option<Vec
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
     Ok(Some(bytes))
+}
+
+/// Opens a regular file to be read. A named pipe in its place is refused, not waited for.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    let file =
+        OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
 /// The length of bytes in memory as the `u64` that metadata uses.

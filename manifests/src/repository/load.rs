@@ -147,7 +147,7 @@ impl Folder {
         let mut trusted =
             TrustedMetadataSet::from_root(pinned_root).map_err(refused("pinned root".to_owned()))?;
         loop {
-            let name = format!("{}.root.json", trusted.root().version + 1);
+            let name = format!("{}.root.json", trusted.root().version.saturating_add(1));
             let Some(bytes) = self.read(&name)? else { break };
             trusted.update_root(&bytes).map_err(refused(name))?;
         }

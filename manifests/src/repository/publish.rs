@@ -100,7 +100,7 @@ fn publish_target(folder: &Path, target: &SignedTarget) -> Result<PathBuf, Publi
     let relative: PathBuf = target.path.parts().collect();
     let path = folder.join(&relative);
     let failed = |source| PublishError::Write { path: path.clone(), source };
-    match File::open(&path) {
+    match files::open_regular(&path) {
         Ok(existing) => {
             let existing = Sha256Digest::of_reader(existing).map_err(failed)?;
             return if existing == (target.sha256, target.length) {

@@ -94,7 +94,7 @@ impl InstalledPackage {
 }
 
 /// The answer's body. It is authenticated by the pinned TLS connection; what matters for longer is signed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct ContactAnswer {
     /// A signed [`Lease`](crate::lease::Lease), when the client does not hold the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,4 +115,18 @@ pub struct ContactAnswer {
     /// Whether something is wrong that a person should look at; the client shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+}
+
+impl std::fmt::Debug for ContactAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the access token, which is a secret.
+        f.debug_struct("ContactAnswer")
+            .field("lease", &self.lease)
+            .field("assignment", &self.assignment)
+            .field("grant", &self.grant)
+            .field("token_valid_secs", &self.token_valid_secs)
+            .field("acknowledged_report", &self.acknowledged_report)
+            .field("notice", &self.notice)
+            .finish_non_exhaustive()
+    }
 }

@@ -17,8 +17,22 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]", self.message, self.code)?;
-        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", self.hint) }
+        write!(f, "{} [{}]", Printable(&self.message), self.code)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", Printable(&self.hint)) }
+    }
+}
+
+/// Most characters of a text that came from elsewhere, shown to a person.
+const MAX_SHOWN_CHARS: usize = 1000;
+
+/// A text as it may go to a terminal or into a log: cut, and without control characters that could forge lines.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().take(MAX_SHOWN_CHARS).try_for_each(|character| {
+            fmt::Write::write_char(f, if character.is_control() { ' ' } else { character })
+        })
     }
 }
 

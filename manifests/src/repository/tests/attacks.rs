@@ -7,7 +7,7 @@ use sealpost_keys::SigningKey;
 
 use super::super::{
     FolderTransport, KeyThreshold, Lifetimes, OpenError, Reader, RefreshError, Refusal, RepositoryEditor,
-    RoleName, SignError, Signers, StoreError, TargetError,
+    RoleName, SignError, Signers, StoreError, TargetError, TargetPath, Transport, TransportError,
 };
 use super::{Vendor, add_release, bytes, days, now, package_role, root_key, spec, target};
 
@@ -176,6 +176,21 @@ async fn a_package_role_speaks_only_for_its_own_package() {
     // The key of one package does not sign for another.
     let error = editor.sign(&Signers::new(&[&vendor.online]), now()).unwrap_err();
     assert!(matches!(error, SignError::TooFewKeys { found: 0, needed: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_named_pipe_in_the_place_of_metadata_or_a_target_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["metadata", "targets"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+        let pipe = folder.path().join(part).join("2.root.json");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    }
+    let transport = FolderTransport::new(folder.path());
+    let metadata = transport.metadata("2.root.json", 1000).await;
+    assert!(matches!(metadata, Err(TransportError::File { .. })), "{metadata:?}");
+    let target = transport.target(&TargetPath::new("2.root.json", None).unwrap(), 0).await;
+    assert!(matches!(target, Err(TransportError::File { .. })), "{target:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 //!
 //! Delegated roles are found like everything else, under their versioned names.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -55,7 +54,7 @@ impl FolderTransport {
         let mut path = self.targets.clone();
         path.extend(target.parts());
         let location = path.display().to_string();
-        let mut file = match File::open(&path) {
+        let mut file = match files::open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(TransportError::File { location, source }),

@@ -216,8 +216,9 @@ impl Transport for HttpTransport {
 
 /// A base ends in a slash, so that a name can be put behind it.
 fn base(text: &str) -> Result<Url, TransportError> {
-    let refused =
-        || TransportError::Base { text: text.split('@').next_back().unwrap_or_default().to_owned() };
+    // Neither a password before the host nor a token in the query is repeated.
+    let plain_part = text.split('@').next_back().and_then(|text| text.split(['?', '#']).next());
+    let refused = || TransportError::Base { text: plain_part.unwrap_or_default().to_owned() };
     let mut url = Url::parse(text).map_err(|_| refused())?;
     let plain = url.username().is_empty()
         && url.password().is_none()
