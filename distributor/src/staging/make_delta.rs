@@ -121,7 +121,10 @@ impl ChildCommand {
         limits: &Limits,
     ) -> Result<MadeDelta, ChildError> {
         let failed = |attempted| move |source| ChildError::Io { attempted, source };
-        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(scratch);
+        // The child stands in another folder, so a home that was named relatively must not reach it so.
+        let absolute = |path: &Path| std::path::absolute(path).map_err(failed("find a folder"));
+        let (scratch, base, target) = (absolute(scratch)?, absolute(base)?, absolute(target)?);
+        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&scratch);
         let file = file.map_err(failed("make a file"))?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
