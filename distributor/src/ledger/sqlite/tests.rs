@@ -379,6 +379,46 @@ async fn a_failed_command_leaves_the_others_of_its_batch_alone() {
     assert_eq!(ledger.verify_log().await.unwrap().damage, None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_sqlite_ends_the_transaction_nothing_of_the_batch_stays() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let ledger = bench.ledger();
+    world.unlock(&ledger, 10).await;
+    let name = |number: u8| ComputerName::new(format!("pc-{number}")).unwrap();
+    // Holds the writer until the next batch is complete in the queue.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = tokio::sync::oneshot::channel::<()>();
+    let mut holder = ledger.command::<(), _>("wait", world.at(2), move |_| {
+        begun.send(()).unwrap();
+        wait.recv_timeout(Duration::from_secs(30)).unwrap();
+        Ok(step::Ruling::Done(()))
+    });
+    assert!((&mut holder).now_or_never().is_none());
+    begins.await.unwrap();
+    let mut first = ledger.reserve(admin(), world.at(2), name(1), channel("stable"));
+    let mut broken = ledger.command::<(), _>("suffer", world.at(2), |step| {
+        step.connection.execute_batch("ROLLBACK")?;
+        step.connection.execute("INSERT INTO no_such_table VALUES (1)", [])?;
+        Ok(step::Ruling::Done(()))
+    });
+    let mut last = ledger.reserve(admin(), world.at(2), name(2), channel("stable"));
+    assert!((&mut first).now_or_never().is_none());
+    assert!((&mut broken).now_or_never().is_none());
+    assert!((&mut last).now_or_never().is_none());
+    go.send(()).unwrap();
+    holder.await.unwrap();
+    for answer in [first.await.map(drop), broken.await, last.await.map(drop)] {
+        assert!(matches!(answer, Err(LedgerError::Failed { .. })), "{answer:?}");
+    }
+    assert_eq!(kinds(&ledger).await, ["server_initialized", "grant_accepted"]);
+    for number in [1, 2] {
+        ledger.reserve(admin(), world.at(3), name(number), channel("stable")).await.unwrap();
+    }
+    assert_eq!(ledger.verify_log().await.unwrap().damage, None);
+    assert_eq!(ledger.head().await.unwrap().sequence, 4);
+}
+
 #[tokio::test]
 async fn a_caller_that_goes_away_does_not_hold_up_the_others() {
     let world = World::new();
