@@ -2,9 +2,14 @@
 //! them, delivers them to licensed clients, and logs all of it.
 
 pub mod domain;
+pub mod ledger;
 pub mod ports;
 pub mod blobs;
 pub mod config;
 pub mod home;
 pub mod http;
 pub mod push;
+pub mod staging;
+pub mod upstream;
+pub mod app;
+pub mod cli;

@@ -1,3 +1,7 @@
-//! The `distributor` program: a thin door to its library.
+//! The Primary Server's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealpost_distributor::cli::run()
+}

@@ -143,3 +143,6 @@ impl fmt::Debug for Site {
         f.debug_struct("Site").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

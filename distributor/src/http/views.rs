@@ -111,7 +111,8 @@ pub struct ClientView {
     pub client: ClientRow,
     /// Whether it holds a wake stream now.
     pub connected: bool,
-    /// One sentence per package: what it runs, what it should run, why not yet, when that changes.
+    /// One sentence per package: what it runs, what it should run, why not yet, when that changes. Filled when one
+    /// computer is asked for, empty in lists.
     #[serde(default)]
     pub explanations: Vec<String>,
 }

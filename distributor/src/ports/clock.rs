@@ -5,6 +5,11 @@ use jiff::Timestamp;
 
 /// The license time of this server.
 pub trait Clock: Send + Sync + 'static {
-    /// Now; never lower than an earlier answer.
+    /// Now.
     fn now(&self) -> Timestamp;
+
+    /// The vendor signed this time: it is not earlier now. Clocks without a floor need not care.
+    fn vendor_said(&self, vendor_time: Timestamp) {
+        let _ = vendor_time;
+    }
 }

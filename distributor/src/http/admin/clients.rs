@@ -14,6 +14,7 @@ use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Deserialize;
 
+use super::explanation::explanations;
 use crate::domain::activity::Actor;
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -53,7 +54,11 @@ pub(crate) async fn show(
 ) -> Result<Json<ClientView>, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
     let row = site.ledger.client(name.clone()).await?.ok_or_else(|| not_reserved(&name))?;
-    Ok(Json(view(&site, row)))
+    let releases = site.ledger.releases().await?;
+    let grant = site.ledger.current_grant().await?;
+    let licensed = grant.map(|(grant, _)| grant.packages).unwrap_or_default();
+    let explanations = explanations(&row, &releases, &licensed, site.now());
+    Ok(Json(ClientView { explanations, ..view(&site, row) }))
 }
 
 /// Takes a seat, for good; the same name again answers the same.

@@ -95,6 +95,7 @@ async fn accept(
     if asked_for.is_some_and(|serial| *serial != grant.serial) {
         return Err(refused("the grant is for another serial number than was asked for", "ask the vendor"));
     }
+    site.clock.vendor_said(grant.vendor_time);
     Ok(site.ledger.accept_grant(actor, site.now(), grant, document).await?)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod clients;
+mod explanation;
 pub(crate) mod license;
 pub(crate) mod log;
 pub(crate) mod pull;

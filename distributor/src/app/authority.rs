@@ -1,0 +1,92 @@
+//! The vendor's license authority over HTTP: `POST <vendor_url>/license/v1/register`.
+//!
+//! Nothing that comes back is trusted here; whoever asked verifies the grant. An answer that is no answer of a license
+//! authority (a proxy's page, a 404 of a plain web server) counts as "cannot be reached", so that the code can go by
+//! hand; a problem with a code is the vendor's word.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use reqwest::{Client, Response, redirect};
+use sealpost_manifests::wire::LICENSE_API;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+
+use crate::ports::authority::{AuthorityError, LicenseAuthority};
+
+/// Time for the whole conversation. An admin waits for it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Longest answer, in bytes; a grant is about 2 KiB.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// The vendor, online.
+#[derive(Debug)]
+pub(super) struct OnlineAuthority {
+    http: Client,
+    url: String,
+}
+
+impl OnlineAuthority {
+    /// The authority beside the vendor's repository.
+    ///
+    /// # Errors
+    /// When there is no HTTP client to be had.
+    pub(super) fn new(vendor_url: &str) -> Result<Self, reqwest::Error> {
+        let http = Client::builder()
+            .user_agent(concat!("sealpost-distributor/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .timeout(ANSWER_WITHIN)
+            .build()?;
+        Ok(Self { http, url: format!("{}{LICENSE_API}/register", vendor_url.trim_end_matches('/')) })
+    }
+
+    async fn ask(&self, request: &RegisterRequest) -> Result<RegisterAnswer, AuthorityError> {
+        let response =
+            self.http.post(&self.url).json(request).send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let bytes = read(response).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|_| AuthorityError::Unreachable {
+                reason: format!("{} is no license authority (its answer cannot be read)", self.url),
+            });
+        }
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) if is_no(problem.code) => Err(AuthorityError::Refused(problem)),
+            Ok(problem) => Err(AuthorityError::Unreachable { reason: problem.to_string() }),
+            Err(_) => Err(AuthorityError::Unreachable { reason: format!("{} answered {status}", self.url) }),
+        }
+    }
+}
+
+impl LicenseAuthority for OnlineAuthority {
+    fn register(&self, request: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>> {
+        Box::pin(async move { self.ask(&request).await })
+    }
+}
+
+/// A decision, and not a server that has no time or no such path.
+const fn is_no(code: ProblemCode) -> bool {
+    !matches!(code, ProblemCode::Busy | ProblemCode::Internal | ProblemCode::NotFound | ProblemCode::Unknown)
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, AuthorityError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
+        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(AuthorityError::Unreachable { reason: "its answer is far too long".to_owned() });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn unreachable(error: &reqwest::Error) -> AuthorityError {
+    let mut reason = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        reason.push_str(": ");
+        reason.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    AuthorityError::Unreachable { reason }
+}

@@ -1,0 +1,48 @@
+//! The computer's clock with the floor of license time under it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::time_floor::TimeFloor;
+use crate::ports::clock::Clock;
+
+/// License time as it passes. The rule is `domain::time_floor`'s; this only reads the clocks for it.
+#[derive(Debug)]
+pub(super) struct LicenseClock {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    floor: TimeFloor,
+    observed: Instant,
+}
+
+impl LicenseClock {
+    /// A clock that never shows a time before `floor`.
+    pub(super) fn new(floor: Timestamp) -> Self {
+        Self { state: Mutex::new(State { floor: TimeFloor::new(floor), observed: Instant::now() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Two plain values: a panic cannot leave them half-changed in a way that matters.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for LicenseClock {
+    fn now(&self) -> Timestamp {
+        let local = Timestamp::now();
+        let mut state = self.lock();
+        let elapsed = SignedDuration::try_from(state.observed.elapsed()).unwrap_or(SignedDuration::ZERO);
+        state.observed = Instant::now();
+        state.floor.observe_local(local, elapsed);
+        state.floor.license_time(local)
+    }
+
+    fn vendor_said(&self, vendor_time: Timestamp) {
+        self.lock().floor.observe_vendor(vendor_time);
+    }
+}

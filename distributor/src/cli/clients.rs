@@ -1,0 +1,254 @@
+//! `distributor clients list|show|reserve|setup`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use sealpost_manifests::ids::{ChannelName, ComputerName};
+
+use super::Outcome;
+use super::api::{AdminApi, segment};
+use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
+use crate::http::views::{ClientView, ClientsView, ReserveRequest};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    List(List),
+    Show(Show),
+    Reserve(Reserve),
+    Setup(Setup),
+}
+
+/// List every reserved computer.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients list
+  distributor clients list --json")]
+pub(super) struct List {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show one computer: what it runs, what it should run, its lease and its last reports.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients show reception-1
+  distributor clients show reception-1 --json")]
+pub(super) struct Show {
+    /// The computer's name.
+    name: String,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Take a seat for a computer name, for good.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients reserve reception-1
+  distributor clients reserve lab-7 --channel beta")]
+pub(super) struct Reserve {
+    /// The computer's name. It cannot be changed or freed later.
+    name: String,
+    /// The channel that it follows.
+    #[arg(long, default_value = "stable")]
+    channel: String,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Issue a setup file for a reserved computer. Earlier ones of that name become void.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients setup reception-1
+  distributor clients setup reception-1 --out /media/stick/reception-1.setup.json")]
+pub(super) struct Setup {
+    /// The computer's name.
+    name: String,
+    /// Where to write the setup file [default: NAME.setup.json]. It holds a secret and is written for you alone.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::List(options) => list(&api, &options).await,
+        Command::Show(options) => show(&api, &options).await,
+        Command::Reserve(options) => reserve(&api, &options).await,
+        Command::Setup(options) => setup(&api, &options).await,
+    }
+}
+
+async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
+    let mut all = Vec::new();
+    let mut path = "/clients".to_owned();
+    loop {
+        let page: ClientsView = api.get(&path).await?;
+        all.extend(page.clients);
+        let Some(next) = page.next else { break };
+        path = format!("/clients?after={}", segment(next.as_str()));
+    }
+    if options.json {
+        print_json(&ClientsView { clients: all, next: None })?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&[
+        "NAME",
+        "STATE",
+        "CHANNEL",
+        "VERSION",
+        "RUNS",
+        "SHOULD RUN",
+        "LAST REFRESH",
+        "LEASE UNTIL",
+    ]);
+    for view in &all {
+        let client = &view.client;
+        table.row([
+            client.name.to_string(),
+            name_of(client.state),
+            client.channel.to_string(),
+            client.display_version.clone(),
+            runs(view),
+            should_run(view),
+            seconds_or_dash(client.last_contact),
+            seconds_or_dash(client.lease_until),
+        ]);
+    }
+    table.print()?;
+    Ok(Outcome::Done)
+}
+
+fn runs(view: &ClientView) -> String {
+    let runs = view
+        .client
+        .installed
+        .iter()
+        .map(|package| format!("{} {}", package.package(), package.release.version));
+    dash_if_empty(runs.collect())
+}
+
+fn should_run(view: &ClientView) -> String {
+    let assigned =
+        view.client.assigned.iter().map(|(release, _)| format!("{} {}", release.package, release.version));
+    dash_if_empty(assigned.collect())
+}
+
+fn dash_if_empty(parts: Vec<String>) -> String {
+    if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
+}
+
+async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
+    let name = ComputerName::new(&options.name).context("cannot show a computer")?;
+    let view: ClientView = api.get(&format!("/clients/{}", segment(name.as_str()))).await?;
+    if options.json {
+        print_json(&view)?;
+        return Ok(Outcome::Done);
+    }
+    let client = &view.client;
+    print_line(format_args!("{}: {}, channel {}", client.name, name_of(client.state), client.channel))?;
+    print_line(format_args!("  version       {}", plain(&client.display_version)))?;
+    print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
+    print_line(format_args!("  last refresh  {}", seconds_or_dash(client.last_contact)))?;
+    print_line(format_args!("  lease until   {}", seconds_or_dash(client.lease_until)))?;
+    print_line(format_args!("  connected     {}", if view.connected { "yes" } else { "no" }))?;
+    if let Some(platform) = &client.platform {
+        print_line(format_args!("  platform      {platform}"))?;
+    }
+    if let Some(agent) = &client.agent_version {
+        print_line(format_args!("  agent         {}", plain(agent)))?;
+    }
+    if let Some(id) = &client.client_id {
+        print_line(format_args!("  client id     {id}"))?;
+    }
+    print_line(format_args!("  runs          {}", runs(&view)))?;
+    print_line(format_args!("  should run    {}", should_run(&view)))?;
+    for sentence in &view.explanations {
+        print_line(format_args!("  {}", plain(sentence)))?;
+    }
+    for report in &client.last_reports {
+        let detail =
+            if report.detail.is_empty() { String::new() } else { format!(": {}", plain(&report.detail)) };
+        print_line(format_args!(
+            "  reported      {} {} {} {} ({}){detail}",
+            seconds(report.at),
+            report.release,
+            report.step,
+            report.outcome,
+            report.reason
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
+    let name = ComputerName::new(&options.name).context("cannot reserve a seat")?;
+    let channel = ChannelName::new(&options.channel).context("cannot reserve a seat")?;
+    let view: ClientView = api.post("/clients", &ReserveRequest { name, channel: Some(channel) }).await?;
+    if options.json {
+        print_json(&view)?;
+        return Ok(Outcome::Done);
+    }
+    print_line(format_args!("{} holds a seat, channel {}", view.client.name, view.client.channel))?;
+    Ok(Outcome::Done)
+}
+
+async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
+    let name = ComputerName::new(&options.name).context("cannot issue a setup file")?;
+    let out = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.setup.json")));
+    // Made before the code is issued, so that a code is not lost to a full or missing folder.
+    let pending = Pending::create(&out)?;
+    let text = api.post_for_text(&format!("/clients/{}/setup", segment(name.as_str()))).await?;
+    pending.finish(&text, &out)?;
+    print_line(out.display())?;
+    tell(
+        "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
+    );
+    Ok(Outcome::Done)
+}
+
+/// A secret file that appears whole or not at all.
+struct Pending {
+    file: std::fs::File,
+    path: PathBuf,
+}
+
+impl Pending {
+    fn create(out: &Path) -> anyhow::Result<Self> {
+        let mut name =
+            out.file_name().context("cannot write the setup file: --out names no file")?.to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let path = out.with_file_name(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot write the setup file {}", out.display()))?;
+        Ok(Self { file, path })
+    }
+
+    fn finish(mut self, text: &str, out: &Path) -> anyhow::Result<()> {
+        self.file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_all())
+            .and_then(|()| std::fs::rename(&self.path, out))
+            .with_context(|| format!("cannot write the setup file {}", out.display()))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // Gone already when it was finished.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

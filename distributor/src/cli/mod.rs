@@ -1,0 +1,161 @@
+//! The command line: one file per subcommand; results on standard output, everything else on standard error.
+//!
+//! All commands but `init`, `serve` and `token` are clients of the admin API, over the Unix socket in the home or with
+//! `--server`. Exit status: 0 done, 1 failed or refused, 2 usage.
+
+mod api;
+mod clients;
+mod init;
+mod log;
+mod make_delta;
+mod output;
+mod pull;
+mod reference;
+mod register;
+mod serve;
+mod status;
+mod token;
+mod unlock;
+mod updates;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::api::AdminApi;
+
+/// The site's Primary Server: licenses, verifies, stages, lets an admin review, delivers and logs.
+#[derive(Debug, Parser)]
+#[command(name = "distributor", version, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  distributor --home /srv/sealpost init --vendor-url https://updates.acme.example --root root.json
+  distributor --home /srv/sealpost serve
+  distributor --home /srv/sealpost register ABCDE-FGHJK-MNPQR-STVWX
+  distributor --home /srv/sealpost clients reserve reception-1
+  distributor --home /srv/sealpost updates approve acme-av:1.0.0")]
+struct Arguments {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which server is meant, and how it is reached.
+#[derive(Debug, Args)]
+struct Reach {
+    /// The server's home.
+    #[arg(long, global = true, value_name = "DIR", env = "SEALPOST_DISTRIBUTOR_HOME", default_value = ".")]
+    home: PathBuf,
+    /// A server elsewhere, for example https://server:16770; needs --token-file.
+    #[arg(long, global = true, value_name = "URL", requires = "token_file")]
+    server: Option<String>,
+    /// The file with an admin token of that server.
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+    /// The site CA's certificate (tls/ca.crt in the server's home); else the system's are trusted.
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Options),
+    Serve(serve::Options),
+    Register(register::Options),
+    Unlock(unlock::Options),
+    Pull(pull::Options),
+    /// See what the vendor released, and decide about it.
+    #[command(subcommand)]
+    Updates(updates::Command),
+    /// Reserve seats, and set computers up.
+    #[command(subcommand)]
+    Clients(clients::Command),
+    Status(status::Options),
+    Log(log::Options),
+    /// Let admins in over the network.
+    #[command(subcommand)]
+    Token(token::Command),
+    #[command(hide = true)]
+    MakeDelta(make_delta::Options),
+}
+
+/// Whether a command that ran to its end is content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// It found what it was to look for, and printed it.
+    Damage,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    // Fails only when a provider is installed already, and then that one is ours.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match dispatch(arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Damage) => ExitCode::FAILURE,
+        // Whoever reads has enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The writer's own failure leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {}", output::plain_lines(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
+    let reach = arguments.reach;
+    match arguments.command {
+        Command::Init(options) => init::run(&reach.home, options),
+        Command::Serve(options) => serve::run(&reach.home, options),
+        Command::Token(command) => token::run(&reach.home, command),
+        Command::MakeDelta(options) => make_delta::run(options),
+        Command::Register(options) => block_on(register::run(AdminApi::open(&reach)?, options)),
+        Command::Unlock(options) => block_on(unlock::run(AdminApi::open(&reach)?, options)),
+        Command::Pull(options) => block_on(pull::run(AdminApi::open(&reach)?, options)),
+        Command::Updates(command) => block_on(updates::run(AdminApi::open(&reach)?, command)),
+        Command::Clients(command) => block_on(clients::run(AdminApi::open(&reach)?, command)),
+        Command::Status(options) => block_on(status::run(AdminApi::open(&reach)?, options)),
+        Command::Log(options) => block_on(log::run(reach, options)),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_subcommands().next().is_none() && !command.is_hide_set() {
+                let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(text.contains("Examples:"), "{path} has no example");
+            }
+            command.get_subcommands().for_each(|sub| walk(sub, &path));
+        }
+        Arguments::command().debug_assert();
+        walk(&Arguments::command(), "");
+    }
+}

@@ -1,0 +1,145 @@
+//! What people see: lines, tables, JSON, times. Text from outside is made harmless here: a release's notes must not
+//! move the cursor of the person who reviews them.
+
+use std::fmt::{Display, Write as _};
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// Prints one line of result.
+pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}
+
+/// Prints a result as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(serde_json::to_string_pretty(value)?)
+}
+
+/// Tells the person at the terminal something that is no result.
+pub(super) fn tell(line: impl Display) {
+    // A closed standard error must not stop the work.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Asks a yes-or-no question; `false` unless the answer is yes.
+pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
+    write!(io::stderr(), "{question} [y/N] ")?;
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Whether there is a person to ask.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// A timestamp as it is printed: RFC 3339, UTC, whole seconds.
+pub(super) fn seconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The same, or `-`.
+pub(super) fn seconds_or_dash(time: Option<jiff::Timestamp>) -> String {
+    time.map_or_else(|| "-".to_owned(), seconds)
+}
+
+/// Bytes for people: 1.4 MiB.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, factor) in UNITS {
+        if bytes >= factor {
+            let tenths = u128::from(bytes) * 10 / u128::from(factor);
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// The serde name of a state: there is one list of them.
+pub(super) fn name_of(state: impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => "?".to_owned(),
+    }
+}
+
+/// Text from outside, on one line, without anything that a terminal acts on.
+pub(super) fn plain(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_active(character) {
+            // Writing into a String cannot fail.
+            let _ = write!(safe, "{}", character.escape_default());
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
+/// The same for text of several lines.
+pub(super) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// Control characters, and those that reorder or hide what stands beside them.
+fn is_active(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Columns under a heading, as wide as their content.
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these column names.
+    pub(super) fn new(heading: &[&str]) -> Self {
+        Self { rows: vec![heading.iter().map(|name| (*name).to_owned()).collect()] }
+    }
+
+    /// Adds a row; cells are made harmless.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
+    }
+
+    /// Prints it.
+    pub(super) fn print(&self) -> anyhow::Result<()> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns)
+            .map(|at| self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max())
+            .map(Option::unwrap_or_default)
+            .collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let _ = write!(line, "{cell:<width$}  ");
+            }
+            print_line(line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_move_the_cursor_or_turn_the_line_around() {
+        assert_eq!(plain("a\u{1b}[2Jb\rc\u{202e}d"), "a\\u{1b}[2Jb\\rc\\u{202e}d");
+        assert_eq!(plain("Grüße, 世界"), "Grüße, 世界");
+        assert_eq!(plain_lines("a\n\u{7}b"), "a\n\\u{7}b");
+    }
+
+    #[test]
+    fn sizes_are_rounded_down_to_a_tenth() {
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(u64::MAX), "17179869183.9 GiB");
+    }
+}

@@ -1,0 +1,61 @@
+//! `distributor register`.
+
+use anyhow::Context;
+use sealpost_manifests::ids::SerialNumber;
+
+use super::Outcome;
+use super::api::AdminApi;
+use super::output::{print_json, print_line, seconds, tell};
+use crate::http::views::{RegisterSerialRequest, RegisterView, RegisterWay};
+
+/// Unlock the seats of a serial number.
+///
+/// The vendor is asked over the network. Where that cannot be, a registration code is printed, which goes to the
+/// vendor by hand; the unlock code that comes back is for `distributor unlock`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  distributor register ABCDE-FGHJK-MNPQR-STVWX
+  distributor register ABCDE-FGHJK-MNPQR-STVWX --offline > registration-code.txt")]
+pub(super) struct Options {
+    /// The serial number that the vendor sold.
+    serial: String,
+    /// Do not ask the vendor; print the registration code.
+    #[arg(long)]
+    offline: bool,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
+    let serial = SerialNumber::new(&options.serial).context("cannot register")?;
+    let way = if options.offline { RegisterWay::Offline } else { RegisterWay::Online };
+    let view: RegisterView = api.post("/register", &RegisterSerialRequest { serial, way }).await?;
+    if options.json {
+        print_json(&view)?;
+        return Ok(Outcome::Done);
+    }
+    match view {
+        RegisterView::Granted { license } => {
+            print_line(format_args!(
+                "serial {}: {} seats ({}), {} used, good until {}",
+                license.serial,
+                license.licenses,
+                license.model,
+                license.used,
+                seconds(license.valid_until)
+            ))?;
+        }
+        RegisterView::Code { code, reason } => {
+            if let Some(reason) = reason {
+                tell(reason);
+            }
+            tell(
+                "send this registration code to the vendor, and give what comes back to `distributor unlock`:",
+            );
+            print_line(code.trim_end())?;
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,180 @@
+//! The admission layer by itself, with routes that only a test has.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use axum::routing::get;
+use futures_util::future::BoxFuture;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use sealpost_keys::SigningKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::admin_tokens::AdminTokens;
+use super::limits::RequestLimits;
+use super::peer::Peer;
+use super::router::{admitted, agent_routes};
+use super::token::AccessTokens;
+use super::{Addresses, Site, SiteParts};
+use crate::blobs::FolderBlobs;
+use crate::ledger::{LedgerSettings, sqlite};
+use crate::ports::authority::{AuthorityError, LicenseAuthority};
+use crate::ports::blobs::OpenBlob;
+use crate::ports::clock::Clock;
+use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
+use crate::ports::upstream::{MirrorReadError, PullSummary, TargetEntry, Upstream};
+use crate::push::Push;
+
+/// Nothing was pulled, nobody answers, and it is always the same time.
+struct Nothing;
+
+impl Upstream for Nothing {
+    fn pull_now(&self) -> BoxFuture<'_, Result<PullSummary, Problem>> {
+        Box::pin(async { Err(Problem::new(ProblemCode::PullFailed, "no vendor", "none")) })
+    }
+
+    fn metadata(&self, _: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
+        Ok(None)
+    }
+
+    fn find_target(&self, _: &str) -> Option<TargetEntry> {
+        None
+    }
+
+    fn trust(&self) -> Option<Arc<TrustDocument>> {
+        None
+    }
+}
+
+impl Staging for Nothing {
+    fn take_in(&self, _: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>> {
+        Box::pin(async { Err(StagingError::Ended) })
+    }
+
+    fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn review(&self, _: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
+        Ok(None)
+    }
+}
+
+impl LicenseAuthority for Nothing {
+    fn register(&self, _: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>> {
+        Box::pin(async { Err(AuthorityError::Unreachable { reason: "no vendor".to_owned() }) })
+    }
+}
+
+impl Clock for Nothing {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+}
+
+fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SigningKey::generate().unwrap();
+    let ledger = folder.path().join("ledger.db");
+    sqlite::create(&ledger, ServerId::from_random([1; 16]), key.public(), Nothing.now()).unwrap();
+    let site = Site::new(SiteParts {
+        ledger: Arc::new(sqlite::open(&ledger, LedgerSettings::default()).unwrap()),
+        upstream: Arc::new(Nothing),
+        blobs: Arc::new(FolderBlobs::open(&folder.path().join("blobs")).unwrap()),
+        staging: Arc::new(Nothing),
+        authority: Arc::new(Nothing),
+        clock: Arc::new(Nothing),
+        push: Arc::new(Push::new()),
+        site_key: key,
+        access_tokens: AccessTokens::new(&[7; 32]),
+        admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
+        addresses: Addresses {
+            addresses: vec!["127.0.0.1".to_owned()],
+            port: 1,
+            ca_spki_sha256: Sha256Digest::of(b"ca"),
+            root_sha256: Sha256Digest::of(b"root"),
+        },
+        limits,
+        expiries: Vec::new(),
+    });
+    (site, folder)
+}
+
+async fn ask(router: &Router, method: Method, path: &str) -> (StatusCode, String) {
+    let peer = Peer::Network("192.0.2.1".parse().unwrap());
+    let request = Request::builder().method(method).uri(path).extension(peer).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_route_that_nobody_gave_a_class_is_refused_before_its_handler() {
+    let (site, _folder) = site(RequestLimits::default());
+    let routes = agent_routes().route("/agent/v1/forgotten", get(|| async { "the handler was reached" }));
+    let router = admitted(&site, routes).with_state(Arc::clone(&site));
+    let (status, body) = ask(&router, Method::GET, "/agent/v1/forgotten").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(body.contains("\"forbidden\""), "{body}");
+    assert!(!body.contains("handler"), "{body}");
+}
+
+#[tokio::test]
+async fn every_route_of_the_agent_api_has_a_class() {
+    let (site, _folder) = site(RequestLimits::default());
+    let router = admitted(&site, agent_routes()).with_state(Arc::clone(&site));
+    let digest = Sha256Digest::of(b"x");
+    for (method, path) in [
+        (Method::POST, "/agent/v1/enroll".to_owned()),
+        (Method::POST, "/agent/v1/contact".to_owned()),
+        (Method::GET, "/agent/v1/tuf/metadata/timestamp.json".to_owned()),
+        (Method::GET, format!("/agent/v1/tuf/targets/{digest}.x")),
+        (Method::GET, format!("/agent/v1/deltas/{digest}/{digest}")),
+        (Method::GET, "/agent/v1/wake".to_owned()),
+    ] {
+        let (status, body) = ask(&router, method, &path).await;
+        let expected = if path.ends_with("enroll") || path.ends_with("contact") {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        assert_eq!(status, expected, "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_from_nowhere_or_beyond_the_limit_is_refused() {
+    let (site, _folder) = site(RequestLimits { in_flight: 0, ..RequestLimits::default() });
+    let router = admitted(&site, agent_routes()).with_state(Arc::clone(&site));
+    let (status, body) = ask(&router, Method::GET, "/agent/v1/wake").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    let request = Request::builder().uri("/agent/v1/wake").body(Body::empty()).unwrap();
+    assert_eq!(router.oneshot(request).await.unwrap().status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_refusal_is_counted_in_the_metrics_and_in_the_ledger() {
+    let (site, _folder) = site(RequestLimits::default());
+    let router = admitted(&site, agent_routes()).with_state(Arc::clone(&site));
+    ask(&router, Method::GET, "/agent/v1/wake").await;
+    ask(&router, Method::GET, "/agent/v1/wake").await;
+    let text = site.metrics.text(&super::metrics::Gauges::default());
+    assert!(text.contains("sealpost_refusals_total{code=\"unauthenticated\"} 2\n"), "{text}");
+    let mut commits = site.ledger.subscribe();
+    let before = *commits.borrow_and_update();
+    site.ledger.close().await.unwrap();
+    assert!(*commits.borrow() > before, "the counted refusals were not written");
+}

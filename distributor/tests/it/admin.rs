@@ -1,0 +1,112 @@
+//! The admin API: who may use it, seats under load, the log.
+
+use reqwest::{Method, StatusCode};
+use sealpost_distributor::domain::activity::Actor;
+use sealpost_distributor::home::Home;
+use sealpost_distributor::http::admin_tokens::AdminTokens;
+use sealpost_distributor::http::views::{ClientsView, StatusView};
+use sealpost_distributor::ports::ledger::{LogCheck, LoggedEntry};
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::site::{Site, code, good};
+use crate::vendor::Vendor;
+
+#[tokio::test]
+async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    let url = site.url("/api/v1/clients");
+    let bare = site.http.get(&url).send().await.unwrap();
+    assert_eq!(bare.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(code(bare).await, ProblemCode::Unauthenticated);
+    let wrong = site.http.get(&url).bearer_auth("x".repeat(43)).send().await.unwrap();
+    assert_eq!(code(wrong).await, ProblemCode::Unauthenticated);
+
+    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
+    let token = tokens.create("anna", jiff::Timestamp::now()).unwrap();
+    let request = site.http.post(&url).bearer_auth(token.as_str());
+    let _: serde_json::Value =
+        good(request.json(&serde_json::json!({ "name": "pc-1" })).send().await.unwrap()).await;
+    let entries = log(&site, "kind=seat_reserved").await;
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].entry.actor, Actor::Admin { name: "anna".to_owned() });
+    tokens.revoke("anna").unwrap();
+    let revoked = site.http.get(&url).bearer_auth(token.as_str()).send().await.unwrap();
+    assert_eq!(code(revoked).await, ProblemCode::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_hundred_reservations_at_once_for_ten_seats_take_exactly_ten() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    let attempts = (0..100).map(|number| {
+        let body = serde_json::json!({ "name": format!("pc-{number}") });
+        site.admin(Method::POST, "/clients", Some(body))
+    });
+    let answers = futures_util::future::join_all(attempts).await;
+    let mut taken = 0;
+    for answer in answers {
+        if answer.status().is_success() {
+            taken += 1;
+        } else {
+            assert_eq!(code(answer).await, ProblemCode::NoSeatFree);
+        }
+    }
+    assert_eq!(taken, 10);
+    let site = site.restart().await;
+    let view: ClientsView = site.get("/clients").await;
+    assert_eq!(view.clients.len(), 10);
+    let status: StatusView = site.get("/status").await;
+    assert_eq!((status.licenses[0].licenses, status.licenses[0].used), (10, 10));
+}
+
+#[tokio::test]
+async fn clients_are_listed_in_pages_that_leave_nobody_out() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    for number in 0..7 {
+        site.reserve(&format!("pc-{number}")).await;
+    }
+    let mut names = Vec::new();
+    let mut path = "/clients?limit=3".to_owned();
+    loop {
+        let page: ClientsView = site.get(&path).await;
+        assert!(page.clients.len() <= 3);
+        names.extend(page.clients.iter().map(|view| view.client.name.to_string()));
+        let Some(next) = page.next else { break };
+        path = format!("/clients?limit=3&after={next}");
+    }
+    assert_eq!(names, ["pc-0", "pc-1", "pc-2", "pc-3", "pc-4", "pc-5", "pc-6"]);
+    let absent = site.admin(Method::GET, "/clients/nobody", None).await;
+    assert_eq!(absent.status(), StatusCode::NOT_FOUND);
+    let bad = site.admin(Method::GET, "/clients?limit=x", None).await;
+    assert_eq!(code(bad).await, ProblemCode::BadRequest);
+}
+
+#[tokio::test]
+async fn the_log_can_be_followed_filtered_and_verified() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    let mut stream = site.admin(Method::GET, "/log?follow=true&client=pc-1", None).await;
+    let mut text = String::new();
+    while !text.contains("seat_reserved") {
+        text.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+    }
+    site.setup("pc-1").await;
+    while !text.contains("setup_issued") {
+        text.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+    }
+    assert!(!text.contains("grant_accepted"));
+    let entries = log(&site, "").await;
+    assert!(entries.windows(2).all(|pair| pair[0].entry.sequence + 1 == pair[1].entry.sequence));
+    let check: LogCheck = site.get("/log/verify").await;
+    assert!(check.damage.is_none());
+    assert_eq!(check.entries, entries.len() as u64);
+    drop(stream);
+}
+
+async fn log(site: &Site, query: &str) -> Vec<LoggedEntry> {
+    let text = site.admin(Method::GET, &format!("/log?{query}"), None).await.text().await.unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}

@@ -1,0 +1,170 @@
+//! The real program as a child process: init, serve, and the commands over the Unix socket and over TLS.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use sealpost_manifests::digest::Sha256Digest;
+
+use crate::vendor::{Vendor, serial};
+
+struct Running {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn distributor(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_distributor"));
+    command.arg("--home").arg(home).env_remove("SEALPOST_DISTRIBUTOR_HOME").stdin(Stdio::null());
+    command
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    distributor(home).args(arguments).output().unwrap()
+}
+
+fn stdout(home: &Path, arguments: &[&str]) -> String {
+    let output = run(home, arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+fn refused(home: &Path, arguments: &[&str]) -> String {
+    let output = run(home, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn serve(home: &Path) -> Running {
+    let mut child =
+        distributor(home).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    Running { child, url }
+}
+
+fn stop(mut running: Running) {
+    let pid = i32::try_from(running.child.id()).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert!(running.child.wait().unwrap().success(), "SIGTERM is a clean end");
+}
+
+fn json(home: &Path, arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&stdout(home, arguments)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_goes_from_init_to_an_approved_release_on_the_command_line() {
+    let vendor = Vendor::start(3).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let (url, root) = (vendor.url.clone(), vendor.root_file());
+    tokio::task::spawn_blocking(move || walk(&url, &root, manifest)).await.unwrap();
+}
+
+fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let error = refused(&home, &["status"]);
+    assert!(error.contains("cannot reach the server at") && error.contains("admin.sock"), "{error}");
+    let init =
+        ["init", "--vendor-url", vendor_url, "--root", root.to_str().unwrap(), "--address", "127.0.0.1"];
+    stdout(&home, &init);
+    assert!(refused(&home, &init).contains("already"), "a second init is refused");
+    let server = serve(&home);
+
+    assert!(stdout(&home, &["status"]).contains("no license yet"));
+    let serial = serial().to_string();
+    assert!(stdout(&home, &["register", &serial, "--offline"]).lines().count() > 3);
+    assert!(stdout(&home, &["register", &serial]).contains("3 seats"));
+    stdout(&home, &["clients", "reserve", "pc-1"]);
+    let setup = folder.path().join("pc-1.setup.json");
+    stdout(&home, &["clients", "setup", "pc-1", "--out", setup.to_str().unwrap()]);
+    assert_eq!(std::fs::metadata(&setup).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(refused(&home, &["clients", "setup", "pc-9"]).contains("clients reserve"));
+    assert!(json(&home, &["clients", "list", "--json"])["clients"][0]["name"] == "pc-1");
+    assert!(stdout(&home, &["clients", "show", "pc-1"]).contains("reserved"));
+
+    stdout(&home, &["pull"]);
+    let shown = stdout(&home, &["updates", "show", "acme-av:1.0"]);
+    assert!(shown.contains("+ engine") && shown.contains(&manifest.to_string()), "{shown}");
+    let error = refused(&home, &["updates", "approve", "acme-av:1.0"]);
+    assert!(error.contains("--digest"), "without a terminal nobody is asked: {error}");
+    let other = Sha256Digest::of(b"other").to_string();
+    assert!(
+        refused(&home, &["updates", "approve", "acme-av:1.0", "--digest", &other])
+            .contains("review it again")
+    );
+    stdout(&home, &["updates", "approve", "acme-av:1.0", "--digest", &manifest.to_string()]);
+    assert!(json(&home, &["updates", "list", "--json"])["updates"][0]["state"] == "approved");
+
+    over_tls(&home, folder.path(), &server.url);
+    let log = stdout(&home, &["log", "--kind", "release_approved"]);
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(stdout(&home, &["log", "verify"]).contains("the log is whole"));
+    stop(server);
+    assert!(stdout(&home, &["log", "verify"]).contains("the log is whole"), "also without a server");
+    let text = std::fs::read_to_string(home.join("log/activity.log")).unwrap();
+    assert!(text.contains("acme-av"), "{text}");
+}
+
+fn over_tls(home: &Path, folder: &Path, url: &str) {
+    let token = folder.join("token");
+    std::fs::write(&token, stdout(home, &["token", "new", "anna"])).unwrap();
+    let ca = home.join("tls/ca.crt");
+    let remote = |token: &Path| {
+        let elsewhere = folder.join("elsewhere");
+        distributor(&elsewhere)
+            .args(["--server", url, "--token-file", token.to_str().unwrap(), "--ca", ca.to_str().unwrap()])
+            .args(["status", "--json"])
+            .output()
+            .unwrap()
+    };
+    let exposed = remote(&token);
+    assert!(String::from_utf8_lossy(&exposed.stderr).contains("chmod 600"), "a token that others can read");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let answer = remote(&token);
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    stdout(home, &["token", "revoke", "anna"]);
+    let revoked = remote(&token);
+    assert!(String::from_utf8_lossy(&revoked.stderr).contains("unauthenticated"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_that_would_move_the_cursor_are_refused_and_the_reason_is_shown_harmlessly() {
+    let vendor = Vendor::start(3).await;
+    vendor.release_with_notes("1.0", &[("engine", b"one")], "new: \u{1b}[2Jnothing");
+    let (url, root) = (vendor.url.clone(), vendor.root_file());
+    let walk = move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        stdout(
+            &home,
+            &["init", "--vendor-url", &url, "--root", root.to_str().unwrap(), "--address", "127.0.0.1"],
+        );
+        let server = serve(&home);
+        stdout(&home, &["pull"]);
+        assert!(json(&home, &["updates", "list", "--json"])["updates"][0]["state"] == "refused");
+        let shown = stdout(&home, &["updates", "show", "acme-av:1.0"]);
+        assert!(shown.contains("control character"), "{shown}");
+        for output in [shown, stdout(&home, &["pull"]), stdout(&home, &["log"])] {
+            assert!(!output.contains('\u{1b}'), "{output:?}");
+        }
+        assert!(refused(&home, &["updates", "approve", "acme-av:1.0", "--yes"]).contains("wrong_state"));
+        stop(server);
+    };
+    tokio::task::spawn_blocking(walk).await.unwrap();
+}

@@ -1,0 +1,208 @@
+//! Enrollment and contact over the wire: retries, other people's codes and keys, forks, licenses.
+
+use reqwest::StatusCode;
+use sealpost_distributor::http::views::{RegisterView, StatusView};
+use sealpost_distributor::ports::ledger::LicenseRow;
+use sealpost_keys::SigningKey;
+use sealpost_manifests::grant::Registration;
+use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId};
+use sealpost_manifests::text_code;
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::agent::{Agent, send};
+use crate::site::{Site, code};
+use crate::vendor::{Vendor, serial};
+
+#[tokio::test]
+async fn a_lost_reply_to_an_enrollment_or_a_contact_is_answered_again_byte_for_byte() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    let mut agent = Agent::new(site.setup("pc-1").await);
+    let first = agent.enroll(&site).await;
+    let again = agent.enroll(&site).await;
+    assert_eq!(first.enrolled.document, again.enrolled.document);
+    assert_eq!(first.enrolled.minisig.as_str(), again.enrolled.minisig.as_str());
+
+    let contact = agent.next_contact();
+    let first = agent.send_contact(&site, &contact).await;
+    let again = agent.send_contact(&site, &contact).await;
+    assert_eq!(first.lease.as_ref().unwrap().document, again.lease.as_ref().unwrap().document);
+    assert_eq!(first.lease.unwrap().minisig.as_str(), again.lease.unwrap().minisig.as_str());
+
+    let site = site.restart().await;
+    let after_restart = agent.send_contact(&site, &contact).await;
+    assert_eq!(agent.lease(&after_restart).client_id, agent.client_id.clone().unwrap());
+}
+
+#[tokio::test]
+async fn a_lease_names_the_computer_and_lasts_thirty_days() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("PC-1").await;
+    let mut agent = Agent::new(site.setup("pc-1").await);
+    agent.enroll(&site).await;
+    let answer = agent.contact(&site).await;
+    let lease = agent.lease(&answer);
+    assert_eq!(lease.computer_name, ComputerName::new("pc-1").unwrap());
+    assert_eq!(lease.client_key, agent.key.public());
+    let days = lease.not_after.duration_since(lease.issued_at).as_hours() / 24;
+    assert_eq!(days, 30);
+    let status: StatusView = site.get("/status").await;
+    assert_eq!((status.licenses[0].used, status.licenses[0].active, status.licenses[0].reserved), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_no_seat() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    let setup = site.setup("pc-1").await;
+    let mut rightful = Agent::new(setup.clone());
+
+    let mut wrong_name = rightful.enrollment();
+    wrong_name.computer_name = ComputerName::new("pc-2").unwrap();
+    let refused = send(&site, "/agent/v1/enroll", &rightful.enroll_request(&wrong_name)).await;
+    assert!(matches!(code(refused).await, ProblemCode::UnknownComputer | ProblemCode::EnrollmentCodeWrong));
+
+    let mut wrong_code = rightful.enrollment();
+    wrong_code.enrollment_code = EnrollmentCode::from_random([9; 24]);
+    let refused = send(&site, "/agent/v1/enroll", &rightful.enroll_request(&wrong_code)).await;
+    assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeWrong);
+
+    rightful.enroll(&site).await;
+    let thief = Agent::new(setup);
+    let refused = send(&site, "/agent/v1/enroll", &thief.enroll_request(&thief.enrollment())).await;
+    assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeUsed);
+
+    let status: StatusView = site.get("/status").await;
+    assert_eq!(status.licenses[0].used, 1);
+}
+
+#[tokio::test]
+async fn an_enrollment_that_is_signed_by_another_key_or_meant_for_another_server_is_refused() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    let agent = Agent::new(site.setup("pc-1").await);
+
+    let mut forged = agent.enroll_request(&agent.enrollment());
+    forged.client_key = SigningKey::generate().unwrap().public();
+    assert_eq!(code(send(&site, "/agent/v1/enroll", &forged).await).await, ProblemCode::BadSignature);
+
+    let other = Agent::new(agent.setup.clone());
+    let borrowed = other.enroll_request(&agent.enrollment());
+    assert_eq!(code(send(&site, "/agent/v1/enroll", &borrowed).await).await, ProblemCode::BadSignature);
+
+    let mut elsewhere = agent.enrollment();
+    elsewhere.server_id = ServerId::from_random([1; 16]);
+    let refused = send(&site, "/agent/v1/enroll", &agent.enroll_request(&elsewhere)).await;
+    assert_eq!(code(refused).await, ProblemCode::WrongServer);
+}
+
+#[tokio::test]
+async fn a_cloned_disk_is_found_as_a_fork() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let on_the_clone = agent.next_contact();
+    agent.contact(&site).await;
+    let refused = send(&site, "/agent/v1/contact", &agent.contact_request(&on_the_clone)).await;
+    assert_eq!(code(refused).await, ProblemCode::ContactForked);
+}
+
+#[tokio::test]
+async fn a_contact_by_another_key_or_of_an_unknown_client_is_refused() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    let mut thief = Agent::new(agent.setup.clone());
+    thief.client_id.clone_from(&agent.client_id);
+    thief.previous.clone_from(&agent.previous);
+    let refused = send(&site, "/agent/v1/contact", &thief.contact_request(&thief.next_contact())).await;
+    assert_eq!(code(refused).await, ProblemCode::BadSignature);
+
+    let mut contact = agent.next_contact();
+    contact.client_id = sealpost_manifests::ids::ClientId::from_random([3; 16]);
+    let refused = send(&site, "/agent/v1/contact", &agent.contact_request(&contact)).await;
+    assert_eq!(code(refused).await, ProblemCode::UnknownComputer);
+}
+
+#[tokio::test]
+async fn someone_who_guesses_codes_has_to_wait_and_others_are_served() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut licensed = Agent::licensed(&site, "pc-1").await;
+    site.reserve("pc-2").await;
+    let agent = Agent::new(site.setup("pc-2").await);
+    let mut guess = agent.enrollment();
+    guess.enrollment_code = EnrollmentCode::from_random([9; 24]);
+    let request = agent.enroll_request(&guess);
+    let mut last = StatusCode::OK;
+    for _ in 0..40 {
+        last = send(&site, "/agent/v1/enroll", &request).await.status();
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    licensed.contact(&site).await;
+}
+
+#[tokio::test]
+async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_code_goes_by_hand() {
+    let vendor = Vendor::start(2).await;
+    let site = Site::start(&vendor).await;
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-1" })).await;
+    assert_eq!(refused.code, ProblemCode::NotUnlocked);
+
+    let body = serde_json::json!({ "serial": serial(), "way": "offline" });
+    let view: RegisterView = site.post("/register", &body).await;
+    let RegisterView::Code { code: registration_code, reason: None } = view else { panic!("{view:?}") };
+    let registration = text_code::decode(&registration_code).unwrap();
+    let registration = sealpost_manifests::grant::verify_registration(&registration).unwrap().into_inner();
+    let unlock_code = text_code::encode(&vendor.grant(&registration, 2));
+    let license: LicenseRow = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
+    assert_eq!(license.licenses, 2);
+    site.reserve("pc-1").await;
+    site.reserve("PC-1").await;
+    site.reserve("pc-2").await;
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-3" })).await;
+    assert_eq!(refused.code, ProblemCode::NoSeatFree);
+}
+
+#[tokio::test]
+async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing_error_is_named() {
+    let (vendor, stranger) = (Vendor::start(2).await, Vendor::start(2).await);
+    let site = Site::start(&vendor).await;
+    let status: StatusView = site.get("/status").await;
+    let site_key = site.setup_key().await;
+    let ours =
+        Registration { serial: serial(), server_id: status.server_id.clone(), site_key: site_key.clone() };
+    let theirs = Registration { server_id: ServerId::from_random([1; 16]), ..ours.clone() };
+    let other_key = Registration { site_key: SigningKey::generate().unwrap().public(), ..ours.clone() };
+    for grant in [vendor.grant(&theirs, 9), vendor.grant(&other_key, 9), stranger.grant(&ours, 9)] {
+        let body = serde_json::json!({ "code": serde_json::to_string(&grant).unwrap() });
+        assert_eq!(site.post_refused("/unlock", &body).await.code, ProblemCode::GrantRefused);
+    }
+    let good = text_code::encode(&vendor.grant(&ours, 9));
+    let typo = good.replacen(|c: char| c.is_ascii_digit(), "Z", 1);
+    let refused = site.post_refused("/unlock", &serde_json::json!({ "code": typo })).await;
+    assert_eq!(refused.code, ProblemCode::BadRequest);
+    assert!(refused.message.contains("line 1"), "{refused:?}");
+    let status: StatusView = site.get("/status").await;
+    assert!(status.licenses.is_empty());
+}
+
+#[tokio::test]
+async fn a_serial_number_that_the_vendor_does_not_know_is_his_no_and_not_a_network_fault() {
+    let vendor = Vendor::start(2).await;
+    let site = Site::start(&vendor).await;
+    let serial = sealpost_manifests::ids::SerialNumber::from_random([6; 19]);
+    let refused = site.post_refused("/register", &serde_json::json!({ "serial": serial })).await;
+    assert_eq!(refused.code, ProblemCode::SerialUnknown);
+}
+
+impl Site {
+    async fn setup_key(&self) -> sealpost_keys::PublicKey {
+        let path = sealpost_distributor::home::Home::at(self.home()).site_public_key();
+        sealpost_keys::key_file::read_public(&path).unwrap()
+    }
+}

@@ -1,0 +1,13 @@
+//! The whole server, in this process: real TLS, real ledger, a real vendor's repository, on port 0 and loopback.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
+
+mod admin;
+mod agent;
+mod command_line;
+mod connections;
+mod enrollment;
+mod refusals;
+mod rollout;
+mod site;
+mod vendor;

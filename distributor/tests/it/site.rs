@@ -1,0 +1,186 @@
+//! A site: a home, a running server in it, its admin API, and a clock that a test can move.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Client, Method, Response, StatusCode};
+use sealpost_distributor::app::{Pulls, Server, StartOptions, init};
+use sealpost_distributor::home::{Home, InitOptions};
+use sealpost_distributor::http::connections::ConnectionLimits;
+use sealpost_distributor::http::views::{RegisterView, UpdatesView};
+use sealpost_distributor::ports::clock::Clock;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::setup::SetupFile;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use crate::vendor::{Vendor, serial};
+
+/// The real clock, shifted by hand.
+#[derive(Debug, Default)]
+pub(crate) struct TestClock {
+    ahead: Mutex<SignedDuration>,
+}
+
+impl TestClock {
+    pub(crate) fn forward(&self, by: SignedDuration) {
+        let mut ahead = self.ahead.lock().unwrap();
+        *ahead = ahead.checked_add(by).unwrap();
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now().checked_add(*self.ahead.lock().unwrap()).unwrap()
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
+    pub(crate) server: Server,
+    pub(crate) clock: Arc<TestClock>,
+    /// Over TLS, trusting the site CA only.
+    pub(crate) http: Client,
+    admin: Client,
+}
+
+impl Site {
+    pub(crate) async fn start(vendor: &Vendor) -> Self {
+        Self::start_with(vendor, None).await
+    }
+
+    pub(crate) async fn start_with(vendor: &Vendor, connections: Option<ConnectionLimits>) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        let root = vendor.root_file();
+        let options = InitOptions {
+            vendor_url: &vendor.url,
+            root: &root,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            addresses: vec!["127.0.0.1".to_owned()],
+            passphrase: None,
+            now: Timestamp::now(),
+        };
+        init(&home, options).unwrap();
+        Self::open(folder, Arc::default(), connections).await
+    }
+
+    async fn open(folder: TempDir, clock: Arc<TestClock>, connections: Option<ConnectionLimits>) -> Self {
+        let home = folder.path().join("home");
+        let options = StartOptions {
+            connections,
+            clock: Some(Arc::clone(&clock) as Arc<dyn Clock>),
+            pulls: Pulls::OnDemand,
+            ..StartOptions::default()
+        };
+        let server = Server::start(&home, options).await.unwrap();
+        let home = Home::at(&home);
+        let ca = std::fs::read(home.ca_certificate()).unwrap();
+        let http = Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        let admin = Client::builder().unix_socket(home.admin_socket()).tls_certs_only([]).build().unwrap();
+        Self { folder, server, clock, http, admin }
+    }
+
+    /// Stops the server and starts another in the same home.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { folder, server, clock, .. } = self;
+        server.stop().await.unwrap();
+        Self::open(folder, clock, None).await
+    }
+
+    /// A site with seats unlocked.
+    pub(crate) async fn licensed(vendor: &Vendor) -> Self {
+        let site = Self::start(vendor).await;
+        let view: RegisterView = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
+        assert!(matches!(view, RegisterView::Granted { .. }), "{view:?}");
+        site
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.server.address())
+    }
+
+    pub(crate) async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> Response {
+        let request = self.admin.request(method, format!("http://localhost/api/v1{path}"));
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        good(self.admin(Method::GET, path, None).await).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> T {
+        good(self.admin(Method::POST, path, Some(serde_json::to_value(body).unwrap())).await).await
+    }
+
+    pub(crate) async fn post_refused(&self, path: &str, body: &impl Serialize) -> Problem {
+        problem(self.admin(Method::POST, path, Some(serde_json::to_value(body).unwrap())).await).await
+    }
+
+    pub(crate) async fn reserve(&self, name: &str) {
+        let _: serde_json::Value = self.post("/clients", &serde_json::json!({ "name": name })).await;
+    }
+
+    pub(crate) async fn setup(&self, name: &str) -> SetupFile {
+        let response = self.admin(Method::POST, &format!("/clients/{name}/setup"), None).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        document::read(&response.bytes().await.unwrap()).unwrap()
+    }
+
+    pub(crate) async fn pull(&self) {
+        let _: serde_json::Value = self.post("/pull", &serde_json::json!({})).await;
+    }
+
+    pub(crate) async fn approve(&self, manifest: Sha256Digest) {
+        let _: serde_json::Value =
+            self.post("/updates/approve", &serde_json::json!({ "manifest": manifest })).await;
+    }
+
+    pub(crate) async fn updates(&self) -> UpdatesView {
+        self.get("/updates").await
+    }
+}
+
+pub(crate) async fn good<T: DeserializeOwned>(response: Response) -> T {
+    let status = response.status();
+    let bytes = response.bytes().await.unwrap();
+    assert!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&bytes));
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The problem of a refusal.
+pub(crate) async fn problem(response: Response) -> Problem {
+    let status = response.status();
+    let bytes = response.bytes().await.unwrap();
+    assert!(!status.is_success(), "{status}: {}", String::from_utf8_lossy(&bytes));
+    let problem: Problem = serde_json::from_slice(&bytes).unwrap();
+    assert!(!problem.message.is_empty() && !problem.hint.is_empty(), "{problem:?}");
+    problem
+}
+
+pub(crate) async fn code(response: Response) -> ProblemCode {
+    problem(response).await.code
+}
