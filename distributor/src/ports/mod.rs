@@ -1,8 +1,8 @@
 //! What the rest of the house asks of the outside, where there are two implementations or a fault to inject.
 
 pub mod authority;
-pub mod clock;
 pub mod blobs;
+pub mod clock;
 pub mod ledger;
 pub mod staging;
 pub mod upstream;
