@@ -12,7 +12,7 @@ use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment, Urgency};
 use sealpost_manifests::channels::{ChannelsDocument, Withdrawn};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, Document, DocumentError, SignedDocument, read};
+use sealpost_manifests::document::{self, Document, DocumentError, SignedDocument};
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration, verify_registration};
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, RelativePath,
@@ -369,14 +369,14 @@ fn the_list_of_problems_of_a_hostile_manifest_is_bounded() {
 
 #[test]
 fn a_document_with_a_field_that_stands_twice_is_refused() {
-    let text = sealpost_manifests::document::write(&grant()).unwrap();
+    let text = document::write(&grant()).unwrap();
     let seats_twice = text.replacen("\"seats\":50", "\"seats\":50,\"seats\":9999", 1);
     assert_ne!(text, seats_twice);
-    assert!(matches!(read::<Grant>(seats_twice.as_bytes()), Err(DocumentError::Malformed { .. })));
+    assert!(matches!(document::read::<Grant>(seats_twice.as_bytes()), Err(DocumentError::Malformed { .. })));
     let type_twice = text.replacen("\"type\":\"grant\"", "\"type\":\"lease\",\"type\":\"grant\"", 1);
-    assert!(matches!(read::<Grant>(type_twice.as_bytes()), Err(DocumentError::Malformed { .. })));
+    assert!(matches!(document::read::<Grant>(type_twice.as_bytes()), Err(DocumentError::Malformed { .. })));
     let far = text.replacen("2027-11-21T08:00:00Z", "99999-11-21T08:00:00Z", 1);
-    assert!(matches!(read::<Grant>(far.as_bytes()), Err(DocumentError::Malformed { .. })));
+    assert!(matches!(document::read::<Grant>(far.as_bytes()), Err(DocumentError::Malformed { .. })));
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_named_pipe_in_the_place_of_a_key_is_refused_and_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     let refused = read_secret(&path, &PassphraseSource::None).unwrap_err();
     assert!(matches!(refused, KeyFileError::Read { .. }), "{refused}");
-    assert!(sealpost_keys::key_file::read_public(&path).is_err());
+    assert!(read_public(&path).is_err());
     assert!(PassphraseSource::File(path).obtain("a key").is_err());
 }
 
