@@ -8,6 +8,7 @@
 //! after, and running the same command again completes it.
 
 pub mod authority;
+mod chain;
 pub mod cli;
 pub mod init;
 pub mod lint;

@@ -24,6 +24,8 @@ use sealpost_manifests::repository::{FolderTransport, OpenError, Reader};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
 use serde::Serialize;
 
+use crate::chain::chain;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -182,16 +184,4 @@ async fn read_trust(reader: &mut Reader, targets: &Path, report: &mut Report) ->
         }
     };
     document::read(&bytes).map_err(|error| report.defect(TRUST_TARGET, chain(&error))).ok()
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

@@ -15,7 +15,8 @@ use sealpost_manifests::repository::{Reader, TargetInfo};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::version::Version;
 
-use super::{BEFORE_EVERYTHING, Report, chain, files};
+use super::{BEFORE_EVERYTHING, Report, files};
+use crate::chain::chain;
 use crate::publication::target_file;
 
 /// The targets of a package whose files are as listed.

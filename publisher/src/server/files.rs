@@ -143,9 +143,9 @@ enum Requested {
 
 /// RFC 9110, 14.2: what is not one well-formed byte range is ignored, and the whole file is the answer.
 fn requested_range(headers: &HeaderMap, length: u64) -> Requested {
-    let Some(text) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
-        return Requested::Whole;
-    };
+    let mut lines = headers.get_all(header::RANGE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return Requested::Whole };
+    let Ok(text) = line.to_str() else { return Requested::Whole };
     // A condition that cannot be judged (no validators are sent) makes the range void.
     if headers.contains_key(header::IF_RANGE) {
         return Requested::Whole;
@@ -210,10 +210,25 @@ mod tests {
         assert_eq!(range("bytes=4-600", 10), Requested::Part { first: 4, last: 9 });
         assert_eq!(range("bytes=-3", 10), Requested::Part { first: 7, last: 9 });
         assert_eq!(range("bytes=-30", 10), Requested::Part { first: 0, last: 9 });
-        for odd in ["bytes=", "bytes=-", "bytes=6-4", "bytes=0-1,4-5", "lines=0-1", "bytes=+1-2", "bytes=x-"]
-        {
+        let beyond_numbers = "bytes=99999999999999999999-";
+        for odd in [
+            "bytes=",
+            "bytes=-",
+            "bytes=6-4",
+            "bytes=0-1,4-5",
+            "lines=0-1",
+            "bytes=+1-2",
+            "bytes=x-",
+            beyond_numbers,
+        ] {
             assert_eq!(range(odd, 10), Requested::Whole, "{odd}");
         }
+        let last = format!("bytes=3-{}", u64::MAX);
+        assert_eq!(range(&last, 10), Requested::Part { first: 3, last: 9 });
+        let mut twice = HeaderMap::new();
+        twice.append(header::RANGE, HeaderValue::from_static("bytes=0-1"));
+        twice.append(header::RANGE, HeaderValue::from_static("bytes=4-5"));
+        assert_eq!(requested_range(&twice, 10), Requested::Whole);
         for beyond in ["bytes=10-", "bytes=10-12", "bytes=-0"] {
             assert_eq!(range(beyond, 10), Requested::Beyond, "{beyond}");
         }

@@ -21,6 +21,7 @@ use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use super::limiter::Allowance;
 use super::{Licensing, Refused, Shared, source_of};
 use crate::authority::{Answer, Issuer, RegisterError, verify_registration};
+use crate::chain::chain;
 
 /// Time for a whole request to arrive; it is a few hundred bytes.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ pub(super) async fn register(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Json<RegisterAnswer>, Refused> {
-    let source = source_of(&request).map(|address| address.ip());
+    let source = source_of(&request);
     if let Some(source) = source {
         check_allowance(&shared, source)?;
     }
@@ -87,13 +88,9 @@ async fn answer(shared: &Arc<Shared>, body: &[u8]) -> Result<SignedDocument, Ref
         ))
     })?;
     let (serial, server) = (registration.serial.clone(), registration.server_id.clone());
-    let desk = Arc::clone(shared);
-    let result = tokio::task::spawn_blocking(move || {
-        // A panic while holding the lock left the transaction rolled back, so the desk is still whole.
-        let mut desk = desk.license.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.register(&registration, Timestamp::now())
-    })
-    .await;
+    // A panic while it is held leaves the transaction rolled back, so the desk is still whole.
+    let mut desk = Arc::clone(&shared.license).lock_owned().await;
+    let result = tokio::task::spawn_blocking(move || desk.register(&registration, Timestamp::now())).await;
     match result {
         Ok(Ok(answer)) => {
             let repeated = matches!(answer, Answer::Repeated(_));
@@ -160,15 +157,4 @@ fn internal() -> Refused {
 /// A serial number is worth money: logs show its first group only.
 fn masked(serial: &str) -> String {
     format!("{}-…", serial.split('-').next().unwrap_or_default())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

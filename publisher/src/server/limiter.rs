@@ -5,8 +5,10 @@
 //! Pure: the time comes in.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use super::sources::network;
 
 /// Wrong attempts that a source has at once.
 const BURST: u32 = 10;
@@ -83,17 +85,6 @@ impl Bucket {
         let tokens = self.tokens.saturating_add(gained).min(BURST);
         let since = if tokens == BURST { now } else { self.since + REFILL * gained };
         Self { tokens, since }
-    }
-}
-
-/// One customer of IPv6 has a whole /64, so that is one source.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
     }
 }
 

@@ -10,8 +10,10 @@ mod connections;
 mod files;
 mod license;
 mod limiter;
+mod sources;
+mod stall;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +36,8 @@ pub use limiter::{Allowance, Limiter};
 pub struct Shared {
     metadata: files::Folder,
     targets: files::Folder,
-    license: Mutex<license::Desk>,
+    /// Waited for without holding a thread, so that registrations never keep downloads from the blocking threads.
+    license: Arc<tokio::sync::Mutex<license::Desk>>,
     limiter: Mutex<Limiter>,
 }
 
@@ -58,7 +61,7 @@ impl Shared {
         Arc::new(Self {
             metadata: files::Folder::metadata(repository.join("metadata")),
             targets: files::Folder::targets(repository.join("targets")),
-            license: Mutex::new(license::Desk::new(licensing)),
+            license: Arc::new(tokio::sync::Mutex::new(license::Desk::new(licensing))),
             limiter: Mutex::new(Limiter::default()),
         })
     }
@@ -81,9 +84,10 @@ pub fn router(shared: Arc<Shared>) -> Router {
 #[derive(Debug, Clone, Copy)]
 struct Source(SocketAddr);
 
-/// The source of a request: the address of the connection.
-fn source_of<B>(request: &Request<B>) -> Option<SocketAddr> {
-    request.extensions().get::<Source>().map(|source| source.0)
+/// The source of a request: the address of the connection, or whom a reverse proxy on this computer speaks for.
+fn source_of<B>(request: &Request<B>) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Source>()?.0.ip();
+    Some(sources::source(peer, request.headers()))
 }
 
 async fn nothing_here() -> Refused {

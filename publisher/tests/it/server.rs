@@ -310,6 +310,61 @@ async fn a_client_that_never_finishes_its_header_loses_the_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_no_bytes_of_its_answer_loses_the_connection() {
+    let limits = Limits { connections: 1, stall: Duration::from_millis(50), ..Limits::default() };
+    let server = Running::start(limits).await;
+    // Far more than the system's buffers hold; nothing of it takes space.
+    let large = fs::File::create(server.home.repository().join("targets/large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let mut greedy = TcpStream::connect(server.address).await.unwrap();
+    greedy.write_all(b"GET /targets/large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    greedy.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    // The only place is free again although the first client is still there.
+    assert_eq!(server.get("/healthz", "").await.status, 200);
+    drop(greedy);
+}
+
+#[tokio::test]
+async fn a_header_of_too_many_lines_or_bytes_is_refused() {
+    let server = Running::start(Limits::default()).await;
+    let lines: String = (0..100).map(|number| format!("x-{number}: y\r\n")).collect();
+    assert_eq!(server.get("/healthz", &lines).await.status, 431);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let long = format!("GET /healthz HTTP/1.1\r\nHost: {}", "x".repeat(1 << 20));
+    // The server need not read it all, so both may fail.
+    let _ = stream.write_all(long.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(server.get("/healthz", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
+    let server = Running::start(Limits::default()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    let post = async |from: &str, request: &RegisterRequest| {
+        let body = serde_json::to_string(request).unwrap();
+        let head = format!(
+            "POST /license/v1/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {from}\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        server.raw(format!("{head}{body}").as_bytes()).await
+    };
+    for guess in 0..12 {
+        let wrong = request(&SerialNumber::from_random([guess; 19]), 1, &site);
+        // What the guesser claims himself stands before what the proxy adds.
+        post(&format!("192.0.2.{guess}, 198.51.100.1"), &wrong).await;
+    }
+    let good = request(&serial, 1, &site);
+    assert_eq!(post("198.51.100.1", &good).await.problem().code, ProblemCode::Busy);
+    assert_eq!(post("198.51.100.2", &good).await.status, 200);
+}
+
+#[tokio::test]
 async fn more_connections_than_there_is_room_for_wait_until_one_ends() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let server = Running::start(limits).await;
