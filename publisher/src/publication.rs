@@ -21,9 +21,12 @@ use sealpost_manifests::repository::{
     EditError, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError, Signers,
     TargetPath, TargetSource, Written,
 };
-use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 
-use crate::vendor::{HomeError, HomeLock, LifetimeDays, Vendor};
+use crate::vendor::{HomeError, HomeLock, Keyring, KeyringError, LifetimeDays, Vendor};
+
+/// What to do about a target that is not what it should be.
+const RESTORE: &str = "; restore it from the published copy, and see `publisher lint`";
 
 /// Why the repository could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +48,11 @@ pub enum PublicationError {
     #[error("cannot load the published repository")]
     Load(#[from] LoadError),
     /// A listed target is not there, or not what is listed.
-    #[error(
-        "cannot read the published target {name}: {problem}; restore it from the published copy, and see `publisher lint`"
-    )]
+    #[error("cannot go on with the published target {name}: {problem}")]
     Target {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with it, and what to do.
         problem: String,
     },
     /// A published document was refused.
@@ -84,6 +85,62 @@ pub enum PublicationError {
     /// Writing failed. Readers see the repository as it was.
     #[error("cannot write the repository")]
     Publish(#[from] PublishError),
+}
+
+/// Why no grant can be signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LicenseKeyError {
+    /// The key could not be opened.
+    #[error("cannot open the license key")]
+    Keys(#[from] KeyringError),
+    /// The published trust document does not list it as active, or could not be read.
+    #[error("cannot grant anything with the license key")]
+    Publication(#[from] PublicationError),
+}
+
+/// The license-signing key, if the published trust document says that sites accept what it signs. A grant by another
+/// key would bind a serial number and be of no use.
+///
+/// # Errors
+/// [`LicenseKeyError`].
+pub fn license_key(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    waiting: impl FnOnce(),
+) -> Result<SigningKey, LicenseKeyError> {
+    let key = keyring.license()?;
+    let trust = Publication::open(vendor, waiting)?.trust()?;
+    check_active(&trust.license_keys, &key, "license key", "keys.license")?;
+    Ok(key)
+}
+
+/// Refuses a key that the trust document does not list as active; `setting` says where another can be named.
+pub(crate) fn check_active(
+    listed: &[TrustedKey],
+    key: &SigningKey,
+    purpose: &str,
+    setting: &str,
+) -> Result<(), PublicationError> {
+    let public = key.public();
+    let has = |status| listed.iter().any(|listed| listed.key == public && listed.status == status);
+    let problem = if has(KeyStatus::Revoked) {
+        "is revoked"
+    } else if has(KeyStatus::Active) {
+        return Ok(());
+    } else if has(KeyStatus::Retired) {
+        "is retired"
+    } else {
+        "is not listed"
+    };
+    Err(PublicationError::Target {
+        name: TRUST_TARGET.to_owned(),
+        problem: format!(
+            "the {purpose}, {}, {problem} in it, so nobody would accept its signature; use the active key ({setting} \
+             in vendor.toml)",
+            public.id()
+        ),
+    })
 }
 
 /// A release that is published, verified.
@@ -141,7 +198,7 @@ impl Publication {
         let name = TargetName::new(TRUST_TARGET)?;
         self.document(&RoleName::Targets, &name)?.ok_or_else(|| PublicationError::Target {
             name: name.to_string(),
-            problem: "it is not listed".to_owned(),
+            problem: format!("it is not listed{RESTORE}"),
         })
     }
 
@@ -157,7 +214,7 @@ impl Publication {
             Some(channels) if channels.package == *package => Ok(channels),
             Some(other) => Err(PublicationError::Target {
                 name: name.to_string(),
-                problem: format!("it is about the package {}", other.package),
+                problem: format!("it is about the package {}{RESTORE}", other.package),
             }),
         }
     }
@@ -221,13 +278,13 @@ impl Publication {
         let (name, signature_name) = (release.manifest_target()?, release.minisig_target()?);
         let missing = |name: &TargetName| PublicationError::Target {
             name: name.to_string(),
-            problem: "it is not listed".to_owned(),
+            problem: format!("it is not listed{RESTORE}"),
         };
         let bytes = self.bytes(role, &name)?.ok_or_else(|| missing(&name))?;
         let signature = self.bytes(role, &signature_name)?.ok_or_else(|| missing(&signature_name))?;
         let malformed = || PublicationError::Target {
             name: signature_name.to_string(),
-            problem: "it is not a minisign signature".to_owned(),
+            problem: format!("it is not a minisign signature{RESTORE}"),
         };
         let minisig = std::str::from_utf8(&signature)
             .ok()
@@ -239,7 +296,7 @@ impl Publication {
         if manifest.release != *release {
             return Err(PublicationError::Target {
                 name: name.to_string(),
-                problem: format!("its manifest is of {}", manifest.release),
+                problem: format!("its manifest is of {}{RESTORE}", manifest.release),
             });
         }
         Ok(Published { manifest, digest })
@@ -263,7 +320,10 @@ impl Publication {
         else {
             return Ok(None);
         };
-        let wrong = |problem: String| PublicationError::Target { name: name.to_string(), problem };
+        let wrong = |problem: String| PublicationError::Target {
+            name: name.to_string(),
+            problem: format!("{problem}{RESTORE}"),
+        };
         if usize::try_from(length).is_ok_and(|length| length > MAX_DOCUMENT_BYTES) {
             return Err(wrong(format!("{length} bytes are too many for a document")));
         }

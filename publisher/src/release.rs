@@ -17,7 +17,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document, DocumentError};
 use sealpost_manifests::ids::{ChannelName, NameError, PackageName};
 use sealpost_manifests::release::{
-    Encoding, MAX_NOTES_BYTES, PackageKind, ReleaseId, ReleaseManifest, Severity,
+    Encoding, PackageKind, ReleaseId, ReleaseManifest, Severity, notes_problem,
 };
 use sealpost_manifests::repository::{KeyThreshold, RoleName, TargetSource, ThresholdError};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
@@ -25,7 +25,7 @@ use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
 use serde::Serialize;
 
 use crate::payload::{self, BuildError, Built};
-use crate::publication::{Publication, PublicationError, Published};
+use crate::publication::{Publication, PublicationError, Published, check_active};
 use crate::vendor::{HomeError, Keyring, KeyringError, Vendor};
 
 /// Longest target name, in bytes: with digest and dot before it, file systems take 255.
@@ -181,7 +181,13 @@ pub fn release(
             (published.digest, published.manifest.counter, Outcome::PublishedBefore)
         }
         None => {
-            let counter = next_counter(&releases);
+            let Some(counter) = next_counter(&releases) else {
+                let problem = "the package's release counter is used up; use another package name";
+                return Err(ReleaseError::Refused {
+                    release: id.clone(),
+                    problems: vec![problem.to_owned()],
+                });
+            };
             let manifest = manifest(order, &built, counter, now)?;
             refused(manifest.check())?;
             let digest =
@@ -293,22 +299,8 @@ fn check_release_key(
     package: &PackageName,
     key: &SigningKey,
 ) -> Result<(), ReleaseError> {
-    let public = key.public();
-    let listed = trust.release_keys.get(package).into_iter().flatten().find(|listed| listed.key == public);
-    let problem = match listed.map(|listed| listed.status) {
-        Some(KeyStatus::Active) => return Ok(()),
-        Some(KeyStatus::Retired) => "is retired",
-        Some(KeyStatus::Revoked) => "is revoked",
-        None => "is not listed",
-    };
-    Err(ReleaseError::Publication(PublicationError::Target {
-        name: TRUST_TARGET.to_owned(),
-        problem: format!(
-            "the release key {} of {package} {problem} in it, so nobody would accept its signature; use the active key \
-             (keys.release_dir in vendor.toml)",
-            public.id()
-        ),
-    }))
+    let listed = trust.release_keys.get(package).map(Vec::as_slice).unwrap_or_default();
+    Ok(check_active(listed, key, &format!("release key of {package}"), "keys.release_dir")?)
 }
 
 fn put_release(
@@ -358,9 +350,10 @@ fn manifest(
     })
 }
 
-fn next_counter(releases: &[Published]) -> ReleaseCounter {
+/// `None` if no counter is left: a repeated one would let an older release pass for a newer.
+fn next_counter(releases: &[Published]) -> Option<ReleaseCounter> {
     let highest = releases.iter().map(|published| published.manifest.counter.0).max().unwrap_or(0);
-    ReleaseCounter(highest.saturating_add(1))
+    highest.checked_add(1).map(ReleaseCounter)
 }
 
 fn check_order(order: &Order) -> Vec<String> {
@@ -370,10 +363,7 @@ fn check_order(order: &Order) -> Vec<String> {
     {
         problems.push(error.to_string());
     }
-    if order.notes.len() > MAX_NOTES_BYTES {
-        problems
-            .push(format!("the notes have {} bytes; shorten them to {MAX_NOTES_BYTES}", order.notes.len()));
-    }
+    problems.extend(notes_problem(&order.notes));
     match order.release.minisig_target() {
         Ok(name) if name.as_str().len() > MAX_TARGET_BYTES => problems.push(format!(
             "package, version and platform are too long together: {name} has more than {MAX_TARGET_BYTES} bytes; use \

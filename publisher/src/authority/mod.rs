@@ -175,6 +175,7 @@ impl Authority {
             .create_new(true)
             .mode(0o600)
             .open(path)
+            .and_then(|_| crate::vendor::sync_entry(path))
             .map_err(|source| AuthorityError::Open { path: path.to_owned(), source })?;
         Self::open(path)
     }

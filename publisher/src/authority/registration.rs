@@ -4,7 +4,7 @@
 
 use sealpost_keys::Verified;
 use sealpost_manifests::document::{DocumentError, SignedDocument, read};
-use sealpost_manifests::grant::Registration;
+use sealpost_manifests::grant::{self, Registration};
 use sealpost_manifests::text_code::{self, TextCodeError};
 use sealpost_manifests::wire::sync::RegisterRequest;
 
@@ -28,9 +28,8 @@ pub enum RegistrationError {
 /// # Errors
 /// [`RegistrationError`].
 pub fn verify_registration(request: &RegisterRequest) -> Result<Verified<Registration>, RegistrationError> {
-    let trusted = std::slice::from_ref(&request.site_key);
     let registration =
-        request.registration.verify::<Registration>(trusted).map_err(RegistrationError::Document)?;
+        grant::verify_registration(&request.registration).map_err(RegistrationError::Document)?;
     if registration.site_key != request.site_key {
         return Err(RegistrationError::OtherKey);
     }

@@ -180,7 +180,42 @@ fn a_registration_signed_with_another_key_than_it_names_is_refused() {
     request.registration = SignedDocument::sign(&named, &thief).unwrap();
     assert!(matches!(verify_registration(&request), Err(RegistrationError::Document(_))));
     request.site_key = thief.public();
+    assert!(matches!(verify_registration(&request), Err(RegistrationError::Document(_))));
+    // A good registration under the name of another key.
+    let mut request = server.request(&SerialNumber::from_random([3; 19]));
+    request.site_key = thief.public();
     assert!(matches!(verify_registration(&request), Err(RegistrationError::OtherKey)));
+}
+
+#[test]
+fn of_many_processes_that_register_one_serial_at_once_exactly_one_binds_it() {
+    let mut bench = Bench::new();
+    let serial = bench.sell(10);
+    let path = bench.folder.path().join("license.db");
+    let start = std::sync::Barrier::new(8);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|id| {
+                let (path, serial, key, start) = (&path, &serial, &bench.key, &start);
+                scope.spawn(move || {
+                    // A connection of its own is all that a process has.
+                    let mut authority = Authority::open(path).unwrap();
+                    let registration = Server::new(id).registration(serial);
+                    start.wait();
+                    let issuer = Issuer { vendor: "Acme", key, grant_days: 366 };
+                    authority.register(&registration, &issuer, now())
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let won = answers.iter().filter(|answer| matches!(answer, Ok(Answer::Issued(_)))).count();
+    let refused =
+        answers.iter().filter(|answer| matches!(answer, Err(RegisterError::BoundToOtherServer))).count();
+    assert_eq!((won, refused), (1, 7), "{answers:?}");
+    let grants: i64 =
+        bench.authority.connection.query_row("SELECT count(*) FROM grants", [], |row| row.get(0)).unwrap();
+    assert_eq!(grants, 1);
 }
 
 #[test]

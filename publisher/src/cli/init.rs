@@ -51,6 +51,10 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         plan.root_keys.display()
     ))?;
     print_line(
+        "targets key: names the keys of every package, so with the online keys beside it a thief could publish code. \
+         Keep it away from the machine that serves; vendor.toml says where it is looked for (keys.targets)",
+    )?;
+    print_line(
         "keep release keys and package-role keys on different machines or tokens: whoever holds both can publish \
          code. vendor.toml says where each is looked for (keys.release_dir, keys.role_dir)",
     )?;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
@@ -139,12 +139,16 @@ fn print_released(released: &Released) -> anyhow::Result<()> {
 }
 
 fn read_notes(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let limit = u64::try_from(MAX_NOTES_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limit).read_to_string(&mut text))
-        .with_context(|| format!("cannot read the notes {}", path.display()))?;
-    Ok(text.trim_end().to_owned())
+    let attempt = || format!("cannot read the notes {}", path.display());
+    let limit = u64::try_from(MAX_NOTES_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).with_context(attempt)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).with_context(attempt)?;
+    if bytes.len() > MAX_NOTES_BYTES {
+        bail!("{}: they have more than {MAX_NOTES_BYTES} bytes; shorten them", attempt());
+    }
+    let text = String::from_utf8(bytes).with_context(|| format!("{}: save them as UTF-8 text", attempt()))?;
+    Ok(text.replace("\r\n", "\n").trim_end().to_owned())
 }
 
 fn progress_bar() -> ProgressBar {

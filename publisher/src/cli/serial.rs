@@ -11,8 +11,9 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::text_code;
 
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_json, print_line, seconds, tell};
+use super::{Outcome, print_json, print_line, seconds, tell, waiting};
 use crate::authority::{Authority, Issuer, Terms, read_registration_code, verify_registration};
+use crate::publication::license_key;
 use crate::vendor::{Keyring, Vendor, write_new};
 
 /// Longest registration code that is read, in bytes.
@@ -109,7 +110,7 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
 fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) -> anyhow::Result<()> {
     let request = read_registration_code(&read_code(code)?)?;
     let registration = verify_registration(&request)?;
-    let key = keyring.license()?;
+    let key = license_key(vendor, keyring, waiting)?;
     let settings = vendor.settings();
     let issuer = Issuer { vendor: &settings.vendor, key: &key, grant_days: settings.lifetime_days.grant };
     let answer =

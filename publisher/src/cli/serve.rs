@@ -12,8 +12,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_line};
+use super::{Outcome, print_line, waiting};
 use crate::authority::Authority;
+use crate::publication::license_key;
 use crate::renewal::{Urgency, renew};
 use crate::server::{Licensing, Limits, Shared, router, serve};
 use crate::vendor::{Keyring, Vendor};
@@ -32,7 +33,8 @@ Examples:
   publisher --home acme serve --public --passphrase-file /run/credentials/publisher
 
 Speaks plain HTTP: everything in the repository is signed. Towards the internet put a web server with TLS in front,
-so that serial numbers stay private on their way. Releases made by other processes are served at once.")]
+so that serial numbers stay private on their way; if it runs on this computer, its X-Forwarded-For tells customers
+apart when wrong registrations are slowed down. Releases made by other processes are served at once.")]
 pub(super) struct Options {
     /// Where to listen [default: 127.0.0.1:8080, with --public 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -49,7 +51,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
     let vendor = Vendor::open(home)?;
     let keyring = Arc::new(Keyring::new(&vendor, options.passphrase.source()));
     // Opened now, so that a wrong passphrase is said at once and not in the middle of the night.
-    let (key, _, _) = (keyring.license()?, keyring.timestamp()?, keyring.snapshot()?);
+    let (key, _, _) = (license_key(&vendor, &keyring, waiting)?, keyring.timestamp()?, keyring.snapshot()?);
     let licensing = Licensing {
         vendor: vendor.settings().vendor.clone(),
         key,

@@ -13,7 +13,7 @@ mod settings;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub use keyring::{Keyring, KeyringError, PackageKeys, VendorKeys};
@@ -31,6 +31,12 @@ pub enum HomeError {
     NotAHome {
         /// The folder.
         home: PathBuf,
+    },
+    /// Anybody could put keys or settings of his own there.
+    #[error("cannot use {}: every user of this computer can change it; run `chmod o-w` on it", path.display())]
+    WritableByAll {
+        /// The home or its settings.
+        path: PathBuf,
     },
     /// The settings cannot be read.
     #[error("cannot read {}; check the path and its permissions", path.display())]
@@ -99,6 +105,13 @@ impl Vendor {
             }
             Err(source) => return Err(HomeError::Read { path, source }),
         };
+        for path in [home, &path] {
+            let found = fs::metadata(path);
+            let found = found.map_err(|source| HomeError::Read { path: path.to_owned(), source })?;
+            if found.permissions().mode() & 0o002 != 0 {
+                return Err(HomeError::WritableByAll { path: path.to_owned() });
+            }
+        }
         let settings = toml::from_str::<Settings>(&text)
             .map_err(|source| HomeError::Settings { path: path.clone(), source: Box::new(source) })?;
         settings.check().map_err(|problem| HomeError::Value { path, problem })?;
@@ -187,19 +200,30 @@ impl Vendor {
 #[derive(Debug)]
 pub struct HomeLock(#[expect(dead_code, reason = "held for its lock")] File);
 
-/// Makes a folder that only its owner can enter, with its parents.
+/// Makes a folder that only its owner can enter, with its parents, all of it on disk.
 ///
 /// # Errors
 /// When it cannot be made.
 pub fn private_folder(path: &Path) -> Result<(), HomeError> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
+        .and_then(|()| missing.into_iter().try_for_each(sync_entry))
         .map_err(|source| HomeError::Write { path: path.to_owned(), source })
 }
 
-/// Writes a new file, flushed; never over another.
+/// Makes it durable that `path` is in its folder.
+pub(crate) fn sync_entry(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(_) => File::open(".")?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Writes a new file, flushed together with its name; never over another.
 ///
 /// # Errors
 /// When it exists already or cannot be written.
@@ -207,7 +231,8 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> 
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(bytes)?;
-        file.sync_all()
+        file.sync_all()?;
+        sync_entry(path)
     };
     write().map_err(|source| HomeError::Write { path: path.to_owned(), source })
 }

@@ -136,6 +136,8 @@ snapshot = {snapshot}
 # Grants seats; needed by `serve` (online registration) and `serial unlock`.
 license = {license}
 # Lists the packages and their keys: needed for the first release of a package and once a year.
+# Whoever holds it together with the two online keys can name release keys of his own and so publish code:
+# keep it offline or on a token, not on the machine that runs `publisher serve`.
 targets = {targets}
 # Folders of <package>.role.key and <package>.release.key. Whoever holds both can publish code,
 # so keep them on different machines or tokens: mount one of them elsewhere and name it here.

@@ -172,6 +172,35 @@ fn refusals_end_with_one_and_usage_errors_with_two() {
 }
 
 #[test]
+fn notes_that_are_too_long_or_could_forge_a_terminal_are_refused_and_never_cut() {
+    let bench = Bench::ready();
+    let mut arguments = bench.release("1.0");
+    arguments.extend(["--notes".to_owned(), "notes.txt".to_owned()]);
+    let with = |notes: &[u8]| fs::write(bench.path("notes.txt"), notes).unwrap();
+    // A gap of blanks where a careless reader would cut.
+    with(format!("{}{}{}", "a".repeat(65_530), " ".repeat(20), "b".repeat(100)).as_bytes());
+    bench.fails(&strs(&arguments), &["65536 bytes", "shorten"]);
+    with(b"fine\x1b[2K");
+    bench.fails(&strs(&arguments), &["control character", "remove it"]);
+    with(b"\xff");
+    bench.fails(&strs(&arguments), &["UTF-8"]);
+    with(b"one\r\n\ttwo\r\n");
+    bench.ok(&strs(&arguments));
+}
+
+#[test]
+fn a_home_that_every_user_can_change_is_not_used() {
+    let bench = Bench::ready();
+    for (path, mode) in [("home", 0o777), ("home/vendor.toml", 0o646)] {
+        let before = fs::metadata(bench.path(path)).unwrap().permissions();
+        fs::set_permissions(bench.path(path), fs::Permissions::from_mode(mode)).unwrap();
+        bench.fails(&["lint"], &["every user", "chmod o-w"]);
+        fs::set_permissions(bench.path(path), before).unwrap();
+    }
+    bench.ok(&["lint"]);
+}
+
+#[test]
 fn encrypted_keys_need_their_passphrase_and_are_asked_for_none_they_do_not_need() {
     let bench = Bench::new();
     fs::write(bench.path("secret"), "correct horse\n").unwrap();

@@ -15,8 +15,11 @@ fn the_first_vendor_settings_stay_readable() {
     expected.keys.release_dir = "/media/token".into();
     expected.lifetime_days = LifetimeDays { timestamp: 3, ..LifetimeDays::default() };
     assert_eq!(*vendor.settings(), expected);
-    // And this is still what is written.
-    assert_eq!(expected.to_commented_text(), include_str!("../golden/vendor-1.toml"));
+    // And this is still what is written; only what the comments say may become better.
+    let values = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    assert_eq!(values(&expected.to_commented_text()), values(include_str!("../golden/vendor-1.toml")));
 }
 
 #[test]

@@ -10,9 +10,9 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::repository::{RepositoryEditor, RoleName, Signers, TargetSource};
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
+use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_publisher::lint::{Finding, Level, lint};
-use sealpost_publisher::publication::lifetimes;
+use sealpost_publisher::publication::{license_key, lifetimes};
 use sealpost_publisher::release::set_channel;
 
 use crate::support::{Home, channel, days, now, package, version};
@@ -193,6 +193,22 @@ async fn a_revoked_release_key_makes_its_releases_defects() {
     assert!(
         findings.iter().any(|finding| finding.level == Level::Warning && finding.problem.contains("ghost"))
     );
+}
+
+#[test]
+fn a_license_key_that_sites_would_not_accept_grants_nothing() {
+    let home = two_releases();
+    assert!(license_key(&home.vendor(), &home.keyring(), || {}).is_ok());
+    sign_anyway(&home, |editor| {
+        let mut trust = trust(&home);
+        let revoked = TrustedKey { status: KeyStatus::Revoked, ..trust.license_keys[0].clone() };
+        // Still listed as active too, as after a careless edit.
+        trust.license_keys.push(revoked);
+        put(editor, &RoleName::Targets, TRUST_TARGET, &trust);
+    });
+    let refused = license_key(&home.vendor(), &home.keyring(), || {}).unwrap_err();
+    let text = format!("{:#}", anyhow::Error::from(refused));
+    assert!(text.contains("is revoked") && text.contains("keys.license"), "{text}");
 }
 
 #[tokio::test]
