@@ -97,7 +97,9 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
     let Some((wanted, manifest)) = view.wanted else { return nothing_wanted(view) };
     if view.runs.is_some_and(|(_, running)| running == manifest) {
         return match view.waits_for_review {
-            Some(newer) => (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin),
+            Some(newer) => {
+                (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin)
+            }
             None => (" as it should".into(), ChangesWhen::NewRelease),
         };
     }
