@@ -32,9 +32,10 @@ Examples:
   publisher --home acme serve --listen 127.0.0.1:0
   publisher --home acme serve --public --passphrase-file /run/credentials/publisher
 
-Speaks plain HTTP: everything in the repository is signed. Towards the internet put a web server with TLS in front,
-so that serial numbers stay private on their way; if it runs on this computer, its X-Forwarded-For tells customers
-apart when wrong registrations are slowed down. Releases made by other processes are served at once.")]
+Speaks plain HTTP: everything in the repository is signed. Towards the internet put a web server
+with TLS in front, so that serial numbers stay private on their way; if it runs on this computer,
+its X-Forwarded-For tells customers apart when wrong registrations are slowed down.
+Releases made by other processes are served at once.")]
 pub(super) struct Options {
     /// Where to listen [default: 127.0.0.1:8080, with --public 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR:PORT")]
