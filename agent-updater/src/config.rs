@@ -118,9 +118,7 @@ pub enum ConfigError {
     #[error("cannot read the configuration {0}")]
     Unreadable(PathBuf, #[source] std::io::Error),
     /// It is not TOML of the expected shape.
-    #[error(
-        "the configuration {0} is not understood; see the commented sample that `agent-updater enroll --help` names"
-    )]
+    #[error("the configuration {0} is not understood; compare it with the commented agent.sample.toml")]
     Malformed(PathBuf, #[source] toml::de::Error),
     /// A value makes no sense.
     #[error("the configuration {path} has a wrong value: {problems}")]

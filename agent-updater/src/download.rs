@@ -31,6 +31,7 @@ use sealpost_manifests::wire::report::ReasonCode;
 use tokio::runtime::Handle;
 
 use crate::domain::release::Refusal;
+use crate::platform::causes::with_causes;
 use crate::ports::Source;
 
 /// Longest trust or channels document, in bytes.
@@ -40,7 +41,7 @@ const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES as u64;
 /// Longest signature, in bytes.
 const MAX_MINISIG_BYTES: u64 = 4 * 1024;
 /// Tries of a download that is cut; each goes on where the last one ended.
-const TRIES: u32 = 6;
+const TRIES: u32 = 4;
 
 /// Where to fetch from, and as whom.
 #[derive(Clone)]
@@ -296,12 +297,5 @@ fn reason_of_download(error: &DownloadError) -> ReasonCode {
 }
 
 fn refusal(reason: ReasonCode, error: &dyn std::error::Error) -> Refusal {
-    let mut detail = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        detail.push_str(": ");
-        detail.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Refusal::new(reason, detail)
+    Refusal::new(reason, with_causes(error))
 }

@@ -15,6 +15,7 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, ReasonCode};
 
 use crate::config::PackageConfig;
+use crate::platform::causes::with_causes;
 use crate::platform::files::ensure_not_writable_by_others;
 use crate::platform::process::{Ending, Finished, Leftovers, Spec, run};
 use crate::platform::users;
@@ -236,17 +237,6 @@ fn with_output(what: &str, output: &[u8]) -> String {
         from += 1;
     }
     format!("{what}; it printed: {}", &printed[from..])
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -137,12 +137,6 @@ impl Spool {
         self.content.waiting.is_empty()
     }
 
-    /// The newest report about a package, waiting or not acknowledged yet.
-    #[must_use]
-    pub fn newest(&self) -> Option<&Report> {
-        self.content.waiting.back()
-    }
-
     fn save(&self) -> Result<(), StoreError> {
         store::save(&self.path, &self.content, PRIVATE)
     }

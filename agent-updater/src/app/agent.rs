@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use crate::config::{ConfigError, Settings};
+use crate::domain::time::whole_seconds;
 use crate::home::Home;
 use crate::ports::{Clock, Disk, Faults};
 use crate::server::Endpoint;
@@ -89,7 +90,7 @@ impl Agent {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
+        whole_seconds(self.clock.now())
     }
 }
 

@@ -1,7 +1,7 @@
 //! One cycle: bring an interrupted install to its end, contact the server, install what is assigned, say what
 //! happened. A reconciler: it reads the state, converges and stops; twice is as good as once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
@@ -23,12 +23,14 @@ use crate::spool::{Spool, Subject};
 use super::agent::{Access, Agent, seed};
 use super::engine::{Ended, Engine};
 use super::enroll::base_of;
-use super::state::{Holdings, HoldingsError, LastContact, Progress, package_records};
+use super::state::{HeldDocument, Holdings, HoldingsError, LastContact, Progress, package_records};
 use super::vetted::Vetted;
 use super::{gate_file, with_causes};
 
 /// Contacts in one cycle: the first, one after each round of installs to report them, and retries.
 const MOST_ROUNDS: usize = 4;
+/// Tries of one package in one cycle.
+const MOST_TRIES: u32 = 2;
 /// Seconds until the next try when another process holds the lock.
 const BUSY_SECS: i64 = 5;
 /// Longest pinned root, in bytes.
@@ -105,7 +107,7 @@ impl Agent {
         problems: &mut Vec<String>,
     ) -> Option<Access> {
         let mut access = None;
-        let mut settled = BTreeSet::new();
+        let mut tried = BTreeMap::new();
         for _ in 0..MOST_ROUNDS {
             let mut holdings = match Holdings::load(&self.home, progress, self.now()) {
                 Ok(holdings) => holdings,
@@ -149,7 +151,7 @@ impl Agent {
             }
             let was_retry = answered.was_retry;
             access = Some(answered.access.clone());
-            let acted = self.converge(holdings, progress, spool, &answered.access, &mut settled);
+            let acted = self.converge(holdings, progress, spool, &answered.access, &mut tried);
             if let Err(error) = progress.save(&self.home) {
                 note(problems, with_causes(&error));
             }
@@ -176,7 +178,7 @@ impl Agent {
         progress: &mut Progress,
         spool: &mut Spool,
         access: &Access,
-        settled: &mut BTreeSet<PackageName>,
+        tried: &mut BTreeMap<PackageName, u32>,
     ) -> bool {
         let (Some(lease), Some(assignment)) =
             (holdings.lease.good().cloned(), holdings.assignment.good().cloned())
@@ -187,7 +189,9 @@ impl Agent {
         let mut acted = false;
         for wanted in &assignment.packages {
             let package = &wanted.release.package;
-            if settled.contains(package) || self.stop.load(Ordering::SeqCst) {
+            if tried.get(package).is_some_and(|tries| *tries >= MOST_TRIES)
+                || self.stop.load(Ordering::SeqCst)
+            {
                 continue;
             }
             let ended = match self.decision(wanted, &lease, progress) {
@@ -213,13 +217,11 @@ impl Agent {
                     Some(Refusal::new(reason, format!("{} was rolled back ({reason})", wanted.release)))
                 }
             };
-            // These two may be different after the next contact of this same cycle.
-            let again = |refusal: &Refusal| {
+            // These two may be different after the next contact of this same cycle; all else is for the next cycle.
+            let again = refusal.as_ref().is_some_and(|refusal| {
                 matches!(refusal.reason, ReasonCode::NetworkFailed | ReasonCode::RequirementMissing)
-            };
-            if !refusal.as_ref().is_some_and(again) {
-                settled.insert(package.clone());
-            }
+            });
+            *tried.entry(package.clone()).or_insert(0) += if again { 1 } else { MOST_TRIES };
             match refusal {
                 Some(refusal) => {
                     drop(
@@ -427,8 +429,10 @@ impl Agent {
     /// One line for each package that does not run what it should.
     fn note_what_is_open(&self, progress: &Progress, problems: &mut Vec<String>) {
         let Ok(holdings) = Holdings::load(&self.home, progress, self.now()) else { return };
-        for missing in [holdings.lease.problem("lease"), holdings.assignment.problem("assignment")] {
-            problems.extend(missing);
+        problems.extend(holdings.lease.problem("lease"));
+        // No assignment at all means that nothing is approved for this computer: it is up to date.
+        if !matches!(holdings.assignment, HeldDocument::None) {
+            problems.extend(holdings.assignment.problem("assignment"));
         }
         let (Some(lease), Some(assignment)) = (holdings.lease.good(), holdings.assignment.good()) else {
             return;

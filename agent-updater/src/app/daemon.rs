@@ -26,6 +26,9 @@ use super::with_causes;
 /// Requests that wait while a cycle is at work.
 const WAITING_REQUESTS: usize = 8;
 
+/// By how much a woken computer delays its contact at most, in milliseconds.
+const WAKE_SPREAD_MILLIS: u64 = 1_000;
+
 /// Why the daemon could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -78,7 +81,11 @@ pub async fn run(agent: Arc<Agent>) -> Result<(), DaemonError> {
             _ = terminate.recv() => Turn::Stop,
             _ = interrupt.recv() => Turn::Stop,
             Some(asked) = requests.recv() => Turn::Asked(asked),
-            Some(()) = wakes.recv() => Turn::Cycle,
+            Some(()) = wakes.recv() => {
+                // All computers of a site are woken at once; they need not all call in the same instant.
+                tokio::time::sleep(Duration::from_millis(seed() % WAKE_SPREAD_MILLIS)).await;
+                Turn::Cycle
+            }
             () = tokio::time::sleep(Duration::from_millis(pause)) => Turn::Cycle,
         };
         let work = match turn {

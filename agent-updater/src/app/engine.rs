@@ -6,7 +6,9 @@
 //! was digested twice and test-loaded; a release that was given up is not tried again in the same attempt.
 //! Left out: deciding what to install (`domain::policy`) and verifying it (`app::vetted`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod steps;
+
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use sealpost_manifests::assignment::PackageAssignment;
@@ -17,8 +19,9 @@ use crate::config::{PackageConfig, Settings};
 use crate::domain::install::{Event, IllegalTransition, Next, Recovery, Step, advance, recover};
 use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
+use crate::domain::time::whole_seconds;
 use crate::home::Home;
-use crate::hooks::{Hook, HookDone, Occasion, run_hook};
+use crate::hooks::Occasion;
 use crate::journal::{Journal, JournalError};
 use crate::platform::files::PUBLIC;
 use crate::platform::store::{self, StoreError};
@@ -27,8 +30,8 @@ use crate::slots::Slots;
 use crate::slots::beneath::BeneathError;
 use crate::spool::{Spool, Subject};
 
-use super::build::{self, Brought};
-use super::vetted::{Vetted, kept_manifest};
+use super::build;
+use super::vetted::Vetted;
 use super::with_causes;
 
 /// What the engine stands on.
@@ -308,178 +311,6 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// The action that follows a recorded step.
-    fn act(&mut self, change: &Change, brings: Option<&mut Brings<'_>>) -> Result<(), StepFault> {
-        let slots = self.slots(change)?;
-        match change.step {
-            Step::Preparing => self.build(change, &slots, brings),
-            Step::Built => self.test_load(change, &slots),
-            Step::Tested => self.last_look(change),
-            Step::Trying => self.stop(change, &slots),
-            Step::Stopped => {
-                slots.switch(Some(&change.to.slot)).map_err(|error| {
-                    StepFault::Failed(InstallStep::Switch, local_fault("cannot switch", &error))
-                })?;
-                self.report(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), "")?;
-                Ok(())
-            }
-            Step::Switched => self.hook_step(change, &slots, Hook::Start, InstallStep::Start),
-            Step::Started => self.hook_step(change, &slots, Hook::Health, InstallStep::Health),
-            Step::Healthy => self.keep(change, &slots),
-            Step::RollingBack => self.switch_back(change, &slots),
-            Step::SwitchedBack => self.start_old(change, &slots),
-            Step::Restored => self.note_rolled_back(change, &slots),
-        }
-    }
-
-    fn build(
-        &mut self,
-        change: &Change,
-        slots: &Slots,
-        brings: Option<&mut Brings<'_>>,
-    ) -> Result<(), StepFault> {
-        let brought = match brings {
-            Some(brings) => build::build(self, change, slots, brings)?,
-            None => {
-                let manifest = kept_manifest(self.ground.home, &change.to).map_err(|error| {
-                    StepFault::Failed(InstallStep::Build, local_fault("cannot go back", &error))
-                })?;
-                slots.check(&change.to.slot, &manifest).map_err(|error| {
-                    StepFault::Failed(
-                        InstallStep::Build,
-                        local_fault("cannot go back to a changed slot", &error),
-                    )
-                })?;
-                Brought::AlreadyThere
-            }
-        };
-        let how = match brought {
-            Brought::ByDelta => Some(ReasonCode::ByDelta),
-            Brought::ByPayload => Some(ReasonCode::ByPayload),
-            Brought::AlreadyThere => None,
-        };
-        if let Some(how) = how {
-            self.report(change, (InstallStep::Download, Outcome::Ok, how), "")?;
-        }
-        self.report(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "")?;
-        Ok(())
-    }
-
-    fn test_load(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {
-        if change.kind == ChangeKind::LocalRollback {
-            // It ran here before; a person asks for it because something is wrong now.
-            return Ok(());
-        }
-        self.hook_step(change, slots, Hook::TestLoad, InstallStep::TestLoad)?;
-        // The hook was a foreign program beside the slot: what counts is what stands there now.
-        let manifest = kept_manifest(self.ground.home, &change.to).map_err(|error| {
-            StepFault::Failed(InstallStep::TestLoad, local_fault("cannot digest again", &error))
-        })?;
-        slots.check(&change.to.slot, &manifest).map_err(|error| {
-            let detail = format!("the slot was changed while it was test-loaded: {}", with_causes(&error));
-            StepFault::Failed(InstallStep::TestLoad, Refusal::new(ReasonCode::PayloadInvalid, detail))
-        })
-    }
-
-    fn last_look(&self, change: &Change) -> Result<(), StepFault> {
-        if self.ground.stop.load(Ordering::SeqCst) {
-            let detail =
-                format!("the agent is stopping; {} is installed after its next start", change.to.release);
-            return Err(StepFault::Failed(InstallStep::Stop, Refusal::new(ReasonCode::Interrupted, detail)));
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {
-        let Some(from) = &change.from else { return Ok(()) };
-        let from = from.clone();
-        self.hook_about(change, &from, slots, Hook::Stop, InstallStep::Stop)
-    }
-
-    fn hook_step(
-        &mut self,
-        change: &Change,
-        slots: &Slots,
-        hook: Hook,
-        step: InstallStep,
-    ) -> Result<(), StepFault> {
-        let to = change.to.clone();
-        self.hook_about(change, &to, slots, hook, step)
-    }
-
-    fn hook_about(
-        &mut self,
-        change: &Change,
-        about: &Installed,
-        slots: &Slots,
-        hook: Hook,
-        step: InstallStep,
-    ) -> Result<(), StepFault> {
-        match run_hook(hook, self.config_of(change), &occasion(about, slots)) {
-            Ok(done) => {
-                let reason = if done == HookDone::Ran { ReasonCode::Done } else { ReasonCode::NoHook };
-                self.report(change, (step, Outcome::Ok, reason), "")?;
-                Ok(())
-            }
-            Err(fault) => Err(StepFault::Failed(step, Refusal::new(fault.reason, fault.detail))),
-        }
-    }
-
-    fn keep(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {
-        let record = self.record_of(&change.to.release.package)?.kept(change, self.now());
-        self.save_record(&change.to.release.package, &record)?;
-        self.clean_up(change, slots, &record);
-        if change.kind == ChangeKind::LocalRollback {
-            let detail = format!("back to {}", change.to.release);
-            let about = change.from.as_ref().unwrap_or(&change.to);
-            let what = (InstallStep::RollBack, Outcome::Ok, ReasonCode::AskedLocally);
-            self.spool.add(self.now(), &subject(about, 0), what, &detail)?;
-        } else {
-            self.report(change, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), "")?;
-        }
-        tracing::info!(release = %change.to.release, "kept");
-        Ok(())
-    }
-
-    fn switch_back(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {
-        let package = &change.to.release.package;
-        let in_the_way = |source| EngineError::Slots { package: package.clone(), source };
-        let current = slots.current().map_err(in_the_way)?;
-        if current.as_ref() == Some(&change.to.slot) {
-            // The new release may run by now; if it cannot be stopped, the old one is put back all the same.
-            if let Err(fault) = run_hook(Hook::Stop, self.config_of(change), &occasion(&change.to, slots)) {
-                let what = (InstallStep::Stop, Outcome::Failed, fault.reason);
-                self.report(change, what, &fault.detail)?;
-            }
-        }
-        let back_to = change.from.as_ref().map(|from| &from.slot);
-        slots.switch(back_to).map_err(in_the_way)?;
-        Ok(())
-    }
-
-    fn start_old(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {
-        let Some(from) = change.from.clone() else { return Ok(()) };
-        self.hook_about(change, &from, slots, Hook::Start, InstallStep::Start)
-    }
-
-    fn note_rolled_back(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {
-        let why = change.why.unwrap_or(ReasonCode::Interrupted);
-        let mut record = self.record_of(&change.to.release.package)?;
-        if change.kind == ChangeKind::Install {
-            record = record.rolled_back(change, why, self.now());
-            self.save_record(&change.to.release.package, &record)?;
-        }
-        self.clean_up(change, slots, &record);
-        let runs = change
-            .from
-            .as_ref()
-            .map_or("nothing of this package".to_owned(), |from| from.release.to_string());
-        let detail = format!("{runs} runs; not tried again until an administrator retries it");
-        self.report(change, (InstallStep::RollBack, Outcome::Ok, why), &detail)?;
-        tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
-        Ok(())
-    }
-
     /// Ends a change that did not touch the product.
     fn discard(&mut self, change: &Change, why: Refusal) -> Result<Ended, EngineError> {
         let package = &change.to.release.package;
@@ -571,7 +402,7 @@ impl<'a> Engine<'a> {
     }
 
     fn now(&self) -> Timestamp {
-        self.ground.clock.now()
+        whole_seconds(self.ground.clock.now())
     }
 
     pub(super) fn report(
@@ -581,7 +412,7 @@ impl<'a> Engine<'a> {
         detail: &str,
     ) -> Result<(), StoreError> {
         let rollout = if change.kind == ChangeKind::Install { change.to.rollout } else { 0 };
-        match self.spool.add(self.ground.clock.now(), &subject(&change.to, rollout), what, detail) {
+        match self.spool.add(self.now(), &subject(&change.to, rollout), what, detail) {
             // A report that is lost is better than a product that stays stopped.
             Err(error) if change.step >= Step::Trying => {
                 tracing::error!(error = with_causes(&error), "a report could not be kept");

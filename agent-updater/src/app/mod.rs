@@ -17,18 +17,7 @@ pub mod status;
 pub mod system;
 pub mod vetted;
 
-/// An error and its causes in one line, for reports and for people.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
+pub use crate::platform::causes::with_causes;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use crate::domain::cadence::Standing;
 use crate::domain::gate::Gate;
 use crate::domain::policy::{Decision, decide};
 use crate::domain::record::{Change, PackageRecord};
+use crate::domain::time::whole_seconds;
 use crate::hooks::Hook;
 use crate::platform::store;
 use crate::spool::Spool;
@@ -144,12 +145,12 @@ impl Agent {
             gate: gate_file::read(&self.home).unwrap_or(Gate::CLOSED),
             lease: LeaseStatus {
                 live: lease.is_some_and(|lease| lease.good().is_some()),
-                not_after: lease.and_then(|lease| lease.good()).map(|lease| lease.not_after),
+                not_after: lease.and_then(|lease| lease.good()).map(|lease| whole_seconds(lease.not_after)),
                 problem: lease.and_then(|lease| lease.problem("lease")),
             },
             last_answer: progress.answered_at,
             contact_problem: progress.last_contact.as_ref().and_then(|contact| contact.problem.clone()),
-            next_contact: progress.next_contact,
+            next_contact: progress.next_contact.map(whole_seconds),
             waiting_reports: Spool::open(&self.home).map(|spool| spool.len()).unwrap_or(0),
             packages,
             notices,
@@ -310,5 +311,5 @@ impl Status {
 }
 
 fn seconds(at: Timestamp) -> String {
-    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
+    whole_seconds(at).to_string()
 }

@@ -62,8 +62,10 @@ fn a_kill_at_any_point_of_an_install_leaves_the_old_or_the_new_release_whole_and
 
 #[test]
 fn a_kill_at_any_point_of_the_recovery_itself_is_recovered_from() {
-    for first in fault_points() {
-        for second in fault_points() {
+    // Each action was done and not recorded: the harder half of the points, which the other test has all of.
+    let unrecorded = || fault_points().into_iter().filter(|point| point.starts_with("before-"));
+    for first in unrecorded() {
+        for second in unrecorded() {
             let computer = Computer::new();
             let mut one = computer.publish("1", 1, ONE);
             computer.install(&mut one, 0).unwrap();

@@ -1,0 +1,163 @@
+//! Contacts: lost answers, refused parts, lost servers, damaged records.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::SignedDuration;
+use sealpost_agent_updater::domain::cadence::Standing;
+use sealpost_agent_updater::domain::gate::Gate;
+use sealpost_agent_updater::platform::store;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
+use sealpost_manifests::lease::Lease;
+use sealpost_manifests::wire::contact::{Contact, ContactRequest};
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::site::{Site, Trick};
+
+const OPEN: Gate = Gate { run: true, upload: true, remote_management: true };
+
+fn contact(body: &str) -> Contact {
+    let request: ContactRequest = serde_json::from_str(body).unwrap();
+    sealpost_manifests::document::read(request.contact.document.as_bytes()).unwrap()
+}
+
+fn gate(site: &Site) -> Gate {
+    serde_json::from_slice(&fs::read(site.computer.path().join("home/gate.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn the_first_lease_opens_the_gate() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(gate(&site), OPEN);
+    assert_eq!(agent.status().standing, Standing::Licensed);
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.trick("contact", Trick::LoseTheAnswer);
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(gate(&site), Gate::CLOSED);
+    // Another process, later: what is sent again stands on the disk.
+    assert!(site.agent().cycle().problems.is_empty());
+    let contacts = site.played.lock().unwrap().contacts.clone();
+    assert_eq!(contacts[0], contacts[1]);
+    assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is told");
+    assert_eq!(contact(&contacts[1]).previous, None);
+    assert_eq!(contact(&contacts[2]).previous, Some(contact(&contacts[1]).next));
+    assert_eq!(gate(&site), OPEN);
+}
+
+#[test]
+fn losing_contact_holds_uploads_and_never_the_product() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    agent.cycle();
+    site.trick("contact", Trick::Refuse(ProblemCode::Internal));
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(gate(&site), Gate { run: true, upload: false, remote_management: false });
+    let status = agent.status();
+    assert_eq!(status.standing, Standing::LostContact);
+    assert!(status.contact_problem.unwrap().contains("internal"));
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(gate(&site), OPEN);
+}
+
+#[test]
+fn a_lease_for_another_computer_or_server_or_from_before_is_refused_and_the_held_one_stays() {
+    let changes: [fn(&mut Lease); 5] = [
+        |lease| lease.computer_name = ComputerName::new("other").unwrap(),
+        |lease| lease.client_id = ClientId::from_random([1; 16]),
+        |lease| lease.server_id = ServerId::from_random([1; 16]),
+        |lease| lease.sequence = 0,
+        |lease| lease.not_after = lease.issued_at - SignedDuration::from_hours(1),
+    ];
+    for change in changes {
+        let site = Site::new();
+        let agent = site.enrolled();
+        agent.cycle();
+        let path = site.computer.path().join("home/state/lease.json");
+        let held = fs::read(&path).unwrap();
+        site.played.lock().unwrap().change_lease = change;
+        let cycle = agent.cycle();
+        assert!(cycle.problems.iter().any(|problem| problem.contains("lease of the server was refused")));
+        assert_eq!(fs::read(&path).unwrap(), held);
+        assert_eq!(gate(&site), OPEN);
+    }
+}
+
+#[test]
+fn a_lease_by_another_key_is_refused() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.played.lock().unwrap().site_key = sealpost_keys::SigningKey::generate().unwrap();
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(gate(&site), Gate::CLOSED);
+    assert!(!site.computer.path().join("home/state/lease.json").exists());
+}
+
+/// Changes a signed document inside its sealed record, so that only the signature can find it.
+fn forge(path: &Path, from: &str, to: &str) {
+    let mut signed: SignedDocument = store::load(path).unwrap().unwrap();
+    assert!(signed.document.contains(from));
+    signed.document = signed.document.replace(from, to);
+    store::save(path, &signed, 0o644).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_or_a_forged_document_in_the_agents_records_is_refused_and_explained() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    assert!(agent.cycle().problems.is_empty());
+    let state = site.computer.path().join("home/state");
+    for name in ["lease.json", "assignment.json"] {
+        let path = state.join(name);
+        let good = fs::read(&path).unwrap();
+        let mut flipped = good.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 4;
+        fs::write(&path, &flipped).unwrap();
+        let shown = agent.status();
+        let text = format!("{:?} {:?}", shown.lease.problem, shown.notices);
+        assert!(text.contains("damaged"), "{name}: {text}");
+        fs::write(&path, &good).unwrap();
+        forge(&path, "\"epoch\":1", "\"epoch\":2");
+        let shown = agent.status();
+        let text = format!("{:?} {:?}", shown.lease.problem, shown.notices);
+        assert!(text.contains("signature"), "{name}: {text}");
+        assert_eq!(gate(&site), OPEN, "what was open is not closed by damage");
+        // The next contact brings it back.
+        assert!(agent.cycle().problems.is_empty());
+        assert_eq!(site.installed().as_deref(), Some("one"));
+    }
+    let path = state.join("enrollment.json");
+    let mut flipped = fs::read(&path).unwrap();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 4;
+    fs::write(&path, &flipped).unwrap();
+    let contacts = site.played.lock().unwrap().contacts.len();
+    let cycle = agent.cycle();
+    assert!(cycle.problems.iter().any(|problem| problem.contains("damaged")), "{:?}", cycle.problems);
+    assert_eq!(site.played.lock().unwrap().contacts.len(), contacts);
+    assert!(gate(&site).run, "a named product goes on");
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
+fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    agent.cycle();
+    let path = site.computer.path().join("home/state/progress.json");
+    fs::write(&path, "sealpost-record 1 sha256=00\n{}").unwrap();
+    site.release("1", 1, "one");
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(gate(&site), OPEN);
+    assert_eq!(site.installed(), None);
+}

@@ -1,0 +1,186 @@
+//! Updates through the whole chain: metadata, manifest, payload.
+
+use std::fs;
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+
+use crate::site::{Site, Trick};
+
+fn reported(site: &Site) -> Vec<(InstallStep, Outcome, ReasonCode)> {
+    let played = site.played.lock().unwrap();
+    played.reports.iter().map(|report| (report.step, report.outcome, report.reason)).collect()
+}
+
+fn refused(site: &Site, reason: ReasonCode) -> bool {
+    reported(site).contains(&(InstallStep::Check, Outcome::Refused, reason))
+}
+
+#[test]
+fn an_assigned_release_is_installed_and_reported_in_the_same_cycle() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    assert_eq!(reported(&site).last(), Some(&(InstallStep::Keep, Outcome::Ok, ReasonCode::Done)));
+    assert!(agent.audit().unwrap().iter().all(|one| one.problems.is_empty()));
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    assert_eq!(agent.status().packages[0].previous.as_deref(), Some("1"));
+}
+
+#[test]
+fn a_download_that_is_cut_goes_on_where_it_ended() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    site.trick(".tar.gz", Trick::CutAfter(50_000));
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    let ranges = site.played.lock().unwrap().ranges.clone();
+    assert_eq!(ranges.len(), 2);
+    assert!(ranges[0].is_none() && ranges[1].is_some(), "{ranges:?}");
+}
+
+#[test]
+fn a_payload_other_than_listed_is_refused_and_the_old_release_stays() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    agent.cycle();
+    site.release("2", 2, "two");
+    let targets = site.vendor.path().join("repository/targets");
+    let payload = fs::read_dir(&targets)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_str().unwrap().contains("acme_2_any.tar.gz"))
+        .unwrap();
+    let good = fs::read(&payload).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let longer = [good.as_slice(), b"x"].concat();
+    for (bad, reason) in [
+        (flipped, ReasonCode::PayloadInvalid),
+        (longer, ReasonCode::PayloadInvalid),
+        (Vec::new(), ReasonCode::NetworkFailed),
+    ] {
+        fs::write(&payload, bad).unwrap();
+        assert!(!agent.cycle().problems.is_empty());
+        assert_eq!(site.installed().as_deref(), Some("one"));
+        assert!(reported(&site).contains(&(InstallStep::Download, Outcome::Refused, reason)), "{reason}");
+    }
+    fs::write(&payload, good).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+}
+
+#[test]
+fn an_approval_of_another_digest_installs_nothing() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    site.played.lock().unwrap().assigned[0].manifest = Sha256Digest::of(b"reviewed was another");
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(site.installed(), None);
+    assert!(refused(&site, ReasonCode::ManifestInvalid));
+}
+
+#[test]
+fn metadata_that_goes_back_or_is_too_old_installs_nothing() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    agent.cycle();
+    let metadata = site.vendor.path().join("repository/metadata/timestamp.json");
+    let old_timestamp = fs::read(&metadata).unwrap();
+    site.release("2", 2, "two");
+    agent.cycle();
+    assert_eq!(site.installed().as_deref(), Some("two"));
+
+    site.release("3", 3, "three");
+    let new_timestamp = fs::read(&metadata).unwrap();
+    fs::write(&metadata, old_timestamp).unwrap();
+    assert!(!agent.cycle().problems.is_empty());
+    assert!(refused(&site, ReasonCode::MetadataInvalid));
+    fs::write(&metadata, new_timestamp).unwrap();
+
+    for hours in [1, 24 * 31] {
+        let as_of = Timestamp::now() - SignedDuration::from_hours(hours);
+        site.played.lock().unwrap().metadata_as_of = as_of;
+        assert!(!agent.cycle().problems.is_empty(), "lower than before, {hours} h");
+        assert!(refused(&site, ReasonCode::MetadataTooOld));
+        assert_eq!(site.installed().as_deref(), Some("two"));
+    }
+    site.played.lock().unwrap().metadata_as_of = Timestamp::now();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+}
+
+#[test]
+fn a_flipped_bit_in_the_trusted_metadata_stops_installs_and_names_the_file() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    agent.cycle();
+    let path = site.computer.path().join("home/tuf/timestamp.blob");
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 10;
+    bytes[last] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    site.release("2", 2, "two");
+    let cycle = agent.cycle();
+    assert!(cycle.problems.iter().any(|problem| problem.contains("timestamp.blob")), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    assert_eq!(fs::read(&path).unwrap(), bytes, "and nothing papered over it");
+}
+
+#[test]
+fn a_changed_pinned_root_stops_installs() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    fs::write(site.computer.path().join("home/root.json"), b"{}").unwrap();
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(site.installed(), None);
+    assert!(refused(&site, ReasonCode::MetadataInvalid));
+}
+
+#[test]
+fn a_refused_read_is_tried_again_and_nothing_is_given_up() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    for _ in 0..2 {
+        site.trick("timestamp.json", Trick::Refuse(ProblemCode::NotAssigned));
+    }
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(site.installed(), None);
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
+fn without_an_assignment_that_counts_nothing_new_is_installed_and_rollback_still_works() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    agent.cycle();
+    site.release("2", 2, "two");
+    agent.cycle();
+    site.played.lock().unwrap().change_assignment = |assignment| {
+        assignment.expires_at = assignment.issued_at - SignedDuration::from_hours(1);
+    };
+    fs::remove_file(site.computer.path().join("home/state/assignment.json")).unwrap();
+    site.release("3", 3, "three");
+    assert!(!agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    agent.roll_back(&crate::site::package()).unwrap();
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
