@@ -15,8 +15,9 @@ use anyhow::{Context, Result};
 const RECORD_APPLICATION_DATA: u8 = 23;
 /// A request of at least so many bytes has a body: those that only read are a few hundred bytes long.
 const BODY_REQUEST_BYTES: u64 = 700;
-/// An answer of at least so many bytes is one, and not only the session tickets that TLS sends by itself.
-const ANSWER_BYTES: u64 = 900;
+/// A record from the server of at least so many bytes is an answer, and not one of the session tickets that TLS sends
+/// by itself.
+const ANSWER_RECORD_BYTES: usize = 250;
 
 /// What to cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,22 +152,29 @@ impl Shared {
 
     fn carry_down(&self, mut server: &TcpStream, mut client: &TcpStream, pending: &Pending) {
         let mut buffer = [0u8; 16 * 1024];
-        let mut withheld = 0u64;
+        let mut withholding = false;
+        let mut records = Records::default();
         while let Ok(length @ 1..) = server.read(&mut buffer) {
             let count = u64::try_from(length).unwrap_or(u64::MAX);
             self.from_server.fetch_add(count, Ordering::SeqCst);
-            if withheld > 0 || (pending.has_body() && self.loses_replies()) {
-                withheld += count;
-                if withheld >= ANSWER_BYTES && self.take_reply() {
+            records.application_bytes(&buffer[..length]);
+            let longest = std::mem::take(&mut records.longest);
+            if withholding || (pending.has_body() && self.loses_replies()) {
+                withholding = true;
+                if longest >= ANSWER_RECORD_BYTES && self.take_reply() {
                     return;
                 }
                 continue;
+            }
+            // Tickets may come while a request is on its way; they answer nothing. Noted before the client
+            // can see the answer and send its next request.
+            if longest >= ANSWER_RECORD_BYTES {
+                pending.answered();
             }
             let let_through = self.let_through(length);
             if client.write_all(&buffer[..let_through]).is_err() || let_through < length {
                 return;
             }
-            pending.answered();
         }
     }
 
@@ -229,6 +237,8 @@ struct Records {
     header: Vec<u8>,
     left: usize,
     is_application_data: bool,
+    /// Longest record of application data that began.
+    longest: usize,
 }
 
 impl Records {
@@ -242,6 +252,9 @@ impl Records {
                 if let [kind, _, _, high, low] = *self.header.as_slice() {
                     self.is_application_data = kind == RECORD_APPLICATION_DATA;
                     self.left = usize::from(u16::from_be_bytes([high, low]));
+                    if self.is_application_data {
+                        self.longest = self.longest.max(self.left);
+                    }
                     self.header.clear();
                 }
                 continue;

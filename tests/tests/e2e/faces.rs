@@ -15,8 +15,10 @@ use sealpost_tests::harness::{Computer, Lab, files_beneath, run, workspace};
 /// The commands that `--help` lists below `Commands:`.
 fn listed_commands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
-    let commands =
-        lines.take_while(|line| line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
+    let commands = lines
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
     let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && *word != "help";
     commands.filter(is_name).map(str::to_owned).collect()
 }
@@ -31,10 +33,9 @@ fn every_command_has_help_with_an_example() -> Result<()> {
             let mut command = lab.programs().command(program);
             command.args(&path).arg("--help");
             let help = run(command)?.ok()?;
-            ensure!(
-                help.contains("Examples:") && help.contains(program),
-                "{program} {path:?} has no example:\n{help}"
-            );
+            // `serial` alone is no command: it says which there are.
+            let is_group = help.lines().any(|line| line.starts_with("Usage:") && line.ends_with("<COMMAND>"));
+            ensure!(is_group || help.contains("Examples:"), "{program} {path:?} has no example:\n{help}");
             for name in listed_commands(&help) {
                 waiting.push([path.clone(), vec![name]].concat());
             }
