@@ -97,16 +97,22 @@ impl Home {
         self.lock("cycle.lock")
     }
 
+    /// As [`Home::lock_cycle`], but waits until the other is done: its hooks have time limits, so it comes to an end.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn wait_for_cycle(&self) -> Result<Lock, HomeError> {
+        let path = self.path.join("cycle.lock");
+        let failed = |source| HomeError::Io { path: path.clone(), source };
+        let file = open_lock(&path).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        Ok(Lock { _file: file })
+    }
+
     fn lock(&self, name: &str) -> Result<Lock, HomeError> {
         let path = self.path.join(name);
         let failed = |source| HomeError::Io { path: path.clone(), source };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        let file = open_lock(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(HomeError::Busy(self.path.clone())),
@@ -192,6 +198,10 @@ impl Home {
     pub fn download(&self, name: &str) -> PathBuf {
         self.path.join("downloads").join(name)
     }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]

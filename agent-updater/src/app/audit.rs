@@ -32,6 +32,9 @@ impl Agent {
     /// # Errors
     /// [`HoldingsError`] when there is nothing to audit against.
     pub fn audit(&self) -> Result<Vec<Audited>, HoldingsError> {
+        // An install under way is neither the old nor the new release for a moment. Who may not take the lock (not
+        // the agent's user) audits what is there.
+        let _lock = self.home.wait_for_cycle().ok();
         let progress = Progress::load(&self.home)?;
         let holdings = Holdings::load(&self.home, &progress, self.now())?;
         let mut audited = Vec::new();
