@@ -172,8 +172,8 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     }
     print_line(format_args!("  runs          {}", runs(&view)))?;
     print_line(format_args!("  should run    {}", should_run(&view)))?;
-    for sentence in &view.explanations {
-        print_line(format_args!("  {}", plain(sentence)))?;
+    for explanation in &view.explanations {
+        print_line(format_args!("  {}", plain(&explanation.sentence)))?;
     }
     for report in &client.last_reports {
         let detail =

@@ -10,6 +10,7 @@ use super::output::{
     Table, ask, can_ask, name_of, plain, plain_lines, print_json, print_line, seconds, size, tell,
 };
 use super::reference;
+use crate::domain::summary;
 use crate::http::views::{ApproveRequest, RejectRequest, ReviewContent, ReviewView, UpdatesView};
 use crate::ports::ledger::ReleaseRow;
 use crate::ports::staging::ChangedFile;
@@ -229,8 +230,8 @@ fn print_review(view: &ReviewView) -> anyhow::Result<()> {
     print_line(format_args!("  signed by  {signer}"))?;
     print_line(format_args!("  channels   {}", channels(row)))?;
     print_line(format_args!("  staged at  {}", seconds(row.staged_at)))?;
-    if let Some((at, _)) = &row.decided {
-        print_line(format_args!("  decided at {}", seconds(*at)))?;
+    if let Some((at, actor)) = &row.decided {
+        print_line(format_args!("  decided at {} by {}", seconds(*at), plain(&summary::actor(actor))))?;
     }
     if let Some(reason) = &row.reason {
         print_line(format_args!("  reason     {}", plain(reason)))?;

@@ -11,6 +11,7 @@ use sealpost_manifests::lease::LedgerHead;
 use sealpost_manifests::release::{ReleaseId, Requirement};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::explain::Explanation;
 use crate::ports::ledger::{ClientRow, LicenseRow, PullRow, ReleaseRow};
 use crate::ports::staging::Difference;
 
@@ -111,10 +112,10 @@ pub struct ClientView {
     pub client: ClientRow,
     /// Whether it holds a wake stream now.
     pub connected: bool,
-    /// One sentence per package: what it runs, what it should run, why not yet, when that changes. Filled when one
-    /// computer is asked for, empty in lists.
+    /// One per package: what it runs, what it should run, why not yet, when that changes. Filled when one computer is
+    /// asked for, empty in lists.
     #[serde(default)]
-    pub explanations: Vec<String>,
+    pub explanations: Vec<Explanation>,
 }
 
 /// `POST /api/v1/clients`.

@@ -14,7 +14,6 @@ use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Deserialize;
 
-use super::explanation::explanations;
 use crate::domain::activity::Actor;
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -54,10 +53,7 @@ pub(crate) async fn show(
 ) -> Result<Json<ClientView>, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
     let row = site.ledger.client(name.clone()).await?.ok_or_else(|| not_reserved(&name))?;
-    let releases = site.ledger.releases().await?;
-    let grant = site.ledger.current_grant().await?;
-    let licensed = grant.map(|(grant, _)| grant.packages).unwrap_or_default();
-    let explanations = explanations(&row, &releases, &licensed, site.now());
+    let explanations = site.ledger.explain(site.now(), name).await?;
     Ok(Json(ClientView { explanations, ..view(&site, row) }))
 }
 

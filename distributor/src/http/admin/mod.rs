@@ -2,7 +2,6 @@
 
 pub(crate) mod auth;
 pub(crate) mod clients;
-mod explanation;
 pub(crate) mod license;
 pub(crate) mod log;
 pub(crate) mod pull;
