@@ -23,13 +23,16 @@ pub(crate) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// The server can do its work: its ledger answers. TLS is loaded, or this would not be heard.
+/// The server can do its work: its ledger reads and writes. TLS is loaded, or this would not be heard.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
-    match site.ledger.head().await {
-        Ok(_) => "ready\n".into_response(),
+    match site.ledger.check_health().await {
+        Ok(()) => "ready\n".into_response(),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the ledger does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the ledger does not answer\n").into_response()
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "not ready: the ledger cannot do its work"
+            );
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the ledger cannot do its work\n").into_response()
         }
     }
 }

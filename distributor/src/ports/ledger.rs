@@ -351,6 +351,8 @@ pub trait Ledger: Send + Sync + 'static {
     fn last_pull(&self) -> LedgerFuture<'_, PullRow>;
     /// Activity, oldest first.
     fn activity(&self, filter: ActivityFilter) -> LedgerFuture<'_, Vec<LoggedEntry>>;
+    /// Whether it can do its work: it reads, and where the last write failed, it can write again.
+    fn check_health(&self) -> LedgerFuture<'_, ()>;
     /// The newest entry.
     fn head(&self) -> LedgerFuture<'_, LedgerHead>;
     /// Re-computes the whole chain from the stored bytes.

@@ -25,6 +25,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -163,6 +164,7 @@ pub fn open(path: &Path, settings: LedgerSettings) -> Result<SqliteLedger, OpenE
     let (committed, heads) = watch::channel(head.clone());
     let (sequence, sequences) = watch::channel(head.sequence);
     let (queue, messages) = mpsc::channel(QUEUE);
+    let unwritten = Arc::new(AtomicBool::new(false));
     let writer = Writer {
         connection,
         server: server.clone(),
@@ -175,6 +177,8 @@ pub fn open(path: &Path, settings: LedgerSettings) -> Result<SqliteLedger, OpenE
         refusals: Arc::clone(&refusals),
         committed,
         sequence,
+        unwritten: Arc::clone(&unwritten),
+        one_failed: false,
         lock,
     };
     // Time is all the writer needs of a runtime: it waits for a command or for the next flush.
@@ -184,7 +188,7 @@ pub fn open(path: &Path, settings: LedgerSettings) -> Result<SqliteLedger, OpenE
         .name("ledger-writer".to_owned())
         .spawn(move || writer.run(&runtime, messages))
         .map_err(OpenError::Writer)?;
-    Ok(SqliteLedger { server, queue, readers, refusals, heads, sequences })
+    Ok(SqliteLedger { server, queue, readers, refusals, heads, sequences, unwritten })
 }
 
 /// Checks the log of a ledger file, also while no server runs. Writes nothing.
@@ -270,6 +274,8 @@ pub struct SqliteLedger {
     refusals: Arc<Refusals>,
     heads: watch::Receiver<LedgerHead>,
     sequences: watch::Receiver<u64>,
+    /// Whether the last batch of changes failed.
+    unwritten: Arc<AtomicBool>,
 }
 
 impl SqliteLedger {
@@ -486,6 +492,17 @@ impl Ledger for SqliteLedger {
     fn head(&self) -> LedgerFuture<'_, LedgerHead> {
         let head = self.heads.borrow().clone();
         Box::pin(async move { Ok(head) })
+    }
+
+    fn check_health(&self) -> LedgerFuture<'_, ()> {
+        if self.queue.is_closed() {
+            return Box::pin(async { Err(LedgerError::Closed) });
+        }
+        if self.unwritten.load(Ordering::Relaxed) {
+            // Only a write tells whether the next one would come through; a failed disk is not to be waited out.
+            return self.command("write to its disk", Timestamp::UNIX_EPOCH, |step| step.write_anything());
+        }
+        self.query("read a table", |connection| queries::last_pull(connection).map(drop))
     }
 
     fn verify_log(&self) -> LedgerFuture<'_, LogCheck> {

@@ -7,6 +7,7 @@
 //! uncommitted change is answered after the commit too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -184,6 +185,10 @@ pub(super) struct Writer {
     pub(super) refusals: Arc<Refusals>,
     pub(super) committed: watch::Sender<LedgerHead>,
     pub(super) sequence: watch::Sender<u64>,
+    /// Whether the last batch failed; for those who ask how the ledger is.
+    pub(super) unwritten: Arc<AtomicBool>,
+    /// Whether the database failed a single command of the last batch.
+    pub(super) one_failed: bool,
     /// Held as long as the writer lives: one server per ledger.
     pub(super) lock: std::fs::File,
 }
@@ -248,7 +253,9 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        match self.transact(&mut batch) {
+        let written = self.transact(&mut batch);
+        self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
+        match written {
             Ok(()) => {
                 if self.committed.borrow().sequence != self.head.sequence {
                     self.committed.send_replace(self.head.clone());
@@ -273,6 +280,7 @@ impl Writer {
             self.head = chain::head(&self.connection)?;
             self.head_lost = false;
         }
+        self.one_failed = false;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         for job in batch {
             let now = self.license_time(job.now());
@@ -291,6 +299,7 @@ impl Writer {
                 // SQLite ended the transaction: every command of this batch is undone.
                 Err(error) if self.connection.is_autocommit() => return Err(error),
                 Err(error) => {
+                    self.one_failed |= matches!(error, CommandError::Database(_));
                     job.fail(error);
                     Fate::Discard
                 }
