@@ -30,7 +30,7 @@ use crate::ports::authority::{AuthorityError, LicenseAuthority};
 use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
-use crate::ports::upstream::{MirrorReadError, PullSummary, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, PullSummary, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
 /// Nothing was pulled, nobody answers, and it is always the same time.
@@ -43,6 +43,10 @@ impl Upstream for Nothing {
 
     fn metadata(&self, _: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         Ok(None)
+    }
+
+    fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
+        Ok(Vec::new())
     }
 
     fn find_target(&self, _: &str) -> Option<TargetEntry> {

@@ -97,6 +97,15 @@ pub struct PullSummary {
     pub fetched_bytes: u64,
 }
 
+/// When a role of the mirrored metadata expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleExpiry {
+    /// The role: one of TUF's four, or that of a package.
+    pub role: String,
+    /// Its end.
+    pub at: Timestamp,
+}
+
 /// Why a mirrored file cannot be given out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MirrorReadError {
@@ -130,6 +139,12 @@ pub trait Upstream: Send + Sync {
     /// # Errors
     /// [`MirrorReadError`]; damage is never taken for absence.
     fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError>;
+
+    /// When each role of the mirrored metadata expires; nothing before the first pull. Reads the disk.
+    ///
+    /// # Errors
+    /// [`MirrorReadError`].
+    fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError>;
 
     /// The target that a repository serves as `<sha256>.<name>`. `None`: no such target.
     fn find_target(&self, file_name: &str) -> Option<TargetEntry>;

@@ -22,7 +22,7 @@ use sealpost_manifests::repository::MirroredFile;
 use serde::{Deserialize, Serialize};
 
 use super::targets::TargetIndex;
-use crate::ports::upstream::{MirrorReadError, TargetEntry};
+use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry};
 
 /// How long a replaced generation stays readable.
 const KEEP_REPLACED: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -57,6 +57,35 @@ struct Index {
     targets: TargetIndex,
 }
 
+/// What can be read without looking for it.
+#[derive(Debug, Clone, Default)]
+struct AtHand {
+    /// Newest first.
+    generations: Vec<Arc<Generation>>,
+    older: Arc<Older>,
+}
+
+/// Files that only generations before those have: by name, with the newest generation that has it. Small, because
+/// most files of a generation are those of the one before; without it, whoever asks for what is not there would have
+/// every index read.
+#[derive(Debug, Default)]
+struct Older {
+    files: BTreeMap<String, (u64, Blob)>,
+    /// A generation that cannot be read: what is not found may have been there.
+    damaged: Option<MirrorReadError>,
+}
+
+/// The part of every role that says when it ends.
+#[derive(Deserialize)]
+struct Expiring {
+    signed: ExpiringPart,
+}
+
+#[derive(Deserialize)]
+struct ExpiringPart {
+    expires: Timestamp,
+}
+
 /// A generation that can be read.
 #[derive(Debug)]
 struct Generation {
@@ -69,8 +98,8 @@ struct Generation {
 #[derive(Debug)]
 pub struct Mirror {
     root: PathBuf,
-    /// Newest first. An error: the current generation is damaged, until a pull replaces it.
-    at_hand: RwLock<Result<Vec<Arc<Generation>>, MirrorReadError>>,
+    /// An error: the current generation is damaged, until a pull replaces it.
+    at_hand: RwLock<Result<AtHand, MirrorReadError>>,
     publishing: Mutex<()>,
 }
 
@@ -96,7 +125,7 @@ impl Mirror {
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
         let at_hand = self.at_hand.read().unwrap_or_else(PoisonError::into_inner);
-        at_hand.as_ref().ok().and_then(|generations| generations.first()).map(|generation| generation.number)
+        at_hand.as_ref().ok().and_then(|at_hand| at_hand.generations.first()).map(|newest| newest.number)
     }
 
     /// A metadata file by name: of the current generation, else of one that was replaced not long ago, else a root.
@@ -107,34 +136,55 @@ impl Mirror {
         if !is_metadata_name(name) {
             return Ok(None);
         }
-        let generations = self.generations()?;
+        let AtHand { generations, older } = self.at_hand()?;
         for generation in &generations {
             if let Some(blob) = generation.index.files.get(name) {
                 return read_checked(&generation.folder.join(name), blob).map(Some);
             }
         }
-        // Every generation has the roots; what is not at hand in memory is still on disk, oldest of all the roots.
-        let oldest_at_hand = generations.last().map_or(0, |generation| generation.number);
-        for number in numbers(&self.root).map_err(|error| unreadable(&self.root, &error))? {
-            if number >= oldest_at_hand {
-                continue;
-            }
-            let older = load_generation(&self.root, number)?;
-            if let Some(blob) = older.index.files.get(name) {
-                return read_checked(&older.folder.join(name), blob).map(Some);
-            }
+        if let Some((number, blob)) = older.files.get(name) {
+            return read_checked(&folder_of(&self.root, *number).join(name), blob).map(Some);
         }
+        // Roots have a folder of their own, so that every walk along them ends, whatever became of old generations.
         if name.ends_with(".root.json") {
             return read_optional(&self.root.join(ROOTS).join(name), MAX_METADATA_BYTES);
         }
-        Ok(None)
+        older.damaged.clone().map_or(Ok(None), Err)
+    }
+
+    /// When each role of the current generation expires, of the root only the newest.
+    ///
+    /// # Errors
+    /// [`MirrorReadError`].
+    pub(crate) fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
+        let AtHand { generations, .. } = self.at_hand()?;
+        let Some(current) = generations.first() else { return Ok(Vec::new()) };
+        let mut roles: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
+        for name in current.index.files.keys() {
+            let (version, role) = role_of(name);
+            let newest = roles.entry(role).or_insert((version, name));
+            if version > newest.0 {
+                *newest = (version, name);
+            }
+        }
+        let mut expiries = Vec::new();
+        for (role, (_, name)) in roles {
+            let path = current.folder.join(name);
+            let Some(blob) = current.index.files.get(name) else { continue };
+            let bytes = read_checked(&path, blob)?;
+            let role_end: Expiring =
+                serde_json::from_slice(&bytes).map_err(|error| damaged(&path, &error.to_string()))?;
+            expiries.push(RoleExpiry { role: role.to_owned(), at: role_end.signed.expires });
+        }
+        Ok(expiries)
     }
 
     /// The target that a repository serves under `<sha256>.<name>`, by the current index or one of a few before.
     #[must_use]
     pub fn find_target(&self, file_name: &str) -> Option<TargetEntry> {
-        self.generations()
+        self.at_hand()
             .ok()?
+            .generations
             .iter()
             .find_map(|generation| generation.index.targets.find(file_name).cloned())
     }
@@ -142,7 +192,7 @@ impl Mirror {
     /// The digest of the current target of this plain name.
     #[must_use]
     pub fn target_named(&self, name: &str) -> Option<TargetEntry> {
-        self.generations().ok()?.first()?.index.targets.named(name).cloned()
+        self.at_hand().ok()?.generations.first()?.index.targets.named(name).cloned()
     }
 
     /// Makes these files the current generation, unless they are already; answers whether they were new. Replaced
@@ -162,7 +212,7 @@ impl Mirror {
             files: files.iter().map(|file| (file.name.clone(), blob_of(&file.bytes))).collect(),
             targets,
         };
-        let before = self.generations().ok().and_then(|generations| generations.first().cloned());
+        let before = self.at_hand().ok().and_then(|at_hand| at_hand.generations.first().cloned());
         if let Some(before) = &before
             && before.index.files == index.files
             && before.index.targets == index.targets
@@ -184,7 +234,7 @@ impl Mirror {
         Ok(true)
     }
 
-    fn generations(&self) -> Result<Vec<Arc<Generation>>, MirrorReadError> {
+    fn at_hand(&self) -> Result<AtHand, MirrorReadError> {
         self.at_hand.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -255,10 +305,12 @@ impl Mirror {
                 load_generation(&self.root, number).map(|generation| generation.index.published_at);
             replaced_at = published_at.unwrap_or(replaced_at);
         }
-        if let Ok(at_hand) = self.at_hand.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            at_hand.retain(|generation| !old.contains(&generation.number));
+        if old.is_empty() {
+            return Ok(());
         }
-        old.iter().try_for_each(|number| remove(&folder_of(&self.root, *number)))
+        old.iter().try_for_each(|number| remove(&folder_of(&self.root, *number)))?;
+        *self.at_hand.write().unwrap_or_else(PoisonError::into_inner) = load(&self.root);
+        Ok(())
     }
 }
 
@@ -269,25 +321,36 @@ impl Generation {
     }
 }
 
-/// The current generation and a few before it.
-fn load(root: &Path) -> Result<Vec<Arc<Generation>>, MirrorReadError> {
+/// The current generation and a few before it, and what the others have besides.
+fn load(root: &Path) -> Result<AtHand, MirrorReadError> {
     let current = match fs::read_link(root.join(CURRENT)) {
         Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(AtHand::default()),
         Err(error) => return Err(unreadable(&root.join(CURRENT), &error)),
     };
     let number =
         current.to_str().and_then(number_of).ok_or_else(|| damaged(&root.join(CURRENT), "a foreign link"))?;
     let mut generations = vec![Arc::new(load_generation(root, number)?)];
-    for older in numbers(root).map_err(|error| unreadable(root, &error))? {
-        if older < number && generations.len() < INDEXES_AT_HAND {
-            match load_generation(root, older) {
-                Ok(generation) => generations.push(Arc::new(generation)),
-                Err(error) => tracing::warn!(%error, "a replaced generation of the mirror cannot be used"),
+    let mut older = Older::default();
+    let replaced = numbers(root).map_err(|error| unreadable(root, &error))?;
+    for number in replaced.into_iter().filter(|replaced| *replaced < number) {
+        match load_generation(root, number) {
+            Ok(generation) if generations.len() < INDEXES_AT_HAND => generations.push(Arc::new(generation)),
+            Ok(generation) => {
+                for (name, blob) in generation.index.files {
+                    let at_hand = generations.iter().any(|newer| newer.index.files.contains_key(&name));
+                    if !at_hand {
+                        older.files.entry(name).or_insert((number, blob));
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a replaced generation of the mirror cannot be used");
+                older.damaged.get_or_insert(error);
             }
         }
     }
-    Ok(generations)
+    Ok(AtHand { generations, older: Arc::new(older) })
 }
 
 fn load_generation(root: &Path, number: u64) -> Result<Generation, MirrorReadError> {
@@ -323,6 +386,13 @@ fn folder_of(root: &Path, number: u64) -> PathBuf {
 
 fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix("gen-")?.parse().ok()
+}
+
+/// Version and role of a metadata file: `3.root.json`, or `timestamp.json`, which has no version in its name.
+fn role_of(name: &str) -> (u64, &str) {
+    let stem = name.strip_suffix(".json").unwrap_or(name);
+    let versioned = stem.split_once('.').and_then(|(version, role)| Some((version.parse().ok()?, role)));
+    versioned.unwrap_or((0, stem))
 }
 
 /// Names as TUF makes them: percent-encoded, so without separators.

@@ -75,6 +75,41 @@ fn many_generations_back_a_file_is_found_though_its_index_is_not_in_memory() {
 }
 
 #[test]
+fn an_old_generation_that_is_damaged_is_not_taken_for_absence_and_stops_no_walk_along_the_roots() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    for number in 1..=8 {
+        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), at(number)).unwrap();
+    }
+    fs::write(root.path().join("gen-00000001/index"), b"nonsense").unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert_eq!(mirror.read("2.root.json"), Ok(None), "this is how a walk along the roots ends");
+    assert!(matches!(mirror.read("1.snapshot.json"), Err(MirrorReadError::Damaged { .. })));
+    assert_eq!(mirror.read("2.snapshot.json").unwrap().unwrap(), b"2");
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"8");
+}
+
+#[test]
+fn each_role_says_when_it_expires_and_of_the_roots_the_newest_does() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert_eq!(mirror.expiries(), Ok(Vec::new()));
+    let role = |name: &str, day: i64| {
+        file(name, &format!("{{\"signed\":{{\"_type\":\"x\",\"expires\":\"{}\"}}}}", at(day)))
+    };
+    let files = [
+        role("9.root.json", 1),
+        role("10.root.json", 365),
+        role("timestamp.json", 7),
+        role("4.acme-av.json", 90),
+    ];
+    mirror.publish(&files, TargetIndex::default(), at(0)).unwrap();
+    let expiry = |role: &str, day: i64| RoleExpiry { role: role.to_owned(), at: at(day) };
+    let expected = [expiry("acme-av", 90), expiry("root", 365), expiry("timestamp", 7)];
+    assert_eq!(mirror.expiries().unwrap(), expected);
+}
+
+#[test]
 fn a_flipped_bit_is_an_error_until_the_next_pull_repairs_it() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
