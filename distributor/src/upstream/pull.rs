@@ -302,6 +302,11 @@ async fn take_over(
     let changed = blocking(move || mirror.publish(&files, index, now)).await??;
     context.set_trust(trust);
     let mut releases = Vec::new();
+    // First, so that a release which cannot be staged, for example for lack of room, holds up no withdrawal.
+    for (release, manifest, reason) in withdrawn {
+        context.ledger.withdraw(now, manifest, reason.clone()).await?;
+        releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Withdrawn { reason } });
+    }
     for (release, manifest, problems) in refused {
         context.ledger.refuse_release(now, release.clone(), manifest, problems.clone()).await?;
         releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Refused { problems } });
@@ -316,10 +321,6 @@ async fn take_over(
     }
     for release in moved {
         context.ledger.stage(now, release).await?;
-    }
-    for (release, manifest, reason) in withdrawn {
-        context.ledger.withdraw(now, manifest, reason.clone()).await?;
-        releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Withdrawn { reason } });
     }
     let versions = PulledVersions {
         root: refreshed.root_version,

@@ -3,12 +3,13 @@
 use jiff::SignedDuration;
 use reqwest::{Response, StatusCode, header};
 use sealpost_distributor::http::views::{ClientView, ReviewView};
+use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::ledger::ReleaseState;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::agent::Agent;
-use crate::site::Site;
+use crate::site::{Site, code};
 use crate::vendor::Vendor;
 
 /// Reads the stream until what came contains a text.
@@ -56,7 +57,10 @@ async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_ass
     let client: ClientView = site.get("/clients/pc-1").await;
     assert!(client.connected);
     assert_eq!(client.explanations.len(), 1);
-    assert!(client.explanations[0].contains("pc-1 does not run acme-av and should run 1.0"), "{client:?}");
+    assert!(
+        client.explanations[0].sentence.contains("pc-1 does not run acme-av and should run 1.0"),
+        "{client:?}"
+    );
 }
 
 #[tokio::test]
@@ -98,6 +102,20 @@ async fn a_target_can_be_fetched_in_part_and_goes_on_where_it_was_cut() {
     assert_eq!(refused.status(), StatusCode::RANGE_NOT_SATISFIABLE);
     let absent = agent.get(&site, "/tuf/metadata/99.root.json").await;
     assert_eq!(absent.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_release_that_the_vendor_withdraws_is_not_given_out_to_those_who_were_told_to_install_it() {
+    let vendor = Vendor::start(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(manifest).await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    let path = payload_path(&site, &agent).await;
+    assert_eq!(agent.get(&site, &path).await.status(), StatusCode::OK);
+    site.server.ledger().withdraw(site.clock.now(), manifest, "deletes quarantine".into()).await.unwrap();
+    assert_eq!(code(agent.get(&site, &path).await).await, ProblemCode::NotAssigned);
 }
 
 /// Finds the payload as a client does: snapshot → package role → target.

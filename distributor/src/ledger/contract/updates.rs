@@ -145,7 +145,11 @@ pub(in crate::ledger) async fn a_newer_approval_supersedes_and_a_withdrawal_brin
     );
     ledger.reject(admin(), world.at(8), skipped.manifest, "old".into()).await.unwrap();
 
+    let assignment = world.contacts(&*ledger, &mut computer, 8).await.assignment.unwrap();
+    assert_eq!(assignment.packages[0].manifest, second.manifest);
     ledger.withdraw(world.at(9), second.manifest, "crashes".into()).await.unwrap();
+    let told = ledger.client(computer.name.clone()).await.unwrap().unwrap().assigned;
+    assert_eq!(told, [], "what was withdrawn is not given out, whoever was told to install it");
     ledger.withdraw(world.at(9), second.manifest, "crashes".into()).await.unwrap();
     assert_eq!(states(&*ledger).await[..2], [(2, Withdrawn), (1, Approved)]);
     let unknown = ledger.withdraw(world.at(9), Sha256Digest::of(b"unknown"), "x".into()).await;

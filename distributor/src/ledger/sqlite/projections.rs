@@ -222,6 +222,8 @@ fn apply_to_release(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 "UPDATE releases SET state = ?2, reason = ?3 WHERE manifest = ?1",
                 params![manifest.to_string(), ReleaseState::Withdrawn.as_str(), reason],
             )?;
+            // From now on, and not from the next contact on: whoever was told to install it does not get it any more.
+            execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
             supersede(connection, &release.package)
         }
         // Every other change has its arm in `apply`.

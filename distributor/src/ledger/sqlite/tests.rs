@@ -90,7 +90,8 @@ async fn a_replay_of_the_log_reproduces_the_tables() {
     let ledger = bench.open();
     lived_in(&world, &*ledger).await;
     let staged = ledger.releases().await.unwrap();
-    ledger.withdraw(world.at(1), staged[0].manifest, "crashes".into()).await.unwrap();
+    // The older one: what pc-1 should run stays.
+    ledger.withdraw(world.at(1), staged[1].manifest, "crashes".into()).await.unwrap();
     let again = world.reserved(&*ledger, "pc-2").await;
     drop(again);
     ledger.close().await.unwrap();
@@ -352,6 +353,36 @@ async fn a_full_disk_fails_whole_batches_and_the_chain_goes_on_when_there_is_roo
     sound(&ledger).await;
     ledger.close().await.unwrap();
     assert_eq!(verify_file(&bench.path()).unwrap().damage, None);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_write_is_not_well_until_it_can_again() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let ledger = bench.ledger();
+    world.unlock(&ledger, 10).await;
+    ledger.check_health().await.unwrap();
+    let set = |sql: &'static str| {
+        ledger.command("change a setting", world.at(2), move |step| {
+            step.connection.execute_batch(sql)?;
+            Ok(step::Ruling::Done(()))
+        })
+    };
+    set("CREATE TEMP TRIGGER full_log BEFORE INSERT ON activity BEGIN SELECT RAISE(ABORT, 'full'); END;
+        CREATE TEMP TRIGGER full_clock BEFORE UPDATE ON clock BEGIN SELECT RAISE(ABORT, 'full'); END;")
+    .await
+    .unwrap();
+    let name = ComputerName::new("pc-1").unwrap();
+    let reserve = || ledger.reserve(admin(), world.at(3), name.clone(), channel("stable"));
+    assert!(matches!(reserve().await, Err(LedgerError::Failed { .. })));
+    for _ in 0..2 {
+        assert!(matches!(ledger.check_health().await, Err(LedgerError::Failed { .. })));
+    }
+    set("DROP TRIGGER full_log; DROP TRIGGER full_clock").await.unwrap();
+    ledger.check_health().await.unwrap();
+    reserve().await.unwrap();
+    ledger.close().await.unwrap();
+    assert!(matches!(ledger.check_health().await, Err(LedgerError::Closed)));
 }
 
 #[tokio::test]
