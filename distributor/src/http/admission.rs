@@ -138,14 +138,19 @@ fn counted(site: &Site, now: Timestamp, source: &str, response: Response) -> Res
 async fn examine(site: &Site, peer: &Peer, parts: &mut Parts, now: Timestamp) -> Result<Caller, ApiError> {
     let class = class_of(parts)?;
     let wanted = wanted(site, class, parts).await?;
-    let guessed = class == Class::Enroll || parts.headers.contains_key(ENROLLMENT_CODE_HEADER);
-    if guessed && let Some(wait) = site.failed_attempts.must_wait(peer, now) {
+    if class == Class::Enroll
+        && let Some(wait) = site.failed_attempts.must_wait(peer, now)
+    {
         return Err(too_many_failures(wait));
     }
     let (holder, identity) = identify(site, &parts.headers, now).await?;
     let assigned = holder.as_ref().map_or(&[][..], |row| &row.assigned);
     let identity = identity.with(holder.as_deref(), assigned);
     if matches!(identity, Identity::EnrollmentCode(CodeStanding::Wrong)) {
+        // Whoever has a good code is not locked out by a neighbor who has none.
+        if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
+            return Err(too_many_failures(wait));
+        }
         site.failed_attempts.note(peer, now);
     }
     let resource = match &wanted {

@@ -1,6 +1,7 @@
-//! Bounds on what callers can make the server do: requests in flight, and failed attempts per source.
+//! Bounds on what callers can make the server do: requests in flight, failed attempts per source, and what one client
+//! can have written to the log.
 //!
-//! Invariant: both maps and counters have a fixed size, whatever is sent. Time comes in as an argument.
+//! Invariant: all maps and counters have a fixed size, whatever is sent. Time comes in as an argument.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealpost_manifests::ids::ClientId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::peer::Peer;
@@ -18,6 +20,13 @@ const MAX_FAILURES: u32 = 20;
 const WINDOW_SECS: i64 = 60;
 /// Sources that are remembered; the oldest window makes room.
 const MAX_SOURCES: usize = 4096;
+
+/// Contacts and reports that a client may have in a short time: more than a busy day brings.
+const CONTACT_BURST: u32 = 2_000;
+/// One more of them each so many seconds, so that a client has some 40 MiB of the log in a day at the most.
+const SECS_PER_CONTACT: i64 = 5;
+/// Clients whose budgets are remembered; a full budget is not.
+const MAX_BUDGETS: usize = 65_536;
 
 /// Limits on requests.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +103,60 @@ impl FailedAttempts {
     }
 }
 
+/// What each client may still have written. Asked only after its signature was verified.
+#[derive(Debug, Default)]
+pub(crate) struct ContactBudgets {
+    budgets: Mutex<HashMap<ClientId, Budget>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    left: u32,
+    /// The second up to which it was refilled.
+    at: i64,
+}
+
+impl Budget {
+    const fn full(now: i64) -> Self {
+        Self { left: CONTACT_BURST, at: now }
+    }
+
+    fn refilled(self, now: i64) -> Self {
+        let earned = now.saturating_sub(self.at).max(0) / SECS_PER_CONTACT;
+        let left = i64::from(self.left).saturating_add(earned);
+        match u32::try_from(left) {
+            Ok(left) if left < CONTACT_BURST => {
+                Self { left, at: self.at.saturating_add(earned.saturating_mul(SECS_PER_CONTACT)) }
+            }
+            _ => Self::full(now),
+        }
+    }
+}
+
+impl ContactBudgets {
+    /// Takes so many from a client's budget, or answers how many seconds it has to wait.
+    pub(crate) fn spend(&self, client: &ClientId, cost: u32, now: Timestamp) -> Result<(), i64> {
+        let now = now.as_second();
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        if budgets.len() >= MAX_BUDGETS && !budgets.contains_key(client) {
+            budgets.retain(|_, budget| budget.refilled(now).left < CONTACT_BURST);
+            if budgets.len() >= MAX_BUDGETS {
+                let fullest = budgets.iter().max_by_key(|(_, budget)| budget.left).map(|(id, _)| id.clone());
+                fullest.map(|client| budgets.remove(&client));
+            }
+        }
+        let budget = budgets.entry(client.clone()).or_insert(Budget::full(now));
+        *budget = budget.refilled(now);
+        match budget.left.checked_sub(cost) {
+            Some(left) => {
+                budget.left = left;
+                Ok(())
+            }
+            None => Err(i64::from(cost.saturating_sub(budget.left)).saturating_mul(SECS_PER_CONTACT)),
+        }
+    }
+}
+
 /// One IPv6 subscriber has a whole /64, so that is what is counted.
 fn key_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -127,6 +190,30 @@ mod tests {
         assert_eq!(attempts.must_wait(&peer("10.0.0.1"), at(130)), Some(30));
         assert_eq!(attempts.must_wait(&peer("10.0.0.2"), at(130)), None);
         assert_eq!(attempts.must_wait(&peer("10.0.0.1"), at(160)), None);
+    }
+
+    #[test]
+    fn a_client_that_floods_the_log_has_to_wait_and_others_do_not() {
+        let budgets = ContactBudgets::default();
+        let (one, other) = (ClientId::from_random([1; 16]), ClientId::from_random([2; 16]));
+        for _ in 0..CONTACT_BURST / 50 {
+            assert_eq!(budgets.spend(&one, 50, at(100)), Ok(()));
+        }
+        assert_eq!(budgets.spend(&one, 10, at(100)), Err(10 * SECS_PER_CONTACT));
+        assert_eq!(budgets.spend(&other, 10, at(100)), Ok(()));
+        assert_eq!(budgets.spend(&one, 10, at(100 + 10 * SECS_PER_CONTACT - 1)), Err(SECS_PER_CONTACT));
+        assert_eq!(budgets.spend(&one, 10, at(100 + 10 * SECS_PER_CONTACT)), Ok(()));
+        assert_eq!(budgets.spend(&one, 1, at(0)), Err(SECS_PER_CONTACT), "a clock that goes back gives none");
+        assert_eq!(budgets.spend(&one, CONTACT_BURST, at(1_000_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_client_that_only_contacts_each_minute_never_waits() {
+        let budgets = ContactBudgets::default();
+        let client = ClientId::from_random([1; 16]);
+        for minute in 0..10_000 {
+            assert_eq!(budgets.spend(&client, 5, at(minute * 60)), Ok(()));
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 
 use self::admin_tokens::AdminTokens;
-use self::limits::{FailedAttempts, InFlight, RequestLimits};
+use self::limits::{ContactBudgets, FailedAttempts, InFlight, RequestLimits};
 use self::metrics::Metrics;
 use self::token::AccessTokens;
 use crate::ports::authority::LicenseAuthority;
@@ -105,6 +105,7 @@ pub struct Site {
     expiries: Vec<(String, Timestamp)>,
     metrics: Metrics,
     failed_attempts: FailedAttempts,
+    contact_budgets: ContactBudgets,
     in_flight: InFlight,
 }
 
@@ -129,6 +130,7 @@ impl Site {
             expiries: parts.expiries,
             metrics: Metrics::new(),
             failed_attempts: FailedAttempts::default(),
+            contact_budgets: ContactBudgets::default(),
             in_flight,
         })
     }

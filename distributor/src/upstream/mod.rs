@@ -33,7 +33,7 @@ use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::Ledger;
 use crate::ports::staging::Staging;
-use crate::ports::upstream::{MirrorReadError, PullSummary, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, PullSummary, RoleExpiry, TargetEntry, Upstream};
 
 pub use mirror::{Mirror, PublishError};
 pub use pull::PullError;
@@ -313,7 +313,8 @@ async fn conclude(
         Err(error) => {
             state.failures = state.failures.saturating_add(1);
             let (reason, hint) = (chain(&error), error.hint());
-            tracing::warn!(%reason, hint, "a pull failed; nothing was changed");
+            // As a value, not as a display: the vendor's words in it must not make lines of their own.
+            tracing::warn!(reason = reason.as_str(), hint, "a pull failed; nothing was changed");
             if let Err(error) = context.ledger.pull_failed(context.clock.now(), reason.clone()).await {
                 tracing::error!(error = %chain(&error), "cannot note in the ledger that a pull failed");
             }
@@ -329,6 +330,10 @@ impl Upstream for VendorUpstream {
 
     fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         self.context.mirror.read(file_name)
+    }
+
+    fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
+        self.context.mirror.expiries()
     }
 
     fn find_target(&self, file_name: &str) -> Option<TargetEntry> {

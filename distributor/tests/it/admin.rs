@@ -36,6 +36,21 @@ async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
 }
 
 #[tokio::test]
+async fn a_stranger_who_guesses_waits_and_locks_out_no_admin_behind_the_same_address() {
+    let vendor = Vendor::start(1).await;
+    let site = Site::start(&vendor).await;
+    let url = site.url("/api/v1/clients");
+    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
+    let token = tokens.create("anna", jiff::Timestamp::now()).unwrap();
+    let mut last = StatusCode::OK;
+    for _ in 0..50 {
+        last = site.http.get(&url).bearer_auth("x".repeat(43)).send().await.unwrap().status();
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    let _: ClientsView = good(site.http.get(&url).bearer_auth(token.as_str()).send().await.unwrap()).await;
+}
+
+#[tokio::test]
 async fn a_hundred_reservations_at_once_for_ten_seats_take_exactly_ten() {
     let vendor = Vendor::start(10).await;
     let site = Site::licensed(&vendor).await;

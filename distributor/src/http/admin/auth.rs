@@ -53,10 +53,6 @@ pub(crate) async fn actor(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) ->
     if let Peer::Local { account } = peer {
         return Ok(Actor::Admin { name: account.clone() });
     }
-    let now = site.now();
-    if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
-        return Err(too_many_failures(wait));
-    }
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
     let name = match sent.map(str::to_owned) {
         None => None,
@@ -68,12 +64,18 @@ pub(crate) async fn actor(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) ->
                 .map_err(|error| ApiError::internal("read its admin tokens", &error))?
         }
     };
-    name.map(|name| Actor::Admin { name }).ok_or_else(|| {
-        site.failed_attempts.note(peer, now);
-        ApiError::new(
-            ProblemCode::Unauthenticated,
-            "this is the admin API, and no admin token that is known was sent",
-            "make one on the server with `distributor token new NAME`, and give it with --token-file",
-        )
-    })
+    if let Some(name) = name {
+        return Ok(Actor::Admin { name });
+    }
+    // Only now: nobody guesses a token, and a stranger behind the same address must not lock an admin out.
+    let now = site.now();
+    if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
+        return Err(too_many_failures(wait));
+    }
+    site.failed_attempts.note(peer, now);
+    Err(ApiError::new(
+        ProblemCode::Unauthenticated,
+        "this is the admin API, and no admin token that is known was sent",
+        "make one on the server with `distributor token new NAME`, and give it with --token-file",
+    ))
 }

@@ -80,10 +80,15 @@ async fn more(cursor: &mut Cursor) -> Option<Bytes> {
 }
 
 async fn page(cursor: &mut Cursor) -> Result<Bytes, ApiError> {
+    let head = cursor.site.ledger.head().await?;
     let entries = cursor.site.ledger.activity(cursor.filter.clone()).await?;
     cursor.done = entries.len() < PAGE as usize;
     if let Some(last) = entries.last() {
         cursor.filter.after = last.entry.sequence;
+    }
+    if cursor.done {
+        // What the filter left out is not looked through again at each commit.
+        cursor.filter.after = cursor.filter.after.max(head.sequence);
     }
     lines(&entries)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, MAX_PACKAGES, MAX_REPORTS};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -22,6 +23,8 @@ pub(crate) async fn contact(
 ) -> Result<Json<ContactAnswer>, ApiError> {
     let contact = verified(&site, &request).await?;
     let now = site.now();
+    let cost = u32::try_from(contact.reports.len()).unwrap_or(u32::MAX).saturating_add(1);
+    site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
     let outcome = site.ledger.contact(now, contact).await?;
     let token = site.access_tokens.issue(&request.client_id, now).ok_or_else(|| {
         ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
@@ -36,6 +39,15 @@ pub(crate) async fn contact(
         acknowledged_report: outcome.acknowledged_report,
         notice: outcome.notice,
     }))
+}
+
+fn too_often(wait_secs: i64) -> ApiError {
+    ApiError::new(
+        ProblemCode::Busy,
+        "this computer contacts and reports far too often",
+        format!("try again in {wait_secs} seconds; look what makes its agent do so"),
+    )
+    .with_status(StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// The client's own key signed it, for this server, within the bounds.
