@@ -174,9 +174,14 @@ impl Inner {
         let pair = (base.manifest, target.manifest);
         let noted = target.deltas.iter().any(|(from, _)| *from == base.manifest);
         let folder = self.root.join(DELTAS);
-        if let Some(found) = deltas::find(&folder, &pair.0, &pair.1)?
-            && self.parts.blobs.length(&found.sha256)? == Some(found.length)
-        {
+        let (inner, place) = (Arc::clone(&self), folder.clone());
+        let found = blocking(move || {
+            let Some(found) = deltas::find(&place, &pair.0, &pair.1)? else { return Ok(None) };
+            let whole = inner.parts.blobs.length(&found.sha256)? == Some(found.length);
+            Ok::<_, StagingError>(whole.then_some(found))
+        })
+        .await??;
+        if let Some(found) = found {
             if !noted {
                 // Killed between the file and the note.
                 self.parts.ledger.delta_made(self.parts.clock.now(), pair.0, pair.1, found.length).await?;
@@ -198,8 +203,11 @@ impl Inner {
             return Ok(false);
         };
         let (blob, blobs) = (made.blob, Arc::clone(&self.parts.blobs));
-        blocking(move || blobs.adopt(made.file.path(), blob)).await??;
-        deltas::note(&folder, &pair.0, &pair.1, blob)?;
+        blocking(move || {
+            blobs.adopt(made.file.path(), blob)?;
+            deltas::note(&folder, &pair.0, &pair.1, blob)
+        })
+        .await??;
         self.parts.ledger.delta_made(self.parts.clock.now(), pair.0, pair.1, blob.length).await?;
         tracing::info!(base = %base.release, target = %target.release, bytes = blob.length, payload_bytes = target.payload_bytes, "a delta was made");
         Ok(true)
