@@ -15,7 +15,10 @@ use crate::ports::{CLEARED, Faults, Killed};
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// It could not be read or written.
-    #[error("the install journal failed")]
+    #[error(
+        "the install journal cannot be used; if it is damaged, see with `agent-updater audit` what stands where, start \
+         the product, and only then remove the journal"
+    )]
     Store(#[from] StoreError),
     /// A test ended the process here.
     #[error(transparent)]

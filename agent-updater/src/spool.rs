@@ -1,7 +1,8 @@
 //! Reports that wait for a server: on disk with rising ids until they are acknowledged.
 //!
 //! Invariant: an id is never used twice. The spool is bounded; when it is full the oldest report is dropped and
-//! counted, since the newest say what the computer runs. After a crash a step may be reported twice.
+//! counted, since the newest say what the computer runs. After a crash a step may be reported twice. Nothing is decided
+//! by reports, so a damaged spool is put aside: it may stop neither installs nor a rollback.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, R
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
+use crate::platform::causes::with_causes;
 use crate::platform::files::PRIVATE;
 use crate::platform::store::{self, StoreError};
 
@@ -21,6 +23,8 @@ use crate::platform::store::{self, StoreError};
 const MOST_WAITING: usize = 512;
 /// Largest share of a contact that reports take, in bytes; a contact has at most 256 KiB.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
+/// Highest id that a server's word can raise ids to; above it is room for more reports than a computer can make.
+const HIGHEST_ACKNOWLEDGED: u64 = 1 << 62;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
@@ -47,6 +51,7 @@ pub struct Subject {
 pub struct Spool {
     path: PathBuf,
     content: Content,
+    is_on_disk: bool,
 }
 
 impl Spool {
@@ -57,7 +62,23 @@ impl Spool {
     pub fn open(home: &Home) -> Result<Self, StoreError> {
         let path = home.state("reports");
         let content = store::load(&path)?.unwrap_or_default();
-        Ok(Self { path, content })
+        Ok(Self { path, content, is_on_disk: true })
+    }
+
+    /// Opens the spool; one that is damaged is put aside, and ids go on from the clock, far above those that it had.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read, or not put aside.
+    pub fn open_or_begin_anew(home: &Home, now: Timestamp) -> Result<Self, StoreError> {
+        let error = match Self::open(home) {
+            Err(error @ (StoreError::Damaged { .. } | StoreError::Foreign { .. })) => error,
+            other => return other,
+        };
+        let path = home.state("reports");
+        tracing::error!(error = with_causes(&error), "reports that the server has not seen are put aside");
+        store::put_aside(&path)?;
+        let last_id = u64::try_from(now.as_millisecond()).unwrap_or(0).min(HIGHEST_ACKNOWLEDGED);
+        Ok(Self { path, content: Content { last_id, ..Content::default() }, is_on_disk: false })
     }
 
     /// Adds a report; durable at return.
@@ -75,7 +96,7 @@ impl Spool {
         while !detail.is_char_boundary(cut) {
             cut -= 1;
         }
-        self.content.last_id += 1;
+        self.content.last_id = self.content.last_id.saturating_add(1);
         self.content.waiting.push_back(Report {
             id: self.content.last_id,
             at,
@@ -90,7 +111,7 @@ impl Spool {
         });
         while self.content.waiting.len() > MOST_WAITING {
             self.content.waiting.pop_front();
-            self.content.dropped += 1;
+            self.content.dropped = self.content.dropped.saturating_add(1);
         }
         self.save()
     }
@@ -120,6 +141,7 @@ impl Spool {
         let before = self.content.waiting.len();
         self.content.waiting.retain(|report| report.id > up_to);
         // A server that remembers more than this computer (a restored disk) would swallow new reports unseen.
+        let up_to = up_to.min(HIGHEST_ACKNOWLEDGED);
         let raised = up_to > self.content.last_id;
         self.content.last_id = self.content.last_id.max(up_to);
         if before != self.content.waiting.len() || raised { self.save() } else { Ok(()) }
@@ -137,8 +159,19 @@ impl Spool {
         self.content.waiting.is_empty()
     }
 
-    fn save(&self) -> Result<(), StoreError> {
-        store::save(&self.path, &self.content, PRIVATE)
+    /// Writes what the disk did not take before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        if self.is_on_disk { Ok(()) } else { self.save() }
+    }
+
+    fn save(&mut self) -> Result<(), StoreError> {
+        self.is_on_disk = false;
+        store::save(&self.path, &self.content, PRIVATE)?;
+        self.is_on_disk = true;
+        Ok(())
     }
 }
 
@@ -149,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn add(spool: &mut Spool, detail: &str) {
+    fn about() -> (Subject, (InstallStep, Outcome, ReasonCode)) {
         let about = Subject {
             release: ReleaseId {
                 package: PackageName::new("acme").unwrap(),
@@ -160,7 +193,11 @@ mod tests {
             rollout: 1,
             attempt: 0,
         };
-        let what = (InstallStep::Check, Outcome::Ok, ReasonCode::Done);
+        (about, (InstallStep::Check, Outcome::Ok, ReasonCode::Done))
+    }
+
+    fn add(spool: &mut Spool, detail: &str) {
+        let (about, what) = about();
         spool.add(Timestamp::UNIX_EPOCH, &about, what, detail).unwrap();
     }
 
@@ -205,5 +242,42 @@ mod tests {
         spool.acknowledge(70).unwrap();
         add(&mut spool, "new");
         assert_eq!(spool.batch()[0].id, 71);
+    }
+
+    #[test]
+    fn a_server_cannot_use_up_the_ids() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        spool.acknowledge(u64::MAX).unwrap();
+        add(&mut spool, "one");
+        add(&mut spool, "two");
+        assert_eq!(spool.batch()[1].id, HIGHEST_ACKNOWLEDGED + 2);
+    }
+
+    #[test]
+    fn a_damaged_spool_is_put_aside_and_its_ids_are_not_used_again() {
+        let (_folder, home) = home();
+        add(&mut Spool::open(&home).unwrap(), "one");
+        std::fs::write(home.state("reports"), b"sealpost-record 1 sha256=0\n{}").unwrap();
+        assert!(Spool::open(&home).is_err());
+        let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        let mut spool = Spool::open_or_begin_anew(&home, now).unwrap();
+        add(&mut spool, "two");
+        assert!(spool.batch()[0].id > 1_000_000);
+        assert_eq!(Spool::open_or_begin_anew(&home, now).unwrap().len(), 1);
+        assert_eq!(std::fs::read(home.state("reports.damaged")).unwrap().len(), 29);
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_is_written_with_the_next_report() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        let in_the_way = home.state("reports").with_file_name(".new-reports.json");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let (about, what) = about();
+        assert!(spool.add(Timestamp::UNIX_EPOCH, &about, what, "one").is_err());
+        std::fs::remove_dir(&in_the_way).unwrap();
+        spool.flush().unwrap();
+        assert_eq!(Spool::open(&home).unwrap().len(), 1);
     }
 }

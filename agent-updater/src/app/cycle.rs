@@ -63,7 +63,7 @@ impl Agent {
             Err(error) => return busy(with_causes(&error)),
         };
         let mut problems = Vec::new();
-        let mut spool = match Spool::open(&self.home) {
+        let mut spool = match Spool::open_or_begin_anew(&self.home, self.now()) {
             Ok(spool) => spool,
             Err(error) => return self.failed(with_causes(&error)),
         };

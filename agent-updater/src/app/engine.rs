@@ -86,6 +86,14 @@ pub enum EngineError {
         #[source]
         source: BeneathError,
     },
+    /// Another change is under way: its journal is all that knows which product is stopped.
+    #[error(
+        "an earlier change of {package} is not at its end; that is tried again at the next contact, and comes first"
+    )]
+    Open {
+        /// The package of the earlier change.
+        package: PackageName,
+    },
     /// The journal and the code disagree.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -152,6 +160,7 @@ impl<'a> Engine<'a> {
         wanted: &PackageAssignment,
         source: &mut dyn Source,
     ) -> Result<Ended, EngineError> {
+        self.ensure_nothing_open()?;
         let manifest = vetted.manifest();
         let record = self.record_of(&manifest.release.package)?;
         let to = Installed {
@@ -173,10 +182,10 @@ impl<'a> Engine<'a> {
         };
         let before = self.sure_of_current(&change).and_then(|()| build::ensure_room(self, vetted));
         if let Err(refusal) = before {
-            self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail)?;
+            self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
             return Ok(Ended::Refused(refusal));
         }
-        self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::Done), "")?;
+        self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::Done), "");
         self.journal.record(&change)?;
         self.drive(change, Some(Brings { vetted, source }))
     }
@@ -186,6 +195,7 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// [`EngineError`].
     pub fn roll_back(&mut self, package: &PackageName) -> Result<Ended, EngineError> {
+        self.ensure_nothing_open()?;
         let record = self.record_of(package)?;
         let (Some(from), Some(to)) = (record.current, record.previous) else {
             return Ok(Ended::Refused(Refusal::new(
@@ -220,11 +230,7 @@ impl<'a> Engine<'a> {
             Recovery::Discard => {
                 let detail = format!("the agent was stopped at the step {}", change.step);
                 let refusal = Refusal::new(ReasonCode::Interrupted, detail);
-                self.report(
-                    &change,
-                    (InstallStep::Build, Outcome::Refused, refusal.reason),
-                    &refusal.detail,
-                )?;
+                self.report(&change, (InstallStep::Build, Outcome::Refused, refusal.reason), &refusal.detail);
                 self.discard(&change, refusal)?
             }
             Recovery::RestartOld => self.restart_old(&change)?,
@@ -241,6 +247,14 @@ impl<'a> Engine<'a> {
             }
         };
         Ok(Some((package, ended)))
+    }
+
+    /// A new change would write over the journal of the open one.
+    fn ensure_nothing_open(&self) -> Result<(), EngineError> {
+        match self.journal.open_change()? {
+            Some(open) => Err(EngineError::Open { package: open.to.release.package }),
+            None => Ok(()),
+        }
     }
 
     /// Counts one more interruption. With a full disk the count is lost, and starting the product comes first.
@@ -267,7 +281,7 @@ impl<'a> Engine<'a> {
                 Err(StepFault::Failed(step, why)) => {
                     let outcome = if change.step < Step::Trying { Outcome::Refused } else { Outcome::Failed };
                     tracing::warn!(release = %change.to.release, %step, reason = %why.reason, "{}", why.detail);
-                    self.report(&change, (step, outcome, why.reason), &why.detail)?;
+                    self.report(&change, (step, outcome, why.reason), &why.detail);
                     if change.why.is_none() {
                         change.why = Some(why.reason);
                     }
@@ -328,6 +342,10 @@ impl<'a> Engine<'a> {
                 tracing::warn!(%package, error = with_causes(&error), "slots could not be cleaned up")
             }
         }
+        // What was removed may be the room that a report lacked.
+        if let Err(error) = self.spool.flush() {
+            tracing::error!(error = with_causes(&error), "reports are not on disk yet");
+        }
         self.journal.clear()?;
         Ok(Ended::Refused(why))
     }
@@ -341,13 +359,13 @@ impl<'a> Engine<'a> {
         match self.start_old(change, &slots) {
             Ok(()) => {}
             Err(StepFault::Failed(step, fault)) => {
-                self.report(change, (step, Outcome::Failed, fault.reason), &fault.detail)?;
+                self.report(change, (step, Outcome::Failed, fault.reason), &fault.detail);
             }
             Err(StepFault::Engine(error)) => return Err(error),
         }
         let detail = "the agent was stopped before the switch; it is installed at the next contact";
         let why = Refusal::new(ReasonCode::Interrupted, detail);
-        self.report(change, (InstallStep::Switch, Outcome::Refused, why.reason), detail)?;
+        self.report(change, (InstallStep::Switch, Outcome::Refused, why.reason), detail);
         let record = self.record_of(package)?;
         self.clean_up(change, &slots, &record);
         self.journal.clear()?;
@@ -405,20 +423,16 @@ impl<'a> Engine<'a> {
         whole_seconds(self.ground.clock.now())
     }
 
-    pub(super) fn report(
-        &mut self,
-        change: &Change,
-        what: (InstallStep, Outcome, ReasonCode),
-        detail: &str,
-    ) -> Result<(), StoreError> {
+    pub(super) fn report(&mut self, change: &Change, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
         let rollout = if change.kind == ChangeKind::Install { change.to.rollout } else { 0 };
-        match self.spool.add(self.now(), &subject(&change.to, rollout), what, detail) {
-            // A report that is lost is better than a product that stays stopped.
-            Err(error) if change.step >= Step::Trying => {
-                tracing::error!(error = with_causes(&error), "a report could not be kept");
-                Ok(())
-            }
-            other => other,
+        self.tell(&subject(&change.to, rollout), what, detail);
+    }
+
+    /// Reports. What the disk does not take now is kept with the next report that it does take: a report that is late
+    /// is better than a product that stays stopped, or a half-built slot that fills the disk for ever.
+    pub(super) fn tell(&mut self, about: &Subject, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
+        if let Err(error) = self.spool.add(self.now(), about, what, detail) {
+            tracing::error!(error = with_causes(&error), "a report is not on disk yet");
         }
     }
 }

@@ -31,7 +31,7 @@ impl Agent {
     pub fn roll_back(&self, package: &PackageName) -> Result<Ended, RollbackError> {
         self.home.prepare()?;
         let _lock = self.home.lock_cycle()?;
-        let mut spool = Spool::open(&self.home)?;
+        let mut spool = Spool::open_or_begin_anew(&self.home, self.now())?;
         let mut engine = Engine::new(self.ground(), &mut spool);
         engine.recover()?;
         match engine.roll_back(package) {

@@ -11,7 +11,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::files::{read_bounded, remove_durably, write_atomic};
+use super::files::{read_bounded, remove_durably, sync_folder, write_atomic};
 
 /// First words of a record's first line; the number is the format's version.
 const MAGIC: &str = "sealpost-record 1 sha256=";
@@ -97,6 +97,16 @@ pub fn save<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), Store
 /// [`StoreError`].
 pub fn remove(path: &Path) -> Result<(), StoreError> {
     remove_durably(path).map_err(|source| StoreError::Io { action: "remove", path: path.to_owned(), source })
+}
+
+/// Gives a record that cannot be used another name, `NAME.damaged.json`, for people to look at.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn put_aside(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Io { action: "put aside", path: path.to_owned(), source };
+    fs::rename(path, path.with_extension("damaged.json")).map_err(failed)?;
+    path.parent().map_or(Ok(()), sync_folder).map_err(failed)
 }
 
 /// The names (without `.json`) of the records in a folder, sorted; files of another form are passed over.

@@ -31,7 +31,7 @@ impl Engine<'_> {
                 slots.switch(Some(&change.to.slot)).map_err(|error| {
                     StepFault::Failed(InstallStep::Switch, local_fault("cannot switch", &error))
                 })?;
-                self.report(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), "")?;
+                self.report(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), "");
                 Ok(())
             }
             Step::Switched => self.hook_step(change, &slots, Hook::Start, InstallStep::Start),
@@ -70,9 +70,9 @@ impl Engine<'_> {
             Brought::AlreadyThere => None,
         };
         if let Some(how) = how {
-            self.report(change, (InstallStep::Download, Outcome::Ok, how), "")?;
+            self.report(change, (InstallStep::Download, Outcome::Ok, how), "");
         }
-        self.report(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "")?;
+        self.report(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "");
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Engine<'_> {
         match run_hook(hook, self.config_of(change), &occasion(about, slots)) {
             Ok(done) => {
                 let reason = if done == HookDone::Ran { ReasonCode::Done } else { ReasonCode::NoHook };
-                self.report(change, (step, Outcome::Ok, reason), "")?;
+                self.report(change, (step, Outcome::Ok, reason), "");
                 Ok(())
             }
             Err(fault) => Err(StepFault::Failed(step, Refusal::new(fault.reason, fault.detail))),
@@ -144,9 +144,9 @@ impl Engine<'_> {
             let detail = format!("back to {}", change.to.release);
             let about = change.from.as_ref().unwrap_or(&change.to);
             let what = (InstallStep::RollBack, Outcome::Ok, ReasonCode::AskedLocally);
-            self.spool.add(self.now(), &subject(about, 0), what, &detail)?;
+            self.tell(&subject(about, 0), what, &detail);
         } else {
-            self.report(change, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), "")?;
+            self.report(change, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), "");
         }
         tracing::info!(release = %change.to.release, "kept");
         Ok(())
@@ -160,7 +160,7 @@ impl Engine<'_> {
             // The new release may run by now; if it cannot be stopped, the old one is put back all the same.
             if let Err(fault) = run_hook(Hook::Stop, self.config_of(change), &occasion(&change.to, slots)) {
                 let what = (InstallStep::Stop, Outcome::Failed, fault.reason);
-                self.report(change, what, &fault.detail)?;
+                self.report(change, what, &fault.detail);
             }
         }
         let back_to = change.from.as_ref().map(|from| &from.slot);
@@ -186,7 +186,7 @@ impl Engine<'_> {
             .as_ref()
             .map_or("nothing of this package".to_owned(), |from| from.release.to_string());
         let detail = format!("{runs} runs; not tried again until an administrator retries it");
-        self.report(change, (InstallStep::RollBack, Outcome::Ok, why), &detail)?;
+        self.report(change, (InstallStep::RollBack, Outcome::Ok, why), &detail);
         tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
         Ok(())
     }

@@ -155,5 +155,41 @@ fn a_damaged_journal_is_not_taken_for_none() {
     fs::write(computer.home.state("journal"), "sealpost-record 1 sha256=0\n{}").unwrap();
     let error = computer.with_engine(|engine| engine.recover()).unwrap_err();
     assert!(super::super::with_causes(&error).contains("damaged"));
+    // Nothing new is begun over it, neither by an assignment nor by a person.
+    let mut two = computer.publish("2", 2, "loadable two");
+    assert!(computer.install(&mut two, 0).is_err() && two.fetches.is_empty());
+    assert!(computer.with_engine(|engine| engine.roll_back(&package())).is_err());
     computer.assert_runs(&one, "with a damaged journal");
+}
+
+#[test]
+fn a_change_that_is_not_at_its_end_is_not_written_over_by_another() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let mut two = computer.publish("2", 2, "loadable two");
+    assert!(install_killed_at(&computer, &mut two, "after-stopped"));
+    let mut three = computer.publish("3", 3, "loadable three");
+    let error = computer.install(&mut three, 0).unwrap_err();
+    assert!(error.to_string().contains("not at its end"), "{error}");
+    assert!(three.fetches.is_empty());
+    computer.recover();
+    computer.assert_runs(&one, "the journal still knew that the product was stopped");
+}
+
+#[test]
+fn reports_that_the_disk_does_not_take_hold_nothing_up_and_leave_nothing_half_built() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let before = computer.snapshot();
+    let in_the_way = computer.home.state("reports").with_file_name(".new-reports.json");
+    fs::create_dir(&in_the_way).unwrap();
+    let mut broken = computer.publish("2", 2, "broken");
+    assert!(matches!(computer.install(&mut broken, 0), Ok(Ended::Refused(_))));
+    assert_eq!(computer.snapshot(), before);
+    let mut three = computer.publish("3", 3, "loadable three");
+    assert_eq!(computer.install(&mut three, 0).unwrap(), Ended::Kept);
+    assert_eq!(computer.with_engine(|engine| engine.roll_back(&package())).unwrap(), Ended::Kept);
+    computer.assert_runs(&one, "after the rollback");
 }

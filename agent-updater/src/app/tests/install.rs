@@ -259,6 +259,45 @@ fn a_full_disk_is_found_before_anything_is_fetched() {
     assert_eq!(computer.snapshot(), before);
 }
 
+/// A file system of its own, small; gone with its holder.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn at(path: &std::path::Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=60k,mode=755", "tmpfs"]).arg(path);
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_in_the_middle_of_a_build_is_left_as_it_was() {
+    let computer = Computer::new();
+    let Some(_disk) = SmallDisk::at(&computer.settings.install_root) else {
+        eprintln!("SKIPPED: needs the right to mount");
+        return;
+    };
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let before = computer.snapshot();
+    let mut two = computer.publish("2", 2, TWO);
+    // Free disk is played as plenty, as if somebody else filled it meanwhile.
+    assert_eq!(reason(&computer.install(&mut two, 0).unwrap()), ReasonCode::DiskFull);
+    two.delta = Some(delta(&computer.publish("0", 9, "loadable none"), &two));
+    assert_ne!(computer.install(&mut two, 0).unwrap(), Ended::Kept);
+    assert_eq!(computer.snapshot(), before);
+    computer.assert_runs(&one, "on a full disk");
+    assert!(computer.record().given_up.is_empty(), "it is tried again when there is room");
+}
+
 #[test]
 fn a_rollback_by_a_person_goes_to_the_release_before_and_gives_the_newer_one_up() {
     let computer = Computer::new();
