@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sealpost_keys::PassphraseSource;
 use tokio::task::JoinHandle;
 
 use super::clock::LicenseClock;
@@ -19,7 +20,7 @@ use crate::ledger::activity_file::{self, RotationLimits};
 use crate::ledger::{LedgerSettings, sqlite};
 use crate::ports::blobs::{BlobError, BlobStore};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::{Ledger, LedgerError, LogCheck};
+use crate::ports::ledger::{Ledger, LogCheck};
 use crate::ports::staging::{Staging, StagingError};
 use crate::staging::{self, ChildCommand, ChildError, ChildTask, FolderStaging};
 use crate::upstream::{self, UpstreamError, VendorUpstream};
@@ -42,6 +43,15 @@ pub enum AppError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key file is another server's.
+    #[error(
+        "the key in {} is not the one that the ledger was made for; restore keys and ledger from the same backup",
+        path.display()
+    )]
+    OtherSiteKey {
+        /// Which file.
+        path: PathBuf,
     },
     /// The blobs.
     #[error("cannot open the stored files")]
@@ -108,8 +118,11 @@ impl Opened {
             lease_days: u16::try_from(settings.lease_days).unwrap_or(u16::MAX),
             ..LedgerSettings::default()
         };
-        let ledger: Arc<dyn Ledger> =
-            Arc::new(sqlite::open(&home.ledger(), ledger_settings).map_err(of_ledger)?);
+        let ledger = sqlite::open(&home.ledger(), ledger_settings).map_err(of_ledger)?;
+        if home.read_site_key(&PassphraseSource::None)?.public() != *ledger.site_key() {
+            return Err(AppError::OtherSiteKey { path: home.site_key() });
+        }
+        let ledger: Arc<dyn Ledger> = Arc::new(ledger);
         let clock = match clock {
             Some(clock) => clock,
             None => license_clock(&*ledger).await?,
@@ -209,12 +222,11 @@ pub(super) fn files_for_connections() -> usize {
     usize::try_from(places).unwrap_or(usize::MAX).clamp(16, tokio::sync::Semaphore::MAX_PERMITS)
 }
 
-/// Never earlier than what the vendor signed into the grant.
+/// Never earlier than the ledger knows, so that a clock which is set back before a start brings nothing back.
 async fn license_clock(ledger: &dyn Ledger) -> Result<Arc<dyn Clock>, AppError> {
-    let grant = ledger.current_grant().await.map_err(|error: LedgerError| of_ledger(error))?;
-    let floor = grant.map_or(Timestamp::UNIX_EPOCH, |(grant, _)| grant.vendor_time);
+    let floor = ledger.time_floor().await.map_err(of_ledger)?;
     if floor > local_now() {
-        tracing::warn!(%floor, "this computer's clock is behind the vendor's; set it right");
+        tracing::warn!(%floor, "this computer's clock is behind the time that the ledger knows; set it right");
     }
     Ok(Arc::new(LicenseClock::new(floor)))
 }

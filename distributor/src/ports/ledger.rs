@@ -331,8 +331,8 @@ pub trait Ledger: Send + Sync + 'static {
     // ── queries ──
     /// Every grant with its counts.
     fn licenses(&self) -> LedgerFuture<'_, Vec<LicenseRow>>;
-    /// The newest grant that new leases name.
-    fn current_grant(&self) -> LedgerFuture<'_, Option<(Grant, SignedDocument)>>;
+    /// License time is not before this: what was stored of it, and what the vendor signed.
+    fn time_floor(&self) -> LedgerFuture<'_, Timestamp>;
     /// Reservations sorted by name, after `after`, at most `limit`.
     fn clients(&self, after: Option<ComputerName>, limit: u32) -> LedgerFuture<'_, Vec<ClientRow>>;
     /// One by name.

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use reqwest::StatusCode;
+use sealpost_distributor::app::{Server, StartOptions};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::token::AccessTokens;
 use sealpost_distributor::ports::clock::Clock;
@@ -201,4 +202,40 @@ async fn unknown_paths_methods_and_bodies_are_problems_too() {
     assert_eq!(code(answer).await, ProblemCode::TooLarge);
     assert_eq!(get("/healthz").send().await.unwrap().text().await.unwrap(), "alive\n");
     assert_eq!(get("/readyz").send().await.unwrap().text().await.unwrap(), "ready\n");
+}
+
+#[tokio::test]
+async fn names_that_lead_out_of_the_mirror_name_nothing() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    for name in [
+        "..%2f..%2fdistributor.toml",
+        "..%2F..%2Fadmin-tokens.json",
+        "..%2froots%2f1.root.json",
+        "%2e%2e%2f%2e%2e%2fadmin-tokens.json",
+        "%252e%252e%252f1.root.json",
+        ".unfinished.json",
+        "a%00.root.json",
+        "%ff.root.json",
+        "%2fetc%2fpasswd",
+    ] {
+        for path in [format!("/tuf/metadata/{name}"), format!("/tuf/targets/{name}")] {
+            let answer = agent.get(&site, &path).await;
+            let status = answer.status();
+            assert!(status == StatusCode::NOT_FOUND || status == StatusCode::BAD_REQUEST, "{path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_with_the_key_of_another() {
+    let vendor = Vendor::start(1).await;
+    let (one, other) = (Site::start(&vendor).await, Site::start(&vendor).await);
+    one.server.stop().await.unwrap();
+    let (home, foreign) = (one.folder.path().join("home"), Home::at(other.home()));
+    std::fs::copy(foreign.site_key(), Home::at(&home).site_key()).unwrap();
+    let error = Server::start(&home, StartOptions::default()).await.unwrap_err();
+    assert!(error.to_string().contains("not the one that the ledger was made for"), "{error}");
 }

@@ -442,10 +442,9 @@ impl Ledger for SqliteLedger {
         self.query("list licenses", queries::licenses)
     }
 
-    fn current_grant(&self) -> LedgerFuture<'_, Option<(Grant, SignedDocument)>> {
-        self.query("read the newest grant", |connection| {
-            queries::newest_grant(connection)
-                .map(|stored| stored.map(|stored| (stored.grant, stored.document)))
+    fn time_floor(&self) -> LedgerFuture<'_, Timestamp> {
+        self.query("read the time floor", |connection| {
+            queries::time_floor(connection).map(|floor| floor.unwrap_or(Timestamp::UNIX_EPOCH))
         })
     }
 

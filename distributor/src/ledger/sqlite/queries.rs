@@ -100,15 +100,6 @@ pub(super) fn grant_of(
     stored_grant(document)
 }
 
-/// The grant that was accepted last.
-pub(super) fn newest_grant(connection: &Connection) -> Result<Option<StoredGrant>, CommandError> {
-    let document = connection
-        .prepare_cached("SELECT document FROM grants ORDER BY accepted_sequence DESC LIMIT 1")?
-        .query_row([], |row| from_json(row, 0))
-        .optional()?;
-    stored_grant(document)
-}
-
 /// The highest epoch of any grant.
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<u64> {
     connection
