@@ -75,9 +75,10 @@ impl Fetcher<'_> {
             return Ok(());
         }
         let destination = self.downloads.join(expected.sha256.to_string());
-        self.make_room(target, &destination, unpacked_bytes)?;
-        self.touched.extend([destination.clone(), part_of(&destination)]);
         let received_before = file_length(&part_of(&destination));
+        let needed = target.length().saturating_sub(received_before).saturating_add(unpacked_bytes);
+        self.make_room(target, needed).await?;
+        self.touched.extend([destination.clone(), part_of(&destination)]);
         let mut most_received = received_before;
         let mut resumes = 0;
         loop {
@@ -100,33 +101,37 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    fn make_room(
-        &self,
-        target: &TargetInfo,
-        destination: &Path,
-        unpacked_bytes: u64,
-    ) -> Result<(), PullError> {
-        let failed = |source| PullError::Disk { path: self.downloads.to_owned(), source };
-        let disk = rustix::fs::statvfs(self.downloads).map_err(|error| failed(io::Error::from(error)))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let kept = file_length(&part_of(destination));
-        let needed = target.length().saturating_sub(kept).saturating_add(unpacked_bytes);
-        if free < needed.saturating_add(self.limits.keep_free_bytes) {
-            let keep = self.limits.keep_free_bytes;
-            return Err(PullError::NoRoom { name: target.name().to_string(), needed, free, keep });
-        }
-        Ok(())
+    /// Refuses what would leave less free than has to stay: before it is fetched, not when the disk is full.
+    pub(super) async fn make_room(&self, target: &TargetInfo, needed: u64) -> Result<(), PullError> {
+        let (path, keep) = (self.downloads.to_owned(), self.limits.keep_free_bytes);
+        let name = target.name().to_string();
+        blocking(move || {
+            let disk = rustix::fs::statvfs(&path)
+                .map_err(|error| PullError::Disk { path, source: io::Error::from(error) })?;
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free < needed.saturating_add(keep) {
+                return Err(PullError::NoRoom { name, needed, free, keep });
+            }
+            Ok(())
+        })
+        .await?
     }
 
-    /// Removes parts of payloads that nobody asks for any more.
-    pub(super) fn sweep(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.downloads)? {
-            let path = entry?.path();
-            if !self.touched.contains(&path) {
-                fs::remove_file(&path)?;
+    /// Removes parts of payloads that nobody asks for any more. That they stay is no reason to fail.
+    pub(super) async fn sweep(self) {
+        let (downloads, touched) = (self.downloads.to_owned(), self.touched);
+        let swept = blocking(move || {
+            for entry in fs::read_dir(downloads)? {
+                let path = entry?.path();
+                if !touched.contains(&path) {
+                    fs::remove_file(&path)?;
+                }
             }
+            Ok::<_, io::Error>(())
+        });
+        if let Ok(Err(error)) = swept.await {
+            tracing::warn!(%error, "cannot clear the downloads folder");
         }
-        Ok(())
     }
 }
 

@@ -234,10 +234,8 @@ pub(super) async fn pull(
         touched: std::collections::BTreeSet::new(),
     };
     let harvest = harvest(context, &mut fetcher, asked).await?;
-    let (fetched_bytes, swept) = (fetcher.fetched_bytes, fetcher.sweep());
-    if let Err(error) = swept {
-        tracing::warn!(%error, "cannot clear the downloads folder");
-    }
+    let fetched_bytes = fetcher.fetched_bytes;
+    fetcher.sweep().await;
     take_over(context, harvest, refreshed, fetched_bytes, now).await
 }
 
@@ -412,6 +410,7 @@ async fn examine(
         )]);
         return Ok(());
     }
+    fetcher.make_room(&candidate.manifest, candidate.manifest.length()).await?;
     let manifest = fetcher.document(&candidate.manifest).await?;
     let minisig = fetcher.document(minisig).await?;
     let promise = Promise {

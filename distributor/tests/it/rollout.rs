@@ -118,6 +118,19 @@ async fn a_release_that_the_vendor_withdraws_is_not_given_out_to_those_who_were_
     assert_eq!(code(agent.get(&site, &path).await).await, ProblemCode::NotAssigned);
 }
 
+#[tokio::test]
+async fn a_staged_release_whose_key_the_vendor_revoked_since_cannot_be_approved() {
+    let vendor = Vendor::start(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    vendor.revoke_release_key();
+    site.pull().await;
+    let refused = site.post_refused("/updates/approve", &serde_json::json!({ "manifest": manifest })).await;
+    assert_eq!(refused.code, ProblemCode::BadSignature);
+    assert_eq!(site.updates().await.updates[0].state, ReleaseState::Staged);
+}
+
 /// Finds the payload as a client does: snapshot → package role → target.
 async fn payload_path(site: &Site, agent: &Agent) -> String {
     let json = |response: Response| async { response.json::<serde_json::Value>().await.unwrap() };

@@ -58,15 +58,7 @@ impl Vendor {
         };
         let repository = folder.path().join("repository");
         let mut editor = RepositoryEditor::create(&repository, &spec, Lifetimes::default()).unwrap();
-        let trusted = vec![TrustedKey { key: key.public(), status: KeyStatus::Active }];
-        let trust = TrustDocument {
-            vendor: "Acme".to_owned(),
-            release_keys: [(package(), trusted.clone())].into(),
-            license_keys: trusted,
-        };
-        let trust = document::write(&trust).unwrap().into_bytes();
-        let name = TargetName::new(TRUST_TARGET).unwrap();
-        editor.put_target(&RoleName::Targets, &name, TargetSource::Bytes(trust)).unwrap();
+        put_trust(&mut editor, &key, KeyStatus::Active);
         editor.delegate(&package(), &one).unwrap();
         let channels = ChannelsDocument::empty(package());
         put_channels(&mut editor, &channels);
@@ -137,9 +129,29 @@ impl Vendor {
         Sha256Digest::of(text.as_bytes())
     }
 
+    /// Publishes that the key which signed all releases signs none.
+    pub(crate) fn revoke_release_key(&self) {
+        let repository = self.folder.path().join("repository");
+        let mut editor = RepositoryEditor::load(&repository, &self.root, Lifetimes::default()).unwrap();
+        put_trust(&mut editor, &self.key, KeyStatus::Revoked);
+        editor.sign(&Signers::new(&[&self.key]), Timestamp::now()).unwrap().publish().unwrap();
+    }
+
     fn sign(&self, text: &str, manifest: &ReleaseManifest) -> Minisig {
         self.key.sign(text.as_bytes(), &TrustedComment::new(manifest.trusted_comment()).unwrap())
     }
+}
+
+fn put_trust(editor: &mut RepositoryEditor, key: &SigningKey, release_key: KeyStatus) {
+    let trusted = |status| vec![TrustedKey { key: key.public(), status }];
+    let trust = TrustDocument {
+        vendor: "Acme".to_owned(),
+        release_keys: [(package(), trusted(release_key))].into(),
+        license_keys: trusted(KeyStatus::Active),
+    };
+    let trust = document::write(&trust).unwrap().into_bytes();
+    let name = TargetName::new(TRUST_TARGET).unwrap();
+    editor.put_target(&RoleName::Targets, &name, TargetSource::Bytes(trust)).unwrap();
 }
 
 fn put_channels(editor: &mut RepositoryEditor, channels: &ChannelsDocument) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::activity::Actor;
@@ -13,7 +14,7 @@ use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
 use crate::http::views::{ApproveRequest, RejectRequest};
-use crate::ports::ledger::ReleaseRow;
+use crate::ports::ledger::{ReleaseRow, ReleaseState};
 
 /// Longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 2 * 1024;
@@ -24,7 +25,26 @@ pub(crate) async fn approve(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> Result<Json<ReleaseRow>, ApiError> {
+    signer_is_trusted(&site, request.manifest).await?;
     Ok(Json(site.ledger.approve(actor, site.now(), request.manifest).await?))
+}
+
+/// The vendor may have revoked a key since the release was staged; then every agent would refuse it.
+async fn signer_is_trusted(site: &Site, manifest: Sha256Digest) -> Result<(), ApiError> {
+    let staged = site.ledger.release(manifest).await?.filter(|row| row.state == ReleaseState::Staged);
+    let Some(row) = staged else { return Ok(()) };
+    let keys = site.upstream.trust().map(|trust| trust.release_keys(&row.release.package));
+    if row.signer.as_ref().is_some_and(|signer| keys.iter().flatten().any(|key| key == signer)) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ProblemCode::BadSignature,
+        format!(
+            "cannot approve {}: the vendor's trust document no longer lists the key that signed it",
+            row.release
+        ),
+        "pull again; if it stays, reject the release, and ask the vendor for one that is signed anew",
+    ))
 }
 
 /// Rejects.
