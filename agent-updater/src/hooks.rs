@@ -18,7 +18,7 @@ use crate::config::PackageConfig;
 use crate::platform::causes::with_causes;
 use crate::platform::files::ensure_not_writable_by_others;
 use crate::platform::process::{Ending, Finished, Leftovers, Spec, run};
-use crate::platform::users;
+use crate::platform::users::{self, UserIds};
 
 /// The search path that hooks get.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -121,6 +121,21 @@ pub enum HookDone {
     NotConfigured,
 }
 
+/// Whether every configured hook of a package could be run. Asked before a product is stopped: a start hook that is
+/// refused only when its turn comes would leave the product stopped.
+///
+/// # Errors
+/// [`HookFault`].
+pub fn ensure_all_runnable(config: &PackageConfig) -> Result<(), HookFault> {
+    for hook in Hook::ALL {
+        if let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) {
+            ensure_safe(hook, program, arguments).map_err(refused)?;
+            user_of(hook, config).map_err(refused)?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs a hook, if it is configured.
 ///
 /// # Errors
@@ -129,18 +144,11 @@ pub fn run_hook(hook: Hook, config: &PackageConfig, occasion: &Occasion<'_>) -> 
     let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) else {
         return Ok(HookDone::NotConfigured);
     };
-    let refused = |detail: String| HookFault { reason: ReasonCode::HookRefused, detail };
-    ensure_safe(hook, program, arguments).map_err(&refused)?;
-    let user = match (hook, &config.test_load_user) {
-        (Hook::TestLoad, name) if rustix::process::geteuid().is_root() => {
-            let ids = users::find(name).map_err(|error| refused(with_causes(&error)))?;
-            if ids.user != 0 {
-                ensure_reachable_by_everybody(&occasion.slot, name).map_err(&refused)?;
-            }
-            Some(ids)
-        }
-        _ => None,
-    };
+    ensure_safe(hook, program, arguments).map_err(refused)?;
+    let user = user_of(hook, config).map_err(refused)?;
+    if user.is_some_and(|ids| ids.user != 0) {
+        ensure_reachable_by_everybody(&occasion.slot, &config.test_load_user).map_err(refused)?;
+    }
     let spec = Spec {
         program: PathBuf::from(program),
         arguments: arguments.iter().map(|argument| filled_in(argument, occasion)).collect(),
@@ -159,6 +167,18 @@ pub fn run_hook(hook: Hook, config: &PackageConfig, occasion: &Occasion<'_>) -> 
     let finished = run(&spec)
         .map_err(|error| refused(format!("the {hook} hook {program} could not be run: {error}")))?;
     judge(hook, program, config.timeout_secs, &finished)
+}
+
+fn refused(detail: String) -> HookFault {
+    HookFault { reason: ReasonCode::HookRefused, detail }
+}
+
+/// Whom a hook runs as, if not as the agent.
+fn user_of(hook: Hook, config: &PackageConfig) -> Result<Option<UserIds>, String> {
+    if hook != Hook::TestLoad || !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    users::find(&config.test_load_user).map(Some).map_err(|error| with_causes(&error))
 }
 
 fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> Result<HookDone, HookFault> {

@@ -64,6 +64,10 @@ impl Agent {
     /// [`ConfigError`].
     pub fn new(home: Home, config: Option<&Path>, runtime: Handle) -> Result<Self, ConfigError> {
         let default = home.config();
+        // A default file may be missing; one that was named and is not there would be hooks that never run.
+        if let Some(named) = config {
+            named.metadata().map_err(|source| ConfigError::Unreadable(named.to_owned(), source))?;
+        }
         let settings = Settings::load(config.unwrap_or(&default), home.path())?;
         Ok(Self {
             settings,

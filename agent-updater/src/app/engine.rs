@@ -21,7 +21,7 @@ use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId
 use crate::domain::release::Refusal;
 use crate::domain::time::whole_seconds;
 use crate::home::Home;
-use crate::hooks::Occasion;
+use crate::hooks::{Occasion, ensure_all_runnable};
 use crate::journal::{Journal, JournalError};
 use crate::platform::files::PUBLIC;
 use crate::platform::store::{self, StoreError};
@@ -180,7 +180,10 @@ impl<'a> Engine<'a> {
             interruptions: 0,
             why: None,
         };
-        let before = self.sure_of_current(&change).and_then(|()| build::ensure_room(self, vetted));
+        let before = self
+            .sure_of_current(&change)
+            .and_then(|()| self.sure_of_hooks(&change))
+            .and_then(|()| build::ensure_room(self, vetted));
         if let Err(refusal) = before {
             self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
             return Ok(Ended::Refused(refusal));
@@ -211,7 +214,7 @@ impl<'a> Engine<'a> {
             interruptions: 0,
             why: None,
         };
-        if let Err(refusal) = self.sure_of_current(&change) {
+        if let Err(refusal) = self.sure_of_current(&change).and_then(|()| self.sure_of_hooks(&change)) {
             return Ok(Ended::Refused(refusal));
         }
         self.journal.record(&change)?;
@@ -403,6 +406,11 @@ impl<'a> Engine<'a> {
                 "`current` of {package} is not what the agent set; put it back, see `agent-updater status`"
             ),
         ))
+    }
+
+    /// Every hook that the change may need can be run now.
+    fn sure_of_hooks(&self, change: &Change) -> Result<(), Refusal> {
+        ensure_all_runnable(self.config_of(change)).map_err(|fault| Refusal::new(fault.reason, fault.detail))
     }
 
     fn slots(&self, change: &Change) -> Result<Slots, StepFault> {

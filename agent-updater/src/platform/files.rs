@@ -12,6 +12,9 @@ pub const PRIVATE: u32 = 0o600;
 /// Mode of what everybody on the computer may read.
 pub const PUBLIC: u32 = 0o644;
 
+/// Most links that are followed on the way to a file, as in Linux.
+const MOST_LINKS: usize = 40;
+
 /// Why a file or a folder cannot be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
@@ -124,51 +127,90 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Whether only root and this process's user can change a file or folder, and the way to it: as it is written, and
-/// as it is once links are followed. A folder that everybody may write but with the sticky bit (`/tmp`) is no way in,
-/// since what stands in it can be replaced by its owner only.
+/// Whether only root and this process's user can change a file or folder, and the way to it. Links are followed one
+/// by one, and every folder that is passed on the way counts, also the ones in which further links stand. A folder that
+/// everybody may write but with the sticky bit (`/tmp`) is no way in, since what stands in it can be replaced by its
+/// owner only.
 ///
 /// # Errors
 /// [`OwnershipError`] with the first offending part.
 pub fn ensure_not_writable_by_others(path: &Path) -> Result<(), OwnershipError> {
-    if !path.is_absolute() {
+    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
         return Err(OwnershipError::Relative(path.to_owned()));
     }
-    let resolved =
-        path.canonicalize().map_err(|source| OwnershipError::Io { path: path.to_owned(), source })?;
-    ensure_each_part(path)?;
-    if resolved != path { ensure_each_part(&resolved) } else { Ok(()) }
-}
-
-fn ensure_each_part(path: &Path) -> Result<(), OwnershipError> {
-    let mut so_far = PathBuf::new();
-    let mut parts = path.components().peekable();
-    while let Some(part) = parts.next() {
-        if part == Component::ParentDir {
-            return Err(OwnershipError::Relative(path.to_owned()));
-        }
-        so_far.push(part);
-        let found = fs::symlink_metadata(&so_far)
-            .map_err(|source| OwnershipError::Io { path: so_far.clone(), source })?;
-        let is_last = parts.peek().is_none();
-        if !is_safe(found.uid(), found.mode(), is_last) {
-            return Err(OwnershipError::WritableByOthers {
-                path: so_far,
-                owner: found.uid(),
-                mode: found.mode() & 0o7777,
-            });
+    let mut reached = PathBuf::from("/");
+    let mut left = parts_backwards(path);
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        match part.components().next() {
+            Some(Component::RootDir) => reached = PathBuf::from("/"),
+            Some(Component::ParentDir) => drop(reached.pop()),
+            Some(Component::Normal(name)) => {
+                let next = reached.join(name);
+                ensure_part(&reached, IsLast::No)?;
+                let failed = |source| OwnershipError::Io { path: next.clone(), source };
+                if !fs::symlink_metadata(&next).map_err(failed)?.is_symlink() {
+                    reached = next;
+                    continue;
+                }
+                ensure_part(&next, IsLast::No)?;
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(failed(io::Error::from(rustix::io::Errno::LOOP)));
+                }
+                left.extend(parts_backwards(&fs::read_link(&next).map_err(failed)?));
+            }
+            _ => {}
         }
     }
-    Ok(())
+    ensure_part(&reached, IsLast::Yes)
+}
+
+fn parts_backwards(path: &Path) -> Vec<PathBuf> {
+    path.components().rev().map(|part| PathBuf::from(part.as_os_str())).collect()
+}
+
+/// Whether a part of a path is what the path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IsLast {
+    Yes,
+    No,
+}
+
+fn ensure_part(path: &Path, is_last: IsLast) -> Result<(), OwnershipError> {
+    let found =
+        fs::symlink_metadata(path).map_err(|source| OwnershipError::Io { path: path.to_owned(), source })?;
+    ensure_safe(path, found.uid(), found.mode(), is_last)
+}
+
+/// Whether an open folder belongs to root or to this process's user, and nobody else may write it.
+///
+/// # Errors
+/// [`OwnershipError::WritableByOthers`].
+pub fn ensure_own_folder(path: &Path, owner: u32, mode: u32) -> Result<(), OwnershipError> {
+    ensure_safe(path, owner, mode, IsLast::Yes)
+}
+
+/// Whether an owner is root or this process's user.
+#[must_use]
+pub fn is_trusted_owner(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
+}
+
+fn ensure_safe(path: &Path, owner: u32, mode: u32, is_last: IsLast) -> Result<(), OwnershipError> {
+    if is_safe(owner, mode, is_last) {
+        return Ok(());
+    }
+    Err(OwnershipError::WritableByOthers { path: path.to_owned(), owner, mode: mode & 0o7777 })
 }
 
 /// Judges one part of a path.
-fn is_safe(owner: u32, mode: u32, is_last: bool) -> bool {
+fn is_safe(owner: u32, mode: u32, is_last: IsLast) -> bool {
     const TYPE: u32 = 0o170_000;
     const FOLDER: u32 = 0o040_000;
     const LINK: u32 = 0o120_000;
     const STICKY: u32 = 0o1000;
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+    if !is_trusted_owner(owner) {
         return false;
     }
     let kind = mode & TYPE;
@@ -176,7 +218,7 @@ fn is_safe(owner: u32, mode: u32, is_last: bool) -> bool {
     if kind == LINK || mode & 0o022 == 0 {
         return true;
     }
-    kind == FOLDER && !is_last && mode & STICKY != 0
+    kind == FOLDER && is_last == IsLast::No && mode & STICKY != 0
 }
 
 /// Free bytes for this process on the file system of a path.
@@ -243,5 +285,27 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&goal, &link).unwrap();
         assert!(ensure_not_writable_by_others(&link).is_err());
+    }
+
+    #[test]
+    fn a_link_that_stands_in_a_folder_of_others_is_found_wherever_on_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, open) = (folder.path().join("good"), folder.path().join("open"));
+        for path in [&good, &open] {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::write(good.join("hook"), b"").unwrap();
+        fs::set_permissions(good.join("hook"), fs::Permissions::from_mode(0o755)).unwrap();
+        // Both ends are good; in between stands a link that others could turn around.
+        std::os::unix::fs::symlink("../good", open.join("middle")).unwrap();
+        std::os::unix::fs::symlink("open/middle", folder.path().join("first")).unwrap();
+        let hook = folder.path().join("first/hook");
+        ensure_not_writable_by_others(&hook).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = ensure_not_writable_by_others(&hook).unwrap_err();
+        assert!(matches!(error, OwnershipError::WritableByOthers { path, .. } if path == open));
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
+        assert!(ensure_not_writable_by_others(&folder.path().join("loop")).is_err());
     }
 }

@@ -17,7 +17,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::platform::files::{OwnershipError, ensure_not_writable_by_others};
+use crate::platform::files::{OwnershipError, ensure_not_writable_by_others, ensure_own_folder};
 
 /// Deepest tree that is walked; a relative path has at most 1,024 bytes, so at most 512 parts.
 const MAX_DEPTH: usize = 520;
@@ -233,6 +233,24 @@ impl Folder {
         fstat(&self.fd)
             .map(|stat| stat.st_mode & 0o7777)
             .map_err(|errno| failed("look at", &self.path, errno))
+    }
+
+    /// The owner of this folder.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn owner(&self) -> Result<u32, BeneathError> {
+        fstat(&self.fd).map(|stat| stat.st_uid).map_err(|errno| failed("look at", &self.path, errno))
+    }
+
+    /// This folder, if nobody but root and the agent can change what stands in it.
+    ///
+    /// # Errors
+    /// [`BeneathError::Ownership`].
+    pub fn owned(self) -> Result<Self, BeneathError> {
+        let stat = fstat(&self.fd).map_err(|errno| failed("look at", &self.path, errno))?;
+        ensure_own_folder(&self.path, stat.st_uid, stat.st_mode)?;
+        Ok(self)
     }
 
     /// The names in this folder, sorted.

@@ -1,4 +1,5 @@
-//! Holding a slot against its signed manifest: exactly those paths, types, modes, lengths, digests and link texts.
+//! Holding a slot against its signed manifest: exactly those paths, types, modes, lengths, digests and link texts, and
+//! nothing that belongs to anybody but root and the agent, who could change it afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::{FileKind, ReleaseManifest};
+
+use crate::platform::files::is_trusted_owner;
 
 use super::beneath::{BeneathError, Folder, Kind, io_error};
 use super::build::{EXECUTABLE_MODE, FILE_MODE};
@@ -63,15 +66,15 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
             differences.push(Difference { path: path.to_owned(), what });
         }
     };
-    if slot.mode()? != EXECUTABLE_MODE {
-        note(".", "can be written to");
+    if let Some(what) = folder_difference(slot)? {
+        note(".", what);
     }
     slot.walk(&mut |folder, name, path, kind| {
         if kind == Kind::Folder {
             if !folders.contains(path) {
                 note(path, "is a folder that was not signed");
-            } else if folder.folder(name)?.mode()? != EXECUTABLE_MODE {
-                note(path, "can be written to");
+            } else if let Some(what) = folder_difference(&folder.folder(name)?)? {
+                note(path, what);
             }
             return Ok(());
         }
@@ -97,6 +100,13 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
     if count == 0 { Ok(()) } else { Err(SlotFault::Differs { differences, count }) }
 }
 
+fn folder_difference(folder: &Folder) -> Result<Option<&'static str>, BeneathError> {
+    if !is_trusted_owner(folder.owner()?) {
+        return Ok(Some("belongs to another user"));
+    }
+    Ok((folder.mode()? != EXECUTABLE_MODE).then_some("can be written to"))
+}
+
 fn file_difference(
     folder: &Folder,
     name: &str,
@@ -109,6 +119,9 @@ fn file_difference(
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() {
         return Ok(Some("is of another type"));
+    }
+    if !is_trusted_owner(found.uid()) {
+        return Ok(Some("belongs to another user"));
     }
     if found.nlink() != 1 {
         return Ok(Some("has a second name, by which it could be changed"));

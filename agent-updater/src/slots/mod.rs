@@ -43,13 +43,13 @@ impl Slots {
     /// Opens the slots of a package beneath an install root, and makes the folders if they are missing.
     ///
     /// # Errors
-    /// [`BeneathError`], also when somebody else could change the install root.
+    /// [`BeneathError`], also when somebody else could change the install root or the package's folders.
     pub fn open(install_root: &Path, package: &PackageName) -> Result<Self, BeneathError> {
         make_folder(install_root, 0o755)
             .map_err(|source| io_error("make the folder", install_root, source))?;
         let root = Folder::open_root(install_root)?;
-        let package = root.make_folder(package.as_str())?;
-        let slots = package.make_folder(SLOTS)?;
+        let package = root.make_folder(package.as_str())?.owned()?;
+        let slots = package.make_folder(SLOTS)?.owned()?;
         Ok(Self { package, slots })
     }
 

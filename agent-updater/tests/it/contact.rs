@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use jiff::SignedDuration;
+use sealpost_agent_updater::app::agent::Agent;
 use sealpost_agent_updater::domain::cadence::Standing;
 use sealpost_agent_updater::domain::gate::Gate;
+use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::platform::store;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
@@ -160,4 +162,13 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), OPEN);
     assert_eq!(site.installed(), None);
+}
+
+#[test]
+fn a_configuration_that_was_named_and_is_not_there_is_refused() {
+    let site = Site::new();
+    let home = Home::at(&site.computer.path().join("home")).unwrap();
+    let missing = site.computer.path().join("agent.tml");
+    let error = Agent::new(home, Some(&missing), site.runtime.handle().clone()).unwrap_err();
+    assert!(error.to_string().contains("agent.tml"), "{error}");
 }

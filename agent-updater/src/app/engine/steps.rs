@@ -98,7 +98,8 @@ impl Engine<'_> {
                 format!("the agent is stopping; {} is installed after its next start", change.to.release);
             return Err(StepFault::Failed(InstallStep::Stop, Refusal::new(ReasonCode::Interrupted, detail)));
         }
-        Ok(())
+        // Fetching and loading may have taken long; from here on the product depends on its hooks.
+        self.sure_of_hooks(change).map_err(|refusal| StepFault::Failed(InstallStep::Stop, refusal))
     }
 
     fn stop(&mut self, change: &Change, slots: &Slots) -> Result<(), StepFault> {

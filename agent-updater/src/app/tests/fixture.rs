@@ -152,6 +152,13 @@ impl Computer {
         Self { settings: Settings::load(&config, computer.home.path()).unwrap(), ..computer }
     }
 
+    /// The same computer, whose test-load hook runs as the agent's own user.
+    pub(super) fn test_loading_as_root(self) -> Self {
+        let config = self.home.config();
+        fs::write(&config, format!("{}test_load_user = \"0:0\"\n", read(&config))).unwrap();
+        Self { settings: Settings::load(&config, self.home.path()).unwrap(), ..self }
+    }
+
     /// A release whose program has this text; "loadable" must be in it to pass the test-load, "sick" fails health.
     pub(super) fn publish(&self, version: &str, counter: u64, program: &str) -> Published {
         let folder = self.root.path().join(format!("release-{version}-{counter}"));

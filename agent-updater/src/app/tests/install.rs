@@ -229,6 +229,81 @@ fn a_hook_that_others_can_write_stops_the_install_before_anything_changes() {
 }
 
 #[test]
+fn no_product_is_stopped_that_its_hooks_could_not_start_again() {
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    let before = computer.snapshot();
+    let log = read(&computer.root.path().join("log"));
+    let mut three = computer.publish("3", 3, "loadable three");
+    for name in ["stop", "start", "health"] {
+        let hook = computer.root.path().join(name);
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o775)).unwrap();
+        assert_eq!(reason(&computer.install(&mut three, 0).unwrap()), ReasonCode::HookRefused, "{name}");
+        let back = computer.with_engine(|engine| engine.roll_back(&package())).unwrap();
+        assert_eq!(reason(&back), ReasonCode::HookRefused, "{name}");
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    assert!(three.fetches.is_empty(), "nothing is fetched for a product that cannot be switched");
+    assert_eq!(computer.snapshot(), before);
+    assert_eq!(read(&computer.root.path().join("log")), log, "the product was not touched");
+    computer.assert_runs(&two, "with hooks that others can change");
+}
+
+#[test]
+fn a_start_hook_that_becomes_unsafe_during_the_install_is_found_before_the_product_is_stopped() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let log = read(&computer.root.path().join("log"));
+    let start = computer.root.path().join("start");
+    let text = format!("#!/bin/sh\nchmod 777 {}\n", start.display());
+    fs::write(computer.root.path().join("test_load"), text).unwrap();
+    let computer = computer.test_loading_as_root();
+    let mut two = computer.publish("2", 2, TWO);
+    assert_eq!(reason(&computer.install(&mut two, 0).unwrap()), ReasonCode::HookRefused);
+    assert_eq!(read(&computer.root.path().join("log")), log, "the product was not touched");
+    computer.assert_runs(&one, "after the refusal");
+}
+
+#[test]
+fn a_folder_of_slots_that_others_can_write_is_not_used() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let mut two = computer.publish("2", 2, TWO);
+    for folder in ["acme", "acme/slots"] {
+        let folder = computer.settings.install_root.join(folder);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(reason(&computer.install(&mut two, 0).unwrap()), ReasonCode::LocalFault);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    assert!(two.fetches.is_empty());
+    computer.assert_runs(&one, "after the refusals");
+}
+
+#[test]
+fn a_slot_that_belongs_to_another_user_is_not_taken_for_the_signed_one() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    let slot = computer.slots().path_of(&computer.record().previous.unwrap().slot);
+    for path in [slot.clone(), slot.join("lib"), slot.join("bin/run")] {
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        let back = computer.with_engine(|engine| engine.roll_back(&package())).unwrap();
+        assert!(matches!(&back, Ended::Refused(why) if why.detail.contains("another user")), "{back:?}");
+        std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+    }
+    computer.assert_runs(&two, "after the refusals");
+}
+
+#[test]
 fn a_test_load_hook_that_changes_the_slot_is_found() {
     let computer = Computer::new();
     let mut one = computer.publish("1", 1, ONE);
@@ -237,10 +312,7 @@ fn a_test_load_hook_that_changes_the_slot_is_found() {
     // As root the hook runs as nobody and cannot write at all; here it is played by a hook of the agent's own user.
     let text = "#!/bin/sh\nchmod u+w \"$SEALPOST_SLOT/lib\" \"$SEALPOST_SLOT/lib/same\" && echo x >> \"$SEALPOST_SLOT/lib/same\"\n";
     fs::write(computer.root.path().join("test_load"), text).unwrap();
-    let config = computer.home.config();
-    fs::write(&config, format!("{}test_load_user = \"0:0\"\n", read(&config))).unwrap();
-    let settings = crate::config::Settings::load(&config, computer.home.path()).unwrap();
-    let computer = Computer { settings, ..computer };
+    let computer = computer.test_loading_as_root();
     let mut two = computer.publish("2", 2, TWO);
     assert_eq!(reason(&computer.install(&mut two, 0).unwrap()), ReasonCode::PayloadInvalid);
     assert_eq!(computer.snapshot(), before);
