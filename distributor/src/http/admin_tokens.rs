@@ -122,6 +122,7 @@ impl AdminTokens {
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(plain) {
             return refuse("use letters, digits, '-', '_', '.' and '@', at most 64");
         }
+        let _alone = self.lock()?;
         let mut file = self.read()?;
         if file.tokens.contains_key(name) {
             return refuse("there is a token of that name; revoke it first, or take another name");
@@ -140,12 +141,23 @@ impl AdminTokens {
     /// # Errors
     /// [`AdminTokenError`].
     pub fn revoke(&self, name: &str) -> Result<bool, AdminTokenError> {
+        let _alone = self.lock()?;
         let mut file = self.read()?;
         let removed = file.tokens.remove(name).is_some();
         if removed {
             self.write(&file)?;
         }
         Ok(removed)
+    }
+
+    /// One change at a time, by whichever process: else one that is made meanwhile brings a revoked token back.
+    fn lock(&self) -> Result<File, AdminTokenError> {
+        let fail = |source| AdminTokenError::Io { attempted: "lock", path: self.path.clone(), source };
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(self.path.with_extension("lock")).map_err(fail)?;
+        file.lock().map_err(fail)?;
+        Ok(file)
     }
 
     fn read(&self) -> Result<TokenFile, AdminTokenError> {
@@ -210,6 +222,25 @@ mod tests {
         assert!(tokens.create("a b", Timestamp::UNIX_EPOCH).is_err());
         assert!(tokens.revoke("ci").unwrap());
         assert_eq!(tokens.recognize(token.as_str()).unwrap(), None);
+    }
+
+    #[test]
+    fn admins_who_make_and_revoke_tokens_at_once_lose_none_and_bring_none_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
+        for number in 0..20 {
+            tokens.create(&format!("old-{number}"), Timestamp::UNIX_EPOCH).unwrap();
+        }
+        std::thread::scope(|scope| {
+            for number in 0..20 {
+                let tokens = &tokens;
+                scope.spawn(move || tokens.revoke(&format!("old-{number}")).unwrap());
+                scope.spawn(move || tokens.create(&format!("new-{number}"), Timestamp::UNIX_EPOCH).unwrap());
+            }
+        });
+        let left = tokens.list().unwrap();
+        assert_eq!(left.len(), 20);
+        assert!(left.keys().all(|name| name.starts_with("new-")), "{left:?}");
     }
 
     #[test]
