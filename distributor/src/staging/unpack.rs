@@ -61,6 +61,10 @@ impl Inner {
         }
         let path = draft.path().join(MANIFEST);
         fs::write(&path, text).map_err(|source| failed("write", &path, source))?;
+        // All at once, since a tree has thousands of files: after a power cut one that has its name is whole.
+        File::open(draft.path())
+            .and_then(|folder| Ok(rustix::fs::syncfs(folder)?))
+            .map_err(|source| failed("flush", draft.path(), source))?;
         let draft = draft.keep();
         fs::rename(&draft, &destination).map_err(|source| failed("rename", &destination, source))?;
         Ok(Ok(()))
@@ -111,8 +115,7 @@ impl Inner {
     }
 }
 
-/// Writes a tree that only this server reads: not executable, and not flushed file by file, since it is a cache that
-/// is checked again whenever a delta is made from it.
+/// Writes a tree that only this server reads: not executable, and not flushed file by file but at the end.
 struct TreeSink {
     root: PathBuf,
 }

@@ -125,6 +125,8 @@ struct State {
     reader: Option<ReaderHandle>,
     /// When the last pull began, and what came of it.
     last: Option<(Instant, Result<PullSummary, Problem>)>,
+    /// When the last pull ended. The ledger has it too, unless it could not write.
+    tried_at: Option<Timestamp>,
     failures: u32,
 }
 
@@ -231,15 +233,16 @@ impl VendorUpstream {
     }
 
     async fn past(&self) -> schedule::Past {
-        let failures = self.state.lock().await.failures;
-        let tried_at = match self.context.ledger.last_pull().await {
-            Ok(row) => row.tried_at.max(row.metadata_as_of),
+        let state = self.state.lock().await;
+        let (failures, tried_here) = (state.failures, state.tried_at);
+        drop(state);
+        match self.context.ledger.last_pull().await {
+            Ok(noted) => schedule::Past::known(&noted, tried_here, failures),
             Err(error) => {
                 tracing::error!(error = %chain(&error), "cannot read from the ledger when the last pull was");
-                Some(self.now())
+                schedule::Past { tried_at: Some(self.now()), failures }
             }
-        };
-        schedule::Past { tried_at, failures }
+        }
     }
 
     /// Pulls in a task of its own, so that nobody's leaving stops it.
@@ -259,6 +262,7 @@ impl VendorUpstream {
             let result = pull_once(&context, &mut state, transport, store, root, asked).await;
             let result = conclude(&context, &mut state, result).await;
             state.last = Some((began, result.clone()));
+            state.tried_at = Some(context.clock.now());
             result
         });
         task.await.unwrap_or_else(|_| {

@@ -10,6 +10,7 @@ use sealpost_keys::token::random_bytes;
 use tokio::task::JoinHandle;
 
 use super::{Asked, VendorUpstream};
+use crate::ports::ledger::PullRow;
 
 /// First wait after a failure; doubled each time, up to the time between pulls.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
@@ -23,6 +24,14 @@ pub(crate) struct Past {
     pub(crate) tried_at: Option<Timestamp>,
     /// Failures since the last one that ended well.
     pub(crate) failures: u32,
+}
+
+impl Past {
+    /// What the ledger noted, and what this process knows: a ledger that cannot write, for example on a full disk,
+    /// must not have the vendor asked again without a pause.
+    pub(crate) fn known(noted: &PullRow, tried_here: Option<Timestamp>, failures: u32) -> Self {
+        Self { tried_at: noted.tried_at.max(noted.metadata_as_of).max(tried_here), failures }
+    }
 }
 
 /// When the next pull is due. `seed` spreads servers by up to a tenth of the wait, either way.
@@ -79,6 +88,14 @@ mod tests {
     #[test]
     fn a_server_that_never_pulled_pulls_at_once() {
         assert_eq!(due_at(Past { tried_at: None, failures: 0 }, HOUR, 0, at(5)), at(5));
+    }
+
+    #[test]
+    fn a_try_that_the_ledger_could_not_note_is_followed_by_a_wait_all_the_same() {
+        let noted = PullRow { tried_at: Some(at(-7200)), ..PullRow::default() };
+        let past = Past::known(&noted, Some(at(0)), 1);
+        assert!(due_at(past, HOUR, 0, at(1)) >= at(54));
+        assert_eq!(due_at(Past::known(&noted, None, 0), HOUR, 0, at(1)), at(-7200 + 3240));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use sealpost_distributor::ports::ledger::ReleaseState;
 use sealpost_distributor::ports::upstream::{PulledOutcome, TargetClass, Upstream};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::site::{Site, start_of_time};
 use crate::vendor::{Vendor, channel, noise};
@@ -106,6 +107,22 @@ async fn a_withdrawn_release_is_withdrawn_here_too() {
     assert_eq!(site.pull_well().await, [("1.0".to_owned(), expected)]);
     assert_eq!(site.state(manifest).await, Some(ReleaseState::Withdrawn));
     assert_eq!(site.pull_well().await, [], "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_cannot_be_staged_holds_up_no_withdrawal() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    site.approve(manifest).await;
+    let newer = vendor.release("2.0", FILES);
+    vendor.withdraw("1.0", "deletes quarantine");
+    site.staging_broken.store(true, Ordering::SeqCst);
+    assert_eq!(site.pull().await.unwrap_err().code, ProblemCode::PullFailed);
+    assert_eq!(site.state(manifest).await, Some(ReleaseState::Withdrawn));
+    assert_eq!(site.state(newer).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
