@@ -94,6 +94,9 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     let setup = folder.path().join("pc-1.setup.json");
     stdout(&home, &["clients", "setup", "pc-1", "--out", setup.to_str().unwrap()]);
     assert_eq!(std::fs::metadata(&setup).unwrap().permissions().mode() & 0o777, 0o600);
+    let carried: serde_json::Value = serde_json::from_slice(&std::fs::read(&setup).unwrap()).unwrap();
+    let port = carried["servers"][0]["port"].as_u64().unwrap();
+    assert!(server.url.ends_with(&format!(":{port}")), "the real port, though 0 was asked: {carried}");
     assert!(refused(&home, &["clients", "setup", "pc-9"]).contains("clients reserve"));
     assert!(json(&home, &["clients", "list", "--json"])["clients"][0]["name"] == "pc-1");
     assert!(stdout(&home, &["clients", "show", "pc-1"]).contains("reserved"));
