@@ -64,6 +64,11 @@ impl Push {
         woken
     }
 
+    /// Ends the stream of a client that may not hold one any more.
+    pub fn end(&self, client: &ClientId) {
+        self.lock().streams.remove(client);
+    }
+
     /// Ends every stream and takes in no more.
     pub fn close(&self) {
         let mut registry = self.lock();
@@ -120,7 +125,7 @@ impl Drop for Held {
     }
 }
 
-/// Follows the activity log and wakes whom a change concerns. Ends when the ledger closes.
+/// Follows the activity log, wakes whom a change concerns, and ends the streams of clients that are none any more. Ends when the ledger closes.
 ///
 /// A reconciler: a wake that is lost with the process costs one polling interval, no more.
 pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
@@ -147,6 +152,11 @@ pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
                     Change::ReleaseApproved { manifest, .. }
                     | Change::ReleaseChannelsChanged { manifest, .. }
                     | Change::ReleaseWithdrawn { manifest, .. } => manifest,
+                    Change::ClientEnrolled { replaces: Some(client), .. }
+                    | Change::ForkDetected { client_id: client } => {
+                        push.end(&client);
+                        continue;
+                    }
                     _ => continue,
                 };
                 if let Ok(Some(release)) = ledger.release(manifest).await {
@@ -192,6 +202,16 @@ mod tests {
         assert_eq!(push.connected(), 1);
         drop(newer);
         assert_eq!(push.connected(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_none_any_more_loses_its_stream_and_others_keep_theirs() {
+        let push = Push::new();
+        let mut gone = push.take_in(client(1), channel("stable")).unwrap();
+        let _stays = push.take_in(client(2), channel("stable")).unwrap();
+        push.end(&client(1));
+        assert!(!gone.woken().await);
+        assert_eq!(push.connected(), 1);
     }
 
     #[tokio::test]

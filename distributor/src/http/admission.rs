@@ -130,7 +130,8 @@ fn counted(site: &Site, now: Timestamp, source: &str, response: Response) -> Res
     {
         site.metrics.count_refusal(code);
         site.ledger.count_refusal(now, code, source.to_owned());
-        tracing::info!(%code, source, "a request was refused");
+        // The ledger says it once a minute; a line for each would let strangers fill the disk.
+        tracing::debug!(%code, source, "a request was refused");
     }
     response
 }

@@ -105,10 +105,22 @@ async fn a_cloned_disk_is_found_as_a_fork() {
     let vendor = Vendor::start(10).await;
     let site = Site::licensed(&vendor).await;
     let mut agent = Agent::licensed(&site, "pc-1").await;
+    let mut held = agent.get(&site, "/wake").await;
+    assert!(held.chunk().await.unwrap().is_some());
     let on_the_clone = agent.next_contact();
     agent.contact(&site).await;
     let refused = send(&site, "/agent/v1/contact", &agent.contact_request(&on_the_clone)).await;
     assert_eq!(code(refused).await, ProblemCode::ContactForked);
+    while held.chunk().await.unwrap().is_some() {}
+    for path in ["/wake", "/tuf/metadata/timestamp.json"] {
+        assert_eq!(code(agent.get(&site, path).await).await, ProblemCode::ContactForked, "{path}");
+    }
+    // An admin decides which of them is the computer; the other's token opens nothing any more.
+    let mut chosen = Agent::new(site.setup("pc-1").await);
+    chosen.enroll(&site).await;
+    chosen.contact(&site).await;
+    assert_eq!(chosen.get(&site, "/wake").await.status(), StatusCode::OK);
+    assert_eq!(code(agent.get(&site, "/wake").await).await, ProblemCode::NotReserved);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub(crate) async fn authenticate(
             let response = error.into_response();
             if let Some(RefusedWith(code)) = response.extensions().get::<RefusedWith>() {
                 site.ledger.count_refusal(site.now(), *code, peer.source());
-                tracing::warn!(%code, source = peer.source(), "a stranger tried the admin API");
+                tracing::debug!(%code, source = peer.source(), "a stranger tried the admin API");
             }
             response
         }
