@@ -237,8 +237,11 @@ fn print_review(view: &ReviewView) -> anyhow::Result<()> {
         print_line(format_args!("  reason     {}", plain(reason)))?;
     }
     print_line(format_args!("  payload    {}", size(row.payload_bytes)))?;
+    let compared_with = view.content.as_ref().and_then(|content| content.compared_with.as_ref());
     for (base, bytes) in &row.deltas {
-        print_line(format_args!("  delta      {} from [{}]", size(*bytes), base.short()))?;
+        let named = compared_with.filter(|(_, digest)| digest == base);
+        let named = named.map_or_else(String::new, |(release, _)| format!("{release} "));
+        print_line(format_args!("  delta      {} from {named}[{}]", size(*bytes), base.short()))?;
     }
     if let Some(content) = &view.content {
         print_content(content)?;
