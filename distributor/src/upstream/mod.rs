@@ -253,16 +253,23 @@ impl VendorUpstream {
             (Arc::clone(&self.transport), self.store.clone(), self.pinned_root.clone());
         let task = tokio::spawn(async move {
             let mut state = state.lock().await;
-            if let Some((began, result)) = &state.last
-                && *began >= asked_at
-            {
-                return result.clone();
+            let done_meanwhile = state.last.as_ref().filter(|(began, _)| *began >= asked_at);
+            let result = if let Some((_, result)) = done_meanwhile {
+                result.clone()
+            } else {
+                let began = Instant::now();
+                let result = pull_once(&context, &mut state, transport, store, root, asked).await;
+                let result = conclude(&context, &mut state, result).await;
+                state.last = Some((began, result.clone()));
+                state.tried_at = Some(context.clock.now());
+                result
+            };
+            // Deltas can take minutes. Whoever asked waits for them, and the next pull does not: it may bring a
+            // withdrawal.
+            drop(state);
+            if result.is_ok() {
+                make_deltas(&context).await;
             }
-            let began = Instant::now();
-            let result = pull_once(&context, &mut state, transport, store, root, asked).await;
-            let result = conclude(&context, &mut state, result).await;
-            state.last = Some((began, result.clone()));
-            state.tried_at = Some(context.clock.now());
             result
         });
         task.await.unwrap_or_else(|_| {
@@ -293,7 +300,14 @@ async fn pull_once(
     result
 }
 
-/// Logs and notes the outcome, then has deltas made.
+/// Without deltas the payload is delivered: slower, and no reason to call the pull failed.
+async fn make_deltas(context: &Context) {
+    if let Err(error) = context.staging.reconcile().await {
+        tracing::error!(error = %chain(&error), "cannot make deltas");
+    }
+}
+
+/// Logs and notes the outcome.
 async fn conclude(
     context: &Context,
     state: &mut State,
@@ -308,10 +322,6 @@ async fn conclude(
                 fetched_bytes = summary.fetched_bytes,
                 "pulled"
             );
-            // Without deltas the payload is delivered: slower, and no reason to call the pull failed.
-            if let Err(error) = context.staging.reconcile().await {
-                tracing::error!(error = %chain(&error), "cannot make deltas");
-            }
             Ok(summary)
         }
         Err(error) => {

@@ -126,6 +126,35 @@ async fn a_release_that_cannot_be_staged_holds_up_no_withdrawal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deltas_that_take_long_hold_up_no_withdrawal() {
+    let mut vendor = Vendor::new(start_of_time());
+    let web = Web::start(vendor.path()).await;
+    let site = Site::new(&vendor, &web).await;
+    let manifest = vendor.release("1.0", FILES);
+    let mut commits = site.parts().ledger.subscribe();
+    let slow = site.deltas_may_begin.lock().await;
+    let pulls = async {
+        let (first, second) = tokio::join!(site.pull(), async {
+            while site.state(manifest).await.is_none() {
+                commits.changed().await.unwrap();
+            }
+            vendor.withdraw("1.0", "deletes quarantine");
+            site.pull().await
+        });
+        first.and(second)
+    };
+    let mut commits = site.parts().ledger.subscribe();
+    let withdrawn = async {
+        while site.state(manifest).await != Some(ReleaseState::Withdrawn) {
+            commits.changed().await.unwrap();
+        }
+        drop(slow);
+    };
+    let (pulled, ()) = tokio::join!(pulls, withdrawn);
+    assert_eq!(pulled.unwrap().releases.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cut_download_is_continued_where_it_ended() {
     let mut vendor = Vendor::new(start_of_time());
     let web = Web::start(vendor.path()).await;

@@ -51,6 +51,7 @@ pub(crate) struct Seen {
 struct FragileStaging {
     inner: Arc<FolderStaging>,
     broken: Arc<AtomicBool>,
+    deltas_may_begin: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Staging for FragileStaging {
@@ -62,7 +63,10 @@ impl Staging for FragileStaging {
     }
 
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
-        self.inner.reconcile()
+        Box::pin(async {
+            let _begun = self.deltas_may_begin.lock().await;
+            self.inner.reconcile().await
+        })
     }
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
@@ -82,6 +86,8 @@ pub(crate) struct Site {
     root_bytes: Vec<u8>,
     /// While it is set, nothing can be staged.
     pub(crate) staging_broken: Arc<AtomicBool>,
+    /// While it is held, making deltas does not come to its end.
+    pub(crate) deltas_may_begin: Arc<tokio::sync::Mutex<()>>,
     pub(crate) running: Option<Running>,
 }
 
@@ -111,6 +117,7 @@ impl Site {
             clock: Arc::new(TestClock(Mutex::new(start_of_time()))),
             root_bytes: vendor.root_bytes.clone(),
             staging_broken: Arc::default(),
+            deltas_may_begin: Arc::default(),
             running: None,
         };
         site.start();
@@ -138,7 +145,11 @@ impl Site {
         let parts = upstream::Parts {
             ledger: Arc::clone(&ledger),
             blobs: Arc::clone(&blobs),
-            staging: Arc::new(FragileStaging { inner: staging.clone(), broken: self.staging_broken.clone() }),
+            staging: Arc::new(FragileStaging {
+                inner: staging.clone(),
+                broken: self.staging_broken.clone(),
+                deltas_may_begin: self.deltas_may_begin.clone(),
+            }),
             clock,
             transport: vendor_transport(&self.url).unwrap(),
         };
