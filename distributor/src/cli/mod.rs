@@ -68,15 +68,35 @@ enum Command {
     Unlock(unlock::Options),
     Pull(pull::Options),
     /// See what the vendor released, and decide about it.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost updates list
+  distributor --home /srv/sealpost updates show acme-av:1.0.0
+  distributor --home /srv/sealpost updates approve acme-av:1.0.0"
+    )]
     Updates(updates::Command),
     /// Reserve seats, and set computers up.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost clients reserve reception-1
+  distributor --home /srv/sealpost clients setup reception-1
+  distributor --home /srv/sealpost clients show reception-1"
+    )]
     Clients(clients::Command),
     Status(status::Options),
     Log(log::Options),
     /// Let admins in over the network.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost token new ada
+  distributor --home /srv/sealpost token list"
+    )]
     Token(token::Command),
     #[command(hide = true)]
     MakeDelta(make_delta::Options),

@@ -41,11 +41,23 @@ enum Command {
     Init(init::Options),
     Release(release::Options),
     /// Point a channel at a version.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme channel set acme-av stable 1.0.1"
+    )]
     Channel(channel::Command),
     Refresh(refresh::Options),
     /// Sell seats: make and list serial numbers, answer registration codes.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme serial new --seats 10
+  publisher --home acme serial list
+  publisher --home acme serial unlock registration-code.txt"
+    )]
     Serial(serial::Command),
     Serve(serve::Options),
     Lint(lint::Options),
@@ -128,10 +140,8 @@ mod tests {
     fn every_command_has_an_example() {
         fn walk(command: &clap::Command, path: &str) {
             let path = format!("{path} {}", command.get_name());
-            if command.get_subcommands().next().is_none() {
-                let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(text.contains("Examples:"), "{path} has no example");
-            }
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.contains("Examples:"), "{path} has no example");
             command.get_subcommands().for_each(|sub| walk(sub, &path));
         }
         Arguments::command().debug_assert();
