@@ -28,10 +28,10 @@ use sealpost_manifests::repository::{
 };
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::ReasonCode;
-use tokio::runtime::Handle;
 
 use crate::domain::release::Refusal;
 use crate::platform::causes::with_causes;
+use crate::platform::network::{GaveWay, Network};
 use crate::ports::Source;
 
 /// Longest trust or channels document, in bytes.
@@ -40,6 +40,10 @@ const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES as u64;
 /// Longest signature, in bytes.
 const MAX_MINISIG_BYTES: u64 = 4 * 1024;
+/// Longest time for a download, beside what its length takes.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Slower than this is not waited for, so that no server can hold a computer for ever.
+const SLOWEST_BYTES_PER_SEC: u64 = 4 * 1024;
 /// Tries of a download that is cut; each goes on where the last one ended.
 const TRIES: u32 = 4;
 
@@ -151,10 +155,13 @@ impl Chain {
         max_bytes: u64,
     ) -> Result<Vec<u8>, Refusal> {
         let name = name.map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
-        self.reader
-            .target_bytes(&name, max_bytes, self.as_of)
-            .await
-            .map_err(|error| refusal(reason_of_target(&error), &error))
+        let fetched = async {
+            self.reader
+                .target_bytes(&name, max_bytes, self.as_of)
+                .await
+                .map_err(|error| refusal(reason_of_target(&error), &error))
+        };
+        in_time(0, fetched).await
     }
 
     async fn fetch_payload(&self, target: &TargetInfo, destination: &Path) -> Result<(), Refusal> {
@@ -219,14 +226,14 @@ impl Chain {
 pub struct NetworkSource<'a> {
     chain: &'a Chain,
     target: TargetInfo,
-    runtime: &'a Handle,
+    network: &'a Network,
 }
 
 impl<'a> NetworkSource<'a> {
     /// A source; to be used from a thread that may block.
     #[must_use]
-    pub const fn new(chain: &'a Chain, target: TargetInfo, runtime: &'a Handle) -> Self {
-        Self { chain, target, runtime }
+    pub const fn new(chain: &'a Chain, target: TargetInfo, network: &'a Network) -> Self {
+        Self { chain, target, network }
     }
 }
 
@@ -238,11 +245,11 @@ impl Source for NetworkSource<'_> {
         destination: &Path,
         max_bytes: u64,
     ) -> Result<bool, Refusal> {
-        self.runtime.block_on(self.chain.fetch_delta(base, target, destination, max_bytes))
+        self.network.wait(self.chain.fetch_delta(base, target, destination, max_bytes)).map_err(gave_way)?
     }
 
     fn payload(&mut self, destination: &Path) -> Result<(), Refusal> {
-        self.runtime.block_on(self.chain.fetch_payload(&self.target, destination))
+        self.network.wait(self.chain.fetch_payload(&self.target, destination)).map_err(gave_way)?
     }
 }
 
@@ -262,6 +269,21 @@ fn of_disk(error: &io::Error) -> Refusal {
 
 fn is_cut(error: &DownloadError) -> bool {
     matches!(error, DownloadError::Interrupted { .. } | DownloadError::Transport { .. })
+}
+
+/// The refusal of what gave way to something that comes first.
+#[must_use]
+pub fn gave_way(error: GaveWay) -> Refusal {
+    refusal(ReasonCode::Interrupted, &error)
+}
+
+/// Ends what takes longer than anybody would wait for so many bytes; what has come is kept for the next try.
+async fn in_time<T>(bytes: u64, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let limit = PATIENCE.saturating_add(Duration::from_secs(bytes / SLOWEST_BYTES_PER_SEC));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let detail = format!("the server took more than {} s for {bytes} bytes", limit.as_secs());
+        Err(Refusal::new(ReasonCode::NetworkFailed, detail))
+    })
 }
 
 const fn reason_of_tuf(refusal: TufRefusal) -> ReasonCode {

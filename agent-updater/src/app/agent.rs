@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
+use crate::platform::network::Network;
+
 use crate::config::{ConfigError, Settings};
 use crate::domain::time::whole_seconds;
 use crate::home::Home;
@@ -16,7 +18,7 @@ use crate::server::Endpoint;
 use super::engine::Ground;
 use super::system::{ProcessFaults, SystemClock, SystemDisk};
 
-/// The agent. Its methods block, and are to be called from a thread that may; the network runs on `runtime`.
+/// The agent. Its methods block, and are to be called from a thread that may; the network runs elsewhere.
 pub struct Agent {
     /// Its home.
     pub home: Home,
@@ -30,8 +32,10 @@ pub struct Agent {
     pub faults: Box<dyn Faults>,
     /// Set when the agent is to stop.
     pub stop: Arc<AtomicBool>,
-    /// Where the network runs.
-    pub runtime: Handle,
+    /// Set while a person waits for something that needs no server: what waits for one gives way.
+    pub give_way: Arc<AtomicBool>,
+    /// The network.
+    pub network: Network,
 }
 
 impl std::fmt::Debug for Agent {
@@ -69,14 +73,16 @@ impl Agent {
             named.metadata().map_err(|source| ConfigError::Unreadable(named.to_owned(), source))?;
         }
         let settings = Settings::load(config.unwrap_or(&default), home.path())?;
+        let (stop, give_way) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         Ok(Self {
+            network: Network::new(runtime, &[&stop, &give_way]),
             settings,
             home,
             clock: Box::new(SystemClock),
             disk: Box::new(SystemDisk),
             faults: Box::new(ProcessFaults),
-            stop: Arc::new(AtomicBool::new(false)),
-            runtime,
+            stop,
+            give_way,
         })
     }
 

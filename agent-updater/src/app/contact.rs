@@ -20,6 +20,7 @@ use crate::domain::license::{assignment_place, judge_assignment, judge_grant, ju
 use crate::domain::record::Installed;
 use crate::home::Home;
 use crate::platform::files::PUBLIC;
+use crate::platform::network::GaveWay;
 use crate::platform::store::{self, StoreError};
 use crate::server::{Credential, Endpoint};
 use crate::spool::Spool;
@@ -46,6 +47,9 @@ pub enum ContactError {
     /// No randomness.
     #[error("the contact cannot be made")]
     Random(#[from] sealpost_keys::KeyError),
+    /// Something else came first.
+    #[error(transparent)]
+    GaveWay(#[from] GaveWay),
     /// Every address failed or refused.
     #[error("no server answered: {}", .0.join("; "))]
     AllFailed(Vec<String>),
@@ -139,7 +143,7 @@ impl Agent {
                 }
             };
             for endpoint in endpoints {
-                match self.runtime.block_on(endpoint.post("contact", body.to_owned())) {
+                match self.network.wait(endpoint.post("contact", body.to_owned()))? {
                     Ok(answer) => return Ok((endpoint, answer)),
                     Err(error) => {
                         failures.push(with_causes(&error));

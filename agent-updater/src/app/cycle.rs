@@ -9,18 +9,18 @@ use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
-use std::sync::atomic::Ordering;
 
 use crate::domain::cadence::{Contacted, Standing, after, next};
 use crate::domain::policy::{Decision, decide};
 use crate::domain::release::{Expectation, Refusal, judge_freshness};
-use crate::download::{Chain, NetworkSource, Origin};
+use crate::download::{Chain, NetworkSource, Origin, gave_way};
 use crate::platform::files::{PUBLIC, read_bounded};
 use crate::platform::store::{self, StoreError};
 use crate::server::{Credential, Endpoint};
 use crate::spool::{Spool, Subject};
 
 use super::agent::{Access, Agent, seed};
+use super::contact::ContactError;
 use super::engine::{Ended, Engine};
 use super::enroll::base_of;
 use super::state::{HeldDocument, Holdings, HoldingsError, LastContact, Progress, package_records};
@@ -121,6 +121,11 @@ impl Agent {
             };
             let answered = match self.contact(&mut holdings, progress, spool) {
                 Ok(answered) => answered,
+                // Nothing is known of the server: contact is neither good nor lost.
+                Err(ContactError::GaveWay(error)) => {
+                    note(problems, error.to_string());
+                    return access;
+                }
                 Err(error) => {
                     let text = with_causes(&error);
                     self.note_contact(progress, Contacted::AllFailed, Some(text.clone()));
@@ -155,7 +160,7 @@ impl Agent {
             if let Err(error) = progress.save(&self.home) {
                 note(problems, with_causes(&error));
             }
-            if self.stop.load(Ordering::SeqCst) || (!acted && spool.is_empty() && !was_retry) {
+            if self.network.gives_way() || (!acted && spool.is_empty() && !was_retry) {
                 break;
             }
         }
@@ -189,9 +194,7 @@ impl Agent {
         let mut acted = false;
         for wanted in &assignment.packages {
             let package = &wanted.release.package;
-            if tried.get(package).is_some_and(|tries| *tries >= MOST_TRIES)
-                || self.stop.load(Ordering::SeqCst)
-            {
+            if tried.get(package).is_some_and(|tries| *tries >= MOST_TRIES) || self.network.gives_way() {
                 continue;
             }
             let ended = match self.decision(wanted, &lease, progress) {
@@ -275,7 +278,7 @@ impl Agent {
         let Some(chain) = chain.as_ref() else {
             return Err(Refusal::new(ReasonCode::LocalFault, "the vendor's chain was closed"));
         };
-        let mut source = NetworkSource::new(chain, source, &self.runtime);
+        let mut source = NetworkSource::new(chain, source, &self.network);
         let mut engine = Engine::new(self.ground(), spool);
         match engine.install(&vetted, wanted, &mut source) {
             Ok(ended) => Ok(ended),
@@ -345,8 +348,9 @@ impl Agent {
             base: base_of(&endpoint),
             token: Some(access.token.clone()),
         };
-        let chain = self.runtime.block_on(Chain::open(root, self.home.tuf(), origin, as_of))?;
-        let (text, trust) = self.runtime.block_on(chain.trust())?;
+        let chain =
+            self.network.wait(Chain::open(root, self.home.tuf(), origin, as_of)).map_err(gave_way)??;
+        let (text, trust) = self.network.wait(chain.trust()).map_err(gave_way)??;
         if text != holdings.enrollment.trust {
             // The grant must hold under the new document too, or the site has lost the vendor's word.
             holdings
@@ -374,8 +378,8 @@ impl Agent {
     ) -> Result<(Vetted, sealpost_manifests::repository::TargetInfo), Refusal> {
         let local = |error: &StoreError| Refusal::new(ReasonCode::LocalFault, with_causes(error));
         let package = &wanted.release.package;
-        let channels = self.runtime.block_on(chain.channels(package))?;
-        let (bytes, minisig) = self.runtime.block_on(chain.manifest(&wanted.release))?;
+        let channels = self.network.wait(chain.channels(package)).map_err(gave_way)??;
+        let (bytes, minisig) = self.network.wait(chain.manifest(&wanted.release)).map_err(gave_way)??;
         let mut installed: BTreeMap<PackageName, ReleaseCounter> = BTreeMap::new();
         let mut counter_floor = None;
         for (name, record) in package_records(&self.home).map_err(|error| local(&error))? {
@@ -397,7 +401,7 @@ impl Agent {
             channels: &channels,
         };
         let vetted = Vetted::verify(bytes, minisig, &holdings.trust, &expected)?;
-        let target = self.runtime.block_on(chain.payload(&wanted.release))?;
+        let target = self.network.wait(chain.payload(&wanted.release)).map_err(gave_way)??;
         let listed = vetted
             .manifest()
             .payload

@@ -3,6 +3,7 @@
 //! Invariants: one daemon per home; a cycle is never cut off: a signal lets the step that touches the product come to
 //! its end first. The wake stream only causes contacts; without it everything happens at the next poll.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
-use crate::domain::cadence::backoff_millis;
+use crate::domain::cadence::{WakeBudget, backoff_millis};
 use crate::home::HomeError;
 use crate::server::wake::{Ended as StreamEnded, listen};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -26,8 +28,8 @@ use super::with_causes;
 /// Requests that wait while a cycle is at work.
 const WAITING_REQUESTS: usize = 8;
 
-/// By how much a woken computer delays its contact at most, in milliseconds.
-const WAKE_SPREAD_MILLIS: u64 = 1_000;
+/// How long a wake stream holds for its end to be no failure of the server.
+const STEADY: Duration = Duration::from_secs(30);
 
 /// Why the daemon could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -74,19 +76,25 @@ pub async fn run(agent: Arc<Agent>) -> Result<(), DaemonError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for signals"))?;
     ready();
 
-    let mut due = agent.now();
+    let started = Instant::now();
+    let mut due = started;
+    let mut budget = WakeBudget::default();
+    let mut waiting: VecDeque<Asked> = VecDeque::new();
     let result = loop {
-        let pause = u64::try_from(due.duration_since(agent.now()).as_millis()).unwrap_or(0);
         let turn = tokio::select! {
+            biased;
+            () = std::future::ready(()), if !waiting.is_empty() => match waiting.pop_front() {
+                Some(asked) => Turn::Asked(asked),
+                None => continue,
+            },
             _ = terminate.recv() => Turn::Stop,
             _ = interrupt.recv() => Turn::Stop,
             Some(asked) = requests.recv() => Turn::Asked(asked),
+            () = tokio::time::sleep_until(due) => Turn::Cycle,
             Some(()) = wakes.recv() => {
-                // All computers of a site are woken at once; they need not all call in the same instant.
-                tokio::time::sleep(Duration::from_millis(seed() % WAKE_SPREAD_MILLIS)).await;
-                Turn::Cycle
+                due = due.min(Instant::now() + Duration::from_millis(budget.pause_millis(started.elapsed(), seed())));
+                continue;
             }
-            () = tokio::time::sleep(Duration::from_millis(pause)) => Turn::Cycle,
         };
         let work = match turn {
             Turn::Stop => break Ok(()),
@@ -100,13 +108,26 @@ pub async fn run(agent: Arc<Agent>) -> Result<(), DaemonError> {
             }),
         };
         let mut work = std::pin::pin!(work);
-        let done = tokio::select! {
-            done = &mut work => done,
-            _ = terminate.recv() => { agent.stop.store(true, Ordering::SeqCst); work.await }
-            _ = interrupt.recv() => { agent.stop.store(true, Ordering::SeqCst); work.await }
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                _ = terminate.recv() => agent.stop.store(true, Ordering::SeqCst),
+                _ = interrupt.recv() => agent.stop.store(true, Ordering::SeqCst),
+                Some(asked) = requests.recv(), if waiting.len() < WAITING_REQUESTS => match asked.request {
+                    Request::Check => waiting.push_back(asked),
+                    // No server, however slow, has a say in a rollback.
+                    Request::Rollback(_) => {
+                        agent.give_way.store(true, Ordering::SeqCst);
+                        waiting.push_front(asked);
+                    }
+                },
+            }
         };
+        agent.give_way.store(false, Ordering::SeqCst);
         let Ok((cycle, reply)) = done else { break Err(DaemonError::Panicked) };
-        due = cycle.next_contact;
+        // From here on by a clock that nobody sets.
+        due = Instant::now()
+            + cycle.next_contact.duration_since(agent.now()).try_into().unwrap_or(Duration::ZERO);
         if let Some(new) = cycle.access {
             access.send_replace(Some(new));
         }
@@ -195,15 +216,18 @@ async fn keep_listening(mut access: watch::Receiver<Option<Access>>, wake: mpsc:
         let contact = || {
             let _: Result<(), mpsc::error::TrySendError<()>> = wake.try_send(());
         };
-        let mut was_open = false;
+        let mut opened = None;
         let ended = if current.until <= Timestamp::now() {
             StreamEnded::Closed
         } else {
-            listen(&current.endpoint, &current.token, || was_open = true, contact).await
+            listen(&current.endpoint, &current.token, || opened = Some(Instant::now()), contact).await
         };
-        if was_open {
-            failures = 0;
+        if let Some(opened) = opened {
             tracing::debug!("the wake stream ended");
+            // A server that opens a stream only to close it again is not asked every second.
+            if opened.elapsed() >= STEADY {
+                failures = 0;
+            }
         }
         let needs_token = match &ended {
             StreamEnded::Closed => current.until <= Timestamp::now(),

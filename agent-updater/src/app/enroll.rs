@@ -24,6 +24,7 @@ use crate::domain::release::Refusal;
 use crate::download::{Chain, Origin};
 use crate::home::HomeError;
 use crate::platform::files::{PUBLIC, read_bounded, write_atomic};
+use crate::platform::network::GaveWay;
 use crate::platform::store::{self, StoreError};
 use crate::server::{Credential, Endpoint, ServerError};
 
@@ -100,6 +101,9 @@ pub enum EnrollError {
     /// No server.
     #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
     AllFailed(Vec<String>),
+    /// Something else came first.
+    #[error(transparent)]
+    GaveWay(#[from] GaveWay),
     /// The vendor's chain.
     #[error("the vendor's metadata does not verify: {0}")]
     Chain(Refusal),
@@ -232,7 +236,7 @@ impl Agent {
         let body = request_body(setup, server, key)?;
         let mut failures = Vec::new();
         for (endpoint, reader) in endpoints.iter().zip(readers) {
-            let answer: EnrollAnswer = match self.runtime.block_on(endpoint.post("enroll", body.clone())) {
+            let answer: EnrollAnswer = match self.network.wait(endpoint.post("enroll", body.clone()))? {
                 Ok(answer) => answer,
                 Err(error) => {
                     failures.push(with_causes(&error));
@@ -259,7 +263,7 @@ impl Agent {
             let chain = Chain::open(root.to_vec(), self.home.tuf(), origin, as_of).await?;
             chain.trust().await
         };
-        self.runtime.block_on(read).map(|(text, _)| text).map_err(EnrollError::Chain)
+        self.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Chain)
     }
 
     fn keep(&self, enrollment: &Enrollment) -> Result<(), EnrollError> {

@@ -3,6 +3,9 @@
 //! Every minute until licensed, then every four hours, every hour once contact is lost. Contact is lost when *all*
 //! listed servers failed, not when one did. Jitter keeps a fleet from calling in step.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +96,40 @@ pub fn backoff_millis(failures: u32, seed: u64) -> u64 {
     full / 2 + seed % (full / 2 + 1)
 }
 
+/// By how much a woken computer delays its contact at most, in milliseconds: all computers of a site are woken at
+/// once, and need not all call in the same instant.
+const WAKE_SPREAD_MILLIS: u64 = 1_000;
+/// Wakes that are followed at once within [`WAKE_WINDOW`]; further ones wait.
+const WAKES_PER_WINDOW: usize = 10;
+/// See [`WAKES_PER_WINDOW`].
+const WAKE_WINDOW: Duration = Duration::from_secs(60);
+
+/// How many contacts the wakes of a server may cause. A server that wakes without end gets ten contacts a minute.
+#[derive(Debug, Default)]
+pub struct WakeBudget {
+    recent: VecDeque<Duration>,
+}
+
+impl WakeBudget {
+    /// How long to wait with the contact after a wake, in milliseconds. `now` is of a clock that only rises.
+    pub fn pause_millis(&mut self, now: Duration, seed: u64) -> u64 {
+        while self.recent.front().is_some_and(|wake| now.saturating_sub(*wake) >= WAKE_WINDOW) {
+            self.recent.pop_front();
+        }
+        let spread = seed % WAKE_SPREAD_MILLIS;
+        match self.recent.front() {
+            Some(oldest) if self.recent.len() >= WAKES_PER_WINDOW => {
+                let opens_in = (*oldest + WAKE_WINDOW).saturating_sub(now);
+                u64::try_from(opens_in.as_millis()).unwrap_or(u64::MAX).saturating_add(spread)
+            }
+            _ => {
+                self.recent.push_back(now);
+                spread
+            }
+        }
+    }
+}
+
 fn jittered_millis(seconds: u32, percent: u8, seed: u64) -> i64 {
     let full = u64::from(seconds) * 1_000;
     let spread = full * u64::from(percent.min(50)) / 100;
@@ -139,6 +176,17 @@ mod tests {
         assert_eq!(after(Standing::Unlicensed, Contacted::AllFailed), Standing::Unlicensed);
         assert_eq!(after(Standing::Unlicensed, Contacted::AnsweredWithoutLease), Standing::Unlicensed);
         assert_eq!(after(Standing::LostContact, Contacted::AnsweredWithLease), Standing::Licensed);
+    }
+
+    #[test]
+    fn a_server_that_wakes_without_end_gets_ten_contacts_a_minute() {
+        let mut budget = WakeBudget::default();
+        let at = Duration::from_millis;
+        let at_once = (0..1_000).filter(|n| budget.pause_millis(at(*n), 5) == 5).count();
+        assert_eq!(at_once, 10);
+        assert_eq!(budget.pause_millis(at(1_000), 5), 59_005, "until the oldest is a minute old");
+        assert_eq!(budget.recent.len(), 10);
+        assert_eq!(budget.pause_millis(at(60_000), 7), 7);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod causes;
 pub mod files;
+pub mod network;
 pub mod process;
 pub mod store;
 pub mod users;

@@ -27,6 +27,8 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a whole answer to a request that is not a download, so that nobody can drip one for ever.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest silence of a server that works; the wake stream says something every 30 s.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -58,6 +60,12 @@ pub enum ServerError {
         address: String,
         /// The HTTP status.
         status: u16,
+    },
+    /// It began to answer, and did not come to an end.
+    #[error("{address} did not answer within {} s; try again later", ANSWER_TIMEOUT.as_secs())]
+    Slow {
+        /// The address.
+        address: String,
     },
     /// The answer is not what it must be.
     #[error("the answer of {address} is {what}; is server and agent of compatible versions?")]
@@ -184,6 +192,7 @@ impl Endpoint {
             .post(self.url(path))
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
+            .timeout(ANSWER_TIMEOUT)
             .body(body)
             .send()
             .await
@@ -201,17 +210,17 @@ impl Endpoint {
         let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
             .map_err(|_| self.bad_answer("an access token that cannot be sent".to_owned()))?;
         bearer.set_sensitive(true);
-        let response = self
-            .client
-            .get(self.url(path))
-            .header(AUTHORIZATION, bearer)
-            .send()
-            .await
-            .map_err(|source| self.unreachable(source))?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        self.accepted(response).await.map(Some)
+        let opened = async {
+            let request = self.client.get(self.url(path)).header(AUTHORIZATION, bearer);
+            let response = request.send().await.map_err(|source| self.unreachable(source))?;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            self.accepted(response).await.map(Some)
+        };
+        // Not the request's own time limit, which would also end the stream that follows.
+        let slow = |_| ServerError::Slow { address: self.address.clone() };
+        tokio::time::timeout(ANSWER_TIMEOUT, opened).await.map_err(slow)?
     }
 
     async fn accepted(&self, response: Response) -> Result<Response, ServerError> {

@@ -5,5 +5,6 @@
 
 mod contact;
 mod enroll;
+mod hostile;
 mod site;
 mod update;

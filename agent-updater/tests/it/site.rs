@@ -56,6 +56,12 @@ pub(crate) enum Trick {
     LoseTheAnswer,
     /// Sends this many bytes of the body, and drops the line.
     CutAfter(usize),
+    /// Sends this many bytes of the body, and then nothing, for ever.
+    StallAfter(usize),
+    /// Sends to another address.
+    Redirect(String),
+    /// Answers without end.
+    Endless,
     /// Refuses.
     Refuse(ProblemCode),
 }
@@ -67,6 +73,7 @@ pub(crate) struct Played {
     pub(crate) client_id: ClientId,
     pub(crate) grant: SignedDocument,
     pub(crate) client_key: Option<PublicKey>,
+    pub(crate) acknowledge: Option<u64>,
     pub(crate) assigned: Vec<PackageAssignment>,
     pub(crate) metadata_as_of: Timestamp,
     pub(crate) sequence: u64,
@@ -106,6 +113,7 @@ impl Site {
             client_id: ClientId::from_random([8; 16]),
             grant,
             client_key: None,
+            acknowledge: None,
             assigned: Vec::new(),
             metadata_as_of: Timestamp::now(),
             sequence: 0,
@@ -342,6 +350,20 @@ fn cut(bytes: &[u8], after: usize) -> Body {
     BodyExt::boxed(StreamBody::new(frames))
 }
 
+fn stalled(bytes: &[u8], after: usize) -> Body {
+    let first = Ok(Frame::data(Bytes::copy_from_slice(&bytes[..after.min(bytes.len())])));
+    let frames = futures_util::StreamExt::chain(
+        futures_util::stream::once(std::future::ready(first)),
+        futures_util::stream::pending(),
+    );
+    BodyExt::boxed(StreamBody::new(frames))
+}
+
+fn endless() -> Body {
+    let frames = futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b' '; 65_536]))));
+    BodyExt::boxed(StreamBody::new(frames))
+}
+
 async fn answer(request: Request<Incoming>, played: Arc<Mutex<Played>>) -> io::Result<Response<Body>> {
     let path = request.uri().path().trim_start_matches("/agent/v1/").to_owned();
     let range = request.headers().get("range").and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -382,6 +404,14 @@ async fn answer(request: Request<Incoming>, played: Arc<Mutex<Played>>) -> io::R
     let mut response = match trick {
         Some(Trick::LoseTheAnswer) => return Err(io::Error::from(io::ErrorKind::ConnectionReset)),
         Some(Trick::CutAfter(after)) => Response::new(cut(part, after)),
+        Some(Trick::StallAfter(after)) => Response::new(stalled(part, after)),
+        Some(Trick::Endless) => Response::new(endless()),
+        Some(Trick::Redirect(to)) => {
+            let mut response = Response::new(full(Vec::new()));
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            response.headers_mut().insert("location", to.parse().unwrap());
+            return Ok(response);
+        }
         _ => Response::new(full(part.to_vec())),
     };
     if let Some(from) = from {
@@ -453,7 +483,9 @@ impl Played {
             grant: None,
             access_token: "token-of-the-test".to_owned(),
             token_valid_secs: 900,
-            acknowledged_report: contact.reports.iter().map(|report| report.id).max().unwrap_or(0),
+            acknowledged_report: self
+                .acknowledge
+                .unwrap_or_else(|| contact.reports.iter().map(|report| report.id).max().unwrap_or(0)),
             notice: None,
         };
         let answer = serde_json::to_vec(&answer).unwrap();

@@ -1,0 +1,180 @@
+//! A server that is enrolled with and turns hostile, and a clock that jumps: at worst nothing new is installed.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_agent_updater::app::agent::Agent;
+use sealpost_agent_updater::app::control::{Request, ask};
+use sealpost_agent_updater::app::daemon;
+use sealpost_agent_updater::ports::Clock;
+
+use crate::site::{Site, Trick, package, serve, tls};
+
+/// A clock that is set.
+#[derive(Clone)]
+struct Hands(Arc<Mutex<Timestamp>>);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+fn with_clock(site: &Site, ahead_hours: i64) -> Agent {
+    let now = Timestamp::now() + SignedDuration::from_hours(ahead_hours);
+    Agent { clock: Box::new(Hands(Arc::new(Mutex::new(now)))), ..site.agent() }
+}
+
+fn runs(site: &Site) -> bool {
+    let gate = std::fs::read_to_string(site.computer.path().join("home/gate.json")).unwrap();
+    gate.contains("\"run\":true")
+}
+
+/// Installed "one", then "two"; a third release is assigned.
+fn site_with_two() -> (Site, Agent) {
+    let site = Site::new();
+    let agent = site.enrolled();
+    for (number, text) in [(1, "one"), (2, "two")] {
+        site.release(&number.to_string(), number, text);
+        let cycle = agent.cycle();
+        assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    }
+    site.release("3", 3, "three");
+    (site, agent)
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_ten_years_ahead_installs_nothing_new_and_takes_nothing_away() {
+    let (site, agent) = site_with_two();
+    let ahead = with_clock(&site, 24 * 3_650);
+    let cycle = ahead.cycle();
+    assert!(!cycle.problems.is_empty(), "every lease has ended by then");
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    assert!(runs(&site), "a named product goes on");
+    ahead.roll_back(&package()).unwrap();
+    assert_eq!(site.installed().as_deref(), Some("one"), "a rollback needs no lease");
+    // And back: nothing of the jump stays.
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("three"));
+}
+
+#[test]
+fn a_clock_that_falls_back_makes_no_ended_lease_live_and_stops_no_update() {
+    let (site, _agent) = site_with_two();
+    let back = with_clock(&site, -24 * 365 * 20);
+    let status = back.status();
+    assert!(status.lease.live, "the server's signed time is the floor");
+    let cycle = back.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("three"));
+    // A lease whose end lies before the floor has ended, whatever the clock says.
+    site.played.lock().unwrap().change_lease =
+        |lease| lease.not_after = lease.issued_at - SignedDuration::from_hours(1);
+    site.release("4", 4, "four");
+    std::fs::remove_file(site.computer.path().join("home/state/lease.json")).unwrap();
+    assert!(!back.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+}
+
+#[test]
+fn after_the_end_of_the_lease_nothing_new_is_installed_and_run_and_rollback_stay() {
+    let (site, _agent) = site_with_two();
+    site.trick("contact", Trick::LoseTheAnswer);
+    let later = with_clock(&site, 24 * 31);
+    assert!(!later.status().lease.live);
+    assert!(!later.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    assert!(runs(&site));
+    later.roll_back(&package()).unwrap();
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let (site, agent) = site_with_two();
+    let (other_tls, _) = tls();
+    let port = site.runtime.block_on(serve(other_tls, Arc::clone(&site.played)));
+    let seen = site.played.lock().unwrap().contacts.len();
+    site.trick("contact", Trick::Redirect(format!("https://127.0.0.1:{port}/agent/v1/contact")));
+    let cycle = agent.cycle();
+    assert!(cycle.problems.iter().any(|problem| problem.contains("307")), "{:?}", cycle.problems);
+    assert_eq!(site.played.lock().unwrap().contacts.len(), seen + 1, "asked once, at the pinned address");
+    assert_eq!(site.installed().as_deref(), Some("two"));
+}
+
+#[test]
+fn an_answer_without_end_is_cut_off() {
+    let (site, agent) = site_with_two();
+    for path in ["contact", "timestamp.json", ".manifest", ".tar.gz"] {
+        // Twice, because what looks like the network's fault is tried again in the same cycle.
+        site.trick(path, Trick::Endless);
+        site.trick(path, Trick::Endless);
+        let cycle = agent.cycle();
+        site.played.lock().unwrap().tricks.clear();
+        assert!(!cycle.problems.is_empty(), "{path}");
+        assert_eq!(site.installed().as_deref(), Some("two"), "{path}");
+    }
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+}
+
+#[test]
+fn an_acknowledgement_of_reports_that_cannot_be_neither_ends_the_agent_nor_the_reports() {
+    let (site, agent) = site_with_two();
+    site.played.lock().unwrap().acknowledge = Some(u64::MAX);
+    agent.cycle();
+    site.played.lock().unwrap().acknowledge = None;
+    agent.roll_back(&package()).unwrap();
+    let seen = site.played.lock().unwrap().reports.len();
+    agent.cycle();
+    assert!(site.played.lock().unwrap().reports.len() > seen);
+}
+
+#[test]
+fn a_download_that_never_ends_does_not_keep_the_agent_from_stopping() {
+    let (site, agent) = site_with_two();
+    let asked = site.played.lock().unwrap().ranges.len();
+    site.trick(".tar.gz", Trick::StallAfter(1_000));
+    let stop = Arc::clone(&agent.stop);
+    let at_work = thread::spawn(move || agent.cycle());
+    wait_until("the download", || site.played.lock().unwrap().ranges.len() > asked);
+    stop.store(true, Ordering::SeqCst);
+    assert!(!at_work.join().unwrap().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    assert!(site.agent().cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+    let ranges = site.played.lock().unwrap().ranges.clone();
+    assert_eq!(ranges.last().unwrap().as_deref(), Some("bytes=1000-"), "what had come was kept");
+}
+
+#[test]
+fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
+    let (site, agent) = site_with_two();
+    let asked = site.played.lock().unwrap().ranges.len();
+    // Every later download stalls too.
+    for _ in 0..8 {
+        site.trick(".tar.gz", Trick::StallAfter(1_000));
+    }
+    let (socket, stop) = (agent.home.socket(), Arc::clone(&agent.stop));
+    let running = site.runtime.spawn(daemon::run(Arc::new(agent)));
+    wait_until("the download", || site.played.lock().unwrap().ranges.len() > asked);
+    let answer = site.runtime.block_on(ask(&socket, &Request::Rollback(package()))).unwrap().unwrap();
+    assert!(answer.ok, "{:?}", answer.lines);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    stop.store(true, Ordering::SeqCst);
+    // The daemon looks at it after its next turn.
+    let _ = site.runtime.block_on(ask(&socket, &Request::Check));
+    site.runtime.block_on(running).unwrap().unwrap();
+}
