@@ -146,6 +146,14 @@ impl Computer {
         Ok(())
     }
 
+    /// Anonymous memory of the daemon, in KiB.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn anonymous_kib(&self) -> Result<u64> {
+        self.agent.as_ref().context("the agent does not run")?.anonymous_kib()
+    }
+
     /// Ends the daemon.
     ///
     /// # Errors

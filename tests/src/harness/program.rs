@@ -204,10 +204,14 @@ impl Daemon {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Anonymous memory that it holds now, in KiB: what is its own, and not a file's.
+    ///
+    /// # Errors
+    /// When it has ended, or this is not Linux.
+    pub fn anonymous_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
     /// Kills it as a power cut would: no signal handler runs.

@@ -101,12 +101,12 @@ impl Site {
         self.programs.path("distributor")
     }
 
-    /// The server's process id.
+    /// Anonymous memory of the server, in KiB.
     ///
     /// # Errors
     /// When it does not run.
-    pub fn process_id(&self) -> Result<u32> {
-        self.server.as_ref().map(|(daemon, _)| daemon.id()).context("the Primary Server does not run")
+    pub fn anonymous_kib(&self) -> Result<u64> {
+        self.server.as_ref().context("the Primary Server does not run")?.0.anonymous_kib()
     }
 
     /// Pulls now.

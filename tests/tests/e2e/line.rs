@@ -33,7 +33,12 @@ fn a_release_reaches_three_computers_by_push_and_a_second_one_as_a_delta() -> Re
         let kept = reports.iter().map(ToString::to_string);
         Ok(kept.filter(|entry| entry.contains("\"keep\"") && entry.contains("\"1.1\"")).count() == 3)
     })?;
+    // Idle budgets: 20 MiB for an agent, 64 MiB for a server.
+    let server_kib = site.anonymous_kib()?;
+    ensure!(server_kib <= 64 * 1024, "the server holds {server_kib} KiB");
     for computer in &mut computers {
+        let agent_kib = computer.anonymous_kib()?;
+        ensure!(agent_kib <= 20 * 1024, "the agent of {} holds {agent_kib} KiB", computer.name());
         ensure!(computer.gate()?["run"] == true, "a licensed product may run");
         computer.stop()?;
     }
