@@ -193,10 +193,16 @@ impl Home {
         (folder.join(format!("{slot}.manifest")), folder.join(format!("{slot}.minisig")))
     }
 
+    /// The folder of what is being fetched.
+    #[must_use]
+    pub fn downloads(&self) -> PathBuf {
+        self.path.join("downloads")
+    }
+
     /// A file that is being fetched.
     #[must_use]
     pub fn download(&self, name: &str) -> PathBuf {
-        self.path.join("downloads").join(name)
+        self.downloads().join(name)
     }
 }
 

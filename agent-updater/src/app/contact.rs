@@ -27,7 +27,7 @@ use crate::spool::Spool;
 
 use super::agent::{Access, Agent};
 use super::state::{ContactState, Holdings, Outstanding, Progress, package_records};
-use super::with_causes;
+use super::{one_line, with_causes};
 
 /// Longest notice of a server that is kept, in characters.
 const MAX_NOTICE_CHARS: usize = 500;
@@ -86,9 +86,7 @@ impl Agent {
         let (endpoint, answer) = self.send(holdings, progress, &outstanding.body)?;
         let mut notices = self.accept(&answer, holdings, progress)?;
         if let Some(notice) = &answer.notice {
-            let shown =
-                notice.chars().filter(|character| !character.is_control()).take(MAX_NOTICE_CHARS).collect();
-            notices.push(shown);
+            notices.push(one_line(notice).chars().take(MAX_NOTICE_CHARS).collect());
         }
         progress.save(&self.home)?;
         spool.acknowledge(answer.acknowledged_report)?;

@@ -25,7 +25,7 @@ use super::engine::{Ended, Engine};
 use super::enroll::base_of;
 use super::state::{HeldDocument, Holdings, HoldingsError, LastContact, Progress, package_records};
 use super::vetted::Vetted;
-use super::{gate_file, with_causes};
+use super::{gate_file, one_line, with_causes};
 
 /// Contacts in one cycle: the first, one after each round of installs to report them, and retries.
 const MOST_ROUNDS: usize = 4;
@@ -190,6 +190,7 @@ impl Agent {
         else {
             return false;
         };
+        self.sweep_downloads(&assignment);
         let mut chain = None;
         let mut acted = false;
         for wanted in &assignment.packages {
@@ -228,13 +229,29 @@ impl Agent {
             match refusal {
                 Some(refusal) => {
                     drop(
-                        progress.refusals.insert(package.clone(), format!("{refusal} [{}]", refusal.reason)),
+                        progress
+                            .refusals
+                            .insert(package.clone(), one_line(&format!("{refusal} [{}]", refusal.reason))),
                     );
                 }
                 None => drop(progress.refusals.remove(package)),
             }
         }
         acted
+    }
+
+    /// Removes what was fetched in part for releases that nobody wants any more, so that downloads that are cut again
+    /// and again cannot fill the disk.
+    fn sweep_downloads(&self, assignment: &Assignment) {
+        let Ok(entries) = std::fs::read_dir(self.home.downloads()) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let is_wanted =
+                assignment.packages.iter().any(|wanted| name.contains(&wanted.manifest.to_string()));
+            if !is_wanted && let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "an old download could not be removed");
+            }
+        }
     }
 
     fn decision(

@@ -23,7 +23,7 @@ use super::agent::{Access, Agent, seed};
 use super::control::{Answer, Asked, Request, listen as listen_control, serve};
 use super::cycle::Cycle;
 use super::engine::Ended;
-use super::with_causes;
+use super::{one_line, with_causes};
 
 /// Requests that wait while a cycle is at work.
 const WAITING_REQUESTS: usize = 8;
@@ -193,7 +193,7 @@ pub fn rollback_answer(package: &str, ended: &Ended) -> Answer {
                  or assigns another"
             )],
         },
-        Ended::Refused(refusal) => Answer { ok: false, lines: vec![refusal.to_string()] },
+        Ended::Refused(refusal) => Answer { ok: false, lines: vec![one_line(&refusal.detail)] },
         Ended::RolledBack(reason) => Answer {
             ok: false,
             lines: vec![format!("the release before does not work here ({reason}); {package} is as it was")],

@@ -226,7 +226,7 @@ impl Agent {
         key: &SigningKey,
         root: &[u8],
     ) -> Result<Enrollment, EnrollError> {
-        let time_floor = Progress::load(&self.home)?.time_floor;
+        let time_floor = self.progress()?.time_floor;
         let credential =
             Credential::EnrollmentCode(setup.computer_name.clone(), setup.enrollment_code.clone());
         let setup_failed = |error: ServerError| EnrollError::AllFailed(vec![with_causes(&error)]);
@@ -255,7 +255,7 @@ impl Agent {
     }
 
     fn read_trust(&self, root: &[u8], origin: Origin) -> Result<String, EnrollError> {
-        let floor = Progress::load(&self.home)?.metadata_floor;
+        let floor = self.progress()?.metadata_floor;
         // Before the first assignment nobody has signed how fresh the metadata is. The pinned server judges that; the
         // chain itself is checked all the same, and no install happens before an assignment names a time.
         let as_of = floor.unwrap_or(Timestamp::UNIX_EPOCH);
@@ -266,11 +266,24 @@ impl Agent {
         self.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Chain)
     }
 
+    /// What the agent knew. Of a damaged record nothing is known any more, and enrolling is how a person begins anew;
+    /// the trusted metadata and the packages' counters, which keep old releases out, have records of their own.
+    fn progress(&self) -> Result<Progress, StoreError> {
+        match Progress::load(&self.home) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!("{}; beginning anew", with_causes(&error));
+                Ok(Progress::default())
+            }
+            other => other,
+        }
+    }
+
     fn keep(&self, enrollment: &Enrollment) -> Result<(), EnrollError> {
         let before: Option<Enrollment> = store::load(&self.home.state("enrollment")).unwrap_or(None);
+        self.progress()?.save(&self.home)?;
         if before.is_none_or(|before| before.client_id != enrollment.client_id) {
             // Sequences and nonces belong to a client id. What never goes back (time, metadata, counters) stays.
-            let mut progress = Progress::load(&self.home)?;
+            let mut progress = self.progress()?;
             progress.lease_place = None;
             progress.assignment_place = None;
             progress.notices.clear();

@@ -17,7 +17,7 @@ pub mod status;
 pub mod system;
 pub mod vetted;
 
-pub use crate::platform::causes::with_causes;
+pub use crate::platform::causes::{one_line, with_causes};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@
 //! trust document lists for that package, its digest is the one that the site approved, and its content is sound and
 //! allowed over what this computer had.
 
-use std::fs;
 use std::io;
 
 use sealpost_keys::{Minisig, Verified};
@@ -115,6 +114,10 @@ pub enum KeptManifestError {
 /// # Errors
 /// [`KeptManifestError`].
 pub fn kept_manifest(home: &Home, installed: &Installed) -> Result<ReleaseManifest, KeptManifestError> {
+    kept(home, installed).map(|(manifest, _)| manifest)
+}
+
+fn kept(home: &Home, installed: &Installed) -> Result<(ReleaseManifest, Vec<u8>), KeptManifestError> {
     let (path, _) = home.manifest(&installed.release.package, &installed.slot);
     let name = || installed.release.to_string();
     let bytes = read_bounded(&path, MAX_MANIFEST_BYTES)
@@ -123,7 +126,9 @@ pub fn kept_manifest(home: &Home, installed: &Installed) -> Result<ReleaseManife
     if Sha256Digest::of(&bytes) != installed.manifest {
         return Err(KeptManifestError::Changed(name()));
     }
-    sealpost_manifests::document::read(&bytes).map_err(|_| KeptManifestError::Changed(name()))
+    let manifest =
+        sealpost_manifests::document::read(&bytes).map_err(|_| KeptManifestError::Changed(name()))?;
+    Ok((manifest, bytes))
 }
 
 /// As [`kept_manifest`], and the signature is verified again with the keys that are trusted today.
@@ -135,11 +140,10 @@ pub fn kept_and_signed(
     installed: &Installed,
     trust: &TrustDocument,
 ) -> Result<ReleaseManifest, KeptManifestError> {
-    let manifest = kept_manifest(home, installed)?;
-    let (path, minisig_path) = home.manifest(&installed.release.package, &installed.slot);
+    let (manifest, bytes) = kept(home, installed)?;
+    let (_, minisig_path) = home.manifest(&installed.release.package, &installed.slot);
     let release = installed.release.to_string();
     let unreadable = |source| KeptManifestError::Unreadable(release.clone(), source);
-    let bytes = fs::read(&path).map_err(unreadable)?;
     let minisig = read_bounded(&minisig_path, MAX_MINISIG_BYTES)
         .map_err(unreadable)?
         .ok_or_else(|| KeptManifestError::Missing(format!("{release} (its signature)")))?;

@@ -162,6 +162,22 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), OPEN);
     assert_eq!(site.installed(), None);
+    // The way out that the message names.
+    agent.enroll(&site.setup_file(), None).unwrap();
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
+fn a_notice_of_the_server_cannot_move_the_cursor_of_who_reads_it() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.played.lock().unwrap().notice = Some("\u{1b}[2Jall is well\r\nLease until 2099 \u{202e}".to_owned());
+    agent.cycle();
+    let shown = agent.status().to_text();
+    assert!(shown.contains("Note: "), "{shown}");
+    assert!(!shown.contains(['\u{1b}', '\r', '\u{202e}']) && !shown.contains("\nLease until"), "{shown:?}");
 }
 
 #[test]

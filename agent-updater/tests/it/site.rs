@@ -74,6 +74,7 @@ pub(crate) struct Played {
     pub(crate) grant: SignedDocument,
     pub(crate) client_key: Option<PublicKey>,
     pub(crate) acknowledge: Option<u64>,
+    pub(crate) notice: Option<String>,
     pub(crate) assigned: Vec<PackageAssignment>,
     pub(crate) metadata_as_of: Timestamp,
     pub(crate) sequence: u64,
@@ -114,6 +115,7 @@ impl Site {
             grant,
             client_key: None,
             acknowledge: None,
+            notice: None,
             assigned: Vec::new(),
             metadata_as_of: Timestamp::now(),
             sequence: 0,
@@ -486,7 +488,7 @@ impl Played {
             acknowledged_report: self
                 .acknowledge
                 .unwrap_or_else(|| contact.reports.iter().map(|report| report.id).max().unwrap_or(0)),
-            notice: None,
+            notice: self.notice.clone(),
         };
         let answer = serde_json::to_vec(&answer).unwrap();
         self.answered = Some((body, answer.clone()));

@@ -49,6 +49,23 @@ fn a_download_that_is_cut_goes_on_where_it_ended() {
 }
 
 #[test]
+fn what_was_fetched_in_part_goes_when_nobody_wants_it_any_more() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    for _ in 0..16 {
+        site.trick(".tar.gz", Trick::CutAfter(10));
+    }
+    agent.cycle();
+    let downloads = || fs::read_dir(site.computer.path().join("home/downloads")).unwrap().count();
+    assert_eq!((site.installed(), downloads()), (None, 1));
+    site.played.lock().unwrap().tricks.clear();
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!((site.installed().as_deref(), downloads()), (Some("two"), 0));
+}
+
+#[test]
 fn a_payload_other_than_listed_is_refused_and_the_old_release_stays() {
     let site = Site::new();
     let agent = site.enrolled();
