@@ -190,7 +190,7 @@ impl Server {
             schedule.abort();
         }
         let closed = self.ledger.close().await.map_err(|source| AppError::Ledger { source: source.into() });
-        // They end by themselves when the ledger has closed, with the last entries written out.
+        // They end by themselves when the ledger has closed; the text log writes its last lines at the next start.
         for mut follower in self.followers {
             if tokio::time::timeout(FOLLOWERS_END_WITHIN, &mut follower).await.is_err() {
                 follower.abort();

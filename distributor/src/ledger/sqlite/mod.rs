@@ -159,6 +159,7 @@ pub fn open(path: &Path, settings: LedgerSettings) -> Result<SqliteLedger, OpenE
     let server = server(&connection)?;
     let head = whole_head(&connection)?;
     let readers = Readers::open(path, settings.readers)?;
+    let auditor = Readers::open(path, 1)?;
     let stored_floor = queries::time_floor(&connection)?.unwrap_or(Timestamp::UNIX_EPOCH);
     let refusals = Arc::new(Refusals::default());
     let (committed, heads) = watch::channel(head.clone());
@@ -188,7 +189,7 @@ pub fn open(path: &Path, settings: LedgerSettings) -> Result<SqliteLedger, OpenE
         .name("ledger-writer".to_owned())
         .spawn(move || writer.run(&runtime, messages))
         .map_err(OpenError::Writer)?;
-    Ok(SqliteLedger { server, queue, readers, refusals, heads, sequences, unwritten })
+    Ok(SqliteLedger { server, queue, readers, auditor, refusals, heads, sequences, unwritten })
 }
 
 /// Checks the log of a ledger file, also while no server runs. Writes nothing.
@@ -271,6 +272,8 @@ pub struct SqliteLedger {
     server: ServerIdentity,
     queue: mpsc::Sender<Message>,
     readers: Readers,
+    /// Reads the whole log, one at a time: apart, because that takes long, and clients do not wait for it.
+    auditor: Readers,
     refusals: Arc<Refusals>,
     heads: watch::Receiver<LedgerHead>,
     sequences: watch::Receiver<u64>,
@@ -506,7 +509,10 @@ impl Ledger for SqliteLedger {
 
     fn verify_log(&self) -> LedgerFuture<'_, LogCheck> {
         let written = self.heads.borrow().clone();
-        self.query("verify the activity log", move |connection| chain::check(connection, Some(&written)))
+        Box::pin(
+            self.auditor
+                .query("verify the activity log", move |connection| chain::check(connection, Some(&written))),
+        )
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
@@ -518,6 +524,7 @@ impl Ledger for SqliteLedger {
             let (done, closed) = oneshot::channel();
             // The readers go first: the last connection to close folds the write-ahead log into the file.
             self.readers.close();
+            self.auditor.close();
             if self.queue.send(Message::Close(done)).await.is_ok() {
                 closed.await.map_err(|_| LedgerError::Closed)?;
             }
