@@ -143,6 +143,40 @@ fn health_and_metrics_answer_and_give_nothing_away() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_admin_elsewhere_needs_a_token_and_the_log_names_it() -> Result<()> {
+    let lab = Lab::new()?;
+    let (_vendor, site) = lab.vendor_and_site(2)?;
+    let printed = site.distributor(&["token", "new", "ada"])?.ok()?;
+    let token = lab.path("ada.token");
+    sealpost_tests::harness::write_file(&token, printed.lines().next().context("a token")?)?;
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600))?;
+    let elsewhere = |token: &std::path::Path, arguments: &[&str]| {
+        let mut command = lab.programs().command("distributor");
+        command.args(["--server", &format!("https://127.0.0.1:{}", site.port()?)]);
+        command
+            .arg("--token-file")
+            .arg(token)
+            .arg("--ca")
+            .arg(site.home().join("tls/ca.crt"))
+            .args(arguments);
+        run(command)
+    };
+    elsewhere(&token, &["clients", "reserve", "pc"])?.ok()?;
+    let reserved = site.wait_for_activity("seat_reserved", &["\"pc\""])?;
+    ensure!(reserved.contains("ada"), "who did it? {reserved}");
+
+    let text = fs::read_to_string(&token)?;
+    let forged = lab.path("forged.token");
+    let swapped = if text.starts_with('A') { text.replacen('A', "B", 1) } else { format!("A{}", &text[1..]) };
+    sealpost_tests::harness::write_file(&forged, &swapped)?;
+    fs::set_permissions(&forged, fs::Permissions::from_mode(0o600))?;
+    let said = elsewhere(&forged, &["clients", "reserve", "other"])?.refused()?;
+    ensure!(said.contains("unauthenticated"), "{said}");
+    ensure!(site.activity_of("seat_reserved")?.len() == 1, "a seat was taken without a token");
+    Ok(())
+}
+
 /// The block below a heading of the README.
 fn block_below(heading: &str) -> Result<Vec<String>> {
     let readme = fs::read_to_string(workspace().join("README.md"))?;
