@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 const RECORD_APPLICATION_DATA: u8 = 23;
 /// A request of at least so many bytes has a body: those that only read are a few hundred bytes long.
 const BODY_REQUEST_BYTES: u64 = 700;
-/// A record from the server of at least so many bytes is an answer, and not one of the session tickets that TLS sends
+/// A record from the server of at least so many bytes is an answer, and not one of the tickets that TLS sends
 /// by itself.
 const ANSWER_RECORD_BYTES: usize = 250;
 
