@@ -5,17 +5,15 @@
 //! behind an air gap, can still check everything.
 //! Left out: minisign and what a manifest says, which the caller checks.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+mod delta;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Client, StatusCode};
+use reqwest::Client;
 use sealpost_keys::Minisig;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
@@ -188,36 +186,18 @@ impl Chain {
         destination: &Path,
         max_bytes: u64,
     ) -> Result<bool, Refusal> {
-        let failed = |error: &reqwest::Error| refusal(ReasonCode::NetworkFailed, error);
-        let mut request = self.origin.client.get(format!("{}/deltas/{base}/{target}", self.origin.base));
-        if let Some(token) = &self.origin.token {
-            let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
-            bearer.set_sensitive(true);
-            request = request.header(AUTHORIZATION, bearer);
-        }
-        let response = request.send().await.map_err(|error| failed(&error.without_url()))?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(false),
-            status => {
-                let detail = format!("the server answered a request for a delta with status {status}");
-                return Err(Refusal::new(ReasonCode::NetworkFailed, detail));
+        let url = format!("{}/deltas/{base}/{target}", self.origin.base);
+        let mut tries = 0;
+        loop {
+            match delta::fetch(&self.origin, &url, destination, max_bytes).await {
+                Err(refusal) if refusal.reason == ReasonCode::NetworkFailed && tries + 1 < TRIES => {
+                    tries += 1;
+                    tracing::info!(tries, "{refusal}");
+                    tokio::time::sleep(Duration::from_millis(250 << tries)).await;
+                }
+                ended => return ended,
             }
         }
-        let mut file = fresh_file(destination).map_err(|error| of_disk(&error))?;
-        let mut received = 0u64;
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| failed(&error.without_url()))?;
-            received = received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-            if received > max_bytes {
-                let detail = format!("the delta is longer than the payload of {max_bytes} bytes");
-                return Err(Refusal::new(ReasonCode::PayloadInvalid, detail));
-            }
-            file.write_all(&chunk).map_err(|error| of_disk(&error))?;
-        }
-        Ok(true)
     }
 }
 
@@ -249,17 +229,9 @@ impl Source for NetworkSource<'_> {
     }
 
     fn payload(&mut self, destination: &Path) -> Result<(), Refusal> {
-        self.network.wait(self.chain.fetch_payload(&self.target, destination)).map_err(gave_way)?
+        let fetched = self.chain.fetch_payload(&self.target, destination);
+        self.network.wait(in_time(self.target.length(), fetched)).map_err(gave_way)?
     }
-}
-
-fn fresh_file(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn of_disk(error: &io::Error) -> Refusal {

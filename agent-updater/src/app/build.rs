@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sealpost_deltas::Limits;
 use sealpost_manifests::payload::read_gzip;
@@ -100,7 +100,12 @@ pub(super) fn build(
             }
         }
     }
-    by_payload(engine, change, slots, brings).map(|()| Brought::ByPayload)
+    by_payload(engine, change, slots, brings)?;
+    if let Some(base) = &change.from {
+        // What came of a delta that was cut is of no use any more.
+        let _ = fs::remove_file(delta_path(engine, base, change));
+    }
+    Ok(Brought::ByPayload)
 }
 
 fn by_delta(
@@ -111,16 +116,20 @@ fn by_delta(
     brings: &mut Brings<'_>,
 ) -> Result<bool, Refusal> {
     let manifest = brings.vetted.manifest();
-    let path =
-        engine.ground.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest));
+    let path = delta_path(engine, base, change);
     // A delta that is larger than the payload would be no gain.
     let fetched = brings.source.delta(&base.manifest, &change.to.manifest, &path, gzip_bytes(manifest));
     if !fetched? {
+        let _ = fs::remove_file(&path);
         return Ok(false);
     }
     let applied = apply_delta(&path, base, change, slots, manifest);
     let _ = fs::remove_file(&path);
     applied.map(|()| true)
+}
+
+fn delta_path(engine: &Engine<'_>, base: &Installed, change: &Change) -> PathBuf {
+    engine.ground.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest))
 }
 
 fn apply_delta(

@@ -75,6 +75,8 @@ pub(crate) struct Played {
     pub(crate) client_key: Option<PublicKey>,
     pub(crate) acknowledge: Option<u64>,
     pub(crate) notice: Option<String>,
+    /// What is answered when a delta is asked for.
+    pub(crate) delta: Option<Vec<u8>>,
     pub(crate) assigned: Vec<PackageAssignment>,
     pub(crate) metadata_as_of: Timestamp,
     pub(crate) sequence: u64,
@@ -83,6 +85,7 @@ pub(crate) struct Played {
     pub(crate) enrollments: Vec<String>,
     pub(crate) contacts: Vec<String>,
     pub(crate) ranges: Vec<Option<String>>,
+    pub(crate) delta_ranges: Vec<Option<String>>,
     pub(crate) reports: Vec<Report>,
     pub(crate) tricks: VecDeque<(String, Trick)>,
     pub(crate) repository: PathBuf,
@@ -116,6 +119,7 @@ impl Site {
             client_key: None,
             acknowledge: None,
             notice: None,
+            delta: None,
             assigned: Vec::new(),
             metadata_as_of: Timestamp::now(),
             sequence: 0,
@@ -124,6 +128,7 @@ impl Site {
             enrollments: Vec::new(),
             contacts: Vec::new(),
             ranges: Vec::new(),
+            delta_ranges: Vec::new(),
             reports: Vec::new(),
             tricks: VecDeque::new(),
             repository: vendor.path().join("repository"),
@@ -241,6 +246,16 @@ fn make_repository(folder: &Path, key: &SigningKey) -> Vec<u8> {
     root
 }
 
+/// The files of a release.
+pub(crate) fn tree(text: &str) -> TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("text"), text).unwrap();
+    let noise: Vec<u8> =
+        (0..4_000u64).flat_map(|number| *Sha256Digest::of(&number.to_le_bytes()).as_bytes()).collect();
+    fs::write(tree.path().join("noise"), noise).unwrap();
+    tree
+}
+
 fn publish(
     vendor: &Path,
     key: &SigningKey,
@@ -249,11 +264,7 @@ fn publish(
     counter: u64,
     text: &str,
 ) -> ReleaseManifest {
-    let tree = tempfile::tempdir().unwrap();
-    fs::write(tree.path().join("text"), text).unwrap();
-    let noise: Vec<u8> =
-        (0..4_000u64).flat_map(|number| *Sha256Digest::of(&number.to_le_bytes()).as_bytes()).collect();
-    fs::write(tree.path().join("noise"), noise).unwrap();
+    let tree = tree(text);
     let source = PayloadSource::scan(tree.path()).unwrap();
     let mut gzip = Vec::new();
     let payload = source.write_gzip(&mut gzip).unwrap();
@@ -391,8 +402,13 @@ async fn answer(request: Request<Incoming>, played: Arc<Mutex<Played>>) -> io::R
             let file = path.replacen("tuf/", "", 1);
             if file.contains(".tar.gz") {
                 played.ranges.push(range.clone());
+            } else if file.starts_with("deltas/") {
+                played.delta_ranges.push(range.clone());
             }
-            fs::read(played.repository.join(file)).ok()
+            match &played.delta {
+                Some(delta) if file.starts_with("deltas/") => Some(delta.clone()),
+                _ => fs::read(played.repository.join(file)).ok(),
+            }
         }
     };
     let Some(bytes) = bytes else {

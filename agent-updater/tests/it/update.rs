@@ -3,11 +3,13 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_deltas::{Entry, EntryKind, Tree};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::{FileEntry, FileKind, ReleaseManifest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
-use crate::site::{Site, Trick};
+use crate::site::{Site, Trick, tree};
 
 fn reported(site: &Site) -> Vec<(InstallStep, Outcome, ReasonCode)> {
     let played = site.played.lock().unwrap();
@@ -46,6 +48,55 @@ fn a_download_that_is_cut_goes_on_where_it_ended() {
     let ranges = site.played.lock().unwrap().ranges.clone();
     assert_eq!(ranges.len(), 2);
     assert!(ranges[0].is_none() && ranges[1].is_some(), "{ranges:?}");
+}
+
+/// A delta between two releases.
+fn delta(releases: [(&ReleaseManifest, &str); 2]) -> Vec<u8> {
+    let folders = releases.map(|(_, text)| tree(text));
+    let [base, target] = [0, 1].map(|number| Tree {
+        root: folders[number].path().to_owned(),
+        entries: releases[number].0.files.iter().map(entry).collect(),
+    });
+    let mut bytes = Vec::new();
+    sealpost_deltas::make(&base, &target, &mut bytes, &sealpost_deltas::Limits::default()).unwrap();
+    bytes
+}
+
+fn entry(file: &FileEntry) -> Entry {
+    let FileKind::File { length, sha256, .. } = &file.kind else { panic!("a link") };
+    let kind = EntryKind::File { length: *length, sha256: *sha256.as_bytes(), mode: 0o644 };
+    Entry { path: file.path.as_str().to_owned(), kind }
+}
+
+#[test]
+fn a_delta_that_is_cut_goes_on_where_it_ended_and_one_that_never_comes_whole_is_replaced_by_the_payload() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let one = site.release("1", 1, "one");
+    agent.cycle();
+    let two = site.release("2", 2, "two");
+    site.played.lock().unwrap().delta = Some(delta([(&one, "one"), (&two, "two")]));
+    let payloads = site.played.lock().unwrap().ranges.len();
+    site.trick("deltas/", Trick::CutAfter(30));
+    site.trick("deltas/", Trick::CutAfter(20));
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    assert!(reported(&site).contains(&(InstallStep::Download, Outcome::Ok, ReasonCode::ByDelta)));
+    {
+        let played = site.played.lock().unwrap();
+        assert_eq!(played.ranges.len(), payloads, "no payload was fetched");
+        let ranges: Vec<_> = played.delta_ranges.iter().map(Option::as_deref).collect();
+        assert_eq!(ranges, [None, Some("bytes=30-"), Some("bytes=50-")]);
+    }
+    let three = site.release("3", 3, "three");
+    site.played.lock().unwrap().delta = Some(delta([(&two, "two"), (&three, "three")]));
+    for _ in 0..4 {
+        site.trick("deltas/", Trick::CutAfter(10));
+    }
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+    assert_eq!(site.played.lock().unwrap().ranges.len(), payloads + 1);
+    assert_eq!(fs::read_dir(site.computer.path().join("home/downloads")).unwrap().count(), 0);
 }
 
 #[test]

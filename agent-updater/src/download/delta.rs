@@ -1,0 +1,81 @@
+//! Fetching a delta, which goes on where an earlier try ended.
+//!
+//! Nothing signs a delta, so what two tries brought may not even belong together; applying it tells, and then the
+//! payload is fetched. Invariant: the file never gets longer than was allowed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use futures_util::StreamExt;
+use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::{Response, StatusCode};
+use sealpost_manifests::wire::report::ReasonCode;
+
+use crate::domain::release::Refusal;
+
+use super::{Origin, of_disk, refusal};
+
+/// Fetches once; `false` if there is none. What has come of a cut answer stays in the file.
+pub(super) async fn fetch(
+    origin: &Origin,
+    url: &str,
+    destination: &Path,
+    max_bytes: u64,
+) -> Result<bool, Refusal> {
+    let mut file = open(destination).map_err(|error| of_disk(&error))?;
+    let kept = file.metadata().map_err(|error| of_disk(&error))?.len();
+    let response = ask(origin, url, kept).await?;
+    let mut received = match response.status() {
+        StatusCode::OK => 0,
+        StatusCode::PARTIAL_CONTENT if kept > 0 && first_byte(&response) == Some(kept) => kept,
+        status => {
+            // Nothing, or not the rest of what is kept: the next try is for the whole.
+            file.set_len(0).map_err(|error| of_disk(&error))?;
+            if status == StatusCode::NOT_FOUND {
+                return Ok(false);
+            }
+            let detail = format!("the server answered a request for a delta with status {status}");
+            return Err(Refusal::new(ReasonCode::NetworkFailed, detail));
+        }
+    };
+    file.set_len(received).map_err(|error| of_disk(&error))?;
+    file.seek(SeekFrom::Start(received)).map_err(|error| of_disk(&error))?;
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| refusal(ReasonCode::NetworkFailed, &error.without_url()))?;
+        received = received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        if received > max_bytes {
+            file.set_len(0).map_err(|error| of_disk(&error))?;
+            let detail = format!("the delta is longer than the payload of {max_bytes} bytes");
+            return Err(Refusal::new(ReasonCode::PayloadInvalid, detail));
+        }
+        file.write_all(&chunk).map_err(|error| of_disk(&error))?;
+    }
+    Ok(true)
+}
+
+async fn ask(origin: &Origin, url: &str, from: u64) -> Result<Response, Refusal> {
+    let mut request = origin.client.get(url);
+    if from > 0 {
+        request = request.header(RANGE, format!("bytes={from}-"));
+    }
+    if let Some(token) = &origin.token {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
+        bearer.set_sensitive(true);
+        request = request.header(AUTHORIZATION, bearer);
+    }
+    request.send().await.map_err(|error| refusal(ReasonCode::NetworkFailed, &error.without_url()))
+}
+
+/// Where a partial answer begins.
+fn first_byte(response: &Response) -> Option<u64> {
+    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
