@@ -19,6 +19,9 @@ const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
 /// How long a caller may take to write its line.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pause after a caller could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
 /// What can be asked of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -82,7 +85,11 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 /// Serves the socket, one caller after another, until the daemon ends.
 pub async fn serve(listener: UnixListener, asked: mpsc::Sender<Asked>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely; asking again at once would take the whole thread.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let asked = asked.clone();
         drop(tokio::spawn(async move {
             if let Err(error) = serve_one(stream, &asked).await {
