@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_tests::harness::{
     Computer, Forgery, Lab, ManifestSigner, Site, Vendor, copy_tree, files_beneath, flip_a_bit, replace_tree,
@@ -182,61 +183,41 @@ fn a_manifest_signed_by_a_key_that_trust_json_does_not_list_is_refused() -> Resu
     )
 }
 
+/// A manifest under good signatures that says something else than its place does.
+fn mislabeled_manifest_is_refused(edit: fn(&mut ReleaseManifest), word: &str) -> Result<()> {
+    let signer = ManifestSigner::Vendor;
+    let forgery = Forgery { package: "scanner", from: "1.0", version: "6.6", signer, edit, payload: same };
+    forgery_is_refused(&forgery, &[word])
+}
+
 #[test]
 fn a_manifest_of_another_package_under_good_signatures_is_refused() -> Result<()> {
-    forgery_is_refused(
-        &Forgery {
-            package: "scanner",
-            from: "1.0",
-            version: "6.6",
-            signer: ManifestSigner::Vendor,
-            edit: |manifest| {
-                if let Ok(other) = "printer".parse() {
-                    manifest.release.package = other;
-                }
-            },
-            payload: same,
-        },
-        &["printer"],
-    )
+    let edit = |manifest: &mut ReleaseManifest| {
+        if let Ok(other) = "printer".parse() {
+            manifest.release.package = other;
+        }
+    };
+    mislabeled_manifest_is_refused(edit, "printer")
 }
 
 #[test]
 fn a_manifest_of_another_version_under_good_signatures_is_refused() -> Result<()> {
-    forgery_is_refused(
-        &Forgery {
-            package: "scanner",
-            from: "1.0",
-            version: "6.6",
-            signer: ManifestSigner::Vendor,
-            edit: |manifest| {
-                if let Ok(other) = "7.7".parse() {
-                    manifest.release.version = other;
-                }
-            },
-            payload: same,
-        },
-        &["7.7"],
-    )
+    let edit = |manifest: &mut ReleaseManifest| {
+        if let Ok(other) = "7.7".parse() {
+            manifest.release.version = other;
+        }
+    };
+    mislabeled_manifest_is_refused(edit, "7.7")
 }
 
 #[test]
 fn a_manifest_of_another_platform_under_good_signatures_is_refused() -> Result<()> {
-    forgery_is_refused(
-        &Forgery {
-            package: "scanner",
-            from: "1.0",
-            version: "6.6",
-            signer: ManifestSigner::Vendor,
-            edit: |manifest| {
-                if let Ok(other) = "plan9-mips".parse() {
-                    manifest.release.platform = other;
-                }
-            },
-            payload: same,
-        },
-        &["plan9-mips"],
-    )
+    let edit = |manifest: &mut ReleaseManifest| {
+        if let Ok(other) = "plan9-mips".parse() {
+            manifest.release.platform = other;
+        }
+    };
+    mislabeled_manifest_is_refused(edit, "plan9-mips")
 }
 
 #[test]
