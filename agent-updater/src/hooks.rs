@@ -122,15 +122,17 @@ pub enum HookDone {
 }
 
 /// Whether every configured hook of a package could be run. Asked before a product is stopped: a start hook that is
-/// refused only when its turn comes would leave the product stopped.
+/// refused only when its turn comes would leave the product stopped. `slots` is the folder that new slots come into.
 ///
 /// # Errors
 /// [`HookFault`].
-pub fn ensure_all_runnable(config: &PackageConfig) -> Result<(), HookFault> {
+pub fn ensure_all_runnable(config: &PackageConfig, slots: &Path) -> Result<(), HookFault> {
     for hook in Hook::ALL {
         if let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) {
             ensure_safe(hook, program, arguments).map_err(refused)?;
-            user_of(hook, config).map_err(refused)?;
+            if user_of(hook, config).map_err(refused)?.is_some_and(|ids| ids.user != 0) {
+                ensure_reachable_by_everybody(slots, &config.test_load_user).map_err(refused)?;
+            }
         }
     }
     Ok(())

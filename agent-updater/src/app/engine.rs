@@ -410,7 +410,10 @@ impl<'a> Engine<'a> {
 
     /// Every hook that the change may need can be run now.
     fn sure_of_hooks(&self, change: &Change) -> Result<(), Refusal> {
-        ensure_all_runnable(self.config_of(change)).map_err(|fault| Refusal::new(fault.reason, fault.detail))
+        let slots = Slots::open(&self.ground.settings.install_root, &change.to.release.package)
+            .map_err(|error| local_fault("cannot use the slots", &error))?;
+        ensure_all_runnable(self.config_of(change), slots.path())
+            .map_err(|fault| Refusal::new(fault.reason, fault.detail))
     }
 
     fn slots(&self, change: &Change) -> Result<Slots, StepFault> {

@@ -59,6 +59,12 @@ impl Slots {
         self.slots.path().join(slot.as_str())
     }
 
+    /// The folder that slots stand in, for hooks and messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.slots.path()
+    }
+
     /// The path of the `current` link, for hooks and messages.
     #[must_use]
     pub fn current_path(&self) -> PathBuf {

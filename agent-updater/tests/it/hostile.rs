@@ -178,3 +178,20 @@ fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
     let _ = site.runtime.block_on(ask(&socket, &Request::Check));
     site.runtime.block_on(running).unwrap().unwrap();
 }
+
+#[test]
+fn of_two_agents_at_once_the_second_touches_nothing() {
+    let (site, agent) = site_with_two();
+    let contacts = site.played.lock().unwrap().contacts.len();
+    {
+        let _other = agent.home.lock_cycle().unwrap();
+        let cycle = agent.cycle();
+        assert!(cycle.problems.iter().any(|problem| problem.contains("another agent-updater")));
+        assert!(agent.roll_back(&package()).is_err());
+        assert!(agent.enroll(&site.setup_file(), None).is_err());
+    }
+    assert_eq!(site.played.lock().unwrap().contacts.len(), contacts);
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    let _daemon = agent.home.lock_daemon().unwrap();
+    assert!(site.runtime.block_on(daemon::run(Arc::new(site.agent()))).is_err());
+}

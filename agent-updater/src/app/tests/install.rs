@@ -252,6 +252,21 @@ fn no_product_is_stopped_that_its_hooks_could_not_start_again() {
 }
 
 #[test]
+fn nothing_is_fetched_that_the_user_of_the_test_load_hook_could_not_reach() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    fs::set_permissions(computer.root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(reason(&computer.install(&mut one, 0).unwrap()), ReasonCode::HookRefused);
+    assert!(one.fetches.is_empty());
+    fs::set_permissions(computer.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(computer.install(&mut one, 0).unwrap(), Ended::Kept);
+}
+
+#[test]
 fn a_start_hook_that_becomes_unsafe_during_the_install_is_found_before_the_product_is_stopped() {
     let computer = Computer::new();
     let mut one = computer.publish("1", 1, ONE);
