@@ -26,10 +26,13 @@ use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::text_code;
 use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
-use sealpost_manifests::wire::contact::{Contact, ContactAnswer, InstalledPackage};
-use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, InstalledPackage};
+use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A public key that signed the files in `golden/`; its secret half was thrown away.
 fn golden_key() -> PublicKey {
@@ -234,6 +237,66 @@ fn contact() -> Contact {
             detail: "exit status 2".to_owned(),
         }],
     }
+}
+
+/// A body that is sent over the wire, without a signature of its own: the same rule as for documents.
+fn assert_wire<T: Serialize + DeserializeOwned>(name: &str, value: &T) {
+    let path = golden(&format!("wire/{name}.json"));
+    let text = serde_json::to_string(value).unwrap();
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_some() && !path.exists() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let frozen = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, frozen, "the body {name} changed");
+    let read: T = serde_json::from_str(&frozen).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), frozen);
+}
+
+#[test]
+fn every_wire_body_is_written_as_its_frozen_file() {
+    let signed: SignedDocument =
+        serde_json::from_slice(&std::fs::read(golden("grant.signed.json")).unwrap()).unwrap();
+    assert_wire("enroll-request", &EnrollRequest { client_key: golden_key(), enrollment: signed.clone() });
+    assert_wire("enroll-answer", &EnrollAnswer { enrolled: signed.clone(), grant: signed.clone() });
+    assert_wire(
+        "contact-request",
+        &ContactRequest { client_id: ClientId::from_random([2; 16]), contact: signed.clone() },
+    );
+    let quiet = ContactAnswer {
+        lease: None,
+        assignment: None,
+        grant: None,
+        access_token: "token".to_owned(),
+        token_valid_secs: 900,
+        acknowledged_report: 6,
+        notice: None,
+    };
+    assert_wire("contact-answer-quiet", &quiet);
+    let full = ContactAnswer {
+        lease: Some(signed.clone()),
+        assignment: Some(signed.clone()),
+        grant: Some(signed.clone()),
+        notice: Some("two computers use this identity".to_owned()),
+        ..quiet
+    };
+    assert_wire("contact-answer-full", &full);
+    assert_wire(
+        "register-request",
+        &RegisterRequest { site_key: golden_key(), registration: signed.clone() },
+    );
+    assert_wire("register-answer", &RegisterAnswer { grant: signed });
+    assert_wire("problem", &Problem::new(ProblemCode::NoSeatFree, "all 10 seats are taken", "buy more"));
+    // Codes are for ever: the whole list is frozen, and it may only grow at its end.
+    assert_wire("problem-codes", &ProblemCode::ALL.to_vec());
+}
+
+/// A code that a newer server sends is still an error that can be shown.
+#[test]
+fn an_unknown_problem_code_is_read_as_unknown() {
+    let text = r#"{"code":"from_the_future","message":"m","hint":"h"}"#;
+    let problem: Problem = serde_json::from_str(text).unwrap();
+    assert_eq!(problem.code, ProblemCode::Unknown);
 }
 
 /// A signature that was made once, by a key that is gone: verification must accept it for ever.
