@@ -332,7 +332,9 @@ async fn conclude(
             if let Err(error) = context.ledger.pull_failed(context.clock.now(), reason.clone()).await {
                 tracing::error!(error = %chain(&error), "cannot note in the ledger that a pull failed");
             }
-            Err(Problem::new(ProblemCode::PullFailed, reason, hint))
+            // A problem says its hint by itself, so the reason need not.
+            let message = reason.replace(&format!("; {hint}"), "");
+            Err(Problem::new(ProblemCode::PullFailed, message, hint))
         }
     }
 }

@@ -110,7 +110,13 @@ async fn verified(site: &Site, document: &SignedDocument) -> Result<Verified<Gra
     let pulled = site.upstream.pull_now().await;
     let Some(trust) = site.upstream.trust() else {
         return Err(match pulled {
-            Err(problem) => problem.into(),
+            Err(problem) => {
+                let message = format!(
+                    "cannot check the grant, because the vendor's list of license keys was never pulled: {}",
+                    problem.message
+                );
+                ApiError::new(problem.code, message, problem.hint)
+            }
             Ok(_) => refused("the vendor publishes no trust document", "ask the vendor"),
         });
     };
