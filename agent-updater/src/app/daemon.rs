@@ -189,8 +189,7 @@ pub fn rollback_answer(package: &str, ended: &Ended) -> Answer {
         Ended::Kept => Answer {
             ok: true,
             lines: vec![format!(
-                "{package} is back at the release before; it stays there until an administrator retries the newer one \
-                 or assigns another"
+                "{package} is back at the release before; it stays there until another release is assigned"
             )],
         },
         Ended::Refused(refusal) => Answer { ok: false, lines: vec![one_line(&refusal.detail)] },

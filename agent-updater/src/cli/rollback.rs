@@ -16,8 +16,8 @@ use crate::app::daemon::rollback_answer;
 Examples:
   agent-updater rollback acme-av
 
-Works without a server and without a lease. The newer release is not installed again until an administrator retries
-it or assigns another one.")]
+Works without a server and without a lease. The newer release is not installed again by itself; the
+next one that is assigned is.")]
 pub(super) struct Rollback {
     /// The package.
     package: PackageName,

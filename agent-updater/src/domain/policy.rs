@@ -94,7 +94,7 @@ impl fmt::Display for Decision {
             Self::OtherPlatform => f.write_str("the release is for another platform; ask the administrator"),
             Self::GivenUpBefore(past) => write!(
                 f,
-                "given up at {} ({}); it is tried again when an administrator retries it or assigns another release",
+                "given up at {} ({}); it is not tried again by itself, the next release that is assigned is",
                 past.at, past.reason
             ),
         }
