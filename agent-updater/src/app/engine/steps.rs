@@ -186,7 +186,7 @@ impl Engine<'_> {
             .from
             .as_ref()
             .map_or("nothing of this package".to_owned(), |from| from.release.to_string());
-        let detail = format!("{runs} runs; this one is not tried again by itself");
+        let detail = format!("{runs} runs; the release that was given up is not tried again by itself");
         self.report(change, (InstallStep::RollBack, Outcome::Ok, why), &detail);
         tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
         Ok(())
