@@ -12,6 +12,7 @@ use sealpost_manifests::ids::{ChannelName, ComputerName};
 use super::Outcome;
 use super::api::{AdminApi, segment};
 use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
+use crate::domain::contact::ClientState;
 use crate::http::views::{ClientView, ClientsView, ReserveRequest};
 
 #[derive(Debug, Subcommand)]
@@ -174,6 +175,16 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     print_line(format_args!("  should run    {}", should_run(&view)))?;
     for explanation in &view.explanations {
         print_line(format_args!("  {}", plain(&explanation.sentence)))?;
+    }
+    if view.explanations.is_empty() {
+        let why = match client.state {
+            ClientState::Reserved => "it holds a seat and has not enrolled yet: carry its setup file to it",
+            ClientState::Forked => {
+                "two computers use its identity: issue a new setup file and enroll it again"
+            }
+            ClientState::Active => "no release of its channel is here for it; see `distributor updates list`",
+        };
+        print_line(format_args!("  {} has nothing to run yet; {why}", client.name))?;
     }
     for report in &client.last_reports {
         let detail =

@@ -39,6 +39,31 @@ fn is_harmful(character: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&character)
 }
 
+/// Every word that [`kind`] gives.
+pub const KINDS: [&str; 21] = [
+    "server_initialized",
+    "serial_registered",
+    "grant_accepted",
+    "seat_reserved",
+    "setup_issued",
+    "client_enrolled",
+    "unknown_computer_seen",
+    "lease_issued",
+    "assignment_changed",
+    "step_reported",
+    "fork_detected",
+    "metadata_pulled",
+    "pull_failed",
+    "release_staged",
+    "release_refused",
+    "release_channels_changed",
+    "delta_made",
+    "release_approved",
+    "release_rejected",
+    "release_withdrawn",
+    "refused",
+];
+
 /// The stable word for a change: its `type` in JSON.
 #[must_use]
 pub const fn kind(change: &Change) -> &'static str {

@@ -99,7 +99,8 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     assert!(server.url.ends_with(&format!(":{port}")), "the real port, though 0 was asked: {carried}");
     assert!(refused(&home, &["clients", "setup", "pc-9"]).contains("clients reserve"));
     assert!(json(&home, &["clients", "list", "--json"])["clients"][0]["name"] == "pc-1");
-    assert!(stdout(&home, &["clients", "show", "pc-1"]).contains("reserved"));
+    let reserved = stdout(&home, &["clients", "show", "pc-1"]);
+    assert!(reserved.contains("reserved") && reserved.contains("carry its setup file"), "{reserved}");
 
     stdout(&home, &["pull"]);
     let shown = stdout(&home, &["updates", "show", "acme-av:1.0"]);
@@ -117,6 +118,8 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     over_tls(&home, folder.path(), &server.url);
     let log = stdout(&home, &["log", "--kind", "release_approved"]);
     assert_eq!(log.lines().count(), 1, "{log}");
+    let mistyped = refused(&home, &["log", "--kind", "release_aproved"]);
+    assert!(mistyped.contains("release_approved"), "a typing error is no empty log: {mistyped}");
     assert!(stdout(&home, &["log", "verify"]).contains("the log is whole"));
     stop(server);
     assert!(stdout(&home, &["log", "verify"]).contains("the log is whole"), "also without a server");

@@ -13,6 +13,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::clients::bad_query;
+use crate::domain::summary::KINDS;
 use crate::http::Site;
 use crate::http::problem::ApiError;
 use crate::http::views::LogQuery;
@@ -34,6 +35,15 @@ pub(crate) async fn log(
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
+    if let Some(kind) = &query.kind
+        && !KINDS.contains(&kind.as_str())
+    {
+        // An empty answer would read as: it never happened.
+        return Err(bad_query(&format!(
+            "no entries are of the kind {kind:?}; kinds are {}",
+            KINDS.join(", ")
+        )));
+    }
     let filter = ActivityFilter {
         after: query.after.unwrap_or(0),
         client: query.client,
