@@ -12,7 +12,7 @@ use sealpost_manifests::ids::{ChannelName, ClientId};
 use tokio::sync::watch;
 
 use crate::domain::activity::Change;
-use crate::ports::ledger::{ActivityFilter, Ledger};
+use crate::ports::ledger::{ActivityFilter, Ledger, LedgerError};
 use crate::ports::wakes::{HeldStream, Wakes};
 
 /// Most streams at once. A client beyond it polls.
@@ -138,6 +138,8 @@ pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
             let entries = match ledger.activity(filter).await {
                 Ok(entries) if entries.is_empty() => break,
                 Ok(entries) => entries,
+                // The server is shutting down.
+                Err(LedgerError::Closed) => return,
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,

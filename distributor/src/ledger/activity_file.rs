@@ -228,10 +228,10 @@ fn last_whole_line(file: &mut File) -> io::Result<(u64, Option<u64>)> {
     Ok((end_of_line, sequence))
 }
 
-/// `sequence time kind summary`: the summary has no control characters, so that it cannot forge a line.
+/// `sequence time kind summary`: times have one width, so that columns stand below each other; the summary has no control characters, so that it cannot forge a line.
 fn line(logged: &LoggedEntry) -> String {
     let entry = &logged.entry;
-    format!("{} {} {} {}\n", entry.sequence, entry.at, summary::kind(&entry.change), logged.summary)
+    format!("{} {:.3} {} {}\n", entry.sequence, entry.at, summary::kind(&entry.change), logged.summary)
 }
 
 #[cfg(test)]

@@ -83,6 +83,9 @@ async fn every_entry_stands_once_across_restarts_rotations_and_a_cut_line() {
     catch_up(&ledger, &folder, limits).await;
     assert_eq!(sequences(&folder), (1..=42).collect::<Vec<_>>());
     assert!(lines(&folder)[10].contains("seat_reserved alice: reserved a seat"), "{}", lines(&folder)[10]);
+    let widths: Vec<usize> =
+        lines(&folder).iter().filter_map(|line| line.split(' ').nth(1)).map(str::len).collect();
+    assert!(widths.iter().all(|width| *width == "2026-01-31T08:00:00.000Z".len()), "{widths:?}");
     assert!(std::fs::metadata(newest).unwrap().len() <= 1_000);
     assert!(rotated(&folder, 2).exists());
     // Killed right after a rotation: the newest file is empty.
