@@ -200,6 +200,21 @@ impl Site {
         manifest
     }
 
+    /// Publishes a trust document in which the key that signed the site's grant is revoked.
+    pub(crate) fn revoke_license_key(&self) {
+        let folder = self.vendor.path().join("repository");
+        let mut editor = RepositoryEditor::load(&folder, &self.root, Lifetimes::default()).unwrap();
+        let key = |status| vec![TrustedKey { key: self.vendor_key.public(), status }];
+        let trust = TrustDocument {
+            vendor: "Acme".to_owned(),
+            release_keys: [(package(), key(KeyStatus::Active))].into(),
+            license_keys: key(KeyStatus::Revoked),
+        };
+        let trust = TargetSource::Bytes(document::write(&trust).unwrap().into_bytes());
+        editor.put_target(&RoleName::Targets, &TargetName::new(TRUST_TARGET).unwrap(), trust).unwrap();
+        editor.sign(&Signers::new(&[&self.vendor_key]), Timestamp::now()).unwrap().publish().unwrap();
+    }
+
     pub(crate) fn installed(&self) -> Option<String> {
         fs::read_to_string(self.computer.path().join("home/products/acme/current/text")).ok()
     }

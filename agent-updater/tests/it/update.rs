@@ -215,10 +215,27 @@ fn a_changed_pinned_root_stops_installs() {
     let site = Site::new();
     let agent = site.enrolled();
     site.release("1", 1, "one");
-    fs::write(site.computer.path().join("home/root.json"), b"{}").unwrap();
+    // The second is a root that still verifies in every way but its digest.
+    for changed in [b"{}".to_vec(), [site.root.as_slice(), b"\n"].concat()] {
+        site.played.lock().unwrap().reports.clear();
+        fs::write(site.computer.path().join("home/root.json"), changed).unwrap();
+        assert!(!agent.cycle().problems.is_empty());
+        assert_eq!(site.installed(), None);
+        assert!(refused(&site, ReasonCode::MetadataInvalid));
+    }
+}
+
+#[test]
+fn a_license_key_that_the_vendor_took_back_stops_installs_and_not_the_product() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    agent.cycle();
+    site.release("2", 2, "two");
+    site.revoke_license_key();
     assert!(!agent.cycle().problems.is_empty());
-    assert_eq!(site.installed(), None);
-    assert!(refused(&site, ReasonCode::MetadataInvalid));
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    assert!(refused(&site, ReasonCode::LeaseInvalid));
 }
 
 #[test]

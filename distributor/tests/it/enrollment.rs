@@ -101,6 +101,24 @@ async fn an_enrollment_that_is_signed_by_another_key_or_meant_for_another_server
 }
 
 #[tokio::test]
+async fn a_contact_that_one_computer_signs_in_the_name_of_another_is_refused() {
+    let vendor = Vendor::start(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut one = Agent::licensed(&site, "pc-1").await;
+    let mut two = Agent::licensed(&site, "pc-2").await;
+    // Addressed as itself, so that the key fits; inside stands the neighbor, with its right nonces.
+    let mut forged = one.contact_request(&two.next_contact());
+    forged.client_id = one.client_id.clone().unwrap();
+    assert_eq!(code(send(&site, "/agent/v1/contact", &forged).await).await, ProblemCode::BadSignature);
+    // And addressed as the neighbor, whose key it has not.
+    let borrowed = one.contact_request(&two.next_contact());
+    assert_eq!(code(send(&site, "/agent/v1/contact", &borrowed).await).await, ProblemCode::BadSignature);
+    // Neither lost its place.
+    one.contact(&site).await;
+    two.contact(&site).await;
+}
+
+#[tokio::test]
 async fn a_cloned_disk_is_found_as_a_fork() {
     let vendor = Vendor::start(10).await;
     let site = Site::licensed(&vendor).await;

@@ -342,6 +342,14 @@ fn other_content_under_honest_sums_of_the_streams_is_refused() {
 }
 
 #[test]
+fn a_tar_that_is_not_the_signed_one_is_refused_even_if_every_file_in_it_is() {
+    let (tar, manifest) = small();
+    let (compressed, mut manifest) = resigned(&manifest, &tar);
+    manifest.payload.tar.sha256 = Sha256Digest::of(b"another tar");
+    assert!(matches!(unpacked(&compressed, &manifest), Err(ReadError::TarDiffers)));
+}
+
+#[test]
 fn bytes_hidden_in_padding_and_end_blocks_are_refused() {
     let (honest, manifest) = small();
     for index in [512 + 5, 1023, 1024, honest.len() - 1] {

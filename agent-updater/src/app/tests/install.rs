@@ -425,6 +425,37 @@ fn a_rollback_to_a_slot_that_was_changed_is_refused() {
 }
 
 #[test]
+fn a_rollback_by_a_kept_manifest_that_was_changed_is_refused() {
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    let (manifest, _) = computer.home.manifest(&package(), &computer.record().previous.unwrap().slot);
+    // Still a sound manifest of the same files: only its digest tells.
+    fs::write(&manifest, format!("{} ", read(&manifest))).unwrap();
+    let ended = computer.with_engine(|engine| engine.roll_back(&package())).unwrap();
+    assert_eq!(reason(&ended), ReasonCode::LocalFault);
+    computer.assert_runs(&two, "after the refusal");
+}
+
+#[test]
+fn a_slot_that_stands_there_already_is_used_only_if_it_is_what_was_signed() {
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    computer.with_engine(|engine| engine.roll_back(&package())).unwrap();
+    let slot = computer.slots().path_of(&computer.record().previous.unwrap().slot);
+    fs::set_permissions(slot.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(slot.join("bin/run"), "loadable evil").unwrap();
+    let mut again = two.clone();
+    again.fetches.clear();
+    assert_eq!(computer.install(&mut again, 1).unwrap(), Ended::Kept);
+    assert!(!again.fetches.is_empty(), "it was fetched anew");
+    computer.assert_runs(&two, "after the slot was built anew");
+}
+
+#[test]
 fn an_agent_that_is_stopping_does_not_touch_the_product() {
     let computer = Computer::new();
     let mut one = computer.publish("1", 1, ONE);

@@ -97,13 +97,16 @@ fn a_floating_lease_is_refused_by_a_program_that_cannot_count_it() {
 }
 
 #[test]
-fn an_expired_assignment_or_one_for_another_computer_is_refused() {
+fn an_expired_assignment_or_one_for_another_computer_or_of_another_server_is_refused() {
     let me = identity();
     let expired = assignment(&me);
     let late = at("2026-02-01T00:00:00Z");
     assert!(matches!(judge_assignment(&expired, &me, None, late), Err(LicenseRefusal::Ended(_))));
     let other = Assignment { client_id: ClientId::from_random([9; 16]), ..assignment(&me) };
     assert_eq!(judge_assignment(&other, &me, None, at(NOW)), Err(LicenseRefusal::OtherComputer));
+    let foreign = Assignment { server_id: ServerId::from_random([9; 16]), ..assignment(&me) };
+    let refused = judge_assignment(&foreign, &me, None, at(NOW));
+    assert_eq!(refused, Err(LicenseRefusal::OtherServer(ServerId::from_random([9; 16]))));
 }
 
 #[test]

@@ -164,6 +164,40 @@ async fn every_edit_of_the_log_is_found_and_placed() {
 }
 
 #[tokio::test]
+async fn an_entry_whose_own_hash_was_repaired_breaks_the_chain_wherever_it_stands() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let ledger = bench.open();
+    lived_in(&world, &*ledger).await;
+    ledger.close().await.unwrap();
+    let connection = Connection::open(bench.path()).unwrap();
+    let last: i64 = connection.query_row("SELECT max(sequence) FROM activity", [], |row| row.get(0)).unwrap();
+    let read = |sequence: i64| -> Vec<u8> {
+        let sql = "SELECT entry FROM activity WHERE sequence = ?1";
+        connection.query_row(sql, [sequence], |row| row.get(0)).unwrap()
+    };
+    let write = |sequence: i64, bytes: &[u8]| {
+        let hash = sealpost_manifests::digest::Sha256Digest::of(bytes).to_string();
+        let sql = "UPDATE activity SET entry = ?2, hash = ?3 WHERE sequence = ?1";
+        connection.execute(sql, rusqlite::params![sequence, bytes, hash]).unwrap();
+    };
+    let damaged_at = || verify_file(&bench.path()).unwrap().damage.map(|(place, _)| place);
+    for sequence in 2..=last {
+        let good = read(sequence);
+        let mut unlinked: ActivityEntry = serde_json::from_slice(&good).unwrap();
+        unlinked.previous = sealpost_manifests::digest::Sha256Digest::of(b"another past");
+        write(sequence, &serde_json::to_vec(&unlinked).unwrap());
+        assert_eq!(damaged_at(), u64::try_from(sequence).ok(), "it names another past");
+        // Says the same in other bytes, with a hash to match: only the next entry knows better.
+        write(sequence, &[good.as_slice(), b" "].concat());
+        let next = (sequence < last).then(|| u64::try_from(sequence + 1).unwrap());
+        assert_eq!(damaged_at(), next, "the one after {sequence} does not follow it");
+        write(sequence, &good);
+    }
+    assert_eq!(damaged_at(), None);
+}
+
+#[tokio::test]
 async fn a_running_server_finds_that_the_end_of_its_log_was_cut_off() {
     let world = World::new();
     let bench = SqliteBench::new(&world);

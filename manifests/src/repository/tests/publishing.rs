@@ -206,6 +206,26 @@ fn a_file_that_changes_while_it_is_published_is_found() {
 }
 
 #[test]
+fn something_else_in_the_place_of_a_file_stops_the_publication_before_the_timestamp() {
+    let vendor = Vendor::with_release();
+    let timestamp = vendor.read("timestamp.json");
+    let sign = || {
+        let mut editor = vendor.editor();
+        add_release(&mut editor, &vendor.online, "acme-av", "2", b"payload two");
+        editor.sign(&Signers::new(&[&vendor.online]), now()).unwrap()
+    };
+    let digest = crate::digest::Sha256Digest::of(b"payload two");
+    let places = [format!("targets/{digest}.acme-av_2_any.tar.gz"), "metadata/3.snapshot.json".to_owned()];
+    for place in places.map(|place| vendor.path().join(place)) {
+        let signed = sign();
+        fs::write(&place, b"somebody else's").unwrap();
+        assert!(matches!(signed.publish(), Err(PublishError::Occupied { .. })), "{}", place.display());
+        assert_eq!(vendor.read("timestamp.json"), timestamp, "readers see the repository as it was");
+        fs::remove_file(&place).unwrap();
+    }
+}
+
+#[test]
 fn a_damaged_or_foreign_repository_is_not_edited() {
     let vendor = Vendor::with_release();
     let load = || RepositoryEditor::load(vendor.path(), &vendor.root_bytes, Lifetimes::default());
