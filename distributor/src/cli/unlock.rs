@@ -13,6 +13,8 @@ use crate::ports::ledger::LicenseRow;
 
 /// Longest code or grant file, in bytes.
 const MAX_CODE_BYTES: u64 = 128 * 1024;
+/// What is shorter is no code but the name of a file: a signature alone takes more characters.
+const SHORTEST_CODE: usize = 300;
 
 /// Unlock seats with a code or a grant file that came from the vendor by hand.
 #[derive(Debug, clap::Args)]
@@ -52,9 +54,10 @@ fn read(argument: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = match argument {
         "-" => std::io::stdin().take(MAX_CODE_BYTES + 1).read_to_string(&mut text),
-        path if Path::new(path).is_file() => {
-            let file =
-                std::fs::File::open(path).with_context(|| format!("cannot read the code from {path}"))?;
+        path if path.len() < SHORTEST_CODE || Path::new(path).is_file() => {
+            let file = std::fs::File::open(path).with_context(|| {
+                format!("cannot read an unlock code from the file {path:?}, and it is too short to be a code itself")
+            })?;
             file.take(MAX_CODE_BYTES + 1).read_to_string(&mut text)
         }
         code => return Ok(code.to_owned()),

@@ -18,6 +18,8 @@ use crate::vendor::{Keyring, Vendor, write_new};
 
 /// Longest registration code that is read, in bytes.
 const MAX_CODE_BYTES: u64 = 64 * 1024;
+/// What is shorter is no code but the name of a file: a signature alone takes more characters.
+const SHORTEST_CODE: usize = 300;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -136,8 +138,10 @@ fn read_code(argument: &str) -> anyhow::Result<String> {
         return Ok(text);
     }
     let path = Path::new(argument);
-    if argument.len() < 4096 && path.is_file() {
-        let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if argument.len() < SHORTEST_CODE || (argument.len() < 4096 && path.is_file()) {
+        let file = std::fs::File::open(path).with_context(|| {
+            format!("cannot read a code from the file {argument:?}, and it is too short to be a code itself")
+        })?;
         file.take(MAX_CODE_BYTES)
             .read_to_string(&mut text)
             .with_context(|| format!("cannot read a code from {}", path.display()))?;
