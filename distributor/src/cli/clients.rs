@@ -1,19 +1,24 @@
 //! `distributor clients list|show|reserve|setup`.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::setup::SetupFile;
 
 use super::Outcome;
 use super::api::{AdminApi, segment};
 use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
 use crate::domain::contact::ClientState;
 use crate::http::views::{ClientView, ClientsView, ReserveRequest};
+
+/// Longest setup file that is looked at before it is replaced, in bytes.
+const MAX_SETUP_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -216,6 +221,7 @@ async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
 async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
     let name = ComputerName::new(&options.name).context("cannot issue a setup file")?;
     let out = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.setup.json")));
+    ensure_not_anothers(&out, &name)?;
     // Made before the code is issued, so that a code is not lost to a full or missing folder.
     let pending = Pending::create(&out)?;
     let text = api.post_for_text(&format!("/clients/{}/setup", segment(name.as_str()))).await?;
@@ -225,6 +231,27 @@ async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
         "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
     );
     Ok(Outcome::Done)
+}
+
+/// A file that is there is only replaced when it is an earlier setup file of the same computer: that one's code is
+/// void from now on anyway.
+fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
+    let attempted = || format!("cannot write the setup file {}", out.display());
+    let file = match std::fs::File::open(out) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(attempted),
+    };
+    let mut text = Vec::new();
+    let read = file.take(MAX_SETUP_BYTES).read_to_end(&mut text);
+    let earlier = read.ok().and_then(|_| document::read::<SetupFile>(&text).ok());
+    if earlier.is_some_and(|earlier| earlier.computer_name == *name) {
+        return Ok(());
+    }
+    bail!(
+        "{}: it is there already and is no setup file of {name}; name another file with --out",
+        attempted()
+    );
 }
 
 /// A secret file that appears whole or not at all.

@@ -8,6 +8,8 @@ use indicatif::ProgressBar;
 use super::Outcome;
 use super::api::AdminApi;
 use super::output::{plain, print_json, print_line, seconds, size};
+use crate::http::views::UpdatesView;
+use crate::ports::ledger::ReleaseState;
 use crate::ports::upstream::{PullSummary, PulledOutcome};
 
 /// Look for new releases now, and wait for the result.
@@ -53,7 +55,14 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         print_line(format_args!("{} [{}]: {what}", release.release, release.manifest.short()))?;
     }
     if pulled.releases.is_empty() {
-        print_line("nothing new")?;
+        let updates: UpdatesView = api.get("/updates").await?;
+        let waiting = updates.updates.iter().filter(|row| row.state == ReleaseState::Staged).count();
+        match waiting {
+            0 => print_line("nothing new")?,
+            count => print_line(format_args!(
+                "nothing new; waiting for review: {count} (`distributor updates list`)"
+            ))?,
+        }
     } else {
         print_line(format_args!("{} fetched", size(pulled.fetched_bytes)))?;
     }

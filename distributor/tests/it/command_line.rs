@@ -98,6 +98,15 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     let port = carried["servers"][0]["port"].as_u64().unwrap();
     assert!(server.url.ends_with(&format!(":{port}")), "the real port, though 0 was asked: {carried}");
     assert!(refused(&home, &["clients", "setup", "pc-9"]).contains("clients reserve"));
+    // An earlier setup file of the same computer is replaced, and nothing else ever is.
+    stdout(&home, &["clients", "setup", "PC-1", "--out", setup.to_str().unwrap()]);
+    let again: serde_json::Value = serde_json::from_slice(&std::fs::read(&setup).unwrap()).unwrap();
+    assert_ne!(again["enrollment_code"], carried["enrollment_code"]);
+    let precious = folder.path().join("precious.txt");
+    std::fs::write(&precious, "mine").unwrap();
+    let said = refused(&home, &["clients", "setup", "pc-1", "--out", precious.to_str().unwrap()]);
+    assert!(said.contains("it is there already"), "{said}");
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
     assert!(json(&home, &["clients", "list", "--json"])["clients"][0]["name"] == "pc-1");
     let reserved = stdout(&home, &["clients", "show", "pc-1"]);
     assert!(reserved.contains("reserved") && reserved.contains("carry its setup file"), "{reserved}");
