@@ -129,6 +129,13 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     assert_eq!(log.lines().count(), 1, "{log}");
     let mistyped = refused(&home, &["log", "--kind", "release_aproved"]);
     assert!(mistyped.contains("release_approved"), "a typing error is no empty log: {mistyped}");
+    let since = |time: &str| stdout(&home, &["log", "--since", time, "--json"]);
+    let whole = since("2000-01-01");
+    let entries: Vec<serde_json::Value> =
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(entries[0]["sequence"], 1, "{whole}");
+    assert_eq!(since(entries[0]["at"].as_str().unwrap()), whole, "the moment itself counts");
+    assert_eq!(since("2999-01-01T00:00:00Z"), "");
     assert!(stdout(&home, &["log", "verify"]).contains("the log is whole"));
     stop(server);
     assert!(stdout(&home, &["log", "verify"]).contains("the log is whole"), "also without a server");
