@@ -1,0 +1,94 @@
+//! Locks between processes. The system frees a lock when its process dies, so none is ever left behind.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::PRIVATE;
+
+/// A lock on a file or folder, until it is dropped.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process, or another part of this one, holds it.
+    #[error("it is held by another process")]
+    Held,
+    /// The file cannot be opened or locked.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl FileLock {
+    /// Takes the lock of a file, which is made (0600) if it is not there.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn try_take(path: &Path) -> Result<Self, LockError> {
+        try_lock(open(path)?)
+    }
+
+    /// Takes the lock of a folder that exists.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn try_take_folder(folder: &Path) -> Result<Self, LockError> {
+        try_lock(File::open(folder)?)
+    }
+
+    /// As [`FileLock::try_take`], but waits for another holder, and calls `waiting` once before it does.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn take(path: &Path, waiting: impl FnOnce()) -> io::Result<Self> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                file.lock()?;
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
+}
+
+fn try_lock(file: File) -> Result<FileLock, LockError> {
+    match file.try_lock() {
+        Ok(()) => Ok(FileLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(LockError::Held),
+        Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_free_when_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock");
+        let held = FileLock::try_take(&path).unwrap();
+        assert!(matches!(FileLock::try_take(&path), Err(LockError::Held)));
+        drop(held);
+        let mut waited = false;
+        let again = FileLock::take(&path, || waited = true).unwrap();
+        assert!(!waited);
+        drop(again);
+        let folder_lock = FileLock::try_take_folder(folder.path()).unwrap();
+        assert!(matches!(FileLock::try_take_folder(folder.path()), Err(LockError::Held)));
+        drop(folder_lock);
+        assert!(matches!(FileLock::try_take(&folder.path().join("no/lock")), Err(LockError::Io(_))));
+    }
+}

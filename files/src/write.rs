@@ -1,0 +1,185 @@
+//! Writing durably: beside the place, flushed, renamed, and the name flushed too.
+//!
+//! Invariant: whoever reads the final name sees the old bytes or the new ones, whole, also after a power cut. What a
+//! killed process leaves carries a prefix by which [`sweep`] knows it.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::folder::{sync_folder, sync_parent};
+use crate::read::read_bounded;
+
+/// How the name of an unfinished file begins.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Writes a new file with exactly `mode`, flushed together with its name.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if something of that name is there, and what the system says otherwise.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // Private until its mode is set: no other account opens it before its bytes are complete.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()?;
+    sync_parent(path)
+}
+
+/// Writes a file with exactly `mode`, replacing what is there. A link in its place is replaced, not followed.
+///
+/// # Errors
+/// The system's; the old file is still there then.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = parent(path)?;
+    let mut file = Unfinished::new_in(folder)?;
+    file.file_mut().write_all(bytes)?;
+    file.finish(mode)?;
+    file.replace(path)?;
+    sync_folder(folder)
+}
+
+/// Writes a file that must not exist, or must have exactly these bytes already. The folder itself is not flushed: the
+/// caller does that once for many files.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if it has other bytes, and what the system says otherwise.
+pub fn create_or_same(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = Unfinished::new_in(parent(path)?)?;
+    file.file_mut().write_all(bytes)?;
+    file.finish(mode)?;
+    match file.0.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => {
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            match read_bounded(path, length) {
+                Ok(Some(existing)) if existing == bytes => Ok(()),
+                _ => Err(refused.error),
+            }
+        }
+        Err(refused) => Err(refused.error),
+    }
+}
+
+/// A file without a final name yet; removed when it is dropped.
+#[derive(Debug)]
+pub struct Unfinished(NamedTempFile);
+
+impl Unfinished {
+    /// A new private file in `folder`, of a name that nobody can guess.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new_in(folder: &Path) -> io::Result<Self> {
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map(Self)
+    }
+
+    /// The file, to be written.
+    pub fn file_mut(&mut self) -> &mut File {
+        self.0.as_file_mut()
+    }
+
+    /// Its temporary path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Sets the mode and flushes the bytes, so that only the rename is left.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn finish(&self, mode: u32) -> io::Result<()> {
+        self.0.as_file().set_permissions(Permissions::from_mode(mode))?;
+        self.0.as_file().sync_all()
+    }
+
+    /// Gives it its name, replacing what is there. The folder is not flushed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        self.0.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Removes unfinished files that a killed process left in `folder`. The caller holds the folder's lock.
+///
+/// # Errors
+/// The system's.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(folder) => Ok(folder),
+        None => Err(io::Error::from(io::ErrorKind::InvalidFilename)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PRIVATE, PUBLIC};
+    use std::os::unix::fs::MetadataExt;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_the_mode_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        replace(&path, b"one", PUBLIC).unwrap();
+        assert_eq!(mode(&path), PUBLIC);
+        replace(&path, b"two", PRIVATE).unwrap();
+        assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (&b"two"[..], PRIVATE));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (goal, link) = (folder.path().join("goal"), folder.path().join("link"));
+        fs::write(&goal, b"untouched").unwrap();
+        std::os::unix::fs::symlink(&goal, &link).unwrap();
+        replace(&link, b"new", PRIVATE).unwrap();
+        assert_eq!(fs::read(&goal).unwrap(), b"untouched");
+        assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(write_new(&link, b"x", PRIVATE).is_err());
+    }
+
+    #[test]
+    fn a_new_file_never_replaces_another_and_the_same_bytes_again_are_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_new(&path, b"one", PUBLIC).unwrap();
+        assert_eq!(mode(&path), PUBLIC);
+        assert_eq!(write_new(&path, b"two", PUBLIC).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        create_or_same(&path, b"one", PUBLIC).unwrap();
+        let error = create_or_same(&path, b"two", PUBLIC).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".unfinished-abc"), b"").unwrap();
+        fs::write(folder.path().join("kept"), b"").unwrap();
+        sweep(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
