@@ -8,6 +8,8 @@
 //! replace it behind the same two doors. Left out on purpose: networks, signatures, servers, empty
 //! folders, owners, times, and every kind of file but regular files and symbolic links.
 
+#![warn(missing_docs)]
+
 mod apply;
 mod codec;
 mod container;

@@ -6,6 +6,8 @@
 //! Left out on purpose: paths from outside (callers check names before), and who else may write a path (that is a
 //! question of the agent's alone).
 
+#![warn(missing_docs)]
+
 mod causes;
 mod folder;
 mod framed;

@@ -10,6 +10,8 @@
 //! Left out on purpose: what a signed document says (the documents' crate), which keys are trusted
 //! for what (trust documents), and the signatures of update metadata, which have their own types.
 
+#![warn(missing_docs)]
+
 pub mod key_file;
 mod key_id;
 mod minisig;

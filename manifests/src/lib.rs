@@ -4,6 +4,8 @@
 //! Invariant: a value that came from outside is either a plain wire type (unverified) or a
 //! [`Verified`](sealpost_keys::Verified) document; there is no third way to obtain a document.
 
+#![warn(missing_docs)]
+
 pub mod assignment;
 pub mod channels;
 pub mod digest;
