@@ -1,0 +1,270 @@
+//! The ledger as the rest of the server sees it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::ids::{ClientId, ServerId};
+use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::chain::{Check, Next};
+use sealpost_site::commands::{Command, Terms};
+use sealpost_site::queries::{self, ClientKey, Head, LastPull, Query};
+use sealpost_site::rows::{LogCheck, ServerIdentity};
+use sealpost_site::rules::time_floor::TimeFloor;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::LedgerError;
+use crate::job::{Commanded, Job, ProbeWrite};
+use crate::readers::Readers;
+use crate::refusals::Refusals;
+use crate::store::{Read, ReadStore, Store, StoreError, Walk, WriteStore};
+use crate::writer::{Message, QUEUE, Writer};
+
+/// Most client keys that are remembered: some 12 MiB at the most, and only where so many computers contact.
+const MAX_KEYS: usize = 131_072;
+
+/// How the ledger answers, and how it runs. Other servers of the same site would share these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// How long what the server signs is good for.
+    pub terms: Terms,
+    /// Readers: queries that run at the same time.
+    pub readers: u8,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self { terms: Terms::default(), readers: 4 }
+    }
+}
+
+/// Why a ledger could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error("the ledger's store cannot be read; check the disk")]
+    Store(#[from] StoreError),
+    /// It has no first entry.
+    #[error("the ledger is not bound to a server; run `distributor init` in a new home")]
+    Unbound,
+    /// No thread for the writer.
+    #[error("the ledger's writer cannot be started")]
+    Writer(#[source] io::Error),
+}
+
+/// The ledger. Dropping it lets the writer finish what it was sent; [`Ledger::close`] also waits for that.
+pub struct Ledger {
+    server: ServerIdentity,
+    queue: mpsc::Sender<Message>,
+    readers: Readers,
+    /// Reads the whole log, one at a time: apart, because that takes long, and clients do not wait for it.
+    auditor: Readers,
+    refusals: Arc<Refusals>,
+    heads: watch::Receiver<LedgerHead>,
+    sequences: watch::Receiver<u64>,
+    /// Whether the last batch of changes failed.
+    unwritten: Arc<AtomicBool>,
+    /// A client id never gets another key, so nothing here is ever out of date.
+    keys: Mutex<HashMap<ClientId, PublicKey>>,
+}
+
+impl Ledger {
+    /// Starts the writer of a store.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(store: Box<dyn Store>, settings: LedgerSettings) -> Result<Self, StartError> {
+        let wanted = usize::from(settings.readers.max(1));
+        let mut split = store.split(wanted + 1)?;
+        let auditor = Readers::new(split.readers.pop().into_iter().collect());
+        let readers = Readers::new(split.readers);
+        let mut store = split.writer;
+        let server = Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
+        let head = Read::<Head>::read(&mut *store, &Head {})?;
+        let stored_floor = Read::<queries::TimeFloor>::read(&mut *store, &queries::TimeFloor {})?
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let refusals = Arc::new(Refusals::default());
+        let (committed, heads) = watch::channel(head.clone());
+        let (sequence, sequences) = watch::channel(head.sequence);
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let unwritten = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            store,
+            server: server.clone(),
+            terms: settings.terms,
+            head,
+            head_lost: false,
+            floor: TimeFloor::new(stored_floor),
+            stored_floor,
+            observed: Instant::now(),
+            refusals: Arc::clone(&refusals),
+            committed,
+            sequence,
+            unwritten: Arc::clone(&unwritten),
+            one_failed: false,
+        };
+        // Time is all the writer needs of a runtime: it waits for a command or for the next flush.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Writer)?;
+        std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || writer.run(&runtime, messages))
+            .map_err(StartError::Writer)?;
+        let keys = Mutex::new(HashMap::new());
+        Ok(Self { server, queue, readers, auditor, refusals, heads, sequences, unwritten, keys })
+    }
+
+    /// This server's id.
+    #[must_use]
+    pub fn server_id(&self) -> ServerId {
+        self.server.server_id.clone()
+    }
+
+    /// The site key that the ledger was made for.
+    #[must_use]
+    pub const fn site_key(&self) -> &PublicKey {
+        &self.server.site_key
+    }
+
+    /// Carries out a command at the caller's license time, and answers when what it wrote is on disk.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn execute<C>(&self, now: Timestamp, command: C) -> Result<C::Answer, LedgerError>
+    where
+        C: Command,
+        dyn WriteStore: Read<C::Facts>,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(Commanded::new(now, command, reply)), answer).await
+    }
+
+    async fn send<T>(
+        &self,
+        job: Box<dyn Job>,
+        answer: oneshot::Receiver<Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        self.queue.send(Message::Command(job)).await.map_err(|_| LedgerError::Closed)?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// Answers a question from what is committed.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn query<Q>(&self, query: Q) -> Result<Q::Answer, LedgerError>
+    where
+        Q: Query,
+        dyn ReadStore: Read<Q>,
+    {
+        self.readers.query::<Q, _>(move |store| Read::<Q>::read(store, &query)).await
+    }
+
+    /// The key of a client, remembered once it was read.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn client_key(&self, client_id: &ClientId) -> Result<Option<PublicKey>, LedgerError> {
+        let remembered = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(client_id).cloned();
+        if remembered.is_some() {
+            return Ok(remembered);
+        }
+        let key = self.query(ClientKey { client_id: client_id.clone() }).await?;
+        if let Some(key) = &key {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if keys.len() >= MAX_KEYS {
+                keys.clear();
+            }
+            keys.insert(client_id.clone(), key.clone());
+        }
+        Ok(key)
+    }
+
+    /// Counts a refusal; aggregated per (code, source, minute), and written once a minute.
+    pub fn count_refusal(&self, now: Timestamp, code: ProblemCode, source: &str) {
+        if self.refusals.count(now, code, source) {
+            // A full queue only delays it: the writer flushes each minute by itself.
+            let _ = self.queue.try_send(Message::Flush);
+        }
+    }
+
+    /// Whether it can do its work: it reads, and where the last write failed, it can write again.
+    ///
+    /// # Errors
+    /// [`LedgerError`], if it cannot.
+    pub async fn check_health(&self) -> Result<(), LedgerError> {
+        if self.queue.is_closed() {
+            return Err(LedgerError::Closed);
+        }
+        if self.unwritten.load(Ordering::Relaxed) {
+            // Only a write tells whether the next one would succeed; waiting does not repair a failed disk.
+            let (reply, answer) = oneshot::channel();
+            return self.send(Box::new(ProbeWrite::new(reply)), answer).await;
+        }
+        self.query(LastPull {}).await.map(drop)
+    }
+
+    /// The newest entry that is on disk.
+    #[must_use]
+    pub fn head(&self) -> LedgerHead {
+        self.heads.borrow().clone()
+    }
+
+    /// Re-computes the whole log from the stored bytes.
+    ///
+    /// # Errors
+    /// [`LedgerError`], if it cannot be read at all; damage is in the answer.
+    pub async fn verify_log(&self) -> Result<LogCheck, LedgerError> {
+        let written = self.head();
+        self.auditor.run("verify the activity log", move |store| check_log(store, Some(written))).await
+    }
+
+    /// Wakes whenever entries were committed: carries the newest sequence number.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.sequences.clone()
+    }
+
+    /// Commits what waits, writes counted refusals, and stops.
+    ///
+    /// # Errors
+    /// [`LedgerError::Closed`] if the writer has ended before.
+    pub async fn close(&self) -> Result<(), LedgerError> {
+        let (done, closed) = oneshot::channel();
+        // The readers go first: the last connection to close folds a write-ahead log into the file.
+        self.readers.close();
+        self.auditor.close();
+        if self.queue.send(Message::Close(done)).await.is_ok() {
+            closed.await.map_err(|_| LedgerError::Closed)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("server", &self.server.server_id).finish_non_exhaustive()
+    }
+}
+
+/// Checks the whole log of a store. `written` is the head that a running server wrote, if one runs.
+pub(crate) fn check_log(
+    store: &mut (dyn ReadStore + 'static),
+    written: Option<LedgerHead>,
+) -> Result<LogCheck, StoreError> {
+    let server = Read::<queries::Server>::read(store, &queries::Server {})?;
+    let mut check = Check::new(server, written);
+    store.entries(&mut |entry| match check.next(&entry) {
+        Next::Continue => Walk::Continue,
+        Next::Stop => Walk::Stop,
+    })?;
+    // The hash of a damaged log's newest entry may be unreadable.
+    let newest = Read::<Head>::read(store, &Head {}).unwrap_or_else(|_| sealpost_site::changes::chain::empty_head());
+    Ok(check.finish(newest))
+}

@@ -1,0 +1,5 @@
+//! What lists and look-ups answer.
+
+mod clients;
+mod licenses;
+pub(super) mod releases;

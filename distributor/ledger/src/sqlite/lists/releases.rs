@@ -1,0 +1,253 @@
+//! Releases: with their counts for people, without them for rules.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::queries::{ApprovedReleases, KnownReleases, ReleaseByManifest, ReleaseCounts, Releases};
+use sealpost_site::rows::{DecidedBy, DeltaRow, ReleaseRow};
+use sealpost_site::rules::release::{KnownRelease, ReleaseState};
+
+use crate::sqlite::store::Connected;
+use crate::sqlite::values::{
+    count, from_json, from_word, optional_count, optional_from_json, optional_text, optional_time, text, time,
+};
+use crate::store::{Read, StoreError};
+
+// ── with counts ──
+
+const RELEASE_COLUMNS: &str = "SELECT package, version, platform, manifest, kind, counter, severity, state, channels, \
+     signer, payload_bytes, staged_at, decided_at, decided_by, reason, rollout, \
+     (SELECT count(*) FROM assigned a WHERE a.manifest = r.manifest), \
+     (SELECT count(*) FROM installed i WHERE i.manifest = r.manifest), \
+     (SELECT count(*) FROM last_reports l WHERE l.manifest = r.manifest AND l.failed = 1) FROM releases r";
+
+impl<C: Connected> Read<Releases> for C {
+    fn read(&mut self, query: &Releases) -> Result<Vec<ReleaseRow>, StoreError> {
+        let connection = self.connection();
+        let after = match &query.after {
+            Some(manifest) => match place(connection, manifest)? {
+                Some(place) => Some(place),
+                // It is gone, and with it the place in the list.
+                None => return Ok(Vec::new()),
+            },
+            None => None,
+        };
+        let mut statement = connection.prepare_cached(&format!(
+            "{RELEASE_COLUMNS} WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR (package >= ?2 AND \
+             (package > ?2 OR counter < ?3 OR (counter = ?3 AND (platform, manifest) > (?4, ?5))))) \
+             ORDER BY package, counter DESC, platform, manifest LIMIT ?6"
+        ))?;
+        let (package, counter, platform) =
+            after.map_or((None, None, None), |(package, counter, platform)| {
+                (Some(package), Some(counter), Some(platform))
+            });
+        let rows = statement.query_map(
+            params![
+                query.state.map(ReleaseState::as_str),
+                package,
+                counter,
+                platform,
+                query.after.map(|manifest| manifest.to_string()),
+                query.limit
+            ],
+            bare_release,
+        )?;
+        let rows = rows.map(|row| with_deltas(connection, row?)).collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}
+
+/// Where a release stands in the list.
+fn place(
+    connection: &Connection,
+    manifest: &Sha256Digest,
+) -> rusqlite::Result<Option<(String, i64, String)>> {
+    connection
+        .prepare_cached("SELECT package, counter, platform FROM releases WHERE manifest = ?1")?
+        .query_row([manifest.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
+
+impl<C: Connected> Read<ReleaseByManifest> for C {
+    fn read(&mut self, query: &ReleaseByManifest) -> Result<Option<ReleaseRow>, StoreError> {
+        let connection = self.connection();
+        let row = connection
+            .prepare_cached(&format!("{RELEASE_COLUMNS} WHERE manifest = ?1"))?
+            .query_row([query.manifest.to_string()], bare_release)
+            .optional()?;
+        Ok(row.map(|row| with_deltas(connection, row)).transpose()?)
+    }
+}
+
+fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
+    let decided = match (optional_time(row, 12)?, optional_from_json(row, 13)?) {
+        (Some(at), Some(actor)) => Some(DecidedBy { at, actor }),
+        _ => None,
+    };
+    Ok(ReleaseRow {
+        release: release_id(row, 0)?,
+        manifest: text(row, 3)?,
+        kind: from_word(row, 4)?,
+        counter: ReleaseCounter(count(row, 5)?),
+        severity: from_word(row, 6)?,
+        state: from_word(row, 7)?,
+        channels: from_json(row, 8)?,
+        signer: optional_text(row, 9)?,
+        payload_bytes: count(row, 10)?,
+        staged_at: time(row, 11)?,
+        decided,
+        reason: row.get(14)?,
+        rollout: optional_count(row, 15)?,
+        assigned: count(row, 16)?,
+        installed: count(row, 17)?,
+        failed: count(row, 18)?,
+        deltas: Vec::new(),
+    })
+}
+
+fn with_deltas(connection: &Connection, mut row: ReleaseRow) -> rusqlite::Result<ReleaseRow> {
+    row.deltas = connection
+        .prepare_cached("SELECT base, bytes FROM deltas WHERE target = ?1 ORDER BY base")?
+        .query_map([row.manifest.to_string()], |row| {
+            Ok(DeltaRow { base: text(row, 0)?, bytes: count(row, 1)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(row)
+}
+
+impl<C: Connected> Read<ReleaseCounts> for C {
+    fn read(&mut self, _: &ReleaseCounts) -> Result<Vec<(ReleaseState, u64)>, StoreError> {
+        let counts = self
+            .connection()
+            .prepare_cached("SELECT state, count(*) FROM releases GROUP BY state ORDER BY state")?
+            .query_map([], |row| Ok((from_word(row, 0)?, count(row, 1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(counts)
+    }
+}
+
+// ── without counts ──
+
+/// The columns of [`known`], in its order.
+macro_rules! known_releases {
+    ($rest:literal) => {
+        concat!(
+            "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason FROM releases ",
+            $rest
+        )
+    };
+}
+
+fn known(row: &Row<'_>) -> rusqlite::Result<KnownRelease> {
+    Ok(KnownRelease {
+        release: release_id(row, 0)?,
+        manifest: text(row, 3)?,
+        state: from_word(row, 4)?,
+        counter: ReleaseCounter(count(row, 5)?),
+        channels: from_json(row, 6)?,
+        rollout: optional_count(row, 7)?,
+        signer: optional_text(row, 8)?,
+        reason: row.get(9)?,
+    })
+}
+
+/// Package, version and platform, from `column` on.
+pub(in crate::sqlite) fn release_id(row: &Row<'_>, column: usize) -> rusqlite::Result<ReleaseId> {
+    Ok(ReleaseId {
+        package: text(row, column)?,
+        version: text(row, column + 1)?,
+        platform: text(row, column + 2)?,
+    })
+}
+
+impl<C: Connected> Read<KnownReleases> for C {
+    fn read(&mut self, query: &KnownReleases) -> Result<Vec<KnownRelease>, StoreError> {
+        let states: Vec<&str> = query.states.iter().map(|state| state.as_str()).collect();
+        let rows = self
+            .connection()
+            .prepare_cached(known_releases!(
+                "WHERE manifest > ?1 AND (?2 = '' OR instr(?2, ' ' || state || ' ') > 0) ORDER BY manifest LIMIT ?3"
+            ))?
+            .query_map(
+                params![
+                    query.after.map(|manifest| manifest.to_string()).unwrap_or_default(),
+                    if states.is_empty() { String::new() } else { format!(" {} ", states.join(" ")) },
+                    query.limit
+                ],
+                known,
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}
+
+impl<C: Connected> Read<ApprovedReleases> for C {
+    fn read(&mut self, _: &ApprovedReleases) -> Result<Vec<KnownRelease>, StoreError> {
+        Ok(approved(self.connection())?)
+    }
+}
+
+/// Every release that goes to clients: read at each contact, from an index of only these.
+pub(in crate::sqlite) fn approved(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!("WHERE state = 'approved' ORDER BY package, counter"))?
+        .query_map([], known)?
+        .collect()
+}
+
+/// Every release that waits for a review.
+pub(in crate::sqlite) fn staged(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!("WHERE state = 'staged' ORDER BY manifest"))?
+        .query_map([], known)?
+        .collect()
+}
+
+/// Approved and superseded releases of a package.
+pub(in crate::sqlite) fn approved_of(
+    connection: &Connection,
+    package: &PackageName,
+) -> rusqlite::Result<Vec<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!(
+            "WHERE package = ?1 AND state IN ('approved', 'superseded') ORDER BY counter"
+        ))?
+        .query_map([package.as_str()], known)?
+        .collect()
+}
+
+/// One by its manifest.
+pub(in crate::sqlite) fn known_release(
+    connection: &Connection,
+    manifest: &Sha256Digest,
+) -> rusqlite::Result<Option<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!("WHERE manifest = ?1"))?
+        .query_row([manifest.to_string()], known)
+        .optional()
+}
+
+/// The manifest of a release that stands under this id and was not refused.
+pub(in crate::sqlite) fn manifest_of(
+    connection: &Connection,
+    release: &ReleaseId,
+) -> rusqlite::Result<Option<Sha256Digest>> {
+    connection
+        .prepare_cached(
+            "SELECT manifest FROM releases WHERE package = ?1 AND version = ?2 AND platform = ?3 AND state <> 'refused'",
+        )?
+        .query_row(
+            [release.package.as_str(), release.version.as_str(), release.platform.as_str()],
+            |row| text(row, 0),
+        )
+        .optional()
+}
+
+/// The number of the next rollout.
+pub(in crate::sqlite) fn next_rollout(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(max(rollout), 0) + 1 FROM releases WHERE rollout IS NOT NULL")?
+        .query_row([], |row| count(row, 0))
+}

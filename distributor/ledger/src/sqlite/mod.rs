@@ -1,0 +1,23 @@
+//! The embedded store: one SQLite file.
+//!
+//! Invariant: what was committed is on disk (WAL, `synchronous = FULL`); one process writes (a lock file beside the
+//! database says so); an entry and the rows that its change makes are written in one transaction.
+//! Left out on purpose: every rule. Rows are written exactly as a change says, and read exactly as they stand.
+
+mod connection;
+mod entries;
+mod facts;
+mod lists;
+mod notes;
+mod open_error;
+mod projections;
+mod releases;
+mod schema;
+mod store;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use open_error::OpenError;
+pub use store::{SqliteStore, create, verify_file};

@@ -1,0 +1,72 @@
+//! The rows of notes: the latest of each key.
+
+use rusqlite::{Connection, params};
+use sealpost_manifests::ids::Nonce;
+use sealpost_site::changes::Note;
+
+use super::projections::execute;
+use super::values::{json, micros};
+use crate::store::StoreError;
+
+/// Keeps a note.
+pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreError> {
+    match note {
+        Note::ContactAnswered { client_id, previous, next, at, answer } => execute(
+            connection,
+            "INSERT INTO contacts (client_id, previous, next, at, answer) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (client_id) DO UPDATE SET previous = ?2, next = ?3, at = ?4, answer = ?5",
+            params![
+                client_id.as_str(),
+                previous.as_ref().map(Nonce::as_str),
+                next.as_str(),
+                micros(*at),
+                json(answer)?,
+            ],
+        ),
+        Note::ClientSeen { client_id, platform, agent_version, installed } => {
+            let client_id = client_id.as_str();
+            execute(
+                connection,
+                "INSERT INTO seen (client_id, platform, agent_version, installed) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (client_id) DO UPDATE SET platform = ?2, agent_version = ?3, installed = ?4",
+                params![client_id, platform.as_str(), agent_version, json(installed)?],
+            )?;
+            execute(connection, "DELETE FROM installed WHERE client_id = ?1", [client_id])?;
+            for package in installed {
+                execute(
+                    connection,
+                    "INSERT OR REPLACE INTO installed (client_id, package, manifest) VALUES (?1, ?2, ?3)",
+                    params![client_id, package.package().as_str(), package.manifest.to_string()],
+                )?;
+            }
+            Ok(())
+        }
+        Note::LeaseSent { lease } => execute(
+            connection,
+            "INSERT INTO sent (client_id, lease) VALUES (?1, ?2) ON CONFLICT (client_id) DO UPDATE SET lease = ?2",
+            params![lease.client_id.as_str(), json(lease)?],
+        ),
+        Note::AssignmentSent { assignment } => execute(
+            connection,
+            "INSERT INTO sent (client_id, assignment) VALUES (?1, ?2) \
+             ON CONFLICT (client_id) DO UPDATE SET assignment = ?2",
+            params![assignment.client_id.as_str(), json(assignment)?],
+        ),
+        Note::PullTried { at } => execute(
+            connection,
+            "INSERT INTO freshness (id, tried_at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET tried_at = ?1",
+            [micros(*at)],
+        ),
+        Note::MetadataFresh { as_of } => execute(
+            connection,
+            "INSERT INTO freshness (id, metadata_as_of) VALUES (1, ?1) \
+             ON CONFLICT (id) DO UPDATE SET metadata_as_of = ?1",
+            [micros(*as_of)],
+        ),
+        Note::TimeFloor { floor } => execute(
+            connection,
+            "INSERT INTO clock (id, floor) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET floor = ?1",
+            [micros(*floor)],
+        ),
+    }
+}

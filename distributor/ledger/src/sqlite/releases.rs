@@ -1,0 +1,161 @@
+//! What changes of releases do to their rows.
+
+use rusqlite::{Connection, params};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_site::changes::{ActivityEntry, Change};
+use sealpost_site::commands::releases::reason_of;
+use sealpost_site::rules::release::{ReleaseState, Supersession};
+
+use super::projections::execute;
+use super::values::{integer, json, micros, word};
+use crate::store::StoreError;
+
+/// Applies a change of a release.
+pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
+    match &entry.change {
+        Change::ReleaseStaged { .. } => staged(connection, entry),
+        Change::ReleaseRefused { release, manifest, problems } => {
+            refused(connection, entry, release, manifest, problems)
+        }
+        Change::ReleaseChannelsChanged { manifest, channels, supersession } => {
+            execute(
+                connection,
+                "UPDATE releases SET channels = ?2 WHERE manifest = ?1",
+                params![manifest.to_string(), json::<Vec<ChannelName>>(channels)?],
+            )?;
+            supersede(connection, supersession)
+        }
+        Change::DeltaMade { base, target, bytes } => execute(
+            connection,
+            "INSERT OR REPLACE INTO deltas (target, base, bytes) VALUES (?1, ?2, ?3)",
+            params![target.to_string(), base.to_string(), integer(*bytes)],
+        ),
+        Change::ReleaseApproved { manifest, rollout, supersession, .. } => {
+            decided(connection, entry, manifest, ReleaseState::Approved, None)?;
+            execute(
+                connection,
+                "UPDATE releases SET rollout = ?2 WHERE manifest = ?1",
+                params![manifest.to_string(), integer(*rollout)],
+            )?;
+            supersede(connection, supersession)
+        }
+        Change::ReleaseRejected { manifest, reason, .. } => {
+            decided(connection, entry, manifest, ReleaseState::Rejected, Some(reason))
+        }
+        Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
+            execute(
+                connection,
+                "UPDATE releases SET state = ?2, reason = ?3 WHERE manifest = ?1",
+                params![manifest.to_string(), ReleaseState::Withdrawn.as_str(), reason],
+            )?;
+            // From now on, and not from the next contact on: whoever was told to install it does not get it any more.
+            execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
+            supersede(connection, supersession)
+        }
+        Change::ServerInitialized { .. }
+        | Change::SerialRegistered { .. }
+        | Change::GrantAccepted { .. }
+        | Change::SeatReserved { .. }
+        | Change::SetupIssued { .. }
+        | Change::ClientEnrolled { .. }
+        | Change::UnknownComputerSeen { .. }
+        | Change::LeaseIssued { .. }
+        | Change::AssignmentChanged { .. }
+        | Change::StepReported { .. }
+        | Change::ForkDetected { .. }
+        | Change::MetadataPulled { .. }
+        | Change::PullFailed { .. }
+        | Change::Refused { .. } => Ok(()),
+    }
+}
+
+fn staged(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
+    let Change::ReleaseStaged {
+        release,
+        manifest,
+        kind,
+        counter,
+        severity,
+        channels,
+        signer,
+        payload_bytes,
+    } = &entry.change
+    else {
+        return Ok(());
+    };
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO releases (manifest, package, version, platform, kind, counter, severity, state, \
+         channels, signer, payload_bytes, staged_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        params![
+            manifest.to_string(),
+            release.package.as_str(),
+            release.version.as_str(),
+            release.platform.as_str(),
+            word(kind)?,
+            integer(counter.0),
+            word(severity)?,
+            ReleaseState::Staged.as_str(),
+            json(channels)?,
+            signer.to_base64(),
+            integer(*payload_bytes),
+            micros(entry.at),
+        ],
+    )
+}
+
+/// Nothing of a refused release is trusted: no counter, no signer, no channel.
+fn refused(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    release: &ReleaseId,
+    manifest: &Sha256Digest,
+    problems: &[String],
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO releases (manifest, package, version, platform, kind, counter, severity, state, \
+         channels, payload_bytes, staged_at, reason) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, '[]', 0, ?8, ?9)",
+        params![
+            manifest.to_string(),
+            release.package.as_str(),
+            release.version.as_str(),
+            release.platform.as_str(),
+            word(&PackageKind::Program)?,
+            word(&Severity::default())?,
+            ReleaseState::Refused.as_str(),
+            micros(entry.at),
+            reason_of(problems),
+        ],
+    )
+}
+
+fn decided(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    manifest: &Sha256Digest,
+    state: ReleaseState,
+    reason: Option<&String>,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE releases SET state = ?2, decided_at = ?3, decided_by = ?4, reason = ?5 WHERE manifest = ?1",
+        params![manifest.to_string(), state.as_str(), micros(entry.at), json(&entry.actor)?, reason],
+    )
+}
+
+fn supersede(connection: &Connection, supersession: &Supersession) -> Result<(), StoreError> {
+    let to = |state: ReleaseState, manifests: &[Sha256Digest]| {
+        manifests.iter().try_for_each(|manifest| {
+            execute(
+                connection,
+                "UPDATE releases SET state = ?2 WHERE manifest = ?1",
+                params![manifest.to_string(), state.as_str()],
+            )
+        })
+    };
+    to(ReleaseState::Superseded, &supersession.superseded)?;
+    to(ReleaseState::Approved, &supersession.restored)
+}

@@ -1,0 +1,209 @@
+//! The tables.
+//!
+//! Two groups: projections of the chained changes (a replay reproduces them, see `projections`), and what is not
+//! chained (notes: contacts, freshness, the time floor). The version is SQLite's `user_version`; any other is refused.
+
+use std::cmp::Ordering;
+
+use rusqlite::Connection;
+
+use super::open_error::OpenError;
+
+/// "SlPt": tells this file from other SQLite databases.
+const APPLICATION_ID: i64 = 0x536c_5074;
+
+/// The version of these tables, which is the file's `user_version`. Version 1 was never used by a site.
+const VERSION: u32 = 2;
+
+/// Projections of the chained changes: a replay of the log reproduces exactly these.
+#[cfg(test)]
+pub(super) const CHAINED_TABLES: &[&str] = &[
+    "server",
+    "grants",
+    "reservations",
+    "setups",
+    "pending",
+    "clients",
+    "assigned",
+    "last_reports",
+    "releases",
+    "deltas",
+    "pulls",
+];
+
+const TABLES: &str = "
+CREATE TABLE activity (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    computer TEXT,
+    entry BLOB NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX activity_by_computer ON activity (computer, sequence) WHERE computer IS NOT NULL;
+CREATE INDEX activity_by_kind ON activity (kind, sequence);
+
+CREATE TABLE server (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    server_id TEXT NOT NULL,
+    site_key TEXT NOT NULL
+) STRICT;
+CREATE TABLE grants (
+    serial TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    seats INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    valid_until INTEGER NOT NULL,
+    vendor_time INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    document TEXT NOT NULL,
+    accepted_sequence INTEGER NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0,
+    active INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reservations (
+    name TEXT PRIMARY KEY,
+    channel TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    reserved_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE setups (
+    name TEXT PRIMARY KEY,
+    code_sha256 TEXT NOT NULL,
+    issued_at INTEGER NOT NULL,
+    used_by TEXT
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX setups_by_code ON setups (code_sha256);
+CREATE TABLE pending (
+    name TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    seen_at INTEGER NOT NULL,
+    sequence INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pending_by_sequence ON pending (sequence);
+CREATE TABLE clients (
+    client_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    client_key TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    enrolled_at INTEGER NOT NULL,
+    forked INTEGER NOT NULL DEFAULT 0,
+    sequence INTEGER NOT NULL DEFAULT 0,
+    lease_sequence INTEGER,
+    lease_until INTEGER,
+    assignment_sequence INTEGER,
+    acknowledged_report INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE assigned (
+    client_id TEXT NOT NULL,
+    package TEXT NOT NULL,
+    version TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    PRIMARY KEY (client_id, package)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX assigned_by_manifest ON assigned (manifest);
+CREATE TABLE last_reports (
+    client_id TEXT NOT NULL,
+    package TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    failed INTEGER NOT NULL,
+    report TEXT NOT NULL,
+    PRIMARY KEY (client_id, package)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX last_reports_by_manifest ON last_reports (manifest);
+CREATE TABLE releases (
+    manifest TEXT PRIMARY KEY,
+    package TEXT NOT NULL,
+    version TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    state TEXT NOT NULL,
+    channels TEXT NOT NULL,
+    signer TEXT,
+    payload_bytes INTEGER NOT NULL,
+    staged_at INTEGER NOT NULL,
+    decided_at INTEGER,
+    decided_by TEXT,
+    reason TEXT,
+    rollout INTEGER
+) STRICT;
+CREATE INDEX releases_in_order ON releases (package, counter DESC, platform, manifest);
+CREATE INDEX releases_approved ON releases (package, counter) WHERE state = 'approved';
+CREATE INDEX releases_by_state ON releases (state, manifest);
+CREATE INDEX releases_by_rollout ON releases (rollout) WHERE rollout IS NOT NULL;
+CREATE TABLE deltas (
+    target TEXT NOT NULL,
+    base TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (target, base)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pulls (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    root_version INTEGER,
+    timestamp_version INTEGER,
+    snapshot_version INTEGER,
+    failure TEXT
+) STRICT;
+
+-- Notes. A quiet contact updates one row of `contacts` in place: no column of it has an index.
+CREATE TABLE contacts (
+    client_id TEXT PRIMARY KEY,
+    previous TEXT,
+    next TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    answer TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE seen (
+    client_id TEXT PRIMARY KEY,
+    platform TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    installed TEXT NOT NULL
+) STRICT;
+CREATE TABLE installed (
+    client_id TEXT NOT NULL,
+    package TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    PRIMARY KEY (client_id, package)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX installed_by_manifest ON installed (manifest);
+CREATE TABLE sent (
+    client_id TEXT PRIMARY KEY,
+    lease TEXT,
+    assignment TEXT
+) STRICT;
+CREATE TABLE freshness (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    metadata_as_of INTEGER,
+    tried_at INTEGER
+) STRICT;
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    floor INTEGER NOT NULL
+) STRICT;
+";
+
+/// Whether a file has these tables.
+pub(super) fn check(connection: &Connection) -> Result<(), OpenError> {
+    let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if application != APPLICATION_ID || found == 0 {
+        return Err(OpenError::NotALedger);
+    }
+    match found.cmp(&VERSION) {
+        Ordering::Less => Err(OpenError::Older { found, known: VERSION }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Newer { found, known: VERSION }),
+    }
+}
+
+/// Makes the tables in an empty file; the caller has begun a transaction.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "user_version", VERSION)
+}

@@ -1,0 +1,191 @@
+//! The file as a [`Store`]: making, opening, locking, and the transaction of its writer.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use sealpost_files::{FileLock, LockError, PRIVATE, sync_parent};
+use sealpost_keys::PublicKey;
+use sealpost_manifests::ids::ServerId;
+use sealpost_site::changes::chain::{LinkedEntry, StoredEntry, empty_head, link};
+use sealpost_site::changes::{Actor, Change, Note};
+use sealpost_site::commands::NoFacts;
+use sealpost_site::rows::LogCheck;
+
+use super::connection::{open_read_only, open_writable};
+use super::open_error::OpenError;
+use super::{entries, notes, schema};
+use crate::ledger::check_log;
+use crate::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
+
+/// An open ledger file, locked.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    connection: Connection,
+    lock: FileLock,
+}
+
+/// Makes a new ledger, bound to its server by its first entry. A half-made file is refused by [`SqliteStore::open`].
+///
+/// # Errors
+/// [`OpenError`].
+pub fn create(
+    path: &Path,
+    server_id: ServerId,
+    site_key: PublicKey,
+    now: Timestamp,
+) -> Result<(), OpenError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => OpenError::Exists { path: path.to_owned() },
+        _ => OpenError::File { path: path.to_owned(), source },
+    };
+    // Made before SQLite opens it, so that nobody else can read it at any moment; its companions get the same mode.
+    OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path).map_err(failed)?;
+    let connection = open_writable(path)?;
+    connection.execute_batch("BEGIN EXCLUSIVE")?;
+    schema::create(&connection)?;
+    let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+    let change = Change::ServerInitialized { server_id, site_key };
+    let first = link(&empty_head(), now, Actor::Server, change).map_err(StoreError::Json)?;
+    entries::append(&connection, &first)?;
+    notes::keep(&connection, &Note::TimeFloor { floor: now })?;
+    connection.execute_batch("COMMIT")?;
+    connection.close().map_err(|(_, error)| error)?;
+    sync_parent(path).map_err(failed)
+}
+
+/// Checks the log of a ledger file, also while no server runs. Writes nothing.
+///
+/// # Errors
+/// [`OpenError`] when the file cannot be read at all; damage of the log is in the answer.
+pub fn verify_file(path: &Path) -> Result<LogCheck, OpenError> {
+    let connection = open_read_only(path)?;
+    schema::check(&connection)?;
+    Ok(check_log(&mut SqliteReader { connection }, None)?)
+}
+
+impl SqliteStore {
+    /// Opens a ledger file and locks it: one server per ledger.
+    ///
+    /// # Errors
+    /// [`OpenError`]; among others when another process has it open, or its newest entry is not whole.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        let connection = open_writable(path)?;
+        schema::check(&connection)?;
+        entries::check_newest(&connection)?;
+        Ok(Self { path: path.to_owned(), connection, lock })
+    }
+}
+
+impl Store for SqliteStore {
+    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+        let Self { path, connection, lock } = *self;
+        let mut opened: Vec<Box<dyn ReadStore>> = Vec::with_capacity(readers);
+        for _ in 0..readers {
+            opened.push(Box::new(SqliteReader { connection: open_read_only(&path)? }));
+        }
+        Ok(Split { writer: Box::new(SqliteWriter { connection, _lock: lock }), readers: opened })
+    }
+}
+
+/// A file of its own: closing another handle of the database would drop SQLite's locks.
+fn lock(path: &Path) -> Result<FileLock, OpenError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    FileLock::try_take(&beside).map_err(|error| match error {
+        LockError::Held => OpenError::InUse { path: path.to_owned() },
+        LockError::Io(source) => OpenError::File { path: beside, source },
+    })
+}
+
+/// What both kinds of connections answer from.
+pub(super) trait Connected: Send {
+    fn connection(&self) -> &Connection;
+}
+
+/// A connection that reads.
+pub(super) struct SqliteReader {
+    connection: Connection,
+}
+
+/// The connection that writes. Fields are dropped in this order: the file is closed before its lock is free.
+pub(super) struct SqliteWriter {
+    connection: Connection,
+    _lock: FileLock,
+}
+
+impl Connected for SqliteReader {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl Connected for SqliteWriter {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl<C: Connected> Read<NoFacts> for C {
+    fn read(&mut self, _: &NoFacts) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl<C: Connected> ReadStore for C {
+    fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError> {
+        entries::walk(self.connection(), each)
+    }
+}
+
+impl SqliteWriter {
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+impl WriteStore for SqliteWriter {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.run("SAVEPOINT command")
+    }
+
+    fn append(&mut self, entry: &LinkedEntry) -> Result<(), StoreError> {
+        entries::append(&self.connection, entry)
+    }
+
+    fn note(&mut self, note: &Note) -> Result<(), StoreError> {
+        notes::keep(&self.connection, note)
+    }
+
+    fn keep(&mut self) -> Result<(), StoreError> {
+        self.run("RELEASE command")
+    }
+
+    fn undo(&mut self) -> Result<(), StoreError> {
+        self.run("ROLLBACK TO command")?;
+        self.run("RELEASE command")
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.run("COMMIT")
+    }
+
+    fn roll_back(&mut self) -> Result<(), StoreError> {
+        if self.in_transaction() { self.run("ROLLBACK") } else { Ok(()) }
+    }
+
+    fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+}

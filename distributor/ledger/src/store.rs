@@ -1,0 +1,179 @@
+//! The port between the ledger and what keeps its tables.
+//!
+//! A store decides nothing. It reads what is asked ([`Read`], one question each), appends entries and applies exactly
+//! what they say, and keeps notes, the latest of each key. Writing goes through one [`WriteStore`] at a time; any number
+//! of [`ReadStore`]s read at once, each seeing what was committed before it asks.
+
+use sealpost_site::changes::Note;
+use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
+use sealpost_site::commands::NoFacts;
+use sealpost_site::commands::clients::{LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::contact::LoadContact;
+use sealpost_site::commands::licenses::LoadHeldGrant;
+use sealpost_site::commands::pulls::LoadPull;
+use sealpost_site::commands::releases::{LoadDelta, LoadRelease};
+use sealpost_site::queries::{
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, ExplainClient, Head, HolderById,
+    KnownReleases, LastPull, Licenses, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Server,
+    SetupOf, TimeFloor,
+};
+
+/// Why a store could not read or write.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something that other records name is not there.
+    #[error(
+        "the ledger does not hold the {what} that it must hold; run `distributor log verify`, and restore the server's \
+         home from a backup if it finds damage"
+    )]
+    Missing {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A value has no JSON form.
+    #[error("a value cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// A stored document cannot be read.
+    #[error("a stored document cannot be read")]
+    Document(#[from] sealpost_manifests::document::DocumentError),
+}
+
+/// Answers one kind of question.
+pub trait Read<Q: Query> {
+    /// Answers it.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A value that cannot be read is an error, never a default: a corrupt record is not a missing one.
+    fn read(&mut self, query: &Q) -> Result<Q::Answer, StoreError>;
+}
+
+/// Everything that may be asked.
+pub trait ReadStore:
+    Send
+    + Read<NoFacts>
+    + Read<LoadHeldGrant>
+    + Read<LoadSeats>
+    + Read<LoadSetup>
+    + Read<LoadEnrollment>
+    + Read<LoadContact>
+    + Read<LoadPull>
+    + Read<LoadRelease>
+    + Read<LoadDelta>
+    + Read<Server>
+    + Read<Head>
+    + Read<TimeFloor>
+    + Read<Licenses>
+    + Read<Clients>
+    + Read<ClientByName>
+    + Read<HolderById>
+    + Read<ClientKey>
+    + Read<SetupOf>
+    + Read<ExplainClient>
+    + Read<Recipients>
+    + Read<Releases>
+    + Read<ReleaseByManifest>
+    + Read<KnownReleases>
+    + Read<ApprovedReleases>
+    + Read<ReleaseCounts>
+    + Read<LastPull>
+    + Read<Activity>
+{
+    /// Gives every stored entry, from the first, to `each`, until that says [`Walk::Stop`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError>;
+}
+
+/// Whether a walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// Give the next entry.
+    Continue,
+    /// Enough.
+    Stop,
+}
+
+/// The one connection that writes.
+///
+/// Order of calls: `begin`, then for each command `savepoint`, any number of `append` and `note`, and `keep` or `undo`,
+/// then `commit`; `roll_back` at any time after `begin`.
+pub trait WriteStore: ReadStore {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Marks where the next command begins.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// Appends an entry's exact bytes, and applies its change to the tables.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn append(&mut self, entry: &LinkedEntry) -> Result<(), StoreError>;
+
+    /// Keeps a note; the latest of its key wins.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn note(&mut self, note: &Note) -> Result<(), StoreError>;
+
+    /// Keeps what was written since the savepoint.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn keep(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes what was written since the savepoint.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn undo(&mut self) -> Result<(), StoreError>;
+
+    /// Commits: at return everything is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes the whole transaction; nothing if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn roll_back(&mut self) -> Result<(), StoreError>;
+
+    /// Whether a transaction is open. A store may end it by itself after an error (SQLite does so when the disk is full,
+    /// also inside a savepoint); then everything since `begin` is undone.
+    fn in_transaction(&self) -> bool;
+}
+
+/// A store that is open: its writer, and as many readers as are wanted.
+pub trait Store: Send {
+    /// Takes it apart into its writer and so many readers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError>;
+}
+
+/// The parts of a store.
+pub struct Split {
+    /// The one that writes.
+    pub writer: Box<dyn WriteStore>,
+    /// Those that read.
+    pub readers: Vec<Box<dyn ReadStore>>,
+}
+
+impl std::fmt::Debug for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Split").field("readers", &self.readers.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! The one writer: takes all commands that wait, carries out each in a savepoint of one transaction, commits, and only
+//! then answers all of them (group commit).
+//!
+//! Invariant: an answered change is on disk; an unanswered one is there whole or not at all. A store may end the whole
+//! transaction by itself (SQLite does so when the disk is full, also inside a savepoint); then the batch fails, and the
+//! head of the log is read again. A refusal that was decided from an uncommitted change is answered after the commit too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_files::with_causes;
+use sealpost_manifests::lease::LedgerHead;
+use sealpost_site::changes::{Actor, Change, Note};
+use sealpost_site::commands::Terms;
+use sealpost_site::queries::Head;
+use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::time_floor::TimeFloor;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::job::{Job, Transaction, WriteError};
+use crate::refusals::{Counted, Refusals};
+use crate::store::{Read, StoreError, WriteStore};
+
+/// Commands that wait for the writer; more wait in their callers.
+pub(crate) const QUEUE: usize = 1_024;
+/// Upper bound on commands per transaction, so that the first caller of a batch does not wait too long.
+const MAX_BATCH: usize = 256;
+/// How often counted refusals are written.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// The time floor is stored when it is this far above the stored one: each store is a write to disk.
+const FLOOR_STEP: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the writer is sent.
+pub(crate) enum Message {
+    /// Carry this out.
+    Command(Box<dyn Job>),
+    /// Write the counted refusals.
+    Flush,
+    /// Carry out what waits, flush, stop, and say so.
+    Close(oneshot::Sender<()>),
+}
+
+/// Counted refusals on their way to the log.
+struct FlushRefusals {
+    counted: Counted,
+    failed: bool,
+    back: Arc<Refusals>,
+}
+
+impl Job for FlushRefusals {
+    fn now(&self) -> Timestamp {
+        self.counted.latest.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
+        let entries = self.counted.counts.iter().map(|((minute, code, source), count)| {
+            let change =
+                Change::Refused { code: *code, source: source.clone(), minute: *minute, count: *count };
+            (Actor::Server, change)
+        });
+        transaction.write(entries.collect(), Vec::new())
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        tracing::error!(error = %with_causes(&error), "counted refusals could not be written; they are kept");
+        self.failed = true;
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), &Arc<StoreError>>) {
+        if committed.is_err() || self.failed {
+            self.back.put_back(self.counted);
+        }
+    }
+}
+
+/// The writer's state.
+pub(crate) struct Writer {
+    pub(crate) store: Box<dyn WriteStore>,
+    pub(crate) server: ServerIdentity,
+    pub(crate) terms: Terms,
+    pub(crate) head: LedgerHead,
+    /// The head could not be read after a failed batch: it is read before the next one.
+    pub(crate) head_lost: bool,
+    pub(crate) floor: TimeFloor,
+    pub(crate) stored_floor: Timestamp,
+    pub(crate) observed: Instant,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) committed: watch::Sender<LedgerHead>,
+    pub(crate) sequence: watch::Sender<u64>,
+    /// Whether the last batch failed; for those who ask how the ledger is.
+    pub(crate) unwritten: Arc<AtomicBool>,
+    /// Whether the store failed a single command of the last batch.
+    pub(crate) one_failed: bool,
+}
+
+impl Writer {
+    /// Works until told to close, or until nobody can send any more.
+    pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime, mut queue: mpsc::Receiver<Message>) {
+        let mut flushed = Instant::now();
+        let mut closers = Vec::new();
+        loop {
+            let wait = FLUSH_EVERY.saturating_sub(flushed.elapsed());
+            let first = runtime.block_on(async { tokio::time::timeout(wait, queue.recv()).await });
+            let mut flush = flushed.elapsed() >= FLUSH_EVERY;
+            let mut batch = Vec::new();
+            let mut next = match first {
+                Ok(Some(message)) => Some(message),
+                Ok(None) => break,
+                Err(_) => None,
+            };
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Command(job) => batch.push(job),
+                    Message::Flush => flush = true,
+                    Message::Close(done) => {
+                        // What was sent before is still carried out; nothing more is accepted.
+                        queue.close();
+                        closers.push(done);
+                    }
+                }
+                if batch.len() < MAX_BATCH {
+                    next = queue.try_recv().ok();
+                }
+            }
+            self.commit(batch);
+            if flush {
+                self.flush();
+                flushed = Instant::now();
+            }
+        }
+        self.flush();
+        // Closed before its lock is free for another server, which the store holds as long as it lives.
+        drop(self.store);
+        for done in closers {
+            let _ = done.send(());
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.refusals.is_empty() {
+            return;
+        }
+        let job =
+            FlushRefusals { counted: self.refusals.take(), failed: false, back: Arc::clone(&self.refusals) };
+        self.commit(vec![Box::new(job)]);
+    }
+
+    /// Carries out a batch in one transaction, and answers it.
+    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let written = self.transact(&mut batch);
+        self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
+        match written {
+            Ok(()) => {
+                if self.committed.borrow().sequence != self.head.sequence {
+                    self.committed.send_replace(self.head.clone());
+                    self.sequence.send_replace(self.head.sequence);
+                }
+                for job in batch {
+                    job.answer(Ok(()));
+                }
+            }
+            Err(error) => {
+                self.recover();
+                let error = Arc::new(error);
+                tracing::error!(error = %with_causes(&*error), commands = batch.len(), "a batch of changes was not written");
+                for job in batch {
+                    job.answer(Err(&error));
+                }
+            }
+        }
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        if self.head_lost {
+            self.head = Read::<Head>::read(&mut *self.store, &Head {})?;
+            self.head_lost = false;
+        }
+        self.one_failed = false;
+        self.store.begin()?;
+        for job in batch {
+            let now = self.license_time(job.now());
+            let mut transaction = Transaction {
+                store: &mut *self.store,
+                now,
+                server: &self.server,
+                terms: &self.terms,
+                head: &mut self.head,
+                floor: &mut self.floor,
+            };
+            match job.run(&mut transaction) {
+                Ok(()) => {}
+                Err(WriteError::Batch(error)) => return Err(error),
+                Err(WriteError::Command(error)) => {
+                    self.one_failed |= matches!(error, StoreError::Database(_));
+                    job.fail(error);
+                }
+            }
+        }
+        self.store_floor()?;
+        self.store.commit()
+    }
+
+    /// After a failed batch: nothing of it stays, and the head is what the store says.
+    fn recover(&mut self) {
+        if let Err(error) = self.store.roll_back() {
+            tracing::error!(error = %with_causes(&error), "a failed batch could not be rolled back");
+        }
+        match Read::<Head>::read(&mut *self.store, &Head {}) {
+            Ok(head) => self.head = head,
+            Err(error) => {
+                tracing::error!(error = %with_causes(&error), "the head of the log cannot be read; nothing is written until it can");
+                self.head_lost = true;
+            }
+        }
+    }
+
+    /// License time for a caller's time: whole milliseconds, never below the floor.
+    fn license_time(&mut self, now: Timestamp) -> Timestamp {
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        let elapsed = SignedDuration::try_from(self.observed.elapsed()).unwrap_or(SignedDuration::ZERO);
+        self.observed = Instant::now();
+        self.floor.observe_local(now, elapsed);
+        self.floor.license_time(now)
+    }
+
+    fn store_floor(&mut self) -> Result<(), StoreError> {
+        let floor = self.floor.floor();
+        if floor.duration_since(self.stored_floor) < FLOOR_STEP {
+            return Ok(());
+        }
+        self.store.note(&Note::TimeFloor { floor })?;
+        self.stored_floor = floor;
+        Ok(())
+    }
+}

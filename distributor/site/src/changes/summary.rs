@@ -1,0 +1,206 @@
+//! One line for people per activity entry, and the words by which entries are found: kind and computer name.
+//!
+//! Invariant: nothing that came from outside reaches a terminal or a log file as a control character.
+
+use std::fmt::Write;
+
+use sealpost_manifests::ids::ComputerName;
+
+use super::activity::{ActivityEntry, Change};
+use super::actor::Actor;
+use crate::rules::text::escape;
+
+/// Every word that [`kind`] gives.
+pub const KINDS: [&str; 21] = [
+    "server_initialized",
+    "serial_registered",
+    "grant_accepted",
+    "seat_reserved",
+    "setup_issued",
+    "client_enrolled",
+    "unknown_computer_seen",
+    "lease_issued",
+    "assignment_changed",
+    "step_reported",
+    "fork_detected",
+    "metadata_pulled",
+    "pull_failed",
+    "release_staged",
+    "release_refused",
+    "release_channels_changed",
+    "delta_made",
+    "release_approved",
+    "release_rejected",
+    "release_withdrawn",
+    "refused",
+];
+
+/// The stable word for a change: its `type` in JSON.
+#[must_use]
+pub const fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::ServerInitialized { .. } => "server_initialized",
+        Change::SerialRegistered { .. } => "serial_registered",
+        Change::GrantAccepted { .. } => "grant_accepted",
+        Change::SeatReserved { .. } => "seat_reserved",
+        Change::SetupIssued { .. } => "setup_issued",
+        Change::ClientEnrolled { .. } => "client_enrolled",
+        Change::UnknownComputerSeen { .. } => "unknown_computer_seen",
+        Change::LeaseIssued { .. } => "lease_issued",
+        Change::AssignmentChanged { .. } => "assignment_changed",
+        Change::StepReported { .. } => "step_reported",
+        Change::ForkDetected { .. } => "fork_detected",
+        Change::MetadataPulled { .. } => "metadata_pulled",
+        Change::PullFailed { .. } => "pull_failed",
+        Change::ReleaseStaged { .. } => "release_staged",
+        Change::ReleaseRefused { .. } => "release_refused",
+        Change::ReleaseChannelsChanged { .. } => "release_channels_changed",
+        Change::DeltaMade { .. } => "delta_made",
+        Change::ReleaseApproved { .. } => "release_approved",
+        Change::ReleaseRejected { .. } => "release_rejected",
+        Change::ReleaseWithdrawn { .. } => "release_withdrawn",
+        Change::Refused { .. } => "refused",
+    }
+}
+
+/// The computer that an entry is about, if it is about one.
+#[must_use]
+pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
+    match (&entry.change, &entry.actor) {
+        (
+            Change::SeatReserved { name, .. }
+            | Change::SetupIssued { name, .. }
+            | Change::ClientEnrolled { name, .. }
+            | Change::UnknownComputerSeen { name, .. },
+            _,
+        )
+        | (_, Actor::Client { name, .. }) => Some(name),
+        _ => None,
+    }
+}
+
+/// Who did it, for people.
+#[must_use]
+pub fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Admin { account } => escape(&account.id),
+        Actor::Client { name, .. } => name.to_string(),
+        Actor::Stranger { source } => format!("somebody at {}", escape(source)),
+        Actor::Server => "the server".to_owned(),
+    }
+}
+
+/// One line for people: who did what.
+#[must_use]
+pub fn summary(entry: &ActivityEntry) -> String {
+    format!("{}: {}", actor(&entry.actor), what(&entry.change))
+}
+
+fn what(change: &Change) -> String {
+    match change {
+        Change::ServerInitialized { server_id, site_key } => {
+            format!("server {server_id} was set up with site key {}", site_key.id())
+        }
+        Change::SerialRegistered { serial } => format!("made a registration code for serial number {serial}"),
+        Change::GrantAccepted { serial, generation, seats, model, valid_until, .. } => format!(
+            "accepted a grant of {seats} {model} seats for {serial} (generation {generation}, valid until {valid_until})"
+        ),
+        Change::SeatReserved { name, channel, serial } => {
+            format!("reserved a seat of {serial} for {name}, channel {channel}")
+        }
+        Change::SetupIssued { name, .. } => format!("issued a setup file for {name}"),
+        Change::ClientEnrolled { client_id, name, platform, agent_version, replaces, .. } => {
+            let again = if replaces.is_some() { " again" } else { "" };
+            format!("{name} enrolled{again} as {client_id} ({platform}, agent {})", escape(agent_version))
+        }
+        Change::UnknownComputerSeen { name, .. } => {
+            format!("{name} asked to be enrolled; no seat is reserved for it")
+        }
+        Change::LeaseIssued { sequence, not_after, .. } => {
+            format!("got a lease until {not_after} (sequence {sequence})")
+        }
+        Change::AssignmentChanged { sequence, releases, .. } => {
+            let mut text = "should run ".to_owned();
+            if releases.is_empty() {
+                text.push_str("nothing new");
+            }
+            for (index, told) in releases.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{separator}{}", told.release);
+            }
+            format!("{text} (sequence {sequence})")
+        }
+        Change::StepReported { report, .. } => {
+            let mut text =
+                format!("{}: {} {} [{}]", report.release, report.step, report.outcome, report.reason);
+            if !report.detail.is_empty() {
+                let _ = write!(text, " {}", escape(&report.detail));
+            }
+            text
+        }
+        Change::ForkDetected { client_id } => {
+            format!("two computers use the identity {client_id}; an admin decides")
+        }
+        Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => format!(
+            "pulled the vendor's metadata: timestamp {timestamp_version}, snapshot {snapshot_version}, root {root_version}"
+        ),
+        Change::PullFailed { reason } => format!("could not pull from the vendor: {}", escape(reason)),
+        Change::ReleaseStaged { release, manifest, severity, channels, payload_bytes, .. } => {
+            let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
+            format!(
+                "staged {release}, manifest {}, severity {severity}, channels {}, {payload_bytes} bytes",
+                manifest.short(),
+                channels.join(" ")
+            )
+        }
+        Change::ReleaseRefused { release, problems, .. } => {
+            let first = problems.first().map(|problem| escape(problem)).unwrap_or_default();
+            format!("refused {release} at staging, {} problem(s); the first: {first}", problems.len())
+        }
+        Change::ReleaseChannelsChanged { manifest, channels, .. } => {
+            let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
+            format!("manifest {} is now of channels {}", manifest.short(), channels.join(" "))
+        }
+        Change::DeltaMade { base, target, bytes } => {
+            format!("made a delta of {bytes} bytes from {} to {}", base.short(), target.short())
+        }
+        Change::ReleaseApproved { release, manifest, rollout, .. } => {
+            format!("approved {release}, manifest {manifest} (rollout {rollout})")
+        }
+        Change::ReleaseRejected { release, reason, .. } => format!("rejected {release}: {}", escape(reason)),
+        Change::ReleaseWithdrawn { release, reason, .. } => {
+            format!("the vendor withdrew {release}: {}", escape(reason))
+        }
+        Change::Refused { code, source, minute, count } => {
+            format!("refused {count} request(s) of {} in the minute of {minute}: {code}", escape(source))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use sealpost_manifests::digest::Sha256Digest;
+
+    #[test]
+    fn outside_text_cannot_move_a_cursor_or_forge_a_line() {
+        let entry = ActivityEntry {
+            sequence: 1,
+            at: Timestamp::UNIX_EPOCH,
+            actor: Actor::token("eve\n2 forged"),
+            change: Change::PullFailed { reason: "\u{7}bell".into() },
+            previous: Sha256Digest::of(b""),
+        };
+        let line = summary(&entry);
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+
+    #[test]
+    fn the_kind_is_the_type_in_json() {
+        let change = Change::PullFailed { reason: String::new() };
+        let json = serde_json::to_value(&change).unwrap();
+        assert_eq!(json.get("type").and_then(serde_json::Value::as_str), Some(kind(&change)));
+    }
+}

@@ -1,0 +1,90 @@
+//! Pulls from the vendor.
+
+use super::decision::{Command, Context, Decision};
+use crate::changes::{Actor, Change, Note};
+use crate::queries::{Query, query};
+use crate::rules::text;
+
+/// Versions of the top-level roles after a pull.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PulledVersions {
+    /// Version of the root role.
+    pub root: u64,
+    /// Version of the timestamp role.
+    pub timestamp: u64,
+    /// Version of the snapshot role.
+    pub snapshot: u64,
+}
+
+query! {
+    /// What the log says of the last pull.
+    LoadPull {} -> PullFacts, "read the last pull"
+}
+
+/// As [`LoadPull`] says.
+#[derive(Debug, Clone, Default)]
+pub struct PullFacts {
+    /// Versions of the last pull that brought something.
+    pub versions: Option<PulledVersions>,
+    /// The failure that stands since.
+    pub failure: Option<String>,
+}
+
+/// A pull found the vendor's metadata fresh. Its versions are chained when they changed or a failure is over.
+#[derive(Debug, Clone, Copy)]
+pub struct PullSucceeded {
+    /// What it found.
+    pub versions: PulledVersions,
+}
+
+impl Command for PullSucceeded {
+    type Facts = LoadPull;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "note a pull";
+
+    fn facts(&self) -> LoadPull {
+        LoadPull {}
+    }
+
+    fn decide(self, before: PullFacts, context: &Context<'_>) -> Decision<()> {
+        let decision = Decision::answer(())
+            .note(Note::PullTried { at: context.now })
+            .note(Note::MetadataFresh { as_of: context.now });
+        if before.failure.is_none() && before.versions == Some(self.versions) {
+            return decision;
+        }
+        let PulledVersions { root, timestamp, snapshot } = self.versions;
+        let change = Change::MetadataPulled {
+            timestamp_version: timestamp,
+            snapshot_version: snapshot,
+            root_version: root,
+        };
+        decision.change(Actor::Server, change)
+    }
+}
+
+/// A pull failed. Chained when the reason is another one than before.
+#[derive(Debug, Clone)]
+pub struct PullFailed {
+    /// Why.
+    pub reason: String,
+}
+
+impl Command for PullFailed {
+    type Facts = LoadPull;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "note a failed pull";
+
+    fn facts(&self) -> LoadPull {
+        LoadPull {}
+    }
+
+    fn decide(self, before: PullFacts, context: &Context<'_>) -> Decision<()> {
+        let decision = Decision::answer(()).note(Note::PullTried { at: context.now });
+        let reason = text::stored(&self.reason);
+        if before.failure.as_ref() == Some(&reason) {
+            return decision;
+        }
+        decision.change(Actor::Server, Change::PullFailed { reason })
+    }
+}

@@ -1,0 +1,352 @@
+//! Releases, from staging to withdrawal, and the deltas between them.
+
+use std::sync::Arc;
+
+use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+use super::decision::{Command, Context, Decision};
+use crate::changes::{Actor, Change};
+use crate::queries::{Query, query};
+use crate::rules::release::{
+    IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
+    channels_after_pull, supersession, transition,
+};
+use crate::rules::review::{self, Reviewed};
+use crate::rules::text;
+
+/// Most problems that one entry keeps: hostile input does not fill the log.
+const MAX_PROBLEMS: usize = 100;
+
+query! {
+    /// What every command about a release is decided from.
+    LoadRelease {
+        /// Its manifest's digest.
+        pub manifest: Sha256Digest,
+        /// The release that claims this manifest; absent when only the digest is known.
+        pub claimed: Option<ReleaseId>,
+    } -> ReleaseFacts, "read a release"
+}
+
+/// As [`LoadRelease`] says.
+#[derive(Debug, Clone)]
+pub struct ReleaseFacts {
+    /// The release with this manifest.
+    pub known: Option<KnownRelease>,
+    /// The manifest that stands under the claimed release and was not refused.
+    pub manifest_of_claimed: Option<Sha256Digest>,
+    /// Releases of the known release's package that are approved or superseded.
+    pub approved: Vec<KnownRelease>,
+    /// The number of the next rollout.
+    pub next_rollout: u64,
+}
+
+impl ReleaseFacts {
+    /// What changes when the known release becomes `after`; `None` when it leaves the approved ones.
+    fn supersession(&self, manifest: Sha256Digest, after: Option<KnownRelease>) -> Supersession {
+        let others = self.approved.iter().filter(|release| release.manifest != manifest).cloned();
+        let approved: Vec<KnownRelease> = others.chain(after).collect();
+        supersession(&approved)
+    }
+}
+
+/// A release as it comes out of staging.
+#[derive(Debug, Clone)]
+pub struct StageRelease {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Digest of the manifest's exact bytes.
+    pub manifest: Sha256Digest,
+    /// Program or signatures.
+    pub kind: PackageKind,
+    /// Its release counter.
+    pub counter: ReleaseCounter,
+    /// How urgent the vendor holds it.
+    pub severity: Severity,
+    /// Channels that point to it.
+    pub channels: Vec<ChannelName>,
+    /// The key that signed its manifest.
+    pub signer: PublicKey,
+    /// Bytes of the payload as downloaded.
+    pub payload_bytes: u64,
+}
+
+impl Command for StageRelease {
+    type Facts = LoadRelease;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "stage a release";
+
+    fn facts(&self) -> LoadRelease {
+        LoadRelease { manifest: self.manifest, claimed: Some(self.release.clone()) }
+    }
+
+    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+        let manifest = self.manifest;
+        if let Some(other) = facts.manifest_of_claimed.filter(|other| *other != manifest) {
+            return Decision::refuse(Problem::new(
+                ProblemCode::DigestMismatch,
+                format!("{} is known here with manifest {other}, and now came with {manifest}", self.release),
+                "a release has one manifest for ever; ask the vendor to publish the change as a new version",
+            ));
+        }
+        let known = facts.known.as_ref();
+        let step = match legal(&self.release, known, ReleaseCommand::Stage) {
+            Ok(step) => step,
+            Err(problem) => return Decision::refuse(problem),
+        };
+        match (step, known) {
+            (Transition::Unchanged, Some(known)) => {
+                let channels = channels_after_pull(known.state, &known.channels, &self.channels);
+                if channels == known.channels {
+                    return Decision::answer(());
+                }
+                let after = KnownRelease { channels: channels.clone(), ..known.clone() };
+                let after = Some(after).filter(|release| is_or_was_approved(release.state));
+                let supersession = facts.supersession(manifest, after);
+                let change = Change::ReleaseChannelsChanged { manifest, channels, supersession };
+                Decision::answer(()).change(Actor::Server, change)
+            }
+            _ => Decision::answer(()).change(Actor::Server, self.staged()),
+        }
+    }
+}
+
+impl StageRelease {
+    fn staged(self) -> Change {
+        let mut channels = self.channels;
+        channels.sort();
+        channels.dedup();
+        Change::ReleaseStaged {
+            release: self.release,
+            manifest: self.manifest,
+            kind: self.kind,
+            counter: self.counter,
+            severity: self.severity,
+            channels,
+            signer: self.signer,
+            payload_bytes: self.payload_bytes,
+        }
+    }
+}
+
+const fn is_or_was_approved(state: ReleaseState) -> bool {
+    matches!(state, ReleaseState::Approved | ReleaseState::Superseded)
+}
+
+/// A release did not pass staging.
+#[derive(Debug, Clone)]
+pub struct RefuseRelease {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// Every problem that was found.
+    pub problems: Vec<String>,
+}
+
+impl Command for RefuseRelease {
+    type Facts = LoadRelease;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "note a refused release";
+
+    fn facts(&self) -> LoadRelease {
+        LoadRelease { manifest: self.manifest, claimed: None }
+    }
+
+    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+        let Self { release, manifest, problems } = self;
+        let problems: Vec<String> =
+            problems.iter().take(MAX_PROBLEMS).map(|problem| text::stored(problem)).collect();
+        let step = match legal(&release, facts.known.as_ref(), ReleaseCommand::Refuse) {
+            Ok(step) => step,
+            Err(problem) => return Decision::refuse(problem),
+        };
+        let said_before = facts.known.and_then(|known| known.reason);
+        if step == Transition::Unchanged && said_before.as_ref() == Some(&reason_of(&problems)) {
+            return Decision::answer(());
+        }
+        Decision::answer(()).change(Actor::Server, Change::ReleaseRefused { release, manifest, problems })
+    }
+}
+
+/// The problems of a refused release as the one reason that its row shows.
+#[must_use]
+pub fn reason_of(problems: &[String]) -> String {
+    problems.join("\n")
+}
+
+/// The vendor withdrew a release.
+#[derive(Debug, Clone)]
+pub struct WithdrawRelease {
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// The vendor's reason.
+    pub reason: String,
+}
+
+impl Command for WithdrawRelease {
+    type Facts = LoadRelease;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "withdraw a release";
+
+    fn facts(&self) -> LoadRelease {
+        LoadRelease { manifest: self.manifest, claimed: None }
+    }
+
+    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+        let manifest = self.manifest;
+        let Some(known) = &facts.known else {
+            return Decision::refuse(Problem::new(
+                ProblemCode::NotFound,
+                format!("cannot withdraw: no release with manifest {manifest} is known here"),
+                "nothing needs to be done; it cannot be approved either",
+            ));
+        };
+        match legal(&known.release, Some(known), ReleaseCommand::Withdraw) {
+            Err(problem) => Decision::refuse(problem),
+            Ok(Transition::Unchanged) => Decision::answer(()),
+            Ok(Transition::To(_)) => Decision::answer(()).change(
+                Actor::Server,
+                Change::ReleaseWithdrawn {
+                    release: known.release.clone(),
+                    manifest,
+                    reason: text::stored(&self.reason),
+                    supersession: facts.supersession(manifest, None),
+                },
+            ),
+        }
+    }
+}
+
+/// Approves the manifest that was shown. Again: the same answer.
+#[derive(Debug, Clone)]
+pub struct ApproveRelease {
+    /// Who approves.
+    pub actor: Actor,
+    /// The digest that was reviewed.
+    pub manifest: Sha256Digest,
+    /// The vendor's trust document as of the last good pull.
+    pub trust: Option<Arc<TrustDocument>>,
+}
+
+impl Command for ApproveRelease {
+    type Facts = LoadRelease;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "approve a release";
+
+    fn facts(&self) -> LoadRelease {
+        LoadRelease { manifest: self.manifest, claimed: None }
+    }
+
+    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+        let manifest = self.manifest;
+        let reviewed = Reviewed { manifest, found: facts.known.as_ref() };
+        match (review::approve(reviewed, &facts.approved, self.trust.as_deref()), &facts.known) {
+            (Err(refusal), _) => Decision::refuse(refusal.problem()),
+            (Ok(Transition::To(state)), Some(known)) => {
+                let after = KnownRelease { state, ..known.clone() };
+                let change = Change::ReleaseApproved {
+                    release: known.release.clone(),
+                    manifest,
+                    rollout: facts.next_rollout,
+                    supersession: facts.supersession(manifest, Some(after)),
+                };
+                Decision::answer(()).change(self.actor, change)
+            }
+            (Ok(_), _) => Decision::answer(()),
+        }
+    }
+}
+
+/// Rejects a release that is not approved yet.
+#[derive(Debug, Clone)]
+pub struct RejectRelease {
+    /// Who rejects.
+    pub actor: Actor,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// Why, for whoever reads the log later.
+    pub reason: String,
+}
+
+impl Command for RejectRelease {
+    type Facts = LoadRelease;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "reject a release";
+
+    fn facts(&self) -> LoadRelease {
+        LoadRelease { manifest: self.manifest, claimed: None }
+    }
+
+    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+        let (manifest, reason) = (self.manifest, self.reason.trim());
+        let reviewed = Reviewed { manifest, found: facts.known.as_ref() };
+        match (review::reject(reviewed, reason), &facts.known) {
+            (Err(refusal), _) => Decision::refuse(refusal.problem()),
+            (Ok(Transition::To(_)), Some(known)) => {
+                let (release, reason) = (known.release.clone(), text::stored(reason));
+                Decision::answer(())
+                    .change(self.actor, Change::ReleaseRejected { release, manifest, reason })
+            }
+            (Ok(_), _) => Decision::answer(()),
+        }
+    }
+}
+
+query! {
+    /// The length in bytes of a delta that is known.
+    LoadDelta {
+        /// The manifest that it starts from.
+        pub base: Sha256Digest,
+        /// The manifest that it leads to.
+        pub target: Sha256Digest,
+    } -> Option<u64>, "read a delta"
+}
+
+/// A delta was made.
+#[derive(Debug, Clone, Copy)]
+pub struct NoteDelta {
+    /// The manifest that it starts from.
+    pub base: Sha256Digest,
+    /// The manifest that it leads to.
+    pub target: Sha256Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl Command for NoteDelta {
+    type Facts = LoadDelta;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "note a delta";
+
+    fn facts(&self) -> LoadDelta {
+        LoadDelta { base: self.base, target: self.target }
+    }
+
+    fn decide(self, known: Option<u64>, _: &Context<'_>) -> Decision<()> {
+        let Self { base, target, bytes } = self;
+        if known == Some(bytes) {
+            return Decision::answer(());
+        }
+        Decision::answer(()).change(Actor::Server, Change::DeltaMade { base, target, bytes })
+    }
+}
+
+fn legal(
+    release: &ReleaseId,
+    known: Option<&KnownRelease>,
+    command: ReleaseCommand,
+) -> Result<Transition, Problem> {
+    transition(known.map(|known| known.state), command).map_err(|illegal: IllegalTransition| {
+        Problem::new(
+            ProblemCode::WrongState,
+            format!("{release}: {illegal}"),
+            "see `distributor updates show` for its state",
+        )
+    })
+}

@@ -1,0 +1,206 @@
+//! What may be asked of a ledger: each question is a type that names the type of its answer.
+//!
+//! Invariant: every list is bounded by its question, whatever a caller wants; what needs all of them pages.
+//! Facts of commands are asked for in the same way; those questions stand beside their commands.
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_manifests::lease::LedgerHead;
+
+use crate::rows::{
+    ClientRow, HolderRow, LicenseRow, LoggedEntry, PullRow, RecipientRow, ReleaseRow, ServerIdentity,
+};
+use crate::rules::enrollment::SetupState;
+use crate::rules::explain::ExplainFacts;
+use crate::rules::release::{KnownRelease, ReleaseState};
+
+/// Most rows of one page.
+pub const MAX_PAGE: u32 = 1_000;
+
+/// One question.
+pub trait Query: Send + Sync + 'static {
+    /// What is answered.
+    type Answer: Send + 'static;
+    /// What was attempted when it fails: "cannot …".
+    const ATTEMPTED: &'static str;
+}
+
+/// Bounds what a caller wants of a page: 1 to [`MAX_PAGE`].
+#[must_use]
+pub fn page_limit(wanted: Option<u32>) -> u32 {
+    wanted.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE)
+}
+
+/// Declares a question with its answer.
+macro_rules! query {
+    ($(#[$doc:meta])* $name:ident $fields:tt -> $answer:ty, $attempted:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name $fields
+
+        impl Query for $name {
+            type Answer = $answer;
+            const ATTEMPTED: &'static str = $attempted;
+        }
+    };
+}
+pub(crate) use query;
+
+query! {
+    /// Whose ledger it is; `None` before the first entry.
+    Server {} -> Option<ServerIdentity>, "read whose ledger it is"
+}
+
+query! {
+    /// The newest entry of the log.
+    Head {} -> LedgerHead, "read the head of the log"
+}
+
+query! {
+    /// License time is not before this: what was noted of it, and what the vendor signed; `None` if nothing was.
+    TimeFloor {} -> Option<Timestamp>, "read the time floor"
+}
+
+query! {
+    /// Every grant with its counts, by serial number. The vendor issues few serial numbers.
+    Licenses {} -> Vec<LicenseRow>, "list licenses"
+}
+
+query! {
+    /// Reservations sorted by name.
+    Clients {
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<ClientRow>, "list clients"
+}
+
+query! {
+    /// One reservation by its name.
+    ClientByName {
+        /// The name.
+        pub name: ComputerName,
+    } -> Option<ClientRow>, "read a client"
+}
+
+query! {
+    /// What admission needs of a client: the hot path of downloads.
+    HolderById {
+        /// The client.
+        pub client_id: ClientId,
+    } -> Option<HolderRow>, "read a client"
+}
+
+query! {
+    /// The key of a client. A client id never gets another key: who enrolls again gets another id.
+    ClientKey {
+        /// The client.
+        pub client_id: ClientId,
+    } -> Option<PublicKey>, "read a client's key"
+}
+
+query! {
+    /// Which setup a name has.
+    SetupOf {
+        /// The name.
+        pub name: ComputerName,
+    } -> SetupState, "look for a setup"
+}
+
+query! {
+    /// What the sentences about one computer are made of; `None` for a name that holds no reservation.
+    ExplainClient {
+        /// The name.
+        pub name: ComputerName,
+    } -> Option<ExplainFacts>, "explain a client"
+}
+
+query! {
+    /// What decides who gets a release, sorted by name.
+    Recipients {
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<RecipientRow>, "list computers"
+}
+
+query! {
+    /// Releases with their counts, newest counter first within their package.
+    Releases {
+        /// Only in this state.
+        pub state: Option<ReleaseState>,
+        /// Only after the release with this manifest.
+        pub after: Option<Sha256Digest>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<ReleaseRow>, "list releases"
+}
+
+query! {
+    /// One release with its counts.
+    ReleaseByManifest {
+        /// Its manifest's digest.
+        pub manifest: Sha256Digest,
+    } -> Option<ReleaseRow>, "read a release"
+}
+
+query! {
+    /// Releases without counts, in the order of their manifests.
+    KnownReleases {
+        /// Only in one of these states; empty means every state.
+        pub states: Vec<ReleaseState>,
+        /// Only after the release with this manifest.
+        pub after: Option<Sha256Digest>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<KnownRelease>, "list releases"
+}
+
+query! {
+    /// Every release that is approved now: what goes to clients, sorted by package.
+    ApprovedReleases {} -> Vec<KnownRelease>, "list approved releases"
+}
+
+query! {
+    /// How many releases are in each state.
+    ReleaseCounts {} -> Vec<(ReleaseState, u64)>, "count releases"
+}
+
+query! {
+    /// The last pull.
+    LastPull {} -> PullRow, "read the last pull"
+}
+
+query! {
+    /// Entries of the activity log, oldest first.
+    #[derive(Default)]
+    Activity {
+        /// Only after this sequence number.
+        pub after: u64,
+        /// Only of this computer.
+        pub client: Option<ComputerName>,
+        /// Only changes of this `type`, for example `release_approved`.
+        pub kind: Option<String>,
+        /// Only from this time on.
+        pub since: Option<Timestamp>,
+        /// At most so many; see [`page_limit`]. `None` means a whole page.
+        pub limit: Option<u32>,
+    } -> Vec<LoggedEntry>, "read the activity log"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_caller_gets_more_than_a_page() {
+        assert_eq!(page_limit(None), MAX_PAGE);
+        assert_eq!(page_limit(Some(u32::MAX)), MAX_PAGE);
+        assert_eq!(page_limit(Some(0)), 1);
+        assert_eq!(page_limit(Some(7)), 7);
+    }
+}

@@ -1,0 +1,233 @@
+//! What a ledger holds, as its lists and look-ups answer it.
+//!
+//! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::LicenseModel;
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId};
+use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
+use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::report::Report;
+use serde::{Deserialize, Serialize};
+
+use crate::changes::{ActivityEntry, Actor};
+use crate::rules::contact::ClientState;
+use crate::rules::release::ReleaseState;
+
+/// Whose ledger it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerIdentity {
+    /// The server's id, derived from its first site key.
+    pub server_id: ServerId,
+    /// The key that signs leases and assignments.
+    pub site_key: PublicKey,
+}
+
+/// A release as the site sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest: what is approved.
+    pub manifest: Sha256Digest,
+    /// Program or signatures.
+    pub kind: PackageKind,
+    /// Its release counter; 0 for a refused release.
+    pub counter: ReleaseCounter,
+    /// How urgent the vendor holds it.
+    pub severity: Severity,
+    /// Where it stands between staging and withdrawal.
+    pub state: ReleaseState,
+    /// The channels that point to it, and those that it was approved for.
+    pub channels: Vec<ChannelName>,
+    /// The minisign key that signed the manifest; absent when it was refused.
+    pub signer: Option<PublicKey>,
+    /// Bytes of the payload as downloaded.
+    pub payload_bytes: u64,
+    /// When it was staged or refused.
+    pub staged_at: Timestamp,
+    /// When and by whom it was approved or rejected.
+    pub decided: Option<DecidedBy>,
+    /// Why it was rejected, refused or withdrawn.
+    pub reason: Option<String>,
+    /// The number of its rollout, once approved.
+    pub rollout: Option<u64>,
+    /// Clients whose assignment names it.
+    pub assigned: u64,
+    /// Clients that reported that they run it.
+    pub installed: u64,
+    /// Clients that rolled back from it or refused it.
+    pub failed: u64,
+    /// Deltas that lead to it.
+    pub deltas: Vec<DeltaRow>,
+}
+
+/// A decision of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecidedBy {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as the log names them.
+    pub actor: Actor,
+}
+
+/// A delta that was made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeltaRow {
+    /// The manifest of the release that it starts from.
+    pub base: Sha256Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// A release that one computer is told to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedRelease {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+}
+
+/// A reservation with its computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientRow {
+    /// The name that holds the seat.
+    pub name: ComputerName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// Reserved, active or forked.
+    pub state: ClientState,
+    /// When the seat was taken.
+    pub reserved_at: Timestamp,
+    /// The computer's id, once enrolled.
+    pub client_id: Option<ClientId>,
+    /// The computer's key, once enrolled.
+    pub client_key: Option<PublicKey>,
+    /// The platform that it runs, once enrolled.
+    pub platform: Option<Platform>,
+    /// The version of its agent, as it said last.
+    pub agent_version: Option<String>,
+    /// Last contact (`Last Refresh`).
+    pub last_contact: Option<Timestamp>,
+    /// Until when its lease is good.
+    pub lease_until: Option<Timestamp>,
+    /// What it said that it runs.
+    pub installed: Vec<InstalledPackage>,
+    /// What it should run by its newest assignment.
+    pub assigned: Vec<AssignedRelease>,
+    /// Its last report per package.
+    pub last_reports: Vec<Report>,
+}
+
+impl ClientRow {
+    /// The first program and the first signature package that it runs, by name; `V 0.0 (0000)` until it says so.
+    #[must_use]
+    pub fn display_version(&self) -> DisplayVersion {
+        let first = |kind| self.installed.iter().find(|package| package.kind == kind);
+        DisplayVersion {
+            program: first(PackageKind::Program).map(|package| package.release.version.clone()),
+            signatures: first(PackageKind::Signatures)
+                .and_then(|package| Revision::from_version(&package.release.version).ok()),
+        }
+    }
+}
+
+/// What admission asks of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HolderRow {
+    /// The client.
+    pub client_id: ClientId,
+    /// The name that holds the seat.
+    pub name: ComputerName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// Whether two computers use its identity.
+    pub forked: bool,
+    /// Until when its lease is good.
+    pub lease_until: Option<Timestamp>,
+    /// What it should run by its newest assignment.
+    pub assigned: Vec<AssignedRelease>,
+}
+
+/// What decides whether a release is for a computer, for lists of all computers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientRow {
+    /// The name that holds the seat.
+    pub name: ComputerName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// The platform that it runs, once enrolled.
+    pub platform: Option<Platform>,
+    /// Packages that its license covers; empty means every package.
+    pub licensed: Vec<PackageName>,
+    /// What it said that it runs.
+    pub installed: Vec<InstalledPackage>,
+}
+
+/// One grant, as counted here: a line of the License Summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LicenseRow {
+    /// The serial number.
+    pub serial: SerialNumber,
+    /// Seats that the vendor granted (`Licenses`).
+    pub licenses: u32,
+    /// Names that hold one (`Used` = `Reserved` + `Active`).
+    pub used: u32,
+    /// Those whose computer is enrolled.
+    pub active: u32,
+    /// Those whose computer has not come yet.
+    pub reserved: u32,
+    /// How seats are counted.
+    pub model: LicenseModel,
+    /// The grant's generation.
+    pub generation: u64,
+    /// Until when new licenses can be given.
+    pub valid_until: Timestamp,
+}
+
+/// The last pull.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullRow {
+    /// When the vendor's metadata was last found fresh.
+    pub metadata_as_of: Option<Timestamp>,
+    /// When a pull was last tried.
+    pub tried_at: Option<Timestamp>,
+    /// Why the last try failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// An activity entry with its hash.
+#[derive(Debug, Clone)]
+pub struct LoggedEntry {
+    /// The entry as it was written.
+    pub entry: ActivityEntry,
+    /// SHA-256 of its stored bytes.
+    pub hash: Sha256Digest,
+    /// One line for people.
+    pub summary: String,
+}
+
+/// Result of checking the whole log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCheck {
+    /// Entries that were read.
+    pub entries: u64,
+    /// The newest entry.
+    pub head: LedgerHead,
+    /// The first thing that is wrong.
+    pub damage: Option<LogDamage>,
+}
+
+/// Something that is wrong with the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDamage {
+    /// The sequence number of the entry that is wrong or missing.
+    pub sequence: u64,
+    /// What was found, for people.
+    pub what: String,
+}

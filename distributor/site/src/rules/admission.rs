@@ -1,0 +1,284 @@
+//! Admission: may this client have this, now? Identity → reservation → lease → allowed, or refused with a stable code.
+//!
+//! Invariant: what is not named here is refused by whoever asks (there is no `Resource` for it). Before a lease, a
+//! computer with a valid enrollment code or token reads root, metadata and trust.json, nothing else; targets need a
+//! live lease and an assignment that names them. Left out on purpose: counting and logging, which the caller does.
+
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+use crate::rows::AssignedRelease;
+
+/// Who asks, as far as it was proven.
+#[derive(Debug, Clone, Copy)]
+pub enum Identity<'a> {
+    /// Nothing was presented.
+    None,
+    /// An enrollment code with a computer name.
+    EnrollmentCode(CodeCheck),
+    /// A token that was not issued by this server.
+    ForeignToken,
+    /// A token of this server whose 15 minutes are over.
+    ExpiredToken,
+    /// A good token of a client that holds no reservation here any more, for example since it was enrolled again.
+    ReplacedClient,
+    /// A good token of a known client.
+    Client(Holder<'a>),
+}
+
+/// What is known of an enrollment code that was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeCheck {
+    /// It is the newest code of the reserved name.
+    Known,
+    /// It is not.
+    Wrong,
+}
+
+/// A client that holds a reservation.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// Until when its newest lease is good.
+    pub lease_until: Option<Timestamp>,
+    /// Whether two computers use its identity.
+    pub forked: bool,
+    /// What its newest assignment names.
+    pub assigned: &'a [AssignedRelease],
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// To be enrolled: the request carries its own signature.
+    Enroll,
+    /// A contact: the request carries its own signature.
+    Contact,
+    /// TUF metadata, roots included.
+    Metadata,
+    /// `trust.json`.
+    TrustTarget,
+    /// The channels document of a package.
+    Channels(&'a PackageName),
+    /// A manifest, its signature or its payload, by the release's manifest digest.
+    Target(&'a Sha256Digest),
+    /// A delta to the release with this manifest digest.
+    Delta(&'a Sha256Digest),
+    /// The stream that says "contact now".
+    Wake,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// Go on.
+    Allowed,
+    /// Stop here.
+    Refused(Problem),
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Admission {
+    match judge(identity, resource, now) {
+        Ok(()) => Admission::Allowed,
+        Err(problem) => Admission::Refused(problem),
+    }
+}
+
+fn judge(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Result<(), Problem> {
+    if matches!(resource, Resource::Enroll | Resource::Contact) {
+        return Ok(());
+    }
+    let holder = identify(identity, resource)?;
+    let Some(holder) = holder else { return Ok(()) };
+    if holder.forked {
+        return Err(Problem::new(
+            ProblemCode::ContactForked,
+            "two computers use this client's identity",
+            "issue a new setup file for each of them and enroll them again",
+        ));
+    }
+    let assigned = match resource {
+        Resource::Metadata | Resource::TrustTarget => return Ok(()),
+        Resource::Enroll | Resource::Contact | Resource::Wake => true,
+        Resource::Channels(package) => holder.assigned.iter().any(|told| told.release.package == *package),
+        Resource::Target(manifest) | Resource::Delta(manifest) => {
+            holder.assigned.iter().any(|told| told.manifest == *manifest)
+        }
+    };
+    match holder.lease_until {
+        None => {
+            return Err(Problem::new(
+                ProblemCode::NoLease,
+                "this computer holds no lease yet",
+                "contact the server first; its answer says why if it gives no lease",
+            ));
+        }
+        Some(until) if until < now => {
+            return Err(Problem::new(
+                ProblemCode::NoLease,
+                format!("this computer's lease ended at {until}"),
+                "contact the server; the answer brings a new lease",
+            ));
+        }
+        Some(_) => {}
+    }
+    if assigned {
+        Ok(())
+    } else {
+        Err(Problem::new(
+            ProblemCode::NotAssigned,
+            "no assignment of this computer names this",
+            "contact the server for the newest assignment; an admin approves releases for the computer's channel",
+        ))
+    }
+}
+
+/// The holder whose lease is to be looked at; `None` when the code alone is enough.
+fn identify<'a>(identity: Identity<'a>, resource: Resource<'_>) -> Result<Option<Holder<'a>>, Problem> {
+    match identity {
+        Identity::None => Err(Problem::new(
+            ProblemCode::Unauthenticated,
+            "no access token was sent",
+            "contact the server; its answer carries a token",
+        )),
+        Identity::ForeignToken => Err(Problem::new(
+            ProblemCode::Unauthenticated,
+            "the access token was not issued by this server",
+            "contact this server; its answer carries a token",
+        )),
+        Identity::ExpiredToken => Err(Problem::new(
+            ProblemCode::TokenExpired,
+            "the access token is no longer good",
+            "contact the server; its answer carries a new token",
+        )),
+        Identity::ReplacedClient => Err(Problem::new(
+            ProblemCode::NotReserved,
+            "this client holds no reservation here; its computer may have been enrolled again",
+            "enroll the computer with a new setup file",
+        )),
+        Identity::EnrollmentCode(CodeCheck::Wrong) => Err(Problem::new(
+            ProblemCode::EnrollmentCodeWrong,
+            "the enrollment code does not belong to this computer name",
+            "use the newest setup file of this computer",
+        )),
+        Identity::EnrollmentCode(CodeCheck::Known) => match resource {
+            Resource::Metadata | Resource::TrustTarget => Ok(None),
+            _ => Err(Problem::new(
+                ProblemCode::NoLease,
+                "an enrollment code opens metadata and trust.json only",
+                "enroll, then contact the server for a lease",
+            )),
+        },
+        Identity::Client(holder) => Ok(Some(holder)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealpost_manifests::ids::Platform;
+    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::version::Version;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn assigned() -> Vec<AssignedRelease> {
+        let release = ReleaseId {
+            package: PackageName::new("acme-av").unwrap(),
+            version: Version::new("1.0").unwrap(),
+            platform: Platform::any(),
+        };
+        vec![AssignedRelease { release, manifest: Sha256Digest::of(b"assigned") }]
+    }
+
+    fn code_of(identity: Identity<'_>, resource: Resource<'_>) -> Option<ProblemCode> {
+        match decide(identity, resource, at(100)) {
+            Admission::Allowed => None,
+            Admission::Refused(problem) => Some(problem.code),
+        }
+    }
+
+    #[test]
+    fn every_identity_gets_exactly_what_the_trust_chain_says() {
+        let assigned = assigned();
+        let (mine, other) = (Sha256Digest::of(b"assigned"), Sha256Digest::of(b"other"));
+        let (package, foreign) = (PackageName::new("acme-av").unwrap(), PackageName::new("else").unwrap());
+        let licensed = Holder { lease_until: Some(at(100)), forked: false, assigned: &assigned };
+        let lapsed = Holder { lease_until: Some(at(99)), ..licensed };
+        let unlicensed = Holder { lease_until: None, ..licensed };
+        let forked = Holder { forked: true, ..licensed };
+        let client = Identity::Client;
+        let open = [Resource::Enroll, Resource::Contact];
+        let early = [Resource::Metadata, Resource::TrustTarget];
+        let leased =
+            [Resource::Channels(&package), Resource::Target(&mine), Resource::Delta(&mine), Resource::Wake];
+        let never = [Resource::Channels(&foreign), Resource::Target(&other), Resource::Delta(&other)];
+        use ProblemCode as Code;
+        let known = Identity::EnrollmentCode(CodeCheck::Known);
+        let wrong = Identity::EnrollmentCode(CodeCheck::Wrong);
+        let table = [
+            (
+                Identity::None,
+                Some(Code::Unauthenticated),
+                Some(Code::Unauthenticated),
+                Some(Code::Unauthenticated),
+            ),
+            (
+                Identity::ForeignToken,
+                Some(Code::Unauthenticated),
+                Some(Code::Unauthenticated),
+                Some(Code::Unauthenticated),
+            ),
+            (
+                Identity::ExpiredToken,
+                Some(Code::TokenExpired),
+                Some(Code::TokenExpired),
+                Some(Code::TokenExpired),
+            ),
+            (
+                Identity::ReplacedClient,
+                Some(Code::NotReserved),
+                Some(Code::NotReserved),
+                Some(Code::NotReserved),
+            ),
+            (
+                wrong,
+                Some(Code::EnrollmentCodeWrong),
+                Some(Code::EnrollmentCodeWrong),
+                Some(Code::EnrollmentCodeWrong),
+            ),
+            (known, None, Some(Code::NoLease), Some(Code::NoLease)),
+            (client(unlicensed), None, Some(Code::NoLease), Some(Code::NoLease)),
+            (client(lapsed), None, Some(Code::NoLease), Some(Code::NoLease)),
+            (client(forked), Some(Code::ContactForked), Some(Code::ContactForked), Some(Code::ContactForked)),
+            (client(licensed), None, None, Some(Code::NotAssigned)),
+        ];
+        for (identity, for_early, for_leased, for_never) in table {
+            for resource in open {
+                assert_eq!(code_of(identity, resource), None, "{identity:?} {resource:?}");
+            }
+            for resource in early {
+                assert_eq!(code_of(identity, resource), for_early, "{identity:?} {resource:?}");
+            }
+            for resource in leased {
+                assert_eq!(code_of(identity, resource), for_leased, "{identity:?} {resource:?}");
+            }
+            for resource in never {
+                assert_eq!(code_of(identity, resource), for_never, "{identity:?} {resource:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_is_good_in_its_last_second_and_not_after() {
+        let assigned = assigned();
+        let holder = Holder { lease_until: Some(at(100)), forked: false, assigned: &assigned };
+        assert_eq!(decide(Identity::Client(holder), Resource::Wake, at(100)), Admission::Allowed);
+        assert_ne!(decide(Identity::Client(holder), Resource::Wake, at(101)), Admission::Allowed);
+    }
+}

@@ -1,0 +1,16 @@
+//! The rules, one per file, over plain values: they know neither changes nor commands.
+
+pub mod admission;
+pub mod assignment;
+pub mod contact;
+pub mod enrollment;
+pub mod explain;
+pub mod grants;
+pub mod pending;
+pub mod release;
+pub mod reports;
+pub mod review;
+pub mod seats;
+pub mod text;
+pub mod time_floor;
+pub mod warnings;

@@ -1,0 +1,99 @@
+//! Reports of a computer: which are new, what each means for the list of failed computers.
+//!
+//! Invariant: a report is logged once, in the order of its id; how many packages one computer may fill the lists with
+//! is bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::contact::MAX_PACKAGES;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
+use serde::{Deserialize, Serialize};
+
+/// What a report does to the state of its package on its computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportEffect {
+    /// It is the newest of its package, and the install goes on or is done.
+    Progress,
+    /// It is the newest of its package, and the computer refused the release or went back.
+    Failure,
+    /// It is only logged: the computer reported about too many packages before.
+    Unlisted,
+}
+
+/// Reports above what was acknowledged, by id: each once, oldest first.
+#[must_use]
+pub fn fresh(reports: &[Report], acknowledged: u64) -> BTreeMap<u64, &Report> {
+    reports.iter().filter(|report| report.id > acknowledged).map(|report| (report.id, report)).collect()
+}
+
+/// The effect of a report; `reported` are the packages that this computer reported about before.
+#[must_use]
+pub fn effect(report: &Report, reported: &BTreeSet<PackageName>) -> ReportEffect {
+    if !reported.contains(&report.release.package) && reported.len() >= MAX_PACKAGES {
+        return ReportEffect::Unlisted;
+    }
+    if report.outcome != Outcome::Ok || report.step == InstallStep::RollBack {
+        ReportEffect::Failure
+    } else {
+        ReportEffect::Progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use sealpost_manifests::digest::Sha256Digest;
+    use sealpost_manifests::ids::Platform;
+    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::version::Version;
+    use sealpost_manifests::wire::report::ReasonCode;
+
+    fn report(id: u64, package: &str, step: InstallStep, outcome: Outcome) -> Report {
+        Report {
+            id,
+            at: Timestamp::UNIX_EPOCH,
+            release: ReleaseId {
+                package: PackageName::new(package).unwrap(),
+                version: Version::new("1.0").unwrap(),
+                platform: Platform::any(),
+            },
+            manifest: Sha256Digest::of(b"manifest"),
+            rollout: 1,
+            attempt: 1,
+            step,
+            outcome,
+            reason: ReasonCode::Done,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_was_not_acknowledged_is_new_once_and_in_order() {
+        let reports: Vec<Report> =
+            [3, 1, 2, 3].map(|id| report(id, "a", InstallStep::Check, Outcome::Ok)).into();
+        assert_eq!(fresh(&reports, 1).into_keys().collect::<Vec<_>>(), [2, 3]);
+        assert!(fresh(&reports, 3).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_a_failure_and_a_rollback_count_as_failed() {
+        let none = BTreeSet::new();
+        let of = |step, outcome| effect(&report(1, "a", step, outcome), &none);
+        assert_eq!(of(InstallStep::Keep, Outcome::Ok), ReportEffect::Progress);
+        assert_eq!(of(InstallStep::TestLoad, Outcome::Refused), ReportEffect::Failure);
+        assert_eq!(of(InstallStep::Download, Outcome::Failed), ReportEffect::Failure);
+        assert_eq!(of(InstallStep::RollBack, Outcome::Ok), ReportEffect::Failure);
+    }
+
+    #[test]
+    fn a_computer_fills_the_lists_with_a_bounded_number_of_packages() {
+        let many: BTreeSet<PackageName> =
+            (0..MAX_PACKAGES).map(|number| PackageName::new(format!("p{number}")).unwrap()).collect();
+        let of = |package| effect(&report(1, package, InstallStep::Keep, Outcome::Ok), &many);
+        assert_eq!(of("p0"), ReportEffect::Progress, "a known package goes on");
+        assert_eq!(of("one-more"), ReportEffect::Unlisted);
+    }
+}

@@ -1,0 +1,81 @@
+//! Text from outside, made harmless and bounded before it is stored or shown.
+//!
+//! Invariant: nothing that came from outside reaches a terminal or a log file as a control character.
+
+/// Longest piece of outside text in a line, in characters: a line stays a line.
+const MAX_SHOWN_CHARS: usize = 300;
+/// Longest reason or problem that is stored, in characters: hostile input does not fill the log.
+const MAX_STORED_CHARS: usize = 500;
+/// Longest agent version that is stored, in characters.
+const MAX_AGENT_VERSION_CHARS: usize = 64;
+/// Longest source (IP address or account) that is stored, in characters.
+const MAX_SOURCE_CHARS: usize = 64;
+
+/// Outside text made harmless: control characters, line separators and characters that turn the direction of writing
+/// are written as `\u{…}`; cut to 300 characters.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len().min(MAX_SHOWN_CHARS));
+    for (index, character) in text.chars().enumerate() {
+        if index == MAX_SHOWN_CHARS {
+            safe.push('…');
+            break;
+        }
+        if character == '\n' || character == '\t' {
+            safe.push(' ');
+        } else if is_harmful(character) {
+            safe.extend(character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{FEFF}')
+        || ('\u{202A}'..='\u{202E}').contains(&character)
+        || ('\u{2066}'..='\u{2069}').contains(&character)
+}
+
+/// A reason or problem as it is stored.
+#[must_use]
+pub fn stored(text: &str) -> String {
+    cut(text, MAX_STORED_CHARS)
+}
+
+/// An agent's version as it is stored.
+#[must_use]
+pub fn agent_version(text: &str) -> String {
+    cut(text, MAX_AGENT_VERSION_CHARS)
+}
+
+/// The source of a request as it is stored.
+#[must_use]
+pub fn source(text: &str) -> String {
+    cut(text, MAX_SOURCE_CHARS)
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outside_text_cannot_move_a_cursor_or_forge_a_line() {
+        assert_eq!(escape("a\u{1b}[2J\r\nb\u{202e}c\u{9b}"), "a\\u{1b}[2J\\u{d} b\\u{202e}c\\u{9b}");
+        assert_eq!(escape("plain – ünïcode"), "plain – ünïcode");
+        assert_eq!(escape(&"x".repeat(5000)).chars().count(), 301);
+    }
+
+    #[test]
+    fn what_is_stored_is_bounded_in_characters_and_never_cut_inside_one() {
+        assert_eq!(stored(&"ü".repeat(5000)).chars().count(), 500);
+        assert_eq!(agent_version(&"ü".repeat(5000)).chars().count(), 64);
+        assert_eq!(source("192.0.2.1"), "192.0.2.1");
+    }
+}
