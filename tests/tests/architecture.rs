@@ -5,7 +5,7 @@ use std::path::Path;
 use sealpost_tests::architecture::check_workspace;
 
 #[test]
-fn no_arrow_points_upward_no_adapter_knows_another_and_the_domain_is_pure() {
+fn the_workspace_keeps_every_rule_of_the_house() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let (breaches, files) = check_workspace(root).expect("a readable workspace");
     assert!(files > 50, "only {files} source files were found");

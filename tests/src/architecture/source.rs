@@ -1,53 +1,104 @@
-//! Reads just enough Rust to know which paths a file names: comments, strings and test modules are left out, and
-//! the branches of a `use` tree are spelled out.
+//! Reads just enough Rust to know what a file declares and which paths it names: its modules, its items, its `use`
+//! trees spelled out, and every qualified path in its code.
 //!
-//! Invariant: a path that the compiler would resolve is found as it is written. Left out on purpose: macros that build
-//! paths, and names that come in through `use … as …` (the `use` line itself is found).
+//! Invariant: a path that the compiler would resolve is found as it is written. Left out on purpose: items under
+//! `#[cfg(test)]`, macros that build paths, and what a path means (that is `modules`' question).
 
-/// What one source file names.
+use std::collections::BTreeSet;
+
+use super::attribute::{module_path, says_test};
+use super::lexer::{Kind, Token, tokens};
+
+/// What one source file declares and names, outside its tests.
 #[derive(Debug, Clone, Default)]
-pub struct Source {
-    /// Every path, for example `["std", "fs", "read"]`, with `use` trees spelled out.
-    pub paths: Vec<Vec<String>>,
+pub(super) struct Source {
+    /// The file itself is the first; inline modules follow.
+    pub(super) scopes: Vec<Scope>,
     /// Every keyword and name that stands alone, for example `async`.
-    pub words: Vec<String>,
+    pub(super) words: Vec<Word>,
+    /// Every path, for example `["std", "fs", "read"]`, with `use` trees spelled out.
+    pub(super) paths: Vec<Vec<String>>,
+    /// The file says `#![cfg(test)]` of itself.
+    pub(super) is_test: bool,
 }
 
+/// A keyword or name, and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Separator,
-    Mark(char),
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) line: usize,
 }
+
+/// A module's own level: the file's, or that of an inline `mod name { … }`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    /// The scope that this one stands in, and its name there; the file's own has none.
+    pub(super) parent: Option<(usize, String)>,
+    pub(super) modules: Vec<ModuleLine>,
+    pub(super) uses: Vec<Use>,
+    /// Names that are defined here.
+    pub(super) items: BTreeSet<String>,
+    /// Qualified paths in code.
+    pub(super) paths: Vec<Vec<String>>,
+    /// There is something else than `mod` and `pub use` lines.
+    pub(super) has_content: bool,
+}
+
+/// A line `mod name;`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModuleLine {
+    pub(super) name: String,
+    /// Where `#[path = "…"]` says that it is.
+    pub(super) path: Option<String>,
+    pub(super) is_test: bool,
+}
+
+/// One branch of a `use` tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Use {
+    pub(super) path: Vec<String>,
+    /// What it is called here; none for `*` and `as _`, and for a `use` inside a function.
+    pub(super) name: Option<String>,
+}
+
+/// Keywords that a name follows which others can import.
+const ITEMS: &[&str] = &["fn", "struct", "enum", "trait", "type", "const", "static", "union"];
+
+/// Words that an item begins with; anything else under `#[cfg(test)]` is a field, a variant, an arm or a statement.
+const ITEM_BEGINS: &[&str] = &[
+    "fn",
+    "struct",
+    "enum",
+    "trait",
+    "type",
+    "const",
+    "static",
+    "union",
+    "impl",
+    "mod",
+    "use",
+    "unsafe",
+    "async",
+    "extern",
+    "macro_rules",
+    "let",
+];
 
 impl Source {
     /// Reads a file's text.
-    #[must_use]
-    pub fn read(text: &str) -> Self {
-        let tokens = without_test_items(&tokens(&without_comments_and_literals(text)));
-        let mut source = Self::default();
-        let mut at = 0;
-        while at < tokens.len() {
-            match &tokens[at] {
-                Token::Word(_) => {
-                    let start = at;
-                    let mut found = Vec::new();
-                    at = path(&tokens, at, &mut Vec::new(), &mut found);
-                    if at == start + 1 {
-                        source.words.extend(found.into_iter().flatten());
-                    } else {
-                        source.paths.extend(found);
-                    }
-                }
-                _ => at += 1,
-            }
+    pub(super) fn read(text: &str) -> Self {
+        let tokens: Vec<Token> =
+            tokens(text).into_iter().filter(|token| !matches!(token.kind, Kind::Doc(_))).collect();
+        let mut reader = Reader { tokens: &tokens, at: 0, source: Self::default(), path: None };
+        reader.source.scopes.push(Scope::default());
+        while reader.at < tokens.len() {
+            reader.scope(0);
         }
-        source
+        reader.source
     }
 
-    /// Whether a path begins with these names, or ends with them when they are a call such as `Instant::now`.
-    #[must_use]
-    pub fn names(&self, pattern: &str) -> bool {
+    /// Whether a path begins with these names, or holds them when they are a call such as `Instant::now`.
+    pub(super) fn names(&self, pattern: &str) -> bool {
         let wanted: Vec<&str> = pattern.split("::").collect();
         let is_call = wanted.first().is_some_and(|first| first.starts_with(char::is_uppercase));
         self.paths.iter().any(|path| {
@@ -57,266 +108,278 @@ impl Source {
             } else {
                 path.starts_with(&wanted)
             }
-        }) || (wanted.len() == 1 && self.words.iter().any(|word| word == pattern))
+        }) || (wanted.len() == 1 && self.words.iter().any(|word| word.text == pattern))
+    }
+
+    /// Whether this word stands anywhere, alone or in a path.
+    pub(super) fn has_word(&self, wanted: &str) -> bool {
+        self.words.iter().any(|word| word.text == wanted)
+            || self.paths.iter().flatten().any(|word| word == wanted)
     }
 }
 
-/// Reads a path, with its `{…}` branches, and returns where it ends.
-fn path(tokens: &[Token], mut at: usize, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> usize {
-    let depth = prefix.len();
-    loop {
-        match tokens.get(at) {
-            Some(Token::Word(word)) => {
-                prefix.push(word.clone());
-                at += 1;
-            }
-            Some(Token::Mark('*')) => {
-                prefix.push("*".to_owned());
-                at += 1;
-            }
-            Some(Token::Mark('{')) => {
-                at = branches(tokens, at + 1, prefix, found);
-                prefix.truncate(depth);
-                return at;
-            }
-            _ => break,
-        }
-        match tokens.get(at) {
-            Some(Token::Separator) => at += 1,
-            _ => break,
-        }
-    }
-    found.push(prefix.clone());
-    prefix.truncate(depth);
-    at
+struct Reader<'a> {
+    tokens: &'a [Token],
+    at: usize,
+    source: Source,
+    /// What the last `#[path = "…"]` said.
+    path: Option<String>,
 }
 
-fn branches(
-    tokens: &[Token],
-    mut at: usize,
-    prefix: &mut Vec<String>,
-    found: &mut Vec<Vec<String>>,
-) -> usize {
-    while let Some(token) = tokens.get(at) {
-        match token {
-            Token::Mark('}') => return at + 1,
-            Token::Word(word) if word == "as" => at += 2,
-            Token::Word(_) | Token::Mark('*' | '{') => at = path(tokens, at, prefix, found),
-            _ => at += 1,
-        }
+impl Reader<'_> {
+    fn peek(&self, ahead: usize) -> Option<&Token> {
+        self.tokens.get(self.at + ahead)
     }
-    at
-}
 
-/// Drops each item that stands under `#[cfg(test)]`.
-fn without_test_items(tokens: &[Token]) -> Vec<Token> {
-    let cfg_test: Vec<Token> = [
-        Token::Mark('#'),
-        Token::Mark('['),
-        Token::Word("cfg".to_owned()),
-        Token::Mark('('),
-        Token::Word("test".to_owned()),
-        Token::Mark(')'),
-        Token::Mark(']'),
-    ]
-    .into();
-    let mut kept = Vec::with_capacity(tokens.len());
-    let mut at = 0;
-    while at < tokens.len() {
-        if tokens[at..].starts_with(&cfg_test) {
-            at = item_end(tokens, at + cfg_test.len());
-        } else {
-            kept.push(tokens[at].clone());
-            at += 1;
-        }
+    fn word(&self, ahead: usize) -> Option<&str> {
+        self.peek(ahead).and_then(Token::word)
     }
-    kept
-}
 
-/// The end of the item that begins at `at`: after its `;`, or after its closing brace.
-fn item_end(tokens: &[Token], mut at: usize) -> usize {
-    let mut depth = 0usize;
-    while let Some(token) = tokens.get(at) {
-        at += 1;
-        match token {
-            Token::Mark('{') => depth += 1,
-            Token::Mark('}') => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return at;
-                }
-            }
-            Token::Mark(';') if depth == 0 => return at,
-            _ => {}
-        }
+    fn mark(&self, ahead: usize, wanted: char) -> bool {
+        self.peek(ahead).is_some_and(|token| token.is_mark(wanted))
     }
-    at
-}
 
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
-        if character.is_alphanumeric() || character == '_' {
-            let mut word = String::from(character);
-            while let Some(next) = rest.next_if(|next| next.is_alphanumeric() || *next == '_') {
-                word.push(next);
-            }
-            tokens.push(Token::Word(word));
-        } else if character == ':' && rest.next_if_eq(&':').is_some() {
-            tokens.push(Token::Separator);
-        } else if !character.is_whitespace() {
-            tokens.push(Token::Mark(character));
-        }
-    }
-    tokens
-}
-
-/// The text with comments, strings and character literals blanked out.
-fn without_comments_and_literals(text: &str) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    while at < characters.len() {
-        let here = characters[at];
-        let next = characters.get(at + 1).copied().unwrap_or(' ');
-        let previous_is_word = at > 0 && (characters[at - 1].is_alphanumeric() || characters[at - 1] == '_');
-        match (here, next) {
-            ('/', '/') => at = end_of_line(&characters, at),
-            ('/', '*') => at = end_of_block_comment(&characters, at),
-            ('"', _) => at = end_of_string(&characters, at + 1),
-            ('r', '"' | '#') if !previous_is_word => match end_of_raw_string(&characters, at + 1) {
-                Some(end) => at = end,
-                None => {
-                    out.push(here);
-                    at += 1;
+    /// Reads up to the brace that closes the scope, or to the end of the file.
+    fn scope(&mut self, scope: usize) {
+        let mut depth = 0usize;
+        let mut is_public = false;
+        while let Some(token) = self.peek(0) {
+            match &token.kind {
+                Kind::Mark('#') if self.mark(1, '[') || (self.mark(1, '!') && self.mark(2, '[')) => {
+                    self.attribute(scope);
                     continue;
                 }
-            },
-            ('\'', _) => at = end_of_character(&characters, at),
-            _ => {
-                out.push(here);
-                at += 1;
-                continue;
-            }
-        }
-        out.push(' ');
-    }
-    out
-}
-
-fn end_of_line(characters: &[char], at: usize) -> usize {
-    characters[at..]
-        .iter()
-        .position(|character| *character == '\n')
-        .map_or(characters.len(), |length| at + length)
-}
-
-fn end_of_block_comment(characters: &[char], mut at: usize) -> usize {
-    let mut depth = 0usize;
-    while at < characters.len() {
-        match (characters[at], characters.get(at + 1)) {
-            ('/', Some('*')) => {
-                depth += 1;
-                at += 2;
-            }
-            ('*', Some('/')) => {
-                depth -= 1;
-                at += 2;
-                if depth == 0 {
-                    return at;
+                Kind::Word(word) => match word.as_str() {
+                    "pub" => {
+                        is_public = true;
+                        self.visibility();
+                        continue;
+                    }
+                    "use" if !self.mark(1, '<') => self.use_line(scope, depth, is_public),
+                    "mod" if self.word(1).is_some() && (self.mark(2, ';') || self.mark(2, '{')) => {
+                        self.module(scope);
+                    }
+                    _ => self.words(scope, depth),
+                },
+                Kind::Mark('}') if depth == 0 => {
+                    self.at += 1;
+                    return;
+                }
+                kind => {
+                    match kind {
+                        Kind::Mark('{' | '(' | '[') => depth += 1,
+                        Kind::Mark('}' | ')' | ']') => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                    self.source.scopes[scope].has_content = true;
+                    self.at += 1;
                 }
             }
-            _ => at += 1,
+            is_public = false;
+            self.path = None;
         }
     }
-    at
-}
 
-fn end_of_string(characters: &[char], mut at: usize) -> usize {
-    while at < characters.len() {
-        match characters[at] {
-            '\\' => at += 2,
-            '"' => return at + 1,
-            _ => at += 1,
+    /// `pub`, or `pub(crate)`, `pub(in crate::a)`: the path in it names nothing that is used.
+    fn visibility(&mut self) {
+        self.at += 1;
+        let inside = self.mark(0, '(') && matches!(self.word(1), Some("crate" | "super" | "self" | "in"));
+        if inside {
+            self.at = self.end_of_group(self.at);
         }
     }
-    at
-}
 
-/// `at` is after the `r`; `None` when this is a raw name such as `r#type`.
-fn end_of_raw_string(characters: &[char], mut at: usize) -> Option<usize> {
-    let mut hashes = 0usize;
-    while characters.get(at) == Some(&'#') {
-        hashes += 1;
-        at += 1;
-    }
-    if characters.get(at) != Some(&'"') {
-        return None;
-    }
-    at += 1;
-    while at < characters.len() {
-        let closes = characters[at] == '"'
-            && characters[at + 1..].iter().take(hashes).filter(|character| **character == '#').count()
-                == hashes;
-        if closes {
-            return Some(at + 1 + hashes);
+    /// Reads a name with what hangs on it by `::`.
+    fn words(&mut self, scope: usize, depth: usize) {
+        let line = self.peek(0).map_or(0, |token| token.line);
+        let mut path: Vec<String> = self.word(0).map(str::to_owned).into_iter().collect();
+        self.at += 1;
+        while self.peek(0).is_some_and(|token| token.kind == Kind::Separator) {
+            let Some(next) = self.word(1).map(str::to_owned) else { break };
+            path.push(next);
+            self.at += 2;
         }
-        at += 1;
+        let here = &mut self.source.scopes[scope];
+        here.has_content = true;
+        if path.len() > 1 {
+            here.paths.push(path.clone());
+            self.source.paths.push(path);
+            return;
+        }
+        let Some(text) = path.pop() else { return };
+        let name = match text.as_str() {
+            "macro_rules" => self.word(1),
+            item if depth == 0 && ITEMS.contains(&item) => self.word(0),
+            _ => None,
+        };
+        let name = name.filter(|name| !ITEM_BEGINS.contains(name)).map(str::to_owned);
+        self.source.scopes[scope].items.extend(name);
+        self.source.words.push(Word { text, line });
     }
-    Some(at)
-}
 
-/// A character literal, or only the quote of a lifetime.
-fn end_of_character(characters: &[char], at: usize) -> usize {
-    match (characters.get(at + 1), characters.get(at + 2)) {
-        (Some('\\'), _) => {
-            let mut end = at + 3;
-            while end < characters.len() && characters[end] != '\'' {
-                end += 1;
+    fn use_line(&mut self, scope: usize, depth: usize, is_public: bool) {
+        self.at += 1;
+        let mut found = Vec::new();
+        self.tree(&[], &mut found);
+        if self.mark(0, ';') {
+            self.at += 1;
+        }
+        self.source.paths.extend(found.iter().map(|branch| branch.path.clone()));
+        let here = &mut self.source.scopes[scope];
+        here.has_content |= !is_public;
+        let is_local = depth > 0;
+        here.uses.extend(
+            found.into_iter().map(|branch| Use { name: branch.name.filter(|_| !is_local), ..branch }),
+        );
+    }
+
+    fn tree(&mut self, prefix: &[String], found: &mut Vec<Use>) {
+        let mut path = prefix.to_vec();
+        while let Some(token) = self.peek(0) {
+            match &token.kind {
+                Kind::Word(word) => path.push(word.clone()),
+                Kind::Mark('*') => path.push("*".to_owned()),
+                Kind::Mark('{') => return self.branches(&path, found),
+                Kind::Separator => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => break,
             }
-            end + 1
+            self.at += 1;
+            if self.peek(0).is_none_or(|next| next.kind != Kind::Separator) {
+                break;
+            }
         }
-        (Some(_), Some('\'')) => at + 3,
-        _ => at + 1,
+        if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
+            path.pop();
+        }
+        let mut name = path.last().filter(|last| *last != "*").cloned();
+        if self.word(0) == Some("as") {
+            name = self.word(1).filter(|alias| *alias != "_").map(str::to_owned);
+            self.at += 2;
+        }
+        if !path.is_empty() {
+            found.push(Use { path, name });
+        }
+    }
+
+    fn branches(&mut self, prefix: &[String], found: &mut Vec<Use>) {
+        self.at += 1;
+        while let Some(token) = self.peek(0) {
+            match token.kind {
+                Kind::Mark('}') => {
+                    self.at += 1;
+                    return;
+                }
+                Kind::Word(_) | Kind::Separator | Kind::Mark('*' | '{') => self.tree(prefix, found),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// `mod name;` or `mod name {`.
+    fn module(&mut self, scope: usize) {
+        let Some(name) = self.word(1).map(str::to_owned) else { return };
+        let is_line = self.mark(2, ';');
+        self.at += 3;
+        if is_line {
+            let path = self.path.take();
+            self.source.scopes[scope].modules.push(ModuleLine { name, path, is_test: false });
+            return;
+        }
+        self.source.scopes[scope].has_content = true;
+        let inner = self.source.scopes.len();
+        self.source.scopes.push(Scope { parent: Some((scope, name)), ..Scope::default() });
+        self.scope(inner);
+    }
+
+    /// Reads an attribute; when it is `#[cfg(test)]`, passes over what it stands at.
+    fn attribute(&mut self, scope: usize) {
+        let is_inner = self.mark(1, '!');
+        let start = self.at + 2 + usize::from(is_inner);
+        let end = self.end_of_group(start - 1);
+        let body = self.tokens.get(start..end.saturating_sub(1)).unwrap_or_default();
+        let is_test = says_test(body);
+        self.path = module_path(body).or_else(|| self.path.take());
+        self.at = start;
+        let had_content = self.source.scopes[scope].has_content;
+        while self.at < end {
+            if self.word(0).is_some() {
+                self.words(scope, 1);
+            } else {
+                self.at += 1;
+            }
+        }
+        self.source.scopes[scope].has_content = had_content;
+        self.at = end;
+        match (is_test, is_inner) {
+            (true, true) => self.source.is_test = true,
+            (true, false) => self.pass_over_test(scope),
+            (false, _) => {}
+        }
+    }
+
+    fn pass_over_test(&mut self, scope: usize) {
+        while self.mark(0, '#') {
+            let end = self.end_of_group(self.at + 1);
+            let body = self.tokens.get(self.at + 2..end.saturating_sub(1)).unwrap_or_default();
+            self.path = module_path(body).or_else(|| self.path.take());
+            self.at = end;
+        }
+        if self.word(0) == Some("pub") {
+            self.visibility();
+        }
+        let path = self.path.take();
+        match self.word(1).filter(|_| self.word(0) == Some("mod") && self.mark(2, ';')) {
+            Some(name) => {
+                let line = ModuleLine { name: name.to_owned(), path, is_test: true };
+                self.source.scopes[scope].modules.push(line);
+                self.at += 3;
+            }
+            None => self.at = self.end_of_item(),
+        }
+    }
+
+    /// Where the group ends that opens at `at`.
+    fn end_of_group(&self, mut at: usize) -> usize {
+        let mut depth = 0usize;
+        while let Some(token) = self.tokens.get(at) {
+            at += 1;
+            match token.kind {
+                Kind::Mark('{' | '(' | '[') => depth += 1,
+                Kind::Mark('}' | ')' | ']') => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        at
+    }
+
+    /// Where the item ends that begins here: behind its `;`, its `,` or its braces, or before what encloses it.
+    fn end_of_item(&self) -> usize {
+        let is_item = self.word(0).is_some_and(|word| ITEM_BEGINS.contains(&word));
+        let mut at = self.at;
+        while let Some(token) = self.tokens.get(at) {
+            match token.kind {
+                Kind::Mark('}' | ')' | ']') => return at,
+                Kind::Mark('{') => {
+                    let end = self.end_of_group(at);
+                    let follows =
+                        self.tokens.get(end).is_some_and(|next| next.is_mark(';') || next.is_mark(','));
+                    return end + usize::from(follows);
+                }
+                Kind::Mark('(' | '[') => at = self.end_of_group(at),
+                Kind::Mark(';') => return at + 1,
+                Kind::Mark(',') if !is_item => return at + 1,
+                _ => at += 1,
+            }
+        }
+        at
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn branches_of_a_use_tree_are_spelled_out() {
-        let source = Source::read("use std::{fs::{self, File as F}, io::Read}; use crate::{a::b, c};");
-        assert!(source.names("std::fs") && source.names("std::io::Read"));
-        assert!(source.names("crate::a::b") && source.names("crate::c"));
-        assert!(!source.names("crate::b"));
-    }
-
-    #[test]
-    fn comments_strings_and_lifetimes_name_nothing() {
-        let source = Source::read(
-            "/* std::fs /* nested */ */ // tokio::spawn\nfn f<'a>(x: &'a str) -> char { let _ = \"std::net\"; \
-             let _ = r#\"reqwest::get \"quoted\"\"#; '\\'' }",
-        );
-        for hidden in ["std::fs", "tokio", "std::net", "reqwest"] {
-            assert!(!source.names(hidden), "{hidden} was found");
-        }
-    }
-
-    #[test]
-    fn a_call_is_found_at_the_end_of_any_path() {
-        let source = Source::read("fn f() { jiff::Timestamp::now(); Instant::now(); }");
-        assert!(source.names("Timestamp::now") && source.names("Instant::now"));
-        assert!(!source.names("SystemTime::now"));
-    }
-
-    #[test]
-    fn test_modules_are_left_out_and_what_follows_them_is_not() {
-        let source = Source::read("#[cfg(test)] mod tests { use std::fs; mod x { } } use tokio::spawn;");
-        assert!(!source.names("std::fs") && source.names("tokio"));
-        let source = Source::read("#[cfg(test)]\nmod tests; use std::net::IpAddr;");
-        assert!(source.names("std::net"));
-    }
-}
+mod tests;
