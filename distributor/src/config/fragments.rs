@@ -14,7 +14,6 @@ use serde::Deserialize;
 /// Largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
-/// One file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fragment {

@@ -10,7 +10,6 @@ pub(super) struct Given<T> {
     pub(super) file: PathBuf,
 }
 
-/// All fragments merged.
 #[derive(Default)]
 pub(super) struct Merged {
     pub(super) vendor_url: Option<Given<String>>,

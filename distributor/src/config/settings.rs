@@ -30,7 +30,6 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Host names and addresses that setup files carry, in order of preference.
     pub addresses: Vec<String>,
-    /// Time between pulls.
     pub pull_every: Duration,
     /// Days that a lease is good for.
     pub lease_days: u32,

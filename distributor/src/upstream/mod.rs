@@ -72,9 +72,6 @@ impl std::fmt::Debug for VendorUpstream {
 
 impl VendorUpstream {
     /// Opens the mirror in a home. Nothing is pulled yet.
-    ///
-    /// # Errors
-    /// [`UpstreamError`].
     pub fn open(
         home: &Home,
         settings: &Settings,
@@ -85,7 +82,6 @@ impl VendorUpstream {
         Ok(Arc::new(Self { context, state: Arc::default(), every: settings.pull_every }))
     }
 
-    /// The mirrored metadata.
     #[must_use]
     pub fn mirror(&self) -> &Mirror {
         &self.context.mirror
@@ -100,7 +96,7 @@ impl VendorUpstream {
 
     /// A reconciler: may be stopped and started at any moment.
     async fn keep_pulling(&self) {
-        // What a killed process left undone and needs no vendor: missing deltas, files that nobody needs.
+        // What a killed process left undone and needs no vendor: missing deltas, files that are not needed.
         make_deltas(&self.context).await;
         let mut seed = fresh_seed();
         loop {
@@ -235,7 +231,7 @@ async fn conclude(
     }
 }
 
-/// Makes missing deltas and clears what nobody needs. Without deltas the payload is delivered: slower, and not a
+/// Makes missing deltas and removes unpacked releases that are not needed. Without deltas the payload is delivered: slower, and not a
 /// failure of the pull.
 async fn make_deltas(context: &Context) {
     if let Err(error) = context.staging.reconcile().await {
