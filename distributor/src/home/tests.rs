@@ -148,8 +148,14 @@ fn options_that_cannot_work_are_refused_before_anything_is_made() {
     ));
     let targets = folder.path().join("targets.json");
     fs::write(&targets, br#"{"signed":{"_type":"targets"}}"#).unwrap();
-    let refused = Home::init(&path, options(&targets), fake_ledger);
-    assert!(matches!(refused, Err(HomeError::Option { option: "--root", .. })), "{refused:?}");
+    let too_long = folder.path().join("payload");
+    fs::write(&too_long, vec![b' '; 1024 * 1024 + 1]).unwrap();
+    for wrong in [targets, too_long] {
+        let refused = Home::init(&path, options(&wrong), fake_ledger);
+        assert!(matches!(refused, Err(HomeError::Option { option: "--root", .. })), "{refused:?}");
+    }
+    let absent = Home::init(&path, options(&folder.path().join("absent")), fake_ledger);
+    assert!(matches!(absent, Err(HomeError::Io { .. })), "{absent:?}");
     assert!(!path.exists());
 }
 

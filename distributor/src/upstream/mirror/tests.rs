@@ -156,6 +156,18 @@ fn a_kill_before_the_switch_leaves_the_old_generation_current() {
     assert!(!root.path().join(UNFINISHED).exists());
 }
 
+#[test]
+fn an_index_of_an_older_format_counts_as_damaged_until_the_next_pull() {
+    let root = tempfile::tempdir().unwrap();
+    Mirror::open(root.path()).unwrap().publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    let index = root.path().join("gen-00000001/index");
+    fs::write(&index, format!("sealpost-mirror-1 {}\n{{}}", Sha256Digest::of(b"{}"))).unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
+    mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap();
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
+}
+
 /// Frozen: mirrors that are on disk today must be readable for ever.
 #[test]
 fn an_index_of_the_second_format_is_read() {
