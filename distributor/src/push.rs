@@ -1,13 +1,15 @@
-//! Who is connected, and how they are woken. A wake says "contact now" and nothing else: what to run, a client hears
-//! in the contact, where it is decided.
+//! The registry of connected clients, and how they are woken. A wake says "contact now" and nothing else: what to run
+//! is decided in the contact.
 //!
-//! Invariants: one stream per client, a newer one ends the older; wakes that pile up are one wake; the registry is
-//! bounded. Left out on purpose: spreading the contacts over time, which is the jitter of the clients.
+//! Invariants: one stream per client, a newer one ends the older; several wakes that were not read yet are one wake;
+//! the registry is bounded. Left out on purpose: spreading the contacts over time, which clients do by jitter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
+use sealpost_files::with_causes;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId};
 use tokio::sync::watch;
 
@@ -15,7 +17,7 @@ use crate::domain::activity::Change;
 use crate::ports::ledger::{ActivityFilter, Ledger, LedgerError};
 use crate::ports::wakes::{HeldStream, Wakes};
 
-/// Most streams at once. A client beyond it polls.
+/// Upper bound on streams held at once. Further clients poll.
 pub const MAX_STREAMS: usize = 65_536;
 
 /// The registry of held streams; clones share it.
@@ -47,7 +49,6 @@ struct Held {
 }
 
 impl Push {
-    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -64,19 +65,19 @@ impl Push {
         woken
     }
 
-    /// Ends the stream of a client that may not hold one any more.
+    /// Ends the stream of a client that may no longer hold one.
     pub fn end(&self, client: &ClientId) {
         self.lock().streams.remove(client);
     }
 
-    /// Ends every stream and takes in no more.
+    /// Ends every stream and accepts no new one.
     pub fn close(&self) {
         let mut registry = self.lock();
         registry.closed = true;
         registry.streams.clear();
     }
 
-    fn take_in(&self, client: ClientId, channel: ChannelName) -> Option<Held> {
+    fn add(&self, client: ClientId, channel: ChannelName) -> Option<Held> {
         let mut registry = self.lock();
         let full = registry.streams.len() >= MAX_STREAMS && !registry.streams.contains_key(&client);
         if registry.closed || full {
@@ -91,14 +92,14 @@ impl Push {
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
-        // Nothing in here can be left half-done by a panic.
+        // No change of the registry can be interrupted by a panic.
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Wakes for Push {
     fn hold(&self, client: ClientId, channel: ChannelName) -> Option<Box<dyn HeldStream>> {
-        self.take_in(client, channel).map(|held| Box::new(held) as Box<dyn HeldStream>)
+        self.add(client, channel).map(|held| Box::new(held) as Box<dyn HeldStream>)
     }
 
     fn connected(&self) -> usize {
@@ -125,9 +126,10 @@ impl Drop for Held {
     }
 }
 
-/// Follows the activity log, wakes whom a change concerns, and ends the streams of clients that are none any more. Ends when the ledger closes.
+/// Follows the activity log until the ledger closes: wakes the clients that a change concerns, and closes the streams
+/// of clients that were replaced.
 ///
-/// A reconciler: a wake that is lost with the process costs one polling interval, no more.
+/// A reconciler: a wake that is lost with the process delays a contact by one polling interval, no more.
 pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
     let mut commits = ledger.subscribe();
     let mut seen = *commits.borrow_and_update();
@@ -138,35 +140,38 @@ pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
             let entries = match ledger.activity(filter).await {
                 Ok(entries) if entries.is_empty() => break,
                 Ok(entries) => entries,
-                // The server is shutting down.
                 Err(LedgerError::Closed) => return,
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot read what to wake clients for"
-                    );
+                    tracing::warn!(error = with_causes(&error), "cannot read which clients to wake");
                     break;
                 }
             };
             for logged in entries {
                 seen = seen.max(logged.entry.sequence);
-                let manifest = match logged.entry.change {
-                    Change::ReleaseApproved { manifest, .. }
-                    | Change::ReleaseChannelsChanged { manifest, .. }
-                    | Change::ReleaseWithdrawn { manifest, .. } => manifest,
-                    Change::ClientEnrolled { replaces: Some(client), .. }
-                    | Change::ForkDetected { client_id: client } => {
-                        push.end(&client);
-                        continue;
-                    }
-                    _ => continue,
-                };
-                if let Ok(Some(release)) = ledger.release(manifest).await {
-                    let woken = push.wake(&release.channels);
-                    tracing::info!(release = %release.release, woken, "woke the connected clients");
-                }
+                act_on(&*ledger, &push, logged.entry.change).await;
             }
         }
+    }
+}
+
+async fn act_on(ledger: &dyn Ledger, push: &Push, change: Change) {
+    match change {
+        Change::ReleaseApproved { manifest, .. }
+        | Change::ReleaseChannelsChanged { manifest, .. }
+        | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest).await,
+        Change::ClientEnrolled { replaces: Some(client), .. }
+        | Change::ForkDetected { client_id: client } => {
+            push.end(&client);
+        }
+        _ => {}
+    }
+}
+
+/// Wakes the connected clients of a release's channels.
+async fn wake_for(ledger: &dyn Ledger, push: &Push, manifest: Sha256Digest) {
+    if let Ok(Some(release)) = ledger.release(manifest).await {
+        let woken = push.wake(&release.channels);
+        tracing::info!(release = %release.release, woken, "woke the connected clients");
     }
 }
 
@@ -183,10 +188,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_clients_of_a_channel_are_woken_and_wakes_that_pile_up_are_one() {
+    async fn only_the_clients_of_a_channel_are_woken_and_several_unread_wakes_are_one() {
         let push = Push::new();
-        let mut stable = push.take_in(client(1), channel("stable")).unwrap();
-        let beta = push.take_in(client(2), channel("beta")).unwrap();
+        let mut stable = push.add(client(1), channel("stable")).unwrap();
+        let beta = push.add(client(2), channel("beta")).unwrap();
         assert_eq!(push.wake(&[channel("stable")]), 1);
         assert_eq!(push.wake(&[channel("stable")]), 1);
         assert!(stable.woken().await);
@@ -197,8 +202,8 @@ mod tests {
     #[tokio::test]
     async fn a_newer_stream_of_a_client_ends_the_older_and_its_end_does_not_remove_the_newer() {
         let push = Push::new();
-        let mut older = push.take_in(client(1), channel("stable")).unwrap();
-        let newer = push.take_in(client(1), channel("stable")).unwrap();
+        let mut older = push.add(client(1), channel("stable")).unwrap();
+        let newer = push.add(client(1), channel("stable")).unwrap();
         assert!(!older.woken().await);
         drop(older);
         assert_eq!(push.connected(), 1);
@@ -207,21 +212,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_none_any_more_loses_its_stream_and_others_keep_theirs() {
+    async fn a_replaced_client_loses_its_stream_and_others_keep_theirs() {
         let push = Push::new();
-        let mut gone = push.take_in(client(1), channel("stable")).unwrap();
-        let _stays = push.take_in(client(2), channel("stable")).unwrap();
+        let mut replaced = push.add(client(1), channel("stable")).unwrap();
+        let _stays = push.add(client(2), channel("stable")).unwrap();
         push.end(&client(1));
-        assert!(!gone.woken().await);
+        assert!(!replaced.woken().await);
         assert_eq!(push.connected(), 1);
     }
 
     #[tokio::test]
-    async fn closing_ends_every_stream_and_takes_no_new_one() {
+    async fn closing_ends_every_stream_and_accepts_no_new_one() {
         let push = Push::new();
-        let mut held = push.take_in(client(1), channel("stable")).unwrap();
+        let mut held = push.add(client(1), channel("stable")).unwrap();
         push.close();
         assert!(!held.woken().await);
-        assert!(push.take_in(client(2), channel("stable")).is_none());
+        assert!(push.add(client(2), channel("stable")).is_none());
     }
 }

@@ -1,21 +1,21 @@
 //! Blobs as plain files: `blobs/ab/abcdef…`, named by their SHA-256.
 //!
 //! Invariant: a file gets its name only when all of its bytes are on disk and were digested; so after a crash a blob
-//! is there whole or not at all. Unfinished files lie in `blobs/unfinished`, which is emptied at the start.
-//! Left out on purpose: removing blobs that nobody names any more (a later task), and compression.
+//! is there whole or not at all. Unfinished files are in `blobs/unfinished`, which is emptied at the start.
+//! Left out on purpose: removing blobs that nothing refers to any more (a later task), and compression.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, sync_folder};
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::release::Blob;
-use tempfile::NamedTempFile;
 
 use crate::ports::blobs::{BlobError, BlobStore, OpenBlob};
 
-/// Where files lie that have no name yet.
+/// Folder of files that are being written.
 const UNFINISHED: &str = "unfinished";
 /// Bytes per read and write.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -31,12 +31,12 @@ pub struct FolderBlobs {
 impl FolderBlobs {
     /// Opens the folder, makes it if it is not there, and removes what a killed process left unfinished. The caller
     /// holds the lock of the server's home.
-    ///
-    /// # Errors
-    /// [`BlobError::Io`].
     pub fn open(root: &Path) -> Result<Self, BlobError> {
         let unfinished = root.join(UNFINISHED);
-        make_folder(&unfinished)?;
+        for folder in [root, &unfinished] {
+            make_folder(folder, PRIVATE_FOLDER)
+                .map_err(|source| failed("make the folder of", folder, source))?;
+        }
         let leftovers = fs::read_dir(&unfinished).map_err(|source| failed("list", &unfinished, source))?;
         for entry in leftovers {
             let path = entry.map_err(|source| failed("list", &unfinished, source))?.path();
@@ -50,21 +50,18 @@ impl FolderBlobs {
         self.root.join(&name[..2]).join(name)
     }
 
-    fn unfinished(&self) -> Result<NamedTempFile, BlobError> {
+    fn unfinished(&self) -> Result<Unfinished, BlobError> {
         let folder = self.root.join(UNFINISHED);
-        NamedTempFile::new_in(&folder).map_err(|source| failed("make a new file in", &folder, source))
+        Unfinished::new_in(&folder).map_err(|source| failed("make a new file in", &folder, source))
     }
 
-    /// Gives a finished file its name. Whoever comes second finds the same bytes there.
-    fn settle(&self, from: &Path, sha256: &Sha256Digest) -> Result<(), BlobError> {
+    /// Gives a finished file its name. If two store the same blob at once, the second replaces it with the same bytes.
+    fn put_in_place(&self, from: &Path, sha256: &Sha256Digest) -> Result<(), BlobError> {
         let destination = self.path(sha256);
         let folder = destination.parent().unwrap_or(&self.root);
-        if !folder.is_dir() {
-            make_folder(folder)?;
-            sync_folder(&self.root)?;
-        }
+        make_folder(folder, PRIVATE_FOLDER).map_err(|source| failed("make the folder of", folder, source))?;
         fs::rename(from, &destination).map_err(|source| failed("rename", &destination, source))?;
-        sync_folder(folder)
+        sync_folder(folder).map_err(|source| failed("flush the folder of", folder, source))
     }
 }
 
@@ -94,13 +91,13 @@ impl BlobStore for FolderBlobs {
             return Ok(());
         }
         let mut unfinished = self.unfinished()?;
-        let found = digest(reader, expected.length, Some(&mut unfinished))
+        let found = digest(reader, expected.length, Some(unfinished.file_mut()))
             .map_err(|source| failed("write", unfinished.path(), source))?;
         if found != Found::Bytes(expected) {
             return Err(BlobError::Mismatch { expected, found: found.to_string() });
         }
-        seal(unfinished.as_file()).map_err(|source| failed("flush", unfinished.path(), source))?;
-        self.settle(unfinished.path(), &expected.sha256)
+        unfinished.finish(BLOB_MODE).map_err(|source| failed("flush", unfinished.path(), source))?;
+        self.put_in_place(unfinished.path(), &expected.sha256)
     }
 
     fn adopt(&self, file: &Path, expected: Blob) -> Result<(), BlobError> {
@@ -111,7 +108,7 @@ impl BlobStore for FolderBlobs {
             return Err(BlobError::Mismatch { expected, found: found.to_string() });
         }
         seal(&open).map_err(|source| failed("flush", file, source))?;
-        self.settle(file, &expected.sha256)
+        self.put_in_place(file, &expected.sha256)
     }
 
     fn verify(&self, sha256: &Sha256Digest) -> Result<bool, BlobError> {
@@ -123,14 +120,13 @@ impl BlobStore for FolderBlobs {
         if found == Found::Bytes(expected) {
             return Ok(true);
         }
-        // Kept for whoever looks into it, under a name that nobody asks for, until the next start.
+        // Kept for investigation until the next start, under a name that is never looked up.
         let aside = self.root.join(UNFINISHED).join(format!("damaged-{sha256}"));
         fs::rename(&path, &aside).map_err(|source| failed("put aside", &path, source))?;
         Err(BlobError::Damaged { path })
     }
 }
 
-/// What a reader gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Bytes(Blob),
@@ -147,8 +143,8 @@ impl std::fmt::Display for Found {
     }
 }
 
-/// Digests what a reader gives, at most one byte more than `limit`, and copies it if asked to.
-fn digest(reader: &mut dyn Read, limit: u64, mut copy: Option<&mut NamedTempFile>) -> io::Result<Found> {
+/// Digests what is read, at most one byte more than `limit`, and copies it if asked to.
+fn digest(reader: &mut dyn Read, limit: u64, mut copy: Option<&mut File>) -> io::Result<Found> {
     let mut reader = reader.take(limit.saturating_add(1));
     let mut hasher = Sha256Hasher::new();
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -172,24 +168,10 @@ fn digest(reader: &mut dyn Read, limit: u64, mut copy: Option<&mut NamedTempFile
     Ok(Found::Bytes(Blob { sha256: hasher.finish(), length }))
 }
 
-/// On disk, and closed to writers.
+/// Flushes a file and closes it to writers.
 fn seal(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(BLOB_MODE))?;
     file.sync_all()
-}
-
-fn make_folder(path: &Path) -> Result<(), BlobError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| failed("make the folder of", path, source))
-}
-
-fn sync_folder(path: &Path) -> Result<(), BlobError> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| failed("flush the folder of", path, source))
 }
 
 fn failed(attempted: &'static str, path: &Path, source: io::Error) -> BlobError {

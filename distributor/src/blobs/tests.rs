@@ -37,7 +37,7 @@ fn bytes_that_are_longer_shorter_or_other_than_expected_are_not_stored() {
         let error = blobs.put(&mut &*wrong, blob(b"hello")).unwrap_err();
         assert!(matches!(error, BlobError::Mismatch { .. }), "{error}");
     }
-    // An endless reader is left after one byte too many.
+    // Reading an endless reader stops one byte after the expected length.
     assert!(blobs.put(&mut io::repeat(b'x'), blob(b"hello")).is_err());
     assert_eq!(files_below(folder.path()), 0);
 }

@@ -1,7 +1,7 @@
 //! The site CA and the server's certificate, made at `init`.
 //!
 //! Agents pin the CA's public key (its SubjectPublicKeyInfo), not the certificate: the server's certificate can be
-//! renewed without a visit to any computer. So the server presents the CA's certificate at the end of its chain.
+//! renewed without a change at any computer. For that the server presents the CA's certificate at the end of its chain.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,30 +13,28 @@ use rcgen::{
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 
-/// The CA outlives the computers that pin it.
+/// Ten years: the CA outlives the computers that pin it.
 const CA_DAYS: i64 = 3653;
-/// Longest life that common TLS stacks accept for a server's certificate, less a day.
+/// Longest lifetime that common TLS stacks accept for a server's certificate, less a day.
 const SERVER_DAYS: i64 = 397;
 
 /// Why certificates could not be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// An address cannot stand in a certificate, or the cryptography failed.
+    /// An address cannot be put into a certificate, or the cryptography failed.
     #[error("cannot make the site's certificates; check the addresses")]
     Make {
-        /// What the library said.
         #[from]
         source: rcgen::Error,
     },
-    /// A date beyond all calendars.
+    /// The date is outside of the calendar.
     #[error("cannot make the site's certificates for this date; check the clock")]
     Clock,
-    /// Not a certificate.
     #[error("cannot read the site CA's certificate; restore tls/ca.crt from a backup")]
     Unreadable,
 }
 
-/// What was made, as PEM.
+/// Certificates and keys, as PEM.
 pub(super) struct Made {
     pub(super) ca_certificate: String,
     pub(super) ca_key: String,
@@ -86,9 +84,6 @@ pub(super) fn make(
 }
 
 /// SHA-256 of the DER-encoded SubjectPublicKeyInfo of a PEM certificate (RFC 7469, section 2.4): the pin.
-///
-/// # Errors
-/// [`CertificateError::Unreadable`].
 pub fn ca_spki_sha256(pem: &[u8]) -> Result<Sha256Digest, CertificateError> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem).map_err(|_| CertificateError::Unreadable)?;
     let certificate = pem.parse_x509().map_err(|_| CertificateError::Unreadable)?;
@@ -101,7 +96,7 @@ fn named(common_name: &str) -> DistinguishedName {
     name
 }
 
-/// The day so many days from now. Whole days are enough, and a clock that is a little off does no harm.
+/// The date `days` from now. Whole days are enough, so a clock that is slightly wrong does no harm.
 fn day(now: Timestamp, days: i64) -> Result<(i32, u8, u8), CertificateError> {
     let date: Date = now.to_zoned(TimeZone::UTC).date();
     let date = date.checked_add(Span::new().days(days)).map_err(|_| CertificateError::Clock)?;

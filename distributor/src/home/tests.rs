@@ -1,6 +1,16 @@
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use super::*;
+use jiff::Timestamp;
+use sealpost_keys::{PassphraseSource, PublicKey, key_file};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ServerId;
+
+use super::places::UNFINISHED;
+use super::{Home, HomeError, InitOptions};
+use crate::config;
 
 const ROOT: &[u8] = br#"{"signatures":[],"signed":{"_type":"root","version":1}}"#;
 
@@ -19,8 +29,8 @@ fn options(root: &Path) -> InitOptions<'_> {
     }
 }
 
-fn fake_ledger(path: &Path, _: &ServerId, _: &PublicKey) -> Result<(), HomeError> {
-    write_new(path, b"ledger", 0o600)
+fn fake_ledger(path: &Path, _: &ServerId, _: &PublicKey) -> io::Result<()> {
+    sealpost_files::write_new(path, b"ledger", 0o600)
 }
 
 fn root_file(folder: &Path) -> PathBuf {
@@ -85,7 +95,7 @@ fn the_servers_chain_ends_in_the_pinned_ca_and_names_every_address() {
 }
 
 #[test]
-fn a_home_that_exists_is_never_written_over() {
+fn a_home_that_exists_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let root = root_file(folder.path());
     let path = folder.path().join("home");
@@ -138,13 +148,19 @@ fn options_that_cannot_work_are_refused_before_anything_is_made() {
     ));
     let targets = folder.path().join("targets.json");
     fs::write(&targets, br#"{"signed":{"_type":"targets"}}"#).unwrap();
-    let refused = Home::init(&path, options(&targets), fake_ledger);
-    assert!(matches!(refused, Err(HomeError::Option { option: "--root", .. })), "{refused:?}");
+    let too_long = folder.path().join("payload");
+    fs::write(&too_long, vec![b' '; 1024 * 1024 + 1]).unwrap();
+    for wrong in [targets, too_long] {
+        let refused = Home::init(&path, options(&wrong), fake_ledger);
+        assert!(matches!(refused, Err(HomeError::Option { option: "--root", .. })), "{refused:?}");
+    }
+    let absent = Home::init(&path, options(&folder.path().join("absent")), fake_ledger);
+    assert!(matches!(absent, Err(HomeError::Io { .. })), "{absent:?}");
     assert!(!path.exists());
 }
 
 #[test]
-fn a_home_that_others_can_look_into_is_refused() {
+fn a_home_that_others_can_enter_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = root_file(folder.path());
     let (home, _) = Home::init(folder.path().join("home"), options(&root), fake_ledger).unwrap();

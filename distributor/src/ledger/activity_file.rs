@@ -1,14 +1,16 @@
 //! The activity log as a text file, for people and log shippers: one line per entry, rotated by size.
 //!
-//! Invariant: each line stands once, in order, across restarts and kills: the file itself says how far it came (its last
-//! whole line), and a line that was cut is written again. What counts is the ledger; this file is not proof of anything,
-//! so it is not flushed to disk line by line.
+//! Invariant: each line is written once, in order, across restarts and kills: the last whole line of the file says how
+//! far it is, and a line that was cut is written again. The ledger is the record; this file proves nothing, so it is not
+//! flushed to disk line by line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder, with_causes};
 
 use crate::domain::summary;
 use crate::ports::ledger::{ActivityFilter, Ledger, LedgerError, LoggedEntry};
@@ -30,32 +32,24 @@ pub struct RotationLimits {
 }
 
 impl Default for RotationLimits {
-    /// 100 MiB in all: weeks of a busy site, and nothing to worry about on its disk.
+    /// 100 MiB in all, which is weeks of a busy site.
     fn default() -> Self {
         Self { file_bytes: 10 * 1024 * 1024, files: 10 }
     }
 }
 
-/// Why the file is not written any more.
+/// Why the file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivityFileError {
-    /// The folder or a file in it.
     #[error("cannot write the activity log in {folder}; check the folder's owner and free disk space")]
-    File {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The ledger does not answer.
+    File { folder: PathBuf, source: io::Error },
     #[error("cannot read the activity for the text file")]
     Ledger(#[from] LedgerError),
 }
 
 /// Follows a ledger until it closes. Safe to stop at any time and to start again.
 ///
-/// A fault on the way, for example a full disk, is logged, and tried again with the next entry.
+/// A failure after the start, for example a full disk, is logged, and writing is tried again with the next entry.
 ///
 /// # Errors
 /// [`ActivityFileError`] when the file cannot be opened at the start.
@@ -80,10 +74,7 @@ pub async fn follow(
             Ok(written) => file = Some(written),
             Err(ActivityFileError::Ledger(LedgerError::Closed)) => return Ok(()),
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the text log of activity lags behind"
-                );
+                tracing::error!(error = with_causes(&error), "the text log of activity is behind the ledger");
             }
         }
         if news.changed().await.is_err() {
@@ -99,7 +90,7 @@ async fn catch_up(
     mut file: ActivityFile,
 ) -> Result<ActivityFile, ActivityFileError> {
     let head = ledger.head().await?;
-    // The ledger may be an older one than this file knows; then go on from where the ledger is.
+    // The ledger may have been restored from an older state than this file; then continue from there.
     file.written = file.written.min(head.sequence);
     loop {
         let filter = ActivityFilter { after: file.written, limit: Some(PAGE), ..ActivityFilter::default() };
@@ -135,9 +126,9 @@ struct ActivityFile {
 }
 
 impl ActivityFile {
-    /// Opens the newest file, cuts off a line that was not finished, and finds how far it came.
+    /// Opens the newest file, cuts off an unfinished line, and finds which entry was written last.
     fn open(folder: &Path, limits: RotationLimits) -> io::Result<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_folder(folder, PRIVATE_FOLDER)?;
         let mut file = open_file(&folder.join(FILE_NAME))?;
         let (bytes, last) = last_whole_line(&mut file)?;
         file.set_len(bytes)?;
@@ -202,7 +193,7 @@ fn length(text: &str) -> u64 {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
 }
 
 fn rotated(folder: &Path, number: u32) -> PathBuf {
@@ -217,7 +208,7 @@ fn last_whole_line(file: &mut File) -> io::Result<(u64, Option<u64>)> {
     let mut tail = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut tail)?;
     let Some(newline) = tail.iter().rposition(|byte| *byte == b'\n') else {
-        // No line is that long: what is there is not ours, or was cut in its first line.
+        // No line is that long: the file is not ours, or was cut in its first line.
         return Ok((start, None));
     };
     let whole = tail.get(..newline).unwrap_or_default();
@@ -228,7 +219,8 @@ fn last_whole_line(file: &mut File) -> io::Result<(u64, Option<u64>)> {
     Ok((end_of_line, sequence))
 }
 
-/// `sequence time kind summary`: times have one width, so that columns stand below each other; the summary has no control characters, so that it cannot forge a line.
+/// `sequence time kind summary`. Times have one width, so that columns line up. The summary has no control characters,
+/// so that it cannot forge a line.
 fn line(logged: &LoggedEntry) -> String {
     let entry = &logged.entry;
     format!("{} {:.3} {} {}\n", entry.sequence, entry.at, summary::kind(&entry.change), logged.summary)

@@ -13,12 +13,10 @@ pub enum AuthorityError {
         /// Why, as far as it can be told.
         reason: String,
     },
-    /// It said no.
     #[error(transparent)]
     Refused(#[from] Problem),
 }
 
-/// The port.
 pub trait LicenseAuthority: Send + Sync {
     /// Asks for a grant. The answer is unverified.
     fn register(&self, request: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>>;

@@ -1,7 +1,7 @@
-//! Content-addressed storage of bytes that are named by their SHA-256. Today plain files; object stores come later,
-//! and tests put faults here.
+//! Content-addressed storage of bytes that are named by their SHA-256. A port because pulls, staging and HTTP use it
+//! and must not know the folder behind it; object stores come later.
 //!
-//! Invariant: a blob that can be opened has exactly the bytes that its name says, as far as the disk keeps its word.
+//! Invariant: a blob that can be opened has exactly the bytes that its name says, unless the disk damaged it.
 //! All calls block: use a thread for blocking work.
 
 use std::fs::File;
@@ -23,34 +23,16 @@ pub struct OpenBlob {
 /// Why a blob could not be stored, read or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// The disk refused.
     #[error("cannot {attempted} the stored file {}; check disk space and permissions", path.display())]
-    Io {
-        /// What was attempted.
-        attempted: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    Io { attempted: &'static str, path: PathBuf, source: io::Error },
     /// The bytes are not those of the name that was given. Nothing was stored.
     #[error("expected {} bytes with SHA-256 {}, got {found}; nothing was stored", expected.length, expected.sha256)]
-    Mismatch {
-        /// What was expected.
-        expected: Blob,
-        /// What came instead.
-        found: String,
-    },
+    Mismatch { expected: Blob, found: String },
     /// A stored blob has changed on disk.
     #[error("the stored file {} was changed or damaged; check the disk, then pull again", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-    },
+    Damaged { path: PathBuf },
 }
 
-/// The port.
 pub trait BlobStore: Send + Sync {
     /// The length of a blob, if it is there.
     ///

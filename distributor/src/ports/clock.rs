@@ -5,7 +5,6 @@ use jiff::Timestamp;
 
 /// The license time of this server.
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
     fn now(&self) -> Timestamp;
 
     /// The vendor signed this time: it is not earlier now. Clocks without a floor need not care.

@@ -1,5 +1,8 @@
-//! Staging as the rest of the server sees it: takes in what a pull fetched, answers what a reviewer asks, hands out
-//! deltas.
+//! Staging as the rest of the server sees it: checks what a pull fetched, compares releases for a reviewer, hands out
+//! deltas. A port because tests make it fail in the middle of a pull.
+
+use std::io;
+use std::path::Path;
 
 use futures_util::future::BoxFuture;
 use sealpost_keys::{PublicKey, Verified};
@@ -18,7 +21,6 @@ pub struct FetchedRelease {
     pub manifest: Verified<ReleaseManifest>,
     /// The digest of the manifest's exact bytes, which lie among the blobs.
     pub digest: Sha256Digest,
-    /// Who signed it.
     pub signer: PublicKey,
     /// The channels that point to it.
     pub channels: Vec<ChannelName>,
@@ -30,10 +32,7 @@ pub enum StageOutcome {
     /// The ledger has it; it waits for review.
     Staged,
     /// It did not pass; the ledger has every problem.
-    Refused {
-        /// Every problem.
-        problems: Vec<String>,
-    },
+    Refused { problems: Vec<String> },
 }
 
 /// Why staging could not do its work. Says nothing about the release; trying again is safe.
@@ -42,33 +41,16 @@ pub enum StagingError {
     /// A stored file could not be read.
     #[error("staging cannot use the stored files")]
     Blobs {
-        /// Why.
         #[from]
         source: BlobError,
     },
     /// The payload or manifest of a release that is to be staged is not there.
     #[error("staging has no {what} of {release}; pull again")]
-    Absent {
-        /// What is missing.
-        what: &'static str,
-        /// Of which release.
-        release: String,
-    },
-    /// The disk refused.
+    Absent { what: &'static str, release: String },
     #[error("staging cannot {attempted} {place}; check disk space and permissions")]
-    Io {
-        /// What was attempted.
-        attempted: &'static str,
-        /// On which file or folder.
-        place: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The ledger refused or failed.
+    Io { attempted: &'static str, place: String, source: io::Error },
     #[error("staging could not write to the ledger")]
     Ledger {
-        /// Why.
         #[from]
         source: LedgerError,
     },
@@ -77,10 +59,16 @@ pub enum StagingError {
     Ended,
 }
 
+impl StagingError {
+    /// The disk refused what was attempted at a place.
+    pub(crate) fn io(attempted: &'static str, place: &Path, source: io::Error) -> Self {
+        Self::Io { attempted, place: place.display().to_string(), source }
+    }
+}
+
 /// A file that a release adds, changes or removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedFile {
-    /// Its path.
     pub path: RelativePath,
     /// Bytes before; absent when it is added, 0 for a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,24 +84,19 @@ pub struct ChangedFile {
 /// What changes from one release to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// New paths.
     pub added: Vec<ChangedFile>,
     /// Paths with another content, mode or kind.
     pub changed: Vec<ChangedFile>,
-    /// Paths that go.
     pub removed: Vec<ChangedFile>,
     /// How many paths stay as they are.
     pub unchanged: u64,
-    /// Installed bytes before.
     pub bytes_before: u64,
-    /// Installed bytes after.
     pub bytes_after: u64,
 }
 
 /// What a reviewer sees of a release.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Review {
-    /// The manifest.
     pub manifest: ReleaseManifest,
     /// The release that it is compared with: the newest approved one before it; absent for a first release.
     pub base: Option<(ReleaseId, Sha256Digest)>,
@@ -121,7 +104,6 @@ pub struct Review {
     pub difference: Difference,
 }
 
-/// The port.
 pub trait Staging: Send + Sync {
     /// Checks a fetched release file by file and tells the ledger. Safe to call again.
     fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;

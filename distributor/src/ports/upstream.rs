@@ -16,16 +16,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum TargetClass {
-    /// `trust.json`: whoever may read metadata.
+    /// `trust.json`: every client that may read metadata.
     Trust,
     /// The channels document of a package.
-    Channels {
-        /// The package.
-        package: PackageName,
-    },
+    Channels { package: PackageName },
     /// Manifest, signature or payload of a release.
     Release {
-        /// Which release.
         release: ReleaseId,
         /// The digest of its manifest: what assignments name.
         manifest: Sha256Digest,
@@ -35,9 +31,7 @@ pub enum TargetClass {
 /// A target that the mirrored metadata lists. Its bytes are the blob of its digest, if the server has fetched it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetEntry {
-    /// Its name, without the digest in front.
     pub name: TargetName,
-    /// Its digest.
     pub sha256: Sha256Digest,
     /// Its length in bytes.
     pub length: u64,
@@ -49,11 +43,8 @@ pub struct TargetEntry {
 /// What a pull found about one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PulledRelease {
-    /// Which.
     pub release: ReleaseId,
-    /// Its manifest's digest.
     pub manifest: Sha256Digest,
-    /// What happened to it.
     pub outcome: PulledOutcome,
 }
 
@@ -64,15 +55,9 @@ pub enum PulledOutcome {
     /// Fetched, verified, stored: waits for review.
     Staged,
     /// Did not pass; every problem found.
-    Refused {
-        /// Every problem.
-        problems: Vec<String>,
-    },
+    Refused { problems: Vec<String> },
     /// The vendor took it back.
-    Withdrawn {
-        /// Why.
-        reason: String,
-    },
+    Withdrawn { reason: String },
 }
 
 /// What a pull brought. Releases that were known before are not listed, except that a pull which a person asked for
@@ -85,13 +70,9 @@ pub struct PullSummary {
     pub metadata_expires: Timestamp,
     /// Whether the metadata was other than before.
     pub changed: bool,
-    /// Version of the root.
     pub root_version: u64,
-    /// Version of the timestamp.
     pub timestamp_version: u64,
-    /// Version of the snapshot.
     pub snapshot_version: u64,
-    /// What is new.
     pub releases: Vec<PulledRelease>,
     /// Bytes of payload that were fetched.
     pub fetched_bytes: u64,
@@ -102,7 +83,6 @@ pub struct PullSummary {
 pub struct RoleExpiry {
     /// The role: one of TUF's four, or that of a package.
     pub role: String,
-    /// Its end.
     pub at: Timestamp,
 }
 
@@ -111,23 +91,11 @@ pub struct RoleExpiry {
 pub enum MirrorReadError {
     /// The mirror on disk is damaged.
     #[error("the mirrored metadata is damaged at {place}: {reason}; the next pull replaces it")]
-    Damaged {
-        /// Where.
-        place: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The disk refused.
+    Damaged { place: String, reason: String },
     #[error("cannot read the mirrored metadata at {place}: {reason}; check the disk")]
-    Io {
-        /// Where.
-        place: String,
-        /// What the system said.
-        reason: String,
-    },
+    Io { place: String, reason: String },
 }
 
-/// The port.
 pub trait Upstream: Send + Sync {
     /// Pulls now and waits for the end. A pull that begins after the call and ends before its turn counts as this
     /// one. Dropping the future does not stop the pull.
@@ -141,9 +109,6 @@ pub trait Upstream: Send + Sync {
     fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError>;
 
     /// When each role of the mirrored metadata expires; nothing before the first pull. Reads the disk.
-    ///
-    /// # Errors
-    /// [`MirrorReadError`].
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError>;
 
     /// The target that a repository serves as `<sha256>.<name>`. `None`: no such target.

@@ -11,7 +11,6 @@ pub trait HeldStream: Send {
     fn woken(&mut self) -> BoxFuture<'_, bool>;
 }
 
-/// The port.
 pub trait Wakes: Send + Sync {
     /// Takes a client in, and ends its older stream; `None` when there is no room or the server stops.
     fn hold(&self, client: ClientId, channel: ChannelName) -> Option<Box<dyn HeldStream>>;

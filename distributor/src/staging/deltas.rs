@@ -3,48 +3,57 @@
 //! Planning is pure. A delta between two releases is noted in `staging/deltas/<base>-<target>.json`, written after
 //! the blob is on disk, so that a note never promises what is not there.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::{self, Write};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use sealpost_files::{PRIVATE, read_bounded, replace};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::Blob;
 
-use super::unpack::sync_folder;
-use super::{failed, is_offered};
-use crate::ports::ledger::{ReleaseRow, ReleaseState};
+use super::releases::DeltaRelease;
+use crate::ports::ledger::ReleaseState;
 use crate::ports::staging::StagingError;
 
-/// Deltas to one release: from the newest releases that clients run. Whoever runs an older one gets the payload.
+/// Deltas to one release: from the newest releases that clients run. Clients of older ones get the payload.
 const BASES_PER_RELEASE: usize = 3;
 /// Largest note, in bytes.
 const MAX_NOTE_BYTES: u64 = 4096;
 
-/// Pairs (base, target) between which this site needs deltas, by the releases that it knows.
-pub(super) fn wanted(rows: &[ReleaseRow]) -> Vec<(&ReleaseRow, &ReleaseRow)> {
+/// Pairs (base, target) between which this site needs deltas.
+pub(super) fn wanted(releases: &[DeltaRelease]) -> Vec<(&DeltaRelease, &DeltaRelease)> {
+    let mut bases: BTreeMap<(&PackageName, &Platform), Vec<&DeltaRelease>> = BTreeMap::new();
+    for base in releases.iter().filter(|base| is_base(base)) {
+        bases.entry((&base.release.package, &base.release.platform)).or_default().push(base);
+    }
+    for of_package in bases.values_mut() {
+        of_package.sort_by_key(|base| Reverse(base.counter));
+    }
     let mut pairs = Vec::new();
-    for target in rows.iter().filter(|row| is_offered(row.state)) {
-        let mut bases: Vec<&ReleaseRow> = rows.iter().filter(|base| is_base(base, target)).collect();
-        bases.sort_by_key(|base| std::cmp::Reverse(base.counter));
-        pairs.extend(bases.into_iter().take(BASES_PER_RELEASE).map(|base| (base, target)));
+    for target in releases.iter().filter(|target| target.is_offered()) {
+        let key = (&target.release.package, &target.release.platform);
+        let Some(of_package) = bases.get(&key) else { continue };
+        let older = of_package.iter().filter(|base| base.counter < target.counter);
+        pairs.extend(older.take(BASES_PER_RELEASE).map(|base| (*base, target)));
     }
     pairs
 }
 
 /// Whether clients run the release now, or are about to.
-fn is_base(base: &ReleaseRow, target: &ReleaseRow) -> bool {
-    base.release.package == target.release.package
-        && base.release.platform == target.release.platform
-        && base.counter < target.counter
-        && base.state != ReleaseState::Refused
-        && (base.installed > 0 || base.assigned > 0 || base.state == ReleaseState::Approved)
+fn is_base(release: &DeltaRelease) -> bool {
+    match release.state {
+        ReleaseState::Refused => false,
+        ReleaseState::Approved => true,
+        _ => release.in_use,
+    }
 }
 
 /// Releases that are kept unpacked.
-pub(super) fn trees_to_keep(rows: &[ReleaseRow]) -> BTreeSet<Sha256Digest> {
-    let offered = rows.iter().filter(|row| is_offered(row.state)).map(|row| row.manifest);
-    let bases = wanted(rows).into_iter().map(|(base, _)| base.manifest);
+pub(super) fn trees_to_keep(releases: &[DeltaRelease]) -> BTreeSet<Sha256Digest> {
+    let offered = releases.iter().filter(|release| release.is_offered()).map(|release| release.manifest);
+    let bases = wanted(releases).into_iter().map(|(base, _)| base.manifest);
     offered.chain(bases).collect()
 }
 
@@ -55,19 +64,14 @@ pub(super) fn find(
     target: &Sha256Digest,
 ) -> Result<Option<Blob>, StagingError> {
     let path = note_path(folder, base, target);
-    let length = match fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed("read", &path, source)),
-    };
-    let parsed = if length > MAX_NOTE_BYTES {
-        None
-    } else {
-        let text = fs::read(&path).map_err(|source| failed("read", &path, source))?;
-        serde_json::from_slice(&text).ok()
+    let parsed = match read_bounded(&path, MAX_NOTE_BYTES) {
+        Ok(None) => return Ok(None),
+        Ok(Some(text)) => serde_json::from_slice(&text).ok(),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => None,
+        Err(source) => return Err(StagingError::io("read", &path, source)),
     };
     if parsed.is_none() {
-        // A delta is a convenience: without it the payload is delivered, and the next round makes it again.
+        // Without the delta the payload is delivered, and the next reconciliation makes the delta again.
         tracing::warn!(path = %path.display(), "the note of a delta is damaged; the delta is made again");
     }
     Ok(parsed)
@@ -81,16 +85,9 @@ pub(super) fn note(
     delta: Blob,
 ) -> Result<(), StagingError> {
     let path = note_path(folder, base, target);
-    let write = || -> io::Result<()> {
-        let text = serde_json::to_vec(&delta)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|source| failed("write", &path, source))?;
-    sync_folder(folder)
+    let text = serde_json::to_vec(&delta).map_err(io::Error::from);
+    text.and_then(|text| replace(&path, &text, PRIVATE))
+        .map_err(|source| StagingError::io("write", &path, source))
 }
 
 fn note_path(folder: &Path, base: &Sha256Digest, target: &Sha256Digest) -> PathBuf {
@@ -99,35 +96,26 @@ fn note_path(folder: &Path, base: &Sha256Digest, target: &Sha256Digest) -> PathB
 
 #[cfg(test)]
 mod tests {
-    use sealpost_manifests::ids::{PackageName, Platform};
-    use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+    use std::fs;
+
+    use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
     use super::*;
 
-    fn row(counter: u64, state: ReleaseState, installed: u64) -> ReleaseRow {
-        ReleaseRow {
+    fn release(counter: u64, state: ReleaseState, in_use: bool) -> DeltaRelease {
+        DeltaRelease {
             release: ReleaseId {
                 package: PackageName::new("acme-av").unwrap(),
                 version: Version::new(format!("{counter}.0")).unwrap(),
                 platform: Platform::any(),
             },
             manifest: digest(counter),
-            kind: PackageKind::Program,
             counter: ReleaseCounter(counter),
-            severity: Severity::Normal,
             state,
-            channels: Vec::new(),
-            signer: None,
+            in_use,
             payload_bytes: 1000,
-            staged_at: jiff::Timestamp::UNIX_EPOCH,
-            decided: None,
-            reason: None,
-            rollout: None,
-            assigned: 0,
-            installed,
-            failed: 0,
-            deltas: Vec::new(),
+            delta_bases: Vec::new(),
         }
     }
 
@@ -135,37 +123,37 @@ mod tests {
         Sha256Digest::of(counter.to_string().as_bytes())
     }
 
-    fn pairs(rows: &[ReleaseRow]) -> Vec<(u64, u64)> {
-        wanted(rows).into_iter().map(|(base, target)| (base.counter.0, target.counter.0)).collect()
+    fn pairs(releases: &[DeltaRelease]) -> Vec<(u64, u64)> {
+        wanted(releases).into_iter().map(|(base, target)| (base.counter.0, target.counter.0)).collect()
     }
 
     #[test]
     fn deltas_lead_from_what_clients_run_or_will_run_to_what_is_offered() {
-        let rows = [
-            row(1, ReleaseState::Superseded, 4),
-            row(2, ReleaseState::Approved, 0),
-            row(3, ReleaseState::Rejected, 0),
-            row(4, ReleaseState::Staged, 0),
+        let releases = [
+            release(1, ReleaseState::Superseded, true),
+            release(2, ReleaseState::Approved, false),
+            release(3, ReleaseState::Rejected, false),
+            release(4, ReleaseState::Staged, false),
         ];
-        assert_eq!(pairs(&rows), [(1, 2), (2, 4), (1, 4)]);
-        assert_eq!(trees_to_keep(&rows), BTreeSet::from([digest(1), digest(2), digest(4)]));
+        assert_eq!(pairs(&releases), [(1, 2), (2, 4), (1, 4)]);
+        assert_eq!(trees_to_keep(&releases), BTreeSet::from([digest(1), digest(2), digest(4)]));
     }
 
     #[test]
     fn only_the_three_newest_bases_count_and_never_another_platform() {
-        let mut rows: Vec<ReleaseRow> =
-            (1..=5).map(|counter| row(counter, ReleaseState::Superseded, 1)).collect();
-        rows[3].release.platform = Platform::new("linux-x86_64").unwrap();
-        rows.push(row(9, ReleaseState::Staged, 0));
-        assert_eq!(pairs(&rows), [(5, 9), (3, 9), (2, 9)]);
+        let mut releases: Vec<DeltaRelease> =
+            (1..=5).map(|counter| release(counter, ReleaseState::Superseded, true)).collect();
+        releases[3].release.platform = Platform::new("linux-x86_64").unwrap();
+        releases.push(release(9, ReleaseState::Staged, false));
+        assert_eq!(pairs(&releases), [(5, 9), (3, 9), (2, 9)]);
     }
 
     #[test]
-    fn no_delta_is_made_to_what_nobody_will_get() {
+    fn no_delta_is_made_to_a_release_that_no_client_will_get() {
         for state in
             [ReleaseState::Rejected, ReleaseState::Withdrawn, ReleaseState::Refused, ReleaseState::Superseded]
         {
-            assert_eq!(pairs(&[row(1, ReleaseState::Approved, 1), row(2, state, 0)]), []);
+            assert_eq!(pairs(&[release(1, ReleaseState::Approved, true), release(2, state, false)]), []);
         }
     }
 

@@ -2,7 +2,7 @@
 //! server.
 //!
 //! The child bounds itself before it reads anything, makes the delta into a file that the server chose, and ends. The
-//! server digests what it finds there; nothing else comes back but whether it worked.
+//! server digests that file; the only other result is whether the child succeeded.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,75 +13,46 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sealpost_deltas::{Entry, EntryKind, Limits as DeltaLimits, MakeError, Summary, Tree};
+use sealpost_files::Unfinished;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError};
 use sealpost_manifests::release::{Blob, FileKind, ReleaseManifest};
-use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::UNFINISHED;
-use super::unpack::{MANIFEST, TREE};
+use super::trees::{MANIFEST, TREE};
 use crate::config::Limits;
 use crate::ports::staging::StagingError;
 
 /// Name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "make-delta";
-/// Most of what a child says that is kept, in bytes.
-const MAX_COMPLAINT_BYTES: u64 = 4096;
+/// Upper bound on a child's error output that is kept, in bytes.
+const MAX_ERROR_OUTPUT_BYTES: u64 = 4096;
 
 /// Why a delta could not be made. The payload is delivered instead.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// The releases could not be unpacked.
     #[error("cannot unpack the releases of a delta")]
-    Trees {
-        /// Why.
-        #[source]
-        source: Box<StagingError>,
-    },
-    /// The child could not be started, or a file could not be used.
+    Trees { source: Box<StagingError> },
     #[error("cannot {attempted} for a delta; check the limits of this process and the disk")]
-    Io {
-        /// What was attempted.
-        attempted: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// It took too long and was killed.
+    Io { attempted: &'static str, source: io::Error },
     #[error("making a delta took longer than {} s (limits.delta_time) and was stopped", limit.as_secs())]
-    TooSlow {
-        /// How long it may take.
-        limit: Duration,
-    },
-    /// It ended badly, for example at its memory limit.
+    TooSlow { limit: Duration },
+    /// It failed, for example at its memory limit.
     #[error(
         "making a delta ended with {status} within {memory_bytes} bytes of memory (limits.delta_memory_mib): {said}"
     )]
-    Failed {
-        /// How it ended.
-        status: ExitStatus,
-        /// Its memory limit.
-        memory_bytes: u64,
-        /// What it said.
-        said: String,
-    },
-    /// The arguments are not those of a child.
+    Failed { status: ExitStatus, memory_bytes: u64, said: String },
     #[error("{SUBCOMMAND} is started by the server with BASE TARGET OUT MEMORY_BYTES")]
     Usage,
-    /// A manifest beside a tree cannot be read.
     #[error("cannot read the manifest of an unpacked release")]
     Manifest {
-        /// Why.
         #[from]
         source: DocumentError,
     },
-    /// The engine failed.
     #[error("cannot make the delta")]
     Make {
-        /// Why.
         #[from]
         source: MakeError,
     },
@@ -90,14 +61,13 @@ pub enum ChildError {
 /// A delta that was made, in a file without a final name.
 #[derive(Debug)]
 pub(super) struct MadeDelta {
-    pub(super) file: NamedTempFile,
+    pub(super) file: Unfinished,
     pub(super) blob: Blob,
 }
 
 /// How the child is started.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
-    /// The program.
     pub program: PathBuf,
     /// Its first arguments; those of the task follow.
     pub arguments: Vec<OsString>,
@@ -121,11 +91,10 @@ impl ChildCommand {
         limits: &Limits,
     ) -> Result<MadeDelta, ChildError> {
         let failed = |attempted| move |source| ChildError::Io { attempted, source };
-        // The child stands in another folder, so a home that was named relatively must not reach it so.
+        // The child runs in another folder, so relative paths would not be found there.
         let absolute = |path: &Path| std::path::absolute(path).map_err(failed("find a folder"));
         let (scratch, base, target) = (absolute(scratch)?, absolute(base)?, absolute(target)?);
-        let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&scratch);
-        let file = file.map_err(failed("make a file"))?;
+        let file = Unfinished::new_in(&scratch).map_err(failed("make a file"))?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .args([base.as_os_str(), target.as_os_str(), file.path().as_os_str()])
@@ -139,12 +108,12 @@ impl ChildCommand {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed("start a process"))?;
-        let complaints = child.stderr.take();
+        let error_output = child.stderr.take();
         let ended = async {
             let mut said = Vec::new();
-            if let Some(complaints) = complaints {
-                // What cannot be read is not worth failing for.
-                let _ = complaints.take(MAX_COMPLAINT_BYTES).read_to_end(&mut said).await;
+            if let Some(error_output) = error_output {
+                // A child whose error output cannot be read may still have succeeded.
+                let _ = error_output.take(MAX_ERROR_OUTPUT_BYTES).read_to_end(&mut said).await;
             }
             (child.wait().await, said)
         };
@@ -170,7 +139,7 @@ impl ChildCommand {
     }
 }
 
-/// What a child does: the arguments of the hidden subcommand.
+/// What a child is to do: the arguments of the hidden subcommand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildTask {
     /// Folder of the unpacked base release.
@@ -185,9 +154,6 @@ pub struct ChildTask {
 
 impl ChildTask {
     /// Reads the arguments that follow the subcommand: `BASE TARGET OUT MEMORY_BYTES`.
-    ///
-    /// # Errors
-    /// [`ChildError::Usage`].
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ChildError> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let [base, target, out, memory_bytes] = arguments.as_slice() else { return Err(ChildError::Usage) };
@@ -222,8 +188,8 @@ fn bound(resource: Resource, bytes: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(bytes), maximum: Some(bytes) })?)
 }
 
-/// An unpacked release with the list of its files. The list is our own file, out of a verified manifest; every byte
-/// of the tree is held against it while the delta is made.
+/// An unpacked release with the list of its files, from the verified manifest beside it. Every byte of the tree is
+/// compared with it while the delta is made.
 fn read_tree(folder: &Path) -> Result<Tree, ChildError> {
     let text = fs::read(folder.join(MANIFEST))
         .map_err(|source| ChildError::Io { attempted: "read a manifest", source })?;

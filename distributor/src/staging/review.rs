@@ -1,25 +1,12 @@
-//! What changes from one release to another, file by file: pure, from the two manifests.
+//! What changes from one release to another, file by file. Pure: computed from the file lists of the two manifests.
 
 use std::collections::BTreeMap;
 
 use sealpost_manifests::release::{FileEntry, FileKind};
 
-use crate::ports::ledger::{ReleaseRow, ReleaseState};
 use crate::ports::staging::{ChangedFile, Difference};
 
-/// The release with which a reviewer compares: the newest one before it that was approved for this platform.
-pub(super) fn base_of<'a>(row: &ReleaseRow, rows: &'a [ReleaseRow]) -> Option<&'a ReleaseRow> {
-    rows.iter()
-        .filter(|base| {
-            base.release.package == row.release.package
-                && base.release.platform == row.release.platform
-                && base.counter < row.counter
-                && matches!(base.state, ReleaseState::Approved | ReleaseState::Superseded)
-        })
-        .max_by_key(|base| base.counter)
-}
-
-/// What is added, changed and removed.
+/// The paths that are added, changed and removed between two file lists.
 pub(super) fn difference(before: &[FileEntry], after: &[FileEntry]) -> Difference {
     let old: BTreeMap<&str, &FileEntry> = before.iter().map(|entry| (entry.path.as_str(), entry)).collect();
     let new: BTreeMap<&str, &FileEntry> = after.iter().map(|entry| (entry.path.as_str(), entry)).collect();

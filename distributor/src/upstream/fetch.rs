@@ -1,4 +1,4 @@
-//! Fetches what a release is made of into the blobs: documents through memory, payloads through a file that resumes.
+//! Fetches documents and payloads into the blobs: documents through memory, payloads through a file that resumes.
 //!
 //! Invariant: nothing is fetched that a verified chain does not list, and never more than it lists or the disk has
 //! room for. What was fetched before is not fetched again.
@@ -14,7 +14,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Blob;
 use sealpost_manifests::repository::{DownloadError, ReaderHandle, Resume, TargetInfo};
 
-use super::pull::PullError;
+use super::error::PullError;
 use crate::config::Limits;
 use crate::ports::blobs::{BlobError, BlobStore};
 
@@ -23,7 +23,7 @@ pub(super) const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// How often a download that was cut is continued within one pull.
 const RESUMES_PER_PULL: u32 = 4;
 
-/// Where things go.
+/// One pull's fetching: where it reads from, where it stores, and what it has fetched so far.
 pub(super) struct Fetcher<'a> {
     pub(super) reader: &'a ReaderHandle,
     pub(super) blobs: &'a Arc<dyn BlobStore>,
@@ -32,16 +32,16 @@ pub(super) struct Fetcher<'a> {
     pub(super) now: Timestamp,
     /// Bytes of payload that this pull fetched.
     pub(super) fetched_bytes: u64,
-    /// Files in the downloads folder that this pull has to do with.
+    /// Files in the downloads folder that belong to this pull.
     pub(super) touched: BTreeSet<PathBuf>,
 }
 
 impl Fetcher<'_> {
-    /// A document, from the blobs or from the vendor; afterwards it is among the blobs.
+    /// Reads a document from the blobs, or fetches it from the vendor and stores it there.
     pub(super) async fn document(&self, target: &TargetInfo) -> Result<Vec<u8>, PullError> {
         let (blobs, sha256) = (Arc::clone(self.blobs), target.sha256());
         let kept = blocking(move || match blobs.read(&sha256, MAX_DOCUMENT_BYTES) {
-            // Fetched anew: what is kept was damaged on our own disk.
+            // Damaged on this server's own disk: it is fetched again.
             Err(BlobError::Damaged { .. }) => Ok(None),
             other => other,
         })
@@ -63,7 +63,7 @@ impl Fetcher<'_> {
         Ok(bytes)
     }
 
-    /// A payload; afterwards it is among the blobs. `unpacked_bytes` is what staging will need beside it.
+    /// Fetches a payload, unless it is among the blobs. `unpacked_bytes`: disk space that staging needs besides it.
     pub(super) async fn payload(
         &mut self,
         target: &TargetInfo,
@@ -101,7 +101,7 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    /// Refuses what would leave less free than has to stay: before it is fetched, not when the disk is full.
+    /// Refuses a file that would leave less free space than has to stay free, before it is fetched.
     pub(super) async fn make_room(&self, target: &TargetInfo, needed: u64) -> Result<(), PullError> {
         let (path, keep) = (self.downloads.to_owned(), self.limits.keep_free_bytes);
         let name = target.name().to_string();
@@ -117,7 +117,7 @@ impl Fetcher<'_> {
         .await?
     }
 
-    /// Removes parts of payloads that nobody asks for any more. That they stay is no reason to fail.
+    /// Removes partial payloads that no pull needs. A failure is logged and does not fail the pull.
     pub(super) async fn sweep(self) {
         let (downloads, touched) = (self.downloads.to_owned(), self.touched);
         let swept = blocking(move || {
@@ -139,7 +139,7 @@ pub(super) fn blob_of(target: &TargetInfo) -> Blob {
     Blob { sha256: target.sha256(), length: target.length() }
 }
 
-/// Runs work that blocks where it may.
+/// Runs blocking work on a thread for it.
 pub(super) async fn blocking<T, F>(work: F) -> Result<T, PullError>
 where
     T: Send + 'static,

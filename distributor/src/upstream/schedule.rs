@@ -1,73 +1,44 @@
-//! When to pull: every so often, a little earlier or later, sooner after a failure.
+//! When to pull: at a regular interval with some jitter, and sooner after a failure.
 //!
-//! The decision is pure; the loop around it is a reconciler that may be stopped and started at any moment.
+//! Pure: the history, the time and the seed of the jitter come in. The loop that pulls is `VendorUpstream`'s.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sealpost_keys::token::random_bytes;
-use tokio::task::JoinHandle;
 
-use super::{Asked, VendorUpstream};
 use crate::ports::ledger::PullRow;
 
-/// First wait after a failure; doubled each time, up to the time between pulls.
+/// First wait after a failure; doubled each time, up to the interval between pulls.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
-/// Longest sleep, so that a clock that was set does not keep us waiting for days.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What is known when the next pull is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Past {
-    /// When a pull last ended, well or not.
-    pub(crate) tried_at: Option<Timestamp>,
-    /// Failures since the last one that ended well.
-    pub(crate) failures: u32,
+pub(super) struct PullHistory {
+    /// When a pull last ended, successful or not.
+    pub(super) tried_at: Option<Timestamp>,
+    /// Failures since the last success.
+    pub(super) failures: u32,
 }
 
-impl Past {
-    /// What the ledger noted, and what this process knows: a ledger that cannot write, for example on a full disk,
-    /// must not have the vendor asked again without a pause.
-    pub(crate) fn known(noted: &PullRow, tried_here: Option<Timestamp>, failures: u32) -> Self {
-        Self { tried_at: noted.tried_at.max(noted.metadata_as_of).max(tried_here), failures }
+impl PullHistory {
+    /// Combines the ledger's record with what this process knows. The ledger may not have been able to write, for
+    /// example on a full disk; the vendor must not be asked again without a pause then.
+    pub(super) fn combine(recorded: &PullRow, tried_here: Option<Timestamp>, failures: u32) -> Self {
+        Self { tried_at: recorded.tried_at.max(recorded.metadata_as_of).max(tried_here), failures }
     }
 }
 
 /// When the next pull is due. `seed` spreads servers by up to a tenth of the wait, either way.
-pub(crate) fn due_at(past: Past, every: Duration, seed: u16, now: Timestamp) -> Timestamp {
-    let Some(tried_at) = past.tried_at else { return now };
-    let wait = match past.failures {
+pub(super) fn due_at(history: PullHistory, every: Duration, seed: u16, now: Timestamp) -> Timestamp {
+    let Some(tried_at) = history.tried_at else { return now };
+    let wait = match history.failures {
         0 => every,
         failures => FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(every),
     };
     let spread = wait / 5 * u32::from(seed) / u32::from(u16::MAX);
     let due = tried_at.checked_add(wait - wait / 10 + spread).unwrap_or(now);
-    // A try that lies in the future was made by another clock.
+    // A pull that lies in the future was recorded by a clock that was wrong.
     if tried_at > now { now } else { due }
-}
-
-pub(super) fn spawn(upstream: Arc<VendorUpstream>) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        upstream.catch_up().await;
-        let mut seed = fresh_seed();
-        loop {
-            let now = upstream.now();
-            let due = due_at(upstream.past().await, upstream.every(), seed, now);
-            let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            if wait.is_zero() {
-                // The outcome is logged and in the ledger; the next turn looks at it there.
-                let _ = upstream.pull(Asked::BySchedule).await;
-                seed = fresh_seed();
-            } else {
-                tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
-            }
-        }
-    })
-}
-
-fn fresh_seed() -> u16 {
-    random_bytes::<2>().map_or(u16::MAX / 2, u16::from_le_bytes)
 }
 
 #[cfg(test)]
@@ -81,25 +52,25 @@ mod tests {
     }
 
     fn due(failures: u32, seed: u16) -> i64 {
-        let past = Past { tried_at: Some(at(0)), failures };
-        due_at(past, HOUR, seed, at(1)).as_second() - at(0).as_second()
+        let history = PullHistory { tried_at: Some(at(0)), failures };
+        due_at(history, HOUR, seed, at(1)).as_second() - at(0).as_second()
     }
 
     #[test]
     fn a_server_that_never_pulled_pulls_at_once() {
-        assert_eq!(due_at(Past { tried_at: None, failures: 0 }, HOUR, 0, at(5)), at(5));
+        assert_eq!(due_at(PullHistory { tried_at: None, failures: 0 }, HOUR, 0, at(5)), at(5));
     }
 
     #[test]
-    fn a_try_that_the_ledger_could_not_note_is_followed_by_a_wait_all_the_same() {
-        let noted = PullRow { tried_at: Some(at(-7200)), ..PullRow::default() };
-        let past = Past::known(&noted, Some(at(0)), 1);
-        assert!(due_at(past, HOUR, 0, at(1)) >= at(54));
-        assert_eq!(due_at(Past::known(&noted, None, 0), HOUR, 0, at(1)), at(-7200 + 3240));
+    fn a_pull_that_the_ledger_could_not_record_is_followed_by_a_wait_all_the_same() {
+        let recorded = PullRow { tried_at: Some(at(-7200)), ..PullRow::default() };
+        let history = PullHistory::combine(&recorded, Some(at(0)), 1);
+        assert!(due_at(history, HOUR, 0, at(1)) >= at(54));
+        assert_eq!(due_at(PullHistory::combine(&recorded, None, 0), HOUR, 0, at(1)), at(-7200 + 3240));
     }
 
     #[test]
-    fn pulls_are_an_hour_apart_give_or_take_a_tenth() {
+    fn pulls_are_an_hour_apart_plus_or_minus_a_tenth() {
         assert_eq!(due(0, 0), 3240);
         assert_eq!(due(0, u16::MAX), 3960);
     }
@@ -115,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_does_not_stop_the_pulls() {
-        let past = Past { tried_at: Some(at(1_000_000)), failures: 0 };
-        assert_eq!(due_at(past, HOUR, 0, at(0)), at(0));
+        let history = PullHistory { tried_at: Some(at(1_000_000)), failures: 0 };
+        assert_eq!(due_at(history, HOUR, 0, at(0)), at(0));
     }
 }

@@ -1,4 +1,4 @@
-//! Which targets the mirrored metadata lists, and what each belongs to: decides who may read it.
+//! Which targets the mirrored metadata lists, and what each belongs to, which decides who may read it.
 //!
 //! Invariant: the index is made of verified listings only, and a release's targets are named by the digest that the
 //! listing has for its manifest, so that an assignment and the index cannot mean different things.
@@ -44,7 +44,7 @@ impl TargetIndex {
         }
     }
 
-    /// Adds what the role of a package lists. Names that mean nothing to this program are left out.
+    /// Adds what the role of a package lists. Targets of other kinds are left out.
     pub(crate) fn add_package(&mut self, package: &PackageName, listed: &[Listed]) {
         let by_name: BTreeMap<&str, &Listed> =
             listed.iter().map(|target| (target.name.as_str(), target)).collect();

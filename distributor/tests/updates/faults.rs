@@ -43,14 +43,14 @@ async fn refused(site: &mut Site, web: &Web, says: &str) {
 
 /// A release is refused for this reason, and what was there before stays as it was.
 async fn release_refused(site: &Site, version: &str, says: &str) {
-    let stays = site.parts().ledger.releases().await.unwrap();
+    let stays = site.rows().await;
     let outcomes = site.pull_well().await;
     let [(refused, PulledOutcome::Refused { problems })] = outcomes.as_slice() else {
         panic!("{outcomes:?}")
     };
     assert_eq!(refused, version);
     assert!(problems.iter().any(|problem| problem.contains(says)), "{says:?} is not in {problems:?}");
-    let rows = site.parts().ledger.releases().await.unwrap();
+    let rows = site.rows().await;
     for old in &stays {
         let now = rows.iter().find(|row| row.manifest == old.manifest).unwrap();
         assert_eq!((now.state, &now.channels), (old.state, &old.channels));
@@ -58,9 +58,9 @@ async fn release_refused(site: &Site, version: &str, says: &str) {
     let row = rows.iter().find(|row| row.release.version.as_str() == version).unwrap();
     assert_eq!(row.state, ReleaseState::Refused);
     assert!(row.reason.as_ref().unwrap().contains(says), "{row:?}");
-    let head = site.parts().ledger.head().await.unwrap();
+    let head = site.head().await;
     assert_eq!(site.pull_well().await, outcomes, "a person who asks again is told again");
-    assert_eq!(site.parts().ledger.head().await.unwrap(), head, "but it is not noted again");
+    assert_eq!(site.head().await, head, "but it is not recorded again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

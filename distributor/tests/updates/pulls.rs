@@ -1,4 +1,4 @@
-//! What a pull does when everyone behaves.
+//! Pulls from an honest vendor.
 
 use std::sync::atomic::Ordering;
 

@@ -20,6 +20,7 @@ use sealpost_distributor::upstream::{self, VendorUpstream, vendor_transport};
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::lease::LedgerHead;
 use sealpost_manifests::wire::problem::Problem;
 use tempfile::TempDir;
 
@@ -39,7 +40,7 @@ pub(crate) fn start_of_time() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
-/// What of a site can be seen from outside; compared to show that nothing changed.
+/// The visible state of a site, compared to show that nothing changed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     generation: Option<u64>,
@@ -86,7 +87,7 @@ pub(crate) struct Site {
     root_bytes: Vec<u8>,
     /// While it is set, nothing can be staged.
     pub(crate) staging_broken: Arc<AtomicBool>,
-    /// While it is held, making deltas does not come to its end.
+    /// While it is held, no delta is made.
     pub(crate) deltas_may_begin: Arc<tokio::sync::Mutex<()>>,
     pub(crate) running: Option<Running>,
 }
@@ -199,6 +200,15 @@ impl Site {
         self.parts().ledger.release(manifest).await.unwrap()
     }
 
+    /// Every release that the ledger knows.
+    pub(crate) async fn rows(&self) -> Vec<ReleaseRow> {
+        self.parts().ledger.releases().await.unwrap()
+    }
+
+    pub(crate) async fn head(&self) -> LedgerHead {
+        self.parts().ledger.head().await.unwrap()
+    }
+
     pub(crate) async fn state(&self, manifest: Sha256Digest) -> Option<ReleaseState> {
         self.row(manifest).await.map(|row| row.state)
     }
@@ -209,7 +219,7 @@ impl Site {
     }
 
     pub(crate) async fn seen(&self) -> Seen {
-        let mut releases: Vec<_> = self.parts().ledger.releases().await.unwrap();
+        let mut releases = self.rows().await;
         releases.sort_by_key(|row| row.manifest);
         let releases = releases
             .into_iter()
@@ -226,7 +236,7 @@ impl Site {
         self.parts().ledger.last_pull().await.unwrap().failure
     }
 
-    /// The version that mirrored metadata of a role's file name has.
+    /// A mirrored metadata file.
     pub(crate) fn mirrored(&self, name: &str) -> Option<Vec<u8>> {
         self.parts().upstream.metadata(name).unwrap()
     }

@@ -1,4 +1,4 @@
-//! What staging makes of a release: deltas, reviews, and order after a kill.
+//! What staging does with a release: deltas, reviews, and the state after a kill.
 
 use std::fs;
 use std::time::Duration;
@@ -66,13 +66,13 @@ async fn reconciling_twice_makes_nothing_twice_and_clears_what_a_kill_left() {
     fs::create_dir(staging.join(".unfinished-tree")).unwrap();
     fs::remove_dir_all(staging.join("trees")).unwrap();
     fs::remove_file(staging.join(format!("deltas/{base}-{target}.json"))).unwrap();
-    let before = site.parts().ledger.head().await.unwrap();
+    let before = site.head().await;
     site.restart().await;
     assert!(!staging.join(".unfinished-tree").exists());
     assert!(site.parts().staging.delta(&base, &target).unwrap().is_none());
     assert_eq!(site.parts().staging.reconcile().await.unwrap(), 1);
     assert!(site.parts().staging.delta(&base, &target).unwrap().is_some());
-    assert_eq!(site.parts().ledger.head().await.unwrap(), before, "the same delta is no news");
+    assert_eq!(site.head().await, before, "a delta that is known is not recorded again");
     assert_eq!(site.row(target).await.unwrap().deltas.len(), 1);
 }
 

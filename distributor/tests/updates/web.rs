@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 type Body = BoxBody<Bytes, io::Error>;
 
-/// What goes wrong.
+/// Faults that the server makes.
 #[derive(Default)]
 pub(crate) struct Faults {
     /// Cut the connection after so many bytes of a payload, so often.

@@ -1,4 +1,4 @@
-//! The text file against a real ledger: nothing missing, nothing twice, whatever was cut or rotated.
+//! The text file against a real ledger: no entry missing or written twice, whatever was cut or rotated.
 
 use super::{ActivityFile, FILE_NAME, RotationLimits, follow, rotated};
 use crate::domain::activity::Actor;
@@ -65,7 +65,7 @@ async fn catch_up(ledger: &Arc<dyn Ledger>, folder: &Path, limits: RotationLimit
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_entry_stands_once_across_restarts_rotations_and_a_cut_line() {
+async fn every_entry_is_written_once_across_restarts_rotations_and_a_cut_line() {
     let world = World::new();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("log");
@@ -129,7 +129,7 @@ async fn a_hostile_name_cannot_forge_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_on_the_way_is_got_over() {
+async fn writing_goes_on_after_a_fault() {
     let world = World::new();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("log");
@@ -150,7 +150,7 @@ async fn a_fault_on_the_way_is_got_over() {
 }
 
 #[test]
-fn a_file_of_somebody_else_is_not_taken_for_a_log_that_came_far() {
+fn a_foreign_file_is_not_taken_for_a_log() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join(FILE_NAME), "no number here\n").unwrap();
     let file = ActivityFile::open(home.path(), RotationLimits::default()).unwrap();

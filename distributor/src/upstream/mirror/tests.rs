@@ -1,3 +1,6 @@
+use sealpost_files::frame;
+use sealpost_manifests::digest::Sha256Digest;
+
 use super::*;
 
 fn file(name: &str, bytes: &str) -> MirroredFile {
@@ -75,7 +78,8 @@ fn many_generations_back_a_file_is_found_though_its_index_is_not_in_memory() {
 }
 
 #[test]
-fn an_old_generation_that_is_damaged_is_not_taken_for_absence_and_stops_no_walk_along_the_roots() {
+fn an_old_generation_that_is_damaged_is_not_taken_for_absence_and_does_not_keep_agents_from_following_the_roots()
+ {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     for number in 1..=8 {
@@ -83,7 +87,7 @@ fn an_old_generation_that_is_damaged_is_not_taken_for_absence_and_stops_no_walk_
     }
     fs::write(root.path().join("gen-00000001/index"), b"nonsense").unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
-    assert_eq!(mirror.read("2.root.json"), Ok(None), "this is how a walk along the roots ends");
+    assert_eq!(mirror.read("2.root.json"), Ok(None), "this is how following the roots ends");
     assert!(matches!(mirror.read("1.snapshot.json"), Err(MirrorReadError::Damaged { .. })));
     assert_eq!(mirror.read("2.snapshot.json").unwrap().unwrap(), b"2");
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"8");
@@ -142,13 +146,9 @@ fn a_kill_before_the_switch_leaves_the_old_generation_current() {
     let mirror = Mirror::open(root.path()).unwrap();
     mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
     // As a process killed just before the switch leaves it: a whole new generation, and a half one.
-    let index = Index {
-        published_at: at(1),
-        files: generation("2").iter().map(|file| (file.name.clone(), blob_of(&file.bytes))).collect(),
-        targets: TargetIndex::default(),
-    };
-    mirror.write_generation(2, &generation("2"), &index, None).unwrap();
-    make_folder(&root.path().join(UNFINISHED)).unwrap();
+    let index = Index::of(&generation("2"), TargetIndex::default(), at(1));
+    Generation::write(root.path(), 2, &generation("2"), &index, None).unwrap();
+    fs::create_dir(root.path().join(UNFINISHED)).unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
     assert!(mirror.publish(&generation("2"), TargetIndex::default(), at(2)).unwrap());
@@ -156,9 +156,21 @@ fn a_kill_before_the_switch_leaves_the_old_generation_current() {
     assert!(!root.path().join(UNFINISHED).exists());
 }
 
+#[test]
+fn an_index_of_an_older_format_counts_as_damaged_until_the_next_pull() {
+    let root = tempfile::tempdir().unwrap();
+    Mirror::open(root.path()).unwrap().publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    let index = root.path().join("gen-00000001/index");
+    fs::write(&index, format!("sealpost-mirror-1 {}\n{{}}", Sha256Digest::of(b"{}"))).unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
+    mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap();
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
+}
+
 /// Frozen: mirrors that are on disk today must be readable for ever.
 #[test]
-fn an_index_of_the_first_format_is_read() {
+fn an_index_of_the_second_format_is_read() {
     const DIGEST: &str = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
     let json = format!(
         "{{\"published_at\":\"2027-01-15T08:00:00Z\",\"files\":{{\"timestamp.json\":{{\"sha256\":\"{DIGEST}\",\
@@ -170,12 +182,10 @@ fn an_index_of_the_first_format_is_read() {
     );
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("gen-00000001");
-    make_folder(&folder).unwrap();
-    fs::write(
-        folder.join("index"),
-        format!("sealpost-mirror-1 {}\n{json}", Sha256Digest::of(json.as_bytes())),
-    )
-    .unwrap();
+    fs::create_dir(&folder).unwrap();
+    let header = format!("sealpost-mirror-2 {} {}\n", json.len(), Sha256Digest::of(json.as_bytes()));
+    assert_eq!(frame("sealpost-mirror-2", json.as_bytes()), format!("{header}{json}").as_bytes());
+    fs::write(folder.join("index"), format!("{header}{json}")).unwrap();
     fs::write(folder.join("timestamp.json"), b"root").unwrap();
     symlink("gen-00000001", root.path().join("current")).unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
@@ -184,6 +194,6 @@ fn an_index_of_the_first_format_is_read() {
         assert_eq!(mirror.find_target(&format!("{DIGEST}.{name}")).unwrap().name.as_str(), name);
     }
     // What is written today is the same, key by key.
-    let written = serde_json::to_value(&load_generation(root.path(), 1).unwrap().index).unwrap();
+    let written = serde_json::to_value(&Generation::load(root.path(), 1).unwrap().index).unwrap();
     assert_eq!(written, serde_json::from_str::<serde_json::Value>(&json).unwrap());
 }

@@ -8,22 +8,62 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::{PayloadSink, ReadError, read_gzip};
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
 
-use super::{Inner, MAX_MANIFEST_BYTES, TREES, UNFINISHED, failed};
+use crate::ports::blobs::BlobStore;
 use crate::ports::staging::StagingError;
 
+/// Largest manifest that is read, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+/// Folder of the unpacked releases.
+const TREES: &str = "trees";
+/// How the name of an unfinished folder begins; what a killed process left is removed at the start.
+const UNFINISHED: &str = ".unfinished-";
 /// The files of a release within its folder.
 pub(super) const TREE: &str = "tree";
 /// The manifest within its folder.
 pub(super) const MANIFEST: &str = "manifest";
 
-impl Inner {
-    /// Unpacks a payload and holds every byte against the manifest. The inner error: what is wrong with the release.
+/// The unpacked releases in staging's folder.
+#[derive(Clone)]
+pub(super) struct Trees {
+    /// Staging's folder: drafts lie in it, beside the folder of trees.
+    root: PathBuf,
+    blobs: Arc<dyn BlobStore>,
+}
+
+impl Trees {
+    /// Makes the folders and removes what a killed process left unfinished, its own and the files of others.
+    pub(super) fn open(root: &Path, blobs: Arc<dyn BlobStore>) -> Result<Self, StagingError> {
+        for folder in [root, &root.join(TREES)] {
+            make_folder(folder, PRIVATE_FOLDER)
+                .map_err(|source| StagingError::io("make the folder", folder, source))?;
+        }
+        for entry in fs::read_dir(root).map_err(|source| StagingError::io("list", root, source))? {
+            let entry = entry.map_err(|source| StagingError::io("list", root, source))?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(Self { root: root.to_owned(), blobs })
+    }
+
+    /// A manifest that was verified when it was fetched, from the blobs.
+    pub(super) fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError> {
+        let Some(bytes) = self.blobs.read(digest, MAX_MANIFEST_BYTES)? else { return Ok(None) };
+        document::read(&bytes)
+            .map(Some)
+            .map_err(|error| StagingError::io("read", Path::new("a kept manifest"), io::Error::other(error)))
+    }
+
+    /// Unpacks a payload and compares every byte with the manifest. The inner error: what is wrong with the release.
     pub(super) fn unpack(
         &self,
         manifest: &ReleaseManifest,
@@ -37,19 +77,21 @@ impl Inner {
         let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else {
             return Ok(Err(manifest.check()));
         };
-        let payload = self.parts.blobs.open(&blob.sha256)?.ok_or_else(|| absent("payload"))?;
-        let text = self.parts.blobs.read(digest, MAX_MANIFEST_BYTES)?.ok_or_else(|| absent("manifest"))?;
+        let payload = self.blobs.open(&blob.sha256)?.ok_or_else(|| absent("payload"))?;
+        let text = self.blobs.read(digest, MAX_MANIFEST_BYTES)?.ok_or_else(|| absent("manifest"))?;
         let draft = tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempdir_in(&self.root)
-            .map_err(|source| failed("make a folder in", &self.root, source))?;
+            .map_err(|source| StagingError::io("make a folder in", &self.root, source))?;
         let tree = draft.path().join(TREE);
-        make_folder(&tree).map_err(|source| failed("make", &tree, source))?;
+        private_folders(&tree).map_err(|source| StagingError::io("make", &tree, source))?;
         match read_gzip(payload.file, manifest, &mut TreeSink { root: tree.clone() }) {
             Ok(()) => {}
-            Err(ReadError::Read(source)) => return Err(failed("read the payload for", &tree, source)),
+            Err(ReadError::Read(source)) => {
+                return Err(StagingError::io("read the payload for", &tree, source));
+            }
             Err(ReadError::Sink { path, source }) => {
-                return Err(failed("write", &tree.join(path.as_str()), source));
+                return Err(StagingError::io("write", &tree.join(path.as_str()), source));
             }
             Err(ReadError::Manifest { problems }) => return Ok(Err(problems)),
             Err(refused) => {
@@ -60,13 +102,14 @@ impl Inner {
             }
         }
         let path = draft.path().join(MANIFEST);
-        fs::write(&path, text).map_err(|source| failed("write", &path, source))?;
+        fs::write(&path, text).map_err(|source| StagingError::io("write", &path, source))?;
         // All at once, since a tree has thousands of files: after a power cut one that has its name is whole.
         File::open(draft.path())
             .and_then(|folder| Ok(rustix::fs::syncfs(folder)?))
-            .map_err(|source| failed("flush", draft.path(), source))?;
+            .map_err(|source| StagingError::io("flush", draft.path(), source))?;
         let draft = draft.keep();
-        fs::rename(&draft, &destination).map_err(|source| failed("rename", &destination, source))?;
+        fs::rename(&draft, &destination)
+            .map_err(|source| StagingError::io("rename", &destination, source))?;
         Ok(Ok(()))
     }
 
@@ -80,7 +123,7 @@ impl Inner {
         match self.unpack(&manifest, digest) {
             Ok(Ok(())) => Ok(Some(folder)),
             Ok(Err(problems)) => {
-                tracing::error!(release = %manifest.release, ?problems, "a staged release does not unpack any more");
+                tracing::error!(release = %manifest.release, ?problems, "a staged release can no longer be unpacked");
                 Ok(None)
             }
             Err(StagingError::Absent { .. }) => Ok(None),
@@ -89,16 +132,17 @@ impl Inner {
     }
 
     /// Removes trees that no delta needs.
-    pub(super) fn clear_trees(&self, keep: &BTreeSet<Sha256Digest>) -> Result<(), StagingError> {
+    pub(super) fn clear(&self, keep: &BTreeSet<Sha256Digest>) -> Result<(), StagingError> {
         let folder = self.root.join(TREES);
-        for entry in fs::read_dir(&folder).map_err(|source| failed("list", &folder, source))? {
-            let entry = entry.map_err(|source| failed("list", &folder, source))?;
+        for entry in fs::read_dir(&folder).map_err(|source| StagingError::io("list", &folder, source))? {
+            let entry = entry.map_err(|source| StagingError::io("list", &folder, source))?;
             let digest = entry.file_name().to_str().and_then(|name| name.parse::<Sha256Digest>().ok());
             if digest.is_none_or(|digest| !keep.contains(&digest)) {
-                // Out of its name first: a folder that is half removed must not look whole.
+                // Renamed first: a folder that is half removed must not look whole.
                 let aside = self.root.join(format!("{UNFINISHED}{}", entry.file_name().to_string_lossy()));
                 remove(&aside)?;
-                fs::rename(entry.path(), &aside).map_err(|source| failed("rename", &entry.path(), source))?;
+                fs::rename(entry.path(), &aside)
+                    .map_err(|source| StagingError::io("rename", &entry.path(), source))?;
                 remove(&aside)?;
             }
         }
@@ -109,13 +153,14 @@ impl Inner {
         self.root.join(TREES).join(digest.to_string())
     }
 
-    /// Our disk's fault is not the vendor's: a damaged blob is put aside, and the next pull fetches it again.
+    /// Damage on this server's disk is not the vendor's fault: a damaged blob is put aside, and the next pull fetches
+    /// it again.
     fn payload_is_damaged(&self, sha256: &Sha256Digest) -> bool {
-        !matches!(self.parts.blobs.verify(sha256), Ok(true))
+        !matches!(self.blobs.verify(sha256), Ok(true))
     }
 }
 
-/// Writes a tree that only this server reads: not executable, and not flushed file by file but at the end.
+/// Writes a tree that only this server reads: not executable, and not flushed file by file but as a whole.
 struct TreeSink {
     root: PathBuf,
 }
@@ -124,7 +169,7 @@ impl TreeSink {
     fn place(&self, path: &RelativePath) -> io::Result<PathBuf> {
         let place = self.root.join(path.as_str());
         if let Some(parent) = place.parent() {
-            make_folder(parent)?;
+            private_folders(parent)?;
         }
         Ok(place)
     }
@@ -138,7 +183,8 @@ impl PayloadSink for TreeSink {
         _length: u64,
         content: &mut dyn Read,
     ) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.place(path)?)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(self.place(path)?)?;
         io::copy(content, &mut file)?;
         file.flush()
     }
@@ -148,22 +194,18 @@ impl PayloadSink for TreeSink {
     }
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Makes folders of a draft. Not durably: a tree has thousands of them and is flushed as a whole.
+fn private_folders(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
 /// Removes a file or folder, if it is there.
-pub(super) fn remove(path: &Path) -> Result<(), StagingError> {
+fn remove(path: &Path) -> Result<(), StagingError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     };
-    removed.map_err(|source| failed("remove", path, source))
-}
-
-/// Makes renames in a folder durable.
-pub(super) fn sync_folder(path: &Path) -> Result<(), StagingError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|source| failed("flush", path, source))
+    removed.map_err(|source| StagingError::io("remove", path, source))
 }

@@ -1,0 +1,49 @@
+//! The fragments merged: for each key the last value that was given, and the file that gave it.
+
+use std::path::{Path, PathBuf};
+
+use super::fragments::Fragment;
+
+/// A value, and the file that gave it.
+pub(super) struct Given<T> {
+    pub(super) value: T,
+    pub(super) file: PathBuf,
+}
+
+#[derive(Default)]
+pub(super) struct Merged {
+    pub(super) vendor_url: Option<Given<String>>,
+    pub(super) listen: Option<Given<String>>,
+    pub(super) addresses: Option<Given<Vec<String>>>,
+    pub(super) pull_every: Option<Given<String>>,
+    pub(super) lease_days: Option<Given<u32>>,
+    pub(super) max_payload_mib: Option<Given<u32>>,
+    pub(super) keep_free_mib: Option<Given<u32>>,
+    pub(super) delta_memory_mib: Option<Given<u32>>,
+    pub(super) delta_time: Option<Given<String>>,
+    pub(super) max_connections: Option<Given<u32>>,
+    pub(super) max_connections_per_address: Option<Given<u32>>,
+}
+
+impl Merged {
+    /// Adds a fragment; it replaces the values of earlier ones.
+    pub(super) fn take(&mut self, fragment: Fragment, file: &Path) {
+        put(&mut self.vendor_url, fragment.vendor_url, file);
+        put(&mut self.listen, fragment.listen, file);
+        put(&mut self.addresses, fragment.addresses, file);
+        put(&mut self.pull_every, fragment.pull.every, file);
+        put(&mut self.lease_days, fragment.license.lease_days, file);
+        put(&mut self.max_payload_mib, fragment.limits.max_payload_mib, file);
+        put(&mut self.keep_free_mib, fragment.limits.keep_free_mib, file);
+        put(&mut self.delta_memory_mib, fragment.limits.delta_memory_mib, file);
+        put(&mut self.delta_time, fragment.limits.delta_time, file);
+        put(&mut self.max_connections, fragment.limits.max_connections, file);
+        put(&mut self.max_connections_per_address, fragment.limits.max_connections_per_address, file);
+    }
+}
+
+fn put<T>(place: &mut Option<Given<T>>, value: Option<T>, file: &Path) {
+    if let Some(value) = value {
+        *place = Some(Given { value, file: file.to_owned() });
+    }
+}

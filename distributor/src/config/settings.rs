@@ -1,0 +1,260 @@
+//! Validated settings: every value of the merged configuration checked.
+//!
+//! Invariant: a [`Settings`] exists only after every value was checked; every mistake is reported at once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::fragments::{fragment_files, read_fragment};
+use super::inputs::{Given, Merged};
+
+/// Port that agents and admins use, unless the configuration says otherwise.
+pub const DEFAULT_PORT: u16 = 16770;
+/// Shortest time between pulls: polling more often would only load the vendor's server.
+const MIN_PULL_EVERY: Duration = Duration::from_secs(60);
+/// Longest time between pulls: a timestamp is good for 7 days by default, and an expired one stops all updates.
+const MAX_PULL_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Lease lifetimes that make sense, in days.
+const LEASE_DAYS: std::ops::RangeInclusive<u32> = 1..=366;
+
+/// What the server runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the vendor's repository and license service are, without a slash at the end.
+    pub vendor_url: String,
+    /// Where agents and remote admins connect.
+    pub listen: SocketAddr,
+    /// Host names and addresses that setup files carry, in order of preference.
+    pub addresses: Vec<String>,
+    pub pull_every: Duration,
+    /// Days that a lease is good for.
+    pub lease_days: u32,
+    pub limits: Limits,
+}
+
+/// Bounds on what is fetched, stored, computed and served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest payload that is fetched, compressed or not, in bytes.
+    pub max_payload_bytes: u64,
+    /// Free disk space that a pull leaves, in bytes.
+    pub keep_free_bytes: u64,
+    /// Memory of the process that makes a delta, in bytes.
+    pub delta_memory_bytes: u64,
+    /// Time that making one delta may take.
+    pub delta_time: Duration,
+    /// Connections that are served at once.
+    pub max_connections: u32,
+    /// Connections that are served at once from one address.
+    pub max_connections_per_address: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_payload_bytes: 4 * 1024 * 1024 * 1024,
+            keep_free_bytes: 256 * 1024 * 1024,
+            // 19 times the largest file that is patched (16 MiB), and the program itself.
+            delta_memory_bytes: 1024 * 1024 * 1024,
+            delta_time: Duration::from_secs(600),
+            max_connections: 4096,
+            // Many computers can come through one router.
+            max_connections_per_address: 1024,
+        }
+    }
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// Each with its file and key.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration cannot be used; correct this and start again:")?;
+        for problem in &self.problems {
+            write!(f, "\n  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Reads `main`, then every `*.toml` in `folder`, which need not exist.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong.
+    pub fn load(main: &Path, folder: &Path) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut merged = Merged::default();
+        for file in fragment_files(main, folder, &mut problems) {
+            match read_fragment(&file) {
+                Ok(fragment) => merged.take(fragment, &file),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        match validate(merged, &mut problems) {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            _ => Err(ConfigError { problems }),
+        }
+    }
+}
+
+/// Checks every value; `None` if the vendor's address, which has no default, cannot be used.
+fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
+    let defaults = Limits::default();
+    let vendor_url = match merged.vendor_url {
+        Some(given) => checked(given, "vendor_url", problems, |text| parse_vendor_url(&text)),
+        None => {
+            problems.push("vendor_url: is missing; give the address of the vendor's server".to_owned());
+            None
+        }
+    };
+    let listen = or_default(merged.listen, "listen", problems, default_listen(), |text| {
+        text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT, for example 0.0.0.0:{DEFAULT_PORT}"))
+    });
+    let addresses = or_default(merged.addresses, "addresses", problems, Vec::new(), parse_addresses);
+    let hour = Duration::from_secs(3600);
+    let pull_every = or_default(merged.pull_every, "pull.every", problems, hour, |text| {
+        within(&text, MIN_PULL_EVERY, MAX_PULL_EVERY)
+    });
+    let lease_days = or_default(merged.lease_days, "license.lease_days", problems, 30, |days| {
+        LEASE_DAYS
+            .contains(&days)
+            .then_some(days)
+            .ok_or_else(|| format!("{days} is not between {} and {}", LEASE_DAYS.start(), LEASE_DAYS.end()))
+    });
+    let delta_time =
+        or_default(merged.delta_time, "limits.delta_time", problems, defaults.delta_time, |text| {
+            within(&text, Duration::from_secs(1), Duration::from_secs(24 * 3600))
+        });
+    let mut mebibytes = |given, key, default, least: u32| {
+        or_default(given, key, problems, default, |count: u32| {
+            if count < least {
+                return Err(format!("{count} is less than {least}"));
+            }
+            Ok(u64::from(count) * 1024 * 1024)
+        })
+    };
+    let max_payload_bytes =
+        mebibytes(merged.max_payload_mib, "limits.max_payload_mib", defaults.max_payload_bytes, 1);
+    let keep_free_bytes =
+        mebibytes(merged.keep_free_mib, "limits.keep_free_mib", defaults.keep_free_bytes, 0);
+    let delta_memory_bytes =
+        mebibytes(merged.delta_memory_mib, "limits.delta_memory_mib", defaults.delta_memory_bytes, 64);
+    let mut count = |given, key, default| {
+        or_default(given, key, problems, default, |count: u32| {
+            if count == 0 { Err("must be at least 1".to_owned()) } else { Ok(count) }
+        })
+    };
+    let max_connections = count(merged.max_connections, "limits.max_connections", defaults.max_connections);
+    let max_connections_per_address = count(
+        merged.max_connections_per_address,
+        "limits.max_connections_per_address",
+        defaults.max_connections_per_address,
+    );
+    Some(Settings {
+        vendor_url: vendor_url?,
+        listen,
+        addresses,
+        pull_every,
+        lease_days,
+        limits: Limits {
+            max_payload_bytes,
+            keep_free_bytes,
+            delta_memory_bytes,
+            delta_time,
+            max_connections,
+            max_connections_per_address,
+        },
+    })
+}
+
+fn checked<T, U>(
+    given: Given<T>,
+    key: &str,
+    problems: &mut Vec<String>,
+    parse: impl FnOnce(T) -> Result<U, String>,
+) -> Option<U> {
+    match parse(given.value) {
+        Ok(value) => Some(value),
+        Err(problem) => {
+            problems.push(format!("{}: {key}: {problem}", given.file.display()));
+            None
+        }
+    }
+}
+
+fn or_default<T, U>(
+    given: Option<Given<T>>,
+    key: &str,
+    problems: &mut Vec<String>,
+    default: U,
+    parse: impl FnOnce(T) -> Result<U, String>,
+) -> U {
+    match given {
+        Some(given) => checked(given, key, problems, parse).unwrap_or(default),
+        None => default,
+    }
+}
+
+/// Every address of this computer.
+pub(super) fn default_listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))
+}
+
+/// Checks the address of the vendor's server. Plain http is allowed: what comes from there is signed.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn parse_vendor_url(text: &str) -> Result<String, String> {
+    let shown: String = text.chars().take(200).collect();
+    let url = reqwest::Url::parse(text).map_err(|error| format!("{shown:?} is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("{shown:?} is not an http or https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL must not carry a user name or password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{shown:?} must not have a query or fragment"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Checks the names and IP addresses under which agents find the server.
+///
+/// # Errors
+/// What is wrong with them, for people.
+pub fn parse_addresses(addresses: Vec<String>) -> Result<Vec<String>, String> {
+    if addresses.len() > 32 {
+        return Err("more than 32 addresses".to_owned());
+    }
+    for address in &addresses {
+        let is_name = !address.is_empty()
+            && address.len() <= 253
+            && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+            && !address.starts_with(['-', '.']);
+        if !is_name && address.parse::<std::net::IpAddr>().is_err() {
+            return Err(format!("{address:?} is not a host name or IP address; leave the port out"));
+        }
+    }
+    Ok(addresses)
+}
+
+/// A duration as people write it (`90s`, `15m`, `1h 30m`, `7 days`), within bounds.
+fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let parsed: SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a duration; write for example \"90s\", \"15m\" or \"1h\""))?;
+    match Duration::try_from(parsed) {
+        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
+        _ => Err(format!("{text:?} is not between {} and {} seconds", least.as_secs(), most.as_secs())),
+    }
+}

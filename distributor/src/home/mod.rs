@@ -1,0 +1,16 @@
+//! The server's home: where every file lies, how a new home is made, and how it is opened and locked.
+//!
+//! Left out on purpose: opening the ledger and the stores (`app` wires them) and renewing certificates.
+
+mod certificates;
+mod error;
+mod init;
+mod places;
+
+pub use self::certificates::{CertificateError, ca_spki_sha256};
+pub use self::error::HomeError;
+pub use self::init::{InitOptions, NewServer};
+pub use self::places::{Home, HomeLock};
+
+#[cfg(test)]
+mod tests;

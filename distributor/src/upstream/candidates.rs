@@ -1,0 +1,137 @@
+//! What a channels document means for this site: releases to look at, and releases to withdraw.
+//!
+//! Pure: verified documents, listings and known releases in, lists out. Left out on purpose: whether a release is
+//! sound, which `verify` decides.
+
+use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ChannelName, NameError, TargetName};
+use sealpost_manifests::release::{Encoding, ReleaseId};
+use sealpost_manifests::repository::TargetInfo;
+
+use super::known::KnownRelease;
+use crate::ports::ledger::ReleaseState;
+
+/// A release to which a channel points, with its listed targets.
+pub(super) struct Candidate {
+    pub(super) release: ReleaseId,
+    pub(super) manifest: TargetInfo,
+    pub(super) minisig: Option<TargetInfo>,
+    pub(super) payload: Option<TargetInfo>,
+    /// The channels that point to it.
+    pub(super) channels: Vec<ChannelName>,
+}
+
+/// A known release that the vendor withdrew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Withdrawal {
+    pub(super) release: ReleaseId,
+    pub(super) manifest: Sha256Digest,
+    pub(super) reason: String,
+}
+
+impl Candidate {
+    /// The targets that are listed for it.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &TargetInfo> {
+        [Some(&self.manifest), self.minisig.as_ref(), self.payload.as_ref()].into_iter().flatten()
+    }
+}
+
+/// The releases to which channels point, one per platform. Withdrawn ones are left out.
+pub(super) fn candidates_of(
+    channels: &ChannelsDocument,
+    targets: &[TargetInfo],
+) -> Result<Vec<Candidate>, NameError> {
+    let find = |name: &TargetName| targets.iter().find(|target| target.name() == name).cloned();
+    let mut candidates = Vec::new();
+    for manifest in targets {
+        let Some(release) = ReleaseId::from_manifest_target(manifest.name().as_str()) else { continue };
+        let pointed: Vec<ChannelName> = channels.channels_of(&release.version).cloned().collect();
+        let withdrawn = channels.withdrawn_reason(&release.version).is_some();
+        if release.package != channels.package || pointed.is_empty() || withdrawn {
+            continue;
+        }
+        candidates.push(Candidate {
+            minisig: find(&release.minisig_target()?),
+            payload: find(&release.payload_target(Encoding::Gzip)?),
+            manifest: manifest.clone(),
+            channels: pointed,
+            release,
+        });
+    }
+    for (channel, version) in &channels.channels {
+        if !candidates.iter().any(|candidate| candidate.release.version == *version) {
+            tracing::warn!(package = %channels.package, %channel, %version, "a channel points to no usable release");
+        }
+    }
+    Ok(candidates)
+}
+
+/// The releases of the channels' package that are withdrawn there and not here yet. `known` must be all of the
+/// package.
+pub(super) fn newly_withdrawn(channels: &ChannelsDocument, known: &[KnownRelease]) -> Vec<Withdrawal> {
+    known
+        .iter()
+        .filter(|release| !matches!(release.state, ReleaseState::Withdrawn | ReleaseState::Refused))
+        .filter_map(|known| {
+            let reason = channels.withdrawn_reason(&known.release.version)?.to_owned();
+            Some(Withdrawal { release: known.release.clone(), manifest: known.manifest, reason })
+        })
+        .collect()
+}
+
+/// Whether a channel points to a known release that did not point to it before.
+pub(super) fn adds_a_channel(known: &KnownRelease, channels: &[ChannelName]) -> bool {
+    channels.iter().any(|channel| !known.channels.contains(channel))
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_manifests::channels::Withdrawn;
+    use sealpost_manifests::ids::{PackageName, Platform};
+    use sealpost_manifests::version::{ReleaseCounter, Version};
+
+    use super::*;
+
+    fn known(version: u64, state: ReleaseState) -> KnownRelease {
+        KnownRelease {
+            release: ReleaseId {
+                package: PackageName::new("acme-av").unwrap(),
+                version: Version::new(format!("{version}.0")).unwrap(),
+                platform: Platform::any(),
+            },
+            manifest: Sha256Digest::of(version.to_string().as_bytes()),
+            counter: ReleaseCounter(version),
+            state,
+            channels: vec![ChannelName::new("stable").unwrap()],
+        }
+    }
+
+    #[test]
+    fn every_release_of_a_withdrawn_version_is_withdrawn_once_whatever_was_decided_about_it() {
+        let mut channels = ChannelsDocument::empty(PackageName::new("acme-av").unwrap());
+        for version in ["1.0", "2.0", "3.0", "4.0"] {
+            let version = Version::new(version).unwrap();
+            channels.withdrawn.push(Withdrawn { version, reason: "deletes quarantine".to_owned() });
+        }
+        let known = [
+            known(1, ReleaseState::Superseded),
+            known(2, ReleaseState::Withdrawn),
+            known(3, ReleaseState::Rejected),
+            known(4, ReleaseState::Refused),
+            known(5, ReleaseState::Approved),
+        ];
+        let withdrawn = newly_withdrawn(&channels, &known);
+        let versions: Vec<&str> = withdrawn.iter().map(|one| one.release.version.as_str()).collect();
+        assert_eq!(versions, ["1.0", "3.0"]);
+    }
+
+    #[test]
+    fn a_release_moves_only_when_a_channel_is_new_to_it() {
+        let known = known(1, ReleaseState::Approved);
+        let channel = |name| ChannelName::new(name).unwrap();
+        assert!(!adds_a_channel(&known, &[channel("stable")]));
+        assert!(!adds_a_channel(&known, &[]));
+        assert!(adds_a_channel(&known, &[channel("stable"), channel("beta")]));
+    }
+}

@@ -1,0 +1,112 @@
+//! What a pull works with: stores, ledger, clock and limits, and the vendor's trust document of the last good pull.
+//!
+//! Invariant: the trust document comes from verified metadata only: from a pull that succeeded, or at the start from
+//! the blob whose digest the mirror's index has.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
+use sealpost_manifests::document;
+use sealpost_manifests::repository::Transport;
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+
+use super::error::UpstreamError;
+use super::fetch::MAX_DOCUMENT_BYTES;
+use super::mirror::Mirror;
+use crate::config::{Limits, Settings};
+use crate::home::Home;
+use crate::ports::blobs::BlobStore;
+use crate::ports::clock::Clock;
+use crate::ports::ledger::Ledger;
+use crate::ports::staging::Staging;
+
+/// The other rooms that an upstream needs.
+pub struct Parts {
+    /// Records pulls and what they did with releases.
+    pub ledger: Arc<dyn Ledger>,
+    /// Stores documents and payloads.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Checks and unpacks what was fetched.
+    pub staging: Arc<dyn Staging>,
+    pub clock: Arc<dyn Clock>,
+    /// Reaches the vendor; see [`super::vendor_transport`].
+    pub transport: Arc<dyn Transport>,
+}
+
+/// Who wants a pull.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// A person asked: releases that were refused before are examined again.
+    Person,
+    Schedule,
+}
+
+/// What pulls work with.
+pub(super) struct Context {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) staging: Arc<dyn Staging>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) mirror: Arc<Mirror>,
+    /// Folder of payloads that are being fetched.
+    pub(super) downloads: PathBuf,
+    /// Folder in which the reader records what it trusted before.
+    pub(super) tuf_store: PathBuf,
+    pub(super) pinned_root: Vec<u8>,
+    pub(super) limits: Limits,
+    trust: RwLock<Option<Arc<TrustDocument>>>,
+}
+
+impl Context {
+    pub(super) fn open(
+        home: &Home,
+        settings: &Settings,
+        pinned_root: Vec<u8>,
+        parts: Parts,
+    ) -> Result<Self, UpstreamError> {
+        let mirror = Arc::new(Mirror::open(&home.mirror())?);
+        let downloads = home.downloads();
+        make_folder(&downloads, PRIVATE_FOLDER)
+            .map_err(|source| UpstreamError::Folder { path: downloads.clone(), source })?;
+        let trust = kept_trust(&mirror, &*parts.blobs).map(Arc::new);
+        Ok(Self {
+            ledger: parts.ledger,
+            blobs: parts.blobs,
+            staging: parts.staging,
+            clock: parts.clock,
+            transport: parts.transport,
+            mirror,
+            downloads,
+            tuf_store: home.tuf_store(),
+            pinned_root,
+            limits: settings.limits,
+            trust: RwLock::new(trust),
+        })
+    }
+
+    pub(super) fn trust(&self) -> Option<Arc<TrustDocument>> {
+        self.trust.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_trust(&self, trust: TrustDocument) {
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(trust));
+    }
+}
+
+/// The trust document of the last good pull, from the blobs.
+fn kept_trust(mirror: &Mirror, blobs: &dyn BlobStore) -> Option<TrustDocument> {
+    let entry = mirror.target_named(TRUST_TARGET)?;
+    let bytes = match blobs.read(&entry.sha256, MAX_DOCUMENT_BYTES) {
+        Ok(bytes) => bytes?,
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::error!(error, "the kept trust document cannot be used until the next pull");
+            return None;
+        }
+    };
+    document::read(&bytes)
+        .inspect_err(|error| tracing::error!(%error, "the kept trust document cannot be read"))
+        .ok()
+}

@@ -1,0 +1,131 @@
+//! Why the upstream cannot be opened, and why a pull fails: each with what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use sealpost_manifests::document::DocumentError;
+use sealpost_manifests::ids::{NameError, PackageName};
+use sealpost_manifests::repository::{
+    DownloadError, Gone, MirrorError, OpenError, RefreshError, Refusal, TargetError, TransportError,
+};
+
+use super::mirror::PublishError;
+use crate::ports::blobs::BlobError;
+use crate::ports::ledger::LedgerError;
+use crate::ports::staging::StagingError;
+
+/// Why the upstream could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("cannot open the mirror")]
+    Mirror {
+        #[from]
+        source: PublishError,
+    },
+    #[error("cannot make the folder {}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("cannot use the vendor's address {url}")]
+    Address { url: String, source: TransportError },
+    #[error("cannot make an HTTP client; check the system's certificates")]
+    Client { source: reqwest::Error },
+}
+
+/// Why a pull failed. The mirror and the staged releases are as before.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    #[error("cannot open the metadata reader")]
+    Open { source: OpenError },
+    /// The vendor's top-level metadata was refused.
+    #[error("cannot take over the vendor's metadata")]
+    Refresh { source: RefreshError },
+    /// A role that the snapshot pins was refused.
+    #[error("cannot take over the vendor's metadata")]
+    Roles { source: MirrorError },
+    /// A document could not be fetched.
+    #[error("cannot fetch {name}")]
+    Target { name: String, source: Box<TargetError> },
+    /// A document that the vendor's metadata covers cannot be read.
+    #[error("cannot use the vendor's {name}; ask the vendor")]
+    Document { name: String, source: DocumentError },
+    /// A channels document is listed for one package and names another.
+    #[error("the vendor's {name} is about {found}; ask the vendor")]
+    OtherPackage { name: String, found: PackageName },
+    #[error("cannot name a target of the vendor")]
+    Name {
+        #[from]
+        source: NameError,
+    },
+    /// A payload could not be fetched.
+    #[error("cannot fetch a payload")]
+    Download { source: DownloadError },
+    /// The disk is too full for what would be fetched. All values are in bytes.
+    #[error(
+        "no room for {name}: {needed} bytes are needed, {free} are free and {keep} must stay free; make room, then \
+         pull again"
+    )]
+    NoRoom { name: String, needed: u64, free: u64, keep: u64 },
+    #[error("cannot use {}; check the disk", path.display())]
+    Disk { path: PathBuf, source: io::Error },
+    #[error("cannot store what was fetched")]
+    Blobs {
+        #[from]
+        source: BlobError,
+    },
+    #[error("cannot publish the mirrored metadata")]
+    Publish {
+        #[from]
+        source: PublishError,
+    },
+    #[error("cannot stage a release")]
+    Staging {
+        #[from]
+        source: StagingError,
+    },
+    #[error("cannot note the pull in the ledger")]
+    Ledger {
+        #[from]
+        source: LedgerError,
+    },
+    /// The reader's thread ended.
+    #[error("cannot read the vendor's metadata")]
+    Gone {
+        #[from]
+        source: Gone,
+    },
+    #[error("a thread of the pull ended before its work; the log says why")]
+    Ended,
+}
+
+impl PullError {
+    /// Whether the record of trusted metadata has failed, so that the reader must be opened again.
+    pub(super) fn needs_a_new_reader(&self) -> bool {
+        matches!(self, Self::Gone { .. }) || self.refusal() == Some(Refusal::StoreFailed)
+    }
+
+    /// What the admin can do next.
+    pub(super) fn hint(&self) -> &'static str {
+        match (self.refusal(), self) {
+            (Some(refusal), _) => refusal.hint(),
+            (None, Self::Download { source: DownloadError::Interrupted { .. } }) => {
+                "what came is kept; pull again to continue there"
+            }
+            (None, Self::Target { .. } | Self::Download { .. }) => "pull again later, then ask the vendor",
+            (None, Self::Document { .. } | Self::OtherPackage { .. } | Self::Name { .. }) => "ask the vendor",
+            _ => "correct what the message names, then pull again",
+        }
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refresh { source } => source.refusal(),
+            Self::Roles { source } => source.refusal(),
+            Self::Target { source, .. } => match &**source {
+                TargetError::Refused { refusal, .. } => Some(*refusal),
+                TargetError::Store { .. } => Some(Refusal::StoreFailed),
+                _ => None,
+            },
+            Self::Download { source: DownloadError::Store { .. } } => Some(Refusal::StoreFailed),
+            _ => None,
+        }
+    }
+}
