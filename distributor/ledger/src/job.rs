@@ -53,7 +53,8 @@ impl Transaction<'_> {
         C: Command,
         dyn WriteStore: Read<C::Facts>,
     {
-        let facts = Read::<C::Facts>::read(self.store, &command.facts()).map_err(|error| self.judge(error))?;
+        let facts =
+            Read::<C::Facts>::read(self.store, &command.facts()).map_err(|error| self.judge(error))?;
         let context = Context { now: self.now, server: self.server, terms: self.terms, head: self.head };
         let decision = command.decide(facts, &context);
         self.write(decision.changes, decision.notes)?;

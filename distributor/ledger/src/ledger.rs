@@ -85,7 +85,8 @@ impl Ledger {
         let auditor = Readers::new(split.readers.pop().into_iter().collect());
         let readers = Readers::new(split.readers);
         let mut store = split.writer;
-        let server = Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
+        let server =
+            Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
         let head = Read::<Head>::read(&mut *store, &Head {})?;
         let stored_floor = Read::<queries::TimeFloor>::read(&mut *store, &queries::TimeFloor {})?
             .unwrap_or(Timestamp::UNIX_EPOCH);
@@ -110,8 +111,10 @@ impl Ledger {
             one_failed: false,
         };
         // Time is all the writer needs of a runtime: it waits for a command or for the next flush.
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Writer)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(StartError::Writer)?;
         std::thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || writer.run(&runtime, messages))
@@ -265,6 +268,7 @@ pub(crate) fn check_log(
         Next::Stop => Walk::Stop,
     })?;
     // The hash of a damaged log's newest entry may be unreadable.
-    let newest = Read::<Head>::read(store, &Head {}).unwrap_or_else(|_| sealpost_site::changes::chain::empty_head());
+    let newest =
+        Read::<Head>::read(store, &Head {}).unwrap_or_else(|_| sealpost_site::changes::chain::empty_head());
     Ok(check.finish(newest))
 }

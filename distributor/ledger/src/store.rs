@@ -13,9 +13,9 @@ use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadDelta, LoadRelease};
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, ExplainClient, Head, HolderById,
-    KnownReleases, LastPull, Licenses, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Server,
-    SetupOf, TimeFloor,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, Head,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, Licenses, Query, Recipients, ReleaseByManifest,
+    ReleaseCounts, Releases, Server, SetupOf, TimeFloor,
 };
 
 /// Why a store could not read or write.
@@ -76,6 +76,8 @@ pub trait ReadStore:
     + Read<Releases>
     + Read<ReleaseByManifest>
     + Read<KnownReleases>
+    + Read<KnownReleaseOf>
+    + Read<DeltaReleases>
     + Read<ApprovedReleases>
     + Read<ReleaseCounts>
     + Read<LastPull>

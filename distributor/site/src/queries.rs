@@ -10,7 +10,8 @@ use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::lease::LedgerHead;
 
 use crate::rows::{
-    ClientRow, HolderRow, LicenseRow, LoggedEntry, PullRow, RecipientRow, ReleaseRow, ServerIdentity,
+    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LoggedEntry, PullRow, RecipientRow, ReleaseRow,
+    ServerIdentity,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -158,6 +159,25 @@ query! {
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<KnownRelease>, "list releases"
+}
+
+query! {
+    /// One release without counts.
+    KnownReleaseOf {
+        /// Its manifest's digest.
+        pub manifest: Sha256Digest,
+    } -> Option<KnownRelease>, "read a release"
+}
+
+query! {
+    /// Releases between which deltas may be of use: those that are staged or approved, or in use somewhere, in the order
+    /// of their manifests.
+    DeltaReleases {
+        /// Only after the release with this manifest.
+        pub after: Option<Sha256Digest>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<DeltaReleaseRow>, "list releases for deltas"
 }
 
 query! {

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId,
+};
 use sealpost_manifests::lease::LedgerHead;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::changes::{ActivityEntry, Actor};
 use crate::rules::contact::ClientState;
-use crate::rules::release::ReleaseState;
+use crate::rules::release::{KnownRelease, ReleaseState};
 
 /// Whose ledger it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,19 @@ pub struct DeltaRow {
     pub base: Sha256Digest,
     /// Its length in bytes.
     pub bytes: u64,
+}
+
+/// A release between which and others deltas may be of use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeltaReleaseRow {
+    /// The release.
+    pub release: KnownRelease,
+    /// Whether some computer runs it, or is told to.
+    pub in_use: bool,
+    /// Bytes of the payload as downloaded.
+    pub payload_bytes: u64,
+    /// Manifests from which a delta leads to it.
+    pub bases: Vec<Sha256Digest>,
 }
 
 /// A release that one computer is told to run.

@@ -72,16 +72,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
 }
 
 fn staged(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
-    let Change::ReleaseStaged {
-        release,
-        manifest,
-        kind,
-        counter,
-        severity,
-        channels,
-        signer,
-        payload_bytes,
-    } = &entry.change
+    let Change::ReleaseStaged { release, manifest, kind, counter, severity, channels, signer, payload_bytes } =
+        &entry.change
     else {
         return Ok(());
     };

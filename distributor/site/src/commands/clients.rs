@@ -272,5 +272,8 @@ fn outcome(
 ) -> EnrollOutcome {
     let EnrolledClient { client_id, client_key, enrolled_at } = client;
     let server_id = context.server.server_id.clone();
-    EnrollOutcome { enrolled: Enrolled { client_id, client_key, computer_name, server_id, enrolled_at }, grant }
+    EnrollOutcome {
+        enrolled: Enrolled { client_id, client_key, computer_name, server_id, enrolled_at },
+        grant,
+    }
 }

@@ -182,7 +182,8 @@ impl Command for AnswerContact {
         match (judgement, nonce_problem(judgement), &client.last) {
             (_, Some(problem), _) => out_of_order(judgement, problem, &contact, client),
             (NonceJudgement::Retry, None, Some(last)) => Decision::answer(retried(client, &last.answer)),
-            _ => Answering { facts: &facts, client, contact: &contact, context, sequence: client.sequence }.answer(),
+            _ => Answering { facts: &facts, client, contact: &contact, context, sequence: client.sequence }
+                .answer(),
         }
     }
 }
@@ -251,8 +252,7 @@ impl Answering<'_> {
         let (lease, notice) = self.lease();
         let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment() };
         let (client, contact) = (self.client, self.contact);
-        let grant =
-            (contact.grant != Some(client.grant.digest)).then(|| client.grant.document.clone());
+        let grant = (contact.grant != Some(client.grant.digest)).then(|| client.grant.document.clone());
         let answer = ContactAnswer {
             lease: lease.document().is_some(),
             assignment: assignment.document().is_some(),

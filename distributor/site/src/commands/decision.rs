@@ -21,11 +21,7 @@ pub trait Command: Send + 'static {
     fn facts(&self) -> Self::Facts;
 
     /// Decides. Pure: the same facts and context give the same decision.
-    fn decide(
-        self,
-        facts: <Self::Facts as Query>::Answer,
-        context: &Context<'_>,
-    ) -> Decision<Self::Answer>;
+    fn decide(self, facts: <Self::Facts as Query>::Answer, context: &Context<'_>) -> Decision<Self::Answer>;
 }
 
 /// What every decision may look at besides its facts.

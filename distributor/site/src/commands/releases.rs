@@ -290,8 +290,7 @@ impl Command for RejectRelease {
             (Err(refusal), _) => Decision::refuse(refusal.problem()),
             (Ok(Transition::To(_)), Some(known)) => {
                 let (release, reason) = (known.release.clone(), text::stored(reason));
-                Decision::answer(())
-                    .change(self.actor, Change::ReleaseRejected { release, manifest, reason })
+                Decision::answer(()).change(self.actor, Change::ReleaseRejected { release, manifest, reason })
             }
             (Ok(_), _) => Decision::answer(()),
         }

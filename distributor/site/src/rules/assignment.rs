@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_release_under_review_goes_to_whom_the_next_contact_would_bring_it() {
-        let (channel, platform) = (ChannelName::new("stable").unwrap(), Platform::new("linux-x86_64").unwrap());
+        let (channel, platform) =
+            (ChannelName::new("stable").unwrap(), Platform::new("linux-x86_64").unwrap());
         let av = [PackageName::new("av").unwrap()];
         let computer = Computer { channel: &channel, platform: &platform, licensed: &av, installed: &[] };
         let old = approved("av", "1", "any", 1, "stable");

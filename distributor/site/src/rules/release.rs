@@ -212,6 +212,16 @@ pub fn is_superseded(release: &KnownRelease, approved: &[KnownRelease]) -> bool 
             .all(|channel| approved.iter().any(|newer| newer.replaces(release, channel)))
 }
 
+/// The release that a reviewer compares `release` with: the newest approved or superseded one of the same package and
+/// platform before it. `approved` are the releases of the package that are approved or superseded.
+#[must_use]
+pub fn compared_with<'r>(release: &KnownRelease, approved: &'r [KnownRelease]) -> Option<&'r KnownRelease> {
+    approved
+        .iter()
+        .filter(|other| other.release.platform == release.release.platform && other.counter < release.counter)
+        .max_by_key(|other| other.counter)
+}
+
 /// What an approval, a withdrawal or a move of channels does to the other approved releases of a package.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supersession {
@@ -295,6 +305,19 @@ mod tests {
             signer: None,
             reason: None,
         }
+    }
+
+    #[test]
+    fn a_release_is_compared_with_the_newest_before_it_on_its_platform() {
+        let releases = [
+            release("1", "any", 1, &["stable"]),
+            release("2", "any", 2, &["beta"]),
+            release("3", "any", 4, &[]),
+        ];
+        let new = release("2.5", "any", 3, &["stable"]);
+        assert_eq!(compared_with(&new, &releases), Some(&releases[1]));
+        assert_eq!(compared_with(&releases[0], &releases), None);
+        assert_eq!(compared_with(&release("9", "linux-x86_64", 9, &[]), &releases), None);
     }
 
     #[test]

@@ -12,9 +12,7 @@ use sealpost_site::rules::explain::ExplainFacts;
 
 use super::releases::{approved, release_id, staged};
 use crate::sqlite::store::Connected;
-use crate::sqlite::values::{
-    from_json, optional_from_json, optional_text, optional_time, text, time,
-};
+use crate::sqlite::values::{from_json, optional_from_json, optional_text, optional_time, text, time};
 use crate::store::{Read, StoreError};
 
 const CLIENT_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_id, c.client_key, c.forked, \

@@ -5,8 +5,11 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
-use sealpost_site::queries::{ApprovedReleases, KnownReleases, ReleaseByManifest, ReleaseCounts, Releases};
-use sealpost_site::rows::{DecidedBy, DeltaRow, ReleaseRow};
+use sealpost_site::queries::{
+    ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
+    Releases,
+};
+use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 use crate::sqlite::store::Connected;
@@ -39,8 +42,8 @@ impl<C: Connected> Read<Releases> for C {
              (package > ?2 OR counter < ?3 OR (counter = ?3 AND (platform, manifest) > (?4, ?5))))) \
              ORDER BY package, counter DESC, platform, manifest LIMIT ?6"
         ))?;
-        let (package, counter, platform) =
-            after.map_or((None, None, None), |(package, counter, platform)| {
+        let (package, counter, platform) = after
+            .map_or((None, None, None), |(package, counter, platform)| {
                 (Some(package), Some(counter), Some(platform))
             });
         let rows = statement.query_map(
@@ -108,13 +111,15 @@ fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
 }
 
 fn with_deltas(connection: &Connection, mut row: ReleaseRow) -> rusqlite::Result<ReleaseRow> {
-    row.deltas = connection
-        .prepare_cached("SELECT base, bytes FROM deltas WHERE target = ?1 ORDER BY base")?
-        .query_map([row.manifest.to_string()], |row| {
-            Ok(DeltaRow { base: text(row, 0)?, bytes: count(row, 1)? })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    row.deltas = deltas(connection, &row.manifest)?;
     Ok(row)
+}
+
+fn deltas(connection: &Connection, target: &Sha256Digest) -> rusqlite::Result<Vec<DeltaRow>> {
+    connection
+        .prepare_cached("SELECT base, bytes FROM deltas WHERE target = ?1 ORDER BY base")?
+        .query_map([target.to_string()], |row| Ok(DeltaRow { base: text(row, 0)?, bytes: count(row, 1)? }))?
+        .collect()
 }
 
 impl<C: Connected> Read<ReleaseCounts> for C {
@@ -178,6 +183,44 @@ impl<C: Connected> Read<KnownReleases> for C {
                 ],
                 known,
             )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}
+
+impl<C: Connected> Read<KnownReleaseOf> for C {
+    fn read(&mut self, query: &KnownReleaseOf) -> Result<Option<KnownRelease>, StoreError> {
+        Ok(known_release(self.connection(), &query.manifest)?)
+    }
+}
+
+impl<C: Connected> Read<DeltaReleases> for C {
+    fn read(&mut self, query: &DeltaReleases) -> Result<Vec<DeltaReleaseRow>, StoreError> {
+        let connection = self.connection();
+        let rows = connection
+            .prepare_cached(
+                "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason, \
+                 in_use, payload_bytes FROM (SELECT *, \
+                 (EXISTS (SELECT 1 FROM assigned a WHERE a.manifest = r.manifest) \
+                 OR EXISTS (SELECT 1 FROM installed i WHERE i.manifest = r.manifest)) AS in_use FROM releases r) \
+                 WHERE manifest > ?1 AND (in_use OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
+            )?
+            .query_map(
+                params![query.after.map(|manifest| manifest.to_string()).unwrap_or_default(), query.limit],
+                |row| {
+                    Ok(DeltaReleaseRow {
+                        release: known(row)?,
+                        in_use: row.get(10)?,
+                        payload_bytes: count(row, 11)?,
+                        bases: Vec::new(),
+                    })
+                },
+            )?
+            .map(|row| {
+                let row: DeltaReleaseRow = row?;
+                let bases = deltas(connection, &row.release.manifest)?.into_iter().map(|delta| delta.base);
+                Ok(DeltaReleaseRow { bases: bases.collect(), ..row })
+            })
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }
