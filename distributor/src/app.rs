@@ -27,7 +27,7 @@ use crate::http::limits::RequestLimits;
 use crate::http::token::AccessTokens;
 use crate::http::{Addresses, Site, SiteParts, admin_router, router, tls};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::Ledger;
+use sealpost_ledger::Ledger;
 use crate::push::{self, Push};
 
 /// Time for what follows the ledger to end after it. What it leaves undone it does after the next start.
@@ -61,7 +61,7 @@ pub enum Pulls {
 /// A running server.
 pub struct Server {
     address: SocketAddr,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<Ledger>,
     push: Push,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
@@ -166,7 +166,7 @@ impl Server {
 
     /// The ledger, for tests that look behind the API.
     #[must_use]
-    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+    pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 

@@ -1,14 +1,13 @@
 //! The site's Primary Server: holds the license, verifies clients, pulls the vendor's updates, lets an admin review
 //! them, delivers them to licensed clients, and logs all of it.
 
+pub mod activity_file;
 pub mod app;
 pub mod blobs;
 pub mod cli;
 pub mod config;
-pub mod domain;
 pub mod home;
 pub mod http;
-pub mod ledger;
 pub mod ports;
 pub mod push;
 pub mod staging;

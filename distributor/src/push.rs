@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use sealpost_files::with_causes;
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId};
+use sealpost_site::changes::Change;
+use sealpost_site::queries::{Activity, KnownReleaseOf};
 use tokio::sync::watch;
 
-use crate::domain::activity::Change;
-use crate::ports::ledger::{ActivityFilter, Ledger, LedgerError};
 use crate::ports::wakes::{HeldStream, Wakes};
 
 /// Upper bound on streams held at once. Further clients poll.
@@ -130,14 +131,14 @@ impl Drop for Held {
 /// of clients that were replaced.
 ///
 /// A reconciler: a wake that is lost with the process delays a contact by one polling interval, no more.
-pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
+pub async fn follow(ledger: Arc<Ledger>, push: Push) {
     let mut commits = ledger.subscribe();
     let mut seen = *commits.borrow_and_update();
     while commits.changed().await.is_ok() {
         let newest = *commits.borrow_and_update();
         while seen < newest {
-            let filter = ActivityFilter { after: seen, ..ActivityFilter::default() };
-            let entries = match ledger.activity(filter).await {
+            let filter = Activity { after: seen, ..Activity::default() };
+            let entries = match ledger.query(filter).await {
                 Ok(entries) if entries.is_empty() => break,
                 Ok(entries) => entries,
                 Err(LedgerError::Closed) => return,
@@ -154,7 +155,7 @@ pub async fn follow(ledger: Arc<dyn Ledger>, push: Push) {
     }
 }
 
-async fn act_on(ledger: &dyn Ledger, push: &Push, change: Change) {
+async fn act_on(ledger: &Ledger, push: &Push, change: Change) {
     match change {
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
@@ -168,8 +169,8 @@ async fn act_on(ledger: &dyn Ledger, push: &Push, change: Change) {
 }
 
 /// Wakes the connected clients of a release's channels.
-async fn wake_for(ledger: &dyn Ledger, push: &Push, manifest: Sha256Digest) {
-    if let Ok(Some(release)) = ledger.release(manifest).await {
+async fn wake_for(ledger: &Ledger, push: &Push, manifest: Sha256Digest) {
+    if let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await {
         let woken = push.wake(&release.channels);
         tracing::info!(release = %release.release, woken, "woke the connected clients");
     }

@@ -4,11 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_site::rules::time_floor::TimeFloor;
 
-use crate::domain::time_floor::TimeFloor;
 use crate::ports::clock::Clock;
 
-/// License time as it passes. The rule is `domain::time_floor`'s; this only reads the clocks for it.
+/// License time as it passes. The rule is `rules::time_floor`'s; this only reads the clocks for it.
 #[derive(Debug)]
 pub(super) struct LicenseClock {
     state: Mutex<State>,

@@ -100,7 +100,7 @@ pub enum AppError {
 pub(super) struct Opened {
     pub(super) home: Home,
     pub(super) settings: Settings,
-    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staging: Arc<dyn Staging>,
     pub(super) upstream: Arc<VendorUpstream>,
@@ -122,7 +122,7 @@ impl Opened {
         if home.read_site_key(&PassphraseSource::None)?.public() != *ledger.site_key() {
             return Err(AppError::OtherSiteKey { path: home.site_key() });
         }
-        let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+        let ledger: Arc<Ledger> = Arc::new(ledger);
         let clock = match clock {
             Some(clock) => clock,
             None => license_clock(&*ledger).await?,
@@ -223,7 +223,7 @@ pub(super) fn files_for_connections() -> usize {
 }
 
 /// Never earlier than the ledger knows, so that a clock which is set back before a start brings nothing back.
-async fn license_clock(ledger: &dyn Ledger) -> Result<Arc<dyn Clock>, AppError> {
+async fn license_clock(ledger: &Ledger) -> Result<Arc<dyn Clock>, AppError> {
     let floor = ledger.time_floor().await.map_err(of_ledger)?;
     if floor > local_now() {
         tracing::warn!(%floor, "this computer's clock is behind the time that the ledger knows; set it right");

@@ -9,7 +9,7 @@ use super::Outcome;
 use super::api::AdminApi;
 use super::output::{plain, print_json, print_line, seconds, size};
 use crate::http::views::UpdatesView;
-use crate::ports::ledger::ReleaseState;
+use sealpost_site::rules::release::ReleaseState;
 use crate::ports::upstream::{PullSummary, PulledOutcome};
 
 /// Look for new releases now, and wait for the result.

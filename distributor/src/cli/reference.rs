@@ -57,7 +57,7 @@ mod tests {
     use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
-    use crate::ports::ledger::ReleaseState;
+    use sealpost_site::rules::release::ReleaseState;
 
     fn row(version: &str, platform: &str) -> ReleaseRow {
         ReleaseRow {

@@ -16,7 +16,7 @@ use super::admin::auth;
 use super::metrics::Gauges;
 use super::peer::Peer;
 use super::problem::ApiError;
-use crate::ports::ledger::ReleaseState;
+use sealpost_site::rules::release::ReleaseState;
 
 /// The process answers.
 pub(crate) async fn alive() -> &'static str {

@@ -38,7 +38,7 @@ use self::token::AccessTokens;
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
-use crate::ports::ledger::Ledger;
+use sealpost_ledger::Ledger;
 use crate::ports::staging::Staging;
 use crate::ports::upstream::Upstream;
 use crate::ports::wakes::Wakes;
@@ -61,7 +61,7 @@ pub struct Addresses {
 /// What the site is made of: everything that [`Site::new`] needs.
 pub struct SiteParts {
     /// The ledger.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<Ledger>,
     /// The vendor's repository.
     pub upstream: Arc<dyn Upstream>,
     /// Stored bytes.
@@ -90,7 +90,7 @@ pub struct SiteParts {
 
 /// The state behind every handler.
 pub struct Site {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<Ledger>,
     upstream: Arc<dyn Upstream>,
     blobs: Arc<dyn BlobStore>,
     staging: Arc<dyn Staging>,

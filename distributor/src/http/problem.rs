@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-use crate::ports::ledger::LedgerError;
+use sealpost_ledger::LedgerError;
 
 /// Marks an answer as a refusal, so that the layer in front can count it.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,6 @@
 pub mod authority;
 pub mod blobs;
 pub mod clock;
-pub mod ledger;
 pub mod staging;
 pub mod upstream;
 pub mod wakes;

@@ -5,14 +5,14 @@ use std::io;
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
+use sealpost_admin_api::updates::{ComparedWith, Difference};
 use sealpost_keys::{PublicKey, Verified};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, RelativePath};
-use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
-use serde::{Deserialize, Serialize};
+use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::release::ReleaseManifest;
 
 use super::blobs::{BlobError, OpenBlob};
-use super::ledger::LedgerError;
+use sealpost_ledger::LedgerError;
 
 /// A release whose manifest was verified, and whose payload lies among the blobs.
 #[derive(Debug, Clone)]
@@ -66,40 +66,12 @@ impl StagingError {
     }
 }
 
-/// A file that a release adds, changes or removes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangedFile {
-    pub path: RelativePath,
-    /// Bytes before; absent when it is added, 0 for a link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes_before: Option<u64>,
-    /// Bytes after; absent when it is removed, 0 for a link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes_after: Option<u64>,
-    /// What else a reviewer should see, for example `becomes executable`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
-}
-
-/// What changes from one release to another.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    pub added: Vec<ChangedFile>,
-    /// Paths with another content, mode or kind.
-    pub changed: Vec<ChangedFile>,
-    pub removed: Vec<ChangedFile>,
-    /// How many paths stay as they are.
-    pub unchanged: u64,
-    pub bytes_before: u64,
-    pub bytes_after: u64,
-}
-
 /// What a reviewer sees of a release.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Review {
     pub manifest: ReleaseManifest,
     /// The release that it is compared with: the newest approved one before it; absent for a first release.
-    pub base: Option<(ReleaseId, Sha256Digest)>,
+    pub base: Option<ComparedWith>,
     /// What changes; against nothing for a first release.
     pub difference: Difference,
 }

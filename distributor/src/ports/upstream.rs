@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use sealpost_admin_api::pulls::PullSummary;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::ReleaseId;
@@ -38,44 +39,6 @@ pub struct TargetEntry {
     /// What it belongs to.
     #[serde(flatten)]
     pub class: TargetClass,
-}
-
-/// What a pull found about one release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PulledRelease {
-    pub release: ReleaseId,
-    pub manifest: Sha256Digest,
-    pub outcome: PulledOutcome,
-}
-
-/// What a pull did with a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum PulledOutcome {
-    /// Fetched, verified, stored: waits for review.
-    Staged,
-    /// Did not pass; every problem found.
-    Refused { problems: Vec<String> },
-    /// The vendor took it back.
-    Withdrawn { reason: String },
-}
-
-/// What a pull brought. Releases that were known before are not listed, except that a pull which a person asked for
-/// looks at refused ones again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullSummary {
-    /// When the vendor's metadata was found fresh.
-    pub metadata_as_of: Timestamp,
-    /// When the first of the vendor's top-level metadata expires.
-    pub metadata_expires: Timestamp,
-    /// Whether the metadata was other than before.
-    pub changed: bool,
-    pub root_version: u64,
-    pub timestamp_version: u64,
-    pub snapshot_version: u64,
-    pub releases: Vec<PulledRelease>,
-    /// Bytes of payload that were fetched.
-    pub fetched_bytes: u64,
 }
 
 /// When a role of the mirrored metadata expires.

@@ -13,8 +13,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::Blob;
 
-use super::releases::DeltaRelease;
-use crate::ports::ledger::ReleaseState;
+use super::releases::is_offered;
+use sealpost_site::rows::DeltaReleaseRow;
+use sealpost_site::rules::release::ReleaseState;
 use crate::ports::staging::StagingError;
 
 /// Deltas to one release: from the newest releases that clients run. Clients of older ones get the payload.
@@ -23,27 +24,27 @@ const BASES_PER_RELEASE: usize = 3;
 const MAX_NOTE_BYTES: u64 = 4096;
 
 /// Pairs (base, target) between which this site needs deltas.
-pub(super) fn wanted(releases: &[DeltaRelease]) -> Vec<(&DeltaRelease, &DeltaRelease)> {
-    let mut bases: BTreeMap<(&PackageName, &Platform), Vec<&DeltaRelease>> = BTreeMap::new();
+pub(super) fn wanted(releases: &[DeltaReleaseRow]) -> Vec<(&DeltaReleaseRow, &DeltaReleaseRow)> {
+    let mut bases: BTreeMap<(&PackageName, &Platform), Vec<&DeltaReleaseRow>> = BTreeMap::new();
     for base in releases.iter().filter(|base| is_base(base)) {
-        bases.entry((&base.release.package, &base.release.platform)).or_default().push(base);
+        bases.entry((&base.release.release.package, &base.release.release.platform)).or_default().push(base);
     }
     for of_package in bases.values_mut() {
-        of_package.sort_by_key(|base| Reverse(base.counter));
+        of_package.sort_by_key(|base| Reverse(base.release.counter));
     }
     let mut pairs = Vec::new();
-    for target in releases.iter().filter(|target| target.is_offered()) {
-        let key = (&target.release.package, &target.release.platform);
+    for target in releases.iter().filter(|target| is_offered(target)) {
+        let key = (&target.release.release.package, &target.release.release.platform);
         let Some(of_package) = bases.get(&key) else { continue };
-        let older = of_package.iter().filter(|base| base.counter < target.counter);
+        let older = of_package.iter().filter(|base| base.release.counter < target.release.counter);
         pairs.extend(older.take(BASES_PER_RELEASE).map(|base| (*base, target)));
     }
     pairs
 }
 
 /// Whether clients run the release now, or are about to.
-fn is_base(release: &DeltaRelease) -> bool {
-    match release.state {
+fn is_base(release: &DeltaReleaseRow) -> bool {
+    match release.release.state {
         ReleaseState::Refused => false,
         ReleaseState::Approved => true,
         _ => release.in_use,
@@ -51,9 +52,9 @@ fn is_base(release: &DeltaRelease) -> bool {
 }
 
 /// Releases that are kept unpacked.
-pub(super) fn trees_to_keep(releases: &[DeltaRelease]) -> BTreeSet<Sha256Digest> {
-    let offered = releases.iter().filter(|release| release.is_offered()).map(|release| release.manifest);
-    let bases = wanted(releases).into_iter().map(|(base, _)| base.manifest);
+pub(super) fn trees_to_keep(releases: &[DeltaReleaseRow]) -> BTreeSet<Sha256Digest> {
+    let offered = releases.iter().filter(|release| is_offered(release)).map(|release| release.release.manifest);
+    let bases = wanted(releases).into_iter().map(|(base, _)| base.release.manifest);
     offered.chain(bases).collect()
 }
 
@@ -103,8 +104,8 @@ mod tests {
 
     use super::*;
 
-    fn release(counter: u64, state: ReleaseState, in_use: bool) -> DeltaRelease {
-        DeltaRelease {
+    fn release(counter: u64, state: ReleaseState, in_use: bool) -> DeltaReleaseRow {
+        DeltaReleaseRow {
             release: ReleaseId {
                 package: PackageName::new("acme-av").unwrap(),
                 version: Version::new(format!("{counter}.0")).unwrap(),
@@ -123,7 +124,7 @@ mod tests {
         Sha256Digest::of(counter.to_string().as_bytes())
     }
 
-    fn pairs(releases: &[DeltaRelease]) -> Vec<(u64, u64)> {
+    fn pairs(releases: &[DeltaReleaseRow]) -> Vec<(u64, u64)> {
         wanted(releases).into_iter().map(|(base, target)| (base.counter.0, target.counter.0)).collect()
     }
 
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn only_the_three_newest_bases_count_and_never_another_platform() {
-        let mut releases: Vec<DeltaRelease> =
+        let mut releases: Vec<DeltaReleaseRow> =
             (1..=5).map(|counter| release(counter, ReleaseState::Superseded, true)).collect();
         releases[3].release.platform = Platform::new("linux-x86_64").unwrap();
         releases.push(release(9, ReleaseState::Staged, false));

@@ -18,16 +18,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, sweep, with_causes};
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Encoding;
+use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
+use sealpost_site::rows::DeltaReleaseRow;
 
 use self::make_delta::MadeDelta;
-use self::releases::{Comparison, DeltaRelease, comparison, delta_releases};
+use self::releases::{Comparison, comparison, delta_releases};
 use self::trees::Trees;
 use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::{Ledger, LedgerError, StagedRelease};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
@@ -38,7 +40,7 @@ const DELTAS: &str = "deltas";
 /// The other rooms that staging needs, and how it makes deltas.
 pub struct Parts {
     /// Records releases and deltas.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<Ledger>,
     /// Holds payloads and takes deltas.
     pub blobs: Arc<dyn BlobStore>,
     pub clock: Arc<dyn Clock>,
@@ -80,7 +82,7 @@ impl FolderStaging {
     async fn stage(&self, fetched: FetchedRelease) -> Result<StageOutcome, StagingError> {
         let _busy = self.busy.lock().await;
         let (manifest, digest) = (fetched.manifest.into_inner(), fetched.digest);
-        let staged = StagedRelease {
+        let staged = StageRelease {
             release: manifest.release.clone(),
             manifest: digest,
             kind: manifest.kind,
@@ -95,12 +97,14 @@ impl FolderStaging {
         let now = self.parts.clock.now();
         if let Err(problems) = outcome {
             tracing::warn!(release = %staged.release, ?problems, "a release did not pass staging");
-            self.parts.ledger.refuse_release(now, staged.release, digest, problems.clone()).await?;
+            let refused =
+                RefuseRelease { release: staged.release, manifest: digest, problems: problems.clone() };
+            self.parts.ledger.execute(now, refused).await?;
             return Ok(StageOutcome::Refused { problems });
         }
         let release = staged.release.clone();
-        match self.parts.ledger.stage(now, staged).await {
-            Ok(_) => {}
+        match self.parts.ledger.execute(now, staged).await {
+            Ok(()) => {}
             // The ledger's rules refuse this release; the others of the pull are staged all the same.
             Err(LedgerError::Refused(problem)) => {
                 tracing::warn!(%release, %problem, "the ledger refuses a release");
@@ -130,12 +134,12 @@ impl FolderStaging {
     /// Makes one delta, unless it is there; answers whether it was made.
     async fn reconcile_delta(
         &self,
-        base: &DeltaRelease,
-        target: &DeltaRelease,
+        base: &DeltaReleaseRow,
+        target: &DeltaReleaseRow,
     ) -> Result<bool, StagingError> {
-        let pair = (base.manifest, target.manifest);
+        let pair = (base.release.manifest, target.release.manifest);
         if let Some(bytes) = self.find_delta(pair).await? {
-            if !target.delta_bases.contains(&base.manifest) {
+            if !target.bases.contains(&base.release.manifest) {
                 // Killed after the delta was stored and before the ledger recorded it.
                 self.record_delta(pair, bytes).await?;
             }
@@ -148,7 +152,7 @@ impl FolderStaging {
             Ok(made) => made.filter(|delta| delta.blob.length < target.payload_bytes),
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::warn!(base = %base.release, target = %target.release, error, "cannot make a delta; clients get the payload");
+                tracing::warn!(base = %base.release.release, target = %target.release.release, error, "cannot make a delta; clients get the payload");
                 None
             }
         };
@@ -186,7 +190,7 @@ impl FolderStaging {
         (base, target): (Sha256Digest, Sha256Digest),
         bytes: u64,
     ) -> Result<(), LedgerError> {
-        self.parts.ledger.delta_made(self.parts.clock.now(), base, target, bytes).await
+        self.parts.ledger.execute(self.parts.clock.now(), NoteDelta { base, target, bytes }).await
     }
 
     /// Has a child process make the delta. `None`: one of the releases is no longer stored.
@@ -211,7 +215,7 @@ impl FolderStaging {
         blocking(move || {
             let Some(manifest) = trees.manifest(&digest)? else { return Ok(None) };
             let before = match &base {
-                Some((_, digest)) => trees.manifest(digest)?,
+                Some(base) => trees.manifest(&base.manifest)?,
                 None => None,
             };
             let base = base.filter(|_| before.is_some());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sealpost_manifests::release::{FileEntry, FileKind};
 
-use crate::ports::staging::{ChangedFile, Difference};
+use sealpost_admin_api::updates::{ChangedFile, Difference};
 
 /// The paths that are added, changed and removed between two file lists.
 pub(super) fn difference(before: &[FileEntry], after: &[FileEntry]) -> Difference {

@@ -10,7 +10,7 @@ use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::repository::TargetInfo;
 
 use super::known::KnownRelease;
-use crate::ports::ledger::ReleaseState;
+use sealpost_site::rules::release::ReleaseState;
 
 /// A release to which a channel points, with its listed targets.
 pub(super) struct Candidate {

@@ -18,13 +18,13 @@ use crate::config::{Limits, Settings};
 use crate::home::Home;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
-use crate::ports::ledger::Ledger;
+use sealpost_ledger::Ledger;
 use crate::ports::staging::Staging;
 
 /// The other rooms that an upstream needs.
 pub struct Parts {
     /// Records pulls and what they did with releases.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<Ledger>,
     /// Stores documents and payloads.
     pub blobs: Arc<dyn BlobStore>,
     /// Checks and unpacks what was fetched.
@@ -44,7 +44,7 @@ pub(super) enum Trigger {
 
 /// What pulls work with.
 pub(super) struct Context {
-    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staging: Arc<dyn Staging>,
     pub(super) clock: Arc<dyn Clock>,

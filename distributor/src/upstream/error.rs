@@ -11,7 +11,7 @@ use sealpost_manifests::repository::{
 
 use super::mirror::PublishError;
 use crate::ports::blobs::BlobError;
-use crate::ports::ledger::LedgerError;
+use sealpost_ledger::LedgerError;
 use crate::ports::staging::StagingError;
 
 /// Why the upstream could not be opened.

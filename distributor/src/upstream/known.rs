@@ -5,22 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, PackageName};
-use sealpost_manifests::release::ReleaseId;
-use sealpost_manifests::version::ReleaseCounter;
-
-use crate::ports::ledger::{Ledger, LedgerError, ReleaseState};
-
-/// What a pull needs of a release that the ledger knows. No counts of clients, no deltas.
-#[derive(Debug, Clone)]
-pub(super) struct KnownRelease {
-    pub(super) release: ReleaseId,
-    pub(super) manifest: Sha256Digest,
-    pub(super) counter: ReleaseCounter,
-    pub(super) state: ReleaseState,
-    pub(super) channels: Vec<ChannelName>,
-}
+use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::ids::PackageName;
+use sealpost_site::queries::{self, MAX_PAGE};
+use sealpost_site::rules::release::KnownRelease;
 
 /// Every known release, by package.
 #[derive(Debug, Default)]
@@ -32,17 +20,19 @@ impl KnownReleases {
     }
 }
 
-/// Asks the ledger for every release.
-pub(super) async fn known_releases(ledger: &dyn Ledger) -> Result<KnownReleases, LedgerError> {
+/// Asks the ledger for every release, page by page.
+pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, LedgerError> {
     let mut known = KnownReleases::default();
-    for row in ledger.releases().await? {
-        known.0.entry(row.release.package.clone()).or_default().push(KnownRelease {
-            release: row.release,
-            manifest: row.manifest,
-            counter: row.counter,
-            state: row.state,
-            channels: row.channels,
-        });
+    let mut after = None;
+    loop {
+        let page = ledger.query(queries::KnownReleases { states: Vec::new(), after, limit: MAX_PAGE }).await?;
+        let is_last = page.len() < MAX_PAGE as usize;
+        after = page.last().map(|release| release.manifest);
+        for release in page {
+            known.0.entry(release.release.package.clone()).or_default().push(release);
+        }
+        if is_last {
+            return Ok(known);
+        }
     }
-    Ok(known)
 }

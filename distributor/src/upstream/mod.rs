@@ -23,11 +23,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use sealpost_admin_api::pulls::PullSummary;
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::repository::ReaderHandle;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_site::commands::pulls::PullFailed;
+use sealpost_site::queries::LastPull;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -35,7 +38,7 @@ use self::context::{Context, Trigger};
 use self::schedule::{PullHistory, due_at};
 use crate::config::Settings;
 use crate::home::Home;
-use crate::ports::upstream::{MirrorReadError, PullSummary, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
 
 pub use self::context::Parts;
 pub use self::error::{PullError, UpstreamError};
@@ -117,7 +120,7 @@ impl VendorUpstream {
         let state = self.state.lock().await;
         let (failures, tried_here) = (state.failures, state.tried_at);
         drop(state);
-        match self.context.ledger.last_pull().await {
+        match self.context.ledger.query(LastPull {}).await {
             Ok(recorded) => PullHistory::combine(&recorded, tried_here, failures),
             Err(error) => {
                 let error = with_causes(&error);
@@ -220,7 +223,7 @@ async fn conclude(
             state.failures = state.failures.saturating_add(1);
             let (reason, hint) = (with_causes(&error), error.hint());
             tracing::warn!(reason, hint, "a pull failed; nothing was changed");
-            if let Err(error) = context.ledger.pull_failed(context.clock.now(), reason.clone()).await {
+            if let Err(error) = context.ledger.execute(context.clock.now(), PullFailed { reason: reason.clone() }).await {
                 let error = with_causes(&error);
                 tracing::error!(error, "cannot record in the ledger that a pull failed");
             }

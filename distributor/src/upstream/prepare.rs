@@ -23,7 +23,7 @@ use super::fetch::{self, Fetcher, blocking};
 use super::known::{KnownRelease, known_releases};
 use super::targets::{Listed, TargetIndex};
 use super::verify::{Expected, accept, backwards};
-use crate::ports::ledger::ReleaseState;
+use sealpost_site::rules::release::ReleaseState;
 use crate::ports::staging::FetchedRelease;
 
 /// What a pull is going to change: the input of its second half.

@@ -10,18 +10,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::repository::{ReaderHandle, Refreshed};
+use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
+use sealpost_site::commands::releases::{RefuseRelease, StageRelease, WithdrawRelease};
+use sealpost_site::queries::ReleaseByManifest;
 
 use super::candidates::Withdrawal;
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{Fetcher, blocking};
 use super::prepare::{Prepared, Refused, prepare};
-use crate::ports::ledger::{Ledger, LedgerError, PulledVersions, StagedRelease};
 use crate::ports::staging::StageOutcome;
-use crate::ports::upstream::{PullSummary, PulledOutcome, PulledRelease};
 
 /// Pulls from the vendor, from the refreshed metadata to the note in the ledger.
 pub(super) async fn pull(
@@ -62,11 +65,12 @@ async fn apply(
     let mut releases = Vec::new();
     // First, so that a release which cannot be staged, for example for lack of room, holds up no withdrawal.
     for Withdrawal { release, manifest, reason } in withdrawn {
-        ledger.withdraw(now, manifest, reason.clone()).await?;
+        ledger.execute(now, WithdrawRelease { manifest, reason: reason.clone() }).await?;
         releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Withdrawn { reason } });
     }
     for Refused { release, manifest, problems } in refused {
-        ledger.refuse_release(now, release.clone(), manifest, problems.clone()).await?;
+        let refused = RefuseRelease { release: release.clone(), manifest, problems: problems.clone() };
+        ledger.execute(now, refused).await?;
         releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Refused { problems } });
     }
     for release in fetched {
@@ -85,7 +89,7 @@ async fn apply(
         timestamp: refreshed.timestamp_version,
         snapshot: refreshed.snapshot_version,
     };
-    ledger.pull_succeeded(now, versions).await?;
+    ledger.execute(now, PullSucceeded { versions }).await?;
     Ok(PullSummary {
         metadata_as_of: now,
         metadata_expires: refreshed.expires,
@@ -100,15 +104,15 @@ async fn apply(
 
 /// Notes that further channels point to a known release.
 async fn add_channels(
-    ledger: &dyn Ledger,
+    ledger: &Ledger,
     now: Timestamp,
     manifest: Sha256Digest,
     channels: Vec<ChannelName>,
 ) -> Result<(), LedgerError> {
-    let Some(row) = ledger.release(manifest).await? else { return Ok(()) };
+    let Some(row) = ledger.query(ReleaseByManifest { manifest }).await? else { return Ok(()) };
     // A release without a signer was refused, and is examined instead.
     let Some(signer) = row.signer else { return Ok(()) };
-    let staged = StagedRelease {
+    let staged = StageRelease {
         release: row.release,
         manifest,
         kind: row.kind,
@@ -118,6 +122,5 @@ async fn add_channels(
         signer,
         payload_bytes: row.payload_bytes,
     };
-    ledger.stage(now, staged).await?;
-    Ok(())
+    ledger.execute(now, staged).await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::ports::ledger::PullRow;
+use sealpost_site::rows::PullRow;
 
 /// First wait after a failure; doubled each time, up to the interval between pulls.
 const FIRST_RETRY: Duration = Duration::from_secs(60);

@@ -6,6 +6,8 @@
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::account::{Account, AccountKind};
+
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -29,25 +31,6 @@ pub enum Actor {
     },
     /// This server by itself, for example a scheduled pull.
     Server,
-}
-
-/// An account of an admin.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Account {
-    /// What kind of account it is.
-    pub kind: AccountKind,
-    /// Its id, unique within its kind.
-    pub id: String,
-}
-
-/// How an admin's account was proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AccountKind {
-    /// The operating system's account at the other end of the admin socket.
-    Socket,
-    /// The name of an admin token.
-    Token,
 }
 
 impl Actor {

@@ -8,5 +8,5 @@ pub mod note;
 pub mod summary;
 
 pub use activity::{ActivityEntry, Change};
-pub use actor::{Account, AccountKind, Actor};
+pub use actor::Actor;
 pub use note::{ContactAnswer, Note, NoteKey};

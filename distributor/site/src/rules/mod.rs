@@ -1,5 +1,7 @@
 //! The rules, one per file, over plain values: they know neither changes nor commands.
 
+pub mod access;
+pub mod account;
 pub mod admission;
 pub mod assignment;
 pub mod contact;

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder, with_causes};
+use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_site::changes::summary;
+use sealpost_site::queries::Activity;
+use sealpost_site::rows::LoggedEntry;
 
-use crate::domain::summary;
-use crate::ports::ledger::{ActivityFilter, Ledger, LedgerError, LoggedEntry};
 
 /// Name of the newest file; older ones have `.1`, `.2`, … after it.
 pub const FILE_NAME: &str = "activity.log";
@@ -54,7 +56,7 @@ pub enum ActivityFileError {
 /// # Errors
 /// [`ActivityFileError`] when the file cannot be opened at the start.
 pub async fn follow(
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<Ledger>,
     folder: PathBuf,
     limits: RotationLimits,
 ) -> Result<(), ActivityFileError> {
@@ -85,16 +87,16 @@ pub async fn follow(
 
 /// Writes everything that the file does not hold yet.
 async fn catch_up(
-    ledger: &dyn Ledger,
+    ledger: &Ledger,
     folder: &Path,
     mut file: ActivityFile,
 ) -> Result<ActivityFile, ActivityFileError> {
-    let head = ledger.head().await?;
+    let head = ledger.head();
     // The ledger may have been restored from an older state than this file; then continue from there.
     file.written = file.written.min(head.sequence);
     loop {
-        let filter = ActivityFilter { after: file.written, limit: Some(PAGE), ..ActivityFilter::default() };
-        let entries = ledger.activity(filter).await?;
+        let filter = Activity { after: file.written, limit: Some(PAGE), ..Activity::default() };
+        let entries = ledger.query(filter).await?;
         if entries.is_empty() {
             return Ok(file);
         }

@@ -6,22 +6,22 @@ use crate::ledger::LedgerSettings;
 use crate::ledger::contract::World;
 use crate::ledger::contract::fixture::{admin, channel};
 use crate::ledger::sqlite;
-use crate::ports::ledger::Ledger;
+use sealpost_ledger::Ledger;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn ledger(world: &World, folder: &Path) -> Arc<dyn Ledger> {
+async fn ledger(world: &World, folder: &Path) -> Arc<Ledger> {
     let path = folder.join("ledger.db");
     sqlite::create(&path, world.server_id.clone(), world.site.public(), world.start).unwrap();
-    let ledger: Arc<dyn Ledger> = Arc::new(sqlite::open(&path, LedgerSettings::default()).unwrap());
+    let ledger: Arc<Ledger> = Arc::new(sqlite::open(&path, LedgerSettings::default()).unwrap());
     world.unlock(&*ledger, 100).await;
     ledger
 }
 
-async fn reserve(world: &World, ledger: &dyn Ledger, numbers: std::ops::Range<u32>) {
+async fn reserve(world: &World, ledger: &Ledger, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let name = ComputerName::new(format!("pc-{number}")).unwrap();
         ledger.reserve(admin(), world.at(2), name, channel("stable")).await.unwrap();
@@ -56,7 +56,7 @@ async fn until_last<T>(task: &tokio::task::JoinHandle<T>, folder: &Path, expecte
 }
 
 /// Follows until the file holds the ledger's newest entry, then stops in the middle of things.
-async fn catch_up(ledger: &Arc<dyn Ledger>, folder: &Path, limits: RotationLimits) {
+async fn catch_up(ledger: &Arc<Ledger>, folder: &Path, limits: RotationLimits) {
     let head = ledger.head().await.unwrap().sequence;
     let task = tokio::spawn(follow(Arc::clone(ledger), folder.to_owned(), limits));
     until_last(&task, folder, &[head]).await;

@@ -1,0 +1,124 @@
+//! `/api/v1/clients`.
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform};
+use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::report::Report;
+use sealpost_site::rows::{AssignedRelease, ClientRow};
+use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::explain::Explanation;
+use serde::{Deserialize, Serialize};
+
+/// Clients in one page, at the most.
+pub const MAX_CLIENTS: u32 = 500;
+
+/// `GET /api/v1/clients`: which page.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ClientsQuery {
+    /// Only names after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ComputerName>,
+    /// At most so many; [`MAX_CLIENTS`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of reservations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClientsPage {
+    /// Sorted by name.
+    pub clients: Vec<Client>,
+    /// Give this as `after` for the next page; absent on the last.
+    pub next: Option<ComputerName>,
+}
+
+/// A reservation and its computer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Client {
+    /// The name that holds the seat.
+    pub name: ComputerName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// Reserved, active or forked.
+    pub state: ClientState,
+    /// When the seat was taken.
+    pub reserved_at: Timestamp,
+    /// The computer's id, once enrolled.
+    pub client_id: Option<ClientId>,
+    /// The computer's key, once enrolled.
+    pub client_key: Option<PublicKey>,
+    /// The platform that it runs, once enrolled.
+    pub platform: Option<Platform>,
+    /// The version of its agent.
+    pub agent_version: Option<String>,
+    /// Last contact (`Last Refresh`).
+    pub last_contact: Option<Timestamp>,
+    /// Until when its lease is good.
+    pub lease_until: Option<Timestamp>,
+    /// What it runs.
+    pub installed: Vec<InstalledPackage>,
+    /// What it should run.
+    pub assigned: Vec<AssignedRelease>,
+    /// Its last report per package.
+    pub last_reports: Vec<Report>,
+    /// `V 0.0 (0000)` until first contact.
+    pub display_version: String,
+    /// Whether it holds a wake stream now.
+    pub connected: bool,
+    /// One per package: what it runs, what it should run, why not yet, when that changes. Filled when one computer is
+    /// asked for, empty in lists.
+    #[serde(default)]
+    pub explanations: Vec<Explanation>,
+}
+
+impl Client {
+    /// What is answered of a reservation.
+    #[must_use]
+    pub fn new(row: ClientRow, connected: bool, explanations: Vec<Explanation>) -> Self {
+        let display_version = row.display_version().to_string();
+        let ClientRow {
+            name,
+            channel,
+            state,
+            reserved_at,
+            client_id,
+            client_key,
+            platform,
+            agent_version,
+            last_contact,
+            lease_until,
+            installed,
+            assigned,
+            last_reports,
+        } = row;
+        Self {
+            name,
+            channel,
+            state,
+            reserved_at,
+            client_id,
+            client_key,
+            platform,
+            agent_version,
+            last_contact,
+            lease_until,
+            installed,
+            assigned,
+            last_reports,
+            display_version,
+            connected,
+            explanations,
+        }
+    }
+}
+
+/// `POST /api/v1/clients`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReserveRequest {
+    /// The computer's name.
+    pub name: ComputerName,
+    /// The channel that it follows; `stable` when absent.
+    #[serde(default)]
+    pub channel: Option<ChannelName>,
+}

@@ -1,0 +1,133 @@
+//! The table of contents of the admin API: each endpoint with its method, its path and the permission that it needs.
+//!
+//! Invariant: an endpoint that is not in [`Endpoint::ALL`] does not exist; the server makes its routes from this table.
+
+use sealpost_site::rules::access::Permission;
+
+/// The prefix of every path.
+pub const PREFIX: &str = "/api/v1";
+
+/// How an endpoint is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads; may be repeated at will.
+    Get,
+    /// Changes something; safe to send again.
+    Post,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// The License Summary, the last pull, warnings.
+    ShowStatus,
+    /// Pull now, and wait for the result.
+    Pull,
+    /// A page of releases.
+    ListUpdates,
+    /// One release, as a reviewer sees it.
+    ShowUpdate,
+    /// Approve a manifest digest.
+    ApproveUpdate,
+    /// Reject a manifest digest.
+    RejectUpdate,
+    /// A page of reservations.
+    ListClients,
+    /// Take a seat for a name.
+    ReserveClient,
+    /// One reservation, with explanations.
+    ShowClient,
+    /// Issue a setup file.
+    IssueSetup,
+    /// Make a registration for a serial number.
+    Register,
+    /// Bring in a grant.
+    Unlock,
+    /// Read the activity log.
+    ReadLog,
+    /// Check the activity log.
+    VerifyLog,
+}
+
+/// A line of the table.
+struct Line(Endpoint, Method, &'static str, Permission);
+
+/// The table.
+const TABLE: [Line; 14] = [
+    Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
+    Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
+    Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
+    Line(Endpoint::ShowUpdate, Method::Get, "/api/v1/updates/{manifest}", Permission::ViewUpdates),
+    Line(Endpoint::ApproveUpdate, Method::Post, "/api/v1/updates/approve", Permission::DecideUpdates),
+    Line(Endpoint::RejectUpdate, Method::Post, "/api/v1/updates/reject", Permission::DecideUpdates),
+    Line(Endpoint::ListClients, Method::Get, "/api/v1/clients", Permission::ViewClients),
+    Line(Endpoint::ReserveClient, Method::Post, "/api/v1/clients", Permission::ReserveSeats),
+    Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
+    Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
+    Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
+    Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),
+    Line(Endpoint::ReadLog, Method::Get, "/api/v1/log", Permission::ViewLog),
+    Line(Endpoint::VerifyLog, Method::Get, "/api/v1/log/verify", Permission::ViewLog),
+];
+
+impl Endpoint {
+    /// Every endpoint, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|line| line.0)
+    }
+
+    /// How it is asked.
+    #[must_use]
+    pub fn method(self) -> Method {
+        self.line().1
+    }
+
+    /// Its path, with `{name}` for what varies.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        self.line().2
+    }
+
+    /// What whoever asks needs.
+    #[must_use]
+    pub fn permission(self) -> Permission {
+        self.line().3
+    }
+
+    const fn line(self) -> &'static Line {
+        // The table is in the order of the enum; a test holds it to that.
+        &TABLE[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_endpoint_stands_once_in_the_table_and_in_its_own_line() {
+        for endpoint in Endpoint::all() {
+            assert_eq!(endpoint.line().0, endpoint);
+            assert!(endpoint.path().starts_with(PREFIX), "{endpoint:?}");
+        }
+        let ways: BTreeSet<_> =
+            Endpoint::all().map(|one| (one.path(), one.method() == Method::Post)).collect();
+        assert_eq!(ways.len(), Endpoint::all().count(), "two endpoints have the same method and path");
+    }
+
+    #[test]
+    fn what_only_reads_needs_a_permission_to_view_and_what_changes_needs_another() {
+        for endpoint in Endpoint::all() {
+            let permission = endpoint.permission();
+            let views = matches!(
+                permission,
+                Permission::ViewStatus
+                    | Permission::ViewUpdates
+                    | Permission::ViewClients
+                    | Permission::ViewLog
+            );
+            assert_eq!(views, endpoint.method() == Method::Get, "{endpoint:?}");
+        }
+    }
+}

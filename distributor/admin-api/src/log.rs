@@ -1,0 +1,94 @@
+//! `/api/v1/log`.
+
+use jiff::Timestamp;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::lease::LedgerHead;
+use sealpost_site::changes::Actor;
+use sealpost_site::rows;
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/v1/log`: which entries.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogQuery {
+    /// Only entries after this sequence number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only of this computer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ComputerName>,
+    /// Only of this `type`, for example `release_approved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only from this time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// `true`: the answer goes on with new entries until it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<bool>,
+}
+
+/// An entry of the activity log: a line of the answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// From 1, without gaps.
+    pub sequence: u64,
+    /// License time of the change.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// What changed, as it is hashed; its `type` names the kind. A newer server may write kinds that this program does
+    /// not know.
+    pub change: serde_json::Value,
+    /// Hash of the entry before.
+    pub previous: Sha256Digest,
+    /// Its own hash.
+    pub hash: Sha256Digest,
+    /// One line for people.
+    pub summary: String,
+}
+
+impl TryFrom<rows::LoggedEntry> for LogEntry {
+    type Error = serde_json::Error;
+
+    fn try_from(logged: rows::LoggedEntry) -> Result<Self, serde_json::Error> {
+        let rows::LoggedEntry { entry, hash, summary } = logged;
+        Ok(Self {
+            sequence: entry.sequence,
+            at: entry.at,
+            actor: entry.actor,
+            change: serde_json::to_value(entry.change)?,
+            previous: entry.previous,
+            hash,
+            summary,
+        })
+    }
+}
+
+/// `GET /api/v1/log/verify`: the result of checking the whole log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogCheck {
+    /// Entries that were read.
+    pub entries: u64,
+    /// The newest entry.
+    pub head: LedgerHead,
+    /// The first thing that is wrong; absent when the log is whole.
+    pub damage: Option<LogDamage>,
+}
+
+/// Something that is wrong with the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogDamage {
+    /// The sequence number of the entry that is wrong or missing.
+    pub sequence: u64,
+    /// What was found, for people.
+    pub what: String,
+}
+
+impl From<rows::LogCheck> for LogCheck {
+    fn from(check: rows::LogCheck) -> Self {
+        let rows::LogCheck { entries, head, damage } = check;
+        let damage = damage.map(|rows::LogDamage { sequence, what }| LogDamage { sequence, what });
+        Self { entries, head, damage }
+    }
+}

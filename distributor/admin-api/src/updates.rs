@@ -1,0 +1,227 @@
+//! `/api/v1/updates`.
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ChannelName, ComputerName, RelativePath};
+use sealpost_manifests::release::{PackageKind, ReleaseId, Requirement, Severity};
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::changes::Actor;
+use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::release::ReleaseState;
+use serde::{Deserialize, Serialize};
+
+/// Releases in one page, at the most.
+pub const MAX_UPDATES: u32 = 500;
+
+/// `GET /api/v1/updates`: which page.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct UpdatesQuery {
+    /// Only releases in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ReleaseState>,
+    /// Only after the release with this manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Sha256Digest>,
+    /// At most so many; [`MAX_UPDATES`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of releases.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UpdatesPage {
+    /// Newest counter first within their package.
+    pub updates: Vec<Update>,
+    /// Give this as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Sha256Digest>,
+}
+
+/// A release as the site sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Update {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest: what is approved.
+    pub manifest: Sha256Digest,
+    /// Program or signatures.
+    pub kind: PackageKind,
+    /// Its release counter.
+    pub counter: ReleaseCounter,
+    /// How urgent the vendor holds it.
+    pub severity: Severity,
+    /// Where it stands between staging and withdrawal.
+    pub state: ReleaseState,
+    /// The channels that it goes to.
+    pub channels: Vec<ChannelName>,
+    /// Who signed it; absent when it was refused.
+    pub signer: Option<PublicKey>,
+    /// Bytes of the payload as downloaded.
+    pub payload_bytes: u64,
+    /// When it was staged or refused.
+    pub staged_at: Timestamp,
+    /// When and by whom it was approved or rejected.
+    pub decided: Option<Decided>,
+    /// Why it was rejected, refused or withdrawn.
+    pub reason: Option<String>,
+    /// The number of its rollout, once approved.
+    pub rollout: Option<u64>,
+    /// Clients whose assignment names it.
+    pub assigned: u64,
+    /// Clients that reported that they run it.
+    pub installed: u64,
+    /// Clients that rolled back from it or refused it.
+    pub failed: u64,
+    /// Deltas that lead to it.
+    pub deltas: Vec<Delta>,
+}
+
+/// A decision of a person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Decided {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Actor,
+}
+
+/// A delta that the server made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Delta {
+    /// The manifest of the release that it starts from.
+    pub base: Sha256Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl From<ReleaseRow> for Update {
+    fn from(row: ReleaseRow) -> Self {
+        let ReleaseRow {
+            release,
+            manifest,
+            kind,
+            counter,
+            severity,
+            state,
+            channels,
+            signer,
+            payload_bytes,
+            staged_at,
+            decided,
+            reason,
+            rollout,
+            assigned,
+            installed,
+            failed,
+            deltas,
+        } = row;
+        Self {
+            release,
+            manifest,
+            kind,
+            counter,
+            severity,
+            state,
+            channels,
+            signer,
+            payload_bytes,
+            staged_at,
+            decided: decided.map(|decided| Decided { at: decided.at, by: decided.actor }),
+            reason,
+            rollout,
+            assigned,
+            installed,
+            failed,
+            deltas: deltas.into_iter().map(|delta| Delta { base: delta.base, bytes: delta.bytes }).collect(),
+        }
+    }
+}
+
+/// `GET /api/v1/updates/{manifest}`: what a reviewer sees.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Review {
+    /// The release. Its `manifest` is what is approved.
+    pub update: Update,
+    /// What the manifest says; absent when it is not stored, as for a refused release.
+    pub content: Option<ReviewContent>,
+    /// Which computers get it when it is approved.
+    pub recipients: Vec<ComputerName>,
+    /// How many they are; `recipients` names the first hundred.
+    pub recipient_count: u64,
+}
+
+/// What a manifest says, for a reviewer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReviewContent {
+    /// The vendor's notes. Text from outside: escape control characters before you print it.
+    pub notes: String,
+    /// When the vendor built it.
+    pub built_at: Timestamp,
+    /// Packages that must be there before.
+    pub requires: Vec<Requirement>,
+    /// Number of paths.
+    pub files: u64,
+    /// The release that it is compared with; absent for the first of its package here.
+    pub compared_with: Option<ComparedWith>,
+    /// What changes.
+    pub difference: Difference,
+}
+
+/// The release that another is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComparedWith {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+}
+
+/// What changes from one release to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// New paths.
+    pub added: Vec<ChangedFile>,
+    /// Paths with another content, mode or kind.
+    pub changed: Vec<ChangedFile>,
+    /// Paths that go.
+    pub removed: Vec<ChangedFile>,
+    /// How many paths stay as they are.
+    pub unchanged: u64,
+    /// Installed bytes before.
+    pub bytes_before: u64,
+    /// Installed bytes after.
+    pub bytes_after: u64,
+}
+
+/// A file that a release adds, changes or removes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedFile {
+    /// Its path.
+    pub path: RelativePath,
+    /// Bytes before; absent when it is added, 0 for a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_before: Option<u64>,
+    /// Bytes after; absent when it is removed, 0 for a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_after: Option<u64>,
+    /// What else a reviewer should see, for example `becomes executable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// `POST /api/v1/updates/approve`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApproveRequest {
+    /// The digest of the manifest that was reviewed.
+    pub manifest: Sha256Digest,
+}
+
+/// `POST /api/v1/updates/reject`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RejectRequest {
+    /// The digest of the manifest.
+    pub manifest: Sha256Digest,
+    /// Why, for whoever reads the log later.
+    pub reason: String,
+}

@@ -1,0 +1,50 @@
+//! What an admin may do: each endpoint of the admin API needs one permission, and an account has some.
+//!
+//! Invariant: nobody has a permission that is not named here. Left out on purpose: users and roles. Whoever reaches the
+//! admin socket or holds an admin token may do everything; roles will narrow that per account.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::account::AccountKind;
+
+/// Something that an admin may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// See the License Summary, the last pull and the warnings.
+    ViewStatus,
+    /// See releases and what they change.
+    ViewUpdates,
+    /// Approve and reject releases.
+    DecideUpdates,
+    /// Look for new releases now.
+    Pull,
+    /// See reservations and their computers.
+    ViewClients,
+    /// Take a seat for a computer, for good.
+    ReserveSeats,
+    /// Issue setup files, which hold enrollment codes.
+    IssueSetups,
+    /// Register serial numbers and bring in grants.
+    ManageLicenses,
+    /// Read the activity log and check it.
+    ViewLog,
+}
+
+/// Whether an account of this kind has a permission.
+#[must_use]
+pub const fn permits(kind: AccountKind, permission: Permission) -> bool {
+    match kind {
+        AccountKind::Socket | AccountKind::Token => match permission {
+            Permission::ViewStatus
+            | Permission::ViewUpdates
+            | Permission::DecideUpdates
+            | Permission::Pull
+            | Permission::ViewClients
+            | Permission::ReserveSeats
+            | Permission::IssueSetups
+            | Permission::ManageLicenses
+            | Permission::ViewLog => true,
+        },
+    }
+}
