@@ -1,9 +1,19 @@
+//! The authority over a real database: who gets a grant, and who does not.
+
 use std::os::unix::fs::PermissionsExt;
 
+use jiff::{SignedDuration, Timestamp};
+use sealpost_keys::{SigningKey, Verified};
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::sync::RegisterRequest;
 
-use super::*;
+use super::{
+    Answer, Authority, AuthorityError, Issuer, RegisterError, RegistrationError, Terms,
+    read_registration_code, verify_registration,
+};
 
 struct Bench {
     folder: tempfile::TempDir,
