@@ -31,20 +31,18 @@ const PARTS: [&str; 5] = [SETTINGS_FILE, "keys", "repository", "root.json", "lic
 /// What the new home is to be.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The vendor's name.
     pub vendor: String,
     /// Folder for the root keys.
     pub root_keys: PathBuf,
     /// Root keys that must sign together.
     pub root_threshold: NonZeroU32,
-    /// Root keys to make.
     pub root_key_count: NonZeroU32,
 }
 
-/// What was made.
+/// What every site needs of a new home.
 #[derive(Debug)]
 pub struct Made {
-    /// The root to ship to sites.
+    /// The root to ship.
     pub root_file: PathBuf,
     /// Its digest, to be compared by people.
     pub root_digest: Sha256Digest,

@@ -2,7 +2,7 @@
 //!
 //! A release goes through [`release`] into the repository by way of [`publication`], which knows the crash-safe order;
 //! [`renewal`] keeps it from expiring; [`server`] hands the files out; [`authority`] sells seats; [`lint`] trusts none
-//! of it and reads it as a stranger would. It knows none of the other programs.
+//! of it and reads it as a site does. It knows none of the other programs.
 //!
 //! Invariant: whatever is killed at whatever moment, the published repository verifies as it was before or as it is
 //! after, and running the same command again completes it.

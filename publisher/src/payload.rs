@@ -56,7 +56,7 @@ pub fn build(folder: &Path, staging: &Path, progress: &mut dyn FnMut(u64)) -> Re
     Ok(Built { file, payload, files: source.files().to_vec() })
 }
 
-/// Everything there is left over: the caller holds the home's lock, so nobody else is building.
+/// Every file there is a leftover: the caller holds the home's lock, so no other build is under way.
 fn remove_leftovers(staging: &Path) -> io::Result<()> {
     for entry in fs::read_dir(staging)? {
         fs::remove_file(entry?.path())?;

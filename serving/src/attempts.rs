@@ -27,7 +27,7 @@ impl FailedAttempts {
         self.0.must_wait(&network_of(*address), 1, now)
     }
 
-    /// Notes a failed attempt.
+    /// Counts a failed attempt.
     pub fn note(&self, peer: &Peer, now: Timestamp) {
         let Peer::Network(address) = peer else { return };
         // An error says that nothing was left to take, which is the state that was to be reached.

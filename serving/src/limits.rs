@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Limits on the connections of one listener. The default suits a server for the computers of one site.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Connections at once.
+    /// Connections at once, from all sources together.
     pub connections: usize,
     /// What happens to a connection beyond that number.
     pub when_full: WhenFull,

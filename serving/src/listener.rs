@@ -40,7 +40,7 @@ impl Listener {
         Self(Kind::Tcp(listener))
     }
 
-    /// HTTP over TLS.
+    /// HTTP over TLS, with this certificate and key.
     ///
     /// # Errors
     /// [`TlsError`].

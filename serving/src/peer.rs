@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// Longest part of the account list that is read, in bytes.
 const MAX_ACCOUNTS_BYTES: u64 = 1024 * 1024;
 
-/// The other end.
+/// The other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// Another computer or this one, over TCP.

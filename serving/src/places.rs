@@ -47,7 +47,8 @@ impl Places {
         }
     }
 
-    /// Before a connection is accepted: waits for room if that is what happens when there is none.
+    /// Called before a connection is accepted. With [`WhenFull::Wait`] it waits for room; with [`WhenFull::Close`] it
+    /// returns at once, and [`Places::take`] looks for room.
     pub(crate) async fn wait_for_room(&self) -> Option<Room> {
         match self.when_full {
             WhenFull::Close => None,

@@ -65,7 +65,7 @@ pub async fn serve<S, B>(
         });
     }
     drop(listener);
-    // Nobody may listen any more; then there is nobody to tell.
+    // An error means that no connection is left.
     let _ = stopping.send(true);
     drain(connections, limits.drain_within).await;
 }

@@ -87,7 +87,7 @@ impl Authority {
     }
 }
 
-/// Documents carry whole seconds: fractions tell nobody anything.
+/// Documents and rows carry whole seconds.
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -170,7 +170,7 @@ fn a_database_of_a_newer_format_is_refused() {
 }
 
 #[test]
-fn terms_that_nobody_can_mean_are_refused() {
+fn no_seats_and_a_license_model_that_is_not_offered_are_refused() {
     let mut bench = Bench::new();
     let mut terms = Terms { seats: 0, model: LicenseModel::Named, packages: Vec::new() };
     assert!(matches!(bench.authority.new_serial(&terms, now()), Err(AuthorityError::Seats { .. })));

@@ -26,7 +26,7 @@ pub enum KeyringError {
         #[source]
         source: KeyFileError,
     },
-    /// The key is encrypted and there is nobody to ask.
+    /// The key is encrypted, no passphrase was given, and there is no terminal to ask at.
     #[error(
         "the {purpose} key is encrypted; give --passphrase-file FILE or --passphrase-env VAR, or use a terminal"
     )]
@@ -53,7 +53,7 @@ pub struct Keyring {
     home: PathBuf,
     places: KeyPlaces,
     source: PassphraseSource,
-    /// Outer `None`: not asked for yet; inner: there is none.
+    /// Outer `None`: not asked for yet; inner `None`: there is none.
     passphrase: Mutex<Option<Option<Passphrase>>>,
 }
 

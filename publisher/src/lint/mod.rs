@@ -1,6 +1,6 @@
-//! Reads a published repository as a stranger would, and reports every defect at once.
+//! Reads a published repository as a site does, and reports every defect at once.
 //!
-//! Nothing is trusted because we wrote it: metadata comes through the same reader as a site's, from the pinned root;
+//! Nothing is trusted because this program wrote it: metadata comes through the same reader as a site's, from the pinned root;
 //! targets are digested; manifests are verified with the keys of the trust document; payloads are unpacked and
 //! discarded. A defect in one place does not hide those in another, as far as the chain of trust allows: what lies
 //! below metadata that is refused cannot be checked, except that a file's digest must be the one in its name.

@@ -173,7 +173,10 @@ fn check_channels(
 ) {
     let Ok(name) = ChannelsDocument::target(package) else { return };
     if !names.contains(&name) {
-        return report.defect(&name, "it is not listed, so no channel offers the package; set one");
+        return report.defect(
+            &name,
+            "it is not listed, so no channel offers the package; run `publisher channel set`",
+        );
     }
     let Some(bytes) = sound.read(&name, report) else { return };
     let channels: ChannelsDocument = match document::read(&bytes) {
@@ -188,7 +191,7 @@ fn check_channels(
         if !released(version) {
             report.defect(
                 &name,
-                format_args!("channel {channel} points at {version}, which was not released; set it"),
+                format_args!("channel {channel} points at {version}, which was not released; run `publisher channel set`"),
             );
         }
         if let Some(reason) = channels.withdrawn_reason(version) {

@@ -26,7 +26,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Longest file name that file systems take, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
-/// One of the two folders, and what its files are.
+/// One of the two folders, with the content type of its files.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,

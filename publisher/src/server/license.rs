@@ -35,7 +35,6 @@ pub struct Licensing {
     pub vendor: String,
     /// The license-signing key.
     pub key: SigningKey,
-    /// Serial numbers and grants.
     pub authority: Authority,
     /// Days that a grant is valid.
     pub grant_days: u32,
