@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealpost_serving::tls::TlsIdentity;
+use sealpost_serving::{ConnectionLimits, Listener, bind_private_socket};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -22,10 +24,9 @@ use tokio::task::JoinHandle;
 
 use self::open::Opened;
 pub use self::open::{AppError, init, make_delta, verify_log};
-use crate::http::connections::{self, ConnectionLimits};
 use crate::http::limits::RequestLimits;
 use crate::http::token::AccessTokens;
-use crate::http::{Addresses, Site, SiteParts, admin_router, router, tls};
+use crate::http::{Addresses, Site, SiteParts, admin_router, router};
 use crate::ports::clock::Clock;
 use sealpost_ledger::Ledger;
 use crate::push::{self, Push};
@@ -113,9 +114,9 @@ impl Server {
             .local_addr()
             .map_err(|source| AppError::Listen { address: wanted.to_string(), source })?;
         let socket = opened.home.admin_socket();
-        let admin = connections::bind_admin_socket(&socket)
+        let admin = bind_private_socket(&socket)
             .map_err(|source| AppError::Listen { address: socket.display().to_string(), source })?;
-        let tls = tls::server_config(
+        let identity = TlsIdentity::load(
             &opened.home.server_certificate(),
             &opened.home.server_key(),
             &opened.home.ca_certificate(),
@@ -146,8 +147,18 @@ impl Server {
         let limits = options.connections.unwrap_or_else(|| configured(&opened));
         let (stop, stopping) = watch::channel(false);
         let listeners = vec![
-            tokio::spawn(connections::serve_tls(listener, tls, router(&site), limits, stopping.clone())),
-            tokio::spawn(connections::serve_unix(admin, admin_router(&site), limits, stopping)),
+            tokio::spawn(sealpost_serving::serve(
+                Listener::tls(listener, identity)?,
+                router(&site),
+                limits,
+                stopped(stopping.clone()),
+            )),
+            tokio::spawn(sealpost_serving::serve(
+                Listener::unix(admin),
+                admin_router(&site),
+                limits,
+                stopped(stopping),
+            )),
         ];
         let followers = vec![
             tokio::spawn(push::follow(Arc::clone(&opened.ledger), push.clone())),
@@ -198,6 +209,12 @@ impl Server {
         }
         closed
     }
+}
+
+/// Waits until the server is to stop, or nobody is left who could say so.
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// The configured limits, and no more than the system gives this process files for.

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use sealpost_files::{PRIVATE_FOLDER, PUBLIC, make_folder, sync_parent, write_new};
 use sealpost_keys::{Passphrase, PassphraseSource, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError};
@@ -19,33 +20,29 @@ use sealpost_manifests::repository::{
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 
 use crate::authority::{Authority, AuthorityError};
+use crate::home::{HomeError, Keyring, KeyringError, SETTINGS_FILE, Settings, Vendor, VendorKeys};
 use crate::publication::lifetimes;
-use crate::vendor::{
-    HomeError, Keyring, KeyringError, Settings, Vendor, VendorKeys, private_folder, write_new,
-};
 
 /// Most root keys: enough for any ceremony.
 const MAX_ROOT_KEYS: u32 = 16;
 /// What must not be there yet.
-const PARTS: [&str; 5] = ["vendor.toml", "keys", "repository", "root.json", "license.db"];
+const PARTS: [&str; 5] = [SETTINGS_FILE, "keys", "repository", "root.json", "license.db"];
 
 /// What the new home is to be.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The vendor's name.
     pub vendor: String,
     /// Folder for the root keys.
     pub root_keys: PathBuf,
     /// Root keys that must sign together.
     pub root_threshold: NonZeroU32,
-    /// Root keys to make.
     pub root_key_count: NonZeroU32,
 }
 
-/// What was made.
+/// What every site needs of a new home.
 #[derive(Debug)]
 pub struct Made {
-    /// The root to ship to sites.
+    /// The root to ship.
     pub root_file: PathBuf,
     /// Its digest, to be compared by people.
     pub root_digest: Sha256Digest,
@@ -57,52 +54,32 @@ pub struct Made {
 pub enum InitError {
     /// The plan makes no sense.
     #[error("cannot make a vendor's home: {problem}")]
-    Plan {
-        /// What is wrong.
-        problem: String,
-    },
-    /// Something is there already.
+    Plan { problem: String },
     #[error("cannot make a vendor's home in {}: it has {found} already; choose an empty folder", home.display())]
-    NotEmpty {
-        /// The folder.
-        home: PathBuf,
-        /// What was found.
-        found: &'static str,
-    },
-    /// A file or folder failed.
+    NotEmpty { home: PathBuf, found: &'static str },
     #[error("cannot make the vendor's home")]
     Home(#[from] HomeError),
-    /// A key failed.
     #[error("cannot make the vendor's keys")]
     Keys(#[from] KeyringError),
-    /// Keys and threshold do not fit.
+    /// Root keys and threshold do not fit.
     #[error("cannot make the root")]
     Threshold(#[from] ThresholdError),
-    /// The repository was refused.
     #[error("cannot make the repository")]
     Edit(#[from] EditError),
-    /// The repository could not be signed.
     #[error("cannot sign the repository")]
     Sign(#[from] SignError),
-    /// The repository could not be written.
     #[error("cannot write the repository")]
     Publish(#[from] PublishError),
-    /// The trust document could not be written.
     #[error("cannot write the trust document")]
     Trust(#[source] DocumentError),
-    /// A name was refused.
     #[error("cannot name a target")]
     Name(#[from] NameError),
-    /// The license database failed.
     #[error("cannot make the license database")]
     Authority(#[from] AuthorityError),
 }
 
 impl Plan {
-    /// Holds the plan against what makes sense, before anybody is asked for a passphrase.
-    ///
-    /// # Errors
-    /// [`InitError::Plan`].
+    /// Checks that the plan makes sense, before anybody is asked for a passphrase.
     pub fn check(&self) -> Result<(), InitError> {
         let fail = |problem: String| Err(InitError::Plan { problem });
         let (threshold, count) = (self.root_threshold, self.root_key_count);
@@ -131,23 +108,23 @@ pub fn init(
     if let Some(found) = PARTS.into_iter().find(|part| home.join(part).symlink_metadata().is_ok()) {
         return Err(InitError::NotEmpty { home: home.to_owned(), found });
     }
-    make_folder(home)?;
-    private_folder(&plan.root_keys)?;
+    make_home(home)?;
+    make_folder(&plan.root_keys, PRIVATE_FOLDER).map_err(HomeError::writing(&plan.root_keys))?;
     let keyring = Keyring::new(&vendor, PassphraseSource::None);
     keyring.set_passphrase(passphrase);
     // Absolute, because relative key places are below the home.
-    let root_keys = std::path::absolute(&plan.root_keys)
-        .map_err(|source| HomeError::Write { path: plan.root_keys.clone(), source })?;
+    let root_keys = std::path::absolute(&plan.root_keys).map_err(HomeError::writing(&plan.root_keys))?;
     let root = (1..=plan.root_key_count.get())
         .map(|number| keyring.make_root_key(&root_keys.join(format!("root-{number}.key"))))
         .collect::<Result<Vec<_>, _>>()?;
     let keys = keyring.make_vendor_keys()?;
 
     let root_bytes = make_repository(&vendor, plan.root_threshold.get(), &root, &keys, now)?;
-    write_new(&vendor.root_file(), &root_bytes, 0o644)?;
+    let root_file = vendor.root_file();
+    write_new(&root_file, &root_bytes, PUBLIC).map_err(HomeError::writing(&root_file))?;
     Authority::create(&vendor.license_database())?;
     vendor.write_settings()?;
-    Ok(Made { root_file: vendor.root_file(), root_digest: Sha256Digest::of(&root_bytes) })
+    Ok(Made { root_file, root_digest: Sha256Digest::of(&root_bytes) })
 }
 
 fn make_repository(
@@ -183,8 +160,7 @@ fn make_repository(
     Ok(root_bytes)
 }
 
-fn make_folder(path: &Path) -> Result<(), InitError> {
-    fs::create_dir_all(path)
-        .map_err(|source| HomeError::Write { path: path.to_owned(), source })
-        .map_err(InitError::Home)
+/// The umask says who may look into the home; what is secret in it has a mode of its own.
+fn make_home(home: &Path) -> Result<(), HomeError> {
+    fs::create_dir_all(home).and_then(|()| sync_parent(home)).map_err(HomeError::writing(home))
 }

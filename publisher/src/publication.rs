@@ -4,13 +4,13 @@
 //! verified from the pinned root; files are written first, the timestamp last (the repository's writer sees to it),
 //! so that a crash leaves the old repository and a rerun completes the change.
 //!
-//! Left out on purpose: what a change means ([`crate::release`], [`crate::renewal`]).
+//! Left out on purpose: what a change means (releases and renewals do that), and which keys may sign.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_files::{FileLock, open_regular};
 use sealpost_keys::{Minisig, PublicKey, SigningKey, Verified};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
@@ -21,9 +21,9 @@ use sealpost_manifests::repository::{
     EditError, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError, Signers,
     TargetPath, TargetSource, Written,
 };
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 
-use crate::vendor::{HomeError, HomeLock, Keyring, KeyringError, LifetimeDays, Vendor};
+use crate::home::{HomeError, LifetimeDays, Vendor};
 
 /// What to do about a target that is not what it should be.
 const RESTORE: &str = "; restore it from the published copy, and see `publisher lint`";
@@ -32,51 +32,37 @@ const RESTORE: &str = "; restore it from the published copy, and see `publisher 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicationError {
-    /// The home could not be locked.
     #[error("cannot begin a publication")]
     Home(#[from] HomeError),
     /// The pinned root could not be read.
     #[error("cannot read {}; restore it: it is metadata/1.root.json of the published repository", path.display())]
     Root {
-        /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
-    /// The repository could not be loaded.
     #[error("cannot load the published repository")]
     Load(#[from] LoadError),
-    /// A listed target is not there, or not what is listed.
+    /// A listed target is absent, or not what is listed; `problem` says what to do.
     #[error("cannot go on with the published target {name}: {problem}")]
-    Target {
-        /// Its name.
-        name: String,
-        /// What is wrong with it, and what to do.
-        problem: String,
-    },
+    Target { name: String, problem: String },
     /// A published document was refused.
     #[error("cannot accept the published document {name}; see `publisher lint`")]
     Document {
-        /// The target's name.
         name: String,
-        /// Why.
         #[source]
         source: DocumentError,
     },
     /// A new document could not be written.
     #[error("cannot write the document {name}")]
     Write {
-        /// The target's name.
         name: String,
-        /// Why.
         #[source]
         source: DocumentError,
     },
-    /// A name that is too long, once put together.
+    /// A target name that is too long, once put together.
     #[error("cannot name a target")]
     Name(#[from] NameError),
-    /// The repository's editor refused.
     #[error("cannot change the repository")]
     Edit(#[from] EditError),
     /// Signing failed. Nothing was written.
@@ -87,66 +73,9 @@ pub enum PublicationError {
     Publish(#[from] PublishError),
 }
 
-/// Why no grant can be signed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LicenseKeyError {
-    /// The key could not be opened.
-    #[error("cannot open the license key")]
-    Keys(#[from] KeyringError),
-    /// The published trust document does not list it as active, or could not be read.
-    #[error("cannot grant anything with the license key")]
-    Publication(#[from] PublicationError),
-}
-
-/// The license-signing key, if the published trust document says that sites accept what it signs. A grant by another
-/// key would bind a serial number and be of no use.
-///
-/// # Errors
-/// [`LicenseKeyError`].
-pub fn license_key(
-    vendor: &Vendor,
-    keyring: &Keyring,
-    waiting: impl FnOnce(),
-) -> Result<SigningKey, LicenseKeyError> {
-    let key = keyring.license()?;
-    let trust = Publication::open(vendor, waiting)?.trust()?;
-    check_active(&trust.license_keys, &key, "license key", "keys.license")?;
-    Ok(key)
-}
-
-/// Refuses a key that the trust document does not list as active; `setting` says where another can be named.
-pub(crate) fn check_active(
-    listed: &[TrustedKey],
-    key: &SigningKey,
-    purpose: &str,
-    setting: &str,
-) -> Result<(), PublicationError> {
-    let public = key.public();
-    let has = |status| listed.iter().any(|listed| listed.key == public && listed.status == status);
-    let problem = if has(KeyStatus::Revoked) {
-        "is revoked"
-    } else if has(KeyStatus::Active) {
-        return Ok(());
-    } else if has(KeyStatus::Retired) {
-        "is retired"
-    } else {
-        "is not listed"
-    };
-    Err(PublicationError::Target {
-        name: TRUST_TARGET.to_owned(),
-        problem: format!(
-            "the {purpose}, {}, {problem} in it, so nobody would accept its signature; use the active key ({setting} \
-             in vendor.toml)",
-            public.id()
-        ),
-    })
-}
-
 /// A release that is published, verified.
 #[derive(Debug)]
 pub struct Published {
-    /// Its manifest.
     pub manifest: Verified<ReleaseManifest>,
     /// The digest of the manifest's exact bytes.
     pub digest: Sha256Digest,
@@ -157,14 +86,11 @@ pub struct Published {
 pub struct Publication {
     editor: RepositoryEditor,
     targets: PathBuf,
-    lock: HomeLock,
+    lock: FileLock,
 }
 
 impl Publication {
     /// Locks the home and loads the repository; calls `waiting` once if another publisher has the lock.
-    ///
-    /// # Errors
-    /// [`PublicationError`].
     pub fn open(vendor: &Vendor, waiting: impl FnOnce()) -> Result<Self, PublicationError> {
         let lock = vendor.lock(waiting)?;
         let root = read_root(vendor)?;
@@ -173,13 +99,11 @@ impl Publication {
         Ok(Self { editor, targets: repository.join("targets"), lock })
     }
 
-    /// The loaded repository.
     #[must_use]
     pub const fn editor(&self) -> &RepositoryEditor {
         &self.editor
     }
 
-    /// The loaded repository, to be changed.
     pub const fn editor_mut(&mut self) -> &mut RepositoryEditor {
         &mut self.editor
     }
@@ -190,10 +114,7 @@ impl Publication {
         self.editor.packages().any(|known| known == package)
     }
 
-    /// The trust document.
-    ///
-    /// # Errors
-    /// [`PublicationError`]; there always is one.
+    /// The trust document. There always is one; that it is absent is an error.
     pub fn trust(&self) -> Result<TrustDocument, PublicationError> {
         let name = TargetName::new(TRUST_TARGET)?;
         self.document(&RoleName::Targets, &name)?.ok_or_else(|| PublicationError::Target {
@@ -202,10 +123,7 @@ impl Publication {
         })
     }
 
-    /// The channels of a package; without any if it has none yet.
-    ///
-    /// # Errors
-    /// [`PublicationError`].
+    /// The channels of a package; an empty document if it has none yet.
     pub fn channels(&self, package: &PackageName) -> Result<ChannelsDocument, PublicationError> {
         let name = ChannelsDocument::target(package)?;
         let found: Option<ChannelsDocument> = self.document(&RoleName::Package(package.clone()), &name)?;
@@ -222,7 +140,7 @@ impl Publication {
     /// Every release of a package, each verified with the keys of the trust document, lowest counter first.
     ///
     /// # Errors
-    /// [`PublicationError`] for the first that does not verify: counters would be wrong without it.
+    /// For the first that does not verify: counters would be wrong without it.
     pub fn releases(
         &self,
         package: &PackageName,
@@ -244,9 +162,6 @@ impl Publication {
     }
 
     /// Lists a document as a target.
-    ///
-    /// # Errors
-    /// [`PublicationError`].
     pub fn put_document<T: Document>(
         &mut self,
         role: &RoleName,
@@ -313,7 +228,7 @@ impl Publication {
             .map_err(|source| PublicationError::Document { name: name.to_string(), source })
     }
 
-    /// The bytes of a listed target, held against what is listed; `None` if it is not listed.
+    /// The bytes of a listed target, compared with what is listed; `None` if it is not listed.
     fn bytes(&self, role: &RoleName, name: &TargetName) -> Result<Option<Vec<u8>>, PublicationError> {
         let Some((_, length, sha256)) =
             self.editor.targets(role).find(|(listed, _, _)| *listed == name.as_str())
@@ -330,7 +245,7 @@ impl Publication {
         let path = target_file(&self.targets, name, &sha256)
             .ok_or_else(|| wrong("it has no safe path".to_owned()))?;
         let mut bytes = Vec::new();
-        File::open(&path)
+        open_regular(&path)
             .and_then(|file| file.take(length.saturating_add(1)).read_to_end(&mut bytes))
             .map_err(|error| wrong(format!("{}: {error}", path.display())))?;
         if bytes.len() as u64 != length || Sha256Digest::of(&bytes) != sha256 {
@@ -341,9 +256,6 @@ impl Publication {
 }
 
 /// The root that sites pin, and from which the publisher itself verifies its repository.
-///
-/// # Errors
-/// When the file cannot be read.
 pub fn read_root(vendor: &Vendor) -> Result<Vec<u8>, PublicationError> {
     let path = vendor.root_file();
     std::fs::read(&path).map_err(|source| PublicationError::Root { path, source })
@@ -357,7 +269,6 @@ pub(crate) fn target_file(targets: &Path, name: &TargetName, sha256: &Sha256Dige
     Some(file)
 }
 
-/// The lifetimes of the settings, as durations.
 #[must_use]
 pub fn lifetimes(days: &LifetimeDays) -> Lifetimes {
     let span = |days: u32| SignedDuration::from_hours(24 * i64::from(days));

@@ -1,16 +1,17 @@
-//! Keeping the repository fresh: what is to be signed again, and doing it.
+//! Keeping the repository fresh: which roles are to be signed again, and signing them.
 //!
-//! A reconciler: it reads when each role expires, signs what is due, and stops; run twice it does nothing twice.
-//! Timestamp and snapshot are renewed when they are a day old, lists when a quarter of their life is left. A key that
-//! is not at hand (kept elsewhere, as it should be) is a warning and not an end, for the others must go on.
+//! A reconciler: it reads when each role expires, signs what is due, and stops; a second run finds nothing to do.
+//! Timestamp and snapshot are renewed when they are a day old, target lists when a quarter of their life is left. A key
+//! that is not at hand (kept elsewhere, as it should be) is a warning and not an error, so that the others are renewed.
 //! Left out on purpose: the root, which only its keys can renew.
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::repository::RoleName;
 
+use crate::home::{Keyring, KeyringError, Vendor};
 use crate::publication::{Publication, PublicationError, lifetimes};
-use crate::vendor::{Keyring, KeyringError, Vendor};
 
 /// Age at which timestamp and snapshot are renewed, unless half their life is shorter.
 const ONLINE_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -18,16 +19,14 @@ const ONLINE_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Whether timestamp and snapshot are renewed before they are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// Sign them now.
     Now,
-    /// Only what is due.
     WhenDue,
 }
 
 /// What was signed again.
 #[derive(Debug, Default)]
 pub struct Renewed {
-    /// Each role, and until when it is valid now.
+    /// Each role, and when it expires now.
     pub roles: Vec<(RoleName, Timestamp)>,
     /// What needs a person.
     pub warnings: Vec<String>,
@@ -37,10 +36,8 @@ pub struct Renewed {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenewError {
-    /// An online key could not be opened.
     #[error("cannot renew the repository")]
     Keys(#[from] KeyringError),
-    /// The repository could not be read or written.
     #[error("cannot renew the repository")]
     Publication(#[from] PublicationError),
 }
@@ -69,7 +66,7 @@ pub fn renew(
             RoleName::Root => {
                 renewed
                     .warnings
-                    .push(format!("{}; sign a new one with the root keys", ends("the root", left)));
+                    .push(format!("{}; sign a new one with the root keys", expiry("the root", left)));
                 continue;
             }
             RoleName::Timestamp | RoleName::Snapshot => {
@@ -84,20 +81,17 @@ pub fn renew(
                 keys.push(key);
                 roles.push(role);
             }
-            Err(error) => {
-                let cause =
-                    std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                renewed.warnings.push(format!(
-                    "{}; bring its key and run `publisher refresh` ({error}{cause})",
-                    ends(&format!("role {role}"), left)
-                ));
-            }
+            Err(error) => renewed.warnings.push(format!(
+                "{}; bring its key and run `publisher refresh` ({})",
+                expiry(&format!("role {role}"), left),
+                with_causes(&error)
+            )),
         }
     }
     if roles.is_empty() {
         return Ok(renewed);
     }
-    // Whatever is signed again, the two above it are too.
+    // Snapshot and timestamp pin what is signed again, so they are signed again too.
     if roles.iter().any(|role| *role != RoleName::Timestamp) {
         keys.push(keyring.snapshot()?);
         push_new(&mut roles, RoleName::Snapshot);
@@ -131,7 +125,7 @@ fn is_due(role: &RoleName, left: SignedDuration, vendor: &Vendor, urgency: Urgen
     }
 }
 
-fn ends(what: &str, left: SignedDuration) -> String {
+fn expiry(what: &str, left: SignedDuration) -> String {
     match left.as_hours() / 24 {
         days if days < 0 || left.is_negative() => format!("{what} has expired"),
         0 => format!("{what} expires today"),

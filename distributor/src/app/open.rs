@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealpost_keys::PassphraseSource;
+use sealpost_serving::tls::{self, TlsError};
 use tokio::task::JoinHandle;
 
 use super::clock::LicenseClock;
@@ -15,7 +16,6 @@ use super::local_now;
 use crate::blobs::FolderBlobs;
 use crate::config::{ConfigError, Settings};
 use crate::home::{Home, HomeError, HomeLock, InitOptions, NewServer};
-use crate::http::tls::{self, TlsError};
 use crate::ledger::activity_file::{self, RotationLimits};
 use crate::ledger::{LedgerSettings, sqlite};
 use crate::ports::blobs::{BlobError, BlobStore};

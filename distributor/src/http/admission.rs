@@ -16,9 +16,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
 use sealpost_manifests::wire::ENROLLMENT_CODE_HEADER;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 
 use super::Site;
-use super::peer::Peer;
 use super::problem::{ApiError, RefusedWith};
 use super::token::TokenRefusal;
 use crate::domain::admission::{Admission, CodeStanding, Holder, Identity, Resource, decide};

@@ -10,11 +10,11 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use sealpost_serving::Peer;
 
 use super::Site;
 use super::admin::auth;
 use super::metrics::Gauges;
-use super::peer::Peer;
 use super::problem::ApiError;
 use sealpost_site::rules::release::ReleaseState;
 

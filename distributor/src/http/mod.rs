@@ -6,10 +6,7 @@
 //! Left out on purpose: rules (they are in `domain/`), and HTML (a console comes later).
 
 pub mod admin_tokens;
-pub mod connections;
 pub mod limits;
-pub mod peer;
-pub mod tls;
 pub mod token;
 pub mod views;
 
@@ -22,7 +19,6 @@ mod metrics;
 mod problem;
 mod router;
 mod send;
-mod stall;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,9 +26,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_serving::FailedAttempts;
 
 use self::admin_tokens::AdminTokens;
-use self::limits::{ContactBudgets, FailedAttempts, InFlight, RequestLimits};
+use self::limits::{ContactBudgets, InFlight, RequestLimits, contact_budgets, failed_attempts};
 use self::metrics::Metrics;
 use self::token::AccessTokens;
 use crate::ports::authority::LicenseAuthority;
@@ -129,8 +126,8 @@ impl Site {
             limits: parts.limits,
             expiries: parts.expiries,
             metrics: Metrics::new(),
-            failed_attempts: FailedAttempts::default(),
-            contact_budgets: ContactBudgets::default(),
+            failed_attempts: failed_attempts(),
+            contact_budgets: contact_budgets(),
             in_flight,
         })
     }

@@ -15,12 +15,12 @@ use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_serving::Peer;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::admin_tokens::AdminTokens;
 use super::limits::RequestLimits;
-use super::peer::Peer;
 use super::router::{admitted, agent_routes};
 use super::token::AccessTokens;
 use super::{Addresses, Site, SiteParts};

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use sealpost_distributor::home::Home;
-use sealpost_distributor::http::connections::ConnectionLimits;
+use sealpost_serving::{ConnectionLimits, bind_private_socket};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -74,11 +74,11 @@ async fn the_admin_socket_is_for_its_owner_alone_and_one_left_by_a_killed_server
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let site = site.restart().await;
     assert!(socket.exists());
-    let again = sealpost_distributor::http::connections::bind_admin_socket(&socket);
+    let again = bind_private_socket(&socket);
     assert!(again.is_err(), "a running server's socket was taken");
     site.server.stop().await.unwrap();
     assert!(!socket.exists());
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     assert!(socket.exists());
-    sealpost_distributor::http::connections::bind_admin_socket(&socket).unwrap();
+    bind_private_socket(&socket).unwrap();
 }

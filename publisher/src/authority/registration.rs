@@ -8,11 +8,11 @@ use sealpost_manifests::grant::{self, Registration};
 use sealpost_manifests::text_code::{self, TextCodeError};
 use sealpost_manifests::wire::sync::RegisterRequest;
 
-/// Why a registration cannot be believed.
+/// Why a registration is not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistrationError {
-    /// The code was mistyped or cut.
+    /// It was mistyped or cut.
     #[error("cannot read the registration code")]
     Code(#[source] TextCodeError),
     /// It is not a registration, or its signature does not hold.
@@ -24,9 +24,6 @@ pub enum RegistrationError {
 }
 
 /// Verifies a registration: signed with the very site key that it names.
-///
-/// # Errors
-/// [`RegistrationError`].
 pub fn verify_registration(request: &RegisterRequest) -> Result<Verified<Registration>, RegistrationError> {
     let registration =
         grant::verify_registration(&request.registration).map_err(RegistrationError::Document)?;

@@ -1,16 +1,13 @@
-//! The database's shape, its migrations, and its rows as types.
+//! The database's shape and its migrations.
 //!
 //! Invariant: `user_version` names the format; each migration is one transaction that also raises it, so a crash
 //! leaves the old format or the new one.
 
 use std::path::Path;
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, Row};
-use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{PackageName, SerialNumber, ServerId};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{AuthorityError, SerialEntry, Terms, damaged, failed};
+use super::error::{AuthorityError, failed};
 
 /// How long to wait for another process that writes, in milliseconds.
 const BUSY_MILLIS: u64 = 10_000;
@@ -61,9 +58,8 @@ fn migrate(connection: &mut Connection) -> Result<(), AuthorityError> {
     let attempt = "bring the format up to date";
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     loop {
-        let transaction = connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-            .map_err(failed(attempt))?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(attempt))?;
         let found: u32 =
             transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed(attempt))?;
         if found > known {
@@ -75,55 +71,5 @@ fn migrate(connection: &mut Connection) -> Result<(), AuthorityError> {
         transaction.execute_batch(migration).map_err(failed(attempt))?;
         transaction.pragma_update(None, "user_version", found + 1).map_err(failed(attempt))?;
         transaction.commit().map_err(failed(attempt))?;
-    }
-}
-
-/// A row of `serials`, not parsed yet.
-pub(super) struct SerialRow {
-    serial: String,
-    seats: u32,
-    model: String,
-    packages: String,
-    created_at: String,
-    server_id: Option<String>,
-    generation: i64,
-    valid_until: Option<String>,
-}
-
-impl SerialRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            serial: row.get(0)?,
-            seats: row.get(1)?,
-            model: row.get(2)?,
-            packages: row.get(3)?,
-            created_at: row.get(4)?,
-            server_id: row.get(5)?,
-            generation: row.get(7)?,
-            valid_until: row.get(8)?,
-        })
-    }
-
-    pub(super) fn into_entry(self) -> Result<SerialEntry, AuthorityError> {
-        let model = match self.model.as_str() {
-            "named" => LicenseModel::Named,
-            "floating" => LicenseModel::Floating,
-            _ => return Err(damaged("a license model")),
-        };
-        let names = self.packages.split(',').filter(|name| !name.is_empty());
-        let packages: Result<Vec<_>, _> = names.map(PackageName::new).collect();
-        let time = |text: &str| text.parse::<Timestamp>().map_err(|_| damaged("a time"));
-        Ok(SerialEntry {
-            serial: SerialNumber::new(&self.serial).map_err(|_| damaged("a serial number"))?,
-            terms: Terms {
-                seats: self.seats,
-                model,
-                packages: packages.map_err(|_| damaged("a package name"))?,
-            },
-            created_at: time(&self.created_at)?,
-            server_id: self.server_id.map(ServerId::new).transpose().map_err(|_| damaged("a server id"))?,
-            generation: u64::try_from(self.generation).map_err(|_| damaged("a grant's generation"))?,
-            valid_until: self.valid_until.as_deref().map(time).transpose()?,
-        })
     }
 }

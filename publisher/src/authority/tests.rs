@@ -1,9 +1,19 @@
+//! The authority over a real database: who gets a grant, and who does not.
+
 use std::os::unix::fs::PermissionsExt;
 
+use jiff::{SignedDuration, Timestamp};
+use sealpost_keys::{SigningKey, Verified};
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::sync::RegisterRequest;
 
-use super::*;
+use super::{
+    Answer, Authority, AuthorityError, Issuer, RegisterError, RegistrationError, Terms,
+    read_registration_code, verify_registration,
+};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -160,7 +170,7 @@ fn a_database_of_a_newer_format_is_refused() {
 }
 
 #[test]
-fn terms_that_nobody_can_mean_are_refused() {
+fn no_seats_and_a_license_model_that_is_not_offered_are_refused() {
     let mut bench = Bench::new();
     let mut terms = Terms { seats: 0, model: LicenseModel::Named, packages: Vec::new() };
     assert!(matches!(bench.authority.new_serial(&terms, now()), Err(AuthorityError::Seats { .. })));

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::Version;
 
+use super::output::{Ending, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_json, print_line, tell, waiting};
+use crate::home::{Keyring, Vendor};
 use crate::release::set_channel;
-use crate::vendor::{Keyring, Vendor};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -34,7 +34,7 @@ Examples:
     },
 }
 
-pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let Command::Set { package, channel, version, json, passphrase } = command;
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, passphrase.source());
@@ -49,5 +49,5 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
     } else {
         print_line(format_args!("{package}: channel {channel} -> {version}"))?;
     }
-    Ok(Outcome::Done)
+    Ok(Ending::Done)
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::output::{Ending, print_line};
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_line};
 use crate::init::{Plan, init};
 
 /// Make a vendor's home: keys, an empty repository, the license database.
@@ -34,7 +34,7 @@ pub(super) struct Options {
     passphrase: PassphraseOptions,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let plan = Plan {
         vendor: options.vendor,
         root_keys: options.root_keys.unwrap_or_else(|| home.join("root-keys")),
@@ -58,5 +58,5 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         "keep release keys and package-role keys on different machines or tokens: whoever holds both can publish \
          code. vendor.toml says where each is looked for (keys.release_dir, keys.role_dir)",
     )?;
-    Ok(Outcome::Done)
+    Ok(Ending::Done)
 }

@@ -6,10 +6,10 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Outcome, print_json, print_line, waiting};
+use super::output::{Ending, print_json, print_line, waiting};
+use crate::home::Vendor;
 use crate::lint::{Level, lint};
 use crate::publication::read_root;
-use crate::vendor::Vendor;
 
 /// Read the published repository as a stranger would, and report every defect at once.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     let root = read_root(&vendor)?;
     // So that nothing changes while it is read.
@@ -52,5 +52,5 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
             report.findings.len() - defects
         ))?;
     }
-    Ok(if report.is_sound() { Outcome::Done } else { Outcome::Defects })
+    Ok(if report.is_sound() { Ending::Done } else { Ending::DefectsFound })
 }

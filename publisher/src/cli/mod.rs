@@ -1,10 +1,11 @@
 //! The command line: one file per subcommand; results on standard output, everything else on standard error.
 //!
-//! Exit status: 0 done, 1 failed or refused, 2 usage.
+//! Exit status: 0 done, 1 failed or refused or defects found, 2 usage.
 
 mod channel;
 mod init;
 mod lint;
+mod output;
 mod passphrase;
 mod refresh;
 mod release;
@@ -15,9 +16,9 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
-use serde::Serialize;
+
+use self::output::Ending;
 
 /// Signs and publishes a vendor's releases, sells seats and answers registrations.
 #[derive(Debug, Parser)]
@@ -63,15 +64,6 @@ Examples:
     Lint(lint::Options),
 }
 
-/// Whether a command that ran to its end is content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    /// It found what it was to look for, and printed it.
-    Defects,
-}
-
-/// Runs the program.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -81,8 +73,8 @@ pub fn run() -> ExitCode {
         .with_max_level(tracing::Level::INFO)
         .init();
     match dispatch(arguments) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Defects) => ExitCode::FAILURE,
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::DefectsFound) => ExitCode::FAILURE,
         Err(error) => {
             // The writer's own failure leaves nobody to tell.
             let _ = writeln!(io::stderr(), "error: {error:#}");
@@ -91,7 +83,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
+fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
     let home = &arguments.home;
     match arguments.command {
         Command::Init(options) => init::run(home, options),
@@ -102,32 +94,6 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Serve(options) => serve::run(home, options),
         Command::Lint(options) => lint::run(home, options),
     }
-}
-
-/// Prints one line of result.
-fn print_line(line: impl std::fmt::Display) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
-}
-
-/// Prints a result as JSON.
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print_line(serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)
-}
-
-/// Tells the person at the terminal something that is no result.
-fn tell(line: impl std::fmt::Display) {
-    // A closed standard error must not stop the work.
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Says once that another publisher is at work.
-fn waiting() {
-    tell("another publisher works in this home; waiting for it to finish …");
-}
-
-/// A timestamp as it is printed: RFC 3339, UTC, whole seconds.
-fn seconds(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::output::{Ending, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_line, seconds, tell, waiting};
+use crate::home::{Keyring, Vendor};
 use crate::renewal::{Urgency, renew};
-use crate::vendor::{Keyring, Vendor};
 
 /// Sign timestamp and snapshot again, and every role that is near its end; once a day is enough.
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub(super) struct Options {
     passphrase: PassphraseOptions,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, options.passphrase.source());
     let renewed = renew(&vendor, &keyring, Urgency::Now, Timestamp::now(), waiting)?;
@@ -31,5 +31,5 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
     for (role, expires) in &renewed.roles {
         print_line(format_args!("{role}: signed again, valid until {}", seconds(*expires)))?;
     }
-    Ok(Outcome::Done)
+    Ok(Ending::Done)
 }

@@ -11,10 +11,10 @@ use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
 use sealpost_manifests::release::{MAX_NOTES_BYTES, PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::Version;
 
+use super::output::{Ending, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_json, print_line, tell, waiting};
-use crate::release::{Order, Outcome as ReleaseOutcome, Released, release};
-use crate::vendor::{Keyring, Vendor};
+use crate::home::{Keyring, Vendor};
+use crate::release::{Order, Outcome, Released, release};
 
 /// Release a folder: build the payload, sign the manifest, publish, point channels at it.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ pub(super) struct Options {
     version: Version,
     /// What the package holds.
     #[arg(long, value_enum)]
-    kind: Kind,
+    kind: KindArgument,
     /// A channel that is to point at it; may be repeated.
     #[arg(long, value_name = "C", required = true)]
     channel: Vec<ChannelName>,
@@ -46,7 +46,7 @@ pub(super) struct Options {
     platform: Option<Platform>,
     /// How urgent it is.
     #[arg(long, value_enum, default_value = "normal")]
-    severity: Urgency,
+    severity: SeverityArgument,
     /// A text file that says what is new.
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
@@ -58,7 +58,7 @@ pub(super) struct Options {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum KindArgument {
     /// Programs.
     Program,
     /// Data that a program reads.
@@ -66,14 +66,14 @@ enum Kind {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Urgency {
+enum SeverityArgument {
     Low,
     Normal,
     High,
     Critical,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, options.passphrase.source());
     let json = options.json;
@@ -88,20 +88,20 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
     } else {
         print_released(&released)?
     }
-    Ok(Outcome::Done)
+    Ok(Ending::Done)
 }
 
 impl Options {
     fn into_order(self) -> anyhow::Result<Order> {
         let kind = match self.kind {
-            Kind::Program => PackageKind::Program,
-            Kind::Signatures => PackageKind::Signatures,
+            KindArgument::Program => PackageKind::Program,
+            KindArgument::Signatures => PackageKind::Signatures,
         };
         let severity = match self.severity {
-            Urgency::Low => Severity::Low,
-            Urgency::Normal => Severity::Normal,
-            Urgency::High => Severity::High,
-            Urgency::Critical => Severity::Critical,
+            SeverityArgument::Low => Severity::Low,
+            SeverityArgument::Normal => Severity::Normal,
+            SeverityArgument::High => Severity::High,
+            SeverityArgument::Critical => Severity::Critical,
         };
         let platform = self.platform.unwrap_or_else(|| match kind {
             PackageKind::Program => Platform::current(),
@@ -125,7 +125,7 @@ fn print_released(released: &Released) -> anyhow::Result<()> {
         .iter()
         .map(|(channel, version)| format!("channel {channel} -> {version}"))
         .collect();
-    if released.outcome == ReleaseOutcome::PublishedBefore {
+    if released.outcome == Outcome::PublishedBefore {
         tell("note: this version was published before with the same content; its manifest stays as it was");
     }
     print_line(format_args!(

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
+use sealpost_files::{PRIVATE, write_new};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::text_code;
 
+use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_json, print_line, seconds, tell, waiting};
+use crate::active_keys::license_key;
 use crate::authority::{Authority, Issuer, Terms, read_registration_code, verify_registration};
-use crate::publication::license_key;
-use crate::vendor::{Keyring, Vendor, write_new};
+use crate::home::{HomeError, Keyring, Vendor};
 
 /// Longest registration code that is read, in bytes.
 const MAX_CODE_BYTES: u64 = 64 * 1024;
@@ -37,7 +38,7 @@ Examples:
         package: Vec<PackageName>,
         /// How seats are counted.
         #[arg(long, value_enum, default_value = "named")]
-        model: Model,
+        model: ModelArgument,
     },
     /// List the serial numbers: who registered them, and until when.
     #[command(after_help = "\
@@ -67,15 +68,15 @@ Examples:
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Model {
+pub(super) enum ModelArgument {
     /// One seat per computer name, for good.
     Named,
 }
 
-pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     match command {
-        Command::New { seats, package, model: Model::Named } => {
+        Command::New { seats, package, model: ModelArgument::Named } => {
             let terms = Terms { seats, model: LicenseModel::Named, packages: package };
             let mut authority = Authority::open(&vendor.license_database())?;
             print_line(authority.new_serial(&terms, Timestamp::now())?)?;
@@ -85,7 +86,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
             unlock(&vendor, &code, out.as_deref(), &Keyring::new(&vendor, passphrase.source()))?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Ending::Done)
 }
 
 fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
@@ -121,7 +122,7 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
     match out {
         Some(path) => {
             let text = serde_json::to_string_pretty(&grant).context("cannot write the grant as JSON")?;
-            write_new(path, format!("{text}\n").as_bytes(), 0o600)?;
+            write_new(path, format!("{text}\n").as_bytes(), PRIVATE).map_err(HomeError::writing(path))?;
             tell(format_args!("wrote the grant to {}; send it to the site", path.display()));
         }
         None => print_line(text_code::encode(&grant).trim_end())?,

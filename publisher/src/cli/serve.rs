@@ -8,20 +8,21 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
+use sealpost_files::with_causes;
+use sealpost_serving::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::{Ending, print_line, waiting};
 use super::passphrase::PassphraseOptions;
-use super::{Outcome, print_line, waiting};
+use crate::active_keys::license_key;
 use crate::authority::Authority;
-use crate::publication::license_key;
+use crate::home::{Keyring, Vendor};
 use crate::renewal::{Urgency, renew};
-use crate::server::{Licensing, Limits, Shared, router, serve};
-use crate::vendor::{Keyring, Vendor};
+use crate::server::{Licensing, connection_limits, router};
 
-/// The usual port.
 const PORT: u16 = 8080;
-/// How often it is looked whether something is due; what is not due costs a few file reads.
+/// How often due roles are looked for. Where none is due, that costs a few file reads.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Serve the repository and the license endpoint, and keep timestamp and snapshot fresh.
@@ -47,11 +48,11 @@ pub(super) struct Options {
     passphrase: PassphraseOptions,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let address = options.address()?;
     let vendor = Vendor::open(home)?;
     let keyring = Arc::new(Keyring::new(&vendor, options.passphrase.source()));
-    // Opened now, so that a wrong passphrase is said at once and not in the middle of the night.
+    // Opened now, so that a wrong passphrase is an error at the start and not at the first renewal.
     let (key, _, _) = (license_key(&vendor, &keyring, waiting)?, keyring.timestamp()?, keyring.snapshot()?);
     let licensing = Licensing {
         vendor: vendor.settings().vendor.clone(),
@@ -59,7 +60,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         authority: Authority::open(&vendor.license_database())?,
         grant_days: vendor.settings().lifetime_days.grant,
     };
-    let shared = Shared::new(&vendor.repository(), licensing);
+    let router = router(&vendor.repository(), licensing);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
@@ -70,19 +71,19 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         let address = listener.local_addr().context("cannot learn the address that is listened on")?;
         let renewal = tokio::spawn(keep_fresh(vendor, keyring));
         print_line(format_args!("listening on http://{address}"))?;
-        serve(listener, router(shared), Limits::default(), async {
+        let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-        })
-        .await;
+        };
+        sealpost_serving::serve(Listener::tcp(listener), router, connection_limits(), stop).await;
         renewal.abort();
         anyhow::Ok(())
     })?;
-    // A renewal that is being written finishes or not; both are safe, but waiting is politer.
+    // A renewal that is being written may be killed safely; waiting only saves the next start from doing it again.
     runtime.shutdown_timeout(Duration::from_secs(5));
-    Ok(Outcome::Done)
+    Ok(Ending::Done)
 }
 
 impl Options {
@@ -96,7 +97,7 @@ impl Options {
     }
 }
 
-/// The renewal reconciler, now and every hour. A failure is logged and tried again; sites notice only after days.
+/// Renews what is due, now and every hour. A failure is logged and tried again; sites notice only after days.
 async fn keep_fresh(vendor: Vendor, keyring: Arc<Keyring>) {
     let mut ticks = tokio::time::interval(RENEWAL_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -104,7 +105,7 @@ async fn keep_fresh(vendor: Vendor, keyring: Arc<Keyring>) {
         ticks.tick().await;
         let (vendor, keyring) = (vendor.clone(), Arc::clone(&keyring));
         let renewal = tokio::task::spawn_blocking(move || {
-            renew(&vendor, &keyring, Urgency::WhenDue, Timestamp::now(), || {}).map_err(anyhow::Error::from)
+            renew(&vendor, &keyring, Urgency::WhenDue, Timestamp::now(), || {})
         });
         match renewal.await {
             Ok(Ok(renewed)) => {
@@ -115,7 +116,7 @@ async fn keep_fresh(vendor: Vendor, keyring: Arc<Keyring>) {
                     tracing::info!(%role, %expires, "signed again");
                 }
             }
-            Ok(Err(error)) => tracing::error!(error = %format!("{error:#}"), "cannot renew the repository"),
+            Ok(Err(error)) => tracing::error!(error = %with_causes(&error), "cannot renew the repository"),
             Err(error) => tracing::error!(%error, "the renewal stopped"),
         }
     }

@@ -1,7 +1,7 @@
 //! When each role expires: warned of at 90, 30 and 7 days, and for what is renewed daily, when that has stopped.
 //!
-//! The dates are read from the newest file of each role, as it lies there; whether the file is authentic is the
-//! walk's business.
+//! The dates are read from the newest file of each role, unverified; whether the file is authentic is checked by the
+//! walk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +10,10 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::Report;
+use super::report::Report;
 
+/// A time at which nothing has expired. The walk reads at this time, so that expired metadata does not end it.
+pub(super) const BEFORE_EVERYTHING: Timestamp = Timestamp::UNIX_EPOCH;
 /// Days before the end at which a warning becomes louder.
 const WARN_DAYS: [i64; 3] = [7, 30, 90];
 /// Largest metadata file that is read, in bytes.
@@ -43,17 +45,17 @@ pub(super) fn check(metadata: &Path, report: &mut Report, now: Timestamp) {
         newest_root += 1;
     }
     if let Some(root) = read(metadata, &format!("{newest_root}.root.json"), report) {
-        judge("root", &root, now, report);
+        check_role("root", &root, now, report);
     }
     let Some(timestamp) = read(metadata, "timestamp.json", report) else { return };
-    judge_online("timestamp", &timestamp, now, report);
+    check_online("timestamp", &timestamp, now, report);
     for (file, pinned) in &timestamp.meta {
         let Some(snapshot) = read(metadata, &format!("{}.{file}", pinned.version), report) else { continue };
-        judge_online("snapshot", &snapshot, now, report);
+        check_online("snapshot", &snapshot, now, report);
         for (file, pinned) in &snapshot.meta {
             let role = file.strip_suffix(".json").unwrap_or(file);
             if let Some(list) = read(metadata, &format!("{}.{file}", pinned.version), report) {
-                judge(role, &list, now, report);
+                check_role(role, &list, now, report);
             }
         }
     }
@@ -76,7 +78,7 @@ fn read(metadata: &Path, name: &str, report: &mut Report) -> Option<Signed> {
     None
 }
 
-fn judge(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
+fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
     let subject = format!("role {role}");
     let left = now.duration_until(signed.expires);
     let next = if role == "root" {
@@ -99,7 +101,7 @@ fn judge(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
     }
 }
 
-fn judge_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
+fn check_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
     let subject = format!("role {role}");
     let next = "run `publisher refresh`, and look why `publisher serve` did not";
     let left = now.duration_until(signed.expires);

@@ -1,22 +1,23 @@
 //! The files of targets: that each is there, and is what it is listed as or what its name says.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
+use sealpost_files::open_regular;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::repository::TargetInfo;
 
-use super::Report;
+use super::report::Report;
 use crate::publication::target_file;
 
-/// Holds a listed target against its file. Whether it may be read on.
+/// Compares a listed target with its file; `true` if the file is what is listed.
 pub(super) fn check_target(targets: &Path, info: &TargetInfo, report: &mut Report) -> bool {
     let Some(path) = target_file(targets, info.name(), &info.sha256()) else {
         report.defect(info.name(), "it has no safe path");
         return false;
     };
-    let found = match File::open(&path).and_then(Sha256Digest::of_reader) {
+    let found = match open_regular(&path).and_then(Sha256Digest::of_reader) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             report.defect(info.name(), format_args!("its file {} is missing; restore it", shown(&path)));
@@ -46,7 +47,7 @@ pub(super) fn check_target(targets: &Path, info: &TargetInfo, report: &mut Repor
     true
 }
 
-/// Every file carries its digest in its name; that can be judged without any metadata.
+/// Every file carries its digest in its name; so it can be checked without any metadata.
 pub(super) fn check_names(targets: &Path, report: &mut Report) {
     let entries = match fs::read_dir(targets) {
         Ok(entries) => entries,
@@ -68,7 +69,7 @@ pub(super) fn check_names(targets: &Path, report: &mut Report) {
             report.warn(&name, "it is not named as the publisher names files; remove it");
             continue;
         };
-        match File::open(targets.join(&name)).and_then(Sha256Digest::of_reader) {
+        match open_regular(&targets.join(&name)).and_then(Sha256Digest::of_reader) {
             Ok((found, _)) if found == digest => {}
             // The same words as for a listed target, so that the two are one finding.
             Ok(_) => report

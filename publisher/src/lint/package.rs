@@ -1,10 +1,10 @@
 //! One package: its role, its manifests with signatures and payloads, its channels.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use sealpost_files::{open_regular, with_causes};
 use sealpost_keys::{Minisig, PublicKey};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
@@ -15,12 +15,13 @@ use sealpost_manifests::repository::{Reader, TargetInfo};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::version::Version;
 
-use super::{BEFORE_EVERYTHING, Report, files};
-use crate::chain::chain;
+use super::expiry::BEFORE_EVERYTHING;
+use super::files;
+use super::report::Report;
 use crate::publication::target_file;
 
 /// The targets of a package whose files are as listed.
-struct Sound<'a> {
+struct SoundTargets<'a> {
     folder: &'a Path,
     targets: BTreeMap<TargetName, TargetInfo>,
 }
@@ -34,12 +35,12 @@ pub(super) async fn check(
 ) {
     let listed = match reader.package_targets(package, BEFORE_EVERYTHING).await {
         Ok(listed) => listed,
-        Err(error) => return report.defect(format_args!("role {package}"), chain(&error)),
+        Err(error) => return report.defect(format_args!("role {package}"), with_causes(&error)),
     };
     let names: BTreeSet<TargetName> = listed.iter().map(|info| info.name().clone()).collect();
     report.targets += listed.len();
     let sound = listed.into_iter().filter(|info| files::check_target(folder, info, report));
-    let sound = Sound { folder, targets: sound.map(|info| (info.name().clone(), info)).collect() };
+    let sound = SoundTargets { folder, targets: sound.map(|info| (info.name().clone(), info)).collect() };
     let releases: Vec<ReleaseId> =
         names.iter().filter_map(|name| ReleaseId::from_manifest_target(name.as_str())).collect();
     check_names(package, &names, &releases, report);
@@ -78,7 +79,7 @@ fn check_names(
 }
 
 fn check_release(
-    sound: &Sound<'_>,
+    sound: &SoundTargets<'_>,
     release: &ReleaseId,
     keys: Option<&[PublicKey]>,
     report: &mut Report,
@@ -87,7 +88,7 @@ fn check_release(
     let manifest: ReleaseManifest = match document::read(&bytes) {
         Ok(manifest) => manifest,
         Err(error) => {
-            report.defect(release, format_args!("its manifest: {}", chain(&error)));
+            report.defect(release, format_args!("its manifest: {}", with_causes(&error)));
             return None;
         }
     };
@@ -116,21 +117,26 @@ fn check_signature(
         return report.defect(release, "its signature is not a minisign signature");
     };
     if let Err(error) = document::verify_detached::<ReleaseManifest>(bytes, &minisig, keys) {
-        report.defect(release, chain(&error));
+        report.defect(release, with_causes(&error));
     }
 }
 
-fn check_payload(sound: &Sound<'_>, manifest: &ReleaseManifest, release: &ReleaseId, report: &mut Report) {
+fn check_payload(
+    sound: &SoundTargets<'_>,
+    manifest: &ReleaseManifest,
+    release: &ReleaseId,
+    report: &mut Report,
+) {
     let Ok(name) = release.payload_target(Encoding::Gzip) else { return };
     let Some(info) = sound.targets.get(&name) else { return };
     if manifest.payload.encoding(Encoding::Gzip).is_none_or(|gzip| gzip.sha256 != info.sha256()) {
         return report.defect(release, format_args!("its payload {name} is not the one in its manifest"));
     }
     let Some(path) = target_file(sound.folder, &name, &info.sha256()) else { return };
-    match File::open(&path) {
+    match open_regular(&path) {
         Ok(file) => {
-            if let Err(error) = read_gzip(file, manifest, &mut Nowhere) {
-                report.defect(release, chain(&error));
+            if let Err(error) = read_gzip(file, manifest, &mut Discard) {
+                report.defect(release, with_causes(&error));
             }
         }
         Err(error) => report.defect(release, format_args!("its payload {name} cannot be read: {error}")),
@@ -159,7 +165,7 @@ fn check_together(package: &PackageName, manifests: &[ReleaseManifest], report: 
 }
 
 fn check_channels(
-    sound: &Sound<'_>,
+    sound: &SoundTargets<'_>,
     package: &PackageName,
     names: &BTreeSet<TargetName>,
     releases: &[ReleaseId],
@@ -167,12 +173,15 @@ fn check_channels(
 ) {
     let Ok(name) = ChannelsDocument::target(package) else { return };
     if !names.contains(&name) {
-        return report.defect(&name, "it is not listed, so no channel offers the package; set one");
+        return report.defect(
+            &name,
+            "it is not listed, so no channel offers the package; run `publisher channel set`",
+        );
     }
     let Some(bytes) = sound.read(&name, report) else { return };
     let channels: ChannelsDocument = match document::read(&bytes) {
         Ok(channels) => channels,
-        Err(error) => return report.defect(&name, chain(&error)),
+        Err(error) => return report.defect(&name, with_causes(&error)),
     };
     if channels.package != *package {
         report.defect(&name, format_args!("it is about the package {}", channels.package));
@@ -182,7 +191,7 @@ fn check_channels(
         if !released(version) {
             report.defect(
                 &name,
-                format_args!("channel {channel} points at {version}, which was not released; set it"),
+                format_args!("channel {channel} points at {version}, which was not released; run `publisher channel set`"),
             );
         }
         if let Some(reason) = channels.withdrawn_reason(version) {
@@ -197,7 +206,7 @@ fn check_channels(
     }
 }
 
-impl Sound<'_> {
+impl SoundTargets<'_> {
     /// A document, if its file is as listed; what is wrong with it has been reported otherwise.
     fn read(&self, name: &TargetName, report: &mut Report) -> Option<Vec<u8>> {
         let info = self.targets.get(name)?;
@@ -208,7 +217,7 @@ impl Sound<'_> {
         }
         let mut bytes = Vec::new();
         let path = target_file(self.folder, name, &info.sha256())?;
-        match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        match open_regular(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
             Ok(_) => Some(bytes),
             Err(error) => {
                 report.defect(name, format_args!("its file cannot be read: {error}"));
@@ -218,10 +227,10 @@ impl Sound<'_> {
     }
 }
 
-/// Takes a payload's files and keeps nothing: only whether they are as signed counts.
-struct Nowhere;
+/// Takes a payload's files and keeps nothing: all that counts is whether they are as signed.
+struct Discard;
 
-impl PayloadSink for Nowhere {
+impl PayloadSink for Discard {
     fn create_file(&mut self, _: &RelativePath, _: u32, _: u64, content: &mut dyn Read) -> io::Result<()> {
         io::copy(content, &mut io::sink()).map(drop)
     }

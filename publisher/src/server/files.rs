@@ -3,7 +3,8 @@
 //! Invariant: a request names one file directly in one of the two folders; a name is used only if it is of the shape
 //! that the publisher writes, so it has no separator, is not `.` or `..`, and does not begin with a dot (which also
 //! hides unfinished files). Links are not followed.
-//! Left out on purpose: listings, compression, several ranges at once (a whole file is the lawful answer to those).
+//! Left out on purpose: listings, compression, several ranges at once (the standard allows the whole file as
+//! the answer).
 
 use std::io::{self, SeekFrom};
 use std::path::PathBuf;
@@ -18,14 +19,14 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::{Refused, Shared};
+use super::refused::Refused;
 
 /// Bytes per chunk that is read from disk: what one slow reader holds in memory.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Longest file name that file systems take, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
-/// One of the two folders.
+/// One of the two folders, with the content type of its files.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -42,20 +43,12 @@ impl Folder {
     }
 }
 
-pub(super) async fn metadata(
-    State(shared): State<Arc<Shared>>,
+pub(super) async fn file(
+    State(folder): State<Arc<Folder>>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    send(&shared.metadata, &name, &headers).await
-}
-
-pub(super) async fn target(
-    State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refused> {
-    send(&shared.targets, &name, &headers).await
+    send(&folder, &name, &headers).await
 }
 
 async fn send(folder: &Folder, name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
@@ -110,7 +103,7 @@ async fn open(folder: &Folder, name: &str) -> Result<File, Refused> {
     }
 }
 
-/// Exactly `count` bytes of the file; an error cuts the connection, so that a short file is never taken for whole.
+/// Exactly `count` bytes of the file. An error cuts the connection, so that nobody takes a short file for a whole one.
 fn chunks(file: File, count: u64) -> impl stream::Stream<Item = io::Result<Bytes>> + Send {
     stream::try_unfold((file, count), |(mut file, left)| async move {
         if left == 0 {
@@ -146,7 +139,7 @@ fn requested_range(headers: &HeaderMap, length: u64) -> Requested {
     let mut lines = headers.get_all(header::RANGE).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return Requested::Whole };
     let Ok(text) = line.to_str() else { return Requested::Whole };
-    // A condition that cannot be judged (no validators are sent) makes the range void.
+    // Without validators a condition cannot be checked, so the range is ignored.
     if headers.contains_key(header::IF_RANGE) {
         return Requested::Whole;
     }

@@ -2,56 +2,77 @@
 //!
 //! The database is asked on a blocking thread, one registration at a time.
 
-use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::Request;
 use axum::response::Json;
 use jiff::Timestamp;
-use sealpost_keys::Verified;
+use sealpost_files::with_causes;
+use sealpost_keys::{SigningKey, Verified};
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::wire::MAX_REQUEST_BYTES;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_serving::{FailedAttempts, Peer};
+use tokio::sync::Mutex;
 
-use super::limiter::Allowance;
-use super::{Licensing, Refused, Shared, source_of};
-use crate::authority::{Answer, Issuer, RegisterError, verify_registration};
-use crate::chain::chain;
+use super::limits::wrong_registrations;
+use super::proxy::caller;
+use super::refused::Refused;
+use crate::authority::{Answer, Authority, Issuer, RegisterError, verify_registration};
 
 /// Time for a whole request to arrive; it is a few hundred bytes.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// The license authority with what it signs with.
+/// What grants are made of.
 #[derive(Debug)]
-pub(super) struct Desk(Licensing);
+pub struct Licensing {
+    /// The vendor's name, for the grants.
+    pub vendor: String,
+    /// The license-signing key.
+    pub key: SigningKey,
+    pub authority: Authority,
+    /// Days that a grant is valid.
+    pub grant_days: u32,
+}
 
-impl Desk {
-    pub(super) const fn new(licensing: Licensing) -> Self {
-        Self(licensing)
+/// The state of the license endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// Waited for without holding a thread, so that registrations never keep downloads from the blocking threads.
+    licensing: Arc<Mutex<Licensing>>,
+    wrong: FailedAttempts,
+}
+
+impl Endpoint {
+    pub(super) fn new(licensing: Licensing) -> Self {
+        Self { licensing: Arc::new(Mutex::new(licensing)), wrong: wrong_registrations() }
     }
+}
 
+impl Licensing {
     fn register(
         &mut self,
         registration: &Verified<Registration>,
         now: Timestamp,
     ) -> Result<Answer, RegisterError> {
-        let Licensing { vendor, key, authority, grant_days } = &mut self.0;
+        let Self { vendor, key, authority, grant_days } = self;
         authority.register(registration, &Issuer { vendor, key, grant_days: *grant_days }, now)
     }
 }
 
+/// Only wrong registrations count against a source, so that a site which retries a good one is never held up.
 pub(super) async fn register(
-    State(shared): State<Arc<Shared>>,
+    State(endpoint): State<Arc<Endpoint>>,
     request: Request<Body>,
 ) -> Result<Json<RegisterAnswer>, Refused> {
-    let source = source_of(&request);
-    if let Some(source) = source {
-        check_allowance(&shared, source)?;
+    let caller = caller(&request);
+    if let Some(caller) = &caller {
+        check_wait(&endpoint, caller)?;
     }
     let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_REQUEST_BYTES)).await;
     let body = body.ok().and_then(Result::ok).ok_or_else(|| {
@@ -63,16 +84,16 @@ pub(super) async fn register(
             "send the registration as the Primary Server made it",
         ))
     })?;
-    let answer = answer(&shared, &body).await;
-    if let (Err(refused), Some(source)) = (&answer, source)
+    let answer = answer(&endpoint, &body).await;
+    if let (Err(refused), Some(caller)) = (&answer, &caller)
         && counts_as_wrong(refused.0.code)
     {
-        shared.limiter.lock().unwrap_or_else(PoisonError::into_inner).wrong(source, Instant::now());
+        endpoint.wrong.note(caller, Timestamp::now());
     }
     answer.map(|grant| Json(RegisterAnswer { grant }))
 }
 
-async fn answer(shared: &Arc<Shared>, body: &[u8]) -> Result<SignedDocument, Refused> {
+async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<SignedDocument, Refused> {
     let request: RegisterRequest = serde_json::from_slice(body).map_err(|error| {
         Refused(Problem::new(
             ProblemCode::BadRequest,
@@ -88,9 +109,10 @@ async fn answer(shared: &Arc<Shared>, body: &[u8]) -> Result<SignedDocument, Ref
         ))
     })?;
     let (serial, server) = (registration.serial.clone(), registration.server_id.clone());
-    // A panic while it is held leaves the transaction rolled back, so the desk is still whole.
-    let mut desk = Arc::clone(&shared.license).lock_owned().await;
-    let result = tokio::task::spawn_blocking(move || desk.register(&registration, Timestamp::now())).await;
+    // A panic while it is held rolls the transaction back, so the authority is still whole.
+    let mut licensing = Arc::clone(&endpoint.licensing).lock_owned().await;
+    let result =
+        tokio::task::spawn_blocking(move || licensing.register(&registration, Timestamp::now())).await;
     match result {
         Ok(Ok(answer)) => {
             let repeated = matches!(answer, Answer::Repeated(_));
@@ -99,7 +121,7 @@ async fn answer(shared: &Arc<Shared>, body: &[u8]) -> Result<SignedDocument, Ref
         }
         Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str())),
         Err(error) => {
-            tracing::error!(%error, "the license desk stopped");
+            tracing::error!(%error, "the license authority stopped");
             Err(internal())
         }
     }
@@ -112,7 +134,7 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
             (ProblemCode::SerialBound, "use the server that registered first, or ask the vendor")
         }
         RegisterError::Sign(_) | RegisterError::Storage(_) => {
-            tracing::error!(error = %chain(error), "cannot answer a registration");
+            tracing::error!(error = %with_causes(error), "cannot answer a registration");
             return internal();
         }
     };
@@ -120,18 +142,13 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
     Refused(Problem::new(code, error.to_string(), hint))
 }
 
-fn check_allowance(shared: &Shared, source: IpAddr) -> Result<(), Refused> {
-    let now = Instant::now();
-    let allowance = shared.limiter.lock().unwrap_or_else(PoisonError::into_inner).look(source, now);
-    match allowance {
-        Allowance::Allowed => Ok(()),
-        Allowance::NotBefore(at) => Err(Refused(Problem::new(
+fn check_wait(endpoint: &Endpoint, caller: &Peer) -> Result<(), Refused> {
+    match endpoint.wrong.must_wait(caller, Timestamp::now()) {
+        None => Ok(()),
+        Some(wait) => Err(Refused(Problem::new(
             ProblemCode::Busy,
             "too many wrong registrations came from this address",
-            format!(
-                "check the serial number and try again in {} s",
-                at.saturating_duration_since(now).as_secs() + 1
-            ),
+            format!("check the serial number and try again in {wait} s"),
         ))),
     }
 }

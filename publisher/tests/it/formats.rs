@@ -4,7 +4,7 @@ use std::fs;
 
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_publisher::authority::Authority;
-use sealpost_publisher::vendor::{LifetimeDays, Settings, Vendor};
+use sealpost_publisher::home::{LifetimeDays, Settings, Vendor};
 
 #[test]
 fn the_first_vendor_settings_stay_readable() {

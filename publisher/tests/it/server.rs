@@ -13,7 +13,8 @@ use sealpost_manifests::repository::{Downloaded, HttpTransport, Reader, Resume};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_publisher::authority::{Authority, Terms};
-use sealpost_publisher::server::{Licensing, Limits, Shared, router, serve};
+use sealpost_publisher::server::{Licensing, connection_limits, router};
+use sealpost_serving::{ConnectionLimits, Listener, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -46,7 +47,7 @@ impl Answer {
 }
 
 impl Running {
-    async fn start(limits: Limits) -> Self {
+    async fn start(limits: ConnectionLimits) -> Self {
         let home = Home::new();
         let (vendor, keyring) = (home.vendor(), home.keyring());
         let licensing = Licensing {
@@ -57,9 +58,9 @@ impl Running {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(Shared::new(&vendor.repository(), licensing));
+        let router = router(&vendor.repository(), licensing);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, router, limits, async {
+        let task = tokio::spawn(serve(Listener::tcp(listener), router, limits, async {
             let _ = stopped.await;
         }));
         Self { home, address, stop: Some(stop), task }
@@ -115,7 +116,7 @@ fn request(serial: &SerialNumber, id: u8, key: &SigningKey) -> RegisterRequest {
 
 #[tokio::test]
 async fn files_are_served_whole_and_in_parts() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     server.home.release("acme-av", "1.0", "one").unwrap();
     let file = server.home.target_file("acme-av_1.0_any.tar.gz");
     let bytes = fs::read(&file).unwrap();
@@ -145,7 +146,7 @@ async fn files_are_served_whole_and_in_parts() {
 
 #[tokio::test]
 async fn a_site_reads_the_repository_and_resumes_a_download_over_http() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     server.home.release("acme-av", "1.0", "one").unwrap();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let base = format!("http://{}", server.address);
@@ -169,7 +170,7 @@ async fn a_site_reads_the_repository_and_resumes_a_download_over_http() {
 
 #[tokio::test]
 async fn a_release_made_by_another_process_is_served_at_once() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let before = server.get("/metadata/timestamp.json", "").await;
     server.home.release("acme-av", "1.0", "one").unwrap();
     let after = server.get("/metadata/timestamp.json", "").await;
@@ -181,7 +182,7 @@ async fn a_release_made_by_another_process_is_served_at_once() {
 
 #[tokio::test]
 async fn nothing_outside_of_the_two_folders_is_served() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let targets = server.home.repository().join("targets");
     std::os::unix::fs::symlink(server.home.path().join("vendor.toml"), targets.join("link")).unwrap();
     fs::create_dir(targets.join("folder")).unwrap();
@@ -219,16 +220,16 @@ async fn nothing_outside_of_the_two_folders_is_served() {
 
 #[tokio::test]
 async fn absent_files_and_other_methods_are_refused_with_a_code() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let absent = server.get("/metadata/99.root.json", "").await;
     assert_eq!((absent.status, absent.problem().code), (404, ProblemCode::NotFound));
     let put = server.raw(b"PUT /metadata/1.root.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
-    assert_eq!(put.status, 405);
+    assert_eq!((put.status, put.problem().code), (405, ProblemCode::BadRequest));
 }
 
 #[tokio::test]
 async fn a_registration_is_answered_identically_and_a_second_server_is_refused() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
     let first = server.register(&request(&serial, 1, &site)).await;
     assert_eq!(first.status, 200, "{}", String::from_utf8_lossy(&first.body));
@@ -249,7 +250,7 @@ async fn a_registration_is_answered_identically_and_a_second_server_is_refused()
 
 #[tokio::test]
 async fn of_many_servers_that_register_one_serial_at_once_exactly_one_gets_it() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let serial = server.sell();
     let requests: Vec<_> = (1..=8).map(|id| request(&serial, id, &SigningKey::generate().unwrap())).collect();
     let answers =
@@ -261,7 +262,7 @@ async fn of_many_servers_that_register_one_serial_at_once_exactly_one_gets_it() 
 
 #[tokio::test]
 async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
     for _ in 0..20 {
         assert_eq!(server.register(&request(&serial, 1, &site)).await.status, 200);
@@ -277,7 +278,7 @@ async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
 
 #[tokio::test]
 async fn a_forged_a_malformed_and_an_oversized_registration_are_refused() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
     let mut forged = request(&serial, 1, &site);
     forged.registration.document = forged.registration.document.replace(&"01".repeat(16), &"02".repeat(16));
@@ -300,7 +301,7 @@ async fn a_forged_a_malformed_and_an_oversized_registration_are_refused() {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_its_header_loses_the_connection() {
-    let limits = Limits { header: Duration::from_millis(50), ..Limits::default() };
+    let limits = ConnectionLimits { head_within: Duration::from_millis(50), ..connection_limits() };
     let server = Running::start(limits).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
@@ -311,7 +312,8 @@ async fn a_client_that_never_finishes_its_header_loses_the_connection() {
 
 #[tokio::test]
 async fn a_client_that_takes_no_bytes_of_its_answer_loses_the_connection() {
-    let limits = Limits { connections: 1, stall: Duration::from_millis(50), ..Limits::default() };
+    let limits =
+        ConnectionLimits { connections: 1, write_within: Duration::from_millis(50), ..connection_limits() };
     let server = Running::start(limits).await;
     // Far more than the system's buffers hold; nothing of it takes space.
     let large = fs::File::create(server.home.repository().join("targets/large")).unwrap();
@@ -328,7 +330,7 @@ async fn a_client_that_takes_no_bytes_of_its_answer_loses_the_connection() {
 
 #[tokio::test]
 async fn a_header_of_too_many_lines_or_bytes_is_refused() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let lines: String = (0..100).map(|number| format!("x-{number}: y\r\n")).collect();
     assert_eq!(server.get("/healthz", &lines).await.status, 431);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -343,7 +345,7 @@ async fn a_header_of_too_many_lines_or_bytes_is_refused() {
 
 #[tokio::test]
 async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
-    let server = Running::start(Limits::default()).await;
+    let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
     let post = async |from: &str, request: &RegisterRequest| {
         let body = serde_json::to_string(request).unwrap();
@@ -366,7 +368,7 @@ async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
 
 #[tokio::test]
 async fn more_connections_than_there_is_room_for_wait_until_one_ends() {
-    let limits = Limits { connections: 1, ..Limits::default() };
+    let limits = ConnectionLimits { connections: 1, ..connection_limits() };
     let server = Running::start(limits).await;
     let mut first = TcpStream::connect(server.address).await.unwrap();
     first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -383,7 +385,7 @@ async fn more_connections_than_there_is_room_for_wait_until_one_ends() {
 
 #[tokio::test]
 async fn shutdown_ends_idle_connections() {
-    let mut server = Running::start(Limits::default()).await;
+    let mut server = Running::start(connection_limits()).await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut start = [0; 12];

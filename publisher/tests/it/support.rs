@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sealpost_files::with_causes;
 use sealpost_keys::{Minisig, PassphraseSource};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
@@ -16,9 +17,9 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest, Sever
 use sealpost_manifests::repository::{FolderTransport, Reader};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::version::Version;
+use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::release::{Order, ReleaseError, Released, release};
-use sealpost_publisher::vendor::{Keyring, Vendor};
 
 const LIMIT: u64 = 1024 * 1024;
 
@@ -192,15 +193,8 @@ pub(crate) async fn read(repository: &Path, root: &[u8], at: Timestamp) -> Resul
     Ok(seen)
 }
 
-fn text(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
+fn text(error: impl std::error::Error + 'static) -> String {
+    with_causes(&error)
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) {

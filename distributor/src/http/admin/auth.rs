@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 
 use crate::domain::activity::Actor;
 use crate::http::Site;
 use crate::http::admission::{bearer, too_many_failures};
-use crate::http::peer::Peer;
 use crate::http::problem::{ApiError, RefusedWith};
 
 /// Lets admins through, with their [`Actor`] in the request's extensions.

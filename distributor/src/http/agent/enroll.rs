@@ -9,11 +9,11 @@ use sealpost_keys::token::random_bytes;
 use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrollment};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 
 use super::sign;
 use crate::http::Site;
 use crate::http::body::JsonBody;
-use crate::http::peer::Peer;
 use crate::http::problem::ApiError;
 
 /// Answers an enrollment; the same key with the same code gets the same bytes again.

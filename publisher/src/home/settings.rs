@@ -13,10 +13,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// The vendor's name, for people.
     pub vendor: String,
-    /// Where each key is.
     #[serde(default)]
     pub keys: KeyPlaces,
-    /// How long things are valid.
     #[serde(default)]
     pub lifetime_days: LifetimeDays,
 }
@@ -58,15 +56,11 @@ impl Default for KeyPlaces {
 pub struct LifetimeDays {
     /// The timestamp: how long a site can be kept from news without noticing.
     pub timestamp: u32,
-    /// The snapshot.
     pub snapshot: u32,
-    /// The top-level targets.
     pub targets: u32,
-    /// The role of each package.
+    /// Of each package's role.
     pub packages: u32,
-    /// The root.
     pub root: u32,
-    /// A grant.
     pub grant: u32,
 }
 
@@ -88,7 +82,7 @@ impl Settings {
         Self { vendor: vendor.to_owned(), keys: KeyPlaces::default(), lifetime_days: LifetimeDays::default() }
     }
 
-    /// Holds the values against what makes sense.
+    /// Checks that the values make sense.
     ///
     /// # Errors
     /// The first value that does not, and what it should be.

@@ -1,58 +1,47 @@
 //! The vendor's secret keys: made, and read when something is to be signed.
 //!
 //! Each key is read only when it is needed. A passphrase is asked for once per command, not once per key; it is held
-//! until the keyring is dropped, and wiped then.
+//! until the keyring is dropped, and wiped then. An existing key is never replaced.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use sealpost_files::{PRIVATE_FOLDER, make_folder, remove_durably};
 use sealpost_keys::{
     KeyError, KeyFileError, Passphrase, PassphraseError, PassphraseSource, SigningKey, key_file,
 };
 use sealpost_manifests::ids::PackageName;
 
-use super::{HomeError, Vendor, private_folder};
+use super::error::HomeError;
+use super::settings::KeyPlaces;
+use super::vendor::Vendor;
 
-/// Why a key could not be used or made.
+/// Why a key could not be used or made; `purpose` says which.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyringError {
-    /// A key file failed.
     #[error("cannot use the {purpose} key")]
     File {
-        /// What the key is for.
         purpose: String,
-        /// What is wrong with the file.
         #[source]
         source: KeyFileError,
     },
-    /// The key is encrypted and there is nobody to ask.
+    /// The key is encrypted, no passphrase was given, and there is no terminal to ask at.
     #[error(
         "the {purpose} key is encrypted; give --passphrase-file FILE or --passphrase-env VAR, or use a terminal"
     )]
-    PassphraseNeeded {
-        /// What the key is for.
-        purpose: String,
-    },
-    /// The passphrase could not be had.
+    PassphraseNeeded { purpose: String },
     #[error("cannot get the passphrase of the vendor's keys")]
     Passphrase(#[source] PassphraseError),
-    /// A key could not be made.
     #[error("cannot make the {purpose} key")]
     Make {
-        /// What the key is for.
         purpose: String,
-        /// Why not.
         #[source]
         source: KeyError,
     },
-    /// The folder for it could not be made.
     #[error("cannot make the folder for the {purpose} key")]
     Folder {
-        /// What the key is for.
         purpose: String,
-        /// Why not.
         #[source]
         source: HomeError,
     },
@@ -62,10 +51,30 @@ pub enum KeyringError {
 #[derive(Debug)]
 pub struct Keyring {
     home: PathBuf,
-    places: super::KeyPlaces,
+    places: KeyPlaces,
     source: PassphraseSource,
-    /// Outer `None`: not asked for yet; inner: there is none.
+    /// Outer `None`: not asked for yet; inner `None`: there is none.
     passphrase: Mutex<Option<Option<Passphrase>>>,
+}
+
+/// The keys of a new vendor.
+#[derive(Debug)]
+pub struct VendorKeys {
+    pub timestamp: SigningKey,
+    pub snapshot: SigningKey,
+    /// Of the top-level targets role.
+    pub targets: SigningKey,
+    /// Signs grants.
+    pub license: SigningKey,
+}
+
+/// The keys of a package.
+#[derive(Debug)]
+pub struct PackageKeys {
+    /// Signs the package's role.
+    pub role: SigningKey,
+    /// Signs the package's manifests.
+    pub release: SigningKey,
 }
 
 impl Keyring {
@@ -80,58 +89,40 @@ impl Keyring {
         }
     }
 
-    /// The key of the timestamp role.
-    ///
-    /// # Errors
-    /// [`KeyringError`], as for every key.
+    /// Takes the passphrase from the caller, who asked for it twice.
+    pub fn set_passphrase(&self, passphrase: Option<Passphrase>) {
+        *self.passphrase.lock().unwrap_or_else(PoisonError::into_inner) = Some(passphrase);
+    }
+
     pub fn timestamp(&self) -> Result<SigningKey, KeyringError> {
         self.read(&self.places.timestamp, "timestamp")
     }
 
-    /// The key of the snapshot role.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
     pub fn snapshot(&self) -> Result<SigningKey, KeyringError> {
         self.read(&self.places.snapshot, "snapshot")
     }
 
     /// The key of the top-level targets role.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
     pub fn targets(&self) -> Result<SigningKey, KeyringError> {
         self.read(&self.places.targets, "targets")
     }
 
-    /// The license-signing key.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
+    /// The key that signs grants.
     pub fn license(&self) -> Result<SigningKey, KeyringError> {
         self.read(&self.places.license, "license")
     }
 
-    /// The key of a package's role.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
+    /// The key that signs a package's role.
     pub fn role(&self, package: &PackageName) -> Result<SigningKey, KeyringError> {
         self.read(&self.role_path(package), &format!("role ({package})"))
     }
 
     /// The key that signs a package's manifests.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
     pub fn release(&self, package: &PackageName) -> Result<SigningKey, KeyringError> {
         self.read(&self.release_path(package), &format!("release ({package})"))
     }
 
     /// Makes the four keys of a new vendor.
-    ///
-    /// # Errors
-    /// [`KeyringError`]; an existing key is never replaced.
     pub fn make_vendor_keys(&self) -> Result<VendorKeys, KeyringError> {
         Ok(VendorKeys {
             timestamp: self.make(&self.places.timestamp, "timestamp")?,
@@ -141,18 +132,11 @@ impl Keyring {
         })
     }
 
-    /// Makes a root key at this place.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
     pub fn make_root_key(&self, path: &Path) -> Result<SigningKey, KeyringError> {
         self.make(path, "root")
     }
 
     /// Makes the two keys of a new package, or reads what an interrupted first release has made.
-    ///
-    /// # Errors
-    /// [`KeyringError`].
     pub fn make_package_keys(&self, package: &PackageName) -> Result<PackageKeys, KeyringError> {
         let role = self.read_or_make(&self.role_path(package), &format!("role ({package})"))?;
         let release = self.read_or_make(&self.release_path(package), &format!("release ({package})"))?;
@@ -194,7 +178,8 @@ impl Keyring {
             return Err(file(KeyFileError::Exists { path }));
         }
         if let Some(folder) = path.parent() {
-            private_folder(folder)
+            make_folder(folder, PRIVATE_FOLDER)
+                .map_err(HomeError::writing(folder))
                 .map_err(|source| KeyringError::Folder { purpose: purpose.to_owned(), source })?;
         }
         let key = SigningKey::generate()
@@ -203,12 +188,9 @@ impl Keyring {
         key_file::write_secret(&path, &key, passphrase.as_ref()).map_err(file)?;
         // The public half beside it is for `minisign -V`; it can be made again, so a leftover is replaced.
         let public = path.with_extension("pub");
-        match std::fs::remove_file(&public) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(file(KeyFileError::Write { path: public, source }));
-            }
-            _ => key_file::write_public(&public, &key.public()).map_err(file)?,
-        }
+        remove_durably(&public)
+            .map_err(|source| file(KeyFileError::Write { path: public.clone(), source }))?;
+        key_file::write_public(&public, &key.public()).map_err(file)?;
         Ok(key)
     }
 
@@ -221,31 +203,4 @@ impl Keyring {
         *known = Some(obtained.clone());
         Ok(obtained)
     }
-
-    /// Takes the passphrase from the caller, who asked for it twice.
-    pub fn set_passphrase(&self, passphrase: Option<Passphrase>) {
-        *self.passphrase.lock().unwrap_or_else(PoisonError::into_inner) = Some(passphrase);
-    }
-}
-
-/// The keys of a new vendor.
-#[derive(Debug)]
-pub struct VendorKeys {
-    /// Signs the timestamp.
-    pub timestamp: SigningKey,
-    /// Signs the snapshot.
-    pub snapshot: SigningKey,
-    /// Signs the top-level targets.
-    pub targets: SigningKey,
-    /// Signs grants.
-    pub license: SigningKey,
-}
-
-/// The keys of a package.
-#[derive(Debug)]
-pub struct PackageKeys {
-    /// Signs the package's role.
-    pub role: SigningKey,
-    /// Signs the package's manifests.
-    pub release: SigningKey,
 }

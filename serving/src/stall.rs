@@ -1,7 +1,7 @@
-//! A connection that gives up on a reader who has stopped: without it, a client that takes no bytes holds its
-//! connection, an open file and a buffer for ever.
+//! A stream that gives up on a reader that has stopped: without it, a client that takes no bytes holds its connection,
+//! an open file and a buffer for as long as it likes.
 //!
-//! Only writes are timed. Reads are: request heads by hyper's header timer, bodies by the request's own deadline.
+//! Left out on purpose: reads. Request heads have the connection's deadline, bodies the program's.
 
 use std::future::Future;
 use std::io;

@@ -1,5 +1,5 @@
-//! Who is at the other end of a connection, as the transport knows it. Put into each request's extensions by
-//! `connections`, so that nothing else has to trust a header for it.
+//! Who is at the other end of a connection, as the transport knows it. It is put into each request's extensions, so
+//! that nothing has to trust a header for it.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,12 +8,12 @@ use std::net::IpAddr;
 /// Longest part of the account list that is read, in bytes.
 const MAX_ACCOUNTS_BYTES: u64 = 1024 * 1024;
 
-/// The other end.
+/// The other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
-    /// Over TCP.
+    /// Another computer or this one, over TCP.
     Network(IpAddr),
-    /// Over the admin socket, by an account that the operating system vouches for.
+    /// An account of this computer, over a Unix socket; the operating system vouches for it.
     Local {
         /// The account's name, or `uid 1000` when it has none.
         account: String,
@@ -21,7 +21,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// How refusals name it.
+    /// How logs and refusals name it.
     #[must_use]
     pub fn source(&self) -> String {
         match self {

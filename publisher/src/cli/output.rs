@@ -1,0 +1,42 @@
+//! How a command ends and what it prints: results on standard output, everything else on standard error.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// How a command ended that ran to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Done,
+    /// `lint` found defects, and printed them.
+    DefectsFound,
+}
+
+/// Prints one line of result.
+pub(super) fn print_line(line: impl fmt::Display) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
+}
+
+/// Prints a result as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)
+}
+
+/// Tells the person at the terminal something that is no result.
+pub(super) fn tell(line: impl fmt::Display) {
+    // A closed standard error must not stop the work.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says once that another publisher is at work.
+pub(super) fn waiting() {
+    tell("another publisher works in this home; waiting for it to finish …");
+}
+
+/// A timestamp as it is printed: RFC 3339, UTC, whole seconds.
+pub(super) fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,19 @@
+//! The vendor's home: which keys and files lie where.
+//!
+//! Invariants: `vendor.toml` is written last at `init`, so a folder that has one is a whole home; secret keys are
+//! private files; everything that changes the repository happens under the home's lock ([`Vendor::lock`]), so that two
+//! publishers never sign the same version twice.
+//!
+//! Each key's place can be set by itself, because keys belong apart: root keys offline, release keys and
+//! package-role keys on different machines or tokens.
+//! Left out on purpose: moving and replacing keys (a later version).
+
+mod error;
+mod keyring;
+mod settings;
+mod vendor;
+
+pub use error::HomeError;
+pub use keyring::{Keyring, KeyringError, PackageKeys, VendorKeys};
+pub use settings::{KeyPlaces, LifetimeDays, Settings};
+pub use vendor::{SETTINGS_FILE, Vendor};

@@ -1,0 +1,51 @@
+//! Why nothing was released.
+
+use sealpost_keys::TrustedCommentError;
+use sealpost_manifests::document::DocumentError;
+use sealpost_manifests::ids::{ChannelName, NameError, PackageName};
+use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::repository::ThresholdError;
+
+use crate::home::{HomeError, KeyringError};
+use crate::payload::BuildError;
+use crate::publication::PublicationError;
+
+/// Why nothing was released. The repository is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The order makes no sense, or the repository forbids it; every reason at once, each with what to do.
+    #[error("cannot release {release}:{}", listed(problems))]
+    Refused { release: ReleaseId, problems: Vec<String> },
+    /// The channel cannot point there; `problem` says why not, and what to do.
+    #[error("cannot set channel {channel} of {package}: {problem}")]
+    Channel { package: PackageName, channel: ChannelName, problem: String },
+    #[error("cannot build the payload of {release}")]
+    Payload {
+        release: ReleaseId,
+        #[source]
+        source: Box<BuildError>,
+    },
+    #[error("cannot sign the release")]
+    Keys(#[from] KeyringError),
+    #[error("cannot delegate to the package")]
+    Threshold(#[from] ThresholdError),
+    #[error("cannot release")]
+    Home(#[from] HomeError),
+    /// A target name that is too long, once put together.
+    #[error("cannot name the release's files; use a shorter version or platform")]
+    Name(#[from] NameError),
+    #[error("cannot write the manifest")]
+    Manifest(#[source] DocumentError),
+    #[error("cannot sign the manifest")]
+    Comment(#[from] TrustedCommentError),
+    #[error("cannot publish")]
+    Publication(#[from] PublicationError),
+}
+
+fn listed(problems: &[String]) -> String {
+    match problems {
+        [problem] => format!(" {problem}"),
+        problems => problems.iter().map(|problem| format!("\n  - {problem}")).collect(),
+    }
+}

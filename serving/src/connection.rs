@@ -1,0 +1,101 @@
+//! One connection, from its handshake to its end.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::pin;
+
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::{Service, ServiceExt};
+
+use crate::limits::ConnectionLimits;
+use crate::listener::Accepted;
+use crate::peer::{Peer, account_name};
+use crate::stall::StallGuard;
+
+/// Most header lines of a request. Ours have about ten.
+const MAX_HEADERS: usize = 64;
+/// Bytes of a connection's read buffer, and so of a request's head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// What a connection needs besides its stream.
+#[derive(Debug)]
+pub(crate) struct Connection<S> {
+    pub(crate) service: S,
+    pub(crate) limits: ConnectionLimits,
+    /// Becomes `true` when the server stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl<S, B> Connection<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Serves what was accepted until its end.
+    pub(crate) async fn serve(self, accepted: Accepted) {
+        match accepted {
+            Accepted::Tcp(stream, source) => self.requests(stream, Peer::Network(source)).await,
+            Accepted::Tls(stream, source, config) => {
+                let handshake = TlsAcceptor::from(config).accept(stream);
+                match timeout(self.limits.handshake_within, handshake).await {
+                    Ok(Ok(stream)) => self.requests(stream, Peer::Network(source)).await,
+                    Ok(Err(error)) => tracing::debug!(%source, %error, "a TLS handshake failed"),
+                    Err(_elapsed) => tracing::debug!(%source, "a TLS handshake took too long"),
+                }
+            }
+            Accepted::Unix(stream, uid) => {
+                let account = tokio::task::spawn_blocking(move || account_name(uid)).await;
+                let account = account.unwrap_or_else(|_| format!("uid {uid}"));
+                self.requests(stream, Peer::Local { account }).await;
+            }
+        }
+    }
+
+    async fn requests<T>(self, stream: T, peer: Peer)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { service, limits, mut stopping } = self;
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            service.clone().oneshot(request)
+        });
+        let stream = TokioIo::new(StallGuard::new(stream, limits.write_within));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_within)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        let until_its_end = async {
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                // An error means that the server is gone, which is a stop as well.
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        };
+        let ended = match limits.connection_within {
+            None => until_its_end.await,
+            Some(within) => match timeout(within, until_its_end).await {
+                Ok(ended) => ended,
+                Err(_elapsed) => return tracing::debug!("a connection was open for too long"),
+            },
+        };
+        if let Err(error) = ended {
+            // The other end's doing, each time: it went away, was too slow, or spoke something else.
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Connections over real sockets, spoken to without a client library that would tidy up what is sent.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use sealpost_serving::{ConnectionLimits, Listener, Peer, WhenFull, bind_private_socket, serve};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// Far longer than any limit under test.
+const BOUND: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(50);
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+
+struct Server {
+    address: SocketAddr,
+    /// Lets requests for `/slow` go on.
+    release: Arc<Notify>,
+    /// Says when a request for `/slow` has arrived.
+    arrived: Arc<Notify>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(limits: ConnectionLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (release, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (stop, stopped) = oneshot::channel();
+        let service = service(Arc::clone(&release), Arc::clone(&arrived));
+        let task = tokio::spawn(serve(Listener::tcp(listener), service, limits, async {
+            let _ = stopped.await;
+        }));
+        Self { address, release, arrived, stop, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+/// Answers with who asks, under `/slow` only when it is told to.
+fn service(
+    release: Arc<Notify>,
+    arrived: Arc<Notify>,
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = Response<Full<Bytes>>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send,
+> + Clone
++ Send
++ 'static {
+    tower::service_fn(move |request: Request<Incoming>| {
+        let (release, arrived) = (Arc::clone(&release), Arc::clone(&arrived));
+        async move {
+            if request.uri().path() == "/slow" {
+                arrived.notify_one();
+                release.notified().await;
+            }
+            let peer = request.extensions().get::<Peer>().map(Peer::source).unwrap_or_default();
+            Ok(Response::new(Full::from(format!("from {peer}"))))
+        }
+    })
+}
+
+async fn ask(stream: &mut (impl AsyncRead + AsyncWriteExt + Unpin)) -> String {
+    stream.write_all(GET).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let count = tokio::time::timeout(BOUND, stream.read(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8(answer[..count].to_vec()).unwrap()
+}
+
+/// Reads until the server ends the connection; a reset is an end as well.
+async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(BOUND, stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "the server kept the connection");
+    answer
+}
+
+#[tokio::test]
+async fn a_request_carries_the_address_that_it_came_from() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let answer = ask(&mut server.connect().await).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("from 127.0.0.1"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_over_a_unix_socket_carries_the_account_that_it_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listener = Listener::unix(bind_private_socket(&path).unwrap());
+    let service = service(Arc::default(), Arc::default());
+    let task =
+        tokio::spawn(serve(listener, service, ConnectionLimits::default(), std::future::pending::<()>()));
+    let answer = ask(&mut UnixStream::connect(&path).await.unwrap()).await;
+    let account = answer.rsplit("from ").next().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && !account.is_empty() && account != "127.0.0.1", "{answer}");
+    task.abort();
+}
+
+#[tokio::test]
+async fn beyond_the_limit_a_connection_is_closed_or_waits_as_the_limits_say() {
+    let one = ConnectionLimits { connections: 1, ..ConnectionLimits::default() };
+    let closing = Server::start(one).await;
+    let mut first = closing.connect().await;
+    ask(&mut first).await;
+    assert!(read_to_end(&mut closing.connect().await).await.is_empty());
+
+    let waiting = Server::start(ConnectionLimits { when_full: WhenFull::Wait, ..one }).await;
+    let mut first = waiting.connect().await;
+    ask(&mut first).await;
+    let mut second = waiting.connect().await;
+    second.write_all(GET).await.unwrap();
+    assert!(second.try_read(&mut [0]).is_err(), "it was served beyond the limit");
+    drop(first);
+    let mut start = [0; 12];
+    tokio::time::timeout(BOUND, second.read_exact(&mut start)).await.unwrap().unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_and_a_connection_that_lasts_too_long_are_cut_off() {
+    let hour = Duration::from_secs(3600);
+    let head = ConnectionLimits { head_within: SHORT, ..ConnectionLimits::default() };
+    let server = Server::start(head).await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    read_to_end(&mut slow).await;
+
+    let life =
+        ConnectionLimits { connection_within: Some(SHORT), head_within: hour, ..ConnectionLimits::default() };
+    let server = Server::start(life).await;
+    let mut busy = server.connect().await;
+    busy.write_all(SLOW).await.unwrap();
+    assert!(read_to_end(&mut busy).await.is_empty());
+}
+
+#[tokio::test]
+async fn on_a_stop_idle_connections_end_and_a_request_under_way_is_answered() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let mut idle = server.connect().await;
+    ask(&mut idle).await;
+    let mut busy = server.connect().await;
+    busy.write_all(SLOW).await.unwrap();
+    server.arrived.notified().await;
+    server.stop.send(()).unwrap();
+    read_to_end(&mut idle).await;
+    server.release.notify_one();
+    let answer = String::from_utf8(read_to_end(&mut busy).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    tokio::time::timeout(BOUND, server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_end_holds_a_stop_up_for_a_bounded_time_only() {
+    let server = Server::start(ConnectionLimits { drain_within: SHORT, ..ConnectionLimits::default() }).await;
+    let mut busy = server.connect().await;
+    busy.write_all(SLOW).await.unwrap();
+    server.arrived.notified().await;
+    server.stop.send(()).unwrap();
+    tokio::time::timeout(BOUND, server.task).await.unwrap().unwrap();
+    assert!(read_to_end(&mut busy).await.is_empty());
+}
