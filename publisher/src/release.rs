@@ -19,9 +19,9 @@ use sealpost_manifests::ids::{ChannelName, NameError, PackageName};
 use sealpost_manifests::release::{
     Encoding, PackageKind, ReleaseId, ReleaseManifest, Severity, notes_problem,
 };
-use sealpost_manifests::repository::{KeyThreshold, RoleName, TargetSource, ThresholdError};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
+use sealpost_repository::{KeyThreshold, RoleName, TargetSource, ThresholdError};
 use serde::Serialize;
 
 use crate::payload::{self, BuildError, Built};

@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::SigningKey;
-use sealpost_manifests::repository::RoleName;
+use sealpost_repository::RoleName;
 
 use crate::publication::{Publication, PublicationError, lifetimes};
 use crate::vendor::{Keyring, KeyringError, Vendor};

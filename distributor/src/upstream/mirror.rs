@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Blob;
-use sealpost_manifests::repository::MirroredFile;
+use sealpost_repository::MirroredFile;
 use serde::{Deserialize, Serialize};
 
 use super::targets::TargetIndex;

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_manifests::document;
-use sealpost_manifests::repository::{HttpTransport, ReaderHandle, Transport, TransportError};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_repository::{HttpTransport, ReaderHandle, Transport, TransportError};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 

@@ -18,11 +18,11 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError};
 use sealpost_manifests::ids::{ChannelName, NameError, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
-use sealpost_manifests::repository::{
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_repository::{
     DownloadError, Gone, MirrorError, MirroredFile, OpenError, ReaderHandle, RefreshError, Refreshed,
     Refusal, TargetError, TargetInfo,
 };
-use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 
 use super::fetch::{self, Fetcher, blocking};
 use super::mirror::PublishError;

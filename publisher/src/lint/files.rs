@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::repository::TargetInfo;
+use sealpost_repository::TargetInfo;
 
 use super::Report;
 use crate::publication::target_file;

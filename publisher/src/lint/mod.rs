@@ -20,8 +20,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::TargetName;
-use sealpost_manifests::repository::{FolderTransport, OpenError, Reader};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
+use sealpost_repository::{FolderTransport, OpenError, Reader};
 use serde::Serialize;
 
 use crate::chain::chain;
