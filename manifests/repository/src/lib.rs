@@ -1,7 +1,7 @@
-//! The TUF repository: reading it as a stranger, writing it as its owner.
+//! The TUF repository: reading it from its pinned root, writing it as its owner.
 //!
-//! **Reading** goes through one door, [`Reader`] (or [`ReaderHandle`], the same door on a thread of its own). The
-//! verification core is the crate `sigstore-tuf`; what it leaves open is closed here: a store that never takes a
+//! **Reading** goes through [`Reader`], or through [`ReaderHandle`], which is a reader on a thread of its own. The
+//! crate `sigstore-tuf` verifies; what it leaves to its callers is done here: a store that never takes a
 //! damaged record for a missing one ([`FailClosedStore`]), a transport that is bounded and stops once the store has
 //! failed ([`HttpTransport`], [`FolderTransport`]), and a streaming download that resumes.
 //!
@@ -13,38 +13,22 @@
 //! Left out on purpose: minisign (the release manifest is checked by whoever reads it), the wall clock (`now` comes
 //! in), and any rotation command.
 
-mod download;
-mod editor;
-mod files;
-mod guarded;
-mod handle;
-mod keys;
-mod load;
-mod metadata;
-mod mirror;
-mod publish;
-mod reader;
-mod refusal;
-mod store;
+#![warn(missing_docs)]
+
+mod reading;
 mod target;
 mod transport;
+mod writing;
 
-pub use download::{DownloadError, Downloaded, Resume};
-pub use editor::{
-    EditError, Lifetimes, RepositoryEditor, RoleName, RootSpec, SignError, SignedRepository, TargetSource,
+pub use reading::{
+    DownloadError, Downloaded, FailClosedStore, Gone, Latch, MirrorError, MirroredFile, OpenError, Reader,
+    ReaderHandle, RefreshError, Refreshed, Refusal, Resume, StoreError, TargetError,
 };
-pub use handle::{Gone, ReaderHandle};
-pub use keys::{KeyThreshold, Signers, ThresholdError, tuf_key_id};
-pub use load::LoadError;
-pub use mirror::{MirrorError, MirroredFile};
-pub use publish::{PublishError, Written};
-pub use reader::{OpenError, Reader, RefreshError, Refreshed, TargetError};
-pub use refusal::Refusal;
-pub use store::{FailClosedStore, Latch, StoreError};
 pub use target::{ListedTarget, TargetInfo, TargetPath};
 pub use transport::{
-    BearerSource, FolderTransport, HttpTransport, Patience, TargetBody, Transport, TransportError,
+    BearerSource, FolderTransport, HttpTransport, TargetBody, Timeouts, Transport, TransportError,
 };
-
-#[cfg(test)]
-mod tests;
+pub use writing::{
+    EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, RootSpec,
+    SignError, SignedRepository, Signers, TargetSource, ThresholdError, Written, tuf_key_id,
+};

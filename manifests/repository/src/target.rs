@@ -134,6 +134,11 @@ impl TargetPath {
     }
 }
 
+/// The length of bytes in memory as the `u64` that metadata uses.
+pub(crate) fn length_of(bytes: &[u8]) -> u64 {
+    bytes.len() as u64
+}
+
 /// Every byte outside of the unreserved set of RFC 3986 as `%XX`.
 #[must_use]
 pub(crate) fn percent_encoded(text: &str) -> String {

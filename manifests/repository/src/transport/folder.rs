@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 
-use super::{TargetBody, Transport, TransportError, is_metadata_name};
-use crate::files;
+use sealpost_files::{open_regular, read_bounded};
+
 use crate::target::TargetPath;
+use crate::transport::error::TransportError;
+use crate::transport::interface::{TargetBody, Transport, is_metadata_name};
 
 /// Bytes per chunk of a target.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -40,7 +42,7 @@ impl FolderTransport {
             return Err(TransportError::Name { name: name.to_owned() });
         }
         let path = self.metadata.join(name);
-        files::read_bounded(&path, max_bytes).map_err(|source| {
+        read_bounded(&path, max_bytes).map_err(|source| {
             let location = path.display().to_string();
             if source.kind() == io::ErrorKind::FileTooLarge {
                 TransportError::TooLarge { location, max_bytes }
@@ -54,7 +56,7 @@ impl FolderTransport {
         let mut path = self.targets.clone();
         path.extend(target.parts());
         let location = path.display().to_string();
-        let mut file = match files::open_regular(&path) {
+        let mut file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(TransportError::File { location, source }),

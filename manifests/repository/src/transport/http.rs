@@ -10,9 +10,9 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, HeaderValue
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::timeout;
 
-use super::{TargetBody, Transport, TransportError, is_metadata_name};
-use crate::files::length_of;
-use crate::target::TargetPath;
+use crate::target::{TargetPath, length_of};
+use crate::transport::error::TransportError;
+use crate::transport::interface::{TargetBody, Transport, is_metadata_name};
 
 /// Where the bearer token of a request comes from. Asked anew for each request, since tokens are short-lived.
 pub trait BearerSource: Send + Sync {
@@ -26,18 +26,18 @@ impl<F: Fn() -> Option<String> + Send + Sync> BearerSource for F {
     }
 }
 
-/// How long to wait for a server. Slow is allowed, silent is not.
+/// How long to wait for a server. A slow server is waited for, a silent one is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// From the request to the head of the answer, connecting included.
     pub answer: Duration,
     /// Between two pieces of a body.
     pub idle: Duration,
-    /// For a whole metadata file, so that nobody can drip one for ever.
+    /// For a whole metadata file, so that a server cannot keep a reader by sending a byte now and then.
     pub metadata: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(60),
@@ -54,7 +54,7 @@ pub struct HttpTransport {
     metadata_base: Url,
     targets_base: Url,
     bearer: Option<Arc<dyn BearerSource>>,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl fmt::Debug for HttpTransport {
@@ -62,14 +62,14 @@ impl fmt::Debug for HttpTransport {
         f.debug_struct("HttpTransport")
             .field("metadata_base", &self.metadata_base.as_str())
             .field("targets_base", &self.targets_base.as_str())
-            .field("patience", &self.patience)
+            .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
 }
 
 impl HttpTransport {
     /// Reads below two bases, with or without a slash at their end. The client brings TLS, pins and proxy; it must
-    /// not decompress (none of reqwest's compression features), or lengths would lie.
+    /// not decompress (none of reqwest's compression features), or lengths would be wrong.
     ///
     /// # Errors
     /// [`TransportError::Base`] if a base is not an http or https URL, or carries credentials, query or fragment.
@@ -79,7 +79,7 @@ impl HttpTransport {
             metadata_base: base(metadata_base)?,
             targets_base: base(targets_base)?,
             bearer: None,
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
         })
     }
 
@@ -90,10 +90,10 @@ impl HttpTransport {
         self
     }
 
-    /// Waits otherwise than by default.
+    /// Waits for these times instead of the default ones.
     #[must_use]
-    pub const fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub const fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 
@@ -109,9 +109,9 @@ impl HttpTransport {
             }
             self.read_body(&url, response, max_bytes).await.map(Some)
         };
-        match timeout(self.patience.metadata, whole).await {
+        match timeout(self.timeouts.metadata, whole).await {
             Ok(result) => result,
-            Err(_) => Err(silent(&url, self.patience.metadata)),
+            Err(_) => Err(silent(&url, self.timeouts.metadata)),
         }
     }
 
@@ -127,11 +127,11 @@ impl HttpTransport {
         }
         let mut bytes = Vec::new();
         loop {
-            let chunk = match timeout(self.patience.idle, response.chunk()).await {
+            let chunk = match timeout(self.timeouts.idle, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(bytes),
                 Ok(Err(error)) => return Err(unreachable(url, error)),
-                Err(_) => return Err(silent(url, self.patience.idle)),
+                Err(_) => return Err(silent(url, self.timeouts.idle)),
             };
             if length_of(&bytes) + length_of(&chunk) > max_bytes {
                 return Err(too_large());
@@ -160,7 +160,7 @@ impl HttpTransport {
             }
             other => return Err(unexpected(&url, other)),
         };
-        let idle = self.patience.idle;
+        let idle = self.timeouts.idle;
         let chunks = stream::unfold(Some((response, url)), move |open| async move {
             let (mut response, url) = open?;
             match timeout(idle, response.chunk()).await {
@@ -187,11 +187,11 @@ impl HttpTransport {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        match timeout(self.patience.answer, request.send()).await {
+        match timeout(self.timeouts.answer, request.send()).await {
             Ok(Ok(response)) if response.status() == StatusCode::NOT_FOUND => Ok(None),
             Ok(Ok(response)) => Ok(Some(response)),
             Ok(Err(error)) => Err(unreachable(url, error)),
-            Err(_) => Err(silent(url, self.patience.answer)),
+            Err(_) => Err(silent(url, self.timeouts.answer)),
         }
     }
 }

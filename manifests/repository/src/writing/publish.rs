@@ -8,9 +8,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::editor::{SignedRepository, SignedTarget, TargetSource};
-use crate::files::{self, Audience, length_of};
-use sealpost_manifests::digest::Sha256Digest;
+use sealpost_files::{PUBLIC, Unfinished, create_or_same, open_regular, replace, sync_folder};
+use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
+
+use crate::target::length_of;
+use crate::writing::editor::TargetSource;
+use crate::writing::signing::{SignedRepository, SignedTarget};
 
 /// Why a signed repository was not published. Readers see it as it was before; load it again and repeat.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +73,7 @@ impl SignedRepository {
         flush(&folder)?;
         for (name, bytes) in &self.files {
             let path = metadata.join(name);
-            files::create(&path, bytes, Audience::Everybody).map_err(|source| {
+            create_or_same(&path, bytes, PUBLIC).map_err(|source| {
                 let path = path.clone();
                 match source.kind() {
                     io::ErrorKind::AlreadyExists => PublishError::Occupied { path },
@@ -81,8 +84,7 @@ impl SignedRepository {
         }
         flush(&metadata)?;
         let path = metadata.join("timestamp.json");
-        files::replace(&path, &self.timestamp, Audience::Everybody)
-            .map_err(|source| PublishError::Write { path, source })?;
+        replace(&path, &self.timestamp, PUBLIC).map_err(|source| PublishError::Write { path, source })?;
         written.push(PathBuf::from("metadata/timestamp.json"));
         Ok(Written { timestamp_version: self.timestamp_version, files: written })
     }
@@ -100,7 +102,7 @@ fn publish_target(folder: &Path, target: &SignedTarget) -> Result<PathBuf, Publi
     let relative: PathBuf = target.path.parts().collect();
     let path = folder.join(&relative);
     let failed = |source| PublishError::Write { path: path.clone(), source };
-    match files::open_regular(&path) {
+    match open_regular(&path) {
         Ok(existing) => {
             let existing = Sha256Digest::of_reader(existing).map_err(failed)?;
             return if existing == (target.sha256, target.length) {
@@ -112,13 +114,14 @@ fn publish_target(folder: &Path, target: &SignedTarget) -> Result<PathBuf, Publi
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    let mut file = files::unfinished(folder).map_err(failed)?;
+    let mut unfinished = Unfinished::new_in(folder).map_err(failed)?;
+    let file = unfinished.file_mut();
     match &target.source {
         TargetSource::Bytes(bytes) => file.write_all(bytes).map_err(failed)?,
         TargetSource::File(source_path) => {
             let read = |source| PublishError::Source { path: source_path.clone(), source };
             let mut source = File::open(source_path).map_err(read)?;
-            let mut hasher = sealpost_manifests::digest::Sha256Hasher::new();
+            let mut hasher = Sha256Hasher::new();
             let (mut buffer, mut length) = (vec![0; 64 * 1024], 0);
             loop {
                 let count = source.read(&mut buffer).map_err(read)?;
@@ -134,11 +137,11 @@ fn publish_target(folder: &Path, target: &SignedTarget) -> Result<PathBuf, Publi
             }
         }
     }
-    files::finish(&file, Audience::Everybody).map_err(failed)?;
-    file.persist_noclobber(&path).map_err(|error| failed(error.error))?;
+    unfinished.finish(PUBLIC).map_err(failed)?;
+    unfinished.create(&path).map_err(failed)?;
     Ok(relative)
 }
 
 fn flush(folder: &Path) -> Result<(), PublishError> {
-    files::sync_folder(folder).map_err(|source| PublishError::Write { path: folder.to_owned(), source })
+    sync_folder(folder).map_err(|source| PublishError::Write { path: folder.to_owned(), source })
 }

@@ -3,11 +3,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use sealpost_keys::SigningKey;
 
-use super::{
+use crate::{
     Vendor, add_release, bytes, copy_tree, days, now, online_key, package, package_role, root_key, spec,
     target,
 };
-use crate::{
+use sealpost_repository::{
     EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError,
     Signers, TargetSource, ThresholdError,
 };

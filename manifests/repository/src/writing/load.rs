@@ -1,10 +1,10 @@
 //! A repository's folder, as its owner opens it: locked, and read only through the verification core.
 //!
 //! Invariant: what the editor starts from was verified from the pinned root, every file that the snapshot pins. Only
-//! expiry is not judged, because renewing what has expired is the owner's business.
+//! expiry is not checked, because it is the owner who renews what has expired.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sigstore_tuf::TrustedMetadataSet;
 
-use crate::files;
-use crate::metadata::{Expires, Pin, Pins, Root, Targets, parse_verified};
+use sealpost_files::{FileLock, LockError, read_bounded, sweep};
+
+use crate::writing::metadata::{Expires, Pin, Pins, Root, Targets, parse_verified};
 use sealpost_manifests::ids::PackageName;
 
 /// Largest metadata file, in bytes; the same as the core's largest.
@@ -85,7 +86,7 @@ pub(crate) struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Folder {
@@ -98,14 +99,12 @@ impl Folder {
 
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
         let metadata = path.join("metadata");
-        let lock = File::open(&metadata).map_err(failed("open", &metadata))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LoadError::InUse { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &metadata)(source)),
-        }
+        let lock = FileLock::try_take_folder(&metadata).map_err(|error| match error {
+            LockError::Held => LoadError::InUse { path: path.to_owned() },
+            LockError::Io(source) => failed("lock", &metadata)(source),
+        })?;
         for folder in [metadata, path.join("targets")] {
-            files::sweep(&folder).map_err(failed("tidy", &folder))?;
+            sweep(&folder).map_err(failed("tidy", &folder))?;
         }
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -200,7 +199,7 @@ impl Folder {
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
         let path = self.metadata().join(name);
-        files::read_bounded(&path, MAX_METADATA_BYTES).map_err(failed("read", &path))
+        read_bounded(&path, MAX_METADATA_BYTES).map_err(failed("read", &path))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The repository as a whole: what its owner writes, a stranger reads, and an attacker changes.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
 mod attacks;
 mod download;
 mod golden;
@@ -21,11 +23,11 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::{PassphraseSource, SigningKey, key_file};
 use tempfile::TempDir;
 
-use crate::{
+use sealpost_manifests::ids::{PackageName, TargetName};
+use sealpost_repository::{
     FolderTransport, KeyThreshold, Lifetimes, Reader, RepositoryEditor, RoleName, RootSpec, Signers,
     TargetBody, TargetPath, TargetSource, Transport, TransportError, Written,
 };
-use sealpost_manifests::ids::{PackageName, TargetName};
 
 /// A key of the golden files. Key files must be private; files of a checkout are not.
 fn fixture_key(text: &str) -> SigningKey {

@@ -10,16 +10,18 @@
 //! Left out on purpose: repairing or forgetting. Whoever could damage the floor must not be able to reset it by doing
 //! so; a person restores the folder from a backup or, having checked the disk, removes it and accepts the loss.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use sealpost_files::{
+    FileLock, LockError, PRIVATE, PRIVATE_FOLDER, PUBLIC, frame, make_folder, read_bounded, replace, sweep,
+    unframe,
+};
 use sigstore_tuf::MetadataStore;
 
-use crate::files::{self, Audience, length_of};
-use sealpost_manifests::digest::Sha256Digest;
+use crate::target::length_of;
 
 /// Largest blob, in bytes. Above the core's largest metadata file (5,000,000), and small enough to hold in memory.
 const MAX_BLOB_BYTES: u64 = 8 * 1024 * 1024;
@@ -27,8 +29,8 @@ const MAX_BLOB_BYTES: u64 = 8 * 1024 * 1024;
 const MAX_HEADER_BYTES: u64 = 512;
 /// Longest percent-encoded role name, so that every name fits a file name of 255 bytes.
 const MAX_ROLE_BYTES: usize = 240;
-/// First word of every blob, and its version.
-const MAGIC: &str = "sealpost-store-1";
+/// First word of every blob: the format and its version.
+const FORMAT: &str = "sealpost-store-2";
 
 /// Why the metadata store failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +59,7 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A blob of a name or size that no metadata has.
     #[error("the metadata store does not take a blob named {name:?} of {bytes} bytes")]
@@ -104,7 +106,7 @@ impl Latch {
 pub struct FailClosedStore {
     folder: PathBuf,
     latch: Latch,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl FailClosedStore {
@@ -118,20 +120,14 @@ impl FailClosedStore {
             move |source| StoreError::Io { action, path, source }
         };
         for folder in [folder.to_owned(), folder.join("roots"), folder.join("roles")] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .map_err(failed("create", &folder))?;
+            make_folder(&folder, PRIVATE_FOLDER).map_err(failed("create", &folder))?;
         }
-        let lock = File::open(folder).map_err(failed("open", folder))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: folder.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", folder)(source)),
-        }
+        let lock = FileLock::try_take_folder(folder).map_err(|error| match error {
+            LockError::Held => StoreError::InUse { path: folder.to_owned() },
+            LockError::Io(source) => failed("lock", folder)(source),
+        })?;
         for folder in [folder.to_owned(), folder.join("roots"), folder.join("roles")] {
-            files::sweep(&folder).map_err(failed("tidy", &folder))?;
+            sweep(&folder).map_err(failed("tidy", &folder))?;
         }
         Ok(Self { folder: folder.to_owned(), latch: Latch::default(), _lock: lock })
     }
@@ -181,8 +177,7 @@ impl FailClosedStore {
         for name in names {
             if let Some(bytes) = self.read(&name)? {
                 let path = destination.join(&name);
-                files::replace(&path, &bytes, Audience::Everybody)
-                    .map_err(|source| failed("export", &path, source))?;
+                replace(&path, &bytes, PUBLIC).map_err(|source| failed("export", &path, source))?;
             }
         }
         Ok(())
@@ -190,14 +185,15 @@ impl FailClosedStore {
 
     fn try_read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(path) = self.locate(name, 0)? else { return Ok(None) };
-        match files::read_bounded(&path, MAX_HEADER_BYTES + MAX_BLOB_BYTES) {
+        match read_bounded(&path, MAX_HEADER_BYTES + MAX_BLOB_BYTES) {
             Ok(None) => Ok(None),
-            Ok(Some(framed)) => match unframe(name, &framed) {
+            Ok(Some(framed)) => match unframe(&label(name), &framed) {
                 Ok(bytes) => Ok(Some(bytes.to_vec())),
-                Err(reason) => Err(StoreError::Damaged { path, reason }),
+                Err(reason) => Err(StoreError::Damaged { path, reason: reason.to_string() }),
             },
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                Err(StoreError::Damaged { path, reason: "it is larger than anything that was stored" })
+                let reason = "it is larger than anything that was stored".to_owned();
+                Err(StoreError::Damaged { path, reason })
             }
             Err(source) => Err(StoreError::Io { action: "read", path, source }),
         }
@@ -209,9 +205,7 @@ impl FailClosedStore {
             return Err(unsuitable());
         }
         let Some(path) = self.locate(name, length_of(bytes))? else { return Ok(()) };
-        let mut framed = format!("{MAGIC} {name} {} {}\n", bytes.len(), Sha256Digest::of(bytes)).into_bytes();
-        framed.extend_from_slice(bytes);
-        files::replace(&path, &framed, Audience::Owner).map_err(|source| StoreError::Io {
+        replace(&path, &frame(&label(name), bytes), PRIVATE).map_err(|source| StoreError::Io {
             action: "write",
             path,
             source,
@@ -266,9 +260,7 @@ fn is_version(text: &str) -> bool {
     !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn unframe<'a>(name: &str, framed: &'a [u8]) -> Result<&'a [u8], &'static str> {
-    let end = framed.iter().position(|byte| *byte == b'\n').ok_or("its header is cut off")?;
-    let (header, bytes) = (&framed[..end], &framed[end + 1..]);
-    let expected = format!("{MAGIC} {name} {} {}", bytes.len(), Sha256Digest::of(bytes));
-    if header == expected.as_bytes() { Ok(bytes) } else { Err("its checksum does not match") }
+/// Names the blob too, so that one blob is never taken for another.
+fn label(name: &str) -> String {
+    format!("{FORMAT} {name}")
 }

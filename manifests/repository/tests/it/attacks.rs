@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sealpost_keys::SigningKey;
 
-use super::{Vendor, add_release, bytes, days, now, package_role, root_key, spec, target};
-use crate::{
+use crate::{Vendor, add_release, bytes, days, now, package_role, root_key, spec, target};
+use sealpost_repository::{
     FolderTransport, KeyThreshold, Lifetimes, OpenError, Reader, RefreshError, Refusal, RepositoryEditor,
     RoleName, SignError, Signers, StoreError, TargetError, TargetPath, Transport, TransportError,
 };
@@ -167,7 +167,7 @@ async fn a_package_role_speaks_only_for_its_own_package() {
     let other = SigningKey::generate().unwrap();
     let mut editor = vendor.editor();
     let keys = KeyThreshold::new(&[other.public()], 1).unwrap();
-    editor.delegate(&super::package("tools"), &keys).unwrap();
+    editor.delegate(&crate::package("tools"), &keys).unwrap();
     editor.put_target(&package_role("tools"), &target("tools_1_any.manifest"), bytes(b"t")).unwrap();
     let error = editor.put_target(&package_role("tools"), &target("acme-av_2_any.manifest"), bytes(b"x"));
     assert!(error.is_err());

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::{Vendor, now, target};
-use crate::{
-    DownloadError, Downloaded, HttpTransport, Patience, Reader, Refusal, Resume, TargetPath, Transport,
+use crate::{Vendor, now, target};
+use sealpost_repository::{
+    DownloadError, Downloaded, HttpTransport, Reader, Refusal, Resume, TargetPath, Timeouts, Transport,
     TransportError,
 };
 
@@ -203,8 +203,8 @@ async fn a_silent_server_is_given_up() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let short = Duration::from_millis(20);
-    let patience = Patience { answer: short, idle: short, metadata: short };
-    let transport = HttpTransport::new(client, &base, &base).unwrap().with_patience(patience);
+    let timeouts = Timeouts { answer: short, idle: short, metadata: short };
+    let transport = HttpTransport::new(client, &base, &base).unwrap().with_timeouts(timeouts);
     assert!(matches!(transport.metadata("x.json", 10).await, Err(TransportError::Silent { .. })));
     let path = TargetPath::new("x", None).unwrap();
     assert!(matches!(transport.target(&path, 0).await, Err(TransportError::Silent { .. })));

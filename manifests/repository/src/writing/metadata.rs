@@ -4,7 +4,7 @@
 //! have whole-second UTC times, no nulls, and pin everything by version, length and SHA-256.
 //! Invariants: fields stand in alphabetical order, so that a file is as stable as its content; unknown fields are an
 //! error, because they would be lost when the file is written again.
-//! Left out on purpose: judging. What is read here was verified by the core before.
+//! Left out on purpose: verification. What is read here was verified by the core before.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
 
-use crate::files::length_of;
+use crate::target::length_of;
 use sealpost_manifests::digest::Sha256Digest;
 
 /// The version of the TUF specification that we write.

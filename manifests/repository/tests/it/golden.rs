@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Vendor, bytes, now, online_key, package, package_role, root_key, spec, target};
-use crate::{KeyThreshold, Lifetimes, RepositoryEditor, RoleName, Signers, tuf_key_id};
+use crate::{Vendor, bytes, now, online_key, package, package_role, root_key, spec, target};
+use sealpost_repository::{KeyThreshold, Lifetimes, RepositoryEditor, RoleName, Signers, tuf_key_id};
 
 const FILES: [&str; 5] =
     ["1.root.json", "1.targets.json", "1.acme-av.json", "1.snapshot.json", "timestamp.json"];
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn golden_repository() -> Vendor {

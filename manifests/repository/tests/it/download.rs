@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::{Answer, Scripted, Vendor, now, silent, target};
-use crate::{DownloadError, Downloaded, Reader, Resume, TargetError, TargetInfo, TransportError};
+use crate::{Answer, Scripted, Vendor, now, silent, target};
+use sealpost_repository::{
+    DownloadError, Downloaded, Reader, Resume, TargetError, TargetInfo, TransportError,
+};
 
 const PAYLOAD: &[u8] = b"payload one";
 

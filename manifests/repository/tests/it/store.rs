@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{FailClosedStore, StoreError};
+use sealpost_repository::{FailClosedStore, StoreError};
 
 fn blob(folder: &Path, name: &str) -> std::path::PathBuf {
     folder.join(name)

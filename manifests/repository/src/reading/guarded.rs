@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{Error, Repository};
 
-use crate::store::{Latch, refused};
+use crate::reading::store::{Latch, refused};
 use crate::transport::Transport;
 
 /// Metadata bytes at hand, by versioned file name.

@@ -1,4 +1,4 @@
-//! The one door through which repository metadata becomes trusted.
+//! The one way in which repository metadata becomes trusted.
 //!
 //! Invariants: nothing is returned unless the store's latch is untouched, before the work and after it; a target is
 //! returned only through an unexpired chain from the pinned root at the `now` that the caller gives; versions never
@@ -10,16 +10,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sigstore_tuf::{Targets, TrustedMetadataSet, Updater, UpdaterConfig};
+use sealpost_manifests::ids::TargetName;
+use sigstore_tuf::{Updater, UpdaterConfig};
 
-use crate::download::{self, DownloadError, Downloaded, Resume};
-use crate::guarded::{AtHand, Guarded};
-use crate::handle::Gone;
-use crate::refusal::Refusal;
-use crate::store::{FailClosedStore, Latch, StoreError};
+use crate::reading::delegations::listing_role;
+use crate::reading::download::{self, Downloaded, Resume};
+use crate::reading::errors::{DownloadError, OpenError, RefreshError, TargetError};
+use crate::reading::guarded::{AtHand, Guarded};
+use crate::reading::refusal::Refusal;
+use crate::reading::store::{FailClosedStore, Latch, StoreError};
 use crate::target::{ExpectedDigests, ListedTarget, TargetInfo, TargetPath};
 use crate::transport::Transport;
-use sealpost_manifests::ids::TargetName;
 
 /// How many root versions one pass of the core walks before it gives up.
 const ROOTS_PER_PASS: u32 = 32;
@@ -27,132 +28,6 @@ const ROOTS_PER_PASS: u32 = 32;
 const ROOT_PASSES: u32 = 32;
 /// How many delegated roles a search for one target may visit.
 const MAX_DELEGATIONS: u32 = 64;
-
-/// Why a reader could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The pinned root is not a root, or not signed by itself.
-    #[error("the pinned root cannot be used; get root.json from the vendor again")]
-    Root {
-        /// What is wrong with it.
-        #[source]
-        source: sigstore_tuf::Error,
-    },
-    /// The metadata store failed.
-    #[error("cannot open the record of trusted metadata")]
-    Store {
-        /// The first failure.
-        #[source]
-        source: Arc<StoreError>,
-    },
-    /// No thread or runtime for a [`ReaderHandle`](crate::ReaderHandle).
-    #[error("cannot start the thread of the metadata reader; check the limits of this process")]
-    Thread {
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The thread ended while opening.
-    #[error(transparent)]
-    Gone(#[from] Gone),
-}
-
-/// Why the metadata was not refreshed. What was trusted before still is.
-#[derive(Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// The repository's metadata was refused, or could not be had.
-    #[error("cannot refresh the vendor's metadata ({refusal}); {}", refusal.hint())]
-    Refused {
-        /// Why, as a stable code.
-        refusal: Refusal,
-        /// The verification core's or the transport's words.
-        #[source]
-        source: sigstore_tuf::Error,
-    },
-    /// The metadata store failed, so nothing is trusted.
-    #[error("cannot refresh the vendor's metadata, because the record of what was trusted before has failed")]
-    Store {
-        /// The first failure.
-        #[source]
-        source: Arc<StoreError>,
-    },
-    /// The reader's thread has ended.
-    #[error(transparent)]
-    Gone(#[from] Gone),
-}
-
-impl RefreshError {
-    /// The reason as a stable code; `None` if the reader's thread has ended.
-    #[must_use]
-    pub const fn refusal(&self) -> Option<Refusal> {
-        match self {
-            Self::Refused { refusal, .. } => Some(*refusal),
-            Self::Store { .. } => Some(Refusal::StoreFailed),
-            Self::Gone(_) => None,
-        }
-    }
-}
-
-/// Why a target could not be looked up or read.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// No role lists it.
-    #[error(
-        "the vendor's metadata lists no target {name:?}; refresh, or ask the vendor whether it was published"
-    )]
-    NotListed {
-        /// Its name.
-        name: String,
-    },
-    /// It is listed in a way that is not ours: no SHA-256, or a name that could leave a folder.
-    #[error("the vendor's metadata lists target {name:?} without a usable name or digest; ask the vendor")]
-    Unusable {
-        /// Its name.
-        name: String,
-    },
-    /// A role on the way to it was refused, or could not be had.
-    #[error("cannot look up target {name:?} ({refusal}); {}", refusal.hint())]
-    Refused {
-        /// Its name.
-        name: String,
-        /// Why, as a stable code.
-        refusal: Refusal,
-        /// The verification core's or the transport's words.
-        #[source]
-        source: sigstore_tuf::Error,
-    },
-    /// A document is larger than its kind may be.
-    #[error("target {name:?} has {length} bytes, more than the {max_bytes} that such a document may have")]
-    TooLarge {
-        /// Its name.
-        name: String,
-        /// Its listed length.
-        length: u64,
-        /// The bound.
-        max_bytes: u64,
-    },
-    /// Its bytes could not be had, or are not the listed ones.
-    #[error("cannot read target {name:?}")]
-    Download {
-        /// Its name.
-        name: String,
-        /// Why.
-        #[source]
-        source: DownloadError,
-    },
-    /// The metadata store failed, so nothing is trusted.
-    #[error("cannot look up target {name:?}, because the record of what was trusted before has failed")]
-    Store {
-        /// Its name.
-        name: String,
-        /// The first failure.
-        #[source]
-        source: Arc<StoreError>,
-    },
-    /// The reader's thread has ended.
-    #[error(transparent)]
-    Gone(#[from] Gone),
-}
 
 /// What is trusted after a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,12 +48,12 @@ pub struct Refreshed {
 
 /// Reads one repository: pinned root, store, transport.
 pub struct Reader {
-    pub(crate) updater: Updater,
-    pub(crate) store: Arc<FailClosedStore>,
-    pub(crate) latch: Latch,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) at_hand: AtHand,
-    pub(crate) pinned_root: Vec<u8>,
+    pub(super) updater: Updater,
+    pub(super) store: Arc<FailClosedStore>,
+    pub(super) latch: Latch,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) at_hand: AtHand,
+    pub(super) pinned_root: Vec<u8>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -355,40 +230,4 @@ impl Reader {
             expires: timestamp.expires.min(snapshot.expires).min(targets.expires),
         })
     }
-}
-
-/// The role whose listing the core has just returned: the same walk, over roles that are loaded by now.
-fn listing_role(trusted: &TrustedMetadataSet, name: &str) -> Option<String> {
-    let mut to_visit = vec!["targets".to_owned()];
-    let mut visited: Vec<String> = Vec::new();
-    while let Some(role) = to_visit.pop() {
-        if visited.contains(&role) {
-            continue;
-        }
-        let Some(targets) = trusted.targets_role(&role) else { continue };
-        if targets.target(name).is_some() {
-            return Some(role);
-        }
-        let (children, terminated) = matching_children(targets, name);
-        visited.push(role);
-        if terminated {
-            to_visit.clear();
-        }
-        to_visit.extend(children.into_iter().rev());
-    }
-    None
-}
-
-fn matching_children(targets: &Targets, name: &str) -> (Vec<String>, bool) {
-    let mut children = Vec::new();
-    for child in targets.delegations.iter().flat_map(|delegations| &delegations.roles) {
-        let top_level = matches!(child.name.as_str(), "root" | "timestamp" | "snapshot" | "targets");
-        if !top_level && child.matches_path(name).unwrap_or(false) {
-            children.push(child.name.clone());
-            if child.terminating {
-                return (children, true);
-            }
-        }
-    }
-    (children, false)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use sealpost_keys::{PublicKey, SigningKey};
 
-use crate::metadata::{Key, KeyVal, canonical};
+use crate::writing::metadata::{Key, KeyVal, canonical};
 use sealpost_manifests::digest::Sha256Digest;
 
 /// Why keys and threshold do not fit together.

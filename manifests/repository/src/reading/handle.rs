@@ -13,21 +13,17 @@ use jiff::Timestamp;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::download::{self, DownloadError, Downloaded, Resume};
-use crate::mirror::{MirrorError, MirroredFile};
-use crate::reader::{OpenError, Reader, RefreshError, Refreshed, TargetError};
-use crate::store::StoreError;
+use crate::reading::download::{self, Downloaded, Resume};
+use crate::reading::errors::{DownloadError, Gone, MirrorError, OpenError, RefreshError, TargetError};
+use crate::reading::mirror::MirroredFile;
+use crate::reading::reader::{Reader, Refreshed};
+use crate::reading::store::StoreError;
 use crate::target::{ListedTarget, TargetInfo};
 use crate::transport::Transport;
 use sealpost_manifests::ids::{PackageName, TargetName};
 
 /// Calls that may wait; more callers wait for a place.
 const WAITING_CALLS: usize = 16;
-
-/// The thread of a reader has ended, by a panic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the thread of the metadata reader has ended; open it again, and report the panic in the log")]
-pub struct Gone;
 
 type Command = Box<dyn for<'a> FnOnce(&'a mut Reader) -> BoxFuture<'a, ()> + Send>;
 
@@ -114,7 +110,7 @@ impl ReaderHandle {
                     () = reply.closed() => return,
                     result = work => result,
                 };
-                // Nobody waits any more: nothing is lost, the file is in its place.
+                // If the caller is gone nothing is lost: the file is in its place.
                 let _ = reply.send(result);
             }));
             Box::pin(async {})
@@ -180,7 +176,7 @@ impl ReaderHandle {
                     () = reply.closed() => return,
                     result = work(reader) => result,
                 };
-                // Nobody waits any more: what was verified is kept, the answer is not needed.
+                // If the caller is gone, what was verified is kept all the same.
                 let _ = reply.send(result);
             })
         });
@@ -218,7 +214,7 @@ fn run(
     let (runtime, mut reader) = match started {
         Ok(started) => started,
         Err(error) => {
-            // Nobody waits any more: then nobody needs the reason.
+            // If the caller is gone, nobody needs the reason.
             let _ = opened.send(Err(error));
             return;
         }

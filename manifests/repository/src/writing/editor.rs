@@ -1,10 +1,10 @@
 //! Changing a repository: editing → signed → written, each with a type of its own.
 //!
 //! [`RepositoryEditor`] collects changes and touches no published file; [`RepositoryEditor::sign`] needs the keys and
-//! gives a [`SignedRepository`]; [`SignedRepository::publish`] writes, in an order that a crash cannot spoil.
+//! gives a [`SignedRepository`]; [`SignedRepository::publish`] writes, in an order in which a crash does no harm.
 //! Invariants: a package's role lists only names of that package; a release that was published is never changed; a
 //! version number is used once, also by a run that crashed.
-//! Left out on purpose: rotating keys (a later command; [`Root`] and its chain leave the room), and when to renew
+//! Left out on purpose: rotating keys (a later command; the metadata types allow it), and when to renew
 //! ([`RepositoryEditor::due`] says what is due, the caller decides).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,82 +13,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
-
-use crate::keys::{KeyThreshold, Signers};
-use crate::load::{Folder, LoadError, Loaded};
-use crate::metadata::{
-    DelegatedRole, Delegations, Envelope, Expires, Hashes, Key, Pin, Pins, RoleKeys, Root, Signature, Target,
-    Targets, canonical,
-};
-use crate::target::TargetPath;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 
-const DAY_HOURS: i64 = 24;
-
-/// How long metadata of each kind is valid from its signing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetimes {
-    /// Root: renewed by a ceremony.
-    pub root: SignedDuration,
-    /// Top-level targets.
-    pub targets: SignedDuration,
-    /// Package roles.
-    pub package: SignedDuration,
-    /// Snapshot: renewed automatically.
-    pub snapshot: SignedDuration,
-    /// Timestamp: renewed automatically; how long a withheld update stays unnoticed.
-    pub timestamp: SignedDuration,
-}
-
-impl Default for Lifetimes {
-    fn default() -> Self {
-        let days = |days: i64| SignedDuration::from_hours(days * DAY_HOURS);
-        Self {
-            root: days(365),
-            targets: days(365),
-            package: days(365),
-            snapshot: days(30),
-            timestamp: days(7),
-        }
-    }
-}
-
-/// A role of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RoleName {
-    /// The trust anchor.
-    Root,
-    /// The top-level list: trust.json, and who speaks for which package.
-    Targets,
-    /// The list of a package.
-    Package(PackageName),
-    /// Pins all lists.
-    Snapshot,
-    /// Pins the snapshot.
-    Timestamp,
-}
-
-impl RoleName {
-    /// Its name in metadata.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Root => "root",
-            Self::Targets => "targets",
-            Self::Package(package) => package.as_str(),
-            Self::Snapshot => "snapshot",
-            Self::Timestamp => "timestamp",
-        }
-    }
-}
-
-impl std::fmt::Display for RoleName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::target::length_of;
+use crate::writing::keys::KeyThreshold;
+use crate::writing::load::{Folder, LoadError, Loaded};
+use crate::writing::metadata::{
+    DelegatedRole, Delegations, Expires, Hashes, Key, Pin, RoleKeys, Root, Target, Targets,
+};
+use crate::writing::role::{Lifetimes, RoleName};
 
 /// The keys of a new repository.
 #[derive(Debug, Clone)]
@@ -165,54 +99,20 @@ pub enum EditError {
     },
 }
 
-/// Why changes could not be signed.
-#[derive(Debug, thiserror::Error)]
-pub enum SignError {
-    /// Keys are missing.
-    #[error(
-        "cannot sign {role}: {found} of {needed} keys are at hand; unlock the missing ones (any of {key_ids})"
-    )]
-    TooFewKeys {
-        /// The role.
-        role: RoleName,
-        /// Keys at hand that the role names.
-        found: usize,
-        /// Its threshold.
-        needed: u32,
-        /// The first digits of the ids that may sign.
-        key_ids: String,
-    },
-    /// Its expiry is beyond what a time can say.
-    #[error("cannot sign {role}: its lifetime is too long")]
-    Lifetime {
-        /// The role.
-        role: RoleName,
-    },
-    /// The metadata has no canonical form.
-    #[error("cannot sign {role}: it cannot be written as canonical JSON")]
-    Canonical {
-        /// The role.
-        role: RoleName,
-        /// Why.
-        #[source]
-        source: sigstore_tuf::Error,
-    },
-}
-
 /// A repository that is being changed. Holds the folder's lock, so that there is one editor at a time.
 #[derive(Debug)]
 pub struct RepositoryEditor {
-    folder: Folder,
-    lifetimes: Lifetimes,
-    root: Root,
-    targets: Targets,
-    packages: BTreeMap<PackageName, Targets>,
-    pins: BTreeMap<String, Pin>,
-    snapshot: Option<(Pin, Expires)>,
-    timestamp: Option<(u64, Expires)>,
-    highest_on_disk: BTreeMap<String, u64>,
-    changed: BTreeSet<RoleName>,
-    sources: BTreeMap<String, (TargetName, Target, TargetSource)>,
+    pub(super) folder: Folder,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) root: Root,
+    pub(super) targets: Targets,
+    pub(super) packages: BTreeMap<PackageName, Targets>,
+    pub(super) pins: BTreeMap<String, Pin>,
+    pub(super) snapshot: Option<(Pin, Expires)>,
+    pub(super) timestamp: Option<(u64, Expires)>,
+    pub(super) highest_on_disk: BTreeMap<String, u64>,
+    pub(super) changed: BTreeSet<RoleName>,
+    pub(super) sources: BTreeMap<String, (TargetName, Target, TargetSource)>,
 }
 
 impl RepositoryEditor {
@@ -327,7 +227,7 @@ impl RepositoryEditor {
     ) -> Result<(), EditError> {
         self.check_list(role, name)?;
         let (sha256, length) = match &source {
-            TargetSource::Bytes(bytes) => (Sha256Digest::of(bytes), crate::files::length_of(bytes)),
+            TargetSource::Bytes(bytes) => (Sha256Digest::of(bytes), length_of(bytes)),
             TargetSource::File(path) => File::open(path)
                 .and_then(Sha256Digest::of_reader)
                 .map_err(|source| EditError::Source { name: name.clone(), path: path.clone(), source })?,
@@ -390,69 +290,6 @@ impl RepositoryEditor {
         self.changed.insert(role.clone());
     }
 
-    /// Signs what changed, and the snapshot and timestamp above it. Without any change only a new timestamp is made.
-    ///
-    /// # Errors
-    /// [`SignError::TooFewKeys`] for the first role that lacks keys. Nothing was written.
-    pub fn sign(mut self, signers: &Signers<'_>, now: Timestamp) -> Result<SignedRepository, SignError> {
-        let mut files = Vec::new();
-        if self.changed.contains(&RoleName::Root) {
-            // Loading went through every root on disk, so the next number is free.
-            self.root.version = self.root.version.saturating_add(1);
-            self.root.expires = expiry(&RoleName::Root, now, self.lifetimes.root)?;
-            let bytes = self.signed_by_root(&RoleName::Root, &self.root, signers)?;
-            files.push((format!("{}.root.json", self.root.version), bytes));
-        }
-        let changed: Vec<RoleName> = self.changed.iter().cloned().collect();
-        for role in &changed {
-            let RoleName::Package(package) = role else { continue };
-            let version = self.next_version(role);
-            let expires = expiry(role, now, self.lifetimes.package)?;
-            let Some(list) = self.packages.get_mut(package) else { continue };
-            (list.version, list.expires) = (version, expires);
-            let bytes = self.signed_by_delegation(role, &self.packages[package], signers)?;
-            self.pins.insert(format!("{role}.json"), Pin::of(&bytes, version));
-            files.push((format!("{version}.{role}.json"), bytes));
-        }
-        if self.changed.contains(&RoleName::Targets) {
-            let role = RoleName::Targets;
-            self.targets.version = self.next_version(&role);
-            self.targets.expires = expiry(&role, now, self.lifetimes.targets)?;
-            let bytes = self.signed_by_root(&role, &self.targets, signers)?;
-            self.pins.insert("targets.json".to_owned(), Pin::of(&bytes, self.targets.version));
-            files.push((format!("{}.targets.json", self.targets.version), bytes));
-        }
-        let below_snapshot = |role: &RoleName| !matches!(role, RoleName::Root | RoleName::Timestamp);
-        let lists_changed = self.changed.iter().any(below_snapshot);
-        let snapshot = match &self.snapshot {
-            Some((pin, _)) if !lists_changed => pin.clone(),
-            _ => {
-                let role = RoleName::Snapshot;
-                let version = self.next_version(&role);
-                let expires = expiry(&role, now, self.lifetimes.snapshot)?;
-                let snapshot = Pins::new("snapshot", self.pins.clone(), expires, version);
-                let bytes = self.signed_by_root(&role, &snapshot, signers)?;
-                let pin = Pin::of(&bytes, version);
-                files.push((format!("{version}.snapshot.json"), bytes));
-                pin
-            }
-        };
-        let version = self.timestamp.map_or(1, |(version, _)| version.saturating_add(1));
-        let expires = expiry(&RoleName::Timestamp, now, self.lifetimes.timestamp)?;
-        let meta = BTreeMap::from([("snapshot.json".to_owned(), snapshot)]);
-        let timestamp = Pins::new("timestamp", meta, expires, version);
-        let timestamp = self.signed_by_root(&RoleName::Timestamp, &timestamp, signers)?;
-        let targets = self
-            .sources
-            .into_values()
-            .filter_map(|(name, target, source)| {
-                let path = TargetPath::new(name.as_str(), Some(&target.hashes.sha256.to_string()))?;
-                Some(SignedTarget { path, sha256: target.hashes.sha256, length: target.length, source })
-            })
-            .collect();
-        Ok(SignedRepository { folder: self.folder, targets, files, timestamp, timestamp_version: version })
-    }
-
     fn check_list(&self, role: &RoleName, name: &TargetName) -> Result<(), EditError> {
         let belongs_to = |package: &PackageName| {
             name.as_str() == format!("{package}.channels")
@@ -477,96 +314,4 @@ impl RepositoryEditor {
         }
         .ok_or_else(|| EditError::NoSuchList { role: role.clone() })
     }
-
-    /// Above every version that was published or that a crashed run left behind.
-    fn next_version(&self, role: &RoleName) -> u64 {
-        let on_disk = self.highest_on_disk.get(role.as_str()).copied().unwrap_or(0);
-        let published = match role {
-            RoleName::Snapshot => self.snapshot.as_ref().map(|(pin, _)| pin.version),
-            _ => self.pins.get(&format!("{role}.json")).map(|pin| pin.version),
-        };
-        on_disk.max(published.unwrap_or(0)).saturating_add(1)
-    }
-
-    fn signed_by_root(
-        &self,
-        role: &RoleName,
-        signed: &impl Serialize,
-        signers: &Signers<'_>,
-    ) -> Result<Vec<u8>, SignError> {
-        let (key_ids, threshold) = match self.root.roles.get(role.as_str()) {
-            Some(keys) => (keys.keyids.as_slice(), keys.threshold),
-            None => (&[] as &[String], 1),
-        };
-        sign(role, signed, key_ids, threshold, signers)
-    }
-
-    fn signed_by_delegation(
-        &self,
-        role: &RoleName,
-        signed: &impl Serialize,
-        signers: &Signers<'_>,
-    ) -> Result<Vec<u8>, SignError> {
-        let mut delegated = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles);
-        let (key_ids, threshold) = match delegated.find(|delegated| delegated.name == role.as_str()) {
-            Some(delegated) => (delegated.keyids.as_slice(), delegated.threshold),
-            None => (&[] as &[String], 1),
-        };
-        sign(role, signed, key_ids, threshold, signers)
-    }
-}
-
-/// Signed metadata and the targets that it lists, not yet written.
-#[derive(Debug)]
-pub struct SignedRepository {
-    pub(crate) folder: Folder,
-    pub(crate) targets: Vec<SignedTarget>,
-    /// Versioned files in the order in which they are written.
-    pub(crate) files: Vec<(String, Vec<u8>)>,
-    pub(crate) timestamp: Vec<u8>,
-    pub(crate) timestamp_version: u64,
-}
-
-/// A target that has to be in its place before metadata lists it.
-#[derive(Debug)]
-pub(crate) struct SignedTarget {
-    pub(crate) path: TargetPath,
-    pub(crate) sha256: Sha256Digest,
-    pub(crate) length: u64,
-    pub(crate) source: TargetSource,
-}
-
-fn expiry(role: &RoleName, now: Timestamp, lifetime: SignedDuration) -> Result<Expires, SignError> {
-    now.checked_add(lifetime).map(Expires::at).map_err(|_| SignError::Lifetime { role: role.clone() })
-}
-
-fn sign(
-    role: &RoleName,
-    signed: &impl Serialize,
-    key_ids: &[String],
-    threshold: u32,
-    signers: &Signers<'_>,
-) -> Result<Vec<u8>, SignError> {
-    let failed = |source| SignError::Canonical { role: role.clone(), source };
-    let bytes = canonical(signed).map_err(failed)?;
-    let signatures: Vec<Signature> = key_ids
-        .iter()
-        .filter_map(|key_id| {
-            let key = signers.get(key_id)?;
-            Some(Signature {
-                keyid: key_id.clone(),
-                sig: data_encoding::HEXLOWER.encode(&key.sign_raw(&bytes)),
-            })
-        })
-        .collect();
-    if usize::try_from(threshold).map_or(true, |needed| signatures.len() < needed) {
-        let key_ids = key_ids.iter().filter_map(|id| id.get(..12)).collect::<Vec<_>>().join(", ");
-        return Err(SignError::TooFewKeys {
-            role: role.clone(),
-            found: signatures.len(),
-            needed: threshold,
-            key_ids,
-        });
-    }
-    serde_json::to_vec(&Envelope { signatures, signed }).map_err(|error| failed(error.into()))
 }

@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use tokio::sync::Notify;
 
-use super::{Vendor, now, package, target};
-use crate::{
+use crate::{Vendor, now, package, target};
+use sealpost_repository::{
     DownloadError, Downloaded, FolderTransport, OpenError, ReaderHandle, Resume, TargetBody, TargetPath,
     Transport, TransportError,
 };

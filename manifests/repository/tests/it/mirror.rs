@@ -3,8 +3,8 @@ use std::fs;
 
 use sealpost_keys::SigningKey;
 
-use super::{Vendor, add_release, now, package, target};
-use crate::{KeyThreshold, MirrorError, RefreshError, Refusal, Signers};
+use crate::{Vendor, add_release, now, package, target};
+use sealpost_repository::{KeyThreshold, MirrorError, RefreshError, Refusal, Signers};
 
 #[tokio::test]
 async fn a_mirror_gets_every_pinned_file_byte_for_byte_with_the_timestamp_last() {
@@ -118,7 +118,7 @@ async fn a_role_with_a_new_key_is_verified_with_that_key() {
 async fn an_expired_repository_is_not_mirrored() {
     let vendor = Vendor::with_release();
     let store = tempfile::tempdir().unwrap();
-    let error = vendor.reader(store.path()).all_roles(now() + super::days(8)).await.unwrap_err();
+    let error = vendor.reader(store.path()).all_roles(now() + crate::days(8)).await.unwrap_err();
     assert!(matches!(&error, MirrorError::Refresh { source: RefreshError::Refused { .. } }));
     assert_eq!(error.refusal(), Some(Refusal::Expired));
 }
