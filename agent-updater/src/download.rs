@@ -20,12 +20,12 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
-use sealpost_manifests::repository::{
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_repository::{
     DownloadError, HttpTransport, ReaderHandle, RefreshError, Refusal as TufRefusal, Resume, TargetError,
     TargetInfo,
 };
-use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
-use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
 use crate::platform::causes::with_causes;

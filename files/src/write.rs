@@ -3,14 +3,14 @@
 //! Invariant: whoever reads the final name sees the old bytes or the new ones, whole, also after a power cut. What a
 //! killed process leaves carries a prefix by which [`sweep`] knows it.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::folder::{sync_folder, sync_parent};
+use crate::folder::sync_folder;
 use crate::read::read_bounded;
 
 /// How the name of an unfinished file begins.
@@ -21,12 +21,12 @@ const UNFINISHED: &str = ".unfinished-";
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if something of that name is there, and what the system says otherwise.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    // Private until its mode is set: no other account opens it before its bytes are complete.
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    sync_parent(path)
+    let folder = parent(path)?;
+    let mut file = Unfinished::new_in(folder)?;
+    file.file_mut().write_all(bytes)?;
+    file.finish(mode)?;
+    file.create(path)?;
+    sync_folder(folder)
 }
 
 /// Writes a file with exactly `mode`, replacing what is there. A link in its place is replaced, not followed.
@@ -51,16 +51,15 @@ pub fn create_or_same(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = Unfinished::new_in(parent(path)?)?;
     file.file_mut().write_all(bytes)?;
     file.finish(mode)?;
-    match file.0.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => {
+    match file.create(path) {
+        Err(refused) if refused.kind() == io::ErrorKind::AlreadyExists => {
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             match read_bounded(path, length) {
                 Ok(Some(existing)) if existing == bytes => Ok(()),
-                _ => Err(refused.error),
+                _ => Err(refused),
             }
         }
-        Err(refused) => Err(refused.error),
+        result => result,
     }
 }
 
@@ -95,6 +94,14 @@ impl Unfinished {
     pub fn finish(&self, mode: u32) -> io::Result<()> {
         self.0.as_file().set_permissions(Permissions::from_mode(mode))?;
         self.0.as_file().sync_all()
+    }
+
+    /// Gives it its name, if nothing of that name is there. The folder is not flushed.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if something is, and what the system says otherwise.
+    pub fn create(self, path: &Path) -> io::Result<()> {
+        self.0.persist_noclobber(path).map(drop).map_err(|error| error.error)
     }
 
     /// Gives it its name, replacing what is there. The folder is not flushed.
@@ -168,6 +175,7 @@ mod tests {
         write_new(&path, b"one", PUBLIC).unwrap();
         assert_eq!(mode(&path), PUBLIC);
         assert_eq!(write_new(&path, b"two", PUBLIC).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a refused write leaves nothing behind");
         create_or_same(&path, b"one", PUBLIC).unwrap();
         let error = create_or_same(&path, b"two", PUBLIC).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);

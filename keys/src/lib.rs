@@ -12,6 +12,7 @@
 
 #![warn(missing_docs)]
 
+mod ed25519;
 pub mod key_file;
 mod key_id;
 mod minisig;

@@ -10,18 +10,27 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::KeyId;
+use crate::ed25519::SIGNATURE_BYTES;
 
 /// Longest accepted signature text, in bytes; one with the longest allowed comment has about 1.4 KiB.
 const MAX_MINISIG_BYTES: usize = 4096;
 /// Longest trusted comment, in bytes; the same as minisign's limit for its other comment.
 const MAX_COMMENT_BYTES: usize = 1024;
 const TRUSTED_PREFIX: &str = "trusted comment: ";
+/// How a signature over the BLAKE2b digest names its algorithm.
+const PREHASHED: &[u8; 2] = b"ED";
+/// How a signature over the bytes themselves names it; read, so that it can be refused by name.
+const LEGACY: &[u8; 2] = b"Ed";
 
 /// A signature in minisign's text format, read but not verified.
 #[derive(Clone)]
 pub struct Minisig {
     text: String,
+    prehashed: bool,
     key_id: KeyId,
+    signature: [u8; SIGNATURE_BYTES],
+    comment: String,
+    global_signature: [u8; SIGNATURE_BYTES],
 }
 
 /// Why a text is not a signature.
@@ -46,20 +55,38 @@ impl Minisig {
             return Err(MinisigError::TooLong);
         }
         let mut lines = text.lines();
-        let encoded = lines.nth(1).ok_or(MinisigError::Malformed)?;
-        if lines.skip(2).any(|line| !line.trim().is_empty()) {
+        let mut next_line = || lines.next().ok_or(MinisigError::Malformed);
+        let _untrusted_comment = next_line()?;
+        let (algorithm, key_id, signature) = decode_signature(next_line()?).ok_or(MinisigError::Malformed)?;
+        let prehashed = match &algorithm {
+            PREHASHED => true,
+            LEGACY => false,
+            _ => return Err(MinisigError::Malformed),
+        };
+        let comment = next_line()?.strip_prefix(TRUSTED_PREFIX).ok_or(MinisigError::Malformed)?.to_owned();
+        let global_signature = decode(next_line()?)?;
+        let global_signature = global_signature.try_into().map_err(|_| MinisigError::Malformed)?;
+        if lines.any(|line| !line.trim().is_empty()) {
             return Err(MinisigError::Malformed);
         }
-        let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| MinisigError::Malformed)?;
-        let key_id =
-            bytes.get(2..).and_then(|rest| rest.first_chunk::<8>()).ok_or(MinisigError::Malformed)?;
-        minisign_verify::Signature::decode(text).map_err(|_| MinisigError::Malformed)?;
-        Ok(Self { text: text.to_owned(), key_id: KeyId::from_bytes(*key_id) })
+        Ok(Self { text: text.to_owned(), prehashed, key_id, signature, comment, global_signature })
     }
 
-    /// The four lines of a signature that was just made.
-    pub(crate) fn of_own_making(parts: &SignatureParts<'_>) -> Self {
-        Self { text: parts.to_text(), key_id: parts.key_id }
+    /// The four lines of a signature that was just made, prehashed. The first line says nothing that a reader could
+    /// rely on, since it is unsigned.
+    pub(crate) fn new(
+        key_id: KeyId,
+        signature: [u8; SIGNATURE_BYTES],
+        comment: &TrustedComment,
+        global_signature: [u8; SIGNATURE_BYTES],
+    ) -> Self {
+        let comment = comment.as_str().to_owned();
+        let text = format!(
+            "untrusted comment: signature by key {key_id}\n{}\n{TRUSTED_PREFIX}{comment}\n{}\n",
+            BASE64.encode(&[PREHASHED.as_slice(), key_id.as_bytes(), &signature].concat()),
+            BASE64.encode(&global_signature),
+        );
+        Self { text, prehashed: true, key_id, signature, comment, global_signature }
     }
 
     /// The text as it was read or made.
@@ -73,13 +100,36 @@ impl Minisig {
         self.key_id
     }
 
-    /// The signature in the verifying library's form.
-    ///
-    /// # Errors
-    /// Never for a text that [`Minisig::parse`] accepted.
-    pub(crate) fn decode(&self) -> Result<minisign_verify::Signature, MinisigError> {
-        minisign_verify::Signature::decode(&self.text).map_err(|_| MinisigError::Malformed)
+    /// Whether the signature is over the BLAKE2b digest of the bytes, and not in minisign's legacy format.
+    pub(crate) fn is_prehashed(&self) -> bool {
+        self.prehashed
     }
+
+    /// The signature over the prehash.
+    pub(crate) fn signature(&self) -> &[u8; SIGNATURE_BYTES] {
+        &self.signature
+    }
+
+    /// The comment, and the signature over the other signature and the comment.
+    pub(crate) fn comment(&self) -> (&str, &[u8; SIGNATURE_BYTES]) {
+        (&self.comment, &self.global_signature)
+    }
+}
+
+/// What the second signature is over, so that neither the first one nor the comment can be exchanged.
+pub(crate) fn covered_by_global(signature: &[u8; SIGNATURE_BYTES], comment: &str) -> Vec<u8> {
+    [signature.as_slice(), comment.as_bytes()].concat()
+}
+
+fn decode_signature(line: &str) -> Option<([u8; 2], KeyId, [u8; SIGNATURE_BYTES])> {
+    let bytes = decode(line).ok()?;
+    let (algorithm, rest) = bytes.split_first_chunk()?;
+    let (key_id, signature) = rest.split_first_chunk()?;
+    Some((*algorithm, KeyId::from_bytes(*key_id), signature.try_into().ok()?))
+}
+
+fn decode(line: &str) -> Result<Vec<u8>, MinisigError> {
+    BASE64.decode(line.as_bytes()).map_err(|_| MinisigError::Malformed)
 }
 
 impl fmt::Debug for Minisig {
@@ -145,31 +195,6 @@ impl TrustedComment {
     /// The comment.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// The parts of a finished signature as minisign writes them.
-pub(crate) struct SignatureParts<'a> {
-    pub(crate) key_id: KeyId,
-    pub(crate) signature: &'a [u8; 64],
-    pub(crate) comment: &'a TrustedComment,
-    pub(crate) global_signature: &'a [u8; 64],
-}
-
-impl SignatureParts<'_> {
-    /// The four lines. The first says nothing that a reader could believe, since it is unsigned.
-    pub(crate) fn to_text(&self) -> String {
-        let mut bytes = Vec::with_capacity(74);
-        bytes.extend_from_slice(b"ED");
-        bytes.extend_from_slice(self.key_id.as_bytes());
-        bytes.extend_from_slice(self.signature);
-        format!(
-            "untrusted comment: signature by key {}\n{}\n{TRUSTED_PREFIX}{}\n{}\n",
-            self.key_id,
-            BASE64.encode(&bytes),
-            self.comment.as_str(),
-            BASE64.encode(self.global_signature),
-        )
     }
 }
 

@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use blake2::{Blake2b512, Digest};
 use zeroize::Zeroizing;
 
-use crate::minisig::{Minisig, SignatureParts, TrustedComment};
+use crate::minisig::{Minisig, TrustedComment, covered_by_global};
 use crate::{KeyId, PublicKey};
 
 /// An Ed25519 key pair with its id. The seed is wiped on drop, and aws-lc wipes the pair when it frees
@@ -102,17 +102,8 @@ impl SigningKey {
 
     fn sign_prehashed(&self, prehash: &[u8; 64], comment: &TrustedComment) -> Minisig {
         let signature = self.sign_raw(prehash);
-        let mut covered = Vec::with_capacity(64 + comment.as_str().len());
-        covered.extend_from_slice(&signature);
-        covered.extend_from_slice(comment.as_str().as_bytes());
-        let global_signature = self.sign_raw(&covered);
-        let parts = SignatureParts {
-            key_id: self.public.id(),
-            signature: &signature,
-            comment,
-            global_signature: &global_signature,
-        };
-        Minisig::of_own_making(&parts)
+        let global_signature = self.sign_raw(&covered_by_global(&signature, comment.as_str()));
+        Minisig::new(self.public.id(), signature, comment, global_signature)
     }
 
     /// The 64 bytes that a minisign key file holds: seed, then public key.

@@ -10,6 +10,10 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
+use blake2::{Blake2b512, Digest};
+
+use crate::ed25519::VerifyingKey;
+use crate::minisig::covered_by_global;
 use crate::{KeyId, Minisig, PublicKey, Verified};
 
 /// Most signatures looked at for one document, so that a hostile list costs little.
@@ -65,9 +69,6 @@ pub enum VerifyError {
     /// minisign's format without prehash.
     #[error("the signature has minisign's legacy format; sign again with `minisign -S -H`")]
     LegacyAlgorithm,
-    /// Not a signature.
-    #[error("the signature cannot be read: expected the four lines that minisign writes")]
-    Malformed,
     /// More signatures than are ever looked at.
     #[error("{found} signatures on one document: at most 32 are looked at; send only those of trusted keys")]
     TooManySignatures {
@@ -148,79 +149,40 @@ fn count_signers(
 }
 
 fn check(bytes: &[u8], minisig: &Minisig, trusted: &[PublicKey]) -> Result<Signer, VerifyError> {
-    let keys = CandidateKeys::new(minisig, trusted)?;
-    let mut verifier = StreamVerifier::new(&keys)?;
+    let mut verifier = StreamVerifier::new(minisig, trusted)?;
     verifier.update(bytes);
     verifier.check()
 }
 
-/// The trusted keys that a signature may be by, decoded: what a [`StreamVerifier`] borrows from.
-pub struct CandidateKeys {
-    key_id: KeyId,
-    signature: minisign_verify::Signature,
-    keys: Vec<(PublicKey, minisign_verify::PublicKey)>,
-}
-
-impl CandidateKeys {
-    /// Finds the trusted keys that have the id which the signature names. Several may: ids are chosen,
-    /// not proven.
-    ///
-    /// # Errors
-    /// When no trusted key has that id.
-    pub fn new(minisig: &Minisig, trusted: &[PublicKey]) -> Result<Self, VerifyError> {
-        let key_id = minisig.claimed_key_id();
-        let signature = minisig.decode().map_err(|_| VerifyError::Malformed)?;
-        let keys = trusted
-            .iter()
-            .filter(|key| key.id() == key_id)
-            .map(|key| {
-                let decoded = minisign_verify::PublicKey::from_base64(&key.to_base64());
-                decoded.map(|decoded| (key.clone(), decoded)).map_err(|_| VerifyError::Malformed)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            return Err(VerifyError::UnknownKey { key_id });
-        }
-        Ok(Self { key_id, signature, keys })
-    }
-}
-
-/// Verifies a body that is too large to hold: feed it with [`StreamVerifier::update`], and believe
-/// nothing of it before [`StreamVerifier::finish`].
+/// Verifies a body that is too large to hold: feed it with [`StreamVerifier::update`], and trust nothing of it before
+/// [`StreamVerifier::finish`] has returned.
 pub struct StreamVerifier<'a> {
-    keys: &'a CandidateKeys,
-    running: Vec<(&'a PublicKey, minisign_verify::StreamVerifier<'a>)>,
+    minisig: &'a Minisig,
+    candidates: Vec<&'a PublicKey>,
+    prehash: Blake2b512,
 }
 
 impl<'a> StreamVerifier<'a> {
-    /// Starts on an empty body.
+    /// Finds the trusted keys that have the id which the signature names, and starts on an empty body. Several may
+    /// have it: ids are chosen, not proven.
     ///
     /// # Errors
-    /// When the signature has the legacy format, which cannot be streamed and is not accepted.
-    pub fn new(keys: &'a CandidateKeys) -> Result<Self, VerifyError> {
-        let running = keys
-            .keys
-            .iter()
-            .map(|(key, decoded)| {
-                decoded.verify_stream(&keys.signature).map(|stream| (key, stream)).map_err(|e| match e {
-                    minisign_verify::Error::UnsupportedLegacyMode
-                    | minisign_verify::Error::UnexpectedAlgorithm
-                    | minisign_verify::Error::UnsupportedAlgorithm => VerifyError::LegacyAlgorithm,
-                    minisign_verify::Error::UnexpectedKeyId => {
-                        VerifyError::UnknownKey { key_id: keys.key_id }
-                    }
-                    _ => VerifyError::Malformed,
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { keys, running })
+    /// When no trusted key has that id, or the signature has the legacy format.
+    pub fn new(minisig: &'a Minisig, trusted: &'a [PublicKey]) -> Result<Self, VerifyError> {
+        let key_id = minisig.claimed_key_id();
+        let candidates: Vec<_> = trusted.iter().filter(|key| key.id() == key_id).collect();
+        if candidates.is_empty() {
+            return Err(VerifyError::UnknownKey { key_id });
+        }
+        if !minisig.is_prehashed() {
+            return Err(VerifyError::LegacyAlgorithm);
+        }
+        Ok(Self { minisig, candidates, prehash: Blake2b512::new() })
     }
 
     /// The next bytes of the body.
     pub fn update(&mut self, bytes: &[u8]) {
-        for (_, stream) in &mut self.running {
-            stream.update(bytes);
-        }
+        self.prehash.update(bytes);
     }
 
     /// Ends the body: who signed it.
@@ -237,12 +199,17 @@ impl<'a> StreamVerifier<'a> {
     }
 
     fn check(self) -> Result<Signer, VerifyError> {
-        for (key, mut stream) in self.running {
-            if stream.finalize().is_ok() {
-                let comment = self.keys.signature.trusted_comment().to_owned();
-                return Ok(Signer { key: key.clone(), comment });
-            }
+        let prehash = self.prehash.finalize();
+        let (comment, global_signature) = self.minisig.comment();
+        let covered = covered_by_global(self.minisig.signature(), comment);
+        let signed_both = |key: &VerifyingKey| {
+            key.verifies(&prehash, self.minisig.signature()) && key.verifies(&covered, global_signature)
+        };
+        let mut candidates = self.candidates.into_iter();
+        match candidates.find(|key| VerifyingKey::new(&key.ed25519_bytes()).as_ref().is_some_and(signed_both))
+        {
+            Some(key) => Ok(Signer { key: key.clone(), comment: comment.to_owned() }),
+            None => Err(VerifyError::BadSignature { key_id: self.minisig.claimed_key_id() }),
         }
-        Err(VerifyError::BadSignature { key_id: self.keys.key_id })
     }
 }

@@ -1,6 +1,7 @@
-//! Every signed document and every wire type of Sealpost, the payload tar, and the TUF repository.
+//! Every signed document and every wire type of Sealpost, and the payload tar.
 //!
-//! Floor 1: depends on `keys` only. The three programs speak to each other in these types and no others.
+//! Depends on `keys` only, and reaches no network. The three programs speak to each other in these types and no
+//! others.
 //! Invariant: a value that came from outside is either a plain wire type (unverified) or a
 //! [`Verified`](sealpost_keys::Verified) document; there is no third way to obtain a document.
 
@@ -15,7 +16,6 @@ pub mod ids;
 pub mod lease;
 pub mod payload;
 pub mod release;
-pub mod repository;
 pub mod setup;
 pub mod text_code;
 pub mod trust;

@@ -13,11 +13,11 @@ use sealpost_keys::{Passphrase, PassphraseSource, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError};
 use sealpost_manifests::ids::{NameError, TargetName};
-use sealpost_manifests::repository::{
+use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_repository::{
     EditError, KeyThreshold, PublishError, RepositoryEditor, RoleName, RootSpec, SignError, Signers,
     TargetSource, ThresholdError,
 };
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 
 use crate::authority::{Authority, AuthorityError};
 use crate::home::{HomeError, Keyring, KeyringError, SETTINGS_FILE, Settings, Vendor, VendorKeys};

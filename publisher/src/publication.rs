@@ -17,7 +17,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document, DocumentError, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
-use sealpost_manifests::repository::{
+use sealpost_repository::{
     EditError, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError, Signers,
     TargetPath, TargetSource, Written,
 };

@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
-use sealpost_manifests::repository::RoleName;
+use sealpost_repository::RoleName;
 
 use crate::home::{Keyring, KeyringError, Vendor};
 use crate::publication::{Publication, PublicationError, lifetimes};

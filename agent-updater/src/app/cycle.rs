@@ -392,7 +392,7 @@ impl Agent {
         wanted: &PackageAssignment,
         holdings: &Holdings,
         chain: &Chain,
-    ) -> Result<(Vetted, sealpost_manifests::repository::TargetInfo), Refusal> {
+    ) -> Result<(Vetted, sealpost_repository::TargetInfo), Refusal> {
         let local = |error: &StoreError| Refusal::new(ReasonCode::LocalFault, with_causes(error));
         let package = &wanted.release.package;
         let channels = self.network.wait(chain.channels(package)).map_err(gave_way)??;

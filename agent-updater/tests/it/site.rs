@@ -31,9 +31,6 @@ use sealpost_manifests::ids::{
 use sealpost_manifests::lease::{Lease, LedgerHead};
 use sealpost_manifests::payload::PayloadSource;
 use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest, Severity};
-use sealpost_manifests::repository::{
-    KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
-};
 use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
@@ -41,6 +38,9 @@ use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::Report;
+use sealpost_repository::{
+    KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;

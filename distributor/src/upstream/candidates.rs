@@ -7,7 +7,7 @@ use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, NameError, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
-use sealpost_manifests::repository::TargetInfo;
+use sealpost_repository::TargetInfo;
 
 use super::known::KnownRelease;
 use sealpost_site::rules::release::ReleaseState;

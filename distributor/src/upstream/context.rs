@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
 use sealpost_manifests::document;
-use sealpost_manifests::repository::Transport;
+use sealpost_repository::Transport;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 
 use super::error::UpstreamError;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::ids::{NameError, PackageName};
-use sealpost_manifests::repository::{
+use sealpost_repository::{
     DownloadError, Gone, MirrorError, OpenError, RefreshError, Refusal, TargetError, TransportError,
 };
 

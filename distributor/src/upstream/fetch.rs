@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Blob;
-use sealpost_manifests::repository::{DownloadError, ReaderHandle, Resume, TargetInfo};
+use sealpost_repository::{DownloadError, ReaderHandle, Resume, TargetInfo};
 
 use super::error::PullError;
 use crate::config::Limits;

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
-use sealpost_manifests::repository::ReaderHandle;
+use sealpost_repository::ReaderHandle;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::commands::pulls::PullFailed;

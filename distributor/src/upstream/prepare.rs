@@ -13,7 +13,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
 use sealpost_manifests::release::ReleaseId;
-use sealpost_manifests::repository::{MirroredFile, ReaderHandle, TargetError, TargetInfo};
+use sealpost_repository::{MirroredFile, ReaderHandle, TargetError, TargetInfo};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 
 use super::candidates::{Candidate, Withdrawal, adds_a_channel, candidates_of, newly_withdrawn};

@@ -14,7 +14,7 @@ use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::repository::{ReaderHandle, Refreshed};
+use sealpost_repository::{ReaderHandle, Refreshed};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{RefuseRelease, StageRelease, WithdrawRelease};
 use sealpost_site::queries::ReleaseByManifest;

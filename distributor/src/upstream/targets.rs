@@ -10,8 +10,8 @@ use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
-use sealpost_manifests::repository::TargetInfo;
 use sealpost_manifests::trust::TRUST_TARGET;
+use sealpost_repository::TargetInfo;
 use serde::{Deserialize, Serialize};
 
 use crate::ports::upstream::{TargetClass, TargetEntry};

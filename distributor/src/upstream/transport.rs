@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_manifests::repository::{HttpTransport, Transport};
+use sealpost_repository::{HttpTransport, Transport};
 
 use super::error::UpstreamError;
 

@@ -19,13 +19,13 @@ use sealpost_manifests::grant::{Grant, LicenseModel, Registration, verify_regist
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform, SerialNumber, TargetName};
 use sealpost_manifests::payload::PayloadSource;
 use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest, Severity};
-use sealpost_manifests::repository::{
-    KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
-};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_repository::{
+    KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
+};
 use tempfile::TempDir;
 
 pub(crate) struct Vendor {

@@ -12,11 +12,11 @@ use sealpost_manifests::document::{self, Document};
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform, TargetName};
 use sealpost_manifests::payload::PayloadSource;
 use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest, Severity};
-use sealpost_manifests::repository::{
-    KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
-};
 use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_repository::{
+    KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
+};
 use tempfile::TempDir;
 
 /// A vendor with one package, `acme-av`.

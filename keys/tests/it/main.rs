@@ -4,6 +4,7 @@
 
 mod interop;
 mod key_files;
+mod reference;
 mod verification;
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use sealpost_keys::verify::{CandidateKeys, StreamVerifier, verify, verify_threshold};
+use sealpost_keys::verify::{StreamVerifier, verify, verify_threshold};
 use sealpost_keys::{Minisig, SigningKey, VerifyError};
 
 use crate::comment;
@@ -134,15 +134,14 @@ fn a_streamed_body_verifies_like_a_held_one() {
     let minisig = key.sign_reader(body.as_slice(), &comment("large")).unwrap();
     assert_eq!(minisig.as_str(), key.sign(&body, &comment("large")).as_str());
     let trusted = [key.public()];
-    let candidates = CandidateKeys::new(&minisig, &trusted).unwrap();
 
-    let mut stream = StreamVerifier::new(&candidates).unwrap();
+    let mut stream = StreamVerifier::new(&minisig, &trusted).unwrap();
     for chunk in body.chunks(1000) {
         stream.update(chunk);
     }
     assert_eq!(stream.finish().unwrap().comment, "large");
 
-    let mut short = StreamVerifier::new(&candidates).unwrap();
+    let mut short = StreamVerifier::new(&minisig, &trusted).unwrap();
     short.update(&body[1..]);
     assert!(matches!(short.finish(), Err(VerifyError::BadSignature { .. })));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sealpost_files::open_regular;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::repository::TargetInfo;
+use sealpost_repository::TargetInfo;
 
 use super::report::Report;
 use crate::publication::target_file;

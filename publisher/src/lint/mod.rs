@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_manifests::repository::{FolderTransport, OpenError, Reader};
+use sealpost_repository::{FolderTransport, OpenError, Reader};
 
 use self::expiry::BEFORE_EVERYTHING;
 pub use self::report::{Finding, Level, Report};

@@ -11,9 +11,9 @@ use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{PackageName, RelativePath, TargetName};
 use sealpost_manifests::payload::{PayloadSink, read_gzip};
 use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest};
-use sealpost_manifests::repository::{Reader, TargetInfo};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::version::Version;
+use sealpost_repository::{Reader, TargetInfo};
 
 use super::expiry::BEFORE_EVERYTHING;
 use super::files;

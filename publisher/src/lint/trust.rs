@@ -5,7 +5,7 @@ use std::path::Path;
 use sealpost_files::with_causes;
 use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_manifests::repository::Reader;
+use sealpost_repository::Reader;
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
 
 use super::expiry::BEFORE_EVERYTHING;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, PackageName};
-use sealpost_manifests::repository::RoleName;
+use sealpost_repository::RoleName;
 use sealpost_manifests::version::Version;
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use sealpost_keys::TrustedCommentError;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::ids::{ChannelName, NameError, PackageName};
 use sealpost_manifests::release::ReleaseId;
-use sealpost_manifests::repository::ThresholdError;
+use sealpost_repository::ThresholdError;
 
 use crate::home::{HomeError, KeyringError};
 use crate::payload::BuildError;

@@ -9,12 +9,12 @@ use sealpost_manifests::channels::Withdrawn;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::release::ReleaseManifest;
-use sealpost_manifests::repository::{RepositoryEditor, RoleName, Signers, TargetSource};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_publisher::active_keys::license_key;
 use sealpost_publisher::lint::{Finding, Level, lint};
 use sealpost_publisher::publication::lifetimes;
 use sealpost_publisher::release::set_channel;
+use sealpost_repository::{RepositoryEditor, RoleName, Signers, TargetSource};
 
 use crate::support::{Home, channel, days, now, package, version};
 

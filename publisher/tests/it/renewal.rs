@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use sealpost_manifests::repository::RoleName;
 use sealpost_publisher::renewal::{Urgency, renew};
+use sealpost_repository::RoleName;
 
 use crate::support::{Home, days, now, package, read};
 

@@ -9,7 +9,7 @@ use sealpost_keys::SigningKey;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
 use sealpost_manifests::ids::{SerialNumber, ServerId, TargetName};
-use sealpost_manifests::repository::{Downloaded, HttpTransport, Reader, Resume};
+use sealpost_repository::{Downloaded, HttpTransport, Reader, Resume};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_publisher::authority::{Authority, Terms};

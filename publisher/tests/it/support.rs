@@ -14,7 +14,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform, TargetName};
 use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest, Severity};
-use sealpost_manifests::repository::{FolderTransport, Reader};
+use sealpost_repository::{FolderTransport, Reader};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::version::Version;
 use sealpost_publisher::home::{Keyring, Vendor};
@@ -172,7 +172,7 @@ pub(crate) async fn read(repository: &Path, root: &[u8], at: Timestamp) -> Resul
         for info in reader.package_targets(&package, at).await.map_err(text)? {
             // Every listed file is there and whole.
             let destination = store.path().join(info.name().as_str());
-            let resume = sealpost_manifests::repository::Resume::StartOver;
+            let resume = sealpost_repository::Resume::StartOver;
             reader.download(info.listed(), &destination, resume, &mut |_| {}).await.map_err(text)?;
             let Some(id) = ReleaseId::from_manifest_target(info.name().as_str()) else { continue };
             let signature =

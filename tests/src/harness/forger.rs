@@ -10,8 +10,8 @@ use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::document::{self, Document};
 use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId, ReleaseManifest};
-use sealpost_manifests::repository::{Lifetimes, RepositoryEditor, RoleName, Signers, TargetSource};
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, TargetSource};
 
 use super::Vendor;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sealpost_files::{PRIVATE_FOLDER, PUBLIC, frame, make_folder, sync_folder, unframe, write_new};
 use sealpost_manifests::release::Blob;
-use sealpost_manifests::repository::MirroredFile;
+use sealpost_repository::MirroredFile;
 use serde::{Deserialize, Serialize};
 
 use super::super::targets::TargetIndex;

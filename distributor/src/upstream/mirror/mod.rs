@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::{PRIVATE_FOLDER, PUBLIC, make_folder, replace, sweep, sync_folder};
-use sealpost_manifests::repository::MirroredFile;
+use sealpost_repository::MirroredFile;
 
 pub use self::disk::PublishError;
 use self::disk::{failed, read_optional, remove};

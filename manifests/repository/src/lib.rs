@@ -1,0 +1,34 @@
+//! The TUF repository: reading it from its pinned root, writing it as its owner.
+//!
+//! **Reading** goes through [`Reader`], or through [`ReaderHandle`], which is a reader on a thread of its own. The
+//! crate `sigstore-tuf` verifies; what it leaves to its callers is done here: a store that never takes a
+//! damaged record for a missing one ([`FailClosedStore`]), a transport that is bounded and stops once the store has
+//! failed ([`HttpTransport`], [`FolderTransport`]), and a streaming download that resumes.
+//!
+//! **Writing** is [`RepositoryEditor`] → [`SignedRepository`] → [`Written`], in metadata types of our own, because
+//! the core's types cannot be written.
+//!
+//! Invariant: a [`TargetInfo`] exists only for a target that a verified, unexpired chain from the pinned root lists,
+//! and [`Reader::download`] leaves a file at its destination only if length and digest are the listed ones.
+//! Left out on purpose: minisign (the release manifest is checked by whoever reads it), the wall clock (`now` comes
+//! in), and any rotation command.
+
+#![warn(missing_docs)]
+
+mod reading;
+mod target;
+mod transport;
+mod writing;
+
+pub use reading::{
+    DownloadError, Downloaded, FailClosedStore, Gone, Latch, MirrorError, MirroredFile, OpenError, Reader,
+    ReaderHandle, RefreshError, Refreshed, Refusal, Resume, StoreError, TargetError,
+};
+pub use target::{ListedTarget, TargetInfo, TargetPath};
+pub use transport::{
+    BearerSource, FolderTransport, HttpTransport, TargetBody, Timeouts, Transport, TransportError,
+};
+pub use writing::{
+    EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, RootSpec,
+    SignError, SignedRepository, Signers, TargetSource, ThresholdError, Written, tuf_key_id,
+};

@@ -1,0 +1,78 @@
+//! Why bytes could not be fetched. No address in an error carries a credential.
+
+use std::io;
+
+/// Why bytes could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The server could not be reached, or the connection was cut.
+    #[error("no answer from {location}; check name, network, proxy and certificate")]
+    Unreachable {
+        /// The address, without credentials.
+        location: String,
+        /// What went wrong.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server was silent for too long.
+    #[error("{location} was silent for {seconds} s; try again later")]
+    Silent {
+        /// The address, without credentials.
+        location: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The server answered, and neither with the file nor with "not found".
+    #[error("{location} answered with status {status}; {hint}")]
+    Status {
+        /// The address, without credentials.
+        location: String,
+        /// The HTTP status.
+        status: u16,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// More bytes than such a file may have.
+    #[error(
+        "{location} is larger than the {max_bytes} bytes that are allowed; the repository is wrong or hostile"
+    )]
+    TooLarge {
+        /// The address, without credentials.
+        location: String,
+        /// The bound.
+        max_bytes: u64,
+    },
+    /// The answer to a request for the rest of a file is not that rest.
+    #[error("{location} answered with another part of the file than was asked for; start the download over")]
+    WrongRange {
+        /// The address, without credentials.
+        location: String,
+    },
+    /// The server says that there is nothing at the offset.
+    #[error("{location} has no bytes at the offset that was asked for; start the download over")]
+    NoSuchRange {
+        /// The address, without credentials.
+        location: String,
+    },
+    /// A file of a folder could not be read.
+    #[error("cannot read {location}; check the disk and permissions")]
+    File {
+        /// The path.
+        location: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A name that could leave the repository.
+    #[error("{name:?} is not a name of a repository file")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A base address that is not one.
+    #[error("{text:?} is not a base address of a repository; give an http or https URL without credentials")]
+    Base {
+        /// The text.
+        text: String,
+    },
+}

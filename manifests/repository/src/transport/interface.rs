@@ -1,0 +1,45 @@
+//! What a source of repository bytes can do, whatever is behind it.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::target::TargetPath;
+use crate::transport::error::TransportError;
+
+/// A source of untrusted repository bytes.
+pub trait Transport: Send + Sync {
+    /// A metadata file such as `7.snapshot.json`, of at most `max_bytes`; `None` if there is none.
+    fn metadata<'a>(
+        &'a self,
+        name: &'a str,
+        max_bytes: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TransportError>>;
+
+    /// The bytes of a target, if possible from `offset` on; `None` if there is no such target.
+    fn target<'a>(
+        &'a self,
+        path: &'a TargetPath,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>>;
+}
+
+/// The bytes of a target as they arrive. How many come is not known; the receiver counts.
+pub struct TargetBody {
+    /// Where the first chunk belongs: the offset that was asked for, or 0 if the source cannot skip.
+    pub offset: u64,
+    /// The bytes, in order.
+    pub chunks: BoxStream<'static, Result<Vec<u8>, TransportError>>,
+}
+
+impl std::fmt::Debug for TargetBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TargetBody").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+/// A metadata file name as TUF makes them: percent-encoded, so without separators; never `.` or `..`, because of
+/// its suffix.
+pub(super) fn is_metadata_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'%');
+    name.len() <= 255 && name.ends_with(".json") && name.bytes().all(plain)
+}

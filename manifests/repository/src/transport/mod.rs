@@ -1,0 +1,17 @@
+//! How bytes of a repository are fetched: over HTTP, or out of a folder.
+//!
+//! Invariants: never more than the allowed bytes are held; only "not found" (HTTP 404, `ENOENT`) means absent, every
+//! other failure is an error, because an absent next root ends the search for a newer root; no credential appears in
+//! an error, in `Debug` or in a log.
+//! Left out on purpose: TLS, pins and proxies (the caller's `reqwest::Client` brings them) and any check of what
+//! was fetched.
+
+mod error;
+mod folder;
+mod http;
+mod interface;
+
+pub use error::TransportError;
+pub use folder::FolderTransport;
+pub use http::{BearerSource, HttpTransport, Timeouts};
+pub use interface::{TargetBody, Transport};

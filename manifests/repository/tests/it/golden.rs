@@ -1,0 +1,79 @@
+//! The frozen form of each metadata file. A file that was published once must be readable for ever.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::{Vendor, bytes, now, online_key, package, package_role, root_key, spec, target};
+use sealpost_repository::{KeyThreshold, Lifetimes, RepositoryEditor, RoleName, Signers, tuf_key_id};
+
+const FILES: [&str; 5] =
+    ["1.root.json", "1.targets.json", "1.acme-av.json", "1.snapshot.json", "timestamp.json"];
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn golden_repository() -> Vendor {
+    let (folder, root, online) = (tempfile::tempdir().unwrap(), root_key(), online_key());
+    let mut editor =
+        RepositoryEditor::create(folder.path(), &spec(&root, &online), Lifetimes::default()).unwrap();
+    let keys = KeyThreshold::new(&[online.public()], 1).unwrap();
+    editor.delegate(&package("acme-av"), &keys).unwrap();
+    editor.put_target(&RoleName::Targets, &target("trust.json"), bytes(b"trust")).unwrap();
+    for (name, content) in
+        [("acme-av.channels", "channels"), ("acme-av_1.0.0_linux-x86_64.manifest", "manifest")]
+    {
+        editor.put_target(&package_role("acme-av"), &target(name), bytes(content.as_bytes())).unwrap();
+    }
+    let signed = editor.sign(&Signers::new(&[&root, &online]), now()).unwrap();
+    let root_bytes = signed.root_bytes().unwrap().to_vec();
+    signed.publish().unwrap();
+    Vendor { folder, root, online, root_bytes }
+}
+
+/// With `UPDATE_GOLDEN=1` the files are written instead; look at the difference before you commit it.
+#[test]
+fn each_metadata_file_is_written_as_it_always_was() {
+    let vendor = golden_repository();
+    for name in FILES {
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(golden(name), vendor.read(name)).unwrap();
+        }
+        let expected = fs::read_to_string(golden(name)).unwrap();
+        assert_eq!(String::from_utf8(vendor.read(name)).unwrap(), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_golden_repository_is_read_and_edited() {
+    let mut vendor = Vendor::new();
+    fs::remove_dir_all(vendor.path().join("metadata")).unwrap();
+    fs::create_dir(vendor.path().join("metadata")).unwrap();
+    for name in FILES {
+        fs::copy(golden(name), vendor.metadata(name)).unwrap();
+    }
+    vendor.root_bytes = vendor.read("1.root.json");
+    let store = tempfile::tempdir().unwrap();
+    let mut reader = vendor.reader(store.path());
+    reader.refresh(now()).await.unwrap();
+    assert!(reader.target(&target("acme-av.channels"), now()).await.unwrap().is_some());
+    let editor = vendor.editor();
+    let listed: Vec<&str> = editor.targets(&package_role("acme-av")).map(|(name, ..)| name).collect();
+    assert_eq!(listed, ["acme-av.channels", "acme-av_1.0.0_linux-x86_64.manifest"]);
+}
+
+#[test]
+fn metadata_has_no_nulls_no_fractions_and_ids_as_the_reference_implementation_computes_them() {
+    let vendor = golden_repository();
+    for name in FILES {
+        let text = String::from_utf8(vendor.read(name)).unwrap();
+        assert!(!text.contains("null"), "{name}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let expires = value["signed"]["expires"].as_str().unwrap();
+        assert!(expires.len() == 20 && expires.ends_with('Z'), "{name}: {expires}");
+        assert!(
+            value["signatures"][0]["keyid"].as_str().unwrap() == tuf_key_id(&vendor.online.public())
+                || name == "1.root.json"
+        );
+    }
+}
