@@ -49,6 +49,14 @@ pub enum ActivityFileError {
     Ledger(#[from] LedgerError),
 }
 
+/// Keeps the text log beside a ledger until that closes. `file` is the newest file; that it cannot be opened is logged.
+pub async fn keep(ledger: Arc<Ledger>, file: PathBuf, limits: RotationLimits) {
+    let folder = file.parent().unwrap_or(&file).to_owned();
+    if let Err(error) = follow(ledger, folder, limits).await {
+        tracing::error!(error = with_causes(&error), "the text log of activity has ended");
+    }
+}
+
 /// Follows a ledger until it closes. Safe to stop at any time and to start again.
 ///
 /// A failure after the start, for example a full disk, is logged, and writing is tried again with the next entry.

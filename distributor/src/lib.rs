@@ -3,12 +3,16 @@
 
 pub mod activity_file;
 pub mod app;
+pub mod authority;
 pub mod blobs;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod home;
 pub mod http;
+pub mod open_files;
 pub mod ports;
 pub mod push;
 pub mod staging;
+pub mod tasks;
 pub mod upstream;

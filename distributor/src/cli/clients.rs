@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use sealpost_admin_api::clients::{Client, ClientsPage, ReserveRequest};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::setup::SetupFile;
+use sealpost_site::rules::contact::ClientState;
 
 use super::Outcome;
 use super::api::{AdminApi, segment};
 use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
-use crate::domain::contact::ClientState;
-use crate::http::views::{ClientView, ClientsView, ReserveRequest};
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
 const MAX_SETUP_BYTES: u64 = 64 * 1024;
@@ -98,13 +98,13 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
     let mut all = Vec::new();
     let mut path = "/clients".to_owned();
     loop {
-        let page: ClientsView = api.get(&path).await?;
+        let page: ClientsPage = api.get(&path).await?;
         all.extend(page.clients);
         let Some(next) = page.next else { break };
         path = format!("/clients?after={}", segment(next.as_str()));
     }
     if options.json {
-        print_json(&ClientsView { clients: all, next: None })?;
+        print_json(&ClientsPage { clients: all, next: None })?;
         return Ok(Outcome::Done);
     }
     let mut table = Table::new(&[
@@ -117,15 +117,14 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         "LAST REFRESH",
         "LEASE UNTIL",
     ]);
-    for view in &all {
-        let client = &view.client;
+    for client in &all {
         table.row([
             client.name.to_string(),
             name_of(client.state),
             client.channel.to_string(),
             client.display_version.clone(),
-            runs(view),
-            should_run(view),
+            runs(client),
+            should_run(client),
             seconds_or_dash(client.last_contact),
             seconds_or_dash(client.lease_until),
         ]);
@@ -134,18 +133,17 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn runs(view: &ClientView) -> String {
-    let runs = view
-        .client
+fn runs(client: &Client) -> String {
+    let runs = client
         .installed
         .iter()
         .map(|package| format!("{} {}", package.package(), package.release.version));
     dash_if_empty(runs.collect())
 }
 
-fn should_run(view: &ClientView) -> String {
+fn should_run(client: &Client) -> String {
     let assigned =
-        view.client.assigned.iter().map(|(release, _)| format!("{} {}", release.package, release.version));
+        client.assigned.iter().map(|told| format!("{} {}", told.release.package, told.release.version));
     dash_if_empty(assigned.collect())
 }
 
@@ -155,18 +153,17 @@ fn dash_if_empty(parts: Vec<String>) -> String {
 
 async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     let name = ComputerName::new(&options.name).context("cannot show a computer")?;
-    let view: ClientView = api.get(&format!("/clients/{}", segment(name.as_str()))).await?;
+    let client: Client = api.get(&format!("/clients/{}", segment(name.as_str()))).await?;
     if options.json {
-        print_json(&view)?;
+        print_json(&client)?;
         return Ok(Outcome::Done);
     }
-    let client = &view.client;
     print_line(format_args!("{}: {}, channel {}", client.name, name_of(client.state), client.channel))?;
     print_line(format_args!("  version       {}", plain(&client.display_version)))?;
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
     print_line(format_args!("  last refresh  {}", seconds_or_dash(client.last_contact)))?;
     print_line(format_args!("  lease until   {}", seconds_or_dash(client.lease_until)))?;
-    print_line(format_args!("  connected     {}", if view.connected { "yes" } else { "no" }))?;
+    print_line(format_args!("  connected     {}", if client.connected { "yes" } else { "no" }))?;
     if let Some(platform) = &client.platform {
         print_line(format_args!("  platform      {platform}"))?;
     }
@@ -176,12 +173,12 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     if let Some(id) = &client.client_id {
         print_line(format_args!("  client id     {id}"))?;
     }
-    print_line(format_args!("  runs          {}", runs(&view)))?;
-    print_line(format_args!("  should run    {}", should_run(&view)))?;
-    for explanation in &view.explanations {
+    print_line(format_args!("  runs          {}", runs(&client)))?;
+    print_line(format_args!("  should run    {}", should_run(&client)))?;
+    for explanation in &client.explanations {
         print_line(format_args!("  {}", plain(&explanation.sentence)))?;
     }
-    if view.explanations.is_empty() {
+    if client.explanations.is_empty() {
         let why = match client.state {
             ClientState::Reserved => "it holds a seat and has not enrolled yet: carry its setup file to it",
             ClientState::Forked => {
@@ -209,12 +206,12 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
 async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
     let name = ComputerName::new(&options.name).context("cannot reserve a seat")?;
     let channel = ChannelName::new(&options.channel).context("cannot reserve a seat")?;
-    let view: ClientView = api.post("/clients", &ReserveRequest { name, channel: Some(channel) }).await?;
+    let client: Client = api.post("/clients", &ReserveRequest { name, channel: Some(channel) }).await?;
     if options.json {
-        print_json(&view)?;
+        print_json(&client)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!("{} holds a seat, channel {}", view.client.name, view.client.channel))?;
+    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
     Ok(Outcome::Done)
 }
 

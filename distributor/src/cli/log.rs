@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use jiff::Timestamp;
+use sealpost_admin_api::log::{LogCheck, LogEntry};
 use sealpost_manifests::ids::ComputerName;
 
 use super::api::{AdminApi, segment};
@@ -9,7 +10,6 @@ use super::output::{plain, print_json, print_line, seconds, tell};
 use super::{Outcome, Reach};
 use crate::app;
 use crate::home::Home;
-use crate::ports::ledger::{LogCheck, LoggedEntry};
 
 /// Longest line of the log, in bytes.
 const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
@@ -129,12 +129,12 @@ fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {
     if json {
         return print_line(String::from_utf8_lossy(line).trim_end());
     }
-    let logged: LoggedEntry = serde_json::from_slice(line)
+    let logged: LogEntry = serde_json::from_slice(line)
         .context("cannot read an entry; do this program and the server have the same version?")?;
     print_line(format_args!(
         "{:>6}  {}  {}",
-        logged.entry.sequence,
-        seconds(logged.entry.at),
+        logged.sequence,
+        seconds(logged.at),
         plain(&logged.summary)
     ))
 }
@@ -143,14 +143,14 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
     let check: LogCheck = if api.is_down().await {
         let home = Home::open(&reach.home)?;
         tell("the server does not run; reading the ledger file itself");
-        app::verify_log(&home)?
+        app::verify_log(&home)?.into()
     } else {
         api.get("/log/verify").await?
     };
     if options.json {
         print_json(&check)?;
-    } else if let Some((sequence, what)) = &check.damage {
-        print_line(format_args!("the log is damaged at entry {sequence}: {}", plain(what)))?;
+    } else if let Some(damage) = &check.damage {
+        print_line(format_args!("the log is damaged at entry {}: {}", damage.sequence, plain(&damage.what)))?;
         tell(
             "entries before it are whole; keep a copy of the home, and compare with backups and the text log",
         );

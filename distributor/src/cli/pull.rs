@@ -4,13 +4,13 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
+use sealpost_admin_api::status::Status;
+use sealpost_site::rules::release::ReleaseState;
 
 use super::Outcome;
 use super::api::AdminApi;
 use super::output::{plain, print_json, print_line, seconds, size};
-use crate::http::views::UpdatesView;
-use sealpost_site::rules::release::ReleaseState;
-use crate::ports::upstream::{PullSummary, PulledOutcome};
 
 /// Look for new releases now, and wait for the result.
 #[derive(Debug, clap::Args)]
@@ -55,8 +55,8 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         print_line(format_args!("{} [{}]: {what}", release.release, release.manifest.short()))?;
     }
     if pulled.releases.is_empty() {
-        let updates: UpdatesView = api.get("/updates").await?;
-        let waiting = updates.updates.iter().filter(|row| row.state == ReleaseState::Staged).count();
+        let status: Status = api.get("/status").await?;
+        let waiting = status.releases.get(ReleaseState::Staged.as_str()).copied().unwrap_or(0);
         match waiting {
             0 => print_line("nothing new")?,
             count => print_line(format_args!(

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::ports::ledger::ReleaseRow;
+use sealpost_admin_api::updates::Update;
 
 /// Shortest beginning of a digest: short enough to type, long enough to mean one.
 const MIN_DIGEST_CHARS: usize = 12;
@@ -11,9 +11,9 @@ const MIN_DIGEST_CHARS: usize = 12;
 ///
 /// # Errors
 /// When it names none or several, with what there is.
-pub(super) fn find<'a>(reference: &str, updates: &'a [ReleaseRow]) -> anyhow::Result<&'a ReleaseRow> {
+pub(super) fn find<'a>(reference: &str, updates: &'a [Update]) -> anyhow::Result<&'a Update> {
     let reference = reference.strip_prefix("sha256:").unwrap_or(reference);
-    let found: Vec<&ReleaseRow> = updates.iter().filter(|row| names(reference, row)).collect();
+    let found: Vec<&Update> = updates.iter().filter(|row| names(reference, row)).collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] if updates.is_empty() => {
@@ -35,7 +35,7 @@ pub(super) fn find<'a>(reference: &str, updates: &'a [ReleaseRow]) -> anyhow::Re
     }
 }
 
-fn names(reference: &str, row: &ReleaseRow) -> bool {
+fn names(reference: &str, row: &Update) -> bool {
     let is_digest =
         reference.len() >= MIN_DIGEST_CHARS && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_digest && row.manifest.to_string().starts_with(&reference.to_ascii_lowercase()) {
@@ -59,8 +59,8 @@ mod tests {
 
     use sealpost_site::rules::release::ReleaseState;
 
-    fn row(version: &str, platform: &str) -> ReleaseRow {
-        ReleaseRow {
+    fn row(version: &str, platform: &str) -> Update {
+        Update {
             release: ReleaseId {
                 package: PackageName::new("acme-av").unwrap(),
                 version: Version::new(version).unwrap(),

@@ -1,12 +1,12 @@
 //! `distributor register`.
 
 use anyhow::Context;
+use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
 use sealpost_manifests::ids::SerialNumber;
 
 use super::Outcome;
 use super::api::AdminApi;
 use super::output::{print_json, print_line, seconds, tell};
-use crate::http::views::{RegisterSerialRequest, RegisterView, RegisterWay};
 
 /// Unlock the seats of a serial number.
 ///
@@ -31,13 +31,13 @@ pub(super) struct Options {
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let serial = SerialNumber::new(&options.serial).context("cannot register")?;
     let way = if options.offline { RegisterWay::Offline } else { RegisterWay::Online };
-    let view: RegisterView = api.post("/register", &RegisterSerialRequest { serial, way }).await?;
+    let view: Registered = api.post("/register", &RegisterRequest { serial, way }).await?;
     if options.json {
         print_json(&view)?;
         return Ok(Outcome::Done);
     }
     match view {
-        RegisterView::Granted { license } => {
+        Registered::Granted { license } => {
             print_line(format_args!(
                 "serial {}: {} seats ({}), {} used, good until {}",
                 license.serial,
@@ -47,7 +47,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
                 seconds(license.valid_until)
             ))?;
         }
-        RegisterView::Code { code, reason } => {
+        Registered::Code { code, reason } => {
             if let Some(reason) = reason {
                 tell(reason);
             }

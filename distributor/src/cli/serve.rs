@@ -1,10 +1,14 @@
 //! `distributor serve`.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::Outcome;
-use crate::app;
+use crate::app::{Server, StartOptions};
 
 /// Run the server, until SIGTERM or Ctrl-C.
 #[derive(Debug, clap::Args)]
@@ -19,9 +23,25 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(app::serve(home, options.listen))?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(home, options.listen))?;
     Ok(Outcome::Done)
+}
+
+/// Runs a server until SIGTERM or Ctrl-C; prints one line when it answers, and not before.
+async fn serve(home: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    // Before the ready line, so that a signal right after it is heard.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let server = Server::start(home, StartOptions { listen, ..StartOptions::default() }).await?;
+    let ready = writeln!(std::io::stdout(), "listening on https://{}", server.address());
+    if let Err(error) = ready.and_then(|()| std::io::stdout().flush()) {
+        tracing::warn!(%error, "nobody reads the ready line");
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.stop().await?;
+    Ok(())
 }

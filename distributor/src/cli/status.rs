@@ -1,9 +1,10 @@
 //! `distributor status`.
 
+use sealpost_admin_api::status::Status;
+
 use super::Outcome;
 use super::api::AdminApi;
 use super::output::{Table, plain, print_json, print_line, seconds, seconds_or_dash};
-use crate::http::views::StatusView;
 
 /// Show the License Summary, the last pull, who is connected, and what needs attention.
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
-    let view: StatusView = api.get("/status").await?;
+    let view: Status = api.get("/status").await?;
     if options.json {
         print_json(&view)?;
         return Ok(Outcome::Done);

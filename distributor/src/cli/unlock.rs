@@ -4,12 +4,11 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use sealpost_admin_api::licenses::{License, UnlockRequest};
 
 use super::Outcome;
 use super::api::AdminApi;
 use super::output::{print_json, print_line, seconds};
-use crate::http::views::UnlockRequest;
-use crate::ports::ledger::LicenseRow;
 
 /// Longest code or grant file, in bytes.
 const MAX_CODE_BYTES: u64 = 128 * 1024;
@@ -34,7 +33,7 @@ pub(super) struct Options {
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let code = read(&options.code)?;
-    let license: LicenseRow = api.post("/unlock", &UnlockRequest { code }).await?;
+    let license: License = api.post("/unlock", &UnlockRequest { code }).await?;
     if options.json {
         print_json(&license)?;
         return Ok(Outcome::Done);

@@ -2,7 +2,11 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use sealpost_admin_api::updates::{
+    ApproveRequest, ChangedFile, RejectRequest, Review, ReviewContent, Update, UpdatesPage,
+};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::changes::summary;
 
 use super::Outcome;
 use super::api::AdminApi;
@@ -10,10 +14,6 @@ use super::output::{
     Table, ask, can_ask, name_of, plain, plain_lines, print_json, print_line, seconds, size, tell,
 };
 use super::reference;
-use crate::domain::summary;
-use crate::http::views::{ApproveRequest, RejectRequest, ReviewContent, ReviewView, UpdatesView};
-use crate::ports::ledger::ReleaseRow;
-use crate::ports::staging::ChangedFile;
 
 /// Paths of each kind that `show` prints; `--json` has all.
 const MAX_SHOWN: usize = 40;
@@ -104,9 +104,9 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
-    let view: UpdatesView = api.get("/updates").await?;
+    let updates = all(api).await?;
     if options.json {
-        print_json(&view)?;
+        print_json(&UpdatesPage { updates, next: None })?;
         return Ok(Outcome::Done);
     }
     let heading = [
@@ -122,7 +122,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         "MANIFEST",
     ];
     let mut table = Table::new(&heading);
-    for row in &view.updates {
+    for row in &updates {
         table.row([
             row.release.package.to_string(),
             row.release.version.to_string(),
@@ -138,6 +138,18 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
     }
     table.print()?;
     Ok(Outcome::Done)
+}
+
+/// Every release, page by page.
+async fn all(api: &AdminApi) -> anyhow::Result<Vec<Update>> {
+    let mut updates = Vec::new();
+    let mut path = "/updates".to_owned();
+    loop {
+        let page: UpdatesPage = api.get(&path).await?;
+        updates.extend(page.updates);
+        let Some(next) = page.next else { return Ok(updates) };
+        path = format!("/updates?after={next}");
+    }
 }
 
 async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
@@ -182,7 +194,7 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
             plain(&options.reference)
         ),
     };
-    let row: ReleaseRow = api.post("/updates/approve", &ApproveRequest { manifest }).await?;
+    let row: Update = api.post("/updates/approve", &ApproveRequest { manifest }).await?;
     if options.json {
         print_json(&row)?;
         return Ok(Outcome::Done);
@@ -192,9 +204,8 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
 }
 
 async fn reject(api: &AdminApi, options: Reject) -> anyhow::Result<Outcome> {
-    let view: UpdatesView = api.get("/updates").await?;
-    let manifest = reference::find(&options.reference, &view.updates)?.manifest;
-    let row: ReleaseRow =
+    let manifest = reference::find(&options.reference, &all(api).await?)?.manifest;
+    let row: Update =
         api.post("/updates/reject", &RejectRequest { manifest, reason: options.reason }).await?;
     if options.json {
         print_json(&row)?;
@@ -204,18 +215,17 @@ async fn reject(api: &AdminApi, options: Reject) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn review(api: &AdminApi, reference: &str) -> anyhow::Result<ReviewView> {
-    let view: UpdatesView = api.get("/updates").await?;
-    let manifest = reference::find(reference, &view.updates)?.manifest;
+async fn review(api: &AdminApi, reference: &str) -> anyhow::Result<Review> {
+    let manifest = reference::find(reference, &all(api).await?)?.manifest;
     api.get(&format!("/updates/{manifest}")).await
 }
 
-fn channels(row: &ReleaseRow) -> String {
+fn channels(row: &Update) -> String {
     let names: Vec<&str> = row.channels.iter().map(AsRef::as_ref).collect();
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 
-fn print_review(view: &ReviewView) -> anyhow::Result<()> {
+fn print_review(view: &Review) -> anyhow::Result<()> {
     let row = &view.update;
     print_line(format_args!(
         "{}: {}, {}, severity {}",
@@ -230,18 +240,19 @@ fn print_review(view: &ReviewView) -> anyhow::Result<()> {
     print_line(format_args!("  signed by  {signer}"))?;
     print_line(format_args!("  channels   {}", channels(row)))?;
     print_line(format_args!("  staged at  {}", seconds(row.staged_at)))?;
-    if let Some((at, actor)) = &row.decided {
-        print_line(format_args!("  decided at {} by {}", seconds(*at), plain(&summary::actor(actor))))?;
+    if let Some(decided) = &row.decided {
+        let by = summary::actor(&decided.by);
+        print_line(format_args!("  decided at {} by {}", seconds(decided.at), plain(&by)))?;
     }
     if let Some(reason) = &row.reason {
         print_line(format_args!("  reason     {}", plain(reason)))?;
     }
     print_line(format_args!("  payload    {}", size(row.payload_bytes)))?;
     let compared_with = view.content.as_ref().and_then(|content| content.compared_with.as_ref());
-    for (base, bytes) in &row.deltas {
-        let named = compared_with.filter(|(_, digest)| digest == base);
-        let named = named.map_or_else(String::new, |(release, _)| format!("{release} "));
-        print_line(format_args!("  delta      {} from {named}[{}]", size(*bytes), base.short()))?;
+    for delta in &row.deltas {
+        let named = compared_with.filter(|compared| compared.manifest == delta.base);
+        let named = named.map_or_else(String::new, |compared| format!("{} ", compared.release));
+        print_line(format_args!("  delta      {} from {named}[{}]", size(delta.bytes), delta.base.short()))?;
     }
     if let Some(content) = &view.content {
         print_content(content)?;
@@ -263,9 +274,10 @@ fn print_content(content: &ReviewContent) -> anyhow::Result<()> {
     }
     let difference = &content.difference;
     match &content.compared_with {
-        Some((base, digest)) => print_line(format_args!(
-            "  compared with {base} [{}]: {} added, {} changed, {} removed, {} unchanged; {} -> {} installed",
-            digest.short(),
+        Some(base) => print_line(format_args!(
+            "  compared with {} [{}]: {} added, {} changed, {} removed, {} unchanged; {} -> {} installed",
+            base.release,
+            base.manifest.short(),
             difference.added.len(),
             difference.changed.len(),
             difference.removed.len(),

@@ -30,6 +30,11 @@ pub enum HomeError {
         #[from]
         source: KeyError,
     },
+    #[error(
+        "the key in {} is not the one that the ledger was made for; restore keys and ledger from the same backup",
+        path.display()
+    )]
+    OtherSiteKey { path: PathBuf },
     #[error("cannot use a key of the server")]
     KeyFile {
         #[from]

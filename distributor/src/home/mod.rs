@@ -4,6 +4,7 @@
 
 mod certificates;
 mod error;
+mod expiries;
 mod init;
 mod places;
 

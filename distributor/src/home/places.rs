@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use sealpost_files::{FileLock, LockError, read_bounded};
 use sealpost_keys::key_file;
-use sealpost_keys::{PassphraseSource, SigningKey};
+use sealpost_keys::{PassphraseSource, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 
 use super::certificates::ca_spki_sha256;
@@ -129,6 +129,15 @@ impl Home {
     /// Reads the site key; the source is asked only if the key is encrypted.
     pub fn read_site_key(&self, passphrase: &PassphraseSource) -> Result<SigningKey, HomeError> {
         Ok(key_file::read_secret(&self.site_key(), passphrase)?)
+    }
+
+    /// Reads the site key, which must be unencrypted and the one that the ledger was made for.
+    ///
+    /// # Errors
+    /// [`HomeError::KeyFile`], [`HomeError::OtherSiteKey`].
+    pub fn read_site_key_of(&self, ledger: &PublicKey) -> Result<SigningKey, HomeError> {
+        let key = self.read_site_key(&PassphraseSource::None)?;
+        if key.public() == *ledger { Ok(key) } else { Err(HomeError::OtherSiteKey { path: self.site_key() }) }
     }
 
     /// Reads the key of access tokens.

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a route without a class here is refused (default deny); whoever is refused reaches no handler; every
 //! refusal, also one that a handler or the ledger answers, is counted under its stable code and logged. What is
-//! decided is decided by `domain::admission`; this module finds out who asks and for what.
+//! decided is decided by `rules::admission`; this module finds out who asks and for what.
 
 use std::sync::Arc;
 
@@ -21,8 +21,10 @@ use sealpost_serving::Peer;
 use super::Site;
 use super::problem::{ApiError, RefusedWith};
 use super::token::TokenRefusal;
-use crate::domain::admission::{Admission, CodeStanding, Holder, Identity, Resource, decide};
-use crate::ports::ledger::{ClientRow, ClientState};
+use sealpost_site::queries::{HolderById, SetupOf};
+use sealpost_site::rows::HolderRow;
+use sealpost_site::rules::enrollment::is_known_code;
+use sealpost_site::rules::admission::{Admission, CodeCheck, Holder, Identity, Resource, decide};
 use crate::ports::upstream::{TargetClass, TargetEntry};
 
 /// The header that names the computer of an enrollment code.
@@ -57,7 +59,7 @@ pub(crate) enum Caller {
     /// Nobody in particular: the request carries its own signature, or a code was enough.
     Unnamed,
     /// A client with its reservation.
-    Client(Arc<ClientRow>),
+    Client(Arc<HolderRow>),
 }
 
 /// The delta that was admitted.
@@ -102,7 +104,7 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
             };
             parts.extensions.insert(caller);
             let answer =
-                tokio::time::timeout(site.limits.answer_within, next.run(Request::from_parts(parts, body)));
+                tokio::time::timeout(site.parts.limits.answer_within, next.run(Request::from_parts(parts, body)));
             let response = answer.await.unwrap_or_else(|_elapsed| {
                 let late = ApiError::new(
                     ProblemCode::Busy,
@@ -129,7 +131,7 @@ fn counted(site: &Site, now: Timestamp, source: &str, response: Response) -> Res
         && !matches!(code, ProblemCode::NotFound | ProblemCode::Internal)
     {
         site.metrics.count_refusal(code);
-        site.ledger.count_refusal(now, code, source.to_owned());
+        site.parts.ledger.count_refusal(now, code, source);
         // The ledger says it once a minute; a line for each would let strangers fill the disk.
         tracing::debug!(%code, source, "a request was refused");
     }
@@ -145,9 +147,8 @@ async fn examine(site: &Site, peer: &Peer, parts: &mut Parts, now: Timestamp) ->
         return Err(too_many_failures(wait));
     }
     let (holder, identity) = identify(site, &parts.headers, now).await?;
-    let assigned = holder.as_ref().map_or(&[][..], |row| &row.assigned);
-    let identity = identity.with(holder.as_deref(), assigned);
-    if matches!(identity, Identity::EnrollmentCode(CodeStanding::Wrong)) {
+    let identity = identity.with(holder.as_deref());
+    if matches!(identity, Identity::EnrollmentCode(CodeCheck::Wrong)) {
         // Whoever has a good code is not locked out by a neighbor who has none.
         if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
             return Err(too_many_failures(wait));
@@ -223,7 +224,7 @@ async fn wanted(site: &Site, class: Class, parts: &mut Parts) -> Result<Wanted, 
     })?;
     let value = |name: &str| params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
     if class == Class::Target {
-        let entry = site.upstream.find_target(value("file"));
+        let entry = site.parts.upstream.find_target(value("file"));
         return Ok(entry.map_or(Wanted::Absent, |entry| Wanted::Target(Arc::new(entry))));
     }
     let parsed = value("base").parse().ok().zip(value("target").parse().ok());
@@ -234,7 +235,7 @@ async fn wanted(site: &Site, class: Class, parts: &mut Parts) -> Result<Wanted, 
 #[derive(Clone, Copy)]
 enum Presented {
     Nothing,
-    Code(CodeStanding),
+    Code(CodeCheck),
     Foreign,
     Expired,
     Replaced,
@@ -242,20 +243,16 @@ enum Presented {
 }
 
 impl Presented {
-    fn with<'a>(
-        self,
-        holder: Option<&'a ClientRow>,
-        assigned: &'a [(sealpost_manifests::release::ReleaseId, Sha256Digest)],
-    ) -> Identity<'a> {
+    fn with(self, holder: Option<&HolderRow>) -> Identity<'_> {
         match (self, holder) {
             (Self::Nothing, _) => Identity::None,
-            (Self::Code(standing), _) => Identity::EnrollmentCode(standing),
+            (Self::Code(check), _) => Identity::EnrollmentCode(check),
             (Self::Foreign, _) => Identity::ForeignToken,
             (Self::Expired, _) => Identity::ExpiredToken,
             (Self::Known, Some(row)) => Identity::Client(Holder {
                 lease_until: row.lease_until,
-                forked: row.state == ClientState::Forked,
-                assigned,
+                forked: row.forked,
+                assigned: &row.assigned,
             }),
             (Self::Replaced | Self::Known, _) => Identity::ReplacedClient,
         }
@@ -266,13 +263,13 @@ async fn identify(
     site: &Site,
     headers: &HeaderMap,
     now: Timestamp,
-) -> Result<(Option<Arc<ClientRow>>, Presented), ApiError> {
+) -> Result<(Option<Arc<HolderRow>>, Presented), ApiError> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         let token = authorization.to_str().ok().and_then(bearer).unwrap_or_default();
-        return match site.access_tokens.check(token, now) {
+        return match site.parts.access_tokens.check(token, now) {
             Err(TokenRefusal::Unknown) => Ok((None, Presented::Foreign)),
             Err(TokenRefusal::Expired { .. }) => Ok((None, Presented::Expired)),
-            Ok(client) => match site.ledger.client_by_id(client).await? {
+            Ok(client) => match site.parts.ledger.query(HolderById { client_id: client }).await? {
                 Some(row) => Ok((Some(Arc::new(row)), Presented::Known)),
                 None => Ok((None, Presented::Replaced)),
             },
@@ -283,11 +280,11 @@ async fn identify(
     }
     let code = text(headers, ENROLLMENT_CODE_HEADER).and_then(|text| EnrollmentCode::new(text).ok());
     let name = text(headers, COMPUTER_HEADER).and_then(|text| ComputerName::new(text).ok());
-    let Some((name, code)) = name.zip(code) else { return Ok((None, Presented::Code(CodeStanding::Wrong))) };
+    let Some((name, code)) = name.zip(code) else { return Ok((None, Presented::Code(CodeCheck::Wrong))) };
     let digest = Sha256Digest::of(code.as_str().as_bytes());
-    let known = site.ledger.enrollment_code_known(name, digest).await?;
-    let standing = if known { CodeStanding::Known } else { CodeStanding::Wrong };
-    Ok((None, Presented::Code(standing)))
+    let setup = site.parts.ledger.query(SetupOf { name }).await?;
+    let check = if is_known_code(&setup, digest) { CodeCheck::Known } else { CodeCheck::Wrong };
+    Ok((None, Presented::Code(check)))
 }
 
 /// The token of an `Authorization: Bearer …` value.

@@ -39,7 +39,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for JsonBody<T> {
 }
 
 async fn read(body: Body, site: &Site) -> Result<axum::body::Bytes, ApiError> {
-    match tokio::time::timeout(site.limits.body_within, to_bytes(body, MAX_REQUEST_BYTES)).await {
+    match tokio::time::timeout(site.parts.limits.body_within, to_bytes(body, MAX_REQUEST_BYTES)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
             let over = std::error::Error::source(&error)

@@ -12,11 +12,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sealpost_serving::Peer;
 
+use sealpost_site::queries::{LastPull, Licenses, ReleaseCounts};
+use sealpost_site::rules::release::ReleaseState;
+
 use super::Site;
 use super::admin::auth;
 use super::metrics::Gauges;
 use super::problem::ApiError;
-use sealpost_site::rules::release::ReleaseState;
 
 /// The process answers.
 pub(crate) async fn alive() -> &'static str {
@@ -25,7 +27,7 @@ pub(crate) async fn alive() -> &'static str {
 
 /// The server can do its work: its ledger reads and writes. TLS is loaded, or this would not be heard.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
-    match site.ledger.check_health().await {
+    match site.parts.ledger.check_health().await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(
@@ -44,33 +46,25 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if !peer.is_local() {
-        auth::actor(&site, &peer, &headers).await?;
+        auth::account(&site, &peer, &headers).await?;
     }
     let text = site.metrics.text(&gauges(&site).await?);
     Ok(([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
 async fn gauges(site: &Site) -> Result<Gauges, ApiError> {
-    let licenses = site.ledger.licenses().await?;
-    let releases = site.ledger.releases().await?;
-    let pull = site.ledger.last_pull().await?;
-    let head = site.ledger.head().await?;
+    let ledger = &site.parts.ledger;
+    let licenses = ledger.query(Licenses {}).await?;
+    let pull = ledger.query(LastPull {}).await?;
+    let releases = ledger.query(ReleaseCounts {}).await?;
     let now = site.now();
-    let states = [
-        ("staged", ReleaseState::Staged),
-        ("approved", ReleaseState::Approved),
-        ("rejected", ReleaseState::Rejected),
-        ("superseded", ReleaseState::Superseded),
-        ("withdrawn", ReleaseState::Withdrawn),
-        ("refused", ReleaseState::Refused),
-    ];
-    let count = |state| releases.iter().filter(|row| row.state == state).count() as u64;
+    let count = |state| releases.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
     Ok(Gauges {
-        connected_clients: site.push.connected() as u64,
+        connected_clients: site.parts.push.connected() as u64,
         seats: licenses.iter().map(|row| u64::from(row.licenses)).sum(),
         seats_used: licenses.iter().map(|row| u64::from(row.used)).sum(),
-        releases: states.into_iter().map(|(name, state)| (name, count(state))).collect(),
+        releases: ReleaseState::ALL.into_iter().map(|state| (state.as_str(), count(state))).collect(),
         last_pull_age_secs: pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
-        activity_entries: head.sequence,
+        activity_entries: ledger.head().sequence,
     })
 }

@@ -123,6 +123,15 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
     }
 }
 
+/// A query of a URL that cannot be read.
+pub(crate) fn bad_query(why: &str) -> ApiError {
+    ApiError::new(
+        ProblemCode::BadRequest,
+        format!("cannot read the query: {why}"),
+        "see `--help` for the values",
+    )
+}
+
 /// The answer to a path that is nowhere.
 pub(crate) async fn no_such_path() -> ApiError {
     ApiError::not_found("there is nothing under this path", "see the documentation of the API for its paths")

@@ -1,12 +1,15 @@
-//! The table of contents of every path that this server answers.
+//! The table of contents of every path that this server answers. What admins reach is made from the table in
+//! `sealpost_admin_api::endpoints`, which names the permission of each endpoint.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
+use sealpost_admin_api::endpoints::{Endpoint, Method};
 
 use super::{Site, admin, admission, agent, health, problem};
 
@@ -36,22 +39,43 @@ pub(crate) fn admitted(site: &Arc<Site>, routes: Router<Arc<Site>>) -> Router<Ar
     routes.layer(from_fn_with_state(Arc::clone(site), admission::admit))
 }
 
+/// Every endpoint of the admin API, behind the permission that it needs.
 fn admin_routes(site: &Arc<Site>) -> Router<Arc<Site>> {
-    Router::new()
-        .route("/api/v1/status", get(admin::status::status))
-        .route("/api/v1/pull", post(admin::pull::pull))
-        .route("/api/v1/updates", get(admin::updates::list::list))
-        .route("/api/v1/updates/{manifest}", get(admin::updates::show::show))
-        .route("/api/v1/updates/approve", post(admin::updates::decide::approve))
-        .route("/api/v1/updates/reject", post(admin::updates::decide::reject))
-        .route("/api/v1/clients", get(admin::clients::list).post(admin::clients::reserve))
-        .route("/api/v1/clients/{name}", get(admin::clients::show))
-        .route("/api/v1/clients/{name}/setup", post(admin::clients::setup))
-        .route("/api/v1/register", post(admin::license::register))
-        .route("/api/v1/unlock", post(admin::license::unlock))
-        .route("/api/v1/log", get(admin::log::log))
-        .route("/api/v1/log/verify", get(admin::log::verify))
-        .layer(from_fn_with_state(Arc::clone(site), admin::auth::authenticate))
+    Endpoint::all().fold(Router::new(), |routes, endpoint| {
+        let guard = (Arc::clone(site), endpoint.permission());
+        let guarded = handler(endpoint).route_layer(from_fn_with_state(guard, admin::auth::authenticate));
+        routes.route(endpoint.path(), guarded)
+    })
+}
+
+fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
+    match endpoint {
+        Endpoint::ShowStatus => bind(endpoint, admin::status::status),
+        Endpoint::Pull => bind(endpoint, admin::pull::pull),
+        Endpoint::ListUpdates => bind(endpoint, admin::updates::list::list),
+        Endpoint::ShowUpdate => bind(endpoint, admin::updates::show::show),
+        Endpoint::ApproveUpdate => bind(endpoint, admin::updates::decide::approve),
+        Endpoint::RejectUpdate => bind(endpoint, admin::updates::decide::reject),
+        Endpoint::ListClients => bind(endpoint, admin::clients::list),
+        Endpoint::ReserveClient => bind(endpoint, admin::clients::reserve),
+        Endpoint::ShowClient => bind(endpoint, admin::clients::show),
+        Endpoint::IssueSetup => bind(endpoint, admin::clients::setup),
+        Endpoint::Register => bind(endpoint, admin::license::register),
+        Endpoint::Unlock => bind(endpoint, admin::license::unlock),
+        Endpoint::ReadLog => bind(endpoint, admin::log::log),
+        Endpoint::VerifyLog => bind(endpoint, admin::log::verify),
+    }
+}
+
+fn bind<H, T>(endpoint: Endpoint, handler: H) -> MethodRouter<Arc<Site>>
+where
+    H: Handler<T, Arc<Site>>,
+    T: 'static,
+{
+    match endpoint.method() {
+        Method::Get => get(handler),
+        Method::Post => post(handler),
+    }
 }
 
 fn finish(routes: Router<Arc<Site>>, site: &Arc<Site>) -> Router {

@@ -177,8 +177,8 @@ async fn a_refusal_is_counted_in_the_metrics_and_in_the_ledger() {
     ask(&router, Method::GET, "/agent/v1/wake").await;
     let text = site.metrics.text(&super::metrics::Gauges::default());
     assert!(text.contains("sealpost_refusals_total{code=\"unauthenticated\"} 2\n"), "{text}");
-    let mut commits = site.ledger.subscribe();
+    let mut commits = site.parts.ledger.subscribe();
     let before = *commits.borrow_and_update();
-    site.ledger.close().await.unwrap();
+    site.parts.ledger.close().await.unwrap();
     assert!(*commits.borrow() > before, "the counted refusals were not written");
 }

@@ -167,7 +167,7 @@ impl FolderStaging {
         })
         .await??;
         self.record_delta(pair, blob.length).await?;
-        tracing::info!(base = %base.release, target = %target.release, bytes = blob.length, payload_bytes = target.payload_bytes, "a delta was made");
+        tracing::info!(base = %base.release.release, target = %target.release.release, bytes = blob.length, payload_bytes = target.payload_bytes, "a delta was made");
         Ok(true)
     }
 

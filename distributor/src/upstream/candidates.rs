@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{ChannelName, NameError, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_repository::TargetInfo;
 
-use super::known::KnownRelease;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::release::ReleaseState;
 
 /// A release to which a channel points, with its listed targets.

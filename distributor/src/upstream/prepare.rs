@@ -20,7 +20,8 @@ use super::candidates::{Candidate, Withdrawal, adds_a_channel, candidates_of, ne
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{self, Fetcher, blocking};
-use super::known::{KnownRelease, known_releases};
+use super::known::known_releases;
+use sealpost_site::rules::release::KnownRelease;
 use super::targets::{Listed, TargetIndex};
 use super::verify::{Expected, accept, backwards};
 use sealpost_site::rules::release::ReleaseState;

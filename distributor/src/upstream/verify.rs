@@ -13,7 +13,7 @@ use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{Blob, Encoding, ReleaseId, ReleaseManifest};
 use sealpost_manifests::version::ReleaseCounter;
 
-use super::known::KnownRelease;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::release::ReleaseState;
 
 /// What a manifest must agree with: the verified listing, the trust document and the site's limits.

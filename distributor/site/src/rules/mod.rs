@@ -9,6 +9,7 @@ pub mod enrollment;
 pub mod explain;
 pub mod grants;
 pub mod pending;
+pub mod recipients;
 pub mod release;
 pub mod reports;
 pub mod review;

@@ -7,16 +7,18 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::Actor;
+use sealpost_site::rules::access::{Permission, permits};
+use sealpost_site::rules::account::{Account, AccountKind};
 use sealpost_serving::Peer;
 
-use crate::domain::activity::Actor;
 use crate::http::Site;
 use crate::http::admission::{bearer, too_many_failures};
 use crate::http::problem::{ApiError, RefusedWith};
 
-/// Lets admins through, with their [`Actor`] in the request's extensions.
+/// Lets admins through who have the permission, with their [`Actor`] in the request's extensions.
 pub(crate) async fn authenticate(
-    State(site): State<Arc<Site>>,
+    State((site, permission)): State<(Arc<Site>, Permission)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -28,15 +30,19 @@ pub(crate) async fn authenticate(
         );
         return unknown.into_response();
     };
-    let response = match actor(&site, &peer, request.headers()).await {
-        Ok(actor) => {
-            request.extensions_mut().insert(actor);
+    let admitted = match account(&site, &peer, request.headers()).await {
+        Ok(account) => permitted(account, permission),
+        Err(error) => Err(error),
+    };
+    let response = match admitted {
+        Ok(account) => {
+            request.extensions_mut().insert(Actor::Admin { account });
             next.run(request).await
         }
         Err(error) => {
             let response = error.into_response();
             if let Some(RefusedWith(code)) = response.extensions().get::<RefusedWith>() {
-                site.ledger.count_refusal(site.now(), *code, peer.source());
+                site.parts.ledger.count_refusal(site.now(), *code, &peer.source());
                 tracing::debug!(%code, source = peer.source(), "a stranger tried the admin API");
             }
             response
@@ -48,16 +54,32 @@ pub(crate) async fn authenticate(
     response
 }
 
-/// Who asks, or why they may not.
-pub(crate) async fn actor(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Result<Actor, ApiError> {
+/// Whether an account may do what it asks for.
+fn permitted(account: Account, permission: Permission) -> Result<Account, ApiError> {
+    if permits(account.kind, permission) {
+        return Ok(account);
+    }
+    Err(ApiError::new(
+        ProblemCode::Forbidden,
+        "this account may not do that",
+        "ask an administrator of this server for an account that may",
+    ))
+}
+
+/// Whose account asks, or why it may not.
+pub(crate) async fn account(
+    site: &Arc<Site>,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> Result<Account, ApiError> {
     if let Peer::Local { account } = peer {
-        return Ok(Actor::Admin { name: account.clone() });
+        return Ok(Account { kind: AccountKind::Socket, id: account.clone() });
     }
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
     let name = match sent.map(str::to_owned) {
         None => None,
         Some(text) => {
-            let tokens = site.admin_tokens.clone();
+            let tokens = site.parts.admin_tokens.clone();
             tokio::task::spawn_blocking(move || tokens.recognize(&text))
                 .await
                 .map_err(|error| ApiError::internal("read its admin tokens", &error))?
@@ -65,7 +87,7 @@ pub(crate) async fn actor(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) ->
         }
     };
     if let Some(name) = name {
-        return Ok(Actor::Admin { name });
+        return Ok(Account { kind: AccountKind::Token, id: name });
     }
     // Only now: nobody guesses a token, and a stranger behind the same address must not lock an admin out.
     let now = site.now();

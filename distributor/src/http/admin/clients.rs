@@ -2,59 +2,53 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use sealpost_admin_api::clients::{Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest};
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName, EnrollmentCode, NameError};
 use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::problem::ProblemCode;
-use serde::Deserialize;
-
-use crate::domain::activity::Actor;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::clients::{IssueSetup, Reserve};
+use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
+use sealpost_site::rows::ClientRow;
+use sealpost_site::rules::explain::{Explanation, explain_client};
 use crate::http::Site;
 use crate::http::body::JsonBody;
-use crate::http::problem::ApiError;
-use crate::http::views::{ClientView, ClientsView, ReserveRequest};
-use crate::ports::ledger::ClientRow;
+use crate::http::problem::{ApiError, bad_query};
 
 /// The channel of a reservation that names none.
 const DEFAULT_CHANNEL: &str = "stable";
-/// Clients in one answer.
-const MAX_PAGE: u32 = 500;
-
-/// Which page.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Page {
-    after: Option<ComputerName>,
-    limit: Option<u32>,
-}
-
 /// A page of the list.
 pub(crate) async fn list(
     State(site): State<Arc<Site>>,
-    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<ClientsView>, ApiError> {
-    let Query(page) = page.map_err(|error| bad_query(&error.body_text()))?;
-    let limit = page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let rows = site.ledger.clients(page.after, limit).await?;
+    query: Result<Query<ClientsQuery>, QueryRejection>,
+) -> Result<Json<ClientsPage>, ApiError> {
+    let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
+    let limit = query.limit.unwrap_or(MAX_CLIENTS).clamp(1, MAX_CLIENTS);
+    let rows = site.parts.ledger.query(Clients { after: query.after, limit }).await?;
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
-    Ok(Json(ClientsView { clients: rows.into_iter().map(|row| view(&site, row)).collect(), next }))
+    let clients = rows.into_iter().map(|row| client(&site, row, Vec::new())).collect();
+    Ok(Json(ClientsPage { clients, next }))
 }
 
 /// One.
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,
-) -> Result<Json<ClientView>, ApiError> {
+) -> Result<Json<Client>, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
-    let row = site.ledger.client(name.clone()).await?.ok_or_else(|| not_reserved(&name))?;
-    let explanations = site.ledger.explain(site.now(), name).await?;
-    Ok(Json(ClientView { explanations, ..view(&site, row) }))
+    let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
+    let facts = facts.ok_or_else(|| not_reserved(&name))?;
+    let explanations = explain_client(&facts, site.now());
+    Ok(Json(client(&site, facts.client, explanations)))
 }
 
 /// Takes a seat, for good; the same name again answers the same.
@@ -62,13 +56,15 @@ pub(crate) async fn reserve(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ReserveRequest>,
-) -> Result<Json<ClientView>, ApiError> {
+) -> Result<Json<Client>, ApiError> {
     let channel = match request.channel {
         Some(channel) => channel,
         None => ChannelName::new(DEFAULT_CHANNEL).map_err(bad_name)?,
     };
-    let row = site.ledger.reserve(actor, site.now(), request.name, channel).await?;
-    Ok(Json(view(&site, row)))
+    let name = request.name;
+    site.parts.ledger.execute(site.now(), Reserve { actor, name: name.clone(), channel }).await?;
+    let row = reserved(&site, name).await?;
+    Ok(Json(client(&site, row, Vec::new())))
 }
 
 /// Issues an enrollment code and answers the setup file; codes that were issued for the name before are void.
@@ -78,23 +74,24 @@ pub(crate) async fn setup(
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
-    let row = site.ledger.client(name.clone()).await?.ok_or_else(|| not_reserved(&name))?;
+    let row = reserved(&site, name).await?;
     let random =
         random_bytes::<24>().map_err(|error| ApiError::internal("make an enrollment code", &error))?;
     let code = EnrollmentCode::from_random(random);
     let digest = Sha256Digest::of(code.as_str().as_bytes());
-    site.ledger.issue_setup(actor, site.now(), row.name.clone(), digest).await?;
+    let command = IssueSetup { actor, name: row.name.clone(), code_sha256: digest };
+    site.parts.ledger.execute(site.now(), command).await?;
     let setup = SetupFile {
         computer_name: row.name,
         enrollment_code: code,
         servers: vec![SetupServer {
-            addresses: site.addresses.addresses.clone(),
-            port: site.addresses.port,
-            server_id: site.ledger.server_id(),
-            site_key: site.site_key.public(),
-            ca_spki_sha256: site.addresses.ca_spki_sha256,
+            addresses: site.parts.addresses.addresses.clone(),
+            port: site.parts.addresses.port,
+            server_id: site.parts.ledger.server_id(),
+            site_key: site.parts.site_key.public(),
+            ca_spki_sha256: site.parts.addresses.ca_spki_sha256,
         }],
-        root_sha256: site.addresses.root_sha256,
+        root_sha256: site.parts.addresses.root_sha256,
     };
     let text = document::write(&setup).map_err(|error| ApiError::internal("write a setup file", &error))?;
     let headers = [
@@ -104,17 +101,14 @@ pub(crate) async fn setup(
     Ok((headers, text).into_response())
 }
 
-fn view(site: &Site, client: ClientRow) -> ClientView {
-    let connected = client.client_id.as_ref().is_some_and(|id| site.push.is_connected(id));
-    ClientView { client, connected, explanations: Vec::new() }
+async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError> {
+    let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await?;
+    row.ok_or_else(|| not_reserved(&name))
 }
 
-pub(super) fn bad_query(why: &str) -> ApiError {
-    ApiError::new(
-        ProblemCode::BadRequest,
-        format!("cannot read the query: {why}"),
-        "see `--help` for the values",
-    )
+fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Client {
+    let connected = row.client_id.as_ref().is_some_and(|id| site.parts.push.is_connected(id));
+    Client::new(row, connected, explanations)
 }
 
 fn bad_name(error: NameError) -> ApiError {

@@ -7,49 +7,51 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use sealpost_admin_api::licenses::{License, RegisterRequest, RegisterWay, Registered, UnlockRequest};
 use sealpost_keys::Verified;
 use sealpost_manifests::document::{DocumentError, SignedDocument};
 use sealpost_manifests::grant::{Grant, Registration};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::sync::RegisterRequest;
+use sealpost_manifests::wire::sync;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
+use sealpost_site::queries::Licenses;
 
-use crate::domain::activity::Actor;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
-use crate::http::views::{RegisterSerialRequest, RegisterView, RegisterWay, UnlockRequest};
 use crate::ports::authority::AuthorityError;
-use crate::ports::ledger::LicenseRow;
 
 /// Makes a registration; online the vendor answers with the grant at once.
 pub(crate) async fn register(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
-    JsonBody(request): JsonBody<RegisterSerialRequest>,
-) -> Result<Json<RegisterView>, ApiError> {
-    let site_key = site.site_key.public();
+    JsonBody(request): JsonBody<RegisterRequest>,
+) -> Result<Json<Registered>, ApiError> {
+    let site_key = site.parts.site_key.public();
     let serial = request.serial;
     let registration = Registration {
         serial: serial.clone(),
-        server_id: site.ledger.server_id(),
+        server_id: site.parts.ledger.server_id(),
         site_key: site_key.clone(),
     };
-    let registration = SignedDocument::sign(&registration, &site.site_key)
+    let registration = SignedDocument::sign(&registration, &site.parts.site_key)
         .map_err(|error| ApiError::internal("sign the registration", &error))?;
-    site.ledger.register_serial(actor.clone(), site.now(), serial.clone()).await?;
+    let command = RegisterSerial { actor: actor.clone(), serial: serial.clone() };
+    site.parts.ledger.execute(site.now(), command).await?;
     let code = text_code::encode(&registration);
     if request.way == RegisterWay::Offline {
-        return Ok(Json(RegisterView::Code { code, reason: None }));
+        return Ok(Json(Registered::Code { code, reason: None }));
     }
-    match site.authority.register(RegisterRequest { site_key, registration }).await {
+    match site.parts.authority.register(sync::RegisterRequest { site_key, registration }).await {
         Ok(answer) => {
             let license = accept(&site, actor, answer.grant, Some(&serial)).await?;
-            Ok(Json(RegisterView::Granted { license }))
+            Ok(Json(Registered::Granted { license }))
         }
         Err(error @ AuthorityError::Unreachable { .. }) => {
-            Ok(Json(RegisterView::Code { code, reason: Some(error.to_string()) }))
+            Ok(Json(Registered::Code { code, reason: Some(error.to_string()) }))
         }
         Err(AuthorityError::Refused(problem)) => Err(problem.into()),
     }
@@ -60,7 +62,7 @@ pub(crate) async fn unlock(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<UnlockRequest>,
-) -> Result<Json<LicenseRow>, ApiError> {
+) -> Result<Json<License>, ApiError> {
     let grant = read(&request.code)?;
     Ok(Json(accept(&site, actor, grant, None).await?))
 }
@@ -84,9 +86,9 @@ async fn accept(
     actor: Actor,
     document: SignedDocument,
     asked_for: Option<&SerialNumber>,
-) -> Result<LicenseRow, ApiError> {
+) -> Result<License, ApiError> {
     let grant = verified(site, &document).await?.into_inner();
-    if grant.server_id != site.ledger.server_id() || grant.site_key != site.site_key.public() {
+    if grant.server_id != site.parts.ledger.server_id() || grant.site_key != site.parts.site_key.public() {
         return Err(refused(
             "the grant is for another server",
             "register the serial number at this server; the vendor binds it to one server",
@@ -95,20 +97,26 @@ async fn accept(
     if asked_for.is_some_and(|serial| *serial != grant.serial) {
         return Err(refused("the grant is for another serial number than was asked for", "ask the vendor"));
     }
-    site.clock.vendor_said(grant.vendor_time);
-    Ok(site.ledger.accept_grant(actor, site.now(), grant, document).await?)
+    site.parts.clock.vendor_said(grant.vendor_time);
+    let serial = grant.serial.clone();
+    let ledger = &site.parts.ledger;
+    ledger.execute(site.now(), AcceptGrant { actor, grant, document }).await?;
+    let license = ledger.query(Licenses {}).await?.into_iter().find(|row| row.serial == serial);
+    license.map(License::from).ok_or_else(|| {
+        ApiError::new(ProblemCode::Internal, "the accepted grant is not in the ledger", "run `distributor log verify`")
+    })
 }
 
 /// Verified with the license keys that the vendor's trust document lists. They may be newer than the last pull, so
 /// there is one more pull before a signature is refused.
 async fn verified(site: &Site, document: &SignedDocument) -> Result<Verified<Grant>, ApiError> {
-    if let Some(trust) = site.upstream.trust()
+    if let Some(trust) = site.parts.upstream.trust()
         && let Ok(grant) = document.verify::<Grant>(&trust.license_keys())
     {
         return Ok(grant);
     }
-    let pulled = site.upstream.pull_now().await;
-    let Some(trust) = site.upstream.trust() else {
+    let pulled = site.parts.upstream.pull_now().await;
+    let Some(trust) = site.parts.upstream.trust() else {
         return Err(match pulled {
             Err(problem) => {
                 let message = format!(

@@ -10,21 +10,21 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery};
+use sealpost_site::changes::summary::KINDS;
+use sealpost_site::queries::Activity;
+use sealpost_site::rows::LoggedEntry;
 use tokio::sync::watch;
 
-use super::clients::bad_query;
-use crate::domain::summary::KINDS;
 use crate::http::Site;
-use crate::http::problem::ApiError;
-use crate::http::views::LogQuery;
-use crate::ports::ledger::{ActivityFilter, LogCheck, LoggedEntry};
+use crate::http::problem::{ApiError, bad_query};
 
 /// Entries that are read at a time.
 const PAGE: u32 = 500;
 
 struct Cursor {
     site: Arc<Site>,
-    filter: ActivityFilter,
+    filter: Activity,
     commits: Option<watch::Receiver<u64>>,
     done: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) async fn log(
             KINDS.join(", ")
         )));
     }
-    let filter = ActivityFilter {
+    let filter = Activity {
         after: query.after.unwrap_or(0),
         client: query.client,
         kind: query.kind,
@@ -52,7 +52,7 @@ pub(crate) async fn log(
         limit: Some(PAGE),
     };
     // Subscribed before the first read, so that nothing falls between.
-    let commits = query.follow.unwrap_or(false).then(|| site.ledger.subscribe());
+    let commits = query.follow.unwrap_or(false).then(|| site.parts.ledger.subscribe());
     let mut cursor = Cursor { site, filter, commits, done: false };
     // The first page is read before the answer begins, so that its errors have a status.
     let first = page(&mut cursor).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn log(
 
 /// Re-computes the whole chain.
 pub(crate) async fn verify(State(site): State<Arc<Site>>) -> Result<Json<LogCheck>, ApiError> {
-    Ok(Json(site.ledger.verify_log().await?))
+    Ok(Json(site.parts.ledger.verify_log().await?.into()))
 }
 
 /// The next lines; `None` at the end.
@@ -90,8 +90,8 @@ async fn more(cursor: &mut Cursor) -> Option<Bytes> {
 }
 
 async fn page(cursor: &mut Cursor) -> Result<Bytes, ApiError> {
-    let head = cursor.site.ledger.head().await?;
-    let entries = cursor.site.ledger.activity(cursor.filter.clone()).await?;
+    let head = cursor.site.parts.ledger.head();
+    let entries = cursor.site.parts.ledger.query(cursor.filter.clone()).await?;
     cursor.done = entries.len() < PAGE as usize;
     if let Some(last) = entries.last() {
         cursor.filter.after = last.entry.sequence;
@@ -100,13 +100,14 @@ async fn page(cursor: &mut Cursor) -> Result<Bytes, ApiError> {
         // What the filter left out is not looked through again at each commit.
         cursor.filter.after = cursor.filter.after.max(head.sequence);
     }
-    lines(&entries)
+    lines(entries)
 }
 
-fn lines(entries: &[LoggedEntry]) -> Result<Bytes, ApiError> {
+fn lines(entries: Vec<LoggedEntry>) -> Result<Bytes, ApiError> {
     let mut text = Vec::new();
-    for entry in entries {
-        serde_json::to_writer(&mut text, entry)
+    for logged in entries {
+        LogEntry::try_from(logged)
+            .and_then(|entry| serde_json::to_writer(&mut text, &entry))
             .map_err(|error| ApiError::internal("write a log entry", &error))?;
         text.push(b'\n');
     }

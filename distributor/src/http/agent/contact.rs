@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sealpost_manifests::document::Document;
-use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, MAX_PACKAGES, MAX_REPORTS};
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::report::MAX_DETAIL_BYTES;
+use sealpost_site::commands::contact::AnswerContact;
+use sealpost_site::rules::contact::check;
 
 use super::sign;
 use crate::http::Site;
@@ -25,8 +26,8 @@ pub(crate) async fn contact(
     let now = site.now();
     let cost = u32::try_from(contact.reports.len()).unwrap_or(u32::MAX).saturating_add(1);
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
-    let outcome = site.ledger.contact(now, contact).await?;
-    let token = site.access_tokens.issue(&request.client_id, now).ok_or_else(|| {
+    let outcome = site.parts.ledger.execute(now, AnswerContact { contact }).await?;
+    let token = site.parts.access_tokens.issue(&request.client_id, now).ok_or_else(|| {
         ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
     })?;
     tracing::debug!(client = %outcome.name, retry = outcome.retry, "answered a contact");
@@ -52,8 +53,7 @@ fn too_often(wait_secs: i64) -> ApiError {
 
 /// The client's own key signed it, for this server, within the bounds.
 async fn verified(site: &Site, request: &ContactRequest) -> Result<Contact, ApiError> {
-    let row = site.ledger.client_by_id(request.client_id.clone()).await?;
-    let key = row.and_then(|row| row.client_key).ok_or_else(|| {
+    let key = site.parts.ledger.client_key(&request.client_id).await?.ok_or_else(|| {
         ApiError::new(
             ProblemCode::UnknownComputer,
             "no computer of this client id is enrolled here",
@@ -74,20 +74,6 @@ async fn verified(site: &Site, request: &ContactRequest) -> Result<Contact, ApiE
             "enroll the computer with a new setup file",
         ));
     }
-    if contact.server_id != site.ledger.server_id() {
-        return Err(ApiError::new(
-            ProblemCode::WrongServer,
-            "the contact is meant for another server",
-            "check the computer's server addresses",
-        ));
-    }
-    let long = contact.reports.iter().any(|report| report.detail.len() > MAX_DETAIL_BYTES);
-    if contact.reports.len() > MAX_REPORTS || contact.packages.len() > MAX_PACKAGES || long {
-        return Err(ApiError::new(
-            ProblemCode::TooLarge,
-            format!("a contact takes {MAX_REPORTS} reports and {MAX_PACKAGES} packages at most"),
-            "send the rest with the next contact",
-        ));
-    }
+    check(&contact, &site.parts.ledger.server_id())?;
     Ok(contact.into_inner())
 }

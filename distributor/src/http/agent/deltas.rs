@@ -18,7 +18,7 @@ pub(crate) async fn delta(
     Extension(wanted): Extension<WantedDelta>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let staging = Arc::clone(&site.staging);
+    let staging = Arc::clone(&site.parts.staging);
     let open = tokio::task::spawn_blocking(move || staging.delta(&wanted.base, &wanted.target))
         .await
         .map_err(|error| ApiError::internal("open a delta", &error))?

@@ -9,6 +9,8 @@ use sealpost_keys::token::random_bytes;
 use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrollment};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::clients::Enroll;
+use sealpost_site::rules::enrollment::wrong_server;
 use sealpost_serving::Peer;
 
 use super::sign;
@@ -40,7 +42,9 @@ async fn answer(
 ) -> Result<EnrollAnswer, ApiError> {
     let enrollment = verified(site, request)?;
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
-    let outcome = site.ledger.enroll(peer.source(), now, enrollment, ClientId::from_random(random)).await?;
+    let command =
+        Enroll { source: peer.source(), enrollment, new_id: ClientId::from_random(random) };
+    let outcome = site.parts.ledger.execute(now, command).await?;
     Ok(EnrollAnswer { enrolled: sign(site, &outcome.enrolled)?, grant: outcome.grant })
 }
 
@@ -53,12 +57,8 @@ fn verified(site: &Site, request: &EnrollRequest) -> Result<Enrollment, ApiError
     if enrollment.client_key != request.client_key {
         return Err(bad_signature("the enrollment names another key than the one that signed it"));
     }
-    if enrollment.server_id != site.ledger.server_id() {
-        return Err(ApiError::new(
-            ProblemCode::WrongServer,
-            "the enrollment is meant for another server",
-            "use the setup file that this server issued",
-        ));
+    if enrollment.server_id != site.parts.ledger.server_id() {
+        return Err(wrong_server().into());
     }
     Ok(enrollment.into_inner())
 }

@@ -22,7 +22,7 @@ pub(crate) async fn metadata(
     if file.len() > MAX_NAME_BYTES {
         return Err(absent());
     }
-    let upstream = Arc::clone(&site.upstream);
+    let upstream = Arc::clone(&site.parts.upstream);
     let read = tokio::task::spawn_blocking(move || upstream.metadata(&file))
         .await
         .map_err(|error| ApiError::internal("read its metadata", &error))?

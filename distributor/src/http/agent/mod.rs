@@ -14,6 +14,6 @@ use super::problem::ApiError;
 
 /// Signs with the site key. Ed25519 is deterministic, so a retry of the same answer has the same bytes.
 fn sign<T: Document>(site: &Site, document: &T) -> Result<SignedDocument, ApiError> {
-    SignedDocument::sign(document, &site.site_key)
+    SignedDocument::sign(document, &site.parts.site_key)
         .map_err(|error| ApiError::internal("sign its answer", &error))
 }

@@ -18,7 +18,7 @@ pub(crate) async fn target(
     Extension(WantedTarget(entry)): Extension<WantedTarget>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let blobs = Arc::clone(&site.blobs);
+    let blobs = Arc::clone(&site.parts.blobs);
     let sha256 = entry.sha256;
     let open = tokio::task::spawn_blocking(move || blobs.open(&sha256))
         .await

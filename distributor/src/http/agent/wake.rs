@@ -30,10 +30,7 @@ pub(crate) async fn wake(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let held = match caller {
-        Caller::Client(row) => match row.client_id.clone() {
-            Some(client) => site.push.hold(client, row.channel.clone()),
-            None => None,
-        },
+        Caller::Client(row) => site.parts.push.hold(row.client_id.clone(), row.channel.clone()),
         Caller::Unnamed => None,
     };
     let held = held.ok_or_else(|| {

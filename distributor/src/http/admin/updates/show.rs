@@ -4,27 +4,28 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use sealpost_admin_api::updates::{Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
+use sealpost_site::queries::{ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest};
+use sealpost_site::rules::recipients::UnderReview;
 
 use crate::http::Site;
 use crate::http::problem::ApiError;
-use crate::http::views::{ReviewContent, ReviewView};
-use crate::ports::ledger::ReleaseRow;
 
 /// Names in the answer; the count is always whole.
 const MAX_NAMED: usize = 100;
-/// Clients that are read at a time.
-const PAGE: u32 = 500;
 
 /// The review.
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     Path(manifest): Path<String>,
-) -> Result<Json<ReviewView>, ApiError> {
+) -> Result<Json<Review>, ApiError> {
     let digest = manifest.parse::<Sha256Digest>().map_err(|_| unknown(&manifest))?;
-    let update = site.ledger.release(digest).await?.ok_or_else(|| unknown(&manifest))?;
+    let update = site.parts.ledger.query(ReleaseByManifest { manifest: digest }).await?;
+    let update = update.ok_or_else(|| unknown(&manifest))?;
     let review = site
+        .parts
         .staging
         .review(digest)
         .await
@@ -37,29 +38,29 @@ pub(crate) async fn show(
         compared_with: review.base,
         difference: review.difference,
     });
-    let (recipients, recipient_count) = recipients(&site, &update).await?;
-    Ok(Json(ReviewView { update, content, recipients, recipient_count }))
+    let (recipients, recipient_count) = recipients(&site, digest).await?;
+    Ok(Json(Review { update: update.into(), content, recipients, recipient_count }))
 }
 
-/// Clients of the release's channels whose platform it fits; a computer that has not come yet counts as fitting.
-async fn recipients(site: &Site, update: &ReleaseRow) -> Result<(Vec<ComputerName>, u64), ApiError> {
+/// Who gets the release once it is approved: the first names, and how many they are.
+async fn recipients(site: &Site, manifest: Sha256Digest) -> Result<(Vec<ComputerName>, u64), ApiError> {
+    let ledger = &site.parts.ledger;
+    let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok((Vec::new(), 0)) };
+    let under_review = UnderReview::new(release, ledger.query(ApprovedReleases {}).await?);
     let (mut named, mut count) = (Vec::new(), 0u64);
     let mut after = None;
     loop {
-        let page = site.ledger.clients(after, PAGE).await?;
-        for client in &page {
-            let fits = client.platform.as_ref().is_none_or(|platform| update.release.platform.fits(platform));
-            if !fits || !update.channels.contains(&client.channel) {
-                continue;
-            }
+        let page = ledger.query(Recipients { after, limit: MAX_PAGE }).await?;
+        let is_last = page.len() < MAX_PAGE as usize;
+        after = page.last().map(|row| row.name.clone());
+        for row in page.into_iter().filter(|row| under_review.reaches(row)) {
             count += 1;
             if named.len() < MAX_NAMED {
-                named.push(client.name.clone());
+                named.push(row.name);
             }
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = Some(last.name.clone()),
-            _ => return Ok((named, count)),
+        if is_last {
+            return Ok((named, count));
         }
     }
 }

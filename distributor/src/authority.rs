@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::{Client, Response, redirect};
+use sealpost_files::with_causes;
 use sealpost_manifests::wire::LICENSE_API;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
@@ -21,7 +22,7 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// The vendor, online.
 #[derive(Debug)]
-pub(super) struct OnlineAuthority {
+pub struct OnlineAuthority {
     http: Client,
     url: String,
 }
@@ -31,7 +32,7 @@ impl OnlineAuthority {
     ///
     /// # Errors
     /// When there is no HTTP client to be had.
-    pub(super) fn new(vendor_url: &str) -> Result<Self, reqwest::Error> {
+    pub fn new(vendor_url: &str) -> Result<Self, reqwest::Error> {
         let http = Client::builder()
             .user_agent(concat!("sealpost-distributor/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -81,12 +82,5 @@ async fn read(mut response: Response) -> Result<Vec<u8>, AuthorityError> {
 }
 
 fn unreachable(error: &reqwest::Error) -> AuthorityError {
-    let mut reason = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        reason.push_str(": ");
-        reason.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    AuthorityError::Unreachable { reason }
+    AuthorityError::Unreachable { reason: with_causes(error) }
 }

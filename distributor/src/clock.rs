@@ -4,13 +4,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_site::queries;
 use sealpost_site::rules::time_floor::TimeFloor;
 
 use crate::ports::clock::Clock;
 
 /// License time as it passes. The rule is `rules::time_floor`'s; this only reads the clocks for it.
 #[derive(Debug)]
-pub(super) struct LicenseClock {
+pub struct LicenseClock {
     state: Mutex<State>,
 }
 
@@ -22,8 +24,21 @@ struct State {
 
 impl LicenseClock {
     /// A clock that never shows a time before `floor`.
-    pub(super) fn new(floor: Timestamp) -> Self {
+    pub fn new(floor: Timestamp) -> Self {
         Self { state: Mutex::new(State { floor: TimeFloor::new(floor), observed: Instant::now() }) }
+    }
+
+    /// A clock that never shows a time before what a ledger knows, so that a clock which is set back before a start
+    /// brings nothing back.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn over(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let floor = ledger.query(queries::TimeFloor {}).await?.unwrap_or(Timestamp::UNIX_EPOCH);
+        if floor > Timestamp::now() {
+            tracing::warn!(%floor, "this computer's clock is behind the time that the ledger knows; set it right");
+        }
+        Ok(Self::new(floor))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

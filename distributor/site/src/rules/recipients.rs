@@ -1,0 +1,88 @@
+//! Who gets a release once it is approved: asked of every computer by the same function as at its contact.
+
+use crate::rows::RecipientRow;
+use crate::rules::assignment::{Computer, gets};
+use crate::rules::release::KnownRelease;
+
+/// A release under review among those that are approved.
+#[derive(Debug, Clone)]
+pub struct UnderReview {
+    release: KnownRelease,
+    /// Approved releases of its package, and the release itself.
+    all: Vec<KnownRelease>,
+}
+
+impl UnderReview {
+    /// Puts a release beside the approved ones.
+    #[must_use]
+    pub fn new(release: KnownRelease, approved: Vec<KnownRelease>) -> Self {
+        let mut all: Vec<KnownRelease> = approved
+            .into_iter()
+            .filter(|other| other.release.package == release.release.package)
+            .filter(|other| other.manifest != release.manifest)
+            .collect();
+        all.push(release.clone());
+        Self { release, all }
+    }
+
+    /// Whether a computer gets it. A computer that has not come yet counts as one whose platform it fits.
+    #[must_use]
+    pub fn reaches(&self, row: &RecipientRow) -> bool {
+        let computer = Computer {
+            channel: &row.channel,
+            platform: row.platform.as_ref().unwrap_or(&self.release.release.platform),
+            licensed: &row.licensed,
+            installed: &row.installed,
+        };
+        gets(&self.release, &self.all, &computer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::release::ReleaseState;
+    use sealpost_manifests::digest::Sha256Digest;
+    use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform};
+    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::version::{ReleaseCounter, Version};
+
+    fn release(version: &str, counter: u64, state: ReleaseState) -> KnownRelease {
+        KnownRelease {
+            release: ReleaseId {
+                package: PackageName::new("av").unwrap(),
+                version: Version::new(version).unwrap(),
+                platform: Platform::new("linux-x86_64").unwrap(),
+            },
+            manifest: Sha256Digest::of(version.as_bytes()),
+            state,
+            counter: ReleaseCounter(counter),
+            channels: vec![ChannelName::new("stable").unwrap()],
+            rollout: None,
+            signer: None,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn a_staged_release_reaches_whom_its_approval_would_reach() {
+        let row = RecipientRow {
+            name: ComputerName::new("pc-1").unwrap(),
+            channel: ChannelName::new("stable").unwrap(),
+            platform: None,
+            licensed: Vec::new(),
+            installed: Vec::new(),
+        };
+        let approved = vec![release("1", 1, ReleaseState::Approved)];
+        let staged = UnderReview::new(release("2", 2, ReleaseState::Staged), approved.clone());
+        assert!(staged.reaches(&row), "a computer that has not come yet counts");
+        let other = RecipientRow { platform: Some(Platform::new("linux-aarch64").unwrap()), ..row.clone() };
+        assert!(!staged.reaches(&other));
+        let unlicensed = RecipientRow { licensed: vec![PackageName::new("cad").unwrap()], ..row.clone() };
+        assert!(!staged.reaches(&unlicensed));
+        let older = UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone());
+        assert!(!older.reaches(&row), "an older release than the approved one reaches nobody");
+        let itself = UnderReview::new(approved[0].clone(), approved);
+        assert!(itself.reaches(&row));
+    }
+}

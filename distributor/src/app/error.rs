@@ -1,0 +1,61 @@
+//! Why a server could not be made, started or stopped.
+
+use std::io;
+
+use sealpost_serving::tls::TlsError;
+
+use crate::config::ConfigError;
+use crate::home::HomeError;
+use crate::ports::blobs::BlobError;
+use crate::ports::staging::StagingError;
+use crate::staging::ChildError;
+use crate::upstream::UpstreamError;
+
+/// Why a server could not be made, started or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("cannot use the ledger")]
+    Ledger {
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("cannot open the stored files")]
+    Blobs(#[from] BlobError),
+    #[error("cannot open staging")]
+    Staging(#[from] StagingError),
+    #[error("cannot open the vendor's repository")]
+    Upstream(#[from] UpstreamError),
+    #[error("cannot set up connections to the vendor; check the system's certificates")]
+    Client(#[from] reqwest::Error),
+    #[error("cannot set up TLS")]
+    Tls(#[from] TlsError),
+    #[error("cannot make the delta")]
+    Delta(#[from] ChildError),
+    #[error("cannot listen on {address}; is it free, and may this account use it?")]
+    Listen {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    /// This program's own file is gone.
+    #[error("cannot find this program's own file, which makes deltas; start the server anew")]
+    Program {
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl AppError {
+    pub(super) fn ledger(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Ledger { source: source.into() }
+    }
+
+    pub(super) fn listen(address: impl ToString) -> impl FnOnce(io::Error) -> Self {
+        let address = address.to_string();
+        move |source| Self::Listen { address, source }
+    }
+}

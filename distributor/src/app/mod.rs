@@ -1,0 +1,9 @@
+//! Wiring: the only place that knows every room. It constructs and holds, and decides nothing.
+
+mod error;
+mod open;
+mod server;
+
+pub use self::error::AppError;
+pub use self::open::{init, make_delta, verify_log};
+pub use self::server::{Pulls, Server, StartOptions};
