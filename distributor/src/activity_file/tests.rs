@@ -1,31 +1,66 @@
 //! The text file against a real ledger: no entry missing or written twice, whatever was cut or rotated.
 
 use super::{ActivityFile, FILE_NAME, RotationLimits, follow, rotated};
-use crate::domain::activity::Actor;
-use crate::ledger::LedgerSettings;
-use crate::ledger::contract::World;
-use crate::ledger::contract::fixture::{admin, channel};
-use crate::ledger::sqlite;
-use sealpost_ledger::Ledger;
-use sealpost_manifests::ids::{ComputerName, SerialNumber};
+use jiff::{SignedDuration, Timestamp};
+use sealpost_keys::SigningKey;
+use sealpost_ledger::sqlite::{self, SqliteStore};
+use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber, ServerId};
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::clients::Reserve;
+use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn ledger(world: &World, folder: &Path) -> Arc<Ledger> {
+fn admin() -> Actor {
+    Actor::socket("alice")
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+/// A ledger with two entries: it is bound to its server, and holds a grant of a hundred seats.
+async fn ledger(folder: &Path) -> Arc<Ledger> {
     let path = folder.join("ledger.db");
-    sqlite::create(&path, world.server_id.clone(), world.site.public(), world.start).unwrap();
-    let ledger: Arc<Ledger> = Arc::new(sqlite::open(&path, LedgerSettings::default()).unwrap());
-    world.unlock(&*ledger, 100).await;
+    let (server_id, site) = (ServerId::from_random([7; 16]), SigningKey::generate().unwrap());
+    sqlite::create(&path, server_id.clone(), site.public(), at(0)).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    let ledger = Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap());
+    let grant = Grant {
+        vendor: "Acme".into(),
+        serial: SerialNumber::from_random([1; 19]),
+        server_id,
+        site_key: site.public(),
+        key_epoch: 1,
+        epoch: 1,
+        packages: Vec::new(),
+        model: LicenseModel::Named,
+        seats: 100,
+        generation: 1,
+        valid_until: at(0).checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
+        vendor_time: at(0),
+    };
+    let document = SignedDocument::sign(&grant, &site).unwrap();
+    ledger.execute(at(1), AcceptGrant { actor: admin(), grant, document }).await.unwrap();
     ledger
 }
 
-async fn reserve(world: &World, ledger: &Ledger, numbers: std::ops::Range<u32>) {
+async fn reserve(ledger: &Ledger, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let name = ComputerName::new(format!("pc-{number}")).unwrap();
-        ledger.reserve(admin(), world.at(2), name, channel("stable")).await.unwrap();
+        let channel = ChannelName::new("stable").unwrap();
+        ledger.execute(at(2), Reserve { actor: admin(), name, channel }).await.unwrap();
     }
+}
+
+async fn register(ledger: &Ledger, actor: Actor) {
+    let serial = SerialNumber::from_random([1; 19]);
+    ledger.execute(at(3), RegisterSerial { actor, serial }).await.unwrap();
 }
 
 /// Every line of all files, oldest first.
@@ -57,7 +92,7 @@ async fn until_last<T>(task: &tokio::task::JoinHandle<T>, folder: &Path, expecte
 
 /// Follows until the file holds the ledger's newest entry, then stops in the middle of things.
 async fn catch_up(ledger: &Arc<Ledger>, folder: &Path, limits: RotationLimits) {
-    let head = ledger.head().await.unwrap().sequence;
+    let head = ledger.head().sequence;
     let task = tokio::spawn(follow(Arc::clone(ledger), folder.to_owned(), limits));
     until_last(&task, folder, &[head]).await;
     task.abort();
@@ -66,20 +101,19 @@ async fn catch_up(ledger: &Arc<Ledger>, folder: &Path, limits: RotationLimits) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_entry_is_written_once_across_restarts_rotations_and_a_cut_line() {
-    let world = World::new();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("log");
-    let ledger = ledger(&world, home.path()).await;
+    let ledger = ledger(home.path()).await;
     let limits = RotationLimits { file_bytes: 1_000, files: 20 };
     catch_up(&ledger, &folder, limits).await;
-    reserve(&world, &*ledger, 0..30).await;
+    reserve(&ledger, 0..30).await;
     catch_up(&ledger, &folder, limits).await;
     // Killed in the middle of a line.
     let newest = folder.join(FILE_NAME);
     let mut file = std::fs::OpenOptions::new().append(true).open(&newest).unwrap();
     file.write_all(b"33 2027-01-15T08:00:02Z seat_res").unwrap();
     drop(file);
-    reserve(&world, &*ledger, 30..40).await;
+    reserve(&ledger, 30..40).await;
     catch_up(&ledger, &folder, limits).await;
     assert_eq!(sequences(&folder), (1..=42).collect::<Vec<_>>());
     assert!(lines(&folder)[10].contains("seat_reserved alice: reserved a seat"), "{}", lines(&folder)[10]);
@@ -94,19 +128,18 @@ async fn every_entry_is_written_once_across_restarts_rotations_and_a_cut_line() 
         let _ = std::fs::rename(rotated(&folder, number), rotated(&folder, number + 1));
     }
     std::fs::rename(home.path().join("moved"), rotated(&folder, 1)).unwrap();
-    reserve(&world, &*ledger, 40..41).await;
+    reserve(&ledger, 40..41).await;
     catch_up(&ledger, &folder, limits).await;
     assert_eq!(sequences(&folder), (1..=43).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_files_on_disk_are_bounded_and_the_follower_ends_with_the_ledger() {
-    let world = World::new();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("log");
-    let ledger = ledger(&world, home.path()).await;
+    let ledger = ledger(home.path()).await;
     let limits = RotationLimits { file_bytes: 500, files: 3 };
-    reserve(&world, &*ledger, 0..50).await;
+    reserve(&ledger, 0..50).await;
     catch_up(&ledger, &folder, limits).await;
     let files = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(files, 3);
@@ -117,12 +150,10 @@ async fn the_files_on_disk_are_bounded_and_the_follower_ends_with_the_ledger() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_name_cannot_forge_a_line() {
-    let world = World::new();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("log");
-    let ledger = ledger(&world, home.path()).await;
-    let actor = Actor::Admin { name: "eve\n99 2027-01-15T08:00:00Z forged \u{1b}[2J".into() };
-    ledger.register_serial(actor, world.at(3), SerialNumber::from_random([1; 19])).await.unwrap();
+    let ledger = ledger(home.path()).await;
+    register(&ledger, Actor::token("eve\n99 2027-01-15T08:00:00Z forged \u{1b}[2J")).await;
     catch_up(&ledger, &folder, RotationLimits::default()).await;
     assert_eq!(sequences(&folder), [1, 2, 3]);
     assert!(!lines(&folder).concat().contains('\u{1b}'));
@@ -130,21 +161,19 @@ async fn a_hostile_name_cannot_forge_a_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writing_goes_on_after_a_fault() {
-    let world = World::new();
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("log");
-    let ledger = ledger(&world, home.path()).await;
+    let ledger = ledger(home.path()).await;
     let limits = RotationLimits { file_bytes: 1, files: 2 };
     let task = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
     until_last(&task, &folder, &[1, 2]).await;
     // Each line is rotated away, and the place where it has to go is taken by a folder with something in it.
     std::fs::remove_file(rotated(&folder, 1)).unwrap();
     std::fs::create_dir_all(rotated(&folder, 1).join("taken")).unwrap();
-    let serial = SerialNumber::from_random([1; 19]);
-    ledger.register_serial(admin(), world.at(3), serial.clone()).await.unwrap();
-    ledger.register_serial(admin(), world.at(3), serial.clone()).await.unwrap();
+    register(&ledger, admin()).await;
+    register(&ledger, admin()).await;
     std::fs::remove_dir_all(rotated(&folder, 1)).unwrap();
-    ledger.register_serial(admin(), world.at(4), serial).await.unwrap();
+    register(&ledger, admin()).await;
     until_last(&task, &folder, &[4, 5]).await;
     task.abort();
 }

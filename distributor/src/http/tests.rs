@@ -9,7 +9,10 @@ use axum::routing::get;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use sealpost_admin_api::pulls::PullSummary;
 use sealpost_keys::SigningKey;
+use sealpost_ledger::sqlite::{self, SqliteStore};
+use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::trust::TrustDocument;
@@ -25,12 +28,11 @@ use super::router::{admitted, agent_routes};
 use super::token::AccessTokens;
 use super::{Addresses, Site, SiteParts};
 use crate::blobs::FolderBlobs;
-use crate::ledger::{LedgerSettings, sqlite};
 use crate::ports::authority::{AuthorityError, LicenseAuthority};
 use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
-use crate::ports::upstream::{MirrorReadError, PullSummary, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
 /// Nothing was pulled, nobody answers, and it is always the same time.
@@ -93,15 +95,16 @@ fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
     let key = SigningKey::generate().unwrap();
     let ledger = folder.path().join("ledger.db");
     sqlite::create(&ledger, ServerId::from_random([1; 16]), key.public(), Nothing.now()).unwrap();
+    let store = SqliteStore::open(&ledger).unwrap();
     let site = Site::new(SiteParts {
-        ledger: Arc::new(sqlite::open(&ledger, LedgerSettings::default()).unwrap()),
+        ledger: Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap()),
         upstream: Arc::new(Nothing),
         blobs: Arc::new(FolderBlobs::open(&folder.path().join("blobs")).unwrap()),
         staging: Arc::new(Nothing),
         authority: Arc::new(Nothing),
         clock: Arc::new(Nothing),
         push: Arc::new(Push::new()),
-        site_key: key,
+        site_key: Arc::new(key),
         access_tokens: AccessTokens::new(&[7; 32]),
         admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
         addresses: Addresses {

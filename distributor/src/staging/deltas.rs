@@ -101,22 +101,29 @@ mod tests {
 
     use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::{ReleaseCounter, Version};
+    use sealpost_site::rules::release::KnownRelease;
 
     use super::*;
 
     fn release(counter: u64, state: ReleaseState, in_use: bool) -> DeltaReleaseRow {
         DeltaReleaseRow {
-            release: ReleaseId {
-                package: PackageName::new("acme-av").unwrap(),
-                version: Version::new(format!("{counter}.0")).unwrap(),
-                platform: Platform::any(),
+            release: KnownRelease {
+                release: ReleaseId {
+                    package: PackageName::new("acme-av").unwrap(),
+                    version: Version::new(format!("{counter}.0")).unwrap(),
+                    platform: Platform::any(),
+                },
+                manifest: digest(counter),
+                state,
+                counter: ReleaseCounter(counter),
+                channels: Vec::new(),
+                rollout: None,
+                signer: None,
+                reason: None,
             },
-            manifest: digest(counter),
-            counter: ReleaseCounter(counter),
-            state,
             in_use,
             payload_bytes: 1000,
-            delta_bases: Vec::new(),
+            bases: Vec::new(),
         }
     }
 
@@ -125,7 +132,7 @@ mod tests {
     }
 
     fn pairs(releases: &[DeltaReleaseRow]) -> Vec<(u64, u64)> {
-        wanted(releases).into_iter().map(|(base, target)| (base.counter.0, target.counter.0)).collect()
+        wanted(releases).into_iter().map(|(base, target)| (base.release.counter.0, target.release.counter.0)).collect()
     }
 
     #[test]
@@ -144,7 +151,7 @@ mod tests {
     fn only_the_three_newest_bases_count_and_never_another_platform() {
         let mut releases: Vec<DeltaReleaseRow> =
             (1..=5).map(|counter| release(counter, ReleaseState::Superseded, true)).collect();
-        releases[3].release.platform = Platform::new("linux-x86_64").unwrap();
+        releases[3].release.release.platform = Platform::new("linux-x86_64").unwrap();
         releases.push(release(9, ReleaseState::Staged, false));
         assert_eq!(pairs(&releases), [(5, 9), (3, 9), (2, 9)]);
     }

@@ -104,6 +104,9 @@ mod tests {
             counter: ReleaseCounter(version),
             state,
             channels: vec![ChannelName::new("stable").unwrap()],
+            rollout: None,
+            signer: None,
+            reason: None,
         }
     }
 

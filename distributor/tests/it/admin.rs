@@ -1,12 +1,13 @@
 //! The admin API: who may use it, seats under load, the log.
 
 use reqwest::{Method, StatusCode};
-use sealpost_distributor::domain::activity::Actor;
+use sealpost_admin_api::clients::ClientsPage;
+use sealpost_admin_api::log::{LogCheck, LogEntry};
+use sealpost_admin_api::status::Status;
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::admin_tokens::AdminTokens;
-use sealpost_distributor::http::views::{ClientsView, StatusView};
-use sealpost_distributor::ports::ledger::{LogCheck, LoggedEntry};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::Actor;
 
 use crate::site::{Site, code, good};
 use crate::vendor::Vendor;
@@ -29,7 +30,7 @@ async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
         good(request.json(&serde_json::json!({ "name": "pc-1" })).send().await.unwrap()).await;
     let entries = log(&site, "kind=seat_reserved").await;
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].entry.actor, Actor::Admin { name: "anna".to_owned() });
+    assert_eq!(entries[0].actor, Actor::token("anna"));
     tokens.revoke("anna").unwrap();
     let revoked = site.http.get(&url).bearer_auth(token.as_str()).send().await.unwrap();
     assert_eq!(code(revoked).await, ProblemCode::Unauthenticated);
@@ -47,7 +48,7 @@ async fn a_stranger_who_guesses_waits_and_locks_out_no_admin_behind_the_same_add
         last = site.http.get(&url).bearer_auth("x".repeat(43)).send().await.unwrap().status();
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
-    let _: ClientsView = good(site.http.get(&url).bearer_auth(token.as_str()).send().await.unwrap()).await;
+    let _: ClientsPage = good(site.http.get(&url).bearer_auth(token.as_str()).send().await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -69,9 +70,9 @@ async fn a_hundred_reservations_at_once_for_ten_seats_take_exactly_ten() {
     }
     assert_eq!(taken, 10);
     let site = site.restart().await;
-    let view: ClientsView = site.get("/clients").await;
+    let view: ClientsPage = site.get("/clients").await;
     assert_eq!(view.clients.len(), 10);
-    let status: StatusView = site.get("/status").await;
+    let status: Status = site.get("/status").await;
     assert_eq!((status.licenses[0].licenses, status.licenses[0].used), (10, 10));
 }
 
@@ -85,9 +86,9 @@ async fn clients_are_listed_in_pages_that_leave_nobody_out() {
     let mut names = Vec::new();
     let mut path = "/clients?limit=3".to_owned();
     loop {
-        let page: ClientsView = site.get(&path).await;
+        let page: ClientsPage = site.get(&path).await;
         assert!(page.clients.len() <= 3);
-        names.extend(page.clients.iter().map(|view| view.client.name.to_string()));
+        names.extend(page.clients.iter().map(|view| view.name.to_string()));
         let Some(next) = page.next else { break };
         path = format!("/clients?limit=3&after={next}");
     }
@@ -114,14 +115,14 @@ async fn the_log_can_be_followed_filtered_and_verified() {
     }
     assert!(!text.contains("grant_accepted"));
     let entries = log(&site, "").await;
-    assert!(entries.windows(2).all(|pair| pair[0].entry.sequence + 1 == pair[1].entry.sequence));
+    assert!(entries.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
     let check: LogCheck = site.get("/log/verify").await;
     assert!(check.damage.is_none());
     assert_eq!(check.entries, entries.len() as u64);
     drop(stream);
 }
 
-async fn log(site: &Site, query: &str) -> Vec<LoggedEntry> {
+async fn log(site: &Site, query: &str) -> Vec<LogEntry> {
     let text = site.admin(Method::GET, &format!("/log?{query}"), None).await.text().await.unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

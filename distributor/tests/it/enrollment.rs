@@ -1,8 +1,8 @@
 //! Enrollment and contact over the wire: retries, other people's codes and keys, forks, licenses.
 
 use reqwest::StatusCode;
-use sealpost_distributor::http::views::{RegisterView, StatusView};
-use sealpost_distributor::ports::ledger::LicenseRow;
+use sealpost_admin_api::licenses::{License, Registered};
+use sealpost_admin_api::status::Status;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId};
@@ -48,7 +48,7 @@ async fn a_lease_names_the_computer_and_lasts_thirty_days() {
     assert_eq!(lease.client_key, agent.key.public());
     let days = lease.not_after.duration_since(lease.issued_at).as_hours() / 24;
     assert_eq!(days, 30);
-    let status: StatusView = site.get("/status").await;
+    let status: Status = site.get("/status").await;
     assert_eq!((status.licenses[0].used, status.licenses[0].active, status.licenses[0].reserved), (1, 1, 0));
 }
 
@@ -75,7 +75,7 @@ async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_n
     let refused = send(&site, "/agent/v1/enroll", &thief.enroll_request(&thief.enrollment())).await;
     assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeUsed);
 
-    let status: StatusView = site.get("/status").await;
+    let status: Status = site.get("/status").await;
     assert_eq!(status.licenses[0].used, 1);
 }
 
@@ -184,12 +184,12 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
     assert_eq!(refused.code, ProblemCode::NotUnlocked);
 
     let body = serde_json::json!({ "serial": serial(), "way": "offline" });
-    let view: RegisterView = site.post("/register", &body).await;
-    let RegisterView::Code { code: registration_code, reason: None } = view else { panic!("{view:?}") };
+    let view: Registered = site.post("/register", &body).await;
+    let Registered::Code { code: registration_code, reason: None } = view else { panic!("{view:?}") };
     let registration = text_code::decode(&registration_code).unwrap();
     let registration = sealpost_manifests::grant::verify_registration(&registration).unwrap().into_inner();
     let unlock_code = text_code::encode(&vendor.grant(&registration, 2));
-    let license: LicenseRow = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
+    let license: License = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
     assert_eq!(license.licenses, 2);
     site.reserve("pc-1").await;
     site.reserve("PC-1").await;
@@ -202,7 +202,7 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
 async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing_error_is_named() {
     let (vendor, stranger) = (Vendor::start(2).await, Vendor::start(2).await);
     let site = Site::start(&vendor).await;
-    let status: StatusView = site.get("/status").await;
+    let status: Status = site.get("/status").await;
     let site_key = site.setup_key().await;
     let ours =
         Registration { serial: serial(), server_id: status.server_id.clone(), site_key: site_key.clone() };
@@ -217,7 +217,7 @@ async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing
     let refused = site.post_refused("/unlock", &serde_json::json!({ "code": typo })).await;
     assert_eq!(refused.code, ProblemCode::BadRequest);
     assert!(refused.message.contains("line 1"), "{refused:?}");
-    let status: StatusView = site.get("/status").await;
+    let status: Status = site.get("/status").await;
     assert!(status.licenses.is_empty());
 }
 

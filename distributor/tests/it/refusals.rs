@@ -6,10 +6,11 @@ use sealpost_distributor::app::{Server, StartOptions};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::token::AccessTokens;
 use sealpost_distributor::ports::clock::Clock;
-use sealpost_distributor::ports::ledger::ClientRow;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, EnrollmentCode};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::queries::ClientByName;
+use sealpost_site::rows::ClientRow;
 
 use crate::agent::{Agent, get_with_code};
 use crate::site::{Site, code};
@@ -74,7 +75,8 @@ fn targets(site: &Site) -> Vec<(String, String)> {
 }
 
 async fn client(site: &Site, name: &str) -> ClientRow {
-    site.server.ledger().client(ComputerName::new(name).unwrap()).await.unwrap().unwrap()
+    let name = ComputerName::new(name).unwrap();
+    site.server.ledger().query(ClientByName { name }).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -92,8 +94,8 @@ async fn every_agent_route_refuses_whoever_may_not_have_it_and_nothing_changes()
     let mut unlicensed = Agent::new(waiting.clone());
     unlicensed.enroll(&site).await;
     let paths = paths(&site, first, second);
-    let head = site.server.ledger().head().await.unwrap();
-    let before = serde_json::to_value(client(&site, "pc-1").await).unwrap();
+    let head = site.server.ledger().head();
+    let before = client(&site, "pc-1").await;
 
     let home = Home::at(site.home());
     let tokens = AccessTokens::new(&home.read_token_key().unwrap());
@@ -138,8 +140,8 @@ async fn every_agent_route_refuses_whoever_may_not_have_it_and_nothing_changes()
     for path in &paths.unassigned {
         assert_eq!(code(agent.get(&site, path).await).await, ProblemCode::NotAssigned, "{path}");
     }
-    assert_eq!(site.server.ledger().head().await.unwrap(), head);
-    assert_eq!(serde_json::to_value(client(&site, "pc-1").await).unwrap(), before);
+    assert_eq!(site.server.ledger().head(), head);
+    assert_eq!(client(&site, "pc-1").await, before);
 
     let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(!metrics.contains("sealpost_refusals_total{code=\"no_lease\"} 0"), "{metrics}");

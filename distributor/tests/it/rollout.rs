@@ -2,11 +2,13 @@
 
 use jiff::SignedDuration;
 use reqwest::{Response, StatusCode, header};
-use sealpost_distributor::http::views::{ClientView, ReviewView};
+use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::updates::Review;
 use sealpost_distributor::ports::clock::Clock;
-use sealpost_distributor::ports::ledger::ReleaseState;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::releases::WithdrawRelease;
+use sealpost_site::rules::release::ReleaseState;
 
 use crate::agent::Agent;
 use crate::site::{Site, code};
@@ -34,7 +36,7 @@ async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_ass
     read_until(&mut stream, ": hello\n\n").await;
     site.pull().await;
 
-    let review: ReviewView = site.get(&format!("/updates/{manifest}")).await;
+    let review: Review = site.get(&format!("/updates/{manifest}")).await;
     assert_eq!(review.update.state, ReleaseState::Staged);
     assert_eq!(review.recipient_count, 1);
     let content = review.content.unwrap();
@@ -54,7 +56,7 @@ async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_ass
     assert_eq!(assignment.packages.len(), 1);
     assert_eq!(assignment.packages[0].manifest, manifest);
     assert_eq!(site.updates().await.updates[0].state, ReleaseState::Approved);
-    let client: ClientView = site.get("/clients/pc-1").await;
+    let client: Client = site.get("/clients/pc-1").await;
     assert!(client.connected);
     assert_eq!(client.explanations.len(), 1);
     assert!(
@@ -114,7 +116,8 @@ async fn a_release_that_the_vendor_withdraws_is_not_given_out_to_those_who_were_
     let agent = Agent::licensed(&site, "pc-1").await;
     let path = payload_path(&site, &agent).await;
     assert_eq!(agent.get(&site, &path).await.status(), StatusCode::OK);
-    site.server.ledger().withdraw(site.clock.now(), manifest, "deletes quarantine".into()).await.unwrap();
+    let command = WithdrawRelease { manifest, reason: "deletes quarantine".into() };
+    site.server.ledger().execute(site.clock.now(), command).await.unwrap();
     assert_eq!(code(agent.get(&site, &path).await).await, ProblemCode::NotAssigned);
 }
 

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Method, Response, StatusCode};
 use sealpost_distributor::app::{Pulls, Server, StartOptions, init};
 use sealpost_distributor::home::{Home, InitOptions};
-use sealpost_distributor::http::views::{RegisterView, UpdatesView};
+use sealpost_admin_api::licenses::Registered;
+use sealpost_admin_api::updates::UpdatesPage;
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -101,8 +102,8 @@ impl Site {
     /// A site with seats unlocked.
     pub(crate) async fn licensed(vendor: &Vendor) -> Self {
         let site = Self::start(vendor).await;
-        let view: RegisterView = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
-        assert!(matches!(view, RegisterView::Granted { .. }), "{view:?}");
+        let view: Registered = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
+        assert!(matches!(view, Registered::Granted { .. }), "{view:?}");
         site
     }
 
@@ -159,7 +160,7 @@ impl Site {
             self.post("/updates/approve", &serde_json::json!({ "manifest": manifest })).await;
     }
 
-    pub(crate) async fn updates(&self) -> UpdatesView {
+    pub(crate) async fn updates(&self) -> UpdatesPage {
         self.get("/updates").await
     }
 }

@@ -2,8 +2,9 @@
 
 use jiff::SignedDuration;
 use sealpost_distributor::config::Limits;
-use sealpost_distributor::ports::ledger::ReleaseState;
-use sealpost_distributor::ports::upstream::{PulledOutcome, Upstream};
+use sealpost_admin_api::pulls::PulledOutcome;
+use sealpost_distributor::ports::upstream::Upstream;
+use sealpost_site::rules::release::ReleaseState;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::{ReleaseCounter, Version};

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
-use sealpost_distributor::ports::ledger::ReleaseState;
-use sealpost_distributor::ports::upstream::{PulledOutcome, TargetClass, Upstream};
+use sealpost_admin_api::pulls::PulledOutcome;
+use sealpost_distributor::ports::upstream::{TargetClass, Upstream};
+use sealpost_site::rules::release::ReleaseState;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
 

@@ -5,23 +5,28 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
 use sealpost_distributor::config::{Limits, Settings};
-use sealpost_distributor::domain::activity::Actor;
 use sealpost_distributor::home::Home;
-use sealpost_distributor::ledger::{LedgerSettings, sqlite};
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
-use sealpost_distributor::ports::ledger::{Ledger, ReleaseRow, ReleaseState};
 use sealpost_distributor::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
-use sealpost_distributor::ports::upstream::{PullSummary, PulledOutcome, Upstream};
+use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
 use sealpost_distributor::upstream::{self, VendorUpstream, vendor_transport};
 use sealpost_keys::SigningKey;
+use sealpost_ledger::sqlite::{self, SqliteStore};
+use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::lease::LedgerHead;
 use sealpost_manifests::wire::problem::Problem;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::releases::ApproveRelease;
+use sealpost_site::queries::{LastPull, MAX_PAGE, ReleaseByManifest, Releases};
+use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::release::ReleaseState;
 use tempfile::TempDir;
 
 use crate::vendor::Vendor;
@@ -94,7 +99,7 @@ pub(crate) struct Site {
 
 /// The parts of a running server.
 pub(crate) struct Running {
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) staging: Arc<FolderStaging>,
     pub(crate) upstream: Arc<VendorUpstream>,
@@ -131,8 +136,9 @@ impl Site {
 
     fn start(&mut self) {
         let home = self.home();
-        let ledger: Arc<dyn Ledger> =
-            Arc::new(sqlite::open(&home.ledger(), LedgerSettings::default()).unwrap());
+        let store = SqliteStore::open(&home.ledger()).unwrap();
+        let ledger: Arc<Ledger> =
+            Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap());
         let blobs: Arc<dyn BlobStore> = Arc::new(FolderBlobs::open(&home.blobs()).unwrap());
         let clock: Arc<dyn Clock> = self.clock.clone();
         let parts = staging::Parts {
@@ -197,16 +203,17 @@ impl Site {
     }
 
     pub(crate) async fn row(&self, manifest: Sha256Digest) -> Option<ReleaseRow> {
-        self.parts().ledger.release(manifest).await.unwrap()
+        self.parts().ledger.query(ReleaseByManifest { manifest }).await.unwrap()
     }
 
     /// Every release that the ledger knows.
     pub(crate) async fn rows(&self) -> Vec<ReleaseRow> {
-        self.parts().ledger.releases().await.unwrap()
+        let query = Releases { state: None, after: None, limit: MAX_PAGE };
+        self.parts().ledger.query(query).await.unwrap()
     }
 
     pub(crate) async fn head(&self) -> LedgerHead {
-        self.parts().ledger.head().await.unwrap()
+        self.parts().ledger.head()
     }
 
     pub(crate) async fn state(&self, manifest: Sha256Digest) -> Option<ReleaseState> {
@@ -214,8 +221,9 @@ impl Site {
     }
 
     pub(crate) async fn approve(&self, manifest: Sha256Digest) {
-        let admin = Actor::Admin { name: "ada".to_owned() };
-        self.parts().ledger.approve(admin, self.clock.now(), manifest).await.unwrap();
+        let trust = self.parts().upstream.trust();
+        let command = ApproveRelease { actor: Actor::socket("ada"), manifest, trust };
+        self.parts().ledger.execute(self.clock.now(), command).await.unwrap();
     }
 
     pub(crate) async fn seen(&self) -> Seen {
@@ -233,7 +241,7 @@ impl Site {
 
     /// The failure that the ledger has of the last pull.
     pub(crate) async fn noted_failure(&self) -> Option<String> {
-        self.parts().ledger.last_pull().await.unwrap().failure
+        self.parts().ledger.query(LastPull {}).await.unwrap().failure
     }
 
     /// A mirrored metadata file.

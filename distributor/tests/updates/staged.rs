@@ -30,11 +30,11 @@ async fn a_delta_leads_from_the_approved_release_to_the_new_one_and_survives_a_r
     site.pull().await.unwrap();
     let row = site.row(target).await.unwrap();
     assert_eq!(row.deltas.len(), 1);
-    assert_eq!(row.deltas[0].0, base);
-    assert!(row.deltas[0].1 < row.payload_bytes / 10, "{row:?}");
+    assert_eq!(row.deltas[0].base, base);
+    assert!(row.deltas[0].bytes < row.payload_bytes / 10, "{row:?}");
     site.restart().await;
     let delta = site.parts().staging.delta(&base, &target).unwrap().unwrap();
-    assert_eq!(delta.length, row.deltas[0].1);
+    assert_eq!(delta.length, row.deltas[0].bytes);
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::create_dir(from.path().join("bin")).unwrap();
     fs::write(from.path().join("bin/av"), &one).unwrap();
@@ -90,10 +90,10 @@ async fn a_reviewer_sees_what_changes_against_the_approved_release() {
     let second = vendor.release("2.0", &[("a", b"1"), ("b", b"22"), ("new", b"4")]);
     site.pull().await.unwrap();
     let review = site.parts().staging.review(second).await.unwrap().unwrap();
-    assert_eq!(review.base.unwrap().1, first);
+    assert_eq!(review.base.unwrap().manifest, first);
     assert_eq!(review.manifest.notes, "notes of 2.0");
     let difference = review.difference;
-    let paths = |files: &[sealpost_distributor::ports::staging::ChangedFile]| -> Vec<String> {
+    let paths = |files: &[sealpost_admin_api::updates::ChangedFile]| -> Vec<String> {
         files.iter().map(|file| file.path.to_string()).collect()
     };
     assert_eq!(paths(&difference.added), ["new"]);
