@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use sealpost_agent_updater::app::agent::Agent;
+use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::domain::cadence::Standing;
 use sealpost_agent_updater::domain::gate::Gate;
 use sealpost_agent_updater::home::Home;
@@ -45,11 +45,11 @@ fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
     site.trick("contact", Trick::LoseTheAnswer);
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), Gate::CLOSED);
-    // Another process, later: what is sent again stands on the disk.
+    // Another process, later: what is sent again was read from disk.
     assert!(site.agent().cycle().problems.is_empty());
     let contacts = site.played.lock().unwrap().contacts.clone();
     assert_eq!(contacts[0], contacts[1]);
-    assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is told");
+    assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is reported");
     assert_eq!(contact(&contacts[1]).previous, None);
     assert_eq!(contact(&contacts[2]).previous, Some(contact(&contacts[1]).next));
     assert_eq!(gate(&site), OPEN);
@@ -103,7 +103,7 @@ fn a_lease_by_another_key_is_refused() {
     assert!(!site.computer.path().join("home/state/lease.json").exists());
 }
 
-/// Changes a signed document inside its sealed record, so that only the signature can find it.
+/// Changes a signed document inside its record, so that only the signature does not match.
 fn forge(path: &Path, from: &str, to: &str) {
     let mut signed: SignedDocument = store::load(path).unwrap().unwrap();
     assert!(signed.document.contains(from));
@@ -157,7 +157,7 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
     let agent = site.enrolled();
     agent.cycle();
     let path = site.computer.path().join("home/state/progress.json");
-    fs::write(&path, "sealpost-record 1 sha256=00\n{}").unwrap();
+    fs::write(&path, "sealpost-record 2 2 00\n{}").unwrap();
     site.release("1", 1, "one");
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), OPEN);

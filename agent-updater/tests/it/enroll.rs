@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use sealpost_agent_updater::app::enroll::EnrollError;
-use sealpost_agent_updater::app::with_causes;
+use sealpost_agent_updater::flows::enroll::EnrollError;
+use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;

@@ -1,31 +1,31 @@
 //! A server that is enrolled with and turns hostile, and a clock that jumps: at worst nothing new is installed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_agent_updater::app::agent::Agent;
-use sealpost_agent_updater::app::control::{Request, ask};
-use sealpost_agent_updater::app::daemon;
+use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::control::{Request, ask};
 use sealpost_agent_updater::ports::Clock;
 
 use crate::site::{Site, Trick, package, serve, tls};
 
-/// A clock that is set.
-#[derive(Clone)]
-struct Hands(Arc<Mutex<Timestamp>>);
+/// A clock that always shows the same time.
+struct FixedClock(Timestamp);
 
-impl Clock for Hands {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0
     }
 }
 
 fn with_clock(site: &Site, ahead_hours: i64) -> Agent {
     let now = Timestamp::now() + SignedDuration::from_hours(ahead_hours);
-    Agent { clock: Box::new(Hands(Arc::new(Mutex::new(now)))), ..site.agent() }
+    let mut agent = site.agent();
+    agent.context.host.clock = Box::new(FixedClock(now));
+    agent
 }
 
 fn runs(site: &Site) -> bool {
@@ -147,7 +147,7 @@ fn a_download_that_never_ends_does_not_keep_the_agent_from_stopping() {
     let (site, agent) = site_with_two();
     let asked = site.played.lock().unwrap().ranges.len();
     site.trick(".tar.gz", Trick::StallAfter(1_000));
-    let stop = Arc::clone(&agent.stop);
+    let stop = Arc::clone(&agent.context.host.stop);
     let at_work = thread::spawn(move || agent.cycle());
     wait_until("the download", || site.played.lock().unwrap().ranges.len() > asked);
     stop.store(true, Ordering::SeqCst);
@@ -167,8 +167,8 @@ fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
     for _ in 0..8 {
         site.trick(".tar.gz", Trick::StallAfter(1_000));
     }
-    let (socket, stop) = (agent.home.socket(), Arc::clone(&agent.stop));
-    let running = site.runtime.spawn(daemon::run(Arc::new(agent)));
+    let (socket, stop) = (agent.home().socket(), Arc::clone(&agent.context.host.stop));
+    let running = site.runtime.spawn(agent.run());
     wait_until("the download", || site.played.lock().unwrap().ranges.len() > asked);
     let answer = site.runtime.block_on(ask(&socket, &Request::Rollback(package()))).unwrap().unwrap();
     assert!(answer.ok, "{:?}", answer.lines);
@@ -184,7 +184,7 @@ fn of_two_agents_at_once_the_second_touches_nothing() {
     let (site, agent) = site_with_two();
     let contacts = site.played.lock().unwrap().contacts.len();
     {
-        let _other = agent.home.lock_cycle().unwrap();
+        let _other = agent.home().lock_cycle().unwrap();
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("another agent-updater")));
         assert!(agent.roll_back(&package()).is_err());
@@ -192,6 +192,6 @@ fn of_two_agents_at_once_the_second_touches_nothing() {
     }
     assert_eq!(site.played.lock().unwrap().contacts.len(), contacts);
     assert_eq!(site.installed().as_deref(), Some("two"));
-    let _daemon = agent.home.lock_daemon().unwrap();
-    assert!(site.runtime.block_on(daemon::run(Arc::new(site.agent()))).is_err());
+    let _daemon = agent.home().lock_daemon().unwrap();
+    assert!(site.runtime.block_on(site.agent().run()).is_err());
 }

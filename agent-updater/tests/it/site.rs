@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use sealpost_agent_updater::app::agent::Agent;
+use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::server::pin::spki_sha256;
 use sealpost_keys::{PublicKey, SigningKey, TrustedComment};
