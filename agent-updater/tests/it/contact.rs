@@ -15,7 +15,8 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::contact::{Contact, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
 
-use crate::site::{Site, Trick};
+use crate::server::Trick;
+use crate::site::Site;
 
 const OPEN: Gate = Gate { run: true, upload: true, remote_management: true };
 
@@ -47,7 +48,7 @@ fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
     assert_eq!(gate(&site), Gate::CLOSED);
     // Another process, later: what is sent again was read from disk.
     assert!(site.agent().cycle().problems.is_empty());
-    let contacts = site.played.lock().unwrap().contacts.clone();
+    let contacts = site.server.lock().unwrap().contacts.clone();
     assert_eq!(contacts[0], contacts[1]);
     assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is reported");
     assert_eq!(contact(&contacts[1]).previous, None);
@@ -85,7 +86,7 @@ fn a_lease_for_another_computer_or_server_or_from_before_is_refused_and_the_held
         agent.cycle();
         let path = site.computer.path().join("home/state/lease.json");
         let held = fs::read(&path).unwrap();
-        site.played.lock().unwrap().change_lease = change;
+        site.server.lock().unwrap().change_lease = change;
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("lease of the server was refused")));
         assert_eq!(fs::read(&path).unwrap(), held);
@@ -97,7 +98,7 @@ fn a_lease_for_another_computer_or_server_or_from_before_is_refused_and_the_held
 fn a_lease_by_another_key_is_refused() {
     let site = Site::new();
     let agent = site.enrolled();
-    site.played.lock().unwrap().site_key = sealpost_keys::SigningKey::generate().unwrap();
+    site.server.lock().unwrap().site_key = sealpost_keys::SigningKey::generate().unwrap();
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), Gate::CLOSED);
     assert!(!site.computer.path().join("home/state/lease.json").exists());
@@ -143,10 +144,10 @@ fn a_flipped_bit_or_a_forged_document_in_the_agents_records_is_refused_and_expla
     let middle = flipped.len() / 2;
     flipped[middle] ^= 4;
     fs::write(&path, &flipped).unwrap();
-    let contacts = site.played.lock().unwrap().contacts.len();
+    let contacts = site.server.lock().unwrap().contacts.len();
     let cycle = agent.cycle();
     assert!(cycle.problems.iter().any(|problem| problem.contains("damaged")), "{:?}", cycle.problems);
-    assert_eq!(site.played.lock().unwrap().contacts.len(), contacts);
+    assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);
     assert!(gate(&site).run, "a named product goes on");
     assert_eq!(site.installed().as_deref(), Some("one"));
 }
@@ -173,7 +174,7 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
 fn a_notice_of_the_server_cannot_move_the_cursor_of_who_reads_it() {
     let site = Site::new();
     let agent = site.enrolled();
-    site.played.lock().unwrap().notice = Some("\u{1b}[2Jall is well\r\nLease until 2099 \u{202e}".to_owned());
+    site.server.lock().unwrap().notice = Some("\u{1b}[2Jall is well\r\nLease until 2099 \u{202e}".to_owned());
     agent.cycle();
     let shown = agent.status().to_text();
     assert!(shown.contains("Note: "), "{shown}");
