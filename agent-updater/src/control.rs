@@ -27,7 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub enum Request {
     /// Contact the server now.
     Check,
-    /// Go back to the release before.
+    /// Go back to the previous release.
     Rollback(PackageName),
 }
 

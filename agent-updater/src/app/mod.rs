@@ -1,6 +1,6 @@
 //! The agent as the program runs it: constructs what the flows work with, and holds it.
 //!
-//! Invariant: no branch and no loop stands here; those belong into flows or into constructors of adapters.
+//! Invariant: there is no branch and no loop here; those belong in flows or in constructors of adapters.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `rollback`: back to the release before the current one.
+//! `rollback`: back to the previous release.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::flows::rollback;
 use super::output::print_answer;
 use super::runtime::blocking;
 
-/// Goes back to the release before the current one, which is still on this computer.
+/// Goes back to the previous release, which is still on this computer.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -42,7 +42,7 @@ pub enum LicenseRefusal {
     #[error("it is by the server {0}, not by the one that this computer is enrolled with")]
     OtherServer(ServerId),
     /// It is older than the one that is held.
-    #[error("it is number {}.{}, and {}.{} was held before; a server was set back, ask its administrator", found.epoch, found.sequence, held.epoch, held.sequence)]
+    #[error("it is number {}.{}, and {}.{} was held before; the server was restored to an older state, ask its administrator", found.epoch, found.sequence, held.epoch, held.sequence)]
     WentBack {
         found: Place,
         /// The highest that was ever held.

@@ -47,7 +47,7 @@ pub fn judge_freshness(
     if older_than_days(metadata_as_of, now, max_age_days) {
         return too_old(format!(
             "the server last found the vendor's metadata fresh at {metadata_as_of}, more than {max_age_days} days ago; \
-             let the server pull or import"
+             let the server pull: `distributor pull`"
         ));
     }
     Ok(())

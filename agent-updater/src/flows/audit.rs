@@ -92,7 +92,7 @@ fn audit_slot(
 fn link_problem(slots: &Slots, installed: &Installed) -> Option<String> {
     match slots.current() {
         Ok(Some(current)) if current == installed.slot => None,
-        Ok(_) => Some("`current` leads elsewhere than the agent set it".to_owned()),
+        Ok(_) => Some("`current` is not the link that the agent set".to_owned()),
         Err(error) => Some(with_causes(&error)),
     }
 }

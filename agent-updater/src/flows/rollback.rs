@@ -18,11 +18,11 @@ pub enum RollbackError {
     Home(#[from] HomeError),
     #[error("the agent's records cannot be used")]
     Store(#[from] StoreError),
-    #[error("the rollback could not be brought to its end")]
+    #[error("the rollback could not be finished")]
     Engine(#[from] EngineError),
 }
 
-/// Goes back to the release before the current one.
+/// Goes back to the previous release.
 ///
 /// # Errors
 /// [`RollbackError`].
@@ -50,13 +50,15 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
         ChangeEnd::Kept => Answer {
             ok: true,
             lines: vec![format!(
-                "{package} is back at the release before; it stays there until another release is assigned"
+                "{package} is back at the previous release; it stays there until another release is assigned"
             )],
         },
         ChangeEnd::Refused(refusal) => Answer { ok: false, lines: vec![escape(&refusal.detail)] },
         ChangeEnd::RolledBack(reason) => Answer {
             ok: false,
-            lines: vec![format!("the release before does not work here ({reason}); {package} is as it was")],
+            lines: vec![format!(
+                "the previous release does not work here ({reason}); {package} runs the same release as before"
+            )],
         },
     }
 }

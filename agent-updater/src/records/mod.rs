@@ -4,7 +4,7 @@
 //! Invariant: signed documents are verified again each time they are read; a damaged record, or a document that no
 //! longer verifies, is refused with a reason, and is neither taken for absent nor for good.
 //! What belongs to one server goes through [`server::ServerRecords`]; a second server would get records of its own.
-//! Left out on purpose: the journal and the waiting reports, which are rooms of their own.
+//! Left out on purpose: the journal and the waiting reports, which are adapters of their own.
 
 pub mod gate;
 pub mod holdings;

@@ -29,7 +29,7 @@ pub enum ServerError {
     /// It began to answer, and did not finish in time.
     #[error("{address} did not answer within {} s; try again later", ANSWER_TIMEOUT.as_secs())]
     Slow { address: String },
-    #[error("the answer of {address} is {what}; is server and agent of compatible versions?")]
+    #[error("the answer of {address} is {what}; are server and agent of compatible versions?")]
     BadAnswer { address: String, what: String },
     #[error("cannot set up a connection to {address}: {what}")]
     Setup { address: String, what: String },

@@ -85,7 +85,7 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
             }
             (Some(FileKind::Symlink { target }), Kind::Link) => {
                 if folder.read_link(name)?.as_ref() != Some(target) {
-                    note(path, "leads elsewhere");
+                    note(path, "has another target");
                 }
             }
             (Some(_), _) => note(path, "is of another type"),
@@ -122,7 +122,7 @@ fn file_difference(
         return Ok(Some("belongs to another user"));
     }
     if found.nlink() != 1 {
-        return Ok(Some("has a second name, by which it could be changed"));
+        return Ok(Some("has a second hard link, by which it could be changed"));
     }
     if found.mode() & 0o7777 != if executable { EXECUTABLE_MODE } else { FILE_MODE } {
         return Ok(Some("has another mode"));

@@ -125,6 +125,24 @@ fn a_root_that_the_setup_file_does_not_name_is_refused_and_a_pinned_one_is_never
 }
 
 #[test]
+fn enrolling_again_repairs_a_damaged_enrollment_and_a_missing_root_as_their_messages_advise() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    fs::write(site.computer.path().join("home/state/enrollment.json"), "damaged").unwrap();
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("enroll this computer again"), "{problems}");
+    agent.enroll(&site.setup_file(), None).unwrap();
+    fs::remove_file(site.computer.path().join("home/root.json")).unwrap();
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("enroll this computer again with --root"), "{problems}");
+    agent.enroll(&site.setup_file(), Some(&site.root_file())).unwrap();
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
 fn a_refusal_of_the_server_is_passed_on_with_its_code_and_hint() {
     let site = Site::new();
     site.trick("enroll", Trick::Refuse(ProblemCode::EnrollmentCodeUsed));

@@ -38,7 +38,7 @@ pub(super) fn open(
         .filter_map(|server| Endpoint::of_server(server, progress.time_floor, &Credential::None).ok())
         .flatten()
         .find(|endpoint| endpoint.address() == access.endpoint.address())
-        .ok_or_else(|| local("the server's address is gone".to_owned()))?;
+        .ok_or_else(|| local("the server that answered is not in the enrollment".to_owned()))?;
     let origin = origin_of(&endpoint, Some(access.token.clone()));
     let opened = VendorMetadata::open(root, home.tuf(), origin, as_of);
     let metadata = context.network.wait(opened).map_err(interrupted)??;
@@ -46,8 +46,7 @@ pub(super) fn open(
     if text != holdings.enrollment.trust {
         // The grant must verify under the new document too: else the vendor does not vouch for this site any more.
         holdings.enrollment.grant.verify::<Grant>(&trust.license_keys()).map_err(|error| {
-            let detail =
-                format!("the vendor took back the key of this site's grant: {}", with_causes(&error));
+            let detail = format!("the vendor revoked the key of this site's grant: {}", with_causes(&error));
             Refusal::new(ReasonCode::LeaseInvalid, detail)
         })?;
         holdings.enrollment.trust = text;
@@ -62,7 +61,9 @@ pub(super) fn open(
 fn pinned_root(context: &Context, holdings: &Holdings) -> Result<Vec<u8>, Refusal> {
     let root = root::read(&context.host.home)
         .map_err(|error| local(format!("the pinned root cannot be read: {error}")))?
-        .ok_or_else(|| local("the pinned root is gone; enroll this computer again with --root".to_owned()))?;
+        .ok_or_else(|| {
+            local("the pinned root is missing; enroll this computer again with --root".to_owned())
+        })?;
     if Sha256Digest::of(&root) == holdings.enrollment.root_sha256 {
         return Ok(root);
     }

@@ -108,7 +108,7 @@ impl Round<'_> {
                 tracing::error!(release = %wanted.release, "{refusal}");
                 // The product may be stopped: end the change now, not at the next start.
                 if let Err(error) = engine.recover() {
-                    tracing::error!("the install could not be brought to its end: {}", with_causes(&error));
+                    tracing::error!("the install could not be finished: {}", with_causes(&error));
                 }
                 Err(refusal)
             }

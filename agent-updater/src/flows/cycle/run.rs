@@ -58,7 +58,7 @@ pub fn run(context: &Context) -> CycleResult {
     };
     if let Err(error) = Engine::new(host, &mut spool).recover() {
         let why = with_causes(&error);
-        problems.add(format!("an interrupted install could not be brought to its end: {why}"));
+        problems.add(format!("an interrupted install could not be finished: {why}"));
     }
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,

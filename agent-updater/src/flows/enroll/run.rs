@@ -115,7 +115,7 @@ fn read_trust(context: &Context, root: &[u8], origin: Origin) -> Result<String, 
 fn progress(home: &Home) -> Result<Progress, StoreError> {
     match Progress::load(home) {
         Err(error @ StoreError::Damaged { .. }) => {
-            tracing::warn!("{}; beginning anew", with_causes(&error));
+            tracing::warn!("{}; starting with an empty one", with_causes(&error));
             Ok(Progress::default())
         }
         other => other,

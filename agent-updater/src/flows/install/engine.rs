@@ -73,7 +73,7 @@ impl<'a> Engine<'a> {
         self.drive(change, Some(NewRelease { vetted, source }))
     }
 
-    /// Switches back to the release before, because a person at the computer asks for it.
+    /// Switches back to the previous release, because a person at the computer asks for it.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -103,7 +103,7 @@ impl<'a> Engine<'a> {
     pub fn recover(&mut self) -> Result<Option<(PackageName, ChangeEnd)>, EngineError> {
         let Some(mut change) = self.journal.open_change()? else { return Ok(None) };
         let package = change.to.release.package.clone();
-        tracing::warn!(%package, step = %change.step, "an install was interrupted; bringing it to its end");
+        tracing::warn!(%package, step = %change.step, "an install was interrupted; finishing it");
         let end = match recovery(change.step, change.interruptions) {
             Recovery::Discard => {
                 let detail = format!("the agent was stopped at the step {}", change.step);
@@ -142,7 +142,7 @@ impl<'a> Engine<'a> {
             Err(JournalError::Store(error)) => {
                 tracing::error!(
                     error = with_causes(&error),
-                    "the journal cannot be written; going on all the same"
+                    "the journal cannot be written; continuing without it"
                 );
                 Ok(())
             }

@@ -32,7 +32,7 @@ pub enum EngineError {
     #[error("a record of the install failed")]
     Store(#[from] StoreError),
     /// The slots failed at a step after which the change can only go forward.
-    #[error("the slots of {package} could not be brought in order; check the disk")]
+    #[error("the slots of {package} cannot be used; check the disk")]
     Slots {
         package: PackageName,
         #[source]
@@ -40,7 +40,7 @@ pub enum EngineError {
     },
     /// Another change is open: only its journal knows which product is stopped.
     #[error(
-        "an earlier change of {package} is not at its end; that is tried again at the next contact, and comes first"
+        "an earlier change of {package} is not finished; it is continued at the next contact, before anything else"
     )]
     Open { package: PackageName },
     /// The journal and the code disagree.

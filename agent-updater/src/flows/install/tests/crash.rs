@@ -165,7 +165,7 @@ fn a_damaged_journal_is_not_taken_for_none() {
 }
 
 #[test]
-fn a_change_that_is_not_at_its_end_is_not_written_over_by_another() {
+fn a_change_that_is_not_finished_is_not_overwritten_by_another() {
     let computer = Computer::new();
     let mut one = computer.publish("1", 1, ONE);
     computer.install(&mut one, 0).unwrap();
@@ -173,7 +173,7 @@ fn a_change_that_is_not_at_its_end_is_not_written_over_by_another() {
     assert!(install_killed_at(&computer, &mut two, "after-stopped"));
     let mut three = computer.publish("3", 3, "loadable three");
     let error = computer.install(&mut three, 0).unwrap_err();
-    assert!(error.to_string().contains("not at its end"), "{error}");
+    assert!(error.to_string().contains("is not finished"), "{error}");
     assert!(three.fetches.is_empty());
     computer.recover();
     computer.assert_runs(&one, "the journal still knew that the product was stopped");
