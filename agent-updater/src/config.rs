@@ -1,16 +1,18 @@
 //! The agent's configuration, `agent.toml`: where products live, the hooks, the cadence.
 //!
 //! It names programs that run as the agent, so it is refused if others than root and the agent's user can change it.
-//! Unknown keys are refused: a misspelt hook would be a hook that never runs.
+//! Unknown keys are refused: a misspelled hook would never run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use sealpost_files::read_bounded;
 use sealpost_manifests::ids::PackageName;
 use serde::Deserialize;
 
 use crate::domain::cadence::{self, Cadence};
-use crate::platform::files::{OwnershipError, ensure_not_writable_by_others, read_bounded};
+use crate::home::Home;
+use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
 /// Longest configuration, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -19,21 +21,18 @@ pub const HOOK_TIMEOUT_SECS: u32 = 60;
 /// Default age of metadata after which nothing is installed, in days.
 pub const METADATA_MAX_AGE_DAYS: u32 = 30;
 
-/// A sample with every key, as `agent.toml` could look.
+/// A sample of `agent.toml` with every key.
 pub const SAMPLE: &str = include_str!("../agent.sample.toml");
 
-/// The validated configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Products live beneath it.
+    /// Products are installed beneath it.
     pub install_root: PathBuf,
     /// Hooks by package; a package that is not listed has none.
     packages: BTreeMap<PackageName, PackageConfig>,
-    /// When to contact the server.
     pub cadence: Cadence,
-    /// Age of metadata after which nothing is installed.
     pub metadata_max_age_days: u32,
-    none: PackageConfig,
+    without_hooks: PackageConfig,
 }
 
 /// The hooks of one package. Each is a program (absolute path) and its arguments; `{slot}`, `{current}` and
@@ -43,11 +42,9 @@ pub struct Settings {
 pub struct PackageConfig {
     /// Loads the new release without using it.
     pub test_load: Option<Vec<String>>,
-    /// Stops the product.
     pub stop: Option<Vec<String>>,
-    /// Starts the product.
     pub start: Option<Vec<String>>,
-    /// Judges the product after the start; may wait, up to the time limit.
+    /// Checks the product after its start; may wait, up to the time limit.
     pub health: Option<Vec<String>>,
     /// The user that `test_load` runs as, when the agent runs as root.
     pub test_load_user: String,
@@ -111,27 +108,30 @@ impl Default for CadenceFile {
 /// Why the configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Others could change it.
     #[error("the configuration {0} is not used")]
     Ownership(PathBuf, #[source] OwnershipError),
-    /// It cannot be read.
     #[error("cannot read the configuration {0}")]
     Unreadable(PathBuf, #[source] std::io::Error),
-    /// It is not TOML of the expected shape.
+    /// It is not TOML, or has an unknown key.
     #[error("the configuration {0} is not understood; compare it with the commented agent.sample.toml")]
     Malformed(PathBuf, #[source] toml::de::Error),
-    /// A value makes no sense.
     #[error("the configuration {path} has a wrong value: {problems}")]
-    Wrong {
-        /// The file.
-        path: PathBuf,
-        /// Every problem.
-        problems: String,
-    },
+    Wrong { path: PathBuf, problems: String },
 }
 
 impl Settings {
-    /// Reads and validates the file; what is not there has its default value, also the whole file.
+    /// Reads the configuration that a person named, else the default one in the home, which may be missing: a file that
+    /// was named and is not there would mean hooks that never run.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_named_or_default(named: Option<&Path>, home: &Home) -> Result<Self, ConfigError> {
+        let Some(named) = named else { return Self::load(&home.config(), home.path()) };
+        named.metadata().map_err(|source| ConfigError::Unreadable(named.to_owned(), source))?;
+        Self::load(named, home.path())
+    }
+
+    /// Reads and validates the file; what is missing has its default value, also the whole file.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -199,7 +199,7 @@ impl Settings {
                 jitter_percent: jitter_percent.min(50),
             },
             metadata_max_age_days: file.metadata_max_age_days,
-            none: PackageConfig::default(),
+            without_hooks: PackageConfig::default(),
         };
         (settings, problems)
     }
@@ -207,7 +207,7 @@ impl Settings {
     /// The hooks of a package.
     #[must_use]
     pub fn package(&self, package: &PackageName) -> &PackageConfig {
-        self.packages.get(package).unwrap_or(&self.none)
+        self.packages.get(package).unwrap_or(&self.without_hooks)
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_key_is_refused() {
+    fn a_misspelled_key_is_refused() {
         assert!(matches!(load("instal_root = \"/x\""), Err(ConfigError::Malformed(..))));
         assert!(matches!(load("[packages.acme]\nstrat = [\"/x\"]"), Err(ConfigError::Malformed(..))));
     }

@@ -4,50 +4,43 @@
 //! agent.toml                configuration                     agent.lock, cycle.lock
 //! root.json                 the vendor's pinned root          agent.sock        control socket of `run`
 //! gate.json                 what the product may do           keys/client.key   0600
-//! state/…                   sealed records (see `store`)      manifests/PACKAGE/SLOT.{manifest,minisig}
-//! tuf/                      trusted metadata                  downloads/        what is being fetched
+//! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
+//! tuf/                      trusted metadata                  downloads/        unfinished downloads
 //! ```
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use sealpost_files::{FileLock, LockError, make_folder, sweep};
 use sealpost_manifests::ids::PackageName;
 
 use crate::domain::record::SlotId;
-use crate::platform::files::{OwnershipError, ensure_not_writable_by_others, make_folder};
+use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
-/// The agent's home folder.
+/// Lock of the daemon.
+const DAEMON_LOCK: &str = "agent.lock";
+/// Lock of whoever changes something.
+const CYCLE_LOCK: &str = "cycle.lock";
+/// The folders that records and public files are written into, relative to the home.
+const WRITTEN_FOLDERS: [&str; 3] = ["", "state", "state/packages"];
+
 #[derive(Debug, Clone)]
 pub struct Home {
     path: PathBuf,
 }
 
-/// Why the home cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// It cannot be made or opened.
     #[error("cannot use the home folder {path}; run as root, or name another with --home")]
     Io {
-        /// The path.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
-    /// Others could change it.
     #[error("the home folder {0} is not safe to use")]
     Ownership(PathBuf, #[source] OwnershipError),
-    /// Another process is at work.
     #[error("another agent-updater is at work in {0}; wait for it, or see `agent-updater status`")]
     Busy(PathBuf),
-}
-
-/// A held lock; released when dropped, or by the system when the process dies.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 impl Home {
@@ -84,61 +77,56 @@ impl Home {
     /// The lock of the one daemon.
     ///
     /// # Errors
-    /// [`HomeError::Busy`] when another holds it.
-    pub fn lock_daemon(&self) -> Result<Lock, HomeError> {
-        self.lock("agent.lock")
+    /// [`HomeError::Busy`] when another process holds it.
+    pub fn lock_daemon(&self) -> Result<FileLock, HomeError> {
+        self.lock(DAEMON_LOCK)
     }
 
-    /// The lock of whoever changes something; held for one cycle.
+    /// The lock of whoever changes something; held for one cycle. Files that a killed process left unfinished are
+    /// removed.
     ///
     /// # Errors
-    /// [`HomeError::Busy`] when another holds it.
-    pub fn lock_cycle(&self) -> Result<Lock, HomeError> {
-        self.lock("cycle.lock")
+    /// [`HomeError::Busy`] when another process holds it.
+    pub fn lock_cycle(&self) -> Result<FileLock, HomeError> {
+        let lock = self.lock(CYCLE_LOCK)?;
+        for folder in WRITTEN_FOLDERS.map(|name| self.path.join(name)) {
+            sweep(&folder).map_err(|source| HomeError::Io { path: folder, source })?;
+        }
+        Ok(lock)
     }
 
-    /// As [`Home::lock_cycle`], but waits until the other is done: its hooks have time limits, so it comes to an end.
+    /// As [`Home::lock_cycle`], but waits until the other process is done: its hooks have time limits, so it ends.
     ///
     /// # Errors
     /// [`HomeError::Io`].
-    pub fn wait_for_cycle(&self) -> Result<Lock, HomeError> {
-        let path = self.path.join("cycle.lock");
-        let failed = |source| HomeError::Io { path: path.clone(), source };
-        let file = open_lock(&path).map_err(failed)?;
-        file.lock().map_err(failed)?;
-        Ok(Lock { _file: file })
+    pub fn wait_for_cycle(&self) -> Result<FileLock, HomeError> {
+        let path = self.path.join(CYCLE_LOCK);
+        FileLock::take(&path, || ()).map_err(|source| HomeError::Io { path, source })
     }
 
-    fn lock(&self, name: &str) -> Result<Lock, HomeError> {
+    fn lock(&self, name: &str) -> Result<FileLock, HomeError> {
         let path = self.path.join(name);
-        let failed = |source| HomeError::Io { path: path.clone(), source };
-        let file = open_lock(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(HomeError::Busy(self.path.clone())),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+        FileLock::try_take(&path).map_err(|error| match error {
+            LockError::Held => HomeError::Busy(self.path.clone()),
+            LockError::Io(source) => HomeError::Io { path, source },
+        })
     }
 
-    /// The folder itself.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The default configuration file.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.path.join("agent.toml")
     }
 
-    /// The pinned root.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.path.join("root.json")
     }
 
-    /// The gate file.
     #[must_use]
     pub fn gate(&self) -> PathBuf {
         self.path.join("gate.json")
@@ -150,19 +138,18 @@ impl Home {
         self.path.join("agent.sock")
     }
 
-    /// The client key.
     #[must_use]
     pub fn client_key(&self) -> PathBuf {
         self.path.join("keys/client.key")
     }
 
-    /// Trusted metadata.
+    /// The folder of the vendor's trusted metadata.
     #[must_use]
     pub fn tuf(&self) -> PathBuf {
         self.path.join("tuf")
     }
 
-    /// A sealed record.
+    /// A record.
     #[must_use]
     pub fn state(&self, name: &str) -> PathBuf {
         self.path.join("state").join(format!("{name}.json"))
@@ -174,7 +161,6 @@ impl Home {
         self.path.join("state/packages")
     }
 
-    /// The record of a package.
     #[must_use]
     pub fn package_record(&self, package: &PackageName) -> PathBuf {
         self.package_records().join(format!("{package}.json"))
@@ -193,21 +179,16 @@ impl Home {
         (folder.join(format!("{slot}.manifest")), folder.join(format!("{slot}.minisig")))
     }
 
-    /// The folder of what is being fetched.
+    /// The folder of unfinished downloads.
     #[must_use]
     pub fn downloads(&self) -> PathBuf {
         self.path.join("downloads")
     }
 
-    /// A file that is being fetched.
     #[must_use]
     pub fn download(&self, name: &str) -> PathBuf {
         self.downloads().join(name)
     }
-}
-
-fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -224,5 +205,18 @@ mod tests {
         let _daemon = home.lock_daemon().unwrap();
         drop(held);
         assert!(home.lock_cycle().is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_unfinished_is_removed_by_the_next_holder_of_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        home.prepare().unwrap();
+        let left = WRITTEN_FOLDERS.map(|name| folder.path().join(name).join(".unfinished-x"));
+        for path in &left {
+            std::fs::write(path, b"half").unwrap();
+        }
+        drop(home.lock_cycle().unwrap());
+        assert!(left.iter().all(|path| !path.exists()));
     }
 }

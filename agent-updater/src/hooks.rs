@@ -1,43 +1,41 @@
-//! Hooks: the administrator's own programs that test, stop, start and judge a product.
+//! Hooks: the administrator's own programs that test, stop, start and check a product.
 //!
 //! Invariants: a hook comes from the computer's own configuration, never from a package or a server; it is not run if
-//! others than root and the agent's user can change it, a file that it is given, or the way to either; its time and
-//! output are bounded and its process group is killed whole. A test-load hook of an agent that runs as root runs
-//! without root's rights.
-//! What the hooks do not bound: what the administrator's program itself does.
+//! others than root and the agent's user can change it, a file that it is given, or a folder above either; its time and
+//! output are bounded, and its whole process group is killed. If the agent runs as root, the test-load hook runs without
+//! root's rights.
+//! Left out on purpose: limits on what the administrator's program itself does.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sealpost_files::with_causes;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, ReasonCode};
 
 use crate::config::PackageConfig;
-use crate::platform::causes::with_causes;
-use crate::platform::files::ensure_not_writable_by_others;
+use crate::platform::ownership::ensure_not_writable_by_others;
 use crate::platform::process::{Ending, Finished, Leftovers, Spec, run};
 use crate::platform::users::{self, UserIds};
 
 /// The search path that hooks get.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The four hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
     /// Loads the new release without using it: exit 0 means that the product can read it.
     TestLoad,
-    /// Stops the product.
     Stop,
-    /// Starts the product.
     Start,
     /// Exit 0 means that the product works.
     Health,
 }
 
 impl Hook {
-    /// Every hook.
     pub const ALL: [Self; 4] = [Self::TestLoad, Self::Stop, Self::Start, Self::Health];
 
     /// Its name in the configuration.
@@ -51,7 +49,7 @@ impl Hook {
         }
     }
 
-    /// What it means that the hook is not configured.
+    /// The consequence if the hook is not configured.
     #[must_use]
     pub const fn without_it(self) -> &'static str {
         match self {
@@ -78,7 +76,6 @@ impl Hook {
         command.as_deref().filter(|command| !command.is_empty())
     }
 
-    /// Whether it is configured.
     #[must_use]
     pub fn is_configured(self, config: &PackageConfig) -> bool {
         self.command(config).is_some()
@@ -91,12 +88,11 @@ impl fmt::Display for Hook {
     }
 }
 
-/// What a hook is told.
+/// What a hook is about, told to it by arguments and environment.
 #[derive(Debug)]
-pub struct Occasion<'a> {
+pub struct HookContext<'a> {
     /// The release that the hook is about.
     pub release: &'a ReleaseId,
-    /// Its slot.
     pub slot: PathBuf,
     /// The `current` link.
     pub current: PathBuf,
@@ -106,7 +102,6 @@ pub struct Occasion<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct HookFault {
-    /// The stable code.
     pub reason: ReasonCode,
     /// For people, with the last lines that the hook printed.
     pub detail: String,
@@ -117,12 +112,11 @@ pub struct HookFault {
 pub enum HookDone {
     /// It ran and ended with 0.
     Ran,
-    /// None is configured.
     NotConfigured,
 }
 
-/// Whether every configured hook of a package could be run. Asked before a product is stopped: a start hook that is
-/// refused only when its turn comes would leave the product stopped. `slots` is the folder that new slots come into.
+/// Checks that every configured hook of a package can be run. To be called before a product is stopped: if a start hook
+/// were refused only when it is needed, the product would stay stopped. `slots` is the folder of new slots.
 ///
 /// # Errors
 /// [`HookFault`].
@@ -142,25 +136,29 @@ pub fn ensure_all_runnable(config: &PackageConfig, slots: &Path) -> Result<(), H
 ///
 /// # Errors
 /// [`HookFault`].
-pub fn run_hook(hook: Hook, config: &PackageConfig, occasion: &Occasion<'_>) -> Result<HookDone, HookFault> {
+pub fn run_hook(
+    hook: Hook,
+    config: &PackageConfig,
+    context: &HookContext<'_>,
+) -> Result<HookDone, HookFault> {
     let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) else {
         return Ok(HookDone::NotConfigured);
     };
     ensure_safe(hook, program, arguments).map_err(refused)?;
     let user = user_of(hook, config).map_err(refused)?;
     if user.is_some_and(|ids| ids.user != 0) {
-        ensure_reachable_by_everybody(&occasion.slot, &config.test_load_user).map_err(refused)?;
+        ensure_reachable_by_everybody(&context.slot, &config.test_load_user).map_err(refused)?;
     }
     let spec = Spec {
         program: PathBuf::from(program),
-        arguments: arguments.iter().map(|argument| filled_in(argument, occasion)).collect(),
+        arguments: arguments.iter().map(|argument| filled_in(argument, context)).collect(),
         environment: vec![
             ("PATH".to_owned(), PATH.into()),
             ("SEALPOST_HOOK".to_owned(), hook.name().into()),
-            ("SEALPOST_PACKAGE".to_owned(), occasion.release.package.as_str().into()),
-            ("SEALPOST_VERSION".to_owned(), occasion.release.version.as_str().into()),
-            ("SEALPOST_SLOT".to_owned(), occasion.slot.clone().into()),
-            ("SEALPOST_CURRENT".to_owned(), occasion.current.clone().into()),
+            ("SEALPOST_PACKAGE".to_owned(), context.release.package.as_str().into()),
+            ("SEALPOST_VERSION".to_owned(), context.release.version.as_str().into()),
+            ("SEALPOST_SLOT".to_owned(), context.slot.clone().into()),
+            ("SEALPOST_CURRENT".to_owned(), context.current.clone().into()),
         ],
         user,
         time_limit: Duration::from_secs(u64::from(config.timeout_secs)),
@@ -175,7 +173,7 @@ fn refused(detail: String) -> HookFault {
     HookFault { reason: ReasonCode::HookRefused, detail }
 }
 
-/// Whom a hook runs as, if not as the agent.
+/// The user that a hook runs as, if not the agent's.
 fn user_of(hook: Hook, config: &PackageConfig) -> Result<Option<UserIds>, String> {
     if hook != Hook::TestLoad || !rustix::process::geteuid().is_root() {
         return Ok(None);
@@ -196,9 +194,9 @@ fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> R
     Err(HookFault { reason, detail: with_output(&what, &finished.output) })
 }
 
-/// Nobody else may change the program, or a file that it is given (a script to a shell, for example).
+/// Checks that nobody else can change the program, or a file that it is given, such as a script for a shell.
 fn ensure_safe(hook: Hook, program: &str, arguments: &[String]) -> Result<(), String> {
-    let unsafe_because = |error: &dyn std::error::Error| {
+    let unsafe_because = |error: &(dyn Error + 'static)| {
         format!("the {hook} hook {program} is not run: {}", with_causes(error))
     };
     ensure_not_writable_by_others(Path::new(program)).map_err(|error| unsafe_because(&error))?;
@@ -211,9 +209,8 @@ fn ensure_safe(hook: Hook, program: &str, arguments: &[String]) -> Result<(), St
     Ok(())
 }
 
-/// Says beforehand what would else be a bare "permission denied" of the product's.
+/// Checks that a user can enter the slot: otherwise the hook would fail with an unexplained "permission denied".
 fn ensure_reachable_by_everybody(slot: &Path, user: &str) -> Result<(), String> {
-    use std::os::unix::fs::PermissionsExt;
     for folder in slot.ancestors() {
         let mode = folder.metadata().map(|found| found.permissions().mode()).unwrap_or(0);
         if mode & 0o001 == 0 {
@@ -228,16 +225,16 @@ fn ensure_reachable_by_everybody(slot: &Path, user: &str) -> Result<(), String> 
     Ok(())
 }
 
-fn filled_in(argument: &str, occasion: &Occasion<'_>) -> OsString {
+fn filled_in(argument: &str, context: &HookContext<'_>) -> OsString {
     argument
-        .replace("{slot}", &occasion.slot.to_string_lossy())
-        .replace("{current}", &occasion.current.to_string_lossy())
-        .replace("{version}", occasion.release.version.as_str())
+        .replace("{slot}", &context.slot.to_string_lossy())
+        .replace("{current}", &context.current.to_string_lossy())
+        .replace("{version}", context.release.version.as_str())
         .into()
 }
 
 /// A detail of at most [`MAX_DETAIL_BYTES`]: the sentence, and as much of the output's end as fits. Control characters
-/// but line ends are shown, not passed on.
+/// other than line ends and tabs are replaced.
 fn with_output(what: &str, output: &[u8]) -> String {
     let printed: String = String::from_utf8_lossy(output)
         .chars()

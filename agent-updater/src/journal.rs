@@ -1,31 +1,30 @@
-//! The journal: the one change of release under way, on disk before each next action begins.
+//! The journal: the change of release that is not finished, on disk before each next action begins.
 //!
 //! Invariant: at most one change is open at a time; a step is recorded durably before the action that follows it, and
-//! the record is removed as the last act of a change.
+//! the record is removed at the very end of a change.
 
 use std::path::PathBuf;
 
+use sealpost_files::PRIVATE;
+
 use crate::domain::record::Change;
 use crate::home::Home;
-use crate::platform::files::PRIVATE;
 use crate::platform::store::{self, StoreError};
 use crate::ports::{CLEARED, Faults, Killed};
 
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// It could not be read or written.
     #[error(
-        "the install journal cannot be used; if it is damaged, see with `agent-updater audit` what stands where, start \
+        "the install journal cannot be used; if it is damaged, see with `agent-updater audit` what is installed, start \
          the product, and only then remove the journal"
     )]
     Store(#[from] StoreError),
-    /// A test ended the process here.
+    /// A test simulated a kill here.
     #[error(transparent)]
     Killed(#[from] Killed),
 }
 
-/// The journal of a home.
 pub struct Journal<'a> {
     path: PathBuf,
     faults: &'a dyn Faults,
@@ -38,7 +37,6 @@ impl std::fmt::Debug for Journal<'_> {
 }
 
 impl<'a> Journal<'a> {
-    /// The journal of a home.
     #[must_use]
     pub fn of(home: &Home, faults: &'a dyn Faults) -> Self {
         Self { path: home.state("journal"), faults }
@@ -52,7 +50,7 @@ impl<'a> Journal<'a> {
         Ok(store::load(&self.path)?)
     }
 
-    /// Records how far a change came.
+    /// Records the step that a change has reached.
     ///
     /// # Errors
     /// [`JournalError`]; the step before is still recorded then.

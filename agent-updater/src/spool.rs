@@ -1,13 +1,14 @@
 //! Reports that wait for a server: on disk with rising ids until they are acknowledged.
 //!
-//! Invariant: an id is never used twice. The spool is bounded; when it is full the oldest report is dropped and
-//! counted, since the newest say what the computer runs. After a crash a step may be reported twice. Nothing is decided
-//! by reports, so a damaged spool is put aside: it may stop neither installs nor a rollback.
+//! Invariant: an id is never used twice. The spool is bounded; when it is full, the oldest report is dropped and
+//! counted, since the newest ones say what the computer runs. After a crash a step may be reported twice. Nothing is
+//! decided by reports, so a damaged spool is put aside and stops neither installs nor a rollback.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use sealpost_files::{PRIVATE, with_causes};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::contact::MAX_REPORTS;
@@ -15,15 +16,13 @@ use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, R
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
-use crate::platform::causes::with_causes;
-use crate::platform::files::PRIVATE;
 use crate::platform::store::{self, StoreError};
 
-/// Most reports that wait.
-const MOST_WAITING: usize = 512;
+/// Upper bound on waiting reports.
+const MAX_WAITING: usize = 512;
 /// Largest share of a contact that reports take, in bytes; a contact has at most 256 KiB.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
-/// Highest id that a server's word can raise ids to; above it is room for more reports than a computer can make.
+/// Highest id that an acknowledgement can raise ids to; above it is room for more reports than a computer can make.
 const HIGHEST_ACKNOWLEDGED: u64 = 1 << 62;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -36,17 +35,14 @@ struct Content {
 /// What a report is about.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// The release.
     pub release: ReleaseId,
     /// Digest of its manifest.
     pub manifest: Sha256Digest,
-    /// The rollout; 0 when a person at the computer asked.
+    /// 0 when a person at the computer asked.
     pub rollout: u64,
-    /// The attempt.
     pub attempt: u32,
 }
 
-/// The spool of a home.
 #[derive(Debug)]
 pub struct Spool {
     path: PathBuf,
@@ -55,7 +51,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens the spool.
+    /// Opens the spool of a home.
     ///
     /// # Errors
     /// [`StoreError`], also when it is damaged.
@@ -109,7 +105,7 @@ impl Spool {
             reason,
             detail: detail[..cut].to_owned(),
         });
-        while self.content.waiting.len() > MOST_WAITING {
+        while self.content.waiting.len() > MAX_WAITING {
             self.content.waiting.pop_front();
             self.content.dropped = self.content.dropped.saturating_add(1);
         }
@@ -125,7 +121,7 @@ impl Spool {
             .iter()
             .take(MAX_REPORTS)
             .take_while(|report| {
-                // Six bytes for each of the detail is what JSON needs at worst; the rest of a report is under 1 KiB.
+                // JSON needs at most six bytes for each byte of the detail; the rest of a report is under 1 KiB.
                 bytes += 1_024 + report.detail.len() * 6;
                 bytes <= MAX_BATCH_BYTES
             })
@@ -133,33 +129,31 @@ impl Spool {
             .collect()
     }
 
-    /// Forgets what the server has on its disk.
+    /// Removes the reports that the server has stored.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn acknowledge(&mut self, up_to: u64) -> Result<(), StoreError> {
         let before = self.content.waiting.len();
         self.content.waiting.retain(|report| report.id > up_to);
-        // A server that remembers more than this computer (a restored disk) would swallow new reports unseen.
+        // After a restore of this computer, the server has seen higher ids and would ignore new reports below them.
         let up_to = up_to.min(HIGHEST_ACKNOWLEDGED);
         let raised = up_to > self.content.last_id;
         self.content.last_id = self.content.last_id.max(up_to);
         if before != self.content.waiting.len() || raised { self.save() } else { Ok(()) }
     }
 
-    /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.content.waiting.len()
     }
 
-    /// Whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.content.waiting.is_empty()
     }
 
-    /// Writes what the disk did not take before.
+    /// Writes what could not be written before.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -226,10 +220,10 @@ mod tests {
     fn the_spool_and_its_batches_are_bounded() {
         let (_folder, home) = home();
         let mut spool = Spool::open(&home).unwrap();
-        for _ in 0..MOST_WAITING + 10 {
+        for _ in 0..MAX_WAITING + 10 {
             add(&mut spool, &"ü".repeat(3_000));
         }
-        assert_eq!(spool.len(), MOST_WAITING);
+        assert_eq!(spool.len(), MAX_WAITING);
         assert!(spool.batch().iter().all(|report| report.detail.len() <= MAX_DETAIL_BYTES));
         assert!(serde_json::to_string(&spool.batch()).unwrap().len() <= 256 * 1024);
         assert!(!spool.batch().is_empty());
@@ -258,21 +252,22 @@ mod tests {
     fn a_damaged_spool_is_put_aside_and_its_ids_are_not_used_again() {
         let (_folder, home) = home();
         add(&mut Spool::open(&home).unwrap(), "one");
-        std::fs::write(home.state("reports"), b"sealpost-record 1 sha256=0\n{}").unwrap();
+        std::fs::write(home.state("reports"), b"sealpost-record 2 2 00\n{}").unwrap();
         assert!(Spool::open(&home).is_err());
         let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
         let mut spool = Spool::open_or_begin_anew(&home, now).unwrap();
         add(&mut spool, "two");
         assert!(spool.batch()[0].id > 1_000_000);
         assert_eq!(Spool::open_or_begin_anew(&home, now).unwrap().len(), 1);
-        assert_eq!(std::fs::read(home.state("reports.damaged")).unwrap().len(), 29);
+        assert_eq!(std::fs::read(home.state("reports.damaged")).unwrap().len(), 25);
     }
 
     #[test]
-    fn what_the_disk_did_not_take_is_written_with_the_next_report() {
+    fn a_report_that_could_not_be_written_is_written_by_the_next_flush() {
         let (_folder, home) = home();
         let mut spool = Spool::open(&home).unwrap();
-        let in_the_way = home.state("reports").with_file_name(".new-reports.json");
+        // A folder in the place of the file.
+        let in_the_way = home.state("reports");
         std::fs::create_dir(&in_the_way).unwrap();
         let (about, what) = about();
         assert!(spool.add(Timestamp::UNIX_EPOCH, &about, what, "one").is_err());

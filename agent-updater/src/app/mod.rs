@@ -1,23 +1,90 @@
-//! Where the parts are wired together: the engine that installs, the contact with the server, the daemon, and what
-//! the command line asks for. Everything else knows only its own part.
+//! The agent as the program runs it: constructs what the flows work with, and holds it.
+//!
+//! Invariant: there is no branch and no loop here; those belong in flows or in constructors of adapters.
 
-pub mod agent;
-pub mod audit;
-mod build;
-pub mod contact;
-pub mod control;
-pub mod cycle;
-pub mod daemon;
-pub mod engine;
-pub mod enroll;
-pub mod gate_file;
-pub mod rollback;
-pub mod state;
-pub mod status;
-pub mod system;
-pub mod vetted;
+use std::path::Path;
+use std::sync::Arc;
 
-pub use crate::platform::causes::{one_line, with_causes};
+use sealpost_manifests::ids::PackageName;
+use tokio::runtime::Handle;
 
-#[cfg(test)]
-mod tests;
+use crate::config::{ConfigError, Settings};
+use crate::flows::audit::{self, AuditedSlot};
+use crate::flows::context::{Context, Host};
+use crate::flows::cycle::{self, CycleResult};
+use crate::flows::daemon::{self, DaemonError};
+use crate::flows::enroll::{self, EnrollError, EnrolledAs};
+use crate::flows::install::ChangeEnd;
+use crate::flows::rollback::{self, RollbackError};
+use crate::flows::status::{self, Status};
+use crate::home::Home;
+use crate::platform::network::Network;
+use crate::records::holdings::HoldingsError;
+use crate::system::{ProcessFaults, SystemClock, SystemDisk};
+
+/// The agent. Its methods block, and are to be called from a thread that may; the network runs on another one.
+#[derive(Debug)]
+pub struct Agent {
+    pub context: Context,
+}
+
+impl Agent {
+    /// The agent of a home, with the system's clock and disk; `config` is a configuration that a person named.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn new(home: Home, config: Option<&Path>, runtime: Handle) -> Result<Self, ConfigError> {
+        let settings = Settings::load_named_or_default(config, &home)?;
+        let (stop, interrupt) = (Arc::default(), Arc::default());
+        let network = Network::new(runtime, &[&stop, &interrupt]);
+        let host = Host {
+            home,
+            settings,
+            clock: Box::new(SystemClock),
+            disk: Box::new(SystemDisk),
+            faults: Box::new(ProcessFaults),
+            stop,
+        };
+        Ok(Self { context: Context { host, network, interrupt } })
+    }
+
+    /// # Errors
+    /// [`EnrollError`].
+    pub fn enroll(&self, setup: &Path, root: Option<&Path>) -> Result<EnrolledAs, EnrollError> {
+        enroll::enroll(&self.context, setup, root)
+    }
+
+    pub fn cycle(&self) -> CycleResult {
+        cycle::run(&self.context)
+    }
+
+    /// # Errors
+    /// [`RollbackError`].
+    pub fn roll_back(&self, package: &PackageName) -> Result<ChangeEnd, RollbackError> {
+        rollback::roll_back(&self.context.host, package)
+    }
+
+    /// # Errors
+    /// [`HoldingsError`].
+    pub fn audit(&self) -> Result<Vec<AuditedSlot>, HoldingsError> {
+        audit::audit(&self.context.host)
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        status::read(&self.context.host)
+    }
+
+    /// Runs as the daemon until it is told to stop.
+    ///
+    /// # Errors
+    /// [`DaemonError`].
+    pub async fn run(self) -> Result<(), DaemonError> {
+        daemon::run(Arc::new(self.context)).await
+    }
+
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.context.host.home
+    }
+}

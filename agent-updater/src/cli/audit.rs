@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::app::agent::Agent;
+use crate::app::Agent;
 
 /// Checks every installed file again against the manifest that the vendor signed; exit status 1 on any difference.
 #[derive(Debug, Args)]

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use crate::app::agent::Agent;
-use crate::app::control::{Request, ask};
-use crate::app::daemon::check_answer;
+use crate::app::Agent;
+use crate::control::{Request, ask};
+
+use super::output::print_answer;
+use super::runtime::blocking;
 
 /// Contacts the server now and installs what is assigned; exit status 0 when everything is up to date.
 #[derive(Debug, Args)]
@@ -16,7 +18,7 @@ Examples:
   agent-updater check
   agent-updater check --json
 
-If the daemon runs, it does the work; else this command does.")]
+If the daemon runs, it does the work; otherwise this command does.")]
 pub(super) struct Check {
     /// Print the result as JSON.
     #[arg(long)]
@@ -25,10 +27,10 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        let answer = match runtime.block_on(ask(&agent.home.socket(), &Request::Check))? {
+        let answer = match runtime.block_on(ask(&agent.home().socket(), &Request::Check))? {
             Some(answer) => answer,
-            None => super::blocking(runtime, agent, |agent| check_answer(&agent.cycle()))?,
+            None => blocking(runtime, agent, |agent| agent.cycle().answer())?,
         };
-        super::print_answer(&answer, self.json)
+        print_answer(&answer, self.json)
     }
 }

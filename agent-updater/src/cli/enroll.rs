@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use crate::app::agent::Agent;
+use crate::app::Agent;
+
+use super::runtime::blocking;
 
 /// Enrolls this computer with the server of a setup file.
 #[derive(Debug, Args)]
@@ -16,12 +18,12 @@ Examples:
   agent-updater enroll --setup pc-1.setup.json --root /usr/share/acme/root.json
 
 Before enrolling, write HOME/agent.toml if the product has hooks (test_load, stop, start, health).
-A lost answer is no loss: run the same command again, and the same enrollment comes back.")]
+If the answer is lost, run the same command again: the same enrollment comes back.")]
 pub(super) struct Enroll {
     /// The setup file, as `distributor clients setup NAME` wrote it.
     #[arg(long, value_name = "FILE")]
     setup: PathBuf,
-    /// The vendor's root.json, pinned for good [default: HOME/root.json].
+    /// The vendor's root.json; once pinned it is never replaced [default: HOME/root.json].
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
 }
@@ -29,7 +31,7 @@ pub(super) struct Enroll {
 impl Enroll {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
         let enrolled =
-            super::blocking(runtime, agent, move |agent| agent.enroll(&self.setup, self.root.as_deref()))??;
+            blocking(runtime, agent, move |agent| agent.enroll(&self.setup, self.root.as_deref()))??;
         for warning in &enrolled.warnings {
             eprintln!("warning: {warning}");
         }

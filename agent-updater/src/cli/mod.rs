@@ -1,20 +1,22 @@
-//! The command line: one file per subcommand, each a thin face of [`crate::app`].
+//! The command line: one file per subcommand, each of which calls [`crate::app`] and prints the result.
 
 mod audit;
 mod check;
 mod enroll;
+mod output;
 mod rollback;
 mod run;
+mod runtime;
 mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::app::agent::Agent;
+use crate::app::Agent;
 use crate::home::Home;
+use crate::ports::fault_points;
 
 /// Keeps a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
@@ -69,17 +71,12 @@ pub fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     if matches!(cli.command, Command::InstallSteps) {
-        for point in crate::ports::fault_points() {
+        for point in fault_points() {
             println!("{point}");
         }
         return Ok(ExitCode::SUCCESS);
     }
-    // One thread for the network keeps an idle agent small; what blocks has threads of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .build()
-        .context("cannot start the agent")?;
+    let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;
     let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
     let code = match cli.command {
@@ -93,17 +90,6 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     runtime.shutdown_background();
     code
-}
-
-/// Runs blocking work of the agent while this thread drives the network.
-fn blocking<R: Send + 'static>(
-    runtime: &tokio::runtime::Runtime,
-    agent: Agent,
-    work: impl FnOnce(&Agent) -> R + Send + 'static,
-) -> anyhow::Result<R> {
-    runtime
-        .block_on(runtime.spawn_blocking(move || work(&agent)))
-        .context("the work ended by a fault of the program")
 }
 
 fn log_to_stderr() {
@@ -121,17 +107,5 @@ fn log_to_stderr() {
         .init();
 }
 
-fn print_answer(answer: &crate::app::control::Answer, json: bool) -> anyhow::Result<ExitCode> {
-    if json {
-        println!("{}", serde_json::to_string(answer)?);
-    } else {
-        for line in &answer.lines {
-            if answer.ok {
-                println!("{line}");
-            } else {
-                eprintln!("{line}");
-            }
-        }
-    }
-    Ok(if answer.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
+#[cfg(test)]
+mod tests;

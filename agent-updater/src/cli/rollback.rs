@@ -1,4 +1,4 @@
-//! `rollback`: back to the release before.
+//! `rollback`: back to the previous release.
 
 use std::process::ExitCode;
 
@@ -6,18 +6,21 @@ use clap::Args;
 use sealpost_manifests::ids::PackageName;
 use tokio::runtime::Runtime;
 
-use crate::app::agent::Agent;
-use crate::app::control::{Request, ask};
-use crate::app::daemon::rollback_answer;
+use crate::app::Agent;
+use crate::control::{Request, ask};
+use crate::flows::rollback;
 
-/// Goes back to the release before the current one, which is still on this computer.
+use super::output::print_answer;
+use super::runtime::blocking;
+
+/// Goes back to the previous release, which is still on this computer.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   agent-updater rollback acme-av
 
-Works without a server and without a lease. The newer release is not installed again by itself; the
-next one that is assigned is.")]
+Works without a server and without a lease. The newer release is not reinstalled automatically; the
+next one that is assigned is installed.")]
 pub(super) struct Rollback {
     /// The package.
     package: PackageName,
@@ -29,15 +32,14 @@ pub(super) struct Rollback {
 impl Rollback {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
         let request = Request::Rollback(self.package.clone());
-        let answer = match runtime.block_on(ask(&agent.home.socket(), &request))? {
+        let answer = match runtime.block_on(ask(&agent.home().socket(), &request))? {
             Some(answer) => answer,
             None => {
-                let package = self.package;
-                let name = package.to_string();
-                let ended = super::blocking(runtime, agent, move |agent| agent.roll_back(&package))??;
-                rollback_answer(&name, &ended)
+                let package = self.package.clone();
+                let end = blocking(runtime, agent, move |agent| agent.roll_back(&package))??;
+                rollback::answer(&self.package, &end)
             }
         };
-        super::print_answer(&answer, self.json)
+        print_answer(&answer, self.json)
     }
 }

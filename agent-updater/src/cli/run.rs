@@ -1,13 +1,11 @@
 //! `run`: the daemon.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use crate::app::agent::Agent;
-use crate::app::daemon;
+use crate::app::Agent;
 
 /// Runs the agent until SIGTERM or SIGINT: contacts the server when due or woken, and installs what is assigned.
 #[derive(Debug, Args)]
@@ -21,7 +19,7 @@ pub(super) struct Run {}
 
 impl Run {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        runtime.block_on(daemon::run(Arc::new(agent)))?;
+        runtime.block_on(agent.run())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,10 +1,10 @@
-//! `status`: what the agent does and why, from its files.
+//! `status`: what the agent does and why, read from its files.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::app::agent::Agent;
+use crate::app::Agent;
 
 /// Shows what this computer runs, what it should run, why not yet, and when that changes.
 #[derive(Debug, Args)]
@@ -13,7 +13,7 @@ Examples:
   agent-updater status
   agent-updater status --json
 
-Needs no daemon and no server. Also says which hooks are missing and what that means.")]
+Needs no daemon and no server. Also shows which hooks are not configured, and the consequence.")]
 pub(super) struct Status {
     /// Print the status as JSON.
     #[arg(long)]

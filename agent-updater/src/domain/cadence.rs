@@ -1,7 +1,7 @@
 //! When to contact the server next.
 //!
 //! Every minute until licensed, then every four hours, every hour once contact is lost. Contact is lost when *all*
-//! listed servers failed, not when one did. Jitter keeps a fleet from calling in step.
+//! listed servers failed, not when one did. Jitter keeps many computers from contacting the server at the same moment.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub const JITTER_PERCENT: u8 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Never licensed yet.
+    /// Not licensed yet.
     Unlicensed,
     /// Licensed, and the last contact was answered.
     Licensed,
@@ -30,9 +30,9 @@ pub enum Standing {
     LostContact,
 }
 
-/// How a contact went.
+/// The outcome of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contacted {
+pub enum ContactOutcome {
     /// A server answered, and the computer holds a lease.
     AnsweredWithLease,
     /// A server answered; there is no lease (yet).
@@ -41,16 +41,13 @@ pub enum Contacted {
     AllFailed,
 }
 
-/// The configured delays.
+/// The configured delays between contacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cadence {
-    /// Seconds until licensed.
     pub unlicensed_secs: u32,
-    /// Seconds once licensed.
     pub licensed_secs: u32,
-    /// Seconds on lost contact.
     pub lost_secs: u32,
-    /// Jitter in percent, at most 50.
+    /// At most 50.
     pub jitter_percent: u8,
 }
 
@@ -67,18 +64,18 @@ impl Default for Cadence {
 
 /// The standing after a contact. A computer that was licensed once is never `Unlicensed` again.
 #[must_use]
-pub const fn after(standing: Standing, contacted: Contacted) -> Standing {
-    match (standing, contacted) {
-        (_, Contacted::AnsweredWithLease) => Standing::Licensed,
+pub const fn standing_after(standing: Standing, outcome: ContactOutcome) -> Standing {
+    match (standing, outcome) {
+        (_, ContactOutcome::AnsweredWithLease) => Standing::Licensed,
         (Standing::Unlicensed, _) => Standing::Unlicensed,
-        (_, Contacted::AnsweredWithoutLease) => Standing::Licensed,
-        (_, Contacted::AllFailed) => Standing::LostContact,
+        (_, ContactOutcome::AnsweredWithoutLease) => Standing::Licensed,
+        (_, ContactOutcome::AllFailed) => Standing::LostContact,
     }
 }
 
 /// When the next contact is due; `seed` is any number that differs between computers and calls.
 #[must_use]
-pub fn next(cadence: &Cadence, standing: Standing, now: Timestamp, seed: u64) -> Timestamp {
+pub fn next_contact(cadence: &Cadence, standing: Standing, now: Timestamp, seed: u64) -> Timestamp {
     let seconds = match standing {
         Standing::Unlicensed => cadence.unlicensed_secs,
         Standing::Licensed => cadence.licensed_secs,
@@ -96,22 +93,22 @@ pub fn backoff_millis(failures: u32, seed: u64) -> u64 {
     full / 2 + seed % (full / 2 + 1)
 }
 
-/// By how much a woken computer delays its contact at most, in milliseconds: all computers of a site are woken at
-/// once, and need not all call in the same instant.
+/// Upper bound of the random delay of a contact after a wake, in milliseconds: all computers of a site are woken at
+/// once, and should not all contact the server in the same instant.
 const WAKE_SPREAD_MILLIS: u64 = 1_000;
-/// Wakes that are followed at once within [`WAKE_WINDOW`]; further ones wait.
+/// Wakes within [`WAKE_WINDOW`] that cause a contact at once; further ones wait.
 const WAKES_PER_WINDOW: usize = 10;
 /// See [`WAKES_PER_WINDOW`].
 const WAKE_WINDOW: Duration = Duration::from_secs(60);
 
-/// How many contacts the wakes of a server may cause. A server that wakes without end gets ten contacts a minute.
+/// Limits how many contacts wakes can cause: at most ten per minute, however many the server sends.
 #[derive(Debug, Default)]
 pub struct WakeBudget {
     recent: VecDeque<Duration>,
 }
 
 impl WakeBudget {
-    /// How long to wait with the contact after a wake, in milliseconds. `now` is of a clock that only rises.
+    /// How long to wait with the contact after a wake, in milliseconds. `now` comes from a monotonic clock.
     pub fn pause_millis(&mut self, now: Duration, seed: u64) -> u64 {
         while self.recent.front().is_some_and(|wake| now.saturating_sub(*wake) >= WAKE_WINDOW) {
             self.recent.pop_front();
@@ -145,7 +142,7 @@ mod tests {
         Cadence { unlicensed_secs: 60, licensed_secs: 14_400, lost_secs: 3_600, jitter_percent: 0 };
 
     fn seconds_until(standing: Standing) -> i64 {
-        next(&PLAIN, standing, Timestamp::UNIX_EPOCH, 12_345).as_second()
+        next_contact(&PLAIN, standing, Timestamp::UNIX_EPOCH, 12_345).as_second()
     }
 
     #[test]
@@ -158,7 +155,8 @@ mod tests {
     #[test]
     fn jitter_stays_within_its_percentage_and_reaches_both_ends() {
         let cadence = Cadence { jitter_percent: 10, ..PLAIN };
-        let at = |seed| next(&cadence, Standing::Unlicensed, Timestamp::UNIX_EPOCH, seed).as_millisecond();
+        let at =
+            |seed| next_contact(&cadence, Standing::Unlicensed, Timestamp::UNIX_EPOCH, seed).as_millisecond();
         assert_eq!(at(0), 54_000);
         assert_eq!(at(12_000), 66_000);
         assert!((0..100_000).step_by(37).all(|seed| (54_000..=66_000).contains(&at(seed))));
@@ -167,19 +165,27 @@ mod tests {
     #[test]
     fn a_computer_that_was_licensed_once_never_falls_back_to_unlicensed() {
         for standing in [Standing::Licensed, Standing::LostContact] {
-            for contacted in
-                [Contacted::AnsweredWithLease, Contacted::AnsweredWithoutLease, Contacted::AllFailed]
-            {
-                assert_ne!(after(standing, contacted), Standing::Unlicensed);
+            for outcome in [
+                ContactOutcome::AnsweredWithLease,
+                ContactOutcome::AnsweredWithoutLease,
+                ContactOutcome::AllFailed,
+            ] {
+                assert_ne!(standing_after(standing, outcome), Standing::Unlicensed);
             }
         }
-        assert_eq!(after(Standing::Unlicensed, Contacted::AllFailed), Standing::Unlicensed);
-        assert_eq!(after(Standing::Unlicensed, Contacted::AnsweredWithoutLease), Standing::Unlicensed);
-        assert_eq!(after(Standing::LostContact, Contacted::AnsweredWithLease), Standing::Licensed);
+        assert_eq!(standing_after(Standing::Unlicensed, ContactOutcome::AllFailed), Standing::Unlicensed);
+        assert_eq!(
+            standing_after(Standing::Unlicensed, ContactOutcome::AnsweredWithoutLease),
+            Standing::Unlicensed
+        );
+        assert_eq!(
+            standing_after(Standing::LostContact, ContactOutcome::AnsweredWithLease),
+            Standing::Licensed
+        );
     }
 
     #[test]
-    fn a_server_that_wakes_without_end_gets_ten_contacts_a_minute() {
+    fn a_server_that_sends_wakes_without_pause_gets_ten_contacts_a_minute() {
         let mut budget = WakeBudget::default();
         let at = Duration::from_millis;
         let at_once = (0..1_000).filter(|n| budget.pause_millis(at(*n), 5) == 5).count();

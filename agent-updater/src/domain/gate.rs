@@ -1,8 +1,8 @@
 //! The gate: what the product on this computer may do.
 //!
-//! `run` is false until the computer is licensed for the first time and then true for ever: losing contact never
+//! `run` is false until the computer is licensed for the first time, and stays true from then on: losing contact never
 //! stops a named product. `upload` and `remote_management` are true only while contact is good. The gate never blocks
-//! a rollback; nothing in the install path asks it. Left out: floating licenses, where `run` can end.
+//! a rollback; no code of an install reads it. Left out: floating licenses, where `run` can end.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,9 @@ use super::cadence::Standing;
 /// What the product may do; the gate file is this as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
-    /// The product may run.
     pub run: bool,
-    /// The product may upload; else uploads wait.
+    /// If false, uploads wait.
     pub upload: bool,
-    /// The product may be managed from afar.
     pub remote_management: bool,
 }
 
@@ -33,7 +31,7 @@ pub enum LeaseNow {
     NotLive,
 }
 
-/// The gate. `was` is what the gate said before: an open `run` is never taken back.
+/// Decides the gate. `was` is the gate before: an open `run` is never closed.
 #[must_use]
 pub const fn decide(was: Gate, standing: Standing, lease: LeaseNow) -> Gate {
     let live = matches!(lease, LeaseNow::Live);

@@ -1,9 +1,10 @@
-//! One change of release as a state machine: the steps that the journal records, and what a crash at each leaves to do.
+//! One change of release as a state machine: the steps that the journal records, and how to recover from a crash at
+//! each.
 //!
-//! Invariant: from every step, [`recover`] leads to the old or the new release being whole and the product started.
-//! The journal holds a step *before* the next action begins, so the action after the recorded step may have happened
-//! in part. Up to [`Step::Tested`] nothing that the product sees has changed. [`Step::Healthy`] is the point of no
-//! return: from there only forward.
+//! Invariant: from every step, [`recovery`] leads to the old or the new release being whole and the product started.
+//! The journal holds a step *before* the next action begins, so the action after the recorded step may be done in part.
+//! Up to [`JournalStep::Tested`] nothing that the product sees has changed. From [`JournalStep::Healthy`] on there is no
+//! way back.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// A recorded step. The order of the declaration is the order of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum JournalStep {
     /// About to build the new slot.
     Preparing,
     /// The new slot is whole and in its place.
@@ -38,7 +39,7 @@ pub enum Step {
     Restored,
 }
 
-impl Step {
+impl JournalStep {
     /// Every step, in order.
     pub const ALL: [Self; 11] = [
         Self::Preparing,
@@ -73,13 +74,13 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for JournalStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-impl FromStr for Step {
+impl FromStr for JournalStep {
     type Err = UnknownStep;
     fn from_str(text: &str) -> Result<Self, UnknownStep> {
         Self::ALL.into_iter().find(|step| step.name() == text).ok_or(UnknownStep)
@@ -91,20 +92,18 @@ impl FromStr for Step {
 #[error("not the name of an install step")]
 pub struct UnknownStep;
 
-/// What happened after a recorded step.
+/// The result of the action that follows a recorded step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// The action that follows the step succeeded.
+pub enum StepResult {
     Succeeded,
-    /// It failed.
     Failed,
 }
 
-/// What to do next.
+/// What follows a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Record this step, then act on it.
-    Record(Step),
+    Record(JournalStep),
     /// Remove the new slot and end: nothing had changed.
     Discard,
     /// End: the new release runs and is recorded.
@@ -113,71 +112,76 @@ pub enum Next {
     EndRolledBack,
 }
 
-/// An event that cannot follow a step.
+/// A result that cannot follow a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{event:?} cannot follow the install step {step}")]
+#[error("{result:?} cannot follow the install step {step}")]
 pub struct IllegalTransition {
-    /// The recorded step.
-    pub step: Step,
-    /// The event.
-    pub event: Event,
+    pub step: JournalStep,
+    pub result: StepResult,
 }
 
 /// The transition function.
 ///
 /// # Errors
-/// [`IllegalTransition`] for failures from which there is no way but forward: they are retried at the next start.
-pub const fn advance(step: Step, event: Event) -> Result<Next, IllegalTransition> {
-    Ok(match (step, event) {
-        (Step::Preparing, Event::Succeeded) => Next::Record(Step::Built),
-        (Step::Built, Event::Succeeded) => Next::Record(Step::Tested),
-        (Step::Tested, Event::Succeeded) => Next::Record(Step::Trying),
-        (Step::Trying, Event::Succeeded) => Next::Record(Step::Stopped),
-        (Step::Stopped, Event::Succeeded) => Next::Record(Step::Switched),
-        (Step::Switched, Event::Succeeded) => Next::Record(Step::Started),
-        (Step::Started, Event::Succeeded) => Next::Record(Step::Healthy),
-        (Step::Healthy, Event::Succeeded) => Next::EndKept,
-        (Step::RollingBack, Event::Succeeded) => Next::Record(Step::SwitchedBack),
-        // The old release is in place; a start hook that fails is reported, and cannot be answered by a switch.
-        (Step::SwitchedBack, Event::Succeeded | Event::Failed) => Next::Record(Step::Restored),
-        (Step::Restored, Event::Succeeded) => Next::EndRolledBack,
-        (Step::Preparing | Step::Built | Step::Tested, Event::Failed) => Next::Discard,
-        (Step::Trying | Step::Stopped | Step::Switched | Step::Started, Event::Failed) => {
-            Next::Record(Step::RollingBack)
+/// [`IllegalTransition`] for failures after which the change can only go forward: they are retried at the next start.
+pub const fn advance(step: JournalStep, result: StepResult) -> Result<Next, IllegalTransition> {
+    Ok(match (step, result) {
+        (JournalStep::Preparing, StepResult::Succeeded) => Next::Record(JournalStep::Built),
+        (JournalStep::Built, StepResult::Succeeded) => Next::Record(JournalStep::Tested),
+        (JournalStep::Tested, StepResult::Succeeded) => Next::Record(JournalStep::Trying),
+        (JournalStep::Trying, StepResult::Succeeded) => Next::Record(JournalStep::Stopped),
+        (JournalStep::Stopped, StepResult::Succeeded) => Next::Record(JournalStep::Switched),
+        (JournalStep::Switched, StepResult::Succeeded) => Next::Record(JournalStep::Started),
+        (JournalStep::Started, StepResult::Succeeded) => Next::Record(JournalStep::Healthy),
+        (JournalStep::Healthy, StepResult::Succeeded) => Next::EndKept,
+        (JournalStep::RollingBack, StepResult::Succeeded) => Next::Record(JournalStep::SwitchedBack),
+        // The old release is in place; if its start hook fails, that is reported: there is nothing else to switch to.
+        (JournalStep::SwitchedBack, StepResult::Succeeded | StepResult::Failed) => {
+            Next::Record(JournalStep::Restored)
         }
-        (Step::Healthy | Step::RollingBack | Step::Restored, Event::Failed) => {
-            return Err(IllegalTransition { step, event });
+        (JournalStep::Restored, StepResult::Succeeded) => Next::EndRolledBack,
+        (JournalStep::Preparing | JournalStep::Built | JournalStep::Tested, StepResult::Failed) => {
+            Next::Discard
+        }
+        (
+            JournalStep::Trying | JournalStep::Stopped | JournalStep::Switched | JournalStep::Started,
+            StepResult::Failed,
+        ) => Next::Record(JournalStep::RollingBack),
+        (JournalStep::Healthy | JournalStep::RollingBack | JournalStep::Restored, StepResult::Failed) => {
+            return Err(IllegalTransition { step, result });
         }
     })
 }
 
-/// What a start of the agent does with a journal that it finds.
+/// How the agent recovers when it finds an open change at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovery {
     /// Remove what was built; the product was not touched.
     Discard,
-    /// The product may be stopped, with the old release in place: start it, give the new release up for this time.
+    /// The product may be stopped, with the old release in place: start it, and end this attempt.
     RestartOld,
-    /// The new release is in place: act on this step once more, and go on from there.
-    Resume(Step),
-    /// The new release was interrupted twice: record [`Step::RollingBack`] and go on from there.
+    /// Repeat the action of this step, and go on from there.
+    Resume(JournalStep),
+    /// The new release was interrupted twice: record [`JournalStep::RollingBack`] and go on from there.
     RollBack,
 }
 
-/// What to do about a journal found at the start. `interruptions` counts the starts that found this same install.
+/// How to recover. `interruptions` counts the earlier starts that found this same change.
 #[must_use]
-pub const fn recover(step: Step, interruptions: u32) -> Recovery {
+pub const fn recovery(step: JournalStep, interruptions: u32) -> Recovery {
     match step {
-        Step::Preparing | Step::Built | Step::Tested => Recovery::Discard,
+        JournalStep::Preparing | JournalStep::Built | JournalStep::Tested => Recovery::Discard,
         // `current` may or may not have been switched after `Stopped`: restarting the old one switches back first.
-        Step::Trying | Step::Stopped => Recovery::RestartOld,
-        // Once is a power cut; twice may be the release's doing.
-        Step::Switched | Step::Started if interruptions == 0 => Recovery::Resume(Step::Switched),
-        Step::Switched | Step::Started => Recovery::RollBack,
-        Step::Healthy => Recovery::Resume(Step::Healthy),
-        Step::RollingBack => Recovery::Resume(Step::RollingBack),
-        Step::SwitchedBack => Recovery::Resume(Step::SwitchedBack),
-        Step::Restored => Recovery::Resume(Step::Restored),
+        JournalStep::Trying | JournalStep::Stopped => Recovery::RestartOld,
+        // Once may be a power cut; twice, the release may be the cause.
+        JournalStep::Switched | JournalStep::Started if interruptions == 0 => {
+            Recovery::Resume(JournalStep::Switched)
+        }
+        JournalStep::Switched | JournalStep::Started => Recovery::RollBack,
+        JournalStep::Healthy => Recovery::Resume(JournalStep::Healthy),
+        JournalStep::RollingBack => Recovery::Resume(JournalStep::RollingBack),
+        JournalStep::SwitchedBack => Recovery::Resume(JournalStep::SwitchedBack),
+        JournalStep::Restored => Recovery::Resume(JournalStep::Restored),
     }
 }
 
@@ -185,10 +189,10 @@ pub const fn recover(step: Step, interruptions: u32) -> Recovery {
 mod tests {
     use super::*;
 
-    fn run(mut step: Step, fail_at: Option<Step>) -> Next {
+    fn run(mut step: JournalStep, fail_at: Option<JournalStep>) -> Next {
         for _ in 0..20 {
-            let event = if Some(step) == fail_at { Event::Failed } else { Event::Succeeded };
-            match advance(step, event).unwrap() {
+            let result = if Some(step) == fail_at { StepResult::Failed } else { StepResult::Succeeded };
+            match advance(step, result).unwrap() {
                 Next::Record(next) => step = next,
                 end => return end,
             }
@@ -198,35 +202,39 @@ mod tests {
 
     #[test]
     fn without_failures_the_new_release_is_kept() {
-        assert_eq!(run(Step::Preparing, None), Next::EndKept);
+        assert_eq!(run(JournalStep::Preparing, None), Next::EndKept);
     }
 
     #[test]
     fn a_failure_before_the_product_is_touched_discards_and_one_after_rolls_back() {
-        for step in [Step::Preparing, Step::Built, Step::Tested] {
-            assert_eq!(run(Step::Preparing, Some(step)), Next::Discard, "{step}");
+        for step in [JournalStep::Preparing, JournalStep::Built, JournalStep::Tested] {
+            assert_eq!(run(JournalStep::Preparing, Some(step)), Next::Discard, "{step}");
         }
-        for step in [Step::Trying, Step::Stopped, Step::Switched, Step::Started] {
-            assert_eq!(run(Step::Preparing, Some(step)), Next::EndRolledBack, "{step}");
+        for step in [JournalStep::Trying, JournalStep::Stopped, JournalStep::Switched, JournalStep::Started] {
+            assert_eq!(run(JournalStep::Preparing, Some(step)), Next::EndRolledBack, "{step}");
         }
     }
 
     #[test]
     fn there_is_no_way_back_once_the_release_is_kept() {
-        assert!(advance(Step::Healthy, Event::Failed).is_err());
+        assert!(advance(JournalStep::Healthy, StepResult::Failed).is_err());
     }
 
     #[test]
     fn every_step_can_be_recovered_from_however_often_it_is_interrupted() {
-        for step in Step::ALL {
+        for step in JournalStep::ALL {
             for interruptions in 0..4 {
-                match recover(step, interruptions) {
-                    Recovery::Discard => assert!(step < Step::Trying),
-                    Recovery::RestartOld => assert!((Step::Trying..Step::Switched).contains(&step)),
+                match recovery(step, interruptions) {
+                    Recovery::Discard => assert!(step < JournalStep::Trying),
+                    Recovery::RestartOld => {
+                        assert!((JournalStep::Trying..JournalStep::Switched).contains(&step))
+                    }
                     Recovery::Resume(from) => {
                         assert!(matches!(run(from, None), Next::EndKept | Next::EndRolledBack), "{step}");
                     }
-                    Recovery::RollBack => assert_eq!(run(Step::RollingBack, None), Next::EndRolledBack),
+                    Recovery::RollBack => {
+                        assert_eq!(run(JournalStep::RollingBack, None), Next::EndRolledBack)
+                    }
                 }
             }
         }
@@ -234,15 +242,15 @@ mod tests {
 
     #[test]
     fn a_release_that_is_interrupted_twice_is_rolled_back() {
-        assert_eq!(recover(Step::Started, 0), Recovery::Resume(Step::Switched));
-        assert_eq!(recover(Step::Started, 1), Recovery::RollBack);
+        assert_eq!(recovery(JournalStep::Started, 0), Recovery::Resume(JournalStep::Switched));
+        assert_eq!(recovery(JournalStep::Started, 1), Recovery::RollBack);
     }
 
     #[test]
     fn names_of_steps_read_back() {
-        for step in Step::ALL {
+        for step in JournalStep::ALL {
             assert_eq!(step.name().parse(), Ok(step));
         }
-        assert_eq!("x".parse::<Step>(), Err(UnknownStep));
+        assert_eq!("x".parse::<JournalStep>(), Err(UnknownStep));
     }
 }

@@ -1,7 +1,7 @@
-//! Whether an offered lease, assignment or grant is taken, held against who this computer is and what it holds.
+//! Whether an offered lease, assignment or grant is accepted, compared with who this computer is and what it holds.
 //!
-//! Signatures are checked before (the arguments come out of `Verified`); here the content is judged. An older
-//! (epoch, sequence) than held is refused; the same one again is fine.
+//! Signatures are checked before (the arguments come out of `Verified`); here the content is judged. An (epoch,
+//! sequence) lower than the held one is refused; the same one again is fine.
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -20,11 +20,11 @@ pub struct Identity {
     pub client_key: PublicKey,
     /// The name that holds the seat.
     pub computer_name: ComputerName,
-    /// The one server whose word counts.
+    /// The only server whose documents are accepted.
     pub server_id: ServerId,
 }
 
-/// Orders leases and assignments of one client.
+/// Orders the leases, and the assignments, of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// Raised by the vendor after a restore or a takeover.
@@ -33,27 +33,24 @@ pub struct Place {
     pub sequence: u64,
 }
 
-/// Why a lease or an assignment is not taken, or no longer counts.
+/// Why a lease, an assignment or a grant is refused, or no longer counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LicenseRefusal {
     /// It is for another client id, key or computer name.
     #[error("it is for another computer; enroll this computer again with a setup file of its own")]
     OtherComputer,
-    /// It is by another server.
     #[error("it is by the server {0}, not by the one that this computer is enrolled with")]
     OtherServer(ServerId),
-    /// It is older than what is held.
-    #[error("it is number {}.{}, and {}.{} was held before; a server was set back, ask its administrator", found.epoch, found.sequence, held.epoch, held.sequence)]
+    /// It is older than the one that is held.
+    #[error("it is number {}.{}, and {}.{} was held before; the server was restored to an older state, ask its administrator", found.epoch, found.sequence, held.epoch, held.sequence)]
     WentBack {
-        /// What was offered.
         found: Place,
-        /// The highest that was held.
+        /// The highest that was ever held.
         held: Place,
     },
-    /// Its time is over.
     #[error("it ended at {0}; let the computer contact its server")]
     Ended(Timestamp),
-    /// A model of counting that this program does not know.
+    /// A license model that this program does not know.
     #[error("it is a {0} license, which this program does not know; update the agent")]
     UnknownModel(LicenseModel),
     /// The site key changed without a higher key epoch.
@@ -63,34 +60,27 @@ pub enum LicenseRefusal {
     SiteKeyChanged,
     /// Of a lower generation than held.
     #[error("the grant has generation {found}, and {held} was held before")]
-    GrantWentBack {
-        /// What was offered.
-        found: u64,
-        /// What is held.
-        held: u64,
-    },
+    GrantWentBack { found: u64, held: u64 },
 }
 
-/// The place of a lease.
 #[must_use]
 pub const fn lease_place(lease: &Lease) -> Place {
     Place { epoch: lease.epoch, sequence: lease.sequence }
 }
 
-/// The place of an assignment.
 #[must_use]
 pub const fn assignment_place(assignment: &Assignment) -> Place {
     Place { epoch: assignment.epoch, sequence: assignment.sequence }
 }
 
-fn not_back(found: Place, held: Option<Place>) -> Result<(), LicenseRefusal> {
+fn ensure_not_older(found: Place, held: Option<Place>) -> Result<(), LicenseRefusal> {
     match held {
         Some(held) if found < held => Err(LicenseRefusal::WentBack { found, held }),
         _ => Ok(()),
     }
 }
 
-/// Whether a lease is this computer's, not older than held, and live at license time `now`.
+/// Checks that a lease is for this computer, not older than the held one, and live at license time `now`.
 ///
 /// # Errors
 /// [`LicenseRefusal`].
@@ -112,14 +102,14 @@ pub fn judge_lease(
     if lease.model != LicenseModel::Named {
         return Err(LicenseRefusal::UnknownModel(lease.model));
     }
-    not_back(lease_place(lease), held)?;
+    ensure_not_older(lease_place(lease), held)?;
     if lease.not_after < now {
         return Err(LicenseRefusal::Ended(lease.not_after));
     }
     Ok(())
 }
 
-/// Whether an assignment is this computer's, not older than held, and not expired at license time `now`.
+/// Checks that an assignment is for this computer, not older than the held one, and not expired at license time `now`.
 ///
 /// # Errors
 /// [`LicenseRefusal`].
@@ -135,15 +125,15 @@ pub fn judge_assignment(
     if assignment.client_id != identity.client_id {
         return Err(LicenseRefusal::OtherComputer);
     }
-    not_back(assignment_place(assignment), held)?;
+    ensure_not_older(assignment_place(assignment), held)?;
     if assignment.expires_at < now {
         return Err(LicenseRefusal::Ended(assignment.expires_at));
     }
     Ok(())
 }
 
-/// Whether a grant that the vendor signed may take the place of the held one: same server; the same site key, or one
-/// of a higher key epoch; for the same serial no lower generation.
+/// Checks that a grant that the vendor signed may replace the held one: same server; the same site key, or one of a
+/// higher key epoch; for the same serial no lower generation.
 ///
 /// # Errors
 /// [`LicenseRefusal`].

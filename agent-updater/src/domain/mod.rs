@@ -1,7 +1,8 @@
-//! Decisions of the agent, as arithmetic: what to install, what a crash leaves to do, what the gate says, when to call.
+//! Decisions of the agent, without side effects: what to install, how to recover from a crash, what the gate says, when
+//! to contact the server.
 //!
 //! Invariant: nothing here has a clock, a disk, a socket, randomness or async; time and seeds come in as arguments.
-//! Every answer carries its reason, and where there is one the time at which it changes.
+//! A decision carries its reason and, where there is one, the time at which it changes.
 
 pub mod cadence;
 pub mod gate;

@@ -1,4 +1,4 @@
-//! What to do about one package of an assignment, and how to say it in one sentence.
+//! What to do about one package of an assignment, and the sentence that explains it.
 
 use std::fmt;
 
@@ -10,33 +10,27 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::report::ReasonCode;
 use serde::{Deserialize, Serialize};
 
-/// A release that this computer gave up: not tried again until an admin raises the attempt.
+/// A release that this computer gave up: not retried until an admin raises the attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
     /// Digest of its manifest.
     pub manifest: Sha256Digest,
     /// The attempt that failed.
     pub attempt: u32,
-    /// Why.
     pub reason: ReasonCode,
-    /// When.
     pub at: Timestamp,
 }
 
 /// What to do about one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It runs what it should.
     UpToDate,
-    /// Install it now.
     Install,
-    /// Not before a time.
+    /// Not before this time.
     NotBefore(Timestamp),
-    /// The lease does not cover the package.
     NotEntitled,
-    /// For another platform.
     OtherPlatform,
-    /// Given up before, in this attempt.
+    /// Given up before, in this attempt or a later one.
     GivenUpBefore(GivenUp),
 }
 
@@ -59,7 +53,7 @@ pub fn decide(
     if !wanted.release.platform.fits(platform) {
         return Decision::OtherPlatform;
     }
-    // The same release under an older or the same attempt; a raised attempt is the admin's word to try again.
+    // An admin raises the attempt to have the same release tried again.
     if let Some(before) =
         given_up.iter().find(|past| past.manifest == wanted.manifest && past.attempt >= wanted.attempt)
     {
@@ -72,7 +66,7 @@ pub fn decide(
 }
 
 impl Decision {
-    /// When the answer changes by itself, if it does.
+    /// When the decision changes without a new contact, if it does.
     #[must_use]
     pub const fn changes_at(&self) -> Option<Timestamp> {
         match self {
@@ -94,7 +88,7 @@ impl fmt::Display for Decision {
             Self::OtherPlatform => f.write_str("the release is for another platform; ask the administrator"),
             Self::GivenUpBefore(past) => write!(
                 f,
-                "given up at {} ({}); it is not tried again by itself, the next release that is assigned is",
+                "given up at {} ({}); it is not retried automatically, the next release that is assigned is installed",
                 past.at, past.reason
             ),
         }

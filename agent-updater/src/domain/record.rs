@@ -10,11 +10,11 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::report::ReasonCode;
 use serde::{Deserialize, Serialize};
 
-use super::install::Step;
+use super::install::JournalStep;
 use super::policy::GivenUp;
 
 /// Releases that are remembered as given up, per package; the oldest is forgotten.
-const MOST_GIVEN_UP: usize = 32;
+const MAX_GIVEN_UP: usize = 32;
 
 /// The name of a slot: the version and the first digits of the manifest's digest. Safe as a file name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,7 +28,6 @@ impl SlotId {
         Self(format!("{version}-{}", manifest.short()))
     }
 
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -69,13 +68,9 @@ impl fmt::Display for SlotId {
 /// A release in a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
-    /// Where.
     pub slot: SlotId,
-    /// Which.
     pub release: ReleaseId,
-    /// Program or signatures.
     pub kind: PackageKind,
-    /// Its counter.
     pub counter: ReleaseCounter,
     /// Digest of its manifest's exact bytes.
     pub manifest: Sha256Digest,
@@ -85,21 +80,20 @@ pub struct Installed {
     pub attempt: u32,
 }
 
-/// What is known of a package on this computer.
+/// The state of a package on this computer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageRecord {
-    /// What `current` names.
+    /// The release that `current` names.
     pub current: Option<Installed>,
-    /// What it named before; `rollback` goes there.
+    /// The release that `rollback` goes back to.
     pub previous: Option<Installed>,
     /// The highest counter that was ever kept; a lower one is refused.
     pub counter_floor: Option<ReleaseCounter>,
-    /// What was given up.
     pub given_up: Vec<GivenUp>,
 }
 
 impl PackageRecord {
-    /// The record after a change was kept. Applying it twice is as good as once.
+    /// The record after a change was kept. Idempotent.
     #[must_use]
     pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
         if let (ChangeKind::LocalRollback, Some(left)) = (change.kind, &change.from) {
@@ -119,44 +113,42 @@ impl PackageRecord {
         Self { current: change.from.clone(), ..given_up }
     }
 
-    /// Remembers that a release was given up in its attempt.
+    /// The record that also remembers that a release was given up in its attempt.
     #[must_use]
     pub fn with_given_up(mut self, what: &Installed, reason: ReasonCode, at: Timestamp) -> Self {
         self.given_up.retain(|past| past.manifest != what.manifest);
         self.given_up.push(GivenUp { manifest: what.manifest, attempt: what.attempt, reason, at });
-        let surplus = self.given_up.len().saturating_sub(MOST_GIVEN_UP);
+        let surplus = self.given_up.len().saturating_sub(MAX_GIVEN_UP);
         self.given_up.drain(..surplus);
         self
     }
 
-    /// Whether a slot must stay.
+    /// Whether a slot must be kept.
     #[must_use]
     pub fn needs(&self, slot: &str) -> bool {
         [&self.current, &self.previous].into_iter().flatten().any(|installed| installed.slot.as_str() == slot)
     }
 }
 
-/// Who wants a change.
+/// Who asked for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// An assignment.
+    /// The server, by an assignment.
     Install,
     /// A person at the computer.
     LocalRollback,
 }
 
-/// A change under way: what the journal holds.
+/// A change of release that is not finished: what the journal holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Who wants it.
     pub kind: ChangeKind,
-    /// What was there; `None` for the first release of a package.
+    /// The release before; `None` for the first release of a package.
     pub from: Option<Installed>,
-    /// What is to be there.
     pub to: Installed,
-    /// How far it came.
-    pub step: Step,
+    /// The last recorded step.
+    pub step: JournalStep,
     /// How many starts of the agent found it unfinished.
     #[serde(default)]
     pub interruptions: u32,
@@ -190,11 +182,11 @@ mod tests {
     }
 
     fn change(kind: ChangeKind, from: Option<Installed>, to: Installed) -> Change {
-        Change { kind, from, to, step: Step::Healthy, interruptions: 0, why: None }
+        Change { kind, from, to, step: JournalStep::Healthy, interruptions: 0, why: None }
     }
 
     #[test]
-    fn a_kept_release_is_current_the_old_one_previous_and_twice_is_as_good_as_once() {
+    fn a_kept_release_is_current_the_old_one_previous_and_keeping_twice_changes_nothing_more() {
         let first = change(ChangeKind::Install, None, installed("1", 1, 0));
         let record = PackageRecord::default().kept(&first, Timestamp::UNIX_EPOCH);
         let second = change(ChangeKind::Install, record.current.clone(), installed("2", 2, 0));
@@ -227,7 +219,7 @@ mod tests {
             let what = installed(&number.to_string(), number, 0);
             record = record.with_given_up(&what, ReasonCode::HookFailed, Timestamp::UNIX_EPOCH);
         }
-        assert_eq!(record.given_up.len(), MOST_GIVEN_UP);
+        assert_eq!(record.given_up.len(), MAX_GIVEN_UP);
     }
 
     #[test]

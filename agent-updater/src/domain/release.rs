@@ -1,4 +1,4 @@
-//! Whether a verified manifest is the one that was assigned, and may be installed over what this computer had.
+//! Whether a verified manifest is the one that was assigned, and may be installed on this computer.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,22 @@ use sealpost_manifests::wire::report::ReasonCode;
 
 use super::time::older_than_days;
 
-/// Why a release is not installed: a stable code, and a sentence.
+/// Why a release is not installed: a stable code, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// The code.
     pub reason: ReasonCode,
-    /// For people.
     pub detail: String,
 }
 
 impl Refusal {
-    /// A refusal.
     #[must_use]
     pub fn new(reason: ReasonCode, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
 }
 
-/// Whether the server's judgement of the vendor's metadata is recent enough, and not older than the last.
+/// Checks that the time at which the server found the vendor's metadata fresh is recent enough, and not before the last.
 ///
 /// # Errors
 /// [`Refusal`] with [`ReasonCode::MetadataTooOld`].
@@ -50,22 +47,22 @@ pub fn judge_freshness(
     if older_than_days(metadata_as_of, now, max_age_days) {
         return too_old(format!(
             "the server last found the vendor's metadata fresh at {metadata_as_of}, more than {max_age_days} days ago; \
-             let the server pull or import"
+             let the server pull: `distributor pull`"
         ));
     }
     Ok(())
 }
 
-/// What a release is held against.
+/// What a release is compared with.
 #[derive(Debug)]
 pub struct Expectation<'a> {
-    /// What was assigned.
+    /// The assigned release.
     pub wanted: &'a PackageAssignment,
-    /// This computer's platform.
+    /// The platform of this computer.
     pub platform: &'a Platform,
     /// Highest counter of the package that was ever kept here.
     pub counter_floor: Option<ReleaseCounter>,
-    /// What is installed of every package.
+    /// The counter of every installed package.
     pub installed: &'a BTreeMap<PackageName, ReleaseCounter>,
     /// The vendor's channels of the package.
     pub channels: &'a ChannelsDocument,

@@ -16,13 +16,13 @@ pub fn raised(floor: Option<Timestamp>, site_signed: Timestamp) -> Timestamp {
     floor.map_or(site_signed, |floor| floor.max(site_signed))
 }
 
-/// The time without its fraction of a second: what is kept and shown.
+/// A time without its fraction of a second, as it is kept and shown.
 #[must_use]
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// Whether `then` lies more than `days` before `now`.
+/// Whether `then` is more than `days` before `now`.
 #[must_use]
 pub fn older_than_days(then: Timestamp, now: Timestamp, days: u32) -> bool {
     now.duration_since(then) > SignedDuration::from_hours(i64::from(days) * 24)

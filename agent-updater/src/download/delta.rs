@@ -1,7 +1,7 @@
-//! Fetching a delta, which goes on where an earlier try ended.
+//! Fetching a delta, continuing where an earlier try ended.
 //!
-//! Nothing signs a delta, so what two tries brought may not even belong together; applying it tells, and then the
-//! payload is fetched. Invariant: the file never gets longer than was allowed.
+//! Invariant: the file never gets longer than allowed. A delta is not signed, so the bytes of two tries may not belong
+//! together; then applying it fails, and the payload is fetched.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,24 +15,25 @@ use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
 
-use super::{Origin, of_disk, refusal};
+use super::origin::Origin;
+use super::reason::{file_refusal, refusal};
 
-/// Fetches once; `false` if there is none. What has come of a cut answer stays in the file.
+/// Fetches once; `false` if the server has none. What was received of an answer that is cut off stays in the file.
 pub(super) async fn fetch(
     origin: &Origin,
     url: &str,
     destination: &Path,
     max_bytes: u64,
 ) -> Result<bool, Refusal> {
-    let mut file = open(destination).map_err(|error| of_disk(&error))?;
-    let kept = file.metadata().map_err(|error| of_disk(&error))?.len();
+    let mut file = open(destination).map_err(|error| file_refusal(&error))?;
+    let kept = file.metadata().map_err(|error| file_refusal(&error))?.len();
     let response = ask(origin, url, kept).await?;
     let mut received = match response.status() {
         StatusCode::OK => 0,
         StatusCode::PARTIAL_CONTENT if kept > 0 && first_byte(&response) == Some(kept) => kept,
         status => {
-            // Nothing, or not the rest of what is kept: the next try is for the whole.
-            file.set_len(0).map_err(|error| of_disk(&error))?;
+            // The answer is not the rest of what is kept: the next try asks for the whole.
+            file.set_len(0).map_err(|error| file_refusal(&error))?;
             if status == StatusCode::NOT_FOUND {
                 return Ok(false);
             }
@@ -40,18 +41,18 @@ pub(super) async fn fetch(
             return Err(Refusal::new(ReasonCode::NetworkFailed, detail));
         }
     };
-    file.set_len(received).map_err(|error| of_disk(&error))?;
-    file.seek(SeekFrom::Start(received)).map_err(|error| of_disk(&error))?;
+    file.set_len(received).map_err(|error| file_refusal(&error))?;
+    file.seek(SeekFrom::Start(received)).map_err(|error| file_refusal(&error))?;
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| refusal(ReasonCode::NetworkFailed, &error.without_url()))?;
         received = received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if received > max_bytes {
-            file.set_len(0).map_err(|error| of_disk(&error))?;
+            file.set_len(0).map_err(|error| file_refusal(&error))?;
             let detail = format!("the delta is longer than the payload of {max_bytes} bytes");
             return Err(Refusal::new(ReasonCode::PayloadInvalid, detail));
         }
-        file.write_all(&chunk).map_err(|error| of_disk(&error))?;
+        file.write_all(&chunk).map_err(|error| file_refusal(&error))?;
     }
     Ok(true)
 }
@@ -70,7 +71,7 @@ async fn ask(origin: &Origin, url: &str, from: u64) -> Result<Response, Refusal>
     request.send().await.map_err(|error| refusal(ReasonCode::NetworkFailed, &error.without_url()))
 }
 
-/// Where a partial answer begins.
+/// The offset at which a partial answer begins.
 fn first_byte(response: &Response) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()

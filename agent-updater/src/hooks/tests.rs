@@ -33,17 +33,17 @@ impl Fixture {
     }
 
     fn run(&self, hook: Hook) -> Result<HookDone, HookFault> {
-        let occasion = Occasion {
+        let context = HookContext {
             release: &self.release,
             slot: self.folder.path().join("slot"),
             current: self.folder.path().join("current"),
         };
-        run_hook(hook, &self.config, &occasion)
+        run_hook(hook, &self.config, &context)
     }
 }
 
 #[test]
-fn a_hook_that_is_not_configured_is_said_to_be_so() {
+fn a_hook_that_is_not_configured_is_reported_as_such() {
     assert_eq!(Fixture::new().run(Hook::Stop), Ok(HookDone::NotConfigured));
 }
 
@@ -118,7 +118,7 @@ fn a_hook_that_others_can_change_is_not_run() {
     fixture.config.start = Some(vec![script.clone()]);
     fs::set_permissions(&script, fs::Permissions::from_mode(0o777)).unwrap();
     refused(&fixture);
-    // As the argument of a shell it is the same danger.
+    // The same as the argument of a shell.
     fixture.config.start = Some(vec!["/bin/sh".to_owned(), script.clone()]);
     refused(&fixture);
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,9 +1,12 @@
-//! What depends on the operating system, in one place: files that survive a power cut, who may write where, child
-//! processes with bounds, free disk, sealed records. Linux first; Windows and macOS would follow here and in [`crate::slots`].
+//! What depends on the operating system: who may write a path, free disk space, child processes with bounds, local
+//! users, records on disk, and waiting for the network. Linux first; Windows and macOS would follow here and in
+//! [`crate::slots`].
+//!
+//! Left out on purpose: durable writes, folders and locks, which are the same in every program (`sealpost-files`).
 
-pub mod causes;
-pub mod files;
+pub mod disk;
 pub mod network;
+pub mod ownership;
 pub mod process;
 pub mod store;
 pub mod users;

@@ -1,6 +1,6 @@
-//! Waiting for the network, on a thread that may block, until somebody needs that thread for something better.
+//! Waiting for the network on a thread that may block, with a way to interrupt the wait.
 //!
-//! Invariant: no server, however slow, holds up the end of the agent or what a person at the computer asks for.
+//! Invariant: no server, however slow, delays the end of the agent or a rollback that a person asked for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,48 +8,50 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-/// How often is looked whether to give way.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a wait checks whether it is interrupted.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Waiting was given up; nothing is wrong with the server.
+/// A wait was interrupted by this agent itself; nothing is wrong with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the agent was asked for something that comes first; this goes on at the next contact")]
-pub struct GaveWay;
+#[error(
+    "interrupted, because the agent is stopping or a person asked for a rollback; this continues at the next contact"
+)]
+pub struct WaitInterrupted;
 
 /// The network, as blocking code sees it.
 #[derive(Debug, Clone)]
 pub struct Network {
     runtime: Handle,
-    give_way: Vec<Arc<AtomicBool>>,
+    interrupts: Vec<Arc<AtomicBool>>,
 }
 
 impl Network {
-    /// The network on a runtime; what is waited for is given up as soon as one of the flags is set.
+    /// The network on a runtime; a wait ends as soon as one of the flags is set.
     #[must_use]
-    pub fn new(runtime: Handle, give_way: &[&Arc<AtomicBool>]) -> Self {
-        Self { runtime, give_way: give_way.iter().map(|flag| Arc::clone(flag)).collect() }
+    pub fn new(runtime: Handle, interrupts: &[&Arc<AtomicBool>]) -> Self {
+        Self { runtime, interrupts: interrupts.iter().map(|flag| Arc::clone(flag)).collect() }
     }
 
-    /// Whether waiting would be given up at once.
+    /// Whether a wait would be interrupted at once.
     #[must_use]
-    pub fn gives_way(&self) -> bool {
-        self.give_way.iter().any(|flag| flag.load(Ordering::SeqCst))
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupts.iter().any(|flag| flag.load(Ordering::SeqCst))
     }
 
-    /// Waits for an answer.
+    /// Waits for an answer, on a thread that may block.
     ///
     /// # Errors
-    /// [`GaveWay`].
-    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T, GaveWay> {
+    /// [`WaitInterrupted`].
+    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T, WaitInterrupted> {
         self.runtime.block_on(async {
-            let given_way = async {
-                while !self.gives_way() {
-                    tokio::time::sleep(LOOK).await;
+            let interrupted = async {
+                while !self.is_interrupted() {
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             };
             tokio::select! {
                 biased;
-                () = given_way => Err(GaveWay),
+                () = interrupted => Err(WaitInterrupted),
                 answer = answer => Ok(answer),
             }
         })
@@ -61,16 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_never_comes_is_given_up_when_somebody_asks() {
+    fn waiting_for_an_answer_that_never_comes_is_interrupted_by_a_flag() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let (stop, hurry) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let network = Network::new(runtime.handle().clone(), &[&stop, &hurry]);
+        let (stop, rollback) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let network = Network::new(runtime.handle().clone(), &[&stop, &rollback]);
         assert_eq!(network.wait(async { 7 }), Ok(7));
         let never = async {
-            hurry.store(true, Ordering::SeqCst);
+            rollback.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
         };
-        assert_eq!(network.wait(never), Err(GaveWay));
-        assert_eq!(network.wait(async { 7 }), Err(GaveWay), "nothing new is begun either");
+        assert_eq!(network.wait(never), Err(WaitInterrupted));
+        assert_eq!(network.wait(async { 7 }), Err(WaitInterrupted), "nothing new is begun either");
     }
 }

@@ -1,8 +1,8 @@
 //! Child processes with bounds: a process group of their own, an empty environment, a time limit, a bounded tail of
 //! their output.
 //!
-//! Invariant: after [`run`] with [`Leftovers::Kill`] no process of the child's group is left. What leaves the group by
-//! itself (`setsid`) is not followed; a hook is the administrator's own program.
+//! Invariant: after [`run`] with [`Leftovers::Kill`] no process of the child's group is left. A process that leaves the
+//! group (`setsid`) is not followed; a hook is the administrator's own program.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -20,6 +20,8 @@ use super::users::UserIds;
 
 /// How much of a child's output is kept: the last bytes.
 pub const OUTPUT_TAIL_BYTES: usize = 64 * 1024;
+/// Upper bound on reads after the child has ended; a full pipe of 64 KiB takes eight.
+const MAX_ROUNDS_AFTER_END: usize = 64;
 
 /// What happens to processes that the child started and left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,38 +32,33 @@ pub enum Leftovers {
     Leave,
 }
 
-/// What to run.
+/// A child process to run.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// The program; absolute.
+    /// An absolute path.
     pub program: PathBuf,
-    /// Its arguments.
     pub arguments: Vec<OsString>,
     /// The whole environment.
     pub environment: Vec<(String, OsString)>,
-    /// Run as this user, without a way back to more rights.
+    /// Run as this user, who cannot get more rights again.
     pub user: Option<UserIds>,
-    /// Time limit.
     pub time_limit: Duration,
-    /// Background processes.
     pub leftovers: Leftovers,
 }
 
-/// How it ended.
+/// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// By itself, with this status.
+    /// It exited, or a signal of its own ended it.
     Exited(ExitStatus),
     /// It was killed at the time limit.
     TimedOut,
 }
 
-/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// How it ended.
     pub ending: Ending,
-    /// The last [`OUTPUT_TAIL_BYTES`] of both of its outputs, mixed as they came.
+    /// The last [`OUTPUT_TAIL_BYTES`] of standard output and standard error, in the order in which they arrived.
     pub output: Vec<u8>,
 }
 
@@ -101,7 +98,7 @@ fn run_here(spec: &Spec) -> io::Result<Finished> {
     let mut tail = Tail::default();
     let watched = watch(&mut child, deadline, &mut tail);
     let in_time = matches!(watched, Ok(true));
-    // Not yet reaped, so the number of the group cannot belong to somebody else.
+    // The child is not reaped yet, so its process group id cannot belong to another process.
     if let Some(group) = group.filter(|_| !in_time || spec.leftovers == Leftovers::Kill) {
         match kill_process_group(group, Signal::KILL) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
@@ -114,7 +111,7 @@ fn run_here(spec: &Spec) -> io::Result<Finished> {
     Ok(Finished { ending, output: tail.into_bytes() })
 }
 
-/// Collects output until the child has ended (`true`) or the deadline is over (`false`).
+/// Collects output until the child has ended (`true`) or the deadline has passed (`false`).
 fn watch(child: &mut Child, deadline: Instant, tail: &mut Tail) -> io::Result<bool> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
@@ -140,22 +137,22 @@ fn watch(child: &mut Child, deadline: Instant, tail: &mut Tail) -> io::Result<bo
             let err = stderr.is_some() && ready.get(err_at).copied().unwrap_or(false);
             (ready.first().copied().unwrap_or(false), out, err)
         };
-        let mut came = false;
+        let mut has_read = false;
         if can_read_out {
-            came |= take(&mut stdout, tail)?;
+            has_read |= take(&mut stdout, tail)?;
         }
         if can_read_err {
-            came |= take(&mut stderr, tail)?;
+            has_read |= take(&mut stderr, tail)?;
         }
-        // What the child wrote before its end is read first; a background process cannot hold this up, because
-        // after the child's end at most the tail's worth of rounds follow.
-        if has_ended && (!came || tail.note_round_after_end()) {
+        // What the child wrote before its end is read first. A background process cannot delay this, because the
+        // number of rounds after the child's end is bounded.
+        if has_ended && (!has_read || tail.note_round_after_end()) {
             return Ok(true);
         }
     }
 }
 
-/// Reads once; `true` when something came. Closes the pipe at its end.
+/// Reads once; `true` if it read something. Closes the pipe at its end.
 fn take(pipe: &mut Option<impl Read>, tail: &mut Tail) -> io::Result<bool> {
     let Some(open) = pipe else { return Ok(false) };
     let mut buffer = [0u8; 8 * 1024];
@@ -197,7 +194,7 @@ impl Tail {
     /// `true` when enough was read after the end.
     fn note_round_after_end(&mut self) -> bool {
         self.rounds_after_end += 1;
-        self.rounds_after_end > 64
+        self.rounds_after_end > MAX_ROUNDS_AFTER_END
     }
 
     fn into_bytes(self) -> Vec<u8> {
@@ -228,7 +225,7 @@ mod tests {
     fn is_running(pid_file: &Path) -> bool {
         let pid = std::fs::read_to_string(pid_file).unwrap();
         match std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
-            // The state stands after the closing parenthesis of the name; a zombie does not run.
+            // The state follows the closing parenthesis of the name; a zombie does not run.
             Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']),
             Err(_) => false,
         }
@@ -285,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_a_start_hook_leaves_goes_on_running() {
+    fn a_service_that_a_start_hook_leaves_keeps_running() {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 1000 >/dev/null 2>&1 & echo $! > {}", pid_file.display());

@@ -1,4 +1,4 @@
-//! Sealed records: small JSON files with a checksum, replaced whole and durably.
+//! Records: small JSON files with a checksum, replaced whole and durably.
 //!
 //! Invariant: a damaged record is never taken for a missing one; it is an error that names the file. The checksum
 //! finds damage, not malice: what matters is signed inside and verified again after it is read.
@@ -7,28 +7,22 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sealpost_manifests::digest::Sha256Digest;
+use sealpost_files::{frame, read_bounded, remove_durably, replace, sync_parent, unframe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::files::{read_bounded, remove_durably, sync_folder, write_atomic};
-
-/// First words of a record's first line; the number is the format's version.
-const MAGIC: &str = "sealpost-record 1 sha256=";
+/// Label of a record's frame; the number is the format's version.
+const LABEL: &str = "sealpost-record 2";
 /// Largest record, in bytes: the reports or an assignment may be some megabytes.
 const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why a record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The system refused.
     #[error("cannot {action} the record {path}; check the disk and permissions")]
     Io {
-        /// `read` or `write`.
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -37,22 +31,17 @@ pub enum StoreError {
         "the record {path} is damaged, so nothing is installed until it is repaired; check the disk, then restore \
          the file from a backup, or enroll this computer again"
     )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
+    Damaged { path: PathBuf },
     /// Whole, and not understood: written by another version.
     #[error("the record {path} is not understood by this version of the agent; update the agent")]
     Foreign {
-        /// The file.
         path: PathBuf,
-        /// What the reader says.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Reads a record; `None` only when there is none.
+/// Reads a record; `None` only if there is none.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -62,16 +51,9 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
         path: path.to_owned(),
         source,
     })?;
-    let Some(bytes) = read else { return Ok(None) };
-    let damaged = || StoreError::Damaged { path: path.to_owned() };
-    let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
-    let (head, body) = text.split_once('\n').ok_or_else(damaged)?;
-    let digest: Sha256Digest =
-        head.strip_prefix(MAGIC).and_then(|hex| hex.parse().ok()).ok_or_else(damaged)?;
-    if Sha256Digest::of(body.as_bytes()) != digest {
-        return Err(damaged());
-    }
-    serde_json::from_str(body)
+    let Some(framed) = read else { return Ok(None) };
+    let body = unframe(LABEL, &framed).map_err(|_| StoreError::Damaged { path: path.to_owned() })?;
+    serde_json::from_slice(body)
         .map(Some)
         .map_err(|source| StoreError::Foreign { path: path.to_owned(), source })
 }
@@ -81,10 +63,9 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
 /// # Errors
 /// [`StoreError`]; the old record is whole then.
 pub fn save<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
-    let body = serde_json::to_string(value)
-        .map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
-    let text = format!("{MAGIC}{}\n{body}", Sha256Digest::of(body.as_bytes()));
-    write_atomic(path, text.as_bytes(), mode).map_err(|source| StoreError::Io {
+    let body =
+        serde_json::to_vec(value).map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
+    replace(path, &frame(LABEL, &body), mode).map_err(|source| StoreError::Io {
         action: "write",
         path: path.to_owned(),
         source,
@@ -106,10 +87,10 @@ pub fn remove(path: &Path) -> Result<(), StoreError> {
 pub fn put_aside(path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Io { action: "put aside", path: path.to_owned(), source };
     fs::rename(path, path.with_extension("damaged.json")).map_err(failed)?;
-    path.parent().map_or(Ok(()), sync_folder).map_err(failed)
+    sync_parent(path).map_err(failed)
 }
 
-/// The names (without `.json`) of the records in a folder, sorted; files of another form are passed over.
+/// The names (without `.json`) of the records in a folder, sorted; files with other names are skipped.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -152,5 +133,15 @@ mod tests {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(matches!(load::<Vec<u32>>(&path), Err(StoreError::Damaged { .. })), "length {length}");
         }
+    }
+
+    #[test]
+    fn a_record_has_the_frozen_form_of_version_2() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let golden =
+            "sealpost-record 2 7 a615eeaee21de5179de080de8c3052c8da901138406ba71c38c032845f7d54f4\n[1,2,3]";
+        save(&path, &vec![1u32, 2, 3], 0o600).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), golden);
     }
 }

@@ -8,19 +8,14 @@ use std::io;
 /// A user and its main group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserIds {
-    /// User id.
     pub user: u32,
-    /// Group id.
     pub group: u32,
 }
 
-/// Why a user could not be found.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
-    /// The list of users cannot be read.
     #[error("cannot read /etc/passwd")]
     Unreadable(#[source] io::Error),
-    /// No such user.
     #[error("there is no local user {0:?}; name another one as test_load_user, or write uid:gid")]
     Unknown(String),
 }

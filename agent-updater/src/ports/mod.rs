@@ -1,5 +1,5 @@
-//! Where there are two implementations, or a fault to inject: time, free disk, the source of releases, and the points
-//! at which a test ends the process.
+//! Traits with two implementations, or with a fault to inject: time, free disk space, the source of releases, and the
+//! points at which a test ends the process.
 
 use std::io;
 use std::path::Path;
@@ -7,15 +7,14 @@ use std::path::Path;
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 
+use crate::domain::install::JournalStep;
 use crate::domain::release::Refusal;
 
 /// The computer's clock.
 pub trait Clock: Send + Sync {
-    /// Now.
     fn now(&self) -> Timestamp;
 }
 
-/// Free space.
 pub trait Disk: Send + Sync {
     /// Free bytes on the file system of a path.
     ///
@@ -24,7 +23,7 @@ pub trait Disk: Send + Sync {
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
-/// Where the bytes of a vetted release come from. Nothing that comes is believed.
+/// The source of the bytes of a verified release. Nothing it returns is trusted.
 pub trait Source {
     /// Fetches a delta into a file of at most `max_bytes`; `false` if there is none.
     ///
@@ -50,19 +49,19 @@ pub trait Faults: Send + Sync {
     /// Called with `before-STEP` and `after-STEP`.
     ///
     /// # Errors
-    /// [`Killed`], in tests that play a kill within one process; the caller returns at once and cleans up nothing.
+    /// [`Killed`], in tests that simulate a kill within one process; the caller returns at once and cleans up nothing.
     fn at(&self, point: &str) -> Result<(), Killed>;
 }
 
-/// A played kill.
+/// A simulated kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the process was to end here")]
 pub struct Killed;
 
-/// The names of all points, for tests that enumerate them.
+/// The names of all points, for tests that visit each of them.
 #[must_use]
 pub fn fault_points() -> Vec<String> {
-    let mut names: Vec<&str> = crate::domain::install::Step::ALL.iter().map(|step| step.name()).collect();
+    let mut names: Vec<&str> = JournalStep::ALL.iter().map(|step| step.name()).collect();
     names.push(CLEARED);
     names.iter().flat_map(|name| [format!("before-{name}"), format!("after-{name}")]).collect()
 }

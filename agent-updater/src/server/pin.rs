@@ -1,8 +1,8 @@
 //! The pin of the site CA: the only root that a connection is checked against is the certificate, among those that
 //! the server presents, whose public key has the pinned digest.
 //!
-//! The pin is of the CA's key, not of the server's certificate, so the site can renew both certificates; and no other
-//! CA of the computer's has a say.
+//! The pin is of the CA's key, not of the server's certificate, so the site can renew both certificates. The computer's
+//! other trusted CAs are not used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sealpost_manifests::digest::Sha256Digest;
 
-/// Most certificates that are looked through for the pinned one.
-const MOST_CERTIFICATES: usize = 8;
+/// Upper bound on the certificates that are searched for the pinned one.
+const MAX_CERTIFICATES: usize = 8;
 
 /// A TLS configuration that accepts servers of one site only.
 ///
@@ -48,7 +48,7 @@ struct PinnedCa {
 }
 
 impl PinnedCa {
-    fn not_before_floor(&self, now: UnixTime) -> UnixTime {
+    fn at_least_floor(&self, now: UnixTime) -> UnixTime {
         let floor = self.time_floor.and_then(|floor| u64::try_from(floor.as_second()).ok()).unwrap_or(0);
         UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().max(floor)))
     }
@@ -63,7 +63,7 @@ impl ServerCertVerifier for PinnedCa {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let presented = intermediates.get(..MOST_CERTIFICATES).unwrap_or(intermediates);
+        let presented = intermediates.get(..MAX_CERTIFICATES).unwrap_or(intermediates);
         let is_pinned = |certificate: &&CertificateDer<'_>| spki_sha256(certificate) == Some(self.pin);
         let ca = presented.iter().find(is_pinned).ok_or_else(|| {
             Error::General(
@@ -85,7 +85,7 @@ impl ServerCertVerifier for PinnedCa {
             &between,
             server_name,
             ocsp_response,
-            self.not_before_floor(now),
+            self.at_least_floor(now),
         )
     }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn the_pinned_ca_may_not_be_found_behind_more_certificates_than_are_looked_through() {
         let site = site("primary.example");
-        let mut chain = vec![site.leaf.clone(); MOST_CERTIFICATES];
+        let mut chain = vec![site.leaf.clone(); MAX_CERTIFICATES];
         chain.push(ca(&site));
         assert!(verify(&site, &site.leaf, &chain, "primary.example").is_err());
     }
@@ -185,7 +185,7 @@ mod tests {
             provider: Arc::new(aws_lc_rs::default_provider()),
         };
         let reset = UnixTime::since_unix_epoch(Duration::from_secs(60));
-        assert_eq!(verifier(None).not_before_floor(reset).as_secs(), 60);
-        assert_eq!(verifier(Some("2026-01-01T00:00:00Z")).not_before_floor(reset).as_secs(), 1_767_225_600);
+        assert_eq!(verifier(None).at_least_floor(reset).as_secs(), 60);
+        assert_eq!(verifier(Some("2026-01-01T00:00:00Z")).at_least_floor(reset).as_secs(), 1_767_225_600);
     }
 }

@@ -1,42 +1,43 @@
-//! The wake stream: server-sent events of which the only one that means something says "contact now".
+//! The wake stream: server-sent events, of which one is known, `contact`: contact the server now.
 //!
-//! What a stream can do is cause a contact, no more; it carries no decision and is not believed for anything.
+//! A stream can cause a contact and nothing else; it carries no decision, and nothing in it is trusted.
 
 use futures_util::StreamExt;
 
-use super::{Endpoint, ServerError};
+use super::endpoint::Endpoint;
+use super::error::ServerError;
 
-/// The event that means "contact now".
+/// The event that asks for a contact.
 const CONTACT: &str = "contact";
-/// Longest line that is kept; a longer one is cut, and then means nothing.
+/// Longest line that is kept; a longer one is cut, and then is no known event.
 const MAX_LINE_BYTES: usize = 1024;
 
 /// How a stream ended.
 #[derive(Debug)]
-pub enum Ended {
-    /// The server closed it, or the line broke.
+pub enum StreamEnd {
+    /// The server closed it, or the connection broke.
     Closed,
-    /// It could not be opened; a refusal for its token needs a contact first.
+    /// It could not be opened; if the token was refused, a contact is needed first.
     NotOpened(ServerError),
 }
 
-/// Listens until the stream ends; calls `wake` for each event that says so.
+/// Listens until the stream ends. Calls `opened` once it is open, and `wake` for each `contact` event.
 pub async fn listen(
     endpoint: &Endpoint,
     token: &str,
     mut opened: impl FnMut(),
     mut wake: impl FnMut(),
-) -> Ended {
+) -> StreamEnd {
     let response = match endpoint.get("wake", token).await {
         Ok(Some(response)) => response,
         Ok(None) => {
             let address = endpoint.address().to_owned();
-            return Ended::NotOpened(ServerError::Strange { address, status: 404 });
+            return StreamEnd::NotOpened(ServerError::Strange { address, status: 404 });
         }
-        Err(error) => return Ended::NotOpened(error),
+        Err(error) => return StreamEnd::NotOpened(error),
     };
     opened();
-    let mut events = Events::default();
+    let mut events = EventParser::default();
     let mut chunks = response.bytes_stream();
     // The client's read timeout ends a stream that is silent for longer than three keep-alives.
     while let Some(Ok(chunk)) = chunks.next().await {
@@ -46,18 +47,18 @@ pub async fn listen(
             }
         }
     }
-    Ended::Closed
+    StreamEnd::Closed
 }
 
-/// The parser of an event stream, as far as it matters here.
+/// The parser of an event stream, as far as the `contact` event needs it.
 #[derive(Debug, Default)]
-struct Events {
+struct EventParser {
     line: Vec<u8>,
     is_contact: bool,
 }
 
-impl Events {
-    /// Takes one byte; `true` when an event is complete that means "contact now".
+impl EventParser {
+    /// Takes one byte; `true` when it completes a `contact` event.
     fn push(&mut self, byte: u8) -> bool {
         if byte != b'\n' {
             if self.line.len() < MAX_LINE_BYTES {
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn wakes(stream: &[u8]) -> usize {
-        let mut events = Events::default();
+        let mut events = EventParser::default();
         stream.iter().filter(|byte| events.push(**byte)).count()
     }
 
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_takes_no_memory() {
-        let mut events = Events::default();
+        let mut events = EventParser::default();
         for _ in 0..10 * MAX_LINE_BYTES {
             events.push(b'x');
         }

@@ -1,12 +1,13 @@
-//! Building a slot beside the others, and reading one as the base of a delta.
+//! Building a slot, and reading one as the base of a delta.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 
 use sealpost_deltas::{BaseFiles, TargetWriter};
-
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::PayloadSink;
+
+use crate::platform::disk;
 
 use super::beneath::{BeneathError, Folder, Kind, seal_file};
 
@@ -15,7 +16,7 @@ pub(super) const FILE_MODE: u32 = 0o444;
 /// Mode of an executable file, and of folders, in a slot.
 pub(super) const EXECUTABLE_MODE: u32 = 0o555;
 
-/// A slot being built. Dropped without [`SlotBuilder::finish`] it stays under its `.building` name, as after a crash,
+/// A slot that is being built. Dropped without [`SlotBuilder::finish`], it keeps its `.building` name, as after a crash,
 /// and is removed by the next try.
 #[derive(Debug)]
 pub struct SlotBuilder<'a> {
@@ -36,7 +37,7 @@ impl<'a> SlotBuilder<'a> {
         Self { slots, folder, building_name, final_name, disk_was_full: false }
     }
 
-    /// Whether a write failed because the disk was full; callers in between may have hidden that.
+    /// Whether a write failed because the disk was full. The error that the caller sees may not say so.
     #[must_use]
     pub const fn disk_was_full(&self) -> bool {
         self.disk_was_full
@@ -70,7 +71,7 @@ impl<'a> SlotBuilder<'a> {
         seal_file(&file, if executable { EXECUTABLE_MODE } else { FILE_MODE })
     }
 
-    /// Makes one symbolic link. That it stays inside was checked by the manifest's reader.
+    /// Makes one symbolic link. The reader of the manifest has checked that it stays inside the slot.
     ///
     /// # Errors
     /// The system's.
@@ -88,8 +89,7 @@ impl<'a> SlotBuilder<'a> {
 
     fn noting_full_disk(&mut self, result: io::Result<()>) -> io::Result<()> {
         if let Err(error) = &result {
-            self.disk_was_full |=
-                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            self.disk_was_full |= disk::is_full(error);
         }
         result
     }
@@ -99,7 +99,7 @@ impl<'a> SlotBuilder<'a> {
     /// # Errors
     /// [`BeneathError`].
     pub fn finish(self) -> Result<(), BeneathError> {
-        // Folders come after their content, so each is complete when it is closed.
+        // Folders are visited after their content, so each is complete when it becomes read-only.
         self.folder.walk(&mut |parent, name, _, kind| {
             if kind == Kind::Folder {
                 let inner = parent.folder(name)?;

@@ -1,5 +1,5 @@
-//! Holding a slot against its signed manifest: exactly those paths, types, modes, lengths, digests and link texts, and
-//! nothing that belongs to anybody but root and the agent, who could change it afterwards.
+//! Comparing a slot with its signed manifest: exactly those paths, types, modes, lengths, digests and link texts, and
+//! nothing that belongs to anybody but root and the agent: its owner could change it afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,13 +8,13 @@ use std::os::unix::fs::MetadataExt;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::{FileKind, ReleaseManifest};
 
-use crate::platform::files::is_trusted_owner;
+use crate::platform::ownership::is_trusted_owner;
 
 use super::beneath::{BeneathError, Folder, Kind, io_error};
 use super::build::{EXECUTABLE_MODE, FILE_MODE};
 
-/// Differences that are listed; more are only counted.
-const MOST_LISTED: usize = 100;
+/// Upper bound on listed differences; more are only counted.
+const MAX_LISTED: usize = 100;
 
 /// One path that is not as signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,15 +35,13 @@ impl fmt::Display for Difference {
 /// Why a slot is not what was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotFault {
-    /// It differs.
     #[error("{count} paths are not as signed: {}", listed(differences))]
     Differs {
         /// The first of them.
         differences: Vec<Difference>,
-        /// How many there are.
+        /// All of them.
         count: usize,
     },
-    /// It could not be read.
     #[error("the slot could not be read")]
     Unreadable(#[from] BeneathError),
 }
@@ -62,7 +60,7 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
     let mut count = 0usize;
     let mut note = |path: &str, what: &'static str| {
         count += 1;
-        if differences.len() < MOST_LISTED {
+        if differences.len() < MAX_LISTED {
             differences.push(Difference { path: path.to_owned(), what });
         }
     };
@@ -87,7 +85,7 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
             }
             (Some(FileKind::Symlink { target }), Kind::Link) => {
                 if folder.read_link(name)?.as_ref() != Some(target) {
-                    note(path, "leads elsewhere");
+                    note(path, "has another target");
                 }
             }
             (Some(_), _) => note(path, "is of another type"),
@@ -124,7 +122,7 @@ fn file_difference(
         return Ok(Some("belongs to another user"));
     }
     if found.nlink() != 1 {
-        return Ok(Some("has a second name, by which it could be changed"));
+        return Ok(Some("has a second hard link, by which it could be changed"));
     }
     if found.mode() & 0o7777 != if executable { EXECUTABLE_MODE } else { FILE_MODE } {
         return Ok(Some("has another mode"));

@@ -15,10 +15,11 @@ mod check;
 
 use std::path::{Path, PathBuf};
 
+use sealpost_files::make_folder;
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::ReleaseManifest;
 
 use crate::domain::record::SlotId;
-use crate::platform::files::make_folder;
 use beneath::{BeneathError, Folder, Kind, io_error};
 pub use build::{SlotBase, SlotBuilder};
 pub use check::{Difference, SlotFault};
@@ -29,10 +30,9 @@ const SLOTS: &str = "slots";
 const CURRENT: &str = "current";
 /// The link before its rename.
 const NEW_CURRENT: &str = ".current.new";
-/// The suffix of a slot that is not whole yet.
+/// The suffix of a slot that is not complete yet.
 const BUILDING: &str = ".building";
 
-/// The slots of one package.
 #[derive(Debug)]
 pub struct Slots {
     package: Folder,
@@ -59,7 +59,7 @@ impl Slots {
         self.slots.path().join(slot.as_str())
     }
 
-    /// The folder that slots stand in, for hooks and messages.
+    /// The folder of the slots, for hooks and messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.slots.path()
@@ -81,14 +81,14 @@ impl Slots {
         slot.map(Some).ok_or_else(|| BeneathError::Link { path: self.current_path() })
     }
 
-    /// Lets `current` name a slot, or removes it; durable at return.
+    /// Sets `current` to a slot, or removes it; durable at return.
     ///
     /// # Errors
     /// [`BeneathError`]; `current` is as before then.
     pub fn switch(&self, to: Option<&SlotId>) -> Result<(), BeneathError> {
         match to {
             Some(slot) => {
-                // The slot must be there: a dangling `current` would be neither the old nor the new release.
+                // The slot must exist: a dangling `current` would be neither the old nor the new release.
                 self.slots.folder(slot.as_str())?;
                 self.package.remove_file(NEW_CURRENT)?;
                 self.package.make_link(NEW_CURRENT, &format!("{SLOTS}/{slot}"))?;
@@ -99,7 +99,7 @@ impl Slots {
         self.package.sync()
     }
 
-    /// Whether a whole slot of this name is there.
+    /// Whether there is a complete slot of this name.
     ///
     /// # Errors
     /// [`BeneathError`].
@@ -126,33 +126,29 @@ impl Slots {
         Ok(SlotBase::new(self.slots.folder(slot.as_str())?))
     }
 
-    /// Digests every file of a slot and holds it against the manifest: exactly those files, with those modes.
+    /// Digests every file of a slot and compares it with the manifest: exactly those files, with those modes.
     ///
     /// # Errors
     /// [`SlotFault`] with every difference.
-    pub fn check(
-        &self,
-        slot: &SlotId,
-        manifest: &sealpost_manifests::release::ReleaseManifest,
-    ) -> Result<(), SlotFault> {
+    pub fn check(&self, slot: &SlotId, manifest: &ReleaseManifest) -> Result<(), SlotFault> {
         check::check(&self.slots.folder(slot.as_str())?, manifest)
     }
 
-    /// Removes a slot, whole or half built. That it is not there is fine.
+    /// Removes a slot, complete or not, if it exists.
     ///
     /// # Errors
     /// [`BeneathError`].
     pub fn remove(&self, slot: &SlotId) -> Result<(), BeneathError> {
         self.slots.remove_tree(&format!("{slot}{BUILDING}"))?;
         if self.slots.kind(slot.as_str())?.is_some() {
-            // Renamed first, so that a crash leaves nothing that looks whole.
+            // Renamed first, so that a crash leaves nothing that looks complete.
             self.slots.rename(slot.as_str(), &format!("{slot}{BUILDING}"))?;
             self.slots.remove_tree(&format!("{slot}{BUILDING}"))?;
         }
         self.slots.sync()
     }
 
-    /// Removes every slot that `keep` does not want, and everything half built.
+    /// Removes every slot that `keep` does not accept, and every slot that is not complete.
     ///
     /// # Errors
     /// [`BeneathError`].

@@ -112,10 +112,10 @@ fn every_way_in_which_a_slot_can_differ_is_found() {
         ("bin/run has another mode", |slot| {
             fs::set_permissions(slot.join("bin/run"), fs::Permissions::from_mode(0o4555)).unwrap();
         }),
-        ("bin/run has a second name, by which it could be changed", |slot| {
+        ("bin/run has a second hard link, by which it could be changed", |slot| {
             fs::hard_link(slot.join("bin/run"), slot.join("../../other-name")).unwrap();
         }),
-        ("lib/link leads elsewhere", |slot| {
+        ("lib/link has another target", |slot| {
             fs::remove_file(slot.join("lib/link")).unwrap();
             symlink("/etc/passwd", slot.join("lib/link")).unwrap();
         }),

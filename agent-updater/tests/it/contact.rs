@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use sealpost_agent_updater::app::agent::Agent;
+use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::domain::cadence::Standing;
 use sealpost_agent_updater::domain::gate::Gate;
 use sealpost_agent_updater::home::Home;
@@ -15,7 +15,8 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::contact::{Contact, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
 
-use crate::site::{Site, Trick};
+use crate::server::Trick;
+use crate::site::Site;
 
 const OPEN: Gate = Gate { run: true, upload: true, remote_management: true };
 
@@ -45,11 +46,11 @@ fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
     site.trick("contact", Trick::LoseTheAnswer);
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), Gate::CLOSED);
-    // Another process, later: what is sent again stands on the disk.
+    // Another process, later: what is sent again was read from disk.
     assert!(site.agent().cycle().problems.is_empty());
-    let contacts = site.played.lock().unwrap().contacts.clone();
+    let contacts = site.server.lock().unwrap().contacts.clone();
     assert_eq!(contacts[0], contacts[1]);
-    assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is told");
+    assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is reported");
     assert_eq!(contact(&contacts[1]).previous, None);
     assert_eq!(contact(&contacts[2]).previous, Some(contact(&contacts[1]).next));
     assert_eq!(gate(&site), OPEN);
@@ -85,7 +86,7 @@ fn a_lease_for_another_computer_or_server_or_from_before_is_refused_and_the_held
         agent.cycle();
         let path = site.computer.path().join("home/state/lease.json");
         let held = fs::read(&path).unwrap();
-        site.played.lock().unwrap().change_lease = change;
+        site.server.lock().unwrap().change_lease = change;
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("lease of the server was refused")));
         assert_eq!(fs::read(&path).unwrap(), held);
@@ -97,13 +98,13 @@ fn a_lease_for_another_computer_or_server_or_from_before_is_refused_and_the_held
 fn a_lease_by_another_key_is_refused() {
     let site = Site::new();
     let agent = site.enrolled();
-    site.played.lock().unwrap().site_key = sealpost_keys::SigningKey::generate().unwrap();
+    site.server.lock().unwrap().site_key = sealpost_keys::SigningKey::generate().unwrap();
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), Gate::CLOSED);
     assert!(!site.computer.path().join("home/state/lease.json").exists());
 }
 
-/// Changes a signed document inside its sealed record, so that only the signature can find it.
+/// Changes a signed document inside its record, so that only the signature does not match.
 fn forge(path: &Path, from: &str, to: &str) {
     let mut signed: SignedDocument = store::load(path).unwrap().unwrap();
     assert!(signed.document.contains(from));
@@ -143,10 +144,10 @@ fn a_flipped_bit_or_a_forged_document_in_the_agents_records_is_refused_and_expla
     let middle = flipped.len() / 2;
     flipped[middle] ^= 4;
     fs::write(&path, &flipped).unwrap();
-    let contacts = site.played.lock().unwrap().contacts.len();
+    let contacts = site.server.lock().unwrap().contacts.len();
     let cycle = agent.cycle();
     assert!(cycle.problems.iter().any(|problem| problem.contains("damaged")), "{:?}", cycle.problems);
-    assert_eq!(site.played.lock().unwrap().contacts.len(), contacts);
+    assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);
     assert!(gate(&site).run, "a named product goes on");
     assert_eq!(site.installed().as_deref(), Some("one"));
 }
@@ -157,7 +158,7 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
     let agent = site.enrolled();
     agent.cycle();
     let path = site.computer.path().join("home/state/progress.json");
-    fs::write(&path, "sealpost-record 1 sha256=00\n{}").unwrap();
+    fs::write(&path, "sealpost-record 2 2 00\n{}").unwrap();
     site.release("1", 1, "one");
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), OPEN);
@@ -173,7 +174,7 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
 fn a_notice_of_the_server_cannot_move_the_cursor_of_who_reads_it() {
     let site = Site::new();
     let agent = site.enrolled();
-    site.played.lock().unwrap().notice = Some("\u{1b}[2Jall is well\r\nLease until 2099 \u{202e}".to_owned());
+    site.server.lock().unwrap().notice = Some("\u{1b}[2Jall is well\r\nLease until 2099 \u{202e}".to_owned());
     agent.cycle();
     let shown = agent.status().to_text();
     assert!(shown.contains("Note: "), "{shown}");

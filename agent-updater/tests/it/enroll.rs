@@ -3,15 +3,17 @@
 use std::fs;
 use std::sync::Arc;
 
-use sealpost_agent_updater::app::enroll::EnrollError;
-use sealpost_agent_updater::app::with_causes;
+use sealpost_agent_updater::flows::enroll::EnrollError;
+use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
 
-use crate::site::{Site, Trick, grant, serve, tls};
+use crate::server::{Trick, serve, tls};
+use crate::site::Site;
+use crate::vendor::grant;
 
 /// Not enrolled, and nothing of the refused answer kept.
 fn assert_not_enrolled(site: &Site) {
@@ -41,7 +43,7 @@ fn after_a_lost_answer_the_same_key_enrolls_again() {
     assert_not_enrolled(&site);
     agent.enroll(&site.setup_file(), None).unwrap();
     let keys: Vec<_> = site
-        .played
+        .server
         .lock()
         .unwrap()
         .enrollments
@@ -57,11 +59,11 @@ fn another_sites_server_is_refused_by_its_certificate_before_the_code_is_sent() 
     let mut site = Site::new();
     // The other site has a good grant and knows the code; what it cannot have is the pinned CA's key.
     let (other_tls, _) = tls();
-    let port = site.runtime.block_on(serve(other_tls, Arc::clone(&site.played)));
+    let port = site.runtime.block_on(serve(other_tls, Arc::clone(&site.server)));
     site.setup.servers[0].port = port;
     let error = site.agent().enroll(&site.setup_file(), Some(&site.root_file())).unwrap_err();
     assert!(with_causes(&error).contains("pins"), "{}", with_causes(&error));
-    assert!(site.played.lock().unwrap().enrollments.is_empty());
+    assert!(site.server.lock().unwrap().enrollments.is_empty());
     assert_not_enrolled(&site);
 }
 
@@ -70,18 +72,18 @@ fn a_server_with_a_good_grant_for_another_id_or_site_key_is_refused() {
     for case in 0..3 {
         let site = Site::new();
         {
-            let mut played = site.played.lock().unwrap();
+            let mut server = site.server.lock().unwrap();
             let other_id = ServerId::from_random([99; 16]);
             let other_key = SigningKey::generate().unwrap();
             let pinned = site.setup.servers[0].clone();
-            played.grant = match case {
+            server.grant = match case {
                 0 => grant(&site.vendor_key, &pinned.site_key, &other_id),
                 1 => grant(&site.vendor_key, &other_key.public(), &pinned.server_id),
                 // By nobody that the vendor's trust document lists.
                 _ => grant(&SigningKey::generate().unwrap(), &pinned.site_key, &pinned.server_id),
             };
             if case == 1 {
-                played.site_key = other_key;
+                server.site_key = other_key;
             }
         }
         let error = site.agent().enroll(&site.setup_file(), Some(&site.root_file())).unwrap_err();
@@ -93,7 +95,7 @@ fn a_server_with_a_good_grant_for_another_id_or_site_key_is_refused() {
 #[test]
 fn an_enrollment_of_another_computer_is_refused() {
     let mut site = Site::new();
-    site.played.lock().unwrap().server_id = ServerId::from_random([42; 16]);
+    site.server.lock().unwrap().server_id = ServerId::from_random([42; 16]);
     let error = site.agent().enroll(&site.setup_file(), Some(&site.root_file())).unwrap_err();
     assert!(matches!(error, EnrollError::Answer { .. }), "{error}");
     site.setup.servers.clear();
@@ -120,6 +122,24 @@ fn a_root_that_the_setup_file_does_not_name_is_refused_and_a_pinned_one_is_never
     let error = site.agent().enroll(&site.setup_file(), None).unwrap_err();
     assert!(matches!(error, EnrollError::OtherRoot { .. }), "{error}");
     assert_eq!(fs::read(site.computer.path().join("home/root.json")).unwrap(), site.root);
+}
+
+#[test]
+fn enrolling_again_repairs_a_damaged_enrollment_and_a_missing_root_as_their_messages_advise() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    fs::write(site.computer.path().join("home/state/enrollment.json"), "damaged").unwrap();
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("enroll this computer again"), "{problems}");
+    agent.enroll(&site.setup_file(), None).unwrap();
+    fs::remove_file(site.computer.path().join("home/root.json")).unwrap();
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("enroll this computer again with --root"), "{problems}");
+    agent.enroll(&site.setup_file(), Some(&site.root_file())).unwrap();
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("one"));
 }
 
 #[test]

@@ -1,31 +1,33 @@
 //! A server that is enrolled with and turns hostile, and a clock that jumps: at worst nothing new is installed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_agent_updater::app::agent::Agent;
-use sealpost_agent_updater::app::control::{Request, ask};
-use sealpost_agent_updater::app::daemon;
+use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::control::{Request, ask};
 use sealpost_agent_updater::ports::Clock;
 
-use crate::site::{Site, Trick, package, serve, tls};
+use crate::server::{Trick, serve, tls};
+use crate::site::Site;
+use crate::vendor::package;
 
-/// A clock that is set.
-#[derive(Clone)]
-struct Hands(Arc<Mutex<Timestamp>>);
+/// A clock that always shows the same time.
+struct FixedClock(Timestamp);
 
-impl Clock for Hands {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0
     }
 }
 
 fn with_clock(site: &Site, ahead_hours: i64) -> Agent {
     let now = Timestamp::now() + SignedDuration::from_hours(ahead_hours);
-    Agent { clock: Box::new(Hands(Arc::new(Mutex::new(now)))), ..site.agent() }
+    let mut agent = site.agent();
+    agent.context.host.clock = Box::new(FixedClock(now));
+    agent
 }
 
 fn runs(site: &Site) -> bool {
@@ -80,7 +82,7 @@ fn a_clock_that_falls_back_makes_no_ended_lease_live_and_stops_no_update() {
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("three"));
     // A lease whose end lies before the floor has ended, whatever the clock says.
-    site.played.lock().unwrap().change_lease =
+    site.server.lock().unwrap().change_lease =
         |lease| lease.not_after = lease.issued_at - SignedDuration::from_hours(1);
     site.release("4", 4, "four");
     std::fs::remove_file(site.computer.path().join("home/state/lease.json")).unwrap();
@@ -105,12 +107,12 @@ fn after_the_end_of_the_lease_nothing_new_is_installed_and_run_and_rollback_stay
 fn a_redirect_is_not_followed() {
     let (site, agent) = site_with_two();
     let (other_tls, _) = tls();
-    let port = site.runtime.block_on(serve(other_tls, Arc::clone(&site.played)));
-    let seen = site.played.lock().unwrap().contacts.len();
+    let port = site.runtime.block_on(serve(other_tls, Arc::clone(&site.server)));
+    let seen = site.server.lock().unwrap().contacts.len();
     site.trick("contact", Trick::Redirect(format!("https://127.0.0.1:{port}/agent/v1/contact")));
     let cycle = agent.cycle();
     assert!(cycle.problems.iter().any(|problem| problem.contains("307")), "{:?}", cycle.problems);
-    assert_eq!(site.played.lock().unwrap().contacts.len(), seen + 1, "asked once, at the pinned address");
+    assert_eq!(site.server.lock().unwrap().contacts.len(), seen + 1, "asked once, at the pinned address");
     assert_eq!(site.installed().as_deref(), Some("two"));
 }
 
@@ -122,7 +124,7 @@ fn an_answer_without_end_is_cut_off() {
         site.trick(path, Trick::Endless);
         site.trick(path, Trick::Endless);
         let cycle = agent.cycle();
-        site.played.lock().unwrap().tricks.clear();
+        site.server.lock().unwrap().tricks.clear();
         assert!(!cycle.problems.is_empty(), "{path}");
         assert_eq!(site.installed().as_deref(), Some("two"), "{path}");
     }
@@ -133,43 +135,43 @@ fn an_answer_without_end_is_cut_off() {
 #[test]
 fn an_acknowledgement_of_reports_that_cannot_be_neither_ends_the_agent_nor_the_reports() {
     let (site, agent) = site_with_two();
-    site.played.lock().unwrap().acknowledge = Some(u64::MAX);
+    site.server.lock().unwrap().acknowledge = Some(u64::MAX);
     agent.cycle();
-    site.played.lock().unwrap().acknowledge = None;
+    site.server.lock().unwrap().acknowledge = None;
     agent.roll_back(&package()).unwrap();
-    let seen = site.played.lock().unwrap().reports.len();
+    let seen = site.server.lock().unwrap().reports.len();
     agent.cycle();
-    assert!(site.played.lock().unwrap().reports.len() > seen);
+    assert!(site.server.lock().unwrap().reports.len() > seen);
 }
 
 #[test]
 fn a_download_that_never_ends_does_not_keep_the_agent_from_stopping() {
     let (site, agent) = site_with_two();
-    let asked = site.played.lock().unwrap().ranges.len();
+    let asked = site.server.lock().unwrap().ranges.len();
     site.trick(".tar.gz", Trick::StallAfter(1_000));
-    let stop = Arc::clone(&agent.stop);
+    let stop = Arc::clone(&agent.context.host.stop);
     let at_work = thread::spawn(move || agent.cycle());
-    wait_until("the download", || site.played.lock().unwrap().ranges.len() > asked);
+    wait_until("the download", || site.server.lock().unwrap().ranges.len() > asked);
     stop.store(true, Ordering::SeqCst);
     assert!(!at_work.join().unwrap().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
     assert!(site.agent().cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
-    let ranges = site.played.lock().unwrap().ranges.clone();
+    let ranges = site.server.lock().unwrap().ranges.clone();
     assert_eq!(ranges.last().unwrap().as_deref(), Some("bytes=1000-"), "what had come was kept");
 }
 
 #[test]
 fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
     let (site, agent) = site_with_two();
-    let asked = site.played.lock().unwrap().ranges.len();
+    let asked = site.server.lock().unwrap().ranges.len();
     // Every later download stalls too.
     for _ in 0..8 {
         site.trick(".tar.gz", Trick::StallAfter(1_000));
     }
-    let (socket, stop) = (agent.home.socket(), Arc::clone(&agent.stop));
-    let running = site.runtime.spawn(daemon::run(Arc::new(agent)));
-    wait_until("the download", || site.played.lock().unwrap().ranges.len() > asked);
+    let (socket, stop) = (agent.home().socket(), Arc::clone(&agent.context.host.stop));
+    let running = site.runtime.spawn(agent.run());
+    wait_until("the download", || site.server.lock().unwrap().ranges.len() > asked);
     let answer = site.runtime.block_on(ask(&socket, &Request::Rollback(package()))).unwrap().unwrap();
     assert!(answer.ok, "{:?}", answer.lines);
     assert_eq!(site.installed().as_deref(), Some("one"));
@@ -182,16 +184,16 @@ fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
 #[test]
 fn of_two_agents_at_once_the_second_touches_nothing() {
     let (site, agent) = site_with_two();
-    let contacts = site.played.lock().unwrap().contacts.len();
+    let contacts = site.server.lock().unwrap().contacts.len();
     {
-        let _other = agent.home.lock_cycle().unwrap();
+        let _other = agent.home().lock_cycle().unwrap();
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("another agent-updater")));
         assert!(agent.roll_back(&package()).is_err());
         assert!(agent.enroll(&site.setup_file(), None).is_err());
     }
-    assert_eq!(site.played.lock().unwrap().contacts.len(), contacts);
+    assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);
     assert_eq!(site.installed().as_deref(), Some("two"));
-    let _daemon = agent.home.lock_daemon().unwrap();
-    assert!(site.runtime.block_on(daemon::run(Arc::new(site.agent()))).is_err());
+    let _daemon = agent.home().lock_daemon().unwrap();
+    assert!(site.runtime.block_on(site.agent().run()).is_err());
 }

@@ -9,11 +9,13 @@ use sealpost_manifests::release::{FileEntry, FileKind, ReleaseManifest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
-use crate::site::{Site, Trick, tree};
+use crate::server::Trick;
+use crate::site::Site;
+use crate::vendor::{package, tree};
 
 fn reported(site: &Site) -> Vec<(InstallStep, Outcome, ReasonCode)> {
-    let played = site.played.lock().unwrap();
-    played.reports.iter().map(|report| (report.step, report.outcome, report.reason)).collect()
+    let server = site.server.lock().unwrap();
+    server.reports.iter().map(|report| (report.step, report.outcome, report.reason)).collect()
 }
 
 fn refused(site: &Site, reason: ReasonCode) -> bool {
@@ -45,7 +47,7 @@ fn a_download_that_is_cut_goes_on_where_it_ended() {
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("one"));
-    let ranges = site.played.lock().unwrap().ranges.clone();
+    let ranges = site.server.lock().unwrap().ranges.clone();
     assert_eq!(ranges.len(), 2);
     assert!(ranges[0].is_none() && ranges[1].is_some(), "{ranges:?}");
 }
@@ -76,27 +78,27 @@ fn a_delta_that_is_cut_goes_on_where_it_ended_and_one_that_never_comes_whole_is_
     let one = site.release("1", 1, "one");
     agent.cycle();
     let two = site.release("2", 2, "two");
-    site.played.lock().unwrap().delta = Some(delta([(&one, "one"), (&two, "two")]));
-    let payloads = site.played.lock().unwrap().ranges.len();
+    site.server.lock().unwrap().delta = Some(delta([(&one, "one"), (&two, "two")]));
+    let payloads = site.server.lock().unwrap().ranges.len();
     site.trick("deltas/", Trick::CutAfter(30));
     site.trick("deltas/", Trick::CutAfter(20));
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
     assert!(reported(&site).contains(&(InstallStep::Download, Outcome::Ok, ReasonCode::ByDelta)));
     {
-        let played = site.played.lock().unwrap();
-        assert_eq!(played.ranges.len(), payloads, "no payload was fetched");
-        let ranges: Vec<_> = played.delta_ranges.iter().map(Option::as_deref).collect();
+        let server = site.server.lock().unwrap();
+        assert_eq!(server.ranges.len(), payloads, "no payload was fetched");
+        let ranges: Vec<_> = server.delta_ranges.iter().map(Option::as_deref).collect();
         assert_eq!(ranges, [None, Some("bytes=30-"), Some("bytes=50-")]);
     }
     let three = site.release("3", 3, "three");
-    site.played.lock().unwrap().delta = Some(delta([(&two, "two"), (&three, "three")]));
+    site.server.lock().unwrap().delta = Some(delta([(&two, "two"), (&three, "three")]));
     for _ in 0..4 {
         site.trick("deltas/", Trick::CutAfter(10));
     }
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
-    assert_eq!(site.played.lock().unwrap().ranges.len(), payloads + 1);
+    assert_eq!(site.server.lock().unwrap().ranges.len(), payloads + 1);
     assert_eq!(fs::read_dir(site.computer.path().join("home/downloads")).unwrap().count(), 0);
 }
 
@@ -111,7 +113,7 @@ fn what_was_fetched_in_part_goes_when_nobody_wants_it_any_more() {
     agent.cycle();
     let downloads = || fs::read_dir(site.computer.path().join("home/downloads")).unwrap().count();
     assert_eq!((site.installed(), downloads()), (None, 1));
-    site.played.lock().unwrap().tricks.clear();
+    site.server.lock().unwrap().tricks.clear();
     site.release("2", 2, "two");
     assert!(agent.cycle().problems.is_empty());
     assert_eq!((site.installed().as_deref(), downloads()), (Some("two"), 0));
@@ -155,7 +157,7 @@ fn an_approval_of_another_digest_installs_nothing() {
     let site = Site::new();
     let agent = site.enrolled();
     site.release("1", 1, "one");
-    site.played.lock().unwrap().assigned[0].manifest = Sha256Digest::of(b"reviewed was another");
+    site.server.lock().unwrap().assigned[0].manifest = Sha256Digest::of(b"reviewed was another");
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(site.installed(), None);
     assert!(refused(&site, ReasonCode::ManifestInvalid));
@@ -182,12 +184,12 @@ fn metadata_that_goes_back_or_is_too_old_installs_nothing() {
 
     for hours in [1, 24 * 31] {
         let as_of = Timestamp::now() - SignedDuration::from_hours(hours);
-        site.played.lock().unwrap().metadata_as_of = as_of;
+        site.server.lock().unwrap().metadata_as_of = as_of;
         assert!(!agent.cycle().problems.is_empty(), "lower than before, {hours} h");
         assert!(refused(&site, ReasonCode::MetadataTooOld));
         assert_eq!(site.installed().as_deref(), Some("two"));
     }
-    site.played.lock().unwrap().metadata_as_of = Timestamp::now();
+    site.server.lock().unwrap().metadata_as_of = Timestamp::now();
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
 }
@@ -217,7 +219,7 @@ fn a_changed_pinned_root_stops_installs() {
     site.release("1", 1, "one");
     // The second is a root that still verifies in every way but its digest.
     for changed in [b"{}".to_vec(), [site.root.as_slice(), b"\n"].concat()] {
-        site.played.lock().unwrap().reports.clear();
+        site.server.lock().unwrap().reports.clear();
         fs::write(site.computer.path().join("home/root.json"), changed).unwrap();
         assert!(!agent.cycle().problems.is_empty());
         assert_eq!(site.installed(), None);
@@ -260,13 +262,13 @@ fn without_an_assignment_that_counts_nothing_new_is_installed_and_rollback_still
     agent.cycle();
     site.release("2", 2, "two");
     agent.cycle();
-    site.played.lock().unwrap().change_assignment = |assignment| {
+    site.server.lock().unwrap().change_assignment = |assignment| {
         assignment.expires_at = assignment.issued_at - SignedDuration::from_hours(1);
     };
     fs::remove_file(site.computer.path().join("home/state/assignment.json")).unwrap();
     site.release("3", 3, "three");
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
-    agent.roll_back(&crate::site::package()).unwrap();
+    agent.roll_back(&package()).unwrap();
     assert_eq!(site.installed().as_deref(), Some("one"));
 }

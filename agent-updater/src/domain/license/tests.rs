@@ -51,7 +51,7 @@ fn assignment(identity: &Identity) -> Assignment {
 const NOW: &str = "2026-01-15T00:00:00Z";
 
 #[test]
-fn a_lease_of_this_computer_is_taken_until_its_last_instant() {
+fn a_lease_of_this_computer_is_accepted_until_its_last_instant() {
     let identity = identity();
     let lease = lease(&identity);
     let same = Some(lease_place(&lease));

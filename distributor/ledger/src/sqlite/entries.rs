@@ -72,7 +72,7 @@ pub(super) fn walk(
         let entry = StoredEntry {
             sequence: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
             found_by: FoundBy {
-                at: jiff::Timestamp::from_microsecond(row.get(1)?).ok(),
+                at_micros: row.get(1)?,
                 kind: row.get(2)?,
                 computer: row.get(3)?,
             },

@@ -72,8 +72,8 @@ pub struct StoredEntry {
 /// What entries are found by, beside their sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundBy {
-    /// When.
-    pub at: Option<Timestamp>,
+    /// License time of the change, in whole microseconds: columns hold no more.
+    pub at_micros: i64,
     /// The kind of its change.
     pub kind: String,
     /// The computer that it is about.
@@ -85,7 +85,7 @@ impl FoundBy {
     #[must_use]
     pub fn of(entry: &ActivityEntry) -> Self {
         Self {
-            at: Some(entry.at),
+            at_micros: entry.at.as_microsecond(),
             kind: summary::kind(&entry.change).to_owned(),
             computer: summary::computer(entry).map(ToString::to_string),
         }
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(edit(&|log| drop(log.remove(0))), Some(1));
         assert_eq!(edit(&|log| log.swap(2, 3)), Some(3));
         assert_eq!(edit(&|log| log[2].found_by.kind = "delta_made".to_owned()), Some(3));
-        assert_eq!(edit(&|log| log[2].found_by.at = None), Some(3));
+        assert_eq!(edit(&|log| log[2].found_by.at_micros += 1), Some(3));
         assert_eq!(edit(&|log| log[2].found_by.computer = Some("pc".to_owned())), Some(3));
         assert_eq!(edit(&|log| log.clear()), Some(1));
         // The same said in other bytes, with a hash to match: only the next entry shows it.

@@ -1,0 +1,180 @@
+//! The daemon's control socket: one line in, one line of JSON out. For the agent's own command line on this computer;
+//! only root and the agent's user can use it.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sealpost_manifests::ids::PackageName;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+/// Longest request, in bytes.
+const MAX_REQUEST_BYTES: u64 = 256;
+/// Longest answer, in bytes.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
+/// How long a caller may take to write its line.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after a caller could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a daemon can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Contact the server now.
+    Check,
+    /// Go back to the previous release.
+    Rollback(PackageName),
+}
+
+impl Request {
+    fn to_line(&self) -> String {
+        match self {
+            Self::Check => "check\n".to_owned(),
+            Self::Rollback(package) => format!("rollback {package}\n"),
+        }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let line = line.strip_suffix('\n')?;
+        match line.split_once(' ') {
+            None if line == "check" => Some(Self::Check),
+            Some(("rollback", package)) => PackageName::new(package).ok().map(Self::Rollback),
+            _ => None,
+        }
+    }
+}
+
+/// The daemon's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whether the request succeeded.
+    pub ok: bool,
+    /// For people.
+    pub lines: Vec<String>,
+}
+
+/// A request, with the channel to its caller.
+#[derive(Debug)]
+pub struct PendingRequest {
+    pub request: Request,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// Opens the socket; one that an ended daemon left is replaced. The caller holds the daemon's lock.
+///
+/// # Errors
+/// The system's.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves the socket, one caller after another, until the daemon ends.
+pub async fn serve(listener: UnixListener, requests: mpsc::Sender<PendingRequest>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Most likely out of file descriptors; accepting again at once would use the whole thread.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let requests = requests.clone();
+        drop(tokio::spawn(async move {
+            if let Err(error) = serve_one(stream, &requests).await {
+                tracing::debug!(%error, "a caller of the control socket went away");
+            }
+        }));
+    }
+}
+
+async fn serve_one(stream: UnixStream, requests: &mpsc::Sender<PendingRequest>) -> io::Result<()> {
+    // The mode of the socket keeps others out; this check also works where a file system ignores the mode.
+    let peer = stream.peer_cred()?.uid();
+    let me = rustix::process::geteuid().as_raw();
+    if peer != me && peer != 0 {
+        return Ok(());
+    }
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(reader.take(MAX_REQUEST_BYTES));
+    let read = tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await;
+    if !matches!(read, Ok(Ok(count)) if count > 0) {
+        return Ok(());
+    }
+    let refused = |line: &str| Answer { ok: false, lines: vec![line.to_owned()] };
+    let answer = match Request::parse(&line) {
+        None => refused("not understood; use the agent-updater command of the same version"),
+        Some(request) => {
+            let (reply, answer) = oneshot::channel();
+            match requests.send(PendingRequest { request, reply }).await {
+                Ok(()) => {
+                    answer.await.unwrap_or_else(|_| refused("the agent is stopping; ask again when it runs"))
+                }
+                Err(_) => refused("the agent is stopping; ask again when it runs"),
+            }
+        }
+    };
+    let mut text = serde_json::to_vec(&answer).map_err(io::Error::other)?;
+    text.push(b'\n');
+    writer.write_all(&text).await
+}
+
+/// Asks a running daemon; `None` if none runs.
+///
+/// # Errors
+/// The system's, once a daemon was reached.
+pub async fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    let Ok(mut stream) = UnixStream::connect(path).await else { return Ok(None) };
+    stream.write_all(request.to_line().as_bytes()).await?;
+    let mut text = Vec::new();
+    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut text).await?;
+    if text.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::ConnectionReset, "the agent stopped before it answered"));
+    }
+    serde_json::from_slice(&text).map(Some).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_read_back_and_nothing_else_is_understood() {
+        for request in [Request::Check, Request::Rollback(PackageName::new("acme").unwrap())] {
+            assert_eq!(Request::parse(&request.to_line()), Some(request));
+        }
+        for bad in ["", "check", "check \n", "rollback ../x\n", "rollback\n", "stop\n"] {
+            assert_eq!(Request::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_caller_gets_the_daemons_answer_and_a_dead_socket_is_no_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        assert_eq!(ask(&path, &Request::Check).await.unwrap(), None);
+        drop(listen(&path).unwrap());
+        assert_eq!(ask(&path, &Request::Check).await.unwrap(), None);
+        let listener = listen(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (sender, mut requests) = mpsc::channel(1);
+        drop(tokio::spawn(serve(listener, sender)));
+        let daemon = async {
+            let pending = requests.recv().await.unwrap();
+            assert_eq!(pending.request, Request::Check);
+            pending.reply.send(Answer { ok: true, lines: vec!["up to date".to_owned()] }).unwrap();
+        };
+        let (answer, ()) = tokio::join!(ask(&path, &Request::Check), daemon);
+        assert_eq!(answer.unwrap().unwrap().lines, ["up to date"]);
+    }
+}

@@ -1,0 +1,205 @@
+//! The vendor's metadata, opened and refreshed, and the downloads that it lists.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sealpost_keys::Minisig;
+use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::ids::{NameError, PackageName, TargetName};
+use sealpost_manifests::release::{Encoding, ReleaseId};
+use sealpost_repository::{DownloadError, HttpTransport, ReaderHandle, Resume, TargetInfo};
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::wire::report::ReasonCode;
+
+use crate::domain::release::Refusal;
+
+use super::delta;
+use super::origin::Origin;
+use super::reason::{of_download, of_refresh, of_target, refusal};
+
+/// Longest trust or channels document, in bytes.
+const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
+/// Longest manifest, in bytes.
+const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES as u64;
+/// Longest signature, in bytes.
+const MAX_MINISIG_BYTES: u64 = 4 * 1024;
+/// Time limit of a download, on top of what its length takes at [`MIN_BYTES_PER_SEC`].
+const BASE_TIMEOUT: Duration = Duration::from_secs(600);
+/// A slower download is ended, so that no server can keep a computer waiting without limit.
+const MIN_BYTES_PER_SEC: u64 = 4 * 1024;
+/// Tries of a download that is cut off; each continues where the last one ended.
+const MAX_TRIES: u32 = 4;
+
+/// The verified metadata, as of a time that the server signed.
+#[derive(Debug)]
+pub struct VendorMetadata {
+    reader: ReaderHandle,
+    origin: Origin,
+    as_of: Timestamp,
+}
+
+impl VendorMetadata {
+    /// Opens the trusted metadata, refreshes it from the server's mirror, and checks it as of `as_of`.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the metadata that was trusted before stays trusted.
+    pub async fn open(
+        pinned_root: Vec<u8>,
+        store: PathBuf,
+        origin: Origin,
+        as_of: Timestamp,
+    ) -> Result<Self, Refusal> {
+        let (metadata, targets) =
+            (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
+        let mut transport = HttpTransport::new(origin.client.clone(), &metadata, &targets)
+            .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
+        if let Some(token) = origin.token.clone() {
+            transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
+        }
+        let reader = ReaderHandle::open(pinned_root, store, Arc::new(transport))
+            .await
+            .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
+        Ok(Self { reader, origin, as_of })
+    }
+
+    /// The trust document, as text and parsed.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn trust(&self) -> Result<(String, TrustDocument), Refusal> {
+        let bytes = self.bytes(TargetName::new(TRUST_TARGET), MAX_SMALL_BYTES).await?;
+        let trust = document::read(&bytes).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        Ok((text, trust))
+    }
+
+    /// The channels document of a package.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn channels(&self, package: &PackageName) -> Result<ChannelsDocument, Refusal> {
+        let bytes = self.bytes(ChannelsDocument::target(package), MAX_SMALL_BYTES).await?;
+        document::read(&bytes).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))
+    }
+
+    /// The exact bytes of a release's manifest, and its signature, which is not verified yet.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn manifest(&self, release: &ReleaseId) -> Result<(Vec<u8>, Minisig), Refusal> {
+        let manifest = self.bytes(release.manifest_target(), MAX_MANIFEST_BYTES).await?;
+        let minisig = self.bytes(release.minisig_target(), MAX_MINISIG_BYTES).await?;
+        let minisig =
+            String::from_utf8(minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
+        let minisig =
+            Minisig::parse(&minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
+        Ok((manifest, minisig))
+    }
+
+    /// What the metadata lists as a release's payload.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn payload(&self, release: &ReleaseId) -> Result<TargetInfo, Refusal> {
+        let name = release
+            .payload_target(Encoding::Gzip)
+            .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        self.reader
+            .target(&name, self.as_of)
+            .await
+            .map_err(|error| refusal(of_target(&error), &error))?
+            .ok_or_else(|| {
+                let detail = format!("the vendor's metadata does not list {name}; ask the vendor");
+                Refusal::new(ReasonCode::MetadataInvalid, detail)
+            })
+    }
+
+    async fn bytes(&self, name: Result<TargetName, NameError>, max_bytes: u64) -> Result<Vec<u8>, Refusal> {
+        let name = name.map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        let fetched = async {
+            self.reader
+                .target_bytes(&name, max_bytes, self.as_of)
+                .await
+                .map_err(|error| refusal(of_target(&error), &error))
+        };
+        within_time_limit(0, fetched).await
+    }
+
+    /// Fetches the payload of a release, continuing what an earlier try left.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(super) async fn fetch_payload(&self, target: &TargetInfo, destination: &Path) -> Result<(), Refusal> {
+        let fetched = async {
+            let mut tries = 0;
+            loop {
+                let error = match self
+                    .reader
+                    .download(target.listed(), destination, Resume::Continue, |_| ())
+                    .await
+                {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error,
+                };
+                tries += 1;
+                if tries >= MAX_TRIES || !is_cut_off(&error) {
+                    return Err(refusal(of_download(&error), &error));
+                }
+                tracing::info!(target = %target.name(), tries, "{error}");
+                tokio::time::sleep(pause_after(tries)).await;
+            }
+        };
+        within_time_limit(target.length(), fetched).await
+    }
+
+    /// Fetches a delta of at most `max_bytes`; `false` if the server has none.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(super) async fn fetch_delta(
+        &self,
+        base: &Sha256Digest,
+        target: &Sha256Digest,
+        destination: &Path,
+        max_bytes: u64,
+    ) -> Result<bool, Refusal> {
+        let url = format!("{}/deltas/{base}/{target}", self.origin.base);
+        let mut tries = 0;
+        loop {
+            match delta::fetch(&self.origin, &url, destination, max_bytes).await {
+                Err(refusal) if refusal.reason == ReasonCode::NetworkFailed && tries + 1 < MAX_TRIES => {
+                    tries += 1;
+                    tracing::info!(tries, "{refusal}");
+                    tokio::time::sleep(pause_after(tries)).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+/// The pause after so many tries.
+fn pause_after(tries: u32) -> Duration {
+    Duration::from_millis(250 << tries)
+}
+
+fn is_cut_off(error: &DownloadError) -> bool {
+    matches!(error, DownloadError::Interrupted { .. } | DownloadError::Transport { .. })
+}
+
+/// Ends work that takes longer than so many bytes may take; what was written so far is kept for the next try.
+async fn within_time_limit<T>(
+    bytes: u64,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let limit = BASE_TIMEOUT.saturating_add(Duration::from_secs(bytes / MIN_BYTES_PER_SEC));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let detail = format!("the server took more than {} s for {bytes} bytes", limit.as_secs());
+        Err(Refusal::new(ReasonCode::NetworkFailed, detail))
+    })
+}

@@ -1,0 +1,17 @@
+//! The vendor's metadata as a Primary Server mirrors it, and the bytes that it lists.
+//!
+//! Invariant: everything that comes out of [`VendorMetadata`] was listed by metadata that leads back to the pinned root.
+//! TUF's clock is the time at which the *server* last found the metadata fresh, so a computer with a dead clock battery,
+//! or behind an air gap, can check everything.
+//! Left out on purpose: minisign signatures and the content of a manifest, which the caller checks.
+
+mod delta;
+mod metadata;
+mod origin;
+mod reason;
+mod source;
+
+pub use metadata::VendorMetadata;
+pub use origin::Origin;
+pub use reason::interrupted;
+pub use source::NetworkSource;

@@ -1,0 +1,20 @@
+//! Where to fetch from, and with which credentials.
+
+use reqwest::Client;
+
+/// The agent API of a server.
+#[derive(Clone)]
+pub struct Origin {
+    /// The client, with its pins and, before the first lease, its credentials.
+    pub client: Client,
+    /// Address of the agent API, without a slash at the end.
+    pub base: String,
+    /// The access token, if there is one.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Origin").field("base", &self.base).finish_non_exhaustive()
+    }
+}

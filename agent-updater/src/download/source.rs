@@ -1,0 +1,46 @@
+//! The bytes of one release over the network, for callers that block.
+
+use std::path::Path;
+
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_repository::TargetInfo;
+
+use crate::domain::release::Refusal;
+use crate::platform::network::Network;
+use crate::ports::Source;
+
+use super::metadata::VendorMetadata;
+use super::reason::interrupted;
+
+/// The source of one release's bytes; to be used from a thread that may block.
+#[derive(Debug)]
+pub struct NetworkSource<'a> {
+    metadata: &'a VendorMetadata,
+    target: TargetInfo,
+    network: &'a Network,
+}
+
+impl<'a> NetworkSource<'a> {
+    #[must_use]
+    pub const fn new(metadata: &'a VendorMetadata, target: TargetInfo, network: &'a Network) -> Self {
+        Self { metadata, target, network }
+    }
+}
+
+impl Source for NetworkSource<'_> {
+    fn delta(
+        &mut self,
+        base: &Sha256Digest,
+        target: &Sha256Digest,
+        destination: &Path,
+        max_bytes: u64,
+    ) -> Result<bool, Refusal> {
+        let fetched = self.metadata.fetch_delta(base, target, destination, max_bytes);
+        self.network.wait(fetched).map_err(interrupted)?
+    }
+
+    fn payload(&mut self, destination: &Path) -> Result<(), Refusal> {
+        let fetched = self.metadata.fetch_payload(&self.target, destination);
+        self.network.wait(fetched).map_err(interrupted)?
+    }
+}

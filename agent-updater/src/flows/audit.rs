@@ -1,0 +1,126 @@
+//! The audit: every installed file, compared again with the manifest that the vendor signed, with the keys that are
+//! trusted today.
+
+use sealpost_files::with_causes;
+use sealpost_manifests::ids::PackageName;
+use serde::Serialize;
+
+use crate::domain::record::Installed;
+use crate::records::holdings::{Holdings, HoldingsError};
+use crate::records::progress::Progress;
+use crate::records::{manifests, packages};
+use crate::slots::{SlotFault, Slots};
+
+use super::context::Host;
+
+/// Name of the slot in use, as it is shown.
+const CURRENT: &str = "current";
+/// Name of the slot that `rollback` goes to, as it is shown.
+const PREVIOUS: &str = "previous";
+
+/// One audited slot.
+#[derive(Debug, Serialize)]
+pub struct AuditedSlot {
+    pub package: PackageName,
+    /// The version in the slot.
+    pub version: String,
+    /// `current` or `previous`.
+    pub slot: &'static str,
+    /// How many files and links were compared with the manifest.
+    pub files: usize,
+    /// Everything that is not as signed; empty when the slot is sound.
+    pub problems: Vec<String>,
+}
+
+/// Audits every installed slot.
+///
+/// # Errors
+/// [`HoldingsError`] when there is nothing to compare with.
+pub fn audit(host: &Host) -> Result<Vec<AuditedSlot>, HoldingsError> {
+    // During an install, a slot is for a moment neither the old nor the new release. A user who may not take the lock
+    // audits what is there.
+    let _lock = host.home.wait_for_cycle().ok();
+    let progress = Progress::load(&host.home)?;
+    let holdings = Holdings::load(&host.home, &progress, host.now())?;
+    let mut audited = Vec::new();
+    for (package, record) in packages::load_all(&host.home)? {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                audited.push(AuditedSlot {
+                    package,
+                    version: "unknown".to_owned(),
+                    slot: CURRENT,
+                    files: 0,
+                    problems: vec![with_causes(&error)],
+                });
+                continue;
+            }
+        };
+        let installed = [(CURRENT, record.current), (PREVIOUS, record.previous)];
+        for (slot, installed) in installed.into_iter().filter_map(|(slot, one)| Some((slot, one?))) {
+            audited.push(audit_slot(host, &package, slot, &installed, &holdings));
+        }
+    }
+    Ok(audited)
+}
+
+fn audit_slot(
+    host: &Host,
+    package: &PackageName,
+    slot: &'static str,
+    installed: &Installed,
+    holdings: &Holdings,
+) -> AuditedSlot {
+    let mut problems = Vec::new();
+    let files = match Slots::open(&host.settings.install_root, package) {
+        Ok(slots) => {
+            if slot == CURRENT {
+                problems.extend(link_problem(&slots, installed));
+            }
+            compare(host, &slots, installed, holdings, &mut problems)
+        }
+        Err(error) => {
+            problems.push(with_causes(&error));
+            0
+        }
+    };
+    let version = installed.release.version.to_string();
+    AuditedSlot { package: package.clone(), version, slot, files, problems }
+}
+
+fn link_problem(slots: &Slots, installed: &Installed) -> Option<String> {
+    match slots.current() {
+        Ok(Some(current)) if current == installed.slot => None,
+        Ok(_) => Some("`current` is not the link that the agent set".to_owned()),
+        Err(error) => Some(with_causes(&error)),
+    }
+}
+
+/// Compares a slot with its kept manifest; returns how many files the manifest has.
+fn compare(
+    host: &Host,
+    slots: &Slots,
+    installed: &Installed,
+    holdings: &Holdings,
+    problems: &mut Vec<String>,
+) -> usize {
+    let manifest = match manifests::read_and_verify(&host.home, installed, &holdings.trust) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            problems.push(with_causes(&error));
+            return 0;
+        }
+    };
+    match slots.check(&installed.slot, &manifest) {
+        Ok(()) => {}
+        Err(SlotFault::Differs { differences, count }) => {
+            problems.extend(differences.iter().map(ToString::to_string));
+            if count > differences.len() {
+                problems.push(format!("and {} more", count - differences.len()));
+            }
+        }
+        Err(error) => problems.push(with_causes(&error)),
+    }
+    manifest.files.len()
+}

@@ -1,0 +1,56 @@
+//! What every flow works with: this computer, and the network to its server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use jiff::Timestamp;
+use sealpost_keys::token::random_bytes;
+
+use crate::config::Settings;
+use crate::domain::time::whole_seconds;
+use crate::home::Home;
+use crate::platform::network::Network;
+use crate::ports::{Clock, Disk, Faults};
+
+/// This computer. All that an install works with: it has no network, and gets bytes only through
+/// [`crate::ports::Source`].
+pub struct Host {
+    pub home: Home,
+    pub settings: Settings,
+    pub clock: Box<dyn Clock>,
+    pub disk: Box<dyn Disk>,
+    /// Where tests end the process.
+    pub faults: Box<dyn Faults>,
+    /// Set when the agent is to stop: nothing new begins, and a change that has touched the product is finished.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// The time of the clock, in whole seconds.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        whole_seconds(self.clock.now())
+    }
+}
+
+/// This computer and its network. Flows block, and are to be called from a thread that may; the network runs on
+/// another one.
+#[derive(Debug)]
+pub struct Context {
+    pub host: Host,
+    pub network: Network,
+    /// Interrupts waits for the network while a person waits for something that needs no server.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// A number that differs between computers and calls; not a secret.
+pub(super) fn seed() -> u64 {
+    random_bytes::<8>().map_or(0, u64::from_le_bytes)
+}

@@ -1,0 +1,13 @@
+//! One cycle: end an interrupted install, contact the server, install what is assigned, report.
+//!
+//! A reconciler: it reads the state, acts on the difference to what is assigned, and stops; running it twice changes
+//! nothing more.
+
+mod decide;
+mod metadata;
+mod problems;
+mod round;
+mod run;
+mod vet;
+
+pub use run::{CycleResult, run};

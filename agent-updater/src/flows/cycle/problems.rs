@@ -1,0 +1,51 @@
+//! The list of problems of a cycle: one line for everything that is not as it should be, each once.
+
+use sealpost_files::with_causes;
+
+use crate::domain::policy::Decision;
+use crate::flows::context::Host;
+use crate::records::holdings::{HeldDocument, Holdings};
+use crate::records::progress::Progress;
+
+use super::decide::decision;
+
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<String>);
+
+impl Problems {
+    pub(super) fn add(&mut self, problem: String) {
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// Adds what is wrong with lease and assignment, and a line for each package that does not run what it should.
+    pub(super) fn add_unfinished(&mut self, host: &Host, progress: &Progress) {
+        let Ok(holdings) = Holdings::load(&host.home, progress, host.now()) else { return };
+        self.0.extend(holdings.lease.problem("lease"));
+        // No assignment at all means that nothing is approved for this computer: it is up to date.
+        if !matches!(holdings.assignment, HeldDocument::None) {
+            self.0.extend(holdings.assignment.problem("assignment"));
+        }
+        let (Some(lease), Some(assignment)) = (holdings.lease.good(), holdings.assignment.good()) else {
+            return;
+        };
+        for wanted in &assignment.packages {
+            let why = match decision(host, wanted, lease, progress) {
+                Ok(Decision::UpToDate) => continue,
+                Ok(Decision::Install) => progress
+                    .refusals
+                    .get(&wanted.release.package)
+                    .cloned()
+                    .unwrap_or_else(|| Decision::Install.to_string()),
+                Ok(decision) => decision.to_string(),
+                Err(error) => with_causes(&error),
+            };
+            self.add(format!("{}: {why}", wanted.release));
+        }
+    }
+
+    pub(super) fn into_lines(self) -> Vec<String> {
+        self.0
+    }
+}

@@ -1,0 +1,176 @@
+//! The flow of a cycle; see [`super`].
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_files::with_causes;
+
+use crate::control::Answer;
+use crate::domain::cadence::{ContactOutcome, Standing, next_contact, standing_after};
+use crate::flows::contact::{Access, ContactError, contact};
+use crate::flows::context::{Context, Host, seed};
+use crate::flows::gate;
+use crate::flows::install::Engine;
+use crate::records::holdings::{Holdings, HoldingsError};
+use crate::records::progress::{LastContact, Progress};
+use crate::spool::Spool;
+
+use super::problems::Problems;
+use super::round::{Round, Tries};
+
+/// Upper bound on contacts in one cycle: the first, one after each round of installs to report them, and retries.
+const MAX_ROUNDS: usize = 4;
+/// Seconds until the next try when another process holds the lock.
+const BUSY_SECS: i64 = 5;
+
+/// The result of a cycle.
+#[derive(Debug)]
+pub struct CycleResult {
+    /// When the next cycle is due.
+    pub next_contact: Timestamp,
+    /// The right to listen for wake events, if the contact was answered.
+    pub access: Option<Access>,
+    /// One line for everything that is not as it should be; empty when up to date.
+    pub problems: Vec<String>,
+}
+
+impl CycleResult {
+    /// The answer to a person who asked for a contact.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        if self.problems.is_empty() {
+            Answer { ok: true, lines: vec!["up to date".to_owned()] }
+        } else {
+            Answer { ok: false, lines: self.problems.clone() }
+        }
+    }
+}
+
+/// Runs one cycle.
+pub fn run(context: &Context) -> CycleResult {
+    let host = &context.host;
+    let _lock = match host.home.prepare().and_then(|()| host.home.lock_cycle()) {
+        Ok(lock) => lock,
+        Err(error) => return busy(host, with_causes(&error)),
+    };
+    let mut problems = Problems::default();
+    let mut spool = match Spool::open_or_begin_anew(&host.home, host.now()) {
+        Ok(spool) => spool,
+        Err(error) => return failed(host, with_causes(&error)),
+    };
+    if let Err(error) = Engine::new(host, &mut spool).recover() {
+        let why = with_causes(&error);
+        problems.add(format!("an interrupted install could not be finished: {why}"));
+    }
+    let mut progress = match Progress::load(&host.home) {
+        Ok(progress) => progress,
+        Err(error) => return failed(host, with_causes(&error)),
+    };
+    let access = rounds(context, &mut progress, &mut spool, &mut problems);
+    let next = next_contact(&host.settings.cadence, progress.standing, host.now(), seed());
+    progress.next_contact = Some(next);
+    if let Err(error) = progress.save(&host.home) {
+        problems.add(with_causes(&error));
+    }
+    let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
+    update_gate(host, &progress, holdings.as_ref(), &mut problems);
+    let problems = problems.into_lines();
+    for problem in &problems {
+        tracing::warn!("{problem}");
+    }
+    CycleResult { next_contact: next, access, problems }
+}
+
+/// Another process holds the lock.
+fn busy(host: &Host, problem: String) -> CycleResult {
+    let next = host.now().saturating_add(SignedDuration::from_secs(BUSY_SECS));
+    CycleResult { next_contact: next.unwrap_or(Timestamp::MAX), access: None, problems: vec![problem] }
+}
+
+/// A cycle that could not even begin: nothing is installed, and the gate stays as it is.
+fn failed(host: &Host, problem: String) -> CycleResult {
+    tracing::error!("{problem}");
+    let next = next_contact(&host.settings.cadence, Standing::LostContact, host.now(), seed());
+    CycleResult { next_contact: next, access: None, problems: vec![problem] }
+}
+
+fn rounds(
+    context: &Context,
+    progress: &mut Progress,
+    spool: &mut Spool,
+    problems: &mut Problems,
+) -> Option<Access> {
+    let host = &context.host;
+    let mut access = None;
+    let mut tries = Tries::new();
+    for _ in 0..MAX_ROUNDS {
+        let mut holdings = match Holdings::load(&host.home, progress, host.now()) {
+            Ok(holdings) => holdings,
+            Err(error) => {
+                problems.add(with_causes(&error));
+                if !matches!(error, HoldingsError::NotEnrolled) {
+                    note_contact(host, progress, ContactOutcome::AllFailed, Some(with_causes(&error)));
+                }
+                return access;
+            }
+        };
+        let answered = match contact(context, &mut holdings, progress, spool) {
+            Ok(answered) => answered,
+            // The server did not fail: contact is neither good nor lost.
+            Err(ContactError::Interrupted(error)) => {
+                problems.add(error.to_string());
+                return access;
+            }
+            Err(error) => {
+                let text = with_causes(&error);
+                note_contact(host, progress, ContactOutcome::AllFailed, Some(text.clone()));
+                problems.add(text);
+                return access;
+            }
+        };
+        // Only what verifies after it is read back from disk counts.
+        let holdings = match Holdings::load(&host.home, progress, host.now()) {
+            Ok(holdings) => holdings,
+            Err(error) => {
+                problems.add(with_causes(&error));
+                return access;
+            }
+        };
+        let outcome = match holdings.lease.good() {
+            Some(_) => ContactOutcome::AnsweredWithLease,
+            None => ContactOutcome::AnsweredWithoutLease,
+        };
+        note_contact(host, progress, outcome, None);
+        progress.notices = answered.notices;
+        for notice in &progress.notices {
+            problems.add(notice.clone());
+        }
+        // The gate opens before an install, which may take long.
+        update_gate(host, progress, Some(&holdings), problems);
+        let has_tried =
+            Round { context, holdings, progress, spool, access: &answered.access, metadata: None }
+                .install_assigned(&mut tries);
+        access = Some(answered.access);
+        if let Err(error) = progress.save(&host.home) {
+            problems.add(with_causes(&error));
+        }
+        let is_done = !has_tried && spool.is_empty() && !answered.was_retry;
+        if is_done || context.network.is_interrupted() {
+            break;
+        }
+    }
+    problems.add_unfinished(host, progress);
+    access
+}
+
+fn note_contact(host: &Host, progress: &mut Progress, outcome: ContactOutcome, problem: Option<String>) {
+    progress.standing = standing_after(progress.standing, outcome);
+    if problem.is_none() {
+        progress.answered_at = Some(host.now());
+    }
+    progress.last_contact = Some(LastContact { at: host.now(), problem });
+}
+
+fn update_gate(host: &Host, progress: &Progress, holdings: Option<&Holdings>, problems: &mut Problems) {
+    if let Err(error) = gate::update(&host.home, progress, holdings) {
+        problems.add(format!("the gate file cannot be written: {error}"));
+    }
+}

@@ -1,0 +1,202 @@
+//! The loop of the daemon; see [`super`].
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sealpost_files::with_causes;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
+
+use crate::control::{Answer, PendingRequest, Request, listen as listen_control, serve};
+use crate::domain::cadence::WakeBudget;
+use crate::flows::context::{Context, seed};
+use crate::flows::cycle::{self, CycleResult};
+use crate::flows::rollback::{self, roll_back};
+use crate::home::HomeError;
+
+use super::wakes::keep_listening;
+
+/// Upper bound on requests that wait while a cycle runs.
+const MAX_WAITING_REQUESTS: usize = 8;
+
+/// Why the daemon could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("the daemon cannot {action}")]
+    System {
+        action: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    /// A cycle panicked. The journal holds what it was doing; a restart goes on from there.
+    #[error("a cycle ended by a fault of the program; restart the daemon and report what its log says")]
+    Panicked,
+}
+
+/// What the daemon does next.
+enum Turn {
+    Cycle,
+    Request(PendingRequest),
+    Stop,
+}
+
+/// The result of a turn, and the answer to whoever asked for it.
+type Done = (CycleResult, Option<(oneshot::Sender<Answer>, Answer)>);
+
+/// The signals that stop the daemon.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self, DaemonError> {
+        let failed = |source| DaemonError::System { action: "listen for signals", source };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// [`DaemonError`].
+pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
+    let home = &context.host.home;
+    home.prepare()?;
+    let _lock = home.lock_daemon()?;
+    let listener = listen_control(&home.socket())
+        .map_err(|source| DaemonError::System { action: "open its control socket", source })?;
+    let (requests_in, mut requests) = mpsc::channel(MAX_WAITING_REQUESTS);
+    let control = tokio::spawn(serve(listener, requests_in));
+    let (access, seen_access) = watch::channel(None);
+    let (wake, mut wakes) = mpsc::channel(1);
+    let waker = tokio::spawn(keep_listening(seen_access, wake));
+    let mut signals = StopSignals::listen()?;
+    print_running();
+
+    let started = Instant::now();
+    let mut due = started;
+    let mut budget = WakeBudget::default();
+    let mut waiting: VecDeque<PendingRequest> = VecDeque::new();
+    let result = loop {
+        let turn = match waiting.pop_front() {
+            Some(request) => Turn::Request(request),
+            None => tokio::select! {
+                biased;
+                () = signals.received() => Turn::Stop,
+                Some(request) = requests.recv() => Turn::Request(request),
+                () = tokio::time::sleep_until(due) => Turn::Cycle,
+                Some(()) = wakes.recv() => {
+                    let pause = budget.pause_millis(started.elapsed(), seed());
+                    due = due.min(Instant::now() + Duration::from_millis(pause));
+                    continue;
+                }
+            },
+        };
+        let work = match turn {
+            Turn::Stop => break Ok(()),
+            Turn::Cycle => start_cycle(&context),
+            Turn::Request(request) => start_request(&context, request),
+        };
+        let done = finish(&context, work, &mut signals, &mut requests, &mut waiting).await;
+        context.interrupt.store(false, Ordering::SeqCst);
+        let Some((result, reply)) = done else { break Err(DaemonError::Panicked) };
+        // From here on by a monotonic clock.
+        due = Instant::now()
+            + result.next_contact.duration_since(context.host.now()).try_into().unwrap_or(Duration::ZERO);
+        if let Some(new) = result.access {
+            access.send_replace(Some(new));
+        }
+        if let Some((to, answer)) = reply {
+            // The caller may be gone.
+            let _: Result<(), Answer> = to.send(answer);
+        }
+        if context.host.stop.load(Ordering::SeqCst) {
+            break Ok(());
+        }
+    };
+    control.abort();
+    waker.abort();
+    let _ = std::fs::remove_file(home.socket());
+    result
+}
+
+/// The one line on stdout.
+fn print_running() {
+    let mut stdout = io::stdout().lock();
+    // The daemon also works if nobody reads the line.
+    let _ = writeln!(stdout, "running").and_then(|()| stdout.flush());
+}
+
+fn start_cycle(context: &Arc<Context>) -> JoinHandle<Done> {
+    let context = Arc::clone(context);
+    spawn_blocking(move || (cycle::run(&context), None))
+}
+
+fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<Done> {
+    let context = Arc::clone(context);
+    spawn_blocking(move || {
+        let (result, answer) = carry_out(&context, &pending.request);
+        (result, Some((pending.reply, answer)))
+    })
+}
+
+fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
+    match request {
+        Request::Check => {
+            let result = cycle::run(context);
+            let answer = result.answer();
+            (result, answer)
+        }
+        Request::Rollback(package) => {
+            let answer = match roll_back(&context.host, package) {
+                Ok(end) => rollback::answer(package, &end),
+                Err(error) => Answer { ok: false, lines: vec![with_causes(&error)] },
+            };
+            // A cycle of its own follows at once, and reports the rollback.
+            let result = CycleResult { next_contact: context.host.now(), access: None, problems: Vec::new() };
+            (result, answer)
+        }
+    }
+}
+
+/// Waits for the end of the work, and meanwhile takes signals and requests; `None` if the work panicked.
+async fn finish(
+    context: &Context,
+    mut work: JoinHandle<Done>,
+    signals: &mut StopSignals,
+    requests: &mut mpsc::Receiver<PendingRequest>,
+    waiting: &mut VecDeque<PendingRequest>,
+) -> Option<Done> {
+    loop {
+        tokio::select! {
+            done = &mut work => return done.ok(),
+            () = signals.received() => context.host.stop.store(true, Ordering::SeqCst),
+            Some(pending) = requests.recv(), if waiting.len() < MAX_WAITING_REQUESTS => match pending.request {
+                Request::Check => waiting.push_back(pending),
+                // No server, however slow, may delay a rollback.
+                Request::Rollback(_) => {
+                    context.interrupt.store(true, Ordering::SeqCst);
+                    waiting.push_front(pending);
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Why an enrollment failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use sealpost_keys::{KeyError, KeyFileError};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::DocumentError;
+
+use crate::domain::release::Refusal;
+use crate::home::HomeError;
+use crate::platform::network::WaitInterrupted;
+use crate::platform::store::StoreError;
+
+/// Why an enrollment failed. Nothing but the client key and the pinned root was kept then.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("cannot read {path}")]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("there is no {what} at {path}; {hint}")]
+    Missing { what: &'static str, path: PathBuf, hint: &'static str },
+    #[error("{path} is not a setup file; ask the administrator for one: `distributor clients setup NAME`")]
+    NotSetup {
+        path: PathBuf,
+        #[source]
+        source: DocumentError,
+    },
+    /// The root is not the one that the setup file names.
+    #[error(
+        "the root at {path} is {found}, and the setup file names {expected}; get root.json from the vendor's package, \
+         and do not go on if it still differs"
+    )]
+    OtherRoot { path: PathBuf, found: Sha256Digest, expected: Sha256Digest },
+    /// A pinned root is never replaced.
+    #[error(
+        "{path} pins another root already, and enrollment never replaces it; a new vendor needs a new home folder"
+    )]
+    RootPinned { path: PathBuf },
+    #[error("the client key cannot be made or read")]
+    Key(#[from] KeyFileError),
+    #[error("the client key cannot be made")]
+    NewKey(#[from] KeyError),
+    #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
+    AllFailed(Vec<String>),
+    #[error(transparent)]
+    Interrupted(#[from] WaitInterrupted),
+    #[error("the vendor's metadata does not verify: {0}")]
+    Metadata(Refusal),
+    #[error("the answer of {server} is refused: {why}; nothing of it was kept")]
+    Answer { server: String, why: String },
+    #[error("the enrollment cannot be signed")]
+    Sign(#[from] DocumentError),
+    #[error("the enrollment cannot be kept")]
+    Store(#[from] StoreError),
+    #[error("cannot write {path}")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}

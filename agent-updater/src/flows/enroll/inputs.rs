@@ -1,0 +1,89 @@
+//! What an enrollment reads and makes on this computer: setup file, pinned root, client key.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sealpost_files::read_bounded;
+use sealpost_keys::key_file::{read_secret, write_secret};
+use sealpost_keys::{PassphraseSource, SigningKey};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::setup::SetupFile;
+
+use crate::home::Home;
+use crate::records::root::{self, MAX_ROOT_BYTES};
+
+use super::error::EnrollError;
+
+/// Longest setup file, in bytes.
+const MAX_SETUP_BYTES: u64 = 256 * 1024;
+
+/// Reads a setup file; adds to `warnings` if others can read it.
+pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<SetupFile, EnrollError> {
+    let bytes = read_file(path, MAX_SETUP_BYTES)?.ok_or_else(|| EnrollError::Missing {
+        what: "setup file",
+        path: path.to_owned(),
+        hint: "ask the administrator: `distributor clients setup NAME`",
+    })?;
+    let mode = fs::metadata(path).map(|found| found.permissions().mode()).unwrap_or(0);
+    if mode & 0o077 != 0 {
+        warnings.push(format!(
+            "{} can be read by others (mode {:04o}) and holds a secret until it is used; chmod 600 it",
+            path.display(),
+            mode & 0o7777
+        ));
+    }
+    document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })
+}
+
+/// The pinned root; the given one is pinned now if there is none. It must be the one that the setup file names.
+pub(super) fn pin_root(home: &Home, setup: &SetupFile, given: Option<&Path>) -> Result<Vec<u8>, EnrollError> {
+    let pinned_path = home.root();
+    let pinned =
+        root::read(home).map_err(|source| EnrollError::Unreadable { path: pinned_path.clone(), source })?;
+    let given = match given {
+        Some(path) => {
+            let bytes = read_file(path, MAX_ROOT_BYTES)?.ok_or_else(|| EnrollError::Missing {
+                what: "root.json",
+                path: path.to_owned(),
+                hint: "it comes with the vendor's package",
+            })?;
+            Some((path.to_owned(), bytes))
+        }
+        None => None,
+    };
+    let (path, bytes) = match (pinned, given) {
+        (Some(pinned), Some((_, given))) if pinned != given => {
+            return Err(EnrollError::RootPinned { path: pinned_path });
+        }
+        (Some(pinned), _) => (pinned_path.clone(), pinned),
+        (None, Some((path, given))) => (path, given),
+        (None, None) => {
+            return Err(EnrollError::Missing {
+                what: "root.json",
+                path: pinned_path,
+                hint: "name it with --root; it comes with the vendor's package",
+            });
+        }
+    };
+    let found = Sha256Digest::of(&bytes);
+    if found != setup.root_sha256 {
+        return Err(EnrollError::OtherRoot { path, found, expected: setup.root_sha256 });
+    }
+    root::pin(home, &bytes).map_err(|source| EnrollError::Write { path: pinned_path, source })?;
+    Ok(bytes)
+}
+
+/// The client key: made at the first enrollment, and kept from then on.
+pub(super) fn client_key(home: &Home) -> Result<SigningKey, EnrollError> {
+    let path = home.client_key();
+    if !path.exists() {
+        write_secret(&path, &SigningKey::generate()?, None)?;
+    }
+    Ok(read_secret(&path, &PassphraseSource::None)?)
+}
+
+fn read_file(path: &Path, max_bytes: u64) -> Result<Option<Vec<u8>>, EnrollError> {
+    read_bounded(path, max_bytes).map_err(|source| EnrollError::Unreadable { path: path.to_owned(), source })
+}

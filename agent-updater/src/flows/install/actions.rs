@@ -1,0 +1,219 @@
+//! The action that follows each recorded step. Which step follows an action is decided by the state machine.
+//!
+//! Invariant: every action can be repeated after a crash in its middle: a switch names its target, keeping a record is
+//! idempotent, and the administrator's hooks must tolerate being run again.
+
+use std::sync::atomic::Ordering;
+
+use sealpost_files::with_causes;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+
+use crate::domain::install::JournalStep;
+use crate::domain::record::{Change, ChangeKind, Installed};
+use crate::domain::release::Refusal;
+use crate::flows::context::Host;
+use crate::hooks::{Hook, HookContext, HookDone, run_hook};
+use crate::records::{manifests, packages};
+use crate::slots::Slots;
+
+use super::build::{BuiltFrom, NewRelease, build};
+use super::checks::ensure_hooks_can_run;
+use super::clean_up::clean_up;
+use super::fault::{ActionFault, EngineError, local_fault};
+use super::report::Reporter;
+
+/// The actions of a change.
+#[derive(Debug)]
+pub(super) struct Actions<'a> {
+    host: &'a Host,
+    pub(super) reporter: Reporter<'a>,
+}
+
+impl<'a> Actions<'a> {
+    pub(super) const fn new(host: &'a Host, reporter: Reporter<'a>) -> Self {
+        Self { host, reporter }
+    }
+
+    /// The action that follows the recorded step of a change.
+    pub(super) fn act(
+        &mut self,
+        change: &Change,
+        new: Option<&mut NewRelease<'_>>,
+    ) -> Result<(), ActionFault> {
+        let slots = open_slots(self.host, change)?;
+        match change.step {
+            JournalStep::Preparing => self.prepare(change, &slots, new),
+            JournalStep::Built => self.test_load(change, &slots),
+            JournalStep::Tested => self.check_before_stop(change),
+            JournalStep::Trying => self.stop_old(change, &slots),
+            JournalStep::Stopped => self.switch(change, &slots),
+            JournalStep::Switched => self.hook(change, &change.to, &slots, Hook::Start, InstallStep::Start),
+            JournalStep::Started => self.hook(change, &change.to, &slots, Hook::Health, InstallStep::Health),
+            JournalStep::Healthy => self.keep(change, &slots),
+            JournalStep::RollingBack => self.switch_back(change, &slots),
+            JournalStep::SwitchedBack => self.start_old(change, &slots),
+            JournalStep::Restored => self.record_rollback(change, &slots),
+        }
+    }
+
+    /// Starts the old release, if there is one.
+    pub(super) fn start_old(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        let Some(from) = &change.from else { return Ok(()) };
+        self.hook(change, from, slots, Hook::Start, InstallStep::Start)
+    }
+
+    fn prepare(
+        &mut self,
+        change: &Change,
+        slots: &Slots,
+        new: Option<&mut NewRelease<'_>>,
+    ) -> Result<(), ActionFault> {
+        let built_from = match new {
+            Some(new) => build(self.host, change, slots, new)?,
+            None => self.check_slot_of_rollback(change, slots)?,
+        };
+        let how = match built_from {
+            BuiltFrom::Delta => Some(ReasonCode::ByDelta),
+            BuiltFrom::Payload => Some(ReasonCode::ByPayload),
+            BuiltFrom::ExistingSlot => None,
+        };
+        if let Some(how) = how {
+            self.reporter.step(change, (InstallStep::Download, Outcome::Ok, how), "");
+        }
+        self.reporter.step(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "");
+        Ok(())
+    }
+
+    fn check_slot_of_rollback(&self, change: &Change, slots: &Slots) -> Result<BuiltFrom, ActionFault> {
+        let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
+        let manifest = manifests::read(&self.host.home, &change.to)
+            .map_err(|error| failed(local_fault("cannot go back", &error)))?;
+        slots
+            .check(&change.to.slot, &manifest)
+            .map_err(|error| failed(local_fault("cannot go back to a changed slot", &error)))?;
+        Ok(BuiltFrom::ExistingSlot)
+    }
+
+    fn test_load(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        if change.kind == ChangeKind::LocalRollback {
+            // It ran here before, and a person asks for it because something is wrong now.
+            return Ok(());
+        }
+        self.hook(change, &change.to, slots, Hook::TestLoad, InstallStep::TestLoad)?;
+        // The hook is a foreign program and had the slot's path: digest the slot as it is now.
+        let failed = |refusal| ActionFault::Failed(InstallStep::TestLoad, refusal);
+        let manifest = manifests::read(&self.host.home, &change.to)
+            .map_err(|error| failed(local_fault("cannot digest again", &error)))?;
+        slots.check(&change.to.slot, &manifest).map_err(|error| {
+            let detail = format!("the slot was changed while it was test-loaded: {}", with_causes(&error));
+            failed(Refusal::new(ReasonCode::PayloadInvalid, detail))
+        })
+    }
+
+    fn check_before_stop(&self, change: &Change) -> Result<(), ActionFault> {
+        if self.host.stop.load(Ordering::SeqCst) {
+            let detail =
+                format!("the agent is stopping; {} is installed after its next start", change.to.release);
+            return Err(ActionFault::Failed(
+                InstallStep::Stop,
+                Refusal::new(ReasonCode::Interrupted, detail),
+            ));
+        }
+        // Fetching and test-loading may have taken long; from here on the product depends on its hooks.
+        ensure_hooks_can_run(self.host, change)
+            .map_err(|refusal| ActionFault::Failed(InstallStep::Stop, refusal))
+    }
+
+    fn stop_old(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        let Some(from) = &change.from else { return Ok(()) };
+        self.hook(change, from, slots, Hook::Stop, InstallStep::Stop)
+    }
+
+    fn switch(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        slots.switch(Some(&change.to.slot)).map_err(|error| {
+            ActionFault::Failed(InstallStep::Switch, local_fault("cannot switch", &error))
+        })?;
+        self.reporter.step(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), "");
+        Ok(())
+    }
+
+    fn hook(
+        &mut self,
+        change: &Change,
+        about: &Installed,
+        slots: &Slots,
+        hook: Hook,
+        step: InstallStep,
+    ) -> Result<(), ActionFault> {
+        let config = self.host.settings.package(&change.to.release.package);
+        match run_hook(hook, config, &hook_context(about, slots)) {
+            Ok(done) => {
+                let reason = if done == HookDone::Ran { ReasonCode::Done } else { ReasonCode::NoHook };
+                self.reporter.step(change, (step, Outcome::Ok, reason), "");
+                Ok(())
+            }
+            Err(fault) => Err(ActionFault::Failed(step, Refusal::new(fault.reason, fault.detail))),
+        }
+    }
+
+    fn keep(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        let package = &change.to.release.package;
+        let record = packages::load(&self.host.home, package)?.kept(change, self.host.now());
+        packages::save(&self.host.home, package, &record)?;
+        clean_up(self.host, change, slots, &record);
+        if change.kind == ChangeKind::LocalRollback {
+            let left = change.from.as_ref().unwrap_or(&change.to);
+            self.reporter.left_by_rollback(left, &format!("back to {}", change.to.release));
+        } else {
+            self.reporter.step(change, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), "");
+        }
+        tracing::info!(release = %change.to.release, "kept");
+        Ok(())
+    }
+
+    fn switch_back(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        let package = &change.to.release.package;
+        let unusable = |source| EngineError::Slots { package: package.clone(), source };
+        let current = slots.current().map_err(unusable)?;
+        if current.as_ref() == Some(&change.to.slot) {
+            // The new release may be running; if it cannot be stopped, the old one is put back all the same.
+            let config = self.host.settings.package(package);
+            if let Err(fault) = run_hook(Hook::Stop, config, &hook_context(&change.to, slots)) {
+                let what = (InstallStep::Stop, Outcome::Failed, fault.reason);
+                self.reporter.step(change, what, &fault.detail);
+            }
+        }
+        slots.switch(change.from.as_ref().map(|from| &from.slot)).map_err(unusable)?;
+        Ok(())
+    }
+
+    fn record_rollback(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        let package = &change.to.release.package;
+        let why = change.why.unwrap_or(ReasonCode::Interrupted);
+        let mut record = packages::load(&self.host.home, package)?;
+        if change.kind == ChangeKind::Install {
+            record = record.rolled_back(change, why, self.host.now());
+            packages::save(&self.host.home, package, &record)?;
+        }
+        clean_up(self.host, change, slots, &record);
+        let runs = change
+            .from
+            .as_ref()
+            .map_or("nothing of this package".to_owned(), |from| from.release.to_string());
+        let detail = format!("{runs} runs; the release that was given up is not retried automatically");
+        self.reporter.step(change, (InstallStep::RollBack, Outcome::Ok, why), &detail);
+        tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
+        Ok(())
+    }
+}
+
+/// The slots of the package of a change.
+pub(super) fn open_slots(host: &Host, change: &Change) -> Result<Slots, EngineError> {
+    let package = &change.to.release.package;
+    Slots::open(&host.settings.install_root, package)
+        .map_err(|source| EngineError::Slots { package: package.clone(), source })
+}
+
+fn hook_context<'i>(about: &'i Installed, slots: &Slots) -> HookContext<'i> {
+    HookContext { release: &about.release, slot: slots.path_of(&about.slot), current: slots.current_path() }
+}

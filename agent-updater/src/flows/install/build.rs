@@ -1,0 +1,181 @@
+//! Building the slot of a new release: by delta from the old slot, else from the whole payload.
+//!
+//! Invariant: neither is trusted. A slot counts as built only if it is, path by path, what the signed manifest says.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sealpost_deltas::Limits;
+use sealpost_files::with_causes;
+use sealpost_manifests::payload::read_gzip;
+use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
+
+use crate::domain::record::{Change, Installed};
+use crate::domain::release::Refusal;
+use crate::flows::context::Host;
+use crate::platform::disk;
+use crate::ports::Source;
+use crate::slots::beneath::BeneathError;
+use crate::slots::{SlotBuilder, Slots};
+
+use super::checks::download_bytes;
+use super::fault::ActionFault;
+use super::vetted::VettedRelease;
+
+/// A release whose slot is still to be built.
+pub(super) struct NewRelease<'r> {
+    pub(super) vetted: &'r VettedRelease,
+    pub(super) source: &'r mut dyn Source,
+}
+
+/// What a slot was built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BuiltFrom {
+    Delta,
+    Payload,
+    /// Nothing: the slot existed, and is what was signed.
+    ExistingSlot,
+}
+
+/// Builds and digests the slot.
+pub(super) fn build(
+    host: &Host,
+    change: &Change,
+    slots: &Slots,
+    new: &mut NewRelease<'_>,
+) -> Result<BuiltFrom, ActionFault> {
+    let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
+    let manifest = new.vetted.manifest();
+    new.vetted
+        .keep(&host.home, &change.to)
+        .map_err(|error| failed(refusal_of_file("cannot keep the manifest", &error)))?;
+    if slots.has(&change.to.slot).map_err(|error| failed(refusal_of_slot(&error)))? {
+        if slots.check(&change.to.slot, manifest).is_ok() {
+            return Ok(BuiltFrom::ExistingSlot);
+        }
+        slots.remove(&change.to.slot).map_err(|error| failed(refusal_of_slot(&error)))?;
+    }
+    if let Some(base) = change.from.clone() {
+        match by_delta(host, &base, change, slots, new) {
+            Ok(true) => return Ok(BuiltFrom::Delta),
+            Ok(false) => {}
+            Err(refusal) if refusal.reason == ReasonCode::DiskFull => return Err(failed(refusal)),
+            Err(refusal) => {
+                tracing::info!(release = %change.to.release, "the delta is of no use, fetching the payload: {refusal}");
+            }
+        }
+    }
+    by_payload(host, change, slots, new)?;
+    if let Some(base) = &change.from {
+        // A part of a delta is of no use any more.
+        let _ = fs::remove_file(delta_path(host, base, change));
+    }
+    Ok(BuiltFrom::Payload)
+}
+
+fn by_delta(
+    host: &Host,
+    base: &Installed,
+    change: &Change,
+    slots: &Slots,
+    new: &mut NewRelease<'_>,
+) -> Result<bool, Refusal> {
+    let manifest = new.vetted.manifest();
+    let path = delta_path(host, base, change);
+    // A delta that is larger than the payload is of no use.
+    let fetched = new.source.delta(&base.manifest, &change.to.manifest, &path, download_bytes(manifest));
+    if !fetched? {
+        let _ = fs::remove_file(&path);
+        return Ok(false);
+    }
+    let applied = apply_delta(&path, base, change, slots, manifest);
+    let _ = fs::remove_file(&path);
+    applied.map(|()| true)
+}
+
+fn delta_path(host: &Host, base: &Installed, change: &Change) -> PathBuf {
+    host.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest))
+}
+
+fn apply_delta(
+    path: &Path,
+    base: &Installed,
+    change: &Change,
+    slots: &Slots,
+    manifest: &ReleaseManifest,
+) -> Result<(), Refusal> {
+    let delta = File::open(path).map_err(|error| refusal_of_file("cannot read the delta", &error))?;
+    let base = slots.base(&base.slot).map_err(|error| refusal_of_slot(&error))?;
+    let mut builder = slots.begin(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
+    let limits = Limits {
+        entries: manifest.files.len(),
+        target_bytes: manifest.installed_bytes(),
+        ..Limits::default()
+    };
+    let applied = sealpost_deltas::apply(&base, io::BufReader::new(delta), &mut builder, &limits);
+    match applied {
+        Ok(_) => finish(builder, change, slots, manifest),
+        Err(error) => Err(invalid_or_full(&builder, "the delta cannot be applied", &error)),
+    }
+}
+
+fn by_payload(
+    host: &Host,
+    change: &Change,
+    slots: &Slots,
+    new: &mut NewRelease<'_>,
+) -> Result<(), ActionFault> {
+    let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
+    let manifest = new.vetted.manifest();
+    let path = host.home.download(&format!("{}.tar.gz", change.to.manifest));
+    new.source.payload(&path).map_err(|refusal| ActionFault::Failed(InstallStep::Download, refusal))?;
+    let unpacked = unpack(&path, change, slots, manifest);
+    let _ = fs::remove_file(&path);
+    unpacked.map_err(failed)
+}
+
+fn unpack(path: &Path, change: &Change, slots: &Slots, manifest: &ReleaseManifest) -> Result<(), Refusal> {
+    let payload = File::open(path).map_err(|error| refusal_of_file("cannot read the payload", &error))?;
+    let mut builder = slots.begin(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
+    match read_gzip(payload, manifest, &mut builder) {
+        Ok(()) => finish(builder, change, slots, manifest),
+        Err(error) => Err(invalid_or_full(&builder, "the payload is not what was signed", &error)),
+    }
+}
+
+/// Gives the slot its name, and digests its files.
+fn finish(
+    builder: SlotBuilder<'_>,
+    change: &Change,
+    slots: &Slots,
+    manifest: &ReleaseManifest,
+) -> Result<(), Refusal> {
+    builder.finish().map_err(|error| refusal_of_slot(&error))?;
+    let checked = slots.check(&change.to.slot, manifest);
+    if let Err(error) = checked {
+        slots.remove(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
+        let detail = format!("what was built is not what was signed: {}", with_causes(&error));
+        return Err(Refusal::new(ReasonCode::PayloadInvalid, detail));
+    }
+    Ok(())
+}
+
+fn invalid_or_full(builder: &SlotBuilder<'_>, what: &str, error: &(dyn Error + 'static)) -> Refusal {
+    let reason = if builder.disk_was_full() { ReasonCode::DiskFull } else { ReasonCode::PayloadInvalid };
+    Refusal::new(reason, format!("{what}: {}", with_causes(error)))
+}
+
+fn refusal_of_slot(error: &BeneathError) -> Refusal {
+    let reason = if error.is_disk_full() { ReasonCode::DiskFull } else { ReasonCode::LocalFault };
+    Refusal::new(reason, format!("the slot cannot be built: {}", with_causes(error)))
+}
+
+fn refusal_of_file(what: &str, error: &io::Error) -> Refusal {
+    Refusal::new(
+        if disk::is_full(error) { ReasonCode::DiskFull } else { ReasonCode::LocalFault },
+        format!("{what}: {error}"),
+    )
+}

@@ -1,0 +1,266 @@
+//! The engine: begins, drives, recovers and ends a change; see the invariants of [`crate::flows::install`].
+
+use sealpost_files::with_causes;
+use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+
+use crate::domain::install::{JournalStep, Next, Recovery, StepResult, advance, recovery};
+use crate::domain::record::{Change, ChangeKind, Installed, SlotId};
+use crate::domain::release::Refusal;
+use crate::flows::context::Host;
+use crate::journal::{Journal, JournalError};
+use crate::ports::Source;
+use crate::records::packages;
+use crate::slots::Slots;
+use crate::spool::Spool;
+
+use super::actions::{Actions, open_slots};
+use super::build::NewRelease;
+use super::checks::{ensure_current_is_ours, ensure_hooks_can_run, ensure_room};
+use super::clean_up::clean_up;
+use super::fault::{ActionFault, ChangeEnd, EngineError};
+use super::report::Reporter;
+use super::vetted::VettedRelease;
+
+#[derive(Debug)]
+pub struct Engine<'a> {
+    host: &'a Host,
+    journal: Journal<'a>,
+    actions: Actions<'a>,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine for this computer. [`Engine::recover`] is to be called before anything else.
+    #[must_use]
+    pub fn new(host: &'a Host, spool: &'a mut Spool) -> Self {
+        let journal = Journal::of(&host.home, &*host.faults);
+        Self { host, journal, actions: Actions::new(host, Reporter::new(host, spool)) }
+    }
+
+    /// Installs a vetted release.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn install(
+        &mut self,
+        vetted: &VettedRelease,
+        wanted: &PackageAssignment,
+        source: &mut dyn Source,
+    ) -> Result<ChangeEnd, EngineError> {
+        self.ensure_nothing_open()?;
+        let manifest = vetted.manifest();
+        let record = packages::load(&self.host.home, &manifest.release.package)?;
+        let to = Installed {
+            slot: SlotId::of(&manifest.release.version, vetted.digest()),
+            release: manifest.release.clone(),
+            kind: manifest.kind,
+            counter: manifest.counter,
+            manifest: *vetted.digest(),
+            rollout: wanted.rollout,
+            attempt: wanted.attempt,
+        };
+        let change = begun(ChangeKind::Install, record.current, to);
+        let checked = ensure_current_is_ours(self.host, &change)
+            .and_then(|()| ensure_hooks_can_run(self.host, &change))
+            .and_then(|()| ensure_room(self.host, manifest));
+        if let Err(refusal) = checked {
+            self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
+            return Ok(ChangeEnd::Refused(refusal));
+        }
+        self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::Done), "");
+        self.journal.record(&change)?;
+        self.drive(change, Some(NewRelease { vetted, source }))
+    }
+
+    /// Switches back to the previous release, because a person at the computer asks for it.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn roll_back(&mut self, package: &PackageName) -> Result<ChangeEnd, EngineError> {
+        self.ensure_nothing_open()?;
+        let record = packages::load(&self.host.home, package)?;
+        let (Some(from), Some(to)) = (record.current, record.previous) else {
+            return Ok(ChangeEnd::Refused(Refusal::new(
+                ReasonCode::LocalFault,
+                format!("there is no earlier release of {package} on this computer to go back to"),
+            )));
+        };
+        let change = begun(ChangeKind::LocalRollback, Some(from), to);
+        let checked = ensure_current_is_ours(self.host, &change)
+            .and_then(|()| ensure_hooks_can_run(self.host, &change));
+        if let Err(refusal) = checked {
+            return Ok(ChangeEnd::Refused(refusal));
+        }
+        self.journal.record(&change)?;
+        self.drive(change, None)
+    }
+
+    /// Continues a change that an earlier process left open; `None` if there was none. Idempotent.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn recover(&mut self) -> Result<Option<(PackageName, ChangeEnd)>, EngineError> {
+        let Some(mut change) = self.journal.open_change()? else { return Ok(None) };
+        let package = change.to.release.package.clone();
+        tracing::warn!(%package, step = %change.step, "an install was interrupted; finishing it");
+        let end = match recovery(change.step, change.interruptions) {
+            Recovery::Discard => {
+                let detail = format!("the agent was stopped at the step {}", change.step);
+                let refusal = Refusal::new(ReasonCode::Interrupted, detail);
+                self.report(&change, (InstallStep::Build, Outcome::Refused, refusal.reason), &refusal.detail);
+                self.discard(&change, refusal)?
+            }
+            Recovery::RestartOld => self.restart_old(&change)?,
+            Recovery::Resume(step) => {
+                change.step = step;
+                self.count_interruption(&mut change)?;
+                self.drive(change, None)?
+            }
+            Recovery::RollBack => {
+                change.step = JournalStep::RollingBack;
+                change.why = Some(ReasonCode::Interrupted);
+                self.count_interruption(&mut change)?;
+                self.drive(change, None)?
+            }
+        };
+        Ok(Some((package, end)))
+    }
+
+    /// A new change would overwrite the journal of the open one.
+    fn ensure_nothing_open(&self) -> Result<(), EngineError> {
+        match self.journal.open_change()? {
+            Some(open) => Err(EngineError::Open { package: open.to.release.package }),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts one more interruption. If the disk is full, the count is lost: starting the product is more important.
+    fn count_interruption(&self, change: &mut Change) -> Result<(), EngineError> {
+        change.interruptions = change.interruptions.saturating_add(1);
+        match self.journal.record(change) {
+            Err(JournalError::Store(error)) => {
+                tracing::error!(
+                    error = with_causes(&error),
+                    "the journal cannot be written; continuing without it"
+                );
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn drive(
+        &mut self,
+        mut change: Change,
+        mut new: Option<NewRelease<'_>>,
+    ) -> Result<ChangeEnd, EngineError> {
+        let mut refusal = None;
+        loop {
+            let result = match self.actions.act(&change, new.as_mut()) {
+                Ok(()) => StepResult::Succeeded,
+                Err(ActionFault::Engine(error)) => return Err(error),
+                Err(ActionFault::Failed(step, why)) => {
+                    let outcome =
+                        if change.step < JournalStep::Trying { Outcome::Refused } else { Outcome::Failed };
+                    tracing::warn!(release = %change.to.release, %step, reason = %why.reason, "{}", why.detail);
+                    self.report(&change, (step, outcome, why.reason), &why.detail);
+                    if change.why.is_none() {
+                        change.why = Some(why.reason);
+                    }
+                    refusal = Some(why);
+                    StepResult::Failed
+                }
+            };
+            match advance(change.step, result)? {
+                Next::Record(step) => self.record_step(&mut change, step)?,
+                Next::Discard => {
+                    let why =
+                        refusal.unwrap_or_else(|| Refusal::new(ReasonCode::LocalFault, "it was not built"));
+                    return self.discard(&change, why);
+                }
+                Next::EndKept => {
+                    self.journal.clear()?;
+                    return Ok(ChangeEnd::Kept);
+                }
+                Next::EndRolledBack => {
+                    self.journal.clear()?;
+                    return Ok(ChangeEnd::RolledBack(change.why.unwrap_or(ReasonCode::Interrupted)));
+                }
+            }
+        }
+    }
+
+    /// Records a step. If the journal cannot be written and the product was touched, the change is rolled back, and
+    /// from then on a failing journal stops nothing: each step on the way back can be repeated, and starting the
+    /// product is more important than the journal.
+    fn record_step(&self, change: &mut Change, step: JournalStep) -> Result<(), EngineError> {
+        let touched = change.step >= JournalStep::Trying;
+        change.step = step;
+        let failed = match self.journal.record(change) {
+            Err(JournalError::Store(error)) if touched => error,
+            other => return Ok(other?),
+        };
+        tracing::error!(%step, error = with_causes(&failed), "the journal cannot be written");
+        if step < JournalStep::RollingBack {
+            change.step = JournalStep::RollingBack;
+            change.why.get_or_insert(ReasonCode::DiskFull);
+        }
+        Ok(())
+    }
+
+    /// Ends a change that did not touch the product.
+    fn discard(&mut self, change: &Change, why: Refusal) -> Result<ChangeEnd, EngineError> {
+        let package = &change.to.release.package;
+        let mut record = packages::load(&self.host.home, package)?;
+        // A release that the product cannot load would otherwise be fetched and tried again at every contact.
+        if change.kind == ChangeKind::Install
+            && matches!(why.reason, ReasonCode::HookFailed | ReasonCode::HookTimedOut)
+        {
+            record = record.with_given_up(&change.to, why.reason, self.host.now());
+            packages::save(&self.host.home, package, &record)?;
+        }
+        match Slots::open(&self.host.settings.install_root, package) {
+            Ok(slots) => clean_up(self.host, change, &slots, &record),
+            Err(error) => {
+                tracing::warn!(%package, error = with_causes(&error), "slots could not be cleaned up");
+            }
+        }
+        // The clean-up may have made room for reports that could not be written.
+        self.actions.reporter.flush();
+        self.journal.clear()?;
+        Ok(ChangeEnd::Refused(why))
+    }
+
+    /// The product may be stopped while the old release is in place: start it. The new release is not given up.
+    fn restart_old(&mut self, change: &Change) -> Result<ChangeEnd, EngineError> {
+        let package = &change.to.release.package;
+        let slots = open_slots(self.host, change)?;
+        slots
+            .switch(change.from.as_ref().map(|from| &from.slot))
+            .map_err(|source| EngineError::Slots { package: package.clone(), source })?;
+        match self.actions.start_old(change, &slots) {
+            Ok(()) => {}
+            Err(ActionFault::Failed(step, fault)) => {
+                self.report(change, (step, Outcome::Failed, fault.reason), &fault.detail);
+            }
+            Err(ActionFault::Engine(error)) => return Err(error),
+        }
+        let detail = "the agent was stopped before the switch; it is installed at the next contact";
+        let why = Refusal::new(ReasonCode::Interrupted, detail);
+        self.report(change, (InstallStep::Switch, Outcome::Refused, why.reason), detail);
+        let record = packages::load(&self.host.home, package)?;
+        clean_up(self.host, change, &slots, &record);
+        self.journal.clear()?;
+        Ok(ChangeEnd::Refused(why))
+    }
+
+    fn report(&mut self, change: &Change, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
+        self.actions.reporter.step(change, what, detail);
+    }
+}
+
+/// A change at its first step.
+fn begun(kind: ChangeKind, from: Option<Installed>, to: Installed) -> Change {
+    Change { kind, from, to, step: JournalStep::Preparing, interruptions: 0, why: None }
+}

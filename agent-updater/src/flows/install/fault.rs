@@ -1,0 +1,76 @@
+//! How a change ends, and why it may not end.
+
+use std::error::Error;
+
+use sealpost_files::with_causes;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
+
+use crate::domain::install::IllegalTransition;
+use crate::domain::release::Refusal;
+use crate::journal::JournalError;
+use crate::platform::store::StoreError;
+use crate::ports::Killed;
+use crate::slots::beneath::BeneathError;
+
+/// How a change ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeEnd {
+    /// The new release runs.
+    Kept,
+    /// Nothing changed.
+    Refused(Refusal),
+    /// The old release runs again.
+    RolledBack(ReasonCode),
+}
+
+/// Why a change did not end. It stays in the journal; the next [`super::Engine::recover`] continues it.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("a record of the install failed")]
+    Store(#[from] StoreError),
+    /// The slots failed at a step after which the change can only go forward.
+    #[error("the slots of {package} cannot be used; check the disk")]
+    Slots {
+        package: PackageName,
+        #[source]
+        source: BeneathError,
+    },
+    /// Another change is open: only its journal knows which product is stopped.
+    #[error(
+        "an earlier change of {package} is not finished; it is continued at the next contact, before anything else"
+    )]
+    Open { package: PackageName },
+    /// The journal and the code disagree.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+}
+
+impl EngineError {
+    /// Whether a test simulated a kill.
+    #[must_use]
+    pub const fn is_killed(&self) -> bool {
+        matches!(self, Self::Journal(JournalError::Killed(Killed)))
+    }
+}
+
+/// An action that did not succeed.
+pub(super) enum ActionFault {
+    /// It was refused or failed; the state machine knows what follows.
+    Failed(InstallStep, Refusal),
+    /// The agent's own records failed.
+    Engine(EngineError),
+}
+
+impl<E: Into<EngineError>> From<E> for ActionFault {
+    fn from(error: E) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// The refusal for an error of this computer.
+pub(super) fn local_fault(what: &str, error: &(dyn Error + 'static)) -> Refusal {
+    Refusal::new(ReasonCode::LocalFault, format!("{what}: {}", with_causes(error)))
+}

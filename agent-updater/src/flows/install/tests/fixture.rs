@@ -1,0 +1,333 @@
+//! A computer with a product whose hooks record what runs, and a vendor that makes releases for it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use sealpost_deltas::{Entry, EntryKind, Tree};
+use sealpost_keys::SigningKey;
+use sealpost_manifests::assignment::{PackageAssignment, Urgency};
+use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::payload::PayloadSource;
+use sealpost_manifests::release::{FileEntry, FileKind, PackageKind, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+
+use crate::config::Settings;
+use crate::domain::record::PackageRecord;
+use crate::domain::release::{Expectation, Refusal};
+use crate::flows::context::Host;
+use crate::flows::install::{ChangeEnd, Engine, EngineError, VettedRelease};
+use crate::home::Home;
+use crate::ports::{Disk, Faults, Killed, Source};
+use crate::records::packages;
+use crate::slots::Slots;
+use crate::spool::Spool;
+use crate::system::SystemClock;
+
+/// Where a kill is simulated; `None` for nowhere.
+#[derive(Debug, Default, Clone)]
+pub(super) struct SimulatedKill(pub(super) Arc<Mutex<Option<String>>>);
+
+impl Faults for SimulatedKill {
+    fn at(&self, point: &str) -> Result<(), Killed> {
+        let mut wanted = self.0.lock().unwrap();
+        if wanted.as_deref() == Some(point) { wanted.take().map_or(Ok(()), |_| Err(Killed)) } else { Ok(()) }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct FixedDisk(pub(super) u64);
+
+impl Disk for FixedDisk {
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.0)
+    }
+}
+
+/// A release as it lies on a server, with the ways in which it can be wrong.
+#[derive(Clone)]
+pub(super) struct Published {
+    pub(super) manifest: ReleaseManifest,
+    pub(super) signed: SignedDocument,
+    pub(super) payload: Vec<u8>,
+    pub(super) delta: Option<Vec<u8>>,
+    pub(super) folder: PathBuf,
+    pub(super) fetches: Vec<&'static str>,
+}
+
+impl Source for Published {
+    fn delta(
+        &mut self,
+        _: &Sha256Digest,
+        _: &Sha256Digest,
+        to: &Path,
+        max_bytes: u64,
+    ) -> Result<bool, Refusal> {
+        let Some(delta) = &self.delta else { return Ok(false) };
+        self.fetches.push("delta");
+        if delta.len() as u64 > max_bytes {
+            return Err(Refusal::new(ReasonCode::PayloadInvalid, "longer than allowed"));
+        }
+        fs::write(to, delta).unwrap();
+        Ok(true)
+    }
+
+    fn payload(&mut self, to: &Path) -> Result<(), Refusal> {
+        self.fetches.push("payload");
+        fs::write(to, &self.payload).unwrap();
+        Ok(())
+    }
+}
+
+pub(super) struct Computer {
+    pub(super) root: tempfile::TempDir,
+    pub(super) host: Host,
+    pub(super) kill: SimulatedKill,
+    pub(super) key: SigningKey,
+    pub(super) trust: TrustDocument,
+}
+
+/// The program of a release that loads and works.
+pub(super) const ONE: &str = "loadable one";
+/// As [`ONE`], of a later release.
+pub(super) const TWO: &str = "loadable two";
+
+/// Why a change ended.
+pub(super) fn reason(end: &ChangeEnd) -> ReasonCode {
+    match end {
+        ChangeEnd::Refused(refusal) => refusal.reason,
+        ChangeEnd::RolledBack(reason) => *reason,
+        ChangeEnd::Kept => ReasonCode::Done,
+    }
+}
+
+pub(super) fn package() -> PackageName {
+    PackageName::new("acme").unwrap()
+}
+
+impl Computer {
+    pub(super) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let home = Home::at(&root.path().join("home")).unwrap();
+        home.prepare().unwrap();
+        let key = SigningKey::generate().unwrap();
+        let trust = TrustDocument {
+            vendor: "Acme".to_owned(),
+            release_keys: BTreeMap::from([(
+                package(),
+                vec![TrustedKey { key: key.public(), status: KeyStatus::Active }],
+            )]),
+            license_keys: Vec::new(),
+        };
+        let runs = root.path().join("runs");
+        let log = root.path().join("log");
+        let hook = |name: &str, text: &str| {
+            let text = format!("#!/bin/sh\n{}\n", text.replace("RUNS", runs.to_str().unwrap()));
+            let text = text.replace("LOG", log.to_str().unwrap());
+            let path = root.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let test_load =
+            hook("test_load", "grep -q loadable \"$SEALPOST_SLOT/bin/run\" || { echo cannot load; exit 1; }");
+        let stop = hook("stop", "rm -f RUNS; echo stop >> LOG");
+        let start = hook("start", "cp \"$SEALPOST_CURRENT/bin/run\" RUNS; echo start >> LOG");
+        let health = hook("health", "cmp -s \"$SEALPOST_CURRENT/bin/run\" RUNS && ! grep -q sick RUNS");
+        let config = home.config();
+        let text = format!(
+            "[packages.acme]\ntest_load=[{test_load:?}]\nstop=[{stop:?}]\nstart=[{start:?}]\nhealth=[{health:?}]\n"
+        );
+        fs::write(&config, text).unwrap();
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+        let kill = SimulatedKill::default();
+        let host = Host {
+            settings: Settings::load(&config, home.path()).unwrap(),
+            home,
+            clock: Box::new(SystemClock),
+            disk: Box::new(FixedDisk(u64::MAX)),
+            faults: Box::new(kill.clone()),
+            stop: Arc::default(),
+        };
+        Self { root, host, kill, key, trust }
+    }
+
+    /// The same computer, whose test-load hook runs as the agent's own user.
+    pub(super) fn test_loading_as_root(mut self) -> Self {
+        let config = self.host.home.config();
+        fs::write(&config, format!("{}test_load_user = \"0:0\"\n", read(&config))).unwrap();
+        self.host.settings = Settings::load(&config, self.host.home.path()).unwrap();
+        self
+    }
+
+    /// A release whose program has this text; "loadable" must be in it to pass the test-load, "sick" fails health.
+    pub(super) fn publish(&self, version: &str, counter: u64, program: &str) -> Published {
+        let folder = self.root.path().join(format!("release-{version}-{counter}"));
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        fs::create_dir_all(folder.join("lib")).unwrap();
+        fs::write(folder.join("bin/run"), program).unwrap();
+        fs::set_permissions(folder.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
+        // Does not compress, so that a delta that leaves it out is smaller than a payload.
+        let same: Vec<u8> =
+            (0..1_000u64).flat_map(|n| *Sha256Digest::of(&n.to_le_bytes()).as_bytes()).collect();
+        fs::write(folder.join("lib/same"), same).unwrap();
+        std::os::unix::fs::symlink("same", folder.join("lib/link")).unwrap();
+        let source = PayloadSource::scan(&folder).unwrap();
+        let mut payload = Vec::new();
+        let written = source.write_gzip(&mut payload).unwrap();
+        let manifest = ReleaseManifest {
+            release: ReleaseId {
+                package: package(),
+                version: Version::new(version).unwrap(),
+                platform: Platform::any(),
+            },
+            kind: PackageKind::Program,
+            revision: None,
+            counter: ReleaseCounter(counter),
+            payload: written,
+            files: source.files().to_vec(),
+            requires: Vec::new(),
+            severity: Severity::Normal,
+            notes: String::new(),
+            built_at: Timestamp::UNIX_EPOCH,
+        };
+        let signed = SignedDocument::sign(&manifest, &self.key).unwrap();
+        Published { manifest, signed, payload, delta: None, folder, fetches: Vec::new() }
+    }
+
+    pub(super) fn assignment(&self, release: &Published, attempt: u32) -> PackageAssignment {
+        PackageAssignment {
+            release: release.manifest.release.clone(),
+            manifest: release.signed.digest(),
+            not_before: None,
+            deadline: None,
+            urgency: Urgency::Normal,
+            rollout: 9,
+            attempt,
+        }
+    }
+
+    pub(super) fn vet(&self, release: &Published) -> Result<VettedRelease, Refusal> {
+        let wanted = self.assignment(release, 0);
+        let record = self.record();
+        let expected = Expectation {
+            wanted: &wanted,
+            platform: &Platform::current(),
+            counter_floor: record.counter_floor,
+            installed: &BTreeMap::new(),
+            channels: &ChannelsDocument::empty(package()),
+        };
+        let bytes = release.signed.document.clone().into_bytes();
+        VettedRelease::verify(bytes, release.signed.minisig.clone(), &self.trust, &expected)
+    }
+
+    pub(super) fn install(&self, release: &mut Published, attempt: u32) -> Result<ChangeEnd, EngineError> {
+        let vetted = self.vet(release).unwrap();
+        let wanted = self.assignment(release, attempt);
+        let mut spool = Spool::open(&self.host.home).unwrap();
+        Engine::new(&self.host, &mut spool).install(&vetted, &wanted, release)
+    }
+
+    pub(super) fn with_engine<R>(&self, work: impl FnOnce(&mut Engine<'_>) -> R) -> R {
+        let mut spool = Spool::open(&self.host.home).unwrap();
+        work(&mut Engine::new(&self.host, &mut spool))
+    }
+
+    pub(super) fn recover(&self) -> Option<ChangeEnd> {
+        self.with_engine(|engine| engine.recover()).unwrap().map(|(_, end)| end)
+    }
+
+    pub(super) fn record(&self) -> PackageRecord {
+        packages::load(&self.host.home, &package()).unwrap()
+    }
+
+    pub(super) fn slots(&self) -> Slots {
+        Slots::open(&self.host.settings.install_root, &package()).unwrap()
+    }
+
+    /// The program in `current`, and the one that runs.
+    pub(super) fn current_and_running(&self) -> (Option<String>, Option<String>) {
+        let current = fs::read_to_string(self.slots().current_path().join("bin/run")).ok();
+        (current, fs::read_to_string(self.root.path().join("runs")).ok())
+    }
+
+    /// Asserts that exactly this release is installed, whole, and running.
+    pub(super) fn assert_runs(&self, release: &Published, context: &str) {
+        let program = fs::read_to_string(release.folder.join("bin/run")).unwrap();
+        let (current, running) = self.current_and_running();
+        assert_eq!(current.as_ref(), Some(&program), "current, {context}");
+        assert_eq!(running.as_ref(), Some(&program), "running, {context}");
+        let record = self.record().current.unwrap();
+        assert_eq!(self.slots().current().unwrap(), Some(record.slot.clone()), "{context}");
+        assert_eq!(record.manifest, release.signed.digest(), "{context}");
+        self.slots().check(&record.slot, &release.manifest).unwrap();
+    }
+
+    /// Everything beneath the install root, for "nothing changed".
+    pub(super) fn snapshot(&self) -> Vec<(PathBuf, Option<Sha256Digest>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.host.settings.install_root.clone()];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for entry in entries {
+                let path = entry.unwrap().path();
+                let kind = fs::symlink_metadata(&path).unwrap();
+                if kind.is_dir() {
+                    folders.push(path.clone());
+                    found.push((path, None));
+                } else if kind.is_symlink() {
+                    let target = fs::read_link(&path).unwrap();
+                    found.push((path, Some(Sha256Digest::of(target.to_str().unwrap().as_bytes()))));
+                } else {
+                    found.push((path.clone(), Some(Sha256Digest::of(&fs::read(&path).unwrap()))));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    pub(super) fn reports(&self) -> Vec<(InstallStep, Outcome, ReasonCode)> {
+        let spool = Spool::open(&self.host.home).unwrap();
+        spool.batch().iter().map(|report| (report.step, report.outcome, report.reason)).collect()
+    }
+}
+
+/// A delta between two published releases.
+pub(super) fn delta(base: &Published, target: &Published) -> Vec<u8> {
+    let tree = |release: &Published| Tree {
+        root: release.folder.clone(),
+        entries: release.manifest.files.iter().map(entry).collect(),
+    };
+    let mut bytes = Vec::new();
+    sealpost_deltas::make(&tree(base), &tree(target), &mut bytes, &sealpost_deltas::Limits::default())
+        .unwrap();
+    bytes
+}
+
+fn entry(file: &FileEntry) -> Entry {
+    let kind = match &file.kind {
+        FileKind::File { executable, length, sha256 } => EntryKind::File {
+            length: *length,
+            sha256: *sha256.as_bytes(),
+            mode: if *executable { 0o755 } else { 0o644 },
+        },
+        FileKind::Symlink { target } => EntryKind::Symlink { target: target.clone() },
+    };
+    Entry { path: file.path.as_str().to_owned(), kind }
+}
+
+/// The whole text of a file, if it is there.
+pub(super) fn read(path: &Path) -> String {
+    File::open(path).and_then(io::read_to_string).unwrap_or_default()
+}

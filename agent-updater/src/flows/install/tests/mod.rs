@@ -1,0 +1,7 @@
+//! The engine with real slots, real hooks and a local source.
+
+mod crash;
+mod fixture;
+mod install;
+mod refused;
+mod rollback;

@@ -1,0 +1,18 @@
+//! What the agent does, step by step: contact, enrollment, install, cycle, rollback, audit, status, and the daemon that
+//! runs cycles.
+//!
+//! A flow may know the domain, the ports, the ground (`config`, `home`, `platform`) and every adapter; it gets them in a
+//! [`context::Context`] and constructs none that a test would want to replace.
+//! Left out on purpose: decisions without side effects (`domain`), and choosing the real clock and disk (`app`).
+
+pub mod audit;
+pub mod contact;
+pub mod context;
+pub mod cycle;
+pub mod daemon;
+pub mod enroll;
+mod gate;
+pub mod install;
+mod origin;
+pub mod rollback;
+pub mod status;

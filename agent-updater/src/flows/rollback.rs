@@ -1,0 +1,64 @@
+//! A rollback that a person at the computer asks for. It needs no license and no server.
+
+use sealpost_files::{escape, with_causes};
+use sealpost_manifests::ids::PackageName;
+
+use crate::control::Answer;
+use crate::home::HomeError;
+use crate::platform::store::StoreError;
+use crate::spool::Spool;
+
+use super::context::Host;
+use super::install::{ChangeEnd, Engine, EngineError};
+
+/// Why a rollback did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("the agent's records cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the rollback could not be finished")]
+    Engine(#[from] EngineError),
+}
+
+/// Goes back to the previous release.
+///
+/// # Errors
+/// [`RollbackError`].
+pub fn roll_back(host: &Host, package: &PackageName) -> Result<ChangeEnd, RollbackError> {
+    host.home.prepare()?;
+    let _lock = host.home.lock_cycle()?;
+    let mut spool = Spool::open_or_begin_anew(&host.home, host.now())?;
+    let mut engine = Engine::new(host, &mut spool);
+    engine.recover()?;
+    match engine.roll_back(package) {
+        Ok(end) => Ok(end),
+        Err(error) => {
+            if let Err(again) = engine.recover() {
+                tracing::error!("{}", with_causes(&again));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The answer to the person who asked.
+#[must_use]
+pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
+    match end {
+        ChangeEnd::Kept => Answer {
+            ok: true,
+            lines: vec![format!(
+                "{package} is back at the previous release; it stays there until another release is assigned"
+            )],
+        },
+        ChangeEnd::Refused(refusal) => Answer { ok: false, lines: vec![escape(&refusal.detail)] },
+        ChangeEnd::RolledBack(reason) => Answer {
+            ok: false,
+            lines: vec![format!(
+                "the previous release does not work here ({reason}); {package} runs the same release as before"
+            )],
+        },
+    }
+}

@@ -1,0 +1,9 @@
+//! What the agent does and why, for the person at the computer: read from files, with or without a running daemon.
+//!
+//! Invariant: it never fails; what cannot be read becomes a notice.
+
+mod read;
+mod report;
+
+pub use read::read;
+pub use report::{LeaseStatus, PackageStatus, Status};

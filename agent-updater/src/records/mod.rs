@@ -1,0 +1,15 @@
+//! State that is kept on disk, beside the installed releases: what this computer holds from its server, how far it got
+//! with it, what is installed, the manifests that audits and rollbacks need, the gate file and the pinned root.
+//!
+//! Invariant: signed documents are verified again each time they are read; a damaged record, or a document that no
+//! longer verifies, is refused with a reason, and is neither taken for absent nor for good.
+//! What belongs to one server goes through [`server::ServerRecords`]; a second server would get records of its own.
+//! Left out on purpose: the journal and the waiting reports, which are adapters of their own.
+
+pub mod gate;
+pub mod holdings;
+pub mod manifests;
+pub mod packages;
+pub mod progress;
+pub mod root;
+pub mod server;

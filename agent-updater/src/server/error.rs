@@ -1,0 +1,53 @@
+//! Why a server was not asked, or what was wrong with its answer.
+
+use std::time::Duration;
+
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+/// Longest wait for a whole answer to a request that is not a download.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It could not be reached, is not the pinned one, or closed the connection.
+    #[error("no answer from {address}; check name, network, clock and that the server runs")]
+    Unreachable {
+        address: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It refused, with a reason.
+    #[error("{address} refused")]
+    Refused {
+        address: String,
+        #[source]
+        problem: Problem,
+    },
+    /// No Primary Server answers like this.
+    #[error("{address} answered with status {status} and no explanation; is it a Primary Server?")]
+    Strange { address: String, status: u16 },
+    /// It began to answer, and did not finish in time.
+    #[error("{address} did not answer within {} s; try again later", ANSWER_TIMEOUT.as_secs())]
+    Slow { address: String },
+    #[error("the answer of {address} is {what}; are server and agent of compatible versions?")]
+    BadAnswer { address: String, what: String },
+    #[error("cannot set up a connection to {address}: {what}")]
+    Setup { address: String, what: String },
+}
+
+impl ServerError {
+    /// The refusal, if the server gave one.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// Whether another address of the same server may succeed.
+    #[must_use]
+    pub fn try_elsewhere(&self) -> bool {
+        self.problem().is_none_or(|problem| matches!(problem.code, ProblemCode::Busy | ProblemCode::Internal))
+    }
+}

@@ -1,0 +1,84 @@
+//! Whole trees beneath a folder: walking and removing them.
+
+use super::error::BeneathError;
+use super::folder::{Folder, Kind};
+
+/// Deepest tree that is walked; a relative path has at most 1,024 bytes, so at most 512 parts.
+const MAX_DEPTH: usize = 520;
+
+/// Called for each entry beneath a folder: the folder that it is in, its name there, its relative path, its type.
+pub(super) type Visit<'v> = dyn FnMut(&Folder, &str, &str, Kind) -> Result<(), BeneathError> + 'v;
+
+impl Folder {
+    /// Calls `visit` for everything beneath, folders after their content, with the path relative to this folder.
+    ///
+    /// # Errors
+    /// [`BeneathError`], or what `visit` fails with.
+    pub fn walk(&self, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
+        walk_at(self, "", 0, visit)
+    }
+
+    /// Removes a folder in this folder with all of its content, if it exists. Links are removed, not followed.
+    ///
+    /// # Errors
+    /// [`BeneathError`]; part of it may be removed then.
+    pub fn remove_tree(&self, name: &str) -> Result<(), BeneathError> {
+        remove_tree_at(self, name, 0)
+    }
+}
+
+fn walk_at(folder: &Folder, prefix: &str, depth: usize, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
+    if depth > MAX_DEPTH {
+        return Err(BeneathError::TooDeep { path: folder.path().to_owned() });
+    }
+    for name in folder.names()? {
+        let relative = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+        let Some(kind) = folder.kind(&name)? else { continue };
+        if kind == Kind::Folder {
+            walk_at(&folder.folder(&name)?, &relative, depth + 1, visit)?;
+        }
+        visit(folder, &name, &relative, kind)?;
+    }
+    Ok(())
+}
+
+fn remove_tree_at(parent: &Folder, name: &str, depth: usize) -> Result<(), BeneathError> {
+    match parent.kind(name)? {
+        None => return Ok(()),
+        Some(Kind::Folder) => {}
+        Some(_) => return parent.remove_file(name),
+    }
+    if depth > MAX_DEPTH {
+        return Err(BeneathError::TooDeep { path: parent.path().join(name) });
+    }
+    let folder = parent.folder(name)?;
+    // Slots are read-only, and without root's rights nothing could be removed from them.
+    folder.set_mode(0o700)?;
+    for inner in folder.names()? {
+        remove_tree_at(&folder, &inner, depth + 1)?;
+    }
+    parent.remove_empty_folder(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn removing_a_tree_removes_links_and_not_what_they_lead_to() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("kept"), b"x").unwrap();
+        let inside = tempfile::tempdir().unwrap();
+        let root = Folder::open_root(inside.path()).unwrap();
+        let tree = root.make_folder("tree/deep").unwrap();
+        tree.make_link("out", outside.path().to_str().unwrap()).unwrap();
+        tree.create_file("file").unwrap();
+        tree.set_mode(0o555).unwrap();
+        root.remove_tree("tree").unwrap();
+        root.remove_tree("tree").unwrap();
+        assert!(root.names().unwrap().is_empty());
+        assert!(outside.path().join("kept").exists());
+    }
+}

@@ -1,0 +1,52 @@
+//! The implementations of [`crate::ports`] that the program runs with: the system's clock and disk, and the fault points
+//! of builds for tests.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::platform::disk;
+use crate::ports::{Clock, Disk, Faults, Killed};
+
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        disk::free_bytes(path)
+    }
+}
+
+/// No faults; but in a build with the feature `fault-points` the process kills itself at the point that the variable
+/// `SEALPOST_FAULT_EXIT_AT` names.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessFaults;
+
+impl Faults for ProcessFaults {
+    #[cfg(feature = "fault-points")]
+    fn at(&self, point: &str) -> Result<(), Killed> {
+        if std::env::var("SEALPOST_FAULT_EXIT_AT").is_ok_and(|wanted| wanted == point) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            // Nothing may happen before the signal arrives.
+            loop {
+                std::thread::park();
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "fault-points"))]
+    fn at(&self, _: &str) -> Result<(), Killed> {
+        Ok(())
+    }
+}
