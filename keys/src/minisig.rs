@@ -9,11 +9,11 @@ use std::fmt;
 use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::KeyId;
 use crate::ed25519::SIGNATURE_BYTES;
+use crate::key_id::KeyId;
 
 /// Longest accepted signature text, in bytes; one with the longest allowed comment has about 1.4 KiB.
-const MAX_MINISIG_BYTES: usize = 4096;
+pub const MAX_MINISIG_BYTES: u64 = 4096;
 /// Longest trusted comment, in bytes; the same as minisign's limit for its other comment.
 const MAX_COMMENT_BYTES: usize = 1024;
 const TRUSTED_PREFIX: &str = "trusted comment: ";
@@ -51,7 +51,7 @@ impl Minisig {
     /// # Errors
     /// A text longer than 4 KiB, or of another shape.
     pub fn parse(text: &str) -> Result<Self, MinisigError> {
-        if text.len() > MAX_MINISIG_BYTES {
+        if text.len() as u64 > MAX_MINISIG_BYTES {
             return Err(MinisigError::TooLong);
         }
         let mut lines = text.lines();

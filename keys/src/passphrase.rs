@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{key_file, prompt};
+use crate::private_file::PrivateFile;
+use crate::prompt;
 
 /// Longest passphrase, in bytes: minisign's own limit.
 const MAX_PASSPHRASE_BYTES: usize = 1024;
@@ -152,10 +153,12 @@ impl FromStr for PassphraseSource {
 
 fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     let fail = |source| PassphraseError::File { path: path.to_owned(), source };
-    let file = key_file::open_to_read(path).map_err(fail)?;
-    if let Some(mode) = key_file::exposed_mode(&file).map_err(fail)? {
-        return Err(PassphraseError::FileExposed { path: path.to_owned(), mode });
-    }
+    let file = match PrivateFile::open(path).map_err(fail)? {
+        PrivateFile::Private(file) => file,
+        PrivateFile::Exposed { mode } => {
+            return Err(PassphraseError::FileExposed { path: path.to_owned(), mode });
+        }
+    };
     // Room for the longest passphrase and its line end; one allocation, so nothing is left behind by growth.
     let limit = MAX_PASSPHRASE_BYTES + 2;
     let mut text = Zeroizing::new(String::with_capacity(limit + 1));
