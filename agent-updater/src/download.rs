@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Client;
-use sealpost_keys::Minisig;
+use sealpost_keys::{MAX_MINISIG_BYTES, Minisig};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -35,9 +35,7 @@ use crate::ports::Source;
 /// Longest trust or channels document, in bytes.
 const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Longest manifest, in bytes.
-const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES as u64;
-/// Longest signature, in bytes.
-const MAX_MINISIG_BYTES: u64 = 4 * 1024;
+const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
 /// Longest time for a download, beside what its length takes.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Slower than this is not waited for, so that no server can hold a computer for ever.

@@ -18,6 +18,7 @@ use sealpost_keys::token::random_bytes;
 use sealpost_keys::{KeyError, KeyFileError, Passphrase, PassphraseSource, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
+use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::config;
 
@@ -27,8 +28,6 @@ pub use certificates::{CertificateError, ca_spki_sha256};
 
 /// Bytes of the key that signs access tokens.
 const TOKEN_KEY_BYTES: usize = 32;
-/// Largest root that is taken over, in bytes.
-const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 /// Where a home is put together; its presence means that `init` did not end.
 const UNFINISHED: &str = ".unfinished-init";
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 
 /// Largest document text that is read, in bytes. A manifest with 20,000 files is about 4 MiB.
-pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A JSON document with `type` and `version` inside.
 pub trait Document: Serialize + DeserializeOwned {
@@ -122,7 +122,7 @@ pub fn write<T: Document>(document: &T) -> Result<String, DocumentError> {
 /// # Errors
 /// [`DocumentError`] when it is too long, no such JSON, of another type or a newer version.
 pub fn read<T: Document>(bytes: &[u8]) -> Result<T, DocumentError> {
-    if bytes.len() > MAX_DOCUMENT_BYTES {
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         return Err(DocumentError::TooLong { document: T::TYPE, length: bytes.len() });
     }
     let malformed = |source| DocumentError::Malformed { document: T::TYPE, source };
@@ -167,7 +167,7 @@ pub fn verify_detached<T: Document>(
     minisig: &Minisig,
     trusted: &[PublicKey],
 ) -> Result<Verified<T>, DocumentError> {
-    if bytes.len() > MAX_DOCUMENT_BYTES {
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         return Err(DocumentError::TooLong { document: T::TYPE, length: bytes.len() });
     }
     let signed = verify(bytes, minisig, trusted)

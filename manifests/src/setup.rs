@@ -10,6 +10,9 @@ use crate::digest::Sha256Digest;
 use crate::document::Document;
 use crate::ids::{ComputerName, EnrollmentCode, ServerId};
 
+/// Longest setup file that is read, in bytes; one with a server has about 1 KiB.
+pub const MAX_SETUP_BYTES: u64 = 256 * 1024;
+
 /// One server that the computer may talk to, with its pins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupServer {

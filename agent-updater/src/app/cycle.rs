@@ -9,6 +9,7 @@ use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::domain::cadence::{Contacted, Standing, after, next};
 use crate::domain::policy::{Decision, decide};
@@ -33,8 +34,6 @@ const MOST_ROUNDS: usize = 4;
 const MOST_TRIES: u32 = 2;
 /// Seconds until the next try when another process holds the lock.
 const BUSY_SECS: i64 = 5;
-/// Longest pinned root, in bytes.
-const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 
 /// What a cycle led to.
 #[derive(Debug)]

@@ -16,8 +16,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{Platform, ServerId};
-use sealpost_manifests::setup::{SetupFile, SetupServer};
+use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment as EnrollmentBody};
+use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::domain::cadence::Standing;
 use crate::domain::release::Refusal;
@@ -31,11 +32,6 @@ use crate::server::{Credential, Endpoint, ServerError};
 use super::agent::Agent;
 use super::state::{ContactState, Enrollment, Progress};
 use super::with_causes;
-
-/// Longest setup file, in bytes.
-const MAX_SETUP_BYTES: u64 = 256 * 1024;
-/// Longest `root.json`, in bytes.
-const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 
 /// Why an enrollment failed. Nothing but the client key and the pinned root was kept then.
 #[derive(Debug, thiserror::Error)]

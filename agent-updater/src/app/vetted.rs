@@ -6,7 +6,7 @@
 
 use std::io;
 
-use sealpost_keys::{Minisig, Verified};
+use sealpost_keys::{MAX_MINISIG_BYTES, Minisig, Verified};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::verify_detached;
 use sealpost_manifests::release::ReleaseManifest;
@@ -21,9 +21,7 @@ use crate::platform::files::{PUBLIC, make_folder, read_bounded, write_atomic};
 use super::with_causes;
 
 /// Longest manifest that is read back, in bytes.
-const MAX_MANIFEST_BYTES: u64 = sealpost_manifests::document::MAX_DOCUMENT_BYTES as u64;
-/// Longest signature that is read back, in bytes.
-const MAX_MINISIG_BYTES: u64 = 4 * 1024;
+const MAX_MANIFEST_BYTES: u64 = sealpost_manifests::document::MAX_DOCUMENT_BYTES;
 
 /// A vetted release.
 #[derive(Debug, Clone)]

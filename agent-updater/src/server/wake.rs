@@ -3,11 +3,10 @@
 //! What a stream can do is cause a contact, no more; it carries no decision and is not believed for anything.
 
 use futures_util::StreamExt;
+use sealpost_manifests::wire::WAKE_EVENT;
 
 use super::{Endpoint, ServerError};
 
-/// The event that means "contact now".
-const CONTACT: &str = "contact";
 /// Longest line that is kept; a longer one is cut, and then means nothing.
 const MAX_LINE_BYTES: usize = 1024;
 
@@ -71,7 +70,7 @@ impl Events {
             return std::mem::take(&mut self.is_contact);
         }
         if let Some(value) = line.strip_prefix(b"event:") {
-            self.is_contact = value.trim_ascii() == CONTACT.as_bytes();
+            self.is_contact = value.trim_ascii() == WAKE_EVENT.as_bytes();
         }
         false
     }

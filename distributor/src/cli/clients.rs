@@ -9,16 +9,13 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
-use sealpost_manifests::setup::SetupFile;
+use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile};
 
 use super::Outcome;
 use super::api::{AdminApi, segment};
 use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
 use crate::domain::contact::ClientState;
 use crate::http::views::{ClientView, ClientsView, ReserveRequest};
-
-/// Longest setup file that is looked at before it is replaced, in bytes.
-const MAX_SETUP_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

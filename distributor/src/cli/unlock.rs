@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use sealpost_manifests::text_code::SHORTEST_CODE;
 
 use super::Outcome;
 use super::api::AdminApi;
@@ -13,8 +14,6 @@ use crate::ports::ledger::LicenseRow;
 
 /// Longest code or grant file, in bytes.
 const MAX_CODE_BYTES: u64 = 128 * 1024;
-/// What is shorter is no code but the name of a file: a signature alone takes more characters.
-const SHORTEST_CODE: usize = 300;
 
 /// Unlock seats with a code or a grant file that came from the vendor by hand.
 #[derive(Debug, clap::Args)]

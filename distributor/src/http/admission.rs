@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
-use sealpost_manifests::wire::ENROLLMENT_CODE_HEADER;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::{COMPUTER_HEADER, ENROLLMENT_CODE_HEADER};
 
 use super::Site;
 use super::peer::Peer;
@@ -25,8 +25,6 @@ use crate::domain::admission::{Admission, CodeStanding, Holder, Identity, Resour
 use crate::ports::ledger::{ClientRow, ClientState};
 use crate::ports::upstream::{TargetClass, TargetEntry};
 
-/// The header that names the computer of an enrollment code.
-const COMPUTER_HEADER: &str = "sealpost-computer";
 /// Longest header value that is looked at, in bytes.
 const MAX_HEADER_BYTES: usize = 1024;
 

@@ -32,7 +32,7 @@ use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, Stagi
 pub use make_delta::{ChildCommand, ChildError, ChildTask};
 
 /// Largest manifest that is read, in bytes.
-const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
 /// Unpacked releases.
 const TREES: &str = "trees";
 /// Which blob is the delta between which releases.

@@ -175,8 +175,7 @@ async fn read_trust(reader: &mut Reader, targets: &Path, report: &mut Report) ->
             return None;
         }
     }
-    let limit = u64::try_from(MAX_DOCUMENT_BYTES).unwrap_or(u64::MAX);
-    let bytes = match reader.target_bytes(&name, limit, BEFORE_EVERYTHING).await {
+    let bytes = match reader.target_bytes(&name, MAX_DOCUMENT_BYTES, BEFORE_EVERYTHING).await {
         Ok(bytes) => bytes,
         Err(error) => {
             report.defect(TRUST_TARGET, chain(&error));

@@ -201,14 +201,13 @@ impl Sound<'_> {
     /// A document, if its file is as listed; what is wrong with it has been reported otherwise.
     fn read(&self, name: &TargetName, report: &mut Report) -> Option<Vec<u8>> {
         let info = self.targets.get(name)?;
-        let limit = u64::try_from(MAX_DOCUMENT_BYTES).unwrap_or(u64::MAX);
-        if info.length() > limit {
+        if info.length() > MAX_DOCUMENT_BYTES {
             report.defect(name, format_args!("{} bytes are too many for a document", info.length()));
             return None;
         }
         let mut bytes = Vec::new();
         let path = target_file(self.folder, name, &info.sha256())?;
-        match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        match File::open(&path).and_then(|file| file.take(MAX_DOCUMENT_BYTES).read_to_end(&mut bytes)) {
             Ok(_) => Some(bytes),
             Err(error) => {
                 report.defect(name, format_args!("its file cannot be read: {error}"));

@@ -14,11 +14,9 @@ use sigstore_tuf::TrustedMetadataSet;
 
 use sealpost_files::{FileLock, LockError, read_bounded, sweep};
 
+use crate::limits::MAX_METADATA_BYTES;
 use crate::writing::metadata::{Expires, Pin, Pins, Root, Targets, parse_verified};
 use sealpost_manifests::ids::PackageName;
-
-/// Largest metadata file, in bytes; the same as the core's largest.
-const MAX_METADATA_BYTES: u64 = 5_000_000;
 
 /// Why a repository's folder could not be opened or loaded. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
