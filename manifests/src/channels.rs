@@ -54,7 +54,7 @@ impl ChannelsDocument {
     /// The target that holds a package's channels.
     ///
     /// # Errors
-    /// Never for a package name, but the name's door says so.
+    /// Never for a package name; the constructor of target names can fail for others.
     pub fn target(package: &PackageName) -> Result<TargetName, NameError> {
         TargetName::new(format!("{package}.channels"))
     }

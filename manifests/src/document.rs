@@ -28,7 +28,7 @@ pub trait Document: Serialize + DeserializeOwned {
 /// Why a document was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// The signature does not hold, or is by nobody that is trusted.
+    /// The signature does not verify, or no trusted key made it.
     #[error("the signature of a {document} document is not accepted")]
     Signature {
         /// The expected document type.

@@ -1,4 +1,4 @@
-//! The lease: a Primary Server's signed word that one computer holds a seat. Signed with the site key.
+//! The lease: a Primary Server's statement that one computer holds a seat. Signed with the site key.
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;

@@ -9,6 +9,7 @@
 
 pub mod assignment;
 pub mod channels;
+mod crockford;
 pub mod digest;
 pub mod document;
 pub mod grant;

@@ -6,8 +6,8 @@
 
 use sealpost_keys::Minisig;
 
+use crate::crockford::{crockford_char, crockford_value};
 use crate::document::SignedDocument;
-use crate::ids::{crockford_char, crockford_value};
 
 /// Characters of a line that carry data, and check characters after them.
 const DATA: usize = 48;

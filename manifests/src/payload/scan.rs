@@ -208,7 +208,7 @@ impl Scan<'_> {
     }
 }
 
-/// Opens a file that was just seen to be a regular one: a link or named pipe that somebody puts in its place
+/// Opens a file that was just seen to be a regular one: a link or named pipe that was put in its place
 /// meanwhile is not followed and not waited for.
 pub(super) fn open_plain(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;

@@ -42,7 +42,7 @@ impl PayloadSource {
     /// the same for the same files, anywhere and at any time.
     ///
     /// # Errors
-    /// When a file cannot be read or changed, or the output fails; what was written is worthless then.
+    /// When a file cannot be read or changed, or the output fails; the caller removes what was written.
     pub fn write_gzip(&self, out: impl Write) -> Result<Payload, WriteError> {
         let compressed = GzBuilder::new()
             .mtime(0)

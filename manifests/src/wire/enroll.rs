@@ -64,7 +64,7 @@ pub struct EnrollAnswer {
     pub grant: SignedDocument,
 }
 
-/// The server's word that a computer is enrolled. Signed with the site key.
+/// The server's statement that a computer is enrolled. Signed with the site key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
     /// The client's id from now on.
