@@ -58,13 +58,13 @@ pub enum ApplyError {
         /// The version in the file.
         version: u16,
     },
-    /// Cut or changed.
+    /// The delta was cut or changed on its way.
     #[error("cannot apply the delta: it is cut or damaged; fetch it again")]
     Damaged,
     /// It asks for more than is allowed.
     #[error("cannot apply the delta: more than {limit} {what}; use the whole payload")]
     TooLarge {
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// How much is allowed.
         limit: u64,

@@ -62,7 +62,7 @@ pub(crate) enum Make {
     Bsdiff { file: Content, base: BaseContent, body: u64 },
     /// The body is the file, deflated.
     Whole { file: Content, body: u64 },
-    /// A symbolic link.
+    /// A symbolic link with this text.
     Link { target: String },
 }
 

@@ -25,7 +25,7 @@ pub enum MakeError {
     /// More than is allowed.
     #[error("cannot make the delta: more than {limit} {what}; deliver the whole payload")]
     TooLarge {
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// How much is allowed.
         limit: u64,

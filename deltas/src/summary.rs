@@ -9,7 +9,7 @@ pub struct Summary {
     pub patched: u64,
     /// Files that the delta carries whole.
     pub whole: u64,
-    /// Symbolic links.
+    /// Symbolic links of the target.
     pub links: u64,
     /// Paths of the base that the target does not have.
     pub removed: u64,

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-use crate::PRIVATE_FOLDER;
+use crate::mode::PRIVATE_FOLDER;
 
 /// Mode of the folders above the one that was asked for.
 const PARENT_MODE: u32 = 0o755;

@@ -12,6 +12,7 @@ mod causes;
 mod folder;
 mod framed;
 mod lock;
+mod mode;
 mod read;
 mod write;
 
@@ -19,12 +20,6 @@ pub use causes::{escape, with_causes};
 pub use folder::{make_folder, remove_durably, sync_folder, sync_parent};
 pub use framed::{Unframed, frame, unframe};
 pub use lock::{FileLock, LockError};
+pub use mode::{PRIVATE, PRIVATE_FOLDER, PUBLIC};
 pub use read::{open_regular, read_bounded};
 pub use write::{Unfinished, create_or_same, replace, sweep, write_new};
-
-/// Mode of a file that only its owner may read and write.
-pub const PRIVATE: u32 = 0o600;
-/// Mode of a file that everybody on the computer may read.
-pub const PUBLIC: u32 = 0o644;
-/// Mode of a folder that only its owner may enter.
-pub const PRIVATE_FOLDER: u32 = 0o700;

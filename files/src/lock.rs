@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::PRIVATE;
+use crate::mode::PRIVATE;
 
 /// A lock on a file or folder, until it is dropped.
 #[derive(Debug)]

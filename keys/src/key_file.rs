@@ -37,7 +37,7 @@ pub enum KeyFileError {
     /// The file could not be read.
     #[error("cannot read the key file {}: check that it exists and that you may read it", path.display())]
     Read {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -46,7 +46,7 @@ pub enum KeyFileError {
     /// The file could not be written.
     #[error("cannot write the key file {}: check the folder and its free space", path.display())]
     Write {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -55,66 +55,66 @@ pub enum KeyFileError {
     /// A key file is never overwritten.
     #[error("cannot write the key file {}: it exists already; move it away first", path.display())]
     Exists {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// Others can read the secret.
     #[error("cannot use the key file {}: others can read it (mode {mode:03o}); run `chmod 600` on it, or replace the key", path.display())]
     Exposed {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file, such as `0o644`.
         mode: u32,
     },
     /// Not a minisign secret key.
     #[error("cannot use the key file {}: it is not a whole minisign secret key; restore it from a backup", path.display())]
     NotASecretKey {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// Encrypted, and no passphrase was given.
     #[error("cannot open the key file {}: it is encrypted; say where its passphrase is (prompt, file or environment)", path.display())]
     PassphraseNeeded {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// The passphrase is not the right one, or the file is damaged.
     #[error("cannot open the key file {}: wrong passphrase, or the file is damaged", path.display())]
     WrongPassphrase {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// No passphrase could be had.
     #[error("cannot open the key file {}", path.display())]
     Passphrase {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: PassphraseError,
     },
     /// The key inside is not a usable key.
     #[error("cannot use the key in {}", path.display())]
     Key {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: KeyError,
     },
     /// The public key inside cannot be read.
     #[error("cannot use the public key file {}", path.display())]
     PublicKey {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: PublicKeyError,
     },
-    /// The encryption failed.
+    /// The key could not be encrypted, most likely for lack of memory.
     #[error("cannot encrypt the key for {}: is there enough memory (32 MiB)?", path.display())]
     Encrypt {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
 }

@@ -1,8 +1,8 @@
 //! The text of a `.minisig`, and the comment that a signature covers.
 //!
 //! A [`Minisig`] is unverified: it can only be handed to [`crate::verify`]. It has no equality and no
-//! hash on purpose: its first line and its key id are unsigned, and Ed25519 signatures have more than
-//! one accepted spelling, so nothing may be keyed on its bytes.
+//! hash on purpose: its first line and its key id are unsigned, and lines may end in two ways, so
+//! nothing may be keyed on its bytes.
 
 use std::fmt;
 
@@ -192,7 +192,7 @@ impl TrustedComment {
         Ok(Self(text))
     }
 
-    /// The comment.
+    /// The comment as it will be signed.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -57,7 +57,7 @@ pub enum PassphraseError {
     /// The file could not be read.
     #[error("cannot read the passphrase file {}: check that it exists and is text", path.display())]
     File {
-        /// Which file.
+        /// Path of the passphrase file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -66,15 +66,15 @@ pub enum PassphraseError {
     /// The file can be read by others.
     #[error("cannot use the passphrase file {}: others can read it (mode {mode:03o}); run `chmod 600` on it", path.display())]
     FileExposed {
-        /// Which file.
+        /// Path of the passphrase file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file, such as `0o644`.
         mode: u32,
     },
     /// The variable is not set, or is not text.
     #[error("cannot read the passphrase from the environment: the variable {name} is not set to text")]
     Variable {
-        /// Its name.
+        /// Name of the environment variable.
         name: String,
     },
     /// A text that names no source.

@@ -78,7 +78,7 @@ impl PublicKey {
         Self::from_base64(key.trim_end())
     }
 
-    /// The `RW…` line.
+    /// The `RW…` line that minisign prints.
     pub fn to_base64(&self) -> String {
         let mut bytes = Vec::with_capacity(42);
         bytes.extend_from_slice(ALGORITHM);

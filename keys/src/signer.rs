@@ -64,7 +64,7 @@ impl SigningKey {
         Ok(Self { pair, seed, public: PublicKey::new(id, ed25519) })
     }
 
-    /// The public half.
+    /// The public key, under the id of this key.
     pub fn public(&self) -> PublicKey {
         self.public.clone()
     }

@@ -111,7 +111,7 @@ impl TokenDigest {
         constant_time::verify_slices_are_equal(&self.0, &token.digest().0).is_ok()
     }
 
-    /// The 32 bytes.
+    /// The 32 bytes of the SHA-256.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -35,7 +35,7 @@ pub struct Signed {
 /// One trusted key that signed, and the comment it signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
-    /// The trusted key.
+    /// The trusted key that made the signature.
     pub key: PublicKey,
     /// The comment that its signature covers.
     pub comment: String,

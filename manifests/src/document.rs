@@ -16,7 +16,7 @@ pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A JSON document with `type` and `version` inside.
 pub trait Document: Serialize + DeserializeOwned {
-    /// The `type` field.
+    /// The `type` field that marks a document of this kind.
     const TYPE: &'static str;
     /// The `version` that this program writes, and the highest that it reads.
     const VERSION: u32;
@@ -49,9 +49,9 @@ pub enum DocumentError {
     /// A well signed document, of another type.
     #[error("expected a {expected} document, got one of type {found:?}")]
     OtherType {
-        /// The expected type.
+        /// The type that the caller expected.
         expected: &'static str,
-        /// The type inside.
+        /// The type that the document names, cut to 64 characters.
         found: String,
     },
     /// Written by a newer program.
@@ -59,9 +59,9 @@ pub enum DocumentError {
         "the {document} document has format version {found}, this program reads up to {known}; update this program"
     )]
     NewerVersion {
-        /// The document type.
+        /// The type of document that was expected.
         document: &'static str,
-        /// The version inside.
+        /// The version that the document names.
         found: u32,
         /// The highest that is known here.
         known: u32,
@@ -71,13 +71,13 @@ pub enum DocumentError {
     OtherComment {
         /// What the document says.
         expected: String,
-        /// What was signed.
+        /// The comment that the signature covers.
         found: String,
     },
-    /// Longer than [`MAX_DOCUMENT_BYTES`].
+    /// The text is longer than [`MAX_DOCUMENT_BYTES`].
     #[error("a {document} document of {length} bytes is over the limit of {MAX_DOCUMENT_BYTES}")]
     TooLong {
-        /// The document type.
+        /// The type of document that was expected.
         document: &'static str,
         /// Its length in bytes.
         length: usize,
@@ -85,9 +85,9 @@ pub enum DocumentError {
     /// Could not be written or signed.
     #[error("a {document} document cannot be signed: {reason}")]
     Unsignable {
-        /// The document type.
+        /// The type of document that was expected.
         document: &'static str,
-        /// Why.
+        /// Why its comment cannot be signed.
         reason: String,
     },
 }

@@ -18,9 +18,9 @@ pub const MAX_SETUP_BYTES: u64 = 256 * 1024;
 pub struct SetupServer {
     /// Host names or IP addresses, tried in this order.
     pub addresses: Vec<String>,
-    /// TCP port.
+    /// TCP port of the agent API.
     pub port: u16,
-    /// The server's id.
+    /// The id that the server must have.
     pub server_id: ServerId,
     /// Its site key. The whole key, not its 64-bit id: an id can be made to collide.
     pub site_key: PublicKey,
@@ -28,7 +28,7 @@ pub struct SetupServer {
     pub ca_spki_sha256: Sha256Digest,
 }
 
-/// A setup file.
+/// What a setup file holds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupFile {
     /// The name that holds the reservation.

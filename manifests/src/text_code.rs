@@ -24,15 +24,15 @@ pub enum TextCodeError {
     /// A character that is in no code.
     #[error("character {character:?} on line {line} is in no code; copy the whole code again")]
     Character {
-        /// The character.
+        /// The character that is in no code.
         character: char,
-        /// Line, from 1.
+        /// The line, counted from 1.
         line: usize,
     },
     /// A line's check characters do not fit.
     #[error("line {line} has a typing error (its check characters do not fit); compare that line")]
     Check {
-        /// Line, from 1.
+        /// The line, counted from 1.
         line: usize,
     },
     /// Too short, too long, or cut.

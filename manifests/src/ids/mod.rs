@@ -5,10 +5,9 @@
 mod codes;
 mod names;
 mod random;
-mod text_type;
+pub(crate) mod text_type;
 
 pub use codes::{EnrollmentCode, SerialNumber};
 pub use names::{ChannelName, ComputerName, PackageName, Platform, RelativePath, TargetName};
 pub use random::{ClientId, Nonce, ServerId};
 pub use text_type::NameError;
-pub(crate) use text_type::text_type;

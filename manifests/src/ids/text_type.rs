@@ -34,12 +34,12 @@ macro_rules! text_type {
             /// Parses the text.
             ///
             /// # Errors
-            /// [`NameError`]($crate::ids::NameError) with the rule that the text breaks.
-            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::ids::NameError> {
+            /// [`NameError`](crate::ids::NameError) with the rule that the text breaks.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::ids::text_type::NameError> {
                 $parse(text.as_ref()).map(Self)
             }
 
-            /// The canonical text.
+            /// The text in its canonical form.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -53,15 +53,15 @@ macro_rules! text_type {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::ids::NameError;
-            fn from_str(text: &str) -> Result<Self, $crate::ids::NameError> {
+            type Err = $crate::ids::text_type::NameError;
+            fn from_str(text: &str) -> Result<Self, $crate::ids::text_type::NameError> {
                 Self::new(text)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = $crate::ids::NameError;
-            fn try_from(text: String) -> Result<Self, $crate::ids::NameError> {
+            type Error = $crate::ids::text_type::NameError;
+            fn try_from(text: String) -> Result<Self, $crate::ids::text_type::NameError> {
                 Self::new(text)
             }
         }

@@ -59,7 +59,7 @@ impl<R: Read> HashingReader<R> {
         self.inner
     }
 
-    /// What went through.
+    /// Digest and length of what was read so far.
     pub(super) fn blob(&self) -> Blob {
         Blob { sha256: self.hasher.clone().finish(), length: self.length }
     }

@@ -11,7 +11,7 @@ use crate::version::Version;
 /// One release: package, version, platform.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReleaseId {
-    /// The package.
+    /// The package, by name.
     pub package: PackageName,
     /// Its version; for signature packages the revision as text.
     pub version: Version,

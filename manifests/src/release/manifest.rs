@@ -16,7 +16,7 @@ use crate::version::{ReleaseCounter, Revision};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PackageKind {
-    /// Programs.
+    /// Programs and whatever else is not a signature set.
     Program,
     /// Signature files: data that a program reads; its version is a revision.
     Signatures,
@@ -35,14 +35,14 @@ impl fmt::Display for PackageKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Nothing hurries.
+    /// It can wait for the next maintenance.
     Low,
-    /// The usual.
+    /// As most releases.
     #[default]
     Normal,
-    /// Soon.
+    /// It should be installed soon.
     High,
-    /// At once.
+    /// It should be installed at once.
     Critical,
 }
 
@@ -61,12 +61,12 @@ impl fmt::Display for Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FileKind {
-    /// A regular file.
+    /// A regular file of mode 644 or 755.
     File {
         /// Whether it is executable: mode 755, else 644.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         executable: bool,
-        /// Length in bytes.
+        /// Length of its content in bytes.
         length: u64,
         /// SHA-256 of its content.
         sha256: Sha256Digest,
@@ -81,9 +81,9 @@ pub enum FileKind {
 /// One path of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// The path.
+    /// Where it is in the release.
     pub path: RelativePath,
-    /// What it is.
+    /// Whether it is a file or a link, and its content.
     #[serde(flatten)]
     pub kind: FileKind,
 }
@@ -91,7 +91,7 @@ pub struct FileEntry {
 /// Another package that must be there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
-    /// The package.
+    /// The package, by name.
     pub package: PackageName,
     /// Its lowest release counter.
     pub counter: ReleaseCounter,
@@ -102,21 +102,21 @@ pub struct Requirement {
 pub struct ReleaseManifest {
     /// Which release this is.
     pub release: ReleaseId,
-    /// Program or signatures.
+    /// Whether the package holds programs or signatures.
     pub kind: PackageKind,
     /// The revision, for signature packages only; equal to the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
     /// Rises with every release of the package.
     pub counter: ReleaseCounter,
-    /// The payload.
+    /// The tar with all files, and its compressed forms.
     pub payload: Payload,
     /// Every path, sorted by its bytes.
     pub files: Vec<FileEntry>,
     /// What must be there before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
-    /// How urgent.
+    /// How urgent the vendor considers it.
     #[serde(default)]
     pub severity: Severity,
     /// For people: what is new.

@@ -10,7 +10,7 @@ use crate::digest::Sha256Digest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
-    /// gzip (RFC 1952).
+    /// gzip, as RFC 1952 defines it.
     Gzip,
 }
 
@@ -27,16 +27,16 @@ impl Encoding {
 /// Digest and length of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Blob {
-    /// SHA-256.
+    /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
-    /// Length in bytes.
+    /// How many bytes there are.
     pub length: u64,
 }
 
 /// The payload: one tar, in one or more encodings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
-    /// The uncompressed tar.
+    /// The tar before compression.
     pub tar: Blob,
     /// The compressed forms, by encoding name.
     pub encodings: BTreeMap<String, Blob>,

@@ -42,7 +42,7 @@ impl Reader {
                 bytes
             }
         };
-        self.at_hand.put(name, bytes.clone());
+        self.prefetched.put(name, bytes.clone());
         Ok(bytes)
     }
 }

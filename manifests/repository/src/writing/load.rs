@@ -24,9 +24,9 @@ pub enum LoadError {
     /// A file or folder could not be read, made or locked.
     #[error("cannot {action} {}; check that it exists, and its permissions", path.display())]
     Io {
-        /// What was attempted.
+        /// What was attempted, as a verb.
         action: &'static str,
-        /// On which.
+        /// The file or folder that it was attempted on.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -35,28 +35,28 @@ pub enum LoadError {
     /// Another editor has it.
     #[error("the repository {} is being changed by another program; wait for it", path.display())]
     InUse {
-        /// Which repository.
+        /// The folder of the repository.
         path: PathBuf,
     },
     /// A file that must be there is not.
     #[error("the repository has no {file}; restore it from the published copy")]
     Missing {
-        /// Its name.
+        /// Name of the metadata file.
         file: String,
     },
     /// A file is not what its signers published.
     #[error("the repository's {file} was refused; restore it from the published copy")]
     Refused {
-        /// Its name.
+        /// Name of the metadata file.
         file: String,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: sigstore_tuf::Error,
     },
     /// A verified file says what this program cannot write again.
     #[error("the repository's {file} was written by a tool that knows more than this one; use that tool")]
     Foreign {
-        /// Its name.
+        /// Name of the metadata file.
         file: String,
         /// What was not understood.
         #[source]
@@ -65,7 +65,7 @@ pub enum LoadError {
     /// A delegated role is not a package's.
     #[error("the repository delegates to {role:?}, which is not a package name; use the tool that wrote it")]
     ForeignRole {
-        /// The role.
+        /// The role that is not a package's.
         role: String,
     },
 }
