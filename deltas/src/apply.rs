@@ -2,7 +2,7 @@
 //!
 //! Forward-only over the delta; at most one base file is held in memory. Every limit is checked before
 //! the first byte is written, every file's length and digest as it is written. When `apply` refuses,
-//! whatever was written is worthless and the caller removes it.
+//! the caller removes whatever was written.
 
 use std::io::{self, Read};
 
@@ -11,8 +11,9 @@ use flate2::read::DeflateDecoder;
 use crate::codec::bsdiff::PatchReader;
 use crate::container::{BaseContent, Content, HeaderError, Make, Step, read_header};
 use crate::digest::{Broken, CheckedReader, sha256};
+use crate::limits::Limits;
+use crate::summary::Summary;
 use crate::tree::TreeProblem;
-use crate::{Limits, Summary};
 
 /// Opens the files of a base.
 pub trait BaseFiles {
@@ -57,13 +58,13 @@ pub enum ApplyError {
         /// The version in the file.
         version: u16,
     },
-    /// Cut or changed.
+    /// The delta was cut or changed on its way.
     #[error("cannot apply the delta: it is cut or damaged; fetch it again")]
     Damaged,
     /// It asks for more than is allowed.
     #[error("cannot apply the delta: more than {limit} {what}; use the whole payload")]
     TooLarge {
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// How much is allowed.
         limit: u64,
@@ -88,7 +89,7 @@ pub enum ApplyError {
         /// The path in the base.
         path: String,
     },
-    /// What came out is not what was promised.
+    /// What came out is not what the header says.
     #[error("cannot apply the delta: the content for {path:?} is damaged; fetch it again")]
     Content {
         /// The path in the target.
@@ -121,7 +122,7 @@ impl From<HeaderError> for ApplyError {
 /// Rebuilds the target. Nothing that was written counts unless this succeeds.
 ///
 /// # Errors
-/// Why the delta does not lead from this base to what it promises.
+/// Why the delta does not lead from this base to the target that its header names.
 pub fn apply(
     base: &dyn BaseFiles,
     delta: impl Read,
@@ -181,7 +182,7 @@ fn apply_step(
     }
 }
 
-/// Hands a file to the target, and holds its content to what the header promised.
+/// Hands a file to the target, and checks its content against the header.
 fn write_file<R: Read>(
     target: &mut dyn TargetWriter,
     path: &str,
@@ -203,7 +204,7 @@ fn write_file<R: Read>(
     }
 }
 
-/// A body may not go on behind its compressed stream: bytes there would be bytes that nobody checked.
+/// A body may not go on behind its compressed stream: bytes there would not be checked.
 fn whole_body<R: Read>(decoder: &DeflateDecoder<R>, body: u64, path: &str) -> Result<(), ApplyError> {
     if decoder.total_in() == body {
         return Ok(());

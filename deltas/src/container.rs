@@ -21,8 +21,8 @@ use flate2::write::DeflateEncoder;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::Limits;
 use crate::digest::{Sha256, sha256};
+use crate::limits::Limits;
 use crate::tree::{self, CheckKind};
 
 const MAGIC: &[u8; 8] = b"slpdelta";
@@ -62,7 +62,7 @@ pub(crate) enum Make {
     Bsdiff { file: Content, base: BaseContent, body: u64 },
     /// The body is the file, deflated.
     Whole { file: Content, body: u64 },
-    /// A symbolic link.
+    /// A symbolic link with this text.
     Link { target: String },
 }
 
@@ -93,7 +93,7 @@ impl Header {
         lengths.fold(0, u64::saturating_add)
     }
 
-    /// Whether everything that the header promises is allowed. Called before anything is made of it.
+    /// Whether everything that the header asks for is allowed. Called before anything is written.
     fn check(&self, limits: &Limits) -> Result<(), HeaderError> {
         if self.steps.len() > limits.entries {
             return Err(HeaderError::TooLarge { what: "files", limit: limits.entries as u64 });

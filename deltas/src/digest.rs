@@ -1,5 +1,5 @@
-//! SHA-256 on the way: bytes are hashed as they pass, and a reader that promised a length and a digest
-//! is held to both.
+//! SHA-256 while reading: bytes are hashed as they pass, and a reader's length and digest are checked
+//! against the expected ones.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -58,7 +58,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256 {
     hasher.finish()
 }
 
-/// How content failed to be what was promised.
+/// How content differs from what is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
     /// It ended early, went on too long, or has another digest.
@@ -67,7 +67,7 @@ pub(crate) enum Broken {
     Unreadable,
 }
 
-/// Yields exactly the promised bytes, or an error: at the latest when the end is read.
+/// Yields exactly the expected bytes, or an error, at the latest when the end is read.
 pub(crate) struct CheckedReader<R> {
     inner: R,
     remaining: u64,
@@ -82,7 +82,7 @@ impl<R: Read> CheckedReader<R> {
         Self { inner, remaining: length, expected, hasher: Hasher::new(), checked: false, broken: None }
     }
 
-    /// Why the content is not what was promised, if that is known by now.
+    /// Why the content is not the expected one, if that is known by now.
     pub(crate) fn broken(&self) -> Option<Broken> {
         self.broken
     }
@@ -106,8 +106,9 @@ impl<R: Read> CheckedReader<R> {
 
     fn fail(&mut self, broken: Broken, error: Option<io::Error>) -> io::Error {
         self.broken = Some(broken);
-        error
-            .unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "content is not what was promised"))
+        error.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "the content is not the expected one")
+        })
     }
 
     fn check_end(&mut self) -> io::Result<()> {

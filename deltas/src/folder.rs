@@ -1,7 +1,7 @@
 //! Trees in plain folders.
 //!
-//! For folders that nobody else can write to: paths are checked, but links that somebody plants in the
-//! folder meanwhile are followed. A program that writes where others can, brings its own
+//! For folders that no other account can write to: paths are checked, but links that another process
+//! puts into the folder meanwhile are followed. A program that writes where others can brings its own
 //! [`BaseFiles`] and [`TargetWriter`].
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::apply::{BaseFiles, TargetWriter};
 use crate::tree::is_plain;
-use crate::{BaseFiles, TargetWriter};
 
 /// A base in a folder.
 #[derive(Clone, Debug)]

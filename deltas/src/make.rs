@@ -1,8 +1,8 @@
 //! Makes a delta from one tree to another.
 //!
-//! Deterministic: the same two trees give the same bytes. Both lists are believed to be checked (they
-//! come out of signed manifests), but every byte that goes into the delta is checked against them, so
-//! that a disk that changed underneath is found here and not on a thousand computers.
+//! Deterministic: the same two trees give the same bytes. Both lists come out of signed manifests that
+//! were checked. Every byte that goes into the delta is checked against them, so that a damaged or
+//! changed file is found here and not on a thousand computers.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,8 +11,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use crate::codec::{bsdiff, store};
 use crate::container::{BaseContent, Content, Header, HeaderError, Make, Step, write_header};
 use crate::digest::{CheckedReader, Sha256, sha256};
-use crate::tree::{self, CheckKind, TreeProblem};
-use crate::{Entry, EntryKind, Limits, Summary, Tree};
+use crate::limits::Limits;
+use crate::summary::Summary;
+use crate::tree::{self, CheckKind, Entry, EntryKind, Tree, TreeProblem};
 
 /// Why a delta could not be made. The whole payload is always there instead.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum MakeError {
     /// More than is allowed.
     #[error("cannot make the delta: more than {limit} {what}; deliver the whole payload")]
     TooLarge {
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// How much is allowed.
         limit: u64,
@@ -94,7 +95,7 @@ pub fn make(base: &Tree, target: &Tree, out: impl Write, limits: &Limits) -> Res
     Ok(summary)
 }
 
-/// Refuses a bad list before hours are spent on it.
+/// Refuses a bad list before time is spent on it.
 fn check_target(entries: &[&Entry], limits: &Limits) -> Result<(), MakeError> {
     if entries.len() > limits.entries {
         return Err(MakeError::TooLarge { what: "files", limit: limits.entries as u64 });

@@ -14,7 +14,7 @@ const MODE_BITS: u32 = 0o777;
 /// A folder on disk, and what is in it.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// The folder.
+    /// The folder that the entries are in.
     pub root: PathBuf,
     /// Every file and link in it that counts; folders are implied.
     pub entries: Vec<Entry>,
@@ -25,14 +25,14 @@ pub struct Tree {
 pub struct Entry {
     /// Where it is: relative, with `/` between the parts.
     pub path: String,
-    /// What it is.
+    /// Whether it is a file or a link, and its content.
     pub kind: EntryKind,
 }
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A regular file.
+    /// A regular file and its content.
     File {
         /// Its length in bytes.
         length: u64,
@@ -41,7 +41,7 @@ pub enum EntryKind {
         /// Its permission bits, such as `0o644`.
         mode: u32,
     },
-    /// A symbolic link.
+    /// A symbolic link and its text.
     Symlink {
         /// The text of the link: relative, and inside the tree.
         target: String,
@@ -61,25 +61,25 @@ pub enum TreeProblem {
     /// The same path twice, or not in order.
     #[error("the path {path:?} stands twice or not in byte order")]
     OutOfOrder {
-        /// The path.
+        /// The path in the list.
         path: String,
     },
     /// The path lies beneath something that is not a folder.
     #[error("the path {path:?} lies beneath a file or a link")]
     BeneathFile {
-        /// The path.
+        /// The path in the list.
         path: String,
     },
     /// The link leads out of the tree, or could.
     #[error("the link {path:?} leads out of the tree, or passes a name before a `..`")]
     EscapingLink {
-        /// The path.
+        /// The path in the list.
         path: String,
     },
     /// The mode has bits beyond reading, writing and executing.
     #[error("the file {path:?} has a mode with special bits")]
     SpecialMode {
-        /// The path.
+        /// The path in the list.
         path: String,
     },
 }

@@ -138,7 +138,7 @@ fn parent(path: &Path) -> io::Result<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PRIVATE, PUBLIC};
+    use crate::mode::{PRIVATE, PUBLIC};
     use std::os::unix::fs::MetadataExt;
 
     fn mode(path: &Path) -> u32 {

@@ -5,24 +5,21 @@
 //! wipes less than this crate does (a copy of a passphrase stays in freed memory); that is why keys
 //! which sign often are read once and held as [`SigningKey`].
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
+use sealpost_files::{PRIVATE, PUBLIC, open_regular};
 use zeroize::Zeroizing;
 
-use crate::public_key::MAX_FILE_BYTES;
-use crate::{
-    KeyError, KeyId, Passphrase, PassphraseError, PassphraseSource, PublicKey, PublicKeyError, SigningKey,
-};
+use crate::key_id::KeyId;
+use crate::passphrase::{Passphrase, PassphraseError, PassphraseSource};
+use crate::private_file::PrivateFile;
+use crate::public_key::{MAX_FILE_BYTES, PublicKey, PublicKeyError};
+use crate::signer::{KeyError, SigningKey};
 
-/// Permission bits of a secret file.
-const SECRET_MODE: u32 = 0o600;
-/// Permission bits of a public file.
-const PUBLIC_MODE: u32 = 0o644;
 /// Algorithms, salt and scrypt limits at the head of an encoded secret key.
 const HEAD_BYTES: usize = 2 + 2 + 2 + 32 + 8 + 8;
 const ID_BYTES: usize = 8;
@@ -40,7 +37,7 @@ pub enum KeyFileError {
     /// The file could not be read.
     #[error("cannot read the key file {}: check that it exists and that you may read it", path.display())]
     Read {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -49,7 +46,7 @@ pub enum KeyFileError {
     /// The file could not be written.
     #[error("cannot write the key file {}: check the folder and its free space", path.display())]
     Write {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -58,66 +55,66 @@ pub enum KeyFileError {
     /// A key file is never overwritten.
     #[error("cannot write the key file {}: it exists already; move it away first", path.display())]
     Exists {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// Others can read the secret.
     #[error("cannot use the key file {}: others can read it (mode {mode:03o}); run `chmod 600` on it, or replace the key", path.display())]
     Exposed {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file, such as `0o644`.
         mode: u32,
     },
     /// Not a minisign secret key.
     #[error("cannot use the key file {}: it is not a whole minisign secret key; restore it from a backup", path.display())]
     NotASecretKey {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// Encrypted, and no passphrase was given.
     #[error("cannot open the key file {}: it is encrypted; say where its passphrase is (prompt, file or environment)", path.display())]
     PassphraseNeeded {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// The passphrase is not the right one, or the file is damaged.
     #[error("cannot open the key file {}: wrong passphrase, or the file is damaged", path.display())]
     WrongPassphrase {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// No passphrase could be had.
     #[error("cannot open the key file {}", path.display())]
     Passphrase {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: PassphraseError,
     },
     /// The key inside is not a usable key.
     #[error("cannot use the key in {}", path.display())]
     Key {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: KeyError,
     },
     /// The public key inside cannot be read.
     #[error("cannot use the public key file {}", path.display())]
     PublicKey {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: PublicKeyError,
     },
-    /// The encryption failed.
+    /// The key could not be encrypted, most likely for lack of memory.
     #[error("cannot encrypt the key for {}: is there enough memory (32 MiB)?", path.display())]
     Encrypt {
-        /// Which file.
+        /// Path of the key file.
         path: PathBuf,
     },
 }
@@ -136,7 +133,7 @@ pub fn write_secret(
     let kind = if passphrase.is_some() { "encrypted" } else { "unencrypted" };
     let id = key.public().id();
     let text = Zeroizing::new(format!("untrusted comment: minisign {kind} secret key {id}\n{}\n", *encoded));
-    write_new(path, text.as_bytes(), SECRET_MODE)
+    write_new(path, text.as_bytes(), PRIVATE)
 }
 
 /// Reads a secret key. The source is asked only if the key is encrypted.
@@ -165,10 +162,10 @@ fn open_secret(
 ) -> Result<SigningKey, KeyFileError> {
     let fail = |source| KeyFileError::Read { path: path.to_owned(), source };
     let not_a_key = || KeyFileError::NotASecretKey { path: path.to_owned() };
-    let file = open_to_read(path).map_err(fail)?;
-    if let Some(mode) = exposed_mode(&file).map_err(fail)? {
-        return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
-    }
+    let file = match PrivateFile::open(path).map_err(fail)? {
+        PrivateFile::Private(file) => file,
+        PrivateFile::Exposed { mode } => return Err(KeyFileError::Exposed { path: path.to_owned(), mode }),
+    };
     let text = Zeroizing::new(read_bounded(&file).map_err(fail)?.ok_or_else(not_a_key)?);
     let encoded = text.lines().nth(1).ok_or_else(not_a_key)?;
     let bytes = Zeroizing::new(BASE64.decode(encoded.as_bytes()).map_err(|_| not_a_key())?);
@@ -204,7 +201,7 @@ fn open_secret(
 /// When the file exists already or cannot be written.
 pub fn write_public(path: &Path, key: &PublicKey) -> Result<(), KeyFileError> {
     let text = key.to_file_text(&format!("minisign public key {}", key.id()));
-    write_new(path, text.as_bytes(), PUBLIC_MODE)
+    write_new(path, text.as_bytes(), PUBLIC)
 }
 
 /// Reads a public key file.
@@ -213,26 +210,10 @@ pub fn write_public(path: &Path, key: &PublicKey) -> Result<(), KeyFileError> {
 /// A file that cannot be read or holds no public key.
 pub fn read_public(path: &Path) -> Result<PublicKey, KeyFileError> {
     let fail = |source| KeyFileError::Read { path: path.to_owned(), source };
-    let file = open_to_read(path).map_err(fail)?;
+    let file = open_regular(path).map_err(fail)?;
     let text = read_bounded(&file).map_err(fail)?.unwrap_or_default();
     PublicKey::from_file_text(&text)
         .map_err(|source| KeyFileError::PublicKey { path: path.to_owned(), source })
-}
-
-/// Opens a file to be read, without waiting for a writer if it is a named pipe.
-pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-/// The permission bits of a file that others than its owner can read or change, or that is no plain file.
-pub(crate) fn exposed_mode(file: &File) -> io::Result<Option<u32>> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mode = metadata.permissions().mode() & 0o777;
-    Ok((mode & 0o077 != 0).then_some(mode))
 }
 
 /// The text of a file of at most 4 KiB, or nothing if it is longer or not text.
@@ -289,24 +270,9 @@ fn checksum(algorithm: &[u8], id_and_secret: &[u8]) -> [u8; CHECKSUM_BYTES] {
     blake2::Blake2b::<U32>::new().chain_update(algorithm).chain_update(id_and_secret).finalize().into()
 }
 
-/// Writes a new file beside its place, and links it there only when it is whole and on disk.
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileError> {
-    let fail = |source| KeyFileError::Write { path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".key-")
-        .permissions(Permissions::from_mode(SECRET_MODE))
-        .tempfile_in(folder)
-        .map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+    sealpost_files::write_new(path, bytes, mode).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
-        _ => fail(error.error),
-    })?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
+        _ => KeyFileError::Write { path: path.to_owned(), source },
+    })
 }

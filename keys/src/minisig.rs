@@ -1,19 +1,19 @@
 //! The text of a `.minisig`, and the comment that a signature covers.
 //!
 //! A [`Minisig`] is unverified: it can only be handed to [`crate::verify`]. It has no equality and no
-//! hash on purpose: its first line and its key id are unsigned, and Ed25519 signatures have more than
-//! one accepted spelling, so nothing may be keyed on its bytes.
+//! hash on purpose: its first line and its key id are unsigned, and lines may end in two ways, so
+//! nothing may be keyed on its bytes.
 
 use std::fmt;
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::KeyId;
 use crate::ed25519::SIGNATURE_BYTES;
+use crate::key_id::KeyId;
 
 /// Longest accepted signature text, in bytes; one with the longest allowed comment has about 1.4 KiB.
-const MAX_MINISIG_BYTES: usize = 4096;
+pub const MAX_MINISIG_BYTES: u64 = 4096;
 /// Longest trusted comment, in bytes; the same as minisign's limit for its other comment.
 const MAX_COMMENT_BYTES: usize = 1024;
 const TRUSTED_PREFIX: &str = "trusted comment: ";
@@ -51,7 +51,7 @@ impl Minisig {
     /// # Errors
     /// A text longer than 4 KiB, or of another shape.
     pub fn parse(text: &str) -> Result<Self, MinisigError> {
-        if text.len() > MAX_MINISIG_BYTES {
+        if text.len() as u64 > MAX_MINISIG_BYTES {
             return Err(MinisigError::TooLong);
         }
         let mut lines = text.lines();
@@ -192,7 +192,7 @@ impl TrustedComment {
         Ok(Self(text))
     }
 
-    /// The comment.
+    /// The comment as it will be signed.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{key_file, prompt};
+use crate::private_file::PrivateFile;
+use crate::prompt;
 
 /// Longest passphrase, in bytes: minisign's own limit.
 const MAX_PASSPHRASE_BYTES: usize = 1024;
@@ -56,7 +57,7 @@ pub enum PassphraseError {
     /// The file could not be read.
     #[error("cannot read the passphrase file {}: check that it exists and is text", path.display())]
     File {
-        /// Which file.
+        /// Path of the passphrase file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -65,15 +66,15 @@ pub enum PassphraseError {
     /// The file can be read by others.
     #[error("cannot use the passphrase file {}: others can read it (mode {mode:03o}); run `chmod 600` on it", path.display())]
     FileExposed {
-        /// Which file.
+        /// Path of the passphrase file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file, such as `0o644`.
         mode: u32,
     },
     /// The variable is not set, or is not text.
     #[error("cannot read the passphrase from the environment: the variable {name} is not set to text")]
     Variable {
-        /// Its name.
+        /// Name of the environment variable.
         name: String,
     },
     /// A text that names no source.
@@ -152,10 +153,12 @@ impl FromStr for PassphraseSource {
 
 fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     let fail = |source| PassphraseError::File { path: path.to_owned(), source };
-    let file = key_file::open_to_read(path).map_err(fail)?;
-    if let Some(mode) = key_file::exposed_mode(&file).map_err(fail)? {
-        return Err(PassphraseError::FileExposed { path: path.to_owned(), mode });
-    }
+    let file = match PrivateFile::open(path).map_err(fail)? {
+        PrivateFile::Private(file) => file,
+        PrivateFile::Exposed { mode } => {
+            return Err(PassphraseError::FileExposed { path: path.to_owned(), mode });
+        }
+    };
     // Room for the longest passphrase and its line end; one allocation, so nothing is left behind by growth.
     let limit = MAX_PASSPHRASE_BYTES + 2;
     let mut text = Zeroizing::new(String::with_capacity(limit + 1));

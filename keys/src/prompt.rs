@@ -15,11 +15,11 @@ const MAX_LINE_BYTES: usize = 1024;
 /// Shows the question and reads one line that is not echoed.
 pub(crate) fn ask_hidden(question: &str) -> io::Result<Zeroizing<String>> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    let silence = Silence::start(terminal.try_clone()?)?;
+    let echo_off = EchoOff::start(terminal.try_clone()?)?;
     terminal.write_all(question.as_bytes())?;
     terminal.flush()?;
     let line = read_line(&mut terminal);
-    drop(silence);
+    drop(echo_off);
     terminal.write_all(b"\n")?;
     line
 }
@@ -42,22 +42,22 @@ fn read_line(terminal: &mut impl Read) -> io::Result<Zeroizing<String>> {
 }
 
 /// The terminal without echo, until dropped.
-struct Silence {
+struct EchoOff {
     terminal: File,
     before: Termios,
 }
 
-impl Silence {
+impl EchoOff {
     fn start(terminal: File) -> io::Result<Self> {
         let before = termios::tcgetattr(&terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        termios::tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
         Ok(Self { terminal, before })
     }
 }
 
-impl Drop for Silence {
+impl Drop for EchoOff {
     fn drop(&mut self) {
         // Nothing more can be done for a terminal that is gone.
         let _ = termios::tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);

@@ -7,9 +7,9 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use data_encoding::{BASE64, HEXLOWER};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::KeyId;
+use crate::key_id::KeyId;
+use crate::serde_text::serde_text;
 
 /// Characters of an encoded key: 2 bytes algorithm, 8 bytes id, 32 bytes key.
 const ENCODED_CHARS: usize = 56;
@@ -78,7 +78,7 @@ impl PublicKey {
         Self::from_base64(key.trim_end())
     }
 
-    /// The `RW…` line.
+    /// The `RW…` line that minisign prints.
     pub fn to_base64(&self) -> String {
         let mut bytes = Vec::with_capacity(42);
         bytes.extend_from_slice(ALGORITHM);
@@ -129,18 +129,7 @@ impl std::str::FromStr for PublicKey {
     }
 }
 
-impl Serialize for PublicKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PublicKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::from_base64(&text).map_err(serde::de::Error::custom)
-    }
-}
+serde_text!(PublicKey);
 
 #[cfg(test)]
 mod tests {

@@ -12,8 +12,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use blake2::{Blake2b512, Digest};
 use zeroize::Zeroizing;
 
+use crate::key_id::KeyId;
 use crate::minisig::{Minisig, TrustedComment, covered_by_global};
-use crate::{KeyId, PublicKey};
+use crate::public_key::PublicKey;
 
 /// An Ed25519 key pair with its id. The seed is wiped on drop, and aws-lc wipes the pair when it frees
 /// it; `Debug` shows only the id.
@@ -63,7 +64,7 @@ impl SigningKey {
         Ok(Self { pair, seed, public: PublicKey::new(id, ed25519) })
     }
 
-    /// The public half.
+    /// The public key, under the id of this key.
     pub fn public(&self) -> PublicKey {
         self.public.clone()
     }

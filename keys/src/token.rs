@@ -12,7 +12,8 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::KeyError;
+use crate::serde_text::serde_text;
+use crate::signer::KeyError;
 
 /// Random bytes in a token: beyond any guessing.
 const TOKEN_BYTES: usize = 32;
@@ -110,7 +111,7 @@ impl TokenDigest {
         constant_time::verify_slices_are_equal(&self.0, &token.digest().0).is_ok()
     }
 
-    /// The 32 bytes.
+    /// The 32 bytes of the SHA-256.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -140,18 +141,7 @@ impl FromStr for TokenDigest {
     }
 }
 
-impl Serialize for TokenDigest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TokenDigest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_text!(TokenDigest);
 
 #[cfg(test)]
 mod tests {

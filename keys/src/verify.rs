@@ -13,8 +13,10 @@ use std::num::NonZeroUsize;
 use blake2::{Blake2b512, Digest};
 
 use crate::ed25519::VerifyingKey;
-use crate::minisig::covered_by_global;
-use crate::{KeyId, Minisig, PublicKey, Verified};
+use crate::key_id::KeyId;
+use crate::minisig::{Minisig, covered_by_global};
+use crate::public_key::PublicKey;
+use crate::verified::Verified;
 
 /// Most signatures looked at for one document, so that a hostile list costs little.
 const MAX_SIGNATURES: usize = 32;
@@ -33,7 +35,7 @@ pub struct Signed {
 /// One trusted key that signed, and the comment it signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
-    /// The trusted key.
+    /// The trusted key that made the signature.
     pub key: PublicKey,
     /// The comment that its signature covers.
     pub comment: String,

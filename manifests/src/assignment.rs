@@ -17,14 +17,14 @@ pub enum Urgency {
     /// As the method of delivery says.
     #[default]
     Normal,
-    /// At once.
+    /// At once, without waiting for a maintenance window.
     Emergency,
 }
 
 /// What one computer should run of one package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageAssignment {
-    /// The release.
+    /// The release that the computer should run.
     pub release: ReleaseId,
     /// Digest of the manifest that was approved.
     pub manifest: Sha256Digest,
@@ -34,7 +34,7 @@ pub struct PackageAssignment {
     /// To be installed by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
-    /// How soon.
+    /// How soon it is to be carried out.
     #[serde(default)]
     pub urgency: Urgency,
     /// The rollout that it belongs to; reports name it.
@@ -46,9 +46,9 @@ pub struct PackageAssignment {
 /// An assignment: one entry per package that the computer is to have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The client.
+    /// The client that it is for.
     pub client_id: ClientId,
-    /// The server.
+    /// The server that signed it.
     pub server_id: ServerId,
     /// See [`crate::grant::Grant::epoch`].
     pub epoch: u64,
@@ -60,7 +60,7 @@ pub struct Assignment {
     pub expires_at: Timestamp,
     /// When the server last judged the vendor's metadata fresh; the agent takes it as TUF's `now`.
     pub metadata_as_of: Timestamp,
-    /// What to run.
+    /// What to run, one entry for each package.
     pub packages: Vec<PackageAssignment>,
 }
 

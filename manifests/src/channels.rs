@@ -14,18 +14,18 @@ use crate::version::Version;
 /// A version that must no longer be installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawn {
-    /// Which.
+    /// The version that was withdrawn.
     pub version: Version,
-    /// Why, for people.
+    /// Why it was withdrawn, for people.
     pub reason: String,
 }
 
 /// The channels of one package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelsDocument {
-    /// The package.
+    /// The package whose channels these are.
     pub package: PackageName,
-    /// Channel → version.
+    /// The version that each channel points to.
     pub channels: BTreeMap<ChannelName, Version>,
     /// Withdrawn releases stay listed for ever.
     #[serde(default)]
@@ -45,7 +45,7 @@ impl Document for ChannelsDocument {
 }
 
 impl ChannelsDocument {
-    /// No channel yet.
+    /// A package that has no channel yet.
     #[must_use]
     pub const fn empty(package: PackageName) -> Self {
         Self { package, channels: BTreeMap::new(), withdrawn: Vec::new(), mandatory: Vec::new() }
@@ -54,7 +54,7 @@ impl ChannelsDocument {
     /// The target that holds a package's channels.
     ///
     /// # Errors
-    /// Never for a package name, but the name's door says so.
+    /// Never for a package name; the constructor of target names can fail for others.
     pub fn target(package: &PackageName) -> Result<TargetName, NameError> {
         TargetName::new(format!("{package}.channels"))
     }

@@ -26,7 +26,7 @@ impl Sha256Digest {
     /// The digest and length in bytes of all that a reader gives, in constant memory.
     ///
     /// # Errors
-    /// The reader's.
+    /// What the reader fails with.
     pub fn of_reader(mut reader: impl Read) -> io::Result<(Self, u64)> {
         let mut hasher = Sha256Hasher::new();
         let mut buffer = vec![0u8; 64 * 1024];
@@ -49,7 +49,7 @@ impl Sha256Digest {
         Self(bytes)
     }
 
-    /// Its 32 bytes.
+    /// The 32 bytes of the digest.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -116,13 +116,13 @@ impl Default for Sha256Hasher {
 }
 
 impl Sha256Hasher {
-    /// An empty hasher.
+    /// A hasher to which nothing was added yet.
     #[must_use]
     pub fn new() -> Self {
         Self(digest::Context::new(&digest::SHA256))
     }
 
-    /// Adds bytes.
+    /// Adds bytes behind those that were added before.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 
 /// Largest document text that is read, in bytes. A manifest with 20,000 files is about 4 MiB.
-pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A JSON document with `type` and `version` inside.
 pub trait Document: Serialize + DeserializeOwned {
-    /// The `type` field.
+    /// The `type` field that marks a document of this kind.
     const TYPE: &'static str;
     /// The `version` that this program writes, and the highest that it reads.
     const VERSION: u32;
@@ -28,7 +28,7 @@ pub trait Document: Serialize + DeserializeOwned {
 /// Why a document was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// The signature does not hold, or is by nobody that is trusted.
+    /// The signature does not verify, or no trusted key made it.
     #[error("the signature of a {document} document is not accepted")]
     Signature {
         /// The expected document type.
@@ -49,9 +49,9 @@ pub enum DocumentError {
     /// A well signed document, of another type.
     #[error("expected a {expected} document, got one of type {found:?}")]
     OtherType {
-        /// The expected type.
+        /// The type that the caller expected.
         expected: &'static str,
-        /// The type inside.
+        /// The type that the document names, cut to 64 characters.
         found: String,
     },
     /// Written by a newer program.
@@ -59,9 +59,9 @@ pub enum DocumentError {
         "the {document} document has format version {found}, this program reads up to {known}; update this program"
     )]
     NewerVersion {
-        /// The document type.
+        /// The type of document that was expected.
         document: &'static str,
-        /// The version inside.
+        /// The version that the document names.
         found: u32,
         /// The highest that is known here.
         known: u32,
@@ -71,13 +71,13 @@ pub enum DocumentError {
     OtherComment {
         /// What the document says.
         expected: String,
-        /// What was signed.
+        /// The comment that the signature covers.
         found: String,
     },
-    /// Longer than [`MAX_DOCUMENT_BYTES`].
+    /// The text is longer than [`MAX_DOCUMENT_BYTES`].
     #[error("a {document} document of {length} bytes is over the limit of {MAX_DOCUMENT_BYTES}")]
     TooLong {
-        /// The document type.
+        /// The type of document that was expected.
         document: &'static str,
         /// Its length in bytes.
         length: usize,
@@ -85,9 +85,9 @@ pub enum DocumentError {
     /// Could not be written or signed.
     #[error("a {document} document cannot be signed: {reason}")]
     Unsignable {
-        /// The document type.
+        /// The type of document that was expected.
         document: &'static str,
-        /// Why.
+        /// Why its comment cannot be signed.
         reason: String,
     },
 }
@@ -122,7 +122,7 @@ pub fn write<T: Document>(document: &T) -> Result<String, DocumentError> {
 /// # Errors
 /// [`DocumentError`] when it is too long, no such JSON, of another type or a newer version.
 pub fn read<T: Document>(bytes: &[u8]) -> Result<T, DocumentError> {
-    if bytes.len() > MAX_DOCUMENT_BYTES {
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         return Err(DocumentError::TooLong { document: T::TYPE, length: bytes.len() });
     }
     let malformed = |source| DocumentError::Malformed { document: T::TYPE, source };
@@ -167,7 +167,7 @@ pub fn verify_detached<T: Document>(
     minisig: &Minisig,
     trusted: &[PublicKey],
 ) -> Result<Verified<T>, DocumentError> {
-    if bytes.len() > MAX_DOCUMENT_BYTES {
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         return Err(DocumentError::TooLong { document: T::TYPE, length: bytes.len() });
     }
     let signed = verify(bytes, minisig, trusted)

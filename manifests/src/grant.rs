@@ -35,7 +35,7 @@ impl fmt::Display for LicenseModel {
 pub struct Grant {
     /// The vendor's name, for people.
     pub vendor: String,
-    /// The serial number.
+    /// The serial number that the seats belong to.
     pub serial: SerialNumber,
     /// The server that it is bound to.
     pub server_id: ServerId,
@@ -49,7 +49,7 @@ pub struct Grant {
     pub packages: Vec<PackageName>,
     /// How seats are counted.
     pub model: LicenseModel,
-    /// How many.
+    /// How many seats are granted.
     pub seats: u32,
     /// Rises with every grant for this serial; a lower one is refused.
     pub generation: u64,
@@ -79,9 +79,9 @@ impl Grant {
 /// Asks a vendor to unlock a serial number for a server. Signed with the site key that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
-    /// The serial number.
+    /// The serial number that the seats belong to.
     pub serial: SerialNumber,
-    /// The server.
+    /// The server that asks.
     pub server_id: ServerId,
     /// Its site key; also signs this document.
     pub site_key: PublicKey,

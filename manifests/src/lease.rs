@@ -1,4 +1,4 @@
-//! The lease: a Primary Server's signed word that one computer holds a seat. Signed with the site key.
+//! The lease: a Primary Server's statement that one computer holds a seat. Signed with the site key.
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -14,14 +14,14 @@ use crate::ids::{ClientId, ComputerName, PackageName, ServerId};
 pub struct LedgerHead {
     /// Sequence number of the entry.
     pub sequence: u64,
-    /// Its hash.
+    /// The hash of the entry.
     pub hash: Sha256Digest,
 }
 
-/// A lease.
+/// One computer holds a seat until a time, for some packages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The client.
+    /// The client that holds it.
     pub client_id: ClientId,
     /// Its key: contacts are signed with it.
     pub client_key: PublicKey,

@@ -1,7 +1,7 @@
 //! Every signed document and every wire type of Sealpost, and the payload tar.
 //!
-//! Depends on `keys` only, and reaches no network. The three programs speak to each other in these types and no
-//! others.
+//! Depends on `files` and `keys` only, and reaches no network. The three programs speak to each other in these types
+//! and no others.
 //! Invariant: a value that came from outside is either a plain wire type (unverified) or a
 //! [`Verified`](sealpost_keys::Verified) document; there is no third way to obtain a document.
 
@@ -9,6 +9,7 @@
 
 pub mod assignment;
 pub mod channels;
+mod crockford;
 pub mod digest;
 pub mod document;
 pub mod grant;

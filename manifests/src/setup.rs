@@ -10,14 +10,17 @@ use crate::digest::Sha256Digest;
 use crate::document::Document;
 use crate::ids::{ComputerName, EnrollmentCode, ServerId};
 
+/// Longest setup file that is read, in bytes; one with a server has about 1 KiB.
+pub const MAX_SETUP_BYTES: u64 = 256 * 1024;
+
 /// One server that the computer may talk to, with its pins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupServer {
     /// Host names or IP addresses, tried in this order.
     pub addresses: Vec<String>,
-    /// TCP port.
+    /// TCP port of the agent API.
     pub port: u16,
-    /// The server's id.
+    /// The id that the server must have.
     pub server_id: ServerId,
     /// Its site key. The whole key, not its 64-bit id: an id can be made to collide.
     pub site_key: PublicKey,
@@ -25,7 +28,7 @@ pub struct SetupServer {
     pub ca_spki_sha256: Sha256Digest,
 }
 
-/// A setup file.
+/// What a setup file holds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupFile {
     /// The name that holds the reservation.

@@ -6,15 +6,17 @@
 
 use sealpost_keys::Minisig;
 
+use crate::crockford::{crockford_char, crockford_value};
 use crate::document::SignedDocument;
-use crate::ids::{crockford_char, crockford_value};
 
 /// Characters of a line that carry data, and check characters after them.
 const DATA: usize = 48;
 const CHECK: usize = 2;
 const LINE: usize = DATA + CHECK;
-/// Longest text that is read, in bytes.
-const MAX_TEXT: usize = 64 * 1024;
+/// Longest code that is read, in bytes.
+pub const MAX_CODE_BYTES: u64 = 64 * 1024;
+/// No code is shorter, in characters: its signature alone takes more. What is shorter is the name of a file.
+pub const SHORTEST_CODE: usize = 300;
 
 /// Why a code cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,15 +24,15 @@ pub enum TextCodeError {
     /// A character that is in no code.
     #[error("character {character:?} on line {line} is in no code; copy the whole code again")]
     Character {
-        /// The character.
+        /// The character that is in no code.
         character: char,
-        /// Line, from 1.
+        /// The line, counted from 1.
         line: usize,
     },
     /// A line's check characters do not fit.
     #[error("line {line} has a typing error (its check characters do not fit); compare that line")]
     Check {
-        /// Line, from 1.
+        /// The line, counted from 1.
         line: usize,
     },
     /// Too short, too long, or cut.
@@ -72,7 +74,7 @@ pub fn encode(document: &SignedDocument) -> String {
 /// # Errors
 /// [`TextCodeError`] names the line with the typing error.
 pub fn decode(text: &str) -> Result<SignedDocument, TextCodeError> {
-    if text.len() > MAX_TEXT {
+    if text.len() as u64 > MAX_CODE_BYTES {
         return Err(TextCodeError::Length);
     }
     let mut values = Vec::with_capacity(text.len());

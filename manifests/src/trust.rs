@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 use crate::document::Document;
 use crate::ids::PackageName;
 
-/// The target's name.
+/// The name of the target that holds the document.
 pub const TRUST_TARGET: &str = "trust.json";
 
 /// What a listed key is still good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
-    /// Signs and verifies.
+    /// Signs, and verifies what it signed.
     Active,
     /// Verifies what it signed; signs nothing new.
     Retired,
-    /// Verifies nothing.
+    /// Verifies nothing, not even what it signed before.
     Revoked,
 }
 
 /// A key and its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedKey {
-    /// The key.
+    /// The key that is listed.
     pub key: PublicKey,
-    /// Its status.
+    /// What it is still good for.
     pub status: KeyStatus,
 }
 

@@ -6,8 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{NameError, text_type};
-use std::str::FromStr;
+use crate::ids::text_type::{NameError, text_type};
 
 text_type!(
     /// A release's version as the vendor writes it: `[A-Za-z0-9.+-]+`, at most 64 bytes, beginning with a letter or

@@ -239,7 +239,7 @@ impl Publication {
             name: name.to_string(),
             problem: format!("{problem}{RESTORE}"),
         };
-        if usize::try_from(length).is_ok_and(|length| length > MAX_DOCUMENT_BYTES) {
+        if length > MAX_DOCUMENT_BYTES {
             return Err(wrong(format!("{length} bytes are too many for a document")));
         }
         let path = target_file(&self.targets, name, &sha256)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sealpost_keys::Minisig;
+use sealpost_keys::{MAX_MINISIG_BYTES, Minisig};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -24,9 +24,7 @@ use super::reason::{of_download, of_refresh, of_target, refusal};
 /// Longest trust or channels document, in bytes.
 const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Longest manifest, in bytes.
-const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES as u64;
-/// Longest signature, in bytes.
-const MAX_MINISIG_BYTES: u64 = 4 * 1024;
+const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
 /// Time limit of a download, on top of what its length takes at [`MIN_BYTES_PER_SEC`].
 const BASE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A slower download is ended, so that no server can keep a computer waiting without limit.

@@ -5,7 +5,7 @@
 use std::io;
 
 use sealpost_files::{PUBLIC, make_folder, read_bounded, replace, with_causes};
-use sealpost_keys::Minisig;
+use sealpost_keys::{MAX_MINISIG_BYTES, Minisig};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES, verify_detached};
 use sealpost_manifests::ids::PackageName;
@@ -16,9 +16,7 @@ use crate::domain::record::Installed;
 use crate::home::Home;
 
 /// Longest manifest that is read back, in bytes.
-const MAX_MANIFEST_BYTES: u64 = MAX_DOCUMENT_BYTES as u64;
-/// Longest signature that is read back, in bytes.
-const MAX_MINISIG_BYTES: u64 = 4 * 1024;
+const MAX_MANIFEST_BYTES: u64 = MAX_DOCUMENT_BYTES;
 
 /// Why the kept manifest of a slot cannot be used.
 #[derive(Debug, thiserror::Error)]

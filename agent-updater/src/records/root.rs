@@ -5,11 +5,9 @@
 use std::io;
 
 use sealpost_files::{PUBLIC, read_bounded, replace};
+use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::home::Home;
-
-/// Longest `root.json`, in bytes.
-pub const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 
 /// The pinned root; `None` before it is pinned.
 ///

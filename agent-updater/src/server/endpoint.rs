@@ -10,14 +10,12 @@ use reqwest::{Client, Response, StatusCode};
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
 use sealpost_manifests::setup::SetupServer;
 use sealpost_manifests::wire::problem::Problem;
-use sealpost_manifests::wire::{AGENT_API, ENROLLMENT_CODE_HEADER};
+use sealpost_manifests::wire::{AGENT_API, COMPUTER_HEADER, ENROLLMENT_CODE_HEADER};
 use serde::de::DeserializeOwned;
 
 use super::error::{ANSWER_TIMEOUT, ServerError};
 use super::pin;
 
-/// The header that names the computer beside an enrollment code.
-const COMPUTER_HEADER: &str = "sealpost-computer";
 /// Largest answer that is read, in bytes: a lease, an assignment and a grant.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Largest refusal that is read, in bytes.

@@ -12,14 +12,13 @@ use sealpost_files::{FileLock, LockError, read_bounded};
 use sealpost_keys::key_file;
 use sealpost_keys::{PassphraseSource, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_repository::MAX_ROOT_BYTES;
 
 use super::certificates::ca_spki_sha256;
 use super::error::{HomeError, failed};
 
 /// Bytes of the key that signs access tokens.
 pub(super) const TOKEN_KEY_BYTES: usize = 32;
-/// Largest `root.json`, in bytes.
-const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 /// Largest certificate, in bytes.
 const MAX_CERTIFICATE_BYTES: u64 = 256 * 1024;
 /// Where a home is put together; its presence means that `init` did not end.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
 use sealpost_manifests::release::Blob;
 use sealpost_repository::{DownloadError, ReaderHandle, Resume, TargetInfo};
 
@@ -19,7 +20,7 @@ use crate::config::Limits;
 use crate::ports::blobs::{BlobError, BlobStore};
 
 /// Largest document that is fetched into memory, in bytes.
-pub(super) const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_DOCUMENT_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
 /// How often a download that was cut is continued within one pull.
 const RESUMES_PER_PULL: u32 = 4;
 

@@ -3,6 +3,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 
 use super::*;
+use crate::minisig::covered_by_global;
 use vectors::{SPECCHECK, Vector};
 
 mod vectors;
@@ -11,39 +12,28 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()
 }
 
-/// The second message of a minisign file: the first signature, then the comment.
-fn covered(signature: &[u8; SIGNATURE_BYTES], comment: &str) -> Vec<u8> {
-    [signature.as_slice(), comment.as_bytes()].concat()
-}
-
-/// What `minisign-verify` says of a file of these parts, without prehash, so that the message is `message` itself.
-fn minisign_verify_accepts(
-    key: &[u8; POINT_BYTES],
-    message: &[u8],
-    signature: &[u8; SIGNATURE_BYTES],
-    comment: &str,
-    global_signature: &[u8; SIGNATURE_BYTES],
-) -> bool {
+/// What `minisign-verify` says of the vector as a file without prehash, so that the message is the vector's own.
+fn minisign_verify_accepts(vector: &Vector) -> bool {
     let encode = |parts: &[&[u8]]| BASE64.encode(&parts.concat());
-    let key = minisign_verify::PublicKey::from_base64(&encode(&[b"Ed", &[0; 8], key])).unwrap();
+    let key = encode(&[b"Ed", &[0; 8], &bytes::<32>(vector.key)]);
     let text = format!(
-        "untrusted comment: c\n{}\ntrusted comment: {comment}\n{}\n",
-        encode(&[b"Ed", &[0; 8], signature]),
-        encode(&[global_signature]),
+        "untrusted comment: c\n{}\ntrusted comment: {}\n{}\n",
+        encode(&[b"Ed", &[0; 8], &bytes::<64>(vector.signature)]),
+        vector.comment,
+        encode(&[&bytes::<64>(vector.global_signature)]),
     );
-    key.verify(message, &minisign_verify::Signature::decode(&text).unwrap(), true).is_ok()
+    let key = minisign_verify::PublicKey::from_base64(&key).unwrap();
+    let signature = minisign_verify::Signature::decode(&text).unwrap();
+    key.verify(&bytes::<32>(vector.message), &signature, true).is_ok()
 }
 
-/// What we say of the same file, but for the format without prehash, which is refused before it comes to this.
-fn we_accept(
-    key: &[u8; POINT_BYTES],
-    message: &[u8],
-    signature: &[u8; SIGNATURE_BYTES],
-    comment: &str,
-    global_signature: &[u8; SIGNATURE_BYTES],
-) -> bool {
-    VerifyingKey::new(key).is_some_and(|key| {
-        key.verifies(message, signature) && key.verifies(&covered(signature, comment), global_signature)
+/// What we say of both its signatures. The format without prehash itself is refused before it comes to this.
+fn we_accept(vector: &Vector) -> bool {
+    let signature = bytes::<64>(vector.signature);
+    let covered = covered_by_global(&signature, vector.comment);
+    VerifyingKey::new(&bytes(vector.key)).is_some_and(|key| {
+        key.verifies(&bytes::<32>(vector.message), &signature)
+            && key.verifies(&covered, &bytes(vector.global_signature))
     })
 }
 
@@ -51,11 +41,7 @@ fn we_accept(
 fn each_vector_of_taming_the_many_eddsas_is_decided_as_stated_and_nothing_is_accepted_beyond_minisign_verify()
 {
     for (index, vector) in SPECCHECK.iter().enumerate() {
-        let Vector { what, comment, .. } = vector;
-        let (key, message) = (bytes::<32>(vector.key), bytes::<32>(vector.message));
-        let (signature, global) = (bytes::<64>(vector.signature), bytes::<64>(vector.global_signature));
-        let theirs = minisign_verify_accepts(&key, &message, &signature, comment, &global);
-        let ours = we_accept(&key, &message, &signature, comment, &global);
+        let (theirs, ours, what) = (minisign_verify_accepts(vector), we_accept(vector), vector.what);
         assert_eq!(theirs, vector.minisign_verify_accepts, "minisign-verify on vector {index}: {what}");
         assert_eq!(ours, vector.we_accept, "we on vector {index}: {what}");
         assert!(theirs || !ours, "vector {index}: {what}");

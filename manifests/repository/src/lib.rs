@@ -15,11 +15,13 @@
 
 #![warn(missing_docs)]
 
+mod limits;
 mod reading;
 mod target;
 mod transport;
 mod writing;
 
+pub use limits::{MAX_METADATA_BYTES, MAX_ROOT_BYTES};
 pub use reading::{
     DownloadError, Downloaded, FailClosedStore, Gone, Latch, MirrorError, MirroredFile, OpenError, Reader,
     ReaderHandle, RefreshError, Refreshed, Refusal, Resume, StoreError, TargetError,

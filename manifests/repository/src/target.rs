@@ -60,13 +60,13 @@ impl TargetInfo {
         Some(Self { name, sha256: listed.sha256()?, listed })
     }
 
-    /// Its name.
+    /// The name under which metadata lists it.
     #[must_use]
     pub const fn name(&self) -> &TargetName {
         &self.name
     }
 
-    /// Its SHA-256.
+    /// The SHA-256 that metadata lists for it.
     #[must_use]
     pub const fn sha256(&self) -> Sha256Digest {
         self.sha256

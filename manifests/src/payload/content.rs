@@ -1,4 +1,4 @@
-//! Bytes on their way: counted, hashed, and held to what was promised of them.
+//! Readers and writers that count and hash what passes, and check it against what the manifest says.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -59,7 +59,7 @@ impl<R: Read> HashingReader<R> {
         self.inner
     }
 
-    /// What went through.
+    /// Digest and length of what was read so far.
     pub(super) fn blob(&self) -> Blob {
         Blob { sha256: self.hasher.clone().finish(), length: self.length }
     }
@@ -89,7 +89,7 @@ impl<R: Read> Read for HashingReader<R> {
 pub(super) enum Outcome {
     /// Not at its end yet.
     Unfinished,
-    /// All of it, and it is what was promised.
+    /// All of it, and it is the signed content.
     Right,
     /// All of it, and it is something else; or it is cut.
     Wrong,
@@ -97,7 +97,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// The content of one file: exactly the promised bytes, or an error at the latest when its end is read.
+/// The content of one file: exactly the signed bytes, or an error, at the latest when its end is read.
 pub(super) struct Content<'a, R> {
     inner: &'a mut R,
     remaining: u64,
@@ -126,10 +126,7 @@ impl<R: Read> Read for Content<'_, R> {
         match self.outcome() {
             Outcome::Right => return Ok(0),
             Outcome::Wrong | Outcome::Failed => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the content is not what was promised",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the content is not the signed one"));
             }
             Outcome::Unfinished => {}
         }

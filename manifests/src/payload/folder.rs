@@ -1,7 +1,7 @@
 //! Unpacks into a plain folder.
 //!
-//! For folders that nobody else can write to: links that somebody plants there meanwhile are followed. A
-//! program that writes where others can, brings its own [`PayloadSink`].
+//! For folders that no other account can write to: links that another process puts there meanwhile are followed. A
+//! program that writes where others can brings its own [`PayloadSink`].
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
-//! Reads a payload, and believes nothing of it that the manifest does not say.
+//! Reads a payload, and accepts nothing in it that the manifest does not say.
 //!
-//! Every header is computed from the manifest and compared; every content is held to its length and
-//! digest; tar and compressed stream to theirs. Memory does not depend on the input, and no more is
+//! Every header is computed from the manifest and compared; length and digest are checked for every
+//! content, for the tar and for the compressed stream. Memory does not depend on the input, and no more is
 //! unpacked than the manifest signed. Nothing that a sink received counts before [`read_gzip`]
 //! succeeds.
 
@@ -88,8 +88,8 @@ pub enum ReadError {
 /// Unpacks a payload in gzip encoding into a sink, exactly as the manifest says.
 ///
 /// # Errors
-/// The first thing in which the payload is not the one of the manifest; what the sink received is
-/// worthless then.
+/// The first thing in which the payload is not the one of the manifest; the caller
+/// removes what the sink received.
 pub fn read_gzip(
     compressed: impl Read,
     manifest: &ReleaseManifest,
@@ -117,7 +117,7 @@ pub fn read_gzip(
     Ok(())
 }
 
-/// What the manifest promises of the streams.
+/// What the manifest says of the streams.
 struct Signed {
     tar: crate::release::Blob,
     gzip: crate::release::Blob,

@@ -42,7 +42,7 @@ impl fmt::Display for PayloadProblem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot make a payload of {}: {}", folder.display(), list(problems))]
 pub struct PayloadProblems {
-    /// The folder.
+    /// The folder that was looked through.
     pub folder: PathBuf,
     /// What is wrong with it, sorted by path; at most 200.
     pub problems: Vec<PayloadProblem>,
@@ -82,7 +82,7 @@ impl PayloadSource {
         &self.files
     }
 
-    /// The folder.
+    /// The folder that the files are in.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -208,7 +208,7 @@ impl Scan<'_> {
     }
 }
 
-/// Opens a file that was just seen to be a regular one: a link or named pipe that somebody puts in its place
+/// Opens a file that was just seen to be a regular one: a link or named pipe that was put in its place
 /// meanwhile is not followed and not waited for.
 pub(super) fn open_plain(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;

@@ -20,7 +20,7 @@ pub enum WriteError {
     /// A file could not be read.
     #[error("cannot put {} into the payload: it cannot be read", path.display())]
     Read {
-        /// Which file.
+        /// Path of the file in the folder.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -29,7 +29,7 @@ pub enum WriteError {
     /// A file is no longer what it was when the folder was looked through.
     #[error("cannot put {} into the payload: it was changed meanwhile; start again when nothing writes there", path.display())]
     Changed {
-        /// Which file.
+        /// Path of the file in the folder.
         path: PathBuf,
     },
     /// The payload itself could not be written.
@@ -42,7 +42,7 @@ impl PayloadSource {
     /// the same for the same files, anywhere and at any time.
     ///
     /// # Errors
-    /// When a file cannot be read or changed, or the output fails; what was written is worthless then.
+    /// When a file cannot be read or changed, or the output fails; the caller removes what was written.
     pub fn write_gzip(&self, out: impl Write) -> Result<Payload, WriteError> {
         let compressed = GzBuilder::new()
             .mtime(0)

@@ -19,26 +19,26 @@ pub const MAX_REPORTS: usize = 64;
 /// Most packages in one contact.
 pub const MAX_PACKAGES: usize = 256;
 
-/// The request's body.
+/// The body of the request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContactRequest {
     /// Who signed `contact`; must be the one inside.
     pub client_id: ClientId,
-    /// A signed [`Contact`].
+    /// A [`Contact`], signed with the client key.
     pub contact: SignedDocument,
 }
 
 /// A contact. Signed with the client key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
-    /// The client.
+    /// The client that makes the contact.
     pub client_id: ClientId,
     /// The server that is meant.
     pub server_id: ServerId,
     /// The `next` of the last answered contact; absent in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Nonce>,
-    /// New random.
+    /// A nonce that was drawn for this contact.
     pub next: Nonce,
     /// The client's clock, for people only; decides nothing.
     pub sent_at: Timestamp,
@@ -55,7 +55,7 @@ pub struct Contact {
     /// Digest of the grant that it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Sha256Digest>,
-    /// What it runs.
+    /// What the computer runs, one entry for each package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<InstalledPackage>,
     /// What happened since the last acknowledged report, oldest first.
@@ -77,16 +77,16 @@ impl Document for Contact {
 pub struct InstalledPackage {
     /// The release that `current` names.
     pub release: ReleaseId,
-    /// Program or signatures.
+    /// Whether the package holds programs or signatures.
     pub kind: PackageKind,
-    /// Its release counter.
+    /// The release counter in its manifest.
     pub counter: ReleaseCounter,
     /// Digest of its manifest.
     pub manifest: Sha256Digest,
 }
 
 impl InstalledPackage {
-    /// The package.
+    /// The package that the release belongs to.
     #[must_use]
     pub const fn package(&self) -> &PackageName {
         &self.release.package

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::document::{Document, SignedDocument};
 use crate::ids::{ClientId, ComputerName, EnrollmentCode, Platform, ServerId};
 
-/// The request's body.
+/// The body of the request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EnrollRequest {
     /// The key that signed `enrollment`; must be the one inside.
     pub client_key: PublicKey,
-    /// A signed [`Enrollment`].
+    /// An [`Enrollment`], signed with that key.
     pub enrollment: SignedDocument,
 }
 
@@ -55,7 +55,7 @@ impl Document for Enrollment {
     }
 }
 
-/// The answer's body.
+/// The body of the answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EnrollAnswer {
     /// A signed [`Enrolled`]; byte-identical for every retry.
@@ -64,18 +64,18 @@ pub struct EnrollAnswer {
     pub grant: SignedDocument,
 }
 
-/// The server's word that a computer is enrolled. Signed with the site key.
+/// The server's statement that a computer is enrolled. Signed with the site key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
     /// The client's id from now on.
     pub client_id: ClientId,
-    /// Its key.
+    /// The key that its contacts are signed with.
     pub client_key: PublicKey,
-    /// Its name.
+    /// The name that holds the reservation.
     pub computer_name: ComputerName,
-    /// The server.
+    /// The server that enrolled it.
     pub server_id: ServerId,
-    /// When.
+    /// When it was enrolled, by the server's clock.
     pub enrolled_at: Timestamp,
 }
 

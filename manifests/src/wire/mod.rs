@@ -14,3 +14,20 @@ pub const LICENSE_API: &str = "/license/v1";
 pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
 /// The header that carries an enrollment code for the few reads that are allowed before a lease.
 pub const ENROLLMENT_CODE_HEADER: &str = "sealpost-enrollment-code";
+/// The header that carries the computer's name beside an enrollment code.
+pub const COMPUTER_HEADER: &str = "sealpost-computer";
+/// The event of the wake stream (server-sent events) that means "contact now".
+pub const WAKE_EVENT: &str = "contact";
+/// A whole [`WAKE_EVENT`] as it is sent.
+pub const WAKE_MESSAGE: &[u8] = b"event: contact\ndata: now\n\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wake_message_is_one_event_of_the_name_that_agents_look_for() {
+        let expected = format!("event: {WAKE_EVENT}\ndata: now\n\n");
+        assert_eq!(WAKE_MESSAGE, expected.as_bytes());
+    }
+}

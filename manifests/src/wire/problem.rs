@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use sealpost_files::escape;
 use serde::{Deserialize, Serialize};
 
 /// The body of every error answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable.
+    /// The code that programs decide on.
     pub code: ProblemCode,
     /// What was attempted, and why it failed.
     pub message: String,
@@ -17,22 +18,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}]", Printable(&self.message), self.code)?;
-        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", Printable(&self.hint)) }
-    }
-}
-
-/// Most characters of a text that came from elsewhere, shown to a person.
-const MAX_SHOWN_CHARS: usize = 1000;
-
-/// A text as it may go to a terminal or into a log: cut, and without control characters that could forge lines.
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().take(MAX_SHOWN_CHARS).try_for_each(|character| {
-            fmt::Write::write_char(f, if character.is_control() { ' ' } else { character })
-        })
+        // Both texts come from another computer and go to a terminal or a log.
+        write!(f, "{} [{}]", escape(&self.message), self.code)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", escape(&self.hint)) }
     }
 }
 
@@ -54,7 +42,7 @@ macro_rules! codes {
             /// Every code that this version can send.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The stable text.
+            /// The stable text of the code.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -69,9 +57,9 @@ macro_rules! codes {
 codes! {
     /// The request is of no known shape.
     BadRequest = "bad_request",
-    /// Nothing is there.
+    /// There is nothing of that name.
     NotFound = "not_found",
-    /// Too large.
+    /// The request is larger than allowed.
     TooLarge = "too_large",
     /// Too many at once.
     Busy = "busy",
@@ -134,7 +122,7 @@ impl fmt::Display for ProblemCode {
 }
 
 impl Problem {
-    /// A problem.
+    /// A problem of this code, with its texts for people.
     #[must_use]
     pub fn new(code: ProblemCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: hint.into() }

@@ -11,24 +11,24 @@ use crate::release::ReleaseId;
 /// Longest detail text, in bytes.
 pub const MAX_DETAIL_BYTES: usize = 2 * 1024;
 
-/// One step's outcome.
+/// The outcome of one step of an install.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Rises with every report of this client.
     pub id: u64,
-    /// The client's clock.
+    /// When it happened, by the client's clock.
     pub at: Timestamp,
-    /// What was installed.
+    /// The release that the install was about.
     pub release: ReleaseId,
     /// Digest of its manifest.
     pub manifest: Sha256Digest,
     /// The rollout that asked for it; 0 when a person at the computer did.
     pub rollout: u64,
-    /// The attempt.
+    /// The attempt that the assignment named.
     pub attempt: u32,
-    /// Which step.
+    /// The step of the install.
     pub step: InstallStep,
-    /// How it went.
+    /// How the step ended.
     pub outcome: Outcome,
     /// Why, as a stable code.
     pub reason: ReasonCode,
@@ -43,19 +43,19 @@ pub struct Report {
 pub enum InstallStep {
     /// Lease, assignment, metadata, minisign, disk space.
     Check,
-    /// Delta or payload.
+    /// The delta or the payload is fetched.
     Download,
     /// The new slot built, and digested in place.
     Build,
-    /// The test-load hook.
+    /// The test-load hook tries the new release.
     TestLoad,
-    /// The stop hook.
+    /// The stop hook stops the product.
     Stop,
-    /// `current` switched.
+    /// `current` is pointed to the new slot.
     Switch,
-    /// The start hook.
+    /// The start hook starts the product.
     Start,
-    /// The health check.
+    /// The health hook checks that it works.
     Health,
     /// The new release is kept.
     Keep,
@@ -84,7 +84,7 @@ impl fmt::Display for InstallStep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Done.
+    /// The step was carried out.
     Ok,
     /// Not done, nothing changed; the old release runs.
     Refused,
@@ -106,11 +106,11 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonCode {
-    /// Nothing to explain.
+    /// The step was carried out; there is nothing to explain.
     Done,
     /// Fetched as a delta.
     ByDelta,
-    /// Fetched whole.
+    /// Fetched as the whole payload.
     ByPayload,
     /// No hook of this kind is configured.
     NoHook,

@@ -13,13 +13,13 @@ use sealpost_keys::PublicKey;
 pub struct RegisterRequest {
     /// The key that signed `registration`; must be the one inside.
     pub site_key: PublicKey,
-    /// A signed [`Registration`](crate::grant::Registration).
+    /// A [`Registration`](crate::grant::Registration), signed with that key.
     pub registration: SignedDocument,
 }
 
-/// The answer's body.
+/// The body of the answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterAnswer {
-    /// A signed [`Grant`](crate::grant::Grant).
+    /// A [`Grant`](crate::grant::Grant), signed by the vendor.
     pub grant: SignedDocument,
 }

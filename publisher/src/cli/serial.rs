@@ -9,18 +9,13 @@ use jiff::Timestamp;
 use sealpost_files::{PRIVATE, write_new};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::PackageName;
-use sealpost_manifests::text_code;
+use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
 
 use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::active_keys::license_key;
 use crate::authority::{Authority, Issuer, Terms, read_registration_code, verify_registration};
 use crate::home::{HomeError, Keyring, Vendor};
-
-/// Longest registration code that is read, in bytes.
-const MAX_CODE_BYTES: u64 = 64 * 1024;
-/// What is shorter is no code but the name of a file: a signature alone takes more characters.
-const SHORTEST_CODE: usize = 300;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

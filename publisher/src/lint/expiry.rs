@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_repository::MAX_METADATA_BYTES;
 use serde::Deserialize;
 
 use super::report::Report;
@@ -16,8 +17,6 @@ use super::report::Report;
 pub(super) const BEFORE_EVERYTHING: Timestamp = Timestamp::UNIX_EPOCH;
 /// Days before the end at which a warning becomes louder.
 const WARN_DAYS: [i64; 3] = [7, 30, 90];
-/// Largest metadata file that is read, in bytes.
-const MAX_METADATA_BYTES: u64 = 5_000_000;
 /// `publisher serve` renews daily; after three days without, something is wrong.
 const STALE: SignedDuration = SignedDuration::from_hours(72);
 

@@ -31,7 +31,7 @@ pub(super) async fn read(reader: &mut Reader, targets: &Path, report: &mut Repor
             return None;
         }
     }
-    let limit = u64::try_from(MAX_DOCUMENT_BYTES).unwrap_or(u64::MAX);
+    let limit = MAX_DOCUMENT_BYTES;
     let bytes = match reader.target_bytes(&name, limit, BEFORE_EVERYTHING).await {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -9,15 +9,14 @@ use sealpost_keys::key_file::{read_secret, write_secret};
 use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
-use sealpost_manifests::setup::SetupFile;
+use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile};
+use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::home::Home;
-use crate::records::root::{self, MAX_ROOT_BYTES};
+use crate::records::root;
 
 use super::error::EnrollError;
 
-/// Longest setup file, in bytes.
-const MAX_SETUP_BYTES: u64 = 256 * 1024;
 
 /// Reads a setup file; adds to `warnings` if others can read it.
 pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<SetupFile, EnrollError> {

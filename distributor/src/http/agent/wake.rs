@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use sealpost_manifests::wire::WAKE_MESSAGE;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::http::Site;
@@ -22,7 +23,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 const HELLO: &[u8] = b": hello\n\n";
 const STILL_HERE: &[u8] = b":\n\n";
-const CONTACT: &[u8] = b"event: contact\ndata: now\n\n";
 
 /// Holds the stream until the client goes, a newer stream of the client comes, or the server stops.
 pub(crate) async fn wake(
@@ -57,7 +57,7 @@ pub(crate) async fn wake(
 
 async fn next(mut held: Box<dyn HeldStream>) -> Option<(&'static [u8], Box<dyn HeldStream>)> {
     match tokio::time::timeout(KEEP_ALIVE, held.woken()).await {
-        Ok(true) => Some((CONTACT, held)),
+        Ok(true) => Some((WAKE_MESSAGE, held)),
         Ok(false) => None,
         Err(_elapsed) => Some((STILL_HERE, held)),
     }

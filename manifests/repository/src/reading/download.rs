@@ -21,7 +21,7 @@ use crate::transport::Transport;
 pub enum Resume {
     /// Ask only for the rest.
     Continue,
-    /// Throw it away.
+    /// Remove it, and fetch everything.
     StartOver,
 }
 

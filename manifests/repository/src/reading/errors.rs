@@ -31,7 +31,7 @@ pub enum OpenError {
     /// The metadata store failed.
     #[error("cannot open the record of trusted metadata")]
     Store {
-        /// The first failure.
+        /// The first failure of the store.
         #[source]
         source: Arc<StoreError>,
     },
@@ -62,7 +62,7 @@ pub enum RefreshError {
     /// The metadata store failed, so nothing is trusted.
     #[error("cannot refresh the vendor's metadata, because the record of what was trusted before has failed")]
     Store {
-        /// The first failure.
+        /// The first failure of the store.
         #[source]
         source: Arc<StoreError>,
     },
@@ -91,19 +91,19 @@ pub enum TargetError {
         "the vendor's metadata lists no target {name:?}; refresh, or ask the vendor whether it was published"
     )]
     NotListed {
-        /// Its name.
+        /// Name of the target.
         name: String,
     },
     /// It is listed in a way that is not ours: no SHA-256, or a name that could leave a folder.
     #[error("the vendor's metadata lists target {name:?} without a usable name or digest; ask the vendor")]
     Unusable {
-        /// Its name.
+        /// Name of the target.
         name: String,
     },
     /// A role on the way to it was refused, or could not be had.
     #[error("cannot look up target {name:?} ({refusal}); {}", refusal.hint())]
     Refused {
-        /// Its name.
+        /// Name of the target.
         name: String,
         /// Why, as a stable code.
         refusal: Refusal,
@@ -114,28 +114,28 @@ pub enum TargetError {
     /// A document is larger than its kind may be.
     #[error("target {name:?} has {length} bytes, more than the {max_bytes} that such a document may have")]
     TooLarge {
-        /// Its name.
+        /// Name of the target.
         name: String,
-        /// Its listed length.
+        /// Length that is listed for it, in bytes.
         length: u64,
-        /// The bound.
+        /// Most bytes that the caller allows.
         max_bytes: u64,
     },
     /// Its bytes could not be had, or are not the listed ones.
     #[error("cannot read target {name:?}")]
     Download {
-        /// Its name.
+        /// Name of the target.
         name: String,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: DownloadError,
     },
     /// The metadata store failed, so nothing is trusted.
     #[error("cannot look up target {name:?}, because the record of what was trusted before has failed")]
     Store {
-        /// Its name.
+        /// Name of the target.
         name: String,
-        /// The first failure.
+        /// The first failure of the store.
         #[source]
         source: Arc<StoreError>,
     },
@@ -150,7 +150,7 @@ pub enum DownloadError {
     /// The connection ended too early. What came is kept.
     #[error("download of {name} was cut after {received} of {total} bytes; download again to continue there")]
     Interrupted {
-        /// The target.
+        /// Name of the target.
         name: String,
         /// Bytes that are kept.
         received: u64,
@@ -163,15 +163,15 @@ pub enum DownloadError {
     /// Metadata lists it, and the server does not have it.
     #[error("the repository lists {name} but has no such file; try again later, then ask its owner")]
     Absent {
-        /// The target.
+        /// Name of the target.
         name: String,
     },
     /// The server could not be asked.
     #[error("cannot download {name}")]
     Transport {
-        /// The target.
+        /// Name of the target.
         name: String,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: TransportError,
     },
@@ -180,7 +180,7 @@ pub enum DownloadError {
         "{name} is longer than the {total} bytes that are signed; it was thrown away, the server is faulty or hostile"
     )]
     TooLong {
-        /// The target.
+        /// Name of the target.
         name: String,
         /// Bytes that it may have.
         total: u64,
@@ -190,15 +190,15 @@ pub enum DownloadError {
         "{name} has another digest than the signed one; it was thrown away, the server is faulty or hostile"
     )]
     Mismatch {
-        /// The target.
+        /// Name of the target.
         name: String,
     },
-    /// The disk refused.
+    /// A file could not be read, written or renamed.
     #[error("cannot {action} {}; check disk space and permissions", path.display())]
     File {
-        /// What was attempted.
+        /// What was attempted, as a verb.
         action: &'static str,
-        /// On which file.
+        /// The file that it was attempted on.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -207,9 +207,9 @@ pub enum DownloadError {
     /// The metadata store failed, so its listings are not used.
     #[error("cannot download {name}, because the record of what was trusted before has failed")]
     Store {
-        /// The target.
+        /// Name of the target.
         name: String,
-        /// The first failure.
+        /// The first failure of the store.
         #[source]
         source: Arc<StoreError>,
     },
@@ -239,14 +239,14 @@ pub enum MirrorError {
     /// The top-level metadata could not be refreshed.
     #[error("cannot mirror the vendor's metadata")]
     Refresh {
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: RefreshError,
     },
     /// A pinned role was refused.
     #[error("cannot mirror role {role} ({refusal}); {}", refusal.hint())]
     Refused {
-        /// The role.
+        /// Name of the role in metadata.
         role: String,
         /// Why, as a stable code.
         refusal: Refusal,
@@ -257,18 +257,18 @@ pub enum MirrorError {
     /// A pinned role could not be fetched.
     #[error("cannot fetch role {role}; nothing was taken over, try again later")]
     Transport {
-        /// The role.
+        /// Name of the role in metadata.
         role: String,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: TransportError,
     },
     /// The snapshot pins a role that the server does not have, or that no role delegates to.
     #[error("the snapshot pins role {role}, which {problem}; the repository is incomplete, ask its owner")]
     Incomplete {
-        /// The role.
+        /// Name of the role in metadata.
         role: String,
-        /// What is missing.
+        /// What is missing, as the end of a sentence.
         problem: &'static str,
     },
     /// More roles or bytes than a mirror takes.
@@ -279,16 +279,16 @@ pub enum MirrorError {
     /// The metadata store failed, so nothing is trusted.
     #[error("cannot mirror the vendor's metadata, because the record of what was trusted before has failed")]
     Store {
-        /// The first failure.
+        /// The first failure of the store.
         #[source]
         source: Arc<StoreError>,
     },
     /// The targets of a package could not be looked up.
     #[error("cannot list the targets of {package}")]
     Target {
-        /// The package.
+        /// The package whose targets were asked for.
         package: PackageName,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: Box<TargetError>,
     },

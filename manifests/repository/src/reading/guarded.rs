@@ -11,11 +11,11 @@ use sigstore_tuf::{Error, Repository};
 use crate::reading::store::{Latch, refused};
 use crate::transport::Transport;
 
-/// Metadata bytes at hand, by versioned file name.
+/// Metadata bytes that were fetched and verified before the core asks for them, by versioned file name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AtHand(Arc<Mutex<HashMap<String, Vec<u8>>>>);
+pub(crate) struct Prefetched(Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
-impl AtHand {
+impl Prefetched {
     pub(crate) fn put(&self, name: String, bytes: Vec<u8>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, bytes);
     }
@@ -33,14 +33,14 @@ impl AtHand {
 pub(crate) struct Guarded {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) latch: Latch,
-    pub(crate) at_hand: AtHand,
+    pub(crate) prefetched: Prefetched,
 }
 
 impl Repository for Guarded {
     fn fetch_metadata<'a>(&'a self, name: &'a str, max_length: u64) -> FetchFuture<'a> {
         Box::pin(async move {
             self.latch.check().map_err(refused)?;
-            if let Some(bytes) = self.at_hand.take(name) {
+            if let Some(bytes) = self.prefetched.take(name) {
                 return Ok(Some(bytes));
             }
             self.transport

@@ -21,7 +21,7 @@ use crate::target::length_of;
 pub struct MirroredFile {
     /// Its file name, for example `7.acme-av.json`, `3.snapshot.json` or `timestamp.json`.
     pub name: String,
-    /// Its bytes, unchanged.
+    /// Its bytes, exactly as published.
     pub bytes: Vec<u8>,
 }
 

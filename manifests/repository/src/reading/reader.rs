@@ -16,7 +16,7 @@ use sigstore_tuf::{Updater, UpdaterConfig};
 use crate::reading::delegations::listing_role;
 use crate::reading::download::{self, Downloaded, Resume};
 use crate::reading::errors::{DownloadError, OpenError, RefreshError, TargetError};
-use crate::reading::guarded::{AtHand, Guarded};
+use crate::reading::guarded::{Guarded, Prefetched};
 use crate::reading::refusal::Refusal;
 use crate::reading::store::{FailClosedStore, Latch, StoreError};
 use crate::target::{ExpectedDigests, ListedTarget, TargetInfo, TargetPath};
@@ -52,7 +52,7 @@ pub struct Reader {
     pub(super) store: Arc<FailClosedStore>,
     pub(super) latch: Latch,
     pub(super) transport: Arc<dyn Transport>,
-    pub(super) at_hand: AtHand,
+    pub(super) prefetched: Prefetched,
     pub(super) pinned_root: Vec<u8>,
 }
 
@@ -71,9 +71,12 @@ impl Reader {
         let store =
             FailClosedStore::open(store).map_err(|error| OpenError::Store { source: Arc::new(error) })?;
         let latch = store.latch();
-        let (store, at_hand) = (Arc::new(store), AtHand::default());
-        let guarded =
-            Guarded { transport: Arc::clone(&transport), latch: latch.clone(), at_hand: at_hand.clone() };
+        let (store, prefetched) = (Arc::new(store), Prefetched::default());
+        let guarded = Guarded {
+            transport: Arc::clone(&transport),
+            latch: latch.clone(),
+            prefetched: prefetched.clone(),
+        };
         let mut config = UpdaterConfig::default();
         config.max_root_rotations = ROOTS_PER_PASS;
         config.max_delegations = MAX_DELEGATIONS;
@@ -82,7 +85,7 @@ impl Reader {
             .with_config(config)
             .with_store(Arc::clone(&store));
         latch.check().map_err(|source| OpenError::Store { source })?;
-        Ok(Self { updater, store, latch, transport, at_hand, pinned_root: pinned_root.to_vec() })
+        Ok(Self { updater, store, latch, transport, prefetched, pinned_root: pinned_root.to_vec() })
     }
 
     /// Brings root, timestamp, snapshot and top-level targets up to date, as of `now`.
@@ -92,7 +95,7 @@ impl Reader {
     pub async fn refresh(&mut self, now: Timestamp) -> Result<Refreshed, RefreshError> {
         let store_failed = |source| RefreshError::Store { source };
         self.latch.check().map_err(store_failed)?;
-        self.at_hand.clear();
+        self.prefetched.clear();
         let result = self.refresh_all_roots(now).await;
         // The core swallows what the store says; a result counts only if the store has not failed.
         self.latch.check().map_err(store_failed)?;

@@ -15,7 +15,7 @@ pub enum Refusal {
     UnderSigned,
     /// Files that do not belong together: other lengths, digests or versions than pinned.
     Mixed,
-    /// Not metadata.
+    /// What came is not metadata.
     Malformed,
     /// A file that must be there is not.
     Missing,

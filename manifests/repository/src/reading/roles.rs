@@ -3,13 +3,11 @@
 use jiff::Timestamp;
 use sigstore_tuf::TrustedMetadataSet;
 
+use crate::limits::MAX_METADATA_BYTES;
 use crate::reading::errors::MirrorError;
 use crate::reading::reader::Reader;
 use crate::reading::refusal::Refusal;
 use crate::target::percent_encoded;
-
-/// Largest metadata file of a targets role, in bytes; the same as the core's.
-const MAX_ROLE_BYTES: u64 = 5_000_000;
 
 impl Reader {
     /// The bytes of a delegated role, verified into `trusted`: the kept ones if they are still the pinned ones.
@@ -30,7 +28,7 @@ impl Reader {
             None => {
                 let bytes = self
                     .transport
-                    .metadata(&name, MAX_ROLE_BYTES)
+                    .metadata(&name, MAX_METADATA_BYTES)
                     .await
                     .map_err(|source| MirrorError::Transport { role: role.to_owned(), source })?
                     .ok_or_else(|| MirrorError::Incomplete {
@@ -44,7 +42,7 @@ impl Reader {
                 bytes
             }
         };
-        self.at_hand.put(name, bytes.clone());
+        self.prefetched.put(name, bytes.clone());
         Ok(bytes)
     }
 }

@@ -41,9 +41,9 @@ pub enum StoreError {
         path.display()
     )]
     Io {
-        /// What was attempted.
+        /// What was attempted, as a verb.
         action: &'static str,
-        /// On which file.
+        /// The file that it was attempted on.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -56,7 +56,7 @@ pub enum StoreError {
         path.display()
     )]
     Damaged {
-        /// Which file.
+        /// The file that is damaged.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -64,15 +64,15 @@ pub enum StoreError {
     /// A blob of a name or size that no metadata has.
     #[error("the metadata store does not take a blob named {name:?} of {bytes} bytes")]
     Unsuitable {
-        /// The name.
+        /// The name that was given.
         name: String,
-        /// Its length.
+        /// The length that was given, in bytes.
         bytes: u64,
     },
     /// Another process or reader has the folder.
     #[error("the metadata store {} is in use; stop the other program or wait for it", path.display())]
     InUse {
-        /// Which folder.
+        /// The folder of the store.
         path: PathBuf,
     },
 }

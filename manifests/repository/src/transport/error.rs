@@ -10,7 +10,7 @@ pub enum TransportError {
     Unreachable {
         /// The address, without credentials.
         location: String,
-        /// What went wrong.
+        /// What the HTTP client says.
         #[source]
         source: reqwest::Error,
     },
@@ -27,9 +27,9 @@ pub enum TransportError {
     Status {
         /// The address, without credentials.
         location: String,
-        /// The HTTP status.
+        /// The HTTP status code.
         status: u16,
-        /// What to do.
+        /// What to do about it.
         hint: &'static str,
     },
     /// More bytes than such a file may have.
@@ -39,7 +39,7 @@ pub enum TransportError {
     TooLarge {
         /// The address, without credentials.
         location: String,
-        /// The bound.
+        /// Most bytes that the caller allows.
         max_bytes: u64,
     },
     /// The answer to a request for the rest of a file is not that rest.
@@ -57,7 +57,7 @@ pub enum TransportError {
     /// A file of a folder could not be read.
     #[error("cannot read {location}; check the disk and permissions")]
     File {
-        /// The path.
+        /// The path of the file.
         location: String,
         /// What the system said.
         #[source]
@@ -66,13 +66,13 @@ pub enum TransportError {
     /// A name that could leave the repository.
     #[error("{name:?} is not a name of a repository file")]
     Name {
-        /// The name.
+        /// The name that was asked for.
         name: String,
     },
     /// A base address that is not one.
     #[error("{text:?} is not a base address of a repository; give an http or https URL without credentials")]
     Base {
-        /// The text.
+        /// The text, without credentials.
         text: String,
     },
 }

@@ -42,7 +42,7 @@ pub struct RootSpec {
 pub enum TargetSource {
     /// A file, which is digested now and copied when it is published.
     File(PathBuf),
-    /// Bytes in memory.
+    /// Bytes that are held in memory.
     Bytes(Vec<u8>),
 }
 
@@ -52,7 +52,7 @@ pub enum EditError {
     /// There is a repository already.
     #[error("cannot create a repository in {}: there is one already; load it, or choose another folder", folder.display())]
     AlreadyExists {
-        /// Where.
+        /// The folder that was given.
         folder: PathBuf,
     },
     /// The folder could not be opened.
@@ -61,13 +61,13 @@ pub enum EditError {
     /// A role that does not exist, or has no list of targets.
     #[error("there is no list of targets named {role}; delegate to the package first")]
     NoSuchList {
-        /// The role.
+        /// The role that was named.
         role: RoleName,
     },
     /// A package named like a top-level role.
     #[error("a package cannot be named {package}, because a top-level role is; choose another name")]
     ReservedName {
-        /// The package.
+        /// The package that was named.
         package: PackageName,
     },
     /// A name that belongs into another list.
@@ -75,23 +75,23 @@ pub enum EditError {
         "{name} does not belong into the list of {role}; a package lists <package>.channels and <package>_…"
     )]
     WrongList {
-        /// The target.
+        /// Name of the target.
         name: TargetName,
-        /// The role.
+        /// The role that was named.
         role: RoleName,
     },
     /// A release with other content.
     #[error("{name} is published with other content; a release never changes, publish a new version")]
     AlreadyPublished {
-        /// The target.
+        /// Name of the target.
         name: TargetName,
     },
     /// The file of a target could not be read.
     #[error("cannot read {} to publish it as {name}", path.display())]
     Source {
-        /// The target.
+        /// Name of the target.
         name: TargetName,
-        /// Its file.
+        /// The file that was to be published.
         path: PathBuf,
         /// What the system said.
         #[source]

@@ -15,7 +15,7 @@ use sealpost_manifests::digest::Sha256Digest;
     "a threshold of {threshold} cannot be met by {keys} distinct keys; give at least one key and that many at most"
 )]
 pub struct ThresholdError {
-    /// The threshold.
+    /// The threshold that was asked for.
     pub threshold: u32,
     /// Distinct keys that were given.
     pub keys: usize,
@@ -59,7 +59,7 @@ impl KeyThreshold {
 pub struct Signers<'a>(BTreeMap<String, &'a SigningKey>);
 
 impl<'a> Signers<'a> {
-    /// All these keys.
+    /// Signs with all these keys.
     #[must_use]
     pub fn new(keys: &[&'a SigningKey]) -> Self {
         Self(keys.iter().map(|key| (tuf_key_id(&key.public()), *key)).collect())

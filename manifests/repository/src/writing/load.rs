@@ -14,11 +14,9 @@ use sigstore_tuf::TrustedMetadataSet;
 
 use sealpost_files::{FileLock, LockError, read_bounded, sweep};
 
+use crate::limits::MAX_METADATA_BYTES;
 use crate::writing::metadata::{Expires, Pin, Pins, Root, Targets, parse_verified};
 use sealpost_manifests::ids::PackageName;
-
-/// Largest metadata file, in bytes; the same as the core's largest.
-const MAX_METADATA_BYTES: u64 = 5_000_000;
 
 /// Why a repository's folder could not be opened or loaded. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +24,9 @@ pub enum LoadError {
     /// A file or folder could not be read, made or locked.
     #[error("cannot {action} {}; check that it exists, and its permissions", path.display())]
     Io {
-        /// What was attempted.
+        /// What was attempted, as a verb.
         action: &'static str,
-        /// On which.
+        /// The file or folder that it was attempted on.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -37,28 +35,28 @@ pub enum LoadError {
     /// Another editor has it.
     #[error("the repository {} is being changed by another program; wait for it", path.display())]
     InUse {
-        /// Which repository.
+        /// The folder of the repository.
         path: PathBuf,
     },
     /// A file that must be there is not.
     #[error("the repository has no {file}; restore it from the published copy")]
     Missing {
-        /// Its name.
+        /// Name of the metadata file.
         file: String,
     },
     /// A file is not what its signers published.
     #[error("the repository's {file} was refused; restore it from the published copy")]
     Refused {
-        /// Its name.
+        /// Name of the metadata file.
         file: String,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: sigstore_tuf::Error,
     },
     /// A verified file says what this program cannot write again.
     #[error("the repository's {file} was written by a tool that knows more than this one; use that tool")]
     Foreign {
-        /// Its name.
+        /// Name of the metadata file.
         file: String,
         /// What was not understood.
         #[source]
@@ -67,7 +65,7 @@ pub enum LoadError {
     /// A delegated role is not a package's.
     #[error("the repository delegates to {role:?}, which is not a package name; use the tool that wrote it")]
     ForeignRole {
-        /// The role.
+        /// The role that is not a package's.
         role: String,
     },
 }

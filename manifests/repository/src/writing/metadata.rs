@@ -50,7 +50,7 @@ impl TryFrom<String> for Expires {
     }
 }
 
-/// A public key.
+/// A public key and its signature scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Key {
@@ -74,7 +74,7 @@ pub(crate) struct RoleKeys {
     pub(crate) threshold: u32,
 }
 
-/// The trust anchor.
+/// The trust anchor: keys, and the top-level roles that they sign for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Root {
@@ -88,7 +88,7 @@ pub(crate) struct Root {
     pub(crate) version: u64,
 }
 
-/// A listed target.
+/// Length and digest of a listed target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Target {

@@ -21,7 +21,7 @@ pub enum PublishError {
     /// A file could not be written.
     #[error("cannot publish {}; check disk space and permissions, then publish again", path.display())]
     Write {
-        /// Which file.
+        /// Path of that file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -30,7 +30,7 @@ pub enum PublishError {
     /// The file of a target could not be read.
     #[error("cannot read {} to publish it", path.display())]
     Source {
-        /// Which file.
+        /// Path of that file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -39,18 +39,18 @@ pub enum PublishError {
     /// The file of a target is not the one that was signed.
     #[error("{} was changed while it was being published; publish again", path.display())]
     SourceChanged {
-        /// Which file.
+        /// Path of that file.
         path: PathBuf,
     },
     /// A published file has other content than its name says.
     #[error("{} exists with other content; restore it from a backup, or remove it and publish again", path.display())]
     Occupied {
-        /// Which file.
+        /// Path of that file.
         path: PathBuf,
     },
 }
 
-/// A published change.
+/// What a publication has written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Version of the timestamp that readers see now.

@@ -10,11 +10,11 @@ const DAY_HOURS: i64 = 24;
 pub struct Lifetimes {
     /// Root: renewed by a ceremony.
     pub root: SignedDuration,
-    /// Top-level targets.
+    /// Top-level targets: trust.json and the delegations.
     pub targets: SignedDuration,
-    /// Package roles.
+    /// Package roles: one for each package.
     pub package: SignedDuration,
-    /// Snapshot: renewed automatically.
+    /// Snapshot: renewed automatically while the publisher serves.
     pub snapshot: SignedDuration,
     /// Timestamp: renewed automatically; how long a withheld update stays unnoticed.
     pub timestamp: SignedDuration,
@@ -36,15 +36,15 @@ impl Default for Lifetimes {
 /// A role of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RoleName {
-    /// The trust anchor.
+    /// The trust anchor, which names the keys of the other top-level roles.
     Root,
     /// The top-level list: trust.json, and who speaks for which package.
     Targets,
     /// The list of a package.
     Package(PackageName),
-    /// Pins all lists.
+    /// Pins the version and digest of every list.
     Snapshot,
-    /// Pins the snapshot.
+    /// Pins the newest snapshot.
     Timestamp,
 }
 

@@ -18,16 +18,16 @@ use crate::writing::role::RoleName;
 /// Why changes could not be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// Keys are missing.
+    /// Fewer keys are at hand than the role needs.
     #[error(
         "cannot sign {role}: {found} of {needed} keys are at hand; unlock the missing ones (any of {key_ids})"
     )]
     TooFewKeys {
-        /// The role.
+        /// The role that was to be signed.
         role: RoleName,
         /// Keys at hand that the role names.
         found: usize,
-        /// Its threshold.
+        /// How many keys have to sign for the role.
         needed: u32,
         /// The first digits of the ids that may sign.
         key_ids: String,
@@ -35,15 +35,15 @@ pub enum SignError {
     /// Its expiry is beyond what a time can say.
     #[error("cannot sign {role}: its lifetime is too long")]
     Lifetime {
-        /// The role.
+        /// The role that was to be signed.
         role: RoleName,
     },
     /// The metadata has no canonical form.
     #[error("cannot sign {role}: it cannot be written as canonical JSON")]
     Canonical {
-        /// The role.
+        /// The role that was to be signed.
         role: RoleName,
-        /// Why.
+        /// The cause of the failure.
         #[source]
         source: sigstore_tuf::Error,
     },

@@ -3,15 +3,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream;
 use tokio::sync::Notify;
 
-use crate::{Vendor, now, package, target};
-use sealpost_repository::{
-    DownloadError, Downloaded, FolderTransport, OpenError, ReaderHandle, Resume, TargetBody, TargetPath,
-    Transport, TransportError,
-};
+use crate::{Answer, Scripted, Vendor, now, package, target};
+use sealpost_repository::{DownloadError, Downloaded, FolderTransport, OpenError, ReaderHandle, Resume};
 
 async fn open(vendor: &Vendor, store: &Path) -> Result<ReaderHandle, OpenError> {
     let transport = Arc::new(FolderTransport::new(vendor.path()));
@@ -53,38 +48,12 @@ async fn dropping_the_handle_frees_the_store_at_once() {
     }
 }
 
-/// Metadata from a folder; a target's body begins and then hangs.
-struct Hanging {
-    metadata: FolderTransport,
-    started: Arc<Notify>,
-}
-
-impl Transport for Hanging {
-    fn metadata<'a>(
-        &'a self,
-        name: &'a str,
-        max_bytes: u64,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TransportError>> {
-        self.metadata.metadata(name, max_bytes)
-    }
-
-    fn target<'a>(
-        &'a self,
-        _path: &'a TargetPath,
-        _offset: u64,
-    ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>> {
-        self.started.notify_one();
-        Box::pin(async { Ok(Some(TargetBody { offset: 0, chunks: Box::pin(stream::pending()) })) })
-    }
-}
-
 #[tokio::test]
 async fn a_hanging_download_blocks_no_other_call_and_dropping_it_ends_it() {
     let vendor = Vendor::with_release();
     let folder = tempfile::tempdir().unwrap();
     let started = Arc::new(Notify::new());
-    let transport =
-        Arc::new(Hanging { metadata: FolderTransport::new(vendor.path()), started: Arc::clone(&started) });
+    let transport = Scripted::new(&vendor, vec![Answer::Hangs(Arc::clone(&started))]);
     let store = folder.path().join("store");
     let handle = ReaderHandle::open(vendor.root_bytes.clone(), store.clone(), transport).await.unwrap();
     handle.refresh(now()).await.unwrap();

@@ -22,6 +22,7 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::{PassphraseSource, SigningKey, key_file};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_repository::{
@@ -170,6 +171,8 @@ enum Answer {
         cut: bool,
     },
     Error(fn() -> TransportError),
+    /// Tells that it was asked, then neither sends anything nor ends.
+    Hangs(Arc<Notify>),
     Absent,
 }
 
@@ -211,6 +214,10 @@ impl Transport for Scripted {
             match answer {
                 Answer::Absent => Ok(None),
                 Answer::Error(error) => Err(error()),
+                Answer::Hangs(asked) => {
+                    asked.notify_one();
+                    Ok(Some(TargetBody { offset: 0, chunks: Box::pin(stream::pending()) }))
+                }
                 Answer::Pieces { offset, pieces, cut } => {
                     let mut chunks: Vec<Result<Vec<u8>, TransportError>> =
                         pieces.into_iter().map(Ok).collect();

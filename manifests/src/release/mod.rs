@@ -1,0 +1,15 @@
+//! The release manifest: what one release of a package is, file by file, and the names of its targets.
+//!
+//! A manifest says *what*; who may sign it stands in the trust document, where it may go in the channels document.
+
+mod check;
+mod id;
+mod manifest;
+mod payload;
+
+pub use check::{MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS, link_stays_inside, notes_problem};
+pub use id::ReleaseId;
+pub use manifest::{
+    FileEntry, FileKind, PackageKind, ReleaseManifest, Requirement, Severity, release_comment,
+};
+pub use payload::{Blob, Encoding, Payload};
