@@ -16,7 +16,6 @@ use sealpost_site::changes::summary;
 use sealpost_site::queries::Activity;
 use sealpost_site::rows::LoggedEntry;
 
-
 /// Name of the newest file; older ones have `.1`, `.2`, … after it.
 pub const FILE_NAME: &str = "activity.log";
 /// Entries that are read and written at once.

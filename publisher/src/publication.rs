@@ -17,11 +17,11 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document, DocumentError, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
+use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{
     EditError, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError, Signers,
     TargetPath, TargetSource, Written,
 };
-use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 
 use crate::home::{HomeError, LifetimeDays, Vendor};
 

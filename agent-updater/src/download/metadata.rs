@@ -11,9 +11,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
-use sealpost_repository::{DownloadError, HttpTransport, ReaderHandle, Resume, TargetInfo};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_repository::{DownloadError, HttpTransport, ReaderHandle, Resume, TargetInfo};
 
 use crate::domain::release::Refusal;
 

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 
 use sealpost_files::with_causes;
-use sealpost_repository::{DownloadError, RefreshError, Refusal as TufRefusal, TargetError};
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_repository::{DownloadError, RefreshError, Refusal as TufRefusal, TargetError};
 
 use crate::domain::release::Refusal;
 use crate::platform::disk;

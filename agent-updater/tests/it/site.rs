@@ -14,9 +14,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId, TargetName};
 use sealpost_manifests::release::ReleaseManifest;
-use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, TargetSource};
 use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, TargetSource};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

@@ -12,11 +12,11 @@ use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{PackageName, Platform, SerialNumber, ServerId, TargetName};
 use sealpost_manifests::payload::PayloadSource;
 use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_repository::{
     KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
 };
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
-use sealpost_manifests::version::{ReleaseCounter, Version};
 use tempfile::TempDir;
 
 pub(crate) fn package() -> PackageName {

@@ -41,10 +41,8 @@ impl Opened {
         let settings = Settings::load(&home.config_file(), &home.config_folder())?;
         let lock = home.lock()?;
         let store = SqliteStore::open(&home.ledger()).map_err(AppError::ledger)?;
-        let terms = Terms {
-            lease_days: u16::try_from(settings.lease_days).unwrap_or(u16::MAX),
-            ..Terms::default()
-        };
+        let terms =
+            Terms { lease_days: u16::try_from(settings.lease_days).unwrap_or(u16::MAX), ..Terms::default() };
         let ledger = Ledger::start(Box::new(store), LedgerSettings { terms, ..LedgerSettings::default() });
         let ledger = Arc::new(ledger.map_err(AppError::ledger)?);
         let site_key = Arc::new(home.read_site_key_of(ledger.site_key())?);

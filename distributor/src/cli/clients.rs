@@ -134,10 +134,8 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
 }
 
 fn runs(client: &Client) -> String {
-    let runs = client
-        .installed
-        .iter()
-        .map(|package| format!("{} {}", package.package(), package.release.version));
+    let runs =
+        client.installed.iter().map(|package| format!("{} {}", package.package(), package.release.version));
     dash_if_empty(runs.collect())
 }
 

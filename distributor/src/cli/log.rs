@@ -131,12 +131,7 @@ fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {
     }
     let logged: LogEntry = serde_json::from_slice(line)
         .context("cannot read an entry; do this program and the server have the same version?")?;
-    print_line(format_args!(
-        "{:>6}  {}  {}",
-        logged.sequence,
-        seconds(logged.at),
-        plain(&logged.summary)
-    ))
+    print_line(format_args!("{:>6}  {}  {}", logged.sequence, seconds(logged.at), plain(&logged.summary)))
 }
 
 async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Result<Outcome> {

@@ -23,7 +23,10 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(home, options.listen))?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(home, options.listen))?;
     Ok(Outcome::Done)
 }
 

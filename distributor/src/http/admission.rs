@@ -21,11 +21,11 @@ use sealpost_serving::Peer;
 use super::Site;
 use super::problem::{ApiError, RefusedWith};
 use super::token::TokenRefusal;
+use crate::ports::upstream::{TargetClass, TargetEntry};
 use sealpost_site::queries::{HolderById, SetupOf};
 use sealpost_site::rows::HolderRow;
-use sealpost_site::rules::enrollment::is_known_code;
 use sealpost_site::rules::admission::{Admission, CodeCheck, Holder, Identity, Resource, decide};
-use crate::ports::upstream::{TargetClass, TargetEntry};
+use sealpost_site::rules::enrollment::is_known_code;
 
 /// The header that names the computer of an enrollment code.
 const COMPUTER_HEADER: &str = "sealpost-computer";
@@ -103,8 +103,10 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
                 Caller::Unnamed => peer.source(),
             };
             parts.extensions.insert(caller);
-            let answer =
-                tokio::time::timeout(site.parts.limits.answer_within, next.run(Request::from_parts(parts, body)));
+            let answer = tokio::time::timeout(
+                site.parts.limits.answer_within,
+                next.run(Request::from_parts(parts, body)),
+            );
             let response = answer.await.unwrap_or_else(|_elapsed| {
                 let late = ApiError::new(
                     ProblemCode::Busy,

@@ -14,9 +14,9 @@ use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::Blob;
 
 use super::releases::is_offered;
+use crate::ports::staging::StagingError;
 use sealpost_site::rows::DeltaReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
-use crate::ports::staging::StagingError;
 
 /// Deltas to one release: from the newest releases that clients run. Clients of older ones get the payload.
 const BASES_PER_RELEASE: usize = 3;
@@ -53,7 +53,8 @@ fn is_base(release: &DeltaReleaseRow) -> bool {
 
 /// Releases that are kept unpacked.
 pub(super) fn trees_to_keep(releases: &[DeltaReleaseRow]) -> BTreeSet<Sha256Digest> {
-    let offered = releases.iter().filter(|release| is_offered(release)).map(|release| release.release.manifest);
+    let offered =
+        releases.iter().filter(|release| is_offered(release)).map(|release| release.release.manifest);
     let bases = wanted(releases).into_iter().map(|(base, _)| base.release.manifest);
     offered.chain(bases).collect()
 }
@@ -132,7 +133,10 @@ mod tests {
     }
 
     fn pairs(releases: &[DeltaReleaseRow]) -> Vec<(u64, u64)> {
-        wanted(releases).into_iter().map(|(base, target)| (base.release.counter.0, target.release.counter.0)).collect()
+        wanted(releases)
+            .into_iter()
+            .map(|(base, target)| (base.release.counter.0, target.release.counter.0))
+            .collect()
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
 use sealpost_manifests::document;
-use sealpost_repository::Transport;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_repository::Transport;
 
 use super::error::UpstreamError;
 use super::fetch::MAX_DOCUMENT_BYTES;
@@ -18,8 +18,8 @@ use crate::config::{Limits, Settings};
 use crate::home::Home;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
-use sealpost_ledger::Ledger;
 use crate::ports::staging::Staging;
+use sealpost_ledger::Ledger;
 
 /// The other rooms that an upstream needs.
 pub struct Parts {

@@ -11,8 +11,8 @@ use sealpost_repository::{
 
 use super::mirror::PublishError;
 use crate::ports::blobs::BlobError;
-use sealpost_ledger::LedgerError;
 use crate::ports::staging::StagingError;
+use sealpost_ledger::LedgerError;
 
 /// Why the upstream could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -26,9 +26,9 @@ use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
-use sealpost_repository::ReaderHandle;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_repository::ReaderHandle;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::queries::LastPull;
 use tokio::sync::Mutex;
@@ -223,7 +223,9 @@ async fn conclude(
             state.failures = state.failures.saturating_add(1);
             let (reason, hint) = (with_causes(&error), error.hint());
             tracing::warn!(reason, hint, "a pull failed; nothing was changed");
-            if let Err(error) = context.ledger.execute(context.clock.now(), PullFailed { reason: reason.clone() }).await {
+            if let Err(error) =
+                context.ledger.execute(context.clock.now(), PullFailed { reason: reason.clone() }).await
+            {
                 let error = with_causes(&error);
                 tracing::error!(error, "cannot record in the ledger that a pull failed");
             }

@@ -13,19 +13,19 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
 use sealpost_manifests::release::ReleaseId;
-use sealpost_repository::{MirroredFile, ReaderHandle, TargetError, TargetInfo};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_repository::{MirroredFile, ReaderHandle, TargetError, TargetInfo};
 
 use super::candidates::{Candidate, Withdrawal, adds_a_channel, candidates_of, newly_withdrawn};
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{self, Fetcher, blocking};
 use super::known::known_releases;
-use sealpost_site::rules::release::KnownRelease;
 use super::targets::{Listed, TargetIndex};
 use super::verify::{Expected, accept, backwards};
-use sealpost_site::rules::release::ReleaseState;
 use crate::ports::staging::FetchedRelease;
+use sealpost_site::rules::release::KnownRelease;
+use sealpost_site::rules::release::ReleaseState;
 
 /// What a pull is going to change: the input of its second half.
 pub(super) struct Prepared {

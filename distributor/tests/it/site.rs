@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Method, Response, StatusCode};
-use sealpost_distributor::app::{Pulls, Server, StartOptions, init};
-use sealpost_distributor::home::{Home, InitOptions};
 use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::updates::UpdatesPage;
+use sealpost_distributor::app::{Pulls, Server, StartOptions, init};
+use sealpost_distributor::home::{Home, InitOptions};
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;

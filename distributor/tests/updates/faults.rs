@@ -1,14 +1,14 @@
 //! What a pull does when the repository lies, and that nothing changes then.
 
 use jiff::SignedDuration;
-use sealpost_distributor::config::Limits;
 use sealpost_admin_api::pulls::PulledOutcome;
+use sealpost_distributor::config::Limits;
 use sealpost_distributor::ports::upstream::Upstream;
-use sealpost_site::rules::release::ReleaseState;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::rules::release::ReleaseState;
 
 use crate::site::{Site, start_of_time};
 use crate::vendor::{Vendor, release_id};

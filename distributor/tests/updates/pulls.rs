@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use jiff::SignedDuration;
 use sealpost_admin_api::pulls::PulledOutcome;
 use sealpost_distributor::ports::upstream::{TargetClass, Upstream};
-use sealpost_site::rules::release::ReleaseState;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::rules::release::ReleaseState;
 
 use crate::site::{Site, start_of_time};
 use crate::vendor::{Vendor, channel, noise};

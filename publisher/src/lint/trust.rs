@@ -5,8 +5,8 @@ use std::path::Path;
 use sealpost_files::with_causes;
 use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_repository::Reader;
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
+use sealpost_repository::Reader;
 
 use super::expiry::BEFORE_EVERYTHING;
 use super::files;

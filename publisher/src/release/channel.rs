@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, PackageName};
-use sealpost_repository::RoleName;
 use sealpost_manifests::version::Version;
+use sealpost_repository::RoleName;
 use serde::Serialize;
 
 use super::error::ReleaseError;

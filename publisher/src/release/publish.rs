@@ -10,9 +10,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document};
 use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest};
-use sealpost_repository::{KeyThreshold, RoleName, TargetSource};
 use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
+use sealpost_repository::{KeyThreshold, RoleName, TargetSource};
 use serde::Serialize;
 
 use super::error::ReleaseError;

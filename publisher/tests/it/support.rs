@@ -14,12 +14,12 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform, TargetName};
 use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest, Severity};
-use sealpost_repository::{FolderTransport, Reader};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::version::Version;
 use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::release::{Order, ReleaseError, Released, release};
+use sealpost_repository::{FolderTransport, Reader};
 
 const LIMIT: u64 = 1024 * 1024;
 

@@ -6,10 +6,10 @@ use sealpost_files::with_causes;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::Encoding;
-use sealpost_repository::TargetInfo;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_repository::TargetInfo;
 
 use crate::domain::release::{Expectation, Refusal};
 use crate::download::{VendorMetadata, interrupted};

@@ -17,7 +17,6 @@ use crate::records::root;
 
 use super::error::EnrollError;
 
-
 /// Reads a setup file; adds to `warnings` if others can read it.
 pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<SetupFile, EnrollError> {
     let bytes = read_file(path, MAX_SETUP_BYTES)?.ok_or_else(|| EnrollError::Missing {

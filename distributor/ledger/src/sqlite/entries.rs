@@ -71,11 +71,7 @@ pub(super) fn walk(
         let hash: String = row.get(5)?;
         let entry = StoredEntry {
             sequence: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
-            found_by: FoundBy {
-                at_micros: row.get(1)?,
-                kind: row.get(2)?,
-                computer: row.get(3)?,
-            },
+            found_by: FoundBy { at_micros: row.get(1)?, kind: row.get(2)?, computer: row.get(3)? },
             bytes: row.get(4)?,
             hash: hash.parse().ok(),
         };

@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::access::{Permission, permits};
 use sealpost_site::rules::account::{Account, AccountKind};
-use sealpost_serving::Peer;
 
 use crate::http::Site;
 use crate::http::admission::{bearer, too_many_failures};
@@ -67,11 +67,7 @@ fn permitted(account: Account, permission: Permission) -> Result<Account, ApiErr
 }
 
 /// Whose account asks, or why it may not.
-pub(crate) async fn account(
-    site: &Arc<Site>,
-    peer: &Peer,
-    headers: &HeaderMap,
-) -> Result<Account, ApiError> {
+pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Result<Account, ApiError> {
     if let Peer::Local { account } = peer {
         return Ok(Account { kind: AccountKind::Socket, id: account.clone() });
     }

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::http::Site;
+use crate::http::body::JsonBody;
+use crate::http::problem::{ApiError, bad_query};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
@@ -19,9 +22,6 @@ use sealpost_site::commands::clients::{IssueSetup, Reserve};
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::explain::{Explanation, explain_client};
-use crate::http::Site;
-use crate::http::body::JsonBody;
-use crate::http::problem::{ApiError, bad_query};
 
 /// The channel of a reservation that names none.
 const DEFAULT_CHANNEL: &str = "stable";

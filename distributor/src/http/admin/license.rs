@@ -103,7 +103,11 @@ async fn accept(
     ledger.execute(site.now(), AcceptGrant { actor, grant, document }).await?;
     let license = ledger.query(Licenses {}).await?.into_iter().find(|row| row.serial == serial);
     license.map(License::from).ok_or_else(|| {
-        ApiError::new(ProblemCode::Internal, "the accepted grant is not in the ledger", "run `distributor log verify`")
+        ApiError::new(
+            ProblemCode::Internal,
+            "the accepted grant is not in the ledger",
+            "run `distributor log verify`",
+        )
     })
 }
 

@@ -43,10 +43,9 @@ async fn metadata_warnings(site: &Arc<Site>, now: Timestamp) -> Result<Vec<Strin
         .await
         .map_err(|error| ApiError::internal("read its metadata", &error))?;
     Ok(match expiries {
-        Ok(expiries) => expiries
-            .iter()
-            .filter_map(|expiry| warnings::role_ending(&expiry.role, expiry.at, now))
-            .collect(),
+        Ok(expiries) => {
+            expiries.iter().filter_map(|expiry| warnings::role_ending(&expiry.role, expiry.at, now)).collect()
+        }
         Err(error) => vec![error.to_string()],
     })
 }

@@ -9,9 +9,9 @@ use sealpost_keys::token::random_bytes;
 use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrollment};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 use sealpost_site::commands::clients::Enroll;
 use sealpost_site::rules::enrollment::wrong_server;
-use sealpost_serving::Peer;
 
 use super::sign;
 use crate::http::Site;
@@ -42,8 +42,7 @@ async fn answer(
 ) -> Result<EnrollAnswer, ApiError> {
     let enrollment = verified(site, request)?;
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
-    let command =
-        Enroll { source: peer.source(), enrollment, new_id: ClientId::from_random(random) };
+    let command = Enroll { source: peer.source(), enrollment, new_id: ClientId::from_random(random) };
     let outcome = site.parts.ledger.execute(now, command).await?;
     Ok(EnrollAnswer { enrolled: sign(site, &outcome.enrolled)?, grant: outcome.grant })
 }
