@@ -49,12 +49,10 @@ impl Request {
     }
 }
 
-/// The daemon's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Whether the request succeeded.
     pub ok: bool,
-    /// For people.
     pub lines: Vec<String>,
 }
 

@@ -149,7 +149,6 @@ impl Home {
         self.path.join("tuf")
     }
 
-    /// A record.
     #[must_use]
     pub fn state(&self, name: &str) -> PathBuf {
         self.path.join("state").join(format!("{name}.json"))

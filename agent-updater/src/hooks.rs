@@ -94,7 +94,6 @@ pub struct HookContext<'a> {
     /// The release that the hook is about.
     pub release: &'a ReleaseId,
     pub slot: PathBuf,
-    /// The `current` link.
     pub current: PathBuf,
 }
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary;
 use sealpost_site::queries::Activity;
-use sealpost_site::rows::LoggedEntry;
 
 /// Name of the newest file; older ones have `.1`, `.2`, … after it.
 pub const FILE_NAME: &str = "activity.log";

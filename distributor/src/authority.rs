@@ -20,7 +20,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Longest answer, in bytes; a grant is about 2 KiB.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
-/// The vendor, online.
 #[derive(Debug)]
 pub struct OnlineAuthority {
     http: Client,

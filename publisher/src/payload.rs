@@ -36,7 +36,6 @@ pub enum BuildError {
 /// A payload that was built. Its file is removed when this is dropped.
 #[derive(Debug)]
 pub struct Built {
-    /// The `.tar.gz`.
     pub file: NamedTempFile,
     /// What the manifest says about it.
     pub payload: Payload,

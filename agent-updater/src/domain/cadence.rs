@@ -22,7 +22,6 @@ pub const JITTER_PERCENT: u8 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Not licensed yet.
     Unlicensed,
     /// Licensed, and the last contact was answered.
     Licensed,
@@ -47,7 +46,6 @@ pub struct Cadence {
     pub unlicensed_secs: u32,
     pub licensed_secs: u32,
     pub lost_secs: u32,
-    /// At most 50.
     pub jitter_percent: u8,
 }
 
@@ -98,7 +96,6 @@ pub fn backoff_millis(failures: u32, seed: u64) -> u64 {
 const WAKE_SPREAD_MILLIS: u64 = 1_000;
 /// Wakes within [`WAKE_WINDOW`] that cause a contact at once; further ones wait.
 const WAKES_PER_WINDOW: usize = 10;
-/// See [`WAKES_PER_WINDOW`].
 const WAKE_WINDOW: Duration = Duration::from_secs(60);
 
 /// Limits how many contacts wakes can cause: at most ten per minute, however many the server sends.

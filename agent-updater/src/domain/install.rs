@@ -55,7 +55,6 @@ impl JournalStep {
         Self::Restored,
     ];
 
-    /// The stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

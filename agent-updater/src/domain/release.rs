@@ -56,7 +56,6 @@ pub fn judge_freshness(
 /// What a release is compared with.
 #[derive(Debug)]
 pub struct Expectation<'a> {
-    /// The assigned release.
     pub wanted: &'a PackageAssignment,
     /// The platform of this computer.
     pub platform: &'a Platform,

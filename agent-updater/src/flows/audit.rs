@@ -18,13 +18,11 @@ const CURRENT: &str = "current";
 /// Name of the slot that `rollback` goes to, as it is shown.
 const PREVIOUS: &str = "previous";
 
-/// One audited slot.
 #[derive(Debug, Serialize)]
 pub struct AuditedSlot {
     pub package: PackageName,
     /// The version in the slot.
     pub version: String,
-    /// `current` or `previous`.
     pub slot: &'static str,
     /// How many files and links were compared with the manifest.
     pub files: usize,

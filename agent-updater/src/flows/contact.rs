@@ -61,7 +61,6 @@ pub enum ContactError {
 pub struct Access {
     /// The address that answered.
     pub endpoint: Endpoint,
-    /// A secret.
     pub token: String,
     pub until: Timestamp,
 }
@@ -72,7 +71,6 @@ impl fmt::Debug for Access {
     }
 }
 
-/// An answered contact.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) access: Access,

@@ -35,10 +35,8 @@ pub enum Leftovers {
 /// A child process to run.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// An absolute path.
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
-    /// The whole environment.
     pub environment: Vec<(String, OsString)>,
     /// Run as this user, who cannot get more rights again.
     pub user: Option<UserIds>,

@@ -10,7 +10,6 @@ use sealpost_manifests::digest::Sha256Digest;
 use crate::domain::install::JournalStep;
 use crate::domain::release::Refusal;
 
-/// The computer's clock.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
@@ -53,7 +52,6 @@ pub trait Faults: Send + Sync {
     fn at(&self, point: &str) -> Result<(), Killed>;
 }
 
-/// A simulated kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the process was to end here")]
 pub struct Killed;

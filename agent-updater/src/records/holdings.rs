@@ -22,7 +22,6 @@ use super::server::{Enrollment, ServerRecords};
 /// A signed document on disk, as far as it counts.
 #[derive(Debug, Clone)]
 pub enum HeldDocument<T> {
-    /// There is none.
     None,
     /// Verified and judged just now.
     Good(T),
@@ -57,7 +56,6 @@ pub struct Holdings {
     pub enrollment: Enrollment,
     /// Who this computer is, for the domain.
     pub identity: Identity,
-    /// The vendor's keys.
     pub trust: TrustDocument,
     pub grant: Grant,
     pub lease: HeldDocument<Lease>,

@@ -56,9 +56,7 @@ pub struct ContactState {
 /// A contact that was sent, or is about to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OutstandingContact {
-    /// Its `next` nonce.
     pub next: Nonce,
-    /// The exact body.
     pub body: String,
 }
 

@@ -39,7 +39,6 @@ pub enum SlotFault {
     Differs {
         /// The first of them.
         differences: Vec<Difference>,
-        /// All of them.
         count: usize,
     },
     #[error("the slot could not be read")]
@@ -50,7 +49,6 @@ fn listed(differences: &[Difference]) -> String {
     differences.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// See [`super::Slots::check`].
 pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), SlotFault> {
     let mut missing: BTreeMap<&str, &FileKind> =
         manifest.files.iter().map(|entry| (entry.path.as_str(), &entry.kind)).collect();

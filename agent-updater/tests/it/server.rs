@@ -40,7 +40,6 @@ pub(crate) enum Trick {
     StallAfter(usize),
     /// Redirects to another address.
     Redirect(String),
-    /// Answers without end.
     Endless,
     Refuse(ProblemCode),
 }

@@ -5,7 +5,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::lease::LedgerHead;
 use sealpost_site::changes::Actor;
-use sealpost_site::rows;
+use sealpost_site::changes::chain;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/log`: which entries.
@@ -48,11 +48,11 @@ pub struct LogEntry {
     pub summary: String,
 }
 
-impl TryFrom<rows::LoggedEntry> for LogEntry {
+impl TryFrom<chain::LoggedEntry> for LogEntry {
     type Error = serde_json::Error;
 
-    fn try_from(logged: rows::LoggedEntry) -> Result<Self, serde_json::Error> {
-        let rows::LoggedEntry { entry, hash, summary } = logged;
+    fn try_from(logged: chain::LoggedEntry) -> Result<Self, serde_json::Error> {
+        let chain::LoggedEntry { entry, hash, summary } = logged;
         Ok(Self {
             sequence: entry.sequence,
             at: entry.at,
@@ -85,10 +85,10 @@ pub struct LogDamage {
     pub what: String,
 }
 
-impl From<rows::LogCheck> for LogCheck {
-    fn from(check: rows::LogCheck) -> Self {
-        let rows::LogCheck { entries, head, damage } = check;
-        let damage = damage.map(|rows::LogDamage { sequence, what }| LogDamage { sequence, what });
+impl From<chain::LogCheck> for LogCheck {
+    fn from(check: chain::LogCheck) -> Self {
+        let chain::LogCheck { entries, head, damage } = check;
+        let damage = damage.map(|chain::LogDamage { sequence, what }| LogDamage { sequence, what });
         Self { entries, head, damage }
     }
 }

@@ -12,18 +12,19 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::{ClientId, ServerId};
 use sealpost_manifests::lease::LedgerHead;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::changes::chain::{Check, Next};
+use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::{Command, Terms};
 use sealpost_site::queries::{self, ClientKey, Head, LastPull, Query};
-use sealpost_site::rows::{LogCheck, ServerIdentity};
+use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::time_floor::TimeFloor;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::check_log;
 use crate::error::LedgerError;
 use crate::job::{Commanded, Job, ProbeWrite};
 use crate::readers::Readers;
 use crate::refusals::Refusals;
-use crate::store::{Read, ReadStore, Store, StoreError, Walk, WriteStore};
+use crate::store::{Read, ReadStore, Store, StoreError, WriteStore};
 use crate::writer::{Message, QUEUE, Writer};
 
 /// Most client keys that are remembered: some 12 MiB at the most, and only where so many computers contact.
@@ -254,21 +255,4 @@ impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger").field("server", &self.server.server_id).finish_non_exhaustive()
     }
-}
-
-/// Checks the whole log of a store. `written` is the head that a running server wrote, if one runs.
-pub(crate) fn check_log(
-    store: &mut (dyn ReadStore + 'static),
-    written: Option<LedgerHead>,
-) -> Result<LogCheck, StoreError> {
-    let server = Read::<queries::Server>::read(store, &queries::Server {})?;
-    let mut check = Check::new(server, written);
-    store.entries(&mut |entry| match check.next(&entry) {
-        Next::Continue => Walk::Continue,
-        Next::Stop => Walk::Stop,
-    })?;
-    // The hash of a damaged log's newest entry may be unreadable.
-    let newest =
-        Read::<Head>::read(store, &Head {}).unwrap_or_else(|_| sealpost_site::changes::chain::empty_head());
-    Ok(check.finish(newest))
 }

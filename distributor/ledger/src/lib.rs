@@ -13,6 +13,7 @@
 pub mod sqlite;
 pub mod store;
 
+mod audit;
 mod error;
 mod job;
 mod ledger;

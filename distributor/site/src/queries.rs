@@ -9,9 +9,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::lease::LedgerHead;
 
+use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LoggedEntry, PullRow, RecipientRow, ReleaseRow,
-    ServerIdentity,
+    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;

@@ -9,14 +9,13 @@ use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId,
 };
-use sealpost_manifests::lease::LedgerHead;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::Report;
-use serde::{Deserialize, Serialize};
 
-use crate::changes::{ActivityEntry, Actor};
+use crate::rules::account::Actor;
+use crate::rules::assignment::AssignedRelease;
 use crate::rules::contact::ClientState;
 use crate::rules::release::{KnownRelease, ReleaseState};
 
@@ -97,15 +96,6 @@ pub struct DeltaReleaseRow {
     pub payload_bytes: u64,
     /// Manifests from which a delta leads to it.
     pub bases: Vec<Sha256Digest>,
-}
-
-/// A release that one computer is told to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssignedRelease {
-    /// Package, version and platform.
-    pub release: ReleaseId,
-    /// Its manifest's digest.
-    pub manifest: Sha256Digest,
 }
 
 /// A reservation with its computer.
@@ -214,35 +204,4 @@ pub struct PullRow {
     pub tried_at: Option<Timestamp>,
     /// Why the last try failed, if it did.
     pub failure: Option<String>,
-}
-
-/// An activity entry with its hash.
-#[derive(Debug, Clone)]
-pub struct LoggedEntry {
-    /// The entry as it was written.
-    pub entry: ActivityEntry,
-    /// SHA-256 of its stored bytes.
-    pub hash: Sha256Digest,
-    /// One line for people.
-    pub summary: String,
-}
-
-/// Result of checking the whole log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogCheck {
-    /// Entries that were read.
-    pub entries: u64,
-    /// The newest entry.
-    pub head: LedgerHead,
-    /// The first thing that is wrong.
-    pub damage: Option<LogDamage>,
-}
-
-/// Something that is wrong with the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogDamage {
-    /// The sequence number of the entry that is wrong or missing.
-    pub sequence: u64,
-    /// What was found, for people.
-    pub what: String,
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sealpost_keys::SigningKey;
 use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::Terms;
-use sealpost_site::rows::LogCheck;
 
 use super::error::AppError;
 use crate::blobs::FolderBlobs;

@@ -38,17 +38,14 @@ pub struct StartOptions {
     pub pulls: Pulls,
 }
 
-/// When pulls happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pulls {
     /// As configured, and when asked.
     #[default]
     Scheduled,
-    /// Only when asked.
     OnDemand,
 }
 
-/// A running server.
 pub struct Server {
     address: SocketAddr,
     push: Push,

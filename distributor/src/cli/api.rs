@@ -12,7 +12,7 @@ use sealpost_manifests::wire::problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Reach;
+use super::reach::Reach;
 use crate::home::Home;
 
 /// Longest token file, in bytes.

@@ -13,8 +13,8 @@ use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_site::rules::contact::ClientState;
 
-use super::Outcome;
 use super::api::{AdminApi, segment};
+use super::outcome::Outcome;
 use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
 
 /// Longest setup file that is looked at before it is replaced, in bytes.

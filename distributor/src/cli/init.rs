@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::{print_line, tell};
 use crate::app;
 use crate::config::DEFAULT_PORT;

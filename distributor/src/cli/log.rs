@@ -6,8 +6,9 @@ use sealpost_admin_api::log::{LogCheck, LogEntry};
 use sealpost_manifests::ids::ComputerName;
 
 use super::api::{AdminApi, segment};
+use super::outcome::Outcome;
 use super::output::{plain, print_json, print_line, seconds, tell};
-use super::{Outcome, Reach};
+use super::reach::Reach;
 use crate::app;
 use crate::home::Home;
 

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::app;
 
 /// Makes one delta, for a server that started this process.

@@ -8,8 +8,10 @@ mod clients;
 mod init;
 mod log;
 mod make_delta;
+mod outcome;
 mod output;
 mod pull;
+mod reach;
 mod reference;
 mod register;
 mod serve;
@@ -19,12 +21,13 @@ mod unlock;
 mod updates;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use self::api::AdminApi;
+use self::outcome::Outcome;
+use self::reach::Reach;
 
 /// The site's Primary Server: licenses, verifies, stages, lets an admin review, delivers and logs.
 #[derive(Debug, Parser)]
@@ -41,23 +44,6 @@ struct Arguments {
     reach: Reach,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Which server is meant, and how it is reached.
-#[derive(Debug, Args)]
-struct Reach {
-    /// The server's home.
-    #[arg(long, global = true, value_name = "DIR", env = "SEALPOST_DISTRIBUTOR_HOME", default_value = ".")]
-    home: PathBuf,
-    /// A server elsewhere, for example https://server:16770; needs --token-file.
-    #[arg(long, global = true, value_name = "URL", requires = "token_file")]
-    server: Option<String>,
-    /// The file with an admin token of that server.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
-    token_file: Option<PathBuf>,
-    /// The site CA's certificate (tls/ca.crt in the server's home); else the system's are trusted.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
-    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,15 +88,6 @@ Examples:
     MakeDelta(make_delta::Options),
 }
 
-/// Whether a command that ran to its end is content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    /// It found what it was to look for, and printed it.
-    Damage,
-}
-
-/// Runs the program.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();

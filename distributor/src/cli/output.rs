@@ -107,7 +107,6 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
-    /// Prints it.
     pub(super) fn print(&self) -> anyhow::Result<()> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)

@@ -8,8 +8,8 @@ use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_admin_api::status::Status;
 use sealpost_site::rules::release::ReleaseState;
 
-use super::Outcome;
 use super::api::AdminApi;
+use super::outcome::Outcome;
 use super::output::{plain, print_json, print_line, seconds, size};
 
 /// Look for new releases now, and wait for the result.

@@ -4,8 +4,8 @@ use anyhow::Context;
 use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
 use sealpost_manifests::ids::SerialNumber;
 
-use super::Outcome;
 use super::api::AdminApi;
+use super::outcome::Outcome;
 use super::output::{print_json, print_line, seconds, tell};
 
 /// Unlock the seats of a serial number.

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::app::{Server, StartOptions};
 
 /// Run the server, until SIGTERM or Ctrl-C.

@@ -2,8 +2,8 @@
 
 use sealpost_admin_api::status::Status;
 
-use super::Outcome;
 use super::api::AdminApi;
+use super::outcome::Outcome;
 use super::output::{Table, plain, print_json, print_line, seconds, seconds_or_dash};
 
 /// Show the License Summary, the last pull, who is connected, and what needs attention.

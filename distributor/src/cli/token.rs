@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::{Table, plain, print_line, seconds, tell};
 use crate::home::Home;
 use crate::http::admin_tokens::AdminTokens;

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use sealpost_admin_api::licenses::{License, UnlockRequest};
 
-use super::Outcome;
 use super::api::AdminApi;
+use super::outcome::Outcome;
 use super::output::{print_json, print_line, seconds};
 
 /// Longest code or grant file, in bytes.

@@ -8,8 +8,8 @@ use sealpost_admin_api::updates::{
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::changes::summary;
 
-use super::Outcome;
 use super::api::AdminApi;
+use super::outcome::Outcome;
 use super::output::{
     Table, ask, can_ask, name_of, plain, plain_lines, print_json, print_line, seconds, size, tell,
 };

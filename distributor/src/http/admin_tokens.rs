@@ -22,12 +22,9 @@ const MAX_NAME_CHARS: usize = 64;
 /// Why tokens could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
-    /// The disk refused.
     #[error("cannot {attempted} the admin tokens in {}; check its folder and your permissions", path.display())]
     Io {
-        /// What was attempted.
         attempted: &'static str,
-        /// Which file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -35,27 +32,13 @@ pub enum AdminTokenError {
     },
     /// Not the file that this program writes.
     #[error("cannot read the admin tokens in {}: the file is damaged; restore it, or delete it and make new tokens", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-    },
+    Damaged { path: PathBuf },
     /// Others can write or read it.
     #[error("cannot use the admin tokens in {}: others can read it (mode {mode:03o}); run `chmod 600` on it", path.display())]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    Exposed { path: PathBuf, mode: u32 },
     /// The name cannot be used.
     #[error("cannot use {name:?} as a token's name: {rule}")]
-    Name {
-        /// The name.
-        name: String,
-        /// Why not.
-        rule: &'static str,
-    },
-    /// No randomness.
+    Name { name: String, rule: &'static str },
     #[error("cannot make a token")]
     Key(#[from] KeyError),
 }
@@ -63,7 +46,6 @@ pub enum AdminTokenError {
 /// One token, without itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AdminToken {
-    /// Its digest.
     pub digest: TokenDigest,
     /// When it was made.
     pub created_at: Timestamp,

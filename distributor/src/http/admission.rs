@@ -81,7 +81,6 @@ enum Wanted {
     Absent,
 }
 
-/// The layer.
 pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let now = site.now();
     let (mut parts, body) = request.into_parts();

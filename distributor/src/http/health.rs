@@ -20,7 +20,6 @@ use super::admin::auth;
 use super::metrics::Gauges;
 use super::problem::ApiError;
 
-/// The process answers.
 pub(crate) async fn alive() -> &'static str {
     "alive\n"
 }

@@ -23,7 +23,6 @@ const CONTACTS: Rate = Rate { burst: 2_000, refill: 1, every_secs: 5 };
 /// Clients whose budgets are remembered; a full budget is not.
 const MAX_BUDGETS: usize = 65_536;
 
-/// Limits on requests.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
     /// Requests of clients that may be worked on at once.

@@ -36,29 +36,20 @@ pub struct Addresses {
 
 /// What the site is made of: everything that [`Site::new`] needs.
 pub struct SiteParts {
-    /// The ledger.
     pub ledger: Arc<Ledger>,
-    /// The vendor's repository.
     pub upstream: Arc<dyn Upstream>,
-    /// Stored bytes.
     pub blobs: Arc<dyn BlobStore>,
-    /// Reviews and deltas.
     pub staging: Arc<dyn Staging>,
     /// The vendor's license authority.
     pub authority: Arc<dyn LicenseAuthority>,
-    /// License time.
     pub clock: Arc<dyn Clock>,
-    /// Held streams.
     pub push: Arc<dyn Wakes>,
     /// Signs leases, assignments, enrollments and registrations.
     pub site_key: Arc<SigningKey>,
     /// Access tokens of clients.
     pub access_tokens: AccessTokens,
-    /// Tokens of admins.
     pub admin_tokens: AdminTokens,
-    /// For setup files.
     pub addresses: Addresses,
-    /// Bounds.
     pub limits: RequestLimits,
     /// Things outside of the ledger that end, for warnings.
     pub expiries: Vec<Expiry>,

@@ -34,10 +34,7 @@ pub enum TokenRefusal {
     /// Not a token of this server.
     Unknown,
     /// It was good once.
-    Expired {
-        /// Whose it was.
-        client: ClientId,
-    },
+    Expired { client: ClientId },
 }
 
 impl AccessTokens {

@@ -63,7 +63,6 @@ struct State {
 pub struct VendorUpstream {
     context: Arc<Context>,
     state: Arc<Mutex<State>>,
-    /// Time between pulls.
     every: Duration,
 }
 

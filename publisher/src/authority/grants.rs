@@ -16,9 +16,7 @@ use super::serials::{self, SerialEntry};
 /// Who grants, and for how long.
 #[derive(Debug)]
 pub struct Issuer<'a> {
-    /// The vendor's name.
     pub vendor: &'a str,
-    /// The license-signing key.
     pub key: &'a SigningKey,
     /// Days that a grant is valid.
     pub grant_days: u32,

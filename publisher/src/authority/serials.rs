@@ -13,7 +13,6 @@ use super::terms::{MAX_SEATS, Terms};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SerialEntry {
     pub serial: SerialNumber,
-    /// What was sold.
     #[serde(flatten)]
     pub terms: Terms,
     pub created_at: Timestamp,

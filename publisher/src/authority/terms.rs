@@ -10,7 +10,6 @@ pub const MAX_SEATS: u32 = 10_000_000;
 /// The terms under which a serial number is sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Terms {
-    /// How many computers.
     pub seats: u32,
     /// How seats are counted.
     pub model: LicenseModel,

@@ -64,7 +64,6 @@ pub struct VendorKeys {
     pub snapshot: SigningKey,
     /// Of the top-level targets role.
     pub targets: SigningKey,
-    /// Signs grants.
     pub license: SigningKey,
 }
 

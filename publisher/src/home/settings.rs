@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// What `vendor.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -29,11 +28,8 @@ pub struct KeyPlaces {
     pub snapshot: PathBuf,
     /// Signs the top-level targets: who may release what.
     pub targets: PathBuf,
-    /// Signs grants.
     pub license: PathBuf,
-    /// Folder of `<package>.role.key`.
     pub role_dir: PathBuf,
-    /// Folder of `<package>.release.key`.
     pub release_dir: PathBuf,
 }
 

@@ -109,7 +109,6 @@ pub fn release(
 
 /// The keys that a release needs, by what they sign.
 struct ReleaseKeys {
-    /// The manifest.
     release: SigningKey,
     /// Role, snapshot, timestamp, and for a new package the top-level targets.
     metadata: Vec<SigningKey>,

@@ -33,7 +33,6 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 pub struct Licensing {
     /// The vendor's name, for the grants.
     pub vendor: String,
-    /// The license-signing key.
     pub key: SigningKey,
     pub authority: Authority,
     /// Days that a grant is valid.

@@ -115,8 +115,8 @@ pub(super) const ROOMS: &[Rooms] = &[
     Rooms {
         folder: "distributor/ledger",
         rows: &[
-            row("errors", &["error", "errors"]),
             row("store", &["store"]),
+            row("audit", &["audit"]),
             row("sqlite", &["sqlite"]),
             // writer, ledger, refusals, rebuild, …
             Row { takes_the_rest: true, ..row("ledger", &[]) },
@@ -179,8 +179,9 @@ const LIBRARIES_OF_SERVERS: &[&str] = &["axum", "rusqlite", "tokio"];
 pub(super) const WITHOUT_LIBRARIES: &[(&str, &[&str])] =
     &[("distributor/site", LIBRARIES_OF_SERVERS), ("distributor/admin-api", LIBRARIES_OF_SERVERS)];
 
-/// What the ledger's `sqlite` may import from the crate that decides: data, and the facts of commands.
-pub(super) const SITE_DATA: &[&str] = &["rows", "changes", "queries", "facts"];
+/// Of what the ledger's `sqlite` may name functions too, in the crate that decides. Of its rules and commands it names
+/// types only: what they hold is stored and loaded, and nothing is decided.
+pub(super) const SITE_DATA: &[&str] = &["rows", "changes", "queries"];
 
 /// The crate that is pure in whole. In every crate, a folder `domain` is.
 pub(super) const PURE: &str = "distributor/site";

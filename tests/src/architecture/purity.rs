@@ -112,7 +112,8 @@ fn check_borders(found: &Crate, file: &SourceFile) -> Vec<Breach> {
     breaches
 }
 
-/// The ledger's `sqlite` imports data of the site, and the facts of commands; nothing that decides.
+/// Of the rules and commands of the site the ledger's `sqlite` names types, which it stores and loads; no function, which
+/// would decide.
 fn check_site_data(found: &Crate, file: &SourceFile) -> Vec<Breach> {
     let of_site =
         file.source.paths.iter().filter(|path| path.first().is_some_and(|first| first == "sealpost_site"));
@@ -123,19 +124,18 @@ fn check_site_data(found: &Crate, file: &SourceFile) -> Vec<Breach> {
         .into_iter()
         .map(|path| {
             let what =
-                format!("names {path}; sqlite imports rows, changes, queries and facts of the site only");
+                format!("names {path}; of rules and commands sqlite names types only, and calls nothing");
             found.breach(&file.path, what, Rule::Borders)
         })
         .collect()
 }
 
 fn is_data(path: &[String]) -> bool {
-    let is_facts = |name: &String| name.starts_with(char::is_uppercase) && name.ends_with("Facts");
+    let is_type = |name: &String| name.starts_with(char::is_uppercase);
     match path.get(1) {
         Some(module) if SITE_DATA.contains(&module.as_str()) => true,
-        Some(module) if module == "commands" => path.iter().any(is_facts),
-        Some(name) => is_facts(name),
-        None => false,
+        Some(module) if module == "commands" || module == "rules" => path.iter().any(is_type),
+        _ => false,
     }
 }
 
@@ -211,17 +211,18 @@ mod tests {
             "use sealpost_site::rows::decide;",
             "fn decide() {}",
             "fn f() { x.decide() }",
-            "use sealpost_site::rules::seats::Seats;",
+            "use sealpost_site::rules::seats::take;",
             "use sealpost_site::commands::contact;",
-            "use sealpost_site::{rows, commands::contact::{ContactFacts, Contact}};",
+            "use sealpost_site::{rows, commands::contact::{ContactFacts, answer}};",
             "fn f() { sealpost_site::Seats::new() }",
             "use sealpost_site as site;",
         ] {
             assert_eq!(rules("distributor/ledger", file, text), [Rule::Borders], "{text}");
         }
         for text in [
-            "use sealpost_site::{rows::Release, changes::{Change, Note}, queries::Page, facts};",
+            "use sealpost_site::{rows::Release, changes::{Change, Note}, queries::Page};",
             "use sealpost_site::commands::contact::ContactFacts;",
+            "use sealpost_site::rules::{release::KnownRelease, seats::GrantedSeats};",
             "use sealpost_site::commands::{approve::ApproveFacts, ContactFacts as C};",
             "/// Nothing here may decide.\nfn f() { let _ = \"decide\"; }",
         ] {

@@ -159,14 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn in_the_ledger_the_store_knows_errors_only_and_sqlite_never_the_ledger() {
+    fn in_the_ledger_the_store_knows_nobody_and_sqlite_never_the_ledger() {
         let ledger = "distributor/ledger";
         assert_eq!(pairs(ledger, "src/store.rs", "use crate::writer::Job;"), ["store knows writer"]);
         assert_eq!(pairs(ledger, "src/store.rs", "use crate::sqlite::Sqlite;"), ["store knows sqlite"]);
         assert_eq!(pairs(ledger, "src/sqlite/facts.rs", "use crate::writer::Job;"), ["sqlite knows writer"]);
         assert_eq!(pairs(ledger, "src/sqlite/mod.rs", "use crate::ledger::Ledger;"), ["sqlite knows ledger"]);
-        assert!(pairs(ledger, "src/store.rs", "use crate::error::StoreError;").is_empty());
-        assert!(pairs(ledger, "src/sqlite/facts.rs", "use crate::{store::Store, error};").is_empty());
+        assert_eq!(pairs(ledger, "src/store.rs", "use crate::error::LedgerError;"), ["store knows error"]);
+        assert_eq!(pairs(ledger, "src/sqlite/facts.rs", "use crate::error;"), ["sqlite knows error"]);
+        assert!(pairs(ledger, "src/sqlite/facts.rs", "use crate::{store::Store, audit};").is_empty());
         assert!(pairs(ledger, "src/ledger.rs", "use crate::{store::Store, sqlite, writer};").is_empty());
     }
 

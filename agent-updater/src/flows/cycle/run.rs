@@ -44,7 +44,6 @@ impl CycleResult {
     }
 }
 
-/// Runs one cycle.
 pub fn run(context: &Context) -> CycleResult {
     let host = &context.host;
     let _lock = match host.home.prepare().and_then(|()| host.home.lock_cycle()) {

@@ -18,7 +18,6 @@ use crate::slots::beneath::BeneathError;
 pub enum ChangeEnd {
     /// The new release runs.
     Kept,
-    /// Nothing changed.
     Refused(Refusal),
     /// The old release runs again.
     RolledBack(ReasonCode),

@@ -24,7 +24,6 @@ use crate::spool::Spool;
 
 use super::report::{LeaseStatus, PackageStatus, Status};
 
-/// Reads the state.
 #[must_use]
 pub fn read(host: &Host) -> Status {
     let now = host.now();

@@ -14,9 +14,7 @@ use crate::domain::time::whole_seconds;
 /// The answer of `status`; its JSON is for other programs.
 #[derive(Debug, Serialize)]
 pub struct Status {
-    /// `None` before enrollment.
     pub computer_name: Option<String>,
-    /// `None` before enrollment.
     pub client_id: Option<String>,
     /// The server's addresses; `None` before enrollment.
     pub server: Option<Vec<String>>,
@@ -55,9 +53,7 @@ pub struct LeaseStatus {
 #[derive(Debug, Serialize)]
 pub struct PackageStatus {
     pub package: PackageName,
-    /// The installed version.
     pub runs: Option<String>,
-    /// The assigned version.
     pub should_run: Option<String>,
     /// Whether the two are the same.
     pub up_to_date: bool,

@@ -19,10 +19,8 @@ use super::error::{BeneathError, errno_error, io_error};
 /// The type of what a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A regular file.
     File,
     Folder,
-    /// A symbolic link.
     Link,
     Other,
 }
@@ -31,7 +29,6 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
-    /// For messages only.
     path: PathBuf,
 }
 

@@ -49,3 +49,18 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }
+
+/// What both kinds of connections answer from.
+pub(super) trait Connected: Send {
+    fn connection(&self) -> &Connection;
+}
+
+/// Runs one statement, which stays prepared.
+pub(super) fn execute(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute(params)?;
+    Ok(())
+}

@@ -4,14 +4,14 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::lease::LedgerHead;
+use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, StoredEntry, empty_head};
 use sealpost_site::changes::summary;
 use sealpost_site::queries::{Activity, Head, page_limit};
-use sealpost_site::rows::LoggedEntry;
 
+use super::connection::Connected;
 use super::open_error::OpenError;
 use super::projections;
-use super::store::Connected;
 use super::values::{count, integer, micros, text};
 use crate::store::{Read, StoreError, Walk};
 

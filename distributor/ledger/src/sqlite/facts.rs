@@ -21,8 +21,8 @@ use sealpost_site::rules::grants::HeldGrant;
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
+use super::connection::Connected;
 use super::lists::releases::{approved, approved_of, known_release, manifest_of, next_rollout};
-use super::store::Connected;
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, time,
 };

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use sealpost_manifests::ids::Nonce;
 use sealpost_site::changes::Note;
 
-use super::projections::execute;
+use super::connection::execute;
 use super::values::{json, micros};
 use crate::store::StoreError;
 

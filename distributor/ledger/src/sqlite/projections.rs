@@ -10,22 +10,13 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
 use sealpost_manifests::wire::report::Report;
 use sealpost_site::changes::{ActivityEntry, Change};
-use sealpost_site::rows::AssignedRelease;
+use sealpost_site::rules::assignment::AssignedRelease;
 use sealpost_site::rules::reports::ReportEffect;
 
+use super::connection::execute;
 use super::releases;
 use super::values::{integer, json, micros, word};
 use crate::store::StoreError;
-
-/// Runs one statement, which stays prepared.
-pub(super) fn execute(
-    connection: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-) -> Result<(), StoreError> {
-    connection.prepare_cached(sql)?.execute(params)?;
-    Ok(())
-}
 
 /// Applies one entry's change to the tables.
 pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {

@@ -4,11 +4,11 @@ use rusqlite::{Connection, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_site::changes::summary::reason_of;
 use sealpost_site::changes::{ActivityEntry, Change};
-use sealpost_site::commands::releases::reason_of;
 use sealpost_site::rules::release::{ReleaseState, Supersession};
 
-use super::projections::execute;
+use super::connection::execute;
 use super::values::{integer, json, micros, word};
 use crate::store::StoreError;
 

@@ -10,15 +10,15 @@ use rusqlite::Connection;
 use sealpost_files::{FileLock, LockError, PRIVATE, sync_parent};
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ServerId;
+use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::changes::chain::{LinkedEntry, StoredEntry, empty_head, link};
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
-use sealpost_site::rows::LogCheck;
 
-use super::connection::{open_read_only, open_writable};
+use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
 use super::{entries, notes, schema};
-use crate::ledger::check_log;
+use crate::audit::check_log;
 use crate::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
 
 /// An open ledger file, locked.
@@ -102,11 +102,6 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
         LockError::Held => OpenError::InUse { path: path.to_owned() },
         LockError::Io(source) => OpenError::File { path: beside, source },
     })
-}
-
-/// What both kinds of connections answer from.
-pub(super) trait Connected: Send {
-    fn connection(&self) -> &Connection;
 }
 
 /// A connection that reads.

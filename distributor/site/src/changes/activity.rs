@@ -18,8 +18,8 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 use serde::{Deserialize, Serialize};
 
-use super::actor::Actor;
-use crate::rows::AssignedRelease;
+use crate::rules::account::Actor;
+use crate::rules::assignment::AssignedRelease;
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
 

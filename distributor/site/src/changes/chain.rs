@@ -10,9 +10,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::lease::LedgerHead;
 
 use super::activity::{ActivityEntry, Change};
-use super::actor::Actor;
 use super::summary;
-use crate::rows::{LogCheck, LogDamage, LoggedEntry, ServerIdentity};
+use crate::rows::ServerIdentity;
+use crate::rules::account::Actor;
 
 /// The head of an empty log.
 #[must_use]
@@ -90,6 +90,37 @@ impl FoundBy {
             computer: summary::computer(entry).map(ToString::to_string),
         }
     }
+}
+
+/// An activity entry with its hash.
+#[derive(Debug, Clone)]
+pub struct LoggedEntry {
+    /// The entry as it was written.
+    pub entry: ActivityEntry,
+    /// SHA-256 of its stored bytes.
+    pub hash: Sha256Digest,
+    /// One line for people.
+    pub summary: String,
+}
+
+/// Result of checking the whole log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCheck {
+    /// Entries that were read.
+    pub entries: u64,
+    /// The newest entry.
+    pub head: LedgerHead,
+    /// The first thing that is wrong.
+    pub damage: Option<LogDamage>,
+}
+
+/// Something that is wrong with the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDamage {
+    /// The sequence number of the entry that is wrong or missing.
+    pub sequence: u64,
+    /// What was found, for people.
+    pub what: String,
 }
 
 /// Reads a stored entry for a list. [`Check`] is what finds edits.

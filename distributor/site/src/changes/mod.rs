@@ -2,11 +2,11 @@
 //! [`Note`], which is not.
 
 pub mod activity;
-pub mod actor;
 pub mod chain;
 pub mod note;
 pub mod summary;
 
 pub use activity::{ActivityEntry, Change};
-pub use actor::Actor;
 pub use note::{ContactAnswer, Note, NoteKey};
+
+pub use crate::rules::account::Actor;

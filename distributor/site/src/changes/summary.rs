@@ -7,7 +7,7 @@ use std::fmt::Write;
 use sealpost_manifests::ids::ComputerName;
 
 use super::activity::{ActivityEntry, Change};
-use super::actor::Actor;
+use crate::rules::account::Actor;
 use crate::rules::text::escape;
 
 /// Every word that [`kind`] gives.
@@ -88,6 +88,12 @@ pub fn actor(actor: &Actor) -> String {
         Actor::Stranger { source } => format!("somebody at {}", escape(source)),
         Actor::Server => "the server".to_owned(),
     }
+}
+
+/// The problems of a refused release as the one reason that its row shows.
+#[must_use]
+pub fn reason_of(problems: &[String]) -> String {
+    problems.join("\n")
 }
 
 /// One line for people: who did what.

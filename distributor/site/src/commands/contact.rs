@@ -20,7 +20,7 @@ use sealpost_manifests::wire::problem::Problem;
 use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::queries::{Query, query};
-use crate::rows::AssignedRelease;
+use crate::rules::assignment::AssignedRelease;
 use crate::rules::assignment::{
     AssignmentDecision, AssignmentFacts, Computer, decide, package_assignment, wanted,
 };

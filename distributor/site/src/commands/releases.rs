@@ -11,7 +11,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
-use crate::changes::{Actor, Change};
+use crate::changes::{Actor, Change, summary};
 use crate::queries::{Query, query};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
@@ -167,17 +167,11 @@ impl Command for RefuseRelease {
             Err(problem) => return Decision::refuse(problem),
         };
         let said_before = facts.known.and_then(|known| known.reason);
-        if step == Transition::Unchanged && said_before.as_ref() == Some(&reason_of(&problems)) {
+        if step == Transition::Unchanged && said_before.as_ref() == Some(&summary::reason_of(&problems)) {
             return Decision::answer(());
         }
         Decision::answer(()).change(Actor::Server, Change::ReleaseRefused { release, manifest, problems })
     }
-}
-
-/// The problems of a refused release as the one reason that its row shows.
-#[must_use]
-pub fn reason_of(problems: &[String]) -> String {
-    problems.join("\n")
 }
 
 /// The vendor withdrew a release.

@@ -9,7 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-use crate::rows::AssignedRelease;
+use crate::rules::assignment::AssignedRelease;
 
 /// Who asks, as far as it was proven.
 #[derive(Debug, Clone, Copy)]

@@ -7,13 +7,25 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment, Urgency};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::contact::InstalledPackage;
+use serde::{Deserialize, Serialize};
 
 use crate::rules::release::KnownRelease;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
 const FRESHNESS_STEP: SignedDuration = SignedDuration::from_hours(24);
+
+/// A release that one computer is told to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedRelease {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+}
 
 /// The computer that asks.
 #[derive(Debug, Clone, Copy)]
@@ -194,9 +206,8 @@ fn rollout_of(release: &KnownRelease) -> u64 {
 mod tests {
     use super::*;
     use crate::rules::release::ReleaseState;
-    use sealpost_manifests::digest::Sha256Digest;
     use sealpost_manifests::ids::{ClientId, ServerId};
-    use sealpost_manifests::release::{PackageKind, ReleaseId};
+    use sealpost_manifests::release::PackageKind;
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
     fn at(second: i64) -> Timestamp {

@@ -39,7 +39,6 @@ pub(crate) async fn list(
     Ok(Json(ClientsPage { clients, next }))
 }
 
-/// One.
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,

@@ -11,9 +11,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery};
+use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary::KINDS;
 use sealpost_site::queries::Activity;
-use sealpost_site::rows::LoggedEntry;
 use tokio::sync::watch;
 
 use crate::http::Site;

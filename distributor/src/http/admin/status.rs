@@ -13,7 +13,6 @@ use sealpost_site::rules::warnings;
 use crate::http::Site;
 use crate::http::problem::ApiError;
 
-/// The summary.
 pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
     let licenses = ledger.query(Licenses {}).await?;

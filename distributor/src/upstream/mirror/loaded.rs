@@ -24,7 +24,6 @@ const INDEXES_IN_MEMORY: usize = 4;
 /// The generations that can be read; none before the first pull. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Loaded {
-    /// Newest first.
     generations: Vec<Arc<Generation>>,
     older: Arc<OlderFiles>,
 }

@@ -20,7 +20,7 @@ const HOUSE: &[(&str, &str)] = &[
     ("distributor/site/src/commands.rs", "use crate::{changes::Change, rules};\npub fn decide() {}\n"),
     ("distributor/ledger/src/lib.rs", "mod error;\nmod store;\nmod sqlite;\nmod writer;\n"),
     ("distributor/ledger/src/error.rs", "pub struct StoreError;\n"),
-    ("distributor/ledger/src/store.rs", "use crate::error::StoreError;\npub trait Store {}\n"),
+    ("distributor/ledger/src/store.rs", "pub enum StoreError {}\npub trait Store {}\n"),
     (
         "distributor/ledger/src/sqlite.rs",
         "use rusqlite::Row;\nuse sealpost_site::rows;\nuse crate::store::Store;\n",

@@ -6,12 +6,13 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
 use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
-use sealpost_site::rows::{AssignedRelease, ClientRow, HolderRow, RecipientRow};
+use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
+use sealpost_site::rules::assignment::AssignedRelease;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
 use super::releases::{approved, release_id, staged};
-use crate::sqlite::store::Connected;
+use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{from_json, optional_from_json, optional_text, optional_time, text, time};
 use crate::store::{Read, StoreError};
 

@@ -5,7 +5,7 @@ use sealpost_manifests::grant::LicenseModel;
 use sealpost_site::queries::{LastPull, Licenses, Server, TimeFloor};
 use sealpost_site::rows::{LicenseRow, PullRow, ServerIdentity};
 
-use crate::sqlite::store::Connected;
+use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{count, from_word, optional_time, text, time};
 use crate::store::{Read, StoreError};
 

@@ -12,7 +12,7 @@ use sealpost_site::queries::{
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
-use crate::sqlite::store::Connected;
+use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
     count, from_json, from_word, optional_count, optional_from_json, optional_text, optional_time, text, time,
 };

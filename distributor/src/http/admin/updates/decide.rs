@@ -29,7 +29,6 @@ pub(crate) async fn approve(
     decided(&site, manifest).await
 }
 
-/// Rejects.
 pub(crate) async fn reject(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,

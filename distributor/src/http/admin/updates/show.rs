@@ -16,7 +16,6 @@ use crate::http::problem::ApiError;
 /// Names in the answer; the count is always whole.
 const MAX_NAMED: usize = 100;
 
-/// The review.
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     Path(manifest): Path<String>,
