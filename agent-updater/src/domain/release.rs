@@ -129,41 +129,23 @@ pub fn judge_release(
 
 #[cfg(test)]
 mod tests {
-    use sealpost_manifests::assignment::Urgency;
     use sealpost_manifests::channels::Withdrawn;
     use sealpost_manifests::ids::RelativePath;
-    use sealpost_manifests::release::{
-        Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, Requirement, Severity,
-    };
+    use sealpost_manifests::release::{Blob, FileEntry, FileKind, Payload, Requirement};
     use sealpost_manifests::version::Version;
+    use sealpost_test_support::names::{package, release_id};
+    use sealpost_test_support::release::{self, assignment};
 
     use super::*;
 
-    fn package(name: &str) -> PackageName {
-        PackageName::new(name).unwrap()
-    }
-
     fn manifest() -> ReleaseManifest {
         let blob = Blob { sha256: Sha256Digest::of(b"x"), length: 2_048 };
-        ReleaseManifest {
-            release: ReleaseId {
-                package: package("acme"),
-                version: Version::new("2").unwrap(),
-                platform: Platform::any(),
-            },
-            kind: PackageKind::Program,
-            revision: None,
-            counter: ReleaseCounter(5),
-            payload: Payload { tar: blob, encodings: BTreeMap::from([("gzip".to_owned(), blob)]) },
-            files: vec![FileEntry {
-                path: RelativePath::new("a").unwrap(),
-                kind: FileKind::File { executable: false, length: 1, sha256: Sha256Digest::of(b"a") },
-            }],
-            requires: Vec::new(),
-            severity: Severity::Normal,
-            notes: String::new(),
-            built_at: Timestamp::UNIX_EPOCH,
-        }
+        let payload = Payload { tar: blob, encodings: BTreeMap::from([("gzip".to_owned(), blob)]) };
+        let file = FileEntry {
+            path: RelativePath::new("a").unwrap(),
+            kind: FileKind::File { executable: false, length: 1, sha256: Sha256Digest::of(b"a") },
+        };
+        release::manifest(release_id(&package("acme"), "2"), 5, payload, vec![file])
     }
 
     fn judge(
@@ -172,15 +154,7 @@ mod tests {
         floor: Option<u64>,
     ) -> Result<(), ReasonCode> {
         let digest = Sha256Digest::of(b"manifest");
-        let mut wanted = PackageAssignment {
-            release: ReleaseId { ..self::manifest().release },
-            manifest: digest,
-            not_before: None,
-            deadline: None,
-            urgency: Urgency::Normal,
-            rollout: 0,
-            attempt: 0,
-        };
+        let mut wanted = assignment(&self::manifest().release, digest);
         let mut channels = ChannelsDocument::empty(package("acme"));
         change(&mut wanted, &mut channels);
         let expected = Expectation {

@@ -4,16 +4,16 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{Platform, RelativePath};
-use sealpost_manifests::release::{
-    Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity,
-};
-use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::ids::RelativePath;
+use sealpost_manifests::release::{Blob, FileEntry, FileKind, Payload, ReleaseManifest};
+use sealpost_manifests::version::Version;
+use sealpost_test_support::names::{self, release_id};
+use sealpost_test_support::release;
 
 use super::*;
 
 fn package() -> PackageName {
-    PackageName::new("acme").unwrap()
+    names::package("acme")
 }
 
 fn manifest(files: &[(&str, bool, &[u8])], links: &[(&str, &str)]) -> ReleaseManifest {
@@ -34,22 +34,8 @@ fn manifest(files: &[(&str, bool, &[u8])], links: &[(&str, &str)]) -> ReleaseMan
         }))
         .collect();
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    ReleaseManifest {
-        release: ReleaseId {
-            package: package(),
-            version: Version::new("1").unwrap(),
-            platform: Platform::any(),
-        },
-        kind: PackageKind::Program,
-        revision: None,
-        counter: ReleaseCounter(1),
-        payload: Payload { tar: blob, encodings: BTreeMap::new() },
-        files: entries,
-        requires: Vec::new(),
-        severity: Severity::Normal,
-        notes: String::new(),
-        built_at: jiff::Timestamp::UNIX_EPOCH,
-    }
+    let payload = Payload { tar: blob, encodings: BTreeMap::new() };
+    release::manifest(release_id(&package(), "1"), 1, payload, entries)
 }
 
 fn slot(name: &str) -> SlotId {

@@ -14,8 +14,8 @@ use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::contact::{Contact, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::web::Fault;
 
-use crate::server::Trick;
 use crate::site::Site;
 
 const OPEN: Gate = Gate { run: true, upload: true, remote_management: true };
@@ -43,7 +43,7 @@ fn the_first_lease_opens_the_gate() {
 fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
     let site = Site::new();
     let agent = site.enrolled();
-    site.trick("contact", Trick::LoseTheAnswer);
+    site.web.once("contact", Fault::LoseTheAnswer);
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), Gate::CLOSED);
     // Another process, later: what is sent again was read from disk.
@@ -61,7 +61,7 @@ fn losing_contact_holds_uploads_and_never_the_product() {
     let site = Site::new();
     let agent = site.enrolled();
     agent.cycle();
-    site.trick("contact", Trick::Refuse(ProblemCode::Internal));
+    site.refuse("contact", ProblemCode::Internal);
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(gate(&site), Gate { run: true, upload: false, remote_management: false });
     let status = agent.status();

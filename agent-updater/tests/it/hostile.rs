@@ -3,30 +3,31 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::{Request, ask};
 use sealpost_agent_updater::ports::Clock;
+use sealpost_test_support::clock::ManualClock;
+use sealpost_test_support::wait;
+use sealpost_test_support::web::{Fault, Times};
 
-use crate::server::{Trick, serve, tls};
-use crate::site::Site;
-use crate::vendor::package;
+use crate::server::serve;
+use crate::site::{Site, package};
 
-/// A clock that always shows the same time.
-struct FixedClock(Timestamp);
+/// The agent's clock, moved by a test.
+struct TestClock(ManualClock);
 
-impl Clock for FixedClock {
+impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        self.0
+        self.0.now()
     }
 }
 
 fn with_clock(site: &Site, ahead_hours: i64) -> Agent {
     let now = Timestamp::now() + SignedDuration::from_hours(ahead_hours);
     let mut agent = site.agent();
-    agent.context.host.clock = Box::new(FixedClock(now));
+    agent.context.host.clock = Box::new(TestClock(ManualClock::still_at(now)));
     agent
 }
 
@@ -46,14 +47,6 @@ fn site_with_two() -> (Site, Agent) {
     }
     site.release("3", 3, "three");
     (site, agent)
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::yield_now();
-    }
 }
 
 #[test]
@@ -93,7 +86,7 @@ fn a_clock_that_falls_back_makes_no_ended_lease_live_and_stops_no_update() {
 #[test]
 fn after_the_end_of_the_lease_nothing_new_is_installed_and_run_and_rollback_stay() {
     let (site, _agent) = site_with_two();
-    site.trick("contact", Trick::LoseTheAnswer);
+    site.web.once("contact", Fault::LoseTheAnswer);
     let later = with_clock(&site, 24 * 31);
     assert!(!later.status().lease.live);
     assert!(!later.cycle().problems.is_empty());
@@ -106,10 +99,9 @@ fn after_the_end_of_the_lease_nothing_new_is_installed_and_run_and_rollback_stay
 #[test]
 fn a_redirect_is_not_followed() {
     let (site, agent) = site_with_two();
-    let (other_tls, _) = tls();
-    let port = site.runtime.block_on(serve(other_tls, Arc::clone(&site.server)));
+    let (other, _) = site.runtime.block_on(serve(&site.server));
     let seen = site.server.lock().unwrap().contacts.len();
-    site.trick("contact", Trick::Redirect(format!("https://127.0.0.1:{port}/agent/v1/contact")));
+    site.web.once("contact", Fault::Redirect(format!("https://127.0.0.1:{}/agent/v1/contact", other.port())));
     let cycle = agent.cycle();
     assert!(cycle.problems.iter().any(|problem| problem.contains("307")), "{:?}", cycle.problems);
     assert_eq!(site.server.lock().unwrap().contacts.len(), seen + 1, "asked once, at the pinned address");
@@ -121,10 +113,9 @@ fn an_answer_without_end_is_cut_off() {
     let (site, agent) = site_with_two();
     for path in ["contact", "timestamp.json", ".manifest", ".tar.gz"] {
         // Twice, because what looks like the network's fault is tried again in the same cycle.
-        site.trick(path, Trick::Endless);
-        site.trick(path, Trick::Endless);
+        site.web.fail(path, Fault::Endless, Times::Next(2));
         let cycle = agent.cycle();
-        site.server.lock().unwrap().tricks.clear();
+        site.web.make_no_faults();
         assert!(!cycle.problems.is_empty(), "{path}");
         assert_eq!(site.installed().as_deref(), Some("two"), "{path}");
     }
@@ -147,31 +138,28 @@ fn an_acknowledgement_of_reports_that_cannot_be_neither_ends_the_agent_nor_the_r
 #[test]
 fn a_download_that_never_ends_does_not_keep_the_agent_from_stopping() {
     let (site, agent) = site_with_two();
-    let asked = site.server.lock().unwrap().ranges.len();
-    site.trick(".tar.gz", Trick::StallAfter(1_000));
+    let asked = site.web.asked(".tar.gz").len();
+    site.web.once(".tar.gz", Fault::StallAfter(1_000));
     let stop = Arc::clone(&agent.context.host.stop);
     let at_work = thread::spawn(move || agent.cycle());
-    wait_until("the download", || site.server.lock().unwrap().ranges.len() > asked);
+    wait::until("the download", || site.web.asked(".tar.gz").len() > asked);
     stop.store(true, Ordering::SeqCst);
     assert!(!at_work.join().unwrap().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
     assert!(site.agent().cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
-    let ranges = site.server.lock().unwrap().ranges.clone();
-    assert_eq!(ranges.last().unwrap().as_deref(), Some("bytes=1000-"), "what had come was kept");
+    assert_eq!(site.web.asked(".tar.gz").last(), Some(&Some(1_000)), "what had come was kept");
 }
 
 #[test]
 fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
     let (site, agent) = site_with_two();
-    let asked = site.server.lock().unwrap().ranges.len();
+    let asked = site.web.asked(".tar.gz").len();
     // Every later download stalls too.
-    for _ in 0..8 {
-        site.trick(".tar.gz", Trick::StallAfter(1_000));
-    }
+    site.web.fail(".tar.gz", Fault::StallAfter(1_000), Times::Next(8));
     let (socket, stop) = (agent.home().socket(), Arc::clone(&agent.context.host.stop));
     let running = site.runtime.spawn(agent.run());
-    wait_until("the download", || site.server.lock().unwrap().ranges.len() > asked);
+    wait::until("the download", || site.web.asked(".tar.gz").len() > asked);
     let answer = site.runtime.block_on(ask(&socket, &Request::Rollback(package()))).unwrap().unwrap();
     assert!(answer.ok, "{:?}", answer.lines);
     assert_eq!(site.installed().as_deref(), Some("one"));

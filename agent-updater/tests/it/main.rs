@@ -8,4 +8,3 @@ mod hostile;
 mod server;
 mod site;
 mod update;
-mod vendor;

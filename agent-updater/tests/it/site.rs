@@ -1,56 +1,77 @@
 //! A site: a computer, the server that it enrolls with, and the vendor of both.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::home::Home;
-use sealpost_keys::SigningKey;
-use sealpost_manifests::assignment::{PackageAssignment, Urgency};
+use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document;
-use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId, TargetName};
+use sealpost_manifests::document::{self, SignedDocument};
+use sealpost_manifests::grant::Registration;
+use sealpost_manifests::ids::{ComputerName, EnrollmentCode, PackageName, ServerId};
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::setup::{SetupFile, SetupServer};
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
-use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, TargetSource};
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_test_support::clock::ManualClock;
+use sealpost_test_support::folders::set_mode;
+use sealpost_test_support::license::{self, serial};
+use sealpost_test_support::names;
+use sealpost_test_support::release::{assignment, noise};
+use sealpost_test_support::vendor::Vendor;
+use sealpost_test_support::web::{Fault, Web};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::server::{SimulatedServer, Trick, serve, tls};
-use crate::vendor::{grant, make_repository, package, publish};
+use crate::server::{SimulatedServer, serve};
 
 pub(crate) struct Site {
-    pub(crate) vendor: TempDir,
-    pub(crate) vendor_key: SigningKey,
-    pub(crate) root: Vec<u8>,
+    pub(crate) vendor: Vendor,
     pub(crate) server: Arc<Mutex<SimulatedServer>>,
+    pub(crate) web: Web,
     pub(crate) setup: SetupFile,
     pub(crate) runtime: Runtime,
     pub(crate) computer: TempDir,
 }
 
+pub(crate) fn package() -> PackageName {
+    names::package("acme")
+}
+
+/// A grant for a server, signed with any key.
+pub(crate) fn grant(license_key: &SigningKey, site_key: &PublicKey, server_id: &ServerId) -> SignedDocument {
+    let (server_id, site_key) = (server_id.clone(), site_key.clone());
+    let registration = Registration { serial: serial(), server_id, site_key };
+    license::grant(&registration, 5, Timestamp::now(), license_key)
+}
+
+/// The files of a release: a short text, and enough that does not compress for a download to be cut.
+pub(crate) fn files<'a>(text: &'a str, noise: &'a [u8]) -> [(&'static str, &'a [u8]); 2] {
+    [("text", text.as_bytes()), ("noise", noise)]
+}
+
+/// The bytes beside the text.
+pub(crate) fn large() -> Vec<u8> {
+    noise(128_000)
+}
+
 impl Site {
     pub(crate) fn new() -> Self {
-        let vendor = tempfile::tempdir().unwrap();
-        let vendor_key = SigningKey::generate().unwrap();
-        let root = make_repository(&vendor.path().join("repository"), &vendor_key);
+        let vendor = Vendor::new(package(), ManualClock::running());
         let site_key = SigningKey::generate().unwrap();
-        let server_id = ServerId::from_random([7; 16]);
-        let grant = grant(&vendor_key, &site_key.public(), &server_id);
         let site_public = site_key.public();
-        let repository = vendor.path().join("repository");
-        let server =
-            Arc::new(Mutex::new(SimulatedServer::new(site_key, server_id.clone(), grant, repository)));
+        let server_id = ServerId::from_random([7; 16]);
+        let grant = grant(&vendor.license_key, &site_public, &server_id);
+        let server = SimulatedServer::new(site_key, server_id.clone(), grant, vendor.repository());
+        let server = Arc::new(Mutex::new(server));
         let runtime = Runtime::new().unwrap();
-        let (tls, pin) = tls();
-        let port = runtime.block_on(serve(tls, Arc::clone(&server)));
+        let (web, pin) = runtime.block_on(serve(&server));
         let listed = SetupServer {
             addresses: vec!["127.0.0.1".to_owned()],
-            port,
+            port: web.port(),
             server_id,
             site_key: site_public,
             ca_spki_sha256: pin,
@@ -59,11 +80,11 @@ impl Site {
             computer_name: ComputerName::new("pc-1").unwrap(),
             enrollment_code: EnrollmentCode::from_random([1; 24]),
             servers: vec![listed],
-            root_sha256: Sha256Digest::of(&root),
+            root_sha256: Sha256Digest::of(vendor.root_bytes()),
         };
         let computer = tempfile::tempdir().unwrap();
-        fs::set_permissions(computer.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { vendor, vendor_key, root, server, setup, runtime, computer }
+        set_mode(computer.path(), 0o755).unwrap();
+        Self { vendor, server, web, setup, runtime, computer }
     }
 
     pub(crate) fn agent(&self) -> Agent {
@@ -74,56 +95,32 @@ impl Site {
     pub(crate) fn setup_file(&self) -> PathBuf {
         let path = self.computer.path().join("setup.json");
         fs::write(&path, document::write(&self.setup).unwrap()).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path
-    }
-
-    pub(crate) fn root_file(&self) -> PathBuf {
-        let path = self.computer.path().join("root.json");
-        fs::write(&path, &self.root).unwrap();
+        set_mode(&path, 0o600).unwrap();
         path
     }
 
     pub(crate) fn enrolled(&self) -> Agent {
         let agent = self.agent();
-        agent.enroll(&self.setup_file(), Some(&self.root_file())).unwrap();
+        agent.enroll(&self.setup_file(), Some(&self.vendor.root_file())).unwrap();
         agent
     }
 
-    pub(crate) fn trick(&self, path: &str, trick: Trick) {
-        self.server.lock().unwrap().tricks.push_back((path.to_owned(), trick));
+    /// Makes the server refuse the next request for this path, which it does not carry out.
+    pub(crate) fn refuse(&self, path: &str, code: ProblemCode) {
+        let problem = Problem::new(code, "refused by the test", "ask the test");
+        self.web.once(path, Fault::Answer(403, serde_json::to_vec(&problem).unwrap()));
     }
 
     /// Publishes a release and assigns it.
     pub(crate) fn release(&self, version: &str, counter: u64, text: &str) -> ReleaseManifest {
-        let manifest = publish(self.vendor.path(), &self.vendor_key, &self.root, version, counter, text);
+        let mut draft = self.vendor.draft(version, &files(text, &large()));
+        draft.manifest.counter = ReleaseCounter(counter);
+        // Of no channel: what is assigned need not be in one.
+        let digest = self.vendor.publish(&draft, &[]);
         let mut server = self.server.lock().unwrap();
         server.metadata_as_of = Timestamp::now();
-        server.assigned = vec![PackageAssignment {
-            release: manifest.release.clone(),
-            manifest: Sha256Digest::of(document::write(&manifest).unwrap().as_bytes()),
-            not_before: None,
-            deadline: None,
-            urgency: Urgency::Normal,
-            rollout: 3,
-            attempt: 0,
-        }];
-        manifest
-    }
-
-    /// Publishes a trust document in which the key that signed the site's grant is revoked.
-    pub(crate) fn revoke_license_key(&self) {
-        let folder = self.vendor.path().join("repository");
-        let mut editor = RepositoryEditor::load(&folder, &self.root, Lifetimes::default()).unwrap();
-        let key = |status| vec![TrustedKey { key: self.vendor_key.public(), status }];
-        let trust = TrustDocument {
-            vendor: "Acme".to_owned(),
-            release_keys: [(package(), key(KeyStatus::Active))].into(),
-            license_keys: key(KeyStatus::Revoked),
-        };
-        let trust = TargetSource::Bytes(document::write(&trust).unwrap().into_bytes());
-        editor.put_target(&RoleName::Targets, &TargetName::new(TRUST_TARGET).unwrap(), trust).unwrap();
-        editor.sign(&Signers::new(&[&self.vendor_key]), Timestamp::now()).unwrap().publish().unwrap();
+        server.assigned = vec![assignment(&draft.named, digest)];
+        draft.manifest
     }
 
     pub(crate) fn installed(&self) -> Option<String> {

@@ -3,15 +3,15 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_deltas::{Entry, EntryKind, Tree};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::release::{FileEntry, FileKind, ReleaseManifest};
+use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_test_support::delta;
+use sealpost_test_support::folders::write_folder;
+use sealpost_test_support::web::{Fault, Times};
 
-use crate::server::Trick;
-use crate::site::Site;
-use crate::vendor::{package, tree};
+use crate::site::{Site, files, large, package};
 
 fn reported(site: &Site) -> Vec<(InstallStep, Outcome, ReasonCode)> {
     let server = site.server.lock().unwrap();
@@ -43,32 +43,24 @@ fn a_download_that_is_cut_goes_on_where_it_ended() {
     let site = Site::new();
     let agent = site.enrolled();
     site.release("1", 1, "one");
-    site.trick(".tar.gz", Trick::CutAfter(50_000));
+    site.web.once(".tar.gz", Fault::CutAfter(50_000));
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("one"));
-    let ranges = site.server.lock().unwrap().ranges.clone();
+    let ranges = site.web.asked(".tar.gz");
     assert_eq!(ranges.len(), 2);
     assert!(ranges[0].is_none() && ranges[1].is_some(), "{ranges:?}");
 }
 
 /// A delta between two releases.
 fn delta(releases: [(&ReleaseManifest, &str); 2]) -> Vec<u8> {
-    let folders = releases.map(|(_, text)| tree(text));
-    let [base, target] = [0, 1].map(|number| Tree {
-        root: folders[number].path().to_owned(),
-        entries: releases[number].0.files.iter().filter_map(entry).collect(),
+    let folders = releases.map(|(_, text)| {
+        let folder = tempfile::tempdir().unwrap();
+        write_folder(folder.path(), &files(text, &large())).unwrap();
+        folder
     });
-    let mut bytes = Vec::new();
-    sealpost_deltas::make(&base, &target, &mut bytes, &sealpost_deltas::Limits::default()).unwrap();
-    bytes
-}
-
-/// None for links, of which these trees have none.
-fn entry(file: &FileEntry) -> Option<Entry> {
-    let FileKind::File { length, sha256, .. } = &file.kind else { return None };
-    let kind = EntryKind::File { length: *length, sha256: *sha256.as_bytes(), mode: 0o644 };
-    Some(Entry { path: file.path.as_str().to_owned(), kind })
+    let [base, target] = [0, 1].map(|number| (folders[number].path(), releases[number].0.files.as_slice()));
+    delta::between(base, target)
 }
 
 #[test]
@@ -79,26 +71,20 @@ fn a_delta_that_is_cut_goes_on_where_it_ended_and_one_that_never_comes_whole_is_
     agent.cycle();
     let two = site.release("2", 2, "two");
     site.server.lock().unwrap().delta = Some(delta([(&one, "one"), (&two, "two")]));
-    let payloads = site.server.lock().unwrap().ranges.len();
-    site.trick("deltas/", Trick::CutAfter(30));
-    site.trick("deltas/", Trick::CutAfter(20));
+    let payloads = site.web.asked(".tar.gz").len();
+    site.web.once("deltas/", Fault::CutAfter(30));
+    site.web.once("deltas/", Fault::CutAfter(20));
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
     assert!(reported(&site).contains(&(InstallStep::Download, Outcome::Ok, ReasonCode::ByDelta)));
-    {
-        let server = site.server.lock().unwrap();
-        assert_eq!(server.ranges.len(), payloads, "no payload was fetched");
-        let ranges: Vec<_> = server.delta_ranges.iter().map(Option::as_deref).collect();
-        assert_eq!(ranges, [None, Some("bytes=30-"), Some("bytes=50-")]);
-    }
+    assert_eq!(site.web.asked(".tar.gz").len(), payloads, "no payload was fetched");
+    assert_eq!(site.web.asked("deltas/"), [None, Some(30), Some(50)]);
     let three = site.release("3", 3, "three");
     site.server.lock().unwrap().delta = Some(delta([(&two, "two"), (&three, "three")]));
-    for _ in 0..4 {
-        site.trick("deltas/", Trick::CutAfter(10));
-    }
+    site.web.fail("deltas/", Fault::CutAfter(10), Times::Next(4));
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
-    assert_eq!(site.server.lock().unwrap().ranges.len(), payloads + 1);
+    assert_eq!(site.web.asked(".tar.gz").len(), payloads + 1);
     assert_eq!(fs::read_dir(site.computer.path().join("home/downloads")).unwrap().count(), 0);
 }
 
@@ -107,13 +93,11 @@ fn what_was_fetched_in_part_goes_when_nobody_wants_it_any_more() {
     let site = Site::new();
     let agent = site.enrolled();
     site.release("1", 1, "one");
-    for _ in 0..16 {
-        site.trick(".tar.gz", Trick::CutAfter(10));
-    }
+    site.web.fail(".tar.gz", Fault::CutAfter(10), Times::Next(16));
     agent.cycle();
     let downloads = || fs::read_dir(site.computer.path().join("home/downloads")).unwrap().count();
     assert_eq!((site.installed(), downloads()), (None, 1));
-    site.server.lock().unwrap().tricks.clear();
+    site.web.make_no_faults();
     site.release("2", 2, "two");
     assert!(agent.cycle().problems.is_empty());
     assert_eq!((site.installed().as_deref(), downloads()), (Some("two"), 0));
@@ -126,12 +110,7 @@ fn a_payload_other_than_listed_is_refused_and_the_old_release_stays() {
     site.release("1", 1, "one");
     agent.cycle();
     site.release("2", 2, "two");
-    let targets = site.vendor.path().join("repository/targets");
-    let payload = fs::read_dir(&targets)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.to_str().unwrap().contains("acme_2_any.tar.gz"))
-        .unwrap();
+    let payload = site.vendor.target_file("acme_2_any.tar.gz");
     let good = fs::read(&payload).unwrap();
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
@@ -169,7 +148,7 @@ fn metadata_that_goes_back_or_is_too_old_installs_nothing() {
     let agent = site.enrolled();
     site.release("1", 1, "one");
     agent.cycle();
-    let metadata = site.vendor.path().join("repository/metadata/timestamp.json");
+    let metadata = site.vendor.metadata_file("timestamp.json");
     let old_timestamp = fs::read(&metadata).unwrap();
     site.release("2", 2, "two");
     agent.cycle();
@@ -218,7 +197,7 @@ fn a_changed_pinned_root_stops_installs() {
     let agent = site.enrolled();
     site.release("1", 1, "one");
     // The second is a root that still verifies in every way but its digest.
-    for changed in [b"{}".to_vec(), [site.root.as_slice(), b"\n"].concat()] {
+    for changed in [b"{}".to_vec(), [site.vendor.root_bytes(), b"\n"].concat()] {
         site.server.lock().unwrap().reports.clear();
         fs::write(site.computer.path().join("home/root.json"), changed).unwrap();
         assert!(!agent.cycle().problems.is_empty());
@@ -234,7 +213,7 @@ fn a_license_key_that_the_vendor_took_back_stops_installs_and_not_the_product() 
     site.release("1", 1, "one");
     agent.cycle();
     site.release("2", 2, "two");
-    site.revoke_license_key();
+    site.vendor.revoke_license_key();
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("one"));
     assert!(refused(&site, ReasonCode::LeaseInvalid));
@@ -246,7 +225,7 @@ fn a_refused_read_is_tried_again_and_nothing_is_given_up() {
     let agent = site.enrolled();
     site.release("1", 1, "one");
     for _ in 0..2 {
-        site.trick("timestamp.json", Trick::Refuse(ProblemCode::NotAssigned));
+        site.refuse("timestamp.json", ProblemCode::NotAssigned);
     }
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(site.installed(), None);

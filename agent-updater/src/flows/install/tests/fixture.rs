@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
-use sealpost_deltas::{Entry, EntryKind, Tree};
 use sealpost_keys::SigningKey;
-use sealpost_manifests::assignment::{PackageAssignment, Urgency};
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{PackageName, Platform};
-use sealpost_manifests::payload::PayloadSource;
-use sealpost_manifests::release::{FileEntry, FileKind, PackageKind, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
-use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_test_support::delta;
+use sealpost_test_support::folders::{set_mode, write_executable, write_file, write_folder};
+use sealpost_test_support::names::{self, release_id};
+use sealpost_test_support::release::{Draft, assignment, noise};
 
 use crate::config::Settings;
 use crate::domain::record::PackageRecord;
@@ -111,13 +110,13 @@ pub(super) fn reason(end: &ChangeEnd) -> ReasonCode {
 }
 
 pub(super) fn package() -> PackageName {
-    PackageName::new("acme").unwrap()
+    names::package("acme")
 }
 
 impl Computer {
     pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        set_mode(root.path(), 0o755).unwrap();
         let home = Home::at(&root.path().join("home")).unwrap();
         home.prepare().unwrap();
         let key = SigningKey::generate().unwrap();
@@ -135,8 +134,7 @@ impl Computer {
             let text = format!("#!/bin/sh\n{}\n", text.replace("RUNS", runs.to_str().unwrap()));
             let text = text.replace("LOG", log.to_str().unwrap());
             let path = root.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            write_executable(&path, text).unwrap();
             path.to_str().unwrap().to_owned()
         };
         let test_load =
@@ -148,8 +146,7 @@ impl Computer {
         let text = format!(
             "[packages.acme]\ntest_load=[{test_load:?}]\nstop=[{stop:?}]\nstart=[{start:?}]\nhealth=[{health:?}]\n"
         );
-        fs::write(&config, text).unwrap();
-        fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+        write_file(&config, text).unwrap();
         let kill = SimulatedKill::default();
         let host = Host {
             settings: Settings::load(&config, home.path()).unwrap(),
@@ -173,48 +170,17 @@ impl Computer {
     /// A release whose program has this text; "loadable" must be in it to pass the test-load, "sick" fails health.
     pub(super) fn publish(&self, version: &str, counter: u64, program: &str) -> Published {
         let folder = self.root.path().join(format!("release-{version}-{counter}"));
-        fs::create_dir_all(folder.join("bin")).unwrap();
-        fs::create_dir_all(folder.join("lib")).unwrap();
-        fs::write(folder.join("bin/run"), program).unwrap();
-        fs::set_permissions(folder.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
         // Does not compress, so that a delta that leaves it out is smaller than a payload.
-        let same: Vec<u8> =
-            (0..1_000u64).flat_map(|n| *Sha256Digest::of(&n.to_le_bytes()).as_bytes()).collect();
-        fs::write(folder.join("lib/same"), same).unwrap();
+        write_folder(&folder, &[("bin/run", program.as_bytes()), ("lib/same", &noise(32_000))]).unwrap();
         std::os::unix::fs::symlink("same", folder.join("lib/link")).unwrap();
-        let source = PayloadSource::scan(&folder).unwrap();
-        let mut payload = Vec::new();
-        let written = source.write_gzip(&mut payload).unwrap();
-        let manifest = ReleaseManifest {
-            release: ReleaseId {
-                package: package(),
-                version: Version::new(version).unwrap(),
-                platform: Platform::any(),
-            },
-            kind: PackageKind::Program,
-            revision: None,
-            counter: ReleaseCounter(counter),
-            payload: written,
-            files: source.files().to_vec(),
-            requires: Vec::new(),
-            severity: Severity::Normal,
-            notes: String::new(),
-            built_at: Timestamp::UNIX_EPOCH,
-        };
-        let signed = SignedDocument::sign(&manifest, &self.key).unwrap();
+        let draft = Draft::of_folder(&folder, release_id(&package(), version), counter);
+        let signed = draft.sign(&self.key);
+        let Draft { manifest, payload, .. } = draft;
         Published { manifest, signed, payload, delta: None, folder, fetches: Vec::new() }
     }
 
     pub(super) fn assignment(&self, release: &Published, attempt: u32) -> PackageAssignment {
-        PackageAssignment {
-            release: release.manifest.release.clone(),
-            manifest: release.signed.digest(),
-            not_before: None,
-            deadline: None,
-            urgency: Urgency::Normal,
-            rollout: 9,
-            attempt,
-        }
+        PackageAssignment { attempt, ..assignment(&release.manifest.release, release.signed.digest()) }
     }
 
     pub(super) fn vet(&self, release: &Published) -> Result<VettedRelease, Refusal> {
@@ -305,26 +271,9 @@ impl Computer {
 
 /// A delta between two published releases.
 pub(super) fn delta(base: &Published, target: &Published) -> Vec<u8> {
-    let tree = |release: &Published| Tree {
-        root: release.folder.clone(),
-        entries: release.manifest.files.iter().map(entry).collect(),
-    };
-    let mut bytes = Vec::new();
-    sealpost_deltas::make(&tree(base), &tree(target), &mut bytes, &sealpost_deltas::Limits::default())
-        .unwrap();
-    bytes
-}
-
-fn entry(file: &FileEntry) -> Entry {
-    let kind = match &file.kind {
-        FileKind::File { executable, length, sha256 } => EntryKind::File {
-            length: *length,
-            sha256: *sha256.as_bytes(),
-            mode: if *executable { 0o755 } else { 0o644 },
-        },
-        FileKind::Symlink { target } => EntryKind::Symlink { target: target.clone() },
-    };
-    Entry { path: file.path.as_str().to_owned(), kind }
+    let [base, target] =
+        [base, target].map(|release| (release.folder.as_path(), release.manifest.files.as_slice()));
+    delta::between(base, target)
 }
 
 /// The whole text of a file, if it is there.
