@@ -1,10 +1,9 @@
 use std::os::unix::process::ExitStatusExt;
 
 use sealpost_deltas::{FolderBase, FolderTarget};
-use sealpost_manifests::ids::{PackageName, Platform};
-use sealpost_manifests::payload::PayloadSource;
-use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
-use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_test_support::folders::write_folder;
+use sealpost_test_support::names::{acme_av, release_id};
+use sealpost_test_support::release::Draft;
 
 use super::*;
 
@@ -31,28 +30,8 @@ fn acts_as_the_child() {
 
 fn release(folder: &Path, files: &[(&str, &[u8])]) -> PathBuf {
     let tree = folder.join(TREE);
-    for (path, content) in files {
-        let path = tree.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-    let source = PayloadSource::scan(&tree).unwrap();
-    let manifest = ReleaseManifest {
-        release: ReleaseId {
-            package: PackageName::new("acme-av").unwrap(),
-            version: Version::new("1.0").unwrap(),
-            platform: Platform::any(),
-        },
-        kind: PackageKind::Program,
-        revision: None,
-        counter: ReleaseCounter(1),
-        payload: source.write_gzip(io::sink()).unwrap(),
-        files: source.files().to_vec(),
-        requires: Vec::new(),
-        severity: Severity::Normal,
-        notes: String::new(),
-        built_at: jiff::Timestamp::UNIX_EPOCH,
-    };
+    write_folder(&tree, files).unwrap();
+    let manifest = Draft::of_folder(&tree, release_id(&acme_av(), "1.0"), 1).manifest;
     fs::write(folder.join(MANIFEST), document::write(&manifest).unwrap()).unwrap();
     folder.to_owned()
 }

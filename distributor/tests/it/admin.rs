@@ -10,11 +10,11 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 
 use crate::site::{Site, code, good};
-use crate::vendor::Vendor;
+use crate::vendor::start_vendor;
 
 #[tokio::test]
 async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let url = site.url("/api/v1/clients");
     let bare = site.http.get(&url).send().await.unwrap();
@@ -38,7 +38,7 @@ async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
 
 #[tokio::test]
 async fn a_stranger_who_guesses_waits_and_locks_out_no_admin_behind_the_same_address() {
-    let vendor = Vendor::start(1).await;
+    let vendor = start_vendor(1).await;
     let site = Site::start(&vendor).await;
     let url = site.url("/api/v1/clients");
     let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
@@ -53,7 +53,7 @@ async fn a_stranger_who_guesses_waits_and_locks_out_no_admin_behind_the_same_add
 
 #[tokio::test]
 async fn a_hundred_reservations_at_once_for_ten_seats_take_exactly_ten() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let attempts = (0..100).map(|number| {
         let body = serde_json::json!({ "name": format!("pc-{number}") });
@@ -78,7 +78,7 @@ async fn a_hundred_reservations_at_once_for_ten_seats_take_exactly_ten() {
 
 #[tokio::test]
 async fn clients_are_listed_in_pages_that_leave_nobody_out() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     for number in 0..7 {
         site.reserve(&format!("pc-{number}")).await;
@@ -101,7 +101,7 @@ async fn clients_are_listed_in_pages_that_leave_nobody_out() {
 
 #[tokio::test]
 async fn the_log_can_be_followed_filtered_and_verified() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     site.reserve("pc-1").await;
     let mut stream = site.admin(Method::GET, "/log?follow=true&client=pc-1", None).await;

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_test_support::license::serial;
 
-use crate::vendor::{Vendor, serial};
+use crate::vendor::start_vendor;
 
 struct Running {
     child: Child,
@@ -69,9 +70,9 @@ fn json(home: &Path, arguments: &[&str]) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_goes_from_init_to_an_approved_release_on_the_command_line() {
-    let vendor = Vendor::start(3).await;
+    let vendor = start_vendor(3).await;
     let manifest = vendor.release("1.0", &[("engine", b"one")]);
-    let (url, root) = (vendor.url.clone(), vendor.root_file());
+    let (url, root) = (vendor.url(), vendor.root_file());
     tokio::task::spawn_blocking(move || walk(&url, &root, manifest)).await.unwrap();
 }
 
@@ -167,9 +168,11 @@ fn over_tls(home: &Path, folder: &Path, url: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_that_would_move_the_cursor_are_refused_and_the_reason_is_shown_harmlessly() {
-    let vendor = Vendor::start(3).await;
-    vendor.release_with_notes("1.0", &[("engine", b"one")], "new: \u{1b}[2Jnothing");
-    let (url, root) = (vendor.url.clone(), vendor.root_file());
+    let vendor = start_vendor(3).await;
+    let mut draft = vendor.draft("1.0", &[("engine", b"one")]);
+    draft.manifest.notes = "new: \u{1b}[2Jnothing".to_owned();
+    vendor.publish(&draft, &["stable"]);
+    let (url, root) = (vendor.url(), vendor.root_file());
     let walk = move || {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home");

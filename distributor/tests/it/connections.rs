@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::site::Site;
-use crate::vendor::Vendor;
+use crate::vendor::start_vendor;
 
 /// Far longer than the limits under test, and shorter than any default that could end a connection in their place.
 const BOUND: Duration = Duration::from_secs(8);
@@ -33,7 +33,7 @@ async fn read_to_end(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_request_head_that_never_ends_and_a_handshake_that_never_begins_are_cut_off() {
-    let vendor = Vendor::start(1).await;
+    let vendor = start_vendor(1).await;
     let site = Site::start_with(&vendor, Some(short())).await;
     let silent = TcpStream::connect(site.server.address()).await.unwrap();
     assert!(read_to_end(silent).await.is_empty());
@@ -47,7 +47,7 @@ async fn a_request_head_that_never_ends_and_a_handshake_that_never_begins_are_cu
 
 #[tokio::test]
 async fn connections_beyond_the_limit_of_a_source_are_dropped_and_places_come_back() {
-    let vendor = Vendor::start(1).await;
+    let vendor = start_vendor(1).await;
     // Nothing but the limit ends a connection here in time.
     let limits = ConnectionLimits {
         per_source: 2,
@@ -68,7 +68,7 @@ async fn connections_beyond_the_limit_of_a_source_are_dropped_and_places_come_ba
 
 #[tokio::test]
 async fn the_admin_socket_is_for_its_owner_alone_and_one_left_by_a_killed_server_is_replaced() {
-    let vendor = Vendor::start(1).await;
+    let vendor = start_vendor(1).await;
     let site = Site::start(&vendor).await;
     let socket = Home::at(site.home()).admin_socket();
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);

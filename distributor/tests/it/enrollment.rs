@@ -8,14 +8,15 @@ use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::license::serial;
 
 use crate::agent::{Agent, send};
 use crate::site::{Site, code};
-use crate::vendor::{Vendor, serial};
+use crate::vendor::start_vendor;
 
 #[tokio::test]
 async fn a_lost_reply_to_an_enrollment_or_a_contact_is_answered_again_byte_for_byte() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     site.reserve("pc-1").await;
     let mut agent = Agent::new(site.setup("pc-1").await);
@@ -37,7 +38,7 @@ async fn a_lost_reply_to_an_enrollment_or_a_contact_is_answered_again_byte_for_b
 
 #[tokio::test]
 async fn a_lease_names_the_computer_and_lasts_thirty_days() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     site.reserve("PC-1").await;
     let mut agent = Agent::new(site.setup("pc-1").await);
@@ -54,7 +55,7 @@ async fn a_lease_names_the_computer_and_lasts_thirty_days() {
 
 #[tokio::test]
 async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_no_seat() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     site.reserve("pc-1").await;
     let setup = site.setup("pc-1").await;
@@ -81,7 +82,7 @@ async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_n
 
 #[tokio::test]
 async fn an_enrollment_that_is_signed_by_another_key_or_meant_for_another_server_is_refused() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     site.reserve("pc-1").await;
     let agent = Agent::new(site.setup("pc-1").await);
@@ -102,7 +103,7 @@ async fn an_enrollment_that_is_signed_by_another_key_or_meant_for_another_server
 
 #[tokio::test]
 async fn a_contact_that_one_computer_signs_in_the_name_of_another_is_refused() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let mut one = Agent::licensed(&site, "pc-1").await;
     let mut two = Agent::licensed(&site, "pc-2").await;
@@ -120,7 +121,7 @@ async fn a_contact_that_one_computer_signs_in_the_name_of_another_is_refused() {
 
 #[tokio::test]
 async fn a_cloned_disk_is_found_as_a_fork() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let mut agent = Agent::licensed(&site, "pc-1").await;
     let mut held = agent.get(&site, "/wake").await;
@@ -143,7 +144,7 @@ async fn a_cloned_disk_is_found_as_a_fork() {
 
 #[tokio::test]
 async fn a_contact_by_another_key_or_of_an_unknown_client_is_refused() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let agent = Agent::licensed(&site, "pc-1").await;
     let mut thief = Agent::new(agent.setup.clone());
@@ -160,7 +161,7 @@ async fn a_contact_by_another_key_or_of_an_unknown_client_is_refused() {
 
 #[tokio::test]
 async fn someone_who_guesses_codes_has_to_wait_and_others_are_served() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let mut licensed = Agent::licensed(&site, "pc-1").await;
     site.reserve("pc-2").await;
@@ -178,7 +179,7 @@ async fn someone_who_guesses_codes_has_to_wait_and_others_are_served() {
 
 #[tokio::test]
 async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_code_goes_by_hand() {
-    let vendor = Vendor::start(2).await;
+    let vendor = start_vendor(2).await;
     let site = Site::start(&vendor).await;
     let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-1" })).await;
     assert_eq!(refused.code, ProblemCode::NotUnlocked);
@@ -200,7 +201,7 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
 
 #[tokio::test]
 async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing_error_is_named() {
-    let (vendor, stranger) = (Vendor::start(2).await, Vendor::start(2).await);
+    let (vendor, stranger) = (start_vendor(2).await, start_vendor(2).await);
     let site = Site::start(&vendor).await;
     let status: Status = site.get("/status").await;
     let site_key = site.setup_key().await;
@@ -223,7 +224,7 @@ async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing
 
 #[tokio::test]
 async fn a_serial_number_that_the_vendor_does_not_know_is_his_no_and_not_a_network_fault() {
-    let vendor = Vendor::start(2).await;
+    let vendor = start_vendor(2).await;
     let site = Site::start(&vendor).await;
     let serial = sealpost_manifests::ids::SerialNumber::from_random([6; 19]);
     let refused = site.post_refused("/register", &serde_json::json!({ "serial": serial })).await;

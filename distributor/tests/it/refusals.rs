@@ -5,16 +5,16 @@ use reqwest::StatusCode;
 use sealpost_distributor::app::{Server, StartOptions};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::token::AccessTokens;
-use sealpost_distributor::ports::clock::Clock;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, EnrollmentCode};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::queries::ClientByName;
 use sealpost_site::rows::ClientRow;
+use sealpost_test_support::names::acme_av;
 
 use crate::agent::{Agent, get_with_code};
 use crate::site::{Site, code};
-use crate::vendor::{Vendor, package};
+use crate::vendor::start_vendor;
 
 /// Every `GET` route of the agent API, with the paths of one approved and one unapproved release.
 struct Paths {
@@ -36,7 +36,7 @@ fn paths(site: &Site, approved: Sha256Digest, other: Sha256Digest) -> Paths {
             find("trust.json"),
         ],
         leased: vec![
-            find(&format!("{}.channels", package())),
+            find(&format!("{}.channels", acme_av())),
             find("_1.0_any.manifest"),
             find("_1.0_any.tar.gz"),
         ],
@@ -81,7 +81,7 @@ async fn client(site: &Site, name: &str) -> ClientRow {
 
 #[tokio::test]
 async fn every_agent_route_refuses_whoever_may_not_have_it_and_nothing_changes() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let first = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;
@@ -150,7 +150,7 @@ async fn every_agent_route_refuses_whoever_may_not_have_it_and_nothing_changes()
 
 #[tokio::test]
 async fn a_lease_that_has_ended_and_a_token_that_has_ended_are_told_apart() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let release = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;
@@ -184,7 +184,7 @@ fn paths_of_one(site: &Site) -> Vec<String> {
 
 #[tokio::test]
 async fn unknown_paths_methods_and_bodies_are_problems_too() {
-    let vendor = Vendor::start(1).await;
+    let vendor = start_vendor(1).await;
     let site = Site::start(&vendor).await;
     let get = |path: &str| site.http.get(site.url(path));
     let answer = get("/nowhere").send().await.unwrap();
@@ -208,7 +208,7 @@ async fn unknown_paths_methods_and_bodies_are_problems_too() {
 
 #[tokio::test]
 async fn names_that_lead_out_of_the_mirror_name_nothing() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     site.pull().await;
     let agent = Agent::licensed(&site, "pc-1").await;
@@ -233,7 +233,7 @@ async fn names_that_lead_out_of_the_mirror_name_nothing() {
 
 #[tokio::test]
 async fn a_server_does_not_start_with_the_key_of_another() {
-    let vendor = Vendor::start(1).await;
+    let vendor = start_vendor(1).await;
     let (one, other) = (Site::start(&vendor).await, Site::start(&vendor).await);
     one.server.stop().await.unwrap();
     let (home, foreign) = (one.folder.path().join("home"), Home::at(other.home()));

@@ -4,7 +4,6 @@ use jiff::SignedDuration;
 use reqwest::{Response, StatusCode, header};
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::updates::Review;
-use sealpost_distributor::ports::clock::Clock;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::releases::WithdrawRelease;
@@ -12,7 +11,7 @@ use sealpost_site::rules::release::ReleaseState;
 
 use crate::agent::Agent;
 use crate::site::{Site, code};
-use crate::vendor::Vendor;
+use crate::vendor::start_vendor;
 
 /// Reads the stream until what came contains a text.
 async fn read_until(stream: &mut Response, wanted: &str) -> String {
@@ -27,7 +26,7 @@ async fn read_until(stream: &mut Response, wanted: &str) -> String {
 
 #[tokio::test]
 async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_assignment() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let manifest = vendor.release("1.0", &[("engine", b"one"), ("notes.txt", b"n")]);
     let site = Site::licensed(&vendor).await;
     let mut agent = Agent::licensed(&site, "pc-1").await;
@@ -41,7 +40,7 @@ async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_ass
     assert_eq!(review.recipient_count, 1);
     let content = review.content.unwrap();
     assert_eq!(content.difference.added.len(), 2);
-    assert!(content.notes.contains("nothing"));
+    assert_eq!(content.notes, "notes of 1.0");
 
     let wrong = serde_json::json!({ "manifest": Sha256Digest::of(b"another") });
     let refused = site.post_refused("/updates/approve", &wrong).await;
@@ -67,7 +66,7 @@ async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_ass
 
 #[tokio::test]
 async fn a_newer_stream_ends_the_older_and_a_stop_ends_all_without_waiting() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let agent = Agent::licensed(&site, "pc-1").await;
     let mut older = agent.get(&site, "/wake").await;
@@ -81,7 +80,7 @@ async fn a_newer_stream_ends_the_older_and_a_stop_ends_all_without_waiting() {
 
 #[tokio::test]
 async fn a_target_can_be_fetched_in_part_and_goes_on_where_it_was_cut() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let content: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
     let manifest = vendor.release("1.0", &[("engine", &content)]);
     let site = Site::licensed(&vendor).await;
@@ -108,7 +107,7 @@ async fn a_target_can_be_fetched_in_part_and_goes_on_where_it_was_cut() {
 
 #[tokio::test]
 async fn a_release_that_the_vendor_withdraws_is_not_given_out_to_those_who_were_told_to_install_it() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let manifest = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;
@@ -123,7 +122,7 @@ async fn a_release_that_the_vendor_withdraws_is_not_given_out_to_those_who_were_
 
 #[tokio::test]
 async fn a_staged_release_whose_key_the_vendor_revoked_since_cannot_be_approved() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let manifest = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;
@@ -149,7 +148,7 @@ async fn payload_path(site: &Site, agent: &Agent) -> String {
 
 #[tokio::test]
 async fn a_rejected_release_goes_nowhere_and_a_contact_without_news_is_small() {
-    let vendor = Vendor::start(10).await;
+    let vendor = start_vendor(10).await;
     let manifest = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;

@@ -1,10 +1,10 @@
 //! A site: a home, a running server in it, its admin API, and a clock that a test can move.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::{Client, Method, Response, StatusCode};
 use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::updates::UpdatesPage;
@@ -16,52 +16,43 @@ use sealpost_manifests::document;
 use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_serving::ConnectionLimits;
+use sealpost_test_support::clock::ManualClock;
+use sealpost_test_support::license::serial;
+use sealpost_test_support::vendor_server::ServedVendor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::vendor::{Vendor, serial};
-
-/// The real clock, shifted by hand.
-#[derive(Debug, Default)]
-pub(crate) struct TestClock {
-    ahead: Mutex<SignedDuration>,
-}
-
-impl TestClock {
-    pub(crate) fn forward(&self, by: SignedDuration) {
-        let mut ahead = self.ahead.lock().unwrap();
-        *ahead = ahead.checked_add(by).unwrap();
-    }
-}
+/// The server's clock, moved by a test.
+struct TestClock(ManualClock);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now().checked_add(*self.ahead.lock().unwrap()).unwrap()
+        self.0.now()
     }
 }
 
 pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) server: Server,
-    pub(crate) clock: Arc<TestClock>,
+    pub(crate) clock: ManualClock,
     /// Over TLS, trusting the site CA only.
     pub(crate) http: Client,
     admin: Client,
 }
 
 impl Site {
-    pub(crate) async fn start(vendor: &Vendor) -> Self {
+    pub(crate) async fn start(vendor: &ServedVendor) -> Self {
         Self::start_with(vendor, None).await
     }
 
-    pub(crate) async fn start_with(vendor: &Vendor, connections: Option<ConnectionLimits>) -> Self {
+    pub(crate) async fn start_with(vendor: &ServedVendor, connections: Option<ConnectionLimits>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home");
         let root = vendor.root_file();
         let options = InitOptions {
-            vendor_url: &vendor.url,
+            vendor_url: &vendor.url(),
             root: &root,
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: vec!["127.0.0.1".to_owned()],
@@ -69,14 +60,14 @@ impl Site {
             now: Timestamp::now(),
         };
         init(&home, options).unwrap();
-        Self::open(folder, Arc::default(), connections).await
+        Self::open(folder, ManualClock::running(), connections).await
     }
 
-    async fn open(folder: TempDir, clock: Arc<TestClock>, connections: Option<ConnectionLimits>) -> Self {
+    async fn open(folder: TempDir, clock: ManualClock, connections: Option<ConnectionLimits>) -> Self {
         let home = folder.path().join("home");
         let options = StartOptions {
             connections,
-            clock: Some(Arc::clone(&clock) as Arc<dyn Clock>),
+            clock: Some(Arc::new(TestClock(clock.clone()))),
             pulls: Pulls::OnDemand,
             ..StartOptions::default()
         };
@@ -100,7 +91,7 @@ impl Site {
     }
 
     /// A site with seats unlocked.
-    pub(crate) async fn licensed(vendor: &Vendor) -> Self {
+    pub(crate) async fn licensed(vendor: &ServedVendor) -> Self {
         let site = Self::start(vendor).await;
         let view: Registered = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
         assert!(matches!(view, Registered::Granted { .. }), "{view:?}");

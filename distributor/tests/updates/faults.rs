@@ -9,27 +9,23 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::names::{acme_av, release_id};
+use sealpost_test_support::vendor::Vendor;
+use sealpost_test_support::web::{Fault, Times};
 
-use crate::site::{Site, start_of_time};
-use crate::vendor::{Vendor, release_id};
-use crate::web::{Faults, Web};
+use crate::site::{Site, approved, vendor};
 
 const FILES: &[(&str, &[u8])] = &[("bin/av", b"one")];
 const NEWER: &[(&str, &[u8])] = &[("bin/av", b"two")];
 
 /// A vendor whose release 1.0 a site has pulled and approved.
-async fn settled() -> (Vendor, Web, Site) {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
-    let manifest = vendor.release("1.0", FILES);
-    site.pull().await.unwrap();
-    site.approve(manifest).await;
-    (vendor, web, site)
+async fn settled() -> (Vendor, Site) {
+    let (vendor, site, _) = approved(FILES).await;
+    (vendor, site)
 }
 
 /// A pull fails, says so in words and in the ledger, and changes nothing else; without the fault it goes well.
-async fn refused(site: &mut Site, web: &Web, says: &str) {
+async fn refused(site: &mut Site, says: &str) {
     let before = site.seen().await;
     let problem = site.pull().await.unwrap_err();
     assert_eq!(problem.code, ProblemCode::PullFailed);
@@ -39,7 +35,7 @@ async fn refused(site: &mut Site, web: &Web, says: &str) {
     assert!(site.noted_failure().await.unwrap().contains(says));
     site.restart().await;
     assert_eq!(site.seen().await, before, "also after a restart");
-    web.faults(|faults| *faults = Faults::default());
+    site.web.make_no_faults();
 }
 
 /// A release is refused for this reason, and what was there before stays as it was.
@@ -66,66 +62,66 @@ async fn release_refused(site: &Site, version: &str, says: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_that_goes_back_is_refused() {
-    let (mut vendor, web, mut site) = settled().await;
+    let (vendor, mut site) = settled().await;
     let old = vendor.copy();
     vendor.release("2.0", NEWER);
     site.pull().await.unwrap();
-    web.serve(old.path());
-    refused(&mut site, &web, "a version went down").await;
-    web.serve(vendor.path());
+    site.web.serve_folder(old.path());
+    refused(&mut site, "a version went down").await;
+    site.web.serve_folder(&vendor.repository());
     site.pull().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mixed_metadata_is_refused() {
-    let (mut vendor, web, mut site) = settled().await;
-    let old_role = std::fs::read(vendor.path().join("metadata/2.acme-av.json")).unwrap();
+    let (vendor, mut site) = settled().await;
+    let old_role = std::fs::read(vendor.metadata_file("2.acme-av.json")).unwrap();
     vendor.release("2.0", NEWER);
-    web.faults(|faults| _ = faults.replaced.insert("/3.acme-av.json".to_owned(), old_role));
-    refused(&mut site, &web, "files do not belong together").await;
+    site.web.fail("/3.acme-av.json", Fault::Content(old_role), Times::Always);
+    refused(&mut site, "files do not belong together").await;
     site.pull().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_without_a_role_that_the_snapshot_pins_is_refused() {
-    let (mut vendor, web, mut site) = settled().await;
+    let (vendor, mut site) = settled().await;
     vendor.release("2.0", NEWER);
-    web.faults(|faults| faults.missing.push("/3.acme-av.json".to_owned()));
-    refused(&mut site, &web, "acme-av").await;
+    site.web.fail("/3.acme-av.json", Fault::Answer(404, Vec::new()), Times::Always);
+    refused(&mut site, "acme-av").await;
     site.pull().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_signed_by_somebody_else_is_refused() {
-    let (mut vendor, web, mut site) = settled().await;
+    let (vendor, mut site) = settled().await;
     vendor.release("2.0", NEWER);
-    let timestamp = std::fs::read_to_string(vendor.path().join("metadata/timestamp.json")).unwrap();
+    let timestamp = std::fs::read_to_string(vendor.metadata_file("timestamp.json")).unwrap();
     // Another time of expiry under the old signature.
     let forged = timestamp.replacen("2026-03", "2026-04", 1);
     assert_ne!(forged, timestamp);
-    web.faults(|faults| _ = faults.replaced.insert("/timestamp.json".to_owned(), forged.into_bytes()));
-    refused(&mut site, &web, "too few good signatures").await;
+    site.web.fail("/timestamp.json", Fault::Content(forged.into_bytes()), Times::Always);
+    refused(&mut site, "too few good signatures").await;
     site.pull().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_that_is_not_kept_fresh_is_refused_here() {
-    let (_vendor, web, mut site) = settled().await;
-    site.later(SignedDuration::from_hours(8 * 24));
-    refused(&mut site, &web, "expired").await;
+    let (_vendor, mut site) = settled().await;
+    site.clock.forward(SignedDuration::from_hours(8 * 24));
+    refused(&mut site, "expired").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vendor_that_is_down_changes_nothing() {
-    let (_vendor, web, mut site) = settled().await;
-    web.faults(|faults| faults.down = true);
-    refused(&mut site, &web, "503").await;
+    let (_vendor, mut site) = settled().await;
+    site.web.fail("", Fault::Answer(503, Vec::new()), Times::Always);
+    refused(&mut site, "503").await;
     site.pull().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bit_flipped_in_what_was_trusted_before_stops_pulls_and_lets_no_rollback_through() {
-    let (mut vendor, web, mut site) = settled().await;
+    let (vendor, mut site) = settled().await;
     let old = vendor.copy();
     vendor.release("2.0", NEWER);
     site.pull().await.unwrap();
@@ -136,11 +132,11 @@ async fn a_bit_flipped_in_what_was_trusted_before_stops_pulls_and_lets_no_rollba
     bytes[last] ^= 1;
     std::fs::write(&kept, bytes).unwrap();
     site.restart().await;
-    web.serve(old.path());
+    site.web.serve_folder(old.path());
     let problem = site.pull().await.unwrap_err();
     assert!(problem.message.contains("damaged"), "{problem}");
     assert_eq!(site.seen().await, before);
-    web.serve(vendor.path());
+    site.web.serve_folder(&vendor.repository());
     assert!(site.pull().await.is_err(), "a person has to look at the disk first");
 }
 
@@ -151,7 +147,7 @@ fn find_file(folder: &std::path::Path, part: &str) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bit_flipped_in_the_mirror_is_never_served_and_the_next_pull_repairs_it() {
-    let (_vendor, _web, site) = settled().await;
+    let (_vendor, site) = settled().await;
     let path = site.home().mirror().join("current/timestamp.json");
     let good = std::fs::read(&path).unwrap();
     let mut bad = good.clone();
@@ -169,12 +165,12 @@ async fn a_payload_that_is_longer_shorter_or_other_than_signed_is_refused() {
         |payload| _ = payload.pop(),
         |payload| payload[20] ^= 1,
     ] {
-        let (mut vendor, web, mut site) = settled().await;
+        let (vendor, mut site) = settled().await;
         let manifest = vendor.release("2.0", NEWER);
         let mut payload = std::fs::read(vendor.target_file("acme-av_2.0_any.tar.gz")).unwrap();
         spoil(&mut payload);
-        web.faults(|faults| _ = faults.replaced.insert("acme-av_2.0_any.tar.gz".to_owned(), payload));
-        refused(&mut site, &web, "acme-av_2.0_any.tar.gz").await;
+        site.web.fail("acme-av_2.0_any.tar.gz", Fault::Content(payload), Times::Always);
+        refused(&mut site, "acme-av_2.0_any.tar.gz").await;
         assert_eq!(site.state(manifest).await, None);
         site.pull().await.unwrap();
         assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged), "an honest answer is taken");
@@ -183,7 +179,7 @@ async fn a_payload_that_is_longer_shorter_or_other_than_signed_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_whose_files_are_not_those_of_the_manifest_is_refused_and_its_neighbors_go_on() {
-    let (mut vendor, _web, site) = settled().await;
+    let (vendor, site) = settled().await;
     // Listed and signed truthfully as bytes, but the files inside are those of another release.
     let mut draft = vendor.draft("2.0", NEWER);
     let other = vendor.draft("2.1", &[("bin/av", b"666")]);
@@ -198,7 +194,7 @@ async fn a_payload_whose_files_are_not_those_of_the_manifest_is_refused_and_its_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_by_a_key_that_the_trust_document_does_not_list_is_refused_until_it_does() {
-    let (mut vendor, _web, site) = settled().await;
+    let (vendor, site) = settled().await;
     let stranger = SigningKey::generate().unwrap();
     let draft = vendor.draft("2.0", NEWER);
     let manifest = vendor.publish_signed_by(&draft, &stranger, &["stable"]);
@@ -210,21 +206,21 @@ async fn a_manifest_by_a_key_that_the_trust_document_does_not_list_is_refused_un
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_of_another_package_or_version_under_a_good_signature_is_refused() {
-    let (mut vendor, _web, site) = settled().await;
+    let (vendor, site) = settled().await;
     let mut draft = vendor.draft("2.0", NEWER);
     draft.manifest.release.package = PackageName::new("other").unwrap();
     vendor.publish(&draft, &["stable"]);
     release_refused(&site, "2.0", "is of other 2.0").await;
     let mut draft = vendor.draft("3.0", NEWER);
     draft.manifest.release.version = Version::new("9.9").unwrap();
-    draft.named = release_id("3.0");
+    draft.named = release_id(&acme_av(), "3.0");
     vendor.publish(&draft, &["stable"]);
     release_refused(&site, "3.0", "is of acme-av 9.9").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_names_another_payload_than_is_listed_is_refused() {
-    let (mut vendor, _web, site) = settled().await;
+    let (vendor, site) = settled().await;
     let mut draft = vendor.draft("2.0", NEWER);
     draft.payload.push(0);
     vendor.publish(&draft, &["stable"]);
@@ -233,7 +229,7 @@ async fn a_manifest_that_names_another_payload_than_is_listed_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_with_a_lower_or_used_counter_is_refused() {
-    let (mut vendor, _web, site) = settled().await;
+    let (vendor, site) = settled().await;
     let newer = vendor.release("2.0", NEWER);
     site.pull().await.unwrap();
     assert_eq!(site.state(newer).await, Some(ReleaseState::Staged));
@@ -249,22 +245,20 @@ async fn a_release_with_a_lower_or_used_counter_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_over_the_sites_limit_is_not_even_fetched() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
+    let (vendor, web) = vendor().await;
     let limits = Limits { max_payload_bytes: 100, keep_free_bytes: 0, ..Limits::default() };
     let site = Site::with_limits(&vendor, &web, limits).await;
     vendor.release("1.0", FILES);
     release_refused(&site, "1.0", "limits.max_payload_mib").await;
-    assert!(!web.asked().iter().any(|(path, _)| path.ends_with(".tar.gz")));
+    assert!(site.web.asked(".tar.gz").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_without_room_fails_the_pull_before_the_payload_is_fetched() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
+    let (vendor, web) = vendor().await;
     let limits = Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() };
     let mut site = Site::with_limits(&vendor, &web, limits).await;
     vendor.release("1.0", FILES);
-    refused(&mut site, &web, "no room for").await;
-    assert!(!web.asked().iter().any(|(path, _)| path.ends_with(".tar.gz")));
+    refused(&mut site, "no room for").await;
+    assert!(site.web.asked(".tar.gz").is_empty());
 }

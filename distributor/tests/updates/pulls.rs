@@ -8,18 +8,17 @@ use sealpost_distributor::ports::upstream::{TargetClass, Upstream};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::names::channel;
+use sealpost_test_support::release::noise;
+use sealpost_test_support::web::{Fault, Times};
 
-use crate::site::{Site, start_of_time};
-use crate::vendor::{Vendor, channel, noise};
-use crate::web::Web;
+use crate::site::{Site, approved, vendor_and_site};
 
 const FILES: &[(&str, &[u8])] = &[("bin/av", b"one"), ("etc/av.conf", b"quiet = true\n")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_release_is_staged_mirrored_and_served() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     let manifest = vendor.release("1.0", FILES);
     let summary = site.pull().await.unwrap();
     assert!(summary.changed && summary.fetched_bytes > 0);
@@ -30,7 +29,7 @@ async fn a_published_release_is_staged_mirrored_and_served() {
     assert_eq!(row.signer, Some(vendor.release_key.public()));
     // Every metadata file of the vendor is given out unchanged.
     for name in ["1.root.json", "timestamp.json", "2.snapshot.json", "2.acme-av.json"] {
-        let published = std::fs::read(vendor.path().join("metadata").join(name)).unwrap();
+        let published = std::fs::read(vendor.metadata_file(name)).unwrap();
         assert_eq!(site.mirrored(name).unwrap(), published, "{name}");
     }
     // Every target is found by its digest, and its bytes are there.
@@ -54,36 +53,29 @@ async fn a_published_release_is_staged_mirrored_and_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_without_news_changes_nothing_and_fetches_no_payload() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let mut site = Site::new(&vendor, &web).await;
+    let (vendor, mut site) = vendor_and_site().await;
     vendor.release("1.0", FILES);
     site.pull().await.unwrap();
     let before = site.seen().await;
     site.restart().await;
-    web.asked();
+    site.web.forget_asked();
     let summary = site.pull().await.unwrap();
     assert!(!summary.changed && summary.releases.is_empty());
     assert_eq!(site.seen().await, before);
-    let asked = web.asked();
-    assert!(!asked.iter().any(|(path, _)| path.contains("/targets/")), "{asked:?}");
+    assert_eq!(site.web.asked("/targets/"), []);
     assert!(site.parts().upstream.trust().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vendor_without_a_release_yet_is_pulled_well() {
-    let vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (_vendor, site) = vendor_and_site().await;
     assert_eq!(site.pull_well().await, []);
     assert!(site.mirrored("timestamp.json").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_to_another_channel_adds_that_channel_and_takes_nothing_anew() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     let draft = vendor.draft("1.0", FILES);
     let manifest = vendor.publish(&draft, &["beta"]);
     site.pull().await.unwrap();
@@ -97,12 +89,7 @@ async fn a_promotion_to_another_channel_adds_that_channel_and_takes_nothing_anew
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_release_is_withdrawn_here_too() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
-    let manifest = vendor.release("1.0", FILES);
-    site.pull().await.unwrap();
-    site.approve(manifest).await;
+    let (vendor, site, manifest) = approved(FILES).await;
     vendor.withdraw("1.0", "deletes quarantine");
     let expected = PulledOutcome::Withdrawn { reason: "deletes quarantine".to_owned() };
     assert_eq!(site.pull_well().await, [("1.0".to_owned(), expected)]);
@@ -112,12 +99,7 @@ async fn a_withdrawn_release_is_withdrawn_here_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_cannot_be_staged_holds_up_no_withdrawal() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
-    let manifest = vendor.release("1.0", FILES);
-    site.pull().await.unwrap();
-    site.approve(manifest).await;
+    let (vendor, site, manifest) = approved(FILES).await;
     let newer = vendor.release("2.0", FILES);
     vendor.withdraw("1.0", "deletes quarantine");
     site.staging_broken.store(true, Ordering::SeqCst);
@@ -128,9 +110,7 @@ async fn a_release_that_cannot_be_staged_holds_up_no_withdrawal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deltas_that_take_long_hold_up_no_withdrawal() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     let manifest = vendor.release("1.0", FILES);
     let mut commits = site.parts().ledger.subscribe();
     let slow = site.deltas_may_begin.lock().await;
@@ -157,44 +137,41 @@ async fn deltas_that_take_long_hold_up_no_withdrawal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_download_is_continued_where_it_ended() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     let manifest = vendor.release("1.0", &[("data", &noise(400_000))]);
     // More cuts than one pull continues.
-    web.faults(|faults| (faults.cut_payload_after, faults.cuts_left) = (Some(5_000), 7));
+    site.web.fail(".tar.gz", Fault::CutAfter(5_000), Times::Next(7));
     let problem = site.pull().await.unwrap_err();
     assert!(problem.message.contains("was cut after") && problem.hint.contains("pull again"), "{problem}");
     assert_eq!(site.state(manifest).await, None);
-    assert_eq!(site.seen().await, Site::new(&vendor, &web).await.seen().await, "as a site that never pulled");
-    web.faults(|faults| faults.cuts_left = 0);
-    web.asked();
+    assert_eq!(
+        site.seen().await,
+        Site::new(&vendor, &site.web).await.seen().await,
+        "as a site that never pulled"
+    );
+    site.web.make_no_faults();
+    site.web.forget_asked();
     site.pull().await.unwrap();
     assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged));
-    let asked = web.asked();
-    let continued = asked.iter().filter(|(path, first)| path.ends_with(".tar.gz") && *first > 0);
-    assert_eq!(continued.count(), 1, "{asked:?}");
+    let asked = site.web.asked(".tar.gz");
+    assert_eq!(asked.iter().flatten().count(), 1, "{asked:?}");
     assert!(std::fs::read_dir(site.home().downloads()).unwrap().next().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_ask_at_once_get_the_answer_of_pulls_that_began_after_they_asked() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     vendor.release("1.0", FILES);
     let answers = futures_util::future::join_all((0..8).map(|_| site.pull())).await;
     assert!(answers.iter().all(Result::is_ok));
-    let timestamps = web.asked().iter().filter(|(path, _)| path.ends_with("timestamp.json")).count();
+    let timestamps = site.web.asked("timestamp.json").len();
     // Each pull asks twice at most; eight pulls would be sixteen.
     assert!(timestamps <= 4, "{timestamps}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_blob_is_fetched_again() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     vendor.release("1.0", FILES);
     site.pull().await.unwrap();
     let payload = Sha256Digest::of(&std::fs::read(vendor.target_file("acme-av_1.0_any.tar.gz")).unwrap());
@@ -206,9 +183,7 @@ async fn a_lost_blob_is_fetched_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schedule_pulls_by_itself() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     let manifest = vendor.release("1.0", FILES);
     let mut changes = site.parts().ledger.subscribe();
     let schedule = site.parts().upstream.spawn_schedule();
@@ -220,14 +195,12 @@ async fn the_schedule_pulls_by_itself() {
     tokio::time::timeout(std::time::Duration::from_secs(30), staged).await.unwrap();
     schedule.abort();
     // Fresh enough: nothing is due at the next start.
-    site.later(SignedDuration::from_mins(10));
+    site.clock.forward(SignedDuration::from_mins(10));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_kill_between_mirror_and_staging_left_undone_the_next_pull_does() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let mut site = Site::new(&vendor, &web).await;
+    let (vendor, mut site) = vendor_and_site().await;
     let manifest = vendor.release("1.0", FILES);
     site.staging_broken.store(true, Ordering::SeqCst);
     site.pull().await.unwrap_err();

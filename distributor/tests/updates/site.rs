@@ -1,10 +1,10 @@
 //! A site: a home with ledger, blobs, staging and upstream, wired as the server wires them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
 use sealpost_distributor::config::{Limits, Settings};
@@ -27,22 +27,46 @@ use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::queries::{LastPull, MAX_PAGE, ReleaseByManifest, Releases};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::clock::ManualClock;
+use sealpost_test_support::names::acme_av;
+use sealpost_test_support::vendor::Vendor;
+use sealpost_test_support::web::Web;
 use tempfile::TempDir;
 
-use crate::vendor::Vendor;
-use crate::web::Web;
-
-/// A clock that tests move.
-pub(crate) struct TestClock(Mutex<Timestamp>);
+/// The server's clock, moved by a test.
+struct TestClock(ManualClock);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0.now()
     }
 }
 
 pub(crate) fn start_of_time() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+/// A vendor without a release, whose time stands still, behind a web server.
+pub(crate) async fn vendor() -> (Vendor, Web) {
+    let vendor = Vendor::new(acme_av(), ManualClock::still_at(start_of_time()));
+    let web = Web::of_folder(&vendor.repository()).await;
+    (vendor, web)
+}
+
+/// A vendor without a release, and a site that has not pulled yet.
+pub(crate) async fn vendor_and_site() -> (Vendor, Site) {
+    let (vendor, web) = vendor().await;
+    let site = Site::new(&vendor, &web).await;
+    (vendor, site)
+}
+
+/// A vendor, and a site that has pulled and approved its release 1.0 of these files.
+pub(crate) async fn approved(files: &[(&str, &[u8])]) -> (Vendor, Site, Sha256Digest) {
+    let (vendor, site) = vendor_and_site().await;
+    let manifest = vendor.release("1.0", files);
+    site.pull().await.unwrap();
+    site.approve(manifest).await;
+    (vendor, site, manifest)
 }
 
 /// The visible state of a site, compared to show that nothing changed.
@@ -86,9 +110,10 @@ impl Staging for FragileStaging {
 
 pub(crate) struct Site {
     folder: TempDir,
-    url: String,
+    /// The vendor's web server.
+    pub(crate) web: Web,
     limits: Limits,
-    pub(crate) clock: Arc<TestClock>,
+    pub(crate) clock: ManualClock,
     root_bytes: Vec<u8>,
     /// While it is set, nothing can be staged.
     pub(crate) staging_broken: Arc<AtomicBool>,
@@ -118,10 +143,10 @@ impl Site {
         sqlite::create(&home.ledger(), server_id, site_key, start_of_time()).unwrap();
         let mut site = Self {
             folder,
-            url: web.url(),
+            web: web.clone(),
             limits,
-            clock: Arc::new(TestClock(Mutex::new(start_of_time()))),
-            root_bytes: vendor.root_bytes.clone(),
+            clock: ManualClock::still_at(start_of_time()),
+            root_bytes: vendor.root_bytes().to_vec(),
             staging_broken: Arc::default(),
             deltas_may_begin: Arc::default(),
             running: None,
@@ -140,7 +165,7 @@ impl Site {
         let ledger: Arc<Ledger> =
             Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap());
         let blobs: Arc<dyn BlobStore> = Arc::new(FolderBlobs::open(&home.blobs()).unwrap());
-        let clock: Arc<dyn Clock> = self.clock.clone();
+        let clock: Arc<dyn Clock> = Arc::new(TestClock(self.clock.clone()));
         let parts = staging::Parts {
             ledger: Arc::clone(&ledger),
             blobs: Arc::clone(&blobs),
@@ -158,10 +183,10 @@ impl Site {
                 deltas_may_begin: self.deltas_may_begin.clone(),
             }),
             clock,
-            transport: vendor_transport(&self.url).unwrap(),
+            transport: vendor_transport(&self.web.url()).unwrap(),
         };
         let settings = Settings {
-            vendor_url: self.url.clone(),
+            vendor_url: self.web.url(),
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: Vec::new(),
             pull_every: std::time::Duration::from_secs(3600),
@@ -196,10 +221,6 @@ impl Site {
             .into_iter()
             .map(|pulled| (pulled.release.version.to_string(), pulled.outcome))
             .collect()
-    }
-
-    pub(crate) fn later(&self, duration: SignedDuration) {
-        *self.clock.0.lock().unwrap() += duration;
     }
 
     pub(crate) async fn row(&self, manifest: Sha256Digest) -> Option<ReleaseRow> {

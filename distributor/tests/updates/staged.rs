@@ -6,10 +6,9 @@ use std::time::Duration;
 use sealpost_deltas::{FolderBase, FolderTarget};
 use sealpost_distributor::config::Limits;
 use sealpost_distributor::ports::staging::Staging;
+use sealpost_test_support::release::noise;
 
-use crate::site::{Site, start_of_time};
-use crate::vendor::{Vendor, noise};
-use crate::web::Web;
+use crate::site::{Site, approved, vendor, vendor_and_site};
 
 fn program(version: u8) -> Vec<u8> {
     let mut bytes = noise(300_000);
@@ -19,13 +18,8 @@ fn program(version: u8) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_leads_from_the_approved_release_to_the_new_one_and_survives_a_restart() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let mut site = Site::new(&vendor, &web).await;
     let (one, two) = (program(1), program(2));
-    let base = vendor.release("1.0", &[("bin/av", &one)]);
-    site.pull().await.unwrap();
-    site.approve(base).await;
+    let (vendor, mut site, base) = approved(&[("bin/av", &one)]).await;
     let target = vendor.release("2.0", &[("bin/av", &two)]);
     site.pull().await.unwrap();
     let row = site.row(target).await.unwrap();
@@ -52,12 +46,7 @@ async fn a_delta_leads_from_the_approved_release_to_the_new_one_and_survives_a_r
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reconciling_twice_makes_nothing_twice_and_clears_what_a_kill_left() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let mut site = Site::new(&vendor, &web).await;
-    let base = vendor.release("1.0", &[("bin/av", &program(1))]);
-    site.pull().await.unwrap();
-    site.approve(base).await;
+    let (vendor, mut site, base) = approved(&[("bin/av", &program(1))]).await;
     let target = vendor.release("2.0", &[("bin/av", &program(2))]);
     site.pull().await.unwrap();
     assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
@@ -78,9 +67,7 @@ async fn reconciling_twice_makes_nothing_twice_and_clears_what_a_kill_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_sees_what_changes_against_the_approved_release() {
-    let mut vendor = Vendor::new(start_of_time());
-    let web = Web::start(vendor.path()).await;
-    let site = Site::new(&vendor, &web).await;
+    let (vendor, site) = vendor_and_site().await;
     let first = vendor.release("1.0", &[("a", b"1"), ("b", b"2"), ("old", b"3")]);
     site.pull().await.unwrap();
     let review = site.parts().staging.review(first).await.unwrap().unwrap();
@@ -110,8 +97,7 @@ async fn a_delta_that_takes_too_much_memory_or_time_costs_the_delta_and_not_the_
     let little_memory = Limits { delta_memory_bytes: 64 * 1024 * 1024, ..usual };
     let little_time = Limits { delta_time: Duration::from_nanos(1), ..usual };
     for limits in [little_memory, little_time] {
-        let mut vendor = Vendor::new(start_of_time());
-        let web = Web::start(vendor.path()).await;
+        let (vendor, web) = vendor().await;
         let site = Site::with_limits(&vendor, &web, limits).await;
         let mut large = noise(8_000_000);
         let base = vendor.release("1.0", &[("bin/av", &large)]);
