@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sealpost_keys::{SigningKey, Verified};
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::sync::RegisterRequest;
+use sealpost_test_support::clock::days;
+use sealpost_test_support::license::{register_request, registration};
 
 use super::{
     Answer, Authority, AuthorityError, Issuer, RegisterError, RegistrationError, Terms,
@@ -55,10 +57,7 @@ impl Server {
     }
 
     fn request(&self, serial: &SerialNumber) -> RegisterRequest {
-        let registration =
-            Registration { serial: serial.clone(), server_id: self.id.clone(), site_key: self.key.public() };
-        let registration = SignedDocument::sign(&registration, &self.key).unwrap();
-        RegisterRequest { site_key: self.key.public(), registration }
+        register_request(serial, &self.id, &self.key)
     }
 
     fn registration(&self, serial: &SerialNumber) -> Verified<Registration> {
@@ -68,10 +67,6 @@ impl Server {
 
 fn now() -> Timestamp {
     "2026-03-01T12:00:00.5Z".parse().unwrap()
-}
-
-fn days(count: i64) -> SignedDuration {
-    SignedDuration::from_hours(24 * count)
 }
 
 #[test]
@@ -186,7 +181,7 @@ fn a_registration_signed_with_another_key_than_it_names_is_refused() {
     let serial = SerialNumber::from_random([3; 19]);
     let mut request = server.request(&serial);
     // The thief signs a registration that names the server's key.
-    let named = Registration { serial, server_id: server.id.clone(), site_key: server.key.public() };
+    let named = registration(&serial, &server.id, &server.key);
     request.registration = SignedDocument::sign(&named, &thief).unwrap();
     assert!(matches!(verify_registration(&request), Err(RegistrationError::Document(_))));
     request.site_key = thief.public();

@@ -8,9 +8,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 use sealpost_keys::SigningKey;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::{Grant, Registration};
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::text_code;
+use sealpost_test_support::license::register_request;
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -231,12 +232,9 @@ fn a_registration_code_becomes_an_unlock_code() {
     let serial = bench.ok(&["serial", "new", "--seats", "10", "--package", "acme-av"]);
     assert_eq!(serial.lines().count(), 1);
     let site = SigningKey::generate().unwrap();
-    let registration = Registration {
-        serial: SerialNumber::new(serial.trim()).unwrap(),
-        server_id: ServerId::from_random([1; 16]),
-        site_key: site.public(),
-    };
-    let code = text_code::encode(&SignedDocument::sign(&registration, &site).unwrap());
+    let sold = SerialNumber::new(serial.trim()).unwrap();
+    let request = register_request(&sold, &ServerId::from_random([1; 16]), &site);
+    let code = text_code::encode(&request.registration);
     fs::write(bench.path("code.txt"), &code).unwrap();
 
     let unlock = bench.ok(&["serial", "unlock", "code.txt"]);

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 
 use sealpost_publisher::lint::lint;
 use sealpost_publisher::renewal::{Urgency, renew};
+use sealpost_test_support::clock::days;
+use sealpost_test_support::folders::copy_tree;
+use sealpost_test_support::names::{package, release_id};
 
-use crate::support::{Home, copy_folder, days, now, package, read, release_id};
+use crate::support::{Home, now, read};
 
 /// The home as it is after `change`, but with only the first `count` of the written files published.
 fn stopped(before: &Home, after: &Home, written: &[PathBuf], count: usize) -> Home {
     let home = after.copied();
     fs::remove_dir_all(home.repository()).unwrap();
-    copy_folder(&before.repository(), &home.repository());
+    copy_tree(&before.repository(), &home.repository()).unwrap();
     for file in written.iter().take(count) {
         fs::copy(after.repository().join(file), home.repository().join(file)).unwrap();
     }
@@ -45,7 +48,7 @@ async fn every_stop_is_old_or_new_and_a_rerun_completes(releases: &[&str]) {
 
         stopped.release("acme-av", last, last).unwrap_or_else(|error| panic!("rerun after {count}: {error}"));
         let completed = stopped.read().await.unwrap();
-        let id = release_id("acme-av", last);
+        let id = release_id(&package("acme-av"), last);
         assert_eq!(completed.releases[&id].files, new.releases[&id].files, "rerun after {count}");
         assert_eq!(completed.releases[&id].counter, new.releases[&id].counter, "rerun after {count}");
         assert_eq!(completed.channels[&package("acme-av")], new.channels[&package("acme-av")]);
@@ -97,8 +100,8 @@ async fn a_refresh_after_a_stopped_release_publishes_nothing_of_it() {
     let stopped = stopped(&before, &home, &released.written, released.written.len() - 1);
     renew(&stopped.vendor(), &stopped.keyring(), Urgency::Now, now() + days(1), || {}).unwrap();
     let seen = read(&stopped.repository(), &stopped.root(), now() + days(1)).await.unwrap();
-    assert!(!seen.releases.contains_key(&release_id("acme-av", "1.1")));
+    assert!(!seen.releases.contains_key(&release_id(&package("acme-av"), "1.1")));
     stopped.release("acme-av", "1.1", "two").unwrap();
     let seen = stopped.read().await.unwrap();
-    assert_eq!(seen.releases[&release_id("acme-av", "1.1")].counter.0, 2);
+    assert_eq!(seen.releases[&release_id(&package("acme-av"), "1.1")].counter.0, 2);
 }

@@ -1,8 +1,6 @@
 //! Each kind of defect is found, and they are found together.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_manifests::channels::Withdrawn;
@@ -15,8 +13,11 @@ use sealpost_publisher::lint::{Finding, Level, lint};
 use sealpost_publisher::publication::lifetimes;
 use sealpost_publisher::release::set_channel;
 use sealpost_repository::{RepositoryEditor, RoleName, Signers, TargetSource};
+use sealpost_test_support::clock::days;
+use sealpost_test_support::folders::flip_a_bit;
+use sealpost_test_support::names::{channel, package, version};
 
-use crate::support::{Home, channel, days, now, package, version};
+use crate::support::{Home, now};
 
 fn two_releases() -> Home {
     let home = Home::new();
@@ -42,14 +43,6 @@ async fn defects(home: &Home) -> Vec<String> {
 fn assert_one(defects: &[String], words: &[&str]) {
     let matching = defects.iter().filter(|defect| words.iter().all(|word| defect.contains(word)));
     assert_eq!(matching.count(), 1, "{words:?} in {defects:#?}");
-}
-
-fn flip_a_byte(path: &Path) {
-    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let middle = file.metadata().unwrap().len() / 2;
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, middle).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
 }
 
 /// Changes a repository with all its keys, as a careless or hostile vendor could.
@@ -79,11 +72,11 @@ async fn a_sound_repository_has_no_findings() {
 #[tokio::test]
 async fn several_damaged_files_are_all_found_at_once() {
     let home = two_releases();
-    flip_a_byte(&home.target_file("acme-av_1.0_any.tar.gz"));
+    flip_a_bit(&home.target_file("acme-av_1.0_any.tar.gz")).unwrap();
     fs::remove_file(home.target_file("acme-av_1.1_any.tar.gz")).unwrap();
     let minisig = home.target_file("acme-av_1.1_any.manifest.minisig");
     fs::write(&minisig, fs::read_to_string(&minisig).unwrap() + "\n").unwrap();
-    flip_a_byte(&home.target_file("acme-av_1.0_any.manifest"));
+    flip_a_bit(&home.target_file("acme-av_1.0_any.manifest")).unwrap();
     let defects = defects(&home).await;
     assert_one(&defects, &["acme-av_1.0_any.tar.gz", "other content"]);
     assert_one(&defects, &["acme-av_1.1_any.tar.gz", "missing"]);
@@ -104,7 +97,7 @@ async fn a_flipped_byte_in_any_metadata_file_in_force_is_found() {
                 name.split('.').next().unwrap().parse::<u64>().unwrap_or(0)
             })
             .unwrap();
-        flip_a_byte(&newest);
+        flip_a_bit(&newest).unwrap();
         assert!(!defects(&home).await.is_empty(), "{name}");
     }
 }
@@ -112,8 +105,8 @@ async fn a_flipped_byte_in_any_metadata_file_in_force_is_found() {
 #[tokio::test]
 async fn metadata_that_is_refused_does_not_hide_a_damaged_target() {
     let home = two_releases();
-    flip_a_byte(&home.repository().join("metadata/timestamp.json"));
-    flip_a_byte(&home.target_file("acme-av_1.0_any.tar.gz"));
+    flip_a_bit(&home.repository().join("metadata/timestamp.json")).unwrap();
+    flip_a_bit(&home.target_file("acme-av_1.0_any.tar.gz")).unwrap();
     let defects = defects(&home).await;
     assert_one(&defects, &["acme-av_1.0_any.tar.gz", "other content"]);
     assert!(defects.len() >= 2, "{defects:?}");

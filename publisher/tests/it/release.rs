@@ -5,8 +5,10 @@ use std::fs;
 use sealpost_manifests::ids::Platform;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_publisher::release::{Order, Outcome, ReleaseError, release, set_channel};
+use sealpost_test_support::clock::days;
+use sealpost_test_support::names::{channel, package, release_id, version};
 
-use crate::support::{Home, channel, days, now, package, read, release_id, version};
+use crate::support::{Home, now, read};
 
 #[tokio::test]
 async fn a_release_is_verified_by_a_stranger_from_the_pinned_root() {
@@ -14,7 +16,7 @@ async fn a_release_is_verified_by_a_stranger_from_the_pinned_root() {
     let released = home.release("acme-av", "1.0", "one").unwrap();
     assert_eq!(released.outcome, Outcome::Published);
     let seen = home.read().await.unwrap();
-    let id = release_id("acme-av", "1.0");
+    let id = release_id(&package("acme-av"), "1.0");
     let manifest = &seen.releases[&id];
     assert_eq!(manifest.counter.0, 1);
     assert_eq!(manifest.notes, "news");
@@ -31,7 +33,7 @@ async fn counters_rise_per_package_and_channels_follow() {
     home.release("other", "1.0", "one").unwrap();
     home.release("acme-av", "1.1", "two").unwrap();
     let seen = home.read().await.unwrap();
-    let counter = |package: &str, version: &str| seen.releases[&release_id(package, version)].counter.0;
+    let counter = |name: &str, version: &str| seen.releases[&release_id(&package(name), version)].counter.0;
     assert_eq!((counter("acme-av", "1.0"), counter("acme-av", "1.1"), counter("other", "1.0")), (1, 2, 1));
     assert_eq!(seen.channels[&package("acme-av")].channels[&channel("stable")], version("1.1"));
 }
@@ -220,7 +222,7 @@ async fn a_release_outlives_its_metadata_and_a_stranger_sees_the_end() {
 fn order(home: &Home, name: &str, number: &str, text: &str) -> Order {
     Order {
         folder: home.content(&[("bin/tool", text)]),
-        release: release_id(name, number),
+        release: release_id(&package(name), number),
         kind: PackageKind::Program,
         channels: vec![channel("stable")],
         severity: sealpost_manifests::release::Severity::Normal,

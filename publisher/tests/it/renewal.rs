@@ -4,8 +4,10 @@ use std::fs;
 
 use sealpost_publisher::renewal::{Urgency, renew};
 use sealpost_repository::RoleName;
+use sealpost_test_support::clock::days;
+use sealpost_test_support::names::package;
 
-use crate::support::{Home, days, now, package, read};
+use crate::support::{Home, now, read};
 
 #[tokio::test]
 async fn a_day_old_timestamp_is_renewed_and_a_fresh_one_is_left_alone() {

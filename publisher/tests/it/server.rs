@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_keys::SigningKey;
-use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::{Grant, LicenseModel, Registration};
+use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{SerialNumber, ServerId, TargetName};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
@@ -15,6 +14,7 @@ use sealpost_publisher::authority::{Authority, Terms};
 use sealpost_publisher::server::{Licensing, connection_limits, router};
 use sealpost_repository::{Downloaded, HttpTransport, Reader, Resume};
 use sealpost_serving::{ConnectionLimits, Listener, serve};
+use sealpost_test_support::license::register_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -103,15 +103,7 @@ impl Running {
 }
 
 fn request(serial: &SerialNumber, id: u8, key: &SigningKey) -> RegisterRequest {
-    let registration = Registration {
-        serial: serial.clone(),
-        server_id: ServerId::from_random([id; 16]),
-        site_key: key.public(),
-    };
-    RegisterRequest {
-        site_key: key.public(),
-        registration: SignedDocument::sign(&registration, key).unwrap(),
-    }
+    register_request(serial, &ServerId::from_random([id; 16]), key)
 }
 
 #[tokio::test]

@@ -12,23 +12,20 @@ use sealpost_keys::{Minisig, PassphraseSource};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, PackageName, Platform, TargetName};
+use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest, Severity};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
-use sealpost_manifests::version::Version;
 use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::release::{Order, ReleaseError, Released, release};
 use sealpost_repository::{FolderTransport, Reader};
+use sealpost_test_support::folders::{copy_tree, file_with_suffix, write_folder};
+use sealpost_test_support::names::{self, channel, release_id};
 
 const LIMIT: u64 = 1024 * 1024;
 
 pub(crate) fn now() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
-}
-
-pub(crate) fn days(count: i64) -> jiff::SignedDuration {
-    jiff::SignedDuration::from_hours(24 * count)
 }
 
 /// A vendor's home, and folders to release beside it.
@@ -52,7 +49,7 @@ impl Home {
     /// The same home, as it is now, in another place.
     pub(crate) fn copied(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        copy_folder(self.folder.path(), folder.path());
+        copy_tree(self.folder.path(), folder.path()).unwrap();
         Self { folder }
     }
 
@@ -79,12 +76,7 @@ impl Home {
     /// A folder with these files.
     pub(crate) fn content(&self, files: &[(&str, &str)]) -> PathBuf {
         let folder = self.folder.path().join("content");
-        let _ = fs::remove_dir_all(&folder);
-        for (path, text) in files {
-            let path = folder.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
+        write_folder(&folder, files).unwrap();
         folder
     }
 
@@ -102,7 +94,7 @@ impl Home {
     ) -> Result<Released, ReleaseError> {
         let order = Order {
             folder: self.content(&[("bin/tool", text), ("doc/readme", "read me")]),
-            release: release_id(package, version),
+            release: release_id(&names::package(package), version),
             kind,
             channels: vec![channel("stable")],
             severity: Severity::Normal,
@@ -117,28 +109,8 @@ impl Home {
 
     /// The one file of targets whose name ends like this.
     pub(crate) fn target_file(&self, suffix: &str) -> PathBuf {
-        let entries = fs::read_dir(self.repository().join("targets")).unwrap();
-        let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        found.retain(|path| path.to_str().unwrap().ends_with(suffix));
-        assert_eq!(found.len(), 1, "{suffix}: {found:?}");
-        found.remove(0)
+        file_with_suffix(&self.repository().join("targets"), suffix).unwrap()
     }
-}
-
-pub(crate) fn package(name: &str) -> PackageName {
-    PackageName::new(name).unwrap()
-}
-
-pub(crate) fn channel(name: &str) -> ChannelName {
-    ChannelName::new(name).unwrap()
-}
-
-pub(crate) fn version(text: &str) -> Version {
-    Version::new(text).unwrap()
-}
-
-pub(crate) fn release_id(name: &str, number: &str) -> ReleaseId {
-    ReleaseId { package: package(name), version: version(number), platform: Platform::any() }
 }
 
 /// What a stranger with the pinned root sees.
@@ -195,17 +167,4 @@ pub(crate) async fn read(repository: &Path, root: &[u8], at: Timestamp) -> Resul
 
 fn text(error: impl std::error::Error + 'static) -> String {
     with_causes(&error)
-}
-
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

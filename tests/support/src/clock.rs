@@ -49,6 +49,12 @@ impl ManualClock {
     }
 }
 
+/// A duration of so many days of 24 hours.
+#[must_use]
+pub const fn days(count: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

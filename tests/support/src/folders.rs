@@ -1,6 +1,6 @@
 //! Files and folders: writing, copying, listing, comparing and damaging them.
 //!
-//! Errors are the system's, for tests that return errors; the others unwrap them.
+//! Errors are the system's with the path before them, for tests that return errors; the others unwrap them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The system's.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(at(path))
 }
 
 /// Writes a file that everybody can read, and the folders that it needs.
@@ -22,9 +22,9 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 /// The system's.
 pub fn write_file(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+        fs::create_dir_all(parent).map_err(at(parent))?;
     }
-    fs::write(path, content)?;
+    fs::write(path, content).map_err(at(path))?;
     set_mode(path, 0o644)
 }
 
@@ -44,7 +44,7 @@ pub fn write_executable(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()
 /// The system's.
 pub fn write_folder(folder: &Path, files: &[(&str, impl AsRef<[u8]>)]) -> io::Result<()> {
     if folder.exists() {
-        fs::remove_dir_all(folder)?;
+        fs::remove_dir_all(folder).map_err(at(folder))?;
     }
     for (path, content) in files {
         let file = folder.join(path);
@@ -61,7 +61,7 @@ pub fn files_beneath(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_owned()];
     while let Some(next) = waiting.pop() {
-        for entry in fs::read_dir(&next)? {
+        for entry in fs::read_dir(&next).map_err(at(&next))? {
             let entry = entry?;
             if entry.file_type()?.is_dir() { waiting.push(entry.path()) } else { found.push(entry.path()) }
         }
@@ -109,8 +109,8 @@ pub fn snapshot(folder: &Path) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
 /// # Errors
 /// The system's.
 pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
+    fs::create_dir_all(to).map_err(at(to))?;
+    for entry in fs::read_dir(from).map_err(at(from))? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         let kind = entry.file_type()?;
@@ -119,7 +119,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         } else if kind.is_symlink() {
             symlink(fs::read_link(entry.path())?, &target)?;
         } else if kind.is_file() {
-            fs::copy(entry.path(), &target)?;
+            fs::copy(entry.path(), &target).map_err(at(&target))?;
         }
     }
     fs::set_permissions(to, fs::metadata(from)?.permissions())
@@ -131,7 +131,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 /// The system's.
 pub fn replace_tree(from: &Path, to: &Path) -> io::Result<()> {
     make_writable(to);
-    fs::remove_dir_all(to)?;
+    fs::remove_dir_all(to).map_err(at(to))?;
     copy_tree(from, to)
 }
 
@@ -150,7 +150,7 @@ pub fn make_writable(folder: &Path) {
 /// # Errors
 /// When the file is empty; the system's.
 pub fn flip_a_bit(path: &Path) -> io::Result<()> {
-    let mut bytes = fs::read(path)?;
+    let mut bytes = fs::read(path).map_err(at(path))?;
     let middle = bytes.len() / 2;
     let Some(byte) = bytes.get_mut(middle) else {
         return Err(io::Error::other(format!("{} is empty", path.display())));
@@ -158,6 +158,11 @@ pub fn flip_a_bit(path: &Path) -> io::Result<()> {
     *byte ^= 1;
     let mode = fs::metadata(path)?.permissions();
     set_mode(path, 0o600)?;
-    fs::write(path, bytes)?;
+    fs::write(path, bytes).map_err(at(path))?;
     fs::set_permissions(path, mode)
+}
+
+/// Puts the path before an error of the system.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -4,12 +4,15 @@ use std::fs;
 use std::sync::Arc;
 
 use sealpost_keys::SigningKey;
-
-use crate::{Vendor, add_release, bytes, days, now, package_role, root_key, spec, target};
 use sealpost_repository::{
-    FolderTransport, KeyThreshold, Lifetimes, OpenError, Reader, RefreshError, Refusal, RepositoryEditor,
-    RoleName, SignError, Signers, StoreError, TargetError, TargetPath, Transport, TransportError,
+    FolderTransport, Lifetimes, OpenError, Reader, RefreshError, Refusal, RepositoryEditor, RoleName,
+    SignError, Signers, StoreError, TargetError, TargetPath, Transport, TransportError,
 };
+use sealpost_test_support::clock::days;
+use sealpost_test_support::names::{package, target};
+use sealpost_test_support::vendor::{only, root_spec};
+
+use crate::{Vendor, add_release, bytes, now, package_role, root_key};
 
 fn refusal(result: Result<impl Sized, RefreshError>) -> Refusal {
     result.map(|_| ()).unwrap_err().refusal().unwrap()
@@ -108,7 +111,8 @@ async fn under_signed_metadata_is_refused() {
     let stranger = SigningKey::generate().unwrap();
     let forged = tempfile::tempdir().unwrap();
     let mut editor =
-        RepositoryEditor::create(forged.path(), &spec(&root_key(), &stranger), Lifetimes::default()).unwrap();
+        RepositoryEditor::create(forged.path(), &root_spec(&root_key(), &stranger), Lifetimes::default())
+            .unwrap();
     add_release(&mut editor, &stranger, "acme-av", "6.6.6", b"evil");
     editor.sign(&Signers::new(&[&root_key(), &stranger]), now()).unwrap().publish().unwrap();
     let store = tempfile::tempdir().unwrap();
@@ -166,8 +170,8 @@ async fn a_package_role_speaks_only_for_its_own_package() {
     let vendor = Vendor::with_release();
     let other = SigningKey::generate().unwrap();
     let mut editor = vendor.editor();
-    let keys = KeyThreshold::new(&[other.public()], 1).unwrap();
-    editor.delegate(&crate::package("tools"), &keys).unwrap();
+    let keys = only(&other);
+    editor.delegate(&package("tools"), &keys).unwrap();
     editor.put_target(&package_role("tools"), &target("tools_1_any.manifest"), bytes(b"t")).unwrap();
     let error = editor.put_target(&package_role("tools"), &target("acme-av_2_any.manifest"), bytes(b"x"));
     assert!(error.is_err());
@@ -198,7 +202,8 @@ async fn a_pinned_root_of_another_vendor_accepts_nothing_of_this_one() {
     let (vendor, stranger) = (Vendor::with_release(), SigningKey::generate().unwrap());
     let other = tempfile::tempdir().unwrap();
     let editor =
-        RepositoryEditor::create(other.path(), &spec(&stranger, &stranger), Lifetimes::default()).unwrap();
+        RepositoryEditor::create(other.path(), &root_spec(&stranger, &stranger), Lifetimes::default())
+            .unwrap();
     let signed = editor.sign(&Signers::new(&[&stranger]), now()).unwrap();
     let root = signed.root_bytes().unwrap().to_vec();
     let store = tempfile::tempdir().unwrap();

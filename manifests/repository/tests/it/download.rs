@@ -2,12 +2,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use tempfile::TempDir;
-
-use crate::{Answer, Scripted, Vendor, now, silent, target};
 use sealpost_repository::{
     DownloadError, Downloaded, Reader, Resume, TargetError, TargetInfo, TransportError,
 };
+use sealpost_test_support::names::target;
+use tempfile::TempDir;
+
+use crate::{Answer, Scripted, Vendor, now, silent};
 
 const PAYLOAD: &[u8] = b"payload one";
 

@@ -1,10 +1,12 @@
 //! The frozen form of each metadata file. A file that was published once must be readable for ever.
 
+use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, tuf_key_id};
+use sealpost_test_support::names::{package, target};
+use sealpost_test_support::vendor::{only, root_spec};
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{Vendor, bytes, now, online_key, package, package_role, root_key, spec, target};
-use sealpost_repository::{KeyThreshold, Lifetimes, RepositoryEditor, RoleName, Signers, tuf_key_id};
+use crate::{Vendor, bytes, now, online_key, package_role, root_key};
 
 const FILES: [&str; 5] =
     ["1.root.json", "1.targets.json", "1.acme-av.json", "1.snapshot.json", "timestamp.json"];
@@ -16,8 +18,8 @@ fn golden(name: &str) -> PathBuf {
 fn golden_repository() -> Vendor {
     let (folder, root, online) = (tempfile::tempdir().unwrap(), root_key(), online_key());
     let mut editor =
-        RepositoryEditor::create(folder.path(), &spec(&root, &online), Lifetimes::default()).unwrap();
-    let keys = KeyThreshold::new(&[online.public()], 1).unwrap();
+        RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default()).unwrap();
+    let keys = only(&online);
     editor.delegate(&package("acme-av"), &keys).unwrap();
     editor.put_target(&RoleName::Targets, &target("trust.json"), bytes(b"trust")).unwrap();
     for (name, content) in

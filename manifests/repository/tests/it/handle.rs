@@ -3,10 +3,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sealpost_repository::{DownloadError, Downloaded, FolderTransport, OpenError, ReaderHandle, Resume};
+use sealpost_test_support::names::{package, target};
 use tokio::sync::Notify;
 
-use crate::{Answer, Scripted, Vendor, now, package, target};
-use sealpost_repository::{DownloadError, Downloaded, FolderTransport, OpenError, ReaderHandle, Resume};
+use crate::{Answer, Scripted, Vendor, now};
 
 async fn open(vendor: &Vendor, store: &Path) -> Result<ReaderHandle, OpenError> {
     let transport = Arc::new(FolderTransport::new(vendor.path()));

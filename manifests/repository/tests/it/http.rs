@@ -7,12 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-
-use crate::{Vendor, now, target};
 use sealpost_repository::{
     DownloadError, Downloaded, HttpTransport, Reader, Refusal, Resume, TargetPath, Timeouts, Transport,
     TransportError,
 };
+use sealpost_test_support::names::target;
+
+use crate::{Vendor, now};
 
 type Respond = dyn Fn(&str, Option<u64>) -> Vec<u8> + Send + Sync;
 

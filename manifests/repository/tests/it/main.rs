@@ -19,16 +19,16 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sealpost_keys::{PassphraseSource, SigningKey, key_file};
+use sealpost_repository::{
+    FolderTransport, Lifetimes, Reader, RepositoryEditor, RoleName, Signers, TargetBody, TargetPath,
+    TargetSource, Transport, TransportError, Written,
+};
+use sealpost_test_support::names::{package, target};
+use sealpost_test_support::vendor::{only, root_spec};
 use tempfile::TempDir;
 use tokio::sync::Notify;
-
-use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_repository::{
-    FolderTransport, KeyThreshold, Lifetimes, Reader, RepositoryEditor, RoleName, RootSpec, Signers,
-    TargetBody, TargetPath, TargetSource, Transport, TransportError, Written,
-};
 
 /// A key of the golden files. Key files must be private; files of a checkout are not.
 fn fixture_key(text: &str) -> SigningKey {
@@ -51,18 +51,6 @@ fn now() -> Timestamp {
     "2026-01-15T08:30:00.75Z".parse().unwrap()
 }
 
-fn days(days: i64) -> SignedDuration {
-    SignedDuration::from_hours(24 * days)
-}
-
-fn package(name: &str) -> PackageName {
-    PackageName::new(name).unwrap()
-}
-
-fn target(name: &str) -> TargetName {
-    TargetName::new(name).unwrap()
-}
-
 fn package_role(name: &str) -> RoleName {
     RoleName::Package(package(name))
 }
@@ -80,7 +68,8 @@ impl Vendor {
     fn new() -> Self {
         let (folder, root, online) = (tempfile::tempdir().unwrap(), root_key(), online_key());
         let mut editor =
-            RepositoryEditor::create(folder.path(), &spec(&root, &online), Lifetimes::default()).unwrap();
+            RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default())
+                .unwrap();
         editor.put_target(&RoleName::Targets, &target("trust.json"), bytes(b"{\"trust\":1}")).unwrap();
         let signed = editor.sign(&Signers::new(&[&root, &online]), now()).unwrap();
         let root_bytes = signed.root_bytes().unwrap().to_vec();
@@ -132,34 +121,16 @@ impl Vendor {
     }
 }
 
-fn spec(root: &SigningKey, online: &SigningKey) -> RootSpec {
-    let one = |key: &SigningKey| KeyThreshold::new(&[key.public()], 1).unwrap();
-    RootSpec { root: one(root), targets: one(online), snapshot: one(online), timestamp: one(online) }
-}
-
 fn bytes(bytes: &[u8]) -> TargetSource {
     TargetSource::Bytes(bytes.to_vec())
 }
 
 fn add_release(editor: &mut RepositoryEditor, key: &SigningKey, name: &str, version: &str, payload: &[u8]) {
-    editor.delegate(&package(name), &KeyThreshold::new(&[key.public()], 1).unwrap()).unwrap();
+    editor.delegate(&package(name), &only(key)).unwrap();
     let role = package_role(name);
     editor.put_target(&role, &target(&format!("{name}.channels")), bytes(version.as_bytes())).unwrap();
     let payload_name = target(&format!("{name}_{version}_any.tar.gz"));
     editor.put_target(&role, &payload_name, bytes(payload)).unwrap();
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let destination = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_tree(&entry.path(), &destination);
-        } else {
-            fs::copy(entry.path(), destination).unwrap();
-        }
-    }
 }
 
 /// What the server does when a target is asked for.

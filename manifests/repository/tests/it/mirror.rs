@@ -2,9 +2,12 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use sealpost_keys::SigningKey;
+use sealpost_repository::{MirrorError, RefreshError, Refusal, Signers};
+use sealpost_test_support::clock::days;
+use sealpost_test_support::names::{package, target};
+use sealpost_test_support::vendor::only;
 
-use crate::{Vendor, add_release, now, package, target};
-use sealpost_repository::{KeyThreshold, MirrorError, RefreshError, Refusal, Signers};
+use crate::{Vendor, add_release, now};
 
 #[tokio::test]
 async fn a_mirror_gets_every_pinned_file_byte_for_byte_with_the_timestamp_last() {
@@ -108,7 +111,7 @@ async fn a_role_with_a_new_key_is_verified_with_that_key() {
     let next = SigningKey::generate().unwrap();
     let mut editor = vendor.editor();
     add_release(&mut editor, &vendor.online, "acme-av", "1.0.1", b"two");
-    editor.delegate(&package("acme-av"), &KeyThreshold::new(&[next.public()], 1).unwrap()).unwrap();
+    editor.delegate(&package("acme-av"), &only(&next)).unwrap();
     editor.sign(&Signers::new(&[&vendor.online, &next]), now()).unwrap().publish().unwrap();
     let files = reader.all_roles(now()).await.unwrap();
     assert!(files.iter().any(|file| file.name == "2.acme-av.json"));
@@ -118,7 +121,7 @@ async fn a_role_with_a_new_key_is_verified_with_that_key() {
 async fn an_expired_repository_is_not_mirrored() {
     let vendor = Vendor::with_release();
     let store = tempfile::tempdir().unwrap();
-    let error = vendor.reader(store.path()).all_roles(now() + crate::days(8)).await.unwrap_err();
+    let error = vendor.reader(store.path()).all_roles(now() + days(8)).await.unwrap_err();
     assert!(matches!(&error, MirrorError::Refresh { source: RefreshError::Refused { .. } }));
     assert_eq!(error.refusal(), Some(Refusal::Expired));
 }

@@ -2,15 +2,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use sealpost_keys::SigningKey;
-
-use crate::{
-    Vendor, add_release, bytes, copy_tree, days, now, online_key, package, package_role, root_key, spec,
-    target,
-};
 use sealpost_repository::{
     EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError,
     Signers, TargetSource, ThresholdError,
 };
+use sealpost_test_support::clock::days;
+use sealpost_test_support::folders::copy_tree;
+use sealpost_test_support::names::{package, target};
+use sealpost_test_support::vendor::{only, root_spec};
+
+use crate::{Vendor, add_release, bytes, now, online_key, package_role, root_key};
 
 #[tokio::test]
 async fn what_the_owner_publishes_a_stranger_reads() {
@@ -44,13 +45,13 @@ fn published_files_can_be_read_by_a_web_server_of_another_user() {
 async fn a_crash_after_any_file_leaves_the_old_repository_and_the_next_run_finishes() {
     let vendor = Vendor::with_release();
     let before = tempfile::tempdir().unwrap();
-    copy_tree(vendor.path(), before.path());
+    copy_tree(vendor.path(), before.path()).unwrap();
     let files = vendor.release("acme-av", "1.0.1", b"payload two", now()).files;
     assert_eq!(files.last().unwrap().to_str(), Some("metadata/timestamp.json"));
     assert!(files.len() >= 5);
     for crashed_after in 0..files.len() {
         let folder = tempfile::tempdir().unwrap();
-        copy_tree(before.path(), folder.path());
+        copy_tree(before.path(), folder.path()).unwrap();
         for file in &files[..crashed_after] {
             fs::copy(vendor.path().join(file), folder.path().join(file)).unwrap();
         }
@@ -82,12 +83,12 @@ async fn a_first_publication_that_crashed_after_its_root_is_continued_by_loading
     let (root, online) = (root_key(), online_key());
     let folder = tempfile::tempdir().unwrap();
     let editor =
-        RepositoryEditor::create(folder.path(), &spec(&root, &online), Lifetimes::default()).unwrap();
+        RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default()).unwrap();
     let signed = editor.sign(&Signers::new(&[&root, &online]), now()).unwrap();
     let root_bytes = signed.root_bytes().unwrap().to_vec();
     drop(signed);
     fs::write(folder.path().join("metadata/1.root.json"), &root_bytes).unwrap();
-    let again = RepositoryEditor::create(folder.path(), &spec(&root, &online), Lifetimes::default());
+    let again = RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default());
     assert!(matches!(again, Err(EditError::AlreadyExists { .. })));
     let vendor = Vendor { folder, root, online, root_bytes };
     vendor.release("acme-av", "1", b"one", now());
@@ -102,7 +103,7 @@ async fn thresholds_are_kept_on_both_sides() {
     let keys: Vec<SigningKey> = (0..3).map(|_| SigningKey::generate().unwrap()).collect();
     let public: Vec<_> = keys.iter().map(SigningKey::public).collect();
     let two_of_three = KeyThreshold::new(&public, 2).unwrap();
-    let mut spec = spec(&root_key(), &online_key());
+    let mut spec = root_spec(&root_key(), &online_key());
     (spec.root, spec.targets) = (two_of_three.clone(), two_of_three);
     let (folder, online) = (tempfile::tempdir().unwrap(), online_key());
     let editor = RepositoryEditor::create(folder.path(), &spec, Lifetimes::default()).unwrap();
@@ -257,7 +258,7 @@ fn one_editor_at_a_time() {
 #[test]
 fn a_package_cannot_be_named_like_a_top_level_role() {
     let vendor = Vendor::with_release();
-    let keys = KeyThreshold::new(&[vendor.root.public()], 1).unwrap();
+    let keys = only(&vendor.root);
     for name in ["root", "targets", "snapshot", "timestamp"] {
         let error = vendor.editor().delegate(&package(name), &keys).unwrap_err();
         assert!(matches!(error, EditError::ReservedName { .. }));

@@ -1,7 +1,6 @@
+use sealpost_repository::{FailClosedStore, StoreError};
 use std::fs;
 use std::path::Path;
-
-use sealpost_repository::{FailClosedStore, StoreError};
 
 fn blob(folder: &Path, name: &str) -> std::path::PathBuf {
     folder.join(name)
