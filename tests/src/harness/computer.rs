@@ -4,10 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use sealpost_test_support::folders::{set_mode, write_file};
 use serde_json::Value;
 
+use super::lab::Lab;
 use super::program::{Daemon, Output, Programs, run};
-use super::{Lab, Site, tree, wait_until};
+use super::site::Site;
+use super::wait::wait_until;
 
 /// A computer.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ impl Computer {
         site.distributor(&["clients", "setup", name, "--out", setup_text])?.ok()?;
         let home = lab.path(name);
         fs::create_dir(&home)?;
-        tree::set_mode(&home, 0o755)?;
+        set_mode(&home, 0o755)?;
         let programs = lab.programs().clone();
         Ok(Self { programs, name: name.to_owned(), home, setup, root: root.to_owned(), agent: None })
     }
@@ -72,8 +75,8 @@ impl Computer {
     pub fn edit_setup(&self, edit: impl FnOnce(&mut Value)) -> Result<()> {
         let mut setup: Value = serde_json::from_slice(&fs::read(&self.setup)?)?;
         edit(&mut setup);
-        tree::write_file(&self.setup, &setup.to_string())?;
-        tree::set_mode(&self.setup, 0o600)
+        write_file(&self.setup, setup.to_string())?;
+        Ok(set_mode(&self.setup, 0o600)?)
     }
 
     /// Leads the agent to another port.
@@ -89,7 +92,7 @@ impl Computer {
     /// # Errors
     /// When it cannot be written.
     pub fn configure(&self, text: &str) -> Result<()> {
-        tree::write_file(&self.home.join("agent.toml"), text)
+        Ok(write_file(&self.home.join("agent.toml"), text)?)
     }
 
     /// Runs `agent-updater`.

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use sealpost_keys::{PassphraseSource, SigningKey, TrustedComment, key_file};
+use sealpost_keys::{PassphraseSource, SigningKey, key_file};
 use sealpost_manifests::channels::ChannelsDocument;
-use sealpost_manifests::document::{self, Document};
+use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId, ReleaseManifest};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, TargetSource};
+use sealpost_test_support::release::Draft;
+use sealpost_test_support::vendor::put_release;
 
-use super::Vendor;
+use super::vendor::Vendor;
 
 /// Who signs a forged manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,28 +71,20 @@ impl Vendor {
         let mut manifest: ReleaseManifest = document::read(&read(&original.manifest_target()?)?)?;
         manifest.release.version = forgery.version.parse()?;
         manifest.counter = ReleaseCounter(manifest.counter.0 + 1);
-        let claimed = manifest.release.clone();
+        let named = manifest.release.clone();
         (forgery.edit)(&mut manifest);
-        let text = document::write(&manifest)?;
-        let comment = TrustedComment::new(manifest.trusted_comment())?;
-        let minisig = match forgery.signer {
-            ManifestSigner::Vendor => keys.release.sign(text.as_bytes(), &comment),
-            ManifestSigner::Stranger => SigningKey::generate()?.sign(text.as_bytes(), &comment),
-        };
         let payload = (forgery.payload)(read(&original.payload_target(Encoding::Gzip)?)?);
+        let draft = Draft { manifest, payload, named };
+        let signed = match forgery.signer {
+            ManifestSigner::Vendor => draft.sign(&keys.release),
+            ManifestSigner::Stranger => draft.sign(&SigningKey::generate()?),
+        };
+        put_release(&mut editor, &draft, &signed);
 
-        let mut channels: ChannelsDocument = document::read(&read(&ChannelsDocument::target(&package)?)?)?;
-        channels.channels.insert(ChannelName::new("stable")?, claimed.version.clone());
-
-        let targets = [
-            (claimed.manifest_target()?, text.into_bytes()),
-            (claimed.minisig_target()?, minisig.as_str().as_bytes().to_vec()),
-            (claimed.payload_target(Encoding::Gzip)?, payload),
-            (ChannelsDocument::target(&package)?, document::write(&channels)?.into_bytes()),
-        ];
-        for (name, bytes) in targets {
-            editor.put_target(&role, &name, TargetSource::Bytes(bytes))?;
-        }
+        let name = ChannelsDocument::target(&package)?;
+        let mut channels: ChannelsDocument = document::read(&read(&name)?)?;
+        channels.channels.insert(ChannelName::new("stable")?, draft.named.version);
+        editor.put_target(&role, &name, TargetSource::Bytes(document::write(&channels)?.into_bytes()))?;
         let signers = [&keys.role, &keys.snapshot, &keys.timestamp];
         editor.sign(&Signers::new(&signers), Timestamp::now())?.publish()?;
         Ok(())

@@ -5,12 +5,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use sealpost_test_support::wait::{PATIENCE, until_some};
 
-use super::{GLANCE, PATIENCE, tools, wait_until};
+use super::wait::wait_until;
+use super::workspace::{lock, target_folder, workspace};
+
+/// Between two looks whether a command has ended.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// Where the built programs are.
 #[derive(Debug, Clone)]
@@ -25,10 +30,9 @@ impl Programs {
         let folder = match std::env::var_os("SEALPOST_PROGRAMS") {
             Some(folder) => PathBuf::from(folder),
             None => {
-                let folder = tools::target_folder().join("e2e");
-                let _one_at_a_time = tools::lock("build-programs")?;
-                let built =
-                    Command::new(tools::workspace().join("tests/build-programs")).arg(&folder).status();
+                let folder = target_folder().join("e2e");
+                let _one_at_a_time = lock("build-programs")?;
+                let built = Command::new(workspace().join("tests/build-programs")).arg(&folder).status();
                 if !built.context("cannot start tests/build-programs")?.success() {
                     bail!("the programs do not build; run tests/build-programs and look at its errors");
                 }
@@ -131,17 +135,10 @@ pub fn run(mut command: Command) -> Result<Output> {
         .with_context(|| format!("cannot start {shown}"))?;
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
-    let end = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > end {
-            child.kill()?;
-            child.wait()?;
-            bail!("{shown} did not end within {} s", PATIENCE.as_secs());
-        }
-        thread::sleep(GLANCE / 5);
+    let Some(status) = until_some(GLANCE, || child.try_wait())? else {
+        child.kill()?;
+        child.wait()?;
+        bail!("{shown} did not end within {} s", PATIENCE.as_secs());
     };
     let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
     Ok(Output { command: shown, status, stdout: text(stdout), stderr: text(stderr) })

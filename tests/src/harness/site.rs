@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::lab::Lab;
 use super::program::{Daemon, Output, Programs, run};
-use super::{Lab, wait_until};
+use super::wait::wait_until;
 
 /// A site.
 #[derive(Debug)]

@@ -1,13 +1,14 @@
 //! Other people's tools: found, installed into `target/`, or loudly missing.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::program::run;
+use super::workspace::{lock, target_folder, workspace};
 
 /// python-tuf, pinned.
 const PYTHON_TUF: &str = "tuf==7.0.0";
@@ -58,27 +59,6 @@ impl Tool {
         }
         Ok(false)
     }
-}
-
-/// The workspace's folder.
-#[must_use]
-pub fn workspace() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
-}
-
-/// Where builds and what is kept for the next run lie.
-pub(super) fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
-}
-
-/// Holds a lock until it is dropped: tests run as processes side by side.
-pub(super) fn lock(name: &str) -> Result<File> {
-    let folder = target_folder();
-    fs::create_dir_all(&folder)?;
-    let file = File::create(folder.join(format!("{name}.lock")))?;
-    file.lock().with_context(|| format!("cannot lock {name}"))?;
-    Ok(file)
 }
 
 /// A Python that can `import tuf`.

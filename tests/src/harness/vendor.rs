@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sealpost_test_support::folders::write_folder;
 
+use super::lab::Lab;
 use super::program::{Daemon, Output, Programs, run};
-use super::{Lab, tree};
 
 /// A vendor.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Vendor {
     /// When it is refused.
     pub fn release_files(&self, package: &str, version: &str, files: &[(&str, &str)]) -> Result<String> {
         let folder = self.home.with_file_name(format!("{package}-{version}.release"));
-        tree::write_release(&folder, files)?;
+        write_folder(&folder, files)?;
         self.release_program(&folder, package, version)
     }
 

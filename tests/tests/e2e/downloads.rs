@@ -1,19 +1,12 @@
 //! Downloads that are cut are taken up where they stopped.
 
 use anyhow::{Result, ensure};
+use sealpost_test_support::release;
 use sealpost_tests::harness::{Computer, Cut, Lab, Proxy, Site, Vendor};
 
 /// Text that hardly compresses, and is the same in every run.
 fn noise(bytes: usize) -> String {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut text = String::with_capacity(bytes);
-    while text.len() < bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        text.push_str(&format!("{state:016x}"));
-    }
-    text
+    release::noise(bytes / 2).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const BULK_BYTES: usize = 6 * 1024 * 1024;
