@@ -235,7 +235,7 @@ impl<C: Connected> Read<ApprovedReleases> for C {
 /// Every release that goes to clients: read at each contact, from an index of only these.
 pub(in crate::sqlite) fn approved(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
     connection
-        .prepare_cached(known_releases!("WHERE state = 'approved' ORDER BY package, counter"))?
+        .prepare_cached(known_releases!("WHERE state = 'approved' ORDER BY package, counter, manifest"))?
         .query_map([], known)?
         .collect()
 }
@@ -255,7 +255,7 @@ pub(in crate::sqlite) fn approved_of(
 ) -> rusqlite::Result<Vec<KnownRelease>> {
     connection
         .prepare_cached(known_releases!(
-            "WHERE package = ?1 AND state IN ('approved', 'superseded') ORDER BY counter"
+            "WHERE package = ?1 AND state IN ('approved', 'superseded') ORDER BY counter, manifest"
         ))?
         .query_map([package.as_str()], known)?
         .collect()
