@@ -7,7 +7,7 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases,
+    Releases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
@@ -53,7 +53,7 @@ impl<C: Connected> Read<Releases> for C {
                 counter,
                 platform,
                 query.after.map(|manifest| manifest.to_string()),
-                query.limit
+                page_limit(Some(query.limit))
             ],
             bare_release,
         )?;
@@ -179,7 +179,7 @@ impl<C: Connected> Read<KnownReleases> for C {
                 params![
                     query.after.map(|manifest| manifest.to_string()).unwrap_or_default(),
                     if states.is_empty() { String::new() } else { format!(" {} ", states.join(" ")) },
-                    query.limit
+                    page_limit(Some(query.limit))
                 ],
                 known,
             )?
@@ -206,7 +206,7 @@ impl<C: Connected> Read<DeltaReleases> for C {
                  WHERE manifest > ?1 AND (in_use OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
             )?
             .query_map(
-                params![query.after.map(|manifest| manifest.to_string()).unwrap_or_default(), query.limit],
+                params![query.after.map(|manifest| manifest.to_string()).unwrap_or_default(), page_limit(Some(query.limit))],
                 |row| {
                     Ok(DeltaReleaseRow {
                         release: known(row)?,
