@@ -232,10 +232,13 @@ impl<C: Connected> Read<ApprovedReleases> for C {
     }
 }
 
-/// Every release that goes to clients: read at each contact, from an index of only these.
+/// Every release that goes to clients: read at each contact, from an index of only these, which gives them in order. It
+/// is named because the planner would take the index of all states, and sort.
 pub(in crate::sqlite) fn approved(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
     connection
-        .prepare_cached(known_releases!("WHERE state = 'approved' ORDER BY package, counter, manifest"))?
+        .prepare_cached(known_releases!(
+            "INDEXED BY releases_approved WHERE state = 'approved' ORDER BY package, counter, manifest"
+        ))?
         .query_map([], known)?
         .collect()
 }
