@@ -101,7 +101,7 @@ async fn unlock(ledger: &Ledger, seats: u32) -> anyhow::Result<()> {
     };
     // The ledger trusts whoever verified the grant; here nobody has to.
     let document = SignedDocument::sign(&grant, &SigningKey::generate()?)?;
-    ledger.execute(now, AcceptGrant { actor: admin(), grant, document }).await?;
+    ledger.execute(now, AcceptGrant { actor: admin(), grant, document, asked_for: None }).await?;
     Ok(())
 }
 

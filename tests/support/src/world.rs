@@ -95,7 +95,7 @@ impl World {
     #[must_use]
     pub fn accept_grant(&self, grant: Grant) -> AcceptGrant {
         let document = SignedDocument::sign(&grant, &self.vendor).unwrap();
-        AcceptGrant { actor: admin(), grant, document }
+        AcceptGrant { actor: admin(), grant, document, asked_for: None }
     }
 
     // ── computers ──

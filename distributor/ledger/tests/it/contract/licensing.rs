@@ -114,7 +114,7 @@ pub(super) async fn a_grant_of_another_server_or_site_key_is_refused(world: &Wor
     }
     // A pair whose two halves differ is refused too, whoever verified it.
     let document = SignedDocument::sign(&world.grant(1, 10), &world.vendor).unwrap();
-    let command = AcceptGrant { actor: admin(), grant: world.grant(1, 11), document };
+    let command = AcceptGrant { actor: admin(), grant: world.grant(1, 11), document, asked_for: None };
     let answer = ledger.execute(world.at(1), command).await;
     assert_eq!(refused(answer), ProblemCode::GrantRefused);
     unchanged(&ledger, 1);
