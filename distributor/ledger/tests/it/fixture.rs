@@ -5,12 +5,12 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary;
 use sealpost_site::commands::clients::EnrollOutcome;
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::queries::{Activity, ClientByName, Clients, Licenses, ReleaseByManifest, Releases};
 use sealpost_site::rows::{ClientRow, LicenseRow, ReleaseRow};
-use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_test_support::world::{Computer, World, reserve};
 
 /// What happens often, as one call.

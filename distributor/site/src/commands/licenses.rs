@@ -74,14 +74,8 @@ impl Command for AcceptGrant {
             ));
         }
         let server = context.server;
-        match judge(
-            &grant,
-            document.digest(),
-            held,
-            asked_for.as_ref(),
-            &server.server_id,
-            &server.site_key,
-        ) {
+        match judge(&grant, document.digest(), held, asked_for.as_ref(), &server.server_id, &server.site_key)
+        {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Acceptance::Same) => Decision::answer(()),
             Ok(Acceptance::New) => Decision::answer(())

@@ -92,7 +92,11 @@ async fn accept(
     let ledger = &site.parts.ledger;
     ledger.execute(site.now(), AcceptGrant { actor, grant, document, asked_for }).await?;
     site.parts.clock.vendor_said(vendor_time);
-    let license = ledger.query(Licenses {}).await?.into_iter().find(|row| row.serial == serial);
+    let licenses = ledger
+        .query(Licenses {})
+        .await
+        .map_err(|error| ApiError::done_but_unread(&error, "the grant is accepted", "distributor status"))?;
+    let license = licenses.into_iter().find(|row| row.serial == serial);
     license.map(License::from).ok_or_else(|| {
         ApiError::new(
             ProblemCode::Internal,

@@ -10,7 +10,7 @@ use sealpost_manifests::wire::report::Report;
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ActivityEntry, Change, NoteKey};
 use sealpost_site::commands::pulls::PulledVersions;
-use sealpost_site::rows::{ServerIdentity};
+use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::assignment::AssignedRelease;
 use sealpost_site::rules::reports::ReportEffect;
 

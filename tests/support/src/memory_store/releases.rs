@@ -7,8 +7,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
-use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::changes::summary::reason_of;
+use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
     Releases, page_limit,

@@ -2,10 +2,10 @@
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::lease::LedgerHead;
+use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, empty_head};
 use sealpost_site::queries::{Activity, Head, LastPull, Licenses, Server, TimeFloor, page_limit};
 use sealpost_site::rows::{LicenseRow, PullRow, ServerIdentity};
-use sealpost_site::changes::chain::LoggedEntry;
 
 use super::store::{Handle, Holds};
 

@@ -11,7 +11,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::queries::ExplainClient;
-use sealpost_site::rows::{DecidedBy};
+use sealpost_site::rows::DecidedBy;
 use sealpost_site::rules::assignment::AssignedRelease;
 use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::ReleaseState;
