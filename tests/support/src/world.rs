@@ -36,7 +36,7 @@ pub const PACKAGES: [&str; 3] = ["acme-av", "acme-cad", "acme-sigs"];
 /// The keys and the beginning of time of one test.
 #[derive(Debug)]
 pub struct World {
-    /// The server's id.
+    /// The id in grants, enrollments and contacts that are meant for this server.
     pub server_id: ServerId,
     /// The key with which the server signs.
     pub site: SigningKey,
@@ -214,9 +214,9 @@ impl World {
 /// A computer, as its agent knows itself.
 #[derive(Debug, Clone)]
 pub struct Computer {
-    /// Its name.
+    /// The name that its setup file is for.
     pub name: ComputerName,
-    /// Its key.
+    /// The public half of its key: the tests sign nothing as a computer.
     pub key: PublicKey,
     /// The code of its setup file.
     pub code: EnrollmentCode,
@@ -232,7 +232,7 @@ pub struct Computer {
     pub assignment: Option<(u64, u64)>,
     /// Digest of its grant.
     pub grant: Option<Sha256Digest>,
-    /// What it runs.
+    /// What it says at its next contact that it runs.
     pub packages: Vec<InstalledPackage>,
     /// What it reports at its next contact.
     pub reports: Vec<Report>,
@@ -310,7 +310,7 @@ pub fn channel(name: &str) -> ChannelName {
     ChannelName::new(name).unwrap()
 }
 
-/// A computer's name.
+/// A computer's name, spelled in any way.
 #[must_use]
 pub fn computer_name(name: &str) -> ComputerName {
     ComputerName::new(name).unwrap()

@@ -23,7 +23,7 @@ pub(crate) trait WorldExt {
     async fn reserved(&self, ledger: &Ledger, name: &str) -> Computer;
     /// And it is enrolled.
     async fn enrolled(&self, ledger: &Ledger, name: &str) -> Computer;
-    /// A computer enrolls.
+    /// A computer enrolls, or tries to.
     async fn enrolls(&self, ledger: &Ledger, computer: &Computer) -> Result<EnrollOutcome, LedgerError>;
     /// A computer contacts, and remembers what the answer brought.
     async fn contacts(&self, ledger: &Ledger, computer: &mut Computer, seconds: i64) -> ContactOutcome;
@@ -34,7 +34,7 @@ pub(crate) trait WorldExt {
         computer: &Computer,
         seconds: i64,
     ) -> Result<ContactOutcome, LedgerError>;
-    /// The first pull.
+    /// The first pull finds fresh metadata.
     async fn pull(&self, ledger: &Ledger, seconds: i64);
     /// A release is staged and approved.
     async fn approved(&self, ledger: &Ledger, package: &str, counter: u64, channels: &[&str]) -> ReleaseRow;
@@ -111,7 +111,7 @@ pub(crate) async fn client(ledger: &Ledger, name: &ComputerName) -> ClientRow {
     find_client(ledger, name).await.unwrap()
 }
 
-/// A reservation.
+/// A reservation, if there is one.
 pub(crate) async fn find_client(ledger: &Ledger, name: &ComputerName) -> Option<ClientRow> {
     ledger.query(ClientByName { name: name.clone() }).await.unwrap()
 }

@@ -27,7 +27,7 @@ pub enum MemoryStoreError {
     /// The order of calls is wrong.
     #[error("cannot {attempted}: {why}")]
     OutOfOrder {
-        /// What was called.
+        /// What the caller wanted to do.
         attempted: &'static str,
         /// What should have been called before, or should not.
         why: &'static str,

@@ -101,6 +101,28 @@ pub(super) async fn fewer_seats_than_used_take_nothing_and_give_nothing(world: &
     ledger.execute(world.at(3), reserve("pc-4")).await.unwrap();
 }
 
+pub(super) async fn seats_come_from_the_grant_that_came_first_while_it_has_any(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    // Neither the order of serial numbers nor the one of seats decides.
+    for id in [9, 2, 5] {
+        let mut grant = world.grant(1, 2);
+        grant.serial = serial(id);
+        world.accept(&ledger, grant).await.unwrap();
+    }
+    let used = async || {
+        let rows = licenses(&ledger).await;
+        [9, 2, 5].map(|id| rows.iter().find(|row| row.serial == serial(id)).unwrap().used)
+    };
+    for (number, expected) in [[1, 0, 0], [2, 0, 0], [2, 1, 0], [2, 2, 0], [2, 2, 1]].into_iter().enumerate()
+    {
+        ledger.execute(world.at(2), reserve(&format!("pc-{number}"))).await.unwrap();
+        assert_eq!(used().await, expected);
+    }
+}
+
 pub(super) async fn a_grant_of_another_server_or_site_key_is_refused(world: &World, bench: &dyn Bench) {
     let ledger = bench.open();
     let mut other_server = world.grant(1, 10);

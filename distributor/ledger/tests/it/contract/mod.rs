@@ -43,6 +43,7 @@ contracts! {
         a_hundred_concurrent_reservations_of_ten_seats_take_exactly_ten,
         the_same_name_takes_no_second_seat,
         fewer_seats_than_used_take_nothing_and_give_nothing,
+        seats_come_from_the_grant_that_came_first_while_it_has_any,
         a_grant_of_another_server_or_site_key_is_refused,
         a_lower_generation_is_refused_and_the_same_grant_answered_again,
         a_lapsed_grant_gives_no_new_seat_and_no_first_lease_but_renews,

@@ -49,9 +49,8 @@ async fn release_pages(ledger: &Ledger, state: Option<ReleaseState>, limit: u32)
         let after = rows.last().map(|row| row.manifest);
         let page = ledger.query(Releases { state, after, limit }).await.unwrap();
         assert!(page.len() <= limit as usize);
-        if page.is_empty() {
-            return rows;
-        }
+        let Some(first) = page.first() else { return rows };
+        assert!(rows.iter().all(|row| row.manifest != first.manifest), "{} again", first.release);
         rows.extend(page);
     }
 }
@@ -62,9 +61,8 @@ async fn known_pages(ledger: &Ledger, states: &[ReleaseState], limit: u32) -> Ve
         let after = rows.last().map(|row| row.manifest);
         let page = ledger.query(KnownReleases { states: states.to_vec(), after, limit }).await.unwrap();
         assert!(page.len() <= limit as usize);
-        if page.is_empty() {
-            return rows;
-        }
+        let Some(first) = page.first() else { return rows };
+        assert!(rows.iter().all(|row| row.manifest != first.manifest), "{} again", first.release);
         rows.extend(page);
     }
 }
