@@ -58,7 +58,7 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, PullError> {
     let (reader, now) = (fetcher.reader, fetcher.now);
     let files = reader.all_roles(now).await.map_err(|source| PullError::Roles { source })?;
-    let known = known_releases(&*context.ledger).await?;
+    let known = known_releases(&context.ledger).await?;
     let trust_info = listed(reader, &TargetName::new(TRUST_TARGET)?, now).await?;
     let trust = trust_document(fetcher, &trust_info).await?;
     let mut index = TargetIndex::default();

@@ -234,7 +234,7 @@ enum Sent<T> {
     /// The one that was issued before.
     Again(Box<T>),
     /// A new one, with the change that issues it.
-    New(Box<T>, Change),
+    New(Box<T>, Box<Change>),
 }
 
 impl<T: Clone> Sent<T> {
@@ -274,10 +274,10 @@ impl Answering<'_> {
             decision = decision.change(actor.clone(), change);
         }
         if let Sent::New(lease, change) = lease {
-            decision = decision.change(actor.clone(), change).note(Note::LeaseSent { lease: *lease });
+            decision = decision.change(actor.clone(), *change).note(Note::LeaseSent { lease: *lease });
         }
         if let Sent::New(assignment, change) = assignment {
-            decision = decision.change(actor, change).note(Note::AssignmentSent { assignment: *assignment });
+            decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
         }
         let seen = SeenClient::of(contact);
         if client.seen.as_ref() != Some(&seen) {
@@ -337,7 +337,7 @@ impl Answering<'_> {
                     sequence: lease.sequence,
                     not_after: lease.not_after,
                 };
-                (Sent::New(Box::new(lease), change), None)
+                (Sent::New(Box::new(lease), Box::new(change)), None)
             }
             (LeaseDecision::Resend, Some(lease)) => (Sent::Again(Box::new(lease.clone())), None),
             (LeaseDecision::Resend | LeaseDecision::Keep, _) => (Sent::Nothing, None),
@@ -410,7 +410,7 @@ impl Answering<'_> {
             sequence: assignment.sequence,
             releases,
         };
-        Sent::New(Box::new(assignment), change)
+        Sent::New(Box::new(assignment), Box::new(change))
     }
 
     fn raise_sequence(&mut self) -> u64 {
