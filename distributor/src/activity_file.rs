@@ -76,7 +76,7 @@ pub async fn follow(
             None => blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await,
         };
         let caught_up = match opened {
-            Ok(opened) => catch_up(&*ledger, &folder, opened).await,
+            Ok(opened) => catch_up(&ledger, &folder, opened).await,
             Err(error) => Err(error),
         };
         match caught_up {

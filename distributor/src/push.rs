@@ -149,7 +149,7 @@ pub async fn follow(ledger: Arc<Ledger>, push: Push) {
             };
             for logged in entries {
                 seen = seen.max(logged.entry.sequence);
-                act_on(&*ledger, &push, logged.entry.change).await;
+                act_on(&ledger, &push, logged.entry.change).await;
             }
         }
     }

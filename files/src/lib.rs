@@ -21,5 +21,5 @@ pub use folder::{make_folder, remove_durably, sync_folder, sync_parent};
 pub use framed::{Unframed, frame, unframe};
 pub use lock::{FileLock, LockError};
 pub use mode::{PRIVATE, PRIVATE_FOLDER, PUBLIC};
-pub use read::{open_regular, read_bounded};
+pub use read::{open_regular, read_bounded, read_input};
 pub use write::{Unfinished, create_or_same, replace, sweep, write_new};

@@ -17,12 +17,24 @@ pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Option<Vec<u8>>> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    read_at_most(file, max_bytes).map(Some)
+}
+
+/// Reads all of what an admin names on the command line, at most `max_bytes`; it may be a pipe, such as `/dev/stdin`.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`] beyond the bound, and what the system says otherwise.
+pub fn read_input(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    read_at_most(File::open(path)?, max_bytes)
+}
+
+fn read_at_most(file: File, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max_bytes {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Opens a regular file to be read. A named pipe or a device in its place is refused, not waited for.

@@ -1,6 +1,6 @@
 //! The table of contents of the admin API: each endpoint with its method, its path and the permission that it needs.
 //!
-//! Invariant: an endpoint that is not in [`Endpoint::ALL`] does not exist; the server makes its routes from this table.
+//! Invariant: an endpoint that is not in [`Endpoint::all`] does not exist; the server makes its routes from this table.
 
 use sealpost_site::rules::access::Permission;
 

@@ -7,6 +7,7 @@ use sealpost_manifests::lease::LedgerHead;
 use sealpost_site::changes::Actor;
 use sealpost_site::changes::chain;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// `GET /api/v1/log`: which entries.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,9 +38,10 @@ pub struct LogEntry {
     pub at: Timestamp,
     /// Who did it.
     pub actor: Actor,
-    /// What changed, as it is hashed; its `type` names the kind. A newer server may write kinds that this program does
-    /// not know.
-    pub change: serde_json::Value,
+    /// What changed; its `type` names the kind. Byte for byte as it is hashed, so that whoever keeps these lines can
+    /// check the chain: the line without `hash` and `summary` is what was hashed. A newer server may write kinds that
+    /// this program does not know.
+    pub change: Box<RawValue>,
     /// Hash of the entry before.
     pub previous: Sha256Digest,
     /// Its own hash.
@@ -57,7 +59,7 @@ impl TryFrom<chain::LoggedEntry> for LogEntry {
             sequence: entry.sequence,
             at: entry.at,
             actor: entry.actor,
-            change: serde_json::to_value(entry.change)?,
+            change: to_raw_value(&entry.change)?,
             previous: entry.previous,
             hash,
             summary,
@@ -90,5 +92,25 @@ impl From<chain::LogCheck> for LogCheck {
         let chain::LogCheck { entries, head, damage } = check;
         let damage = damage.map(|chain::LogDamage { sequence, what }| LogDamage { sequence, what });
         Self { entries, head, damage }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealpost_manifests::digest::Sha256Digest;
+    use sealpost_site::changes::Change;
+
+    #[test]
+    fn a_line_without_hash_and_summary_is_what_was_hashed() {
+        let change = Change::PullFailed { reason: "no \"route\"\u{7}".to_owned() };
+        let at = "2027-01-15T08:00:02.123Z".parse().unwrap();
+        let linked = chain::link(&chain::empty_head(), at, Actor::socket("alice"), change).unwrap();
+        let entry = LogEntry::try_from(chain::read(&linked.bytes, linked.hash).unwrap()).unwrap();
+        let line = serde_json::to_string(&entry).unwrap();
+        let (hashed, _) = line.split_once(",\"hash\":").unwrap();
+        assert_eq!(Sha256Digest::of(format!("{hashed}}}").as_bytes()), linked.hash, "{line}");
+        let read: LogEntry = serde_json::from_str(&line).unwrap();
+        assert_eq!(read.change.get(), entry.change.get());
     }
 }

@@ -1,6 +1,7 @@
 //! Why a command or a query gave no answer.
 
 use sealpost_manifests::wire::problem::Problem;
+use sealpost_site::commands::missing;
 
 use crate::store::StoreError;
 
@@ -26,6 +27,10 @@ pub enum LedgerError {
 
 impl LedgerError {
     pub(crate) fn failed(attempted: &'static str, source: StoreError) -> Self {
-        Self::Failed { attempted, source: Box::new(source) }
+        match source {
+            // Its advice is for whoever asked.
+            StoreError::Missing { what } => Self::Refused(missing(what)),
+            source => Self::Failed { attempted, source: Box::new(source) },
+        }
     }
 }

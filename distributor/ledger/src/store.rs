@@ -33,6 +33,15 @@ pub enum StoreError {
         /// What is missing.
         what: &'static str,
     },
+    /// The bytes of an entry are no entry, or one of a kind that this program does not know.
+    #[error("the log entry {sequence} cannot be read; run `distributor log verify`")]
+    Entry {
+        /// Its sequence number.
+        sequence: u64,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A value has no JSON form.
     #[error("a value cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -101,8 +110,8 @@ pub enum Walk {
 
 /// The one connection that writes.
 ///
-/// Order of calls: `begin`, then for each command `savepoint`, any number of `append` and `note`, and `keep` or `undo`,
-/// then `commit`; `roll_back` at any time after `begin`.
+/// Order of calls: `begin`, then for each command `savepoint`, any number of `append` and `note`, and `keep` or `undo`;
+/// `note` also stands outside of a savepoint, between `begin` and `commit`; then `commit`; `roll_back` at any time after `begin`.
 pub trait WriteStore: ReadStore {
     /// Begins a transaction.
     ///

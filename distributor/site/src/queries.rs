@@ -181,7 +181,7 @@ query! {
 }
 
 query! {
-    /// Every release that is approved now: what goes to clients, sorted by package.
+    /// Every release that is approved now: what goes to clients, sorted by package, counter and manifest.
     ApprovedReleases {} -> Vec<KnownRelease>, "list approved releases"
 }
 

@@ -46,7 +46,7 @@ async fn ledger(folder: &Path) -> Arc<Ledger> {
         vendor_time: at(0),
     };
     let document = SignedDocument::sign(&grant, &site).unwrap();
-    ledger.execute(at(1), AcceptGrant { actor: admin(), grant, document }).await.unwrap();
+    ledger.execute(at(1), AcceptGrant { actor: admin(), grant, document, asked_for: None }).await.unwrap();
     ledger
 }
 

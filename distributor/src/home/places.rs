@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use sealpost_files::{FileLock, LockError, read_bounded};
+use sealpost_files::{FileLock, LockError, read_bounded, read_input};
 use sealpost_keys::key_file;
 use sealpost_keys::{PassphraseSource, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
@@ -174,9 +174,8 @@ impl Home {
 /// Reads a `root.json`, the vendor's or the pinned one.
 pub(super) fn read_root(path: &Path) -> Result<Vec<u8>, HomeError> {
     let attempted = "read the vendor's root from";
-    match read_bounded(path, MAX_ROOT_BYTES) {
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(failed(attempted, path, absent())),
+    match read_input(path, MAX_ROOT_BYTES) {
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             let problem =
                 format!("{} has more than {MAX_ROOT_BYTES} bytes; that is no root.json", path.display());

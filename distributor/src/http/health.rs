@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use sealpost_serving::Peer;
 
 use sealpost_site::queries::{LastPull, Licenses, ReleaseCounts};
+use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
 use super::Site;
@@ -45,7 +46,8 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if !peer.is_local() {
-        auth::account(&site, &peer, &headers).await?;
+        let account = auth::account(&site, &peer, &headers).await?;
+        auth::permitted(account, Permission::ViewStatus)?;
     }
     let text = site.metrics.text(&gauges(&site).await?);
     Ok(([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())

@@ -7,9 +7,9 @@ use std::error::Error;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-
+use sealpost_files::with_causes;
 use sealpost_ledger::LedgerError;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// Marks an answer as a refusal, so that the layer in front can count it.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,16 @@ impl ApiError {
             ProblemCode::Internal,
             format!("the server could not {attempted}"),
             "look into the server's log, then try again; nothing was changed",
+        )
+    }
+
+    /// What was asked for is done and on disk, and only its result cannot be read back.
+    pub(crate) fn done_but_unread(error: &LedgerError, done: &str, look: &str) -> Self {
+        tracing::error!(error = with_causes(error), done, "the result of a change cannot be read back");
+        Self::new(
+            ProblemCode::Internal,
+            format!("{done}, but the ledger could not be read afterwards"),
+            format!("check the server's disk and its log, then look with `{look}`; do not repeat it"),
         )
     }
 

@@ -119,7 +119,7 @@ impl FolderStaging {
     /// Makes missing deltas and clears trees; answers how many deltas were made.
     async fn make_deltas(&self) -> Result<u32, StagingError> {
         let _busy = self.busy.lock().await;
-        let releases = delta_releases(&*self.parts.ledger).await?;
+        let releases = delta_releases(&self.parts.ledger).await?;
         let mut made = 0;
         for (base, target) in deltas::wanted(&releases) {
             if self.reconcile_delta(base, target).await? {
@@ -208,7 +208,7 @@ impl FolderStaging {
     }
 
     async fn compare(&self, digest: Sha256Digest) -> Result<Option<Review>, StagingError> {
-        let Some(Comparison { base }) = comparison(&*self.parts.ledger, &digest).await? else {
+        let Some(Comparison { base }) = comparison(&self.parts.ledger, &digest).await? else {
             return Ok(None);
         };
         let trees = self.trees.clone();

@@ -6,17 +6,28 @@
 use std::collections::BTreeMap;
 
 use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::ReleaseId;
 use sealpost_site::queries::{self, MAX_PAGE};
 use sealpost_site::rules::release::KnownRelease;
 
-/// Every known release, by package.
+/// Every known release, by package and by manifest.
 #[derive(Debug, Default)]
-pub(super) struct KnownReleases(BTreeMap<PackageName, Vec<KnownRelease>>);
+pub(super) struct KnownReleases {
+    by_package: BTreeMap<PackageName, Vec<KnownRelease>>,
+    names: BTreeMap<Sha256Digest, ReleaseId>,
+}
 
 impl KnownReleases {
     pub(super) fn of(&self, package: &PackageName) -> &[KnownRelease] {
-        self.0.get(package).map_or(&[], Vec::as_slice)
+        self.by_package.get(package).map_or(&[], Vec::as_slice)
+    }
+
+    /// The release that a manifest is known as, if it is known as another one than `claimed`, in whatever package. The
+    /// ledger has one release per manifest.
+    pub(super) fn known_otherwise(&self, manifest: &Sha256Digest, claimed: &ReleaseId) -> Option<&ReleaseId> {
+        self.names.get(manifest).filter(|known| *known != claimed)
     }
 }
 
@@ -30,7 +41,8 @@ pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, Led
         let is_last = page.len() < MAX_PAGE as usize;
         after = page.last().map(|release| release.manifest);
         for release in page {
-            known.0.entry(release.release.package.clone()).or_default().push(release);
+            known.names.insert(release.manifest, release.release.clone());
+            known.by_package.entry(release.release.package.clone()).or_default().push(release);
         }
         if is_last {
             return Ok(known);

@@ -36,6 +36,8 @@ pub(super) struct Prepared {
     /// Sound releases to stage, lowest counter first.
     pub(super) fetched: Vec<FetchedRelease>,
     pub(super) refused: Vec<Refused>,
+    /// Releases that claim the manifest of another one: refused, and not recorded.
+    pub(super) misnamed: Vec<Refused>,
     pub(super) withdrawn: Vec<Withdrawal>,
     /// Known releases to which further channels point.
     pub(super) moved: Vec<(Sha256Digest, Vec<ChannelName>)>,
@@ -56,7 +58,7 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, PullError> {
     let (reader, now) = (fetcher.reader, fetcher.now);
     let files = reader.all_roles(now).await.map_err(|source| PullError::Roles { source })?;
-    let known = known_releases(&*context.ledger).await?;
+    let known = known_releases(&context.ledger).await?;
     let trust_info = listed(reader, &TargetName::new(TRUST_TARGET)?, now).await?;
     let trust = trust_document(fetcher, &trust_info).await?;
     let mut index = TargetIndex::default();
@@ -79,9 +81,18 @@ pub(super) async fn prepare(
     }
 
     let (mut fetched, mut refused, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+    let mut misnamed = Vec::new();
     let look_again_at_refused = trust_is_new || trigger == Trigger::Person;
     for candidate in candidates {
         let manifest = candidate.manifest.sha256();
+        if let Some(known) = known.known_otherwise(&manifest, &candidate.release) {
+            // The ledger has one release per manifest, so nothing is recorded: the known one stays as it is.
+            let problems =
+                vec![format!("its manifest is that of {known}; a release has a manifest of its own")];
+            tracing::warn!(release = %candidate.release, ?problems, "a release is refused");
+            misnamed.push(Refused { release: candidate.release, manifest, problems });
+            continue;
+        }
         let of_package = known.of(&candidate.release.package);
         let before = of_package.iter().find(|known| known.manifest == manifest);
         match before.map(|known| (known.state, known)) {
@@ -105,7 +116,7 @@ pub(super) async fn prepare(
         }
     }
     fetched.sort_by_key(|release| release.manifest.counter);
-    Ok(Prepared { files, index, trust, fetched, refused, withdrawn, moved })
+    Ok(Prepared { files, index, trust, fetched, refused, misnamed, withdrawn, moved })
 }
 
 async fn listed(reader: &ReaderHandle, name: &TargetName, now: Timestamp) -> Result<TargetInfo, PullError> {

@@ -57,7 +57,7 @@ async fn apply(
     fetched_bytes: u64,
     now: Timestamp,
 ) -> Result<PullSummary, PullError> {
-    let Prepared { files, index, trust, fetched, refused, withdrawn, moved } = prepared;
+    let Prepared { files, index, trust, fetched, refused, misnamed, withdrawn, moved } = prepared;
     let mirror = Arc::clone(&context.mirror);
     let changed = blocking(move || mirror.publish(&files, index, now)).await??;
     context.set_trust(trust);
@@ -70,7 +70,10 @@ async fn apply(
     }
     for Refused { release, manifest, problems } in refused {
         let refused = RefuseRelease { release: release.clone(), manifest, problems: problems.clone() };
-        ledger.execute(now, refused).await?;
+        note_refused(ledger, now, refused).await?;
+        releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Refused { problems } });
+    }
+    for Refused { release, manifest, problems } in misnamed {
         releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Refused { problems } });
     }
     for release in fetched {
@@ -100,6 +103,18 @@ async fn apply(
         releases,
         fetched_bytes,
     })
+}
+
+/// Notes a refused release. That the ledger's rules do not take the note holds up nothing else of the pull.
+async fn note_refused(ledger: &Ledger, now: Timestamp, refused: RefuseRelease) -> Result<(), LedgerError> {
+    let release = refused.release.clone();
+    match ledger.execute(now, refused).await {
+        Err(LedgerError::Refused(problem)) => {
+            tracing::warn!(%release, %problem, "the ledger does not record a refused release");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Notes that further channels point to a known release.

@@ -210,7 +210,7 @@ impl SoundTargets<'_> {
     /// A document, if its file is as listed; what is wrong with it has been reported otherwise.
     fn read(&self, name: &TargetName, report: &mut Report) -> Option<Vec<u8>> {
         let info = self.targets.get(name)?;
-        let limit = u64::try_from(MAX_DOCUMENT_BYTES).unwrap_or(u64::MAX);
+        let limit = MAX_DOCUMENT_BYTES;
         if info.length() > limit {
             report.defect(name, format_args!("{} bytes are too many for a document", info.length()));
             return None;

@@ -32,6 +32,7 @@ pub(super) const PLACES: &[Place] = &[
     place(4, "agent-updater", "sealpost-agent-updater"),
     place(5, "distributor", "sealpost-distributor"),
     place(6, "tests/support", TEST_SUPPORT),
+    place(6, "tests/bench", "sealpost-bench"),
     place(6, TESTS, "sealpost-tests"),
 ];
 

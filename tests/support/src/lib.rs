@@ -1,42 +1,64 @@
-//! What the tests of several crates share, written once.
+//! What tests of several crates need. A test crate asks for the parts that it uses, by their features:
 //!
-//! Each module is a feature of its own, so that a crate compiles only what its tests use. Only tests name this crate:
-//! `dev-dependencies`, and the crate of end-to-end tests. Left out on purpose: everything that needs one of the
-//! programs; their own tests keep that.
+//! | feature | module | what it is |
+//! |---|---|---|
+//! | `certificates` | `certificates` | a site CA and a server certificate for the loopback |
+//! | `clock` | `clock` | a clock that a test sets and moves |
+//! | `computer` | `computer` | a computer that speaks the wire protocol: signed requests, and what it keeps of the answers |
+//! | `delta` | `delta` | the delta between two releases |
+//! | `folders` | `folders` | files and folders: written, copied, compared, damaged |
+//! | `license` | `license` | registrations and grants |
+//! | `memory-store` | `memory_store` | a store for a ledger that keeps everything in memory |
+//! | `names` | `names` | typed names from text |
+//! | `release` | `release` | releases that are built, and can be spoiled before they are signed |
+//! | `vendor` | `vendor` | a vendor with keys, a repository, releases, channels, trust and grants |
+//! | `vendor-server` | `vendor_server` | that vendor behind a web server, with its license authority |
+//! | `wait` | `wait` | waiting for a state, with a bound |
+//! | `web` | `web` | a web server, over TLS or without, that makes faults to order |
+//! | `world` | `world` | a vendor, a server and computers as values, and the commands that they cause |
+//!
+//! Invariant: only dev-dependencies and the crate of end-to-end tests name this crate, so that nothing of it is in a
+//! program. No feature is on by itself, so that a test builds no more than it uses. Left out on purpose: everything that
+//! needs one of the programs; their own tests keep that.
 
 #![warn(missing_docs)]
 
 #[cfg(feature = "certificates")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod certificates;
 #[cfg(feature = "clock")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod clock;
 #[cfg(feature = "computer")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod computer;
 #[cfg(feature = "delta")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod delta;
 #[cfg(feature = "folders")]
 pub mod folders;
 #[cfg(feature = "license")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod license;
+#[cfg(feature = "memory-store")]
+pub mod memory_store;
 #[cfg(feature = "names")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod names;
 #[cfg(feature = "release")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod release;
 #[cfg(feature = "vendor")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod vendor;
 #[cfg(feature = "vendor-server")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod vendor_server;
 #[cfg(feature = "wait")]
 pub mod wait;
 #[cfg(feature = "web")]
-#[expect(clippy::unwrap_used, reason = "a fixture stops at the first surprise, as a test does")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod web;
+#[cfg(feature = "world")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
+pub mod world;

@@ -90,7 +90,7 @@ impl<C: Connected> Read<Head> for C {
 
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
-        let mut sql = "SELECT entry, hash FROM activity WHERE sequence > ?1".to_owned();
+        let mut sql = "SELECT entry, hash, sequence FROM activity WHERE sequence > ?1".to_owned();
         let mut values = vec![Value::Integer(integer(filter.after))];
         let mut narrow = |condition: &str, value: Value| {
             values.push(value);
@@ -113,7 +113,9 @@ impl<C: Connected> Read<Activity> for C {
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             let bytes: Vec<u8> = row.get(0)?;
-            entries.push(chain::read(&bytes, text(row, 1)?)?);
+            let (hash, sequence) = (text(row, 1)?, count(row, 2)?);
+            let entry = chain::read(&bytes, hash);
+            entries.push(entry.map_err(|source| StoreError::Entry { sequence, source })?);
         }
         Ok(entries)
     }

@@ -133,7 +133,7 @@ CREATE TABLE releases (
     rollout INTEGER
 ) STRICT;
 CREATE INDEX releases_in_order ON releases (package, counter DESC, platform, manifest);
-CREATE INDEX releases_approved ON releases (package, counter) WHERE state = 'approved';
+CREATE INDEX releases_approved ON releases (package, counter, manifest) WHERE state = 'approved';
 CREATE INDEX releases_by_state ON releases (state, manifest);
 CREATE INDEX releases_by_rollout ON releases (rollout) WHERE rollout IS NOT NULL;
 CREATE TABLE deltas (

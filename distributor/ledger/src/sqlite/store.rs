@@ -82,14 +82,24 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
-        let Self { path, connection, lock } = *self;
-        let mut opened: Vec<Box<dyn ReadStore>> = Vec::with_capacity(readers);
+impl SqliteStore {
+    /// Its writer, and so many readers.
+    pub(super) fn into_parts(self, readers: usize) -> Result<(SqliteWriter, Readers), StoreError> {
+        let Self { path, connection, lock } = self;
+        let mut opened: Readers = Vec::with_capacity(readers);
         for _ in 0..readers {
             opened.push(Box::new(SqliteReader { connection: open_read_only(&path)? }));
         }
-        Ok(Split { writer: Box::new(SqliteWriter { connection, _lock: lock }), readers: opened })
+        Ok((SqliteWriter { connection, _lock: lock }, opened))
+    }
+}
+
+type Readers = Vec<Box<dyn ReadStore>>;
+
+impl Store for SqliteStore {
+    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+        let (writer, readers) = self.into_parts(readers)?;
+        Ok(Split { writer: Box::new(writer), readers })
     }
 }
 
@@ -111,7 +121,7 @@ pub(super) struct SqliteReader {
 
 /// The connection that writes. Fields are dropped in this order: the file is closed before its lock is free.
 pub(super) struct SqliteWriter {
-    connection: Connection,
+    pub(super) connection: Connection,
     _lock: FileLock,
 }
 

@@ -1,286 +1,149 @@
-//! A vendor, a server and computers to try a ledger with; times and nonces are the test's.
+//! A [`World`] that acts on a ledger, and short questions to it.
 
-use std::sync::Arc;
-
-use jiff::{SignedDuration, Timestamp};
-use sealpost_keys::{PublicKey, SigningKey};
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::{Grant, LicenseModel};
-use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, SerialNumber, ServerId,
-};
-use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
-use sealpost_manifests::version::{ReleaseCounter, Version};
-use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
-use sealpost_manifests::wire::enroll::Enrollment;
+use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_site::changes::chain::LoggedEntry;
+use sealpost_site::changes::summary;
+use sealpost_site::commands::clients::EnrollOutcome;
+use sealpost_site::commands::contact::ContactOutcome;
+use sealpost_site::queries::{Activity, ClientByName, Clients, Licenses, ReleaseByManifest, Releases};
+use sealpost_site::rows::{ClientRow, LicenseRow, ReleaseRow};
+use sealpost_test_support::world::{Computer, World, reserve};
 
-use crate::domain::activity::Actor;
-use crate::ports::ledger::{
-    ActivityFilter, ContactOutcome, EnrollOutcome, Ledger, LedgerError, LicenseRow, PulledVersions,
-    ReleaseRow, StagedRelease,
-};
-
-pub(super) const DAY: i64 = 24 * 3600;
-
-/// The keys and the beginning of time of one test.
-pub(in crate::ledger) struct World {
-    pub(in crate::ledger) server_id: ServerId,
-    pub(in crate::ledger) site: SigningKey,
-    pub(in crate::ledger) vendor: SigningKey,
-    pub(in crate::ledger) start: Timestamp,
+/// What happens often, as one call.
+pub(crate) trait WorldExt {
+    /// The vendor's grant is accepted.
+    async fn accept(&self, ledger: &Ledger, grant: Grant) -> Result<(), LedgerError>;
+    /// The first grant is accepted.
+    async fn unlock(&self, ledger: &Ledger, seats: u32);
+    /// A seat is reserved for a computer, and its setup file issued.
+    async fn reserved(&self, ledger: &Ledger, name: &str) -> Computer;
+    /// And it is enrolled.
+    async fn enrolled(&self, ledger: &Ledger, name: &str) -> Computer;
+    /// A computer enrolls, or tries to.
+    async fn enrolls(&self, ledger: &Ledger, computer: &Computer) -> Result<EnrollOutcome, LedgerError>;
+    /// A computer contacts, and remembers what the answer brought.
+    async fn contacts(&self, ledger: &Ledger, computer: &mut Computer, seconds: i64) -> ContactOutcome;
+    /// A computer contacts and is refused, or answered without hearing it.
+    async fn tries(
+        &self,
+        ledger: &Ledger,
+        computer: &Computer,
+        seconds: i64,
+    ) -> Result<ContactOutcome, LedgerError>;
+    /// The first pull finds fresh metadata.
+    async fn pull(&self, ledger: &Ledger, seconds: i64);
+    /// A release is staged and approved.
+    async fn approved(&self, ledger: &Ledger, package: &str, counter: u64, channels: &[&str]) -> ReleaseRow;
 }
 
-/// A computer, as its agent knows itself.
-#[derive(Clone)]
-pub(in crate::ledger) struct Computer {
-    pub(super) name: ComputerName,
-    pub(super) key: PublicKey,
-    pub(super) code: EnrollmentCode,
-    pub(super) client_id: Option<ClientId>,
-    pub(super) nonce: Option<Nonce>,
-    pub(super) contacts: u8,
-    pub(super) lease: Option<(u64, u64)>,
-    pub(super) assignment: Option<(u64, u64)>,
-    pub(super) grant: Option<Sha256Digest>,
-    pub(super) packages: Vec<InstalledPackage>,
-    pub(super) reports: Vec<Report>,
-}
-
-impl World {
-    pub(in crate::ledger) fn new() -> Self {
-        Self {
-            server_id: ServerId::from_random([7; 16]),
-            site: SigningKey::generate().unwrap(),
-            vendor: SigningKey::generate().unwrap(),
-            start: Timestamp::from_second(1_800_000_000).unwrap(),
-        }
+impl WorldExt for World {
+    async fn accept(&self, ledger: &Ledger, grant: Grant) -> Result<(), LedgerError> {
+        ledger.execute(self.at(1), self.accept_grant(grant)).await
     }
 
-    /// So many seconds after the beginning.
-    pub(in crate::ledger) fn at(&self, seconds: i64) -> Timestamp {
-        self.start.checked_add(SignedDuration::from_secs(seconds)).unwrap()
-    }
-
-    pub(super) fn grant(&self, generation: u64, seats: u32) -> Grant {
-        Grant {
-            vendor: "Acme".into(),
-            serial: serial(1),
-            server_id: self.server_id.clone(),
-            site_key: self.site.public(),
-            key_epoch: 1,
-            epoch: 1,
-            packages: Vec::new(),
-            model: LicenseModel::Named,
-            seats,
-            generation,
-            valid_until: self.at(366 * DAY),
-            vendor_time: self.start,
-        }
-    }
-
-    pub(super) async fn accept(&self, ledger: &dyn Ledger, grant: Grant) -> Result<LicenseRow, LedgerError> {
-        let document = SignedDocument::sign(&grant, &self.vendor).unwrap();
-        ledger.accept_grant(admin(), self.at(1), grant, document).await
-    }
-
-    pub(in crate::ledger) async fn unlock(&self, ledger: &dyn Ledger, seats: u32) {
+    async fn unlock(&self, ledger: &Ledger, seats: u32) {
         self.accept(ledger, self.grant(1, seats)).await.unwrap();
     }
 
-    pub(in crate::ledger) fn computer(&self, name: &str) -> Computer {
-        let seed = Sha256Digest::of(name.as_bytes());
-        let mut code = [0; 24];
-        code.copy_from_slice(&seed.as_bytes()[..24]);
-        Computer {
-            name: ComputerName::new(name).unwrap(),
-            key: SigningKey::generate().unwrap().public(),
-            code: EnrollmentCode::from_random(code),
-            client_id: None,
-            nonce: None,
-            contacts: 0,
-            lease: None,
-            assignment: None,
-            grant: None,
-            packages: Vec::new(),
-            reports: Vec::new(),
-        }
-    }
-
-    /// A seat is reserved for it, and its setup file issued.
-    pub(in crate::ledger) async fn reserved(&self, ledger: &dyn Ledger, name: &str) -> Computer {
+    async fn reserved(&self, ledger: &Ledger, name: &str) -> Computer {
         let computer = self.computer(name);
-        ledger.reserve(admin(), self.at(2), computer.name.clone(), channel("stable")).await.unwrap();
-        ledger
-            .issue_setup(admin(), self.at(2), computer.name.clone(), code_digest(&computer.code))
-            .await
-            .unwrap();
+        ledger.execute(self.at(2), reserve(name)).await.unwrap();
+        ledger.execute(self.at(2), computer.issue_setup()).await.unwrap();
         computer
     }
 
-    /// It is enrolled.
-    pub(in crate::ledger) async fn enrolled(&self, ledger: &dyn Ledger, name: &str) -> Computer {
+    async fn enrolled(&self, ledger: &Ledger, name: &str) -> Computer {
         let mut computer = self.reserved(ledger, name).await;
-        let outcome = self.enroll(ledger, &computer).await.unwrap();
-        computer.client_id = Some(outcome.enrolled.client_id);
-        computer.grant = Some(outcome.grant.digest());
+        let outcome = self.enrolls(ledger, &computer).await.unwrap();
+        computer.enrolled(&outcome);
         computer
     }
 
-    pub(super) fn enrollment(&self, computer: &Computer) -> Enrollment {
-        Enrollment {
-            computer_name: computer.name.clone(),
-            enrollment_code: computer.code.clone(),
-            client_key: computer.key.clone(),
-            server_id: self.server_id.clone(),
-            platform: platform(),
-            agent_version: "0.1.0".into(),
-        }
+    async fn enrolls(&self, ledger: &Ledger, computer: &Computer) -> Result<EnrollOutcome, LedgerError> {
+        ledger.execute(self.at(3), self.enroll(computer)).await
     }
 
-    pub(super) async fn enroll(
-        &self,
-        ledger: &dyn Ledger,
-        computer: &Computer,
-    ) -> Result<EnrollOutcome, LedgerError> {
-        let candidate = ClientId::from_random(random_id());
-        ledger.enroll("192.0.2.7".into(), self.at(3), self.enrollment(computer), candidate).await
-    }
-
-    /// The next contact of a computer, not sent.
-    pub(super) fn contact(&self, computer: &Computer) -> Contact {
-        let next = computer.contacts + 1;
-        Contact {
-            client_id: computer.client_id.clone().unwrap(),
-            server_id: self.server_id.clone(),
-            previous: computer.nonce.clone(),
-            next: Nonce::from_random([next; 16]),
-            sent_at: self.start,
-            agent_version: "0.1.1".into(),
-            platform: platform(),
-            lease: computer.lease,
-            assignment: computer.assignment,
-            grant: computer.grant,
-            packages: computer.packages.clone(),
-            reports: computer.reports.clone(),
-        }
-    }
-
-    /// Contacts, and remembers what the answer brought.
-    pub(in crate::ledger) async fn contacts(
-        &self,
-        ledger: &dyn Ledger,
-        computer: &mut Computer,
-        seconds: i64,
-    ) -> ContactOutcome {
-        let contact = self.contact(computer);
-        let outcome = ledger.contact(self.at(seconds), contact.clone()).await.unwrap();
-        computer.nonce = Some(contact.next);
-        computer.contacts += 1;
-        if let Some(lease) = &outcome.lease {
-            computer.lease = Some((lease.epoch, lease.sequence));
-        }
-        if let Some(assignment) = &outcome.assignment {
-            computer.assignment = Some((assignment.epoch, assignment.sequence));
-        }
-        if let Some(grant) = &outcome.grant {
-            computer.grant = Some(grant.digest());
-        }
+    async fn contacts(&self, ledger: &Ledger, computer: &mut Computer, seconds: i64) -> ContactOutcome {
+        let next = self.contact(computer).next;
+        let outcome = self.tries(ledger, computer, seconds).await.unwrap();
+        computer.answered(next, &outcome);
         outcome
     }
 
-    pub(in crate::ledger) async fn pulled(&self, ledger: &dyn Ledger, seconds: i64) {
-        ledger.pull_succeeded(self.at(seconds), versions(1)).await.unwrap();
-    }
-
-    pub(super) fn staged(&self, package: &str, counter: u64, channels: &[&str]) -> StagedRelease {
-        let release = ReleaseId {
-            package: PackageName::new(package).unwrap(),
-            version: Version::new(format!("{counter}.0")).unwrap(),
-            platform: platform(),
-        };
-        StagedRelease {
-            manifest: Sha256Digest::of(release.to_string().as_bytes()),
-            release,
-            kind: PackageKind::Program,
-            counter: ReleaseCounter(counter),
-            severity: Severity::High,
-            channels: channels.iter().map(|name| channel(name)).collect(),
-            signer: self.vendor.public(),
-            payload_bytes: 1_000,
-        }
-    }
-
-    /// Staged and approved.
-    pub(in crate::ledger) async fn approved(
+    async fn tries(
         &self,
-        ledger: &dyn Ledger,
-        package: &str,
-        counter: u64,
-        channels: &[&str],
-    ) -> ReleaseRow {
+        ledger: &Ledger,
+        computer: &Computer,
+        seconds: i64,
+    ) -> Result<ContactOutcome, LedgerError> {
+        ledger.execute(self.at(seconds), self.answer(computer)).await
+    }
+
+    async fn pull(&self, ledger: &Ledger, seconds: i64) {
+        ledger.execute(self.at(seconds), self.pulled(1)).await.unwrap();
+    }
+
+    async fn approved(&self, ledger: &Ledger, package: &str, counter: u64, channels: &[&str]) -> ReleaseRow {
         let staged = self.staged(package, counter, channels);
-        ledger.stage(self.at(5), staged.clone()).await.unwrap();
-        ledger.approve(admin(), self.at(6), staged.manifest).await.unwrap()
+        let manifest = staged.manifest;
+        ledger.execute(self.at(5), staged).await.unwrap();
+        ledger.execute(self.at(6), self.approve(manifest)).await.unwrap();
+        release(ledger, manifest).await
     }
 }
 
-pub(in crate::ledger) fn admin() -> Actor {
-    Actor::Admin { name: "alice".into() }
+/// Every grant with its counts.
+pub(crate) async fn licenses(ledger: &Ledger) -> Vec<LicenseRow> {
+    ledger.query(Licenses {}).await.unwrap()
 }
 
-pub(super) fn serial(id: u8) -> SerialNumber {
-    SerialNumber::from_random([id; 19])
+/// The first page of reservations.
+pub(crate) async fn clients(ledger: &Ledger) -> Vec<ClientRow> {
+    ledger.query(Clients { after: None, limit: 1_000 }).await.unwrap()
 }
 
-pub(in crate::ledger) fn channel(name: &str) -> ChannelName {
-    ChannelName::new(name).unwrap()
+/// A reservation that is there.
+pub(crate) async fn client(ledger: &Ledger, name: &ComputerName) -> ClientRow {
+    find_client(ledger, name).await.unwrap()
 }
 
-pub(super) fn platform() -> Platform {
-    Platform::new("linux-x86_64").unwrap()
+/// A reservation, if there is one.
+pub(crate) async fn find_client(ledger: &Ledger, name: &ComputerName) -> Option<ClientRow> {
+    ledger.query(ClientByName { name: name.clone() }).await.unwrap()
 }
 
-pub(super) fn versions(version: u64) -> PulledVersions {
-    PulledVersions { root: 1, timestamp: version, snapshot: version }
+/// The first page of releases.
+pub(crate) async fn releases(ledger: &Ledger) -> Vec<ReleaseRow> {
+    ledger.query(Releases { state: None, after: None, limit: 1_000 }).await.unwrap()
 }
 
-pub(super) fn code_digest(code: &EnrollmentCode) -> Sha256Digest {
-    Sha256Digest::of(code.as_str().as_bytes())
+/// A release that is there.
+pub(crate) async fn release(ledger: &Ledger, manifest: Sha256Digest) -> ReleaseRow {
+    ledger.query(ReleaseByManifest { manifest }).await.unwrap().unwrap()
 }
 
-pub(super) fn random_id() -> [u8; 16] {
-    sealpost_keys::token::random_bytes().unwrap()
+/// The first page of the log that a filter lets through.
+pub(crate) async fn activity(ledger: &Ledger, filter: Activity) -> Vec<LoggedEntry> {
+    ledger.query(filter).await.unwrap()
 }
 
-pub(super) fn report(id: u64, row: &ReleaseRow, step: InstallStep, outcome: Outcome) -> Report {
-    Report {
-        id,
-        at: Timestamp::from_second(1_800_000_100).unwrap(),
-        release: row.release.clone(),
-        manifest: row.manifest,
-        rollout: row.rollout.unwrap_or(0),
-        attempt: 1,
-        step,
-        outcome,
-        reason: ReasonCode::Done,
-        detail: String::new(),
-    }
+/// Entries of one kind.
+pub(crate) async fn entries_of(ledger: &Ledger, kind: &str) -> Vec<LoggedEntry> {
+    activity(ledger, Activity { kind: Some(kind.into()), ..Activity::default() }).await
 }
 
-pub(super) fn installed(row: &ReleaseRow) -> InstalledPackage {
-    InstalledPackage {
-        release: row.release.clone(),
-        kind: row.kind,
-        counter: row.counter,
-        manifest: row.manifest,
-    }
+/// Types of all entries, oldest first.
+pub(crate) async fn kinds(ledger: &Ledger) -> Vec<&'static str> {
+    let entries = activity(ledger, Activity::default()).await;
+    entries.iter().map(|logged| summary::kind(&logged.entry.change)).collect()
 }
 
 /// The code of a refusal; anything else is a failed test.
-pub(in crate::ledger) fn refused<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> ProblemCode {
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> ProblemCode {
     match result {
         Err(LedgerError::Refused(problem)) => {
             assert!(!problem.message.is_empty() && !problem.hint.is_empty(), "{problem:?} says too little");
@@ -290,20 +153,14 @@ pub(in crate::ledger) fn refused<T: std::fmt::Debug>(result: Result<T, LedgerErr
     }
 }
 
-/// Types of all entries, oldest first.
-pub(in crate::ledger) async fn kinds(ledger: &dyn Ledger) -> Vec<&'static str> {
-    let entries = ledger.activity(ActivityFilter::default()).await.unwrap();
-    entries.iter().map(|logged| crate::domain::summary::kind(&logged.entry.change)).collect()
-}
-
-/// The log holds, and nothing was added to it since.
-pub(super) async fn unchanged(ledger: &dyn Ledger, sequence: u64) {
-    assert_eq!(ledger.head().await.unwrap().sequence, sequence, "something was logged");
+/// Nothing was added to the log since.
+pub(crate) fn unchanged(ledger: &Ledger, sequence: u64) {
+    assert_eq!(ledger.head().sequence, sequence, "something was logged");
 }
 
 /// The whole chain holds.
-pub(in crate::ledger) async fn sound(ledger: &Arc<dyn Ledger>) {
+pub(crate) async fn sound(ledger: &Ledger) {
     let check = ledger.verify_log().await.unwrap();
     assert_eq!(check.damage, None);
-    assert_eq!(check.entries, ledger.head().await.unwrap().sequence);
+    assert_eq!(check.entries, ledger.head().sequence);
 }

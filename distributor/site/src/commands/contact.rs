@@ -232,9 +232,9 @@ enum Sent<T> {
     /// The client holds it, or there is none.
     Nothing,
     /// The one that was issued before.
-    Again(T),
+    Again(Box<T>),
     /// A new one, with the change that issues it.
-    New(T, Change),
+    New(Box<T>, Box<Change>),
 }
 
 impl<T: Clone> Sent<T> {
@@ -274,10 +274,10 @@ impl Answering<'_> {
             decision = decision.change(actor.clone(), change);
         }
         if let Sent::New(lease, change) = lease {
-            decision = decision.change(actor.clone(), change).note(Note::LeaseSent { lease });
+            decision = decision.change(actor.clone(), *change).note(Note::LeaseSent { lease: *lease });
         }
         if let Sent::New(assignment, change) = assignment {
-            decision = decision.change(actor, change).note(Note::AssignmentSent { assignment });
+            decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
         }
         let seen = SeenClient::of(contact);
         if client.seen.as_ref() != Some(&seen) {
@@ -337,9 +337,9 @@ impl Answering<'_> {
                     sequence: lease.sequence,
                     not_after: lease.not_after,
                 };
-                (Sent::New(lease, change), None)
+                (Sent::New(Box::new(lease), Box::new(change)), None)
             }
-            (LeaseDecision::Resend, Some(lease)) => (Sent::Again(lease.clone()), None),
+            (LeaseDecision::Resend, Some(lease)) => (Sent::Again(Box::new(lease.clone())), None),
             (LeaseDecision::Resend | LeaseDecision::Keep, _) => (Sent::Nothing, None),
         }
     }
@@ -384,7 +384,7 @@ impl Answering<'_> {
         });
         match (decision, facts.metadata_as_of, &client.assignment) {
             (AssignmentDecision::Issue(_), Some(as_of), _) => self.new_assignment(&wanted, as_of),
-            (AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(assignment.clone()),
+            (AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),
             _ => Sent::Nothing,
         }
     }
@@ -410,7 +410,7 @@ impl Answering<'_> {
             sequence: assignment.sequence,
             releases,
         };
-        Sent::New(assignment, change)
+        Sent::New(Box::new(assignment), Box::new(change))
     }
 
     fn raise_sequence(&mut self) -> u64 {

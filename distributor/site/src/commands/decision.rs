@@ -109,7 +109,8 @@ impl Query for NoFacts {
 }
 
 /// What must be there is not: the ledger is damaged, and the command is refused.
-pub(crate) fn missing(what: &str) -> Problem {
+#[must_use]
+pub fn missing(what: &str) -> Problem {
     Problem::new(
         ProblemCode::Internal,
         format!("the ledger does not hold the {what} that it must hold"),

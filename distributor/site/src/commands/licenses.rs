@@ -51,6 +51,8 @@ pub struct AcceptGrant {
     pub grant: Grant,
     /// Its exact signed text.
     pub document: SignedDocument,
+    /// The serial number of the registration that it answers, if it answers one.
+    pub asked_for: Option<SerialNumber>,
 }
 
 impl Command for AcceptGrant {
@@ -63,7 +65,7 @@ impl Command for AcceptGrant {
     }
 
     fn decide(self, held: Option<HeldGrant>, context: &Context<'_>) -> Decision<()> {
-        let Self { actor, grant, document } = self;
+        let Self { actor, grant, document, asked_for } = self;
         if document::read::<Grant>(document.document.as_bytes()).ok().as_ref() != Some(&grant) {
             return Decision::refuse(Problem::new(
                 ProblemCode::GrantRefused,
@@ -72,7 +74,8 @@ impl Command for AcceptGrant {
             ));
         }
         let server = context.server;
-        match judge(&grant, document.digest(), held, &server.server_id, &server.site_key) {
+        match judge(&grant, document.digest(), held, asked_for.as_ref(), &server.server_id, &server.site_key)
+        {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Acceptance::Same) => Decision::answer(()),
             Ok(Acceptance::New) => Decision::answer(())

@@ -11,4 +11,4 @@ pub mod licenses;
 pub mod pulls;
 pub mod releases;
 
-pub use decision::{Command, Context, Decision, NoFacts, Terms};
+pub use decision::{Command, Context, Decision, NoFacts, Terms, missing};

@@ -40,7 +40,8 @@ pub struct ReleaseFacts {
     pub known: Option<KnownRelease>,
     /// The manifest that stands under the claimed release and was not refused.
     pub manifest_of_claimed: Option<Sha256Digest>,
-    /// Releases of the known release's package that are approved or superseded.
+    /// Releases of the known release's package that are approved or superseded, sorted by counter and manifest, so that
+    /// every store gives the same entry.
     pub approved: Vec<KnownRelease>,
     /// The number of the next rollout.
     pub next_rollout: u64,

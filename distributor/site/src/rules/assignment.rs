@@ -45,14 +45,21 @@ pub struct Computer<'a> {
 /// The highest counter decides which version; of that version the exact platform goes before `any`.
 #[must_use]
 pub fn wanted<'r>(approved: &'r [KnownRelease], computer: &Computer<'_>) -> Vec<&'r KnownRelease> {
-    let mut by_package: BTreeMap<&PackageName, &KnownRelease> = BTreeMap::new();
+    let mut by_package: BTreeMap<&PackageName, Vec<&KnownRelease>> = BTreeMap::new();
     for release in approved.iter().filter(|release| is_for(release, computer)) {
-        let best = by_package.entry(&release.release.package).or_insert(release);
-        if is_better(release, best, computer.platform) {
-            *best = release;
-        }
+        by_package.entry(&release.release.package).or_default().push(release);
     }
-    by_package.into_values().collect()
+    by_package.into_values().filter_map(|releases| best(&releases, computer.platform)).collect()
+}
+
+/// The one that a computer of this platform is to run, in whatever order they come.
+fn best<'r>(releases: &[&'r KnownRelease], platform: &Platform) -> Option<&'r KnownRelease> {
+    let newest = releases.iter().max_by_key(|release| (release.counter, release.manifest))?;
+    releases
+        .iter()
+        .filter(|release| release.release.version == newest.release.version)
+        .max_by_key(|release| (release.release.platform == *platform, release.counter, release.manifest))
+        .copied()
 }
 
 /// Whether a computer gets `release` out of `releases`: the same question as at its contact. For what is not approved
@@ -72,14 +79,6 @@ fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
         && release.release.platform.fits(computer.platform)
         && (computer.licensed.is_empty() || computer.licensed.contains(package))
         && !runs_newer
-}
-
-fn is_better(release: &KnownRelease, best: &KnownRelease, platform: &Platform) -> bool {
-    let exact = |one: &KnownRelease| one.release.platform == *platform;
-    if release.release.version == best.release.version && exact(release) != exact(best) {
-        return exact(release);
-    }
-    release.counter > best.counter
 }
 
 /// What an assignment is decided from.
@@ -265,6 +264,16 @@ mod tests {
         assert_eq!(versions(&releases, &[], &[]), ["av 2 (linux-x86_64)"]);
         let reversed: Vec<KnownRelease> = releases.iter().rev().cloned().collect();
         assert_eq!(versions(&reversed, &[], &[]), ["av 2 (linux-x86_64)"]);
+        // The order in which they come decides nothing, also where versions and platforms cross.
+        let crossed = [
+            approved("av", "2", "linux-x86_64", 5, "stable"),
+            approved("av", "2.1", "any", 6, "stable"),
+            approved("av", "2", "any", 7, "stable"),
+        ];
+        for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]] {
+            let ordered = order.map(|at| crossed[at].clone());
+            assert_eq!(versions(&ordered, &[], &[]), ["av 2 (linux-x86_64)"]);
+        }
         let newer = [releases[0].clone(), approved("av", "9", "any", 9, "stable")];
         assert_eq!(versions(&newer, &[], &[]), ["av 9 (any)"]);
     }

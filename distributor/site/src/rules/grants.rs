@@ -6,7 +6,7 @@
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::{Grant, LicenseModel};
-use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// What is held of the same serial number.
@@ -36,6 +36,8 @@ pub enum GrantRefusal {
     OtherServer,
     /// It is for this server id with another site key.
     OtherSiteKey,
+    /// It is for another serial number than was asked for.
+    OtherSerial,
     /// Seats are counted in a way that this server does not know.
     Model(LicenseModel),
     /// An older one than the one that is held.
@@ -72,6 +74,10 @@ impl GrantRefusal {
                 "the grant names this server's id with another site key".to_owned(),
                 "this server was set up again; ask the vendor to clear the key of the serial number, then register again",
             ),
+            Self::OtherSerial => (
+                "the grant is for another serial number than was asked for".to_owned(),
+                "ask the vendor; a registration code is for one serial number",
+            ),
             Self::Model(model) => (
                 format!("the grant counts {model} seats, which this version cannot count"),
                 "update the server, or ask the vendor for named seats",
@@ -93,7 +99,7 @@ impl GrantRefusal {
     }
 }
 
-/// Judges a verified grant.
+/// Judges a verified grant. `asked_for` is the serial number of the registration that it answers, if it answers one.
 ///
 /// # Errors
 /// [`GrantRefusal`].
@@ -101,6 +107,7 @@ pub fn judge(
     grant: &Grant,
     digest: Sha256Digest,
     held: Option<HeldGrant>,
+    asked_for: Option<&SerialNumber>,
     server_id: &ServerId,
     site_key: &PublicKey,
 ) -> Result<Acceptance, GrantRefusal> {
@@ -109,6 +116,9 @@ pub fn judge(
     }
     if grant.site_key != *site_key {
         return Err(GrantRefusal::OtherSiteKey);
+    }
+    if asked_for.is_some_and(|serial| *serial != grant.serial) {
+        return Err(GrantRefusal::OtherSerial);
     }
     if grant.model != LicenseModel::Named {
         return Err(GrantRefusal::Model(grant.model));

@@ -55,7 +55,7 @@ pub(crate) async fn authenticate(
 }
 
 /// Whether an account may do what it asks for.
-fn permitted(account: Account, permission: Permission) -> Result<Account, ApiError> {
+pub(crate) fn permitted(account: Account, permission: Permission) -> Result<Account, ApiError> {
     if permits(account.kind, permission) {
         return Ok(account);
     }

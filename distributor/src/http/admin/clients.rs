@@ -62,8 +62,10 @@ pub(crate) async fn reserve(
     };
     let name = request.name;
     site.parts.ledger.execute(site.now(), Reserve { actor, name: name.clone(), channel }).await?;
-    let row = reserved(&site, name).await?;
-    Ok(Json(client(&site, row, Vec::new())))
+    let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
+        ApiError::done_but_unread(&error, "the seat is taken", "distributor clients show")
+    })?;
+    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new())))
 }
 
 /// Issues an enrollment code and answers the setup file; codes that were issued for the name before are void.

@@ -47,7 +47,7 @@ pub(crate) async fn register(
     }
     match site.parts.authority.register(sync::RegisterRequest { site_key, registration }).await {
         Ok(answer) => {
-            let license = accept(&site, actor, answer.grant, Some(&serial)).await?;
+            let license = accept(&site, actor, answer.grant, Some(serial)).await?;
             Ok(Json(Registered::Granted { license }))
         }
         Err(error @ AuthorityError::Unreachable { .. }) => {
@@ -85,23 +85,18 @@ async fn accept(
     site: &Site,
     actor: Actor,
     document: SignedDocument,
-    asked_for: Option<&SerialNumber>,
+    asked_for: Option<SerialNumber>,
 ) -> Result<License, ApiError> {
     let grant = verified(site, &document).await?.into_inner();
-    if grant.server_id != site.parts.ledger.server_id() || grant.site_key != site.parts.site_key.public() {
-        return Err(refused(
-            "the grant is for another server",
-            "register the serial number at this server; the vendor binds it to one server",
-        ));
-    }
-    if asked_for.is_some_and(|serial| *serial != grant.serial) {
-        return Err(refused("the grant is for another serial number than was asked for", "ask the vendor"));
-    }
-    site.parts.clock.vendor_said(grant.vendor_time);
-    let serial = grant.serial.clone();
+    let (serial, vendor_time) = (grant.serial.clone(), grant.vendor_time);
     let ledger = &site.parts.ledger;
-    ledger.execute(site.now(), AcceptGrant { actor, grant, document }).await?;
-    let license = ledger.query(Licenses {}).await?.into_iter().find(|row| row.serial == serial);
+    ledger.execute(site.now(), AcceptGrant { actor, grant, document, asked_for }).await?;
+    site.parts.clock.vendor_said(vendor_time);
+    let licenses = ledger
+        .query(Licenses {})
+        .await
+        .map_err(|error| ApiError::done_but_unread(&error, "the grant is accepted", "distributor status"))?;
+    let license = licenses.into_iter().find(|row| row.serial == serial);
     license.map(License::from).ok_or_else(|| {
         ApiError::new(
             ProblemCode::Internal,

@@ -5,7 +5,9 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
-use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
+use sealpost_site::queries::{
+    ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients, page_limit,
+};
 use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
 use sealpost_site::rules::assignment::AssignedRelease;
 use sealpost_site::rules::contact::ClientState;
@@ -27,7 +29,7 @@ impl<C: Connected> Read<Clients> for C {
         let mut statement = connection
             .prepare_cached(&format!("{CLIENT_COLUMNS} WHERE r.name > ?1 ORDER BY r.name LIMIT ?2"))?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
-        let rows = statement.query_map(params![after, query.limit], bare_client)?;
+        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], bare_client)?;
         let rows = rows.map(|row| with_packages(connection, row?)).collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }
@@ -162,7 +164,7 @@ impl<C: Connected> Read<Recipients> for C {
              LEFT JOIN grants g ON g.serial = r.serial WHERE r.name > ?1 ORDER BY r.name LIMIT ?2",
         )?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
-        let mut rows = statement.query(params![after, query.limit])?;
+        let mut rows = statement.query(params![after, page_limit(Some(query.limit))])?;
         let mut recipients = Vec::new();
         while let Some(row) = rows.next()? {
             let document: Option<SignedDocument> = optional_from_json(row, 3)?;

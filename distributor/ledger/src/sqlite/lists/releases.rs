@@ -7,7 +7,7 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases,
+    Releases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
@@ -53,7 +53,7 @@ impl<C: Connected> Read<Releases> for C {
                 counter,
                 platform,
                 query.after.map(|manifest| manifest.to_string()),
-                query.limit
+                page_limit(Some(query.limit))
             ],
             bare_release,
         )?;
@@ -179,7 +179,7 @@ impl<C: Connected> Read<KnownReleases> for C {
                 params![
                     query.after.map(|manifest| manifest.to_string()).unwrap_or_default(),
                     if states.is_empty() { String::new() } else { format!(" {} ", states.join(" ")) },
-                    query.limit
+                    page_limit(Some(query.limit))
                 ],
                 known,
             )?
@@ -206,7 +206,7 @@ impl<C: Connected> Read<DeltaReleases> for C {
                  WHERE manifest > ?1 AND (in_use OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
             )?
             .query_map(
-                params![query.after.map(|manifest| manifest.to_string()).unwrap_or_default(), query.limit],
+                params![query.after.map(|manifest| manifest.to_string()).unwrap_or_default(), page_limit(Some(query.limit))],
                 |row| {
                     Ok(DeltaReleaseRow {
                         release: known(row)?,
@@ -232,10 +232,13 @@ impl<C: Connected> Read<ApprovedReleases> for C {
     }
 }
 
-/// Every release that goes to clients: read at each contact, from an index of only these.
+/// Every release that goes to clients: read at each contact, from an index of only these, which gives them in order. It
+/// is named because the planner would take the index of all states, and sort.
 pub(in crate::sqlite) fn approved(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
     connection
-        .prepare_cached(known_releases!("WHERE state = 'approved' ORDER BY package, counter"))?
+        .prepare_cached(known_releases!(
+            "INDEXED BY releases_approved WHERE state = 'approved' ORDER BY package, counter, manifest"
+        ))?
         .query_map([], known)?
         .collect()
 }
@@ -255,7 +258,7 @@ pub(in crate::sqlite) fn approved_of(
 ) -> rusqlite::Result<Vec<KnownRelease>> {
     connection
         .prepare_cached(known_releases!(
-            "WHERE package = ?1 AND state IN ('approved', 'superseded') ORDER BY counter"
+            "WHERE package = ?1 AND state IN ('approved', 'superseded') ORDER BY counter, manifest"
         ))?
         .query_map([package.as_str()], known)?
         .collect()

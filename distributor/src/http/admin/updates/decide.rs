@@ -40,6 +40,8 @@ pub(crate) async fn reject(
 }
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
-    let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await?;
+    let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(|error| {
+        ApiError::done_but_unread(&error, "the decision is made", "distributor updates show")
+    })?;
     Ok(Json(row.ok_or_else(|| unknown(&manifest.to_string()))?.into()))
 }

@@ -1,0 +1,287 @@
+//! What a contact costs on the writer's connection: statements, plans, steps, and frames of the write-ahead log.
+//!
+//! The contacts go through a running ledger, one by one: what is counted is what a server does for each.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::StatementStatus;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::commands::contact::ContactOutcome;
+use sealpost_site::queries::ReleaseByManifest;
+use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
+
+use super::LedgerFile;
+use crate::sqlite::SqliteStore;
+use crate::store::{Split, Store, StoreError};
+use crate::{Ledger, LedgerSettings};
+
+/// One frame: a page and its header, in bytes.
+const FRAME_BYTES: u64 = 4096 + 24;
+const HOUR: i64 = 3600;
+
+/// What ran on the writer's connection.
+#[derive(Debug, Default)]
+struct Trace {
+    /// The statements' texts, in the order in which they began.
+    begun: Vec<String>,
+    /// Their counters, in the order in which they ended.
+    ended: Vec<Counters>,
+}
+
+/// The counters of a prepared statement as one of its runs ended.
+#[derive(Debug, Clone)]
+struct Counters {
+    sql: String,
+    /// How often it was run since it was prepared.
+    runs: i32,
+    /// How often it was planned again.
+    planned_again: i32,
+    /// How often it had to sort rows itself.
+    sorts: i32,
+    /// Instructions of SQLite's machine since it was prepared.
+    steps: i32,
+}
+
+/// A statement's verb and its table.
+fn short(sql: &str) -> String {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let word = |at: usize| words.get(at).copied().unwrap_or_default();
+    match word(0) {
+        "SELECT" => {
+            // A column may be a query of its own: the last table is the statement's.
+            let from = words.iter().rposition(|word| *word == "FROM").map_or(0, |at| at + 1);
+            format!("SELECT {}", word(from))
+        }
+        "INSERT" if word(1) == "OR" => format!("INSERT {}", word(4)),
+        "INSERT" => format!("INSERT {}", word(2)),
+        "UPDATE" => format!("UPDATE {}", word(1)),
+        "DELETE" => format!("DELETE {}", word(2)),
+        _ => sql.to_owned(),
+    }
+}
+
+/// The store with a trace of its writer's connection, which never folds the write-ahead log into the file.
+struct TracedStore {
+    store: SqliteStore,
+    trace: Arc<Mutex<Trace>>,
+}
+
+impl Store for TracedStore {
+    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+        let Self { store, trace } = *self;
+        let (mut writer, readers) = store.into_parts(readers)?;
+        writer.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        let record = move |event: TraceEvent<'_>| match event {
+            TraceEvent::Stmt(statement, _) => trace.lock().unwrap().begun.push(statement.sql().into_owned()),
+            TraceEvent::Profile(statement, _) => trace.lock().unwrap().ended.push(Counters {
+                sql: statement.sql().into_owned(),
+                runs: statement.get_status(StatementStatus::Run),
+                planned_again: statement.get_status(StatementStatus::RePrepare),
+                sorts: statement.get_status(StatementStatus::Sort),
+                steps: statement.get_status(StatementStatus::VmStep),
+            }),
+            _ => {}
+        };
+        let events = TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_PROFILE;
+        writer.connection.trace_v2(events, Some(record))?;
+        Ok(Split { writer: Box::new(writer), readers })
+    }
+}
+
+/// A server with an approved release.
+struct Server {
+    world: World,
+    ledger: Ledger,
+    trace: Arc<Mutex<Trace>>,
+    log: PathBuf,
+    release: Sha256Digest,
+    _file: LedgerFile,
+}
+
+impl Server {
+    async fn new() -> Self {
+        let world = World::new();
+        let file = LedgerFile::new(&world);
+        let trace = Arc::new(Mutex::new(Trace::default()));
+        let store = SqliteStore::open(&file.path()).unwrap();
+        let store = TracedStore { store, trace: Arc::clone(&trace) };
+        let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+        ledger.execute(world.at(1), world.accept_grant(world.grant(1, 1_000))).await.unwrap();
+        ledger.execute(world.at(2), world.pulled(1)).await.unwrap();
+        let staged = world.staged("acme-av", 1, &["stable"]);
+        let release = staged.manifest;
+        ledger.execute(world.at(3), staged).await.unwrap();
+        ledger.execute(world.at(4), world.approve(release)).await.unwrap();
+        let log = file.folder.path().join("ledger.db-wal");
+        Self { world, ledger, trace, log, release, _file: file }
+    }
+
+    async fn enrolled(&self, name: &str) -> Computer {
+        let (world, ledger) = (&self.world, &self.ledger);
+        let mut computer = world.computer(name);
+        ledger.execute(world.at(5), reserve(name)).await.unwrap();
+        ledger.execute(world.at(5), computer.issue_setup()).await.unwrap();
+        computer.enrolled(&ledger.execute(world.at(6), world.enroll(&computer)).await.unwrap());
+        computer
+    }
+
+    /// A computer that runs what it should, and has said so.
+    async fn settled(&self, name: &str) -> Computer {
+        let mut computer = self.enrolled(name).await;
+        self.contact(&mut computer, 10).await;
+        let manifest = self.release;
+        let row = self.ledger.query(ReleaseByManifest { manifest }).await.unwrap().unwrap();
+        computer.packages = vec![installed(&row)];
+        self.contact(&mut computer, 20).await;
+        computer
+    }
+
+    async fn contact(&self, computer: &mut Computer, seconds: i64) -> ContactOutcome {
+        let sent = self.world.answer(computer);
+        let next = sent.contact.next.clone();
+        let outcome = self.ledger.execute(self.world.at(seconds), sent).await.unwrap();
+        computer.answered(next, &outcome);
+        outcome
+    }
+
+    async fn quiet_contact(&self, computer: &mut Computer, seconds: i64) {
+        let outcome = self.contact(computer, seconds).await;
+        assert!(outcome.lease.is_none() && outcome.assignment.is_none() && outcome.grant.is_none());
+    }
+
+    /// What ran since the last time.
+    fn traced(&self) -> Trace {
+        std::mem::take(&mut *self.trace.lock().unwrap())
+    }
+
+    /// Bytes of the write-ahead log.
+    fn log_bytes(&self) -> u64 {
+        std::fs::metadata(&self.log).unwrap().len()
+    }
+}
+
+impl Trace {
+    fn begun(&self) -> Vec<String> {
+        self.begun.iter().map(|sql| short(sql)).collect()
+    }
+
+    /// The counters of the last run of a statement.
+    fn counters(&self, statement: &str) -> &Counters {
+        self.ended.iter().rev().find(|counters| short(&counters.sql) == statement).unwrap()
+    }
+}
+
+const QUIET: [&str; 7] = [
+    "BEGIN IMMEDIATE",
+    "SELECT clients",
+    "SELECT releases",
+    "SAVEPOINT command",
+    "INSERT contacts",
+    "RELEASE command",
+    "COMMIT",
+];
+
+#[tokio::test]
+async fn a_quiet_contact_is_seven_statements_and_each_is_planned_once() {
+    let server = Server::new().await;
+    let mut computers = Vec::new();
+    for number in 0..5 {
+        computers.push(server.settled(&format!("pc-{number}")).await);
+    }
+    let mut runs: Vec<i32> =
+        QUIET.map(|statement| server.trace.lock().unwrap().counters(statement).runs).into();
+    server.traced();
+    for hour in 1..5 {
+        for computer in &mut computers {
+            server.quiet_contact(computer, hour * HOUR).await;
+            let trace = server.traced();
+            assert_eq!(trace.begun(), QUIET);
+            assert_eq!(trace.ended.len(), QUIET.len());
+            for (statement, runs) in QUIET.iter().zip(&mut runs) {
+                let counters = trace.counters(statement);
+                assert_eq!((counters.planned_again, counters.sorts), (0, 0), "{counters:?}");
+                *runs += 1;
+                assert_eq!(counters.runs, *runs, "it was prepared anew: {counters:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_first_contact_with_a_lease_and_an_assignment_is_seventeen_statements() {
+    let server = Server::new().await;
+    let mut computer = server.enrolled("pc-1").await;
+    server.traced();
+    let outcome = server.contact(&mut computer, 10).await;
+    assert!(outcome.lease.is_some() && outcome.assignment.is_some());
+    let trace = server.traced();
+    let issued = [
+        "BEGIN IMMEDIATE",
+        "SELECT clients",
+        "SELECT releases",
+        "SAVEPOINT command",
+        // The lease, then the assignment of one release.
+        "INSERT activity",
+        "UPDATE clients",
+        "INSERT activity",
+        "UPDATE clients",
+        "DELETE assigned",
+        "INSERT assigned",
+        // What was sent, and what the computer said of itself.
+        "INSERT sent",
+        "INSERT sent",
+        "INSERT seen",
+        "DELETE installed",
+        "INSERT contacts",
+        "RELEASE command",
+        "COMMIT",
+    ];
+    assert_eq!(trace.begun(), issued);
+    assert!(trace.ended.iter().all(|counters| counters.planned_again == 0));
+}
+
+#[tokio::test]
+async fn a_quiet_contact_that_commits_alone_is_one_frame_of_the_write_ahead_log() {
+    let server = Server::new().await;
+    let mut computers = Vec::new();
+    // More rows than fit into a page.
+    for number in 0..60 {
+        computers.push(server.settled(&format!("pc-{number}")).await);
+    }
+    let mut before = server.log_bytes();
+    for hour in 1..6 {
+        for computer in &mut computers {
+            server.quiet_contact(computer, hour * HOUR).await;
+            let after = server.log_bytes();
+            assert_eq!(after - before, FRAME_BYTES, "{} at hour {hour}", computer.name);
+            before = after;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_contact_costs_the_same_however_many_computers_and_undecided_releases_there_are() {
+    let server = Server::new().await;
+    let mut computer = server.settled("pc-1").await;
+    let mut steps_of = async |seconds: i64| {
+        let steps = |trace: &Trace| QUIET.map(|statement| trace.counters(statement).steps);
+        server.quiet_contact(&mut computer, seconds).await;
+        let before = steps(&server.traced());
+        server.quiet_contact(&mut computer, seconds + 60).await;
+        let after = steps(&server.traced());
+        QUIET.iter().enumerate().map(|(at, _)| after[at] - before[at]).collect::<Vec<_>>()
+    };
+    let few = steps_of(HOUR).await;
+    for number in 0..100 {
+        server.enrolled(&format!("other-{number}")).await;
+        let staged = server.world.staged("acme-av", 100 + number, &["stable"]);
+        let manifest = staged.manifest;
+        server.ledger.execute(server.world.at(7), staged).await.unwrap();
+        if number % 2 == 0 {
+            server.ledger.execute(server.world.at(8), reject(manifest, "no")).await.unwrap();
+        }
+    }
+    assert_eq!(steps_of(2 * HOUR).await, few);
+}

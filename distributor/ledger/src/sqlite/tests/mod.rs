@@ -1,0 +1,32 @@
+//! What needs the inside of the store: a replay of the log into its tables, faults on the writer's own connection, and
+//! what a contact costs there.
+
+mod cost;
+mod crashes;
+mod faults;
+mod hooked;
+mod replay;
+
+use std::path::PathBuf;
+
+use sealpost_test_support::world::World;
+use tempfile::TempDir;
+
+use super::create;
+
+/// A new ledger file in a folder of its own.
+struct LedgerFile {
+    folder: TempDir,
+}
+
+impl LedgerFile {
+    fn new(world: &World) -> Self {
+        let file = Self { folder: tempfile::tempdir().unwrap() };
+        create(&file.path(), world.server_id.clone(), world.site.public(), world.start).unwrap();
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+}

@@ -1,0 +1,179 @@
+//! The tables are projections of the log: a replay of all entries gives the same rows.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{EnrollmentCode, Nonce};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome};
+use sealpost_site::changes::{ActivityEntry, summary};
+use sealpost_site::commands::contact::AnswerContact;
+use sealpost_site::commands::licenses::RegisterSerial;
+use sealpost_site::commands::pulls::PullFailed;
+use sealpost_site::commands::releases::{NoteDelta, RefuseRelease};
+use sealpost_site::queries::ReleaseByManifest;
+use sealpost_test_support::world::{
+    Computer, World, admin, installed, reject, report, reserve, serial, withdraw,
+};
+
+use super::LedgerFile;
+use crate::sqlite::{SqliteStore, projections, schema};
+use crate::{Ledger, LedgerSettings};
+
+async fn staged(world: &World, ledger: &Ledger, counter: u64, channels: &[&str]) -> Sha256Digest {
+    let staged = world.staged("acme-av", counter, channels);
+    let manifest = staged.manifest;
+    ledger.execute(world.at(5), staged).await.unwrap();
+    manifest
+}
+
+async fn approved(world: &World, ledger: &Ledger, counter: u64) -> Sha256Digest {
+    let manifest = staged(world, ledger, counter, &["stable"]).await;
+    ledger.execute(world.at(6), world.approve(manifest)).await.unwrap();
+    manifest
+}
+
+async fn enrolled(world: &World, ledger: &Ledger, mut computer: Computer) -> Computer {
+    ledger.execute(world.at(2), reserve(computer.name.as_str())).await.unwrap();
+    ledger.execute(world.at(2), computer.issue_setup()).await.unwrap();
+    computer.enrolled(&ledger.execute(world.at(3), world.enroll(&computer)).await.unwrap());
+    computer
+}
+
+async fn contacts(world: &World, ledger: &Ledger, computer: &mut Computer, seconds: i64) {
+    let sent = world.answer(computer);
+    let outcome = ledger.execute(world.at(seconds), sent.clone()).await.unwrap();
+    computer.answered(sent.contact.next, &outcome);
+}
+
+/// Every kind of change happens.
+async fn everything_happens(world: &World, ledger: &Ledger) {
+    let register = RegisterSerial { actor: admin(), serial: serial(1) };
+    ledger.execute(world.at(1), register).await.unwrap();
+    for generation in [1, 2] {
+        let grant = world.grant(generation, 3);
+        ledger.execute(world.at(1), world.accept_grant(grant)).await.unwrap();
+    }
+    ledger.execute(world.at(4), world.pulled(1)).await.unwrap();
+    ledger.execute(world.at(4), PullFailed { reason: "no route".into() }).await.unwrap();
+    for name in ["stranger", "late"] {
+        let stranger = world.enroll(&world.computer(name));
+        ledger.execute(world.at(4), stranger).await.unwrap_err();
+    }
+    let first = approved(world, ledger, 1).await;
+    let second = approved(world, ledger, 2).await;
+    let refused = world.staged("acme-cad", 1, &["stable"]);
+    let problems = vec!["a".to_owned(), "b".to_owned()];
+    let refuse = RefuseRelease { release: refused.release, manifest: refused.manifest, problems };
+    ledger.execute(world.at(6), refuse).await.unwrap();
+    let rejected = staged(world, ledger, 3, &["beta"]).await;
+    ledger.execute(world.at(6), reject(rejected, "too big")).await.unwrap();
+    staged(world, ledger, 4, &["beta"]).await;
+    staged(world, ledger, 4, &["beta", "stable"]).await;
+    ledger.execute(world.at(6), NoteDelta { base: first, target: second, bytes: 42 }).await.unwrap();
+
+    let mut computer = enrolled(world, ledger, world.computer("pc-1")).await;
+    let row = ledger.query(ReleaseByManifest { manifest: second }).await.unwrap().unwrap();
+    computer.reports = vec![
+        report(1, &row, InstallStep::Check, Outcome::Ok),
+        report(2, &row, InstallStep::TestLoad, Outcome::Refused),
+    ];
+    for contact in 1..5 {
+        contacts(world, ledger, &mut computer, contact * 100_000).await;
+        computer.packages = vec![installed(&row)];
+    }
+    // One computer enrolls again, another is cloned.
+    let mut replaced = enrolled(world, ledger, world.computer("pc-2")).await;
+    replaced.packages = vec![installed(&row)];
+    contacts(world, ledger, &mut replaced, 500_000).await;
+    let again = Computer { code: EnrollmentCode::from_random([9; 24]), ..world.computer("pc-2") };
+    let mut again = enrolled(world, ledger, again).await;
+    again.packages = vec![installed(&row)];
+    contacts(world, ledger, &mut again, 500_000).await;
+    let mut cloned = enrolled(world, ledger, world.computer("stranger")).await;
+    contacts(world, ledger, &mut cloned, 500_000).await;
+    let fork = AnswerContact {
+        contact: sealpost_manifests::wire::contact::Contact {
+            previous: None,
+            next: Nonce::from_random([99; 16]),
+            ..world.contact(&cloned)
+        },
+    };
+    ledger.execute(world.at(500_001), fork).await.unwrap_err();
+    // The older one, which the newer one replaced, and then one that is in use: the assignments that name it go.
+    ledger.execute(world.at(500_002), withdraw(second, "crashes")).await.unwrap();
+    let mut told = computer.clone();
+    told.packages = Vec::new();
+    contacts(world, ledger, &mut told, 500_003).await;
+    ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
+}
+
+fn rows(connection: &Connection, table: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
+    let columns = statement.column_count();
+    let rows = statement
+        .query_map([], |row| {
+            let values: Vec<Value> = (0..columns).map(|at| row.get(at).unwrap()).collect();
+            Ok(format!("{table} {values:?}"))
+        })
+        .unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_replay_of_the_log_reproduces_the_tables() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let store = SqliteStore::open(&file.path()).unwrap();
+    let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+    everything_happens(&world, &ledger).await;
+    ledger.close().await.unwrap();
+
+    let original = Connection::open(file.path()).unwrap();
+    let replayed = Connection::open_in_memory().unwrap();
+    schema::create(&replayed).unwrap();
+    let mut statement = original.prepare("SELECT entry FROM activity ORDER BY sequence").unwrap();
+    let entries = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let mut kinds = BTreeSet::new();
+    for bytes in entries {
+        let entry: ActivityEntry = serde_json::from_slice(&bytes.unwrap()).unwrap();
+        kinds.insert(summary::kind(&entry.change));
+        projections::apply(&replayed, &entry).unwrap();
+    }
+    assert_eq!(kinds, BTreeSet::from(summary::KINDS), "every kind of change is tried");
+    for table in schema::CHAINED_TABLES {
+        let rows_before = rows(&original, table);
+        assert_eq!(rows_before, rows(&replayed, table));
+        assert!(!rows_before.is_empty(), "{table} is not tried here");
+    }
+    // Notes are not replayed, but those of a client that was replaced go with it.
+    for table in ["contacts", "seen", "installed", "sent"] {
+        let rows: i64 = count(&original, &format!("SELECT count(*) FROM {table}"));
+        assert!(rows > 0, "{table} is not tried here");
+        let of_nobody = "client_id NOT IN (SELECT client_id FROM clients)";
+        assert_eq!(
+            count(&original, &format!("SELECT count(*) FROM {table} WHERE {of_nobody}")),
+            0,
+            "{table}"
+        );
+    }
+}
+
+fn count(connection: &Connection, sql: &str) -> i64 {
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn every_table_is_a_projection_of_the_log_or_holds_notes() {
+    let connection = Connection::open_in_memory().unwrap();
+    schema::create(&connection).unwrap();
+    let mut statement =
+        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
+    let tables: BTreeSet<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let notes = ["clock", "contacts", "freshness", "installed", "seen", "sent"];
+    let known = schema::CHAINED_TABLES.iter().chain(&notes).chain(&["activity"]);
+    assert_eq!(tables, known.map(ToString::to_string).collect());
+}

@@ -1,0 +1,101 @@
+//! The stores under test. A bench is the disk of one server: it is opened, closed or killed, and opened again.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sealpost_ledger::sqlite::{OpenError, SqliteStore, create};
+use sealpost_ledger::store::Store;
+use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_test_support::memory_store::MemoryStore;
+use sealpost_test_support::world::World;
+use tempfile::TempDir;
+
+/// How long a ledger that was dropped and not closed may take to stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Makes the ledger under test.
+pub(crate) trait Bench: Send + Sync {
+    /// Opens the store; the ledger that had it before was closed or dropped by then.
+    fn store(&self) -> Box<dyn Store>;
+
+    /// Starts a ledger on it.
+    fn open(&self) -> Ledger {
+        Ledger::start(self.store(), settings()).unwrap()
+    }
+
+    /// Whether another ledger would start now; it is dropped at once.
+    fn starts(&self) -> bool;
+}
+
+pub(crate) fn settings() -> LedgerSettings {
+    LedgerSettings { readers: 2, ..LedgerSettings::default() }
+}
+
+/// A ledger file in a folder of its own.
+pub(crate) struct SqliteBench {
+    pub(crate) folder: TempDir,
+}
+
+impl SqliteBench {
+    pub(crate) fn new(world: &World) -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        create(&bench.path(), world.server_id.clone(), world.site.public(), world.start).unwrap();
+        bench
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+}
+
+impl Bench for SqliteBench {
+    fn store(&self) -> Box<dyn Store> {
+        Box::new(open_when_free(&self.path()))
+    }
+
+    fn starts(&self) -> bool {
+        match SqliteStore::open(&self.path()) {
+            Ok(store) => Ledger::start(Box::new(store), settings()).is_ok(),
+            Err(OpenError::InUse { .. }) => false,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+fn open_when_free(path: &Path) -> SqliteStore {
+    let deadline = Instant::now() + STOPS_WITHIN;
+    loop {
+        match SqliteStore::open(path) {
+            Ok(store) => return store,
+            Err(OpenError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+/// A ledger in memory.
+pub(crate) struct MemoryBench {
+    store: MemoryStore,
+}
+
+impl MemoryBench {
+    pub(crate) fn new(world: &World) -> Self {
+        let server_id = world.server_id.clone();
+        Self { store: MemoryStore::new(server_id, world.site.public(), world.start).unwrap() }
+    }
+}
+
+impl Bench for MemoryBench {
+    fn store(&self) -> Box<dyn Store> {
+        let deadline = Instant::now() + STOPS_WITHIN;
+        while self.store.is_in_use() {
+            assert!(Instant::now() < deadline, "the ledger that was dropped does not stop");
+            std::thread::yield_now();
+        }
+        Box::new(self.store.clone())
+    }
+
+    fn starts(&self) -> bool {
+        Ledger::start(Box::new(self.store.clone()), settings()).is_ok()
+    }
+}

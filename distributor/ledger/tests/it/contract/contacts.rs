@@ -1,0 +1,258 @@
+//! Contracts of contacts: nonces, leases, assignments, reports.
+
+use sealpost_ledger::Ledger;
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::ids::{ClientId, ComputerName, EnrollmentCode, Nonce, PackageName};
+use sealpost_manifests::wire::contact::{Contact, InstalledPackage, MAX_PACKAGES, MAX_REPORTS};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, Report};
+use sealpost_site::changes::Change;
+use sealpost_site::commands::contact::{AnswerContact, ContactOutcome};
+use sealpost_site::queries::Activity;
+use sealpost_site::rules::contact::ClientState;
+use sealpost_test_support::world::{DAY, World, installed, report};
+
+use crate::bench::Bench;
+use crate::fixture::{WorldExt, activity, client, entries_of, kinds, refused, sound, unchanged};
+
+pub(super) async fn a_retry_of_a_contact_gets_the_same_answer_after_a_restart_too(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let mut ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    world.pull(&ledger, 4).await;
+    let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    computer.reports = vec![report(1, &row, InstallStep::Check, Outcome::Ok)];
+    let before = ledger.head();
+    let sent = world.answer(&computer);
+    let first = ledger.execute(world.at(10), sent.clone()).await.unwrap();
+    assert!(!first.retry && first.lease.is_some() && first.assignment.is_some());
+    let head = ledger.head().sequence;
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = bench.open();
+        }
+        let again = ledger.execute(world.at(500), sent.clone()).await.unwrap();
+        assert!(again.retry);
+        assert_eq!(again.lease, first.lease);
+        assert_eq!(again.assignment, first.assignment);
+        let grant = |outcome: &ContactOutcome| outcome.grant.as_ref().map(SignedDocument::digest);
+        assert_eq!(grant(&again), grant(&first));
+        assert_eq!(again.acknowledged_report, 1);
+    }
+    unchanged(&ledger, head);
+    let lease = first.lease.unwrap();
+    assert_eq!(lease.client_key, computer.key);
+    assert_eq!(lease.not_after, world.at(10 + 30 * DAY));
+    let entries = activity(&ledger, Activity::default()).await;
+    let witnessed =
+        entries.iter().find(|logged| logged.entry.sequence == lease.ledger_head.sequence).unwrap();
+    assert_eq!(witnessed.hash, lease.ledger_head.hash, "the lease carries a head that is on disk");
+    assert_eq!(lease.ledger_head, before, "the head before its own contact");
+}
+
+pub(super) async fn a_fork_is_noted_once_and_refused_until_an_admin_decides(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    world.contacts(&ledger, &mut computer, 10).await;
+    let mut clone = computer.clone();
+    world.contacts(&ledger, &mut computer, 20).await;
+    clone.contacts = 100;
+    assert_eq!(refused(world.tries(&ledger, &clone, 30).await), ProblemCode::ContactForked);
+    let head = ledger.head().sequence;
+    assert_eq!(kinds(&ledger).await.last(), Some(&"fork_detected"));
+    assert_eq!(refused(world.tries(&ledger, &clone, 31).await), ProblemCode::ContactForked);
+    let genuine = world.tries(&ledger, &computer, 32).await;
+    assert_eq!(refused(genuine), ProblemCode::ContactForked, "nobody can tell which one is genuine");
+    unchanged(&ledger, head);
+    assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Forked);
+    // The admin decides with a new setup file.
+    let mut decided = world.computer("pc-1");
+    decided.code = EnrollmentCode::from_random([8; 24]);
+    ledger.execute(world.at(40), decided.issue_setup()).await.unwrap();
+    world.enrolls(&ledger, &decided).await.unwrap();
+    assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Active);
+}
+
+pub(super) async fn a_contact_from_an_unknown_past_is_refused(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    let mut restored = computer.clone();
+    restored.nonce = Some(Nonce::from_random([77; 16]));
+    let head = ledger.head().sequence;
+    assert_eq!(refused(world.tries(&ledger, &restored, 10).await), ProblemCode::NonceUnknown);
+    let mut stranger = computer.clone();
+    stranger.client_id = Some(ClientId::from_random([5; 16]));
+    assert_eq!(refused(world.tries(&ledger, &stranger, 10).await), ProblemCode::UnknownComputer);
+    unchanged(&ledger, head);
+    assert!(world.contacts(&ledger, &mut computer, 11).await.lease.is_some());
+}
+
+pub(super) async fn a_contact_without_news_brings_nothing_and_logs_nothing(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    world.pull(&ledger, 4).await;
+    let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    world.contacts(&ledger, &mut computer, 10).await;
+    computer.packages = vec![installed(&row)];
+    let head = ledger.head().sequence;
+    for number in 1..=3 {
+        let quiet = world.contacts(&ledger, &mut computer, 10 + number * 4 * 3600).await;
+        assert!(quiet.lease.is_none() && quiet.assignment.is_none() && quiet.grant.is_none());
+    }
+    unchanged(&ledger, head);
+    let row = client(&ledger, &computer.name).await;
+    assert_eq!(row.last_contact, Some(world.at(10 + 12 * 3600)));
+    assert_eq!(row.installed, computer.packages);
+    assert_eq!(row.agent_version.as_deref(), Some("0.1.1"));
+    assert_eq!(row.display_version().to_string(), "V 1.0 (0000)");
+    let daily = world.contacts(&ledger, &mut computer, 11 + DAY).await;
+    assert!(daily.lease.is_some() && daily.assignment.is_none());
+}
+
+pub(super) async fn reports_are_logged_once_in_order_and_acknowledged(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    world.pull(&ledger, 4).await;
+    let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    let mut failed = report(3, &row, InstallStep::TestLoad, Outcome::Refused);
+    failed.detail = "ü".repeat(MAX_DETAIL_BYTES / 2);
+    computer.reports = vec![
+        failed.clone(),
+        report(1, &row, InstallStep::Check, Outcome::Ok),
+        report(2, &row, InstallStep::Download, Outcome::Ok),
+    ];
+    let first = world.contacts(&ledger, &mut computer, 10).await;
+    assert_eq!(first.acknowledged_report, 3);
+    // The agent did not hear it, and sends them again with one more.
+    computer.reports.push(report(4, &row, InstallStep::Keep, Outcome::Ok));
+    let second = world.contacts(&ledger, &mut computer, 20).await;
+    assert_eq!(second.acknowledged_report, 4);
+    let logged = entries_of(&ledger, "step_reported").await;
+    let summaries: Vec<&str> = logged.iter().map(|entry| entry.summary.as_str()).collect();
+    assert_eq!(summaries.len(), 4);
+    for (summary, step) in summaries.iter().zip(["check ok", "download ok", "test-load refused", "keep ok"]) {
+        assert!(summary.contains(step), "{summary:?}");
+    }
+    let details: Vec<String> = logged
+        .into_iter()
+        .filter_map(|logged| match logged.entry.change {
+            Change::StepReported { report, .. } => Some(report.detail),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(details[2], failed.detail, "the longest detail is kept whole");
+    let row = client(&ledger, &computer.name).await;
+    assert_eq!(row.last_reports.len(), 1);
+    assert_eq!(row.last_reports[0].id, 4);
+}
+
+pub(super) async fn a_contact_beyond_the_bounds_is_refused_whole(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    world.pull(&ledger, 4).await;
+    let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    let head = ledger.head().sequence;
+    let one = |id: u64| report(id, &row, InstallStep::Check, Outcome::Ok);
+    let contact = world.contact(&computer);
+    let try_it =
+        async |contact: Contact| refused(ledger.execute(world.at(30), AnswerContact { contact }).await);
+    let with_reports = |reports: Vec<Report>| Contact { reports, ..contact.clone() };
+    let reports = u64::try_from(MAX_REPORTS).unwrap();
+    let too_many = with_reports((0..=reports).map(one).collect());
+    assert_eq!(try_it(too_many).await, ProblemCode::TooLarge);
+    let packages: Vec<InstalledPackage> = (0..=MAX_PACKAGES)
+        .map(|number| {
+            let mut package = installed(&row);
+            package.release.package = PackageName::new(format!("package-{number}")).unwrap();
+            package
+        })
+        .collect();
+    let too_many = Contact { packages: packages.clone(), ..contact.clone() };
+    assert_eq!(try_it(too_many).await, ProblemCode::TooLarge);
+    let too_long = Report { detail: "x".repeat(MAX_DETAIL_BYTES + 1), ..one(1) };
+    assert_eq!(try_it(with_reports(vec![too_long])).await, ProblemCode::TooLarge);
+    assert_eq!(try_it(with_reports(vec![one(u64::MAX)])).await, ProblemCode::BadRequest);
+    unchanged(&ledger, head);
+    let row = client(&ledger, &computer.name).await;
+    assert_eq!((row.last_contact, row.last_reports), (None, Vec::new()));
+    // At the bounds it is answered.
+    computer.packages = packages[..MAX_PACKAGES].to_vec();
+    computer.reports = (1..=reports).map(one).collect();
+    assert_eq!(world.contacts(&ledger, &mut computer, 31).await.acknowledged_report, reports);
+}
+
+pub(super) async fn a_lost_lease_is_sent_again_and_a_client_that_is_ahead_gets_a_higher_one(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    world.pull(&ledger, 4).await;
+    world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    let first = world.contacts(&ledger, &mut computer, 10).await;
+    let head = ledger.head().sequence;
+    (computer.lease, computer.assignment, computer.grant) = (None, None, None);
+    let again = world.contacts(&ledger, &mut computer, 20).await;
+    assert_eq!((&again.lease, &again.assignment), (&first.lease, &first.assignment));
+    assert!(again.grant.is_some());
+    unchanged(&ledger, head);
+    computer.lease = Some((1, 500));
+    let higher = world.contacts(&ledger, &mut computer, 30).await;
+    assert_eq!(higher.lease.unwrap().sequence, 501);
+    sound_sequences(&ledger, &computer.name).await;
+}
+
+/// Sequences of leases and assignments of one client only rise.
+async fn sound_sequences(ledger: &Ledger, name: &ComputerName) {
+    let filter = Activity { client: Some(name.clone()), ..Activity::default() };
+    let mut last = 0;
+    for logged in activity(ledger, filter).await {
+        if let Change::LeaseIssued { sequence, .. } | Change::AssignmentChanged { sequence, .. } =
+            logged.entry.change
+        {
+            assert!(sequence > last, "{sequence} after {last}");
+            last = sequence;
+        }
+    }
+    assert!(last > 0);
+}
+
+pub(super) async fn an_assignment_covers_only_licensed_packages(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut grant = world.grant(1, 5);
+    grant.packages = vec![PackageName::new("acme-av").unwrap()];
+    world.accept(&ledger, grant.clone()).await.unwrap();
+    world.pull(&ledger, 4).await;
+    world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    world.approved(&ledger, "acme-cad", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    let first = world.contacts(&ledger, &mut computer, 10).await;
+    let packages = |assignment: Assignment| {
+        let names = assignment.packages.into_iter().map(|package| package.release.package.to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(packages(first.assignment.unwrap()), ["acme-av"]);
+    assert_eq!(first.lease.unwrap().packages, grant.packages);
+    grant.packages.push(PackageName::new("acme-cad").unwrap());
+    grant.generation = 2;
+    world.accept(&ledger, grant).await.unwrap();
+    let second = world.contacts(&ledger, &mut computer, 20).await;
+    assert_eq!(packages(second.assignment.unwrap()), ["acme-av", "acme-cad"]);
+    assert!(second.grant.is_some() && second.lease.unwrap().packages.len() == 2);
+    sound(&ledger).await;
+}

@@ -1,0 +1,107 @@
+//! What every ledger has to do, whatever keeps its tables: one suite, run against each store.
+//!
+//! Each contract is a function over a [`World`] and a bench; `contracts!` makes a test of it for each store. A
+//! contract that is not listed is dead code, which the compiler reports.
+
+mod contacts;
+mod enrollment;
+mod licensing;
+mod log;
+mod model;
+mod pages;
+mod port;
+mod releases;
+mod reviews;
+
+use sealpost_test_support::world::World;
+
+use crate::bench::{MemoryBench, SqliteBench};
+
+macro_rules! contracts {
+    ($($module:ident { $($contract:ident,)* })*) => {
+        contracts!(sqlite, SqliteBench, $($($module::$contract,)*)*);
+        contracts!(memory, MemoryBench, $($($module::$contract,)*)*);
+    };
+    ($store:ident, $bench:ident, $($module:ident::$contract:ident,)*) => {
+        mod $store {
+            use super::{$bench, World};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $contract() {
+                    let world = World::new();
+                    let bench = $bench::new(&world);
+                    super::$module::$contract(&world, &bench).await;
+                }
+            )*
+        }
+    };
+}
+
+contracts! {
+    licensing {
+        nothing_is_reserved_before_a_grant,
+        a_hundred_concurrent_reservations_of_ten_seats_take_exactly_ten,
+        the_same_name_takes_no_second_seat,
+        fewer_seats_than_used_take_nothing_and_give_nothing,
+        seats_come_from_the_grant_that_came_first_while_it_has_any,
+        a_grant_of_another_server_or_site_key_is_refused,
+        a_lower_generation_is_refused_and_the_same_grant_answered_again,
+        a_lapsed_grant_gives_no_new_seat_and_no_first_lease_but_renews,
+        license_time_does_not_go_back_with_the_clock,
+    }
+    enrollment {
+        a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,
+        a_used_code_is_refused_to_another_key_and_a_wrong_code_to_all,
+        an_unknown_computer_waits_and_takes_no_seat,
+        a_full_list_of_unknown_computers_makes_room_for_one_after_a_day,
+        a_new_setup_replaces_the_client_and_takes_no_second_seat,
+        a_client_id_keeps_its_key_and_a_computer_that_enrolls_again_gets_another_id,
+        a_request_for_another_server_is_refused,
+    }
+    contacts {
+        a_retry_of_a_contact_gets_the_same_answer_after_a_restart_too,
+        a_fork_is_noted_once_and_refused_until_an_admin_decides,
+        a_contact_from_an_unknown_past_is_refused,
+        a_contact_without_news_brings_nothing_and_logs_nothing,
+        reports_are_logged_once_in_order_and_acknowledged,
+        a_contact_beyond_the_bounds_is_refused_whole,
+        a_lost_lease_is_sent_again_and_a_client_that_is_ahead_gets_a_higher_one,
+        an_assignment_covers_only_licensed_packages,
+    }
+    reviews {
+        an_approval_names_the_digest_and_reaches_the_channel_only,
+        each_computer_is_explained_from_review_to_success,
+        approving_twice_answers_the_same_and_decides_once,
+        a_rejected_or_unknown_release_cannot_be_approved,
+        a_signer_that_the_trust_document_does_not_list_cannot_be_approved,
+    }
+    releases {
+        a_newer_approval_supersedes_and_a_withdrawal_brings_the_older_back,
+        what_a_decision_does_to_other_releases_stands_in_its_entry,
+        a_release_that_moves_on_keeps_the_channels_it_was_approved_for,
+        another_manifest_under_a_known_release_is_refused,
+        a_refused_release_keeps_its_problems_and_can_pass_later,
+        pulls_are_chained_when_something_changed,
+    }
+    pages {
+        pages_give_every_release_once_and_in_order,
+        a_page_is_bounded_whatever_is_asked_for,
+        a_thousand_releases_and_more_are_listed_whole,
+        a_thousand_computers_and_more_are_listed_whole,
+    }
+    log {
+        refusals_are_counted_into_one_entry_per_source_and_minute,
+        the_log_is_filtered_and_bounded,
+        a_closed_ledger_refuses_and_loses_nothing,
+        a_caller_that_disconnects_does_not_hold_up_the_others,
+    }
+    port {
+        the_latest_note_of_a_key_wins,
+        what_was_undone_or_not_committed_is_not_there,
+        a_reader_sees_what_was_committed_and_nothing_else,
+        one_ledger_at_a_time_writes_to_a_store,
+    }
+    model {
+        seats_hold_under_any_interleaving,
+    }
+}

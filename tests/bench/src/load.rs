@@ -1,0 +1,150 @@
+//! Clients that contact as agents do: each contact signed, nonces in order, over connections that stay open.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, bail};
+use futures_util::future::try_join_all;
+use sealpost_keys::SigningKey;
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::{self, SignedDocument};
+use sealpost_manifests::ids::{ClientId, Nonce, Platform, ServerId};
+use sealpost_manifests::lease::Lease;
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
+use tokio::sync::Mutex;
+
+use crate::server::Server;
+use crate::site::Site;
+
+/// An HTTP client that trusts one CA and keeps its connections.
+pub(crate) fn http(ca: &Path) -> anyhow::Result<reqwest::Client> {
+    let pem = std::fs::read(ca).with_context(|| format!("cannot read {}", ca.display()))?;
+    let roots = reqwest::Certificate::from_pem_bundle(&pem)?;
+    Ok(reqwest::Client::builder().tls_certs_only(roots).build()?)
+}
+
+/// One computer.
+struct Computer {
+    client_id: ClientId,
+    key: SigningKey,
+    previous: Option<Nonce>,
+    contacts: u64,
+    lease: Option<(u64, u64)>,
+    assignment: Option<(u64, u64)>,
+    grant: Option<Sha256Digest>,
+}
+
+/// The computers that contact.
+pub(crate) struct Clients {
+    http: reqwest::Client,
+    url: String,
+    server_id: ServerId,
+    platform: Platform,
+    computers: Vec<Mutex<Computer>>,
+    connections: usize,
+    next: AtomicUsize,
+}
+
+impl Clients {
+    pub(crate) fn new(server: &Server, site: Site, connections: usize) -> anyhow::Result<Self> {
+        let computers = site
+            .computers
+            .into_iter()
+            .map(|(client_id, key)| {
+                Mutex::new(Computer {
+                    client_id,
+                    key,
+                    previous: None,
+                    contacts: 0,
+                    lease: None,
+                    assignment: None,
+                    grant: None,
+                })
+            })
+            .collect();
+        Ok(Self {
+            http: http(server.ca())?,
+            url: format!("{}/agent/v1/contact", server.url()),
+            server_id: site.server_id,
+            platform: site.platform,
+            computers,
+            connections,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// Two contacts of each computer: the first brings documents, the second says that they are held.
+    pub(crate) async fn warm_up(&mut self) -> anyhow::Result<()> {
+        self.run(2 * self.computers.len()).await.map(drop)
+    }
+
+    /// So many contacts without news.
+    pub(crate) async fn contact(&self, contacts: usize) -> anyhow::Result<()> {
+        let news = self.run(contacts).await?;
+        if news > 0 {
+            bail!("{news} of {contacts} contacts brought a document; only quiet ones are measured");
+        }
+        Ok(())
+    }
+
+    /// Answers how many contacts brought a document.
+    async fn run(&self, contacts: usize) -> anyhow::Result<usize> {
+        let each = contacts.div_ceil(self.connections);
+        let news = try_join_all((0..self.connections).map(|_| async {
+            let mut news = 0;
+            for _ in 0..each {
+                let at = self.next.fetch_add(1, Ordering::Relaxed) % self.computers.len();
+                let computer = self.computers.get(at).context("there is no computer")?;
+                if self.contact_once(&mut *computer.lock().await).await? {
+                    news += 1;
+                }
+            }
+            anyhow::Ok(news)
+        }));
+        Ok(news.await?.into_iter().sum())
+    }
+
+    async fn contact_once(&self, computer: &mut Computer) -> anyhow::Result<bool> {
+        computer.contacts += 1;
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&computer.contacts.to_be_bytes());
+        let next = Nonce::from_random(random);
+        let contact = Contact {
+            client_id: computer.client_id.clone(),
+            server_id: self.server_id.clone(),
+            previous: computer.previous.clone(),
+            next: next.clone(),
+            sent_at: jiff::Timestamp::now(),
+            agent_version: "0.1.0".to_owned(),
+            platform: self.platform.clone(),
+            lease: computer.lease,
+            assignment: computer.assignment,
+            grant: computer.grant,
+            packages: Vec::new(),
+            reports: Vec::new(),
+        };
+        let contact = SignedDocument::sign(&contact, &computer.key)?;
+        let request = ContactRequest { client_id: computer.client_id.clone(), contact };
+        let response = self.http.post(&self.url).json(&request).send().await?;
+        let status = response.status();
+        if !status.is_success() {
+            bail!("a contact was answered {status}: {}", response.text().await.unwrap_or_default());
+        }
+        let answer: ContactAnswer = response.json().await?;
+        computer.previous = Some(next);
+        let news = answer.lease.is_some() || answer.assignment.is_some() || answer.grant.is_some();
+        if let Some(lease) = &answer.lease {
+            let lease: Lease = document::read(lease.document.as_bytes())?;
+            computer.lease = Some((lease.epoch, lease.sequence));
+        }
+        if let Some(assignment) = &answer.assignment {
+            let assignment: Assignment = document::read(assignment.document.as_bytes())?;
+            computer.assignment = Some((assignment.epoch, assignment.sequence));
+        }
+        if let Some(grant) = &answer.grant {
+            computer.grant = Some(grant.digest());
+        }
+        Ok(news)
+    }
+}

@@ -1,0 +1,180 @@
+//! A site of the wanted size: made by `distributor init`, then filled through the ledger's own commands while no server
+//! runs, as thousands of computers and releases would have filled it.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use jiff::{SignedDuration, Timestamp};
+use sealpost_keys::token::random_bytes;
+use sealpost_keys::{PublicKey, SigningKey};
+use sealpost_ledger::sqlite::SqliteStore;
+use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, EnrollmentCode, PackageName, Platform, SerialNumber, ServerId,
+};
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::wire::enroll::Enrollment;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::clients::{Enroll, IssueSetup, Reserve};
+use sealpost_site::commands::licenses::AcceptGrant;
+use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
+use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
+
+/// Computers that contact, spread over all reservations: more would only lengthen the preparation.
+const MAX_COMPUTERS: u32 = 2_000;
+/// Packages that the releases belong to; the newest release of each is the one that computers get.
+const PACKAGES: u32 = 10;
+/// Commands that wait for the ledger at once, so that they share transactions.
+const AT_ONCE: usize = 256;
+
+/// What clients need to know of it.
+pub(crate) struct Site {
+    pub(crate) server_id: ServerId,
+    pub(crate) platform: Platform,
+    pub(crate) computers: Vec<(ClientId, SigningKey)>,
+}
+
+pub(crate) async fn make(
+    programs: &Path,
+    folder: &Path,
+    reservations: u32,
+    releases: u32,
+) -> anyhow::Result<Site> {
+    let home = folder.join("server");
+    init(programs, folder, &home)?;
+    let store = SqliteStore::open(&home.join("ledger.db"))?;
+    let ledger = Arc::new(Ledger::start(Box::new(store), LedgerSettings::default())?);
+    let platform = Platform::new("linux-x86_64")?;
+    unlock(&ledger, reservations).await?;
+    let versions = PulledVersions { root: 1, timestamp: 1, snapshot: 1 };
+    ledger.execute(Timestamp::now(), PullSucceeded { versions }).await?;
+    publish(&ledger, releases, &platform).await?;
+    let computers = enroll(&ledger, reservations, &platform).await?;
+    ledger.close().await?;
+    Ok(Site { server_id: ledger.server_id(), platform, computers })
+}
+
+fn init(programs: &Path, folder: &Path, home: &Path) -> anyhow::Result<()> {
+    let root = folder.join("root.json");
+    // Nothing is pulled here, so nothing is verified with it.
+    std::fs::write(&root, br#"{"signed":{"_type":"root"}}"#).context("cannot write a root")?;
+    let status = Command::new(programs.join("distributor"))
+        .arg("--home")
+        .arg(home)
+        .args(["init", "--vendor-url", "http://127.0.0.1:9/", "--address", "127.0.0.1", "--root"])
+        .arg(&root)
+        .output()?;
+    if !status.status.success() {
+        bail!("distributor init failed: {}", String::from_utf8_lossy(&status.stderr));
+    }
+    Ok(())
+}
+
+fn admin() -> Actor {
+    Actor::socket("bench")
+}
+
+async fn unlock(ledger: &Ledger, seats: u32) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    let grant = Grant {
+        vendor: "Acme".to_owned(),
+        serial: SerialNumber::from_random([1; 19]),
+        server_id: ledger.server_id(),
+        site_key: ledger.site_key().clone(),
+        key_epoch: 1,
+        epoch: 1,
+        packages: Vec::new(),
+        model: LicenseModel::Named,
+        seats,
+        generation: 1,
+        valid_until: now.checked_add(SignedDuration::from_hours(24 * 366))?,
+        vendor_time: now,
+    };
+    // The ledger trusts whoever verified the grant; here nobody has to.
+    let document = SignedDocument::sign(&grant, &SigningKey::generate()?)?;
+    ledger.execute(now, AcceptGrant { actor: admin(), grant, document, asked_for: None }).await?;
+    Ok(())
+}
+
+async fn publish(ledger: &Ledger, releases: u32, platform: &Platform) -> anyhow::Result<()> {
+    let signer = SigningKey::generate()?.public();
+    let packages = PACKAGES.min(releases);
+    let trust = Arc::new(trust(&signer, packages)?);
+    for number in 0..releases {
+        let package = package(number % packages)?;
+        let counter = u64::from(number / packages) + 1;
+        let release =
+            ReleaseId { package, version: Version::new(format!("{counter}.0"))?, platform: platform.clone() };
+        let manifest = Sha256Digest::of(release.to_string().as_bytes());
+        let staged = StageRelease {
+            release,
+            manifest,
+            kind: PackageKind::Program,
+            counter: ReleaseCounter(counter),
+            severity: Severity::Normal,
+            channels: vec![ChannelName::new("stable")?],
+            signer: signer.clone(),
+            payload_bytes: 1_000_000,
+        };
+        ledger.execute(Timestamp::now(), staged).await?;
+        let approve = ApproveRelease { actor: admin(), manifest, trust: Some(Arc::clone(&trust)) };
+        ledger.execute(Timestamp::now(), approve).await?;
+    }
+    Ok(())
+}
+
+fn package(number: u32) -> anyhow::Result<PackageName> {
+    Ok(PackageName::new(format!("package-{number}"))?)
+}
+
+fn trust(signer: &PublicKey, packages: u32) -> anyhow::Result<TrustDocument> {
+    let keys = vec![TrustedKey { key: signer.clone(), status: KeyStatus::Active }];
+    let release_keys =
+        (0..packages).map(|number| Ok((package(number)?, keys.clone()))).collect::<anyhow::Result<_>>()?;
+    Ok(TrustDocument { vendor: "Acme".to_owned(), release_keys, license_keys: Vec::new() })
+}
+
+async fn enroll(
+    ledger: &Ledger,
+    reservations: u32,
+    platform: &Platform,
+) -> anyhow::Result<Vec<(ClientId, SigningKey)>> {
+    let every = reservations.div_ceil(MAX_COMPUTERS);
+    let enrolled = iter(0..reservations).map(|number| async move {
+        let name = ComputerName::new(format!("pc-{number:06}"))?;
+        let channel = ChannelName::new("stable")?;
+        let now = Timestamp::now();
+        ledger.execute(now, Reserve { actor: admin(), name: name.clone(), channel }).await?;
+        let code = EnrollmentCode::from_random(random_bytes()?);
+        let code_sha256 = Sha256Digest::of(code.as_str().as_bytes());
+        ledger.execute(now, IssueSetup { actor: admin(), name: name.clone(), code_sha256 }).await?;
+        let key = SigningKey::generate()?;
+        let enrollment = Enrollment {
+            computer_name: name,
+            enrollment_code: code,
+            client_key: key.public(),
+            server_id: ledger.server_id(),
+            platform: platform.clone(),
+            agent_version: "0.1.0".to_owned(),
+        };
+        let new_id = ClientId::from_random(random_bytes()?);
+        let command = Enroll { source: "127.0.0.1".to_owned(), enrollment, new_id: new_id.clone() };
+        ledger.execute(now, command).await?;
+        anyhow::Ok((number % every == 0).then_some((new_id, key)))
+    });
+    let mut computers = Vec::new();
+    let mut enrolled = std::pin::pin!(enrolled.buffer_unordered(AT_ONCE));
+    while let Some(one) = enrolled.next().await {
+        computers.extend(one?);
+    }
+    Ok(computers)
+}

@@ -1,0 +1,125 @@
+//! Lists and look-ups of reservations and their computers.
+
+use std::ops::Bound;
+
+use sealpost_keys::PublicKey;
+use sealpost_ledger::store::{Read, StoreError};
+use sealpost_manifests::ids::ComputerName;
+use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
+use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
+use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::explain::ExplainFacts;
+
+use super::releases::page;
+use super::state::{Reservation, State};
+use super::store::{Handle, Holds};
+
+impl State {
+    fn client_row(&self, name: &ComputerName, reservation: &Reservation) -> ClientRow {
+        let held_by = self.client_named(name);
+        let seen = held_by.and_then(|(client_id, _)| self.seen(client_id));
+        let answered = held_by.and_then(|(client_id, _)| self.answered(client_id));
+        let client = held_by.map(|(_, client)| client);
+        ClientRow {
+            name: name.clone(),
+            channel: reservation.channel.clone(),
+            state: match client {
+                None => ClientState::Reserved,
+                Some(client) if client.forked => ClientState::Forked,
+                Some(_) => ClientState::Active,
+            },
+            reserved_at: reservation.reserved_at,
+            client_id: held_by.map(|(client_id, _)| client_id.clone()),
+            client_key: client.map(|client| client.client_key.clone()),
+            platform: match (&seen, client) {
+                (Some(seen), _) => Some(seen.platform.clone()),
+                (None, client) => client.map(|client| client.platform.clone()),
+            },
+            agent_version: match (&seen, client) {
+                (Some(seen), _) => Some(seen.agent_version.to_owned()),
+                (None, client) => client.map(|client| client.agent_version.clone()),
+            },
+            last_contact: answered.map(|answered| answered.at),
+            lease_until: client.and_then(|client| client.lease_until),
+            installed: seen.map(|seen| seen.installed.to_vec()).unwrap_or_default(),
+            assigned: client.map(|client| client.assigned.values().cloned().collect()).unwrap_or_default(),
+            last_reports: client
+                .map(|client| client.last_reports.values().map(|last| last.report.clone()).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn client(&self, name: &ComputerName) -> Option<ClientRow> {
+        self.reservations.get(name).map(|reservation| self.client_row(name, reservation))
+    }
+
+    /// Reservations after a name.
+    fn after(&self, name: Option<&ComputerName>) -> impl Iterator<Item = (&ComputerName, &Reservation)> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        self.reservations.range::<ComputerName, _>((from, Bound::Unbounded))
+    }
+}
+
+impl<H: Holds> Read<Clients> for Handle<H> {
+    fn read(&mut self, query: &Clients) -> Result<Vec<ClientRow>, StoreError> {
+        let state = self.state();
+        let rows = state.after(query.after.as_ref()).take(page(query.limit));
+        Ok(rows.map(|(name, reservation)| state.client_row(name, reservation)).collect())
+    }
+}
+
+impl<H: Holds> Read<ClientByName> for Handle<H> {
+    fn read(&mut self, query: &ClientByName) -> Result<Option<ClientRow>, StoreError> {
+        Ok(self.state().client(&query.name))
+    }
+}
+
+impl<H: Holds> Read<HolderById> for Handle<H> {
+    fn read(&mut self, query: &HolderById) -> Result<Option<HolderRow>, StoreError> {
+        let state = self.state();
+        let Some(client) = state.clients.get(&query.client_id) else { return Ok(None) };
+        let Some(reservation) = state.reservations.get(&client.name) else { return Ok(None) };
+        Ok(Some(HolderRow {
+            client_id: query.client_id.clone(),
+            name: client.name.clone(),
+            channel: reservation.channel.clone(),
+            forked: client.forked,
+            lease_until: client.lease_until,
+            assigned: client.assigned.values().cloned().collect(),
+        }))
+    }
+}
+
+impl<H: Holds> Read<ClientKey> for Handle<H> {
+    fn read(&mut self, query: &ClientKey) -> Result<Option<PublicKey>, StoreError> {
+        Ok(self.state().clients.get(&query.client_id).map(|client| client.client_key.clone()))
+    }
+}
+
+impl<H: Holds> Read<ExplainClient> for Handle<H> {
+    fn read(&mut self, query: &ExplainClient) -> Result<Option<ExplainFacts>, StoreError> {
+        let state = self.state();
+        let Some(client) = state.client(&query.name) else { return Ok(None) };
+        let license = state.license_of(&query.name);
+        Ok(Some(ExplainFacts {
+            client,
+            licensed: license.map(|license| license.grant.packages.clone()).unwrap_or_default(),
+            approved: state.approved(),
+            staged: state.staged(),
+        }))
+    }
+}
+
+impl<H: Holds> Read<Recipients> for Handle<H> {
+    fn read(&mut self, query: &Recipients) -> Result<Vec<RecipientRow>, StoreError> {
+        let state = self.state();
+        let mut rows = Vec::new();
+        for (name, _) in state.after(query.after.as_ref()).take(page(query.limit)) {
+            let Some(ClientRow { channel, platform, installed, .. }) = state.client(name) else { continue };
+            let license = state.license_of(name);
+            let licensed = license.map(|license| license.grant.packages.clone()).unwrap_or_default();
+            rows.push(RecipientRow { name: name.clone(), channel, platform, licensed, installed });
+        }
+        Ok(rows)
+    }
+}

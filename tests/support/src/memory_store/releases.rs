@@ -1,0 +1,308 @@
+//! Releases: what changes do to them, and what is asked about them.
+
+use std::cmp::Reverse;
+
+use sealpost_ledger::store::{Read, StoreError};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::release::{PackageKind, Severity};
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::changes::summary::reason_of;
+use sealpost_site::changes::{ActivityEntry, Change};
+use sealpost_site::queries::{
+    ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
+    Releases, page_limit,
+};
+use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
+use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
+
+use super::state::State;
+use super::store::{Handle, Holds};
+
+// ── changes ──
+
+impl State {
+    /// Applies a change of a release; any other does nothing here.
+    pub(super) fn project_release(&mut self, entry: &ActivityEntry) {
+        match &entry.change {
+            Change::ReleaseStaged { .. } | Change::ReleaseRefused { .. } => {
+                if let Some(row) = new_row(entry) {
+                    self.releases.insert(row.manifest, row);
+                }
+            }
+            Change::ReleaseChannelsChanged { manifest, channels, supersession } => {
+                self.with_release(manifest, |row| row.channels.clone_from(channels));
+                self.supersede(supersession);
+            }
+            Change::DeltaMade { base, target, bytes } => {
+                self.deltas.insert((*target, *base), *bytes);
+            }
+            Change::ReleaseApproved { manifest, rollout, supersession, .. } => {
+                self.with_release(manifest, |row| {
+                    decide(row, entry, ReleaseState::Approved, None);
+                    row.rollout = Some(*rollout);
+                });
+                self.supersede(supersession);
+            }
+            Change::ReleaseRejected { manifest, reason, .. } => {
+                self.with_release(manifest, |row| decide(row, entry, ReleaseState::Rejected, Some(reason)));
+            }
+            Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
+                self.with_release(manifest, |row| {
+                    row.state = ReleaseState::Withdrawn;
+                    row.reason = Some(reason.clone());
+                });
+                for client in self.clients.values_mut() {
+                    client.assigned.retain(|_, told| told.manifest != *manifest);
+                }
+                self.supersede(supersession);
+            }
+            _ => {}
+        }
+    }
+
+    fn with_release(&mut self, manifest: &Sha256Digest, change: impl FnOnce(&mut ReleaseRow)) {
+        if let Some(row) = self.releases.get_mut(manifest) {
+            change(row);
+        }
+    }
+
+    fn supersede(&mut self, supersession: &Supersession) {
+        for manifest in &supersession.superseded {
+            self.with_release(manifest, |row| row.state = ReleaseState::Superseded);
+        }
+        for manifest in &supersession.restored {
+            self.with_release(manifest, |row| row.state = ReleaseState::Approved);
+        }
+    }
+}
+
+fn decide(row: &mut ReleaseRow, entry: &ActivityEntry, state: ReleaseState, reason: Option<&String>) {
+    row.state = state;
+    row.decided = Some(DecidedBy { at: entry.at, actor: entry.actor.clone() });
+    row.reason = reason.cloned();
+}
+
+/// The row of a release that was staged or refused. Nothing of a refused one is trusted.
+fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
+    let row = |release, manifest, state| ReleaseRow {
+        release,
+        manifest,
+        kind: PackageKind::Program,
+        counter: ReleaseCounter(0),
+        severity: Severity::default(),
+        state,
+        channels: Vec::new(),
+        signer: None,
+        payload_bytes: 0,
+        staged_at: entry.at,
+        decided: None,
+        reason: None,
+        rollout: None,
+        assigned: 0,
+        installed: 0,
+        failed: 0,
+        deltas: Vec::new(),
+    };
+    match entry.change.clone() {
+        Change::ReleaseStaged {
+            release,
+            manifest,
+            kind,
+            counter,
+            severity,
+            channels,
+            signer,
+            payload_bytes,
+        } => Some(ReleaseRow {
+            kind,
+            counter,
+            severity,
+            channels,
+            signer: Some(signer),
+            payload_bytes,
+            ..row(release, manifest, ReleaseState::Staged)
+        }),
+        Change::ReleaseRefused { release, manifest, problems } => Some(ReleaseRow {
+            reason: Some(reason_of(&problems)),
+            ..row(release, manifest, ReleaseState::Refused)
+        }),
+        _ => None,
+    }
+}
+
+// ── with counts ──
+
+impl State {
+    fn counted(&self, row: &ReleaseRow) -> ReleaseRow {
+        let manifest = row.manifest;
+        let per_client = |count: &dyn Fn(&super::state::Client) -> usize| -> u64 {
+            self.clients.values().map(|client| count(client) as u64).sum()
+        };
+        ReleaseRow {
+            assigned: per_client(&|client| {
+                client.assigned.values().filter(|told| told.manifest == manifest).count()
+            }),
+            failed: per_client(&|client| {
+                let last = client.last_reports.values();
+                last.filter(|last| last.failed && last.report.manifest == manifest).count()
+            }),
+            installed: self.installs_of(&manifest),
+            deltas: self.deltas_to(manifest),
+            ..row.clone()
+        }
+    }
+
+    fn installs_of(&self, manifest: &Sha256Digest) -> u64 {
+        let seen = self.clients.keys().filter_map(|client_id| self.seen(client_id));
+        seen.map(|seen| {
+            let installed = seen.installed.iter().filter(|package| package.manifest == *manifest);
+            installed.count() as u64
+        })
+        .sum()
+    }
+
+    fn deltas_to(&self, target: Sha256Digest) -> Vec<DeltaRow> {
+        let from = (target, Sha256Digest::from_bytes([0; 32]));
+        let all = self.deltas.range(from..).take_while(|((other, _), _)| *other == target);
+        all.map(|((_, base), bytes)| DeltaRow { base: *base, bytes: *bytes }).collect()
+    }
+}
+
+/// Where a release stands among all.
+fn place(row: &ReleaseRow) -> (&PackageName, Reverse<u64>, &Platform, &Sha256Digest) {
+    (&row.release.package, Reverse(row.counter.0), &row.release.platform, &row.manifest)
+}
+
+impl<H: Holds> Read<Releases> for Handle<H> {
+    fn read(&mut self, query: &Releases) -> Result<Vec<ReleaseRow>, StoreError> {
+        let state = self.state();
+        let after = match &query.after {
+            None => None,
+            Some(manifest) => match state.releases.get(manifest) {
+                Some(row) => Some(place(row)),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let mut rows: Vec<&ReleaseRow> = state
+            .releases
+            .values()
+            .filter(|row| query.state.is_none_or(|wanted| row.state == wanted))
+            .filter(|row| after.as_ref().is_none_or(|after| place(row) > *after))
+            .collect();
+        rows.sort_by(|one, other| place(one).cmp(&place(other)));
+        Ok(rows.into_iter().take(page(query.limit)).map(|row| state.counted(row)).collect())
+    }
+}
+
+/// Rows of one page.
+pub(super) fn page(limit: u32) -> usize {
+    page_limit(Some(limit)) as usize
+}
+
+impl<H: Holds> Read<ReleaseByManifest> for Handle<H> {
+    fn read(&mut self, query: &ReleaseByManifest) -> Result<Option<ReleaseRow>, StoreError> {
+        let state = self.state();
+        Ok(state.releases.get(&query.manifest).map(|row| state.counted(row)))
+    }
+}
+
+impl<H: Holds> Read<ReleaseCounts> for Handle<H> {
+    fn read(&mut self, _: &ReleaseCounts) -> Result<Vec<(ReleaseState, u64)>, StoreError> {
+        let state = self.state();
+        let mut counts: Vec<(ReleaseState, u64)> = ReleaseState::ALL
+            .into_iter()
+            .map(|one| (one, state.releases.values().filter(|row| row.state == one).count() as u64))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        counts.sort_by_key(|(state, _)| state.as_str());
+        Ok(counts)
+    }
+}
+
+// ── without counts ──
+
+/// A release as the rules look at it.
+pub(super) fn known(row: &ReleaseRow) -> KnownRelease {
+    KnownRelease {
+        release: row.release.clone(),
+        manifest: row.manifest,
+        state: row.state,
+        counter: row.counter,
+        channels: row.channels.clone(),
+        rollout: row.rollout,
+        signer: row.signer.clone(),
+        reason: row.reason.clone(),
+    }
+}
+
+impl State {
+    /// Every release that goes to clients, sorted by package and counter.
+    pub(super) fn approved(&self) -> Vec<KnownRelease> {
+        let mut approved: Vec<KnownRelease> =
+            self.releases.values().filter(|row| row.state == ReleaseState::Approved).map(known).collect();
+        approved.sort_by(|one, other| {
+            let key = |release: &KnownRelease| (release.counter, release.manifest);
+            one.release.package.cmp(&other.release.package).then(key(one).cmp(&key(other)))
+        });
+        approved
+    }
+
+    /// Every release that waits for a review, in the order of their manifests.
+    pub(super) fn staged(&self) -> Vec<KnownRelease> {
+        self.releases.values().filter(|row| row.state == ReleaseState::Staged).map(known).collect()
+    }
+}
+
+impl<H: Holds> Read<KnownReleases> for Handle<H> {
+    fn read(&mut self, query: &KnownReleases) -> Result<Vec<KnownRelease>, StoreError> {
+        let state = self.state();
+        let rows = state
+            .releases
+            .values()
+            .filter(|row| query.states.is_empty() || query.states.contains(&row.state))
+            .filter(|row| query.after.is_none_or(|after| row.manifest > after));
+        Ok(rows.take(page(query.limit)).map(known).collect())
+    }
+}
+
+impl<H: Holds> Read<KnownReleaseOf> for Handle<H> {
+    fn read(&mut self, query: &KnownReleaseOf) -> Result<Option<KnownRelease>, StoreError> {
+        Ok(self.state().releases.get(&query.manifest).map(known))
+    }
+}
+
+impl<H: Holds> Read<ApprovedReleases> for Handle<H> {
+    fn read(&mut self, _: &ApprovedReleases) -> Result<Vec<KnownRelease>, StoreError> {
+        Ok(self.state().approved())
+    }
+}
+
+impl<H: Holds> Read<DeltaReleases> for Handle<H> {
+    fn read(&mut self, query: &DeltaReleases) -> Result<Vec<DeltaReleaseRow>, StoreError> {
+        let state = self.state();
+        let after =
+            state.releases.values().filter(|row| query.after.is_none_or(|after| row.manifest > after));
+        let mut rows = Vec::new();
+        for row in after {
+            let told = state
+                .clients
+                .values()
+                .any(|client| client.assigned.values().any(|told| told.manifest == row.manifest));
+            let in_use = told || state.installs_of(&row.manifest) > 0;
+            if in_use || matches!(row.state, ReleaseState::Staged | ReleaseState::Approved) {
+                let bases = state.deltas_to(row.manifest).into_iter().map(|delta| delta.base).collect();
+                rows.push(DeltaReleaseRow {
+                    release: known(row),
+                    in_use,
+                    payload_bytes: row.payload_bytes,
+                    bases,
+                });
+            }
+            if rows.len() >= page(query.limit) {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+}
