@@ -36,10 +36,16 @@ pub fn register_request(
     }
 }
 
-/// The first grant of named seats for whoever a registration names, valid for a year from `now` on.
+/// The first grant of named seats for whoever a registration names, as it is signed.
 #[must_use]
 pub fn grant(registration: &Registration, seats: u32, now: Timestamp, key: &SigningKey) -> SignedDocument {
-    let grant = Grant {
+    SignedDocument::sign(&terms(registration, seats, now), key).unwrap()
+}
+
+/// The first grant of named seats for whoever a registration names, valid for 366 days from `now` on.
+#[must_use]
+pub fn terms(registration: &Registration, seats: u32, now: Timestamp) -> Grant {
+    Grant {
         vendor: VENDOR.to_owned(),
         serial: registration.serial.clone(),
         server_id: registration.server_id.clone(),
@@ -52,6 +58,5 @@ pub fn grant(registration: &Registration, seats: u32, now: Timestamp, key: &Sign
         generation: 1,
         valid_until: now.checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
         vendor_time: now,
-    };
-    SignedDocument::sign(&grant, key).unwrap()
+    }
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, SerialNumber, ServerId,
 };
@@ -27,6 +27,8 @@ use sealpost_site::commands::licenses::AcceptGrant;
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease, StageRelease, WithdrawRelease};
 use sealpost_site::rows::ReleaseRow;
+
+use crate::license::{registration, terms};
 
 /// A day in seconds.
 pub const DAY: i64 = 24 * 3600;
@@ -75,20 +77,8 @@ impl World {
     /// A grant for this server, good for 366 days from the beginning.
     #[must_use]
     pub fn grant(&self, generation: u64, seats: u32) -> Grant {
-        Grant {
-            vendor: "Acme".into(),
-            serial: serial(1),
-            server_id: self.server_id.clone(),
-            site_key: self.site.public(),
-            key_epoch: 1,
-            epoch: 1,
-            packages: Vec::new(),
-            model: LicenseModel::Named,
-            seats,
-            generation,
-            valid_until: self.at(366 * DAY),
-            vendor_time: self.start,
-        }
+        let registration = registration(&serial(1), &self.server_id, &self.site);
+        Grant { generation, ..terms(&registration, seats, self.start) }
     }
 
     /// The vendor signs a grant, and an admin brings it.

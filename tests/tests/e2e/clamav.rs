@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
-use sealpost_tests::harness::{Computer, Lab, Tool, run, write_executable, write_file};
+use sealpost_tests::harness::{Lab, Tool, run, write_executable, write_file};
 
 const PACKAGE: &str = "acme-av-signatures";
 
@@ -37,15 +37,14 @@ fn clamscan_finds_what_a_new_revision_knows_and_a_broken_revision_is_refused_by_
         return Ok(());
     }
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "mail-gateway", &vendor.root())?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     let (infected, clean) = (lab.path("infected"), lab.path("clean"));
-    write_file(&infected, &eicar())?;
+    write_file(&infected, eicar())?;
     write_file(&clean, "nothing to see here\n")?;
     let hook = lab.path("test-load");
     write_executable(
         &hook,
-        &format!("#!/bin/sh\nexec clamscan --no-summary --database \"$SEALPOST_SLOT\" {}\n", clean.display()),
+        format!("#!/bin/sh\nexec clamscan --no-summary --database \"$SEALPOST_SLOT\" {}\n", clean.display()),
     )?;
     computer.configure(&format!("[packages.{PACKAGE}]\ntest_load = [\"{}\"]\n", hook.display()))?;
     let database = computer.current(PACKAGE);
@@ -58,10 +57,7 @@ fn clamscan_finds_what_a_new_revision_knows_and_a_broken_revision_is_refused_by_
     computer.check()?.ok()?;
     ensure!(!finds_something(&database, &infected)?, "revision 1 does not know EICAR");
 
-    write_file(
-        &release.join("acme.ndb"),
-        &format!("{other}{}", signature("Test.Eicar", eicar().as_bytes())),
-    )?;
+    write_file(&release.join("acme.ndb"), format!("{other}{}", signature("Test.Eicar", eicar().as_bytes())))?;
     vendor.release_signatures(&release, PACKAGE, "2")?;
     site.pull_and_approve(&format!("{PACKAGE}:2"))?;
     computer.check()?.ok()?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sealpost_test_support::release;
-use sealpost_tests::harness::{Computer, Cut, Lab, Proxy, Site, Vendor};
+use sealpost_tests::harness::{Cut, Lab, Proxy, Site, Vendor};
 
 /// Text that hardly compresses, and is the same in every run.
 fn noise(bytes: usize) -> String {
@@ -38,9 +38,7 @@ fn a_pull_that_is_cut_resumes_where_it_stopped() -> Result<()> {
 fn an_install_whose_download_is_cut_resumes_where_it_stopped() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1)?;
-    let proxy = Proxy::before(site.port()?)?;
-    let computer = Computer::reserved(&lab, &site, "pc", &vendor.root())?;
-    computer.lead_through(proxy.port())?;
+    let (proxy, computer) = lab.computer_behind_a_proxy(&vendor, &site)?;
     computer.enroll()?.ok()?;
     computer.check()?.ok()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0"), ("bulk", &noise(BULK_BYTES))])?;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_tests::harness::{Computer, Lab, files_beneath, run, workspace};
+use sealpost_tests::harness::{Lab, files_beneath, run, workspace};
 
 /// The commands that `--help` lists below `Commands:`.
 fn listed_commands(help: &str) -> Vec<String> {
@@ -91,8 +91,7 @@ fn a_wrong_usage_is_told_apart_from_a_refusal() -> Result<()> {
 #[test]
 fn secrets_are_readable_by_their_owner_only_and_stand_in_no_log() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     computer.check()?.ok()?;
     let setup: serde_json::Value = serde_json::from_slice(&fs::read(computer.setup())?)?;
     let code = setup["enrollment_code"].as_str().context("a code")?.to_owned();

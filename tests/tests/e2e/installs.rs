@@ -12,10 +12,10 @@ fn computer_with_product(lab: &Lab, site: &Site, vendor: &Vendor, name: &str) ->
     let hooks = lab.path(&format!("{name}.hooks"));
     let running = running_file(lab, name);
     let running = running.display();
-    write_executable(&hooks.join("stop"), &format!("#!/bin/sh\nrm -f {running}\n"))?;
+    write_executable(&hooks.join("stop"), format!("#!/bin/sh\nrm -f {running}\n"))?;
     write_executable(
         &hooks.join("start"),
-        &format!(
+        format!(
             "#!/bin/sh\ncat {}/products/scanner/current/VERSION > {running}\n",
             computer.home().display()
         ),

@@ -48,8 +48,7 @@ fn a_release_reaches_three_computers_by_push_and_a_second_one_as_a_delta() -> Re
 #[test]
 fn nothing_is_installed_before_an_admin_approved_it_nor_after_a_rejection() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull()?;
     computer.check()?.ok()?;
@@ -76,8 +75,7 @@ fn an_approval_is_for_the_digest_that_was_shown_and_for_no_other() -> Result<()>
 #[test]
 fn a_release_that_fails_its_health_check_rolls_back_and_is_not_tried_again() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     let health = lab.path("health");
     write_executable(&health, "#!/bin/sh\nexec \"$SEALPOST_SLOT/bin/check\"\n")?;
     computer.configure(&format!("[packages.scanner]\nhealth = [\"{}\"]\n", health.display()))?;
@@ -116,8 +114,7 @@ fn a_release_that_fails_its_health_check_rolls_back_and_is_not_tried_again() -> 
 #[test]
 fn losing_the_server_stops_no_product_and_holds_uploads() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, mut site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, mut site, computer) = lab.vendor_site_and_computer()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
     computer.check()?.ok()?;

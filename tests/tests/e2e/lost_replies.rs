@@ -1,15 +1,13 @@
 //! The line is cut after the server has answered: the retry gets the same answer, and nothing happens twice.
 
 use anyhow::{Result, ensure};
-use sealpost_tests::harness::{Computer, Cut, Lab, Proxy};
+use sealpost_tests::harness::{Cut, Lab};
 
 #[test]
 fn an_enrollment_whose_reply_is_lost_gets_the_same_answer_again() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1)?;
-    let proxy = Proxy::before(site.port()?)?;
-    let computer = Computer::reserved(&lab, &site, "pc", &vendor.root())?;
-    computer.lead_through(proxy.port())?;
+    let (proxy, computer) = lab.computer_behind_a_proxy(&vendor, &site)?;
     proxy.cut(Cut::Replies(1));
     let first = computer.enroll()?;
     ensure!(proxy.cuts_made() == 1, "the reply was lost: {}", first.text());
@@ -28,9 +26,7 @@ fn an_enrollment_whose_reply_is_lost_gets_the_same_answer_again() -> Result<()> 
 fn a_contact_whose_reply_is_lost_is_repeated_and_not_taken_for_a_fork() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1)?;
-    let proxy = Proxy::before(site.port()?)?;
-    let computer = Computer::reserved(&lab, &site, "pc", &vendor.root())?;
-    computer.lead_through(proxy.port())?;
+    let (proxy, computer) = lab.computer_behind_a_proxy(&vendor, &site)?;
     computer.enroll()?.ok()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
@@ -58,8 +54,7 @@ fn a_contact_whose_reply_is_lost_is_repeated_and_not_taken_for_a_fork() -> Resul
 #[test]
 fn a_cloned_disk_is_noticed_and_the_product_still_runs() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (_vendor, site, computer) = lab.vendor_site_and_computer()?;
     computer.check()?.ok()?;
     let clone = lab.path("clone");
     sealpost_tests::harness::copy_tree(computer.home(), &clone)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use sealpost_tests::harness::{Computer, Lab, Tool, fetched_program, run};
+use sealpost_tests::harness::{Lab, Tool, fetched_program, run};
 
 fn version_of(program: &Path) -> Result<String> {
     let mut command = Command::new(program);
@@ -19,8 +19,7 @@ fn a_real_program_is_installed_run_updated_by_delta_run_rolled_back_and_run() ->
     }
     let releases = fetched_program()?;
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "build-server", &vendor.root())?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     let program = computer.current("esbuild").join("bin/esbuild");
 
     vendor.release_program(&releases.join("0.28.1"), "esbuild", "0.28.1")?;

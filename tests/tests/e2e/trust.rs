@@ -27,8 +27,7 @@ fn beliefs(computer: &Computer) -> Result<Vec<PathBuf>> {
 fn a_bit_flipped_in_anything_that_the_agent_believes_installs_nothing_wrong_and_breaks_no_product()
 -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, mut site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, mut site, computer) = lab.vendor_site_and_computer()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
     computer.check()?.ok()?;
@@ -80,8 +79,7 @@ fn a_bit_flipped_in_anything_that_the_agent_believes_installs_nothing_wrong_and_
 #[test]
 fn a_server_that_hands_out_an_older_state_of_the_metadata_is_refused() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, mut site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, mut site, computer) = lab.vendor_site_and_computer()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
     computer.check()?.ok()?;
@@ -115,8 +113,7 @@ fn a_server_that_hands_out_an_older_state_of_the_metadata_is_refused() -> Result
 #[test]
 fn a_server_that_hands_out_other_bytes_than_the_vendor_signed_is_refused() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, mut site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, mut site, computer) = lab.vendor_site_and_computer()?;
     computer.check()?.ok()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
@@ -154,8 +151,7 @@ fn a_server_that_hands_out_other_bytes_than_the_vendor_signed_is_refused() -> Re
 #[test]
 fn an_installed_file_that_was_changed_is_found_by_the_audit() -> Result<()> {
     let lab = Lab::new()?;
-    let (vendor, site) = lab.vendor_and_site(1)?;
-    let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0"), ("data", "some data")])?;
     site.pull_and_approve("scanner:1.0")?;
     computer.check()?.ok()?;
