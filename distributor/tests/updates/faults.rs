@@ -228,6 +228,30 @@ async fn a_manifest_that_names_another_payload_than_is_listed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_claims_a_manifest_of_another_one_is_refused_and_its_neighbors_go_on() {
+    let (vendor, site) = settled().await;
+    let mut draft = vendor.draft("2.0", NEWER);
+    let claimed = vendor.publish(&draft, &["stable"]);
+    site.pull().await.unwrap();
+    let rows = site.rows().await;
+
+    draft.named = release_id(&PackageName::new("other").unwrap(), "2.0");
+    assert_eq!(vendor.publish_in_another_package(&draft), claimed);
+    let sound = vendor.release("3.0", &[("bin/av", b"three")]);
+    let outcomes = site.pull_well().await;
+    let refused = outcomes.iter().find(|(version, _)| version == "2.0").map(|(_, outcome)| outcome);
+    let Some(PulledOutcome::Refused { problems }) = refused else { panic!("{outcomes:?}") };
+    assert!(problems.iter().any(|problem| problem.contains("is that of acme-av 2.0")), "{problems:?}");
+    assert_eq!(site.state(sound).await, Some(ReleaseState::Staged));
+    for row in rows {
+        assert_eq!(
+            site.row(row.manifest).await.map(|now| (now.release, now.state)),
+            Some((row.release, row.state))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_with_a_lower_or_used_counter_is_refused() {
     let (vendor, site) = settled().await;
     let newer = vendor.release("2.0", NEWER);

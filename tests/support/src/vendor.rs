@@ -149,6 +149,21 @@ impl Vendor {
         signed.digest()
     }
 
+    /// Publishes a draft in a new role of the package `draft.named.package`, and points its channel `stable` to it.
+    pub fn publish_in_another_package(&self, draft: &Draft) -> Sha256Digest {
+        let (package, signed) = (&draft.named.package, draft.sign(&self.release_key));
+        let mut channels = ChannelsDocument::empty(package.clone());
+        channels.channels.insert(channel("stable"), draft.named.version.clone());
+        self.edit(|editor| {
+            editor.delegate(package, &only(&self.online)).unwrap();
+            put_release(editor, draft, &signed);
+            let name = ChannelsDocument::target(package).unwrap();
+            let document = document::write(&channels).unwrap();
+            put(editor, &RoleName::Package(package.clone()), &name, document.into_bytes());
+        });
+        signed.digest()
+    }
+
     /// Points a channel to a version that was published before.
     pub fn point(&self, name: &str, to: &str) {
         self.change_channels(|document| _ = document.channels.insert(channel(name), version(to)), |_| ());
