@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
+use sealpost_admin_api::licenses::License;
 use serde::Serialize;
 
 /// Prints one line of result.
@@ -14,6 +15,13 @@ pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
 /// Prints a result as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print_line(serde_json::to_string_pretty(value)?)
+}
+
+/// Prints the seats of a serial number in one line.
+pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
+    let License { serial, licenses, model, used, valid_until, .. } = license;
+    let until = seconds(*valid_until);
+    print_line(format_args!("serial {serial}: {licenses} seats ({model}), {used} used, good until {until}"))
 }
 
 /// Tells the person at the terminal something that is no result.

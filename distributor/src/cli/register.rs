@@ -6,7 +6,7 @@ use sealpost_manifests::ids::SerialNumber;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{print_json, print_line, seconds, tell};
+use super::output::{print_json, print_license, print_line, tell};
 
 /// Unlock the seats of a serial number.
 ///
@@ -37,16 +37,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         return Ok(Outcome::Done);
     }
     match view {
-        Registered::Granted { license } => {
-            print_line(format_args!(
-                "serial {}: {} seats ({}), {} used, good until {}",
-                license.serial,
-                license.licenses,
-                license.model,
-                license.used,
-                seconds(license.valid_until)
-            ))?;
-        }
+        Registered::Granted { license } => print_license(&license)?,
         Registered::Code { code, reason } => {
             if let Some(reason) = reason {
                 tell(reason);

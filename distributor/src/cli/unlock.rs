@@ -8,7 +8,7 @@ use sealpost_admin_api::licenses::{License, UnlockRequest};
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{print_json, print_line, seconds};
+use super::output::{print_json, print_license};
 
 /// Longest code or grant file, in bytes.
 const MAX_CODE_BYTES: u64 = 128 * 1024;
@@ -38,14 +38,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         print_json(&license)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!(
-        "serial {}: {} seats ({}), {} used, good until {}",
-        license.serial,
-        license.licenses,
-        license.model,
-        license.used,
-        seconds(license.valid_until)
-    ))?;
+    print_license(&license)?;
     Ok(Outcome::Done)
 }
 
