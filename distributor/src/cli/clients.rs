@@ -1,13 +1,12 @@
 //! `distributor clients list|show|reserve|setup`.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sealpost_admin_api::clients::{Client, ClientsPage, ReserveRequest};
+use sealpost_files::{PRIVATE, Unfinished, sync_parent};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::setup::SetupFile;
@@ -218,9 +217,10 @@ async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
     let out = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.setup.json")));
     ensure_not_anothers(&out, &name)?;
     // Made before the code is issued, so that a code is not lost to a full or missing folder.
-    let pending = Pending::create(&out)?;
+    let attempted = || format!("cannot write the setup file {}", out.display());
+    let file = unfinished(&out).with_context(attempted)?;
     let text = api.post_for_text(&format!("/clients/{}/setup", segment(name.as_str()))).await?;
-    pending.finish(&text, &out)?;
+    finish(file, &text, &out).with_context(attempted)?;
     print_line(out.display())?;
     tell(
         "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
@@ -234,7 +234,7 @@ fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
     let attempted = || format!("cannot write the setup file {}", out.display());
     let file = match std::fs::File::open(out) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(attempted),
     };
     let mut text = Vec::new();
@@ -249,39 +249,17 @@ fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
     );
 }
 
-/// A secret file that appears whole or not at all.
-struct Pending {
-    file: std::fs::File,
-    path: PathBuf,
+fn unfinished(out: &Path) -> io::Result<Unfinished> {
+    if out.file_name().is_none() {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Unfinished::new_in(folder.unwrap_or(Path::new(".")))
 }
 
-impl Pending {
-    fn create(out: &Path) -> anyhow::Result<Self> {
-        let mut name =
-            out.file_name().context("cannot write the setup file: --out names no file")?.to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let path = out.with_file_name(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| format!("cannot write the setup file {}", out.display()))?;
-        Ok(Self { file, path })
-    }
-
-    fn finish(mut self, text: &str, out: &Path) -> anyhow::Result<()> {
-        self.file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_all())
-            .and_then(|()| std::fs::rename(&self.path, out))
-            .with_context(|| format!("cannot write the setup file {}", out.display()))
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // Gone already when it was finished.
-        let _ = std::fs::remove_file(&self.path);
-    }
+fn finish(mut file: Unfinished, text: &str, out: &Path) -> io::Result<()> {
+    file.file_mut().write_all(text.as_bytes())?;
+    file.finish(PRIVATE)?;
+    file.replace(out)?;
+    sync_parent(out)
 }

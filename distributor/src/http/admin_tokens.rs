@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use sealpost_files::{FileLock, PRIVATE};
 use sealpost_keys::{KeyError, Token, TokenDigest};
 use serde::{Deserialize, Serialize};
 
@@ -133,13 +134,9 @@ impl AdminTokens {
     }
 
     /// One change at a time, by whichever process: else one that is made meanwhile brings a revoked token back.
-    fn lock(&self) -> Result<File, AdminTokenError> {
+    fn lock(&self) -> Result<FileLock, AdminTokenError> {
         let fail = |source| AdminTokenError::Io { attempted: "lock", path: self.path.clone(), source };
-        let mut options = File::options();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(self.path.with_extension("lock")).map_err(fail)?;
-        file.lock().map_err(fail)?;
-        Ok(file)
+        FileLock::take(&self.path.with_extension("lock"), || ()).map_err(fail)
     }
 
     fn read(&self) -> Result<TokenFile, AdminTokenError> {
@@ -166,24 +163,7 @@ impl AdminTokens {
     fn write(&self, file: &TokenFile) -> Result<(), AdminTokenError> {
         let fail = |source| AdminTokenError::Io { attempted: "write", path: self.path.clone(), source };
         let text = serde_json::to_vec_pretty(file).map_err(|error| fail(error.into()))?;
-        let temporary = self.path.with_extension("json.new");
-        let result = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut new| {
-                new.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-                new.write_all(&text)?;
-                new.sync_all()
-            })
-            .and_then(|()| std::fs::rename(&temporary, &self.path))
-            .and_then(|()| match self.path.parent() {
-                Some(folder) => File::open(folder)?.sync_all(),
-                None => Ok(()),
-            });
-        result.map_err(fail)
+        sealpost_files::replace(&self.path, &text, PRIVATE).map_err(fail)
     }
 }
 

@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
-use sealpost_manifests::wire::ENROLLMENT_CODE_HEADER;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::{COMPUTER_HEADER, ENROLLMENT_CODE_HEADER};
 use sealpost_serving::Peer;
 
 use super::Site;
@@ -27,8 +27,6 @@ use sealpost_site::rows::HolderRow;
 use sealpost_site::rules::admission::{Admission, CodeCheck, Holder, Identity, Resource, decide};
 use sealpost_site::rules::enrollment::is_known_code;
 
-/// The header that names the computer of an enrollment code.
-const COMPUTER_HEADER: &str = "sealpost-computer";
 /// Longest header value that is looked at, in bytes.
 const MAX_HEADER_BYTES: usize = 1024;
 
