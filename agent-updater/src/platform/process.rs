@@ -204,6 +204,8 @@ impl Tail {
 mod tests {
     use std::path::Path;
 
+    use sealpost_test_support::wait;
+
     use super::*;
 
     fn shell(script: &str, time_limit: Duration, leftovers: Leftovers) -> Finished {
@@ -230,11 +232,7 @@ mod tests {
     }
 
     fn wait_until_gone(pid_file: &Path) {
-        let deadline = Instant::now() + LONG;
-        while is_running(pid_file) {
-            assert!(Instant::now() < deadline, "still running");
-            thread::yield_now();
-        }
+        wait::until("the process is gone", || !is_running(pid_file));
     }
 
     #[test]

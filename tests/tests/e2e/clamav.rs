@@ -75,7 +75,7 @@ fn clamscan_finds_what_a_new_revision_knows_and_a_broken_revision_is_refused_by_
     computer.check()?;
     let reason = site.wait_for_activity("step_reported", &["\"test_load\"", "\"3\"", "hook_failed"])?;
     ensure!(reason.to_lowercase().contains("malformed"), "the server shows what clamscan said: {reason}");
-    let shown = site.distributor(&["clients", "show", "mail-gateway"])?.ok()?;
+    let shown = site.distributor(&["clients", "show", computer.name()])?.ok()?;
     ensure!(shown.to_lowercase().contains("malformed") || shown.contains("hook_failed"), "{shown}");
     site.verify_log()
 }
