@@ -1,13 +1,15 @@
 //! The registry of connected clients, and how they are woken. A wake says "contact now" and nothing else: what to run
 //! is decided in the contact.
 //!
-//! Invariants: one stream per client, a newer one ends the older; several wakes that were not read yet are one wake;
-//! the registry is bounded. Left out on purpose: spreading the contacts over time, which clients do by jitter.
+//! Invariants: one stream per client, a newer one ends the older; several wakes that were not read yet are one wake; a
+//! wake that came while a client had no stream is waiting when its stream opens; the registry is bounded. Left out on
+//! purpose: spreading the contacts over time, which clients do by jitter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -16,20 +18,25 @@ use sealpost_site::changes::Change;
 use sealpost_site::queries::{Activity, KnownReleaseOf};
 use tokio::sync::watch;
 
+use crate::ports::clock::Clock;
 use crate::ports::wakes::{HeldStream, Wakes};
 
 /// Upper bound on streams held at once. Further clients poll.
 pub const MAX_STREAMS: usize = 65_536;
 
 /// The registry of held streams; clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Push {
     registry: Arc<Mutex<Registry>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Registry {
     streams: HashMap<ClientId, Slot>,
+    /// When each channel was last woken: a client without a stream at that time was not.
+    woken_at: BTreeMap<ChannelName, Timestamp>,
+    /// Which wakes an earlier process did not send is not known.
+    started_at: Timestamp,
     next: u64,
     closed: bool,
 }
@@ -51,13 +58,22 @@ struct Held {
 
 impl Push {
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(now: Timestamp) -> Self {
+        let registry = Registry {
+            streams: HashMap::new(),
+            woken_at: BTreeMap::new(),
+            started_at: now,
+            next: 0,
+            closed: false,
+        };
+        Self { registry: Arc::new(Mutex::new(registry)) }
     }
 
-    /// Wakes every connected client of these channels; returns how many.
-    pub fn wake(&self, channels: &[ChannelName]) -> usize {
-        let registry = self.lock();
+    /// Wakes every connected client of these channels, and the others as soon as their stream opens; returns how many
+    /// are connected.
+    pub fn wake(&self, channels: &[ChannelName], now: Timestamp) -> usize {
+        let mut registry = self.lock();
+        registry.woken_at.extend(channels.iter().map(|channel| (channel.clone(), now)));
         let mut woken = 0;
         for slot in registry.streams.values().filter(|slot| channels.contains(&slot.channel)) {
             slot.wakes.send_modify(|count| *count = count.wrapping_add(1));
@@ -78,7 +94,7 @@ impl Push {
         registry.streams.clear();
     }
 
-    fn add(&self, client: ClientId, channel: ChannelName) -> Option<Held> {
+    fn add(&self, client: ClientId, channel: ChannelName, last_contact: Option<Timestamp>) -> Option<Held> {
         let mut registry = self.lock();
         let full = registry.streams.len() >= MAX_STREAMS && !registry.streams.contains_key(&client);
         if registry.closed || full {
@@ -86,7 +102,10 @@ impl Push {
         }
         registry.next += 1;
         let number = registry.next;
-        let (sender, wakes) = watch::channel(0);
+        let (sender, mut wakes) = watch::channel(0);
+        if registry.has_missed_a_wake(&channel, last_contact) {
+            wakes.mark_changed();
+        }
         // The older stream's sender is dropped here, which ends it.
         registry.streams.insert(client.clone(), Slot { number, channel, wakes: sender });
         Some(Held { push: self.clone(), client, number, wakes })
@@ -98,9 +117,24 @@ impl Push {
     }
 }
 
+impl Registry {
+    /// Whether a client may have been woken since its last contact without hearing it. In doubt it was: a contact too
+    /// many costs little, and a missing one delays an update by a polling interval.
+    fn has_missed_a_wake(&self, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool {
+        last_contact.is_none_or(|contact| {
+            contact < self.started_at || self.woken_at.get(channel).is_some_and(|woken| contact <= *woken)
+        })
+    }
+}
+
 impl Wakes for Push {
-    fn hold(&self, client: ClientId, channel: ChannelName) -> Option<Box<dyn HeldStream>> {
-        self.add(client, channel).map(|held| Box::new(held) as Box<dyn HeldStream>)
+    fn hold(
+        &self,
+        client: ClientId,
+        channel: ChannelName,
+        last_contact: Option<Timestamp>,
+    ) -> Option<Box<dyn HeldStream>> {
+        self.add(client, channel, last_contact).map(|held| Box::new(held) as Box<dyn HeldStream>)
     }
 
     fn connected(&self) -> usize {
@@ -130,8 +164,8 @@ impl Drop for Held {
 /// Follows the activity log until the ledger closes: wakes the clients that a change concerns, and closes the streams
 /// of clients that were replaced.
 ///
-/// A reconciler: a wake that is lost with the process delays a contact by one polling interval, no more.
-pub async fn follow(ledger: Arc<Ledger>, push: Push) {
+/// A reconciler: what is lost with the process is made up for when the streams open again.
+pub async fn follow(ledger: Arc<Ledger>, push: Push, clock: Arc<dyn Clock>) {
     let mut commits = ledger.subscribe();
     let mut seen = *commits.borrow_and_update();
     while commits.changed().await.is_ok() {
@@ -149,17 +183,17 @@ pub async fn follow(ledger: Arc<Ledger>, push: Push) {
             };
             for logged in entries {
                 seen = seen.max(logged.entry.sequence);
-                act_on(&ledger, &push, logged.entry.change).await;
+                act_on(&ledger, &push, logged.entry.change, &*clock).await;
             }
         }
     }
 }
 
-async fn act_on(ledger: &Ledger, push: &Push, change: Change) {
+async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock) {
     match change {
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
-        | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest).await,
+        | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest, clock).await,
         Change::ClientEnrolled { replaces: Some(client), .. }
         | Change::ForkDetected { client_id: client } => {
             push.end(&client);
@@ -169,9 +203,9 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change) {
 }
 
 /// Wakes the connected clients of a release's channels.
-async fn wake_for(ledger: &Ledger, push: &Push, manifest: Sha256Digest) {
+async fn wake_for(ledger: &Ledger, push: &Push, manifest: Sha256Digest, clock: &dyn Clock) {
     if let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await {
-        let woken = push.wake(&release.channels);
+        let woken = push.wake(&release.channels, clock.now());
         tracing::info!(release = %release.release, woken, "woke the connected clients");
     }
 }
@@ -188,13 +222,46 @@ mod tests {
         ChannelName::new(name).unwrap()
     }
 
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    /// A stream of a client that has made a contact just now.
+    fn hold(push: &Push, byte: u8, channel_name: &str) -> Option<Held> {
+        push.add(client(byte), channel(channel_name), Some(START))
+    }
+
+    #[tokio::test]
+    async fn a_wake_that_came_while_a_client_had_no_stream_waits_for_its_stream() {
+        let push = Push::new(START);
+        push.wake(&[channel("stable")], at(10));
+        let is_woken = |name: &str, contact| {
+            push.add(client(1), channel(name), contact).unwrap().wakes.has_changed().unwrap()
+        };
+        assert!(is_woken("stable", Some(at(9))), "its contact may have come before the approval");
+        assert!(is_woken("stable", Some(at(10))));
+        assert!(!is_woken("stable", Some(at(11))));
+        assert!(!is_woken("beta", Some(at(9))), "nothing was said to its channel");
+        assert!(is_woken("beta", None));
+    }
+
+    #[tokio::test]
+    async fn a_client_whose_last_contact_was_with_an_earlier_process_is_woken_once() {
+        let push = Push::new(at(10));
+        let mut held = push.add(client(1), channel("stable"), Some(at(9))).unwrap();
+        assert!(held.woken().await);
+        assert!(!held.wakes.has_changed().unwrap());
+    }
+
     #[tokio::test]
     async fn only_the_clients_of_a_channel_are_woken_and_several_unread_wakes_are_one() {
-        let push = Push::new();
-        let mut stable = push.add(client(1), channel("stable")).unwrap();
-        let beta = push.add(client(2), channel("beta")).unwrap();
-        assert_eq!(push.wake(&[channel("stable")]), 1);
-        assert_eq!(push.wake(&[channel("stable")]), 1);
+        let push = Push::new(START);
+        let mut stable = hold(&push, 1, "stable").unwrap();
+        let beta = hold(&push, 2, "beta").unwrap();
+        assert_eq!(push.wake(&[channel("stable")], at(1)), 1);
+        assert_eq!(push.wake(&[channel("stable")], at(1)), 1);
         assert!(stable.woken().await);
         assert!(!stable.wakes.has_changed().unwrap());
         assert!(!beta.wakes.has_changed().unwrap());
@@ -202,9 +269,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_stream_of_a_client_ends_the_older_and_its_end_does_not_remove_the_newer() {
-        let push = Push::new();
-        let mut older = push.add(client(1), channel("stable")).unwrap();
-        let newer = push.add(client(1), channel("stable")).unwrap();
+        let push = Push::new(START);
+        let mut older = hold(&push, 1, "stable").unwrap();
+        let newer = hold(&push, 1, "stable").unwrap();
         assert!(!older.woken().await);
         drop(older);
         assert_eq!(push.connected(), 1);
@@ -214,9 +281,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_replaced_client_loses_its_stream_and_others_keep_theirs() {
-        let push = Push::new();
-        let mut replaced = push.add(client(1), channel("stable")).unwrap();
-        let _stays = push.add(client(2), channel("stable")).unwrap();
+        let push = Push::new(START);
+        let mut replaced = hold(&push, 1, "stable").unwrap();
+        let _stays = hold(&push, 2, "stable").unwrap();
         push.end(&client(1));
         assert!(!replaced.woken().await);
         assert_eq!(push.connected(), 1);
@@ -224,10 +291,10 @@ mod tests {
 
     #[tokio::test]
     async fn closing_ends_every_stream_and_accepts_no_new_one() {
-        let push = Push::new();
-        let mut held = push.add(client(1), channel("stable")).unwrap();
+        let push = Push::new(START);
+        let mut held = hold(&push, 1, "stable").unwrap();
         push.close();
         assert!(!held.woken().await);
-        assert!(push.add(client(2), channel("stable")).is_none());
+        assert!(hold(&push, 2, "stable").is_none());
     }
 }

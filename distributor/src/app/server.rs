@@ -76,7 +76,7 @@ impl Server {
             &opened.home.server_key(),
             &opened.home.ca_certificate(),
         )?;
-        let push = Push::new();
+        let push = Push::new(opened.clock.now());
         let site = Site::new(site_parts(&opened, address, &push, options.requests)?);
 
         let limits =
@@ -85,7 +85,7 @@ impl Server {
         let tls = Listener::tls(listener, identity)?;
         tasks.listen(|stopped| serve(tls, router(&site), limits, stopped));
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));
-        tasks.follow(push::follow(Arc::clone(&opened.ledger), push.clone()));
+        tasks.follow(push::follow(Arc::clone(&opened.ledger), push.clone(), Arc::clone(&opened.clock)));
         tasks.follow(activity_file::keep(
             Arc::clone(&opened.ledger),
             opened.home.activity_log(),

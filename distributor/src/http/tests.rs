@@ -103,7 +103,7 @@ fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
         staging: Arc::new(Nothing),
         authority: Arc::new(Nothing),
         clock: Arc::new(Nothing),
-        push: Arc::new(Push::new()),
+        push: Arc::new(Push::new(Nothing.now())),
         site_key: Arc::new(key),
         access_tokens: AccessTokens::new(&[7; 32]),
         admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),

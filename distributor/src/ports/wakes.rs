@@ -3,6 +3,7 @@
 //! A port because a server of several processes will have to pass wakes between them.
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use sealpost_manifests::ids::{ChannelName, ClientId};
 
 /// One held stream; leaves the registry when it is dropped.
@@ -12,8 +13,14 @@ pub trait HeldStream: Send {
 }
 
 pub trait Wakes: Send + Sync {
-    /// Takes a client in, and ends its older stream; `None` when there is no room or the server stops.
-    fn hold(&self, client: ClientId, channel: ChannelName) -> Option<Box<dyn HeldStream>>;
+    /// Takes a client in, and ends its older stream; `None` when there is no room or the server stops. The first wake
+    /// is due at once if there may be news for the client since its last contact.
+    fn hold(
+        &self,
+        client: ClientId,
+        channel: ChannelName,
+        last_contact: Option<Timestamp>,
+    ) -> Option<Box<dyn HeldStream>>;
 
     /// How many clients are connected.
     fn connected(&self) -> usize;

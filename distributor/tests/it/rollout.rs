@@ -65,6 +65,26 @@ async fn an_approval_wakes_the_connected_computer_and_its_contact_brings_the_ass
 }
 
 #[tokio::test]
+async fn an_approval_while_a_computer_has_no_stream_wakes_it_when_its_stream_opens() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let listening = Agent::licensed(&site, "pc-1").await;
+    let mut away = Agent::licensed(&site, "pc-2").await;
+    let mut stream = listening.get(&site, "/wake").await;
+    read_until(&mut stream, ": hello\n\n").await;
+    site.pull().await;
+    site.approve(manifest).await;
+    // The computers that listen have been woken: that was the only wake.
+    read_until(&mut stream, "event: contact\n").await;
+
+    let mut late = away.get(&site, "/wake").await;
+    read_until(&mut late, "event: contact\ndata: now\n\n").await;
+    let answer = away.contact(&site).await;
+    assert_eq!(away.assignment(&answer).packages[0].manifest, manifest);
+}
+
+#[tokio::test]
 async fn a_newer_stream_ends_the_older_and_a_stop_ends_all_without_waiting() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use sealpost_manifests::wire::WAKE_MESSAGE;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::queries::ClientByName;
 
 use crate::http::Site;
 use crate::http::admission::Caller;
@@ -30,7 +31,11 @@ pub(crate) async fn wake(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let held = match caller {
-        Caller::Client(row) => site.parts.push.hold(row.client_id.clone(), row.channel.clone()),
+        Caller::Client(row) => {
+            let client = site.parts.ledger.query(ClientByName { name: row.name.clone() }).await?;
+            let last_contact = client.and_then(|client| client.last_contact);
+            site.parts.push.hold(row.client_id.clone(), row.channel.clone(), last_contact)
+        }
         Caller::Unnamed => None,
     };
     let held = held.ok_or_else(|| {
