@@ -4,7 +4,7 @@
 //! check it with a tool that is not ours. This crate keeps three invariants:
 //!
 //! - bytes count as verified only inside a [`Verified`], which nothing outside this crate can make;
-//! - there is one verification loop ([`verify::verify_threshold`]), and everybody calls it;
+//! - one loop counts signers, and [`verify::verify`] and [`verify::verify_threshold`] both call it;
 //! - a secret never shows in `Debug`, in an error or in a file that others can read.
 //!
 //! Left out on purpose: what a signed document says (the documents' crate), which keys are trusted

@@ -3,12 +3,11 @@
 //! A stream can cause a contact and nothing else; it carries no decision, and nothing in it is trusted.
 
 use futures_util::StreamExt;
+use sealpost_manifests::wire::WAKE_EVENT;
 
 use super::endpoint::Endpoint;
 use super::error::ServerError;
 
-/// The event that asks for a contact.
-const CONTACT: &str = "contact";
 /// Longest line that is kept; a longer one is cut, and then is no known event.
 const MAX_LINE_BYTES: usize = 1024;
 
@@ -72,7 +71,7 @@ impl EventParser {
             return std::mem::take(&mut self.is_contact);
         }
         if let Some(value) = line.strip_prefix(b"event:") {
-            self.is_contact = value.trim_ascii() == CONTACT.as_bytes();
+            self.is_contact = value.trim_ascii() == WAKE_EVENT.as_bytes();
         }
         false
     }

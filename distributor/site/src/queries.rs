@@ -152,8 +152,6 @@ query! {
 query! {
     /// Releases without counts, in the order of their manifests.
     KnownReleases {
-        /// Only in one of these states; empty means every state.
-        pub states: Vec<ReleaseState>,
         /// Only after the release with this manifest.
         pub after: Option<Sha256Digest>,
         /// At most so many; see [`page_limit`].

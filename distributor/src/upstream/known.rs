@@ -36,8 +36,7 @@ pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, Led
     let mut known = KnownReleases::default();
     let mut after = None;
     loop {
-        let page =
-            ledger.query(queries::KnownReleases { states: Vec::new(), after, limit: MAX_PAGE }).await?;
+        let page = ledger.query(queries::KnownReleases { after, limit: MAX_PAGE }).await?;
         let is_last = page.len() < MAX_PAGE as usize;
         after = page.last().map(|release| release.manifest);
         for release in page {

@@ -252,8 +252,8 @@ impl Site<'_> {
             for after in [None, self.staged.first().map(|staged| staged.manifest)] {
                 for state in ReleaseState::ALL.map(Some).into_iter().chain([None]) {
                     pair.query(Releases { state, after, limit }).await;
-                    pair.query(KnownReleases { states: state.into_iter().collect(), after, limit }).await;
                 }
+                pair.query(KnownReleases { after, limit }).await;
                 pair.query(DeltaReleases { after, limit }).await;
             }
         }

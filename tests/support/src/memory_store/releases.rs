@@ -257,11 +257,7 @@ impl State {
 impl<H: Holds> Read<KnownReleases> for Handle<H> {
     fn read(&mut self, query: &KnownReleases) -> Result<Vec<KnownRelease>, StoreError> {
         let state = self.state();
-        let rows = state
-            .releases
-            .values()
-            .filter(|row| query.states.is_empty() || query.states.contains(&row.state))
-            .filter(|row| query.after.is_none_or(|after| row.manifest > after));
+        let rows = state.releases.values().filter(|row| query.after.is_none_or(|after| row.manifest > after));
         Ok(rows.take(page(query.limit)).map(known).collect())
     }
 }

@@ -169,16 +169,12 @@ pub(in crate::sqlite) fn release_id(row: &Row<'_>, column: usize) -> rusqlite::R
 
 impl<C: Connected> Read<KnownReleases> for C {
     fn read(&mut self, query: &KnownReleases) -> Result<Vec<KnownRelease>, StoreError> {
-        let states: Vec<&str> = query.states.iter().map(|state| state.as_str()).collect();
         let rows = self
             .connection()
-            .prepare_cached(known_releases!(
-                "WHERE manifest > ?1 AND (?2 = '' OR instr(?2, ' ' || state || ' ') > 0) ORDER BY manifest LIMIT ?3"
-            ))?
+            .prepare_cached(known_releases!("WHERE manifest > ?1 ORDER BY manifest LIMIT ?2"))?
             .query_map(
                 params![
                     query.after.map(|manifest| manifest.to_string()).unwrap_or_default(),
-                    if states.is_empty() { String::new() } else { format!(" {} ", states.join(" ")) },
                     page_limit(Some(query.limit))
                 ],
                 known,
