@@ -1,17 +1,18 @@
-//! The channels document: which version each channel of a package points to, and what the vendor withdrew.
+//! The channels document: which version each channel of a package points to, and what the vendor took back.
 //!
 //! A TUF target (`<package>.channels`), covered by TUF signatures only. It decides what is *offered*; what is
 //! *installed* an admin decides.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::Document;
 use crate::ids::{ChannelName, NameError, PackageName, TargetName};
-use crate::version::Version;
+use crate::version::{ReleaseCounter, Version};
 
-/// A version that must no longer be installed.
+/// A version that must no longer be installed, and to which nothing goes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawn {
     /// The version that was withdrawn.
@@ -33,11 +34,16 @@ pub struct ChannelsDocument {
     /// Versions that must be passed through on the way up.
     #[serde(default)]
     pub mandatory: Vec<Version>,
+    /// Below it nothing is installed, and no rollback goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_counter: Option<ReleaseCounter>,
+    /// The vendor's clock when the document was written.
+    pub signed_at: Timestamp,
 }
 
 impl Document for ChannelsDocument {
     const TYPE: &'static str = "channels";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         format!("channels package={}", self.package)
@@ -47,8 +53,15 @@ impl Document for ChannelsDocument {
 impl ChannelsDocument {
     /// A package that has no channel yet.
     #[must_use]
-    pub const fn empty(package: PackageName) -> Self {
-        Self { package, channels: BTreeMap::new(), withdrawn: Vec::new(), mandatory: Vec::new() }
+    pub const fn empty(package: PackageName, signed_at: Timestamp) -> Self {
+        Self {
+            package,
+            channels: BTreeMap::new(),
+            withdrawn: Vec::new(),
+            mandatory: Vec::new(),
+            minimum_counter: None,
+            signed_at,
+        }
     }
 
     /// The target that holds a package's channels.
@@ -63,6 +76,12 @@ impl ChannelsDocument {
     #[must_use]
     pub fn withdrawn_reason(&self, version: &Version) -> Option<&str> {
         self.withdrawn.iter().find(|entry| entry.version == *version).map(|entry| entry.reason.as_str())
+    }
+
+    /// Whether a counter is below what the vendor lets anybody run.
+    #[must_use]
+    pub fn is_below_minimum(&self, counter: ReleaseCounter) -> bool {
+        self.minimum_counter.is_some_and(|minimum| counter < minimum)
     }
 
     /// The channels that point to a version.

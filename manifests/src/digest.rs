@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NameError;
@@ -21,6 +21,23 @@ impl Sha256Digest {
         let mut hasher = Sha256Hasher::new();
         hasher.update(bytes);
         hasher.finish()
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) of bytes in memory. To compare one with what came from outside, use [`Self::matches`].
+    #[must_use]
+    pub fn hmac(key: &[u8], bytes: &[u8]) -> Self {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), bytes);
+        let mut digest = [0; 32];
+        for (to, from) in digest.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        Self(digest)
+    }
+
+    /// Whether both are the same, in a time that does not depend on where they differ.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
 
     /// The digest and length in bytes of all that a reader gives, in constant memory.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 
+/// The first format version that lasts. Version 1 was never used by a site; from 2 on older documents stay readable.
+pub const FIRST_VERSION: u32 = 2;
+
 /// Largest document text that is read, in bytes. A manifest with 20,000 files is about 4 MiB.
 pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -53,6 +56,17 @@ pub enum DocumentError {
         expected: &'static str,
         /// The type that the document names, cut to 64 characters.
         found: String,
+    },
+    /// Written before the formats were kept.
+    #[error(
+        "the {document} document has format version {found}, which no site ever used; this program reads from version \
+         {FIRST_VERSION} on: make the document again with this version's programs"
+    )]
+    TooOld {
+        /// The type of document that was expected.
+        document: &'static str,
+        /// The version that the document names.
+        found: u32,
     },
     /// Written by a newer program.
     #[error(
@@ -133,7 +147,10 @@ pub fn read<T: Document>(bytes: &[u8]) -> Result<T, DocumentError> {
             found: header.type_name.chars().take(64).collect(),
         });
     }
-    if header.version == 0 || header.version > T::VERSION {
+    if header.version < FIRST_VERSION {
+        return Err(DocumentError::TooOld { document: T::TYPE, found: header.version });
+    }
+    if header.version > T::VERSION {
         return Err(DocumentError::NewerVersion {
             document: T::TYPE,
             found: header.version,

@@ -1,32 +1,29 @@
-//! The grant (the one vendor license document), and the registration code that asks for it.
+//! The grant (the one vendor license document), and the registration that asks for it.
 //!
 //! An unlock code is a grant as text (see [`crate::text_code`]); a grant file is the same as JSON.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sealpost_keys::{PublicKey, Verified};
+use sealpost_keys::{PublicKey, SealingPublicKey, Verified};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Document, DocumentError, SignedDocument};
-use crate::ids::{PackageName, SerialNumber, ServerId};
+use crate::ids::{PackageName, RequestId, SerialNumber, ServerId};
+use crate::log::LogHead;
+use crate::order::Epoch;
+use crate::word::open_codes;
 
-/// How seats are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LicenseModel {
-    /// One seat per computer name, for good.
-    Named,
-    /// Concurrent seats. A later version; refused by servers that do not know how to count them.
-    Floating,
-}
+/// Most serial numbers of one server that a registration counts.
+pub const MAX_SERIALS: usize = 256;
 
-impl fmt::Display for LicenseModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Named => "named",
-            Self::Floating => "floating",
-        })
+open_codes! {
+    /// How seats are counted.
+    LicenseModel {
+        /// One seat per computer name, for good.
+        Named = "named",
+        /// Concurrent seats. A later version; refused by servers that do not know how to count them.
+        Floating = "floating",
     }
 }
 
@@ -43,8 +40,8 @@ pub struct Grant {
     pub site_key: PublicKey,
     /// Rises with a new site key for the same server id.
     pub key_epoch: u32,
-    /// Rises when the vendor confirms a restore or a takeover; sequences are ordered as (epoch, sequence).
-    pub epoch: u64,
+    /// Raised by the vendor when it confirms a restore; its term is 0. See [`crate::order`].
+    pub epoch: Epoch,
     /// Packages that the license covers; empty means every package of the vendor.
     pub packages: Vec<PackageName>,
     /// How seats are counted.
@@ -53,15 +50,15 @@ pub struct Grant {
     pub seats: u32,
     /// Rises with every grant for this serial; a lower one is refused.
     pub generation: u64,
-    /// After it: no new license; existing clients are answered.
-    pub valid_until: Timestamp,
+    /// The end of a day in the vendor's time zone. After it: no new license; existing clients are answered.
+    pub not_after: Timestamp,
     /// The vendor's clock when it was signed.
     pub vendor_time: Timestamp,
 }
 
 impl Document for Grant {
     const TYPE: &'static str = "grant";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         format!("grant server={} generation={}", self.server_id, self.generation)
@@ -76,20 +73,46 @@ impl Grant {
     }
 }
 
-/// Asks a vendor to unlock a serial number for a server. Signed with the site key that it names.
+open_codes! {
+    /// Why a server registers.
+    RegistrationReason {
+        /// For the first time.
+        First = "first",
+        /// The grant ends.
+        Renew = "renew",
+        /// The customer bought more seats.
+        MoreSeats = "more_seats",
+        /// The server's ledger was restored or rebuilt: the vendor records it, and answers with a raised epoch.
+        Restored = "restored",
+    }
+}
+
+/// Asks a vendor to unlock a serial number for a server, online or as a code. Signed with the site key that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
+    /// Drawn for this request: the vendor answers the same one with the same grant.
+    pub request_id: RequestId,
     /// The serial number that the seats belong to.
     pub serial: SerialNumber,
-    /// The server that asks.
+    /// The server that asks; derived from its first site key.
     pub server_id: ServerId,
     /// Its site key; also signs this document.
     pub site_key: PublicKey,
+    /// The key to which the vendor seals what it sends to this server by file.
+    pub sealing_key: SealingPublicKey,
+    /// Why it asks.
+    pub reason: RegistrationReason,
+    /// The server's epoch: the highest of all its grants, with the term.
+    pub epoch: Epoch,
+    /// The head of the server's log, which the vendor witnesses.
+    pub ledger_head: LogHead,
+    /// Seats in use per serial number.
+    pub used: BTreeMap<SerialNumber, u32>,
 }
 
 impl Document for Registration {
     const TYPE: &'static str = "registration";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         format!("registration server={}", self.server_id)
@@ -117,5 +140,5 @@ pub fn verify_registration(document: &SignedDocument) -> Result<Verified<Registr
     document.verify(&[claimed.site_key])
 }
 
-/// Longest registration text, in bytes.
-const MAX_REGISTRATION_BYTES: usize = 4 * 1024;
+/// Longest registration text, in bytes: [`MAX_SERIALS`] with their counts, and 1 KiB.
+const MAX_REGISTRATION_BYTES: usize = 16 * 1024;

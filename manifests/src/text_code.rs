@@ -9,6 +9,8 @@ use sealpost_keys::Minisig;
 use crate::crockford::{crockford_char, crockford_value};
 use crate::document::SignedDocument;
 
+/// The format that is written and read; the first one was never used by a site.
+const FORMAT: u8 = 2;
 /// Characters of a line that carry data, and check characters after them.
 const DATA: usize = 48;
 const CHECK: usize = 2;
@@ -38,6 +40,9 @@ pub enum TextCodeError {
     /// Too short, too long, or cut.
     #[error("the code is incomplete or too long; copy it from its first to its last line")]
     Length,
+    /// Of a format from before the formats were kept.
+    #[error("the code is of a format that no site ever used; ask the sender for a new code")]
+    TooOld,
     /// The content is of no known shape.
     #[error("the code's content cannot be read; ask the sender for it as a file")]
     Content,
@@ -47,7 +52,7 @@ pub enum TextCodeError {
 #[must_use]
 pub fn encode(document: &SignedDocument) -> String {
     let mut bytes = Vec::with_capacity(document.document.len() + 400);
-    bytes.push(1u8);
+    bytes.push(FORMAT);
     let length = u32::try_from(document.document.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(document.document.as_bytes());
@@ -94,7 +99,10 @@ pub fn decode(text: &str) -> Result<SignedDocument, TextCodeError> {
     let bytes = from_values(&data);
     let (version, rest) = bytes.split_first().ok_or(TextCodeError::Length)?;
     let (length, rest) = rest.split_first_chunk::<4>().ok_or(TextCodeError::Length)?;
-    if *version != 1 {
+    if *version == 1 {
+        return Err(TextCodeError::TooOld);
+    }
+    if *version != FORMAT {
         return Err(TextCodeError::Content);
     }
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| TextCodeError::Length)?;

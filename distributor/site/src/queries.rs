@@ -7,18 +7,29 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity,
+    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::restore::RestoreState;
 
 /// Most rows of one page.
 pub const MAX_PAGE: u32 = 1_000;
+
+/// License time as it was noted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredTime {
+    /// It is not before this.
+    pub floor: Option<Timestamp>,
+    /// The newest statement of the vendor, which bounds the floor.
+    pub statement: Option<VendorStatement>,
+}
 
 /// One question.
 pub trait Query: Send + Sync + 'static {
@@ -55,13 +66,30 @@ query! {
 }
 
 query! {
-    /// The newest entry of the log.
-    Head {} -> LedgerHead, "read the head of the log"
+    /// The log's tree, as far as it takes to go on with it.
+    Log {} -> Frontier, "read the head of the log"
 }
 
 query! {
-    /// License time is not before this: what was noted of it, and what the vendor signed; `None` if nothing was.
-    TimeFloor {} -> Option<Timestamp>, "read the time floor"
+    /// Hashes of complete nodes of the log's tree, in the order in which they are asked for; `None` for one that the log
+    /// does not have.
+    LogNodes {
+        /// Which nodes; a proof needs at most two for each level.
+        pub nodes: Vec<NodeId>,
+    } -> Vec<Option<Sha256Digest>>, "read the log's tree"
+}
+
+query! {
+    /// The stored bytes of one entry.
+    LogEntry {
+        /// Its sequence number.
+        pub sequence: u64,
+    } -> Option<Vec<u8>>, "read a log entry"
+}
+
+query! {
+    /// What was noted of license time.
+    LicenseTime {} -> StoredTime, "read the time floor"
 }
 
 query! {
@@ -186,6 +214,16 @@ query! {
 query! {
     /// How many releases are in each state.
     ReleaseCounts {} -> Vec<(ReleaseState, u64)>, "count releases"
+}
+
+query! {
+    /// Where the ledger stands after restores.
+    Restores {} -> RestoreState, "read whether the ledger was restored"
+}
+
+query! {
+    /// Computers whose witnessed heads of the log do not fit each other.
+    LogForks {} -> Vec<LogForkRow>, "list forks of the log"
 }
 
 query! {

@@ -4,18 +4,20 @@
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId,
 };
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::Epoch;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::Report;
 
 use crate::rules::account::Actor;
-use crate::rules::assignment::AssignedRelease;
 use crate::rules::contact::ClientState;
 use crate::rules::release::{KnownRelease, ReleaseState};
 
@@ -57,6 +59,8 @@ pub struct ReleaseRow {
     pub reason: Option<String>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,
+    /// Whether its counter is above one that the vendor reset.
+    pub voided: bool,
     /// Clients whose assignment names it.
     pub assigned: u64,
     /// Clients that reported that they run it.
@@ -67,6 +71,19 @@ pub struct ReleaseRow {
     pub deltas: Vec<DeltaRow>,
 }
 
+/// A computer whose witnessed heads of the log do not fit each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogForkRow {
+    /// The name of the computer.
+    pub name: ComputerName,
+    /// The head that it witnessed.
+    pub held: LogHead,
+    /// The head that was not shown to extend it.
+    pub seen: LogHead,
+    /// When it said so.
+    pub at: Timestamp,
+}
+
 /// A decision of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecidedBy {
@@ -74,6 +91,8 @@ pub struct DecidedBy {
     pub at: Timestamp,
     /// Who, as the log names them.
     pub actor: Actor,
+    /// Why, if they said it.
+    pub comment: Option<String>,
 }
 
 /// A delta that was made here.
@@ -117,6 +136,12 @@ pub struct ClientRow {
     pub platform: Option<Platform>,
     /// The version of its agent, as it said last.
     pub agent_version: Option<String>,
+    /// The name that it gives itself.
+    pub hostname: Option<String>,
+    /// Digest of its machine's and boot's ids.
+    pub instance: Option<Sha256Digest>,
+    /// How it went on after a restore of the server, if it did since the last one.
+    pub resumed: Option<ResumedRow>,
     /// Last contact (`Last Refresh`).
     pub last_contact: Option<Timestamp>,
     /// Until when its lease is good.
@@ -124,9 +149,22 @@ pub struct ClientRow {
     /// What it said that it runs.
     pub installed: Vec<InstalledPackage>,
     /// What it should run by its newest assignment.
-    pub assigned: Vec<AssignedRelease>,
+    pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
     pub last_reports: Vec<Report>,
+}
+
+/// How a client went on after a restore of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumedRow {
+    /// When.
+    pub at: Timestamp,
+    /// How far it had come: contacts before the restore.
+    pub contacts: u64,
+    /// Until when it is served, should the vendor not confirm.
+    pub provisional_until: Timestamp,
+    /// How far the computer had come that went on before in its place, if one did.
+    pub displaced: Option<u64>,
 }
 
 impl ClientRow {
@@ -156,7 +194,7 @@ pub struct HolderRow {
     /// Until when its lease is good.
     pub lease_until: Option<Timestamp>,
     /// What it should run by its newest assignment.
-    pub assigned: Vec<AssignedRelease>,
+    pub assigned: Vec<PackageAssignment>,
 }
 
 /// What decides whether a release is for a computer, for lists of all computers.
@@ -191,8 +229,10 @@ pub struct LicenseRow {
     pub model: LicenseModel,
     /// The grant's generation.
     pub generation: u64,
+    /// The grant's epoch.
+    pub epoch: Epoch,
     /// Until when new licenses can be given.
-    pub valid_until: Timestamp,
+    pub not_after: Timestamp,
 }
 
 /// The last pull.

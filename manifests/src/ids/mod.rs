@@ -9,5 +9,5 @@ pub(crate) mod text_type;
 
 pub use codes::{EnrollmentCode, SerialNumber};
 pub use names::{ChannelName, ComputerName, PackageName, Platform, RelativePath, TargetName};
-pub use random::{ClientId, Nonce, ServerId};
+pub use random::{ClientId, EraId, Nonce, RequestId, ServerId, SetupId};
 pub use text_type::NameError;

@@ -12,6 +12,16 @@ pub const MAX_FILES: usize = 100_000;
 pub const MAX_NOTES_BYTES: usize = 64 * 1024;
 /// Most packages that one release may require.
 pub const MAX_REQUIREMENTS: usize = 64;
+/// Most documents beside one release.
+pub const MAX_ATTACHMENTS: usize = 32;
+/// Largest document beside a release, in bytes.
+const MAX_ATTACHMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Most vulnerabilities that one release names.
+const MAX_FIXES: usize = 1_000;
+/// Longest id of a vulnerability, in bytes.
+const MAX_FIX_BYTES: usize = 64;
+/// Longest web address, in bytes.
+const MAX_URL_BYTES: usize = 1_000;
 /// Most compressed forms of one payload; one is known today.
 const MAX_ENCODINGS: usize = 16;
 /// Most problems of single files that are listed: a person reads no more, and a hostile list has millions.
@@ -28,8 +38,11 @@ impl ReleaseManifest {
                 Ok(named) => problems.push(format!("revision is {revision:?}, but the version says {named}")),
                 Err(error) => problems.push(error.to_string()),
             },
-            (PackageKind::Program, Some(_)) => problems.push("a program has no revision".to_owned()),
-            (PackageKind::Program, None) => {}
+            (PackageKind::Other(kind), _) => problems.push(format!(
+                "it is of the kind {kind}, which this version does not know; update this program"
+            )),
+            (kind, Some(_)) => problems.push(format!("a release of the kind {kind} has no revision")),
+            (_, None) => {}
         }
         if self.files.is_empty() {
             problems.push("it has no files".to_owned());
@@ -43,6 +56,8 @@ impl ReleaseManifest {
             problems.push(format!("{count} encodings of the payload are more than {MAX_ENCODINGS}"));
         }
         self.check_requires(&mut problems);
+        self.check_attachments(&mut problems);
+        self.check_security(&mut problems);
         if self.files.len() > MAX_FILES {
             problems.push(format!("{} files are more than {MAX_FILES}", self.files.len()));
         } else {
@@ -67,6 +82,49 @@ impl ReleaseManifest {
         for required in &self.requires {
             if !seen.insert(&required.package) {
                 problems.push(format!("it requires {} twice, or itself", required.package));
+            }
+        }
+    }
+
+    fn check_attachments(&self, problems: &mut Vec<String>) {
+        let count = self.attachments.len();
+        if count > MAX_ATTACHMENTS {
+            return problems.push(format!("{count} attachments are more than {MAX_ATTACHMENTS}"));
+        }
+        let mut seen = BTreeSet::new();
+        for attachment in &self.attachments {
+            let target = &attachment.target;
+            if !seen.insert(target) {
+                problems.push(format!("the attachment {target} stands twice"));
+            }
+            if !self.release.is_attachment(target) {
+                problems.push(format!("the attachment {target} is not named after its release"));
+            }
+            if attachment.blob.length > MAX_ATTACHMENT_BYTES {
+                let length = attachment.blob.length;
+                problems.push(format!(
+                    "the attachment {target} of {length} bytes is over the limit of {MAX_ATTACHMENT_BYTES}"
+                ));
+            }
+        }
+    }
+
+    fn check_security(&self, problems: &mut Vec<String>) {
+        let Some(security) = &self.security else { return };
+        if security.fixes.len() > MAX_FIXES {
+            problems.push(format!("{} fixes are more than {MAX_FIXES}", security.fixes.len()));
+        }
+        let odd = security.fixes.iter().take(MAX_FIXES).find(|fix| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+            fix.is_empty() || fix.len() > MAX_FIX_BYTES || !fix.bytes().all(plain)
+        });
+        if let Some(odd) = odd {
+            problems.push(format!("{odd:?} is no id of a vulnerability; an example is CVE-2026-1234"));
+        }
+        if let Some(url) = &security.advisory_url {
+            let plain = url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic());
+            if !plain || !(url.starts_with("https://") || url.starts_with("http://")) {
+                problems.push("the advisory's address is no plain web address".to_owned());
             }
         }
     }

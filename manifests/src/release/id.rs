@@ -8,6 +8,9 @@ use crate::ids::{NameError, PackageName, Platform, TargetName};
 use crate::release::payload::Encoding;
 use crate::version::Version;
 
+/// What stands between a release and the name of a document beside it.
+const ATTACHMENT: &str = "attachment.";
+
 /// One release: package, version, platform.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReleaseId {
@@ -53,6 +56,21 @@ impl ReleaseId {
     /// When the parts are together longer than a target name may be.
     pub fn payload_target(&self, encoding: Encoding) -> Result<TargetName, NameError> {
         self.target(encoding.suffix())
+    }
+
+    /// The target that holds a document beside the release: `<package>_<version>_<platform>.attachment.<name>`.
+    ///
+    /// # Errors
+    /// When the parts are together longer than a target name may be, or `name` has other characters than one.
+    pub fn attachment_target(&self, name: &str) -> Result<TargetName, NameError> {
+        self.target(&format!("{ATTACHMENT}{name}"))
+    }
+
+    /// Whether a target is named as a document beside this release.
+    #[must_use]
+    pub fn is_attachment(&self, target: &TargetName) -> bool {
+        let prefix = format!("{}_{}_{}.{ATTACHMENT}", self.package, self.version, self.platform);
+        target.as_str().len() > prefix.len() && target.as_str().starts_with(&prefix)
     }
 
     /// The release that a manifest target names; `None` when the name is of another shape.

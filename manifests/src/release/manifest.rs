@@ -1,60 +1,78 @@
 //! The manifest itself: the types that are signed.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::document::Document;
-use crate::ids::{PackageName, RelativePath};
+use crate::ids::{PackageName, RelativePath, TargetName};
 use crate::release::id::ReleaseId;
-use crate::release::payload::Payload;
+use crate::release::payload::{Blob, Payload};
 use crate::version::{ReleaseCounter, Revision};
+use crate::word::{Word, open_codes};
 
-/// What a package holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PackageKind {
-    /// Programs and whatever else is not a signature set.
-    Program,
-    /// Signature files: data that a program reads; its version is a revision.
-    Signatures,
-}
-
-impl fmt::Display for PackageKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Program => "program",
-            Self::Signatures => "signatures",
-        })
+open_codes! {
+    /// What a package holds. A release of another kind is skipped with a sentence.
+    PackageKind {
+        /// Programs and whatever else is not a signature set.
+        Program = "program",
+        /// Signature files: data that a program reads; its version is a revision.
+        Signatures = "signatures",
+        /// The agent itself.
+        Agent = "agent",
+        /// The Primary Server itself.
+        Server = "server",
     }
 }
 
-/// How urgent the vendor holds a release to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// It can wait for the next maintenance.
-    Low,
-    /// As most releases.
-    #[default]
-    Normal,
-    /// It should be installed soon.
-    High,
-    /// It should be installed at once.
-    Critical,
+open_codes! {
+    /// How urgent the vendor holds a release to be.
+    Severity {
+        /// It can wait for the next maintenance.
+        Low = "low",
+        /// As most releases.
+        Normal = "normal",
+        /// It should be installed soon.
+        High = "high",
+        /// It should be installed at once.
+        Critical = "critical",
+    }
 }
 
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-            Self::Critical => "critical",
-        })
+open_codes! {
+    /// What an attachment is.
+    AttachmentKind {
+        /// A bill of materials in CycloneDX.
+        CycloneDx = "cyclonedx",
+        /// A bill of materials in SPDX.
+        Spdx = "spdx",
+        /// A provenance statement in in-toto's or SLSA's form.
+        Provenance = "provenance",
+        /// A security advisory.
+        Advisory = "advisory",
     }
+}
+
+/// A document beside a release, published as a signed target of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// What it is.
+    pub kind: AttachmentKind,
+    /// The name of its target.
+    pub target: TargetName,
+    /// SHA-256 and length of its bytes.
+    pub blob: Blob,
+}
+
+/// What a release has to do with security.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    /// Ids of the vulnerabilities that it fixes, for example CVE ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<String>,
+    /// Where the vendor describes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisory_url: Option<String>,
 }
 
 /// What one path of a release is.
@@ -117,18 +135,29 @@ pub struct ReleaseManifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
     /// How urgent the vendor considers it.
-    #[serde(default)]
     pub severity: Severity,
+    /// What it is about, for example `bugfix` or `feature`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<Word>,
+    /// What it has to do with security; absent when nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Security>,
+    /// Until when the vendor supports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supported_until: Option<Timestamp>,
     /// For people: what is new.
     #[serde(default)]
     pub notes: String,
+    /// Documents beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// When the vendor built it.
     pub built_at: Timestamp,
 }
 
 impl Document for ReleaseManifest {
     const TYPE: &'static str = "release";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         release_comment(&self.release)

@@ -7,9 +7,10 @@ mod id;
 mod manifest;
 mod payload;
 
-pub use check::{MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS, link_stays_inside, notes_problem};
+pub use check::{MAX_ATTACHMENTS, MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS, link_stays_inside, notes_problem};
 pub use id::ReleaseId;
 pub use manifest::{
-    FileEntry, FileKind, PackageKind, ReleaseManifest, Requirement, Severity, release_comment,
+    Attachment, AttachmentKind, FileEntry, FileKind, PackageKind, ReleaseManifest, Requirement, Security,
+    Severity, release_comment,
 };
 pub use payload::{Blob, Encoding, Payload};

@@ -3,6 +3,8 @@
 //! Each contact carries (previous nonce, next nonce), which the client wrote to its disk before it sent them. Same
 //! pair again = retry: same lease and assignment. Same previous with another next = fork (a cloned disk).
 //! A part of the answer that the client already has is left out, which keeps a contact without news small.
+//! A client that a server does not know any more shows what the server signed for it ([`Evidence`]): a restored server
+//! resumes it. Reserved names of later versions stand in `docs/FORMATS.md`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::document::{Document, SignedDocument};
 use crate::ids::{ClientId, Nonce, PackageName, Platform, ServerId};
+use crate::log::LogHead;
+use crate::order::HighestOrders;
 use crate::release::{PackageKind, ReleaseId};
 use crate::version::ReleaseCounter;
 use crate::wire::report::Report;
@@ -18,6 +22,14 @@ use crate::wire::report::Report;
 pub const MAX_REPORTS: usize = 64;
 /// Most packages in one contact.
 pub const MAX_PACKAGES: usize = 256;
+/// Most grants in one contact or answer.
+pub const MAX_GRANTS: usize = 64;
+/// Longest receipt, in bytes.
+pub const MAX_RECEIPT_BYTES: usize = 200;
+/// Longest host name that is kept, in bytes.
+pub const MAX_HOSTNAME_BYTES: usize = 128;
+/// Most hashes of a consistency proof: two for each level of a tree with 2^63 entries.
+pub const MAX_PROOF_HASHES: usize = 128;
 
 /// The body of the request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +38,19 @@ pub struct ContactRequest {
     pub client_id: ClientId,
     /// A [`Contact`], signed with the client key.
     pub contact: SignedDocument,
+    /// What the server signed for this client; sent when the server says that it knows less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What a server signed for a client, shown to that server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The [`Lease`](crate::lease::Lease) with the highest order.
+    pub lease: SignedDocument,
+    /// The [`Assignment`](crate::assignment::Assignment) with the highest order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<SignedDocument>,
 }
 
 /// A contact. Signed with the client key.
@@ -40,21 +65,33 @@ pub struct Contact {
     pub previous: Option<Nonce>,
     /// A nonce that was drawn for this contact.
     pub next: Nonce,
+    /// The receipt of the last answered contact, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
     /// The client's clock, for people only; decides nothing.
     pub sent_at: Timestamp,
     /// The agent's own version.
     pub agent_version: String,
     /// What it can run.
     pub platform: Platform,
-    /// (epoch, sequence) of the lease that it holds.
+    /// The highest order that it holds of each type of document that the server signs for it.
+    #[serde(default, skip_serializing_if = "HighestOrders::is_empty")]
+    pub highest: HighestOrders,
+    /// The head of the server's log that it witnesses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<(u64, u64)>,
-    /// (epoch, sequence) of the assignment that it holds.
+    pub held_head: Option<LogHead>,
+    /// A later head that was not shown to extend the held one: the log was forked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignment: Option<(u64, u64)>,
-    /// Digest of the grant that it holds.
+    pub forked_head: Option<LogHead>,
+    /// Digests of the grants that it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Sha256Digest>,
+    /// Digest of the machine's id and this boot's id: for people, and to tell clones apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grant: Option<Sha256Digest>,
+    pub instance: Option<Sha256Digest>,
+    /// The name that the computer gives itself, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// What the computer runs, one entry for each package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<InstalledPackage>,
@@ -65,7 +102,7 @@ pub struct Contact {
 
 impl Document for Contact {
     const TYPE: &'static str = "contact";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         format!("contact client={} next={}", self.client_id, self.next)
@@ -93,18 +130,28 @@ impl InstalledPackage {
     }
 }
 
-/// The answer's body. It is authenticated by the pinned TLS connection; what matters for longer is signed.
+/// The answer's body. It is authenticated by the pinned TLS connection; what matters for longer is signed. A client
+/// believes no unsigned number beyond its own.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ContactAnswer {
+    /// Signed [`Grant`](crate::grant::Grant)s that the client does not hold; to be judged first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<SignedDocument>,
     /// A signed [`Lease`](crate::lease::Lease), when the client does not hold the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<SignedDocument>,
     /// A signed [`Assignment`](crate::assignment::Assignment), when the client does not hold the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<SignedDocument>,
-    /// A signed [`Grant`](crate::grant::Grant), when the client does not hold the newest.
+    /// The signed checkpoint of the head that a new lease names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grant: Option<SignedDocument>,
+    pub checkpoint: Option<String>,
+    /// With a checkpoint: shows that it extends the head that the contact named (RFC 6962).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Vec<Sha256Digest>>,
+    /// Shows later that this contact was answered; opaque to the client, which sends it back with its next contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
     /// Bearer token for reads: metadata, targets, deltas, the wake stream. Short-lived.
     pub access_token: String,
     /// Seconds that the token is good for.
@@ -121,9 +168,11 @@ impl std::fmt::Debug for ContactAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Without the access token, which is a secret.
         f.debug_struct("ContactAnswer")
+            .field("grants", &self.grants)
             .field("lease", &self.lease)
             .field("assignment", &self.assignment)
-            .field("grant", &self.grant)
+            .field("checkpoint", &self.checkpoint)
+            .field("consistency", &self.consistency)
             .field("token_valid_secs", &self.token_valid_secs)
             .field("acknowledged_report", &self.acknowledged_report)
             .field("notice", &self.notice)

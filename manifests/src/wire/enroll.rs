@@ -1,12 +1,13 @@
-//! Enrollment: `POST /agent/v1/enroll`. A computer presents its enrollment code and its new key.
+//! Enrollment: `POST /agent/v1/enroll`. A computer shows its new key, and proves that it knows its enrollment code.
 //!
-//! The code binds to the first client key that presents it: the same key gets the same answer again, another is
-//! refused.
+//! The code binds to the first client key that proves it: the same key gets the same answer again, another is refused.
+//! The code itself is never sent: who reads a request, or stands in for the server, learns nothing to enroll with.
 
 use jiff::Timestamp;
-use sealpost_keys::PublicKey;
+use sealpost_keys::{PublicKey, SealingPublicKey};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256Digest;
 use crate::document::{Document, SignedDocument};
 use crate::ids::{ClientId, ComputerName, EnrollmentCode, Platform, ServerId};
 
@@ -17,17 +18,26 @@ pub struct EnrollRequest {
     pub client_key: PublicKey,
     /// An [`Enrollment`], signed with that key.
     pub enrollment: SignedDocument,
+    /// [`proof`] of the enrollment code over the exact text of `enrollment`; absent when the computer has no code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Sha256Digest>,
+}
+
+/// HMAC-SHA-256 (RFC 2104) with the canonical text of the code as key, over the exact text of the enrollment.
+#[must_use]
+pub fn proof(code: &EnrollmentCode, enrollment: &str) -> Sha256Digest {
+    Sha256Digest::hmac(code.as_str().as_bytes(), enrollment.as_bytes())
 }
 
 /// What a computer says of itself. Signed with the client key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrollment {
     /// The name in the setup file.
     pub computer_name: ComputerName,
-    /// The code in the setup file.
-    pub enrollment_code: EnrollmentCode,
     /// The key that this computer made.
     pub client_key: PublicKey,
+    /// The key to which the server seals what it sends to this computer by file.
+    pub sealing_key: SealingPublicKey,
     /// The server that is meant; another one refuses.
     pub server_id: ServerId,
     /// What it can run.
@@ -36,19 +46,9 @@ pub struct Enrollment {
     pub agent_version: String,
 }
 
-impl std::fmt::Debug for Enrollment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Enrollment")
-            .field("computer_name", &self.computer_name)
-            .field("client_key", &self.client_key)
-            .field("platform", &self.platform)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Document for Enrollment {
     const TYPE: &'static str = "enrollment";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         format!("enrollment server={}", self.server_id)
@@ -56,12 +56,26 @@ impl Document for Enrollment {
 }
 
 /// The body of the answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollAnswer {
     /// A signed [`Enrolled`]; byte-identical for every retry.
     pub enrolled: SignedDocument,
-    /// The signed [`Grant`](crate::grant::Grant) that ties the site key to the vendor.
-    pub grant: SignedDocument,
+    /// The signed [`Grant`](crate::grant::Grant)s that tie the site key to the vendor.
+    pub grants: Vec<SignedDocument>,
+    /// The signed [`LogKey`](crate::log::LogKeyCertificate) of the server's log.
+    pub log_key: SignedDocument,
+    /// Bearer token for the reads that are allowed before a lease: root, metadata and `trust.json`.
+    pub access_token: String,
+}
+
+impl std::fmt::Debug for EnrollAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the access token, which is a secret.
+        f.debug_struct("EnrollAnswer")
+            .field("enrolled", &self.enrolled)
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The server's statement that a computer is enrolled. Signed with the site key.
@@ -81,7 +95,7 @@ pub struct Enrolled {
 
 impl Document for Enrolled {
     const TYPE: &'static str = "enrolled";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn trusted_comment(&self) -> String {
         format!("enrolled client={} server={}", self.client_id, self.server_id)

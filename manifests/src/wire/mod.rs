@@ -12,10 +12,6 @@ pub const AGENT_API: &str = "/agent/v1";
 pub const LICENSE_API: &str = "/license/v1";
 /// Largest body of a contact or enrollment request, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
-/// The header that carries an enrollment code for the few reads that are allowed before a lease.
-pub const ENROLLMENT_CODE_HEADER: &str = "sealpost-enrollment-code";
-/// The header that carries the computer's name beside an enrollment code.
-pub const COMPUTER_HEADER: &str = "sealpost-computer";
 /// The event of the wake stream (server-sent events) that means "contact now".
 pub const WAKE_EVENT: &str = "contact";
 /// A whole [`WAKE_EVENT`] as it is sent.

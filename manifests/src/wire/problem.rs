@@ -5,6 +5,8 @@ use std::fmt;
 use sealpost_files::escape;
 use serde::{Deserialize, Serialize};
 
+use crate::word::open_codes;
+
 /// The body of every error answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -26,98 +28,75 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Declares the codes, so that text, serde and the list in the documentation cannot drift apart.
-macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// Stable codes of refusals and errors.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum ProblemCode {
-            $($(#[$doc])* #[serde(rename = $text)] $name,)*
-            /// A code that a newer server sent.
-            #[serde(other, rename = "unknown")]
-            Unknown,
-        }
-
-        impl ProblemCode {
-            /// Every code that this version can send.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The stable text of the code.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                    Self::Unknown => "unknown",
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// The request is of no known shape.
-    BadRequest = "bad_request",
-    /// There is nothing of that name.
-    NotFound = "not_found",
-    /// The request is larger than allowed.
-    TooLarge = "too_large",
-    /// Too many at once.
-    Busy = "busy",
-    /// The server failed; its log says how.
-    Internal = "internal",
-    /// No token, or none that is known.
-    Unauthenticated = "unauthenticated",
-    /// The token was good once.
-    TokenExpired = "token_expired",
-    /// No computer of this name or id holds a reservation here.
-    UnknownComputer = "unknown_computer",
-    /// The code does not belong to this name.
-    EnrollmentCodeWrong = "enrollment_code_wrong",
-    /// Another client key used the code.
-    EnrollmentCodeUsed = "enrollment_code_used",
-    /// The request is meant for another server.
-    WrongServer = "wrong_server",
-    /// The signature does not hold.
-    BadSignature = "bad_signature",
-    /// Two computers use one identity.
-    ContactForked = "contact_forked",
-    /// The previous nonce is not the one that this server knows.
-    NonceUnknown = "nonce_unknown",
-    /// No reservation, so no lease.
-    NotReserved = "not_reserved",
-    /// The computer holds no live lease.
-    NoLease = "no_lease",
-    /// The license does not cover the package.
-    NotEntitled = "not_entitled",
-    /// No assignment names this target.
-    NotAssigned = "not_assigned",
-    /// All seats are taken.
-    NoSeatFree = "no_seat_free",
-    /// No grant: register and unlock first.
-    NotUnlocked = "not_unlocked",
-    /// The grant's year is over.
-    GrantExpired = "grant_expired",
-    /// The grant is for another server, of a lower generation, or not the vendor's.
-    GrantRefused = "grant_refused",
-    /// The serial number is bound to another server.
-    SerialBound = "serial_bound",
-    /// The serial number is unknown to the vendor.
-    SerialUnknown = "serial_unknown",
-    /// The manifest digest that was approved is not the one that is staged.
-    DigestMismatch = "digest_mismatch",
-    /// The release is not in a state in which this can be done.
-    WrongState = "wrong_state",
-    /// The vendor's repository could not be reached or did not verify.
-    PullFailed = "pull_failed",
-    /// It is there already.
-    AlreadyExists = "already_exists",
-    /// The caller may not do this.
-    Forbidden = "forbidden",
-}
-
-impl fmt::Display for ProblemCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+open_codes! {
+    /// Stable codes of refusals and errors.
+    ProblemCode {
+        /// The request is of no known shape.
+        BadRequest = "bad_request",
+        /// There is nothing of that name.
+        NotFound = "not_found",
+        /// The request is larger than allowed.
+        TooLarge = "too_large",
+        /// Too many at once.
+        Busy = "busy",
+        /// The server failed; its log says how.
+        Internal = "internal",
+        /// No token, or none that is known.
+        Unauthenticated = "unauthenticated",
+        /// The token was good once.
+        TokenExpired = "token_expired",
+        /// No computer of this name or id holds a reservation here.
+        UnknownComputer = "unknown_computer",
+        /// The code does not belong to this name.
+        EnrollmentCodeWrong = "enrollment_code_wrong",
+        /// Another client key used the code.
+        EnrollmentCodeUsed = "enrollment_code_used",
+        /// The request is meant for another server.
+        WrongServer = "wrong_server",
+        /// The signature does not hold.
+        BadSignature = "bad_signature",
+        /// Two computers use one identity.
+        ContactForked = "contact_forked",
+        /// The previous nonce is not the one that this server knows.
+        NonceUnknown = "nonce_unknown",
+        /// No reservation, so no lease.
+        NotReserved = "not_reserved",
+        /// The computer holds no live lease.
+        NoLease = "no_lease",
+        /// The license does not cover the package.
+        NotEntitled = "not_entitled",
+        /// No assignment names this target.
+        NotAssigned = "not_assigned",
+        /// All seats are taken.
+        NoSeatFree = "no_seat_free",
+        /// No grant: register and unlock first.
+        NotUnlocked = "not_unlocked",
+        /// The grant's year is over.
+        GrantExpired = "grant_expired",
+        /// The grant is for another server, of a lower generation, or not the vendor's.
+        GrantRefused = "grant_refused",
+        /// The serial number is bound to another server.
+        SerialBound = "serial_bound",
+        /// The serial number is unknown to the vendor.
+        SerialUnknown = "serial_unknown",
+        /// The manifest digest that was approved is not the one that is staged.
+        DigestMismatch = "digest_mismatch",
+        /// The release is not in a state in which this can be done.
+        WrongState = "wrong_state",
+        /// The vendor's repository could not be reached or did not verify.
+        PullFailed = "pull_failed",
+        /// It is there already.
+        AlreadyExists = "already_exists",
+        /// The caller may not do this.
+        Forbidden = "forbidden",
+        /// The previous state of this server is being restored: no new license before the vendor confirms.
+        Unconfirmed = "unconfirmed",
+        /// The client holds more than this server knows: it is to show what the server signed.
+        LedgerBehind = "ledger_behind",
+        /// Another computer with this identity continued it after the server was restored.
+        Displaced = "displaced",
+        /// The enrollment code is past its end.
+        EnrollmentCodeExpired = "enrollment_code_expired",
     }
 }
 

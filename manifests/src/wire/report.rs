@@ -1,12 +1,11 @@
 //! Reports: what an agent says about the steps of an install. Each step has an outcome and a stable reason code.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::release::ReleaseId;
+use crate::word::open_codes;
 
 /// Longest detail text, in bytes.
 pub const MAX_DETAIL_BYTES: usize = 2 * 1024;
@@ -37,129 +36,98 @@ pub struct Report {
     pub detail: String,
 }
 
-/// The steps of an install (DESIGN §5.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InstallStep {
-    /// Lease, assignment, metadata, minisign, disk space.
-    Check,
-    /// The delta or the payload is fetched.
-    Download,
-    /// The new slot built, and digested in place.
-    Build,
-    /// The test-load hook tries the new release.
-    TestLoad,
-    /// The stop hook stops the product.
-    Stop,
-    /// `current` is pointed to the new slot.
-    Switch,
-    /// The start hook starts the product.
-    Start,
-    /// The health hook checks that it works.
-    Health,
-    /// The new release is kept.
-    Keep,
-    /// The old release is back.
-    RollBack,
-}
-
-impl fmt::Display for InstallStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Check => "check",
-            Self::Download => "download",
-            Self::Build => "build",
-            Self::TestLoad => "test-load",
-            Self::Stop => "stop",
-            Self::Switch => "switch",
-            Self::Start => "start",
-            Self::Health => "health",
-            Self::Keep => "keep",
-            Self::RollBack => "roll-back",
-        })
+open_codes! {
+    /// The steps of an install.
+    InstallStep {
+        /// Lease, assignment, metadata, minisign, disk space.
+        Check = "check",
+        /// The delta or the payload is fetched.
+        Download = "download",
+        /// The new slot built, and digested in place.
+        Build = "build",
+        /// The test-load hook tries the new release.
+        TestLoad = "test_load",
+        /// The stop hook stops the product.
+        Stop = "stop",
+        /// `current` is pointed to the new slot.
+        Switch = "switch",
+        /// The start hook starts the product.
+        Start = "start",
+        /// The health hook checks that it works.
+        Health = "health",
+        /// The new release is kept.
+        Keep = "keep",
+        /// The old release is back.
+        RollBack = "roll_back",
     }
 }
 
-/// How a step went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The step was carried out.
-    Ok,
-    /// Not done, nothing changed; the old release runs.
-    Refused,
-    /// Went wrong; see the steps after it.
-    Failed,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        })
+open_codes! {
+    /// How a step went. An outcome that is not known counts as failed.
+    Outcome {
+        /// The step was carried out.
+        Ok = "ok",
+        /// Not done, nothing changed; the old release runs.
+        Refused = "refused",
+        /// Went wrong; see the steps after it.
+        Failed = "failed",
     }
 }
 
-/// Stable reason codes of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReasonCode {
-    /// The step was carried out; there is nothing to explain.
-    Done,
-    /// Fetched as a delta.
-    ByDelta,
-    /// Fetched as the whole payload.
-    ByPayload,
-    /// No hook of this kind is configured.
-    NoHook,
-    /// The lease is missing, for another, or past its end.
-    LeaseInvalid,
-    /// The lease does not cover the package.
-    NotEntitled,
-    /// The assignment is for another, or past its end.
-    AssignmentInvalid,
-    /// The vendor's metadata did not verify.
-    MetadataInvalid,
-    /// The metadata is older than the agent's limit.
-    MetadataTooOld,
-    /// The manifest's signature, content or digest is not what it must be.
-    ManifestInvalid,
-    /// The release counter is lower than what was installed before.
-    ReleaseTooOld,
-    /// The vendor withdrew it.
-    ReleaseWithdrawn,
-    /// Another package must be there first.
-    RequirementMissing,
-    /// Not enough free disk.
-    DiskFull,
-    /// The server could not be reached, or cut the line.
-    NetworkFailed,
-    /// What came is not what was signed.
-    PayloadInvalid,
-    /// A hook could not be run: missing, or writable by others.
-    HookRefused,
-    /// A hook ran too long.
-    HookTimedOut,
-    /// A hook ended with an error.
-    HookFailed,
-    /// The release was rolled back before; an admin must retry it.
-    RolledBackBefore,
-    /// The agent or the computer stopped in the middle.
-    Interrupted,
-    /// A person at the computer asked for it.
-    AskedLocally,
-    /// Something else on this computer; see the detail.
-    LocalFault,
-}
-
-impl fmt::Display for ReasonCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The stable code is the serde name; there is one list of them.
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::String(code)) => f.pad(&code),
-            _ => f.write_str("unknown"),
-        }
+open_codes! {
+    /// Stable reason codes of an agent.
+    ReasonCode {
+        /// The step was carried out; there is nothing to explain.
+        Done = "done",
+        /// Fetched as a delta.
+        ByDelta = "by_delta",
+        /// Fetched as the whole payload.
+        ByPayload = "by_payload",
+        /// No hook of this kind is configured.
+        NoHook = "no_hook",
+        /// The lease is missing, for another, or past its end.
+        LeaseInvalid = "lease_invalid",
+        /// The lease does not cover the package.
+        NotEntitled = "not_entitled",
+        /// The assignment is for another, or past its end.
+        AssignmentInvalid = "assignment_invalid",
+        /// The assignment asks for something that this agent cannot do.
+        ActionUnknown = "action_unknown",
+        /// The vendor's metadata did not verify.
+        MetadataInvalid = "metadata_invalid",
+        /// The metadata is older than the agent's limit.
+        MetadataTooOld = "metadata_too_old",
+        /// The manifest's signature, content or digest is not what it must be.
+        ManifestInvalid = "manifest_invalid",
+        /// The release counter is lower than what was installed before, or than the vendor's minimum.
+        ReleaseTooOld = "release_too_old",
+        /// The vendor withdrew it.
+        ReleaseWithdrawn = "release_withdrawn",
+        /// A rollback to a release that this computer did not run, or did not keep.
+        NotKept = "not_kept",
+        /// Another package must be there first.
+        RequirementMissing = "requirement_missing",
+        /// Not enough free disk.
+        DiskFull = "disk_full",
+        /// The server could not be reached, or cut the line.
+        NetworkFailed = "network_failed",
+        /// What came is not what was signed.
+        PayloadInvalid = "payload_invalid",
+        /// A hook could not be run: missing, or writable by others.
+        HookRefused = "hook_refused",
+        /// A hook ran too long.
+        HookTimedOut = "hook_timed_out",
+        /// A hook ended with an error.
+        HookFailed = "hook_failed",
+        /// The release was rolled back before; an admin must retry it.
+        RolledBackBefore = "rolled_back_before",
+        /// The agent or the computer stopped in the middle.
+        Interrupted = "interrupted",
+        /// A person at the computer asked for it.
+        AskedLocally = "asked_locally",
+        /// The site's admin asked for it.
+        AskedBySite = "asked_by_site",
+        /// Something else on this computer; see the detail.
+        LocalFault = "local_fault",
     }
 }

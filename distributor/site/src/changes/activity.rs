@@ -2,26 +2,37 @@
 //!
 //! Invariant: the ledger's tables are projections of the changes, in order. Whoever replays the changes gets the
 //! tables. Names are in the past tense, because an entry is only written together with its effect.
+//! Entries last: from format version 2 on every program reads them for ever, fields are only added, and optional.
 //! A change carries its consequences (which releases are superseded, which name leaves a list), so that a projection
 //! calls no rule.
 //! Left out on purpose: ordinary contacts (they are notes, see [`note`](super::note)).
 
 use jiff::Timestamp;
-use sealpost_keys::PublicKey;
+use sealpost_keys::{PublicKey, SealingPublicKey};
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber, ServerId};
+use sealpost_manifests::grant::{LicenseModel, RegistrationReason};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, RequestId, SerialNumber, ServerId, SetupId,
+};
+use sealpost_manifests::lease::Entitlement;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, HighestOrders, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::account::Actor;
-use crate::rules::assignment::AssignedRelease;
+use crate::rules::account::{Account, Actor};
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
+use crate::rules::restore::RestoreCause;
+
+/// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
+/// by a site.
+pub const ENTRY_VERSION: u32 = 2;
 
 /// One change of state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,10 +45,14 @@ pub enum Change {
         /// Its site key.
         site_key: PublicKey,
     },
-    /// A registration code was made for a serial number.
+    /// The server asked the vendor to unlock a serial number, online or by a code.
     SerialRegistered {
         /// The serial number.
         serial: SerialNumber,
+        /// Why it asked.
+        reason: RegistrationReason,
+        /// The request that the vendor answers once.
+        request_id: RequestId,
     },
     /// A grant was accepted: seats are unlocked.
     GrantAccepted {
@@ -45,16 +60,21 @@ pub enum Change {
         serial: SerialNumber,
         /// Its generation.
         generation: u64,
+        /// Its epoch; the server's is the highest of all its grants.
+        epoch: Epoch,
         /// How many seats.
         seats: u32,
         /// How they are counted.
         model: LicenseModel,
         /// Until when new licenses can be given.
-        valid_until: Timestamp,
+        not_after: Timestamp,
         /// The grant itself.
         grant: SignedDocument,
+        /// Whether its epoch confirms a restored ledger.
+        #[serde(default, skip_serializing_if = "is_false")]
+        confirms: bool,
     },
-    /// A computer name took a seat, for good.
+    /// A computer name took a seat of a serial number, for good.
     SeatReserved {
         /// The name.
         name: ComputerName,
@@ -67,8 +87,10 @@ pub enum Change {
     SetupIssued {
         /// The name.
         name: ComputerName,
-        /// SHA-256 of the enrollment code's canonical text.
-        code_sha256: Sha256Digest,
+        /// The enrollment code is derived from it under a secret of the server, so that the log holds no code.
+        setup: SetupId,
+        /// After it the code is accepted no more.
+        expires_at: Timestamp,
     },
     /// A computer bound its key to its reservation.
     ClientEnrolled {
@@ -78,12 +100,14 @@ pub enum Change {
         name: ComputerName,
         /// Its key.
         client_key: PublicKey,
+        /// The key to which the server seals what it sends by file.
+        sealing_key: SealingPublicKey,
         /// What it can run.
         platform: Platform,
         /// The agent's version.
         agent_version: String,
-        /// The code that it used.
-        code_sha256: Sha256Digest,
+        /// The setup whose code it proved.
+        setup: SetupId,
         /// The client that held the name before, if it enrolled again.
         replaces: Option<ClientId>,
     },
@@ -101,19 +125,23 @@ pub enum Change {
     LeaseIssued {
         /// The client that it is for.
         client_id: ClientId,
-        /// Its sequence.
-        sequence: u64,
-        /// The end of the lease.
-        not_after: Timestamp,
+        /// Its place among the client's leases.
+        order: Order,
+        /// The seats that it names, each with its grant and end.
+        entitlements: Vec<Entitlement>,
     },
     /// A client's assignment changed.
     AssignmentChanged {
         /// The client that it is for.
         client_id: ClientId,
-        /// Its sequence.
-        sequence: u64,
+        /// Its place among the client's assignments.
+        order: Order,
+        /// Its end.
+        expires_at: Timestamp,
+        /// As of when the vendor's metadata is to be judged.
+        metadata_as_of: Timestamp,
         /// What it should run from now on.
-        releases: Vec<AssignedRelease>,
+        packages: Vec<PackageAssignment>,
     },
     /// A client reported a step of an install.
     StepReported {
@@ -128,6 +156,62 @@ pub enum Change {
     ForkDetected {
         /// The client.
         client_id: ClientId,
+    },
+    /// A client holds two heads of this log of which the later one does not extend the earlier one.
+    LogForkReported {
+        /// The client.
+        client_id: ClientId,
+        /// The head that it witnessed.
+        held: LogHead,
+        /// The head that was not shown to extend it.
+        seen: LogHead,
+    },
+    /// The ledger found, or was told, that it is older than what it answered: it issues no new license until the vendor
+    /// confirms with a raised epoch.
+    LedgerRestored {
+        /// The time from here on.
+        era: EraId,
+        /// What showed it.
+        cause: RestoreCause,
+        /// The epoch that the vendor has to raise.
+        epoch: Epoch,
+        /// After it no client is resumed.
+        resumes_until: Timestamp,
+    },
+    /// A client showed what this server signed for it, and goes on from there.
+    ClientResumed {
+        /// The client.
+        client_id: ClientId,
+        /// Its name.
+        name: ComputerName,
+        /// The time in which it was resumed.
+        era: EraId,
+        /// How far it had come: contacts that this server answered before. Whoever shows the highest wins.
+        contacts: u64,
+        /// The highest order of each document type that it showed; everything new starts above.
+        shown: HighestOrders,
+        /// What digests its machine and boot, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<Sha256Digest>,
+        /// Until when it is served, should the vendor not confirm.
+        provisional_until: Timestamp,
+        /// What is made again because the ledger lost it; absent when nothing was lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recreated: Option<Recreated>,
+        /// The resumption of the same client that it takes the place of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        displaces: Option<DisplacedComputer>,
+    },
+    /// The vendor reset the release counter of a package.
+    CounterReset {
+        /// The package.
+        package: PackageName,
+        /// The highest counter that counts.
+        counter: ReleaseCounter,
+        /// The number of the reset.
+        number: u64,
+        /// Manifests of the releases above it, which count no more.
+        voided: Vec<Sha256Digest>,
     },
     /// A pull brought new metadata.
     MetadataPulled {
@@ -196,6 +280,8 @@ pub enum Change {
         release: ReleaseId,
         /// The digest that was reviewed.
         manifest: Sha256Digest,
+        /// For whom, by whom, and why.
+        approval: Approval,
         /// The rollout that begins.
         rollout: u64,
         /// What it does to other approved releases.
@@ -236,9 +322,58 @@ pub enum Change {
     },
 }
 
-/// One entry of the activity log, as it is hashed and stored.
+/// A decision of people for a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The channels that it was approved for.
+    pub channels: Vec<ChannelName>,
+    /// Who approved, in this order.
+    pub approvals: Vec<Account>,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// What a resumed client's lease makes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recreated {
+    /// Its key.
+    pub client_key: PublicKey,
+    /// What it can run.
+    pub platform: Platform,
+    /// The agent's version.
+    pub agent_version: String,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// Serial numbers whose seats the name holds by its lease and not by the ledger.
+    pub serials: Vec<SerialNumber>,
+    /// The size of the log's head in its lease: of two lost clients of one name, the one with the larger is the later.
+    pub head: u64,
+    /// The client that held the name in this ledger, if another did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ClientId>,
+}
+
+/// An earlier resumption of the same client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisplacedComputer {
+    /// How far that computer had come.
+    pub contacts: u64,
+    /// Its machine and boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Sha256Digest>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// One entry of the activity log, as it is hashed and stored: a leaf of the log's Merkle tree.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivityEntry {
+    /// [`ENTRY_VERSION`] of the program that wrote it.
+    pub version: u32,
     /// From 1, without gaps.
     pub sequence: u64,
     /// License time of the change.
@@ -247,6 +382,4 @@ pub struct ActivityEntry {
     pub actor: Actor,
     /// The change itself.
     pub change: Change,
-    /// SHA-256 of the entry before; of nothing for the first.
-    pub previous: Sha256Digest,
 }

@@ -1,24 +1,23 @@
-//! The arithmetic of the activity log: linking an entry to the one before, and checking the whole of it from stored
-//! bytes.
+//! The activity log as a Merkle tree (RFC 6962): what an entry adds to it, how stored entries are read, and the check of
+//! the whole log from stored bytes.
 //!
-//! Invariant: an entry is what its stored bytes say, and its hash is the hash of exactly these. The columns that stand
+//! Invariant: an entry is what its stored bytes say, and its leaf is the hash of exactly these. The columns that stand
 //! beside them only help to find entries; the check compares them too, because an edited column would hide an entry
-//! from a search. What the chain alone cannot show is a cut at its end; a head that was seen elsewhere shows that.
+//! from a search. The hashes of inner nodes are stored with the entry that completes them, so that a proof is a few
+//! look-ups. What the tree alone cannot show is a cut at its end; a head that was seen elsewhere shows that.
+//! An entry of a kind or format that this program does not know was written by a newer version, and is not damage.
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::log::{Frontier, LogHead, NodeId, leaf_hash};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use super::activity::{ActivityEntry, Change};
+use super::activity::{ActivityEntry, Change, ENTRY_VERSION};
 use super::summary;
 use crate::rows::ServerIdentity;
 use crate::rules::account::Actor;
-
-/// The head of an empty log.
-#[must_use]
-pub fn empty_head() -> LedgerHead {
-    LedgerHead { sequence: 0, hash: Sha256Digest::of(b"") }
-}
 
 /// An entry with the exact bytes that are hashed and stored.
 #[derive(Debug, Clone)]
@@ -27,33 +26,48 @@ pub struct LinkedEntry {
     pub entry: ActivityEntry,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// SHA-256 of the bytes.
-    pub hash: Sha256Digest,
+    /// The leaf: SHA-256 of a zero byte and the bytes.
+    pub leaf: Sha256Digest,
+    /// Hashes of the inner nodes that it completes, from level 1 upward.
+    pub nodes: Vec<Sha256Digest>,
 }
 
-impl LinkedEntry {
-    /// The head of a log that ends with this entry.
-    #[must_use]
-    pub const fn head(&self) -> LedgerHead {
-        LedgerHead { sequence: self.entry.sequence, hash: self.hash }
-    }
-}
-
-/// Makes the entry that comes after `head`.
+/// Makes the entry that comes after all others, and adds it to the tree.
 ///
 /// # Errors
 /// When a value has no JSON form.
 pub fn link(
-    head: &LedgerHead,
+    log: &mut Frontier,
     at: Timestamp,
     actor: Actor,
     change: Change,
 ) -> Result<LinkedEntry, serde_json::Error> {
-    let entry =
-        ActivityEntry { sequence: head.sequence.saturating_add(1), at, actor, change, previous: head.hash };
+    let entry = ActivityEntry {
+        version: ENTRY_VERSION,
+        sequence: log.size().saturating_add(1),
+        at,
+        actor,
+        change,
+    };
     let bytes = serde_json::to_vec(&entry)?;
-    let hash = Sha256Digest::of(&bytes);
-    Ok(LinkedEntry { entry, bytes, hash })
+    let (leaf, nodes) = add(log, &bytes);
+    Ok(LinkedEntry { entry, bytes, leaf, nodes })
+}
+
+/// Adds an entry's bytes to the tree: its leaf, and the inner nodes that it completes.
+fn add(log: &mut Frontier, bytes: &[u8]) -> (Sha256Digest, Vec<Sha256Digest>) {
+    let leaf = leaf_hash(bytes);
+    let completed = log.append(leaf);
+    let nodes = completed.into_iter().filter(|(id, _)| id.level > 0).map(|(_, hash)| hash).collect();
+    (leaf, nodes)
+}
+
+/// Where the hash of a complete node is stored: the sequence of the entry that completes it, and its place among the
+/// nodes of that entry; `None` is the leaf itself.
+#[must_use]
+pub fn place_of(node: NodeId) -> (u64, Option<usize>) {
+    let sequence = node.index.saturating_add(1) << node.level;
+    (sequence, usize::from(node.level).checked_sub(1))
 }
 
 /// An entry as it was stored, trusted in nothing.
@@ -63,8 +77,10 @@ pub struct StoredEntry {
     pub sequence: u64,
     /// Its exact bytes.
     pub bytes: Vec<u8>,
-    /// The hash that stands beside them; `None` if that cannot be read.
-    pub hash: Option<Sha256Digest>,
+    /// The leaf that stands beside them; `None` if that cannot be read.
+    pub leaf: Option<Sha256Digest>,
+    /// The inner nodes that stand beside them; `None` if those cannot be read.
+    pub nodes: Option<Vec<Sha256Digest>>,
     /// The columns by which it is found.
     pub found_by: FoundBy,
 }
@@ -92,15 +108,135 @@ impl FoundBy {
     }
 }
 
-/// An activity entry with its hash.
+/// An entry that was read from its bytes.
+#[derive(Debug, Clone)]
+pub enum ReadEntry {
+    /// Of a format and kind that this program knows.
+    Known(Box<ActivityEntry>),
+    /// Written by a newer version of this program.
+    Newer(NewerEntry),
+}
+
+/// What can be said of an entry that a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerEntry {
+    /// Its format version.
+    pub version: u32,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// License time of the change.
+    pub at: Timestamp,
+    /// The kind of its change.
+    pub kind: String,
+}
+
+impl ReadEntry {
+    /// Its sequence number.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        match self {
+            Self::Known(entry) => entry.sequence,
+            Self::Newer(entry) => entry.sequence,
+        }
+    }
+
+    /// License time of the change.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Known(entry) => entry.at,
+            Self::Newer(entry) => entry.at,
+        }
+    }
+
+    /// The kind of its change.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Known(entry) => summary::kind(&entry.change),
+            Self::Newer(entry) => &entry.kind,
+        }
+    }
+
+    /// The change, if this program knows its kind.
+    #[must_use]
+    pub const fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Known(entry) => Some(&entry.change),
+            Self::Newer(_) => None,
+        }
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Known(entry) => summary::summary(entry),
+            Self::Newer(entry) => summary::newer(entry),
+        }
+    }
+}
+
+/// Reads an entry from its bytes.
+///
+/// # Errors
+/// When they are no entry of any version.
+pub fn read(bytes: &[u8]) -> Result<ReadEntry, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    #[derive(Deserialize)]
+    struct Header {
+        version: u32,
+        sequence: u64,
+        at: Timestamp,
+        change: Kind,
+    }
+    let header: Header = serde_json::from_slice(bytes)?;
+    let known = header.version <= ENTRY_VERSION && summary::KINDS.contains(&header.change.kind.as_str());
+    if !known || has_unknown_actor(bytes)? {
+        let Header { version, sequence, at, change } = header;
+        return Ok(ReadEntry::Newer(NewerEntry { version, sequence, at, kind: change.kind }));
+    }
+    serde_json::from_slice(bytes).map(|entry| ReadEntry::Known(Box::new(entry)))
+}
+
+/// Whether the actor is of a kind that this program does not know.
+fn has_unknown_actor(bytes: &[u8]) -> Result<bool, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        actor: &'a RawValue,
+    }
+    let parts: Parts<'_> = serde_json::from_slice(bytes)?;
+    // What is no object at all is no entry; what is one, and no actor that is known here, is a newer one.
+    serde_json::from_str::<std::collections::BTreeMap<String, IgnoredAny>>(parts.actor.get())?;
+    Ok(serde_json::from_str::<Actor>(parts.actor.get()).is_err())
+}
+
+/// An activity entry with its exact bytes.
 #[derive(Debug, Clone)]
 pub struct LoggedEntry {
-    /// The entry as it was written.
-    pub entry: ActivityEntry,
-    /// SHA-256 of its stored bytes.
-    pub hash: Sha256Digest,
+    /// The entry as it was read.
+    pub entry: ReadEntry,
+    /// The bytes that are hashed.
+    pub bytes: Vec<u8>,
+    /// The leaf of the log's tree.
+    pub leaf: Sha256Digest,
     /// One line for people.
     pub summary: String,
+}
+
+/// Reads a stored entry for a list. [`Check`] is what finds edits.
+///
+/// # Errors
+/// When its bytes are no entry.
+pub fn logged(bytes: Vec<u8>, leaf: Sha256Digest) -> Result<LoggedEntry, serde_json::Error> {
+    let entry = read(&bytes)?;
+    let summary = entry.summary();
+    Ok(LoggedEntry { entry, bytes, leaf, summary })
 }
 
 /// Result of checking the whole log.
@@ -108,10 +244,12 @@ pub struct LoggedEntry {
 pub struct LogCheck {
     /// Entries that were read.
     pub entries: u64,
-    /// The newest entry.
-    pub head: LedgerHead,
+    /// The head of the log.
+    pub head: LogHead,
     /// The first thing that is wrong.
     pub damage: Option<LogDamage>,
+    /// Entries that a newer version wrote: their place in the log was checked, and their content is not known.
+    pub newer: u64,
 }
 
 /// Something that is wrong with the log.
@@ -123,24 +261,14 @@ pub struct LogDamage {
     pub what: String,
 }
 
-/// Reads a stored entry for a list. [`Check`] is what finds edits.
-///
-/// # Errors
-/// When its bytes are no entry.
-pub fn read(bytes: &[u8], hash: Sha256Digest) -> Result<LoggedEntry, serde_json::Error> {
-    let entry: ActivityEntry = serde_json::from_slice(bytes)?;
-    let summary = summary::summary(&entry);
-    Ok(LoggedEntry { entry, hash, summary })
-}
-
-/// Checks a log entry by entry, from its first.
+/// The check of a whole log, one entry after the other.
 #[derive(Debug)]
 pub struct Check {
     server: Option<ServerIdentity>,
-    written: Option<LedgerHead>,
-    written_seen: bool,
-    previous: LedgerHead,
+    witnessed: Vec<LogHead>,
+    log: Frontier,
     entries: u64,
+    newer: u64,
     damage: Option<LogDamage>,
 }
 
@@ -154,173 +282,98 @@ pub enum Next {
 }
 
 impl Check {
-    /// `server` is whose log it should be; `written` is the head that a running server wrote, if one runs.
+    /// `server` is whose log it should be; `witnessed` are heads that the log is known to have had: the one that a
+    /// running server wrote, and those that others hold.
     #[must_use]
-    pub fn new(server: Option<ServerIdentity>, written: Option<LedgerHead>) -> Self {
-        let written_seen = written.as_ref().is_none_or(|written| written.sequence == 0);
-        Self { server, written, written_seen, previous: empty_head(), entries: 0, damage: None }
+    pub fn new(server: Option<ServerIdentity>, mut witnessed: Vec<LogHead>) -> Self {
+        witnessed.retain(|head| head.size > 0);
+        witnessed.sort_by_key(|head| std::cmp::Reverse(head.size));
+        Self { server, witnessed, log: Frontier::new(), entries: 0, newer: 0, damage: None }
     }
 
     /// Looks at the next entry.
     pub fn next(&mut self, stored: &StoredEntry) -> Next {
         self.entries += 1;
-        let sequence = self.previous.sequence.saturating_add(1);
-        let what = damage(stored, &self.previous)
-            .or_else(|| (self.entries == 1).then(|| self.first_entry_damage(&stored.bytes)).flatten());
+        let sequence = self.log.size().saturating_add(1);
+        let what = self
+            .entry_damage(stored, sequence)
+            .or_else(|| (self.entries == 1).then(|| self.first_entry_damage(&stored.bytes)).flatten())
+            .or_else(|| self.witness_damage());
         if let Some(what) = what {
             self.damage = Some(LogDamage { sequence, what });
             return Next::Stop;
         }
-        self.previous =
-            LedgerHead { sequence: stored.sequence, hash: stored.hash.unwrap_or(self.previous.hash) };
-        self.written_seen |= self.written.as_ref() == Some(&self.previous);
         Next::Continue
     }
 
-    /// The result. `newest` is the newest entry as it stands, which is the answer's head if there is damage.
+    /// The result.
     #[must_use]
-    pub fn finish(mut self, newest: LedgerHead) -> LogCheck {
+    pub fn finish(mut self) -> LogCheck {
         if self.damage.is_none() && self.entries == 0 {
             let what = "the log is empty; its first entry binds it to its server".to_owned();
             self.damage = Some(LogDamage { sequence: 1, what });
         }
-        if let (None, false, Some(written)) = (&self.damage, self.written_seen, &self.written) {
+        if let (None, Some(seen)) = (&self.damage, self.witnessed.first()) {
+            let sequence = self.log.size().saturating_add(1);
             let what = format!(
-                "the log does not hold the entry {} that this server wrote; entries were cut off or replaced",
-                written.sequence
+                "the log ends at entry {}, and it had {} entries when its head was seen: the rest was cut off",
+                self.log.size(),
+                seen.size
             );
-            let sequence = self.previous.sequence.saturating_add(1).min(written.sequence);
             self.damage = Some(LogDamage { sequence, what });
         }
-        let head = if self.damage.is_none() { self.previous } else { newest };
-        LogCheck { entries: self.entries, head, damage: self.damage }
+        LogCheck { entries: self.entries, head: self.log.head(), damage: self.damage, newer: self.newer }
+    }
+
+    /// What is wrong with an entry that should be number `expected`; adds it to the tree.
+    fn entry_damage(&mut self, stored: &StoredEntry, expected: u64) -> Option<String> {
+        if stored.sequence != expected {
+            return Some(format!("entry {expected} is missing; the next one is {}", stored.sequence));
+        }
+        let (leaf, nodes) = add(&mut self.log, &stored.bytes);
+        if stored.leaf != Some(leaf) {
+            return Some(format!("entry {expected} was edited: its stored hash is not the hash of its bytes"));
+        }
+        let Ok(entry) = read(&stored.bytes) else {
+            return Some(format!("entry {expected} cannot be read"));
+        };
+        if entry.sequence() != expected {
+            return Some(format!("in place {expected} stands entry {}: entries were moved", entry.sequence()));
+        }
+        if stored.nodes.as_ref() != Some(&nodes) {
+            return Some(format!(
+                "the hashes beside entry {expected} do not follow from the entries up to it: one of them was replaced"
+            ));
+        }
+        match &entry {
+            ReadEntry::Newer(_) => self.newer += 1,
+            ReadEntry::Known(entry) if stored.found_by != FoundBy::of(entry) => {
+                return Some(format!("the columns by which entry {expected} is found were edited"));
+            }
+            ReadEntry::Known(_) => {}
+        }
+        None
     }
 
     fn first_entry_damage(&self, bytes: &[u8]) -> Option<String> {
-        let entry: Option<ActivityEntry> = serde_json::from_slice(bytes).ok();
-        let Some(Change::ServerInitialized { server_id, .. }) = entry.map(|entry| entry.change) else {
+        let entry = read(bytes).ok();
+        let Some(Change::ServerInitialized { server_id, .. }) = entry.as_ref().and_then(ReadEntry::change)
+        else {
             return Some("the first entry does not bind the log to a server".to_owned());
         };
-        let same = self.server.as_ref().is_some_and(|server| server.server_id == server_id);
+        let same = self.server.as_ref().is_some_and(|server| server.server_id == *server_id);
         (!same).then(|| format!("the first entry binds the log to server {server_id}, which is another one"))
     }
-}
 
-/// What is wrong with an entry that comes after `previous`.
-fn damage(stored: &StoredEntry, previous: &LedgerHead) -> Option<String> {
-    let expected = previous.sequence.saturating_add(1);
-    if stored.sequence != expected {
-        return Some(format!("entry {expected} is missing; the next one is {}", stored.sequence));
+    /// Whether the tree differs from a head that was seen of it.
+    fn witness_damage(&mut self) -> Option<String> {
+        let seen = self.witnessed.last().filter(|seen| seen.size == self.log.size())?.clone();
+        self.witnessed.pop();
+        (self.log.head() != seen).then(|| {
+            format!("the log was replaced: up to entry {} it is not the one whose head was seen", seen.size)
+        })
     }
-    if stored.hash != Some(Sha256Digest::of(&stored.bytes)) {
-        return Some(format!("entry {expected} was edited: its stored hash is not the hash of its bytes"));
-    }
-    let Ok(entry) = serde_json::from_slice::<ActivityEntry>(&stored.bytes) else {
-        return Some(format!("entry {expected} cannot be read"));
-    };
-    if entry.sequence != expected {
-        return Some(format!("in place {expected} stands entry {}: entries were moved", entry.sequence));
-    }
-    if entry.previous != previous.hash {
-        return Some(format!("entry {expected} does not follow the one before it: one of them was replaced"));
-    }
-    if stored.found_by != FoundBy::of(&entry) {
-        return Some(format!("the columns by which entry {expected} is found were edited"));
-    }
-    None
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use sealpost_keys::{KeyId, PublicKey};
-    use sealpost_manifests::ids::ServerId;
-
-    fn server() -> ServerIdentity {
-        ServerIdentity {
-            server_id: ServerId::from_random([7; 16]),
-            site_key: PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]),
-        }
-    }
-
-    fn log(entries: u64) -> Vec<StoredEntry> {
-        let server = server();
-        let mut head = empty_head();
-        let mut stored = Vec::new();
-        for number in 0..entries {
-            let change = match number {
-                0 => Change::ServerInitialized {
-                    server_id: server.server_id.clone(),
-                    site_key: server.site_key.clone(),
-                },
-                _ => Change::PullFailed { reason: format!("failure {number}") },
-            };
-            let at = Timestamp::from_second(i64::try_from(number).unwrap()).unwrap();
-            let linked = link(&head, at, Actor::Server, change).unwrap();
-            head = linked.head();
-            stored.push(StoredEntry {
-                sequence: linked.entry.sequence,
-                found_by: FoundBy::of(&linked.entry),
-                bytes: linked.bytes,
-                hash: Some(linked.hash),
-            });
-        }
-        stored
-    }
-
-    fn check(log: &[StoredEntry], written: Option<LedgerHead>) -> LogCheck {
-        let mut check = Check::new(Some(server()), written);
-        for entry in log {
-            if check.next(entry) == Next::Stop {
-                break;
-            }
-        }
-        check.finish(empty_head())
-    }
-
-    fn damaged_at(log: &[StoredEntry]) -> Option<u64> {
-        check(log, None).damage.map(|damage| damage.sequence)
-    }
-
-    #[test]
-    fn every_edit_gap_and_move_is_found_where_it_is() {
-        let good = log(5);
-        assert_eq!(damaged_at(&good), None);
-        let edit = |change: &dyn Fn(&mut Vec<StoredEntry>)| {
-            let mut log = good.clone();
-            change(&mut log);
-            damaged_at(&log)
-        };
-        assert_eq!(edit(&|log| log[2].bytes.push(b' ')), Some(3));
-        assert_eq!(edit(&|log| log[2].hash = None), Some(3));
-        assert_eq!(edit(&|log| drop(log.remove(2))), Some(3));
-        assert_eq!(edit(&|log| drop(log.remove(0))), Some(1));
-        assert_eq!(edit(&|log| log.swap(2, 3)), Some(3));
-        assert_eq!(edit(&|log| log[2].found_by.kind = "delta_made".to_owned()), Some(3));
-        assert_eq!(edit(&|log| log[2].found_by.at_micros += 1), Some(3));
-        assert_eq!(edit(&|log| log[2].found_by.computer = Some("pc".to_owned())), Some(3));
-        assert_eq!(edit(&|log| log.clear()), Some(1));
-        // The same said in other bytes, with a hash to match: only the next entry shows it.
-        let rehashed = edit(&|log| {
-            log[2].bytes.push(b' ');
-            log[2].hash = Some(Sha256Digest::of(&log[2].bytes));
-        });
-        assert_eq!(rehashed, Some(4));
-    }
-
-    #[test]
-    fn a_cut_end_is_found_by_who_saw_a_later_head() {
-        let whole = log(5);
-        let newest = LedgerHead { sequence: 5, hash: whole[4].hash.unwrap() };
-        assert_eq!(check(&whole, Some(newest.clone())).damage, None);
-        let damage = check(&whole[..3], Some(newest)).damage.unwrap();
-        assert_eq!(damage.sequence, 4);
-        assert!(damage.what.contains("cut off"));
-    }
-
-    #[test]
-    fn a_log_of_another_server_is_found() {
-        let mut check = Check::new(None, None);
-        assert_eq!(check.next(&log(1)[0]), Next::Stop);
-    }
-}
+mod tests;

@@ -5,11 +5,14 @@
 
 use jiff::Timestamp;
 use sealpost_manifests::assignment::Assignment;
-use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, Nonce, Platform};
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use serde::{Deserialize, Serialize};
+
+use crate::rules::restore::Progress;
 
 /// One note.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +30,8 @@ pub enum Note {
         at: Timestamp,
         /// What it was answered, for retries.
         answer: ContactAnswer,
+        /// How far the client has come.
+        progress: Progress,
     },
     /// A client said something new about itself.
     ClientSeen {
@@ -36,6 +41,10 @@ pub enum Note {
         platform: Platform,
         /// The version of its agent.
         agent_version: String,
+        /// Digest of its machine's and boot's ids.
+        instance: Option<Sha256Digest>,
+        /// The name that it gives itself.
+        hostname: Option<String>,
         /// What it runs, sorted by package.
         installed: Vec<InstalledPackage>,
     },
@@ -64,6 +73,11 @@ pub enum Note {
         /// The floor.
         floor: Timestamp,
     },
+    /// The newest statement of the vendor about the time, which bounds the floor from both sides.
+    VendorStatement {
+        /// What it says.
+        statement: VendorStatement,
+    },
 }
 
 /// What a contact was answered, so that a retry gets the same.
@@ -75,9 +89,9 @@ pub struct ContactAnswer {
     /// Whether the newest assignment went with it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub assignment: bool,
-    /// The grant that went with it.
+    /// The head that the client witnessed when it asked: a proof starts there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grant: Option<SignedDocument>,
+    pub held_head: Option<u64>,
     /// Reports up to this id are on disk.
     #[serde(default)]
     pub acknowledged_report: u64,
@@ -108,6 +122,8 @@ pub enum NoteKey {
     MetadataFresh,
     /// One per ledger.
     TimeFloor,
+    /// One per ledger.
+    VendorStatement,
 }
 
 impl Note {
@@ -122,6 +138,7 @@ impl Note {
             Self::PullTried { .. } => NoteKey::PullTried,
             Self::MetadataFresh { .. } => NoteKey::MetadataFresh,
             Self::TimeFloor { .. } => NoteKey::TimeFloor,
+            Self::VendorStatement { .. } => NoteKey::VendorStatement,
         }
     }
 }

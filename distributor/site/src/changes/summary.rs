@@ -4,14 +4,17 @@
 
 use std::fmt::Write;
 
+use sealpost_manifests::assignment::Action;
 use sealpost_manifests::ids::ComputerName;
 
 use super::activity::{ActivityEntry, Change};
+use super::chain::NewerEntry;
+use crate::rules::restore::RestoreCause;
 use crate::rules::account::Actor;
 use crate::rules::text::escape;
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 21] = [
+pub const KINDS: [&str; 25] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -23,6 +26,10 @@ pub const KINDS: [&str; 21] = [
     "assignment_changed",
     "step_reported",
     "fork_detected",
+    "log_fork_reported",
+    "ledger_restored",
+    "client_resumed",
+    "counter_reset",
     "metadata_pulled",
     "pull_failed",
     "release_staged",
@@ -50,6 +57,10 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::AssignmentChanged { .. } => "assignment_changed",
         Change::StepReported { .. } => "step_reported",
         Change::ForkDetected { .. } => "fork_detected",
+        Change::LogForkReported { .. } => "log_fork_reported",
+        Change::LedgerRestored { .. } => "ledger_restored",
+        Change::ClientResumed { .. } => "client_resumed",
+        Change::CounterReset { .. } => "counter_reset",
         Change::MetadataPulled { .. } => "metadata_pulled",
         Change::PullFailed { .. } => "pull_failed",
         Change::ReleaseStaged { .. } => "release_staged",
@@ -71,6 +82,7 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
             Change::SeatReserved { name, .. }
             | Change::SetupIssued { name, .. }
             | Change::ClientEnrolled { name, .. }
+            | Change::ClientResumed { name, .. }
             | Change::UnknownComputerSeen { name, .. },
             _,
         )
@@ -96,6 +108,16 @@ pub fn reason_of(problems: &[String]) -> String {
     problems.join("\n")
 }
 
+/// One line for people about an entry that a newer version of this program wrote.
+#[must_use]
+pub fn newer(entry: &NewerEntry) -> String {
+    format!(
+        "an entry of the kind {} (format version {}), written by a newer version of this program; update it to read it",
+        escape(&entry.kind),
+        entry.version
+    )
+}
+
 /// One line for people: who did what.
 #[must_use]
 pub fn summary(entry: &ActivityEntry) -> String {
@@ -107,14 +129,21 @@ fn what(change: &Change) -> String {
         Change::ServerInitialized { server_id, site_key } => {
             format!("server {server_id} was set up with site key {}", site_key.id())
         }
-        Change::SerialRegistered { serial } => format!("made a registration code for serial number {serial}"),
-        Change::GrantAccepted { serial, generation, seats, model, valid_until, .. } => format!(
-            "accepted a grant of {seats} {model} seats for {serial} (generation {generation}, valid until {valid_until})"
-        ),
+        Change::SerialRegistered { serial, reason, .. } => {
+            format!("asked the vendor to unlock serial number {serial} ({reason})")
+        }
+        Change::GrantAccepted { serial, generation, epoch, seats, model, not_after, confirms, .. } => {
+            let confirms = if *confirms { "; it confirms the restored ledger" } else { "" };
+            format!(
+                "accepted a grant of {seats} {model} seats for {serial} (generation {generation}, epoch {epoch}, valid until {not_after}){confirms}"
+            )
+        }
         Change::SeatReserved { name, channel, serial } => {
             format!("reserved a seat of {serial} for {name}, channel {channel}")
         }
-        Change::SetupIssued { name, .. } => format!("issued a setup file for {name}"),
+        Change::SetupIssued { name, expires_at, .. } => {
+            format!("issued a setup file for {name}, good until {expires_at}")
+        }
         Change::ClientEnrolled { client_id, name, platform, agent_version, replaces, .. } => {
             let again = if replaces.is_some() { " again" } else { "" };
             format!("{name} enrolled{again} as {client_id} ({platform}, agent {})", escape(agent_version))
@@ -122,20 +151,24 @@ fn what(change: &Change) -> String {
         Change::UnknownComputerSeen { name, .. } => {
             format!("{name} asked to be enrolled; no seat is reserved for it")
         }
-        Change::LeaseIssued { sequence, not_after, .. } => {
-            format!("got a lease until {not_after} (sequence {sequence})")
+        Change::LeaseIssued { order, entitlements, .. } => {
+            match entitlements.iter().map(|entitlement| entitlement.not_after).max() {
+                Some(not_after) => format!("got a lease until {not_after} (number {order})"),
+                None => format!("got a lease without a seat (number {order})"),
+            }
         }
-        Change::AssignmentChanged { sequence, releases, .. } => {
+        Change::AssignmentChanged { order, packages, .. } => {
             let mut text = "should run ".to_owned();
-            if releases.is_empty() {
+            if packages.is_empty() {
                 text.push_str("nothing new");
             }
-            for (index, told) in releases.iter().enumerate() {
+            for (index, told) in packages.iter().enumerate() {
                 let separator = if index == 0 { "" } else { ", " };
+                let back = if told.action == Action::Rollback { "again " } else { "" };
                 // Writing to a string cannot fail.
-                let _ = write!(text, "{separator}{}", told.release);
+                let _ = write!(text, "{separator}{back}{}", told.release);
             }
-            format!("{text} (sequence {sequence})")
+            format!("{text} (number {order})")
         }
         Change::StepReported { report, .. } => {
             let mut text =
@@ -148,6 +181,32 @@ fn what(change: &Change) -> String {
         Change::ForkDetected { client_id } => {
             format!("two computers use the identity {client_id}; an admin decides")
         }
+        Change::LogForkReported { held, seen, .. } => format!(
+            "holds two heads of this log, of which the one at entry {} does not extend the one at entry {}",
+            seen.size, held.size
+        ),
+        Change::LedgerRestored { cause, epoch, resumes_until, .. } => format!(
+            "the ledger is older than what it answered: {}; no new license before the vendor raises epoch {epoch}, and computers go on until {resumes_until}",
+            restored_by(cause)
+        ),
+        Change::ClientResumed { name, recreated, displaces, contacts, .. } => {
+            let mut text = format!("{name} goes on after the restore, from its contact {contacts}");
+            if recreated.is_some() {
+                text.push_str("; the ledger had lost it");
+            }
+            if let Some(displaced) = displaces {
+                let _ = write!(
+                    text,
+                    "; another computer with its identity went on from contact {} and is refused from now on",
+                    displaced.contacts
+                );
+            }
+            text
+        }
+        Change::CounterReset { package, counter, voided, .. } => format!(
+            "the vendor reset the release counter of {package} to {counter}; {} release(s) above it count no more",
+            voided.len()
+        ),
         Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => format!(
             "pulled the vendor's metadata: timestamp {timestamp_version}, snapshot {snapshot_version}, root {root_version}"
         ),
@@ -171,8 +230,16 @@ fn what(change: &Change) -> String {
         Change::DeltaMade { base, target, bytes } => {
             format!("made a delta of {bytes} bytes from {} to {}", base.short(), target.short())
         }
-        Change::ReleaseApproved { release, manifest, rollout, .. } => {
-            format!("approved {release}, manifest {manifest} (rollout {rollout})")
+        Change::ReleaseApproved { release, manifest, rollout, approval, .. } => {
+            let channels: Vec<&str> = approval.channels.iter().map(AsRef::as_ref).collect();
+            let mut text = format!(
+                "approved {release}, manifest {manifest}, for {} (rollout {rollout})",
+                channels.join(" ")
+            );
+            if !approval.comment.is_empty() {
+                let _ = write!(text, ": {}", escape(&approval.comment));
+            }
+            text
         }
         Change::ReleaseRejected { release, reason, .. } => format!("rejected {release}: {}", escape(reason)),
         Change::ReleaseWithdrawn { release, reason, .. } => {
@@ -184,20 +251,34 @@ fn what(change: &Change) -> String {
     }
 }
 
+fn restored_by(cause: &RestoreCause) -> String {
+    match cause {
+        RestoreCause::MarkerDiffers { marker } => {
+            format!("it does not have entry {}, which this server wrote", marker.size)
+        }
+        RestoreCause::BackupRestored { head } => {
+            format!("a backup with {} entries was restored", head.size)
+        }
+        RestoreCause::Rebuilt { head } => format!("it was rebuilt from a log of {} entries", head.size),
+        RestoreCause::ClientKnowsMore { client_id, lease, contacts, .. } => format!(
+            "the client {client_id} shows lease {lease} and a receipt for contact {contacts}, which it does not have"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use sealpost_manifests::digest::Sha256Digest;
 
     #[test]
     fn outside_text_cannot_move_a_cursor_or_forge_a_line() {
         let entry = ActivityEntry {
+            version: crate::changes::activity::ENTRY_VERSION,
             sequence: 1,
             at: Timestamp::UNIX_EPOCH,
             actor: Actor::token("eve\n2 forged"),
             change: Change::PullFailed { reason: "\u{7}bell".into() },
-            previous: Sha256Digest::of(b""),
         };
         let line = summary(&entry);
         assert!(!line.chars().any(char::is_control), "{line:?}");

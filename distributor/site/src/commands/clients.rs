@@ -1,10 +1,11 @@
 //! Reservations, setup files and enrollment.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
@@ -13,6 +14,7 @@ use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
 use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
 use crate::rules::pending::{self, PendingDecision, PendingFacts};
+use crate::rules::restore::{RestoreState, unconfirmed_problem};
 use crate::rules::seats::{self, GrantedSeats};
 use crate::rules::text;
 
@@ -27,21 +29,26 @@ query! {
 /// As [`LoadSeats`] says.
 #[derive(Debug, Clone)]
 pub struct SeatFacts {
-    /// Whether the name holds a seat already.
-    pub reserved: bool,
+    /// The serial numbers whose seats the name holds already.
+    pub reserved: BTreeSet<SerialNumber>,
     /// Every grant with its seats, in the order in which the serial numbers came.
     pub grants: Vec<GrantedSeats>,
+    /// Where the ledger stands after restores.
+    pub restore: RestoreState,
 }
 
-/// Takes a seat for a name, for good; the same name again takes no second one.
+/// Takes a seat for a name, for good. A name holds one seat of each serial number at the most; without a serial number
+/// one seat of any is enough.
 #[derive(Debug, Clone)]
 pub struct Reserve {
     /// Who reserves.
     pub actor: Actor,
     /// The name.
     pub name: ComputerName,
-    /// The channel that it follows.
+    /// The channel that it follows. A name that holds a seat already keeps its channel.
     pub channel: ChannelName,
+    /// The serial number whose seat it is to be; the first with a free seat when absent.
+    pub serial: Option<SerialNumber>,
 }
 
 impl Command for Reserve {
@@ -54,10 +61,17 @@ impl Command for Reserve {
     }
 
     fn decide(self, facts: SeatFacts, context: &Context<'_>) -> Decision<()> {
-        if facts.reserved {
+        let has = match &self.serial {
+            Some(serial) => facts.reserved.contains(serial),
+            None => !facts.reserved.is_empty(),
+        };
+        if has {
             return Decision::answer(());
         }
-        match seats::take(&facts.grants, context.now) {
+        if let Some(restored) = facts.restore.unconfirmed() {
+            return Decision::refuse(unconfirmed_problem("no seat can be reserved", restored.at));
+        }
+        match seats::take(&facts.grants, self.serial.as_ref(), context.now) {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(serial) => Decision::answer(()).change(
                 self.actor,
@@ -72,8 +86,6 @@ query! {
     LoadSetup {
         /// The name that it is for.
         pub name: ComputerName,
-        /// SHA-256 of its enrollment code.
-        pub code_sha256: Sha256Digest,
     } -> SetupFacts, "read the setups"
 }
 
@@ -82,32 +94,34 @@ query! {
 pub struct SetupFacts {
     /// Whether the name holds a seat.
     pub reserved: bool,
-    /// The name that the code was issued for before.
-    pub code_of: Option<ComputerName>,
+    /// The newest setup of the name.
+    pub newest: Option<SetupId>,
 }
 
-/// Notes that a setup file was issued; codes that were issued for the name before are void.
+/// Notes that a setup file was issued; codes that were issued for the name before are void. Answers the end of the code.
 #[derive(Debug, Clone)]
 pub struct IssueSetup {
     /// Who issued it.
     pub actor: Actor,
     /// The reserved name.
     pub name: ComputerName,
-    /// SHA-256 of its enrollment code.
-    pub code_sha256: Sha256Digest,
+    /// Its id, from which its enrollment code is derived.
+    pub setup: SetupId,
+    /// Days for which its code is good.
+    pub valid_days: u16,
 }
 
 impl Command for IssueSetup {
     type Facts = LoadSetup;
-    type Answer = ();
+    type Answer = Timestamp;
     const ATTEMPTED: &'static str = "note a setup file";
 
     fn facts(&self) -> LoadSetup {
-        LoadSetup { name: self.name.clone(), code_sha256: self.code_sha256 }
+        LoadSetup { name: self.name.clone() }
     }
 
-    fn decide(self, facts: SetupFacts, _: &Context<'_>) -> Decision<()> {
-        let Self { actor, name, code_sha256 } = self;
+    fn decide(self, facts: SetupFacts, context: &Context<'_>) -> Decision<Timestamp> {
+        let Self { actor, name, setup, valid_days } = self;
         if !facts.reserved {
             return Decision::refuse(Problem::new(
                 ProblemCode::NotReserved,
@@ -115,15 +129,11 @@ impl Command for IssueSetup {
                 format!("run `distributor clients reserve {name}` first"),
             ));
         }
-        match facts.code_of {
-            Some(known) if known == name => Decision::answer(()),
-            Some(_) => Decision::refuse(Problem::new(
-                ProblemCode::AlreadyExists,
-                "the enrollment code belongs to another computer",
-                "issue a setup file with a new code",
-            )),
-            None => Decision::answer(()).change(actor, Change::SetupIssued { name, code_sha256 }),
+        let expires_at = context.after_days(valid_days);
+        if facts.newest.as_ref() == Some(&setup) {
+            return Decision::answer(expires_at);
         }
+        Decision::answer(expires_at).change(actor, Change::SetupIssued { name, setup, expires_at })
     }
 }
 
@@ -142,8 +152,10 @@ pub struct EnrollmentFacts {
     pub setup: SetupState,
     /// The client that holds the name now.
     pub client: Option<EnrolledClient>,
-    /// The grant that its seat comes from.
-    pub grant: Option<SignedDocument>,
+    /// The newest grants of the serial numbers whose seats it holds.
+    pub grants: Vec<SignedDocument>,
+    /// Where the ledger stands after restores.
+    pub restore: RestoreState,
     /// The list of computers that wait for a seat.
     pub pending: PendingFacts,
 }
@@ -166,6 +178,8 @@ pub struct Enroll {
     pub source: String,
     /// The enrollment.
     pub enrollment: Enrollment,
+    /// The setup of the name whose code the computer proved, if it proved one.
+    pub proven: Option<SetupId>,
     /// The id that the client gets if this is its first time.
     pub new_id: ClientId,
 }
@@ -176,8 +190,8 @@ pub struct Enroll {
 pub struct EnrollOutcome {
     /// What to sign.
     pub enrolled: Enrolled,
-    /// The grant to send with it.
-    pub grant: SignedDocument,
+    /// The grants to send with it.
+    pub grants: Vec<SignedDocument>,
 }
 
 impl Command for Enroll {
@@ -194,18 +208,19 @@ impl Command for Enroll {
         if enrollment.server_id != context.server.server_id {
             return Decision::refuse(enrollment::wrong_server());
         }
-        let code_sha256 = Sha256Digest::of(enrollment.enrollment_code.as_str().as_bytes());
-        match enrollment::decide(&facts.setup, code_sha256, &enrollment.client_key) {
+        match enrollment::decide(&facts.setup, self.proven.as_ref(), &enrollment.client_key, context.now) {
             Err(refusal) => {
                 let problem = refusal.problem(&enrollment.computer_name);
                 let decision = Decision::refuse(problem);
                 match refusal {
                     EnrollRefusal::UnknownComputer => self.wait_for_a_seat(decision, &facts.pending, context),
-                    EnrollRefusal::CodeWrong | EnrollRefusal::CodeUsed => decision,
+                    EnrollRefusal::CodeWrong | EnrollRefusal::CodeUsed | EnrollRefusal::CodeExpired { .. } => {
+                        decision
+                    }
                 }
             }
             Ok(EnrollDecision::SameAgain) => self.same_again(facts, context),
-            Ok(EnrollDecision::Bind) => self.bind(facts, code_sha256, context),
+            Ok(EnrollDecision::Bind { setup }) => self.bind(facts, setup, context),
         }
     }
 }
@@ -232,18 +247,27 @@ impl Enroll {
 
     fn same_again(self, facts: EnrollmentFacts, context: &Context<'_>) -> Decision<EnrollOutcome> {
         let Some(client) = facts.client else { return Decision::refuse(missing("client")) };
-        let Some(grant) = facts.grant else { return Decision::refuse(missing("grant")) };
-        Decision::answer(outcome(client, self.enrollment.computer_name, grant, context))
+        if facts.grants.is_empty() {
+            return Decision::refuse(missing("grant"));
+        }
+        Decision::answer(outcome(client, self.enrollment.computer_name, facts.grants, context))
     }
 
     fn bind(
         self,
         facts: EnrollmentFacts,
-        code_sha256: Sha256Digest,
+        setup: SetupId,
         context: &Context<'_>,
     ) -> Decision<EnrollOutcome> {
-        let Some(grant) = facts.grant else { return Decision::refuse(missing("grant")) };
-        let Enrollment { computer_name: name, client_key, platform, agent_version, .. } = self.enrollment;
+        if facts.grants.is_empty() {
+            return Decision::refuse(missing("grant"));
+        }
+        // The restored ledger may have lost that another computer proved this code, or was given this seat.
+        if let Some(restored) = facts.restore.unconfirmed() {
+            return Decision::refuse(unconfirmed_problem("no computer can be enrolled", restored.at));
+        }
+        let Enrollment { computer_name: name, client_key, sealing_key, platform, agent_version, .. } =
+            self.enrollment;
         let client_id = self.new_id;
         let client = EnrolledClient {
             client_id: client_id.clone(),
@@ -255,25 +279,26 @@ impl Enroll {
             client_id,
             name: name.clone(),
             client_key,
+            sealing_key,
             platform,
             agent_version: text::agent_version(&agent_version),
-            code_sha256,
+            setup,
             replaces: facts.client.map(|client| client.client_id),
         };
-        Decision::answer(outcome(client, name, grant, context)).change(actor, change)
+        Decision::answer(outcome(client, name, facts.grants, context)).change(actor, change)
     }
 }
 
 fn outcome(
     client: EnrolledClient,
     computer_name: ComputerName,
-    grant: SignedDocument,
+    grants: Vec<SignedDocument>,
     context: &Context<'_>,
 ) -> EnrollOutcome {
     let EnrolledClient { client_id, client_key, enrolled_at } = client;
     let server_id = context.server.server_id.clone();
     EnrollOutcome {
         enrolled: Enrolled { client_id, client_key, computer_name, server_id, enrolled_at },
-        grant,
+        grants,
     }
 }

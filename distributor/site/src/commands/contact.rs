@@ -1,8 +1,11 @@
-//! One contact: nonces, reports, lease, assignment, grant.
+//! One contact: nonces, reports, lease, assignment, grants.
 //!
 //! Invariant: what is answered is noted together with the nonces, so that a retry gets the same answer. A contact
 //! without news writes one note. The head that a lease carries is the newest entry before the contact; it leaves the
-//! server only after the commit.
+//! server only after the commit. A client that shows more than this ledger has is resumed (see [`resume`]).
+
+mod answer;
+mod resume;
 
 use std::collections::BTreeSet;
 
@@ -12,24 +15,26 @@ use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, SerialNumber,
+};
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, HighestOrders, Order, Ordered};
 use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
 use sealpost_manifests::wire::problem::Problem;
 
+use self::answer::Answering;
 use super::decision::{Command, Context, Decision};
-use crate::changes::{Actor, Change, ContactAnswer, Note};
+use crate::changes::{Actor, Change, ContactAnswer};
 use crate::queries::{Query, query};
-use crate::rules::assignment::AssignedRelease;
-use crate::rules::assignment::{
-    AssignmentDecision, AssignmentFacts, Computer, decide, package_assignment, wanted,
-};
 use crate::rules::contact::{
-    LeaseDecision, LeaseFacts, NonceJudgement, NoncePair, check, decide_lease, fork_problem, judge_nonces,
-    next_sequence, nonce_problem, unknown_client,
+    Claim, NonceJudgement, NoncePair, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
+    unknown_client,
 };
 use crate::rules::release::KnownRelease;
-use crate::rules::{reports, text};
+use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
+use crate::rules::text;
 
 query! {
     /// What a contact is decided from.
@@ -38,7 +43,20 @@ query! {
         pub client_id: ClientId,
         /// Whether it reports something: only then its reported packages are looked up.
         pub reports: bool,
+        /// What it shows, if it shows something: only then what may have been lost is looked up.
+        pub shown: Option<ShownKey>,
     } -> ContactFacts, "read a client's contact"
+}
+
+/// By what is looked up what the ledger may have lost.
+#[derive(Debug, Clone)]
+pub struct ShownKey {
+    /// The name in the lease that is shown.
+    pub name: ComputerName,
+    /// The serial numbers in it.
+    pub serials: Vec<SerialNumber>,
+    /// The head in it.
+    pub head: LogHead,
 }
 
 /// As [`LoadContact`] says.
@@ -48,16 +66,37 @@ pub struct ContactFacts {
     pub client: Option<ContactClient>,
     /// Every approved release.
     pub approved: Vec<KnownRelease>,
+    /// Manifests of releases above a counter that the vendor reset.
+    pub voided: BTreeSet<Sha256Digest>,
     /// When the vendor's metadata was last found fresh; `None` before the first pull.
     pub metadata_as_of: Option<Timestamp>,
     /// The highest epoch of any grant.
-    pub epoch: u64,
+    pub epoch: Epoch,
+    /// Where the ledger stands after restores.
+    pub restore: RestoreState,
+    /// What may have been lost; only when something is shown.
+    pub lost: Option<LostFacts>,
+}
+
+/// What the ledger knows beside what a client shows.
+#[derive(Debug, Clone)]
+pub struct LostFacts {
+    /// Whether the client's id was replaced by a later enrollment that the ledger has.
+    pub was_replaced: bool,
+    /// Who holds the name now.
+    pub holder: Option<NameHolder>,
+    /// The serial numbers whose seats the name holds.
+    pub reserved: BTreeSet<SerialNumber>,
+    /// The newest grants of the serial numbers that are shown.
+    pub seats: Vec<HeldGrantText>,
+    /// Whether the head that is shown is one of this log.
+    pub head_is_known: bool,
 }
 
 /// A client that contacts, with everything that was noted of it.
 #[derive(Debug, Clone)]
 pub struct ContactClient {
-    /// The name that holds the seat.
+    /// The name that holds the seats.
     pub name: ComputerName,
     /// The channel that it follows.
     pub channel: ChannelName,
@@ -65,14 +104,12 @@ pub struct ContactClient {
     pub client_key: PublicKey,
     /// Whether two computers use its identity.
     pub forked: bool,
-    /// The grant that its seat comes from.
-    pub grant: HeldGrantText,
-    /// The highest sequence that was issued to it.
-    pub sequence: u64,
-    /// Whether it ever got a lease.
-    pub had_lease: bool,
-    /// Whether it ever got an assignment.
-    pub had_assignment: bool,
+    /// The newest grant of each serial number whose seat its name holds, by serial number.
+    pub seats: Vec<HeldGrantText>,
+    /// The order of the newest lease that was issued to it.
+    pub lease_order: Option<Order>,
+    /// The order of the newest assignment that was issued to it.
+    pub assignment_order: Option<Order>,
     /// Reports up to this id are in the log.
     pub acknowledged_report: u64,
     /// Its last contact; `None` before the first.
@@ -85,6 +122,10 @@ pub struct ContactClient {
     pub seen: Option<SeenClient>,
     /// Packages that it reported about before; empty unless they were asked for.
     pub reported: BTreeSet<PackageName>,
+    /// Whether it was resumed since the last restore.
+    pub resumed: bool,
+    /// The head that it reported last as not extending the one that it holds.
+    pub log_fork: Option<LogHead>,
 }
 
 /// A grant with its exact text.
@@ -105,6 +146,8 @@ pub struct LastContact {
     pub nonces: NoncePair,
     /// What it was answered.
     pub answer: ContactAnswer,
+    /// How far the client had come with it.
+    pub progress: Progress,
 }
 
 /// What a client says of itself at each contact.
@@ -114,6 +157,10 @@ pub struct SeenClient {
     pub platform: Platform,
     /// The version of its agent.
     pub agent_version: String,
+    /// Digest of its machine's and boot's ids.
+    pub instance: Option<Sha256Digest>,
+    /// The name that it gives itself.
+    pub hostname: Option<String>,
     /// What it runs, sorted by package.
     pub installed: Vec<InstalledPackage>,
 }
@@ -127,9 +174,25 @@ impl SeenClient {
         Self {
             platform: contact.platform.clone(),
             agent_version: text::agent_version(&contact.agent_version),
+            instance: contact.instance,
+            hostname: contact.hostname.as_deref().map(text::stored),
             installed: by_package.into_values().cloned().collect(),
         }
     }
+}
+
+/// What a client shows of what this server signed for it. Every signature was checked with the site key, and every
+/// document names this server and this client.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its lease.
+    pub lease: Lease,
+    /// Its assignment.
+    pub assignment: Option<Assignment>,
+    /// What the receipt in the contact says, if this server made it.
+    pub receipt: Option<Receipt>,
+    /// The era that begins if this shows that the ledger lost something.
+    pub new_era: EraId,
 }
 
 /// A contact whose signature was verified with the client's key.
@@ -137,22 +200,28 @@ impl SeenClient {
 pub struct AnswerContact {
     /// The contact.
     pub contact: Contact,
+    /// What the client shows with it.
+    pub shown: Option<Shown>,
 }
 
 /// What a contact answers; unsigned: the caller signs after the commit. Ed25519 is deterministic, so a retry gets the
 /// same bytes.
 #[derive(Debug, Clone)]
 pub struct ContactOutcome {
+    /// The grants to send: those that the client does not hold.
+    pub grants: Vec<SignedDocument>,
     /// The lease to sign and send, if the client does not hold it.
     pub lease: Option<Lease>,
     /// The assignment to sign and send, if the client does not hold it.
     pub assignment: Option<Assignment>,
-    /// The grant to send, if the client does not hold it.
-    pub grant: Option<SignedDocument>,
+    /// The size of the head that the client witnessed: a proof to the head in the lease starts there.
+    pub held_head: Option<u64>,
     /// Reports up to this id are on disk.
     pub acknowledged_report: u64,
     /// For the person at the computer.
     pub notice: Option<String>,
+    /// What the receipt for this contact says.
+    pub receipt: Receipt,
     /// Whether this was a retry of the last contact.
     pub retry: bool,
     /// The client's name, for the log.
@@ -165,27 +234,54 @@ impl Command for AnswerContact {
     const ATTEMPTED: &'static str = "commit a contact";
 
     fn facts(&self) -> LoadContact {
-        LoadContact { client_id: self.contact.client_id.clone(), reports: !self.contact.reports.is_empty() }
+        LoadContact {
+            client_id: self.contact.client_id.clone(),
+            reports: !self.contact.reports.is_empty(),
+            shown: self.shown.as_ref().map(|shown| ShownKey {
+                name: shown.lease.computer_name.clone(),
+                serials: shown.lease.entitlements.iter().map(|seat| seat.serial.clone()).collect(),
+                head: shown.lease.ledger_head.clone(),
+            }),
+        }
     }
 
     fn decide(self, facts: ContactFacts, context: &Context<'_>) -> Decision<ContactOutcome> {
-        let contact = self.contact;
+        let Self { contact, shown } = self;
         if let Err(problem) = check(&contact, &context.server.server_id) {
             return Decision::refuse(problem);
         }
-        let Some(client) = &facts.client else { return Decision::refuse(unknown_client()) };
+        let Some(client) = &facts.client else {
+            return match shown {
+                Some(shown) => resume::lost_client(&facts, &contact, &shown, context),
+                None => Decision::refuse(unknown_client()),
+            };
+        };
         if client.forked {
             return Decision::refuse(fork_problem());
         }
         let nonces = client.last.as_ref().map(|last| &last.nonces);
         let judgement = judge_nonces(nonces, contact.previous.as_ref(), &contact.next);
-        match (judgement, nonce_problem(judgement), &client.last) {
-            (_, Some(problem), _) => out_of_order(judgement, problem, &contact, client),
-            (NonceJudgement::Retry, None, Some(last)) => Decision::answer(retried(client, &last.answer)),
-            _ => Answering { facts: &facts, client, contact: &contact, context, sequence: client.sequence }
-                .answer(),
+        match (judgement, nonce_problem(judgement), &client.last, shown) {
+            (NonceJudgement::Unknown, _, _, Some(shown)) => {
+                resume::known_client(&facts, client, &contact, &shown, context)
+            }
+            (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
+            (NonceJudgement::Retry, None, Some(last), _) => {
+                Decision::answer(retried(client, &contact, last))
+            }
+            (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
+                Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
+                None => Decision::refuse(ledger_behind()),
+            },
+            _ => Answering::in_order(&facts, client, &contact, context).answer(),
         }
     }
+}
+
+/// Whether a client claims documents that were never issued here.
+fn claims_more(highest: &HighestOrders, client: &ContactClient) -> bool {
+    claims(highest, Claim::Lease, client.lease_order)
+        || claims(highest, Claim::Assignment, client.assignment_order)
 }
 
 /// A fork is worth knowing, so it is written although the contact is refused.
@@ -205,217 +301,37 @@ fn out_of_order(
 }
 
 /// The answer of the last contact again.
-fn retried(client: &ContactClient, answer: &ContactAnswer) -> ContactOutcome {
+fn retried(client: &ContactClient, contact: &Contact, last: &LastContact) -> ContactOutcome {
     ContactOutcome {
-        lease: client.lease.clone().filter(|_| answer.lease),
-        assignment: client.assignment.clone().filter(|_| answer.assignment),
-        grant: answer.grant.clone(),
-        acknowledged_report: answer.acknowledged_report,
-        notice: answer.notice.clone(),
+        grants: not_held(&client.seats, contact),
+        lease: client.lease.clone().filter(|_| last.answer.lease),
+        assignment: client.assignment.clone().filter(|_| last.answer.assignment),
+        held_head: last.answer.held_head,
+        acknowledged_report: last.answer.acknowledged_report,
+        notice: last.answer.notice.clone(),
+        receipt: last.progress.last.clone(),
         retry: true,
         name: client.name.clone(),
     }
 }
 
-/// A contact in order, on its way to an answer.
-struct Answering<'a> {
-    facts: &'a ContactFacts,
-    client: &'a ContactClient,
-    contact: &'a Contact,
-    context: &'a Context<'a>,
-    /// The highest sequence that was issued, also by this contact.
-    sequence: u64,
+/// The grants that a client does not hold.
+fn not_held(seats: &[HeldGrantText], contact: &Contact) -> Vec<SignedDocument> {
+    let missing = seats.iter().filter(|seat| !contact.grants.contains(&seat.digest));
+    missing.map(|seat| seat.document.clone()).collect()
 }
 
-/// A document that the answer may carry.
-enum Sent<T> {
-    /// The client holds it, or there is none.
-    Nothing,
-    /// The one that was issued before.
-    Again(Box<T>),
-    /// A new one, with the change that issues it.
-    New(Box<T>, Box<Change>),
+/// The order of the next document: above what was issued and what was shown, in the highest epoch of all.
+fn next_order(epoch: Epoch, before: impl IntoIterator<Item = Option<Order>>) -> Order {
+    let highest = before.into_iter().flatten().fold(None, |highest: Option<(Epoch, u64)>, order| {
+        let (epoch, sequence) = highest.unwrap_or_default();
+        Some((epoch.max(order.epoch), sequence.max(order.sequence)))
+    });
+    let (before, sequence) = highest.unwrap_or_default();
+    Order { epoch: epoch.max(before), sequence: sequence.saturating_add(1) }
 }
 
-impl<T: Clone> Sent<T> {
-    fn document(&self) -> Option<&T> {
-        match self {
-            Self::Nothing => None,
-            Self::Again(document) | Self::New(document, _) => Some(document),
-        }
-    }
-}
-
-impl Answering<'_> {
-    fn answer(mut self) -> Decision<ContactOutcome> {
-        let (reported, acknowledged_report) = self.reports();
-        let (lease, notice) = self.lease();
-        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment() };
-        let (client, contact) = (self.client, self.contact);
-        let grant = (contact.grant != Some(client.grant.digest)).then(|| client.grant.document.clone());
-        let answer = ContactAnswer {
-            lease: lease.document().is_some(),
-            assignment: assignment.document().is_some(),
-            grant: grant.clone(),
-            acknowledged_report,
-            notice: notice.clone(),
-        };
-        let mut decision = Decision::answer(ContactOutcome {
-            lease: lease.document().cloned(),
-            assignment: assignment.document().cloned(),
-            grant,
-            acknowledged_report,
-            notice,
-            retry: false,
-            name: client.name.clone(),
-        });
-        let actor = Actor::Client { client_id: contact.client_id.clone(), name: client.name.clone() };
-        for change in reported {
-            decision = decision.change(actor.clone(), change);
-        }
-        if let Sent::New(lease, change) = lease {
-            decision = decision.change(actor.clone(), *change).note(Note::LeaseSent { lease: *lease });
-        }
-        if let Sent::New(assignment, change) = assignment {
-            decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
-        }
-        let seen = SeenClient::of(contact);
-        if client.seen.as_ref() != Some(&seen) {
-            let SeenClient { platform, agent_version, installed } = seen;
-            let client_id = contact.client_id.clone();
-            decision = decision.note(Note::ClientSeen { client_id, platform, agent_version, installed });
-        }
-        decision.note(Note::ContactAnswered {
-            client_id: contact.client_id.clone(),
-            previous: contact.previous.clone(),
-            next: contact.next.clone(),
-            at: self.context.now,
-            answer,
-        })
-    }
-
-    /// Reports that are not in the log yet, oldest first, and the highest id that is then.
-    fn reports(&self) -> (Vec<Change>, u64) {
-        let fresh = reports::fresh(&self.contact.reports, self.client.acknowledged_report);
-        let highest = fresh.keys().next_back().copied().unwrap_or(self.client.acknowledged_report);
-        let mut reported = self.client.reported.clone();
-        let mut changes = Vec::with_capacity(fresh.len());
-        for report in fresh.into_values() {
-            let effect = reports::effect(report, &reported);
-            if effect != reports::ReportEffect::Unlisted {
-                reported.insert(report.release.package.clone());
-            }
-            let client_id = self.contact.client_id.clone();
-            changes.push(Change::StepReported { client_id, report: report.clone(), effect });
-        }
-        (changes, highest)
-    }
-
-    /// The lease to send, and the notice if there is none to be had.
-    fn lease(&mut self) -> (Sent<Lease>, Option<String>) {
-        let client = self.client;
-        let decision = decide_lease(&LeaseFacts {
-            now: self.context.now,
-            last: client.lease.as_ref(),
-            ever: client.had_lease,
-            held: self.contact.lease,
-            grant: client.grant.digest,
-            epoch: self.facts.epoch,
-            grant_valid_until: client.grant.grant.valid_until,
-        });
-        match (decision, &client.lease) {
-            (LeaseDecision::Withhold { lapsed_at }, _) => {
-                let notice = format!(
-                    "this computer gets no lease: the site's license lapsed at {lapsed_at}; its administrator can renew it"
-                );
-                (Sent::Nothing, Some(notice))
-            }
-            (LeaseDecision::Issue(_), _) => {
-                let lease = self.new_lease();
-                let change = Change::LeaseIssued {
-                    client_id: lease.client_id.clone(),
-                    sequence: lease.sequence,
-                    not_after: lease.not_after,
-                };
-                (Sent::New(Box::new(lease), Box::new(change)), None)
-            }
-            (LeaseDecision::Resend, Some(lease)) => (Sent::Again(Box::new(lease.clone())), None),
-            (LeaseDecision::Resend | LeaseDecision::Keep, _) => (Sent::Nothing, None),
-        }
-    }
-
-    fn new_lease(&mut self) -> Lease {
-        let (client, context) = (self.client, self.context);
-        Lease {
-            client_id: self.contact.client_id.clone(),
-            client_key: client.client_key.clone(),
-            computer_name: client.name.clone(),
-            server_id: context.server.server_id.clone(),
-            epoch: self.facts.epoch,
-            sequence: self.raise_sequence(),
-            issued_at: context.now,
-            not_after: context.after_days(context.terms.lease_days),
-            model: client.grant.grant.model,
-            packages: client.grant.grant.packages.clone(),
-            grant: client.grant.digest,
-            ledger_head: context.head.clone(),
-        }
-    }
-
-    fn assignment(&mut self) -> Sent<Assignment> {
-        let (facts, client) = (self.facts, self.client);
-        let wanted = wanted(
-            &facts.approved,
-            &Computer {
-                channel: &client.channel,
-                platform: &self.contact.platform,
-                licensed: &client.grant.grant.packages,
-                installed: &self.contact.packages,
-            },
-        );
-        let decision = decide(&AssignmentFacts {
-            now: self.context.now,
-            last: client.assignment.as_ref(),
-            ever: client.had_assignment,
-            held: self.contact.assignment,
-            wanted: &wanted,
-            epoch: facts.epoch,
-            metadata_as_of: facts.metadata_as_of,
-        });
-        match (decision, facts.metadata_as_of, &client.assignment) {
-            (AssignmentDecision::Issue(_), Some(as_of), _) => self.new_assignment(&wanted, as_of),
-            (AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),
-            _ => Sent::Nothing,
-        }
-    }
-
-    fn new_assignment(&mut self, wanted: &[&KnownRelease], metadata_as_of: Timestamp) -> Sent<Assignment> {
-        let context = self.context;
-        let assignment = Assignment {
-            client_id: self.contact.client_id.clone(),
-            server_id: context.server.server_id.clone(),
-            epoch: self.facts.epoch,
-            sequence: self.raise_sequence(),
-            issued_at: context.now,
-            expires_at: context.after_days(context.terms.assignment_days),
-            metadata_as_of,
-            packages: wanted.iter().map(|release| package_assignment(release)).collect(),
-        };
-        let releases = wanted
-            .iter()
-            .map(|wanted| AssignedRelease { release: wanted.release.clone(), manifest: wanted.manifest })
-            .collect();
-        let change = Change::AssignmentChanged {
-            client_id: assignment.client_id.clone(),
-            sequence: assignment.sequence,
-            releases,
-        };
-        Sent::New(Box::new(assignment), Box::new(change))
-    }
-
-    fn raise_sequence(&mut self) -> u64 {
-        let held = [self.contact.lease, self.contact.assignment];
-        self.sequence = next_sequence(self.sequence, self.facts.epoch, held);
-        self.sequence
-    }
+/// The order of a document, if there is one.
+fn order_of<T: Ordered>(document: Option<&T>) -> Option<Order> {
+    document.map(Ordered::order)
 }

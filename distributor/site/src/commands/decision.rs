@@ -1,7 +1,7 @@
 //! What all commands have in common.
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::log::Frontier;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use crate::changes::{Actor, Change, Note};
@@ -33,8 +33,8 @@ pub struct Context<'a> {
     pub server: &'a ServerIdentity,
     /// How long documents are good for.
     pub terms: &'a Terms,
-    /// The newest entry before this command.
-    pub head: &'a LedgerHead,
+    /// The log before this command.
+    pub log: &'a Frontier,
 }
 
 /// How long what a server signs is good for.

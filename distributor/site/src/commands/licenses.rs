@@ -1,14 +1,16 @@
 //! Serial numbers and grants.
 
 use sealpost_manifests::document::{self, SignedDocument};
-use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::grant::{Grant, RegistrationReason};
+use sealpost_manifests::ids::{RequestId, SerialNumber};
+use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision, NoFacts};
 use crate::changes::{Actor, Change, Note};
 use crate::queries::{Query, query};
 use crate::rules::grants::{Acceptance, HeldGrant, judge};
+use crate::rules::restore::RestoreState;
 
 /// A registration code was made for a serial number.
 #[derive(Debug, Clone)]
@@ -17,6 +19,10 @@ pub struct RegisterSerial {
     pub actor: Actor,
     /// The serial number.
     pub serial: SerialNumber,
+    /// Why the server asks.
+    pub reason: RegistrationReason,
+    /// The request.
+    pub request_id: RequestId,
 }
 
 impl Command for RegisterSerial {
@@ -29,16 +35,26 @@ impl Command for RegisterSerial {
     }
 
     fn decide(self, (): (), _: &Context<'_>) -> Decision<()> {
-        Decision::answer(()).change(self.actor, Change::SerialRegistered { serial: self.serial })
+        let Self { actor, serial, reason, request_id } = self;
+        Decision::answer(()).change(actor, Change::SerialRegistered { serial, reason, request_id })
     }
 }
 
 query! {
-    /// The grant of a serial number that is held.
+    /// What a grant is judged against.
     LoadHeldGrant {
-        /// The serial number.
+        /// Its serial number.
         pub serial: SerialNumber,
-    } -> Option<HeldGrant>, "read a grant"
+    } -> GrantFacts, "read a grant"
+}
+
+/// As [`LoadHeldGrant`] says.
+#[derive(Debug, Clone)]
+pub struct GrantFacts {
+    /// The grant of the serial number that is held.
+    pub held: Option<HeldGrant>,
+    /// Where the ledger stands after restores.
+    pub restore: RestoreState,
 }
 
 /// Accepts a grant that was verified: for this server and site key, its generation not lower. The same one again is
@@ -55,16 +71,23 @@ pub struct AcceptGrant {
     pub asked_for: Option<SerialNumber>,
 }
 
+/// What became of a grant that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrantAnswer {
+    /// Whether the ledger was restored, and this grant does not confirm it.
+    pub unconfirmed: bool,
+}
+
 impl Command for AcceptGrant {
     type Facts = LoadHeldGrant;
-    type Answer = ();
+    type Answer = GrantAnswer;
     const ATTEMPTED: &'static str = "accept a grant";
 
     fn facts(&self) -> LoadHeldGrant {
         LoadHeldGrant { serial: self.grant.serial.clone() }
     }
 
-    fn decide(self, held: Option<HeldGrant>, context: &Context<'_>) -> Decision<()> {
+    fn decide(self, facts: GrantFacts, context: &Context<'_>) -> Decision<GrantAnswer> {
         let Self { actor, grant, document, asked_for } = self;
         if document::read::<Grant>(document.document.as_bytes()).ok().as_ref() != Some(&grant) {
             return Decision::refuse(Problem::new(
@@ -74,22 +97,30 @@ impl Command for AcceptGrant {
             ));
         }
         let server = context.server;
+        let confirms = facts.restore.is_confirmed_by(grant.epoch);
+        let unconfirmed = facts.restore.unconfirmed().is_some() && !confirms;
+        let answer = GrantAnswer { unconfirmed };
+        let held = facts.held;
         match judge(&grant, document.digest(), held, asked_for.as_ref(), &server.server_id, &server.site_key)
         {
             Err(refusal) => Decision::refuse(refusal.problem()),
-            Ok(Acceptance::Same) => Decision::answer(()),
-            Ok(Acceptance::New) => Decision::answer(())
-                // What the vendor signed about the time holds at once.
-                .note(Note::TimeFloor { floor: grant.vendor_time })
+            Ok(Acceptance::Same) => Decision::answer(answer),
+            Ok(Acceptance::New) => Decision::answer(answer)
+                // What the vendor signed about the time holds at once, also where it lowers what was wrong.
+                .note(Note::VendorStatement {
+                    statement: VendorStatement { signed_at: grant.vendor_time, not_after: grant.not_after },
+                })
                 .change(
                     actor,
                     Change::GrantAccepted {
                         serial: grant.serial,
                         generation: grant.generation,
+                        epoch: grant.epoch,
                         seats: grant.seats,
                         model: grant.model,
-                        valid_until: grant.valid_until,
+                        not_after: grant.not_after,
                         grant: document,
+                        confirms,
                     },
                 ),
         }

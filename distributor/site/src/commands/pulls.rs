@@ -1,5 +1,7 @@
 //! Pulls from the vendor.
 
+use sealpost_manifests::license_time::VendorStatement;
+
 use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change, Note};
 use crate::queries::{Query, query};
@@ -35,6 +37,8 @@ pub struct PullFacts {
 pub struct PullSucceeded {
     /// What it found.
     pub versions: PulledVersions,
+    /// What the vendor said of the time with it.
+    pub statement: VendorStatement,
 }
 
 impl Command for PullSucceeded {
@@ -50,6 +54,10 @@ impl Command for PullSucceeded {
         let decision = Decision::answer(())
             .note(Note::PullTried { at: context.now })
             .note(Note::MetadataFresh { as_of: context.now });
+        // Only metadata of a higher version is a newer statement.
+        let newer = before.versions.is_none_or(|before| before.timestamp < self.versions.timestamp);
+        let decision =
+            if newer { decision.note(Note::VendorStatement { statement: self.statement }) } else { decision };
         if before.failure.is_none() && before.versions == Some(self.versions) {
             return decision;
         }

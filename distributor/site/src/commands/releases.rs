@@ -11,7 +11,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
-use crate::changes::{Actor, Change, summary};
+use crate::changes::{Actor, Approval, Change, summary};
 use crate::queries::{Query, query};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
@@ -227,6 +227,8 @@ pub struct ApproveRelease {
     pub manifest: Sha256Digest,
     /// The vendor's trust document as of the last good pull.
     pub trust: Option<Arc<TrustDocument>>,
+    /// Why, for whoever reads the log later; may be empty.
+    pub comment: String,
 }
 
 impl Command for ApproveRelease {
@@ -245,9 +247,18 @@ impl Command for ApproveRelease {
             (Err(refusal), _) => Decision::refuse(refusal.problem()),
             (Ok(Transition::To(state)), Some(known)) => {
                 let after = KnownRelease { state, ..known.clone() };
+                let approvals = match &self.actor {
+                    Actor::Admin { account } => vec![account.clone()],
+                    Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => Vec::new(),
+                };
                 let change = Change::ReleaseApproved {
                     release: known.release.clone(),
                     manifest,
+                    approval: Approval {
+                        channels: known.channels.clone(),
+                        approvals,
+                        comment: text::stored(self.comment.trim()),
+                    },
                     rollout: facts.next_rollout,
                     supersession: facts.supersession(manifest, Some(after)),
                 };

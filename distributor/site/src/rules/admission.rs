@@ -1,23 +1,22 @@
 //! Admission: may this client have this, now? Identity → reservation → lease → allowed, or refused with a stable code.
 //!
 //! Invariant: what is not named here is refused by whoever asks (there is no `Resource` for it). Before a lease, a
-//! computer with a valid enrollment code or token reads root, metadata and trust.json, nothing else; targets need a
+//! computer with a token, which enrollment gives, reads root, metadata and trust.json, nothing else; targets need a
 //! live lease and an assignment that names them. Left out on purpose: counting and logging, which the caller does.
 
 use jiff::Timestamp;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-use crate::rules::assignment::AssignedRelease;
+
 
 /// Who asks, as far as it was proven.
 #[derive(Debug, Clone, Copy)]
 pub enum Identity<'a> {
     /// Nothing was presented.
     None,
-    /// An enrollment code with a computer name.
-    EnrollmentCode(CodeCheck),
     /// A token that was not issued by this server.
     ForeignToken,
     /// A token of this server whose 15 minutes are over.
@@ -28,15 +27,6 @@ pub enum Identity<'a> {
     Client(Holder<'a>),
 }
 
-/// What is known of an enrollment code that was presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CodeCheck {
-    /// It is the newest code of the reserved name.
-    Known,
-    /// It is not.
-    Wrong,
-}
-
 /// A client that holds a reservation.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
@@ -45,7 +35,7 @@ pub struct Holder<'a> {
     /// Whether two computers use its identity.
     pub forked: bool,
     /// What its newest assignment names.
-    pub assigned: &'a [AssignedRelease],
+    pub assigned: &'a [PackageAssignment],
 }
 
 /// What is wanted.
@@ -91,8 +81,7 @@ fn judge(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Resu
     if matches!(resource, Resource::Enroll | Resource::Contact) {
         return Ok(());
     }
-    let holder = identify(identity, resource)?;
-    let Some(holder) = holder else { return Ok(()) };
+    let holder = identify(identity)?;
     if holder.forked {
         return Err(Problem::new(
             ProblemCode::ContactForked,
@@ -136,8 +125,8 @@ fn judge(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Resu
     }
 }
 
-/// The holder whose lease is to be looked at; `None` when the code alone is enough.
-fn identify<'a>(identity: Identity<'a>, resource: Resource<'_>) -> Result<Option<Holder<'a>>, Problem> {
+/// The holder whose lease is to be looked at.
+fn identify(identity: Identity<'_>) -> Result<Holder<'_>, Problem> {
     match identity {
         Identity::None => Err(Problem::new(
             ProblemCode::Unauthenticated,
@@ -159,20 +148,7 @@ fn identify<'a>(identity: Identity<'a>, resource: Resource<'_>) -> Result<Option
             "this client holds no reservation here; its computer may have been enrolled again",
             "enroll the computer with a new setup file",
         )),
-        Identity::EnrollmentCode(CodeCheck::Wrong) => Err(Problem::new(
-            ProblemCode::EnrollmentCodeWrong,
-            "the enrollment code does not belong to this computer name",
-            "use the newest setup file of this computer",
-        )),
-        Identity::EnrollmentCode(CodeCheck::Known) => match resource {
-            Resource::Metadata | Resource::TrustTarget => Ok(None),
-            _ => Err(Problem::new(
-                ProblemCode::NoLease,
-                "an enrollment code opens metadata and trust.json only",
-                "enroll, then contact the server for a lease",
-            )),
-        },
-        Identity::Client(holder) => Ok(Some(holder)),
+        Identity::Client(holder) => Ok(holder),
     }
 }
 
@@ -187,13 +163,13 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn assigned() -> Vec<AssignedRelease> {
+    fn assigned() -> Vec<PackageAssignment> {
         let release = ReleaseId {
             package: PackageName::new("acme-av").unwrap(),
             version: Version::new("1.0").unwrap(),
             platform: Platform::any(),
         };
-        vec![AssignedRelease { release, manifest: Sha256Digest::of(b"assigned") }]
+        vec![PackageAssignment::install(release, Sha256Digest::of(b"assigned"), 1, 1)]
     }
 
     fn code_of(identity: Identity<'_>, resource: Resource<'_>) -> Option<ProblemCode> {
@@ -219,8 +195,6 @@ mod tests {
             [Resource::Channels(&package), Resource::Target(&mine), Resource::Delta(&mine), Resource::Wake];
         let never = [Resource::Channels(&foreign), Resource::Target(&other), Resource::Delta(&other)];
         use ProblemCode as Code;
-        let known = Identity::EnrollmentCode(CodeCheck::Known);
-        let wrong = Identity::EnrollmentCode(CodeCheck::Wrong);
         let table = [
             (
                 Identity::None,
@@ -246,13 +220,6 @@ mod tests {
                 Some(Code::NotReserved),
                 Some(Code::NotReserved),
             ),
-            (
-                wrong,
-                Some(Code::EnrollmentCodeWrong),
-                Some(Code::EnrollmentCodeWrong),
-                Some(Code::EnrollmentCodeWrong),
-            ),
-            (known, None, Some(Code::NoLease), Some(Code::NoLease)),
             (client(unlicensed), None, Some(Code::NoLease), Some(Code::NoLease)),
             (client(lapsed), None, Some(Code::NoLease), Some(Code::NoLease)),
             (client(forked), Some(Code::ContactForked), Some(Code::ContactForked), Some(Code::ContactForked)),

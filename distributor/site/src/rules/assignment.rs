@@ -3,29 +3,20 @@
 //! Invariant: only approved releases, of the client's channel, for its platform, within its license, not lower than what
 //! it runs. Left out on purpose: rings, windows and deadlines; an approved release goes to all clients of its channel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::assignment::{Assignment, PackageAssignment, Urgency};
+use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::wire::contact::InstalledPackage;
-use serde::{Deserialize, Serialize};
 
 use crate::rules::release::KnownRelease;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
 const FRESHNESS_STEP: SignedDuration = SignedDuration::from_hours(24);
-
-/// A release that one computer is told to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssignedRelease {
-    /// Package, version and platform.
-    pub release: ReleaseId,
-    /// Its manifest's digest.
-    pub manifest: Sha256Digest,
-}
 
 /// The computer that asks.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +29,21 @@ pub struct Computer<'a> {
     pub licensed: &'a [PackageName],
     /// What it runs.
     pub installed: &'a [InstalledPackage],
+    /// Manifests of releases above a counter that the vendor reset: running one of them keeps nothing out.
+    pub voided: &'a BTreeSet<Sha256Digest>,
+}
+
+/// The packages that grants cover together; empty means every package.
+#[must_use]
+pub fn licensed_packages<'g>(grants: impl IntoIterator<Item = &'g Grant>) -> Vec<PackageName> {
+    let mut packages = BTreeSet::new();
+    for grant in grants {
+        if grant.packages.is_empty() {
+            return Vec::new();
+        }
+        packages.extend(grant.packages.iter().cloned());
+    }
+    packages.into_iter().collect()
 }
 
 /// What the computer should run: per package the newest approved release that is for it, sorted by package.
@@ -71,10 +77,11 @@ pub fn gets(release: &KnownRelease, releases: &[KnownRelease], computer: &Comput
 
 fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let package = &release.release.package;
-    let runs_newer = computer
-        .installed
-        .iter()
-        .any(|installed| installed.package() == package && installed.counter > release.counter);
+    let runs_newer = computer.installed.iter().any(|installed| {
+        installed.package() == package
+            && installed.counter > release.counter
+            && !computer.voided.contains(&installed.manifest)
+    });
     release.channels.contains(computer.channel)
         && release.release.platform.fits(computer.platform)
         && (computer.licensed.is_empty() || computer.licensed.contains(package))
@@ -90,12 +97,12 @@ pub struct AssignmentFacts<'a> {
     pub last: Option<&'a Assignment>,
     /// Whether the client ever got one.
     pub ever: bool,
-    /// (epoch, sequence) of the assignment that the client says it holds.
-    pub held: Option<(u64, u64)>,
+    /// The order of the assignment that the client says it holds.
+    pub held: Option<Order>,
     /// What it should run.
     pub wanted: &'a [&'a KnownRelease],
     /// Epoch of a new assignment.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// When the vendor's metadata was last found fresh; `None` before the first pull.
     pub metadata_as_of: Option<Timestamp>,
 }
@@ -126,8 +133,6 @@ pub enum AssignmentReason {
     Fresher,
     /// The vendor raised the epoch.
     EpochChanged,
-    /// The client holds a newer one than this server knows.
-    ClientIsAhead,
     /// Its text is not known here any more.
     TextUnknown,
 }
@@ -146,7 +151,7 @@ pub fn decide(facts: &AssignmentFacts<'_>) -> AssignmentDecision {
     let Some(last) = facts.last else { return AssignmentDecision::Issue(AssignmentReason::TextUnknown) };
     match needs_new(facts, last, metadata_as_of) {
         Some(reason) => AssignmentDecision::Issue(reason),
-        None if facts.held == Some((last.epoch, last.sequence)) => AssignmentDecision::Keep,
+        None if facts.held == Some(last.order()) => AssignmentDecision::Keep,
         None => AssignmentDecision::Resend,
     }
 }
@@ -161,15 +166,13 @@ fn needs_new(
     }
     let same = facts.wanted.len() == last.packages.len()
         && facts.wanted.iter().zip(&last.packages).all(|(wanted, told)| {
-            wanted.release == told.release
+            told.action == Action::Install
+                && wanted.release == told.release
                 && wanted.manifest == told.manifest
                 && rollout_of(wanted) == told.rollout
         });
     if !same {
         return Some(AssignmentReason::WantedChanged);
-    }
-    if facts.held > Some((last.epoch, last.sequence)) {
-        return Some(AssignmentReason::ClientIsAhead);
     }
     let life = last.expires_at.duration_since(last.issued_at);
     let third = life.checked_div(3).unwrap_or(SignedDuration::ZERO);
@@ -185,15 +188,7 @@ fn needs_new(
 /// What an assignment says of one package.
 #[must_use]
 pub fn package_assignment(release: &KnownRelease) -> PackageAssignment {
-    PackageAssignment {
-        release: release.release.clone(),
-        manifest: release.manifest,
-        not_before: None,
-        deadline: None,
-        urgency: Urgency::Normal,
-        rollout: rollout_of(release),
-        attempt: 1,
-    }
+    PackageAssignment::install(release.release.clone(), release.manifest, rollout_of(release), 1)
 }
 
 /// Approved releases have a rollout; 0 stands for none.
@@ -206,7 +201,8 @@ mod tests {
     use super::*;
     use crate::rules::release::ReleaseState;
     use sealpost_manifests::ids::{ClientId, ServerId};
-    use sealpost_manifests::release::PackageKind;
+    use sealpost_manifests::order::Signer;
+    use sealpost_manifests::release::{PackageKind, ReleaseId};
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
     fn at(second: i64) -> Timestamp {
@@ -237,7 +233,9 @@ mod tests {
     ) -> Vec<String> {
         let channel = ChannelName::new("stable").unwrap();
         let platform = Platform::new("linux-x86_64").unwrap();
-        let computer = Computer { channel: &channel, platform: &platform, licensed, installed };
+        let voided = BTreeSet::new();
+        let computer =
+            Computer { channel: &channel, platform: &platform, licensed, installed, voided: &voided };
         wanted(approved, &computer).iter().map(|one| one.release.to_string()).collect()
     }
 
@@ -292,11 +290,41 @@ mod tests {
     }
 
     #[test]
+    fn a_release_above_a_counter_that_was_reset_keeps_nothing_out() {
+        let good = approved("av", "1", "any", 1, "stable");
+        let stolen = approved("av", "9", "any", u64::MAX, "stable");
+        let installed = [InstalledPackage {
+            release: stolen.release.clone(),
+            kind: PackageKind::Program,
+            counter: stolen.counter,
+            manifest: stolen.manifest,
+        }];
+        let (channel, platform) = (ChannelName::new("stable").unwrap(), Platform::any());
+        for (voided, expected) in [(BTreeSet::new(), 0), (BTreeSet::from([stolen.manifest]), 1)] {
+            let computer = Computer {
+                channel: &channel,
+                platform: &platform,
+                licensed: &[],
+                installed: &installed,
+                voided: &voided,
+            };
+            assert_eq!(wanted(std::slice::from_ref(&good), &computer).len(), expected);
+        }
+    }
+
+    #[test]
     fn a_release_under_review_goes_to_whom_the_next_contact_would_bring_it() {
         let (channel, platform) =
             (ChannelName::new("stable").unwrap(), Platform::new("linux-x86_64").unwrap());
         let av = [PackageName::new("av").unwrap()];
-        let computer = Computer { channel: &channel, platform: &platform, licensed: &av, installed: &[] };
+        let voided = BTreeSet::new();
+        let computer = Computer {
+            channel: &channel,
+            platform: &platform,
+            licensed: &av,
+            installed: &[],
+            voided: &voided,
+        };
         let old = approved("av", "1", "any", 1, "stable");
         let new = approved("av", "2", "any", 2, "stable");
         let all = [old.clone(), new.clone()];
@@ -316,7 +344,8 @@ mod tests {
         let last = Assignment {
             client_id: ClientId::from_random([1; 16]),
             server_id: ServerId::from_random([2; 16]),
-            epoch: 1,
+            signer: Signer::SiteKey,
+            epoch: Epoch::of(1, 0),
             sequence: 2,
             issued_at: at(0),
             expires_at: at(30 * DAY),
@@ -327,9 +356,9 @@ mod tests {
             now: at(0),
             last: Some(&last),
             ever: true,
-            held: Some((1, 2)),
+            held: Some(Order { epoch: Epoch::of(1, 0), sequence: 2 }),
             wanted: &wanted,
-            epoch: 1,
+            epoch: Epoch::of(1, 0),
             metadata_as_of: Some(at(DAY)),
         };
         use AssignmentDecision::{Issue, Keep, Nothing, Resend};
@@ -342,8 +371,7 @@ mod tests {
                 AssignmentReason::Fresher,
             ),
             (AssignmentFacts { wanted: &[], ..facts.clone() }, AssignmentReason::WantedChanged),
-            (AssignmentFacts { held: Some((1, 3)), ..facts.clone() }, AssignmentReason::ClientIsAhead),
-            (AssignmentFacts { epoch: 2, ..facts.clone() }, AssignmentReason::EpochChanged),
+            (AssignmentFacts { epoch: Epoch::of(2, 0), ..facts.clone() }, AssignmentReason::EpochChanged),
             (AssignmentFacts { last: None, ..facts.clone() }, AssignmentReason::TextUnknown),
             (
                 AssignmentFacts { ever: false, last: None, held: None, ..facts.clone() },

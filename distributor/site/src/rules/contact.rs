@@ -3,13 +3,23 @@
 //! Invariant: the pair is committed before the answer leaves, so a lost answer is asked for again with the same pair
 //! and found; one previous nonce with two next ones is a cloned disk. Neither clone loses `run`: only a person decides.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::Document;
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{Nonce, ServerId};
 use sealpost_manifests::lease::Lease;
-use sealpost_manifests::wire::contact::{Contact, MAX_PACKAGES, MAX_REPORTS};
+use sealpost_manifests::order::{Epoch, HighestOrders, MAX_ORDERED_TYPES, Order, Ordered};
+use sealpost_manifests::wire::contact::{
+    Contact, MAX_GRANTS, MAX_HOSTNAME_BYTES, MAX_PACKAGES, MAX_RECEIPT_BYTES, MAX_REPORTS,
+};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::MAX_DETAIL_BYTES;
+use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
 /// A lease is renewed when it is a day old, so that a computer that comes daily always holds nearly the whole term.
@@ -54,6 +64,22 @@ pub fn check(contact: &Contact, server_id: &ServerId) -> Result<(), Problem> {
             ProblemCode::TooLarge,
             format!("the detail of a report is longer than {MAX_DETAIL_BYTES} bytes"),
             "update the computer's agent, which cuts details before it sends them",
+        ));
+    }
+    let receipt = contact.receipt.as_ref().map_or(0, String::len);
+    let hostname = contact.hostname.as_ref().map_or(0, String::len);
+    if contact.grants.len() > MAX_GRANTS
+        || contact.highest.len() > MAX_ORDERED_TYPES
+        || receipt > MAX_RECEIPT_BYTES
+        || hostname > MAX_HOSTNAME_BYTES
+    {
+        return Err(Problem::new(
+            ProblemCode::TooLarge,
+            format!(
+                "a contact takes {MAX_GRANTS} grants, {MAX_ORDERED_TYPES} types of documents, a receipt of \
+                 {MAX_RECEIPT_BYTES} bytes and a host name of {MAX_HOSTNAME_BYTES} bytes at most"
+            ),
+            "update the computer's agent",
         ));
     }
     if contact.reports.iter().any(|report| report.id > MAX_REPORT_ID) {
@@ -137,6 +163,44 @@ pub fn fork_problem() -> Problem {
     )
 }
 
+/// The refusal of a client that claims documents which were never issued here: it is to show them.
+#[must_use]
+pub fn ledger_behind() -> Problem {
+    Problem::new(
+        ProblemCode::LedgerBehind,
+        "this computer claims documents that this server does not know; it has to show them",
+        "the agent shows them by itself; if it cannot, issue a new setup file and enroll it again",
+    )
+}
+
+/// A type of document of which a contact claims to hold one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The lease.
+    Lease,
+    /// The assignment.
+    Assignment,
+}
+
+/// The order that a contact claims to hold of a type.
+#[must_use]
+pub fn held(highest: &HighestOrders, of: Claim) -> Option<Order> {
+    let kind = match of {
+        Claim::Lease => Lease::TYPE,
+        Claim::Assignment => Assignment::TYPE,
+    };
+    highest.get(&Word::new(kind).ok()?).copied()
+}
+
+/// Whether a contact claims a later document than was issued.
+#[must_use]
+pub fn claims(highest: &HighestOrders, of: Claim, issued: Option<Order>) -> bool {
+    held(highest, of) > issued
+}
+
+/// A seat of the computer's name: its grant, and the digest of the grant's text.
+pub type SeatInLease<'a> = (&'a Grant, Sha256Digest);
+
 /// What a lease is decided from.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseFacts<'a> {
@@ -146,14 +210,16 @@ pub struct LeaseFacts<'a> {
     pub last: Option<&'a Lease>,
     /// Whether the client ever got one.
     pub ever: bool,
-    /// (epoch, sequence) of the lease that the client says it holds.
-    pub held: Option<(u64, u64)>,
-    /// Digest of the grant that a new lease would name.
-    pub grant: Sha256Digest,
+    /// The order of the lease that the client says it holds.
+    pub held: Option<Order>,
+    /// The seats that a new lease would name.
+    pub seats: &'a [SeatInLease<'a>],
     /// Epoch of a new lease.
-    pub epoch: u64,
-    /// After it the grant gives no new license.
-    pub grant_valid_until: Timestamp,
+    pub epoch: Epoch,
+    /// When the ledger was found to be restored, while the vendor has not confirmed it.
+    pub unconfirmed_since: Option<Timestamp>,
+    /// Whether the client was resumed since: it gets one term, and no more before the vendor confirms.
+    pub resumed: bool,
 }
 
 /// Whether the answer brings a lease.
@@ -165,11 +231,45 @@ pub enum LeaseDecision {
     Resend,
     /// A new one.
     Issue(LeaseReason),
-    /// None: the grant lapsed before this client's first lease.
-    Withhold {
-        /// When.
-        lapsed_at: Timestamp,
+    /// None, for this reason.
+    Withhold(Withheld),
+}
+
+/// Why a client gets no lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// The grants lapsed before this client's first lease.
+    Lapsed {
+        /// When the last one did.
+        at: Timestamp,
     },
+    /// The ledger holds no grant for the seats of this computer.
+    NoGrant,
+    /// A first lease is a new license, and the ledger is not confirmed.
+    Unconfirmed {
+        /// When it was found to be restored.
+        since: Timestamp,
+    },
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lapsed { at } => write!(
+                f,
+                "this computer gets no lease: the site's license lapsed at {at}; its administrator can renew it"
+            ),
+            Self::NoGrant => f.write_str(
+                "this computer gets no lease: the server holds no grant for its seat; its administrator can register \
+                 the serial number again",
+            ),
+            Self::Unconfirmed { since } => write!(
+                f,
+                "this computer gets no lease: the server was restored (found at {since}), and the vendor has not \
+                 confirmed it yet; its administrator can register again"
+            ),
+        }
+    }
 }
 
 /// Why a new lease is issued.
@@ -179,57 +279,79 @@ pub enum LeaseReason {
     First,
     /// The newest is old enough.
     Age,
-    /// The grant, and with it what is covered, changed.
+    /// The seats or their grants, and with them what is covered, changed.
     GrantChanged,
     /// The vendor raised the epoch.
     EpochChanged,
-    /// The client holds a newer one than this server knows.
-    ClientIsAhead,
     /// Its text is not known here any more.
     TextUnknown,
+}
+
+/// The seats that a lease names: those that the last one named, and those of live grants. What lapsed before the
+/// computer had it gives nothing. Without the last lease's text all seats of a computer that had one count.
+pub fn seats_due<'s>(
+    seats: &'s [SeatInLease<'s>],
+    last: Option<&'s Lease>,
+    ever: bool,
+    now: Timestamp,
+) -> impl Iterator<Item = &'s SeatInLease<'s>> {
+    seats.iter().filter(move |(grant, _)| {
+        let had = match last {
+            Some(last) => last.entitlements.iter().any(|seat| seat.serial == grant.serial),
+            None => ever,
+        };
+        had || now <= grant.not_after
+    })
 }
 
 /// Decides about a lease.
 #[must_use]
 pub fn decide_lease(facts: &LeaseFacts<'_>) -> LeaseDecision {
-    if !facts.ever && facts.grant_valid_until < facts.now {
-        return LeaseDecision::Withhold { lapsed_at: facts.grant_valid_until };
+    if let Some(withheld) = withheld(facts) {
+        return LeaseDecision::Withhold(withheld);
     }
     if !facts.ever {
         return LeaseDecision::Issue(LeaseReason::First);
     }
     let Some(last) = facts.last else { return LeaseDecision::Issue(LeaseReason::TextUnknown) };
-    let order = (last.epoch, last.sequence);
-    if last.epoch != facts.epoch {
-        return LeaseDecision::Issue(LeaseReason::EpochChanged);
+    match needs_new(facts, last) {
+        Some(reason) => LeaseDecision::Issue(reason),
+        None if facts.held == Some(last.order()) => LeaseDecision::Keep,
+        None => LeaseDecision::Resend,
     }
-    if last.grant != facts.grant {
-        return LeaseDecision::Issue(LeaseReason::GrantChanged);
-    }
-    if facts.held > Some(order) {
-        return LeaseDecision::Issue(LeaseReason::ClientIsAhead);
-    }
-    let life = last.not_after.duration_since(last.issued_at);
-    let renew_after = RENEW_AFTER.min(life.checked_div(3).unwrap_or(SignedDuration::ZERO));
-    if facts.now.duration_since(last.issued_at) > renew_after {
-        return LeaseDecision::Issue(LeaseReason::Age);
-    }
-    if facts.held == Some(order) { LeaseDecision::Keep } else { LeaseDecision::Resend }
 }
 
-/// Highest sequence that is accepted from a client: counting up, nobody gets beyond it, and sums stay in range.
-const MAX_ACCEPTED_SEQUENCE: u64 = 1 << 48;
+fn withheld(facts: &LeaseFacts<'_>) -> Option<Withheld> {
+    let Some(newest_end) = facts.seats.iter().map(|(grant, _)| grant.not_after).max() else {
+        // What a client holds is good to its end, whatever became of the grant.
+        return (!facts.ever).then_some(Withheld::NoGrant);
+    };
+    if facts.ever {
+        return None;
+    }
+    if newest_end < facts.now {
+        return Some(Withheld::Lapsed { at: newest_end });
+    }
+    facts.unconfirmed_since.map(|since| Withheld::Unconfirmed { since })
+}
 
-/// The sequence of the next lease or assignment: above what was issued, and above what the client holds in this epoch.
-#[must_use]
-pub fn next_sequence(issued: u64, epoch: u64, held: [Option<(u64, u64)>; 2]) -> u64 {
-    let accepted = held
-        .into_iter()
-        .flatten()
-        .filter(|(held_epoch, sequence)| *held_epoch == epoch && *sequence < MAX_ACCEPTED_SEQUENCE)
-        .map(|(_, sequence)| sequence)
-        .max();
-    issued.max(accepted.unwrap_or(0)).saturating_add(1)
+fn needs_new(facts: &LeaseFacts<'_>, last: &Lease) -> Option<LeaseReason> {
+    if facts.seats.is_empty() || (facts.resumed && facts.unconfirmed_since.is_some()) {
+        return None;
+    }
+    if last.epoch != facts.epoch {
+        return Some(LeaseReason::EpochChanged);
+    }
+    let named: BTreeSet<_> = last.entitlements.iter().map(|seat| (&seat.serial, seat.grant)).collect();
+    let due = seats_due(facts.seats, Some(last), facts.ever, facts.now);
+    let wanted: BTreeSet<_> = due.map(|(grant, digest)| (&grant.serial, *digest)).collect();
+    if named != wanted {
+        return Some(LeaseReason::GrantChanged);
+    }
+    let end = last.not_after().unwrap_or(last.issued_at);
+    let life = end.duration_since(last.issued_at);
+    let renew_after = RENEW_AFTER.min(life.checked_div(3).unwrap_or(SignedDuration::ZERO));
+    (facts.now.duration_since(last.issued_at) > renew_after).then_some(LeaseReason::Age)
 }
 
 #[cfg(test)]

@@ -3,16 +3,18 @@
 //! Invariant: one code, one key. The same key gets the same answer for ever; another key is refused. A name whose
 //! admin issued a new setup file can enroll again: that replaces the client and its key, and takes no second seat.
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
-use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ComputerName, SetupId};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// The newest setup of a reserved name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedSetup {
-    /// SHA-256 of the code's canonical text.
-    pub code_sha256: Sha256Digest,
+    /// Its id; the code is derived from it.
+    pub setup: SetupId,
+    /// After it the code is accepted no more.
+    pub expires_at: Timestamp,
     /// The client key that used it.
     pub used_by: Option<PublicKey>,
 }
@@ -29,10 +31,13 @@ pub enum SetupState {
 }
 
 /// What to do with an enrollment that was signed by the key inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnrollDecision {
     /// Bind this key now.
-    Bind,
+    Bind {
+        /// The setup whose code was proven.
+        setup: SetupId,
+    },
     /// The same key as before: answer the same.
     SameAgain,
 }
@@ -46,6 +51,11 @@ pub enum EnrollRefusal {
     CodeWrong,
     /// Another client key used the code.
     CodeUsed,
+    /// Nobody used the code in time.
+    CodeExpired {
+        /// Its end.
+        at: Timestamp,
+    },
 }
 
 impl EnrollRefusal {
@@ -67,6 +77,11 @@ impl EnrollRefusal {
                     "use the newest setup file of {name}, or issue one with `distributor clients setup {name}`"
                 ),
             ),
+            Self::CodeExpired { at } => Problem::new(
+                ProblemCode::EnrollmentCodeExpired,
+                format!("the enrollment code of {name} was good until {at}"),
+                format!("issue a new setup file with `distributor clients setup {name}`"),
+            ),
             Self::CodeUsed => Problem::new(
                 ProblemCode::EnrollmentCodeUsed,
                 format!("the enrollment code of {name} was used by another client key"),
@@ -76,12 +91,6 @@ impl EnrollRefusal {
             ),
         }
     }
-}
-
-/// Whether a code is the newest one of its reserved name: whoever presents it may read root, metadata and trust.json.
-#[must_use]
-pub fn is_known_code(setup: &SetupState, code_sha256: Sha256Digest) -> bool {
-    matches!(setup, SetupState::Issued(issued) if issued.code_sha256 == code_sha256)
 }
 
 /// The refusal of an enrollment that is meant for another server.
@@ -94,24 +103,30 @@ pub fn wrong_server() -> Problem {
     )
 }
 
-/// Decides about an enrollment.
+/// Decides about an enrollment. `proven` is the setup whose code the computer proved to know; what it did not prove
+/// tells it nothing.
 ///
 /// # Errors
 /// [`EnrollRefusal`].
 pub fn decide(
-    setup: &SetupState,
-    code_sha256: Sha256Digest,
+    state: &SetupState,
+    proven: Option<&SetupId>,
     client_key: &PublicKey,
+    now: Timestamp,
 ) -> Result<EnrollDecision, EnrollRefusal> {
-    match setup {
-        SetupState::Unknown => Err(EnrollRefusal::UnknownComputer),
-        SetupState::Reserved => Err(EnrollRefusal::CodeWrong),
-        SetupState::Issued(setup) if setup.code_sha256 != code_sha256 => Err(EnrollRefusal::CodeWrong),
-        SetupState::Issued(IssuedSetup { used_by: None, .. }) => Ok(EnrollDecision::Bind),
-        SetupState::Issued(IssuedSetup { used_by: Some(key), .. }) if key == client_key => {
-            Ok(EnrollDecision::SameAgain)
-        }
-        SetupState::Issued(_) => Err(EnrollRefusal::CodeUsed),
+    let issued = match state {
+        SetupState::Unknown => return Err(EnrollRefusal::UnknownComputer),
+        SetupState::Reserved => return Err(EnrollRefusal::CodeWrong),
+        SetupState::Issued(issued) => issued,
+    };
+    if proven != Some(&issued.setup) {
+        return Err(EnrollRefusal::CodeWrong);
+    }
+    match &issued.used_by {
+        Some(key) if key == client_key => Ok(EnrollDecision::SameAgain),
+        Some(_) => Err(EnrollRefusal::CodeUsed),
+        None if issued.expires_at < now => Err(EnrollRefusal::CodeExpired { at: issued.expires_at }),
+        None => Ok(EnrollDecision::Bind { setup: issued.setup.clone() }),
     }
 }
 
@@ -124,25 +139,50 @@ mod tests {
         PublicKey::new(KeyId::from_bytes([id; 8]), [id; 32])
     }
 
-    #[test]
-    fn a_code_binds_to_the_first_key_and_answers_only_that_key_again() {
-        let code = Sha256Digest::of(b"code");
-        let fresh = SetupState::Issued(IssuedSetup { code_sha256: code, used_by: None });
-        assert_eq!(decide(&fresh, code, &key(1)), Ok(EnrollDecision::Bind));
-        let used = SetupState::Issued(IssuedSetup { code_sha256: code, used_by: Some(key(1)) });
-        assert_eq!(decide(&used, code, &key(1)), Ok(EnrollDecision::SameAgain));
-        assert_eq!(decide(&used, code, &key(2)), Err(EnrollRefusal::CodeUsed));
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn setup(id: u8) -> SetupId {
+        SetupId::from_random([id; 16])
+    }
+
+    fn issued(used_by: Option<PublicKey>) -> SetupState {
+        SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(100), used_by })
     }
 
     #[test]
-    fn a_wrong_code_tells_nothing_about_whether_the_right_one_was_used() {
-        let wrong = Sha256Digest::of(b"wrong");
-        let code_sha256 = Sha256Digest::of(b"code");
+    fn a_code_binds_to_the_first_key_and_answers_only_that_key_again() {
+        let proven = setup(1);
+        let bind = Ok(EnrollDecision::Bind { setup: setup(1) });
+        assert_eq!(decide(&issued(None), Some(&proven), &key(1), at(0)), bind);
+        let used = issued(Some(key(1)));
+        assert_eq!(decide(&used, Some(&proven), &key(1), at(0)), Ok(EnrollDecision::SameAgain));
+        assert_eq!(decide(&used, Some(&proven), &key(2), at(0)), Err(EnrollRefusal::CodeUsed));
+    }
+
+    #[test]
+    fn a_code_ends_for_whoever_did_not_use_it_and_not_for_who_did() {
+        let proven = setup(1);
+        assert!(decide(&issued(None), Some(&proven), &key(1), at(100)).is_ok());
+        assert_eq!(
+            decide(&issued(None), Some(&proven), &key(1), at(101)),
+            Err(EnrollRefusal::CodeExpired { at: at(100) })
+        );
+        let used = issued(Some(key(1)));
+        assert_eq!(decide(&used, Some(&proven), &key(1), at(101)), Ok(EnrollDecision::SameAgain));
+    }
+
+    #[test]
+    fn without_the_proof_nothing_is_told_about_whether_the_code_was_used() {
         for used_by in [None, Some(key(1))] {
-            let setup = SetupState::Issued(IssuedSetup { code_sha256, used_by });
-            assert_eq!(decide(&setup, wrong, &key(1)), Err(EnrollRefusal::CodeWrong));
+            for proven in [None, Some(setup(2))] {
+                let found = decide(&issued(used_by.clone()), proven.as_ref(), &key(1), at(0));
+                assert_eq!(found, Err(EnrollRefusal::CodeWrong));
+            }
         }
-        assert_eq!(decide(&SetupState::Reserved, wrong, &key(1)), Err(EnrollRefusal::CodeWrong));
-        assert_eq!(decide(&SetupState::Unknown, wrong, &key(1)), Err(EnrollRefusal::UnknownComputer));
+        assert_eq!(decide(&SetupState::Reserved, None, &key(1), at(0)), Err(EnrollRefusal::CodeWrong));
+        let unknown = decide(&SetupState::Unknown, None, &key(1), at(0));
+        assert_eq!(unknown, Err(EnrollRefusal::UnknownComputer));
     }
 }

@@ -33,6 +33,8 @@ pub struct ExplainFacts {
     pub approved: Vec<KnownRelease>,
     /// Staged releases, which wait for a review.
     pub staged: Vec<KnownRelease>,
+    /// Manifests of releases above a counter that the vendor reset.
+    pub voided: BTreeSet<Sha256Digest>,
 }
 
 /// One sentence for each package that the computer runs, should run, or could run after a review.
@@ -46,6 +48,7 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         platform: &platform,
         licensed: &facts.licensed,
         installed: &client.installed,
+        voided: &facts.voided,
     };
     let (should, could) = (wanted(&facts.approved, &computer), wanted(&facts.staged, &computer));
     let mut packages: BTreeSet<&PackageName> = BTreeSet::new();
@@ -233,7 +236,7 @@ fn reported(should: &str, report: &Report) -> (String, ChangesWhen) {
         Outcome::Ok => {
             (format!("{should}; it is on its way: {} is done since {at}", report.step), ChangesWhen::Contact)
         }
-        Outcome::Refused | Outcome::Failed => {
+        Outcome::Refused | Outcome::Failed | Outcome::Other(_) => {
             (format!("{should}; {} {} at {at} ({why})", report.step, report.outcome), ChangesWhen::Admin)
         }
     }
@@ -289,7 +292,7 @@ mod tests {
             assert!(sentence.contains(expected), "{sentence:?} does not say {expected:?}");
             assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
         };
-        say(&good, "pc-1 runs acme-av 1.0 and should run 2.0; test-load refused");
+        say(&good, "pc-1 runs acme-av 1.0 and should run 2.0; test_load refused");
         say(&good, "hook_failed: bad");
         say(
             &PackageView { runs: Some((&release.version, new)), ..good.clone() },

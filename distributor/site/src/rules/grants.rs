@@ -7,6 +7,7 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{SerialNumber, ServerId};
+use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// What is held of the same serial number.
@@ -15,7 +16,7 @@ pub struct HeldGrant {
     /// Its generation.
     pub generation: u64,
     /// Its epoch.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Digest of its exact text.
     pub digest: Sha256Digest,
 }
@@ -55,9 +56,14 @@ pub enum GrantRefusal {
     /// Its epoch is lower than the one that is held.
     Epoch {
         /// Held.
-        held: u64,
+        held: Epoch,
         /// Offered.
-        offered: u64,
+        offered: Epoch,
+    },
+    /// Its epoch has a term, which no vendor gives.
+    Term {
+        /// Offered.
+        offered: Epoch,
     },
 }
 
@@ -88,6 +94,10 @@ impl GrantRefusal {
             ),
             Self::SameGenerationOtherContent { generation } => (
                 format!("the vendor signed two different grants of generation {generation}"),
+                "report this to the vendor; the grant that is held stays in force",
+            ),
+            Self::Term { offered } => (
+                format!("the grant has epoch {offered}, and the part after the plus sign is not the vendor's to give"),
                 "report this to the vendor; the grant that is held stays in force",
             ),
             Self::Epoch { held, offered } => (
@@ -122,6 +132,9 @@ pub fn judge(
     }
     if grant.model != LicenseModel::Named {
         return Err(GrantRefusal::Model(grant.model));
+    }
+    if grant.epoch.term() != 0 {
+        return Err(GrantRefusal::Term { offered: grant.epoch });
     }
     let Some(held) = held else { return Ok(Acceptance::New) };
     if grant.generation < held.generation {

@@ -1,5 +1,9 @@
 //! Who gets a release once it is approved: asked of every computer by the same function as at its contact.
 
+use std::collections::BTreeSet;
+
+use sealpost_manifests::digest::Sha256Digest;
+
 use crate::rows::RecipientRow;
 use crate::rules::assignment::{Computer, gets};
 use crate::rules::release::KnownRelease;
@@ -10,19 +14,20 @@ pub struct UnderReview {
     release: KnownRelease,
     /// Approved releases of its package, and the release itself.
     all: Vec<KnownRelease>,
+    voided: BTreeSet<Sha256Digest>,
 }
 
 impl UnderReview {
     /// Puts a release beside the approved ones.
     #[must_use]
-    pub fn new(release: KnownRelease, approved: Vec<KnownRelease>) -> Self {
+    pub fn new(release: KnownRelease, approved: Vec<KnownRelease>, voided: BTreeSet<Sha256Digest>) -> Self {
         let mut all: Vec<KnownRelease> = approved
             .into_iter()
             .filter(|other| other.release.package == release.release.package)
             .filter(|other| other.manifest != release.manifest)
             .collect();
         all.push(release.clone());
-        Self { release, all }
+        Self { release, all, voided }
     }
 
     /// Whether a computer gets it. A computer that has not come yet counts as one whose platform it fits.
@@ -33,6 +38,7 @@ impl UnderReview {
             platform: row.platform.as_ref().unwrap_or(&self.release.release.platform),
             licensed: &row.licensed,
             installed: &row.installed,
+            voided: &self.voided,
         };
         gets(&self.release, &self.all, &computer)
     }
@@ -42,7 +48,6 @@ impl UnderReview {
 mod tests {
     use super::*;
     use crate::rules::release::ReleaseState;
-    use sealpost_manifests::digest::Sha256Digest;
     use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform};
     use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::{ReleaseCounter, Version};
@@ -74,15 +79,15 @@ mod tests {
             installed: Vec::new(),
         };
         let approved = vec![release("1", 1, ReleaseState::Approved)];
-        let staged = UnderReview::new(release("2", 2, ReleaseState::Staged), approved.clone());
+        let staged = UnderReview::new(release("2", 2, ReleaseState::Staged), approved.clone(), BTreeSet::new());
         assert!(staged.reaches(&row), "a computer that has not come yet counts");
         let other = RecipientRow { platform: Some(Platform::new("linux-aarch64").unwrap()), ..row.clone() };
         assert!(!staged.reaches(&other));
         let unlicensed = RecipientRow { licensed: vec![PackageName::new("cad").unwrap()], ..row.clone() };
         assert!(!staged.reaches(&unlicensed));
-        let older = UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone());
+        let older = UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone(), BTreeSet::new());
         assert!(!older.reaches(&row), "an older release than the approved one reaches nobody");
-        let itself = UnderReview::new(approved[0].clone(), approved);
+        let itself = UnderReview::new(approved[0].clone(), approved, BTreeSet::new());
         assert!(itself.reaches(&row));
     }
 }

@@ -119,7 +119,7 @@ pub fn approve(
 /// The vendor may have revoked a key since the release was staged; then every agent would refuse it.
 fn signer_is_trusted(release: &KnownRelease, trust: Option<&TrustDocument>) -> bool {
     let (Some(signer), Some(trust)) = (&release.signer, trust) else { return false };
-    trust.release_keys(&release.release.package).contains(signer)
+    trust.release_keys(&release.release.package, release.manifest).contains(signer)
 }
 
 /// Decides about a rejection, for a reason that an admin gives.
@@ -145,11 +145,11 @@ fn decide(reviewed: Reviewed<'_>, command: ReleaseCommand) -> Result<Transition,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
     use sealpost_keys::{KeyId, PublicKey};
     use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
-    use sealpost_manifests::trust::{KeyStatus, TrustedKey};
+    use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
     fn staged(signer: &PublicKey) -> KnownRelease {
@@ -170,11 +170,22 @@ mod tests {
     }
 
     fn trust(key: &PublicKey, status: KeyStatus) -> TrustDocument {
-        let keys = vec![TrustedKey { key: key.clone(), status }];
+        let digests = match status {
+            KeyStatus::Retired => BTreeSet::from([Sha256Digest::of(b"manifest")]),
+            _ => BTreeSet::new(),
+        };
         TrustDocument {
             vendor: "Acme".to_owned(),
-            release_keys: BTreeMap::from([(PackageName::new("acme-av").unwrap(), keys)]),
-            license_keys: Vec::new(),
+            keys: vec![TrustedKey {
+                key_use: KeyUse::Release,
+                package: Some(PackageName::new("acme-av").unwrap()),
+                key: key.to_base64(),
+                status,
+                digests,
+            }],
+            counter_resets: Vec::new(),
+            licensing_contact: None,
+            signed_at: jiff::Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -18,7 +18,7 @@ pub struct GrantedSeats {
     /// Distinct names that hold one.
     pub used: u32,
     /// After it: no new license.
-    pub valid_until: Timestamp,
+    pub not_after: Timestamp,
 }
 
 impl GrantedSeats {
@@ -31,7 +31,7 @@ impl GrantedSeats {
     /// Whether new licenses may come from it.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        now <= self.valid_until
+        now <= self.not_after
     }
 }
 
@@ -40,6 +40,11 @@ impl GrantedSeats {
 pub enum SeatRefusal {
     /// There is no grant.
     NotUnlocked,
+    /// There is no grant for the serial number that was asked for.
+    UnknownSerial {
+        /// Which.
+        serial: SerialNumber,
+    },
     /// There are grants, and the newest of them lapsed then.
     GrantExpired {
         /// When.
@@ -64,6 +69,11 @@ impl SeatRefusal {
                 "no seat can be reserved: this server holds no license yet",
                 "run `distributor register SERIAL`, then try again",
             ),
+            Self::UnknownSerial { serial } => Problem::new(
+                ProblemCode::NotUnlocked,
+                format!("no seat can be reserved: this server holds no license for the serial number {serial}"),
+                "see `distributor status` for the serial numbers, or register this one",
+            ),
             Self::GrantExpired { at } => Problem::new(
                 ProblemCode::GrantExpired,
                 format!("no seat can be reserved: the license lapsed at {at}"),
@@ -78,15 +88,24 @@ impl SeatRefusal {
     }
 }
 
-/// The serial number whose seat one more name takes.
+/// The serial number whose seat one more name takes; `wanted` if one is.
 ///
 /// The first live grant with a free seat, in the order given; and never one more than all grants together allow, so
 /// that a grant that shrank below its use is made up for elsewhere first.
 ///
 /// # Errors
 /// [`SeatRefusal`], with the reason that an admin can do something about.
-pub fn take(grants: &[GrantedSeats], now: Timestamp) -> Result<&SerialNumber, SeatRefusal> {
-    let Some(newest_end) = grants.iter().map(|grant| grant.valid_until).max() else {
+pub fn take<'g>(
+    grants: &'g [GrantedSeats],
+    wanted: Option<&SerialNumber>,
+    now: Timestamp,
+) -> Result<&'g SerialNumber, SeatRefusal> {
+    if let Some(serial) = wanted
+        && !grants.iter().any(|grant| grant.serial == *serial)
+    {
+        return Err(SeatRefusal::UnknownSerial { serial: serial.clone() });
+    }
+    let Some(newest_end) = grants.iter().map(|grant| grant.not_after).max() else {
         return Err(SeatRefusal::NotUnlocked);
     };
     if newest_end < now {
@@ -97,13 +116,16 @@ pub fn take(grants: &[GrantedSeats], now: Timestamp) -> Result<&SerialNumber, Se
     if used >= seats {
         return Err(SeatRefusal::NoSeatFree { seats, used });
     }
-    let free = grants.iter().filter(|grant| grant.free() > 0);
+    let free = grants
+        .iter()
+        .filter(|grant| wanted.is_none_or(|serial| grant.serial == *serial))
+        .filter(|grant| grant.free() > 0);
     let mut expired = None;
     for grant in free {
         if grant.is_live(now) {
             return Ok(&grant.serial);
         }
-        expired = expired.max(Some(grant.valid_until));
+        expired = expired.max(Some(grant.not_after));
     }
     Err(expired.map_or(SeatRefusal::NoSeatFree { seats, used }, |at| SeatRefusal::GrantExpired { at }))
 }
@@ -116,51 +138,61 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn grant(id: u8, seats: u32, used: u32, valid_until: i64) -> GrantedSeats {
+    fn grant(id: u8, seats: u32, used: u32, not_after: i64) -> GrantedSeats {
         GrantedSeats {
             serial: SerialNumber::from_random([id; 19]),
             seats,
             used,
-            valid_until: at(valid_until),
+            not_after: at(not_after),
         }
     }
 
     #[test]
     fn without_a_grant_nothing_can_be_reserved() {
-        assert_eq!(take(&[], at(0)), Err(SeatRefusal::NotUnlocked));
-        assert_eq!(take(&[], at(0)).unwrap_err().problem().code, ProblemCode::NotUnlocked);
+        assert_eq!(take(&[], None, at(0)), Err(SeatRefusal::NotUnlocked));
+        assert_eq!(take(&[], None, at(0)).unwrap_err().problem().code, ProblemCode::NotUnlocked);
     }
 
     #[test]
     fn the_last_seat_is_given_and_the_one_after_it_refused() {
-        assert!(take(&[grant(1, 10, 9, 100)], at(100)).is_ok());
+        assert!(take(&[grant(1, 10, 9, 100)], None, at(100)).is_ok());
         assert_eq!(
-            take(&[grant(1, 10, 10, 100)], at(0)),
+            take(&[grant(1, 10, 10, 100)], None, at(0)),
             Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 })
         );
-        assert!(take(&[grant(1, 0, 0, 100)], at(0)).is_err());
+        assert!(take(&[grant(1, 0, 0, 100)], None, at(0)).is_err());
     }
 
     #[test]
     fn a_lapsed_grant_gives_no_new_seat_from_the_second_after_its_end() {
         let grants = [grant(1, 10, 0, 100)];
-        assert!(take(&grants, at(100)).is_ok());
-        assert_eq!(take(&grants, at(101)), Err(SeatRefusal::GrantExpired { at: at(100) }));
+        assert!(take(&grants, None, at(100)).is_ok());
+        assert_eq!(take(&grants, None, at(101)), Err(SeatRefusal::GrantExpired { at: at(100) }));
     }
 
     #[test]
     fn a_live_grant_is_used_when_another_lapsed() {
         let grants = [grant(1, 10, 0, 100), grant(2, 1, 0, 200)];
-        assert_eq!(take(&grants, at(150)), Ok(&grants[1].serial));
+        assert_eq!(take(&grants, None, at(150)), Ok(&grants[1].serial));
         let full = [grant(1, 10, 0, 100), grant(2, 1, 1, 200)];
-        assert_eq!(take(&full, at(150)), Err(SeatRefusal::GrantExpired { at: at(100) }));
+        assert_eq!(take(&full, None, at(150)), Err(SeatRefusal::GrantExpired { at: at(100) }));
+    }
+
+    #[test]
+    fn a_seat_of_a_named_serial_number_comes_from_no_other() {
+        let grants = [grant(1, 5, 0, 100), grant(2, 1, 1, 100)];
+        assert_eq!(take(&grants, Some(&grants[0].serial), at(0)), Ok(&grants[0].serial));
+        assert!(matches!(take(&grants, Some(&grants[1].serial), at(0)), Err(SeatRefusal::NoSeatFree { .. })));
+        let unknown = SerialNumber::from_random([3; 19]);
+        let refused = take(&grants, Some(&unknown), at(0)).unwrap_err();
+        assert_eq!(refused, SeatRefusal::UnknownSerial { serial: unknown });
     }
 
     #[test]
     fn a_grant_that_shrank_below_its_use_is_made_up_for_elsewhere_first() {
         let grants = [grant(1, 5, 10, 100), grant(2, 5, 0, 100)];
-        assert_eq!(take(&grants, at(0)), Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 }));
+        assert_eq!(take(&grants, None, at(0)), Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 }));
         let more = [grant(1, 5, 10, 100), grant(2, 6, 0, 100)];
-        assert_eq!(take(&more, at(0)), Ok(&more[1].serial));
+        assert_eq!(take(&more, None, at(0)), Ok(&more[1].serial));
     }
 }

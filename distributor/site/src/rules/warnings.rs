@@ -34,7 +34,7 @@ pub fn warnings(expiries: &[Expiry], licenses: &[LicenseRow], pull: &PullRow, no
     }
     for license in licenses {
         let what = format!("the grant for serial {}", license.serial);
-        warnings.extend(ending(&what, license.valid_until, &WARN_DAYS, now));
+        warnings.extend(ending(&what, license.not_after, &WARN_DAYS, now));
         if license.used > license.licenses {
             warnings.push(format!(
                 "serial {} has {} seats and {} are used: nothing is taken away, nothing new is given",
@@ -118,7 +118,8 @@ mod tests {
             reserved: 3,
             model: LicenseModel::Named,
             generation: 1,
-            valid_until: at(400 * DAY_SECS),
+            epoch: sealpost_manifests::order::Epoch::of(1, 0),
+            not_after: at(400 * DAY_SECS),
         };
         let pulled = |day: i64, failure: Option<&str>| PullRow {
             metadata_as_of: Some(at(day * DAY_SECS)),

@@ -3,8 +3,10 @@
 use super::*;
 use sealpost_keys::{KeyId, PublicKey};
 use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, Platform};
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
+use sealpost_manifests::lease::Entitlement;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::Signer;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
@@ -48,9 +50,13 @@ fn a_contact_beyond_a_bound_is_refused_with_the_reason_of_that_bound() {
             sent_at: at(0),
             agent_version: "1".to_owned(),
             platform: Platform::any(),
-            lease: None,
-            assignment: None,
-            grant: None,
+            receipt: None,
+            highest: HighestOrders::new(),
+            held_head: None,
+            forked_head: None,
+            grants: Vec::new(),
+            instance: None,
+            hostname: None,
             packages: Vec::new(),
             reports,
         };
@@ -87,80 +93,144 @@ fn each_pair_of_nonces_means_one_thing() {
 
 const DAY: i64 = 24 * 3600;
 
-fn lease(days: i64) -> Lease {
+fn grant(id: u8, not_after: i64) -> Grant {
+    let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+    Grant {
+        vendor: "Acme".to_owned(),
+        serial: SerialNumber::from_random([id; 19]),
+        server_id: ServerId::of_site_key(&site_key),
+        site_key,
+        key_epoch: 1,
+        epoch: Epoch::of(1, 0),
+        packages: Vec::new(),
+        model: LicenseModel::Named,
+        seats: 10,
+        generation: 1,
+        not_after: at(not_after),
+        vendor_time: at(0),
+    }
+}
+
+fn order(vendor: u32, sequence: u64) -> Order {
+    Order { epoch: Epoch::of(vendor, 0), sequence }
+}
+
+fn digest(text: &str) -> Sha256Digest {
+    Sha256Digest::of(text.as_bytes())
+}
+
+fn lease(end: i64) -> Lease {
+    let grant = grant(1, 366 * DAY);
     Lease {
         client_id: ClientId::from_random([1; 16]),
         client_key: PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]),
         computer_name: ComputerName::new("pc-1").unwrap(),
-        server_id: ServerId::from_random([2; 16]),
-        epoch: 1,
+        channel: ChannelName::new("stable").unwrap(),
+        server_id: grant.server_id,
+        signer: Signer::SiteKey,
+        epoch: Epoch::of(1, 0),
         sequence: 5,
         issued_at: at(0),
-        not_after: at(days * DAY),
-        model: LicenseModel::Named,
-        packages: Vec::new(),
-        grant: Sha256Digest::of(b"grant"),
-        ledger_head: LedgerHead { sequence: 1, hash: Sha256Digest::of(b"head") },
+        entitlements: vec![Entitlement {
+            serial: grant.serial,
+            model: LicenseModel::Named,
+            packages: Vec::new(),
+            grant: digest("grant"),
+            not_after: at(end),
+        }],
+        ledger_head: LogHead { size: 1, root: digest("head") },
     }
 }
 
-fn facts(now: i64, last: &Lease) -> LeaseFacts<'_> {
-    let grant = Sha256Digest::of(b"grant");
+fn facts<'a>(now: i64, last: &'a Lease, seats: &'a [SeatInLease<'a>]) -> LeaseFacts<'a> {
     LeaseFacts {
         now: at(now),
         last: Some(last),
         ever: true,
-        held: Some((1, 5)),
-        grant,
-        epoch: 1,
-        grant_valid_until: at(366 * DAY),
+        held: Some(order(1, 5)),
+        seats,
+        epoch: Epoch::of(1, 0),
+        unconfirmed_since: None,
+        resumed: false,
     }
 }
 
 #[test]
 fn a_lease_is_renewed_after_a_day_and_not_in_the_same_second() {
-    let last = lease(30);
-    assert_eq!(decide_lease(&facts(DAY, &last)), LeaseDecision::Keep);
-    assert_eq!(decide_lease(&facts(DAY + 1, &last)), LeaseDecision::Issue(LeaseReason::Age));
+    let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
+    let seats = [(&grant, digest("grant"))];
+    assert_eq!(decide_lease(&facts(DAY, &last, &seats)), LeaseDecision::Keep);
+    assert_eq!(decide_lease(&facts(DAY + 1, &last, &seats)), LeaseDecision::Issue(LeaseReason::Age));
 }
 
 #[test]
 fn a_short_lease_is_renewed_after_a_third_of_its_life() {
-    let short = Lease { not_after: at(300), ..lease(30) };
-    assert_eq!(decide_lease(&facts(101, &short)), LeaseDecision::Issue(LeaseReason::Age));
-    assert_eq!(decide_lease(&facts(100, &short)), LeaseDecision::Keep);
+    let (short, grant) = (lease(300), grant(1, 366 * DAY));
+    let seats = [(&grant, digest("grant"))];
+    assert_eq!(decide_lease(&facts(101, &short, &seats)), LeaseDecision::Issue(LeaseReason::Age));
+    assert_eq!(decide_lease(&facts(100, &short, &seats)), LeaseDecision::Keep);
 }
 
 #[test]
 fn a_client_that_does_not_hold_the_newest_lease_gets_it_again_without_a_new_entry() {
-    let last = lease(30);
-    for held in [None, Some((1, 4)), Some((0, 9))] {
-        assert_eq!(decide_lease(&LeaseFacts { held, ..facts(60, &last) }), LeaseDecision::Resend);
+    let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
+    let seats = [(&grant, digest("grant"))];
+    for held in [None, Some(order(1, 4)), Some(order(0, 9))] {
+        assert_eq!(decide_lease(&LeaseFacts { held, ..facts(60, &last, &seats) }), LeaseDecision::Resend);
     }
-    let ahead = LeaseFacts { held: Some((1, 6)), ..facts(60, &last) };
-    assert_eq!(decide_lease(&ahead), LeaseDecision::Issue(LeaseReason::ClientIsAhead));
+}
+
+#[test]
+fn what_a_client_claims_beyond_what_was_issued_is_told_apart() {
+    let lease_type = Word::new("lease").unwrap();
+    let claim = |order| HighestOrders::from([(lease_type, order)]);
+    assert!(!claims(&HighestOrders::new(), Claim::Lease, None));
+    assert!(!claims(&claim(order(1, 5)), Claim::Lease, Some(order(1, 5))));
+    assert!(claims(&claim(order(1, 6)), Claim::Lease, Some(order(1, 5))));
+    assert!(claims(&claim(order(2, 1)), Claim::Lease, Some(order(1, 5))));
+    assert!(claims(&claim(order(1, 1)), Claim::Lease, None));
+    assert!(!claims(&claim(order(9, 9)), Claim::Assignment, None), "each type has an order of its own");
 }
 
 #[test]
 fn a_lapsed_grant_gives_no_first_lease_but_renews_those_that_exist() {
-    let (after, last) = (400 * DAY, lease(30));
-    let first = LeaseFacts { ever: false, last: None, held: None, ..facts(after, &last) };
-    assert_eq!(decide_lease(&first), LeaseDecision::Withhold { lapsed_at: at(366 * DAY) });
-    assert_eq!(decide_lease(&facts(after, &last)), LeaseDecision::Issue(LeaseReason::Age));
+    let (after, last, grant) = (400 * DAY, lease(30 * DAY), grant(1, 366 * DAY));
+    let seats = [(&grant, digest("grant"))];
+    let first = LeaseFacts { ever: false, last: None, held: None, ..facts(after, &last, &seats) };
+    assert_eq!(decide_lease(&first), LeaseDecision::Withhold(Withheld::Lapsed { at: at(366 * DAY) }));
+    assert_eq!(decide_lease(&facts(after, &last, &seats)), LeaseDecision::Issue(LeaseReason::Age));
+}
+
+#[test]
+fn a_seat_of_a_lapsed_grant_is_added_to_no_lease_that_did_not_name_it() {
+    let (last, live, lapsed) = (lease(30 * DAY), grant(1, 366 * DAY), grant(2, 0));
+    let seats = [(&live, digest("grant")), (&lapsed, digest("lapsed"))];
+    assert_eq!(decide_lease(&facts(60, &last, &seats)), LeaseDecision::Keep);
+    assert_eq!(decide_lease(&facts(0, &last, &seats)), LeaseDecision::Issue(LeaseReason::GrantChanged));
 }
 
 #[test]
 fn a_changed_grant_or_epoch_brings_a_new_lease() {
-    let last = lease(30);
-    let grant = LeaseFacts { grant: Sha256Digest::of(b"other"), ..facts(1, &last) };
-    assert_eq!(decide_lease(&grant), LeaseDecision::Issue(LeaseReason::GrantChanged));
-    let epoch = LeaseFacts { epoch: 2, ..facts(1, &last) };
+    let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
+    let other = [(&grant, digest("other"))];
+    assert_eq!(decide_lease(&facts(1, &last, &other)), LeaseDecision::Issue(LeaseReason::GrantChanged));
+    let seats = [(&grant, digest("grant"))];
+    let epoch = LeaseFacts { epoch: Epoch::of(2, 0), ..facts(1, &last, &seats) };
     assert_eq!(decide_lease(&epoch), LeaseDecision::Issue(LeaseReason::EpochChanged));
 }
 
 #[test]
-fn the_next_sequence_is_above_all_that_is_known_and_cannot_be_exhausted() {
-    assert_eq!(next_sequence(5, 1, [Some((1, 3)), None]), 6);
-    assert_eq!(next_sequence(5, 1, [Some((1, 9)), Some((1, 11))]), 12);
-    assert_eq!(next_sequence(5, 1, [Some((2, 9)), Some((1, u64::MAX))]), 6);
+fn an_unconfirmed_ledger_renews_whom_it_knows_gives_no_first_lease_and_one_term_to_whom_it_resumed() {
+    let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
+    let seats = [(&grant, digest("grant"))];
+    let since = at(DAY);
+    let unconfirmed =
+        LeaseFacts { unconfirmed_since: Some(since), ..facts(2 * DAY, &last, &seats) };
+    assert_eq!(decide_lease(&unconfirmed), LeaseDecision::Issue(LeaseReason::Age));
+    let first = LeaseFacts { ever: false, last: None, held: None, ..unconfirmed };
+    assert_eq!(decide_lease(&first), LeaseDecision::Withhold(Withheld::Unconfirmed { since }));
+    let resumed = LeaseFacts { resumed: true, ..unconfirmed };
+    assert_eq!(decide_lease(&resumed), LeaseDecision::Keep);
+    let confirmed = LeaseFacts { unconfirmed_since: None, ..resumed };
+    assert_eq!(decide_lease(&confirmed), LeaseDecision::Issue(LeaseReason::Age));
 }

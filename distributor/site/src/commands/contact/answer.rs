@@ -1,0 +1,301 @@
+//! The answer to a contact that is taken: reports, lease, assignment, grants, and what is noted of it.
+
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::lease::{Entitlement, Lease};
+use sealpost_manifests::order::{Epoch, Order, Signer};
+use sealpost_manifests::wire::contact::Contact;
+
+use super::{
+    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of,
+};
+use crate::changes::{Actor, Change, ContactAnswer, Note};
+use crate::commands::decision::{Context, Decision};
+use crate::rules::assignment::{
+    AssignmentDecision, AssignmentFacts, Computer, decide, licensed_packages, package_assignment, wanted,
+};
+use crate::rules::contact::{Claim, LeaseDecision, LeaseFacts, SeatInLease, decide_lease, held, seats_due};
+use crate::rules::release::KnownRelease;
+use crate::rules::reports;
+use crate::rules::restore::Progress;
+
+/// A contact on its way to an answer.
+pub(super) struct Answering<'a> {
+    facts: &'a ContactFacts,
+    client: &'a ContactClient,
+    contact: &'a Contact,
+    context: &'a Context<'a>,
+    /// What the client showed, when it is resumed.
+    shown: Option<&'a Shown>,
+    /// How far the client has come with this contact.
+    progress: Progress,
+}
+
+/// A document that the answer may carry.
+enum Sent<T> {
+    /// The client holds it, or there is none.
+    Nothing,
+    /// The one that was issued before.
+    Again(Box<T>),
+    /// A new one, with the change that issues it.
+    New(Box<T>, Box<Change>),
+}
+
+impl<T> Sent<T> {
+    fn document(&self) -> Option<&T> {
+        match self {
+            Self::Nothing => None,
+            Self::Again(document) | Self::New(document, _) => Some(document),
+        }
+    }
+}
+
+impl<'a> Answering<'a> {
+    /// A contact whose nonces follow the last one.
+    pub(super) fn in_order(
+        facts: &'a ContactFacts,
+        client: &'a ContactClient,
+        contact: &'a Contact,
+        context: &'a Context<'a>,
+    ) -> Self {
+        let before = client.last.as_ref().map(|last| &last.progress);
+        let progress = Progress::next(before, &facts.restore.era);
+        Self { facts, client, contact, context, shown: None, progress }
+    }
+
+    /// A contact that resumes its client.
+    pub(super) const fn resumed(
+        facts: &'a ContactFacts,
+        client: &'a ContactClient,
+        contact: &'a Contact,
+        context: &'a Context<'a>,
+        shown: &'a Shown,
+        progress: Progress,
+    ) -> Self {
+        Self { facts, client, contact, context, shown: Some(shown), progress }
+    }
+
+    /// Decides about everything that the answer carries.
+    pub(super) fn answer(self) -> Decision<ContactOutcome> {
+        let (reported, acknowledged_report) = self.reports();
+        let (lease, notice) = self.lease();
+        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment() };
+        let (client, contact) = (self.client, self.contact);
+        let held_head = contact.held_head.as_ref().map(|head| head.size);
+        let answer = ContactAnswer {
+            lease: lease.document().is_some(),
+            assignment: assignment.document().is_some(),
+            held_head: held_head.filter(|_| lease.document().is_some()),
+            acknowledged_report,
+            notice: notice.clone(),
+        };
+        let mut decision = Decision::answer(ContactOutcome {
+            grants: not_held(&client.seats, contact),
+            lease: lease.document().cloned(),
+            assignment: assignment.document().cloned(),
+            held_head: answer.held_head,
+            acknowledged_report,
+            notice,
+            receipt: self.progress.last.clone(),
+            retry: false,
+            name: client.name.clone(),
+        });
+        let actor = Actor::Client { client_id: contact.client_id.clone(), name: client.name.clone() };
+        for change in reported.into_iter().chain(self.log_fork()) {
+            decision = decision.change(actor.clone(), change);
+        }
+        if let Sent::New(lease, change) = lease {
+            decision = decision.change(actor.clone(), *change).note(Note::LeaseSent { lease: *lease });
+        }
+        if let Sent::New(assignment, change) = assignment {
+            decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
+        }
+        let seen = SeenClient::of(contact);
+        if client.seen.as_ref() != Some(&seen) {
+            let SeenClient { platform, agent_version, instance, hostname, installed } = seen;
+            let client_id = contact.client_id.clone();
+            decision = decision.note(Note::ClientSeen {
+                client_id,
+                platform,
+                agent_version,
+                instance,
+                hostname,
+                installed,
+            });
+        }
+        decision.note(Note::ContactAnswered {
+            client_id: contact.client_id.clone(),
+            previous: contact.previous.clone(),
+            next: contact.next.clone(),
+            at: self.context.now,
+            answer,
+            progress: self.progress,
+        })
+    }
+
+    /// Reports that are not in the log yet, oldest first, and the highest id that is then.
+    fn reports(&self) -> (Vec<Change>, u64) {
+        let fresh = reports::fresh(&self.contact.reports, self.client.acknowledged_report);
+        let highest = fresh.keys().next_back().copied().unwrap_or(self.client.acknowledged_report);
+        let mut reported = self.client.reported.clone();
+        let mut changes = Vec::with_capacity(fresh.len());
+        for report in fresh.into_values() {
+            let effect = reports::effect(report, &reported);
+            if effect != reports::ReportEffect::Unlisted {
+                reported.insert(report.release.package.clone());
+            }
+            let client_id = self.contact.client_id.clone();
+            changes.push(Change::StepReported { client_id, report: report.clone(), effect });
+        }
+        (changes, highest)
+    }
+
+    /// Two heads that do not fit each other, if the client holds such and did not say so before.
+    fn log_fork(&self) -> Option<Change> {
+        let (held, seen) = (self.contact.held_head.clone()?, self.contact.forked_head.clone()?);
+        let client_id = self.contact.client_id.clone();
+        (self.client.log_fork.as_ref() != Some(&seen)).then_some(Change::LogForkReported {
+            client_id,
+            held,
+            seen,
+        })
+    }
+
+    /// The lease to send, and the notice if there is none to be had.
+    fn lease(&self) -> (Sent<Lease>, Option<String>) {
+        if let Some(shown) = self.shown {
+            return (self.resumed_lease(shown), None);
+        }
+        let client = self.client;
+        let seats: Vec<SeatInLease<'_>> = client.seats.iter().map(|seat| (&seat.grant, seat.digest)).collect();
+        let decision = decide_lease(&LeaseFacts {
+            now: self.context.now,
+            last: client.lease.as_ref(),
+            ever: client.lease_order.is_some(),
+            held: held(&self.contact.highest, Claim::Lease),
+            seats: &seats,
+            epoch: self.epoch(client.lease_order),
+            unconfirmed_since: self.facts.restore.unconfirmed().map(|restored| restored.at),
+            resumed: client.resumed,
+        });
+        match (decision, &client.lease) {
+            (LeaseDecision::Withhold(why), _) => (Sent::Nothing, Some(why.to_string())),
+            (LeaseDecision::Issue(_), _) => (self.new_lease(&seats), None),
+            (LeaseDecision::Resend, Some(lease)) => (Sent::Again(Box::new(lease.clone())), None),
+            (LeaseDecision::Resend | LeaseDecision::Keep, _) => (Sent::Nothing, None),
+        }
+    }
+
+    fn new_lease(&self, seats: &[SeatInLease<'_>]) -> Sent<Lease> {
+        let not_after = self.context.after_days(self.context.terms.lease_days);
+        let ever = self.client.lease_order.is_some();
+        let due = seats_due(seats, self.client.lease.as_ref(), ever, self.context.now);
+        let entitlements = due
+            .map(|(grant, digest)| Entitlement {
+                serial: grant.serial.clone(),
+                model: grant.model,
+                packages: grant.packages.clone(),
+                grant: *digest,
+                not_after,
+            })
+            .collect();
+        self.lease_of(entitlements, next_order(self.facts.epoch, [self.client.lease_order]))
+    }
+
+    /// What was shown, for one more term.
+    fn resumed_lease(&self, shown: &Shown) -> Sent<Lease> {
+        let not_after = self.context.after_days(self.context.terms.lease_days);
+        let seats = shown.lease.entitlements.iter();
+        let entitlements = seats.map(|seat| Entitlement { not_after, ..seat.clone() }).collect();
+        let before = [self.client.lease_order, order_of(Some(&shown.lease))];
+        self.lease_of(entitlements, next_order(self.facts.epoch, before))
+    }
+
+    fn lease_of(&self, entitlements: Vec<Entitlement>, order: Order) -> Sent<Lease> {
+        let (client, context) = (self.client, self.context);
+        let lease = Lease {
+            client_id: self.contact.client_id.clone(),
+            client_key: client.client_key.clone(),
+            computer_name: client.name.clone(),
+            channel: client.channel.clone(),
+            server_id: context.server.server_id.clone(),
+            signer: Signer::SiteKey,
+            epoch: order.epoch,
+            sequence: order.sequence,
+            issued_at: context.now,
+            entitlements,
+            ledger_head: context.log.head(),
+        };
+        let change = Change::LeaseIssued {
+            client_id: lease.client_id.clone(),
+            order,
+            entitlements: lease.entitlements.clone(),
+        };
+        Sent::New(Box::new(lease), Box::new(change))
+    }
+
+    fn assignment(&self) -> Sent<Assignment> {
+        let (facts, client) = (self.facts, self.client);
+        let licensed = licensed_packages(client.seats.iter().map(|seat| &seat.grant));
+        let wanted = wanted(
+            &facts.approved,
+            &Computer {
+                channel: &client.channel,
+                platform: &self.contact.platform,
+                licensed: &licensed,
+                installed: &self.contact.packages,
+                voided: &facts.voided,
+            },
+        );
+        let shown = self.shown.and_then(|shown| shown.assignment.as_ref());
+        let decision = decide(&AssignmentFacts {
+            now: self.context.now,
+            last: client.assignment.as_ref(),
+            ever: client.assignment_order.is_some(),
+            held: held(&self.contact.highest, Claim::Assignment),
+            wanted: &wanted,
+            epoch: self.epoch(client.assignment_order),
+            metadata_as_of: facts.metadata_as_of,
+        });
+        // What was shown and cannot be followed is replaced at once, also by an empty assignment.
+        let issue = matches!(decision, AssignmentDecision::Issue(_)) || shown.is_some();
+        match (issue, decision, facts.metadata_as_of, &client.assignment) {
+            (true, _, Some(as_of), _) => self.new_assignment(&wanted, as_of, order_of(shown)),
+            (_, AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),
+            _ => Sent::Nothing,
+        }
+    }
+
+    fn new_assignment(
+        &self,
+        wanted: &[&KnownRelease],
+        metadata_as_of: jiff::Timestamp,
+        shown: Option<Order>,
+    ) -> Sent<Assignment> {
+        let context = self.context;
+        let order = next_order(self.facts.epoch, [self.client.assignment_order, shown]);
+        let assignment = Assignment {
+            client_id: self.contact.client_id.clone(),
+            server_id: context.server.server_id.clone(),
+            signer: Signer::SiteKey,
+            epoch: order.epoch,
+            sequence: order.sequence,
+            issued_at: context.now,
+            expires_at: context.after_days(context.terms.assignment_days),
+            metadata_as_of,
+            packages: wanted.iter().map(|release| package_assignment(release)).collect(),
+        };
+        let change = Change::AssignmentChanged {
+            client_id: assignment.client_id.clone(),
+            order,
+            expires_at: assignment.expires_at,
+            metadata_as_of,
+            packages: assignment.packages.clone(),
+        };
+        Sent::New(Box::new(assignment), Box::new(change))
+    }
+
+    /// The epoch of a new document: the server's, or a higher one that the client was issued.
+    fn epoch(&self, issued: Option<Order>) -> Epoch {
+        issued.map_or(self.facts.epoch, |issued| issued.epoch.max(self.facts.epoch))
+    }
+}
