@@ -15,6 +15,7 @@ pub mod document;
 pub mod grant;
 pub mod ids;
 pub mod lease;
+pub mod license_time;
 pub mod payload;
 pub mod release;
 pub mod setup;
