@@ -72,6 +72,12 @@ pub enum KeyFileError {
         /// Path of the key file.
         path: PathBuf,
     },
+    /// Not a sealing key.
+    #[error("cannot use the key file {}: it is not a whole sealing key; restore it from a backup", path.display())]
+    NotASealingKey {
+        /// Path of the key file.
+        path: PathBuf,
+    },
     /// Encrypted, and no passphrase was given.
     #[error("cannot open the key file {}: it is encrypted; say where its passphrase is (prompt, file or environment)", path.display())]
     PassphraseNeeded {
@@ -217,7 +223,7 @@ pub fn read_public(path: &Path) -> Result<PublicKey, KeyFileError> {
 }
 
 /// The text of a file of at most 4 KiB, or nothing if it is longer or not text.
-fn read_bounded(file: &File) -> io::Result<Option<String>> {
+pub(crate) fn read_bounded(file: &File) -> io::Result<Option<String>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
     file.take(u64::try_from(MAX_FILE_BYTES + 1).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_FILE_BYTES {
@@ -270,7 +276,7 @@ fn checksum(algorithm: &[u8], id_and_secret: &[u8]) -> [u8; CHECKSUM_BYTES] {
     blake2::Blake2b::<U32>::new().chain_update(algorithm).chain_update(id_and_secret).finalize().into()
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileError> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileError> {
     sealpost_files::write_new(path, bytes, mode).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
         _ => KeyFileError::Write { path: path.to_owned(), source },

@@ -1,4 +1,4 @@
-//! Keys, signatures and tokens: who said it, and was it changed on the way.
+//! Keys, signatures, sealed documents and tokens: who said it, was it changed on the way, and who may read it.
 //!
 //! Everything signed in this project is signed in minisign's prehashed format, so that anyone can
 //! check it with a tool that is not ours. This crate keeps three invariants:
@@ -20,6 +20,7 @@ mod passphrase;
 mod private_file;
 mod prompt;
 mod public_key;
+pub mod sealed;
 mod serde_text;
 mod signer;
 pub mod token;
@@ -31,6 +32,7 @@ pub use key_id::{KeyId, KeyIdError};
 pub use minisig::{MAX_MINISIG_BYTES, Minisig, MinisigError, TrustedComment, TrustedCommentError};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use public_key::{PublicKey, PublicKeyError};
+pub use sealed::{SealingKey, SealingKeyId, SealingPublicKey};
 pub use signer::{KeyError, SigningKey};
 pub use token::{Token, TokenDigest};
 pub use verified::Verified;

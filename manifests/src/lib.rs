@@ -16,6 +16,7 @@ pub mod grant;
 pub mod ids;
 pub mod lease;
 pub mod order;
+pub mod license_time;
 pub mod payload;
 pub mod release;
 pub mod setup;

@@ -5,6 +5,7 @@
 mod interop;
 mod key_files;
 mod reference;
+mod sealed;
 mod verification;
 
 use std::fs;
