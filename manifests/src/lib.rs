@@ -15,6 +15,7 @@ pub mod document;
 pub mod grant;
 pub mod ids;
 pub mod lease;
+pub mod log;
 pub mod payload;
 pub mod release;
 pub mod setup;
