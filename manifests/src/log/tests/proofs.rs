@@ -25,6 +25,10 @@ fn flipped(hash: &Sha256Digest, bit: usize) -> Sha256Digest {
     Sha256Digest::from_bytes(bytes)
 }
 
+fn is_wrong_length(error: &ProofError) -> bool {
+    matches!(error, ProofError::WrongLength { .. })
+}
+
 /// Proofs that differ from a good one by a flipped bit, or by a hash that is missing, added, doubled or moved.
 fn changed(good: &[Sha256Digest]) -> Vec<Vec<Sha256Digest>> {
     let mut all = Vec::new();
@@ -66,7 +70,8 @@ fn every_consistency_proof_is_that_of_the_definition_and_no_change_of_it_is_acce
                 assert_eq!(is_it, other == old || needs_none, "{old} to {new}, as if from {other}");
             }
             for bad in changed(&good) {
-                assert!(verify_consistency(&heads[old], &heads[new], &bad).is_err(), "{old} to {new}");
+                let refused = verify_consistency(&heads[old], &heads[new], &bad).unwrap_err();
+                assert_eq!(is_wrong_length(&refused), bad.len() != good.len(), "{old} to {new}: {refused}");
             }
             for (held, offered) in [
                 (LogHead { root: flipped(&heads[old].root, 9), ..heads[old] }, heads[new]),
@@ -100,7 +105,12 @@ fn every_inclusion_proof_is_that_of_the_definition_and_no_change_of_it_is_accept
             }
             for bad in changed(&good) {
                 let leaf = leaf_hash(&entries[index]);
-                assert!(verify_inclusion(&leaf, index as u64, &head, &bad).is_err(), "{index} in {size}");
+                let refused = verify_inclusion(&leaf, index as u64, &head, &bad).unwrap_err();
+                assert_eq!(
+                    is_wrong_length(&refused),
+                    bad.len() != good.len(),
+                    "{index} in {size}: {refused}"
+                );
             }
         }
     }
