@@ -1,7 +1,7 @@
 //! Keys, signatures, sealed documents and tokens: who said it, was it changed on the way, and who may read it.
 //!
-//! Everything signed in this project is signed in minisign's prehashed format, so that anyone can
-//! check it with a tool that is not ours. This crate keeps three invariants:
+//! Documents are signed in minisign's prehashed format and log heads as signed notes, so that anyone
+//! can check them with a tool that is not ours. This crate keeps three invariants:
 //!
 //! - bytes count as verified only inside a [`Verified`], which nothing outside this crate can make;
 //! - one loop counts signers, and [`verify::verify`] and [`verify::verify_threshold`] both call it;
@@ -16,6 +16,7 @@ mod ed25519;
 pub mod key_file;
 mod key_id;
 mod minisig;
+pub mod note;
 mod passphrase;
 mod private_file;
 mod prompt;

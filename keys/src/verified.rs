@@ -1,7 +1,7 @@
 //! [`Verified`]: the mark that bytes, or what was parsed out of them, passed a signature check.
 //!
-//! The constructor is private to this crate: a `Verified` comes out of [`crate::verify`] and nowhere
-//! else. It cannot be deserialized, and it hands out no mutable access.
+//! The constructor is private to this crate: a `Verified` comes out of [`crate::verify`] or
+//! [`crate::note`] and nowhere else. It cannot be deserialized, and it hands out no mutable access.
 
 use std::ops::Deref;
 

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod lease;
 pub mod order;
 pub mod license_time;
+pub mod log;
 pub mod payload;
 pub mod release;
 pub mod setup;
