@@ -94,9 +94,9 @@ impl Ordered for Lease {
 impl Lease {
     /// Entitlements of a model that this program can count, and that are not past their end at license time `now`.
     pub fn live(&self, now: Timestamp) -> impl Iterator<Item = &Entitlement> {
-        self.entitlements
-            .iter()
-            .filter(move |entitlement| entitlement.model == LicenseModel::Named && now <= entitlement.not_after)
+        self.entitlements.iter().filter(move |entitlement| {
+            entitlement.model == LicenseModel::Named && now <= entitlement.not_after
+        })
     }
 
     /// Whether a live entitlement covers a package.

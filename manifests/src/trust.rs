@@ -161,9 +161,10 @@ impl TrustDocument {
 
     /// A key is its 32 bytes: listed again, for another use or under another id, it stays revoked.
     fn is_revoked(&self, key: &PublicKey) -> bool {
-        let revoked = self.keys.iter().filter(|listed| {
-            matches!(listed.status, KeyStatus::Revoked | KeyStatus::Other(_))
-        });
+        let revoked = self
+            .keys
+            .iter()
+            .filter(|listed| matches!(listed.status, KeyStatus::Revoked | KeyStatus::Other(_)));
         revoked
             .filter_map(|listed| PublicKey::from_base64(&listed.key).ok())
             .any(|listed| listed.ed25519_bytes() == key.ed25519_bytes())

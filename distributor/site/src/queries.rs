@@ -12,7 +12,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity,
+    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow, ReleaseRow,
+    ServerIdentity,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;

@@ -1,7 +1,7 @@
 //! Ids and nonces of 32 lower-case hex digits: drawn at random, or for a server derived from its first site key.
 
-use sealpost_keys::{KeyError, PublicKey};
 use sealpost_keys::token::random_bytes;
+use sealpost_keys::{KeyError, PublicKey};
 
 use crate::digest::Sha256Digest;
 use crate::ids::text_type::{NameError, text_type};

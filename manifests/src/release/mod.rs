@@ -7,7 +7,9 @@ mod id;
 mod manifest;
 mod payload;
 
-pub use check::{MAX_ATTACHMENTS, MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS, link_stays_inside, notes_problem};
+pub use check::{
+    MAX_ATTACHMENTS, MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS, link_stays_inside, notes_problem,
+};
 pub use id::ReleaseId;
 pub use manifest::{
     Attachment, AttachmentKind, FileEntry, FileKind, PackageKind, ReleaseManifest, Requirement, Security,

@@ -7,12 +7,13 @@
 //! resumes it. Reserved names of later versions stand in `docs/FORMATS.md`.
 
 use jiff::Timestamp;
+use sealpost_keys::note::SignedNote;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::document::{Document, SignedDocument};
 use crate::ids::{ClientId, Nonce, PackageName, Platform, ServerId};
-use crate::log::LogHead;
+use crate::log::{ConsistencyProof, LogHead};
 use crate::order::HighestOrders;
 use crate::release::{PackageKind, ReleaseId};
 use crate::version::ReleaseCounter;
@@ -28,8 +29,6 @@ pub const MAX_GRANTS: usize = 64;
 pub const MAX_RECEIPT_BYTES: usize = 200;
 /// Longest host name that is kept, in bytes.
 pub const MAX_HOSTNAME_BYTES: usize = 128;
-/// Most hashes of a consistency proof: two for each level of a tree with 2^63 entries.
-pub const MAX_PROOF_HASHES: usize = 128;
 
 /// The body of the request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -145,10 +144,10 @@ pub struct ContactAnswer {
     pub assignment: Option<SignedDocument>,
     /// The signed checkpoint of the head that a new lease names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<String>,
+    pub checkpoint: Option<SignedNote>,
     /// With a checkpoint: shows that it extends the head that the contact named (RFC 6962).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Vec<Sha256Digest>>,
+    pub consistency: Option<ConsistencyProof>,
     /// Shows later that this contact was answered; opaque to the client, which sends it back with its next contact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,

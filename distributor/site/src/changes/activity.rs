@@ -14,7 +14,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{LicenseModel, RegistrationReason};
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, RequestId, SerialNumber, ServerId, SetupId,
+    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, RequestId, SerialNumber, ServerId,
+    SetupId,
 };
 use sealpost_manifests::lease::Entitlement;
 use sealpost_manifests::log::LogHead;

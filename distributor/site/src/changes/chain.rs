@@ -42,13 +42,8 @@ pub fn link(
     actor: Actor,
     change: Change,
 ) -> Result<LinkedEntry, serde_json::Error> {
-    let entry = ActivityEntry {
-        version: ENTRY_VERSION,
-        sequence: log.size().saturating_add(1),
-        at,
-        actor,
-        change,
-    };
+    let entry =
+        ActivityEntry { version: ENTRY_VERSION, sequence: log.size().saturating_add(1), at, actor, change };
     let bytes = serde_json::to_vec(&entry)?;
     let (leaf, nodes) = add(log, &bytes);
     Ok(LinkedEntry { entry, bytes, leaf, nodes })
@@ -58,7 +53,7 @@ pub fn link(
 fn add(log: &mut Frontier, bytes: &[u8]) -> (Sha256Digest, Vec<Sha256Digest>) {
     let leaf = leaf_hash(bytes);
     let completed = log.append(leaf);
-    let nodes = completed.into_iter().filter(|(id, _)| id.level > 0).map(|(_, hash)| hash).collect();
+    let nodes = completed.into_iter().filter(|node| node.id.level > 0).map(|node| node.hash).collect();
     (leaf, nodes)
 }
 
@@ -288,7 +283,7 @@ impl Check {
     pub fn new(server: Option<ServerIdentity>, mut witnessed: Vec<LogHead>) -> Self {
         witnessed.retain(|head| head.size > 0);
         witnessed.sort_by_key(|head| std::cmp::Reverse(head.size));
-        Self { server, witnessed, log: Frontier::new(), entries: 0, newer: 0, damage: None }
+        Self { server, witnessed, log: Frontier::empty(), entries: 0, newer: 0, damage: None }
     }
 
     /// Looks at the next entry.
@@ -332,13 +327,18 @@ impl Check {
         }
         let (leaf, nodes) = add(&mut self.log, &stored.bytes);
         if stored.leaf != Some(leaf) {
-            return Some(format!("entry {expected} was edited: its stored hash is not the hash of its bytes"));
+            return Some(format!(
+                "entry {expected} was edited: its stored hash is not the hash of its bytes"
+            ));
         }
         let Ok(entry) = read(&stored.bytes) else {
             return Some(format!("entry {expected} cannot be read"));
         };
         if entry.sequence() != expected {
-            return Some(format!("in place {expected} stands entry {}: entries were moved", entry.sequence()));
+            return Some(format!(
+                "in place {expected} stands entry {}: entries were moved",
+                entry.sequence()
+            ));
         }
         if stored.nodes.as_ref() != Some(&nodes) {
             return Some(format!(
@@ -367,7 +367,7 @@ impl Check {
 
     /// Whether the tree differs from a head that was seen of it.
     fn witness_damage(&mut self) -> Option<String> {
-        let seen = self.witnessed.last().filter(|seen| seen.size == self.log.size())?.clone();
+        let seen = self.witnessed.last().filter(|seen| seen.size == self.log.size()).copied()?;
         self.witnessed.pop();
         (self.log.head() != seen).then(|| {
             format!("the log was replaced: up to entry {} it is not the one whose head was seen", seen.size)

@@ -9,8 +9,8 @@ use sealpost_manifests::ids::ComputerName;
 
 use super::activity::{ActivityEntry, Change};
 use super::chain::NewerEntry;
-use crate::rules::restore::RestoreCause;
 use crate::rules::account::Actor;
+use crate::rules::restore::RestoreCause;
 use crate::rules::text::escape;
 
 /// Every word that [`kind`] gives.

@@ -214,9 +214,9 @@ impl Command for Enroll {
                 let decision = Decision::refuse(problem);
                 match refusal {
                     EnrollRefusal::UnknownComputer => self.wait_for_a_seat(decision, &facts.pending, context),
-                    EnrollRefusal::CodeWrong | EnrollRefusal::CodeUsed | EnrollRefusal::CodeExpired { .. } => {
-                        decision
-                    }
+                    EnrollRefusal::CodeWrong
+                    | EnrollRefusal::CodeUsed
+                    | EnrollRefusal::CodeExpired { .. } => decision,
                 }
             }
             Ok(EnrollDecision::SameAgain) => self.same_again(facts, context),
@@ -253,12 +253,7 @@ impl Enroll {
         Decision::answer(outcome(client, self.enrollment.computer_name, facts.grants, context))
     }
 
-    fn bind(
-        self,
-        facts: EnrollmentFacts,
-        setup: SetupId,
-        context: &Context<'_>,
-    ) -> Decision<EnrollOutcome> {
+    fn bind(self, facts: EnrollmentFacts, setup: SetupId, context: &Context<'_>) -> Decision<EnrollOutcome> {
         if facts.grants.is_empty() {
             return Decision::refuse(missing("grant"));
         }

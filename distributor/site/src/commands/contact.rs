@@ -29,8 +29,8 @@ use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change, ContactAnswer};
 use crate::queries::{Query, query};
 use crate::rules::contact::{
-    Claim, NonceJudgement, NoncePair, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
-    unknown_client,
+    Claim, NonceJudgement, NoncePair, check, claims, fork_problem, judge_nonces, ledger_behind,
+    nonce_problem, unknown_client,
 };
 use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
@@ -266,9 +266,7 @@ impl Command for AnswerContact {
                 resume::known_client(&facts, client, &contact, &shown, context)
             }
             (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
-            (NonceJudgement::Retry, None, Some(last), _) => {
-                Decision::answer(retried(client, &contact, last))
-            }
+            (NonceJudgement::Retry, None, Some(last), _) => Decision::answer(retried(client, &contact, last)),
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
                 None => Decision::refuse(ledger_behind()),

@@ -108,7 +108,7 @@ impl Command for AcceptGrant {
             Ok(Acceptance::New) => Decision::answer(answer)
                 // What the vendor signed about the time holds at once, also where it lowers what was wrong.
                 .note(Note::VendorStatement {
-                    statement: VendorStatement { signed_at: grant.vendor_time, not_after: grant.not_after },
+                    statement: VendorStatement::new(grant.vendor_time, grant.not_after),
                 })
                 .change(
                     actor,

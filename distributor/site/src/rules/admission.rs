@@ -10,8 +10,6 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-
-
 /// Who asks, as far as it was proven.
 #[derive(Debug, Clone, Copy)]
 pub enum Identity<'a> {

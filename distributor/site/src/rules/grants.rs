@@ -97,7 +97,9 @@ impl GrantRefusal {
                 "report this to the vendor; the grant that is held stays in force",
             ),
             Self::Term { offered } => (
-                format!("the grant has epoch {offered}, and the part after the plus sign is not the vendor's to give"),
+                format!(
+                    "the grant has epoch {offered}, and the part after the plus sign is not the vendor's to give"
+                ),
                 "report this to the vendor; the grant that is held stays in force",
             ),
             Self::Epoch { held, offered } => (

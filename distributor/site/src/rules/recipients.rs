@@ -79,13 +79,15 @@ mod tests {
             installed: Vec::new(),
         };
         let approved = vec![release("1", 1, ReleaseState::Approved)];
-        let staged = UnderReview::new(release("2", 2, ReleaseState::Staged), approved.clone(), BTreeSet::new());
+        let staged =
+            UnderReview::new(release("2", 2, ReleaseState::Staged), approved.clone(), BTreeSet::new());
         assert!(staged.reaches(&row), "a computer that has not come yet counts");
         let other = RecipientRow { platform: Some(Platform::new("linux-aarch64").unwrap()), ..row.clone() };
         assert!(!staged.reaches(&other));
         let unlicensed = RecipientRow { licensed: vec![PackageName::new("cad").unwrap()], ..row.clone() };
         assert!(!staged.reaches(&unlicensed));
-        let older = UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone(), BTreeSet::new());
+        let older =
+            UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone(), BTreeSet::new());
         assert!(!older.reaches(&row), "an older release than the approved one reaches nobody");
         let itself = UnderReview::new(approved[0].clone(), approved, BTreeSet::new());
         assert!(itself.reaches(&row));

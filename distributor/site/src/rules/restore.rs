@@ -261,9 +261,8 @@ pub struct NameHolder {
 /// saw more of the log is the later one. Who was enrolled since the restore is an admin's newest decision.
 #[must_use]
 pub fn takes_name(era: &EraId, holder: Option<&NameHolder>, shown_head: u64) -> bool {
-    holder.is_none_or(|holder| {
-        holder.era != *era || holder.resumed_head.is_some_and(|head| head < shown_head)
-    })
+    holder
+        .is_none_or(|holder| holder.era != *era || holder.resumed_head.is_some_and(|head| head < shown_head))
 }
 
 /// The refusal of a client that shows what it holds and is not resumed.
@@ -285,7 +284,9 @@ pub fn resume_problem(refusal: ResumeRefusal) -> Problem {
         ResumeRefusal::Clone => super::contact::fork_problem(),
         ResumeRefusal::LeaseEnded { at } => Problem::new(
             ProblemCode::NoLease,
-            format!("the server was restored and lost this computer's contacts, and the lease that it shows ended at {at}"),
+            format!(
+                "the server was restored and lost this computer's contacts, and the lease that it shows ended at {at}"
+            ),
             "issue a new setup file and enroll the computer again; its product goes on running",
         ),
     }

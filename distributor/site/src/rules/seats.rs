@@ -71,7 +71,9 @@ impl SeatRefusal {
             ),
             Self::UnknownSerial { serial } => Problem::new(
                 ProblemCode::NotUnlocked,
-                format!("no seat can be reserved: this server holds no license for the serial number {serial}"),
+                format!(
+                    "no seat can be reserved: this server holds no license for the serial number {serial}"
+                ),
                 "see `distributor status` for the serial numbers, or register this one",
             ),
             Self::GrantExpired { at } => Problem::new(
@@ -139,12 +141,7 @@ mod tests {
     }
 
     fn grant(id: u8, seats: u32, used: u32, not_after: i64) -> GrantedSeats {
-        GrantedSeats {
-            serial: SerialNumber::from_random([id; 19]),
-            seats,
-            used,
-            not_after: at(not_after),
-        }
+        GrantedSeats { serial: SerialNumber::from_random([id; 19]), seats, used, not_after: at(not_after) }
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn stored(linked: LinkedEntry) -> StoredEntry {
 
 fn log(entries: u64) -> (Vec<StoredEntry>, Vec<LogHead>) {
     let server = server();
-    let mut log = Frontier::new();
+    let mut log = Frontier::empty();
     let (mut all, mut heads) = (Vec::new(), Vec::new());
     for number in 0..entries {
         let change = match number {
@@ -89,9 +89,9 @@ fn an_edit_at_the_end_and_a_cut_are_found_by_who_saw_a_head() {
     let (whole, heads) = log(7);
     assert_eq!(check(&whole, heads.clone()).damage, None);
     assert_eq!(check(&rehashed(&whole, 6), Vec::new()).damage, None, "nothing inside the log shows it");
-    let damage = check(&rehashed(&whole, 6), vec![heads[6].clone()]).damage.unwrap();
+    let damage = check(&rehashed(&whole, 6), vec![heads[6]]).damage.unwrap();
     assert_eq!(damage.sequence, 7);
-    let damage = check(&whole[..4], vec![heads[2].clone(), heads[6].clone()]).damage.unwrap();
+    let damage = check(&whole[..4], vec![heads[2], heads[6]]).damage.unwrap();
     assert_eq!(damage.sequence, 5);
     assert!(damage.what.contains("cut off"), "{}", damage.what);
 }
@@ -105,7 +105,7 @@ fn a_log_of_another_server_is_found() {
 #[test]
 fn an_entry_of_a_newer_version_is_no_damage() {
     let (mut all, _) = log(2);
-    let mut tree = Frontier::new();
+    let mut tree = Frontier::empty();
     add(&mut tree, &all[0].bytes);
     add(&mut tree, &all[1].bytes);
     for text in [

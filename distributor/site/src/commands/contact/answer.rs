@@ -5,9 +5,7 @@ use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::Contact;
 
-use super::{
-    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of,
-};
+use super::{ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of};
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
@@ -166,7 +164,8 @@ impl<'a> Answering<'a> {
             return (self.resumed_lease(shown), None);
         }
         let client = self.client;
-        let seats: Vec<SeatInLease<'_>> = client.seats.iter().map(|seat| (&seat.grant, seat.digest)).collect();
+        let seats: Vec<SeatInLease<'_>> =
+            client.seats.iter().map(|seat| (&seat.grant, seat.digest)).collect();
         let decision = decide_lease(&LeaseFacts {
             now: self.context.now,
             last: client.lease.as_ref(),

@@ -132,14 +132,8 @@ impl Resuming<'_> {
                         instance: client.seen.as_ref().and_then(|seen| seen.instance),
                     }),
                 };
-                let answering = Answering::resumed(
-                    self.facts,
-                    client,
-                    self.contact,
-                    context,
-                    shown,
-                    resumption.progress,
-                );
+                let answering =
+                    Answering::resumed(self.facts, client, self.contact, context, shown, resumption.progress);
                 let mut decision = answering.answer();
                 let first = restored.into_iter().chain([(self.actor(client), change)]);
                 decision.changes = first.chain(decision.changes).collect();

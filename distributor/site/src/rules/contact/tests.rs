@@ -224,8 +224,7 @@ fn an_unconfirmed_ledger_renews_whom_it_knows_gives_no_first_lease_and_one_term_
     let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
     let seats = [(&grant, digest("grant"))];
     let since = at(DAY);
-    let unconfirmed =
-        LeaseFacts { unconfirmed_since: Some(since), ..facts(2 * DAY, &last, &seats) };
+    let unconfirmed = LeaseFacts { unconfirmed_since: Some(since), ..facts(2 * DAY, &last, &seats) };
     assert_eq!(decide_lease(&unconfirmed), LeaseDecision::Issue(LeaseReason::Age));
     let first = LeaseFacts { ever: false, last: None, held: None, ..unconfirmed };
     assert_eq!(decide_lease(&first), LeaseDecision::Withhold(Withheld::Unconfirmed { since }));
