@@ -333,3 +333,6 @@ fn next_order(epoch: Epoch, before: impl IntoIterator<Item = Option<Order>>) -> 
 fn order_of<T: Ordered>(document: Option<&T>) -> Option<Order> {
     document.map(Ordered::order)
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,8 +235,10 @@ impl<'a> Answering<'a> {
     fn assignment(&self) -> Sent<Assignment> {
         let (facts, client) = (self.facts, self.client);
         let licensed = licensed_packages(client.seats.iter().map(|seat| &seat.grant));
+        // Without a grant nothing is covered; no packages in a grant mean all.
+        let approved = if client.seats.is_empty() { &[] } else { facts.approved.as_slice() };
         let wanted = wanted(
-            &facts.approved,
+            approved,
             &Computer {
                 channel: &client.channel,
                 platform: &self.contact.platform,
