@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use sealpost_files::{FileLock, LockError, PRIVATE, sync_parent};
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ServerId;
-use sealpost_site::changes::chain::LogCheck;
-use sealpost_site::changes::chain::{LinkedEntry, StoredEntry, empty_head, link};
+use sealpost_manifests::log::{Frontier, LogHead};
+use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
 
@@ -50,7 +50,7 @@ pub fn create(
     schema::create(&connection)?;
     let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     let change = Change::ServerInitialized { server_id, site_key };
-    let first = link(&empty_head(), now, Actor::Server, change).map_err(StoreError::Json)?;
+    let first = link(&mut Frontier::empty(), now, Actor::Server, change).map_err(StoreError::Json)?;
     entries::append(&connection, &first)?;
     notes::keep(&connection, &Note::TimeFloor { floor: now })?;
     connection.execute_batch("COMMIT")?;
@@ -58,14 +58,42 @@ pub fn create(
     sync_parent(path).map_err(failed)
 }
 
-/// Checks the log of a ledger file, also while no server runs. Writes nothing.
+/// Opens a ledger file to read it, also while a server runs or none does. Writes nothing.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_reader(path: &Path) -> Result<Box<dyn ReadStore>, OpenError> {
+    let connection = open_read_only(path)?;
+    schema::check(&connection)?;
+    Ok(Box::new(SqliteReader { connection }))
+}
+
+/// Checks the log of a ledger file, also while no server runs. `witnessed` are heads that others hold. Writes nothing.
 ///
 /// # Errors
 /// [`OpenError`] when the file cannot be read at all; damage of the log is in the answer.
-pub fn verify_file(path: &Path) -> Result<LogCheck, OpenError> {
+pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    Ok(check_log(&mut SqliteReader { connection }, None)?)
+    Ok(check_log(&mut SqliteReader { connection }, witnessed)?)
+}
+
+/// Copies a ledger file as it is at this moment, also while a server writes it.
+///
+/// # Errors
+/// [`OpenError`]; then a part of the copy may stand at `to`.
+pub fn copy_file(from: &Path, to: &Path) -> Result<(), OpenError> {
+    let failed = |source: io::Error| OpenError::File { path: to.to_owned(), source };
+    let source = open_read_only(from)?;
+    schema::check(&source)?;
+    OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(to).map_err(failed)?;
+    let mut target = Connection::open(to)?;
+    let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
+    // In one step: the source is in WAL mode, where a reader holds up no writer.
+    backup.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
+    drop(backup);
+    target.close().map_err(|(_, error)| error)?;
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(failed)
 }
 
 impl SqliteStore {
