@@ -202,7 +202,7 @@ impl Resuming<'_> {
             cause: RestoreCause::ClientKnowsMore {
                 client_id: self.contact.client_id.clone(),
                 lease: lease.order(),
-                head: lease.ledger_head.clone(),
+                head: lease.ledger_head,
                 contacts: self.shown.receipt.as_ref().map_or(0, |receipt| receipt.contacts),
             },
             epoch: self.epoch(),
