@@ -98,6 +98,8 @@ async fn apply(
         timestamp: refreshed.timestamp_version,
         snapshot: refreshed.snapshot_version,
     };
+    // A vendor that does not write when it signed says at least when it wrote its documents.
+    let signed_at = refreshed.signed_at.unwrap_or(signed_at);
     let statement = statement(ledger, signed_at, refreshed.expires).await?;
     ledger.execute(now, PullSucceeded { versions, statement }).await?;
     context.clock.adopt(&ledger.query(LicenseTime {}).await?);
@@ -113,8 +115,8 @@ async fn apply(
     })
 }
 
-/// What the vendor says of the time with this metadata: it is not before the newest document was written. The end is the
-/// one of the longest grant, so that license time goes on where the vendor is not reached for weeks.
+/// What the vendor says of the time with this metadata: it is not before the vendor signed it. The end is the one of the
+/// longest grant, so that license time goes on where the vendor is not reached for weeks.
 async fn statement(
     ledger: &Ledger,
     signed_at: Timestamp,
