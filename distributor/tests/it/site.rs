@@ -137,7 +137,8 @@ impl Site {
     }
 
     pub(crate) async fn setup(&self, name: &str) -> SetupFile {
-        let response = self.admin(Method::POST, &format!("/clients/{name}/setup"), None).await;
+        let response =
+            self.admin(Method::POST, &format!("/clients/{name}/setup"), Some(serde_json::json!({}))).await;
         assert_eq!(response.status(), StatusCode::OK);
         document::read(&response.bytes().await.unwrap()).unwrap()
     }
