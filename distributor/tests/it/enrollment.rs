@@ -233,7 +233,7 @@ async fn a_serial_number_that_the_vendor_does_not_know_is_his_no_and_not_a_netwo
 }
 
 /// What the server tells the vendor, out of its registration code.
-async fn registration(site: &Site) -> Registration {
+pub(crate) async fn registration(site: &Site) -> Registration {
     let body = serde_json::json!({ "serial": serial(), "way": "offline" });
     let view: Registered = site.post("/register", &body).await;
     let Registered::Code { code, reason: None } = view else { panic!("{view:?}") };

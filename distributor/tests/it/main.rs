@@ -8,6 +8,7 @@ mod command_line;
 mod connections;
 mod enrollment;
 mod refusals;
+mod restored;
 mod rollout;
 mod site;
 mod vendor;

@@ -90,6 +90,14 @@ impl Site {
         Self::open(folder, clock, None).await
     }
 
+    /// Stops the server, does something to its home, and starts another in it.
+    pub(crate) async fn between(self, work: impl FnOnce(&std::path::Path)) -> Self {
+        let Self { folder, server, clock, .. } = self;
+        server.stop().await.unwrap();
+        work(&folder.path().join("home"));
+        Self::open(folder, clock, None).await
+    }
+
     /// A site with seats unlocked.
     pub(crate) async fn licensed(vendor: &ServedVendor) -> Self {
         let site = Self::start(vendor).await;
