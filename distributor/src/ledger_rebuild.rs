@@ -56,8 +56,6 @@ pub enum LedgerRebuildError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot run the ledger for the rebuild")]
-    Runtime(#[source] io::Error),
 }
 
 fn failed(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerRebuildError {
@@ -69,7 +67,7 @@ fn failed(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Led
 ///
 /// # Errors
 /// [`LedgerRebuildError`]; then the ledger of before is in its place.
-pub fn rebuild_in_place(
+pub async fn rebuild_in_place(
     home: &Home,
     now: Timestamp,
     progress: &mut dyn FnMut(u64),
@@ -81,7 +79,7 @@ pub fn rebuild_in_place(
         remove(&leftover)?;
     }
     let head = sqlite::rebuild(&current, &rebuilt, progress)?.head;
-    declare(&rebuilt, head, now)?;
+    declare(&rebuilt, head, now).await?;
     sqlite::fold(&current)?;
     let before = free_name(&current);
     fs::hard_link(&current, &before).map_err(failed("keep the old ledger as", &before))?;
@@ -97,19 +95,13 @@ pub fn rebuild_in_place(
     Ok(RebuiltLedger { head, before })
 }
 
-fn declare(path: &Path, head: LogHead, now: Timestamp) -> Result<(), LedgerRebuildError> {
+async fn declare(path: &Path, head: LogHead, now: Timestamp) -> Result<(), LedgerRebuildError> {
     let store = SqliteStore::open(path)?;
     let new_era = EraId::from_random(random_bytes::<16>()?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(LedgerRebuildError::Runtime)?;
-    runtime.block_on(async {
-        let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
-        let cause = RestoreCause::Rebuilt { head };
-        ledger.execute(now, DeclareRestore { actor: Actor::Server, cause, new_era }).await?;
-        Ok(ledger.close().await?)
-    })
+    let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
+    let cause = RestoreCause::Rebuilt { head };
+    ledger.execute(now, DeclareRestore { actor: Actor::Server, cause, new_era }).await?;
+    Ok(ledger.close().await?)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -97,8 +97,6 @@ pub enum BackupError {
     /// There is no randomness.
     #[error("cannot name the time after the restore")]
     Random(#[from] sealpost_keys::KeyError),
-    #[error("cannot run the ledger for the restore")]
-    Runtime(#[source] io::Error),
 }
 
 pub(super) fn failed(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub struct RestoredHome {
 ///
 /// # Errors
 /// [`BackupError`]; then nothing is there that looks like a server.
-pub fn restore(
+pub async fn restore(
     home: &Home,
     backup: &Path,
     now: Timestamp,
@@ -45,7 +45,7 @@ pub fn restore(
     let draft = Draft::begin(home)?;
     let list = unpack(file, backup, draft.path(), progress)?;
     // Noted before anything is in place, so that no restored ledger ever runs without knowing it.
-    declare(&draft.path().join(LEDGER), &list, now)?;
+    declare(&draft.path().join(LEDGER), &list, now).await?;
     draft.finish(home)?;
     Ok(RestoredHome { list })
 }
@@ -79,7 +79,7 @@ fn unpack(
             .ok_or_else(|| damaged(format!("{name:?} is not in its list, or stands twice")))?;
         let path = into.join(&name);
         make_parent(&path)?;
-        write(&path, (&mut entry).take(length), mode).map_err(failed("write", &path))?;
+        write(&path, (&mut entry).take(length), mode, &unreadable)?;
         let written = File::open(&path).map_err(failed("read", &path))?;
         let found = Sha256Digest::of_reader(written).map_err(failed("read", &path))?;
         if found != (sha256, length) || entry.read(&mut [0]).map_err(unreadable)? != 0 {
@@ -135,11 +135,24 @@ fn expected(list: &BackupList) -> Result<Expected<'_>, String> {
     Ok(expected)
 }
 
-fn write(path: &Path, mut bytes: impl Read, mode: u32) -> io::Result<()> {
-    let mut file = Unfinished::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    io::copy(&mut bytes, file.file_mut())?;
-    file.finish(mode)?;
-    file.create(path)
+/// Writes a file from the archive; what cannot be read is the archive's fault, what cannot be written is the disk's.
+fn write(
+    path: &Path,
+    mut bytes: impl Read,
+    mode: u32,
+    unreadable: &dyn Fn(io::Error) -> BackupError,
+) -> Result<(), BackupError> {
+    let attempted = "write";
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = Unfinished::new_in(folder).map_err(failed(attempted, path))?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = bytes.read(&mut buffer).map_err(unreadable)?;
+        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { break };
+        file.file_mut().write_all(part).map_err(failed(attempted, path))?;
+    }
+    file.finish(mode).map_err(failed(attempted, path))?;
+    file.create(path).map_err(failed(attempted, path))
 }
 
 fn make_parent(path: &Path) -> Result<(), BackupError> {
@@ -149,15 +162,11 @@ fn make_parent(path: &Path) -> Result<(), BackupError> {
     }
 }
 
-fn declare(ledger: &Path, list: &BackupList, now: Timestamp) -> Result<(), BackupError> {
+async fn declare(ledger: &Path, list: &BackupList, now: Timestamp) -> Result<(), BackupError> {
     let store = SqliteStore::open(ledger)?;
     let cause = RestoreCause::BackupRestored { head: list.head };
     let new_era = EraId::from_random(random_bytes::<16>()?);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BackupError::Runtime)?;
-    runtime.block_on(async {
-        let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
-        ledger.execute(now, DeclareRestore { actor: Actor::Server, cause, new_era }).await?;
-        Ok(ledger.close().await?)
-    })
+    let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
+    ledger.execute(now, DeclareRestore { actor: Actor::Server, cause, new_era }).await?;
+    Ok(ledger.close().await?)
 }

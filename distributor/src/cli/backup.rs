@@ -54,11 +54,12 @@ pub(super) fn make(home: &Path, options: &BackupOptions) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
-pub(super) fn restore(home: &Path, options: &RestoreOptions) -> anyhow::Result<Outcome> {
+pub(super) async fn restore(home: &Path, options: &RestoreOptions) -> anyhow::Result<Outcome> {
     let bar = Bar::bytes("restoring");
     let restored = backup::restore(&Home::at(home), &options.file, Timestamp::now(), &mut |done, total| {
         bar.at(done, total);
-    })?;
+    })
+    .await?;
     bar.end();
     print_line(format_args!(
         "restored server {} of {} with {} log entries into {}",

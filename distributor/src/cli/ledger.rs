@@ -25,11 +25,11 @@ Examples:
   distributor --home /srv/sealpost ledger rebuild")]
 pub(super) struct Rebuild {}
 
-pub(super) fn run(home: &Path, command: &Command) -> anyhow::Result<Outcome> {
+pub(super) async fn run(home: &Path, command: &Command) -> anyhow::Result<Outcome> {
     let Command::Rebuild(Rebuild {}) = command;
     let home = Home::open(home)?;
     let bar = Bar::count("rebuilding");
-    let rebuilt = rebuild_in_place(&home, Timestamp::now(), &mut |entries| bar.at(entries, 0))?;
+    let rebuilt = rebuild_in_place(&home, Timestamp::now(), &mut |entries| bar.at(entries, 0)).await?;
     bar.end();
     print_line(format_args!("rebuilt the ledger from {} log entries", rebuilt.head.size))?;
     print_line(format_args!("the ledger of before is {}", rebuilt.before.display()))?;

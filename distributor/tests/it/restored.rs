@@ -20,13 +20,13 @@ use crate::vendor::start_vendor;
 /// A copy of the whole home, made while no server runs.
 async fn copied(site: Site) -> (Site, PathBuf) {
     let copy = site.folder.path().join("copy");
-    let site = site.between(|home| copy_tree(home, &copy).unwrap()).await;
+    let site = site.between(async |home| copy_tree(home, &copy).unwrap()).await;
     (site, copy)
 }
 
 /// The home is replaced by its earlier copy.
 async fn copied_back(site: Site, copy: &PathBuf) -> Site {
-    site.between(|home| {
+    site.between(async |home| {
         std::fs::remove_dir_all(home).unwrap();
         copy_tree(copy, home).unwrap();
     })
@@ -35,18 +35,15 @@ async fn copied_back(site: Site, copy: &PathBuf) -> Site {
 
 impl Agent {
     /// A contact as an agent makes it: what it holds is shown when the server says that it knows less.
-    async fn goes_on(&mut self, site: &Site) -> Result<ContactAnswer, ProblemCode> {
+    pub(crate) async fn goes_on(&mut self, site: &Site) -> Result<ContactAnswer, ProblemCode> {
         let contact = self.next_contact();
         let plain = send(site, "/agent/v1/contact", &self.contact_request(&contact)).await;
         let answer = if plain.status().is_success() {
             plain
         } else {
             let refused = code(plain).await;
-            let may_show = [
-                ProblemCode::NonceUnknown,
-                ProblemCode::UnknownComputer,
-                ProblemCode::LedgerBehind,
-            ];
+            let may_show =
+                [ProblemCode::NonceUnknown, ProblemCode::UnknownComputer, ProblemCode::LedgerBehind];
             if !may_show.contains(&refused) || self.holds.lease.is_none() {
                 return Err(refused);
             }
@@ -61,7 +58,7 @@ impl Agent {
     }
 }
 
-async fn confirm(site: &Site) {
+pub(crate) async fn confirm(site: &Site) {
     let view: Registered = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
     assert!(matches!(view, Registered::Granted { unconfirmed: false, .. }), "{view:?}");
 }
@@ -92,7 +89,11 @@ async fn after_a_copied_home_came_back_every_computer_goes_on_and_nothing_new_is
     quiet.goes_on(&site).await.unwrap();
     let status: Status = site.get("/status").await;
     assert!(!status.restored.unwrap().confirmed);
-    assert!(status.warnings.iter().any(|warning| warning.contains("register SERIAL")), "{:?}", status.warnings);
+    assert!(
+        status.warnings.iter().any(|warning| warning.contains("register SERIAL")),
+        "{:?}",
+        status.warnings
+    );
     // One that was issued more gets what is above all of it.
     let answer = renewed.goes_on(&site).await.unwrap();
     let lease = renewed.lease(&answer);

@@ -91,10 +91,10 @@ impl Site {
     }
 
     /// Stops the server, does something to its home, and starts another in it.
-    pub(crate) async fn between(self, work: impl FnOnce(&std::path::Path)) -> Self {
+    pub(crate) async fn between(self, work: impl AsyncFnOnce(&std::path::Path)) -> Self {
         let Self { folder, server, clock, .. } = self;
         server.stop().await.unwrap();
-        work(&folder.path().join("home"));
+        work(&folder.path().join("home")).await;
         Self::open(folder, clock, None).await
     }
 
