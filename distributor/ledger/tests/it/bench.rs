@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sealpost_ledger::sqlite::{OpenError, SqliteStore, create};
+use sealpost_ledger::sqlite::{OpenError, SqliteStore, copy_file, create, rebuild};
 use sealpost_ledger::store::Store;
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_test_support::memory_store::MemoryStore;
@@ -25,6 +25,12 @@ pub(crate) trait Bench: Send + Sync {
 
     /// Whether another ledger would start now; it is dropped at once.
     fn starts(&self) -> bool;
+
+    /// A copy of everything that is on disk now, as of a server's home.
+    fn copy(&self) -> Box<dyn Bench>;
+
+    /// What comes of its log alone, without any note.
+    fn rebuilt(&self) -> Box<dyn Bench>;
 }
 
 pub(crate) fn settings() -> LedgerSettings {
@@ -38,13 +44,18 @@ pub(crate) struct SqliteBench {
 
 impl SqliteBench {
     pub(crate) fn new(world: &World) -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        let bench = Self::empty();
         create(&bench.path(), world.server_id.clone(), world.site.public(), world.start).unwrap();
         bench
     }
 
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("ledger.db")
+    }
+
+    /// A bench without a ledger.
+    fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 }
 
@@ -59,6 +70,18 @@ impl Bench for SqliteBench {
             Err(OpenError::InUse { .. }) => false,
             Err(error) => panic!("{error:?}"),
         }
+    }
+
+    fn copy(&self) -> Box<dyn Bench> {
+        let copy = Self::empty();
+        copy_file(&self.path(), &copy.path()).unwrap();
+        Box::new(copy)
+    }
+
+    fn rebuilt(&self) -> Box<dyn Bench> {
+        let rebuilt = Self::empty();
+        rebuild(&self.path(), &rebuilt.path(), &mut |_| ()).unwrap();
+        Box::new(rebuilt)
     }
 }
 
@@ -97,5 +120,13 @@ impl Bench for MemoryBench {
 
     fn starts(&self) -> bool {
         Ledger::start(Box::new(self.store.clone()), settings()).is_ok()
+    }
+
+    fn copy(&self) -> Box<dyn Bench> {
+        Box::new(Self { store: self.store.copy() })
+    }
+
+    fn rebuilt(&self) -> Box<dyn Bench> {
+        Box::new(Self { store: self.store.rebuilt().unwrap() })
     }
 }
