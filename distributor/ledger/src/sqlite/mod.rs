@@ -24,4 +24,4 @@ mod tests;
 
 pub use open_error::OpenError;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
-pub use store::{SqliteStore, copy_file, create, open_reader, verify_file};
+pub use store::{LedgerIdentity, SqliteStore, copy_file, create, fold, identify, verify_file};

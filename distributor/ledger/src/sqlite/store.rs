@@ -14,6 +14,7 @@ use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
+use sealpost_site::queries::{Log, Server};
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
@@ -58,14 +59,37 @@ pub fn create(
     sync_parent(path).map_err(failed)
 }
 
-/// Opens a ledger file to read it, also while a server runs or none does. Writes nothing.
+/// Whose ledger a file is, and how far its log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerIdentity {
+    /// The server's id.
+    pub server_id: ServerId,
+    /// The head of its log.
+    pub head: LogHead,
+}
+
+/// Reads whose ledger a file is.
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn open_reader(path: &Path) -> Result<Box<dyn ReadStore>, OpenError> {
+pub fn identify(path: &Path) -> Result<LedgerIdentity, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    Ok(Box::new(SqliteReader { connection }))
+    let mut reader = SqliteReader { connection };
+    let server = Read::<Server>::read(&mut reader, &Server {})?;
+    let server = server.ok_or(StoreError::Missing { what: "server's row" })?;
+    let log = Read::<Log>::read(&mut reader, &Log {})?;
+    Ok(LedgerIdentity { server_id: server.server_id, head: log.head() })
+}
+
+/// Folds the write-ahead log of a ledger that no process has open into its file.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn fold(path: &Path) -> Result<(), OpenError> {
+    let connection = open_writable(path)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(connection.close().map_err(|(_, error)| error)?)
 }
 
 /// Checks the log of a ledger file, also while no server runs. `witnessed` are heads that others hold. Writes nothing.
