@@ -24,10 +24,11 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
         let mut memory: Box<dyn Bench> = Box::new(MemoryBench::new(&world));
         let pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
         let mut site = Site::new(&world, pair, seed + 100);
+        site.begins().await;
         for round in 0..8 {
             // Every fourth time the server is restored: a copy of both stores takes their places.
             let backup = (round % 4 == 2).then(|| (sqlite.copy(), memory.copy()));
-            for _ in 0..60 {
+            for _ in 0..100 {
                 site.step().await;
             }
             kinds.extend(asks_everything(&site.pair, &site.known).await);
@@ -48,7 +49,8 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
         kinds.extend(asks_everything(&site.pair, &site.known).await);
         site.pair.close().await;
         // What the log alone makes is the same too.
-        let pair = Pair { sqlite: sqlite.rebuilt().open(), memory: memory.rebuilt().open() };
+        (sqlite, memory) = (sqlite.rebuilt(), memory.rebuilt());
+        let pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
         asks_everything(&pair, &site.known).await;
         pair.close().await;
     }

@@ -46,6 +46,8 @@ pub(super) struct Site<'a> {
     contacts: BTreeMap<ComputerName, AnswerContact>,
     staged: Vec<StageRelease>,
     generations: [u64; 2],
+    /// The vendor's part of the epoch.
+    epoch: u32,
     setups: u64,
     resets: u64,
     eras: u8,
@@ -70,7 +72,8 @@ impl<'a> Site<'a> {
             copies: BTreeMap::new(),
             contacts: BTreeMap::new(),
             staged: Vec::new(),
-            generations: [1, 1],
+            generations: [0, 0],
+            epoch: 1,
             setups: 0,
             resets: 0,
             eras: 0,
@@ -79,7 +82,7 @@ impl<'a> Site<'a> {
     }
 
     pub(super) async fn step(&mut self) {
-        match self.random.below(14) {
+        match self.random.below(20) {
             0 => self.licensing().await,
             1 | 2 => self.reserves().await,
             3 | 4 => self.enrolls().await,
@@ -108,14 +111,26 @@ impl<'a> Site<'a> {
         self.eras
     }
 
+    /// Both serial numbers are unlocked, and the first pull is done.
+    pub(super) async fn begins(&mut self) {
+        for id in [1, 2] {
+            let now = self.now();
+            self.pair.execute(now, self.world.accept_grant(self.world.grant_of(id, 0, 8))).await.unwrap();
+        }
+        let now = self.now();
+        self.pair.execute(now, self.world.pulled(1)).await.unwrap();
+    }
+
     async fn licensing(&mut self) {
         let now = self.now();
         let which = self.pick(2);
-        self.generations[which] += self.random.below(2);
-        let seats = u32::try_from(self.random.below(12)).unwrap();
+        self.generations[which] += self.random.below(3).min(1);
+        self.epoch += u32::from(self.random.below(3) == 0);
+        let seats = 2 + u32::try_from(self.random.below(12)).unwrap();
         let id = u8::try_from(which).unwrap() + 1;
         let mut grant = self.world.grant_of(id, self.generations[which], seats);
-        grant.epoch = Epoch::of(1 + u32::try_from(self.random.below(4)).unwrap(), 0);
+        let older = u32::from(self.random.below(4) == 0);
+        grant.epoch = Epoch::of(self.epoch - older.min(self.epoch - 1), 0);
         let _ = self.pair.execute(now, self.world.accept_grant(grant)).await;
         match self.random.below(10) {
             0 | 1 => {
@@ -145,6 +160,9 @@ impl<'a> Site<'a> {
     async fn enrolls(&mut self) {
         let (now, name) = (self.now(), self.name());
         self.setups += 1;
+        if self.random.below(4) > 0 {
+            let _ = self.pair.execute(now, reserve_for(&name, "stable")).await;
+        }
         let mut computer = self.world.computer(&name).with_setup(self.setups);
         if self.random.below(4) > 0 {
             let _ = self.pair.execute(now, computer.issue_setup()).await;

@@ -43,9 +43,15 @@ async fn every_edit_of_the_log_is_found_and_placed() {
             4,
             "UPDATE activity SET entry = CAST(replace(CAST(entry AS TEXT), 'staged', 'Staged') AS BLOB) WHERE sequence = 4",
         ),
-        (5, "UPDATE activity SET leaf = substr(leaf, 2) || substr(leaf, 1, 1) WHERE sequence = 5"),
+        (
+            5,
+            "UPDATE activity SET leaf = CAST(substr(leaf, 2) || substr(leaf, 1, 1) AS BLOB) WHERE sequence = 5",
+        ),
         (5, "UPDATE activity SET leaf = x'00' WHERE sequence = 5"),
-        (4, "UPDATE activity SET nodes = substr(nodes, 33) || substr(nodes, 1, 32) WHERE sequence = 4"),
+        (
+            4,
+            "UPDATE activity SET nodes = CAST(substr(nodes, 33) || substr(nodes, 1, 32) AS BLOB) WHERE sequence = 4",
+        ),
         (4, "UPDATE activity SET nodes = substr(nodes, 2) WHERE sequence = 4"),
         (3, "UPDATE activity SET nodes = leaf WHERE sequence = 3"),
         (4, "DELETE FROM activity WHERE sequence = 4"),
