@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
 use sealpost_ledger::sqlite::{OpenError, SqliteStore, copy_file, create, rebuild};
 use sealpost_ledger::store::Store;
 use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::ids::ServerId;
 use sealpost_test_support::memory_store::MemoryStore;
 use sealpost_test_support::world::World;
 use tempfile::TempDir;
@@ -44,8 +47,13 @@ pub(crate) struct SqliteBench {
 
 impl SqliteBench {
     pub(crate) fn new(world: &World) -> Self {
+        Self::made(&world.server_id, &world.site.public(), world.start)
+    }
+
+    /// A ledger of any server.
+    pub(crate) fn made(server_id: &ServerId, site_key: &PublicKey, now: Timestamp) -> Self {
         let bench = Self::empty();
-        create(&bench.path(), world.server_id.clone(), world.site.public(), world.start).unwrap();
+        create(&bench.path(), server_id.clone(), site_key.clone(), now).unwrap();
         bench
     }
 
@@ -104,7 +112,12 @@ pub(crate) struct MemoryBench {
 impl MemoryBench {
     pub(crate) fn new(world: &World) -> Self {
         let server_id = world.server_id.clone();
-        Self { store: MemoryStore::new(server_id, world.site.public(), world.start).unwrap() }
+        Self::of(MemoryStore::new(server_id, world.site.public(), world.start).unwrap())
+    }
+
+    /// Any store in memory.
+    pub(crate) const fn of(store: MemoryStore) -> Self {
+        Self { store }
     }
 }
 
