@@ -178,6 +178,10 @@ pub enum Change {
         epoch: Epoch,
         /// After it no client is resumed.
         resumes_until: Timestamp,
+        /// The era that the cause speaks of, if this ledger never had it. Its loss is known from now on, so that the next
+        /// client that comes from it shows nothing new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost_era: Option<EraId>,
     },
     /// A client showed what this server signed for it, and goes on from there.
     ClientResumed {
