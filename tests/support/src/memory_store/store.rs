@@ -189,7 +189,7 @@ struct Transaction {
 
 enum Written {
     Entry(Box<LinkedEntry>),
-    Note(Note),
+    Note(Box<Note>),
 }
 
 impl Transaction {
@@ -283,7 +283,7 @@ impl WriteStore for Handle<Writer> {
     }
 
     fn note(&mut self, note: &Note) -> Result<(), StoreError> {
-        self.transaction("keep a note")?.write(Written::Note(note.clone()))
+        self.transaction("keep a note")?.write(Written::Note(Box::new(note.clone())))
     }
 
     fn keep(&mut self) -> Result<(), StoreError> {

@@ -285,7 +285,7 @@ pub(super) async fn heads_that_do_not_fit_are_logged_once_and_listed(world: &Wor
         seen: fork(7),
         at: world.at(20),
     };
-    assert_eq!(ledger.query(LogForks {}).await.unwrap(), [row.clone()]);
+    assert_eq!(ledger.query(LogForks {}).await.unwrap(), std::slice::from_ref(&row));
     computer.forked_head = Some(fork(9));
     world.contacts(&ledger, &mut computer, 40).await;
     let newest = LogForkRow { seen: fork(9), at: world.at(40), ..row };

@@ -1,16 +1,17 @@
-//! The golden log: one entry of every kind, with no optional field left empty, as the exact bytes that are stored. What a
-//! site has in its log is read for ever; these lines show that it is.
+//! The golden log: one entry of every kind, with no optional field left empty, as the exact bytes that are stored; and
+//! the tables of the file. What a site has in its log is read for ever; these lines show that it is.
 //!
-//! `SEALPOST_WRITE_GOLDEN_LOG=1` writes the files where there are none. They are never written again: an entry that
-//! cannot be read from them any more is a bug.
+//! `SEALPOST_WRITE_GOLDEN_LOG=1` writes files that are missing, and touches no other: an entry that cannot be read from
+//! them any more is a bug.
 
 mod values;
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
+use rusqlite::Connection;
 use sealpost_ledger::store::{Split, Store};
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::chain::{LinkedEntry, ReadEntry, link, read};
@@ -28,6 +29,8 @@ use crate::same::{Known, Pair, asks_everything};
 const LOG: &str = "log.v2.jsonl";
 /// The head of the log that these lines make: the size, and the root of the tree.
 const HEAD: &str = "log.v2.head.json";
+/// The tables of a ledger file, as they stand in it.
+const SCHEMA: &str = "schema.v3.sql";
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -68,10 +71,29 @@ fn the_golden_log_is_written_once_and_on_request() {
         text.push(b'\n');
     }
     let head = serde_json::to_vec(&log.head()).unwrap();
-    for (name, bytes) in [(LOG, text), (HEAD, head)] {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path(name)).unwrap();
-        file.write_all(&bytes).unwrap();
+    for (name, bytes) in [(LOG, text), (HEAD, head), (SCHEMA, schema(&world).into_bytes())] {
+        match OpenOptions::new().write(true).create_new(true).open(path(name)) {
+            Ok(mut file) => file.write_all(&bytes).unwrap(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}"),
+        }
     }
+}
+
+/// The tables and indexes of a new ledger file.
+fn schema(world: &World) -> String {
+    let bench = SqliteBench::new(world);
+    let connection = Connection::open(bench.path()).unwrap();
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+    let mut statement = connection.prepare(sql).unwrap();
+    let tables = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    tables.map(|table| table.unwrap() + ";\n").collect()
+}
+
+#[test]
+fn a_new_ledger_file_has_the_tables_of_its_version_and_no_others() {
+    let frozen = fs::read_to_string(path(SCHEMA)).unwrap();
+    // Whoever changes a table raises the version, writes what brings older files up to it, and freezes it beside these.
+    assert_eq!(schema(&World::new()), frozen);
 }
 
 #[test]
