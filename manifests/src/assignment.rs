@@ -103,12 +103,10 @@ const fn normal() -> Urgency {
     Urgency::Normal
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_automatic(start: &Start) -> bool {
     *start == Start::Automatic
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_normal(urgency: &Urgency) -> bool {
     *urgency == Urgency::Normal
 }

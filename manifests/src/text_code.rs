@@ -156,20 +156,71 @@ fn from_values(values: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::document::SignedDocument;
-    use crate::grant::Registration;
-    use crate::ids::{SerialNumber, ServerId};
-    use sealpost_keys::SigningKey;
+    use crate::grant::{MAX_SERIALS, Registration, RegistrationReason, verify_registration};
+    use crate::ids::{RequestId, SerialNumber, ServerId};
+    use crate::log::LogHead;
+    use crate::order::Epoch;
+    use sealpost_keys::{SealingPublicKey, SigningKey};
 
     fn sample() -> (SignedDocument, SigningKey) {
+        sample_with(BTreeMap::new())
+    }
+
+    fn sample_with(used: BTreeMap<SerialNumber, u32>) -> (SignedDocument, SigningKey) {
         let key = SigningKey::generate().unwrap();
         let registration = Registration {
+            request_id: RequestId::from_random([6; 16]),
             serial: SerialNumber::from_random([9; 19]),
-            server_id: ServerId::from_random([1; 16]),
+            server_id: ServerId::of_site_key(&key.public()),
             site_key: key.public(),
+            sealing_key: SealingPublicKey::from_bytes([7; 32]),
+            reason: RegistrationReason::First,
+            epoch: Epoch::default(),
+            ledger_head: LogHead::empty(),
+            used,
         };
         (SignedDocument::sign(&registration, &key).unwrap(), key)
+    }
+
+    #[test]
+    fn a_registration_of_as_many_serials_as_a_server_may_have_fits_a_code() {
+        let serial = |number: usize| {
+            let mut values = [0; 19];
+            values[0] = u8::try_from(number % 32).unwrap();
+            values[1] = u8::try_from(number / 32).unwrap();
+            SerialNumber::from_random(values)
+        };
+        let used: BTreeMap<_, _> = (0..MAX_SERIALS).map(|number| (serial(number), u32::MAX)).collect();
+        assert_eq!(used.len(), MAX_SERIALS);
+        let (document, _) = sample_with(used);
+        let text = encode(&document);
+        assert!(text.len() as u64 <= MAX_CODE_BYTES, "{}", text.len());
+        assert_eq!(verify_registration(&decode(&text).unwrap()).unwrap().used.len(), MAX_SERIALS);
+        let longer = text.clone() + &" ".repeat(usize::try_from(MAX_CODE_BYTES).unwrap());
+        assert_eq!(decode(&longer).unwrap_err(), TextCodeError::Length);
+    }
+
+    #[test]
+    fn a_code_of_the_first_format_is_refused_as_too_old_and_one_of_a_later_as_unreadable() {
+        let (document, _) = sample();
+        let code = |format: u8| {
+            let mut bytes = vec![format];
+            bytes.extend_from_slice(&u32::try_from(document.document.len()).unwrap().to_be_bytes());
+            bytes.extend_from_slice(document.document.as_bytes());
+            bytes.extend_from_slice(document.minisig.as_str().as_bytes());
+            let lines = to_values(&bytes);
+            let lines = lines.chunks(DATA).enumerate().flat_map(|(index, line)| {
+                line.iter().copied().chain(line_check(index, line)).collect::<Vec<_>>()
+            });
+            lines.map(crockford_char).collect::<String>()
+        };
+        assert!(decode(&code(FORMAT)).is_ok());
+        assert_eq!(decode(&code(1)).unwrap_err(), TextCodeError::TooOld);
+        assert_eq!(decode(&code(FORMAT + 1)).unwrap_err(), TextCodeError::Content);
     }
 
     #[test]

@@ -145,6 +145,7 @@ macro_rules! open_codes {
 pub(crate) use open_codes;
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro makes public types")]
 mod tests {
     use super::*;
 

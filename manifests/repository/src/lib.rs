@@ -17,6 +17,7 @@
 
 mod limits;
 mod reading;
+mod signing_time;
 mod target;
 mod transport;
 mod writing;

@@ -56,7 +56,11 @@ fn manifest(files: &[FileEntry], payload: Payload) -> ReleaseManifest {
         files: files.to_vec(),
         requires: Vec::new(),
         severity: Severity::Normal,
+        category: None,
+        security: None,
+        supported_until: None,
         notes: String::new(),
+        attachments: Vec::new(),
         built_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }

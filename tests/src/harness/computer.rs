@@ -84,7 +84,7 @@ impl Computer {
     /// # Errors
     /// When the setup file has another shape.
     pub fn lead_through(&self, port: u16) -> Result<()> {
-        self.edit_setup(|setup| setup["servers"][0]["port"] = port.into())
+        self.edit_setup(|setup| setup["servers"][0]["server"]["port"] = port.into())
     }
 
     /// Writes its `agent.toml`.

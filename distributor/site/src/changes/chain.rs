@@ -32,6 +32,15 @@ pub struct LinkedEntry {
     pub nodes: Vec<Sha256Digest>,
 }
 
+impl LinkedEntry {
+    /// An entry that was written before, as it goes into a log again.
+    #[must_use]
+    pub fn of_stored(log: &mut Frontier, entry: ActivityEntry, bytes: Vec<u8>) -> Self {
+        let (leaf, nodes) = add(log, &bytes);
+        Self { entry, bytes, leaf, nodes }
+    }
+}
+
 /// Makes the entry that comes after all others, and adds it to the tree.
 ///
 /// # Errors

@@ -240,7 +240,7 @@ impl Command for AnswerContact {
             shown: self.shown.as_ref().map(|shown| ShownKey {
                 name: shown.lease.computer_name.clone(),
                 serials: shown.lease.entitlements.iter().map(|seat| seat.serial.clone()).collect(),
-                head: shown.lease.ledger_head.clone(),
+                head: shown.lease.ledger_head,
             }),
         }
     }
@@ -333,3 +333,6 @@ fn next_order(epoch: Epoch, before: impl IntoIterator<Item = Option<Order>>) -> 
 fn order_of<T: Ordered>(document: Option<&T>) -> Option<Order> {
     document.map(Ordered::order)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use crate::reading::errors::{DownloadError, OpenError, RefreshError, TargetError
 use crate::reading::guarded::{Guarded, Prefetched};
 use crate::reading::refusal::Refusal;
 use crate::reading::store::{FailClosedStore, Latch, StoreError};
+use crate::signing_time::signed_at;
 use crate::target::{ExpectedDigests, ListedTarget, TargetInfo, TargetPath};
 use crate::transport::Transport;
 
@@ -44,6 +45,9 @@ pub struct Refreshed {
     pub root_expires: Timestamp,
     /// When the first of timestamp, snapshot and top-level targets expires.
     pub expires: Timestamp,
+    /// The owner's clock when the timestamp was signed, to the second; `None` when the owner does not say. It is as old
+    /// as the timestamp: newer only when `timestamp_version` has risen.
+    pub signed_at: Option<Timestamp>,
 }
 
 /// Reads one repository: pinned root, store, transport.
@@ -231,6 +235,7 @@ impl Reader {
             targets_version: targets.version,
             root_expires: trusted.root().expires,
             expires: timestamp.expires.min(snapshot.expires).min(targets.expires),
+            signed_at: signed_at(timestamp),
         })
     }
 }

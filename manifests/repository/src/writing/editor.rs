@@ -20,7 +20,7 @@ use crate::target::length_of;
 use crate::writing::keys::KeyThreshold;
 use crate::writing::load::{Folder, LoadError, Loaded};
 use crate::writing::metadata::{
-    DelegatedRole, Delegations, Expires, Hashes, Key, Pin, RoleKeys, Root, Target, Targets,
+    DelegatedRole, Delegations, Hashes, Key, Pin, RoleKeys, Root, Second, Target, Targets,
 };
 use crate::writing::role::{Lifetimes, RoleName};
 
@@ -108,8 +108,8 @@ pub struct RepositoryEditor {
     pub(super) targets: Targets,
     pub(super) packages: BTreeMap<PackageName, Targets>,
     pub(super) pins: BTreeMap<String, Pin>,
-    pub(super) snapshot: Option<(Pin, Expires)>,
-    pub(super) timestamp: Option<(u64, Expires)>,
+    pub(super) snapshot: Option<(Pin, Second)>,
+    pub(super) timestamp: Option<(u64, Second)>,
     pub(super) highest_on_disk: BTreeMap<String, u64>,
     pub(super) changed: BTreeSet<RoleName>,
     pub(super) sources: BTreeMap<String, (TargetName, Target, TargetSource)>,
@@ -138,7 +138,7 @@ impl RepositoryEditor {
                 (name.to_string(), RoleKeys { keyids: role.key_ids(), threshold: role.threshold() })
             })
             .collect();
-        let unsigned = Expires::at(Timestamp::UNIX_EPOCH);
+        let unsigned = Second::at(Timestamp::UNIX_EPOCH);
         Ok(Self {
             folder,
             lifetimes,
@@ -164,7 +164,7 @@ impl RepositoryEditor {
         let highest_on_disk = folder.highest_versions()?;
         let Loaded { root, targets, packages, pins, snapshot, timestamp } = folder.load(pinned_root)?;
         let changed = if targets.is_some() { BTreeSet::new() } else { BTreeSet::from([RoleName::Targets]) };
-        let targets = targets.unwrap_or_else(|| Targets::new(Expires::at(Timestamp::UNIX_EPOCH)));
+        let targets = targets.unwrap_or_else(|| Targets::new(Second::at(Timestamp::UNIX_EPOCH)));
         Ok(Self {
             folder,
             lifetimes,
@@ -209,7 +209,7 @@ impl RepositoryEditor {
         delegations.keys = all;
         self.packages
             .entry(package.clone())
-            .or_insert_with(|| Targets::new(Expires::at(Timestamp::UNIX_EPOCH)));
+            .or_insert_with(|| Targets::new(Second::at(Timestamp::UNIX_EPOCH)));
         self.changed.extend([RoleName::Targets, RoleName::Package(package.clone())]);
         Ok(())
     }

@@ -15,7 +15,7 @@ use sigstore_tuf::TrustedMetadataSet;
 use sealpost_files::{FileLock, LockError, read_bounded, sweep};
 
 use crate::limits::MAX_METADATA_BYTES;
-use crate::writing::metadata::{Expires, Pin, Pins, Root, Targets, parse_verified};
+use crate::writing::metadata::{Pin, Pins, Root, Second, Targets, parse_verified};
 use sealpost_manifests::ids::PackageName;
 
 /// Why a repository's folder could not be opened or loaded. Nothing was changed.
@@ -76,8 +76,8 @@ pub(crate) struct Loaded {
     pub(crate) targets: Option<Targets>,
     pub(crate) packages: BTreeMap<PackageName, Targets>,
     pub(crate) pins: BTreeMap<String, Pin>,
-    pub(crate) snapshot: Option<(Pin, Expires)>,
-    pub(crate) timestamp: Option<(u64, Expires)>,
+    pub(crate) snapshot: Option<(Pin, Second)>,
+    pub(crate) timestamp: Option<(u64, Second)>,
 }
 
 /// A repository's folder, locked.

@@ -24,9 +24,9 @@ const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
 /// A whole second, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Expires(Time);
+pub(crate) struct Second(Time);
 
-impl Expires {
+impl Second {
     /// The second in which `time` lies.
     pub(crate) fn at(time: Time) -> Self {
         Self(Time::from_second(time.as_second()).unwrap_or(time))
@@ -37,13 +37,13 @@ impl Expires {
     }
 }
 
-impl From<Expires> for String {
-    fn from(expires: Expires) -> Self {
+impl From<Second> for String {
+    fn from(expires: Second) -> Self {
         expires.0.strftime(TIME_FORMAT).to_string()
     }
 }
 
-impl TryFrom<String> for Expires {
+impl TryFrom<String> for Second {
     type Error = jiff::Error;
     fn try_from(text: String) -> Result<Self, jiff::Error> {
         text.parse::<Time>().map(Self::at)
@@ -81,7 +81,7 @@ pub(crate) struct Root {
     #[serde(rename = "_type")]
     pub(crate) kind: String,
     pub(crate) consistent_snapshot: bool,
-    pub(crate) expires: Expires,
+    pub(crate) expires: Second,
     pub(crate) keys: BTreeMap<String, Key>,
     pub(crate) roles: BTreeMap<String, RoleKeys>,
     pub(crate) spec_version: String,
@@ -130,7 +130,7 @@ pub(crate) struct Targets {
     pub(crate) kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delegations: Option<Delegations>,
-    pub(crate) expires: Expires,
+    pub(crate) expires: Second,
     pub(crate) spec_version: String,
     pub(crate) targets: BTreeMap<String, Target>,
     pub(crate) version: u64,
@@ -157,10 +157,13 @@ impl Pin {
 pub(crate) struct Pins {
     #[serde(rename = "_type")]
     pub(crate) kind: String,
-    pub(crate) expires: Expires,
+    pub(crate) expires: Second,
     pub(crate) meta: BTreeMap<String, Pin>,
     pub(crate) spec_version: String,
     pub(crate) version: u64,
+    /// The owner's clock when it was signed; in the timestamp only. See [`crate::signing_time`].
+    #[serde(rename = "x-sealpost-signed-at", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signed_at: Option<Second>,
 }
 
 impl Root {
@@ -168,7 +171,7 @@ impl Root {
     pub(crate) fn new(
         keys: BTreeMap<String, Key>,
         roles: BTreeMap<String, RoleKeys>,
-        expires: Expires,
+        expires: Second,
     ) -> Self {
         let (kind, spec_version) = envelope_words("root");
         Self { kind, consistent_snapshot: true, expires, keys, roles, spec_version, version: 0 }
@@ -177,16 +180,24 @@ impl Root {
 
 impl Targets {
     /// An empty list that was not published yet.
-    pub(crate) fn new(expires: Expires) -> Self {
+    pub(crate) fn new(expires: Second) -> Self {
         let (kind, spec_version) = envelope_words("targets");
         Self { kind, delegations: None, expires, spec_version, targets: BTreeMap::new(), version: 0 }
     }
 }
 
 impl Pins {
-    pub(crate) fn new(kind: &str, meta: BTreeMap<String, Pin>, expires: Expires, version: u64) -> Self {
-        let (kind, spec_version) = envelope_words(kind);
-        Self { kind, expires, meta, spec_version, version }
+    /// A snapshot, which pins the lists.
+    pub(crate) fn snapshot(meta: BTreeMap<String, Pin>, expires: Second, version: u64) -> Self {
+        let (kind, spec_version) = envelope_words("snapshot");
+        Self { kind, expires, meta, spec_version, version, signed_at: None }
+    }
+
+    /// A timestamp, which pins the snapshot and says when it was signed.
+    pub(crate) fn timestamp(snapshot: Pin, expires: Second, version: u64, signed_at: Second) -> Self {
+        let (kind, spec_version) = envelope_words("timestamp");
+        let meta = BTreeMap::from([("snapshot.json".to_owned(), snapshot)]);
+        Self { kind, expires, meta, spec_version, version, signed_at: Some(signed_at) }
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! Invariant: a version number is used once, also by a run that crashed before it published.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use serde::Serialize;
@@ -12,7 +10,7 @@ use crate::target::TargetPath;
 use crate::writing::editor::{RepositoryEditor, TargetSource};
 use crate::writing::keys::Signers;
 use crate::writing::load::Folder;
-use crate::writing::metadata::{Envelope, Expires, Pin, Pins, Signature, canonical};
+use crate::writing::metadata::{Envelope, Pin, Pins, Second, Signature, canonical};
 use crate::writing::role::RoleName;
 
 /// Why changes could not be signed.
@@ -90,7 +88,7 @@ impl RepositoryEditor {
                 let role = RoleName::Snapshot;
                 let version = self.next_version(&role);
                 let expires = expiry(&role, now, self.lifetimes.snapshot)?;
-                let snapshot = Pins::new("snapshot", self.pins.clone(), expires, version);
+                let snapshot = Pins::snapshot(self.pins.clone(), expires, version);
                 let bytes = self.signed_by_root(&role, &snapshot, signers)?;
                 let pin = Pin::of(&bytes, version);
                 files.push((format!("{version}.snapshot.json"), bytes));
@@ -99,8 +97,7 @@ impl RepositoryEditor {
         };
         let version = self.timestamp.map_or(1, |(version, _)| version.saturating_add(1));
         let expires = expiry(&RoleName::Timestamp, now, self.lifetimes.timestamp)?;
-        let meta = BTreeMap::from([("snapshot.json".to_owned(), snapshot)]);
-        let timestamp = Pins::new("timestamp", meta, expires, version);
+        let timestamp = Pins::timestamp(snapshot, expires, version, Second::at(now));
         let timestamp = self.signed_by_root(&RoleName::Timestamp, &timestamp, signers)?;
         let targets = self
             .sources
@@ -171,8 +168,8 @@ pub(super) struct SignedTarget {
     pub(super) source: TargetSource,
 }
 
-fn expiry(role: &RoleName, now: Timestamp, lifetime: SignedDuration) -> Result<Expires, SignError> {
-    now.checked_add(lifetime).map(Expires::at).map_err(|_| SignError::Lifetime { role: role.clone() })
+fn expiry(role: &RoleName, now: Timestamp, lifetime: SignedDuration) -> Result<Second, SignError> {
+    now.checked_add(lifetime).map(Second::at).map_err(|_| SignError::Lifetime { role: role.clone() })
 }
 
 fn sign(

@@ -39,6 +39,26 @@ async fn rolled_back_metadata_is_refused_by_the_same_reader_and_after_a_restart(
 }
 
 #[tokio::test]
+async fn a_signing_time_that_the_owner_did_not_sign_says_nothing() {
+    let vendor = Vendor::with_release();
+    let (store, fresh) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut reader = vendor.reader(store.path());
+    let trusted = reader.refresh(now()).await.unwrap();
+    let later = vendor.renew(&RoleName::Timestamp, now()).timestamp_version;
+    let text = String::from_utf8(vendor.read("timestamp.json")).unwrap();
+    let signed = r#""x-sealpost-signed-at":"2026-01-15T08:30:00Z""#;
+    for forged in [r#""x-sealpost-signed-at":"2026-01-22T08:30:00Z""#, r#""x-other":1"#] {
+        assert_eq!(text.matches(signed).count(), 1, "{text}");
+        fs::write(vendor.metadata("timestamp.json"), text.replace(signed, forged)).unwrap();
+        assert_eq!(refusal(reader.refresh(now()).await), Refusal::UnderSigned);
+        assert_eq!(refusal(vendor.reader(fresh.path()).refresh(now()).await), Refusal::UnderSigned);
+    }
+    fs::write(vendor.metadata("timestamp.json"), &text).unwrap();
+    let refreshed = reader.refresh(now()).await.unwrap();
+    assert_eq!((refreshed.timestamp_version, refreshed.signed_at), (later, trusted.signed_at));
+}
+
+#[tokio::test]
 async fn a_bit_flipped_in_the_cached_timestamp_does_not_let_a_rollback_through() {
     let vendor = Vendor::with_release();
     let old = vendor.read("timestamp.json");

@@ -1,6 +1,7 @@
 //! The frozen form of each metadata file. A file that was published once must be readable for ever.
 
 use sealpost_repository::{Lifetimes, RepositoryEditor, RoleName, Signers, tuf_key_id};
+use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{package, target};
 use sealpost_test_support::vendor::{only, root_spec};
 use std::fs;
@@ -46,8 +47,8 @@ fn each_metadata_file_is_written_as_it_always_was() {
     }
 }
 
-#[tokio::test]
-async fn the_golden_repository_is_read_and_edited() {
+/// A repository of the golden files.
+fn frozen_repository() -> Vendor {
     let mut vendor = Vendor::new();
     fs::remove_dir_all(vendor.path().join("metadata")).unwrap();
     fs::create_dir(vendor.path().join("metadata")).unwrap();
@@ -55,6 +56,25 @@ async fn the_golden_repository_is_read_and_edited() {
         fs::copy(golden(name), vendor.metadata(name)).unwrap();
     }
     vendor.root_bytes = vendor.read("1.root.json");
+    vendor
+}
+
+/// As other tools write it. The frozen file also is what this program wrote before it said when.
+#[tokio::test]
+async fn a_timestamp_that_does_not_say_when_it_was_signed_is_read_and_the_next_one_says_it() {
+    let vendor = frozen_repository();
+    fs::copy(golden("timestamp-without-time.json"), vendor.metadata("timestamp.json")).unwrap();
+    let store = tempfile::tempdir().unwrap();
+    let mut reader = vendor.reader(store.path());
+    assert_eq!(reader.refresh(now()).await.unwrap().signed_at, None);
+    vendor.renew(&RoleName::Timestamp, now() + days(1));
+    let refreshed = reader.refresh(now() + days(1)).await.unwrap();
+    assert_eq!(refreshed.signed_at, Some("2026-01-16T08:30:00Z".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn the_golden_repository_is_read_and_edited() {
+    let vendor = frozen_repository();
     let store = tempfile::tempdir().unwrap();
     let mut reader = vendor.reader(store.path());
     reader.refresh(now()).await.unwrap();

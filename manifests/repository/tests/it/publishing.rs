@@ -22,11 +22,29 @@ async fn what_the_owner_publishes_a_stranger_reads() {
     assert_eq!((trusted.root_version, trusted.targets_version), (1, 2));
     assert_eq!((trusted.snapshot_version, trusted.timestamp_version), (2, 2));
     assert_eq!(trusted.expires.to_string(), "2026-01-22T08:30:00Z");
+    assert_eq!(trusted.signed_at.unwrap().to_string(), "2026-01-15T08:30:00Z");
     let info = reader.target(&target("acme-av_1.0.0_any.tar.gz"), now()).await.unwrap().unwrap();
     assert_eq!((info.role(), info.length()), ("acme-av", 11));
     assert_eq!(info.path().encoded(), format!("{}.acme-av_1.0.0_any.tar.gz", info.sha256()));
     assert_eq!(reader.target(&target("acme-av_9.9.9_any.tar.gz"), now()).await.unwrap(), None);
     assert_eq!(reader.target_bytes(&target("trust.json"), 100, now()).await.unwrap(), b"{\"trust\":1}");
+}
+
+/// The owner's newest statement about the time comes with every publication and every renewal, also one that says an
+/// earlier time because the owner's clock was ahead before.
+#[tokio::test]
+async fn each_publication_and_each_renewal_says_when_it_was_signed() {
+    let vendor = Vendor::new();
+    let store = tempfile::tempdir().unwrap();
+    let mut reader = vendor.reader(store.path());
+    let mut signed_at = async |at| reader.refresh(at).await.unwrap().signed_at.unwrap();
+    assert_eq!(signed_at(now()).await.to_string(), "2026-01-15T08:30:00Z");
+    vendor.release("acme-av", "1.0.0", b"payload one", now() + days(3));
+    assert_eq!(signed_at(now() + days(3)).await.to_string(), "2026-01-18T08:30:00Z");
+    vendor.renew(&RoleName::Timestamp, now() + days(1));
+    assert_eq!(signed_at(now() + days(3)).await.to_string(), "2026-01-16T08:30:00Z");
+    vendor.renew(&RoleName::Snapshot, now() + days(4));
+    assert_eq!(signed_at(now() + days(4)).await.to_string(), "2026-01-19T08:30:00Z");
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
 use crate::rules::contact::unknown_client;
 use crate::rules::restore::{
-    RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, proves_loss, resume, resume_problem,
-    takes_name,
+    Progress, RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, proves_loss, resume,
+    resume_problem, takes_name,
 };
 use crate::rules::text;
 
@@ -49,8 +49,10 @@ pub(super) fn lost_client(
     if lost.was_replaced || lost.head_is_known {
         return Decision::refuse(unknown_client());
     }
+    let resuming = Resuming { facts, lost, contact, shown, context, ahead: true };
     let head = shown.lease.ledger_head.size;
-    if !takes_name(&facts.restore.era, lost.holder.as_ref(), head) {
+    // In the era that this contact may begin: who is the first to show the loss has no less right than who comes later.
+    if !takes_name(&resuming.state(None).0.era, lost.holder.as_ref(), head) {
         return Decision::refuse(unknown_client());
     }
     let client = ContactClient {
@@ -79,7 +81,7 @@ pub(super) fn lost_client(
         head,
         replaces: lost.holder.as_ref().map(|holder| holder.client_id.clone()),
     };
-    Resuming { facts, lost, contact, shown, context, ahead: true }.decide(&client, Some(recreated))
+    resuming.decide(&client, Some(recreated))
 }
 
 fn serials(lease: &Lease) -> BTreeSet<SerialNumber> {
@@ -100,13 +102,10 @@ impl Resuming<'_> {
     fn decide(self, client: &ContactClient, recreated: Option<Recreated>) -> Decision<ContactOutcome> {
         let (shown, context) = (self.shown, self.context);
         let known = client.last.as_ref().map(|last| &last.progress);
-        let receipt = shown.receipt.as_ref();
-        let progress = ShownProgress { receipt, documents_are_ahead: self.ahead };
-        let found = proves_loss(&self.facts.restore, known, progress);
-        let state = if found { self.next_era() } else { self.facts.restore.clone() };
-        let restored = found.then(|| (Actor::Server, self.restored(&state)));
+        let (state, restored) = self.state(known);
+        let restored = restored.map(|change| (Actor::Server, change));
         let lease_until = shown.lease.not_after().unwrap_or(jiff::Timestamp::MIN);
-        match resume(&state, known, receipt, lease_until, context.now) {
+        match resume(&state, known, shown.receipt.as_ref(), lease_until, context.now) {
             Err(refusal) => {
                 let mut refused = Decision::refuse(resume_problem(refusal));
                 refused.changes.extend(restored);
@@ -140,6 +139,18 @@ impl Resuming<'_> {
                 decision
             }
         }
+    }
+
+    /// Where the ledger stands with what is shown, and the change if that shows a loss which is not known yet.
+    fn state(&self, known: Option<&Progress>) -> (RestoreState, Option<Change>) {
+        let receipt = self.shown.receipt.as_ref();
+        let shown = ShownProgress { receipt, documents_are_ahead: self.ahead };
+        if !proves_loss(&self.facts.restore, known, shown) {
+            return (self.facts.restore.clone(), None);
+        }
+        let state = self.next_era();
+        let change = self.restored(&state);
+        (state, Some(change))
     }
 
     /// A known client may have lost the seat of a further serial number.
@@ -191,7 +202,7 @@ impl Resuming<'_> {
             cause: RestoreCause::ClientKnowsMore {
                 client_id: self.contact.client_id.clone(),
                 lease: lease.order(),
-                head: lease.ledger_head.clone(),
+                head: lease.ledger_head,
                 contacts: self.shown.receipt.as_ref().map_or(0, |receipt| receipt.contacts),
             },
             epoch: self.epoch(),
