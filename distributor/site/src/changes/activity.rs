@@ -35,6 +35,19 @@ use crate::rules::restore::RestoreCause;
 /// by a site.
 pub const ENTRY_VERSION: u32 = 2;
 
+/// What can be said of an entry that a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerEntry {
+    /// Its format version.
+    pub version: u32,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// License time of the change.
+    pub at: Timestamp,
+    /// The kind of its change.
+    pub kind: String,
+}
+
 /// One change of state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

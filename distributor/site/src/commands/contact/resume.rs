@@ -12,7 +12,7 @@ use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::word::Word;
 
 use super::answer::Answering;
-use super::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
+use super::facts::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
 use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
 use crate::rules::contact::unknown_client;
