@@ -239,6 +239,8 @@ pub struct LicenseRow {
 pub struct PullRow {
     /// When the vendor's metadata was last found fresh.
     pub metadata_as_of: Option<Timestamp>,
+    /// The version of the vendor's timestamp that the last good pull found.
+    pub timestamp_version: Option<u64>,
     /// When a pull was last tried.
     pub tried_at: Option<Timestamp>,
     /// Why the last try failed, if it did.

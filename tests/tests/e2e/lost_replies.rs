@@ -45,7 +45,8 @@ fn a_contact_whose_reply_is_lost_is_repeated_and_not_taken_for_a_fork() -> Resul
     computer.check()?;
     computer.check()?.ok()?;
     let reports = site.activity_of("step_reported")?;
-    let ids: Vec<String> = reports.iter().map(|entry| entry["change"]["report"]["id"].to_string()).collect();
+    let ids: Vec<String> =
+        reports.iter().map(|entry| entry["entry"]["change"]["report"]["id"].to_string()).collect();
     let mut distinct = ids.clone();
     distinct.sort();
     distinct.dedup();
