@@ -3,16 +3,17 @@
 //! ```text
 //! agent.toml                configuration                     agent.lock, cycle.lock
 //! root.json                 the vendor's pinned root          agent.sock        control socket of `run`
-//! gate.json                 what the product may do           keys/client.key   0600
+//! gate/PACKAGE              what its product may do           keys/             client.key, sealing.key, both 0600
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
-//! tuf/                      trusted metadata                  downloads/        unfinished downloads
+//! state/servers/ID/…        records of one server             downloads/        unfinished downloads
+//! tuf/                      trusted metadata
 //! ```
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sealpost_files::{FileLock, LockError, make_folder, sweep};
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{PackageName, ServerId};
 
 use crate::domain::record::SlotId;
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
@@ -21,8 +22,9 @@ use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 const DAEMON_LOCK: &str = "agent.lock";
 /// Lock of whoever changes something.
 const CYCLE_LOCK: &str = "cycle.lock";
-/// The folders that records and public files are written into, relative to the home.
-const WRITTEN_FOLDERS: [&str; 3] = ["", "state", "state/packages"];
+/// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
+/// them.
+const WRITTEN_FOLDERS: [&str; 4] = ["", "gate", "state", "state/packages"];
 
 #[derive(Debug, Clone)]
 pub struct Home {
@@ -64,6 +66,8 @@ impl Home {
             (self.path.join("keys"), 0o700),
             (self.path.join("state"), 0o755),
             (self.path.join("state/packages"), 0o755),
+            (self.servers(), 0o755),
+            (self.gates(), 0o755),
             (self.path.join("manifests"), 0o755),
             (self.path.join("downloads"), 0o700),
         ];
@@ -89,7 +93,9 @@ impl Home {
     /// [`HomeError::Busy`] when another process holds it.
     pub fn lock_cycle(&self) -> Result<FileLock, HomeError> {
         let lock = self.lock(CYCLE_LOCK)?;
-        for folder in WRITTEN_FOLDERS.map(|name| self.path.join(name)) {
+        for folder in
+            WRITTEN_FOLDERS.map(|name| self.path.join(name)).into_iter().chain(self.server_folders())
+        {
             sweep(&folder).map_err(|source| HomeError::Io { path: folder, source })?;
         }
         Ok(lock)
@@ -127,9 +133,15 @@ impl Home {
         self.path.join("root.json")
     }
 
+    /// The folder of the gate files.
     #[must_use]
-    pub fn gate(&self) -> PathBuf {
-        self.path.join("gate.json")
+    pub fn gates(&self) -> PathBuf {
+        self.path.join("gate")
+    }
+
+    #[must_use]
+    pub fn gate(&self, package: &PackageName) -> PathBuf {
+        self.gates().join(package.as_str())
     }
 
     /// The daemon's control socket.
@@ -143,6 +155,12 @@ impl Home {
         self.path.join("keys/client.key")
     }
 
+    /// The key to which servers seal what they send to this computer by file.
+    #[must_use]
+    pub fn sealing_key(&self) -> PathBuf {
+        self.path.join("keys/sealing.key")
+    }
+
     /// The folder of the vendor's trusted metadata.
     #[must_use]
     pub fn tuf(&self) -> PathBuf {
@@ -152,6 +170,28 @@ impl Home {
     #[must_use]
     pub fn state(&self, name: &str) -> PathBuf {
         self.path.join("state").join(format!("{name}.json"))
+    }
+
+    /// The folder of the servers' records.
+    #[must_use]
+    pub fn servers(&self) -> PathBuf {
+        self.path.join("state/servers")
+    }
+
+    #[must_use]
+    pub fn server(&self, server: &ServerId) -> PathBuf {
+        self.servers().join(server.as_str())
+    }
+
+    #[must_use]
+    pub fn server_record(&self, server: &ServerId, name: &str) -> PathBuf {
+        self.server(server).join(format!("{name}.json"))
+    }
+
+    /// The folders of the servers that this computer has records of, whatever else names them.
+    fn server_folders(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.servers()) else { return Vec::new() };
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     /// The folder of the packages' records.
@@ -211,7 +251,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path()).unwrap();
         home.prepare().unwrap();
-        let left = WRITTEN_FOLDERS.map(|name| folder.path().join(name).join(".unfinished-x"));
+        let server = home.server(&ServerId::from_random([7; 16]));
+        std::fs::create_dir(&server).unwrap();
+        let folders = WRITTEN_FOLDERS.map(|name| folder.path().join(name)).into_iter().chain([server]);
+        let left: Vec<PathBuf> = folders.map(|folder| folder.join(".unfinished-x")).collect();
         for path in &left {
             std::fs::write(path, b"half").unwrap();
         }

@@ -1,8 +1,9 @@
 //! Reports that wait for a server: on disk with rising ids until they are acknowledged.
 //!
-//! Invariant: an id is never used twice. The spool is bounded; when it is full, the oldest report is dropped and
-//! counted, since the newest ones say what the computer runs. After a crash a step may be reported twice. Nothing is
-//! decided by reports, so a damaged spool is put aside and stops neither installs nor a rollback.
+//! Invariant: an id is never used twice, and only this computer counts: no server can raise an id. The spool is bounded;
+//! when it is full, the oldest report is dropped and counted, since the newest ones say what the computer runs. After a
+//! crash a step may be reported twice. Nothing is decided by reports, so a damaged spool is put aside and stops neither
+//! installs nor a rollback.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -22,8 +23,9 @@ use crate::platform::store::{self, StoreError};
 const MAX_WAITING: usize = 512;
 /// Largest share of a contact that reports take, in bytes; a contact has at most 256 KiB.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
-/// Highest id that an acknowledgement can raise ids to; above it is room for more reports than a computer can make.
-const HIGHEST_ACKNOWLEDGED: u64 = 1 << 62;
+/// Highest id that ids begin anew above, in milliseconds since 1970: some thousand years from now, and half of what a
+/// server accepts.
+const HIGHEST_BEGINNING: u64 = 1 << 47;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
@@ -61,20 +63,46 @@ impl Spool {
         Ok(Self { path, content, is_on_disk: true })
     }
 
-    /// Opens the spool; one that is damaged is put aside, and ids go on from the clock, far above those that it had.
+    /// Opens the spool; one that is damaged is put aside, and ids go on from the clock, far above those that it had. They
+    /// go on above `acknowledged`, the highest that a server has, whatever became of the spool.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read, or not put aside.
-    pub fn open_or_begin_anew(home: &Home, now: Timestamp) -> Result<Self, StoreError> {
-        let error = match Self::open(home) {
-            Err(error @ (StoreError::Damaged { .. } | StoreError::Foreign { .. })) => error,
-            other => return other,
+    pub fn open_or_begin_anew(home: &Home, now: Timestamp, acknowledged: u64) -> Result<Self, StoreError> {
+        let mut spool = match Self::open(home) {
+            Err(
+                error @ (StoreError::Damaged { .. }
+                | StoreError::Foreign { .. }
+                | StoreError::TooOld { .. }
+                | StoreError::Newer { .. }),
+            ) => {
+                let path = home.state("reports");
+                tracing::error!(
+                    error = with_causes(&error),
+                    "reports that the server has not seen are put aside"
+                );
+                store::put_aside(&path)?;
+                let mut spool = Self { path, content: Content::default(), is_on_disk: false };
+                spool.begin_above_clock(now);
+                spool
+            }
+            other => other?,
         };
-        let path = home.state("reports");
-        tracing::error!(error = with_causes(&error), "reports that the server has not seen are put aside");
-        store::put_aside(&path)?;
-        let last_id = u64::try_from(now.as_millisecond()).unwrap_or(0).min(HIGHEST_ACKNOWLEDGED);
-        Ok(Self { path, content: Content { last_id, ..Content::default() }, is_on_disk: false })
+        spool.begin_above(acknowledged);
+        Ok(spool)
+    }
+
+    /// Ids go on from the clock, far above those that were given before: for a computer that enrolls, whose server may
+    /// have seen higher ones before its disk was restored.
+    pub fn begin_above_clock(&mut self, now: Timestamp) {
+        self.begin_above(u64::try_from(now.as_millisecond()).unwrap_or(0).min(HIGHEST_BEGINNING));
+    }
+
+    fn begin_above(&mut self, id: u64) {
+        if id > self.content.last_id {
+            self.content.last_id = id;
+            self.is_on_disk = false;
+        }
     }
 
     /// Adds a report; durable at return.
@@ -112,13 +140,20 @@ impl Spool {
         self.save()
     }
 
-    /// The oldest reports, as many as go into one contact.
+    /// The highest id that was given.
     #[must_use]
-    pub fn batch(&self) -> Vec<Report> {
+    pub const fn last_id(&self) -> u64 {
+        self.content.last_id
+    }
+
+    /// The oldest reports above an id, as many as go into one contact.
+    #[must_use]
+    pub fn batch(&self, above: u64) -> Vec<Report> {
         let mut bytes = 0usize;
         self.content
             .waiting
             .iter()
+            .filter(|report| report.id > above)
             .take(MAX_REPORTS)
             .take_while(|report| {
                 // JSON needs at most six bytes for each byte of the detail; the rest of a report is under 1 KiB.
@@ -129,18 +164,14 @@ impl Spool {
             .collect()
     }
 
-    /// Removes the reports that the server has stored.
+    /// Removes the reports that the server has stored. An id that was never given removes what waits, and nothing else.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn acknowledge(&mut self, up_to: u64) -> Result<(), StoreError> {
         let before = self.content.waiting.len();
         self.content.waiting.retain(|report| report.id > up_to);
-        // After a restore of this computer, the server has seen higher ids and would ignore new reports below them.
-        let up_to = up_to.min(HIGHEST_ACKNOWLEDGED);
-        let raised = up_to > self.content.last_id;
-        self.content.last_id = self.content.last_id.max(up_to);
-        if before != self.content.waiting.len() || raised { self.save() } else { Ok(()) }
+        if before == self.content.waiting.len() { Ok(()) } else { self.save() }
     }
 
     #[must_use]
@@ -209,11 +240,11 @@ mod tests {
         add(&mut spool, "one");
         add(&mut spool, "two");
         let mut spool = Spool::open(&home).unwrap();
-        assert_eq!(spool.batch().iter().map(|report| report.id).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(spool.batch(0).iter().map(|report| report.id).collect::<Vec<_>>(), [1, 2]);
         spool.acknowledge(1).unwrap();
         add(&mut spool, "three");
         let spool = Spool::open(&home).unwrap();
-        assert_eq!(spool.batch().iter().map(|report| report.id).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(spool.batch(0).iter().map(|report| report.id).collect::<Vec<_>>(), [2, 3]);
     }
 
     #[test]
@@ -224,41 +255,53 @@ mod tests {
             add(&mut spool, &"ü".repeat(3_000));
         }
         assert_eq!(spool.len(), MAX_WAITING);
-        assert!(spool.batch().iter().all(|report| report.detail.len() <= MAX_DETAIL_BYTES));
-        assert!(serde_json::to_string(&spool.batch()).unwrap().len() <= 256 * 1024);
-        assert!(!spool.batch().is_empty());
+        assert!(spool.batch(0).iter().all(|report| report.detail.len() <= MAX_DETAIL_BYTES));
+        assert!(serde_json::to_string(&spool.batch(0)).unwrap().len() <= 256 * 1024);
+        assert!(!spool.batch(0).is_empty());
     }
 
     #[test]
-    fn ids_rise_above_what_the_server_has_seen() {
+    fn no_acknowledgement_raises_an_id() {
         let (_folder, home) = home();
         let mut spool = Spool::open(&home).unwrap();
-        spool.acknowledge(70).unwrap();
-        add(&mut spool, "new");
-        assert_eq!(spool.batch()[0].id, 71);
-    }
-
-    #[test]
-    fn a_server_cannot_use_up_the_ids() {
-        let (_folder, home) = home();
-        let mut spool = Spool::open(&home).unwrap();
-        spool.acknowledge(u64::MAX).unwrap();
         add(&mut spool, "one");
+        for claimed in [70, 1 << 62, u64::MAX] {
+            spool.acknowledge(claimed).unwrap();
+            assert!(spool.is_empty());
+        }
         add(&mut spool, "two");
-        assert_eq!(spool.batch()[1].id, HIGHEST_ACKNOWLEDGED + 2);
+        assert_eq!(spool.batch(0)[0].id, 2);
+    }
+
+    #[test]
+    fn ids_go_on_above_what_a_server_has_and_above_the_clock_of_an_enrollment() {
+        let (_folder, home) = home();
+        let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        let mut spool = Spool::open_or_begin_anew(&home, now, 70).unwrap();
+        add(&mut spool, "one");
+        assert_eq!(spool.batch(70)[0].id, 71);
+        spool.begin_above_clock(now);
+        spool.flush().unwrap();
+        let mut spool = Spool::open_or_begin_anew(&home, now, 70).unwrap();
+        add(&mut spool, "two");
+        assert_eq!(spool.batch(71)[0].id, u64::try_from(now.as_millisecond()).unwrap() + 1);
+        spool.begin_above_clock(Timestamp::MAX);
+        assert!(spool.last_id() < 1 << 48, "a server takes no id from there on");
+        spool.begin_above_clock(Timestamp::UNIX_EPOCH);
+        assert!(spool.last_id() > 1_000_000, "and a clock that was reset takes none back");
     }
 
     #[test]
     fn a_damaged_spool_is_put_aside_and_its_ids_are_not_used_again() {
         let (_folder, home) = home();
         add(&mut Spool::open(&home).unwrap(), "one");
-        std::fs::write(home.state("reports"), b"sealpost-record 2 2 00\n{}").unwrap();
+        std::fs::write(home.state("reports"), b"sealpost-record 3 2 00\n{}").unwrap();
         assert!(Spool::open(&home).is_err());
         let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
-        let mut spool = Spool::open_or_begin_anew(&home, now).unwrap();
+        let mut spool = Spool::open_or_begin_anew(&home, now, 0).unwrap();
         add(&mut spool, "two");
-        assert!(spool.batch()[0].id > 1_000_000);
-        assert_eq!(Spool::open_or_begin_anew(&home, now).unwrap().len(), 1);
+        assert!(spool.batch(0)[0].id > 1_000_000);
+        assert_eq!(Spool::open_or_begin_anew(&home, now, 0).unwrap().len(), 1);
         assert_eq!(std::fs::read(home.state("reports.damaged")).unwrap().len(), 25);
     }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::platform::disk;
+use crate::domain::boot::BootMoment;
+use crate::platform::{disk, machine};
 use crate::ports::{Clock, Disk, Faults, Killed};
 
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn boot(&self) -> Option<BootMoment> {
+        machine::boot_moment()
     }
 }
 

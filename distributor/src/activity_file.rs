@@ -10,10 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder, with_causes};
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, escape, make_folder, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::changes::chain::LoggedEntry;
-use sealpost_site::changes::summary;
 use sealpost_site::queries::Activity;
 
 /// Name of the newest file; older ones have `.1`, `.2`, … after it.
@@ -100,7 +99,7 @@ async fn catch_up(
 ) -> Result<ActivityFile, ActivityFileError> {
     let head = ledger.head();
     // The ledger may have been restored from an older state than this file; then continue from there.
-    file.written = file.written.min(head.sequence);
+    file.written = file.written.min(head.size);
     loop {
         let filter = Activity { after: file.written, limit: Some(PAGE), ..Activity::default() };
         let entries = ledger.query(filter).await?;
@@ -167,7 +166,7 @@ impl ActivityFile {
         }
         self.write(&text)?;
         if let Some(last) = entries.last() {
-            self.written = last.entry.sequence;
+            self.written = last.entry.sequence();
         }
         Ok(self)
     }
@@ -232,7 +231,7 @@ fn last_whole_line(file: &mut File) -> io::Result<(u64, Option<u64>)> {
 /// so that it cannot forge a line.
 fn line(logged: &LoggedEntry) -> String {
     let entry = &logged.entry;
-    format!("{} {:.3} {} {}\n", entry.sequence, entry.at, summary::kind(&entry.change), logged.summary)
+    format!("{} {:.3} {} {}\n", entry.sequence(), entry.at(), escape(entry.kind()), logged.summary)
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl LicenseAuthority for OnlineAuthority {
 
 /// A decision, and not a server that has no time or no such path.
 const fn is_no(code: ProblemCode) -> bool {
-    !matches!(code, ProblemCode::Busy | ProblemCode::Internal | ProblemCode::NotFound | ProblemCode::Unknown)
+    !matches!(code, ProblemCode::Busy | ProblemCode::Internal | ProblemCode::NotFound | ProblemCode::Other(_))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, AuthorityError> {

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_site::queries;
-use sealpost_site::rules::time_floor::TimeFloor;
+use sealpost_manifests::license_time::LicenseFloor;
+use sealpost_site::queries::{LicenseTime, StoredTime};
 
 use crate::ports::clock::Clock;
 
-/// License time as it passes. The rule is `rules::time_floor`'s; this only reads the clocks for it.
+/// License time as it passes. The rule is `license_time`'s of the manifests; this only reads the clocks for it.
 #[derive(Debug)]
 pub struct LicenseClock {
     state: Mutex<State>,
@@ -18,14 +18,14 @@ pub struct LicenseClock {
 
 #[derive(Debug)]
 struct State {
-    floor: TimeFloor,
+    floor: LicenseFloor,
     observed: Instant,
 }
 
 impl LicenseClock {
-    /// A clock that never shows a time before `floor`.
-    pub fn new(floor: Timestamp) -> Self {
-        Self { state: Mutex::new(State { floor: TimeFloor::new(floor), observed: Instant::now() }) }
+    /// A clock that never shows a time before what was noted.
+    pub fn new(noted: &StoredTime) -> Self {
+        Self { state: Mutex::new(State { floor: floor_of(noted), observed: Instant::now() }) }
     }
 
     /// A clock that never shows a time before what a ledger knows, so that a clock which is set back before a start
@@ -34,11 +34,13 @@ impl LicenseClock {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn over(ledger: &Ledger) -> Result<Self, LedgerError> {
-        let floor = ledger.query(queries::TimeFloor {}).await?.unwrap_or(Timestamp::UNIX_EPOCH);
+        let noted = ledger.query(LicenseTime {}).await?;
+        let clock = Self::new(&noted);
+        let floor = clock.lock().floor.floor();
         if floor > Timestamp::now() {
             tracing::warn!(%floor, "this computer's clock is behind the time that the ledger knows; set it right");
         }
-        Ok(Self::new(floor))
+        Ok(clock)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -47,17 +49,25 @@ impl LicenseClock {
     }
 }
 
+fn floor_of(noted: &StoredTime) -> LicenseFloor {
+    LicenseFloor::from_stored(noted.floor.unwrap_or(Timestamp::UNIX_EPOCH), noted.statement)
+}
+
 impl Clock for LicenseClock {
     fn now(&self) -> Timestamp {
         let local = Timestamp::now();
         let mut state = self.lock();
         let elapsed = SignedDuration::try_from(state.observed.elapsed()).unwrap_or(SignedDuration::ZERO);
         state.observed = Instant::now();
-        state.floor.observe_local(local, elapsed);
+        state.floor.observe(local, elapsed);
         state.floor.license_time(local)
     }
 
-    fn vendor_said(&self, vendor_time: Timestamp) {
-        self.lock().floor.observe_vendor(vendor_time);
+    fn adopt(&self, noted: &StoredTime) {
+        let mut state = self.lock();
+        // Without a newer statement the floor that is noted lags behind the one that passes here.
+        if noted.statement != state.floor.statement() {
+            state.floor = floor_of(noted);
+        }
     }
 }

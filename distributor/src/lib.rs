@@ -4,12 +4,15 @@
 pub mod activity_file;
 pub mod app;
 pub mod authority;
+pub mod backup;
 pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod home;
 pub mod http;
+pub mod ledger_marker;
+pub mod ledger_rebuild;
 pub mod open_files;
 pub mod ports;
 pub mod push;

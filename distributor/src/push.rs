@@ -14,7 +14,8 @@ use sealpost_files::with_causes;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId};
-use sealpost_site::changes::Change;
+use sealpost_site::changes::chain::ReadEntry;
+use sealpost_site::changes::{Change, Recreated};
 use sealpost_site::queries::{Activity, KnownReleaseOf};
 use tokio::sync::watch;
 
@@ -182,8 +183,11 @@ pub async fn follow(ledger: Arc<Ledger>, push: Push, clock: Arc<dyn Clock>) {
                 }
             };
             for logged in entries {
-                seen = seen.max(logged.entry.sequence);
-                act_on(&ledger, &push, logged.entry.change, &*clock).await;
+                seen = seen.max(logged.entry.sequence());
+                // What a newer version wrote concerns no stream of this one.
+                if let ReadEntry::Known(entry) = logged.entry {
+                    act_on(&ledger, &push, entry.change, &*clock).await;
+                }
             }
         }
     }
@@ -195,7 +199,8 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
         | Change::ReleaseChannelsChanged { manifest, .. }
         | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest, clock).await,
         Change::ClientEnrolled { replaces: Some(client), .. }
-        | Change::ForkDetected { client_id: client } => {
+        | Change::ForkDetected { client_id: client }
+        | Change::ClientResumed { recreated: Some(Recreated { replaces: Some(client), .. }), .. } => {
             push.end(&client);
         }
         _ => {}

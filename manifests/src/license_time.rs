@@ -153,9 +153,10 @@ fn bounded(floor: Timestamp, statement: &VendorStatement) -> Timestamp {
 ///   enrollment). No floor is in it, so nothing that raised the floor can make a good certificate look expired.
 /// - Then, only if the clock is behind the floor, the floor. A computer whose clock begins at 1970 after each power cut
 ///   would otherwise take a certificate that was renewed after `issued_at` for one of the future.
+/// - Last, only if the clock is before `issued_at`, the clock: the setup file may have been made by one that was ahead.
 ///
-/// The second time only adds: a floor that is wrong can make a certificate of the future pass, never a good one fail,
-/// and an expired one passes only as long as the clock is behind the floor, when no better time is known.
+/// The further times only add: what a setup file or a peer said wrongly can make a certificate of the future pass, never
+/// a good one fail; and an expired one passes only as long as the clock is behind, when no better time is known.
 pub fn tls_times(
     now: Timestamp,
     issued_at: Timestamp,
@@ -163,7 +164,8 @@ pub fn tls_times(
 ) -> impl Iterator<Item = Timestamp> + Clone {
     let first = now.max(issued_at);
     let behind = (now < floor && floor != first).then_some(floor);
-    std::iter::once(first).chain(behind)
+    let clock = (now != first).then_some(now);
+    std::iter::once(first).chain(behind).chain(clock)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Agent {
         let host = Host {
             home,
             settings,
-            clock: Box::new(SystemClock),
+            clock: Arc::new(SystemClock),
             disk: Box::new(SystemDisk),
             faults: Box::new(ProcessFaults),
             stop,

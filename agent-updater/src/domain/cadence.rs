@@ -83,6 +83,23 @@ pub fn next_contact(cadence: &Cadence, standing: Standing, now: Timestamp, seed:
     now.checked_add(SignedDuration::from_millis(delay)).unwrap_or(Timestamp::MAX)
 }
 
+/// For how long contact counts as good, if the next one is due then: until then, and as long as the agent waits before
+/// it tries again after a failure.
+#[must_use]
+pub fn contact_good_for(cadence: &Cadence, now: Timestamp, next: Timestamp) -> SignedDuration {
+    let until_next = next.duration_since(now).max(SignedDuration::ZERO);
+    until_next.saturating_add(SignedDuration::from_secs(i64::from(cadence.lost_secs)))
+}
+
+/// When to contact earlier because something is to be done then: at `opens_at`, later by up to a minute, so that not all
+/// computers with the same window come in the same instant.
+#[must_use]
+pub fn at_opening(next: Timestamp, opens_at: Timestamp, seed: u64) -> Timestamp {
+    let spread = i64::try_from(seed % OPENING_SPREAD_MILLIS).unwrap_or(0);
+    let at = opens_at.checked_add(SignedDuration::from_millis(spread)).unwrap_or(opens_at);
+    next.min(at)
+}
+
 /// The pause before the next try of a broken stream: doubles from one second up to five minutes, the upper half
 /// being random.
 #[must_use]
@@ -91,6 +108,8 @@ pub fn backoff_millis(failures: u32, seed: u64) -> u64 {
     full / 2 + seed % (full / 2 + 1)
 }
 
+/// Upper bound of the random delay of a contact when a window opens, in milliseconds.
+const OPENING_SPREAD_MILLIS: u64 = 60_000;
 /// Upper bound of the random delay of a contact after a wake, in milliseconds: all computers of a site are woken at
 /// once, and should not all contact the server in the same instant.
 const WAKE_SPREAD_MILLIS: u64 = 1_000;
@@ -190,6 +209,29 @@ mod tests {
         assert_eq!(budget.pause_millis(at(1_000), 5), 59_005, "until the oldest is a minute old");
         assert_eq!(budget.recent.len(), 10);
         assert_eq!(budget.pause_millis(at(60_000), 7), 7);
+    }
+
+    #[test]
+    fn contact_counts_as_good_until_a_failure_would_have_been_retried() {
+        let now = Timestamp::UNIX_EPOCH;
+        let next = next_contact(&PLAIN, Standing::Licensed, now, 1);
+        assert_eq!(contact_good_for(&PLAIN, now, next), SignedDuration::from_hours(5));
+        assert_eq!(contact_good_for(&PLAIN, next, now), SignedDuration::from_hours(1));
+    }
+
+    #[test]
+    fn a_window_that_opens_before_the_next_contact_is_not_missed() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(
+            at_opening(second(14_400), second(7_200), 1_500),
+            second(7_200) + Duration::from_millis(1_500)
+        );
+        assert!(
+            (0..200_000)
+                .step_by(999)
+                .all(|seed| at_opening(second(14_400), second(7_200), seed) < second(7_260))
+        );
+        assert_eq!(at_opening(second(3_600), second(7_200), 0), second(3_600));
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! Whether an offered lease, assignment or grant is accepted, compared with who this computer is and what it holds.
+//! Whether an offered lease or assignment is accepted, compared with who this computer is and what it holds.
 //!
-//! Signatures are checked before (the arguments come out of `Verified`); here the content is judged. An (epoch,
-//! sequence) lower than the held one is refused; the same one again is fine.
+//! Signatures are checked before (the arguments come out of `Verified`); here the content is judged. An order lower than
+//! the held one of its own type is refused; the same one again is fine. The vendor's part of an epoch counts only if a
+//! grant that is held raised it.
+//! Left out on purpose: grants ([`super::grants`]).
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::Assignment;
-use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::lease::Lease;
-use serde::{Deserialize, Serialize};
+use sealpost_manifests::order::{Epoch, Order, Ordered, Signer};
 
 /// Who this computer is to its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,19 +21,22 @@ pub struct Identity {
     pub client_id: ClientId,
     /// The key that this computer made.
     pub client_key: PublicKey,
-    /// The name that holds the seat.
+    /// The name that holds the seats.
     pub computer_name: ComputerName,
     /// The only server whose documents are accepted.
     pub server_id: ServerId,
 }
 
-/// Orders the leases, and the assignments, of one client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
-    /// Raised by the vendor after a restore or a takeover.
-    pub epoch: u64,
-    /// Raised by the server.
-    pub sequence: u64,
+/// What a document of a server is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Standard<'a> {
+    pub identity: &'a Identity,
+    /// The vendor's part of the highest epoch in the grants that are held for the server.
+    pub granted: u32,
+    /// The highest order of the document's type that was ever held.
+    pub highest: Option<Order>,
+    /// License time.
+    pub now: Timestamp,
 }
 
 /// Why a lease, an assignment or a grant is refused, or no longer counts.
@@ -41,18 +47,33 @@ pub enum LicenseRefusal {
     OtherComputer,
     #[error("it is by the server {0}, not by the one that this computer is enrolled with")]
     OtherServer(ServerId),
+    #[error(
+        "it is signed by a standby server (certificate {}), which this version does not know; update the agent",
+        .0.short()
+    )]
+    StandbySigner(Sha256Digest),
+    /// The vendor has not raised the epoch that far, as far as this computer knows.
+    #[error(
+        "it is of epoch {found}, and the vendor's grants reach {granted}; let the server's administrator register again"
+    )]
+    EpochNotGranted { found: Epoch, granted: u32 },
     /// It is older than the one that is held.
-    #[error("it is number {}.{}, and {}.{} was held before; the server was restored to an older state, ask its administrator", found.epoch, found.sequence, held.epoch, held.sequence)]
+    #[error(
+        "it is number {found}, and {held} was held before; the server was restored to an older state, ask its \
+         administrator"
+    )]
     WentBack {
-        found: Place,
+        found: Order,
         /// The highest that was ever held.
-        held: Place,
+        held: Order,
     },
     #[error("it ended at {0}; let the computer contact its server")]
     Ended(Timestamp),
     /// A license model that this program does not know.
     #[error("it is a {0} license, which this program does not know; update the agent")]
     UnknownModel(LicenseModel),
+    #[error("it names no seat; ask the server's administrator")]
+    NoSeat,
     /// The site key changed without a higher key epoch.
     #[error(
         "the site key changed, but the vendor's grant has no higher key epoch; ask the server's administrator"
@@ -61,95 +82,72 @@ pub enum LicenseRefusal {
     /// Of a lower generation than held.
     #[error("the grant has generation {found}, and {held} was held before")]
     GrantWentBack { found: u64, held: u64 },
+    #[error("this computer holds {0} grants of the server already, and takes no more")]
+    TooManyGrants(usize),
 }
 
-#[must_use]
-pub const fn lease_place(lease: &Lease) -> Place {
-    Place { epoch: lease.epoch, sequence: lease.sequence }
-}
-
-#[must_use]
-pub const fn assignment_place(assignment: &Assignment) -> Place {
-    Place { epoch: assignment.epoch, sequence: assignment.sequence }
-}
-
-fn ensure_not_older(found: Place, held: Option<Place>) -> Result<(), LicenseRefusal> {
-    match held {
-        Some(held) if found < held => Err(LicenseRefusal::WentBack { found, held }),
-        _ => Ok(()),
-    }
-}
-
-/// Checks that a lease is for this computer, not older than the held one, and live at license time `now`.
+/// Checks that a lease is for this computer, not older than the held one, and that a seat of it is live.
 ///
 /// # Errors
 /// [`LicenseRefusal`].
-pub fn judge_lease(
-    lease: &Lease,
-    identity: &Identity,
-    held: Option<Place>,
-    now: Timestamp,
-) -> Result<(), LicenseRefusal> {
-    if lease.server_id != identity.server_id {
-        return Err(LicenseRefusal::OtherServer(lease.server_id.clone()));
-    }
-    if lease.client_id != identity.client_id
-        || lease.client_key != identity.client_key
-        || lease.computer_name != identity.computer_name
-    {
+pub fn judge_lease(lease: &Lease, standard: &Standard<'_>) -> Result<(), LicenseRefusal> {
+    judge_order(lease, standard)?;
+    let identity = standard.identity;
+    if lease.client_key != identity.client_key || lease.computer_name != identity.computer_name {
         return Err(LicenseRefusal::OtherComputer);
     }
-    if lease.model != LicenseModel::Named {
-        return Err(LicenseRefusal::UnknownModel(lease.model));
+    if lease.live(standard.now).next().is_some() {
+        return Ok(());
     }
-    ensure_not_older(lease_place(lease), held)?;
-    if lease.not_after < now {
-        return Err(LicenseRefusal::Ended(lease.not_after));
+    let countable = lease.entitlements.iter().filter(|seat| seat.model == LicenseModel::Named);
+    match (countable.map(|seat| seat.not_after).max(), lease.entitlements.first()) {
+        (Some(end), _) => Err(LicenseRefusal::Ended(end)),
+        (None, Some(unknown)) => Err(LicenseRefusal::UnknownModel(unknown.model)),
+        (None, None) => Err(LicenseRefusal::NoSeat),
     }
-    Ok(())
 }
 
-/// Checks that an assignment is for this computer, not older than the held one, and not expired at license time `now`.
+/// Checks that an assignment is for this computer, not older than the held one, and not past its end.
 ///
 /// # Errors
 /// [`LicenseRefusal`].
-pub fn judge_assignment(
-    assignment: &Assignment,
-    identity: &Identity,
-    held: Option<Place>,
-    now: Timestamp,
-) -> Result<(), LicenseRefusal> {
-    if assignment.server_id != identity.server_id {
-        return Err(LicenseRefusal::OtherServer(assignment.server_id.clone()));
-    }
-    if assignment.client_id != identity.client_id {
-        return Err(LicenseRefusal::OtherComputer);
-    }
-    ensure_not_older(assignment_place(assignment), held)?;
-    if assignment.expires_at < now {
+pub fn judge_assignment(assignment: &Assignment, standard: &Standard<'_>) -> Result<(), LicenseRefusal> {
+    judge_shown_assignment(assignment, standard)?;
+    if assignment.expires_at < standard.now {
         return Err(LicenseRefusal::Ended(assignment.expires_at));
     }
     Ok(())
 }
 
-/// Checks that a grant that the vendor signed may replace the held one: same server; the same site key, or one of a
-/// higher key epoch; for the same serial no lower generation.
+/// As [`judge_assignment`], for one that is only shown to the server that signed it: also one that ended is the newest.
 ///
 /// # Errors
 /// [`LicenseRefusal`].
-pub fn judge_grant(grant: &Grant, server_id: &ServerId, held: &Grant) -> Result<(), LicenseRefusal> {
-    if grant.server_id != *server_id {
-        return Err(LicenseRefusal::OtherServer(grant.server_id.clone()));
+pub fn judge_shown_assignment(
+    assignment: &Assignment,
+    standard: &Standard<'_>,
+) -> Result<(), LicenseRefusal> {
+    judge_order(assignment, standard)
+}
+
+fn judge_order(document: &impl Ordered, standard: &Standard<'_>) -> Result<(), LicenseRefusal> {
+    if *document.server_id() != standard.identity.server_id {
+        return Err(LicenseRefusal::OtherServer(document.server_id().clone()));
     }
-    if grant.key_epoch < held.key_epoch
-        || (grant.site_key != held.site_key && grant.key_epoch == held.key_epoch)
-    {
-        return Err(LicenseRefusal::SiteKeyChanged);
+    if *document.client_id() != standard.identity.client_id {
+        return Err(LicenseRefusal::OtherComputer);
     }
-    if grant.serial == held.serial && grant.generation < held.generation {
-        return Err(LicenseRefusal::GrantWentBack { found: grant.generation, held: held.generation });
+    if let Signer::Standby(certificate) = document.signer() {
+        return Err(LicenseRefusal::StandbySigner(certificate));
     }
-    Ok(())
+    let found = document.order();
+    if found.epoch.vendor() > standard.granted {
+        return Err(LicenseRefusal::EpochNotGranted { found: found.epoch, granted: standard.granted });
+    }
+    match standard.highest {
+        Some(held) if found < held => Err(LicenseRefusal::WentBack { found, held }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,18 @@
 //! Invariant: nothing here has a clock, a disk, a socket, randomness or async; time and seeds come in as arguments.
 //! A decision carries its reason and, where there is one, the time at which it changes.
 
+pub mod boot;
 pub mod cadence;
+pub mod floors;
 pub mod gate;
+pub mod gate_file;
+pub mod grants;
 pub mod install;
 pub mod license;
 pub mod policy;
+pub mod reaction;
 pub mod record;
 pub mod release;
+pub mod rollback;
 pub mod time;
+pub mod witness;

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::assignment::{Action, PackageAssignment, Start};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::Platform;
-use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
 /// A release that this computer gave up: not retried until an admin raises the attempt.
@@ -21,47 +21,83 @@ pub struct GivenUp {
     pub at: Timestamp,
 }
 
+/// Whether the license lets this computer install a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entitlement {
+    /// No lease is held that counts.
+    NoLease,
+    /// There is a lease, and no seat of it covers the package.
+    NotCovered,
+    Until(Timestamp),
+}
+
+/// What an assignment of a package is compared with. The assignment itself was judged before.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// Digest of the manifest of what is installed.
+    pub installed: Option<&'a Sha256Digest>,
+    pub given_up: &'a [GivenUp],
+    pub entitlement: Entitlement,
+    /// The platform of this computer.
+    pub platform: &'a Platform,
+    /// License time.
+    pub now: Timestamp,
+}
+
 /// What to do about one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     UpToDate,
     Install,
+    /// Go back to the named release, if its bounds let it.
+    RollBack,
     /// Not before this time.
     NotBefore(Timestamp),
+    /// The window closed at this time.
+    WindowClosed(Timestamp),
+    /// Somebody else starts it.
+    StartedOtherwise(Word),
+    ActionUnknown(Word),
+    NoLease,
     NotEntitled,
     OtherPlatform,
     /// Given up before, in this attempt or a later one.
     GivenUpBefore(GivenUp),
 }
 
-/// Decides about one package; lease and assignment were judged live before.
+/// Decides about one package. A rollback asks for no license: it brings nothing that was not there before.
 #[must_use]
-pub fn decide(
-    wanted: &PackageAssignment,
-    installed: Option<&Sha256Digest>,
-    given_up: &[GivenUp],
-    lease: &Lease,
-    platform: &Platform,
-    now: Timestamp,
-) -> Decision {
-    if installed == Some(&wanted.manifest) {
+pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision {
+    if situation.installed == Some(&wanted.manifest) {
         return Decision::UpToDate;
     }
-    if !lease.covers(&wanted.release.package) {
-        return Decision::NotEntitled;
+    let goal = match wanted.action {
+        Action::Install => Decision::Install,
+        Action::Rollback => Decision::RollBack,
+        Action::Other(action) => return Decision::ActionUnknown(action),
+    };
+    match (&goal, situation.entitlement) {
+        (Decision::Install, Entitlement::NoLease) => return Decision::NoLease,
+        (Decision::Install, Entitlement::NotCovered) => return Decision::NotEntitled,
+        _ => {}
     }
-    if !wanted.release.platform.fits(platform) {
+    if !wanted.release.platform.fits(situation.platform) {
         return Decision::OtherPlatform;
     }
     // An admin raises the attempt to have the same release tried again.
-    if let Some(before) =
-        given_up.iter().find(|past| past.manifest == wanted.manifest && past.attempt >= wanted.attempt)
-    {
+    let same = |past: &&GivenUp| past.manifest == wanted.manifest && past.attempt >= wanted.attempt;
+    if let Some(before) = situation.given_up.iter().find(same) {
         return Decision::GivenUpBefore(before.clone());
     }
-    match wanted.not_before {
-        Some(opens_at) if opens_at > now => Decision::NotBefore(opens_at),
-        _ => Decision::Install,
+    if let Start::Other(start) = wanted.start {
+        return Decision::StartedOtherwise(start);
+    }
+    if let Some(closed_at) = wanted.install_until.filter(|until| *until < situation.now) {
+        return Decision::WindowClosed(closed_at);
+    }
+    match wanted.download_from.max(wanted.install_from) {
+        Some(opens_at) if opens_at > situation.now => Decision::NotBefore(opens_at),
+        _ => goal,
     }
 }
 
@@ -81,7 +117,23 @@ impl fmt::Display for Decision {
         match self {
             Self::UpToDate => f.write_str("up to date"),
             Self::Install => f.write_str("to be installed now"),
+            Self::RollBack => f.write_str("to be rolled back to now, as the site's administrator asks"),
             Self::NotBefore(opens_at) => write!(f, "to be installed after {opens_at}"),
+            Self::WindowClosed(closed_at) => write!(
+                f,
+                "not installed: its window closed at {closed_at}; it waits for the next assignment of the server"
+            ),
+            Self::StartedOtherwise(start) => write!(
+                f,
+                "not installed: the assignment says that it is started by `{start}`, which this version of the agent \
+                 does not do; update the agent, or ask the administrator"
+            ),
+            Self::ActionUnknown(action) => write!(
+                f,
+                "skipped: the assignment asks for the action `{action}`, which this version of the agent does not \
+                 know; update the agent"
+            ),
+            Self::NoLease => f.write_str("nothing new is installed without a live lease"),
             Self::NotEntitled => {
                 f.write_str("the license does not cover this package; ask the administrator")
             }
@@ -97,87 +149,118 @@ impl fmt::Display for Decision {
 
 #[cfg(test)]
 mod tests {
-    use sealpost_keys::SigningKey;
-    use sealpost_manifests::grant::LicenseModel;
-    use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, ServerId};
-    use sealpost_manifests::lease::LedgerHead;
+    use sealpost_manifests::ids::PackageName;
     use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::Version;
 
     use super::*;
 
     fn wanted(attempt: u32) -> PackageAssignment {
-        PackageAssignment {
-            release: ReleaseId {
-                package: PackageName::new("acme").unwrap(),
-                version: Version::new("2").unwrap(),
-                platform: Platform::any(),
-            },
-            manifest: Sha256Digest::of(b"two"),
-            not_before: None,
-            deadline: None,
-            urgency: sealpost_manifests::assignment::Urgency::Normal,
-            rollout: 4,
-            attempt,
-        }
+        let release = ReleaseId {
+            package: PackageName::new("acme").unwrap(),
+            version: Version::new("2").unwrap(),
+            platform: Platform::any(),
+        };
+        PackageAssignment::install(release, Sha256Digest::of(b"two"), 4, attempt)
     }
 
-    fn lease(packages: &[&str]) -> Lease {
-        Lease {
-            client_id: ClientId::from_random([1; 16]),
-            client_key: SigningKey::generate().unwrap().public(),
-            computer_name: ComputerName::new("pc").unwrap(),
-            server_id: ServerId::from_random([1; 16]),
-            epoch: 1,
-            sequence: 1,
-            issued_at: Timestamp::UNIX_EPOCH,
-            not_after: Timestamp::MAX,
-            model: LicenseModel::Named,
-            packages: packages.iter().map(|name| PackageName::new(name).unwrap()).collect(),
-            grant: Sha256Digest::of(b"g"),
-            ledger_head: LedgerHead { sequence: 0, hash: Sha256Digest::of(b"h") },
-        }
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
     }
 
-    fn given_up(attempt: u32) -> Vec<GivenUp> {
-        let manifest = Sha256Digest::of(b"two");
-        vec![GivenUp { manifest, attempt, reason: ReasonCode::HookFailed, at: Timestamp::UNIX_EPOCH }]
+    const NOW: &str = "2026-01-15T12:00:00Z";
+
+    fn decide_at(wanted: &PackageAssignment, now: &str) -> Decision {
+        let platform = Platform::current();
+        let situation = Situation {
+            installed: None,
+            given_up: &[],
+            entitlement: Entitlement::Until(Timestamp::MAX),
+            platform: &platform,
+            now: at(now),
+        };
+        decide(wanted, &situation)
     }
 
     fn decide_with(
         wanted: &PackageAssignment,
-        installed: Option<&Sha256Digest>,
-        past: &[GivenUp],
+        change: impl for<'a> FnOnce(&mut Situation<'a>, &'a Sha256Digest, &'a [GivenUp]),
     ) -> Decision {
-        decide(wanted, installed, past, &lease(&[]), &Platform::current(), Timestamp::UNIX_EPOCH)
+        let (platform, installed) = (Platform::current(), Sha256Digest::of(b"two"));
+        let past = [GivenUp { manifest: installed, attempt: 1, reason: ReasonCode::HookFailed, at: at(NOW) }];
+        let mut situation = Situation {
+            installed: None,
+            given_up: &[],
+            entitlement: Entitlement::Until(Timestamp::MAX),
+            platform: &platform,
+            now: at(NOW),
+        };
+        change(&mut situation, &installed, &past);
+        decide(wanted, &situation)
     }
 
     #[test]
     fn what_was_rolled_back_is_not_tried_again_until_the_attempt_rises() {
-        assert_eq!(decide_with(&wanted(1), None, &given_up(0)), Decision::Install);
-        assert!(matches!(decide_with(&wanted(1), None, &given_up(1)), Decision::GivenUpBefore(_)));
-        assert!(matches!(decide_with(&wanted(0), None, &given_up(1)), Decision::GivenUpBefore(_)));
+        for action in [Action::Install, Action::Rollback] {
+            let wanted = |attempt| PackageAssignment { action, ..wanted(attempt) };
+            let decided =
+                |attempt| decide_with(&wanted(attempt), |situation, _, past| situation.given_up = past);
+            assert!(matches!(decided(2), Decision::Install | Decision::RollBack));
+            assert!(matches!(decided(1), Decision::GivenUpBefore(_)));
+            assert!(matches!(decided(0), Decision::GivenUpBefore(_)));
+        }
     }
 
     #[test]
-    fn a_release_waits_for_its_time_and_says_when_that_is() {
-        let opens_at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let later = PackageAssignment { not_before: Some(opens_at), ..wanted(0) };
-        let decision = decide_with(&later, None, &[]);
-        assert_eq!(decision.changes_at(), Some(opens_at));
-        let at_last = decide(&later, None, &[], &lease(&[]), &Platform::current(), opens_at);
-        assert_eq!(at_last, Decision::Install);
+    fn a_release_waits_for_its_window_and_says_when_it_opens() {
+        let (from, until) = (at("2026-01-15T02:00:00Z"), at("2026-01-15T04:00:00Z"));
+        let windowed =
+            PackageAssignment { install_from: Some(from), install_until: Some(until), ..wanted(0) };
+        let early = decide_at(&windowed, "2026-01-15T01:59:59Z");
+        assert_eq!((early.clone(), early.changes_at()), (Decision::NotBefore(from), Some(from)));
+        assert_eq!(decide_at(&windowed, "2026-01-15T02:00:00Z"), Decision::Install);
+        assert_eq!(decide_at(&windowed, "2026-01-15T04:00:00Z"), Decision::Install);
+        let late = decide_at(&windowed, "2026-01-15T04:00:01Z");
+        assert_eq!((late.clone(), late.changes_at()), (Decision::WindowClosed(until), None));
+        assert!(late.to_string().contains("next assignment"), "{late}");
+        let later_download =
+            PackageAssignment { download_from: Some(at("2026-01-15T03:00:00Z")), ..windowed };
+        let decided = decide_at(&later_download, "2026-01-15T02:30:00Z");
+        assert_eq!(decided.changes_at(), Some(at("2026-01-15T03:00:00Z")), "nothing is fetched before");
     }
 
     #[test]
     fn what_runs_is_up_to_date_and_what_the_license_or_platform_excludes_is_not_installed() {
-        let digest = Sha256Digest::of(b"two");
-        assert_eq!(decide_with(&wanted(0), Some(&digest), &given_up(9)), Decision::UpToDate);
-        let other =
-            decide(&wanted(0), None, &[], &lease(&["x"]), &Platform::current(), Timestamp::UNIX_EPOCH);
-        assert_eq!(other, Decision::NotEntitled);
+        let runs = decide_with(&wanted(0), |situation, installed, past| {
+            situation.installed = Some(installed);
+            situation.given_up = past;
+        });
+        assert_eq!(runs, Decision::UpToDate);
+        for (entitlement, expected) in
+            [(Entitlement::NoLease, Decision::NoLease), (Entitlement::NotCovered, Decision::NotEntitled)]
+        {
+            let decided = |wanted: &PackageAssignment| {
+                decide_with(wanted, |situation, _, _| situation.entitlement = entitlement)
+            };
+            assert_eq!(decided(&wanted(0)), expected);
+            let back = PackageAssignment { action: Action::Rollback, ..wanted(0) };
+            assert_eq!(decided(&back), Decision::RollBack, "the license never blocks a rollback");
+        }
         let mut foreign = wanted(0);
         foreign.release.platform = Platform::new("plan9-mips").unwrap();
-        assert_eq!(decide_with(&foreign, None, &[]), Decision::OtherPlatform);
+        assert_eq!(decide_at(&foreign, NOW), Decision::OtherPlatform);
+    }
+
+    #[test]
+    fn an_action_or_a_start_that_is_not_known_is_skipped_and_says_what_to_do() {
+        let word = |text| Word::new(text).unwrap();
+        let unknown = PackageAssignment { action: Action::Other(word("remove")), ..wanted(0) };
+        let decided = decide_at(&unknown, NOW);
+        assert_eq!(decided, Decision::ActionUnknown(word("remove")));
+        assert!(decided.to_string().contains("`remove`") && decided.to_string().contains("update the agent"));
+        let by_person = PackageAssignment { start: Start::Other(word("by_person")), ..wanted(0) };
+        let decided = decide_at(&by_person, NOW);
+        assert_eq!(decided, Decision::StartedOtherwise(word("by_person")));
+        assert!(decided.to_string().starts_with("not installed"), "{decided}");
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::NameError;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
+use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::report::ReasonCode;
 use serde::{Deserialize, Serialize};
@@ -87,8 +88,11 @@ pub struct PackageRecord {
     pub current: Option<Installed>,
     /// The release that `rollback` goes back to.
     pub previous: Option<Installed>,
-    /// The highest counter that was ever kept; a lower one is refused.
+    /// The highest counter that was ever installed and kept; a lower one is refused.
     pub counter_floor: Option<ReleaseCounter>,
+    /// The number of the vendor's last counter reset that was applied; 0 before the first.
+    #[serde(default)]
+    pub counter_reset: u64,
     pub given_up: Vec<GivenUp>,
 }
 
@@ -96,11 +100,13 @@ impl PackageRecord {
     /// The record after a change was kept. Idempotent.
     #[must_use]
     pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
-        if let (ChangeKind::LocalRollback, Some(left)) = (change.kind, &change.from) {
-            self = self.with_given_up(left, ReasonCode::AskedLocally, at);
+        match (change.kind.asked_back(), &change.from) {
+            (Some(reason), Some(left)) => self = self.with_given_up(left, reason, at),
+            // A release that is gone back to was kept before. Its counter may be one that the vendor reset since, and
+            // raises no floor again.
+            (Some(_), None) => {}
+            (None, _) => self.counter_floor = self.counter_floor.max(Some(change.to.counter)),
         }
-        self.counter_floor =
-            Some(self.counter_floor.map_or(change.to.counter, |floor| floor.max(change.to.counter)));
         self.previous = change.from.clone().filter(|from| from.slot != change.to.slot);
         self.current = Some(change.to.clone());
         self
@@ -123,6 +129,17 @@ impl PackageRecord {
         self
     }
 
+    /// The record after a counter reset of the vendor; `None` if that number was applied before. It lowers the floor, and
+    /// never raises it.
+    #[must_use]
+    pub fn after_reset(&self, reset: &CounterReset) -> Option<Self> {
+        (reset.number > self.counter_reset).then(|| Self {
+            counter_floor: self.counter_floor.map(|floor| floor.min(reset.counter)),
+            counter_reset: reset.number,
+            ..self.clone()
+        })
+    }
+
     /// Whether a slot must be kept.
     #[must_use]
     pub fn needs(&self, slot: &str) -> bool {
@@ -138,6 +155,20 @@ pub enum ChangeKind {
     Install,
     /// A person at the computer.
     LocalRollback,
+    /// The server, by an assignment that goes back.
+    SiteRollback,
+}
+
+impl ChangeKind {
+    /// Who asked to go back; `None` for an install.
+    #[must_use]
+    pub const fn asked_back(self) -> Option<ReasonCode> {
+        match self {
+            Self::Install => None,
+            Self::LocalRollback => Some(ReasonCode::AskedLocally),
+            Self::SiteRollback => Some(ReasonCode::AskedBySite),
+        }
+    }
 }
 
 /// A change of release that is not finished: what the journal holds.
@@ -198,18 +229,76 @@ mod tests {
     }
 
     #[test]
-    fn a_local_rollback_keeps_the_counter_floor_and_gives_the_newer_release_up() {
+    fn a_rollback_keeps_the_counter_floor_and_gives_the_newer_release_up() {
+        for (kind, reason) in [
+            (ChangeKind::LocalRollback, ReasonCode::AskedLocally),
+            (ChangeKind::SiteRollback, ReasonCode::AskedBySite),
+        ] {
+            let start = PackageRecord {
+                current: Some(installed("2", 2, 4)),
+                previous: Some(installed("1", 1, 0)),
+                counter_floor: Some(ReleaseCounter(2)),
+                ..PackageRecord::default()
+            };
+            let back = change(kind, start.current.clone(), installed("1", 1, 0));
+            let record = start.kept(&back, Timestamp::UNIX_EPOCH);
+            assert_eq!(record.counter_floor, Some(ReleaseCounter(2)));
+            assert_eq!((record.given_up[0].attempt, record.given_up[0].reason), (4, reason));
+        }
+    }
+
+    fn reset(number: u64, counter: u64) -> CounterReset {
+        let package = PackageName::new("acme").unwrap();
+        CounterReset { package, counter: ReleaseCounter(counter), number }
+    }
+
+    #[test]
+    fn a_counter_reset_is_applied_once_per_number_and_never_raises_the_floor() {
+        let record =
+            PackageRecord { counter_floor: Some(ReleaseCounter(u64::MAX)), ..PackageRecord::default() };
+        let record = record.after_reset(&reset(1, 5)).unwrap();
+        assert_eq!(record.counter_floor, Some(ReleaseCounter(5)));
+        let next = change(ChangeKind::Install, None, installed("6", 6, 0));
+        let record = record.kept(&next, Timestamp::UNIX_EPOCH);
+        assert_eq!(record.counter_floor, Some(ReleaseCounter(6)));
+        assert_eq!(record.after_reset(&reset(1, 5)), None, "the same one again lowers nothing");
+        let above = record.after_reset(&reset(2, 100)).unwrap();
+        assert_eq!(above.counter_floor, Some(ReleaseCounter(6)));
+        assert_eq!(above.after_reset(&reset(1, 5)), None, "nor does one from before");
+        let nothing_yet = PackageRecord::default().after_reset(&reset(3, 9)).unwrap();
+        assert_eq!((nothing_yet.counter_floor, nothing_yet.counter_reset), (None, 3));
+    }
+
+    #[test]
+    fn going_back_to_the_release_of_a_stolen_key_does_not_raise_the_floor_that_was_reset() {
         let start = PackageRecord {
-            current: Some(installed("2", 2, 4)),
-            previous: Some(installed("1", 1, 0)),
-            counter_floor: Some(ReleaseCounter(2)),
+            current: Some(installed("6", 6, 0)),
+            previous: Some(installed("5", u64::MAX, 0)),
+            counter_floor: Some(ReleaseCounter(6)),
+            counter_reset: 1,
             given_up: Vec::new(),
         };
-        let back = change(ChangeKind::LocalRollback, start.current.clone(), installed("1", 1, 0));
-        let record = start.kept(&back, Timestamp::UNIX_EPOCH);
-        assert_eq!(record.counter_floor, Some(ReleaseCounter(2)));
-        assert_eq!(record.given_up[0].attempt, 4);
-        assert_eq!(record.given_up[0].reason, ReasonCode::AskedLocally);
+        let back = change(ChangeKind::LocalRollback, start.current.clone(), installed("5", u64::MAX, 0));
+        assert_eq!(start.kept(&back, Timestamp::UNIX_EPOCH).counter_floor, Some(ReleaseCounter(6)));
+    }
+
+    #[test]
+    fn the_record_keeps_its_form() {
+        let digest = Sha256Digest::of(b"1");
+        let short = digest.short();
+        let installed = format!(
+            r#"{{"slot":"1-{short}","release":{{"package":"acme","version":"1","platform":"any"}},"kind":"program","counter":1,"manifest":"{digest}","rollout":1,"attempt":0}}"#
+        );
+        let golden = format!(
+            r#"{{"current":{installed},"previous":null,"counter_floor":1,"counter_reset":2,"given_up":[{{"manifest":"{digest}","attempt":3,"reason":"hook_failed","at":"2026-01-01T00:00:00Z"}}]}}"#
+        );
+        let record: PackageRecord = serde_json::from_str(&golden).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), golden);
+        let golden = format!(
+            r#"{{"kind":"site_rollback","from":{installed},"to":{installed},"step":"switched","interruptions":1,"why":"interrupted"}}"#
+        );
+        let change: Change = serde_json::from_str(&golden).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), golden);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, Platform};
-use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::ReasonCode;
 
@@ -103,15 +103,7 @@ pub fn judge_release(
             ),
         ));
     }
-    if expected.channels.package != wanted.release.package {
-        return invalid(format!("the channels document is for {}", expected.channels.package));
-    }
-    if let Some(why) = expected.channels.withdrawn_reason(&wanted.release.version) {
-        return Err(Refusal::new(
-            ReasonCode::ReleaseWithdrawn,
-            format!("the vendor withdrew {}: {why}", wanted.release),
-        ));
-    }
+    judge_channels(&wanted.release, manifest.counter, expected.channels)?;
     for required in &manifest.requires {
         let there = expected.installed.get(&required.package);
         if there.is_none_or(|counter| *counter < required.counter) {
@@ -125,6 +117,34 @@ pub fn judge_release(
         }
     }
     Ok(())
+}
+
+/// Judges what the vendor says about a release that it once published: withdrawn, or below what anybody may run.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn judge_channels(
+    release: &ReleaseId,
+    counter: ReleaseCounter,
+    channels: &ChannelsDocument,
+) -> Result<(), Refusal> {
+    if channels.package != release.package {
+        let detail = format!("the channels document is for {}", channels.package);
+        return Err(Refusal::new(ReasonCode::ManifestInvalid, detail));
+    }
+    if let Some(why) = channels.withdrawn_reason(&release.version) {
+        let detail = format!("the vendor withdrew {release}: {why}");
+        return Err(Refusal::new(ReasonCode::ReleaseWithdrawn, detail));
+    }
+    match channels.minimum_counter {
+        Some(minimum) if channels.is_below_minimum(counter) => Err(Refusal::new(
+            ReasonCode::ReleaseTooOld,
+            format!(
+                "{release} has release counter {counter}, and the vendor lets nobody run what is below {minimum}"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +175,7 @@ mod tests {
     ) -> Result<(), ReasonCode> {
         let digest = Sha256Digest::of(b"manifest");
         let mut wanted = assignment(&self::manifest().release, digest);
-        let mut channels = ChannelsDocument::empty(package("acme"));
+        let mut channels = ChannelsDocument::empty(package("acme"), Timestamp::UNIX_EPOCH);
         change(&mut wanted, &mut channels);
         let expected = Expectation {
             wanted: &wanted,
@@ -206,6 +226,19 @@ mod tests {
         };
         assert_eq!(needs(3), Ok(()));
         assert_eq!(needs(4), Err(ReasonCode::RequirementMissing));
+    }
+
+    #[test]
+    fn a_release_below_the_vendors_minimum_is_refused_and_says_so() {
+        let minimum = |counter| {
+            judge(&manifest(), |_, channels| channels.minimum_counter = Some(ReleaseCounter(counter)), None)
+        };
+        assert_eq!(minimum(5), Ok(()));
+        assert_eq!(minimum(6), Err(ReasonCode::ReleaseTooOld));
+        let mut channels = ChannelsDocument::empty(package("acme"), Timestamp::UNIX_EPOCH);
+        channels.minimum_counter = Some(ReleaseCounter(6));
+        let refusal = judge_channels(&manifest().release, ReleaseCounter(5), &channels).unwrap_err();
+        assert!(refusal.detail.contains("below 6"), "{refusal}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_repository::{DownloadError, HttpTransport, ReaderHandle, Resume, TargetInfo};
+use sealpost_repository::{DownloadError, HttpTransport, ReaderHandle, Refreshed, Resume, TargetInfo};
 
 use crate::domain::release::Refusal;
 
@@ -38,6 +38,7 @@ pub struct VendorMetadata {
     reader: ReaderHandle,
     origin: Origin,
     as_of: Timestamp,
+    refreshed: Refreshed,
 }
 
 impl VendorMetadata {
@@ -61,8 +62,14 @@ impl VendorMetadata {
         let reader = ReaderHandle::open(pinned_root, store, Arc::new(transport))
             .await
             .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
-        reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
-        Ok(Self { reader, origin, as_of })
+        let refreshed = reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
+        Ok(Self { reader, origin, as_of, refreshed })
+    }
+
+    /// The version of the vendor's timestamp, and when the vendor signed it, if that is known.
+    #[must_use]
+    pub const fn statement(&self) -> (u64, Option<Timestamp>) {
+        (self.refreshed.timestamp_version, None)
     }
 
     /// The trust document, as text and parsed.

@@ -8,17 +8,20 @@ use jiff::Timestamp;
 use sealpost_keys::token::random_bytes;
 
 use crate::config::Settings;
+use crate::domain::boot::BootMoment;
+use crate::domain::floors::Floors;
 use crate::domain::time::whole_seconds;
 use crate::home::Home;
 use crate::platform::network::Network;
 use crate::ports::{Clock, Disk, Faults};
+use crate::server::pin::TlsTimes;
 
 /// This computer. All that an install works with: it has no network, and gets bytes only through
 /// [`crate::ports::Source`].
 pub struct Host {
     pub home: Home,
     pub settings: Settings,
-    pub clock: Box<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
     pub disk: Box<dyn Disk>,
     /// Where tests end the process.
     pub faults: Box<dyn Faults>,
@@ -37,6 +40,17 @@ impl Host {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         whole_seconds(self.clock.now())
+    }
+
+    /// This moment on the boot clock; `None` if it cannot be read.
+    #[must_use]
+    pub fn boot(&self) -> Option<BootMoment> {
+        self.clock.boot()
+    }
+
+    /// The times at which a server's certificate is judged.
+    pub(super) fn tls_times(&self, setup_issued_at: Timestamp, floors: &Floors) -> TlsTimes {
+        TlsTimes { clock: Arc::clone(&self.clock), issued_at: setup_issued_at, floor: floors.license() }
     }
 }
 

@@ -14,5 +14,6 @@ pub mod enroll;
 mod gate;
 pub mod install;
 mod origin;
+mod reports;
 pub mod rollback;
 pub mod status;

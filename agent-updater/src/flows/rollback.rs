@@ -6,10 +6,10 @@ use sealpost_manifests::ids::PackageName;
 use crate::control::Answer;
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
-use crate::spool::Spool;
 
 use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
+use super::reports;
 
 /// Why a rollback did not end.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum RollbackError {
 pub fn roll_back(host: &Host, package: &PackageName) -> Result<ChangeEnd, RollbackError> {
     host.home.prepare()?;
     let _lock = host.home.lock_cycle()?;
-    let mut spool = Spool::open_or_begin_anew(&host.home, host.now())?;
+    let mut spool = reports::open(host)?;
     let mut engine = Engine::new(host, &mut spool);
     engine.recover()?;
     match engine.roll_back(package) {

@@ -1,10 +1,11 @@
-//! What depends on the operating system: who may write a path, free disk space, child processes with bounds, local
-//! users, records on disk, and waiting for the network. Linux first; Windows and macOS would follow here and in
+//! What depends on the operating system: who may write a path, free disk space, what the machine says of itself,
+//! child processes with bounds, local users, records on disk, and waiting for the network. Linux first; Windows and macOS would follow here and in
 //! [`crate::slots`].
 //!
 //! Left out on purpose: durable writes, folders and locks, which are the same in every program (`sealpost-files`).
 
 pub mod disk;
+pub mod machine;
 pub mod network;
 pub mod ownership;
 pub mod process;

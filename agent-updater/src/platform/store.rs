@@ -3,6 +3,7 @@
 //! Invariant: a damaged record is never taken for a missing one; it is an error that names the file. The checksum
 //! finds damage, not malice: what matters is signed inside and verified again after it is read.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,10 @@ use sealpost_files::{frame, read_bounded, remove_durably, replace, sync_parent, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Label of a record's frame; the number is the format's version.
-const LABEL: &str = "sealpost-record 2";
+/// What the label of a record's frame begins with; the format's version follows.
+const LABEL_NAME: &str = "sealpost-record ";
+/// The version of the records that this program writes and reads.
+const VERSION: u32 = 3;
 /// Largest record, in bytes: the reports or an assignment may be some megabytes.
 const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;
 
@@ -32,6 +35,17 @@ pub enum StoreError {
          the file from a backup, or enroll this computer again"
     )]
     Damaged { path: PathBuf },
+    /// Whole, and of before the formats were kept.
+    #[error(
+        "the record {path} has format version {found}, which no site ever used; move the agent's home folder away and \
+         enroll this computer again"
+    )]
+    TooOld { path: PathBuf, found: u32 },
+    /// Whole, and of a newer agent.
+    #[error(
+        "the record {path} has format version {found}, and this agent reads up to {VERSION}; update the agent"
+    )]
+    Newer { path: PathBuf, found: u32 },
     /// Whole, and not understood: written by another version.
     #[error("the record {path} is not understood by this version of the agent; update the agent")]
     Foreign {
@@ -52,10 +66,33 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
         source,
     })?;
     let Some(framed) = read else { return Ok(None) };
-    let body = unframe(LABEL, &framed).map_err(|_| StoreError::Damaged { path: path.to_owned() })?;
+    let body = body(path, &framed)?;
     serde_json::from_slice(body)
         .map(Some)
         .map_err(|source| StoreError::Foreign { path: path.to_owned(), source })
+}
+
+/// What is behind the frame of a record of this program's version.
+fn body<'f>(path: &Path, framed: &'f [u8]) -> Result<&'f [u8], StoreError> {
+    let damaged = || StoreError::Damaged { path: path.to_owned() };
+    let found = version_of(framed).ok_or_else(damaged)?;
+    let body = unframe(&label(found), framed).map_err(|_| damaged())?;
+    match found.cmp(&VERSION) {
+        Ordering::Less => Err(StoreError::TooOld { path: path.to_owned(), found }),
+        Ordering::Equal => Ok(body),
+        Ordering::Greater => Err(StoreError::Newer { path: path.to_owned(), found }),
+    }
+}
+
+fn label(version: u32) -> String {
+    format!("{LABEL_NAME}{version}")
+}
+
+/// The version that a record's frame names; the frame is not checked yet.
+fn version_of(framed: &[u8]) -> Option<u32> {
+    let rest = framed.strip_prefix(LABEL_NAME.as_bytes())?;
+    let end = rest.iter().position(|byte| *byte == b' ')?;
+    std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
 }
 
 /// Replaces a record; durable at return.
@@ -65,7 +102,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
 pub fn save<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
     let body =
         serde_json::to_vec(value).map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
-    replace(path, &frame(LABEL, &body), mode).map_err(|source| StoreError::Io {
+    replace(path, &frame(&label(VERSION), &body), mode).map_err(|source| StoreError::Io {
         action: "write",
         path: path.to_owned(),
         source,
@@ -127,7 +164,15 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[at] ^= 1;
             fs::write(&path, &flipped).unwrap();
-            assert!(matches!(load::<Vec<u32>>(&path), Err(StoreError::Damaged { .. })), "byte {at}");
+            let error = load::<Vec<u32>>(&path).unwrap_err();
+            // The checksum does not cover the version: another one is refused all the same.
+            let is_version = at == LABEL_NAME.len();
+            assert_eq!(
+                matches!(error, StoreError::TooOld { found: 2, .. }),
+                is_version,
+                "byte {at}: {error}"
+            );
+            assert_eq!(matches!(error, StoreError::Damaged { .. }), !is_version, "byte {at}: {error}");
         }
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
@@ -136,12 +181,27 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_the_frozen_form_of_version_2() {
+    fn a_record_has_the_frozen_form_of_version_3() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         let golden =
-            "sealpost-record 2 7 a615eeaee21de5179de080de8c3052c8da901138406ba71c38c032845f7d54f4\n[1,2,3]";
+            "sealpost-record 3 7 a615eeaee21de5179de080de8c3052c8da901138406ba71c38c032845f7d54f4\n[1,2,3]";
         save(&path, &vec![1u32, 2, 3], 0o600).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), golden);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_refused_with_what_to_do_and_is_not_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for (version, advice) in [(2, "enroll this computer again"), (4, "update the agent")] {
+            let whole = frame(&label(version), b"[1,2,3]");
+            fs::write(&path, &whole).unwrap();
+            let error = load::<Vec<u32>>(&path).unwrap_err();
+            assert!(error.to_string().contains(advice), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), whole);
+            fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            assert!(matches!(load::<Vec<u32>>(&path), Err(StoreError::Damaged { .. })));
+        }
     }
 }

@@ -7,11 +7,15 @@ use std::path::Path;
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 
+use crate::domain::boot::BootMoment;
 use crate::domain::install::JournalStep;
 use crate::domain::release::Refusal;
 
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// This moment on the boot clock; `None` if it cannot be read.
+    fn boot(&self) -> Option<BootMoment>;
 }
 
 pub trait Disk: Send + Sync {

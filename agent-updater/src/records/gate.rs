@@ -1,27 +1,26 @@
-//! The gate file: what [`crate::domain::gate`] decided, where the product reads it.
+//! The gate files: what [`crate::domain::gate`] decided for each package, where its product reads it.
+//!
+//! World-readable, replaced whole. The text is [`crate::domain::gate_file`]'s.
 
 use std::io;
 
 use sealpost_files::{PUBLIC, read_bounded, replace};
+use sealpost_manifests::ids::PackageName;
 
-use crate::domain::gate::Gate;
+use crate::domain::gate_file::MAX_GATE_BYTES;
 use crate::home::Home;
 
-/// Longest gate file, in bytes.
-const MAX_GATE_BYTES: u64 = 4 * 1024;
-
-/// The gate as it was last written; `None` if there is no file, or one that is not understood.
+/// The gate file of a package as it was last written; `None` if there is none, or it is not text.
 #[must_use]
-pub fn read(home: &Home) -> Option<Gate> {
-    let bytes = read_bounded(&home.gate(), MAX_GATE_BYTES).ok().flatten()?;
-    serde_json::from_slice(&bytes).ok()
+pub fn read(home: &Home, package: &PackageName) -> Option<String> {
+    let bytes = read_bounded(&home.gate(package), MAX_GATE_BYTES).ok().flatten()?;
+    String::from_utf8(bytes).ok()
 }
 
-/// Writes the gate; durable at return.
+/// Writes the gate file of a package; durable at return.
 ///
 /// # Errors
 /// The system's.
-pub fn write(home: &Home, gate: Gate) -> io::Result<()> {
-    let text = serde_json::to_vec(&gate).map_err(io::Error::other)?;
-    replace(&home.gate(), &text, PUBLIC)
+pub fn write(home: &Home, package: &PackageName, text: &str) -> io::Result<()> {
+    replace(&home.gate(package), text.as_bytes(), PUBLIC)
 }

@@ -1,23 +1,29 @@
-//! What this computer holds from its server, verified at the moment of reading: enrollment, trust, grant, lease and
-//! assignment.
+//! What this computer holds from the server that it works with, verified at the moment of reading: enrollment, trust,
+//! grants, lease and assignment.
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::document::{self, Document, SignedDocument};
 use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::{PackageName, ServerId};
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::order::{HighestOrders, Order, Ordered};
 use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::contact::Evidence;
+use sealpost_manifests::word::Word;
 
+use crate::domain::grants::{Grants, HeldGrant};
 use crate::domain::license::{
-    Identity, LicenseRefusal, assignment_place, judge_assignment, judge_lease, lease_place,
+    Identity, LicenseRefusal, Standard, judge_assignment, judge_lease, judge_shown_assignment,
 };
+use crate::domain::policy::Entitlement;
 use crate::home::Home;
 use crate::platform::store::StoreError;
 
 use super::progress::Progress;
 use super::server::{Enrollment, ServerRecords};
+use super::vendor::VendorRecord;
 
 /// A signed document on disk, as far as it counts.
 #[derive(Debug, Clone)]
@@ -56,10 +62,13 @@ pub struct Holdings {
     pub enrollment: Enrollment,
     /// Who this computer is, for the domain.
     pub identity: Identity,
+    pub vendor: VendorRecord,
     pub trust: TrustDocument,
-    pub grant: Grant,
+    pub grants: Grants,
     pub lease: HeldDocument<Lease>,
     pub assignment: HeldDocument<Assignment>,
+    /// What the server signed, to be shown to it if it does not know it any more.
+    pub evidence: Option<Evidence>,
 }
 
 /// Why the holdings cannot be used at all.
@@ -71,7 +80,7 @@ pub enum HoldingsError {
         "this computer is not enrolled; run `agent-updater enroll --setup FILE` with a setup file from the administrator"
     )]
     NotEnrolled,
-    /// The trust document or the grant no longer verifies.
+    /// The trust document or the grants no longer verify.
     #[error("the vendor's grant for this site does not verify any more: {0}; enroll this computer again")]
     Grant(String),
 }
@@ -82,50 +91,114 @@ impl Holdings {
     /// # Errors
     /// [`HoldingsError`].
     pub fn load(home: &Home, progress: &Progress, now: Timestamp) -> Result<Self, HoldingsError> {
-        let records = ServerRecords::of(home);
+        let server_id = progress.server().ok_or(HoldingsError::NotEnrolled)?;
+        let records = ServerRecords::of(home, server_id);
         let enrollment = records.enrollment()?.ok_or(HoldingsError::NotEnrolled)?;
-        let trust: TrustDocument = document::read(enrollment.trust.as_bytes())
+        let vendor = VendorRecord::load(home)?.ok_or(HoldingsError::NotEnrolled)?;
+        let trust: TrustDocument = document::read(vendor.trust.as_bytes())
             .map_err(|error| HoldingsError::Grant(with_causes(&error)))?;
-        let grant: Grant = enrollment
-            .grant
-            .verify::<Grant>(&trust.license_keys())
-            .map_err(|error| HoldingsError::Grant(with_causes(&error)))?
-            .into_inner();
-        if grant.server_id != enrollment.server_id {
-            return Err(HoldingsError::Grant("it is for another server".to_owned()));
-        }
+        let grants = verified_grants(&enrollment.grants, &trust, server_id).map_err(HoldingsError::Grant)?;
         let identity = Identity {
             client_id: enrollment.client_id.clone(),
             client_key: enrollment.client_key.clone(),
             computer_name: enrollment.computer_name.clone(),
-            server_id: enrollment.server_id.clone(),
+            server_id: server_id.clone(),
         };
-        let time = progress.license_time(now);
-        let lease = held(records.lease(), &grant.site_key, |lease: &Lease| {
-            judge_lease(lease, &identity, progress.highest.lease, time)
+        let standard = |document_type| Standard {
+            identity: &identity,
+            granted: grants.vendor_epoch(),
+            highest: progress.standing.highest_of(document_type),
+            now: progress.license_time(now),
+        };
+        let (lease_text, assignment_text) = (records.lease(), records.assignment());
+        let shown_lease = text(&lease_text);
+        let shown_assignment = text(&assignment_text).filter(|signed| {
+            let verified = signed.verify::<Assignment>(std::slice::from_ref(grants.site_key()));
+            verified.is_ok_and(|shown| judge_shown_assignment(&shown, &standard(Assignment::TYPE)).is_ok())
         });
-        let assignment = held(records.assignment(), &grant.site_key, |assignment: &Assignment| {
-            judge_assignment(assignment, &identity, progress.highest.assignment, time)
+        let lease = held(lease_text, &grants, |lease: &Lease| judge_lease(lease, &standard(Lease::TYPE)));
+        let assignment = held(assignment_text, &grants, |assignment: &Assignment| {
+            judge_assignment(assignment, &standard(Assignment::TYPE))
         });
-        Ok(Self { enrollment, identity, trust, grant, lease, assignment })
+        let evidence = shown_lease
+            .filter(|_| lease.good().is_some())
+            .map(|lease| Evidence { lease, assignment: shown_assignment });
+        Ok(Self { enrollment, identity, vendor, trust, grants, lease, assignment, evidence })
     }
 
-    /// (epoch, sequence) of the lease that counts.
+    /// The highest orders of what counts: what does not, the server has to send again.
     #[must_use]
-    pub fn lease_place(&self) -> Option<(u64, u64)> {
-        self.lease.good().map(lease_place).map(|place| (place.epoch, place.sequence))
+    pub fn highest(&self) -> HighestOrders {
+        let lease = order_of(self.lease.good(), Lease::TYPE);
+        let assignment = order_of(self.assignment.good(), Assignment::TYPE);
+        lease.into_iter().chain(assignment).collect()
     }
 
-    /// (epoch, sequence) of the assignment that counts.
+    /// Whether the license lets this computer install a package.
     #[must_use]
-    pub fn assignment_place(&self) -> Option<(u64, u64)> {
-        self.assignment.good().map(assignment_place).map(|place| (place.epoch, place.sequence))
+    pub fn entitlement(&self, package: &PackageName, license_time: Timestamp) -> Entitlement {
+        let Some(lease) = self.lease.good() else { return Entitlement::NoLease };
+        match self.grants.entitled_until(lease, package, license_time) {
+            Some(until) => Entitlement::Until(until),
+            None => Entitlement::NotCovered,
+        }
     }
+}
+
+/// The grants of a server that the vendor's trust document vouches for. One whose key was taken back does not count; at
+/// least one must.
+///
+/// # Errors
+/// Why the last one does not count, if none does.
+pub fn verified_grants(
+    signed: &[SignedDocument],
+    trust: &TrustDocument,
+    server_id: &ServerId,
+) -> Result<Grants, String> {
+    let mut refused = "there is none".to_owned();
+    let mut verified = Vec::new();
+    for signed in signed {
+        match verified_grant(signed, trust) {
+            Ok(grant) => verified.push(grant),
+            Err(why) => refused = why,
+        }
+    }
+    // A site key is replaced by one of a higher key epoch.
+    verified.sort_by_key(|held| held.grant.key_epoch);
+    let mut grants: Option<Grants> = None;
+    for grant in verified {
+        let taken = match &mut grants {
+            Some(grants) => grants.accept(grant, server_id),
+            None => Grants::begin(grant, server_id).map(|begun| grants = Some(begun)),
+        };
+        if let Err(refusal) = taken {
+            refused = refusal.to_string();
+        }
+    }
+    grants.ok_or(refused)
+}
+
+/// A grant that the vendor's trust document vouches for.
+///
+/// # Errors
+/// Why it does not.
+pub fn verified_grant(signed: &SignedDocument, trust: &TrustDocument) -> Result<HeldGrant, String> {
+    let digest = signed.digest();
+    let grant = signed.verify::<Grant>(&trust.license_keys(digest)).map_err(|error| with_causes(&error))?;
+    Ok(HeldGrant { grant: grant.into_inner(), digest })
+}
+
+fn text(loaded: &Result<Option<SignedDocument>, StoreError>) -> Option<SignedDocument> {
+    loaded.as_ref().ok().cloned().flatten()
+}
+
+fn order_of(document: Option<&impl Ordered>, document_type: &str) -> Option<(Word, Order)> {
+    Some((Word::new(document_type).ok()?, document?.order()))
 }
 
 fn held<T: Document>(
     loaded: Result<Option<SignedDocument>, StoreError>,
-    site_key: &PublicKey,
+    grants: &Grants,
     judge: impl FnOnce(&T) -> Result<(), LicenseRefusal>,
 ) -> HeldDocument<T> {
     let signed = match loaded {
@@ -133,7 +206,7 @@ fn held<T: Document>(
         Ok(None) => return HeldDocument::None,
         Err(error) => return HeldDocument::Refused(with_causes(&error)),
     };
-    match signed.verify::<T>(std::slice::from_ref(site_key)) {
+    match signed.verify::<T>(std::slice::from_ref(grants.site_key())) {
         Err(error) => HeldDocument::Refused(with_causes(&error)),
         Ok(document) => match judge(&document) {
             Ok(()) => HeldDocument::Good(document.into_inner()),

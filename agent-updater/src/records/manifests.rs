@@ -72,7 +72,7 @@ pub fn read_and_verify(
     let minisig = String::from_utf8(minisig)
         .map_err(|error| not_accepted(error.to_string()))
         .and_then(|text| Minisig::parse(&text).map_err(|error| not_accepted(error.to_string())))?;
-    let keys = trust.release_keys(&installed.release.package);
+    let keys = trust.release_keys(&installed.release.package, installed.manifest);
     verify_detached::<ReleaseManifest>(bytes, &minisig, &keys)
         .map_err(|error| not_accepted(with_causes(&error)))?;
     Ok(manifest)

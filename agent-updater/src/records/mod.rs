@@ -1,11 +1,13 @@
-//! State that is kept on disk, beside the installed releases: what this computer holds from its server, how far it got
-//! with it, what is installed, the manifests that audits and rollbacks need, the gate file and the pinned root.
+//! State that is kept on disk, beside the installed releases: what this computer holds from each server, how far it got
+//! with it and by itself, what is installed, the manifests that audits and rollbacks need, the gate files, and the
+//! pinned root with the vendor's trust document.
 //!
 //! Invariant: signed documents are verified again each time they are read; a damaged record, or a document that no
 //! longer verifies, is refused with a reason, and is neither taken for absent nor for good.
-//! What belongs to one server goes through [`server::ServerRecords`]; a second server would get records of its own.
+//! What belongs to one server goes through [`server::ServerRecords`]; [`servers`] says which server is preferred.
 //! Left out on purpose: the journal and the waiting reports, which are adapters of their own.
 
+pub mod computer;
 pub mod gate;
 pub mod holdings;
 pub mod manifests;
@@ -13,3 +15,6 @@ pub mod packages;
 pub mod progress;
 pub mod root;
 pub mod server;
+pub mod servers;
+pub mod standing;
+pub mod vendor;

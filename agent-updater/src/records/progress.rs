@@ -1,89 +1,37 @@
-//! How far this computer got with its server and its packages: floors that only rise, and what `status` shows.
-
-use std::collections::BTreeMap;
+//! How far this computer got: by itself, and with the server that it works with.
 
 use jiff::Timestamp;
-use sealpost_files::PUBLIC;
-use sealpost_manifests::ids::PackageName;
-use serde::{Deserialize, Serialize};
+use sealpost_manifests::ids::ServerId;
 
-use crate::domain::cadence::Standing;
-use crate::domain::license::Place;
-use crate::domain::time::{license_time, raised};
 use crate::home::Home;
-use crate::platform::store::{self, StoreError};
+use crate::platform::store::StoreError;
 
-/// Name of the record.
-const NAME: &str = "progress";
+use super::computer::ComputerProgress;
+use super::server::ServerRecords;
+use super::servers;
+use super::standing::ServerStanding;
 
-/// How the last contact went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastContact {
-    pub at: Timestamp,
-    /// Why it failed; `None` when it was answered.
-    pub problem: Option<String>,
-}
-
-/// The highest (epoch, sequence) that was held of what one server signed, so that an older document is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HighestPlaces {
-    #[serde(default, rename = "lease_place")]
-    pub lease: Option<Place>,
-    #[serde(default, rename = "assignment_place")]
-    pub assignment: Option<Place>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Progress {
-    /// How the agent stands with its server.
-    pub standing: Standing,
-    /// License time is never before it.
-    #[serde(default)]
-    pub time_floor: Option<Timestamp>,
-    /// Metadata is never judged as of an earlier time.
-    #[serde(default)]
-    pub metadata_floor: Option<Timestamp>,
-    #[serde(flatten)]
-    pub highest: HighestPlaces,
-    /// The last contact that was answered.
-    #[serde(default)]
-    pub answered_at: Option<Timestamp>,
-    #[serde(default)]
-    pub last_contact: Option<LastContact>,
-    /// When the next one is due.
-    #[serde(default)]
-    pub next_contact: Option<Timestamp>,
-    /// What the server wants a person to look at, and what of its answers was refused.
-    #[serde(default)]
-    pub notices: Vec<String>,
-    /// Why a package was not installed, when it was last tried.
-    #[serde(default)]
-    pub refusals: BTreeMap<PackageName, String>,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self {
-            standing: Standing::Unlicensed,
-            time_floor: None,
-            metadata_floor: None,
-            highest: HighestPlaces::default(),
-            answered_at: None,
-            last_contact: None,
-            next_contact: None,
-            notices: Vec::new(),
-            refusals: BTreeMap::new(),
-        }
-    }
+    pub computer: ComputerProgress,
+    /// How it stands with [`Progress::server`]; the default before enrollment.
+    pub standing: ServerStanding,
+    server: Option<ServerId>,
 }
 
 impl Progress {
-    /// Reads it; the default if there is none.
+    /// Reads it; the default before enrollment.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn load(home: &Home) -> Result<Self, StoreError> {
-        Ok(store::load(&home.state(NAME))?.unwrap_or_default())
+        let computer = ComputerProgress::load(home)?;
+        let server = servers::load(home)?.into_iter().next();
+        let standing = match &server {
+            Some(server) => ServerRecords::of(home, server).standing()?,
+            None => ServerStanding::default(),
+        };
+        Ok(Self { computer, standing, server })
     }
 
     /// Writes it; durable at return.
@@ -91,32 +39,22 @@ impl Progress {
     /// # Errors
     /// [`StoreError`].
     pub fn save(&self, home: &Home) -> Result<(), StoreError> {
-        store::save(&home.state(NAME), self, PUBLIC)
+        self.computer.save(home)?;
+        match &self.server {
+            Some(server) => ServerRecords::of(home, server).save_standing(&self.standing),
+            None => Ok(()),
+        }
     }
 
-    /// Raises the time floor to a time that the site signed.
-    pub fn raise_time(&mut self, site_signed: Timestamp) {
-        self.time_floor = Some(raised(self.time_floor, site_signed));
+    /// The server that this computer works with; `None` before enrollment.
+    #[must_use]
+    pub const fn server(&self) -> Option<&ServerId> {
+        self.server.as_ref()
     }
 
     /// License time at a clock time.
     #[must_use]
     pub fn license_time(&self, now: Timestamp) -> Timestamp {
-        license_time(now, self.time_floor)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_record_keeps_its_form() {
-        let golden = r#"{"standing":"licensed","time_floor":"2026-01-01T00:00:00Z","metadata_floor":null,"lease_place":{"epoch":1,"sequence":2},"assignment_place":null,"answered_at":null,"last_contact":null,"next_contact":null,"notices":["a"],"refusals":{"acme":"why"}}"#;
-        let progress: Progress = serde_json::from_str(golden).unwrap();
-        assert_eq!(progress.highest.lease, Some(Place { epoch: 1, sequence: 2 }));
-        assert_eq!(serde_json::to_string(&progress).unwrap(), golden);
-        let least: Progress = serde_json::from_str(r#"{"standing":"unlicensed"}"#).unwrap();
-        assert_eq!(least, Progress::default());
+        self.computer.floors.license_time(now)
     }
 }

@@ -1,55 +1,63 @@
-//! The records of one server: the enrollment with it, the nonces of the contacts, and the lease and assignment that it
-//! signed.
+//! The records of one server, in a folder of its own: the enrollment with it, the nonces of the contacts, the lease and
+//! assignment that it signed, which reports it has, and how this computer stands with it.
 //!
+//! Invariant: what belongs to one server is never written into the folder of another, so enrolling with a second one
+//! loses nothing of the first. No enrollment code is kept.
 //! Left out on purpose: whether a signed document counts ([`super::holdings`]).
 
-use sealpost_keys::PublicKey;
-use sealpost_manifests::digest::Sha256Digest;
+use jiff::Timestamp;
+use sealpost_files::{PRIVATE, PUBLIC, make_folder, with_causes};
+use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ClientId, ComputerName, Nonce, ServerId};
-use sealpost_manifests::setup::SetupServer;
+use sealpost_manifests::setup::ServerEntry;
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
 
-use sealpost_files::{PRIVATE, PUBLIC};
+use super::standing::ServerStanding;
 
-/// Name of the record of an [`Enrollment`].
 const ENROLLMENT: &str = "enrollment";
-/// Name of the record of [`ContactState`].
 const CONTACT: &str = "contact";
-/// Name of the record of the signed lease.
 const LEASE: &str = "lease";
-/// Name of the record of the signed assignment.
 const ASSIGNMENT: &str = "assignment";
+const ACKNOWLEDGEMENT: &str = "acknowledgement";
+const STANDING: &str = "standing";
 
-/// Who this computer is to its server, and whom it trusts: written whole at enrollment.
+/// Who this computer is to a server, and what it knows of that server: written whole at enrollment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Enrollment {
-    /// The name that holds the seat.
+    /// The name that holds the seats.
     pub computer_name: ComputerName,
     /// The key that this computer made.
     pub client_key: PublicKey,
+    /// The public half of the key in `keys/sealing.key`.
+    pub sealing_key: SealingPublicKey,
     /// The id that the server gave.
     pub client_id: ClientId,
-    pub server_id: ServerId,
-    /// The addresses and pins of that server.
-    pub servers: Vec<SetupServer>,
-    /// SHA-256 of the pinned `root.json`.
-    pub root_sha256: Sha256Digest,
-    /// The vendor's trust document as it was last verified through the TUF metadata.
-    pub trust: String,
-    /// The grant that ties the site key to the vendor.
-    pub grant: SignedDocument,
+    /// The addresses and pins of the server, as the setup file named them.
+    pub server: ServerEntry,
+    /// When the setup file was issued, by the server's clock: the server's certificate is never judged as of an earlier
+    /// time.
+    pub setup_issued_at: Timestamp,
+    /// The grants that tie the site key to the vendor.
+    pub grants: Vec<SignedDocument>,
+    /// The certificate of the key that signs the heads of the server's log.
+    pub log_key: SignedDocument,
 }
 
 /// The nonce pair of the contacts: on disk before a contact is sent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContactState {
     /// The `next` of the last answered contact.
+    #[serde(default)]
     pub previous: Option<Nonce>,
+    /// What the server gave with that answer, to be sent back with the next contact.
+    #[serde(default)]
+    pub receipt: Option<String>,
     /// The contact that was not answered yet: to be sent again, byte by byte.
+    #[serde(default)]
     pub outstanding: Option<OutstandingContact>,
 }
 
@@ -57,20 +65,40 @@ pub struct ContactState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OutstandingContact {
     pub next: Nonce,
-    pub body: String,
+    /// The signed contact; what is shown beside it may differ from try to try.
+    pub contact: SignedDocument,
+}
+
+/// Up to where the server has this computer's reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Acknowledgement {
+    report: u64,
 }
 
 /// The records of one server. What is saved is durable at return.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerRecords<'h> {
     home: &'h Home,
+    server: &'h ServerId,
 }
 
 impl<'h> ServerRecords<'h> {
-    /// The records of the server that a home is enrolled with.
     #[must_use]
-    pub const fn of(home: &'h Home) -> Self {
-        Self { home }
+    pub const fn of(home: &'h Home, server: &'h ServerId) -> Self {
+        Self { home, server }
+    }
+
+    /// Makes the folder that the records are kept in.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prepare(self) -> Result<(), StoreError> {
+        let path = self.home.server(self.server);
+        make_folder(&path, 0o755).map_err(|source| StoreError::Io {
+            action: "make the folder of",
+            path,
+            source,
+        })
     }
 
     /// The enrollment; `None` before the first.
@@ -78,13 +106,13 @@ impl<'h> ServerRecords<'h> {
     /// # Errors
     /// [`StoreError`].
     pub fn enrollment(self) -> Result<Option<Enrollment>, StoreError> {
-        store::load(&self.home.state(ENROLLMENT))
+        self.load(ENROLLMENT)
     }
 
     /// # Errors
     /// [`StoreError`].
     pub fn save_enrollment(self, enrollment: &Enrollment) -> Result<(), StoreError> {
-        store::save(&self.home.state(ENROLLMENT), enrollment, PUBLIC)
+        self.save(ENROLLMENT, enrollment, PUBLIC)
     }
 
     /// The state of the contacts; the default before the first.
@@ -92,13 +120,13 @@ impl<'h> ServerRecords<'h> {
     /// # Errors
     /// [`StoreError`].
     pub fn contact_state(self) -> Result<ContactState, StoreError> {
-        Ok(store::load(&self.home.state(CONTACT))?.unwrap_or_default())
+        Ok(self.load(CONTACT)?.unwrap_or_default())
     }
 
     /// # Errors
     /// [`StoreError`].
     pub fn save_contact_state(self, state: &ContactState) -> Result<(), StoreError> {
-        store::save(&self.home.state(CONTACT), state, PRIVATE)
+        self.save(CONTACT, state, PRIVATE)
     }
 
     /// The signed lease, not verified.
@@ -106,13 +134,13 @@ impl<'h> ServerRecords<'h> {
     /// # Errors
     /// [`StoreError`].
     pub fn lease(self) -> Result<Option<SignedDocument>, StoreError> {
-        store::load(&self.home.state(LEASE))
+        self.load(LEASE)
     }
 
     /// # Errors
     /// [`StoreError`].
     pub fn save_lease(self, lease: &SignedDocument) -> Result<(), StoreError> {
-        store::save(&self.home.state(LEASE), lease, PUBLIC)
+        self.save(LEASE, lease, PUBLIC)
     }
 
     /// The signed assignment, not verified.
@@ -120,22 +148,67 @@ impl<'h> ServerRecords<'h> {
     /// # Errors
     /// [`StoreError`].
     pub fn assignment(self) -> Result<Option<SignedDocument>, StoreError> {
-        store::load(&self.home.state(ASSIGNMENT))
+        self.load(ASSIGNMENT)
     }
 
     /// # Errors
     /// [`StoreError`].
     pub fn save_assignment(self, assignment: &SignedDocument) -> Result<(), StoreError> {
-        store::save(&self.home.state(ASSIGNMENT), assignment, PUBLIC)
+        self.save(ASSIGNMENT, assignment, PUBLIC)
     }
 
-    /// Removes what belongs to an earlier client id: lease, assignment and nonces.
+    /// The id of the last report that the server has; 0 before the first. Nothing is decided by it, so a record that
+    /// cannot be read counts as none: the server passes over what it has.
+    #[must_use]
+    pub fn acknowledged_report(self) -> u64 {
+        match self.load::<Acknowledgement>(ACKNOWLEDGEMENT) {
+            Ok(record) => record.unwrap_or_default().report,
+            Err(error) => {
+                tracing::warn!("{}; reports that wait are sent again", with_causes(&error));
+                0
+            }
+        }
+    }
+
+    /// # Errors
+    /// [`StoreError`].
+    pub fn save_acknowledged_report(self, report: u64) -> Result<(), StoreError> {
+        self.save(ACKNOWLEDGEMENT, &Acknowledgement { report }, PUBLIC)
+    }
+
+    /// How this computer stands with the server; the default before the first contact.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn standing(self) -> Result<ServerStanding, StoreError> {
+        Ok(self.load(STANDING)?.unwrap_or_default())
+    }
+
+    /// # Errors
+    /// [`StoreError`].
+    pub fn save_standing(self, standing: &ServerStanding) -> Result<(), StoreError> {
+        self.save(STANDING, standing, PUBLIC)
+    }
+
+    /// Removes what belongs to an earlier client id: lease, assignment, nonces, and which reports the server has.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn reset_for_new_client(self) -> Result<(), StoreError> {
-        store::remove(&self.home.state(LEASE))?;
-        store::remove(&self.home.state(ASSIGNMENT))?;
-        self.save_contact_state(&ContactState::default())
+        for name in [LEASE, ASSIGNMENT, ACKNOWLEDGEMENT, CONTACT] {
+            store::remove(&self.home.server_record(self.server, name))?;
+        }
+        Ok(())
+    }
+
+    fn load<T: serde::de::DeserializeOwned>(self, name: &str) -> Result<Option<T>, StoreError> {
+        store::load(&self.home.server_record(self.server, name))
+    }
+
+    fn save<T: Serialize>(self, name: &str, value: &T, mode: u32) -> Result<(), StoreError> {
+        store::save(&self.home.server_record(self.server, name), value, mode)
     }
 }
+
+#[cfg(test)]
+mod tests;

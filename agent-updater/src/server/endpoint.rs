@@ -4,44 +4,27 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
-use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
-use sealpost_manifests::setup::SetupServer;
+use sealpost_manifests::setup::ServerEntry;
+use sealpost_manifests::wire::AGENT_API;
 use sealpost_manifests::wire::problem::Problem;
-use sealpost_manifests::wire::{AGENT_API, COMPUTER_HEADER, ENROLLMENT_CODE_HEADER};
 use serde::de::DeserializeOwned;
 
 use super::error::{ANSWER_TIMEOUT, ServerError};
-use super::pin;
+use super::pin::{self, TlsTimes};
+use super::token::AccessToken;
 
-/// Largest answer that is read, in bytes: a lease, an assignment and a grant.
+/// Largest answer that is read, in bytes: a lease, an assignment and some grants.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Largest refusal that is read, in bytes.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+/// Longest text of a refusal that is kept, in characters.
+const MAX_PROBLEM_CHARS: usize = 500;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence of a working server; the wake stream sends something every 30 s.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// How requests for metadata authenticate.
-#[derive(Clone)]
-pub enum Credential {
-    /// By nothing, or by a token: enrollments and contacts carry signatures of their own.
-    None,
-    /// By an enrollment code, before the first lease.
-    EnrollmentCode(ComputerName, EnrollmentCode),
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::EnrollmentCode(..) => "EnrollmentCode(…)",
-        })
-    }
-}
 
 /// One address of one server.
 #[derive(Debug, Clone)]
@@ -51,23 +34,18 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoints of a server, in the order of its addresses. With `time_floor`, certificates can be checked on a
-    /// computer whose clock was reset.
+    /// The endpoints of a server, in the order of its addresses.
     ///
     /// # Errors
     /// [`ServerError::Setup`].
-    pub fn of_server(
-        server: &SetupServer,
-        time_floor: Option<Timestamp>,
-        credential: &Credential,
-    ) -> Result<Vec<Self>, ServerError> {
+    pub fn of_server(server: &ServerEntry, times: &TlsTimes) -> Result<Vec<Self>, ServerError> {
         server
             .addresses
             .iter()
             .map(|host| {
                 let address = address(host, server.port);
                 let failed = |what: String| ServerError::Setup { address: address.clone(), what };
-                let tls = pin::client_config(server.ca_spki_sha256, time_floor)
+                let tls = pin::client_config(&server.ca_spki_sha256, times)
                     .map_err(|error| failed(error.to_string()))?;
                 let client = Client::builder()
                     .tls_backend_preconfigured(tls)
@@ -79,7 +57,6 @@ impl Endpoint {
                     .pool_max_idle_per_host(1)
                     .pool_idle_timeout(Duration::from_secs(20))
                     .user_agent(concat!("sealpost-agent-updater/", env!("CARGO_PKG_VERSION")))
-                    .default_headers(headers(credential).map_err(&failed)?)
                     .build()
                     .map_err(|error| failed(error.to_string()))?;
                 Ok(Self { address: address.clone(), client })
@@ -135,10 +112,9 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`ServerError`].
-    pub async fn get(&self, path: &str, token: &str) -> Result<Option<Response>, ServerError> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| self.bad_answer("an access token that cannot be sent".to_owned()))?;
-        bearer.set_sensitive(true);
+    pub async fn get(&self, path: &str, token: &AccessToken) -> Result<Option<Response>, ServerError> {
+        let bearer =
+            token.bearer().ok_or_else(|| self.bad_answer("a token that cannot be sent".to_owned()))?;
         let opened = async {
             let request = self.client.get(self.url(path)).header(AUTHORIZATION, bearer);
             let response = request.send().await.map_err(|source| self.unreachable(source))?;
@@ -159,7 +135,8 @@ impl Endpoint {
         }
         let strange = || ServerError::Strange { address: self.address.clone(), status: status.as_u16() };
         let body = self.read(response, MAX_PROBLEM_BYTES).await.map_err(|_| strange())?;
-        let problem: Problem = serde_json::from_slice(&body).map_err(|_| strange())?;
+        let Problem { code, message, hint } = serde_json::from_slice(&body).map_err(|_| strange())?;
+        let problem = Problem { code, message: bounded(&message), hint: bounded(&hint) };
         Err(ServerError::Refused { address: self.address.clone(), problem })
     }
 
@@ -192,19 +169,8 @@ fn address(host: &str, port: u16) -> String {
     }
 }
 
-fn headers(credential: &Credential) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    if let Credential::EnrollmentCode(computer, code) = credential {
-        let mut secret =
-            HeaderValue::from_str(code.as_str()).map_err(|_| "the code cannot be sent".to_owned())?;
-        secret.set_sensitive(true);
-        headers.insert(HeaderName::from_static(ENROLLMENT_CODE_HEADER), secret);
-        // Names can hold letters beyond ASCII; header values are bytes, and the server reads them as UTF-8.
-        let name = HeaderValue::from_bytes(computer.as_str().as_bytes())
-            .map_err(|_| "the computer's name cannot be sent".to_owned())?;
-        headers.insert(HeaderName::from_static(COMPUTER_HEADER), name);
-    }
-    Ok(headers)
+fn bounded(text: &str) -> String {
+    text.chars().take(MAX_PROBLEM_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -216,13 +182,5 @@ mod tests {
         assert_eq!(address("10.0.0.1", 16770), "https://10.0.0.1:16770");
         assert_eq!(address("fd00::1", 1), "https://[fd00::1]:1");
         assert_eq!(address("primary.example", 443), "https://primary.example:443");
-    }
-
-    #[test]
-    fn an_enrollment_code_does_not_show_in_debug_output() {
-        let code = EnrollmentCode::from_random([3; 24]);
-        let credential = Credential::EnrollmentCode(ComputerName::new("pc").unwrap(), code.clone());
-        assert!(!format!("{credential:?}").contains(code.as_str()));
-        assert!(!format!("{:?}", headers(&credential).unwrap()).contains(code.as_str()));
     }
 }

@@ -6,7 +6,9 @@
 mod endpoint;
 mod error;
 pub mod pin;
+mod token;
 pub mod wake;
 
-pub use endpoint::{Credential, Endpoint};
+pub use endpoint::Endpoint;
 pub use error::ServerError;
+pub use token::AccessToken;

@@ -1,9 +1,11 @@
-//! The pin of the site CA: the only root that a connection is checked against is the certificate, among those that
-//! the server presents, whose public key has the pinned digest.
+//! The pins of the site CA: the only root that a connection is checked against is the certificate, among those that
+//! the server presents, whose public key has a pinned digest.
 //!
-//! The pin is of the CA's key, not of the server's certificate, so the site can renew both certificates. The computer's
-//! other trusted CAs are not used.
+//! The pin is of the CA's key, not of the server's certificate, so the site can renew both certificates; there are two
+//! pins while the CA itself is replaced. The computer's other trusted CAs are not used.
+//! Certificates are judged at the times of [`tls_times`]: no time that a server ever said can make a good one fail.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +14,49 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::license_time::tls_times;
+
+use crate::ports::Clock;
 
 /// Upper bound on the certificates that are searched for the pinned one.
 const MAX_CERTIFICATES: usize = 8;
 
-/// A TLS configuration that accepts servers of one site only.
+/// The times at which a server's certificate is judged.
+#[derive(Clone)]
+pub struct TlsTimes {
+    pub clock: Arc<dyn Clock>,
+    /// When the setup file with the pins was issued.
+    pub issued_at: Timestamp,
+    /// The floor under license time.
+    pub floor: Timestamp,
+}
+
+impl fmt::Debug for TlsTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsTimes")
+            .field("issued_at", &self.issued_at)
+            .field("floor", &self.floor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TimeProvider for TlsTimes {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix_time(self.clock.now()))
+    }
+}
+
+/// A TLS configuration that accepts servers of one site only: those of the pinned CAs.
 ///
 /// # Errors
 /// When the TLS library refuses its own defaults.
-pub fn client_config(pin: Sha256Digest, time_floor: Option<Timestamp>) -> Result<ClientConfig, Error> {
+pub fn client_config(pins: &[Sha256Digest], times: &TlsTimes) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = PinnedCa { pin, time_floor, provider: Arc::clone(&provider) };
-    let config = ClientConfig::builder_with_provider(provider)
+    let verifier = PinnedCa { pins: pins.to_vec(), times: times.clone(), provider: Arc::clone(&provider) };
+    let config = ClientConfig::builder_with_details(provider, Arc::new(times.clone()))
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -40,17 +71,22 @@ pub fn spki_sha256(certificate: &[u8]) -> Option<Sha256Digest> {
     rest.is_empty().then(|| Sha256Digest::of(parsed.public_key().raw))
 }
 
+fn unix_time(at: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)))
+}
+
 #[derive(Debug)]
 struct PinnedCa {
-    pin: Sha256Digest,
-    time_floor: Option<Timestamp>,
+    pins: Vec<Sha256Digest>,
+    times: TlsTimes,
     provider: Arc<CryptoProvider>,
 }
 
 impl PinnedCa {
-    fn at_least_floor(&self, now: UnixTime) -> UnixTime {
-        let floor = self.time_floor.and_then(|floor| u64::try_from(floor.as_second()).ok()).unwrap_or(0);
-        UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().max(floor)))
+    /// The times at which a certificate may be valid, when the clock says `now`.
+    fn times(&self, now: UnixTime) -> impl Iterator<Item = UnixTime> + use<> {
+        let now = i64::try_from(now.as_secs()).ok().and_then(|secs| Timestamp::from_second(secs).ok());
+        tls_times(now.unwrap_or(Timestamp::MAX), self.times.issued_at, self.times.floor).map(unix_time)
     }
 }
 
@@ -64,7 +100,9 @@ impl ServerCertVerifier for PinnedCa {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let presented = intermediates.get(..MAX_CERTIFICATES).unwrap_or(intermediates);
-        let is_pinned = |certificate: &&CertificateDer<'_>| spki_sha256(certificate) == Some(self.pin);
+        let is_pinned = |certificate: &&CertificateDer<'_>| {
+            spki_sha256(certificate).is_some_and(|found| self.pins.contains(&found))
+        };
         let ca = presented.iter().find(is_pinned).ok_or_else(|| {
             Error::General(
                 "the server does not present the site CA that this computer's setup file pins; it is another site's \
@@ -80,13 +118,11 @@ impl ServerCertVerifier for PinnedCa {
                 .map_err(|error| Error::General(format!("the pinned site CA cannot be used: {error}")))?;
         let between: Vec<CertificateDer<'_>> =
             presented.iter().filter(|certificate| *certificate != ca).cloned().collect();
-        verifier.verify_server_cert(
-            end_entity,
-            &between,
-            server_name,
-            ocsp_response,
-            self.at_least_floor(now),
-        )
+        let verified_at =
+            |time| verifier.verify_server_cert(end_entity, &between, server_name, ocsp_response, time);
+        let mut times = self.times(now);
+        let first = times.next().map_or_else(|| verified_at(now), verified_at);
+        first.or_else(|error| times.find_map(|time| verified_at(time).ok()).ok_or(error))
     }
 
     fn verify_tls12_signature(
@@ -114,9 +150,12 @@ impl ServerCertVerifier for PinnedCa {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    };
 
     use super::*;
+    use crate::domain::boot::BootMoment;
 
     struct Site {
         ca: CertifiedIssuer<'static, KeyPair>,
@@ -133,17 +172,34 @@ mod tests {
         Site { leaf: leaf.der().clone(), ca }
     }
 
+    /// A clock that stands still.
+    struct Still(Timestamp);
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+
+        fn boot(&self) -> Option<BootMoment> {
+            None
+        }
+    }
+
+    fn verifier(pins: &[&Site], issued_at: Timestamp, floor: Timestamp) -> PinnedCa {
+        PinnedCa {
+            pins: pins.iter().map(|site| spki_sha256(site.ca.as_ref().der()).unwrap()).collect(),
+            times: TlsTimes { clock: Arc::new(Still(issued_at)), issued_at, floor },
+            provider: Arc::new(aws_lc_rs::default_provider()),
+        }
+    }
+
     fn verify(
         pin_of: &Site,
         leaf: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
         name: &str,
     ) -> Result<(), Error> {
-        let verifier = PinnedCa {
-            pin: spki_sha256(pin_of.ca.as_ref().der()).unwrap(),
-            time_floor: None,
-            provider: Arc::new(aws_lc_rs::default_provider()),
-        };
+        let verifier = verifier(&[pin_of], Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let now = UnixTime::now();
         verifier.verify_server_cert(leaf, chain, &name, &[], now).map(drop)
@@ -178,14 +234,47 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_reset_is_helped_by_what_the_site_signed() {
-        let verifier = |floor: Option<&str>| PinnedCa {
-            pin: Sha256Digest::of(b""),
-            time_floor: floor.map(|text| text.parse().unwrap()),
-            provider: Arc::new(aws_lc_rs::default_provider()),
+    fn while_a_site_ca_is_replaced_both_are_accepted() {
+        let (old, new, other) = (site("primary.example"), site("primary.example"), site("primary.example"));
+        let both = verifier(&[&old, &new], Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let name = ServerName::try_from("primary.example").unwrap();
+        let accepted = |site: &Site| {
+            both.verify_server_cert(&site.leaf, &[ca(site)], &name, &[], UnixTime::now()).is_ok()
         };
-        let reset = UnixTime::since_unix_epoch(Duration::from_secs(60));
-        assert_eq!(verifier(None).at_least_floor(reset).as_secs(), 60);
-        assert_eq!(verifier(Some("2026-01-01T00:00:00Z")).at_least_floor(reset).as_secs(), 1_767_225_600);
+        assert!(accepted(&old) && accepted(&new) && !accepted(&other));
+    }
+
+    /// A site whose server's certificate is valid from one year on, for a year.
+    fn site_valid_in(year: i32) -> Site {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut leaf_params = CertificateParams::new(vec!["primary.example".to_owned()]).unwrap();
+        leaf_params.not_before = date_time_ymd(year, 1, 1);
+        leaf_params.not_after = date_time_ymd(year + 1, 1, 1);
+        let leaf = leaf_params.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
+        Site { leaf: leaf.der().clone(), ca }
+    }
+
+    #[test]
+    fn no_floor_makes_a_good_certificate_fail_and_a_clock_that_was_reset_is_helped() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let site = site_valid_in(2026);
+        let name = ServerName::try_from("primary.example").unwrap();
+        let accepted = |now: &str, issued_at: &str, floor: &str| {
+            let verifier = verifier(&[&site], at(issued_at), at(floor));
+            verifier.verify_server_cert(&site.leaf, &[ca(&site)], &name, &[], unix_time(at(now))).is_ok()
+        };
+        let (right, setup) = ("2026-06-01T00:00:00Z", "2025-06-01T00:00:00Z");
+        assert!(accepted(right, setup, setup));
+        assert!(accepted(right, setup, "2031-06-01T00:00:00Z"), "a floor that is five years ahead");
+        assert!(accepted("1970-01-01T00:01:00Z", "2026-05-01T00:00:00Z", setup), "at enrollment");
+        assert!(accepted("1970-01-01T00:01:00Z", setup, right), "renewed after the setup file was issued");
+        assert!(!accepted("1970-01-01T00:01:00Z", setup, setup));
+        assert!(
+            !accepted("2027-06-01T00:00:00Z", setup, right),
+            "an expired one by a clock that is not behind"
+        );
     }
 }

@@ -7,6 +7,7 @@ use sealpost_manifests::wire::WAKE_EVENT;
 
 use super::endpoint::Endpoint;
 use super::error::ServerError;
+use super::token::AccessToken;
 
 /// Longest line that is kept; a longer one is cut, and then is no known event.
 const MAX_LINE_BYTES: usize = 1024;
@@ -23,7 +24,7 @@ pub enum StreamEnd {
 /// Listens until the stream ends. Calls `opened` once it is open, and `wake` for each `contact` event.
 pub async fn listen(
     endpoint: &Endpoint,
-    token: &str,
+    token: &AccessToken,
     mut opened: impl FnMut(),
     mut wake: impl FnMut(),
 ) -> StreamEnd {

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform};
+use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::Report;
-use sealpost_site::rows::ClientRow;
-use sealpost_site::rules::assignment::AssignedRelease;
+use sealpost_site::rows::{ClientRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,12 @@ pub struct Client {
     pub platform: Option<Platform>,
     /// The version of its agent.
     pub agent_version: Option<String>,
+    /// The name that it gives itself.
+    pub hostname: Option<String>,
+    /// Digest of its machine's and boot's ids: two computers with one identity differ in it.
+    pub instance: Option<Sha256Digest>,
+    /// How it went on after the last restore of the server; absent when it had no need to.
+    pub resumed: Option<Resumed>,
     /// Last contact (`Last Refresh`).
     pub last_contact: Option<Timestamp>,
     /// Until when its lease is good.
@@ -60,7 +67,7 @@ pub struct Client {
     /// What it runs.
     pub installed: Vec<InstalledPackage>,
     /// What it should run.
-    pub assigned: Vec<AssignedRelease>,
+    pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
     pub last_reports: Vec<Report>,
     /// `V 0.0 (0000)` until first contact.
@@ -87,6 +94,9 @@ impl Client {
             client_key,
             platform,
             agent_version,
+            hostname,
+            instance,
+            resumed,
             last_contact,
             lease_until,
             installed,
@@ -102,6 +112,9 @@ impl Client {
             client_key,
             platform,
             agent_version,
+            hostname,
+            instance,
+            resumed: resumed.map(Resumed::from),
             last_contact,
             lease_until,
             installed,
@@ -114,6 +127,34 @@ impl Client {
     }
 }
 
+/// How a computer went on after a restore of the server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Resumed {
+    /// When.
+    pub at: Timestamp,
+    /// How many of its contacts the server had answered before.
+    pub contacts: u64,
+    /// Until when it is served, should the vendor not confirm.
+    pub provisional_until: Timestamp,
+    /// How far another computer with its identity had come that went on before, and is refused since.
+    pub displaced: Option<u64>,
+}
+
+impl From<ResumedRow> for Resumed {
+    fn from(row: ResumedRow) -> Self {
+        let ResumedRow { at, contacts, provisional_until, displaced } = row;
+        Self { at, contacts, provisional_until, displaced }
+    }
+}
+
+/// `POST /api/v1/clients/{name}/setup`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SetupRequest {
+    /// Days for which the enrollment code is good; 30 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_days: Option<u16>,
+}
+
 /// `POST /api/v1/clients`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReserveRequest {
@@ -122,4 +163,7 @@ pub struct ReserveRequest {
     /// The channel that it follows; `stable` when absent.
     #[serde(default)]
     pub channel: Option<ChannelName>,
+    /// The serial number whose seat it is to be; the first with a free seat when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<SerialNumber>,
 }

@@ -1,7 +1,7 @@
 //! `POST /api/v1/register` and `/api/v1/unlock`, and the License Summary's lines.
 
 use jiff::Timestamp;
-use sealpost_manifests::grant::LicenseModel;
+use sealpost_manifests::grant::{LicenseModel, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_site::rows::LicenseRow;
 use serde::{Deserialize, Serialize};
@@ -23,14 +23,18 @@ pub struct License {
     pub model: LicenseModel,
     /// The grant's generation.
     pub generation: u64,
+    /// The grant's epoch: the part that the vendor raises.
+    pub epoch: u32,
     /// Until when new licenses can be given.
-    pub valid_until: Timestamp,
+    pub not_after: Timestamp,
 }
 
 impl From<LicenseRow> for License {
     fn from(row: LicenseRow) -> Self {
-        let LicenseRow { serial, licenses, used, active, reserved, model, generation, valid_until } = row;
-        Self { serial, licenses, used, active, reserved, model, generation, valid_until }
+        let LicenseRow { serial, licenses, used, active, reserved, model, generation, epoch, not_after } =
+            row;
+        let epoch = epoch.vendor();
+        Self { serial, licenses, used, active, reserved, model, generation, epoch, not_after }
     }
 }
 
@@ -42,6 +46,9 @@ pub struct RegisterRequest {
     /// Whether the vendor is asked.
     #[serde(default)]
     pub way: RegisterWay,
+    /// Why it is asked; when absent the server says `restored` if its ledger was, else `first` or `renew`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RegistrationReason>,
 }
 
 /// How a registration travels.
@@ -63,6 +70,8 @@ pub enum Registered {
     Granted {
         /// The grant as counted here.
         license: License,
+        /// Whether the ledger was restored, and this grant does not confirm it.
+        unconfirmed: bool,
     },
     /// This code goes to the vendor by hand.
     Code {
@@ -71,6 +80,15 @@ pub enum Registered {
         /// Why it was not done online, if that was tried.
         reason: Option<String>,
     },
+}
+
+/// The answer to an unlock code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// The grant as counted here.
+    pub license: License,
+    /// Whether the ledger was restored, and this grant does not confirm it.
+    pub unconfirmed: bool,
 }
 
 /// `POST /api/v1/unlock`.

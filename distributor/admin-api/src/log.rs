@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::lease::LedgerHead;
-use sealpost_site::changes::Actor;
+use sealpost_manifests::log::LogHead;
 use sealpost_site::changes::chain;
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 /// `GET /api/v1/log`: which entries.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -36,16 +35,13 @@ pub struct LogEntry {
     pub sequence: u64,
     /// License time of the change.
     pub at: Timestamp,
-    /// Who did it.
-    pub actor: Actor,
-    /// What changed; its `type` names the kind. Byte for byte as it is hashed, so that whoever keeps these lines can
-    /// check the chain: the line without `hash` and `summary` is what was hashed. A newer server may write kinds that
-    /// this program does not know.
-    pub change: Box<RawValue>,
-    /// Hash of the entry before.
-    pub previous: Sha256Digest,
-    /// Its own hash.
-    pub hash: Sha256Digest,
+    /// The kind of the change: the `type` in it.
+    pub kind: String,
+    /// The entry byte for byte as it is hashed, so that whoever keeps these lines can check the log: SHA-256 over a zero
+    /// byte and this text is the leaf. A newer server may write kinds that this program does not know.
+    pub entry: Box<RawValue>,
+    /// The leaf of the log's tree (RFC 6962).
+    pub leaf: Sha256Digest,
     /// One line for people.
     pub summary: String,
 }
@@ -54,26 +50,40 @@ impl TryFrom<chain::LoggedEntry> for LogEntry {
     type Error = serde_json::Error;
 
     fn try_from(logged: chain::LoggedEntry) -> Result<Self, serde_json::Error> {
-        let chain::LoggedEntry { entry, hash, summary } = logged;
+        let chain::LoggedEntry { entry, bytes, leaf, summary } = logged;
+        let text = String::from_utf8(bytes).map_err(serde::de::Error::custom)?;
         Ok(Self {
-            sequence: entry.sequence,
-            at: entry.at,
-            actor: entry.actor,
-            change: to_raw_value(&entry.change)?,
-            previous: entry.previous,
-            hash,
+            sequence: entry.sequence(),
+            at: entry.at(),
+            kind: entry.kind().to_owned(),
+            entry: RawValue::from_string(text)?,
+            leaf,
             summary,
         })
     }
 }
 
-/// `GET /api/v1/log/verify`: the result of checking the whole log.
+/// `POST /api/v1/log/verify`: heads that the log must have had, besides the one that the server wrote.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// Heads that others hold: of checkpoints, leases or registrations.
+    #[serde(default)]
+    pub witnessed: Vec<LogHead>,
+}
+
+/// Most heads of one request.
+pub const MAX_WITNESSED: usize = 1_000;
+
+/// The result of checking the whole log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogCheck {
     /// Entries that were read.
     pub entries: u64,
-    /// The newest entry.
-    pub head: LedgerHead,
+    /// The head of the log.
+    pub head: LogHead,
+    /// Entries that a newer version wrote: they stand in their place, and this program cannot read them.
+    #[serde(default)]
+    pub newer: u64,
     /// The first thing that is wrong; absent when the log is whole.
     pub damage: Option<LogDamage>,
 }
@@ -89,28 +99,27 @@ pub struct LogDamage {
 
 impl From<chain::LogCheck> for LogCheck {
     fn from(check: chain::LogCheck) -> Self {
-        let chain::LogCheck { entries, head, damage } = check;
+        let chain::LogCheck { entries, head, damage, newer } = check;
         let damage = damage.map(|chain::LogDamage { sequence, what }| LogDamage { sequence, what });
-        Self { entries, head, damage }
+        Self { entries, head, newer, damage }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealpost_manifests::digest::Sha256Digest;
-    use sealpost_site::changes::Change;
+    use sealpost_manifests::log::{Frontier, leaf_hash};
+    use sealpost_site::changes::{Actor, Change};
 
     #[test]
-    fn a_line_without_hash_and_summary_is_what_was_hashed() {
+    fn a_line_carries_the_bytes_that_were_hashed() {
         let change = Change::PullFailed { reason: "no \"route\"\u{7}".to_owned() };
         let at = "2027-01-15T08:00:02.123Z".parse().unwrap();
-        let linked = chain::link(&chain::empty_head(), at, Actor::socket("alice"), change).unwrap();
-        let entry = LogEntry::try_from(chain::read(&linked.bytes, linked.hash).unwrap()).unwrap();
+        let linked = chain::link(&mut Frontier::empty(), at, Actor::socket("alice"), change).unwrap();
+        let entry = LogEntry::try_from(chain::logged(linked.bytes, linked.leaf).unwrap()).unwrap();
         let line = serde_json::to_string(&entry).unwrap();
-        let (hashed, _) = line.split_once(",\"hash\":").unwrap();
-        assert_eq!(Sha256Digest::of(format!("{hashed}}}").as_bytes()), linked.hash, "{line}");
         let read: LogEntry = serde_json::from_str(&line).unwrap();
-        assert_eq!(read.change.get(), entry.change.get());
+        assert_eq!(leaf_hash(read.entry.get().as_bytes()), linked.leaf, "{line}");
+        assert_eq!((read.sequence, read.kind.as_str()), (1, "pull_failed"));
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sealpost_manifests::ids::ServerId;
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::log::LogHead;
 use sealpost_site::rows::PullRow;
+use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
 use serde::{Deserialize, Serialize};
 
 use crate::licenses::License;
@@ -29,12 +30,35 @@ pub struct Status {
     pub connected_clients: u64,
     /// Releases by state; states without releases are left out.
     pub releases: BTreeMap<String, u64>,
-    /// The newest activity entry.
-    pub ledger_head: LedgerHead,
+    /// The head of the activity log.
+    pub ledger_head: LogHead,
+    /// The last restore of the ledger; absent when there was none.
+    pub restored: Option<Restored>,
     /// The server's license time.
     pub now: Timestamp,
     /// What will need somebody's attention, and when.
     pub warnings: Vec<String>,
+}
+
+/// A restore of the ledger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Restored {
+    /// When it was found.
+    pub at: Timestamp,
+    /// Whether the vendor confirmed; until then no new license is given.
+    pub confirmed: bool,
+    /// Until when computers go on from what they hold.
+    pub resumes_until: Timestamp,
+}
+
+impl Restored {
+    /// The last restore, if there was one.
+    #[must_use]
+    pub fn of(state: RestoreState) -> Option<Self> {
+        let restored = state.restored?;
+        let RestoredState { at, confirmed, resumes_until, .. } = restored;
+        Some(Self { at, confirmed, resumes_until })
+    }
 }
 
 /// The last pull.

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ComputerName, RelativePath};
-use sealpost_manifests::release::{PackageKind, ReleaseId, Requirement, Severity};
+use sealpost_manifests::release::{Attachment, PackageKind, ReleaseId, Requirement, Security, Severity};
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::word::Word;
 use sealpost_site::changes::Actor;
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -67,6 +68,8 @@ pub struct Update {
     pub reason: Option<String>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,
+    /// Whether its counter is above one that the vendor reset: it counts no more.
+    pub voided: bool,
     /// Clients whose assignment names it.
     pub assigned: u64,
     /// Clients that reported that they run it.
@@ -84,6 +87,9 @@ pub struct Decided {
     pub at: Timestamp,
     /// Who.
     pub by: Actor,
+    /// Why, if they said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// A delta that the server made.
@@ -111,6 +117,7 @@ impl From<ReleaseRow> for Update {
             decided,
             reason,
             rollout,
+            voided,
             assigned,
             installed,
             failed,
@@ -127,9 +134,14 @@ impl From<ReleaseRow> for Update {
             signer,
             payload_bytes,
             staged_at,
-            decided: decided.map(|decided| Decided { at: decided.at, by: decided.actor }),
+            decided: decided.map(|decided| Decided {
+                at: decided.at,
+                by: decided.actor,
+                comment: decided.comment,
+            }),
             reason,
             rollout,
+            voided,
             assigned,
             installed,
             failed,
@@ -158,6 +170,18 @@ pub struct ReviewContent {
     pub notes: String,
     /// When the vendor built it.
     pub built_at: Timestamp,
+    /// What it is about, by the vendor's word, for example `bugfix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<Word>,
+    /// What it has to do with security.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Security>,
+    /// Until when the vendor supports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supported_until: Option<Timestamp>,
+    /// Documents beside the release, which are stored here with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Packages that must be there before.
     pub requires: Vec<Requirement>,
     /// Number of paths.
@@ -215,6 +239,9 @@ pub struct ChangedFile {
 pub struct ApproveRequest {
     /// The digest of the manifest that was reviewed.
     pub manifest: Sha256Digest,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
 }
 
 /// `POST /api/v1/updates/reject`.

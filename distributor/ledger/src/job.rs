@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::license_time::LicenseFloor;
+use sealpost_manifests::log::Frontier;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::{Actor, Change, Note, chain};
 use sealpost_site::commands::{Command, Context, Terms};
 use sealpost_site::rows::ServerIdentity;
-use sealpost_site::rules::time_floor::TimeFloor;
 use tokio::sync::oneshot;
 
 use crate::error::LedgerError;
@@ -42,8 +42,8 @@ pub(crate) struct Transaction<'a> {
     pub(crate) now: Timestamp,
     pub(crate) server: &'a ServerIdentity,
     pub(crate) terms: &'a Terms,
-    pub(crate) head: &'a mut LedgerHead,
-    pub(crate) floor: &'a mut TimeFloor,
+    pub(crate) log: &'a mut Frontier,
+    pub(crate) time: &'a mut LicenseFloor,
 }
 
 impl Transaction<'_> {
@@ -55,7 +55,7 @@ impl Transaction<'_> {
     {
         let facts =
             Read::<C::Facts>::read(self.store, &command.facts()).map_err(|error| self.judge(error))?;
-        let context = Context { now: self.now, server: self.server, terms: self.terms, head: self.head };
+        let context = Context { now: self.now, server: self.server, terms: self.terms, log: self.log };
         let decision = command.decide(facts, &context);
         self.write(decision.changes, decision.notes)?;
         Ok(decision.answer)
@@ -70,7 +70,7 @@ impl Transaction<'_> {
         if changes.is_empty() && notes.is_empty() {
             return Ok(());
         }
-        let before = self.head.clone();
+        let before = self.log.clone();
         self.store.savepoint().map_err(WriteError::Batch)?;
         match self.write_all(changes, notes) {
             Ok(()) => self.store.keep().map_err(WriteError::Batch),
@@ -78,7 +78,7 @@ impl Transaction<'_> {
                 let error = self.judge(error);
                 if matches!(error, WriteError::Command(_)) {
                     self.store.undo().map_err(WriteError::Batch)?;
-                    *self.head = before;
+                    *self.log = before;
                 }
                 Err(error)
             }
@@ -87,19 +87,15 @@ impl Transaction<'_> {
 
     fn write_all(&mut self, changes: Vec<(Actor, Change)>, notes: Vec<Note>) -> Result<(), StoreError> {
         for (actor, change) in changes {
-            let entry = chain::link(self.head, self.now, actor, change)?;
+            let entry = chain::link(self.log, self.now, actor, change)?;
             self.store.append(&entry)?;
-            *self.head = entry.head();
         }
         for note in notes {
-            let note = match note {
-                Note::TimeFloor { floor } => {
-                    self.floor.observe_vendor(floor);
-                    Note::TimeFloor { floor: self.floor.floor() }
-                }
-                other => other,
-            };
             self.store.note(&note)?;
+            if let Note::VendorStatement { statement } = note {
+                self.time.observe_statement(statement);
+                self.store.note(&Note::TimeFloor { floor: self.time.floor() })?;
+            }
         }
         Ok(())
     }
@@ -181,7 +177,7 @@ impl Job for ProbeWrite {
     }
 
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
-        let floor = transaction.floor.floor();
+        let floor = transaction.time.floor();
         transaction.write(Vec::new(), vec![Note::TimeFloor { floor }])
     }
 

@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ServerId};
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::license_time::LicenseFloor;
+use sealpost_manifests::log::{Frontier, LogHead, ProofPlan, frontier_nodes};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::{Command, Terms};
-use sealpost_site::queries::{self, ClientKey, Head, LastPull, Query};
+use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
 use sealpost_site::rows::ServerIdentity;
-use sealpost_site::rules::time_floor::TimeFloor;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::check_log;
@@ -67,7 +68,7 @@ pub struct Ledger {
     /// Reads the whole log, one at a time: apart, because that takes long, and clients do not wait for it.
     auditor: Readers,
     refusals: Arc<Refusals>,
-    heads: watch::Receiver<LedgerHead>,
+    heads: watch::Receiver<LogHead>,
     sequences: watch::Receiver<u64>,
     /// Whether the last batch of changes failed.
     unwritten: Arc<AtomicBool>,
@@ -88,21 +89,21 @@ impl Ledger {
         let mut store = split.writer;
         let server =
             Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
-        let head = Read::<Head>::read(&mut *store, &Head {})?;
-        let stored_floor = Read::<queries::TimeFloor>::read(&mut *store, &queries::TimeFloor {})?
-            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let log = Read::<Log>::read(&mut *store, &Log {})?;
+        let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
+        let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
         let refusals = Arc::new(Refusals::default());
-        let (committed, heads) = watch::channel(head.clone());
-        let (sequence, sequences) = watch::channel(head.sequence);
+        let (committed, heads) = watch::channel(log.head());
+        let (sequence, sequences) = watch::channel(log.size());
         let (queue, messages) = mpsc::channel(QUEUE);
         let unwritten = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             store,
             server: server.clone(),
             terms: settings.terms,
-            head,
-            head_lost: false,
-            floor: TimeFloor::new(stored_floor),
+            log,
+            log_lost: false,
+            time: LicenseFloor::from_stored(stored_floor, statement),
             stored_floor,
             observed: Instant::now(),
             refusals: Arc::clone(&refusals),
@@ -216,17 +217,41 @@ impl Ledger {
 
     /// The newest entry that is on disk.
     #[must_use]
-    pub fn head(&self) -> LedgerHead {
-        self.heads.borrow().clone()
+    pub fn head(&self) -> LogHead {
+        *self.heads.borrow()
     }
 
-    /// Re-computes the whole log from the stored bytes.
+    /// Re-computes the whole log from the stored bytes. `witnessed` are heads that others hold.
     ///
     /// # Errors
     /// [`LedgerError`], if it cannot be read at all; damage is in the answer.
-    pub async fn verify_log(&self) -> Result<LogCheck, LedgerError> {
-        let written = self.head();
-        self.auditor.run("verify the activity log", move |store| check_log(store, Some(written))).await
+    pub async fn verify_log(&self, mut witnessed: Vec<LogHead>) -> Result<LogCheck, LedgerError> {
+        witnessed.push(self.head());
+        self.auditor.run("verify the activity log", move |store| check_log(store, witnessed)).await
+    }
+
+    /// The hashes that a plan asks for, put together to the proof; `None` when the log does not have them.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn prove(&self, plan: ProofPlan) -> Result<Option<Vec<Sha256Digest>>, LedgerError> {
+        let nodes = self.query(LogNodes { nodes: plan.nodes() }).await?;
+        let hashes: Option<Vec<Sha256Digest>> = nodes.into_iter().collect();
+        Ok(hashes.and_then(|hashes| plan.assemble(&hashes).ok()))
+    }
+
+    /// Whether the log had this head at some time.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn had_head(&self, head: LogHead) -> Result<bool, LedgerError> {
+        if head.size > self.head().size {
+            return Ok(false);
+        }
+        let nodes = self.query(LogNodes { nodes: frontier_nodes(head.size) }).await?;
+        let hashes: Option<Vec<Sha256Digest>> = nodes.into_iter().collect();
+        let log = hashes.and_then(|hashes| Frontier::load(head.size, hashes).ok());
+        Ok(log.is_some_and(|log| log.head() == head))
     }
 
     /// Wakes whenever entries were committed: carries the newest sequence number.

@@ -11,11 +11,12 @@ use sealpost_site::commands::clients::{LoadEnrollment, LoadSeats, LoadSetup};
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
-use sealpost_site::commands::releases::{LoadDelta, LoadRelease};
+use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
+use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, Head,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, Licenses, Query, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Server, SetupOf, TimeFloor,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
+    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query,
+    Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, SetupOf, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -33,7 +34,17 @@ pub enum StoreError {
         /// What is missing.
         what: &'static str,
     },
-    /// The bytes of an entry are no entry, or one of a kind that this program does not know.
+    /// An entry was written by a newer version of this program.
+    #[error(
+        "the log entry {sequence} is of the kind {kind}, which a newer version of this program wrote; update this program"
+    )]
+    NewerEntry {
+        /// Its sequence number.
+        sequence: u64,
+        /// Its kind.
+        kind: String,
+    },
+    /// The bytes of an entry are no entry.
     #[error("the log entry {sequence} cannot be read; run `distributor log verify`")]
     Entry {
         /// Its sequence number.
@@ -71,9 +82,15 @@ pub trait ReadStore:
     + Read<LoadPull>
     + Read<LoadRelease>
     + Read<LoadDelta>
+    + Read<LoadRestore>
+    + Read<LoadCounterReset>
     + Read<Server>
-    + Read<Head>
-    + Read<TimeFloor>
+    + Read<Log>
+    + Read<LogNodes>
+    + Read<LogEntry>
+    + Read<LogForks>
+    + Read<LicenseTime>
+    + Read<Restores>
     + Read<Licenses>
     + Read<Clients>
     + Read<ClientByName>
@@ -89,6 +106,7 @@ pub trait ReadStore:
     + Read<DeltaReleases>
     + Read<ApprovedReleases>
     + Read<ReleaseCounts>
+    + Read<VoidedReleases>
     + Read<LastPull>
     + Read<Activity>
 {

@@ -3,7 +3,7 @@
 //!
 //! Invariant: an answered change is on disk; an unanswered one is there whole or not at all. A store may end the whole
 //! transaction by itself (SQLite does so when the disk is full, also inside a savepoint); then the batch fails, and the
-//! head of the log is read again. A refusal that was decided from an uncommitted change is answered after the commit too.
+//! log's tree is read again. A refusal that was decided from an uncommitted change is answered after the commit too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::license_time::LicenseFloor;
+use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::Terms;
-use sealpost_site::queries::Head;
+use sealpost_site::queries::Log;
 use sealpost_site::rows::ServerIdentity;
-use sealpost_site::rules::time_floor::TimeFloor;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::job::{Job, Transaction, WriteError};
@@ -80,14 +80,14 @@ pub(crate) struct Writer {
     pub(crate) store: Box<dyn WriteStore>,
     pub(crate) server: ServerIdentity,
     pub(crate) terms: Terms,
-    pub(crate) head: LedgerHead,
-    /// The head could not be read after a failed batch: it is read before the next one.
-    pub(crate) head_lost: bool,
-    pub(crate) floor: TimeFloor,
+    pub(crate) log: Frontier,
+    /// The log could not be read after a failed batch: it is read before the next one.
+    pub(crate) log_lost: bool,
+    pub(crate) time: LicenseFloor,
     pub(crate) stored_floor: Timestamp,
     pub(crate) observed: Instant,
     pub(crate) refusals: Arc<Refusals>,
-    pub(crate) committed: watch::Sender<LedgerHead>,
+    pub(crate) committed: watch::Sender<LogHead>,
     pub(crate) sequence: watch::Sender<u64>,
     /// Whether the last batch failed; for those who ask how the ledger is.
     pub(crate) unwritten: Arc<AtomicBool>,
@@ -156,9 +156,9 @@ impl Writer {
         self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
         match written {
             Ok(()) => {
-                if self.committed.borrow().sequence != self.head.sequence {
-                    self.committed.send_replace(self.head.clone());
-                    self.sequence.send_replace(self.head.sequence);
+                if self.committed.borrow().size != self.log.size() {
+                    self.committed.send_replace(self.log.head());
+                    self.sequence.send_replace(self.log.size());
                 }
                 for job in batch {
                     job.answer(Ok(()));
@@ -176,9 +176,9 @@ impl Writer {
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        if self.head_lost {
-            self.head = Read::<Head>::read(&mut *self.store, &Head {})?;
-            self.head_lost = false;
+        if self.log_lost {
+            self.log = Read::<Log>::read(&mut *self.store, &Log {})?;
+            self.log_lost = false;
         }
         self.one_failed = false;
         self.store.begin()?;
@@ -189,8 +189,8 @@ impl Writer {
                 now,
                 server: &self.server,
                 terms: &self.terms,
-                head: &mut self.head,
-                floor: &mut self.floor,
+                log: &mut self.log,
+                time: &mut self.time,
             };
             match job.run(&mut transaction) {
                 Ok(()) => {}
@@ -210,11 +210,11 @@ impl Writer {
         if let Err(error) = self.store.roll_back() {
             tracing::error!(error = %with_causes(&error), "a failed batch could not be rolled back");
         }
-        match Read::<Head>::read(&mut *self.store, &Head {}) {
-            Ok(head) => self.head = head,
+        match Read::<Log>::read(&mut *self.store, &Log {}) {
+            Ok(log) => self.log = log,
             Err(error) => {
                 tracing::error!(error = %with_causes(&error), "the head of the log cannot be read; nothing is written until it can");
-                self.head_lost = true;
+                self.log_lost = true;
             }
         }
     }
@@ -224,13 +224,14 @@ impl Writer {
         let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         let elapsed = SignedDuration::try_from(self.observed.elapsed()).unwrap_or(SignedDuration::ZERO);
         self.observed = Instant::now();
-        self.floor.observe_local(now, elapsed);
-        self.floor.license_time(now)
+        self.time.observe(now, elapsed);
+        self.time.license_time(now)
     }
 
     fn store_floor(&mut self) -> Result<(), StoreError> {
-        let floor = self.floor.floor();
-        if floor.duration_since(self.stored_floor) < FLOOR_STEP {
+        let floor = self.time.floor();
+        // A statement of the vendor can lower it; then it was stored with the statement.
+        if floor.duration_since(self.stored_floor).abs() < FLOOR_STEP {
             return Ok(());
         }
         self.store.note(&Note::TimeFloor { floor })?;

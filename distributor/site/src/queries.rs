@@ -3,6 +3,8 @@
 //! Invariant: every list is bounded by its question, whatever a caller wants; what needs all of them pages.
 //! Facts of commands are asked for in the same way; those questions stand beside their commands.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
@@ -225,6 +227,11 @@ query! {
 query! {
     /// Computers whose witnessed heads of the log do not fit each other.
     LogForks {} -> Vec<LogForkRow>, "list forks of the log"
+}
+
+query! {
+    /// Manifests of releases above a counter that the vendor reset.
+    VoidedReleases {} -> BTreeSet<Sha256Digest>, "list releases that count no more"
 }
 
 query! {

@@ -6,8 +6,9 @@ use sealpost_keys::SigningKey;
 use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::{Grant, LicenseModel};
-use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber, ServerId};
+use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
+use sealpost_manifests::ids::{ChannelName, ComputerName, RequestId, SerialNumber, ServerId};
+use sealpost_manifests::order::Epoch;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
@@ -37,12 +38,12 @@ async fn ledger(folder: &Path) -> Arc<Ledger> {
         server_id,
         site_key: site.public(),
         key_epoch: 1,
-        epoch: 1,
+        epoch: Epoch::of(1, 0),
         packages: Vec::new(),
         model: LicenseModel::Named,
         seats: 100,
         generation: 1,
-        valid_until: at(0).checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
+        not_after: at(0).checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
         vendor_time: at(0),
     };
     let document = SignedDocument::sign(&grant, &site).unwrap();
@@ -54,13 +55,15 @@ async fn reserve(ledger: &Ledger, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let name = ComputerName::new(format!("pc-{number}")).unwrap();
         let channel = ChannelName::new("stable").unwrap();
-        ledger.execute(at(2), Reserve { actor: admin(), name, channel }).await.unwrap();
+        ledger.execute(at(2), Reserve { actor: admin(), name, channel, serial: None }).await.unwrap();
     }
 }
 
 async fn register(ledger: &Ledger, actor: Actor) {
     let serial = SerialNumber::from_random([1; 19]);
-    ledger.execute(at(3), RegisterSerial { actor, serial }).await.unwrap();
+    let request_id = RequestId::from_random([1; 16]);
+    let register = RegisterSerial { actor, serial, reason: RegistrationReason::First, request_id };
+    ledger.execute(at(3), register).await.unwrap();
 }
 
 /// Every line of all files, oldest first.
@@ -92,7 +95,7 @@ async fn until_last<T>(task: &tokio::task::JoinHandle<T>, folder: &Path, expecte
 
 /// Follows until the file holds the ledger's newest entry, then stops in the middle of things.
 async fn catch_up(ledger: &Arc<Ledger>, folder: &Path, limits: RotationLimits) {
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let task = tokio::spawn(follow(Arc::clone(ledger), folder.to_owned(), limits));
     until_last(&task, folder, &[head]).await;
     task.abort();

@@ -2,10 +2,12 @@
 
 use std::io;
 
+use sealpost_manifests::document::DocumentError;
 use sealpost_serving::tls::TlsError;
 
 use crate::config::ConfigError;
 use crate::home::HomeError;
+use crate::ledger_marker::MarkerError;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StagingError;
 use crate::staging::ChildError;
@@ -23,6 +25,8 @@ pub enum AppError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
     #[error("cannot open the stored files")]
     Blobs(#[from] BlobError),
     #[error("cannot open staging")]
@@ -33,6 +37,8 @@ pub enum AppError {
     Client(#[from] reqwest::Error),
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
+    #[error("cannot certify the key of the log")]
+    Certify(#[source] DocumentError),
     #[error("cannot make the delta")]
     Delta(#[from] ChildError),
     #[error("cannot listen on {address}; is it free, and may this account use it?")]

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sealpost_keys::SigningKey;
+use sealpost_keys::note::LogKey;
 use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::log::LogHead;
 use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::Terms;
 
@@ -15,6 +17,7 @@ use crate::blobs::FolderBlobs;
 use crate::clock::LicenseClock;
 use crate::config::Settings;
 use crate::home::{Home, HomeLock, InitOptions, NewServer};
+use crate::ledger_marker;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::staging::Staging;
@@ -26,6 +29,7 @@ pub(super) struct Opened {
     pub(super) home: Home,
     pub(super) settings: Settings,
     pub(super) site_key: Arc<SigningKey>,
+    pub(super) log_key: Arc<LogKey>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staging: Arc<dyn Staging>,
@@ -46,8 +50,10 @@ impl Opened {
         let ledger = Ledger::start(Box::new(store), LedgerSettings { terms, ..LedgerSettings::default() });
         let ledger = Arc::new(ledger.map_err(AppError::ledger)?);
         let site_key = Arc::new(home.read_site_key_of(ledger.site_key())?);
+        let log_key = Arc::new(home.read_log_key(&ledger.server_id())?);
         let license_time = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
         let clock = clock.unwrap_or_else(|| Arc::new(license_time));
+        ledger_marker::compare(&ledger, &home.ledger_marker(), &*clock).await?;
         let blobs: Arc<dyn BlobStore> = Arc::new(FolderBlobs::open(&home.blobs())?);
         let staging: Arc<dyn Staging> = FolderStaging::open(
             &home.staging(),
@@ -71,7 +77,7 @@ impl Opened {
                 transport: upstream::vendor_transport(&settings.vendor_url)?,
             },
         )?;
-        Ok(Self { home, settings, site_key, ledger, blobs, staging, upstream, clock, _lock: lock })
+        Ok(Self { home, settings, site_key, log_key, ledger, blobs, staging, upstream, clock, _lock: lock })
     }
 }
 
@@ -91,8 +97,8 @@ pub fn init(path: &Path, options: InitOptions<'_>) -> Result<NewServer, AppError
 ///
 /// # Errors
 /// [`AppError::Ledger`] when the file cannot be read at all; damage is an answer, and no error.
-pub fn verify_log(home: &Home) -> Result<LogCheck, AppError> {
-    sqlite::verify_file(&home.ledger()).map_err(AppError::ledger)
+pub fn verify_log(home: &Home, witnessed: Vec<LogHead>) -> Result<LogCheck, AppError> {
+    sqlite::verify_file(&home.ledger(), witnessed).map_err(AppError::ledger)
 }
 
 /// Makes one delta, in a process of its own that bounds itself first.

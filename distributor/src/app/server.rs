@@ -7,8 +7,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use sealpost_keys::SigningKey;
+use sealpost_keys::note::LogKey;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::log::LogKeyCertificate;
 use sealpost_serving::tls::TlsIdentity;
 use sealpost_serving::{ConnectionLimits, Listener, bind_private_socket, serve};
 use tokio::net::TcpListener;
@@ -19,8 +24,10 @@ use crate::activity_file::{self, RotationLimits};
 use crate::authority::OnlineAuthority;
 use crate::http::admin_tokens::AdminTokens;
 use crate::http::limits::RequestLimits;
+use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
 use crate::http::{Addresses, Site, SiteParts, admin_router, router};
+use crate::ledger_marker;
 use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::push::{self, Push};
@@ -86,6 +93,7 @@ impl Server {
         tasks.listen(|stopped| serve(tls, router(&site), limits, stopped));
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));
         tasks.follow(push::follow(Arc::clone(&opened.ledger), push.clone(), Arc::clone(&opened.clock)));
+        tasks.follow(ledger_marker::keep(Arc::clone(&opened.ledger), opened.home.ledger_marker()));
         tasks.follow(activity_file::keep(
             Arc::clone(&opened.ledger),
             opened.home.activity_log(),
@@ -124,12 +132,25 @@ impl Server {
     }
 }
 
+/// The site key's word that the log key speaks for this server's log.
+fn certify(
+    site_key: &SigningKey,
+    log_key: &LogKey,
+    ledger: &Ledger,
+    issued_at: Timestamp,
+) -> Result<SignedDocument, AppError> {
+    let certificate =
+        LogKeyCertificate { server_id: ledger.server_id(), log_key: log_key.public().clone(), issued_at };
+    SignedDocument::sign(&certificate, site_key).map_err(AppError::Certify)
+}
+
 fn site_parts(
     opened: &Opened,
     address: SocketAddr,
     push: &Push,
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
+    let secret = ServerSecret::new(opened.home.read_secret()?);
     Ok(SiteParts {
         ledger: Arc::clone(&opened.ledger),
         upstream: opened.upstream.clone(),
@@ -139,12 +160,17 @@ fn site_parts(
         clock: Arc::clone(&opened.clock),
         push: Arc::new(push.clone()),
         site_key: Arc::clone(&opened.site_key),
-        access_tokens: AccessTokens::new(&opened.home.read_token_key()?),
+        log_key: Arc::clone(&opened.log_key),
+        log_certificate: certify(&opened.site_key, &opened.log_key, &opened.ledger, opened.clock.now())?,
+        sealing_key: opened.home.read_sealing_key()?.public(),
+        access_tokens: AccessTokens::new(&secret),
+        receipts: Receipts::new(&secret),
+        enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&opened.home.admin_tokens()),
         addresses: Addresses {
             addresses: opened.settings.addresses.clone(),
             port: address.port(),
-            ca_spki_sha256: opened.home.ca_pin()?,
+            ca_spki_sha256: vec![opened.home.ca_pin()?],
             root_sha256: Sha256Digest::of(&opened.home.read_root()?),
         },
         limits,

@@ -90,9 +90,15 @@ impl AdminApi {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
-    /// `POST` without a body, answered with text.
-    pub(super) async fn post_for_text(&self, path: &str) -> anyhow::Result<String> {
-        let bytes = self.bytes(self.request(Method::POST, path)).await?;
+    /// `GET`, answered with text.
+    pub(super) async fn get_text(&self, path: &str) -> anyhow::Result<String> {
+        let bytes = self.bytes(self.request(Method::GET, path)).await?;
+        String::from_utf8(bytes).context("the server's answer is no text")
+    }
+
+    /// `POST` of JSON, answered with text.
+    pub(super) async fn post_for_text(&self, path: &str, body: &impl Serialize) -> anyhow::Result<String> {
+        let bytes = self.bytes(self.request(Method::POST, path).json(body)).await?;
         String::from_utf8(bytes).context("the server's answer is no text")
     }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use sealpost_admin_api::clients::{Client, ClientsPage, ReserveRequest};
+use sealpost_admin_api::clients::{Client, ClientsPage, ReserveRequest, SetupRequest};
 use sealpost_files::{PRIVATE, Unfinished, sync_parent};
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_site::rules::contact::ClientState;
 
@@ -58,13 +58,17 @@ pub(super) struct Show {
 #[command(after_help = "\
 Examples:
   distributor clients reserve reception-1
-  distributor clients reserve lab-7 --channel beta")]
+  distributor clients reserve lab-7 --channel beta
+  distributor clients reserve lab-7 --serial ABCDE-FGHJK-MNPQR-STVWX")]
 pub(super) struct Reserve {
     /// The computer's name. It cannot be changed or freed later.
     name: String,
     /// The channel that it follows.
     #[arg(long, default_value = "stable")]
     channel: String,
+    /// Take the seat of this serial number; one computer may hold a seat of several [default: the first with a free seat].
+    #[arg(long, value_name = "SERIAL")]
+    serial: Option<String>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -75,13 +79,17 @@ pub(super) struct Reserve {
 #[command(after_help = "\
 Examples:
   distributor clients setup reception-1
-  distributor clients setup reception-1 --out /media/stick/reception-1.setup.json")]
+  distributor clients setup reception-1 --out /media/stick/reception-1.setup.json
+  distributor clients setup reception-1 --valid-days 3")]
 pub(super) struct Setup {
     /// The computer's name.
     name: String,
     /// Where to write the setup file [default: NAME.setup.json]. It holds a secret and is written for you alone.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Days for which the enrollment code in it is good [default: 30].
+    #[arg(long, value_name = "N")]
+    valid_days: Option<u16>,
 }
 
 pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
@@ -167,8 +175,25 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     if let Some(agent) = &client.agent_version {
         print_line(format_args!("  agent         {}", plain(agent)))?;
     }
+    if let Some(hostname) = &client.hostname {
+        print_line(format_args!("  host name     {}", plain(hostname)))?;
+    }
     if let Some(id) = &client.client_id {
         print_line(format_args!("  client id     {id}"))?;
+    }
+    if let Some(resumed) = &client.resumed {
+        print_line(format_args!(
+            "  resumed       {} after a restore of the server, from its contact {}; served until {} if the vendor does \
+             not confirm",
+            seconds(resumed.at),
+            resumed.contacts,
+            seconds(resumed.provisional_until)
+        ))?;
+        if let Some(displaced) = resumed.displaced {
+            print_line(format_args!(
+                "  displaced     another computer with this identity, which went on from contact {displaced} and is refused"
+            ))?;
+        }
     }
     print_line(format_args!("  runs          {}", runs(&client)))?;
     print_line(format_args!("  should run    {}", should_run(&client)))?;
@@ -203,7 +228,10 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
 async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
     let name = ComputerName::new(&options.name).context("cannot reserve a seat")?;
     let channel = ChannelName::new(&options.channel).context("cannot reserve a seat")?;
-    let client: Client = api.post("/clients", &ReserveRequest { name, channel: Some(channel) }).await?;
+    let serial =
+        options.serial.as_ref().map(SerialNumber::new).transpose().context("cannot reserve a seat")?;
+    let request = ReserveRequest { name, channel: Some(channel), serial };
+    let client: Client = api.post("/clients", &request).await?;
     if options.json {
         print_json(&client)?;
         return Ok(Outcome::Done);
@@ -219,7 +247,9 @@ async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
     // Made before the code is issued, so that a code is not lost to a full or missing folder.
     let attempted = || format!("cannot write the setup file {}", out.display());
     let file = unfinished(&out).with_context(attempted)?;
-    let text = api.post_for_text(&format!("/clients/{}/setup", segment(name.as_str()))).await?;
+    let request = SetupRequest { valid_days: options.valid_days };
+    let path = format!("/clients/{}/setup", segment(name.as_str()));
+    let text = api.post_for_text(&path, &request).await?;
     finish(file, &text, &out).with_context(attempted)?;
     print_line(out.display())?;
     tell(
@@ -240,7 +270,7 @@ fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
     let mut text = Vec::new();
     let read = file.take(MAX_SETUP_BYTES).read_to_end(&mut text);
     let earlier = read.ok().and_then(|_| document::read::<SetupFile>(&text).ok());
-    if earlier.is_some_and(|earlier| earlier.computer_name == *name) {
+    if earlier.is_some_and(|earlier| earlier.computer_name.as_ref() == Some(name)) {
         return Ok(());
     }
     bail!(

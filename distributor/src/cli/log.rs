@@ -1,9 +1,17 @@
-//! `distributor log` and `distributor log verify`.
+//! `distributor log`, and `distributor log verify`, `prove` and `check-proof`.
 
-use anyhow::Context;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use data_encoding::BASE64;
 use jiff::Timestamp;
-use sealpost_admin_api::log::{LogCheck, LogEntry};
+use sealpost_admin_api::log::{LogCheck, LogEntry, VerifyRequest};
+use sealpost_files::{PUBLIC, read_input, with_causes, write_new};
+use sealpost_keys::key_file::read_public;
+use sealpost_keys::note::MAX_NOTE_BYTES;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::log::{LogHead, LogProof, MAX_LOG_PROOF_BYTES};
 
 use super::api::{AdminApi, segment};
 use super::outcome::Outcome;
@@ -25,7 +33,8 @@ Examples:
   distributor log --follow
   distributor log --client reception-1 --since 2026-01-31T00:00:00Z
   distributor log --kind release_approved --json
-  distributor log verify"
+  distributor log verify
+  distributor log prove 1042 --out approval.proof.json"
 )]
 pub(super) struct Options {
     /// Go on with what happens from now on, until Ctrl-C.
@@ -50,6 +59,8 @@ pub(super) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Verify(Verify),
+    Prove(Prove),
+    CheckProof(CheckProof),
 }
 
 /// Check that no entry was changed, removed or moved. Reads the ledger file itself when the server is down.
@@ -57,17 +68,53 @@ enum Command {
 #[command(after_help = "\
 Examples:
   distributor log verify
+  distributor log verify --checkpoint last-year.checkpoint
   distributor log verify --json")]
 struct Verify {
+    /// A checkpoint that somebody kept: the log must extend it. May be given more than once.
+    #[arg(long = "checkpoint", value_name = "FILE")]
+    checkpoints: Vec<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
 
+/// Write a proof that an entry stands in the log. Whoever has the site's public key checks it without the log.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  distributor log prove 1042 --out approval.proof.json
+  distributor log check-proof approval.proof.json --site-key site.pub")]
+struct Prove {
+    /// The number of the entry.
+    sequence: u64,
+    /// Where to write the proof [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Check a proof that `distributor log prove` wrote. Needs no server.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  distributor log check-proof approval.proof.json --site-key site.pub")]
+struct CheckProof {
+    /// The proof.
+    file: PathBuf,
+    /// The site's public key, `keys/site.pub` of the server's home.
+    #[arg(long, value_name = "FILE")]
+    site_key: PathBuf,
+}
+
 pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcome> {
+    if let Some(Command::CheckProof(options)) = &options.command {
+        return check_proof(options);
+    }
     let api = AdminApi::open(&reach)?;
     match options.command {
         Some(Command::Verify(options)) => verify(&api, &reach, &options).await,
+        Some(Command::Prove(options)) => prove(&api, &options).await,
+        Some(Command::CheckProof(options)) => check_proof(&options),
         None => show(&api, options).await,
     }
 }
@@ -136,12 +183,14 @@ fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {
 }
 
 async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Result<Outcome> {
+    let witnessed =
+        options.checkpoints.iter().map(|path| claimed_head(path)).collect::<Result<Vec<_>, _>>()?;
     let check: LogCheck = if api.is_down().await {
         let home = Home::open(&reach.home)?;
         tell("the server does not run; reading the ledger file itself");
-        app::verify_log(&home)?.into()
+        app::verify_log(&home, witnessed)?.into()
     } else {
-        api.get("/log/verify").await?
+        api.post("/log/verify", &VerifyRequest { witnessed }).await?
     };
     if options.json {
         print_json(&check)?;
@@ -153,8 +202,66 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
     } else {
         print_line(format_args!(
             "the log is whole: {} entries, head {} sha256:{}",
-            check.entries, check.head.sequence, check.head.hash
+            check.entries, check.head.size, check.head.root
         ))?;
     }
+    if check.newer > 0 && !options.json {
+        tell(format_args!(
+            "{} entries were written by a newer version of this program; update it to read them",
+            check.newer
+        ));
+    }
     Ok(if check.damage.is_some() { Outcome::Damage } else { Outcome::Done })
+}
+
+/// The head that a checkpoint claims. Its signature is not looked at: a head that is not one of this log is reported,
+/// whoever made it.
+fn claimed_head(path: &Path) -> anyhow::Result<LogHead> {
+    let attempted = || format!("cannot use the checkpoint {}", path.display());
+    let text = read_input(path, MAX_NOTE_BYTES as u64).with_context(attempted)?;
+    let text = String::from_utf8(text).with_context(attempted)?;
+    let mut lines = text.lines().skip(1);
+    let size = lines.next().and_then(|line| line.parse().ok());
+    let root = lines.next().and_then(|line| BASE64.decode(line.as_bytes()).ok());
+    let root: Option<[u8; 32]> = root.and_then(|root| root.try_into().ok());
+    match (size, root) {
+        (Some(size), Some(root)) => Ok(LogHead { size, root: Sha256Digest::from_bytes(root) }),
+        _ => bail!("{}: it is no checkpoint (a signed note with a size and a root)", attempted()),
+    }
+}
+
+async fn prove(api: &AdminApi, options: &Prove) -> anyhow::Result<Outcome> {
+    let text = api.get_text(&format!("/log/{}/proof", options.sequence)).await?;
+    match &options.out {
+        Some(out) => {
+            write_new(out, text.as_bytes(), PUBLIC)
+                .with_context(|| format!("cannot write the proof {}", out.display()))?;
+            print_line(out.display())?;
+        }
+        None => print_line(text.trim_end())?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
+    let attempted = || format!("cannot check the proof {}", options.file.display());
+    let bytes = read_input(&options.file, MAX_LOG_PROOF_BYTES as u64).with_context(attempted)?;
+    let key = read_public(&options.site_key).with_context(attempted)?;
+    let proven = LogProof::read(&bytes).and_then(|proof| proof.check(&key));
+    let proven = match proven {
+        Ok(proven) => proven,
+        Err(error) => {
+            print_line(format_args!("the proof does not hold: {}", plain(&with_causes(&error))))?;
+            return Ok(Outcome::Damage);
+        }
+    };
+    print_line(format_args!(
+        "the log of server {} with {} entries (root sha256:{}) holds entry {}:",
+        proven.server_id,
+        proven.head.size,
+        proven.head.root,
+        proven.index + 1
+    ))?;
+    print_line(plain(&proven.entry))?;
+    Ok(Outcome::Done)
 }

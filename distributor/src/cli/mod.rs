@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand; results on standard output, everything else on standard error.
 //!
-//! All commands but `init`, `serve` and `token` are clients of the admin API, over the Unix socket in the home or with
+//! All commands but `init`, `serve`, `token`, `backup`, `restore` and `ledger` are clients of the admin API, over the Unix socket in the home or with
 //! `--server`. Exit status: 0 done, 1 failed or refused, 2 usage.
 
 mod api;
+mod backup;
 mod clients;
 mod init;
+mod ledger;
 mod log;
 mod make_delta;
 mod outcome;
@@ -75,6 +77,16 @@ Examples:
     Clients(clients::Command),
     Status(status::Options),
     Log(log::Options),
+    Backup(backup::BackupOptions),
+    Restore(backup::RestoreOptions),
+    /// Repair the ledger of a server that is stopped.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost ledger rebuild"
+    )]
+    Ledger(ledger::Command),
     /// Let admins in over the network.
     #[command(
         subcommand,
@@ -121,6 +133,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),
         Command::Token(command) => token::run(&reach.home, command),
+        Command::Backup(options) => backup::make(&reach.home, &options),
+        Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
+        Command::Ledger(command) => block_on(ledger::run(&reach.home, &command)),
         Command::MakeDelta(options) => make_delta::run(options),
         Command::Register(options) => block_on(register::run(AdminApi::open(&reach)?, options)),
         Command::Unlock(options) => block_on(unlock::run(AdminApi::open(&reach)?, options)),

@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_admin_api::licenses::License;
 use serde::Serialize;
 
@@ -19,8 +20,8 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Prints the seats of a serial number in one line.
 pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
-    let License { serial, licenses, model, used, valid_until, .. } = license;
-    let until = seconds(*valid_until);
+    let License { serial, licenses, model, used, not_after, .. } = license;
+    let until = seconds(*not_after);
     print_line(format_args!("serial {serial}: {licenses} seats ({model}), {used} used, good until {until}"))
 }
 
@@ -28,6 +29,38 @@ pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
 pub(super) fn tell(line: impl Display) {
     // A closed standard error must not stop the work.
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The progress of long work, shown on a terminal only.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// Of bytes, of which it is known how many they are.
+    pub(super) fn bytes(what: &'static str) -> Self {
+        Self::new(ProgressBar::new(0), "{msg} [{wide_bar}] {bytes} of {total_bytes}, {eta} left", what)
+    }
+
+    /// Of things, of which it is not known how many they are.
+    pub(super) fn count(what: &'static str) -> Self {
+        Self::new(ProgressBar::new_spinner(), "{spinner} {msg}: {human_pos}", what)
+    }
+
+    fn new(bar: ProgressBar, template: &str, what: &'static str) -> Self {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(bar.with_style(style).with_message(what))
+    }
+
+    /// So far; a total of 0 is not known.
+    pub(super) fn at(&self, done: u64, total: u64) {
+        if total > 0 {
+            self.0.set_length(total);
+        }
+        self.0.set_position(done);
+    }
+
+    pub(super) fn end(self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// Asks a yes-or-no question; `false` unless the answer is yes.

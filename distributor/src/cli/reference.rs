@@ -78,6 +78,7 @@ mod tests {
             decided: None,
             reason: None,
             rollout: None,
+            voided: false,
             assigned: 0,
             installed: 0,
             failed: 0,

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
+use sealpost_manifests::grant::RegistrationReason;
 use sealpost_manifests::ids::SerialNumber;
 
 use super::api::AdminApi;
@@ -16,6 +17,7 @@ use super::output::{print_json, print_license, print_line, tell};
 #[command(after_help = "\
 Examples:
   distributor register ABCDE-FGHJK-MNPQR-STVWX
+  distributor register ABCDE-FGHJK-MNPQR-STVWX --more-seats
   distributor register ABCDE-FGHJK-MNPQR-STVWX --offline > registration-code.txt")]
 pub(super) struct Options {
     /// The serial number that the vendor sold.
@@ -23,21 +25,34 @@ pub(super) struct Options {
     /// Do not ask the vendor; print the registration code.
     #[arg(long)]
     offline: bool,
+    /// Tell the vendor that more seats were bought, and not that the license is renewed.
+    #[arg(long)]
+    more_seats: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
 
+/// Said when a grant was accepted that does not confirm a restored ledger.
+pub(super) const UNCONFIRMED: &str = "this server's ledger was restored, and this grant does not confirm it: its epoch is \
+    not higher than before; register again, and ask the vendor if that stays";
+
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let serial = SerialNumber::new(&options.serial).context("cannot register")?;
     let way = if options.offline { RegisterWay::Offline } else { RegisterWay::Online };
-    let view: Registered = api.post("/register", &RegisterRequest { serial, way }).await?;
+    let reason = options.more_seats.then_some(RegistrationReason::MoreSeats);
+    let view: Registered = api.post("/register", &RegisterRequest { serial, way, reason }).await?;
     if options.json {
         print_json(&view)?;
         return Ok(Outcome::Done);
     }
     match view {
-        Registered::Granted { license } => print_license(&license)?,
+        Registered::Granted { license, unconfirmed } => {
+            print_license(&license)?;
+            if unconfirmed {
+                tell(UNCONFIRMED);
+            }
+        }
         Registered::Code { code, reason } => {
             if let Some(reason) = reason {
                 tell(reason);

@@ -34,7 +34,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
     ))?;
-    print_line(format_args!("log         {} entries", view.ledger_head.sequence))?;
+    print_line(format_args!("log         {} entries", view.ledger_head.size))?;
     print_line("")?;
     print_line("License Summary")?;
     let mut table = Table::new(&["SERIAL", "LICENSES", "USED", "ACTIVE", "RESERVED", "MODEL", "VALID UNTIL"]);
@@ -46,7 +46,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
             license.active.to_string(),
             license.reserved.to_string(),
             license.model.to_string(),
-            seconds(license.valid_until),
+            seconds(license.not_after),
         ]);
     }
     table.print()?;

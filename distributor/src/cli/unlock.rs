@@ -4,11 +4,12 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use sealpost_admin_api::licenses::{License, UnlockRequest};
+use sealpost_admin_api::licenses::{UnlockRequest, Unlocked};
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{print_json, print_license};
+use super::output::{print_json, print_license, tell};
+use super::register::UNCONFIRMED;
 
 /// Longest code or grant file, in bytes.
 const MAX_CODE_BYTES: u64 = 128 * 1024;
@@ -33,12 +34,15 @@ pub(super) struct Options {
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let code = read(&options.code)?;
-    let license: License = api.post("/unlock", &UnlockRequest { code }).await?;
+    let view: Unlocked = api.post("/unlock", &UnlockRequest { code }).await?;
     if options.json {
-        print_json(&license)?;
+        print_json(&view)?;
         return Ok(Outcome::Done);
     }
-    print_license(&license)?;
+    print_license(&view.license)?;
+    if view.unconfirmed {
+        tell(UNCONFIRMED);
+    }
     Ok(Outcome::Done)
 }
 

@@ -61,7 +61,7 @@ pub(super) struct Show {
 #[command(after_help = "\
 Examples:
   distributor updates approve acme-av:1.0.1
-  distributor updates approve acme-av:1.0.1 --yes")]
+  distributor updates approve acme-av:1.0.1 --yes --comment \"tried on the test computers\"")]
 pub(super) struct Approve {
     /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
     #[arg(value_name = "REF")]
@@ -72,6 +72,9 @@ pub(super) struct Approve {
     /// Do not ask; approve the digest that REF has now.
     #[arg(long, conflicts_with = "digest")]
     yes: bool,
+    /// Why, for whoever reads the log later.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -194,7 +197,8 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
             plain(&options.reference)
         ),
     };
-    let row: Update = api.post("/updates/approve", &ApproveRequest { manifest }).await?;
+    let request = ApproveRequest { manifest, comment: options.comment.clone().unwrap_or_default() };
+    let row: Update = api.post("/updates/approve", &request).await?;
     if options.json {
         print_json(&row)?;
         return Ok(Outcome::Done);
@@ -243,6 +247,9 @@ fn print_review(view: &Review) -> anyhow::Result<()> {
     if let Some(decided) = &row.decided {
         let by = summary::actor(&decided.by);
         print_line(format_args!("  decided at {} by {}", seconds(decided.at), plain(&by)))?;
+        if let Some(comment) = &decided.comment {
+            print_line(format_args!("  comment    {}", plain(comment)))?;
+        }
     }
     if let Some(reason) = &row.reason {
         print_line(format_args!("  reason     {}", plain(reason)))?;
@@ -269,6 +276,7 @@ fn print_review(view: &Review) -> anyhow::Result<()> {
 
 fn print_content(content: &ReviewContent) -> anyhow::Result<()> {
     print_line(format_args!("  built at   {}", seconds(content.built_at)))?;
+    print_about(content)?;
     for requirement in &content.requires {
         print_line(format_args!("  requires   {} (counter {})", requirement.package, requirement.counter))?;
     }
@@ -299,6 +307,32 @@ fn print_content(content: &ReviewContent) -> anyhow::Result<()> {
         for line in plain_lines(&content.notes).lines() {
             print_line(format_args!("    {line}"))?;
         }
+    }
+    Ok(())
+}
+
+/// What the vendor says about the release, and the documents beside it.
+fn print_about(content: &ReviewContent) -> anyhow::Result<()> {
+    if let Some(category) = &content.category {
+        print_line(format_args!("  category   {category}"))?;
+    }
+    if let Some(security) = &content.security {
+        if !security.fixes.is_empty() {
+            print_line(format_args!("  fixes      {}", plain(&security.fixes.join(", "))))?;
+        }
+        if let Some(url) = &security.advisory_url {
+            print_line(format_args!("  advisory   {}", plain(url)))?;
+        }
+    }
+    if let Some(until) = content.supported_until {
+        print_line(format_args!("  supported  until {}", seconds(until)))?;
+    }
+    for attachment in &content.attachments {
+        let (length, target) = (size(attachment.blob.length), &attachment.target);
+        print_line(format_args!(
+            "  attached   {} {target}, {length}, sha256:{}",
+            attachment.kind, attachment.blob.sha256
+        ))?;
     }
     Ok(())
 }

@@ -17,6 +17,9 @@ use sealpost_manifests::ids::ServerId;
 const CA_DAYS: i64 = 3653;
 /// Longest lifetime that common TLS stacks accept for a server's certificate, less a day.
 const SERVER_DAYS: i64 = 397;
+/// Year, month and day from which they are valid: before any site. What a server made while its clock was ahead is good
+/// today; its CA is made for this server alone and is pinned, so an earlier beginning gives nothing away.
+const VALID_SINCE: (i32, u8, u8) = (2026, 1, 1);
 
 /// Why certificates could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +56,7 @@ pub(super) fn make(
     ca.distinguished_name = named(&format!("Sealpost site CA {server_id}"));
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let (year, month, date) = day(now, -1)?;
-    ca.not_before = date_time_ymd(year, month, date);
+    ca.not_before = date_time_ymd(VALID_SINCE.0, VALID_SINCE.1, VALID_SINCE.2);
     let (year, month, date) = day(now, CA_DAYS)?;
     ca.not_after = date_time_ymd(year, month, date);
     let ca_certificate = ca.self_signed(&ca_key)?;
@@ -65,8 +67,7 @@ pub(super) fn make(
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
-    let (year, month, date) = day(now, -1)?;
-    server.not_before = date_time_ymd(year, month, date);
+    server.not_before = date_time_ymd(VALID_SINCE.0, VALID_SINCE.1, VALID_SINCE.2);
     let (year, month, date) = day(now, SERVER_DAYS)?;
     server.not_after = date_time_ymd(year, month, date);
     let server_certificate = server.signed_by(&server_key, &Issuer::from_params(&ca, &ca_key))?;

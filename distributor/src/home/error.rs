@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sealpost_keys::sealed::SealingKeyError;
 use sealpost_keys::{KeyError, KeyFileError};
 
 use super::certificates::CertificateError;
@@ -40,11 +41,21 @@ pub enum HomeError {
         #[from]
         source: KeyFileError,
     },
+    #[error("cannot make the server's sealing key")]
+    SealingKey {
+        #[from]
+        source: SealingKeyError,
+    },
     #[error("cannot use the server's certificates")]
     Certificate {
         #[from]
         source: CertificateError,
     },
+    #[error(
+        "cannot make a server: this computer's clock says {now}, so it was never set; set it right, for example with \
+         `timedatectl`, and try again"
+    )]
+    Clock { now: jiff::Timestamp },
     #[error("cannot create the ledger")]
     Ledger { source: Box<dyn std::error::Error + Send + Sync> },
 }

@@ -5,24 +5,27 @@
 //! The site key is written without a passphrase, unless one is given: the server has to start unattended after a power
 //! cut, and an account that can read the file can read the server's memory too.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE, PRIVATE_FOLDER, PUBLIC, make_folder, sync_folder, write_new};
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, PUBLIC, make_folder, write_new};
 use sealpost_keys::key_file;
 use sealpost_keys::token::random_bytes;
-use sealpost_keys::{Passphrase, PublicKey, SigningKey};
+use sealpost_keys::{Passphrase, PublicKey, SealingKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 
 use super::certificates::{self, ca_spki_sha256};
+use super::draft::Draft;
 use super::error::{HomeError, failed};
-use super::places::{Home, TOKEN_KEY_BYTES, UNFINISHED, read_root};
+use super::places::{Home, SECRET_BYTES, read_root};
 use crate::config;
+
+/// 2026-01-01T00:00:00Z: a clock before it has never been set.
+const EARLIEST_SECOND: i64 = 1_767_225_600;
 
 /// What `init` is told.
 #[derive(Debug)]
@@ -62,6 +65,9 @@ impl Home {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let home = Self::at(path);
+        if options.now.as_second() < EARLIEST_SECOND {
+            return Err(HomeError::Clock { now: options.now });
+        }
         let vendor_url = config::parse_vendor_url(options.vendor_url)
             .map_err(|problem| HomeError::Option { option: "--vendor-url", problem })?;
         let addresses = config::parse_addresses(options.addresses)
@@ -75,7 +81,7 @@ impl Home {
         home.must_be_empty()?;
         make(home.path())?;
         let draft = Draft::begin(&home)?;
-        let building = Self::at(&draft.path);
+        let building = Self::at(draft.path());
         let new = building.fill(&root, &addresses, options.passphrase, options.now)?;
         create_ledger(&building.ledger(), &new.server_id, &new.site_key)
             .map_err(|error| HomeError::Ledger { source: error.into() })?;
@@ -83,25 +89,6 @@ impl Home {
         write(&building.config_file(), text.as_bytes(), PRIVATE)?;
         draft.finish(&home)?;
         Ok((home, new))
-    }
-
-    fn must_be_empty(&self) -> Result<(), HomeError> {
-        if self.path().join(UNFINISHED).exists() {
-            return Err(HomeError::Unfinished { path: self.path().to_owned() });
-        }
-        let mut entries = match fs::read_dir(self.path()) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(failed("look into", self.path(), source)),
-        };
-        match entries.next() {
-            None => Ok(()),
-            Some(Ok(entry)) => Err(HomeError::NotEmpty {
-                path: self.path().to_owned(),
-                found: entry.file_name().to_string_lossy().into_owned(),
-            }),
-            Some(Err(source)) => Err(failed("look into", self.path(), source)),
-        }
     }
 
     fn fill(
@@ -117,9 +104,11 @@ impl Home {
         let site_key = SigningKey::generate()?;
         key_file::write_secret(&self.site_key(), &site_key, passphrase)?;
         key_file::write_public(&self.site_public_key(), &site_key.public())?;
-        write(&self.token_key(), &random_bytes::<TOKEN_KEY_BYTES>()?, PRIVATE)?;
+        write(&self.secret(), &random_bytes::<SECRET_BYTES>()?, PRIVATE)?;
+        key_file::write_secret(&self.log_key(), &SigningKey::generate()?, None)?;
+        SealingKey::generate()?.write_file(&self.sealing_key())?;
         write(&self.root_json(), root, PUBLIC)?;
-        let server_id = ServerId::from_random(random_bytes::<16>()?);
+        let server_id = ServerId::of_site_key(&site_key.public());
         let made = certificates::make(&server_id, addresses, now)?;
         write(&self.ca_certificate(), made.ca_certificate.as_bytes(), PUBLIC)?;
         write(&self.ca_key(), made.ca_key.as_bytes(), PRIVATE)?;
@@ -127,57 +116,6 @@ impl Home {
         write(&self.server_key(), made.server_key.as_bytes(), PRIVATE)?;
         let ca_spki_sha256 = ca_spki_sha256(made.ca_certificate.as_bytes())?;
         Ok(NewServer { server_id, site_key: site_key.public(), ca_spki_sha256 })
-    }
-}
-
-/// A home that is being put together; removed when it is dropped unfinished.
-struct Draft {
-    path: PathBuf,
-    finished: bool,
-}
-
-impl Draft {
-    fn begin(home: &Home) -> Result<Self, HomeError> {
-        let path = home.path().join(UNFINISHED);
-        // Fails if it exists: of two that run `init` at once, one goes on.
-        DirBuilder::new()
-            .mode(PRIVATE_FOLDER)
-            .create(&path)
-            .map_err(|source| failed("make", &path, source))?;
-        Ok(Self { path, finished: false })
-    }
-
-    /// Moves everything to its place, the configuration last.
-    fn finish(mut self, home: &Home) -> Result<(), HomeError> {
-        let config = home.config_file();
-        let entries = fs::read_dir(&self.path).map_err(|source| failed("look into", &self.path, source))?;
-        let mut moves = Vec::new();
-        for entry in entries {
-            let from = entry.map_err(|source| failed("look into", &self.path, source))?.path();
-            sync(&from)?;
-            if let Some(name) = from.file_name() {
-                moves.push((home.path().join(name), from.clone()));
-            }
-        }
-        moves.sort_by_key(|(to, _)| *to == config);
-        for (to, from) in &moves {
-            if *to == config {
-                sync(home.path())?;
-            }
-            fs::rename(from, to).map_err(|source| failed("put in place", to, source))?;
-        }
-        self.finished = true;
-        fs::remove_dir(&self.path).map_err(|source| failed("remove", &self.path, source))?;
-        sync(home.path())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Best effort: what stays behind is recognized as unfinished.
-            let _ = fs::remove_dir_all(&self.path);
-        }
     }
 }
 
@@ -201,9 +139,4 @@ fn make(path: &Path) -> Result<(), HomeError> {
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
     write_new(path, bytes, mode).map_err(|source| failed("write", path, source))
-}
-
-/// Flushes a file or folder.
-fn sync(path: &Path) -> Result<(), HomeError> {
-    sync_folder(path).map_err(|source| failed("flush", path, source))
 }

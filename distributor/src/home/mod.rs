@@ -3,12 +3,14 @@
 //! Left out on purpose: opening the ledger and the stores (`app` wires them) and renewing certificates.
 
 mod certificates;
+mod draft;
 mod error;
 mod expiries;
 mod init;
 mod places;
 
 pub use self::certificates::{CertificateError, ca_spki_sha256};
+pub use self::draft::Draft;
 pub use self::error::HomeError;
 pub use self::init::{InitOptions, NewServer};
 pub use self::places::{Home, HomeLock};

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use sealpost_files::{FileLock, LockError, read_bounded, read_input};
 use sealpost_keys::key_file;
-use sealpost_keys::{PassphraseSource, PublicKey, SigningKey};
+use sealpost_keys::note::LogKey;
+use sealpost_keys::{PassphraseSource, PublicKey, SealingKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::log::origin;
 use sealpost_repository::MAX_ROOT_BYTES;
 
 use super::certificates::ca_spki_sha256;
 use super::error::{HomeError, failed};
 
-/// Bytes of the key that signs access tokens.
-pub(super) const TOKEN_KEY_BYTES: usize = 32;
+/// Bytes of the server's secret.
+pub(super) const SECRET_BYTES: usize = 32;
 /// Largest certificate, in bytes.
 const MAX_CERTIFICATE_BYTES: u64 = 256 * 1024;
 /// Where a home is put together; its presence means that `init` did not end.
@@ -56,8 +59,12 @@ places! {
     site_key = "keys/site.key",
     /// The public site key.
     site_public_key = "keys/site.pub",
-    /// The key of access tokens: 32 random bytes, `0600`.
-    token_key = "keys/token.key",
+    /// The secret behind access tokens, receipts and enrollment codes: 32 random bytes, `0600`.
+    secret = "keys/server.secret",
+    /// The key that signs checkpoints of the log, `0600`.
+    log_key = "keys/log.key",
+    /// The key to which the vendor seals what it sends to this server, `0600`.
+    sealing_key = "keys/sealing.key",
     /// The site CA's certificate, PEM.
     ca_certificate = "tls/ca.crt",
     /// The site CA's key, PEM, `0600`.
@@ -67,6 +74,8 @@ places! {
     /// The server's key, PEM, `0600`.
     server_key = "tls/server.key",
     ledger = "ledger.db",
+    /// The head of the log as it was noted outside of the ledger: shows an older ledger at the next start.
+    ledger_marker = "ledger.marker",
     /// Digests of admin tokens, `0600`.
     admin_tokens = "admin-tokens.json",
     /// The Unix socket of the admin API, `0600`.
@@ -139,19 +148,37 @@ impl Home {
         if key.public() == *ledger { Ok(key) } else { Err(HomeError::OtherSiteKey { path: self.site_key() }) }
     }
 
-    /// Reads the key of access tokens.
+    /// Reads the server's secret.
     ///
     /// # Errors
     /// [`HomeError`] if others can read it or it has another length.
-    pub fn read_token_key(&self) -> Result<[u8; TOKEN_KEY_BYTES], HomeError> {
-        let path = self.token_key();
+    pub fn read_secret(&self) -> Result<[u8; SECRET_BYTES], HomeError> {
+        let path = self.secret();
         let metadata = fs::metadata(&path).map_err(|source| failed("read", &path, source))?;
         let mode = metadata.mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(HomeError::Exposed { path, mode });
         }
-        let bytes = read(&path, TOKEN_KEY_BYTES as u64)?;
+        let bytes = read(&path, SECRET_BYTES as u64)?;
         bytes.try_into().map_err(|_| failed("read", &path, io::Error::from(io::ErrorKind::InvalidData)))
+    }
+
+    /// Reads the key that signs checkpoints of this server's log.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn read_log_key(&self, server_id: &ServerId) -> Result<LogKey, HomeError> {
+        let key = key_file::read_secret(&self.log_key(), &PassphraseSource::None)?;
+        let invalid = |error| failed("read", &self.log_key(), io::Error::other(error));
+        LogKey::new(&origin(server_id), key).map_err(invalid)
+    }
+
+    /// Reads the key to which the vendor seals what it sends to this server.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn read_sealing_key(&self) -> Result<SealingKey, HomeError> {
+        Ok(SealingKey::read_file(&self.sealing_key())?)
     }
 
     /// Reads the pinned root.

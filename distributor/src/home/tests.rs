@@ -59,7 +59,7 @@ fn a_new_home_is_whole_and_its_secrets_are_for_the_owner_alone() {
     assert_eq!(key_file::read_public(&home.site_public_key()).unwrap(), new.site_key);
     assert_eq!(home.read_root().unwrap(), ROOT);
     assert_eq!(home.ca_pin().unwrap(), new.ca_spki_sha256);
-    assert_ne!(home.read_token_key().unwrap(), [0; 32]);
+    assert_ne!(home.read_secret().unwrap(), [0; 32]);
     assert_eq!(fs::metadata(home.path()).unwrap().permissions().mode() & 0o777, 0o700);
     let mut modes = Vec::new();
     modes_below(home.path(), &mut modes);

@@ -13,22 +13,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ComputerName, EnrollmentCode};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::{COMPUTER_HEADER, ENROLLMENT_CODE_HEADER};
 use sealpost_serving::Peer;
 
 use super::Site;
 use super::problem::{ApiError, RefusedWith};
 use super::token::TokenRefusal;
 use crate::ports::upstream::{TargetClass, TargetEntry};
-use sealpost_site::queries::{HolderById, SetupOf};
+use sealpost_site::queries::HolderById;
 use sealpost_site::rows::HolderRow;
-use sealpost_site::rules::admission::{Admission, CodeCheck, Holder, Identity, Resource, decide};
-use sealpost_site::rules::enrollment::is_known_code;
-
-/// Longest header value that is looked at, in bytes.
-const MAX_HEADER_BYTES: usize = 1024;
+use sealpost_site::rules::admission::{Admission, Holder, Identity, Resource, decide};
 
 /// What a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +48,7 @@ const CLASSES: &[(Method, &str, Class)] = &[
 /// Who was admitted; for the handlers.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
-    /// Nobody in particular: the request carries its own signature, or a code was enough.
+    /// Nobody in particular: the request carries its own signature.
     Unnamed,
     /// A client with its reservation.
     Client(Arc<HolderRow>),
@@ -147,13 +141,6 @@ async fn examine(site: &Site, peer: &Peer, parts: &mut Parts, now: Timestamp) ->
     }
     let (holder, identity) = identify(site, &parts.headers, now).await?;
     let identity = identity.with(holder.as_deref());
-    if matches!(identity, Identity::EnrollmentCode(CodeCheck::Wrong)) {
-        // Whoever has a good code is not locked out by a neighbor who has none.
-        if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
-            return Err(too_many_failures(wait));
-        }
-        site.failed_attempts.note(peer, now);
-    }
     let resource = match &wanted {
         Wanted::Plain(Class::Enroll) => Resource::Enroll,
         Wanted::Plain(Class::Contact) => Resource::Contact,
@@ -234,7 +221,6 @@ async fn wanted(site: &Site, class: Class, parts: &mut Parts) -> Result<Wanted, 
 #[derive(Clone, Copy)]
 enum Presented {
     Nothing,
-    Code(CodeCheck),
     Foreign,
     Expired,
     Replaced,
@@ -245,7 +231,6 @@ impl Presented {
     fn with(self, holder: Option<&HolderRow>) -> Identity<'_> {
         match (self, holder) {
             (Self::Nothing, _) => Identity::None,
-            (Self::Code(check), _) => Identity::EnrollmentCode(check),
             (Self::Foreign, _) => Identity::ForeignToken,
             (Self::Expired, _) => Identity::ExpiredToken,
             (Self::Known, Some(row)) => Identity::Client(Holder {
@@ -263,39 +248,24 @@ async fn identify(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<(Option<Arc<HolderRow>>, Presented), ApiError> {
-    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-        let token = authorization.to_str().ok().and_then(bearer).unwrap_or_default();
-        return match site.parts.access_tokens.check(token, now) {
-            Err(TokenRefusal::Unknown) => Ok((None, Presented::Foreign)),
-            Err(TokenRefusal::Expired { .. }) => Ok((None, Presented::Expired)),
-            Ok(client) => match site.parts.ledger.query(HolderById { client_id: client }).await? {
-                Some(row) => Ok((Some(Arc::new(row)), Presented::Known)),
-                None => Ok((None, Presented::Replaced)),
-            },
-        };
-    }
-    if !headers.contains_key(ENROLLMENT_CODE_HEADER) {
+    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
         return Ok((None, Presented::Nothing));
+    };
+    let token = authorization.to_str().ok().and_then(bearer).unwrap_or_default();
+    match site.parts.access_tokens.check(token, now) {
+        Err(TokenRefusal::Unknown) => Ok((None, Presented::Foreign)),
+        Err(TokenRefusal::Expired { .. }) => Ok((None, Presented::Expired)),
+        Ok(client) => match site.parts.ledger.query(HolderById { client_id: client }).await? {
+            Some(row) => Ok((Some(Arc::new(row)), Presented::Known)),
+            None => Ok((None, Presented::Replaced)),
+        },
     }
-    let code = text(headers, ENROLLMENT_CODE_HEADER).and_then(|text| EnrollmentCode::new(text).ok());
-    let name = text(headers, COMPUTER_HEADER).and_then(|text| ComputerName::new(text).ok());
-    let Some((name, code)) = name.zip(code) else { return Ok((None, Presented::Code(CodeCheck::Wrong))) };
-    let digest = Sha256Digest::of(code.as_str().as_bytes());
-    let setup = site.parts.ledger.query(SetupOf { name }).await?;
-    let check = if is_known_code(&setup, digest) { CodeCheck::Known } else { CodeCheck::Wrong };
-    Ok((None, Presented::Code(check)))
 }
 
 /// The token of an `Authorization: Bearer …` value.
 pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-}
-
-/// A header as UTF-8: computer names may have letters beyond ASCII.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let bytes = headers.get(name)?.as_bytes();
-    (bytes.len() <= MAX_HEADER_BYTES).then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -66,6 +66,6 @@ async fn gauges(site: &Site) -> Result<Gauges, ApiError> {
         seats_used: licenses.iter().map(|row| u64::from(row.used)).sum(),
         releases: ReleaseState::ALL.into_iter().map(|state| (state.as_str(), count(state))).collect(),
         last_pull_age_secs: pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
-        activity_entries: ledger.head().sequence,
+        activity_entries: ledger.head().size,
     })
 }

@@ -11,7 +11,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 pub(crate) struct Metrics {
     /// By the first digit of the status, 1 to 5.
     answers: [AtomicU64; 5],
-    /// By the code's place in [`ProblemCode::ALL`].
+    /// By the code's place in [`ProblemCode::KNOWN`].
     refusals: Vec<AtomicU64>,
 }
 
@@ -30,7 +30,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         Self {
             answers: Default::default(),
-            refusals: ProblemCode::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            refusals: ProblemCode::KNOWN.iter().map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Metrics {
     }
 
     pub(crate) fn count_refusal(&self, code: ProblemCode) {
-        let at = ProblemCode::ALL.iter().position(|known| *known == code);
+        let at = ProblemCode::KNOWN.iter().position(|known| *known == code);
         if let Some(counter) = at.and_then(|at| self.refusals.get(at)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -60,7 +60,7 @@ impl Metrics {
             );
         }
         head(&mut text, "sealpost_refusals_total", "counter", "refusals by stable code");
-        for (code, counter) in ProblemCode::ALL.iter().zip(&self.refusals) {
+        for (code, counter) in ProblemCode::KNOWN.iter().zip(&self.refusals) {
             line(&mut text, "sealpost_refusals_total", &format!("code=\"{code}\""), load(counter));
         }
         head(&mut text, "sealpost_releases", "gauge", "releases by state");

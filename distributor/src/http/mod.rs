@@ -7,6 +7,7 @@
 
 pub mod admin_tokens;
 pub mod limits;
+pub mod secret;
 pub mod token;
 
 mod admin;

@@ -103,7 +103,7 @@ impl IntoResponse for ApiError {
 /// The one status of a code.
 pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
     match code {
-        ProblemCode::BadRequest | ProblemCode::Unknown => StatusCode::BAD_REQUEST,
+        ProblemCode::BadRequest | ProblemCode::Other(_) => StatusCode::BAD_REQUEST,
         ProblemCode::NotFound | ProblemCode::SerialUnknown => StatusCode::NOT_FOUND,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -112,6 +112,7 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::PullFailed => StatusCode::BAD_GATEWAY,
         ProblemCode::UnknownComputer
         | ProblemCode::EnrollmentCodeWrong
+        | ProblemCode::EnrollmentCodeExpired
         | ProblemCode::WrongServer
         | ProblemCode::BadSignature
         | ProblemCode::NotReserved
@@ -122,6 +123,9 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::EnrollmentCodeUsed
         | ProblemCode::ContactForked
         | ProblemCode::NonceUnknown
+        | ProblemCode::LedgerBehind
+        | ProblemCode::Displaced
+        | ProblemCode::Unconfirmed
         | ProblemCode::NoSeatFree
         | ProblemCode::NotUnlocked
         | ProblemCode::GrantExpired
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_code_is_an_error_status() {
-        for code in ProblemCode::ALL {
+        for code in ProblemCode::KNOWN {
             let status = status_of(*code);
             assert!(status.is_client_error() || status.is_server_error(), "{code} is {status}");
         }

@@ -64,6 +64,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::Unlock => bind(endpoint, admin::license::unlock),
         Endpoint::ReadLog => bind(endpoint, admin::log::log),
         Endpoint::VerifyLog => bind(endpoint, admin::log::verify),
+        Endpoint::ProveEntry => bind(endpoint, admin::log::prove),
     }
 }
 

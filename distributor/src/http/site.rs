@@ -4,15 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sealpost_keys::SigningKey;
+use sealpost_files::with_causes;
+use sealpost_keys::note::LogKey;
+use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
 use sealpost_serving::FailedAttempts;
+use sealpost_site::queries::LicenseTime;
 use sealpost_site::rules::warnings::Expiry;
 
 use super::admin_tokens::AdminTokens;
 use super::limits::{ContactBudgets, InFlight, RequestLimits, contact_budgets, failed_attempts};
 use super::metrics::Metrics;
+use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
@@ -28,8 +33,8 @@ pub struct Addresses {
     pub addresses: Vec<String>,
     /// The TCP port that it really listens on.
     pub port: u16,
-    /// SHA-256 of the site CA's public key (SubjectPublicKeyInfo, DER).
-    pub ca_spki_sha256: Sha256Digest,
+    /// SHA-256 of the site CA's public key (SubjectPublicKeyInfo, DER); two while it is being replaced.
+    pub ca_spki_sha256: Vec<Sha256Digest>,
     /// SHA-256 of the pinned `root.json`.
     pub root_sha256: Sha256Digest,
 }
@@ -46,8 +51,18 @@ pub struct SiteParts {
     pub push: Arc<dyn Wakes>,
     /// Signs leases, assignments, enrollments and registrations.
     pub site_key: Arc<SigningKey>,
+    /// Signs checkpoints of the log.
+    pub log_key: Arc<LogKey>,
+    /// The site key's certificate of the log key.
+    pub log_certificate: SignedDocument,
+    /// The key to which the vendor seals what it sends to this server.
+    pub sealing_key: SealingPublicKey,
     /// Access tokens of clients.
     pub access_tokens: AccessTokens,
+    /// Receipts of answered contacts.
+    pub receipts: Receipts,
+    /// Enrollment codes of setup files.
+    pub enrollment_codes: EnrollmentCodes,
     pub admin_tokens: AdminTokens,
     pub addresses: Addresses,
     pub limits: RequestLimits,
@@ -76,6 +91,14 @@ impl Site {
             contact_budgets: contact_budgets(),
             in_flight,
         })
+    }
+
+    /// Takes what the ledger noted of license time into the clock: a statement of the vendor may have lowered it.
+    pub(crate) async fn adopt_time(&self) {
+        match self.parts.ledger.query(LicenseTime {}).await {
+            Ok(noted) => self.parts.clock.adopt(&noted),
+            Err(error) => tracing::warn!(error = with_causes(&error), "cannot read the noted license time"),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

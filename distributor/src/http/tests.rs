@@ -10,11 +10,14 @@ use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
-use sealpost_keys::SigningKey;
+use sealpost_keys::note::LogKey;
+use sealpost_keys::{SealingKey, SigningKey};
 use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::log::{LogKeyCertificate, origin};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
@@ -25,6 +28,7 @@ use tower::ServiceExt;
 use super::admin_tokens::AdminTokens;
 use super::limits::RequestLimits;
 use super::router::{admitted, agent_routes};
+use super::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use super::token::AccessTokens;
 use super::{Addresses, Site, SiteParts};
 use crate::blobs::FolderBlobs;
@@ -96,6 +100,12 @@ fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
     let ledger = folder.path().join("ledger.db");
     sqlite::create(&ledger, ServerId::from_random([1; 16]), key.public(), Nothing.now()).unwrap();
     let store = SqliteStore::open(&ledger).unwrap();
+    let secret = ServerSecret::new([7; 32]);
+    let server_id = ServerId::from_random([1; 16]);
+    let log_key = LogKey::generate(&origin(&server_id)).unwrap();
+    let certificate =
+        LogKeyCertificate { server_id, log_key: log_key.public().clone(), issued_at: Nothing.now() };
+    let log_certificate = SignedDocument::sign(&certificate, &key).unwrap();
     let site = Site::new(SiteParts {
         ledger: Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap()),
         upstream: Arc::new(Nothing),
@@ -105,12 +115,17 @@ fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
         clock: Arc::new(Nothing),
         push: Arc::new(Push::new(Nothing.now())),
         site_key: Arc::new(key),
-        access_tokens: AccessTokens::new(&[7; 32]),
+        log_key: Arc::new(log_key),
+        log_certificate,
+        sealing_key: SealingKey::generate().unwrap().public(),
+        access_tokens: AccessTokens::new(&secret),
+        receipts: Receipts::new(&secret),
+        enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
         addresses: Addresses {
             addresses: vec!["127.0.0.1".to_owned()],
             port: 1,
-            ca_spki_sha256: Sha256Digest::of(b"ca"),
+            ca_spki_sha256: vec![Sha256Digest::of(b"ca")],
             root_sha256: Sha256Digest::of(b"root"),
         },
         limits,

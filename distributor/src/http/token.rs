@@ -11,6 +11,8 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
 use sealpost_manifests::ids::ClientId;
 
+use super::secret::ServerSecret;
+
 /// How long a token is good for, in seconds: long enough for one update over a slow line, short enough to forget.
 pub const TOKEN_VALID_SECS: u32 = 15 * 60;
 
@@ -38,10 +40,9 @@ pub enum TokenRefusal {
 }
 
 impl AccessTokens {
-    /// Tokens under a key of 32 random bytes.
     #[must_use]
-    pub fn new(key: &[u8; 32]) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
+    pub fn new(secret: &ServerSecret) -> Self {
+        Self { key: secret.key_for("access token") }
     }
 
     /// A token for a client, good for [`TOKEN_VALID_SECS`] from `now`. `None` when the id is not one of ours.
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_token_names_its_client_until_its_end_and_not_a_second_longer() {
-        let tokens = AccessTokens::new(&[7; 32]);
+        let tokens = AccessTokens::new(&ServerSecret::new([7; 32]));
         let client = ClientId::from_random([3; 16]);
         let token = tokens.issue(&client, at(1000)).unwrap();
         let end = 1000 + i64::from(TOKEN_VALID_SECS);
@@ -110,10 +111,13 @@ mod tests {
 
     #[test]
     fn a_token_of_another_server_or_with_any_character_changed_is_unknown() {
-        let tokens = AccessTokens::new(&[7; 32]);
+        let tokens = AccessTokens::new(&ServerSecret::new([7; 32]));
         let client = ClientId::from_random([3; 16]);
         let token = tokens.issue(&client, at(1000)).unwrap();
-        assert_eq!(AccessTokens::new(&[8; 32]).check(&token, at(1000)), Err(TokenRefusal::Unknown));
+        assert_eq!(
+            AccessTokens::new(&ServerSecret::new([8; 32])).check(&token, at(1000)),
+            Err(TokenRefusal::Unknown)
+        );
         for index in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };

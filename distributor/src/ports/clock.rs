@@ -2,13 +2,15 @@
 //! `max(now, floor)`, and never goes back.
 
 use jiff::Timestamp;
+use sealpost_site::queries::StoredTime;
 
 /// The license time of this server.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
-    /// The vendor signed this time: it is not earlier now. Clocks without a floor need not care.
-    fn vendor_said(&self, vendor_time: Timestamp) {
-        let _ = vendor_time;
+    /// Takes what the ledger noted of license time: a statement of the vendor may have raised or lowered it. Clocks
+    /// without a floor need not care.
+    fn adopt(&self, noted: &StoredTime) {
+        let _ = noted;
     }
 }

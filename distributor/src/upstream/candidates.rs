@@ -18,6 +18,7 @@ pub(super) struct Candidate {
     pub(super) manifest: TargetInfo,
     pub(super) minisig: Option<TargetInfo>,
     pub(super) payload: Option<TargetInfo>,
+    pub(super) attachments: Vec<TargetInfo>,
     /// The channels that point to it.
     pub(super) channels: Vec<ChannelName>,
 }
@@ -33,7 +34,8 @@ pub(super) struct Withdrawal {
 impl Candidate {
     /// The targets that are listed for it.
     pub(super) fn parts(&self) -> impl Iterator<Item = &TargetInfo> {
-        [Some(&self.manifest), self.minisig.as_ref(), self.payload.as_ref()].into_iter().flatten()
+        let parts = [Some(&self.manifest), self.minisig.as_ref(), self.payload.as_ref()];
+        parts.into_iter().flatten().chain(&self.attachments)
     }
 }
 
@@ -54,6 +56,11 @@ pub(super) fn candidates_of(
         candidates.push(Candidate {
             minisig: find(&release.minisig_target()?),
             payload: find(&release.payload_target(Encoding::Gzip)?),
+            attachments: targets
+                .iter()
+                .filter(|target| release.is_attachment(target.name()))
+                .cloned()
+                .collect(),
             manifest: manifest.clone(),
             channels: pointed,
             release,
@@ -112,7 +119,8 @@ mod tests {
 
     #[test]
     fn every_release_of_a_withdrawn_version_is_withdrawn_once_whatever_was_decided_about_it() {
-        let mut channels = ChannelsDocument::empty(PackageName::new("acme-av").unwrap());
+        let mut channels =
+            ChannelsDocument::empty(PackageName::new("acme-av").unwrap(), jiff::Timestamp::UNIX_EPOCH);
         for version in ["1.0", "2.0", "3.0", "4.0"] {
             let version = Version::new(version).unwrap();
             channels.withdrawn.push(Withdrawn { version, reason: "deletes quarantine".to_owned() });

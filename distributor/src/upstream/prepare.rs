@@ -22,7 +22,7 @@ use super::error::PullError;
 use super::fetch::{self, Fetcher, blocking};
 use super::known::known_releases;
 use super::targets::{Listed, TargetIndex};
-use super::verify::{Expected, accept, backwards};
+use super::verify::{Expected, accept, attached, backwards};
 use crate::ports::staging::FetchedRelease;
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::release::ReleaseState;
@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) files: Vec<MirroredFile>,
     pub(super) index: TargetIndex,
     pub(super) trust: TrustDocument,
+    /// The newest time at which the vendor wrote a document that was read.
+    pub(super) signed_at: Timestamp,
     /// Sound releases to stage, lowest counter first.
     pub(super) fetched: Vec<FetchedRelease>,
     pub(super) refused: Vec<Refused>,
@@ -67,6 +69,7 @@ pub(super) async fn prepare(
         context.mirror.target_named(TRUST_TARGET).is_none_or(|old| old.sha256 != trust_info.sha256());
 
     let (mut withdrawn, mut candidates) = (Vec::new(), Vec::new());
+    let mut signed_at = trust.signed_at;
     for package in reader.packages().await? {
         let targets =
             reader.package_targets(&package, now).await.map_err(|source| PullError::Roles { source })?;
@@ -76,6 +79,7 @@ pub(super) async fn prepare(
         // A package that was announced and has no release yet.
         let Some(info) = targets.iter().find(|target| *target.name() == name) else { continue };
         let channels = channels(fetcher, &package, info).await?;
+        signed_at = signed_at.max(channels.signed_at);
         withdrawn.extend(newly_withdrawn(&channels, known.of(&package)));
         candidates.extend(candidates_of(&channels, &targets)?);
     }
@@ -116,7 +120,7 @@ pub(super) async fn prepare(
         }
     }
     fetched.sort_by_key(|release| release.manifest.counter);
-    Ok(Prepared { files, index, trust, fetched, refused, misnamed, withdrawn, moved })
+    Ok(Prepared { files, index, trust, signed_at, fetched, refused, misnamed, withdrawn, moved })
 }
 
 async fn listed(reader: &ReaderHandle, name: &TargetName, now: Timestamp) -> Result<TargetInfo, PullError> {
@@ -167,7 +171,7 @@ async fn examine(
     let expected = Expected {
         release: &candidate.release,
         payload: candidate.payload.as_ref().map(fetch::blob_of),
-        release_keys: &trust.release_keys(&candidate.release.package),
+        release_keys: &trust.release_keys(&candidate.release.package, digest),
         max_payload_bytes: fetcher.limits.max_payload_bytes,
     };
     let accepted = match accept(manifest, &minisig, &expected) {
@@ -177,8 +181,15 @@ async fn examine(
     if let Some(problem) = backwards(&accepted.manifest, &digest, &candidate.channels, known) {
         return Ok(Err(vec![problem]));
     }
+    let attachments = match attached(&accepted.manifest, &candidate.attachments) {
+        Ok(attachments) => attachments,
+        Err(problems) => return Ok(Err(problems)),
+    };
     if let Some(payload) = &candidate.payload {
         fetcher.payload(payload, accepted.manifest.payload.tar.length).await?;
+    }
+    for attachment in attachments {
+        fetcher.payload(attachment, 0).await?;
     }
     Ok(Ok(FetchedRelease {
         manifest: accepted.manifest,
@@ -198,8 +209,8 @@ async fn refetch(fetcher: &mut Fetcher<'_>, candidate: &Candidate) -> Result<(),
     for document in [Some(&candidate.manifest), candidate.minisig.as_ref()].into_iter().flatten() {
         fetcher.document(document).await?;
     }
-    if let Some(payload) = &candidate.payload {
-        fetcher.payload(payload, 0).await?;
+    for target in candidate.payload.iter().chain(&candidate.attachments) {
+        fetcher.payload(target, 0).await?;
     }
     Ok(())
 }

@@ -14,10 +14,11 @@ use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::license_time::VendorStatement;
 use sealpost_repository::{ReaderHandle, Refreshed};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
-use sealpost_site::commands::releases::{RefuseRelease, StageRelease, WithdrawRelease};
-use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::commands::releases::{RefuseRelease, ResetCounter, StageRelease, WithdrawRelease};
+use sealpost_site::queries::{LicenseTime, Licenses, ReleaseByManifest};
 
 use super::candidates::Withdrawal;
 use super::context::{Context, Trigger};
@@ -57,12 +58,17 @@ async fn apply(
     fetched_bytes: u64,
     now: Timestamp,
 ) -> Result<PullSummary, PullError> {
-    let Prepared { files, index, trust, fetched, refused, misnamed, withdrawn, moved } = prepared;
+    let Prepared { files, index, trust, signed_at, fetched, refused, misnamed, withdrawn, moved } = prepared;
+    let resets = trust.counter_resets.clone();
     let mirror = Arc::clone(&context.mirror);
     let changed = blocking(move || mirror.publish(&files, index, now)).await??;
     context.set_trust(trust);
     let ledger = &*context.ledger;
     let mut releases = Vec::new();
+    // Before releases are judged: what a reset voids keeps nothing out.
+    for reset in resets {
+        ledger.execute(now, ResetCounter { reset }).await?;
+    }
     // First, so that a release which cannot be staged, for example for lack of room, holds up no withdrawal.
     for Withdrawal { release, manifest, reason } in withdrawn {
         ledger.execute(now, WithdrawRelease { manifest, reason: reason.clone() }).await?;
@@ -92,7 +98,11 @@ async fn apply(
         timestamp: refreshed.timestamp_version,
         snapshot: refreshed.snapshot_version,
     };
-    ledger.execute(now, PullSucceeded { versions }).await?;
+    // A vendor that does not write when it signed says at least when it wrote its documents.
+    let signed_at = refreshed.signed_at.unwrap_or(signed_at);
+    let statement = statement(ledger, signed_at, refreshed.expires).await?;
+    ledger.execute(now, PullSucceeded { versions, statement }).await?;
+    context.clock.adopt(&ledger.query(LicenseTime {}).await?);
     Ok(PullSummary {
         metadata_as_of: now,
         metadata_expires: refreshed.expires,
@@ -103,6 +113,18 @@ async fn apply(
         releases,
         fetched_bytes,
     })
+}
+
+/// What the vendor says of the time with this metadata: it is not before the vendor signed it. The end is the one of the
+/// longest grant, so that license time goes on where the vendor is not reached for weeks.
+async fn statement(
+    ledger: &Ledger,
+    signed_at: Timestamp,
+    expires: Timestamp,
+) -> Result<VendorStatement, LedgerError> {
+    let licenses = ledger.query(Licenses {}).await?;
+    let longest = licenses.iter().map(|license| license.not_after).max();
+    Ok(VendorStatement::new(signed_at, longest.map_or(expires, |longest| longest.max(expires))))
 }
 
 /// Notes a refused release. That the ledger's rules do not take the note holds up nothing else of the pull.

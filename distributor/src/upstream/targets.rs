@@ -60,7 +60,9 @@ impl TargetIndex {
             }
             let names =
                 [release.manifest_target(), release.minisig_target(), release.payload_target(Encoding::Gzip)];
-            for part in names.iter().flatten().filter_map(|name| by_name.get(name.as_str()).copied()) {
+            let attachments = listed.iter().filter(|target| release.is_attachment(&target.name));
+            let named = names.iter().flatten().filter_map(|name| by_name.get(name.as_str()).copied());
+            for part in named.chain(attachments) {
                 let class = TargetClass::Release { release: release.clone(), manifest: target.sha256 };
                 self.add(part, class);
             }

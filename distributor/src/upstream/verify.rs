@@ -12,6 +12,7 @@ use sealpost_manifests::document;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{Blob, Encoding, ReleaseId, ReleaseManifest};
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_repository::TargetInfo;
 
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::release::ReleaseState;
@@ -74,6 +75,29 @@ pub(super) fn accept(
         ));
     }
     if problems.is_empty() { Ok(Accepted { manifest, signer }) } else { Err(problems) }
+}
+
+/// The listed targets of a manifest's attachments. Every one that is not listed as the manifest says is named.
+pub(super) fn attached<'t>(
+    manifest: &ReleaseManifest,
+    listed: &'t [TargetInfo],
+) -> Result<Vec<&'t TargetInfo>, Vec<String>> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for attachment in &manifest.attachments {
+        let target = listed.iter().find(|target| {
+            *target.name() == attachment.target
+                && target.sha256() == attachment.blob.sha256
+                && target.length() == attachment.blob.length
+        });
+        match target {
+            Some(target) => found.push(target),
+            None => problems.push(format!(
+                "the vendor's metadata does not list its attachment {} as the manifest says",
+                attachment.target
+            )),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
 }
 
 /// Why a new release would take a channel backwards, if it would. `known` are the known releases of its package.

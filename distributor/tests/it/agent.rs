@@ -3,7 +3,6 @@
 use std::ops::{Deref, DerefMut};
 
 use reqwest::{RequestBuilder, Response};
-use sealpost_manifests::ids::EnrollmentCode;
 use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
@@ -61,7 +60,7 @@ impl Agent {
     }
 
     pub(crate) fn read(&self, site: &Site, path: &str) -> RequestBuilder {
-        site.http.get(site.url(&format!("/agent/v1{path}"))).bearer_auth(&self.token)
+        site.http.get(site.url(&format!("/agent/v1{path}"))).bearer_auth(&self.holds.token)
     }
 
     pub(crate) async fn get(&self, site: &Site, path: &str) -> Response {
@@ -71,15 +70,4 @@ impl Agent {
 
 pub(crate) async fn send(site: &Site, path: &str, body: &impl serde::Serialize) -> Response {
     site.http.post(site.url(path)).json(body).send().await.unwrap()
-}
-
-/// A read with an enrollment code instead of a token.
-pub(crate) async fn get_with_code(site: &Site, path: &str, code: &EnrollmentCode, name: &str) -> Response {
-    site.http
-        .get(site.url(&format!("/agent/v1{path}")))
-        .header("sealpost-enrollment-code", code.as_str())
-        .header("sealpost-computer", name)
-        .send()
-        .await
-        .unwrap()
 }

@@ -96,13 +96,13 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     stdout(&home, &["clients", "setup", "pc-1", "--out", setup.to_str().unwrap()]);
     assert_eq!(std::fs::metadata(&setup).unwrap().permissions().mode() & 0o777, 0o600);
     let carried: serde_json::Value = serde_json::from_slice(&std::fs::read(&setup).unwrap()).unwrap();
-    let port = carried["servers"][0]["port"].as_u64().unwrap();
+    let port = carried["servers"][0]["server"]["port"].as_u64().unwrap();
     assert!(server.url.ends_with(&format!(":{port}")), "the real port, though 0 was asked: {carried}");
     assert!(refused(&home, &["clients", "setup", "pc-9"]).contains("clients reserve"));
     // An earlier setup file of the same computer is replaced, and nothing else ever is.
     stdout(&home, &["clients", "setup", "PC-1", "--out", setup.to_str().unwrap()]);
     let again: serde_json::Value = serde_json::from_slice(&std::fs::read(&setup).unwrap()).unwrap();
-    assert_ne!(again["enrollment_code"], carried["enrollment_code"]);
+    assert_ne!(again["servers"][0]["enrollment_code"], carried["servers"][0]["enrollment_code"]);
     let precious = folder.path().join("precious.txt");
     std::fs::write(&precious, "mine").unwrap();
     let said = refused(&home, &["clients", "setup", "pc-1", "--out", precious.to_str().unwrap()]);

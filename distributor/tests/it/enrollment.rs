@@ -1,12 +1,14 @@
 //! Enrollment and contact over the wire: retries, other people's codes and keys, forks, licenses.
 
 use reqwest::StatusCode;
-use sealpost_admin_api::licenses::{License, Registered};
+use sealpost_admin_api::licenses::{Registered, Unlocked};
 use sealpost_admin_api::status::Status;
 use sealpost_keys::SigningKey;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Registration;
-use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId};
+use sealpost_manifests::ids::{ComputerName, ServerId};
 use sealpost_manifests::text_code;
+use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::license::serial;
 
@@ -47,7 +49,7 @@ async fn a_lease_names_the_computer_and_lasts_thirty_days() {
     let lease = agent.lease(&answer);
     assert_eq!(lease.computer_name, ComputerName::new("pc-1").unwrap());
     assert_eq!(lease.client_key, agent.key.public());
-    let days = lease.not_after.duration_since(lease.issued_at).as_hours() / 24;
+    let days = lease.not_after().unwrap().duration_since(lease.issued_at).as_hours() / 24;
     assert_eq!(days, 30);
     let status: Status = site.get("/status").await;
     assert_eq!((status.licenses[0].used, status.licenses[0].active, status.licenses[0].reserved), (1, 1, 0));
@@ -66,9 +68,16 @@ async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_n
     let refused = send(&site, "/agent/v1/enroll", &rightful.enroll_request(&wrong_name)).await;
     assert!(matches!(code(refused).await, ProblemCode::UnknownComputer | ProblemCode::EnrollmentCodeWrong));
 
-    let mut wrong_code = rightful.enrollment();
-    wrong_code.enrollment_code = EnrollmentCode::from_random([9; 24]);
-    let refused = send(&site, "/agent/v1/enroll", &rightful.enroll_request(&wrong_code)).await;
+    let right = rightful.enroll_request(&rightful.enrollment());
+    for proof in [None, Some(Sha256Digest::of(b"guess"))] {
+        let wrong = EnrollRequest { proof, ..right.clone() };
+        let refused = send(&site, "/agent/v1/enroll", &wrong).await;
+        assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeWrong);
+    }
+    // Somebody who saw the request learns nothing to enroll another key with.
+    let watcher = Agent::new(setup.clone());
+    let replayed = EnrollRequest { proof: right.proof, ..watcher.enroll_request(&watcher.enrollment()) };
+    let refused = send(&site, "/agent/v1/enroll", &replayed).await;
     assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeWrong);
 
     rightful.enroll(&site).await;
@@ -149,7 +158,7 @@ async fn a_contact_by_another_key_or_of_an_unknown_client_is_refused() {
     let agent = Agent::licensed(&site, "pc-1").await;
     let mut thief = Agent::new(agent.setup.clone());
     thief.client_id.clone_from(&agent.client_id);
-    thief.previous.clone_from(&agent.previous);
+    thief.holds.clone_from(&agent.holds);
     let refused = send(&site, "/agent/v1/contact", &thief.contact_request(&thief.next_contact())).await;
     assert_eq!(code(refused).await, ProblemCode::BadSignature);
 
@@ -166,9 +175,8 @@ async fn someone_who_guesses_codes_has_to_wait_and_others_are_served() {
     let mut licensed = Agent::licensed(&site, "pc-1").await;
     site.reserve("pc-2").await;
     let agent = Agent::new(site.setup("pc-2").await);
-    let mut guess = agent.enrollment();
-    guess.enrollment_code = EnrollmentCode::from_random([9; 24]);
-    let request = agent.enroll_request(&guess);
+    let right = agent.enroll_request(&agent.enrollment());
+    let request = EnrollRequest { proof: Some(Sha256Digest::of(b"guess")), ..right };
     let mut last = StatusCode::OK;
     for _ in 0..40 {
         last = send(&site, "/agent/v1/enroll", &request).await.status();
@@ -184,14 +192,10 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
     let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-1" })).await;
     assert_eq!(refused.code, ProblemCode::NotUnlocked);
 
-    let body = serde_json::json!({ "serial": serial(), "way": "offline" });
-    let view: Registered = site.post("/register", &body).await;
-    let Registered::Code { code: registration_code, reason: None } = view else { panic!("{view:?}") };
-    let registration = text_code::decode(&registration_code).unwrap();
-    let registration = sealpost_manifests::grant::verify_registration(&registration).unwrap().into_inner();
+    let registration = registration(&site).await;
     let unlock_code = text_code::encode(&vendor.grant(&registration, 2));
-    let license: License = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
-    assert_eq!(license.licenses, 2);
+    let unlocked: Unlocked = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
+    assert_eq!(unlocked.license.licenses, 2);
     site.reserve("pc-1").await;
     site.reserve("PC-1").await;
     site.reserve("pc-2").await;
@@ -203,10 +207,7 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
 async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing_error_is_named() {
     let (vendor, stranger) = (start_vendor(2).await, start_vendor(2).await);
     let site = Site::start(&vendor).await;
-    let status: Status = site.get("/status").await;
-    let site_key = site.setup_key().await;
-    let ours =
-        Registration { serial: serial(), server_id: status.server_id.clone(), site_key: site_key.clone() };
+    let ours = registration(&site).await;
     let theirs = Registration { server_id: ServerId::from_random([1; 16]), ..ours.clone() };
     let other_key = Registration { site_key: SigningKey::generate().unwrap().public(), ..ours.clone() };
     for grant in [vendor.grant(&theirs, 9), vendor.grant(&other_key, 9), stranger.grant(&ours, 9)] {
@@ -231,9 +232,11 @@ async fn a_serial_number_that_the_vendor_does_not_know_is_his_no_and_not_a_netwo
     assert_eq!(refused.code, ProblemCode::SerialUnknown);
 }
 
-impl Site {
-    async fn setup_key(&self) -> sealpost_keys::PublicKey {
-        let path = sealpost_distributor::home::Home::at(self.home()).site_public_key();
-        sealpost_keys::key_file::read_public(&path).unwrap()
-    }
+/// What the server tells the vendor, out of its registration code.
+pub(crate) async fn registration(site: &Site) -> Registration {
+    let body = serde_json::json!({ "serial": serial(), "way": "offline" });
+    let view: Registered = site.post("/register", &body).await;
+    let Registered::Code { code, reason: None } = view else { panic!("{view:?}") };
+    let registration = text_code::decode(&code).unwrap();
+    sealpost_manifests::grant::verify_registration(&registration).unwrap().into_inner()
 }

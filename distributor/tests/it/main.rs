@@ -4,10 +4,12 @@
 
 mod admin;
 mod agent;
+mod backups;
 mod command_line;
 mod connections;
 mod enrollment;
 mod refusals;
+mod restored;
 mod rollout;
 mod site;
 mod vendor;

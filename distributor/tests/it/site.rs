@@ -90,6 +90,14 @@ impl Site {
         Self::open(folder, clock, None).await
     }
 
+    /// Stops the server, does something to its home, and starts another in it.
+    pub(crate) async fn between(self, work: impl AsyncFnOnce(&std::path::Path)) -> Self {
+        let Self { folder, server, clock, .. } = self;
+        server.stop().await.unwrap();
+        work(&folder.path().join("home")).await;
+        Self::open(folder, clock, None).await
+    }
+
     /// A site with seats unlocked.
     pub(crate) async fn licensed(vendor: &ServedVendor) -> Self {
         let site = Self::start(vendor).await;
@@ -137,7 +145,8 @@ impl Site {
     }
 
     pub(crate) async fn setup(&self, name: &str) -> SetupFile {
-        let response = self.admin(Method::POST, &format!("/clients/{name}/setup"), None).await;
+        let response =
+            self.admin(Method::POST, &format!("/clients/{name}/setup"), Some(serde_json::json!({}))).await;
         assert_eq!(response.status(), StatusCode::OK);
         document::read(&response.bytes().await.unwrap()).unwrap()
     }

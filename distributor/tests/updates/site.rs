@@ -20,7 +20,7 @@ use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::ApproveRelease;
@@ -233,7 +233,7 @@ impl Site {
         self.parts().ledger.query(query).await.unwrap()
     }
 
-    pub(crate) async fn head(&self) -> LedgerHead {
+    pub(crate) async fn head(&self) -> LogHead {
         self.parts().ledger.head()
     }
 
@@ -243,7 +243,7 @@ impl Site {
 
     pub(crate) async fn approve(&self, manifest: Sha256Digest) {
         let trust = self.parts().upstream.trust();
-        let command = ApproveRelease { actor: Actor::socket("ada"), manifest, trust };
+        let command = ApproveRelease { actor: Actor::socket("ada"), manifest, trust, comment: String::new() };
         self.parts().ledger.execute(self.clock.now(), command).await.unwrap();
     }
 

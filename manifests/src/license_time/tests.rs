@@ -279,9 +279,9 @@ mod tls {
     #[test]
     fn a_clock_at_1970_stops_nobody_neither_at_enrollment_nor_after_the_certificate_was_renewed() {
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(times(now, day(0), day(0)), [day(0)]);
+        assert_eq!(times(now, day(0), day(0)), [day(0), now]);
         let later = times(now, day(0), day(300));
-        assert_eq!(later, [day(0), day(300)]);
+        assert_eq!(later, [day(0), day(300), now]);
         assert!(good(-1..=89, &later), "the certificate of the enrollment");
         assert!(good(280..=370, &later), "one that was renewed since");
     }
@@ -294,9 +294,11 @@ mod tls {
     }
 
     #[test]
-    fn a_floor_below_the_time_of_issue_is_a_second_time_only_when_the_clock_is_behind_it() {
-        // The setup file was made by a clock ahead; a vendor statement knew better.
-        assert_eq!(times(Timestamp::UNIX_EPOCH, day(500), day(3)), [day(500), day(3)]);
-        assert_eq!(times(day(4), day(500), day(3)), [day(500)]);
+    fn a_setup_file_of_a_clock_ahead_denies_no_good_certificate() {
+        // A vendor statement knew better than the setup file.
+        let dead_battery = Timestamp::UNIX_EPOCH;
+        assert_eq!(times(dead_battery, day(500), day(3)), [day(500), day(3), dead_battery]);
+        assert_eq!(times(day(4), day(500), day(3)), [day(500), day(4)]);
+        assert!(good(0..=90, &times(day(4), day(500), day(3))));
     }
 }

@@ -8,10 +8,13 @@ use futures_util::future::try_join_all;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, SignedDocument};
+use sealpost_manifests::document::{self, Document, SignedDocument};
 use sealpost_manifests::ids::{ClientId, Nonce, Platform, ServerId};
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{HighestOrders, Ordered};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
+use sealpost_manifests::word::Word;
 use tokio::sync::Mutex;
 
 use crate::server::Server;
@@ -28,11 +31,18 @@ pub(crate) fn http(ca: &Path) -> anyhow::Result<reqwest::Client> {
 struct Computer {
     client_id: ClientId,
     key: SigningKey,
-    previous: Option<Nonce>,
     contacts: u64,
-    lease: Option<(u64, u64)>,
-    assignment: Option<(u64, u64)>,
-    grant: Option<Sha256Digest>,
+    holds: Holdings,
+}
+
+/// What it remembers of the answers.
+#[derive(Default)]
+struct Holdings {
+    previous: Option<Nonce>,
+    receipt: Option<String>,
+    highest: HighestOrders,
+    head: Option<LogHead>,
+    grants: Vec<Sha256Digest>,
 }
 
 /// The computers that contact.
@@ -52,15 +62,7 @@ impl Clients {
             .computers
             .into_iter()
             .map(|(client_id, key)| {
-                Mutex::new(Computer {
-                    client_id,
-                    key,
-                    previous: None,
-                    contacts: 0,
-                    lease: None,
-                    assignment: None,
-                    grant: None,
-                })
+                Mutex::new(Computer { client_id, key, contacts: 0, holds: Holdings::default() })
             })
             .collect();
         Ok(Self {
@@ -113,38 +115,49 @@ impl Clients {
         let contact = Contact {
             client_id: computer.client_id.clone(),
             server_id: self.server_id.clone(),
-            previous: computer.previous.clone(),
+            previous: computer.holds.previous.clone(),
             next: next.clone(),
+            receipt: computer.holds.receipt.clone(),
             sent_at: jiff::Timestamp::now(),
             agent_version: "0.1.0".to_owned(),
             platform: self.platform.clone(),
-            lease: computer.lease,
-            assignment: computer.assignment,
-            grant: computer.grant,
+            highest: computer.holds.highest.clone(),
+            held_head: computer.holds.head,
+            forked_head: None,
+            grants: computer.holds.grants.clone(),
+            instance: Some(Sha256Digest::of(computer.client_id.as_str().as_bytes())),
+            hostname: Some("office-computer".to_owned()),
             packages: Vec::new(),
             reports: Vec::new(),
         };
         let contact = SignedDocument::sign(&contact, &computer.key)?;
-        let request = ContactRequest { client_id: computer.client_id.clone(), contact };
+        let request = ContactRequest { client_id: computer.client_id.clone(), contact, evidence: None };
         let response = self.http.post(&self.url).json(&request).send().await?;
         let status = response.status();
         if !status.is_success() {
             bail!("a contact was answered {status}: {}", response.text().await.unwrap_or_default());
         }
         let answer: ContactAnswer = response.json().await?;
-        computer.previous = Some(next);
-        let news = answer.lease.is_some() || answer.assignment.is_some() || answer.grant.is_some();
+        let news = answer.lease.is_some() || answer.assignment.is_some() || !answer.grants.is_empty();
+        computer.holds.previous = Some(next);
+        computer.holds.take(answer)?;
+        Ok(news)
+    }
+}
+
+impl Holdings {
+    fn take(&mut self, answer: ContactAnswer) -> anyhow::Result<()> {
+        self.receipt = answer.receipt;
         if let Some(lease) = &answer.lease {
             let lease: Lease = document::read(lease.document.as_bytes())?;
-            computer.lease = Some((lease.epoch, lease.sequence));
+            self.head = Some(lease.ledger_head);
+            self.highest.insert(Word::new(Lease::TYPE)?, lease.order());
         }
         if let Some(assignment) = &answer.assignment {
             let assignment: Assignment = document::read(assignment.document.as_bytes())?;
-            computer.assignment = Some((assignment.epoch, assignment.sequence));
+            self.highest.insert(Word::new(Assignment::TYPE)?, assignment.order());
         }
-        if let Some(grant) = &answer.grant {
-            computer.grant = Some(grant.digest());
-        }
-        Ok(news)
+        self.grants.extend(answer.grants.iter().map(SignedDocument::digest));
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A site of the wanted size: made by `distributor init`, then filled through the ledger's own commands while no server
 //! runs, as thousands of computers and releases would have filled it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,17 +11,19 @@ use futures_util::StreamExt;
 use futures_util::stream::iter;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::token::random_bytes;
-use sealpost_keys::{PublicKey, SigningKey};
+use sealpost_keys::{PublicKey, SealingKey, SigningKey};
 use sealpost_ledger::sqlite::SqliteStore;
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, EnrollmentCode, PackageName, Platform, SerialNumber, ServerId,
+    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId, SetupId,
 };
+use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::order::Epoch;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
-use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::enroll::Enrollment;
 use sealpost_site::changes::Actor;
@@ -56,7 +59,9 @@ pub(crate) async fn make(
     let platform = Platform::new("linux-x86_64")?;
     unlock(&ledger, reservations).await?;
     let versions = PulledVersions { root: 1, timestamp: 1, snapshot: 1 };
-    ledger.execute(Timestamp::now(), PullSucceeded { versions }).await?;
+    let now = Timestamp::now();
+    let statement = VendorStatement::new(now, now.checked_add(SignedDuration::from_hours(24))?);
+    ledger.execute(now, PullSucceeded { versions, statement }).await?;
     publish(&ledger, releases, &platform).await?;
     let computers = enroll(&ledger, reservations, &platform).await?;
     ledger.close().await?;
@@ -91,12 +96,12 @@ async fn unlock(ledger: &Ledger, seats: u32) -> anyhow::Result<()> {
         server_id: ledger.server_id(),
         site_key: ledger.site_key().clone(),
         key_epoch: 1,
-        epoch: 1,
+        epoch: Epoch::of(1, 0),
         packages: Vec::new(),
         model: LicenseModel::Named,
         seats,
         generation: 1,
-        valid_until: now.checked_add(SignedDuration::from_hours(24 * 366))?,
+        not_after: now.checked_add(SignedDuration::from_hours(24 * 366))?,
         vendor_time: now,
     };
     // The ledger trusts whoever verified the grant; here nobody has to.
@@ -126,7 +131,12 @@ async fn publish(ledger: &Ledger, releases: u32, platform: &Platform) -> anyhow:
             payload_bytes: 1_000_000,
         };
         ledger.execute(Timestamp::now(), staged).await?;
-        let approve = ApproveRelease { actor: admin(), manifest, trust: Some(Arc::clone(&trust)) };
+        let approve = ApproveRelease {
+            actor: admin(),
+            manifest,
+            trust: Some(Arc::clone(&trust)),
+            comment: String::new(),
+        };
         ledger.execute(Timestamp::now(), approve).await?;
     }
     Ok(())
@@ -137,10 +147,22 @@ fn package(number: u32) -> anyhow::Result<PackageName> {
 }
 
 fn trust(signer: &PublicKey, packages: u32) -> anyhow::Result<TrustDocument> {
-    let keys = vec![TrustedKey { key: signer.clone(), status: KeyStatus::Active }];
-    let release_keys =
-        (0..packages).map(|number| Ok((package(number)?, keys.clone()))).collect::<anyhow::Result<_>>()?;
-    Ok(TrustDocument { vendor: "Acme".to_owned(), release_keys, license_keys: Vec::new() })
+    let listed = |number| {
+        Ok(TrustedKey {
+            key_use: KeyUse::Release,
+            package: Some(package(number)?),
+            key: signer.to_string(),
+            status: KeyStatus::Active,
+            digests: BTreeSet::new(),
+        })
+    };
+    Ok(TrustDocument {
+        vendor: "Acme".to_owned(),
+        keys: (0..packages).map(listed).collect::<anyhow::Result<_>>()?,
+        counter_resets: Vec::new(),
+        licensing_contact: None,
+        signed_at: Timestamp::now(),
+    })
 }
 
 async fn enroll(
@@ -153,21 +175,26 @@ async fn enroll(
         let name = ComputerName::new(format!("pc-{number:06}"))?;
         let channel = ChannelName::new("stable")?;
         let now = Timestamp::now();
-        ledger.execute(now, Reserve { actor: admin(), name: name.clone(), channel }).await?;
-        let code = EnrollmentCode::from_random(random_bytes()?);
-        let code_sha256 = Sha256Digest::of(code.as_str().as_bytes());
-        ledger.execute(now, IssueSetup { actor: admin(), name: name.clone(), code_sha256 }).await?;
+        ledger.execute(now, Reserve { actor: admin(), name: name.clone(), channel, serial: None }).await?;
+        let setup = SetupId::from_random(random_bytes()?);
+        let issue = IssueSetup { actor: admin(), name: name.clone(), setup: setup.clone(), valid_days: 30 };
+        ledger.execute(now, issue).await?;
         let key = SigningKey::generate()?;
         let enrollment = Enrollment {
             computer_name: name,
-            enrollment_code: code,
             client_key: key.public(),
+            sealing_key: SealingKey::generate()?.public(),
             server_id: ledger.server_id(),
             platform: platform.clone(),
             agent_version: "0.1.0".to_owned(),
         };
         let new_id = ClientId::from_random(random_bytes()?);
-        let command = Enroll { source: "127.0.0.1".to_owned(), enrollment, new_id: new_id.clone() };
+        let command = Enroll {
+            source: "127.0.0.1".to_owned(),
+            enrollment,
+            proven: Some(setup),
+            new_id: new_id.clone(),
+        };
         ledger.execute(now, command).await?;
         anyhow::Ok((number % every == 0).then_some((new_id, key)))
     });

@@ -74,7 +74,7 @@ impl Vendor {
         let named = manifest.release.clone();
         (forgery.edit)(&mut manifest);
         let payload = (forgery.payload)(read(&original.payload_target(Encoding::Gzip)?)?);
-        let draft = Draft { manifest, payload, named };
+        let draft = Draft { manifest, payload, attachments: Vec::new(), named };
         let signed = match forgery.signer {
             ManifestSigner::Vendor => draft.sign(&keys.release),
             ManifestSigner::Stranger => draft.sign(&SigningKey::generate()?),

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_keys::SigningKey;
-use sealpost_manifests::assignment::{PackageAssignment, Urgency};
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::payload::PayloadSource;
-use sealpost_manifests::release::{FileEntry, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::release::{
+    Attachment, AttachmentKind, Blob, FileEntry, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity,
+};
 use sealpost_manifests::version::ReleaseCounter;
 
 use crate::folders::write_folder;
@@ -20,6 +23,8 @@ pub struct Draft {
     pub manifest: ReleaseManifest,
     /// The payload, compressed with gzip.
     pub payload: Vec<u8>,
+    /// Documents beside the release, by the names of their targets.
+    pub attachments: Vec<(TargetName, Vec<u8>)>,
     /// The release whose target names are used; the one that the manifest names, unless a test says otherwise.
     pub named: ReleaseId,
 }
@@ -32,7 +37,7 @@ impl Draft {
         let mut payload = Vec::new();
         let written = source.write_gzip(&mut payload).unwrap();
         let manifest = manifest(release, counter, written, source.files().to_vec());
-        Self { named: manifest.release.clone(), manifest, payload }
+        Self { named: manifest.release.clone(), manifest, payload, attachments: Vec::new() }
     }
 
     /// A release of these files, given as path and content. A path below `bin/` is executable.
@@ -41,6 +46,16 @@ impl Draft {
         let folder = tempfile::tempdir().unwrap();
         write_folder(folder.path(), files).unwrap();
         Self::of_folder(folder.path(), release, counter)
+    }
+
+    /// Puts a document beside the release.
+    #[must_use]
+    pub fn with_attachment(mut self, kind: AttachmentKind, name: &str, bytes: &[u8]) -> Self {
+        let target = self.named.attachment_target(name).unwrap();
+        let blob = Blob { sha256: Sha256Digest::of(bytes), length: bytes.len() as u64 };
+        self.manifest.attachments.push(Attachment { kind, target: target.clone(), blob });
+        self.attachments.push((target, bytes.to_vec()));
+        self
     }
 
     /// The manifest as a vendor signs it.
@@ -67,7 +82,11 @@ pub fn manifest(
         files,
         requires: Vec::new(),
         severity: Severity::Normal,
+        category: None,
+        security: None,
+        supported_until: None,
         notes: String::new(),
+        attachments: Vec::new(),
         built_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -75,15 +94,7 @@ pub fn manifest(
 /// An assignment of a release whose manifest has this digest: at once, first attempt.
 #[must_use]
 pub fn assignment(release: &ReleaseId, manifest: Sha256Digest) -> PackageAssignment {
-    PackageAssignment {
-        release: release.clone(),
-        manifest,
-        not_before: None,
-        deadline: None,
-        urgency: Urgency::Normal,
-        rollout: 3,
-        attempt: 0,
-    }
+    PackageAssignment::install(release.clone(), manifest, 3, 0)
 }
 
 /// Bytes that do not compress, always the same.

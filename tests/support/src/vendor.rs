@@ -3,6 +3,7 @@
 //! The repository is a real one, written by the editor that the publisher uses. What it publishes may be dishonest, since
 //! it signs whatever a test hands it. Left out on purpose: the publisher's home and commands, which its own tests drive.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,7 +15,8 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::Encoding;
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{CounterReset, KeyStatus, KeyUse, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::version::ReleaseCounter;
 use sealpost_repository::{
     KeyThreshold, Lifetimes, RepositoryEditor, RoleName, RootSpec, Signers, TargetSource,
 };
@@ -60,16 +62,20 @@ impl Vendor {
         let mut editor =
             RepositoryEditor::create(&repository, &root_spec(&root, &online), Lifetimes::default()).unwrap();
         editor.delegate(&package, &only(&online)).unwrap();
+        let mut keys = listed(KeyUse::Release, Some(&package), &[release_key.public()], KeyStatus::Active);
+        keys.extend(listed(KeyUse::License, None, &[license_key.public()], KeyStatus::Active));
         let trust = TrustDocument {
             vendor: VENDOR.to_owned(),
-            release_keys: [(package.clone(), trusted(&[release_key.public()], KeyStatus::Active))].into(),
-            license_keys: trusted(&[license_key.public()], KeyStatus::Active),
+            keys,
+            counter_resets: Vec::new(),
+            licensing_contact: None,
+            signed_at: clock.now(),
         };
         put_trust(&mut editor, &trust);
         let signed = editor.sign(&Signers::new(&[&root, &online]), clock.now()).unwrap();
         let root_bytes = signed.root_bytes().unwrap().to_vec();
         signed.publish().unwrap();
-        let channels = ChannelsDocument::empty(package.clone());
+        let channels = ChannelsDocument::empty(package.clone(), clock.now());
         let published = Mutex::new(Published { trust, channels, releases: 0 });
         Self { folder, package, clock, online, release_key, license_key, root_bytes, published }
     }
@@ -152,7 +158,7 @@ impl Vendor {
     /// Publishes a draft in a new role of the package `draft.named.package`, and points its channel `stable` to it.
     pub fn publish_in_another_package(&self, draft: &Draft) -> Sha256Digest {
         let (package, signed) = (&draft.named.package, draft.sign(&self.release_key));
-        let mut channels = ChannelsDocument::empty(package.clone());
+        let mut channels = ChannelsDocument::empty(package.clone(), self.clock.now());
         channels.channels.insert(channel("stable"), draft.named.version.clone());
         self.edit(|editor| {
             editor.delegate(package, &only(&self.online)).unwrap();
@@ -175,22 +181,56 @@ impl Vendor {
         self.change_channels(|document| document.withdrawn.push(withdrawn), |_| ());
     }
 
+    /// Below this counter nothing installs, and no rollback goes.
+    pub fn minimum_counter(&self, counter: u64) {
+        let minimum = Some(ReleaseCounter(counter));
+        self.change_channels(|document| document.minimum_counter = minimum, |_| ());
+    }
+
     /// Lists these keys as the ones that sign releases.
     pub fn trust(&self, keys: &[PublicKey]) {
-        let keys = trusted(keys, KeyStatus::Active);
-        self.change_trust(|trust| _ = trust.release_keys.insert(self.package.clone(), keys));
+        self.list_release_keys(listed(KeyUse::Release, Some(&self.package), keys, KeyStatus::Active));
+    }
+
+    /// Retires the key that signed all releases, which stays good for these manifests.
+    pub fn retire_release_key(&self, manifests: &[Sha256Digest]) {
+        let key = self.release_key.public();
+        let mut keys = listed(KeyUse::Release, Some(&self.package), &[key], KeyStatus::Retired);
+        keys[0].digests = manifests.iter().copied().collect();
+        self.list_release_keys(keys);
     }
 
     /// Revokes the key that signed all releases.
     pub fn revoke_release_key(&self) {
-        let keys = trusted(&[self.release_key.public()], KeyStatus::Revoked);
-        self.change_trust(|trust| _ = trust.release_keys.insert(self.package.clone(), keys));
+        let key = self.release_key.public();
+        self.list_release_keys(listed(KeyUse::Release, Some(&self.package), &[key], KeyStatus::Revoked));
     }
 
     /// Revokes the key that signed all grants.
     pub fn revoke_license_key(&self) {
-        let keys = trusted(&[self.license_key.public()], KeyStatus::Revoked);
-        self.change_trust(|trust| trust.license_keys = keys);
+        let key = self.license_key.public();
+        let keys = listed(KeyUse::License, None, &[key], KeyStatus::Revoked);
+        self.change_trust(|trust| {
+            trust.keys.retain(|key| key.key_use != KeyUse::License);
+            trust.keys.extend(keys);
+        });
+    }
+
+    /// Releases above this counter count no more; each reset has the next number.
+    pub fn reset_counter(&self, counter: u64) {
+        let (package, counter) = (self.package.clone(), ReleaseCounter(counter));
+        self.change_trust(|trust| {
+            let number = trust.counter_reset(&package).map_or(0, |newest| newest.number) + 1;
+            trust.counter_resets.push(CounterReset { package, counter, number });
+        });
+    }
+
+    /// Publishes what a test makes of the trust document.
+    pub fn change_trust(&self, change: impl FnOnce(&mut TrustDocument)) {
+        let mut published = self.published.lock().unwrap();
+        change(&mut published.trust);
+        published.trust.signed_at = self.clock.now();
+        self.edit(|editor| put_trust(editor, &published.trust));
     }
 
     /// A grant for whoever the registration names.
@@ -206,6 +246,7 @@ impl Vendor {
     ) {
         let mut published = self.published.lock().unwrap();
         change(&mut published.channels);
+        published.channels.signed_at = self.clock.now();
         let channels = document::write(&published.channels).unwrap();
         self.edit(|editor| {
             more(editor);
@@ -214,10 +255,11 @@ impl Vendor {
         });
     }
 
-    fn change_trust(&self, change: impl FnOnce(&mut TrustDocument)) {
-        let mut published = self.published.lock().unwrap();
-        change(&mut published.trust);
-        self.edit(|editor| put_trust(editor, &published.trust));
+    fn list_release_keys(&self, keys: Vec<TrustedKey>) {
+        self.change_trust(|trust| {
+            trust.keys.retain(|key| key.key_use != KeyUse::Release);
+            trust.keys.extend(keys);
+        });
     }
 
     /// Publishes what a test changes.
@@ -241,7 +283,7 @@ pub fn only(key: &SigningKey) -> KeyThreshold {
     KeyThreshold::new(&[key.public()], 1).unwrap()
 }
 
-/// Puts a release's manifest, signature and payload into a repository, under the names of `draft.named`.
+/// Puts a release's manifest, signature, payload and attachments into a repository, under the names of `draft.named`.
 pub fn put_release(editor: &mut RepositoryEditor, draft: &Draft, signed: &SignedDocument) {
     let role = RoleName::Package(draft.named.package.clone());
     let targets = [
@@ -251,6 +293,9 @@ pub fn put_release(editor: &mut RepositoryEditor, draft: &Draft, signed: &Signed
     ];
     for (name, bytes) in targets {
         put(editor, &role, &name.unwrap(), bytes);
+    }
+    for (name, bytes) in &draft.attachments {
+        put(editor, &role, name, bytes.clone());
     }
 }
 
@@ -263,8 +308,20 @@ fn put(editor: &mut RepositoryEditor, role: &RoleName, name: &TargetName, bytes:
     editor.put_target(role, name, TargetSource::Bytes(bytes)).unwrap();
 }
 
-fn trusted(keys: &[PublicKey], status: KeyStatus) -> Vec<TrustedKey> {
-    keys.iter().map(|key| TrustedKey { key: key.clone(), status }).collect()
+fn listed(
+    key_use: KeyUse,
+    package: Option<&PackageName>,
+    keys: &[PublicKey],
+    status: KeyStatus,
+) -> Vec<TrustedKey> {
+    let one = |key: &PublicKey| TrustedKey {
+        key_use,
+        package: package.cloned(),
+        key: key.to_base64(),
+        status,
+        digests: BTreeSet::new(),
+    };
+    keys.iter().map(one).collect()
 }
 
 fn repository(folder: &TempDir) -> PathBuf {

@@ -2,11 +2,11 @@
 
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::ids::Platform;
-use sealpost_manifests::lease::Lease;
 
-use crate::domain::policy::{Decision, decide};
+use crate::domain::policy::{Decision, Situation, decide};
 use crate::flows::context::Host;
 use crate::platform::store::StoreError;
+use crate::records::holdings::Holdings;
 use crate::records::packages;
 use crate::records::progress::Progress;
 
@@ -17,11 +17,18 @@ use crate::records::progress::Progress;
 pub(super) fn decision(
     host: &Host,
     wanted: &PackageAssignment,
-    lease: &Lease,
+    holdings: &Holdings,
     progress: &Progress,
 ) -> Result<Decision, StoreError> {
-    let record = packages::load(&host.home, &wanted.release.package)?;
-    let installed = record.current.as_ref().map(|installed| &installed.manifest);
+    let package = &wanted.release.package;
+    let record = packages::load(&host.home, package)?;
     let now = progress.license_time(host.now());
-    Ok(decide(wanted, installed, &record.given_up, lease, &Platform::current(), now))
+    let situation = Situation {
+        installed: record.current.as_ref().map(|installed| &installed.manifest),
+        given_up: &record.given_up,
+        entitlement: holdings.entitlement(package, now),
+        platform: &Platform::current(),
+        now,
+    };
+    Ok(decide(wanted, &situation))
 }

@@ -3,19 +3,19 @@
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::grant::Grant;
+use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
 use crate::download::{VendorMetadata, interrupted};
 use crate::flows::contact::Access;
-use crate::flows::context::Context;
+use crate::flows::context::{Context, Host};
 use crate::flows::origin::origin_of;
-use crate::records::holdings::Holdings;
+use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
 use crate::records::root;
 use crate::records::server::ServerRecords;
-use crate::server::{Credential, Endpoint};
+use crate::server::Endpoint;
 
 /// Opens and refreshes the metadata, and keeps a new trust document.
 ///
@@ -24,38 +24,60 @@ use crate::server::{Credential, Endpoint};
 pub(super) fn open(
     context: &Context,
     holdings: &mut Holdings,
-    progress: &Progress,
+    progress: &mut Progress,
     access: &Access,
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
-    let home = &context.host.home;
+    let host = &context.host;
     let root = pinned_root(context, holdings)?;
     // A client of its own, because the metadata is read on another thread.
-    let endpoint = holdings
-        .enrollment
-        .servers
-        .iter()
-        .filter_map(|server| Endpoint::of_server(server, progress.time_floor, &Credential::None).ok())
-        .flatten()
+    let enrollment = &holdings.enrollment;
+    let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
+    let endpoint = Endpoint::of_server(&enrollment.server, &times)
+        .map_err(|error| local(with_causes(&error)))?
+        .into_iter()
         .find(|endpoint| endpoint.address() == access.endpoint.address())
         .ok_or_else(|| local("the server that answered is not in the enrollment".to_owned()))?;
-    let origin = origin_of(&endpoint, Some(access.token.clone()));
-    let opened = VendorMetadata::open(root, home.tuf(), origin, as_of);
+    let origin = origin_of(&endpoint, &access.token);
+    let opened = VendorMetadata::open(root, host.home.tuf(), origin, as_of);
     let metadata = context.network.wait(opened).map_err(interrupted)??;
     let (text, trust) = context.network.wait(metadata.trust()).map_err(interrupted)??;
-    if text != holdings.enrollment.trust {
-        // The grant must verify under the new document too: else the vendor does not vouch for this site any more.
-        holdings.enrollment.grant.verify::<Grant>(&trust.license_keys()).map_err(|error| {
-            let detail = format!("the vendor revoked the key of this site's grant: {}", with_causes(&error));
-            Refusal::new(ReasonCode::LeaseInvalid, detail)
-        })?;
-        holdings.enrollment.trust = text;
-        holdings.trust = trust;
-        ServerRecords::of(home)
-            .save_enrollment(&holdings.enrollment)
-            .map_err(|error| local(with_causes(&error)))?;
+    if text != holdings.vendor.trust {
+        keep_trust(host, holdings, text, trust)?;
     }
+    let (version, signed_at) = metadata.statement();
+    let boot = host.boot();
+    if let Some(signed_at) = signed_at {
+        let vouched_until = holdings.grants.latest_end();
+        progress.computer.floors.accept_metadata(version, signed_at, vouched_until, boot.as_ref());
+    }
+    progress.computer.floors.raise_metadata(as_of, boot.as_ref());
     Ok(metadata)
+}
+
+/// Keeps a new trust document, and of the grants those that it still vouches for. If it vouches for none, the vendor
+/// does not know this site any more, and nothing changes here.
+fn keep_trust(
+    host: &Host,
+    holdings: &mut Holdings,
+    text: String,
+    trust: TrustDocument,
+) -> Result<(), Refusal> {
+    let signed = &mut holdings.enrollment.grants;
+    let grants = verified_grants(signed, &trust, &holdings.identity.server_id).map_err(|why| {
+        let detail = format!("the vendor revoked the key of this site's grant: {why}");
+        Refusal::new(ReasonCode::LeaseInvalid, detail)
+    })?;
+    signed.retain(|signed| grants.iter().any(|held| held.digest == signed.digest()));
+    holdings.grants = grants;
+    holdings.vendor.trust = text;
+    holdings.trust = trust;
+    let records = ServerRecords::of(&host.home, &holdings.identity.server_id);
+    holdings
+        .vendor
+        .save(&host.home)
+        .and_then(|()| records.save_enrollment(&holdings.enrollment))
+        .map_err(|error| local(with_causes(&error)))
 }
 
 fn pinned_root(context: &Context, holdings: &Holdings) -> Result<Vec<u8>, Refusal> {
@@ -64,7 +86,7 @@ fn pinned_root(context: &Context, holdings: &Holdings) -> Result<Vec<u8>, Refusa
         .ok_or_else(|| {
             local("the pinned root is missing; enroll this computer again with --root".to_owned())
         })?;
-    if Sha256Digest::of(&root) == holdings.enrollment.root_sha256 {
+    if Sha256Digest::of(&root) == holdings.vendor.root_sha256 {
         return Ok(root);
     }
     let detail = "the pinned root was changed on this computer; restore root.json from the vendor's package";

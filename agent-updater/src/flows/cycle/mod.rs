@@ -3,7 +3,9 @@
 //! A reconciler: it reads the state, acts on the difference to what is assigned, and stops; running it twice changes
 //! nothing more.
 
+mod counters;
 mod decide;
+mod go_back;
 mod metadata;
 mod problems;
 mod round;

@@ -27,17 +27,16 @@ impl Problems {
         if !matches!(holdings.assignment, HeldDocument::None) {
             self.0.extend(holdings.assignment.problem("assignment"));
         }
-        let (Some(lease), Some(assignment)) = (holdings.lease.good(), holdings.assignment.good()) else {
-            return;
-        };
+        self.0.extend(progress.standing.log.problem());
+        let Some(assignment) = holdings.assignment.good() else { return };
         for wanted in &assignment.packages {
-            let why = match decision(host, wanted, lease, progress) {
-                Ok(Decision::UpToDate) => continue,
-                Ok(Decision::Install) => progress
-                    .refusals
-                    .get(&wanted.release.package)
-                    .cloned()
-                    .unwrap_or_else(|| Decision::Install.to_string()),
+            let why = match decision(host, wanted, &holdings, progress) {
+                // That there is no lease was said already.
+                Ok(Decision::UpToDate | Decision::NoLease) => continue,
+                Ok(decision @ (Decision::Install | Decision::RollBack)) => {
+                    let refusal = progress.computer.refusals.get(&wanted.release.package);
+                    refusal.cloned().unwrap_or_else(|| decision.to_string())
+                }
                 Ok(decision) => decision.to_string(),
                 Err(error) => with_causes(&error),
             };

@@ -1,4 +1,4 @@
-//! One round of a cycle after an answered contact: installs what is assigned.
+//! One round of a cycle after an answered contact: carries out what is assigned.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,23 @@ use sealpost_files::{escape, with_causes};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_manifests::word::Word;
 
 use crate::domain::policy::Decision;
 use crate::domain::release::{Refusal, judge_freshness};
 use crate::download::{NetworkSource, VendorMetadata};
 use crate::flows::contact::Access;
 use crate::flows::context::Context;
-use crate::flows::install::{ChangeEnd, Engine};
+use crate::flows::install::{ChangeEnd, Engine, EngineError};
 use crate::home::Home;
+use crate::records::computer::Told;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 use crate::spool::{Spool, Subject};
 
 use super::decide::decision;
-use super::metadata;
 use super::vet::vet;
+use super::{go_back, metadata};
 
 /// Upper bound on tries of one package in one cycle.
 const MAX_TRIES: u32 = 2;
@@ -41,15 +43,12 @@ pub(super) struct Round<'r> {
 }
 
 impl Round<'_> {
-    /// Installs what is to be installed; `true` if anything was tried.
-    pub(super) fn install_assigned(&mut self, tries: &mut Tries) -> bool {
-        let (Some(lease), Some(assignment)) =
-            (self.holdings.lease.good().cloned(), self.holdings.assignment.good().cloned())
-        else {
-            return false;
-        };
+    /// Carries out what is assigned; `true` if anything was tried or is to be reported.
+    pub(super) fn carry_out(&mut self, tries: &mut Tries) -> bool {
+        let Some(assignment) = self.holdings.assignment.good().cloned() else { return false };
         let host = &self.context.host;
         remove_old_downloads(&host.home, &assignment);
+        self.forget_what_was_told(&assignment);
         let mut has_tried = false;
         for wanted in &assignment.packages {
             let package = &wanted.release.package;
@@ -58,11 +57,19 @@ impl Round<'_> {
             {
                 continue;
             }
-            let end = match decision(host, wanted, &lease, self.progress) {
+            let end = match decision(host, wanted, &self.holdings, self.progress) {
                 Err(error) => Err(Refusal::new(ReasonCode::LocalFault, with_causes(&error))),
                 Ok(Decision::Install) => {
                     has_tried = true;
                     self.install(wanted, &assignment)
+                }
+                Ok(Decision::RollBack) => {
+                    has_tried = true;
+                    self.roll_back(wanted, &assignment)
+                }
+                Ok(Decision::ActionUnknown(action)) => {
+                    has_tried |= self.tell_unknown(wanted, action);
+                    continue;
                 }
                 Ok(_) => continue,
             };
@@ -74,12 +81,13 @@ impl Round<'_> {
                 }
             };
             *tries.entry(package.clone()).or_insert(0) += cost(refusal.as_ref());
+            let refusals = &mut self.progress.computer.refusals;
             match refusal {
                 Some(refusal) => {
                     let line = escape(&format!("{refusal} [{}]", refusal.reason));
-                    drop(self.progress.refusals.insert(package.clone(), line));
+                    drop(refusals.insert(package.clone(), line));
                 }
-                None => drop(self.progress.refusals.remove(package)),
+                None => drop(refusals.remove(package)),
             }
         }
         has_tried
@@ -91,28 +99,49 @@ impl Round<'_> {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
-        let (vetted, target) = match vetted {
-            Ok(vetted) => vetted,
-            Err(refusal) => {
-                self.report_refusal(wanted, &refusal);
-                return Err(refusal);
-            }
-        };
+        let (vetted, target) = self.reported(wanted, vetted)?;
         let metadata = opened(self.metadata.as_ref())?;
         let mut source = NetworkSource::new(metadata, target, &self.context.network);
+        let floor = self.progress.computer.floors.license();
         let mut engine = Engine::new(&self.context.host, self.spool);
-        match engine.install(&vetted, wanted, &mut source) {
-            Ok(end) => Ok(end),
-            Err(error) => {
-                let refusal = Refusal::new(ReasonCode::LocalFault, with_causes(&error));
-                tracing::error!(release = %wanted.release, "{refusal}");
-                // The product may be stopped: end the change now, not at the next start.
-                if let Err(error) = engine.recover() {
-                    tracing::error!("the install could not be finished: {}", with_causes(&error));
-                }
-                Err(refusal)
-            }
+        let end = engine.install(&vetted, wanted, floor, &mut source);
+        finished(&mut engine, wanted, end)
+    }
+
+    fn roll_back(
+        &mut self,
+        wanted: &PackageAssignment,
+        assignment: &Assignment,
+    ) -> Result<ChangeEnd, Refusal> {
+        tracing::info!(release = %wanted.release, "to be rolled back to, as the site asks");
+        let judged = self.open_metadata(assignment).and_then(|()| {
+            let metadata = opened(self.metadata.as_ref())?;
+            go_back::judge(self.context, wanted, &self.holdings.trust, metadata)
+        });
+        let to = self.reported(wanted, judged)?;
+        let mut engine = Engine::new(&self.context.host, self.spool);
+        let end = engine.roll_back_for_site(to);
+        finished(&mut engine, wanted, end)
+    }
+
+    /// Reports an action that is not known here, once per assignment of it; `true` if it was new.
+    fn tell_unknown(&mut self, wanted: &PackageAssignment, action: Word) -> bool {
+        let package = &wanted.release.package;
+        let told = Told { manifest: wanted.manifest, attempt: wanted.attempt, action };
+        if self.progress.computer.told.get(package) == Some(&told) {
+            return false;
         }
+        let sentence = Decision::ActionUnknown(action).to_string();
+        self.report_refusal(wanted, &Refusal::new(ReasonCode::ActionUnknown, sentence));
+        drop(self.progress.computer.told.insert(package.clone(), told));
+        true
+    }
+
+    fn forget_what_was_told(&mut self, assignment: &Assignment) {
+        let is_assigned = |package: &PackageName| {
+            assignment.packages.iter().any(|wanted| wanted.release.package == *package)
+        };
+        self.progress.computer.told.retain(|package, _| is_assigned(package));
     }
 
     /// Opens the refreshed metadata, once per round.
@@ -120,13 +149,21 @@ impl Round<'_> {
         let host = &self.context.host;
         let as_of = assignment.metadata_as_of;
         let now = self.progress.license_time(host.now());
-        judge_freshness(as_of, self.progress.metadata_floor, now, host.settings.metadata_max_age_days)?;
+        let floor = self.progress.computer.floors.metadata();
+        judge_freshness(as_of, floor, now, host.settings.metadata_max_age_days)?;
         if self.metadata.is_none() {
             let opened = metadata::open(self.context, &mut self.holdings, self.progress, self.access, as_of)?;
-            self.progress.metadata_floor = Some(as_of);
             self.metadata = Some(opened);
         }
         Ok(())
+    }
+
+    /// Reports a refusal that comes before anything is changed.
+    fn reported<T>(&mut self, wanted: &PackageAssignment, judged: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &judged {
+            self.report_refusal(wanted, refusal);
+        }
+        judged
     }
 
     fn report_refusal(&mut self, wanted: &PackageAssignment, refusal: &Refusal) {
@@ -141,6 +178,22 @@ impl Round<'_> {
             tracing::error!("a report could not be kept: {}", with_causes(&error));
         }
     }
+}
+
+/// The end of a change. If it has none, it is ended now and not at the next start: the product may be stopped.
+fn finished(
+    engine: &mut Engine<'_>,
+    wanted: &PackageAssignment,
+    end: Result<ChangeEnd, EngineError>,
+) -> Result<ChangeEnd, Refusal> {
+    end.map_err(|error| {
+        let refusal = Refusal::new(ReasonCode::LocalFault, with_causes(&error));
+        tracing::error!(release = %wanted.release, "{refusal}");
+        if let Err(error) = engine.recover() {
+            tracing::error!("the change could not be finished: {}", with_causes(&error));
+        }
+        refusal
+    })
 }
 
 fn opened(metadata: Option<&VendorMetadata>) -> Result<&VendorMetadata, Refusal> {

@@ -4,15 +4,17 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
 
 use crate::control::Answer;
-use crate::domain::cadence::{ContactOutcome, Standing, next_contact, standing_after};
+use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
-use crate::flows::gate;
 use crate::flows::install::Engine;
+use crate::flows::{gate, reports};
 use crate::records::holdings::{Holdings, HoldingsError};
-use crate::records::progress::{LastContact, Progress};
+use crate::records::progress::Progress;
+use crate::records::standing::LastContact;
 use crate::spool::Spool;
 
+use super::decide::decision;
 use super::problems::Problems;
 use super::round::{Round, Tries};
 
@@ -51,7 +53,7 @@ pub fn run(context: &Context) -> CycleResult {
         Err(error) => return busy(host, with_causes(&error)),
     };
     let mut problems = Problems::default();
-    let mut spool = match Spool::open_or_begin_anew(&host.home, host.now()) {
+    let mut spool = match reports::open(host) {
         Ok(spool) => spool,
         Err(error) => return failed(host, with_causes(&error)),
     };
@@ -63,19 +65,31 @@ pub fn run(context: &Context) -> CycleResult {
         Ok(progress) => progress,
         Err(error) => return failed(host, with_causes(&error)),
     };
+    progress.computer.floors.observe(host.now(), host.boot().as_ref());
     let access = rounds(context, &mut progress, &mut spool, &mut problems);
-    let next = next_contact(&host.settings.cadence, progress.standing, host.now(), seed());
-    progress.next_contact = Some(next);
+    let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
+    let next = due(host, &progress, holdings.as_ref());
+    progress.standing.next_contact = Some(next);
+    update_gate(host, &mut progress, holdings.as_ref(), &mut problems);
     if let Err(error) = progress.save(&host.home) {
         problems.add(with_causes(&error));
     }
-    let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
-    update_gate(host, &progress, holdings.as_ref(), &mut problems);
     let problems = problems.into_lines();
     for problem in &problems {
         tracing::warn!("{problem}");
     }
     CycleResult { next_contact: next, access, problems }
+}
+
+/// When the next contact is due: by the cadence, or when a window opens before.
+fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>) -> Timestamp {
+    let (now, seed) = (host.now(), seed());
+    let next = next_contact(&host.settings.cadence, progress.standing.standing, now, seed);
+    let Some(holdings) = holdings else { return next };
+    let wanted = holdings.assignment.good().map(|assignment| &assignment.packages).into_iter().flatten();
+    let opens_at =
+        wanted.filter_map(|wanted| decision(host, wanted, holdings, progress).ok()?.changes_at()).min();
+    opens_at.map_or(next, |opens_at| at_opening(next, opens_at, seed))
 }
 
 /// Another process holds the lock.
@@ -138,16 +152,18 @@ fn rounds(
             None => ContactOutcome::AnsweredWithoutLease,
         };
         note_contact(host, progress, outcome, None);
-        progress.notices = answered.notices;
-        for notice in &progress.notices {
+        progress.standing.next_contact = Some(due(host, progress, Some(&holdings)));
+        progress.standing.notices = answered.notices;
+        for notice in &progress.standing.notices {
             problems.add(notice.clone());
         }
         // The gate opens before an install, which may take long.
         update_gate(host, progress, Some(&holdings), problems);
-        let has_tried =
-            Round { context, holdings, progress, spool, access: &answered.access, metadata: None }
-                .install_assigned(&mut tries);
-        access = Some(answered.access);
+        let has_tried = answered.access.as_ref().is_some_and(|access| {
+            Round { context, holdings, progress: &mut *progress, spool: &mut *spool, access, metadata: None }
+                .carry_out(&mut tries)
+        });
+        access = answered.access;
         if let Err(error) = progress.save(&host.home) {
             problems.add(with_causes(&error));
         }
@@ -161,15 +177,16 @@ fn rounds(
 }
 
 fn note_contact(host: &Host, progress: &mut Progress, outcome: ContactOutcome, problem: Option<String>) {
-    progress.standing = standing_after(progress.standing, outcome);
+    let standing = &mut progress.standing;
+    standing.standing = standing_after(standing.standing, outcome);
     if problem.is_none() {
-        progress.answered_at = Some(host.now());
+        standing.answered_at = Some(host.now());
     }
-    progress.last_contact = Some(LastContact { at: host.now(), problem });
+    standing.last_contact = Some(LastContact { at: host.now(), problem });
 }
 
-fn update_gate(host: &Host, progress: &Progress, holdings: Option<&Holdings>, problems: &mut Problems) {
-    if let Err(error) = gate::update(&host.home, progress, holdings) {
-        problems.add(format!("the gate file cannot be written: {error}"));
+fn update_gate(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>, problems: &mut Problems) {
+    if let Err(error) = gate::update(host, progress, holdings) {
+        problems.add(format!("a gate file cannot be written: {error}"));
     }
 }

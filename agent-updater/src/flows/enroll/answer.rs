@@ -1,79 +1,107 @@
 //! The request of an enrollment, and whether an answer to it is accepted.
 
+use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_keys::{PublicKey, SigningKey};
+use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_manifests::document::{self, DocumentError, SignedDocument};
-use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::Platform;
-use sealpost_manifests::setup::{SetupFile, SetupServer};
+use sealpost_manifests::ids::{ComputerName, Platform};
+use sealpost_manifests::log::LogKeyCertificate;
+use sealpost_manifests::setup::SetupServer;
 use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::contact::MAX_GRANTS;
 use sealpost_manifests::wire::enroll::{self, EnrollAnswer, EnrollRequest, Enrolled};
 
+use crate::domain::grants::Grants;
+use crate::records::holdings::{verified_grant, verified_grants};
 use crate::records::server::Enrollment;
 
-/// The exact body of the request.
-pub(super) fn request_body(
-    setup: &SetupFile,
-    server: &SetupServer,
-    key: &SigningKey,
-) -> Result<String, DocumentError> {
+/// Who enrolls.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Applicant<'a> {
+    pub(super) name: &'a ComputerName,
+    pub(super) client_key: &'a SigningKey,
+    pub(super) sealing_key: SealingPublicKey,
+    /// When the setup file was issued.
+    pub(super) setup_issued_at: Timestamp,
+}
+
+/// What an accepted answer says.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) enrollment: Enrollment,
+    pub(super) grants: Grants,
+}
+
+/// The exact body of the request. The enrollment code proves the request and is not in it.
+pub(super) fn request_body(server: &SetupServer, applicant: &Applicant<'_>) -> Result<String, DocumentError> {
+    let client_key = applicant.client_key.public();
     let enrollment = enroll::Enrollment {
-        computer_name: setup.computer_name.clone(),
-        enrollment_code: setup.enrollment_code.clone(),
-        client_key: key.public(),
-        server_id: server.server_id.clone(),
+        computer_name: applicant.name.clone(),
+        client_key: client_key.clone(),
+        sealing_key: applicant.sealing_key,
+        server_id: server.server.server_id.clone(),
         platform: Platform::current(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let enrollment = SignedDocument::sign(&enrollment, key)?;
-    serde_json::to_string(&EnrollRequest { client_key: key.public(), enrollment })
+    let enrollment = SignedDocument::sign(&enrollment, applicant.client_key)?;
+    let proof = server.enrollment_code.as_ref().map(|code| enroll::proof(code, &enrollment.document));
+    serde_json::to_string(&EnrollRequest { client_key, enrollment, proof })
         .map_err(|source| DocumentError::Malformed { document: "enrollment", source })
 }
 
 /// Verifies an answer: first what the vendor signed, then what the site signed. `trust` is the verified text of the
 /// vendor's trust document. Fails with the reason.
 pub(super) fn judge_answer(
-    setup: &SetupFile,
     server: &SetupServer,
-    client_key: &PublicKey,
+    applicant: &Applicant<'_>,
     answer: &EnrollAnswer,
-    trust: String,
-) -> Result<Enrollment, String> {
-    let trust_document: TrustDocument =
-        document::read(trust.as_bytes()).map_err(|error| with_causes(&error))?;
-    let grant = answer
-        .grant
-        .verify::<Grant>(&trust_document.license_keys())
-        .map_err(|error| format!("its grant is not by the vendor: {}", with_causes(&error)))?;
-    if grant.server_id != server.server_id {
-        return Err(format!(
-            "its grant is for the server {}, the setup file pins {}",
-            grant.server_id, server.server_id
-        ));
-    }
-    if grant.site_key != server.site_key {
-        return Err("its grant names another site key than the setup file pins".to_owned());
-    }
+    trust: &str,
+) -> Result<Accepted, String> {
+    let server = &server.server;
+    let trust: TrustDocument = document::read(trust.as_bytes()).map_err(|error| with_causes(&error))?;
+    let offered = answer.grants.get(..MAX_GRANTS).unwrap_or(&answer.grants);
+    // A site key that replaced the pinned one needs a setup file that says so.
+    let ours: Vec<SignedDocument> = offered
+        .iter()
+        .filter(|signed| {
+            verified_grant(signed, &trust).is_ok_and(|held| held.grant.site_key == server.site_key)
+        })
+        .cloned()
+        .collect();
+    let grants = verified_grants(&ours, &trust, &server.server_id).map_err(|_| {
+        let found = verified_grants(offered, &trust, &server.server_id).map_or_else(
+            |why| format!("it brings no grant that counts: {why}"),
+            |_| "its grants name another site key than the setup file pins".to_owned(),
+        );
+        format!("{found}; the setup file pins the server {}", server.server_id)
+    })?;
+    let site_key = grants.site_key();
     let enrolled = answer
         .enrolled
-        .verify::<Enrolled>(std::slice::from_ref(&grant.site_key))
+        .verify::<Enrolled>(std::slice::from_ref(site_key))
         .map_err(|error| with_causes(&error))?;
-    let is_mine = enrolled.client_key == *client_key
-        && enrolled.computer_name == setup.computer_name
+    let client_key = applicant.client_key.public();
+    let is_mine = enrolled.client_key == client_key
+        && enrolled.computer_name == *applicant.name
         && enrolled.server_id == server.server_id;
     if !is_mine {
         return Err("it enrolls another computer".to_owned());
     }
-    // A computer is enrolled with one server; the licenses of others are their own.
-    let servers = setup.servers.iter().filter(|other| other.server_id == server.server_id).cloned().collect();
-    Ok(Enrollment {
-        computer_name: setup.computer_name.clone(),
-        client_key: client_key.clone(),
+    let log_key = LogKeyCertificate::verify(&answer.log_key, site_key)
+        .map_err(|error| format!("the key of its log is not accepted: {}", with_causes(&error)))?;
+    if log_key.server_id != server.server_id {
+        return Err("the key of its log is of another server".to_owned());
+    }
+    let held = |signed: &&SignedDocument| grants.iter().any(|held| held.digest == signed.digest());
+    let enrollment = Enrollment {
+        computer_name: applicant.name.clone(),
+        client_key,
+        sealing_key: applicant.sealing_key,
         client_id: enrolled.client_id.clone(),
-        server_id: server.server_id.clone(),
-        servers,
-        root_sha256: setup.root_sha256,
-        trust,
-        grant: answer.grant.clone(),
-    })
+        server: server.clone(),
+        setup_issued_at: applicant.setup_issued_at,
+        grants: ours.iter().filter(held).cloned().collect(),
+        log_key: answer.log_key.clone(),
+    };
+    Ok(Accepted { enrollment, grants })
 }

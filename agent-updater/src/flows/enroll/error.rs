@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use sealpost_keys::sealed::SealingKeyError;
 use sealpost_keys::{KeyError, KeyFileError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::DocumentError;
@@ -12,7 +13,7 @@ use crate::home::HomeError;
 use crate::platform::network::WaitInterrupted;
 use crate::platform::store::StoreError;
 
-/// Why an enrollment failed. Nothing but the client key and the pinned root was kept then.
+/// Why an enrollment failed. Nothing but this computer's keys and the pinned root was kept then.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
     #[error(transparent)]
@@ -31,6 +32,9 @@ pub enum EnrollError {
         #[source]
         source: DocumentError,
     },
+    /// A setup file of a kind that this program does not know, or without a name.
+    #[error("{path} cannot be used: {why}")]
+    OtherKind { path: PathBuf, why: String },
     /// The root is not the one that the setup file names.
     #[error(
         "the root at {path} is {found}, and the setup file names {expected}; get root.json from the vendor's package, \
@@ -46,6 +50,8 @@ pub enum EnrollError {
     Key(#[from] KeyFileError),
     #[error("the client key cannot be made")]
     NewKey(#[from] KeyError),
+    #[error("the key that servers seal to cannot be made")]
+    NewSealingKey(#[from] SealingKeyError),
     #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
     AllFailed(Vec<String>),
     #[error(transparent)]

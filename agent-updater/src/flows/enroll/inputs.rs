@@ -1,4 +1,4 @@
-//! What an enrollment reads and makes on this computer: setup file, pinned root, client key.
+//! What an enrollment reads and makes on this computer: setup file, pinned root, and the two keys of this computer.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sealpost_files::read_bounded;
 use sealpost_keys::key_file::{read_secret, write_secret};
-use sealpost_keys::{PassphraseSource, SigningKey};
+use sealpost_keys::{PassphraseSource, SealingKey, SealingPublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile};
@@ -17,7 +17,7 @@ use crate::records::root;
 
 use super::error::EnrollError;
 
-/// Reads a setup file; adds to `warnings` if others can read it.
+/// Reads a setup file; adds to `warnings` if others can read it. Its kind is not judged here.
 pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<SetupFile, EnrollError> {
     let bytes = read_file(path, MAX_SETUP_BYTES)?.ok_or_else(|| EnrollError::Missing {
         what: "setup file",
@@ -80,6 +80,15 @@ pub(super) fn client_key(home: &Home) -> Result<SigningKey, EnrollError> {
         write_secret(&path, &SigningKey::generate()?, None)?;
     }
     Ok(read_secret(&path, &PassphraseSource::None)?)
+}
+
+/// The key that servers seal to: made beside the client key, and kept from then on.
+pub(super) fn sealing_key(home: &Home) -> Result<SealingPublicKey, EnrollError> {
+    let path = home.sealing_key();
+    if !path.exists() {
+        SealingKey::generate()?.write_file(&path)?;
+    }
+    Ok(SealingKey::read_file(&path)?.public())
 }
 
 fn read_file(path: &Path, max_bytes: u64) -> Result<Option<Vec<u8>>, EnrollError> {

@@ -3,11 +3,14 @@
 //! Order: the client key is on disk before anything is sent, so that a lost answer can be asked for again with the same
 //! key; the vendor's metadata is verified before the server's answer is; the enrollment is written last, whole.
 //! Invariants: the pinned root is never replaced; a server is accepted only if the vendor's grant names its id and its
-//! site key, and both are the ones that the setup file pins.
+//! site key, and both are the ones that the setup file pins. The enrollment code is neither sent nor kept: it only proves
+//! the request. Before the answer is accepted, its access token reads metadata, and is used for nothing else.
+//! The setup file's time is the floor of this computer's: a dead clock battery stops nobody from enrolling.
 
 mod answer;
 mod error;
 mod inputs;
+mod keep;
 mod run;
 
 pub use error::EnrollError;

@@ -4,23 +4,23 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_keys::SigningKey;
-use sealpost_manifests::setup::{SetupFile, SetupServer};
+use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::setup::SetupServer;
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 
-use crate::domain::cadence::Standing;
+use crate::domain::floors::Floors;
 use crate::download::{Origin, VendorMetadata};
 use crate::flows::context::Context;
 use crate::flows::origin::origin_of;
-use crate::home::Home;
-use crate::platform::store::StoreError;
-use crate::records::progress::{HighestPlaces, Progress};
-use crate::records::server::{Enrollment, ServerRecords};
-use crate::server::{Credential, Endpoint, ServerError};
+use crate::records::server::Enrollment;
+use crate::records::servers;
+use crate::records::vendor::VendorRecord;
+use crate::server::{AccessToken, Endpoint};
 
-use super::answer::{judge_answer, request_body};
+use super::answer::{Accepted, Applicant, judge_answer, request_body};
 use super::error::EnrollError;
-use super::inputs::{client_key, pin_root, read_setup};
+use super::inputs::{client_key, pin_root, read_setup, sealing_key};
+use super::keep::keep;
 
 /// The result of an enrollment.
 #[derive(Debug)]
@@ -44,14 +44,28 @@ pub fn enroll(
     let _lock = home.lock_cycle()?;
     let mut warnings = Vec::new();
     let setup = read_setup(setup_path, &mut warnings)?;
+    let other_kind = |why| EnrollError::OtherKind { path: setup_path.to_owned(), why };
+    let name = setup.reserved_name().map_err(other_kind)?;
     let root = pin_root(home, &setup, root_path)?;
-    let key = client_key(home)?;
+    let client_key = client_key(home)?;
+    let applicant = Applicant {
+        name,
+        client_key: &client_key,
+        sealing_key: sealing_key(home)?,
+        setup_issued_at: setup.issued_at,
+    };
     let mut failures = Vec::new();
     for server in &setup.servers {
-        match enroll_with(context, server, &setup, &key, &root) {
-            Ok(enrollment) => {
-                keep(home, &enrollment)?;
-                return Ok(EnrolledAs { enrollment, warnings });
+        if let Some(problem) = server.server.problem() {
+            failures.push(format!("skipped: {problem}"));
+            continue;
+        }
+        match enroll_with(context, server, &applicant, &root) {
+            Ok((accepted, trust)) => {
+                let vendor = VendorRecord { root_sha256: setup.root_sha256, trust };
+                warnings.extend(other_servers(context, &accepted.enrollment.server.server_id));
+                keep(&context.host, &accepted, &vendor)?;
+                return Ok(EnrolledAs { enrollment: accepted.enrollment, warnings });
             }
             // A wrong answer is reported, and not hidden by asking the next server.
             Err(EnrollError::AllFailed(more)) => failures.extend(more),
@@ -64,22 +78,23 @@ pub fn enroll(
     Err(EnrollError::AllFailed(failures))
 }
 
+/// The accepted answer of a server, and the verified text of the vendor's trust document.
 fn enroll_with(
     context: &Context,
     server: &SetupServer,
-    setup: &SetupFile,
-    key: &SigningKey,
+    applicant: &Applicant<'_>,
     root: &[u8],
-) -> Result<Enrollment, EnrollError> {
-    let time_floor = progress(&context.host.home)?.time_floor;
-    let credential = Credential::EnrollmentCode(setup.computer_name.clone(), setup.enrollment_code.clone());
-    let setup_failed = |error: ServerError| EnrollError::AllFailed(vec![with_causes(&error)]);
-    let endpoints = Endpoint::of_server(server, time_floor, &Credential::None).map_err(setup_failed)?;
-    // The metadata is read by clients of their own, on another thread; only they send the enrollment code.
-    let readers = Endpoint::of_server(server, time_floor, &credential).map_err(setup_failed)?;
-    let body = request_body(setup, server, key)?;
+) -> Result<(Accepted, String), EnrollError> {
+    let floors = Floors::from_setup(applicant.setup_issued_at);
+    let times = context.host.tls_times(applicant.setup_issued_at, &floors);
+    let endpoints = || {
+        Endpoint::of_server(&server.server, &times)
+            .map_err(|error| EnrollError::AllFailed(vec![with_causes(&error)]))
+    };
+    let body = request_body(server, applicant)?;
     let mut failures = Vec::new();
-    for (endpoint, reader) in endpoints.iter().zip(readers) {
+    // The metadata is read by clients of their own, on another thread.
+    for (endpoint, reader) in endpoints()?.iter().zip(endpoints()?) {
         let answer: EnrollAnswer = match context.network.wait(endpoint.post("enroll", body.clone()))? {
             Ok(answer) => answer,
             Err(error) => {
@@ -90,53 +105,38 @@ fn enroll_with(
                 break;
             }
         };
-        let trust = read_trust(context, root, origin_of(&reader, None))?;
-        return judge_answer(setup, server, &key.public(), &answer, trust)
-            .map_err(|why| EnrollError::Answer { server: endpoint.address().to_owned(), why });
+        let refused = |why: String| EnrollError::Answer { server: endpoint.address().to_owned(), why };
+        let token = AccessToken::new(&answer.access_token)
+            .ok_or_else(|| refused("its access token cannot be used".to_owned()))?;
+        let trust = read_trust(context, root, origin_of(&reader, &token))?;
+        let accepted = judge_answer(server, applicant, &answer, &trust).map_err(refused)?;
+        return Ok((accepted, trust));
     }
     Err(EnrollError::AllFailed(failures))
 }
 
 /// The vendor's trust document, verified through the metadata.
 fn read_trust(context: &Context, root: &[u8], origin: Origin) -> Result<String, EnrollError> {
-    let home = &context.host.home;
-    // Before the first assignment nobody has signed how fresh the metadata is. The pinned server judges that; the
-    // metadata is verified all the same, and nothing is installed before an assignment names a time.
-    let as_of = progress(home)?.metadata_floor.unwrap_or(Timestamp::UNIX_EPOCH);
+    let host = &context.host;
+    // Nobody has signed yet how fresh the metadata is, and an earlier floor may be what enrolling is to repair. The
+    // pinned server judges freshness; the metadata is verified all the same, versions never go back, and nothing is
+    // installed before an assignment names a time.
+    let as_of = Timestamp::UNIX_EPOCH;
     let read = async {
-        let metadata = VendorMetadata::open(root.to_vec(), home.tuf(), origin, as_of).await?;
+        let metadata = VendorMetadata::open(root.to_vec(), host.home.tuf(), origin, as_of).await?;
         metadata.trust().await
     };
     context.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Metadata)
 }
 
-/// The progress so far. A damaged record is replaced by an empty one: enrolling is how a person repairs it. What keeps
-/// old releases out, the trusted metadata and the counters of the packages, has records of its own.
-fn progress(home: &Home) -> Result<Progress, StoreError> {
-    match Progress::load(home) {
-        Err(error @ StoreError::Damaged { .. }) => {
-            tracing::warn!("{}; starting with an empty one", with_causes(&error));
-            Ok(Progress::default())
-        }
-        other => other,
-    }
-}
-
-fn keep(home: &Home, enrollment: &Enrollment) -> Result<(), EnrollError> {
-    let records = ServerRecords::of(home);
-    let before = records.enrollment().unwrap_or(None);
-    let mut progress = progress(home)?;
-    progress.save(home)?;
-    if before.is_none_or(|before| before.client_id != enrollment.client_id) {
-        // Sequences and nonces belong to a client id. What must never go back (time, metadata, counters) stays.
-        progress.highest = HighestPlaces::default();
-        progress.notices.clear();
-        if progress.standing == Standing::LostContact {
-            progress.standing = Standing::Licensed;
-        }
-        progress.save(home)?;
-        records.reset_for_new_client()?;
-    }
-    records.save_enrollment(enrollment)?;
-    Ok(())
+/// What a person should know about servers that this computer was enrolled with before.
+fn other_servers(context: &Context, enrolled: &ServerId) -> Option<String> {
+    let known = servers::load(&context.host.home).unwrap_or_default();
+    let others: Vec<&str> = known.iter().filter(|server| *server != enrolled).map(ServerId::as_str).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "this computer works with the server {enrolled} from now on; what it holds from {} is kept",
+            others.join(", ")
+        )
+    })
 }

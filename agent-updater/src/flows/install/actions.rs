@@ -44,7 +44,7 @@ impl<'a> Actions<'a> {
         match change.step {
             JournalStep::Preparing => self.prepare(change, &slots, new),
             JournalStep::Built => self.test_load(change, &slots),
-            JournalStep::Tested => self.check_before_stop(change),
+            JournalStep::Tested => self.check_before_stop(change, new.as_deref()),
             JournalStep::Trying => self.stop_old(change, &slots),
             JournalStep::Stopped => self.switch(change, &slots),
             JournalStep::Switched => self.hook(change, &change.to, &slots, Hook::Start, InstallStep::Start),
@@ -95,8 +95,8 @@ impl<'a> Actions<'a> {
     }
 
     fn test_load(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
-        if change.kind == ChangeKind::LocalRollback {
-            // It ran here before, and a person asks for it because something is wrong now.
+        if change.kind.asked_back().is_some() {
+            // It ran here before, and somebody asks for it because something is wrong now.
             return Ok(());
         }
         self.hook(change, &change.to, slots, Hook::TestLoad, InstallStep::TestLoad)?;
@@ -110,7 +110,16 @@ impl<'a> Actions<'a> {
         })
     }
 
-    fn check_before_stop(&self, change: &Change) -> Result<(), ActionFault> {
+    fn check_before_stop(&self, change: &Change, new: Option<&NewRelease<'_>>) -> Result<(), ActionFault> {
+        if let Some(closed_at) = new.and_then(|new| new.closed_at(self.host.now())) {
+            let detail = format!(
+                "the window of {} closed at {closed_at}, before it could be installed; it waits for the next \
+                 assignment",
+                change.to.release
+            );
+            let refusal = Refusal::new(ReasonCode::AssignmentInvalid, detail);
+            return Err(ActionFault::Failed(InstallStep::Stop, refusal));
+        }
         if self.host.stop.load(Ordering::SeqCst) {
             let detail =
                 format!("the agent is stopping; {} is installed after its next start", change.to.release);
@@ -161,14 +170,19 @@ impl<'a> Actions<'a> {
         let record = packages::load(&self.host.home, package)?.kept(change, self.host.now());
         packages::save(&self.host.home, package, &record)?;
         clean_up(self.host, change, slots, &record);
-        if change.kind == ChangeKind::LocalRollback {
-            let left = change.from.as_ref().unwrap_or(&change.to);
-            self.reporter.left_by_rollback(left, &format!("back to {}", change.to.release));
-        } else {
-            self.reporter.step(change, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), "");
-        }
+        self.report_kept(change);
         tracing::info!(release = %change.to.release, "kept");
         Ok(())
+    }
+
+    fn report_kept(&mut self, change: &Change) {
+        if let Some(reason) = change.kind.asked_back() {
+            let left = change.from.as_ref().unwrap_or(&change.to);
+            self.reporter.left_by_rollback(change, left, reason);
+        }
+        if change.kind != ChangeKind::LocalRollback {
+            self.reporter.step(change, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), "");
+        }
     }
 
     fn switch_back(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
@@ -191,7 +205,8 @@ impl<'a> Actions<'a> {
         let package = &change.to.release.package;
         let why = change.why.unwrap_or(ReasonCode::Interrupted);
         let mut record = packages::load(&self.host.home, package)?;
-        if change.kind == ChangeKind::Install {
+        // Without this, what the server asked for would be tried again at every contact.
+        if change.kind != ChangeKind::LocalRollback {
             record = record.rolled_back(change, why, self.host.now());
             packages::save(&self.host.home, package, &record)?;
         }

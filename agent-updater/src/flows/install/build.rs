@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use sealpost_deltas::Limits;
 use sealpost_files::with_causes;
 use sealpost_manifests::payload::read_gzip;
@@ -29,6 +30,17 @@ use super::vetted::VettedRelease;
 pub(super) struct NewRelease<'r> {
     pub(super) vetted: &'r VettedRelease,
     pub(super) source: &'r mut dyn Source,
+    /// When the window of the assignment closes; the product is not stopped after it.
+    pub(super) closes_at: Option<Timestamp>,
+    /// The floor under license time.
+    pub(super) time_floor: Timestamp,
+}
+
+impl NewRelease<'_> {
+    /// When the window closed, if it did.
+    pub(super) fn closed_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.closes_at.filter(|closes_at| *closes_at < now.max(self.time_floor))
+    }
 }
 
 /// What a slot was built from.

@@ -1,5 +1,6 @@
 //! The engine: begins, drives, recovers and ends a change; see the invariants of [`crate::flows::install`].
 
+use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::ids::PackageName;
@@ -38,7 +39,8 @@ impl<'a> Engine<'a> {
         Self { host, journal, actions: Actions::new(host, Reporter::new(host, spool)) }
     }
 
-    /// Installs a vetted release.
+    /// Installs a vetted release. `time_floor` is the floor under license time, by which the window of the assignment is
+    /// judged again before the product is stopped.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -46,6 +48,7 @@ impl<'a> Engine<'a> {
         &mut self,
         vetted: &VettedRelease,
         wanted: &PackageAssignment,
+        time_floor: Timestamp,
         source: &mut dyn Source,
     ) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
@@ -70,7 +73,8 @@ impl<'a> Engine<'a> {
         }
         self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::Done), "");
         self.journal.record(&change)?;
-        self.drive(change, Some(NewRelease { vetted, source }))
+        let closes_at = wanted.install_until;
+        self.drive(change, Some(NewRelease { vetted, source, closes_at, time_floor }))
     }
 
     /// Switches back to the previous release, because a person at the computer asks for it.
@@ -86,10 +90,27 @@ impl<'a> Engine<'a> {
                 format!("there is no earlier release of {package} on this computer to go back to"),
             )));
         };
-        let change = begun(ChangeKind::LocalRollback, Some(from), to);
+        self.go_back(begun(ChangeKind::LocalRollback, Some(from), to))
+    }
+
+    /// Switches back to a kept release, because the site asks for it; the caller checked that its bounds let it.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn roll_back_for_site(&mut self, to: Installed) -> Result<ChangeEnd, EngineError> {
+        self.ensure_nothing_open()?;
+        let record = packages::load(&self.host.home, &to.release.package)?;
+        self.go_back(begun(ChangeKind::SiteRollback, record.current, to))
+    }
+
+    fn go_back(&mut self, change: Change) -> Result<ChangeEnd, EngineError> {
         let checked = ensure_current_is_ours(self.host, &change)
             .and_then(|()| ensure_hooks_can_run(self.host, &change));
         if let Err(refusal) = checked {
+            if change.kind == ChangeKind::SiteRollback {
+                let what = (InstallStep::Check, Outcome::Refused, refusal.reason);
+                self.report(&change, what, &refusal.detail);
+            }
             return Ok(ChangeEnd::Refused(refusal));
         }
         self.journal.record(&change)?;

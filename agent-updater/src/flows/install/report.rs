@@ -24,14 +24,14 @@ impl<'a> Reporter<'a> {
 
     /// Reports a step of the new release of a change.
     pub(super) fn step(&mut self, change: &Change, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
-        let rollout = if change.kind == ChangeKind::Install { change.to.rollout } else { 0 };
-        self.add(&subject(&change.to, rollout), what, detail);
+        self.add(&subject(&change.to, rollout_of(change)), what, detail);
     }
 
-    /// Reports that a person left this release by a rollback.
-    pub(super) fn left_by_rollback(&mut self, left: &Installed, detail: &str) {
-        let what = (InstallStep::RollBack, Outcome::Ok, ReasonCode::AskedLocally);
-        self.add(&subject(left, 0), what, detail);
+    /// Reports that this release was left by a rollback, and who asked for it.
+    pub(super) fn left_by_rollback(&mut self, change: &Change, left: &Installed, asked: ReasonCode) {
+        let what = (InstallStep::RollBack, Outcome::Ok, asked);
+        let detail = format!("back to {}", change.to.release);
+        self.add(&subject(left, rollout_of(change)), what, &detail);
     }
 
     /// Writes reports that could not be written before.
@@ -45,6 +45,14 @@ impl<'a> Reporter<'a> {
         if let Err(error) = self.spool.add(self.host.now(), about, what, detail) {
             tracing::error!(error = with_causes(&error), "a report is not on disk yet");
         }
+    }
+}
+
+/// The rollout that a change belongs to; 0 when a person at the computer asked.
+const fn rollout_of(change: &Change) -> u64 {
+    match change.kind {
+        ChangeKind::Install | ChangeKind::SiteRollback => change.to.rollout,
+        ChangeKind::LocalRollback => 0,
     }
 }
 

@@ -39,12 +39,12 @@ impl VettedRelease {
         expected: &Expectation<'_>,
     ) -> Result<Self, Refusal> {
         let release = &expected.wanted.release;
-        let keys = trust.release_keys(&release.package);
+        let digest = Sha256Digest::of(&bytes);
+        let keys = trust.release_keys(&release.package, digest);
         let manifest = verify_detached(bytes.clone(), &minisig, &keys).map_err(|error| {
             let detail = format!("the manifest of {release} is not accepted: {}", with_causes(&error));
             Refusal::new(ReasonCode::ManifestInvalid, detail)
         })?;
-        let digest = Sha256Digest::of(&bytes);
         judge_release(&manifest, &digest, expected)?;
         Ok(Self { manifest, bytes, minisig, digest })
     }

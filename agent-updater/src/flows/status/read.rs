@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
-use sealpost_manifests::setup::SetupServer;
+use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
 
-use crate::domain::gate::Gate;
-use crate::domain::policy::{Decision, decide};
+use crate::domain::gate_file::{OpenNow, open_now};
+use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::record::{Change, PackageRecord};
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -35,7 +35,8 @@ pub fn read(host: &Host) -> Status {
             Progress::default()
         }
     };
-    notices.extend(progress.notices.iter().cloned());
+    notices.extend(progress.standing.notices.iter().cloned());
+    notices.extend(progress.standing.log.problem());
     let holdings = match Holdings::load(&host.home, &progress, now) {
         Ok(holdings) => Some(holdings),
         Err(error) => {
@@ -53,22 +54,23 @@ pub fn read(host: &Host) -> Status {
     }
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
     let enrollment = holdings.as_ref().map(|holdings| &holdings.enrollment);
+    let standing = &progress.standing;
+    let last_contact = standing.last_contact.as_ref();
     Status {
         computer_name: enrollment.map(|enrollment| enrollment.computer_name.to_string()),
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
-        server: enrollment.map(|enrollment| enrollment.servers.iter().flat_map(addresses).collect()),
+        server: enrollment.map(|enrollment| addresses(&enrollment.server).collect()),
         daemon: UnixStream::connect(host.home.socket()).is_ok(),
         version: display_version(&records).to_string(),
-        standing: progress.standing,
-        gate: gate::read(&host.home).unwrap_or(Gate::CLOSED),
+        standing: standing.standing,
         lease: LeaseStatus {
             live: lease.is_some_and(|lease| lease.good().is_some()),
-            not_after: lease.and_then(|lease| lease.good()).map(|lease| whole_seconds(lease.not_after)),
+            not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
             problem: lease.and_then(|lease| lease.problem("lease")),
         },
-        last_answer: progress.answered_at,
-        contact_problem: progress.last_contact.as_ref().and_then(|contact| contact.problem.clone()),
-        next_contact: progress.next_contact.map(whole_seconds),
+        last_answer: standing.answered_at,
+        contact_problem: last_contact.and_then(|contact| contact.problem.clone()),
+        next_contact: standing.next_contact.map(whole_seconds),
         waiting_reports: Spool::open(&host.home).map(|spool| spool.len()).unwrap_or(0),
         packages,
         notices,
@@ -130,23 +132,34 @@ impl Assigned<'_> {
     }
 
     fn package(&self, host: &Host, package: &PackageName, record: &PackageRecord) -> PackageStatus {
-        let lease = self.holdings.and_then(|holdings| holdings.lease.good());
         let wanted = self.holdings.and_then(|holdings| holdings.assignment.good()).and_then(|assignment| {
             assignment.packages.iter().find(|wanted| wanted.release.package == *package)
         });
-        let installed = record.current.as_ref().map(|current| &current.manifest);
         let time = self.progress.license_time(self.now);
-        let decision = wanted.zip(lease).map(|(wanted, lease)| {
-            decide(wanted, installed, &record.given_up, lease, &Platform::current(), time)
+        let decision = self.holdings.zip(wanted).map(|(holdings, wanted)| {
+            let situation = Situation {
+                installed: record.current.as_ref().map(|current| &current.manifest),
+                given_up: &record.given_up,
+                entitlement: holdings.entitlement(package, time),
+                platform: &Platform::current(),
+                now: time,
+            };
+            decide(wanted, &situation)
         });
-        let sentence = match &decision {
-            Some(Decision::Install) => match self.progress.refusals.get(package) {
-                Some(why) => format!("not installed: {why}; it is tried again at the next contact"),
-                None => "to be installed at the next contact".to_owned(),
-            },
-            Some(decision) => decision.to_string(),
-            None if wanted.is_some() => "nothing new is installed without a live lease".to_owned(),
-            None => "the server assigns nothing; what is installed stays".to_owned(),
+        let refusal = self.progress.computer.refusals.get(package);
+        let sentence = match (&decision, refusal) {
+            (Some(Decision::Install), Some(why)) => {
+                format!("not installed: {why}; it is tried again at the next contact")
+            }
+            (Some(Decision::Install), None) => "to be installed at the next contact".to_owned(),
+            (Some(Decision::RollBack), Some(why)) => {
+                format!("not rolled back: {why}; it is tried again at the next contact")
+            }
+            (Some(Decision::RollBack), None) => {
+                "to be rolled back to at the next contact, as the site's administrator asks".to_owned()
+            }
+            (Some(decision), _) => decision.to_string(),
+            (None, _) => "the server assigns nothing; what is installed stays".to_owned(),
         };
         let config = host.settings.package(package);
         PackageStatus {
@@ -154,6 +167,8 @@ impl Assigned<'_> {
             runs: record.current.as_ref().map(|current| current.release.version.to_string()),
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
             up_to_date: decision == Some(Decision::UpToDate),
+            gate: self.gate(host, package),
+            urgency: wanted.map(|wanted| wanted.urgency),
             sentence,
             changes_at: decision.as_ref().and_then(Decision::changes_at),
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
@@ -168,10 +183,18 @@ impl Assigned<'_> {
                 .collect(),
         }
     }
+
+    /// What the product finds open at this moment.
+    fn gate(&self, host: &Host, package: &PackageName) -> OpenNow {
+        let Some(text) = gate::read(&host.home, package) else { return OpenNow::default() };
+        let boot = host.boot();
+        let (boot_id, boot_secs) = boot.as_ref().map_or(("", 0), |boot| (boot.boot.as_str(), boot.secs));
+        open_now(&text, self.now.as_second(), boot_id, boot_secs)
+    }
 }
 
 /// The addresses of a server, with its port.
-fn addresses(server: &SetupServer) -> impl Iterator<Item = String> {
+fn addresses(server: &ServerEntry) -> impl Iterator<Item = String> {
     let port = server.port;
     server.addresses.iter().map(move |host| format!("{host}:{port}"))
 }
@@ -184,6 +207,7 @@ fn display_version(records: &BTreeMap<PackageName, PackageRecord>) -> DisplayVer
             PackageKind::Signatures => {
                 shown.signatures = Revision::from_version(&current.release.version).ok();
             }
+            PackageKind::Agent | PackageKind::Server | PackageKind::Other(_) => {}
         }
     }
     shown

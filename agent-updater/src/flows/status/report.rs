@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use sealpost_manifests::assignment::Urgency;
 use sealpost_manifests::ids::PackageName;
 use serde::Serialize;
 
 use crate::domain::cadence::Standing;
-use crate::domain::gate::Gate;
+use crate::domain::gate_file::OpenNow;
 use crate::domain::time::whole_seconds;
 
 /// The answer of `status`; its JSON is for other programs.
@@ -24,8 +25,6 @@ pub struct Status {
     pub version: String,
     /// How the agent stands with its server.
     pub standing: Standing,
-    /// What the product may do.
-    pub gate: Gate,
     pub lease: LeaseStatus,
     /// The last contact that was answered.
     pub last_answer: Option<Timestamp>,
@@ -57,6 +56,10 @@ pub struct PackageStatus {
     pub should_run: Option<String>,
     /// Whether the two are the same.
     pub up_to_date: bool,
+    /// What the product may do at this moment.
+    pub gate: OpenNow,
+    /// How soon the assignment is to be carried out; `None` if nothing is assigned.
+    pub urgency: Option<Urgency>,
     /// What holds for the package, in one sentence.
     pub sentence: String,
     /// When that changes without a new contact.
@@ -84,17 +87,6 @@ impl Status {
         }
         line("Version", &self.version);
         line("Daemon", if self.daemon { "running" } else { "not running" });
-        let yes = |open: bool| if open { "yes" } else { "no" };
-        let gate = self.gate;
-        line(
-            "Gate",
-            &format!(
-                "run {}, upload {}, remote management {}",
-                yes(gate.run),
-                yes(gate.upload),
-                yes(gate.remote_management)
-            ),
-        );
         match (&self.lease.not_after, &self.lease.problem) {
             (Some(end), _) => line("Lease", &format!("until {}", seconds(*end))),
             (None, Some(problem)) => line("Lease", problem),
@@ -115,6 +107,13 @@ impl Status {
             let should = package.should_run.as_deref().unwrap_or("as it is");
             let _ = writeln!(text, "\n{}", package.package);
             let _ = writeln!(text, "  runs {runs}, should run {should}: {}", package.sentence);
+            if let Some(urgency) = package.urgency.filter(|urgency| *urgency != Urgency::Normal) {
+                let _ = writeln!(text, "  urgency: {urgency}");
+            }
+            let OpenNow { run, upload, remote_management } = package.gate;
+            let [run, upload, remote] =
+                [run, upload, remote_management].map(|open| if open { "yes" } else { "no" });
+            let _ = writeln!(text, "  may run {run}, upload {upload}, be managed remotely {remote}");
             if let Some(under_way) = &package.under_way {
                 let _ = writeln!(text, "  under way: {under_way}");
             }

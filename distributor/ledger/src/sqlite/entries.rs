@@ -3,24 +3,24 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::lease::LedgerHead;
-use sealpost_site::changes::chain::LoggedEntry;
-use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, StoredEntry, empty_head};
+use sealpost_manifests::log::{Frontier, NodeId, frontier_nodes, leaf_hash};
+use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry, StoredEntry, place_of};
 use sealpost_site::changes::summary;
-use sealpost_site::queries::{Activity, Head, page_limit};
+use sealpost_site::queries::{Activity, Log, LogEntry, LogNodes, page_limit};
 
 use super::connection::Connected;
 use super::open_error::OpenError;
 use super::projections;
-use super::values::{count, integer, micros, text};
+use super::values::{count, digest, digests, integer, micros};
 use crate::store::{Read, StoreError, Walk};
 
 /// Appends an entry's bytes, and applies its change.
 pub(super) fn append(connection: &Connection, linked: &LinkedEntry) -> Result<(), StoreError> {
     let entry = &linked.entry;
+    let nodes: Vec<u8> = linked.nodes.iter().flat_map(|node| *node.as_bytes()).collect();
     connection
         .prepare_cached(
-            "INSERT INTO activity (sequence, at, kind, computer, entry, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO activity (sequence, at, kind, computer, entry, leaf, nodes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             integer(entry.sequence),
@@ -28,34 +28,72 @@ pub(super) fn append(connection: &Connection, linked: &LinkedEntry) -> Result<()
             summary::kind(&entry.change),
             summary::computer(entry).map(AsRef::<str>::as_ref),
             linked.bytes,
-            linked.hash.to_string(),
+            linked.leaf.as_bytes(),
+            nodes,
         ])?;
     projections::apply(connection, entry)
 }
 
-/// The newest entry's sequence number and stored hash.
-fn head(connection: &Connection) -> rusqlite::Result<LedgerHead> {
-    let newest = connection
-        .prepare_cached("SELECT sequence, hash FROM activity ORDER BY sequence DESC LIMIT 1")?
-        .query_row([], |row| Ok(LedgerHead { sequence: count(row, 0)?, hash: text(row, 1)? }))
-        .optional()?;
-    Ok(newest.unwrap_or_else(empty_head))
+/// Entries of the log.
+fn size(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(max(sequence), 0) FROM activity")?
+        .query_row([], |row| count(row, 0))
+}
+
+/// The hash of a complete node of the log's tree: one look-up by the entry that completes it.
+fn node(connection: &Connection, id: NodeId) -> rusqlite::Result<Option<Sha256Digest>> {
+    let (sequence, inner) = place_of(id);
+    let found = match inner {
+        None => connection
+            .prepare_cached("SELECT leaf FROM activity WHERE sequence = ?1")?
+            .query_row([integer(sequence)], |row| digest(row, 0))
+            .optional()?,
+        Some(at) => connection
+            .prepare_cached(
+                "SELECT substr(nodes, ?2, 32) FROM activity WHERE sequence = ?1 AND length(nodes) >= ?2 + 31",
+            )?
+            .query_row(params![integer(sequence), integer(at as u64) * 32 + 1], |row| digest(row, 0))
+            .optional()?,
+    };
+    Ok(found)
+}
+
+/// The tree as it was with so many entries; `None` when the log does not have them, or its hashes are damaged.
+pub(super) fn log_at(connection: &Connection, size: u64) -> rusqlite::Result<Option<Frontier>> {
+    if size > self::size(connection)? {
+        return Ok(None);
+    }
+    let mut hashes = Vec::new();
+    for id in frontier_nodes(size) {
+        match node(connection, id)? {
+            Some(hash) => hashes.push(hash),
+            None => return Ok(None),
+        }
+    }
+    Ok(Frontier::load(size, hashes).ok())
 }
 
 /// Whether the newest entry is whole: what is appended after it has to follow something.
 pub(super) fn check_newest(connection: &Connection) -> Result<(), OpenError> {
-    let head = head(connection)?;
-    let bytes: Option<Vec<u8>> = connection
-        .query_row("SELECT entry FROM activity ORDER BY sequence DESC LIMIT 1", [], |row| row.get(0))
+    let size = size(connection)?;
+    let newest: Option<(Vec<u8>, Vec<u8>)> = connection
+        .query_row("SELECT entry, leaf FROM activity WHERE sequence = ?1", [integer(size)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    match bytes {
-        Some(bytes) if Sha256Digest::of(&bytes) == head.hash => Ok(()),
-        Some(_) => {
-            let what =
-                format!("the hash of the newest entry, {}, is not the hash of its bytes", head.sequence);
-            Err(OpenError::Damaged { what })
-        }
-        None => Err(OpenError::Damaged { what: "the log is empty".to_owned() }),
+    let Some((bytes, leaf)) = newest else {
+        return Err(OpenError::Damaged { what: "the log is empty".to_owned() });
+    };
+    if leaf.as_slice() != leaf_hash(&bytes).as_bytes() {
+        let what = format!("the hash of the newest entry, {size}, is not the hash of its bytes");
+        return Err(OpenError::Damaged { what });
+    }
+    match log_at(connection, size)? {
+        Some(_) => Ok(()),
+        None => Err(OpenError::Damaged {
+            what: format!("the hashes beside the log's {size} entries are not whole"),
+        }),
     }
 }
 
@@ -65,15 +103,16 @@ pub(super) fn walk(
     each: &mut dyn FnMut(StoredEntry) -> Walk,
 ) -> Result<(), StoreError> {
     let mut statement = connection
-        .prepare("SELECT sequence, at, kind, computer, entry, hash FROM activity ORDER BY sequence")?;
+        .prepare("SELECT sequence, at, kind, computer, entry, leaf, nodes FROM activity ORDER BY sequence")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let hash: String = row.get(5)?;
+        let (leaf, nodes): (Vec<u8>, Vec<u8>) = (row.get(5)?, row.get(6)?);
         let entry = StoredEntry {
             sequence: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
             found_by: FoundBy { at_micros: row.get(1)?, kind: row.get(2)?, computer: row.get(3)? },
             bytes: row.get(4)?,
-            hash: hash.parse().ok(),
+            leaf: leaf.try_into().ok().map(Sha256Digest::from_bytes),
+            nodes: digests(&nodes),
         };
         if each(entry) == Walk::Stop {
             break;
@@ -82,15 +121,35 @@ pub(super) fn walk(
     Ok(())
 }
 
-impl<C: Connected> Read<Head> for C {
-    fn read(&mut self, _: &Head) -> Result<LedgerHead, StoreError> {
-        Ok(head(self.connection())?)
+impl<C: Connected> Read<Log> for C {
+    fn read(&mut self, _: &Log) -> Result<Frontier, StoreError> {
+        let connection = self.connection();
+        log_at(connection, size(connection)?)?.ok_or(StoreError::Missing { what: "hashes of the log's tree" })
+    }
+}
+
+impl<C: Connected> Read<LogNodes> for C {
+    fn read(&mut self, query: &LogNodes) -> Result<Vec<Option<Sha256Digest>>, StoreError> {
+        let connection = self.connection();
+        let nodes = query.nodes.iter().map(|id| node(connection, *id));
+        Ok(nodes.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<LogEntry> for C {
+    fn read(&mut self, query: &LogEntry) -> Result<Option<Vec<u8>>, StoreError> {
+        let entry = self
+            .connection()
+            .prepare_cached("SELECT entry FROM activity WHERE sequence = ?1")?
+            .query_row([integer(query.sequence)], |row| row.get(0))
+            .optional()?;
+        Ok(entry)
     }
 }
 
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
-        let mut sql = "SELECT entry, hash, sequence FROM activity WHERE sequence > ?1".to_owned();
+        let mut sql = "SELECT entry, leaf, sequence FROM activity WHERE sequence > ?1".to_owned();
         let mut values = vec![Value::Integer(integer(filter.after))];
         let mut narrow = |condition: &str, value: Value| {
             values.push(value);
@@ -113,8 +172,8 @@ impl<C: Connected> Read<Activity> for C {
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             let bytes: Vec<u8> = row.get(0)?;
-            let (hash, sequence) = (text(row, 1)?, count(row, 2)?);
-            let entry = chain::read(&bytes, hash);
+            let (leaf, sequence) = (digest(row, 1)?, count(row, 2)?);
+            let entry = chain::logged(bytes, leaf);
             entries.push(entry.map_err(|source| StoreError::Entry { sequence, source })?);
         }
         Ok(entries)

@@ -4,13 +4,16 @@
 //! database says so); an entry and the rows that its change makes are written in one transaction.
 //! Left out on purpose: every rule. Rows are written exactly as a change says, and read exactly as they stand.
 
+mod computers;
 mod connection;
+mod contact;
 mod entries;
 mod facts;
 mod lists;
 mod notes;
 mod open_error;
 mod projections;
+mod rebuild;
 mod releases;
 mod schema;
 mod store;
@@ -20,4 +23,5 @@ mod values;
 mod tests;
 
 pub use open_error::OpenError;
-pub use store::{SqliteStore, create, verify_file};
+pub use rebuild::{RebuildError, Rebuilt, rebuild};
+pub use store::{LedgerIdentity, SqliteStore, copy_file, create, fold, identify, verify_file};

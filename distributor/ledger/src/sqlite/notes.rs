@@ -11,25 +11,34 @@ use crate::store::StoreError;
 /// Keeps a note.
 pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreError> {
     match note {
-        Note::ContactAnswered { client_id, previous, next, at, answer } => execute(
+        Note::ContactAnswered { client_id, previous, next, at, answer, progress } => execute(
             connection,
-            "INSERT INTO contacts (client_id, previous, next, at, answer) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT (client_id) DO UPDATE SET previous = ?2, next = ?3, at = ?4, answer = ?5",
+            "INSERT INTO contacts (client_id, previous, next, at, answer, progress) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (client_id) DO UPDATE SET previous = ?2, next = ?3, at = ?4, answer = ?5, progress = ?6",
             params![
                 client_id.as_str(),
                 previous.as_ref().map(Nonce::as_str),
                 next.as_str(),
                 micros(*at),
                 json(answer)?,
+                json(progress)?,
             ],
         ),
-        Note::ClientSeen { client_id, platform, agent_version, installed } => {
+        Note::ClientSeen { client_id, platform, agent_version, instance, hostname, installed } => {
             let client_id = client_id.as_str();
             execute(
                 connection,
-                "INSERT INTO seen (client_id, platform, agent_version, installed) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (client_id) DO UPDATE SET platform = ?2, agent_version = ?3, installed = ?4",
-                params![client_id, platform.as_str(), agent_version, json(installed)?],
+                "INSERT INTO seen (client_id, platform, agent_version, instance, hostname, installed) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (client_id) DO UPDATE SET \
+                 platform = ?2, agent_version = ?3, instance = ?4, hostname = ?5, installed = ?6",
+                params![
+                    client_id,
+                    platform.as_str(),
+                    agent_version,
+                    instance.map(|digest| digest.to_string()),
+                    hostname,
+                    json(installed)?
+                ],
             )?;
             execute(connection, "DELETE FROM installed WHERE client_id = ?1", [client_id])?;
             for package in installed {
@@ -67,6 +76,12 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
             connection,
             "INSERT INTO clock (id, floor) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET floor = ?1",
             [micros(*floor)],
+        ),
+        Note::VendorStatement { statement } => execute(
+            connection,
+            "INSERT INTO clock (id, signed_at, not_after) VALUES (1, ?1, ?2) \
+             ON CONFLICT (id) DO UPDATE SET signed_at = ?1, not_after = ?2",
+            [micros(statement.signed_at()), micros(statement.not_after())],
         ),
     }
 }

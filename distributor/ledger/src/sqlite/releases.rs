@@ -9,7 +9,7 @@ use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::rules::release::{ReleaseState, Supersession};
 
 use super::connection::execute;
-use super::values::{integer, json, micros, word};
+use super::values::{integer, json, micros};
 use crate::store::StoreError;
 
 /// Applies a change of a release.
@@ -32,12 +32,12 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             "INSERT OR REPLACE INTO deltas (target, base, bytes) VALUES (?1, ?2, ?3)",
             params![target.to_string(), base.to_string(), integer(*bytes)],
         ),
-        Change::ReleaseApproved { manifest, rollout, supersession, .. } => {
+        Change::ReleaseApproved { manifest, approval, rollout, supersession, .. } => {
             decided(connection, entry, manifest, ReleaseState::Approved, None)?;
             execute(
                 connection,
-                "UPDATE releases SET rollout = ?2 WHERE manifest = ?1",
-                params![manifest.to_string(), integer(*rollout)],
+                "UPDATE releases SET rollout = ?2, approval = ?3 WHERE manifest = ?1",
+                params![manifest.to_string(), integer(*rollout), json(approval)?],
             )?;
             supersede(connection, supersession)
         }
@@ -54,6 +54,18 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
             supersede(connection, supersession)
         }
+        Change::CounterReset { package, counter, number, voided } => {
+            execute(
+                connection,
+                "INSERT INTO counter_resets (package, counter, number) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (package) DO UPDATE SET counter = ?2, number = ?3",
+                params![package.as_str(), integer(counter.0), integer(*number)],
+            )?;
+            voided.iter().try_for_each(|manifest| {
+                let sql = "UPDATE releases SET voided = 1 WHERE manifest = ?1";
+                execute(connection, sql, [manifest.to_string()])
+            })
+        }
         Change::ServerInitialized { .. }
         | Change::SerialRegistered { .. }
         | Change::GrantAccepted { .. }
@@ -65,6 +77,9 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::AssignmentChanged { .. }
         | Change::StepReported { .. }
         | Change::ForkDetected { .. }
+        | Change::LogForkReported { .. }
+        | Change::LedgerRestored { .. }
+        | Change::ClientResumed { .. }
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }
         | Change::Refused { .. } => Ok(()),
@@ -86,9 +101,9 @@ fn staged(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreErr
             release.package.as_str(),
             release.version.as_str(),
             release.platform.as_str(),
-            word(kind)?,
+            kind.as_str(),
             integer(counter.0),
-            word(severity)?,
+            severity.as_str(),
             ReleaseState::Staged.as_str(),
             json(channels)?,
             signer.to_base64(),
@@ -115,8 +130,8 @@ fn refused(
             release.package.as_str(),
             release.version.as_str(),
             release.platform.as_str(),
-            word(&PackageKind::Program)?,
-            word(&Severity::default())?,
+            PackageKind::Program.as_str(),
+            Severity::Normal.as_str(),
             ReleaseState::Refused.as_str(),
             micros(entry.at),
             reason_of(problems),

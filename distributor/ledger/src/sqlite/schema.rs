@@ -12,22 +12,27 @@ use super::open_error::OpenError;
 /// "SlPt": tells this file from other SQLite databases.
 const APPLICATION_ID: i64 = 0x536c_5074;
 
-/// The version of these tables, which is the file's `user_version`. Version 1 was never used by a site.
-const VERSION: u32 = 2;
+/// The version of these tables, which is the file's `user_version`: the first that lasts. The ones before were never
+/// used by a site.
+const VERSION: u32 = 3;
 
 /// Projections of the chained changes: a replay of the log reproduces exactly these.
 #[cfg(test)]
 pub(super) const CHAINED_TABLES: &[&str] = &[
     "server",
     "grants",
+    "computers",
     "reservations",
     "setups",
     "pending",
     "clients",
+    "former_clients",
+    "log_forks",
     "assigned",
     "last_reports",
     "releases",
     "deltas",
+    "counter_resets",
     "pulls",
 ];
 
@@ -38,7 +43,10 @@ CREATE TABLE activity (
     kind TEXT NOT NULL,
     computer TEXT,
     entry BLOB NOT NULL,
-    hash TEXT NOT NULL
+    -- SHA-256 of a zero byte and the entry: a leaf of the log's tree.
+    leaf BLOB NOT NULL,
+    -- The inner nodes that this entry completes, from level 1 upward, 32 bytes each.
+    nodes BLOB NOT NULL
 ) STRICT;
 CREATE INDEX activity_by_computer ON activity (computer, sequence) WHERE computer IS NOT NULL;
 CREATE INDEX activity_by_kind ON activity (kind, sequence);
@@ -46,7 +54,13 @@ CREATE INDEX activity_by_kind ON activity (kind, sequence);
 CREATE TABLE server (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     server_id TEXT NOT NULL,
-    site_key TEXT NOT NULL
+    site_key TEXT NOT NULL,
+    era TEXT NOT NULL,
+    past_eras TEXT NOT NULL DEFAULT '[]',
+    restored_at INTEGER,
+    restored_epoch INTEGER,
+    resumes_until INTEGER,
+    confirmed INTEGER
 ) STRICT;
 CREATE TABLE grants (
     serial TEXT PRIMARY KEY,
@@ -54,7 +68,7 @@ CREATE TABLE grants (
     epoch INTEGER NOT NULL,
     seats INTEGER NOT NULL,
     model TEXT NOT NULL,
-    valid_until INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
     vendor_time INTEGER NOT NULL,
     digest TEXT NOT NULL,
     document TEXT NOT NULL,
@@ -62,19 +76,25 @@ CREATE TABLE grants (
     used INTEGER NOT NULL DEFAULT 0,
     active INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE reservations (
+CREATE TABLE computers (
     name TEXT PRIMARY KEY,
     channel TEXT NOT NULL,
-    serial TEXT NOT NULL,
     reserved_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE reservations (
+    name TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    reserved_at INTEGER NOT NULL,
+    PRIMARY KEY (name, serial)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reservations_by_serial ON reservations (serial);
 CREATE TABLE setups (
     name TEXT PRIMARY KEY,
-    code_sha256 TEXT NOT NULL,
+    setup TEXT NOT NULL,
     issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
     used_by TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX setups_by_code ON setups (code_sha256);
 CREATE TABLE pending (
     name TEXT PRIMARY KEY,
     source TEXT NOT NULL,
@@ -86,22 +106,44 @@ CREATE TABLE clients (
     client_id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     client_key TEXT NOT NULL,
+    sealing_key TEXT,
     platform TEXT NOT NULL,
     agent_version TEXT NOT NULL,
     enrolled_at INTEGER NOT NULL,
+    era TEXT NOT NULL,
+    resumed_head INTEGER,
     forked INTEGER NOT NULL DEFAULT 0,
-    sequence INTEGER NOT NULL DEFAULT 0,
+    lease_epoch INTEGER,
     lease_sequence INTEGER,
     lease_until INTEGER,
+    assignment_epoch INTEGER,
     assignment_sequence INTEGER,
-    acknowledged_report INTEGER NOT NULL DEFAULT 0
+    other_orders TEXT,
+    acknowledged_report INTEGER NOT NULL DEFAULT 0,
+    resumed_era TEXT,
+    resumed_at INTEGER,
+    resumed_contacts INTEGER,
+    provisional_until INTEGER,
+    displaced_contacts INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE former_clients (
+    client_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log_forks (
+    client_id TEXT PRIMARY KEY,
+    held_size INTEGER NOT NULL,
+    held_root TEXT NOT NULL,
+    seen_size INTEGER NOT NULL,
+    seen_root TEXT NOT NULL,
+    at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE assigned (
     client_id TEXT NOT NULL,
     package TEXT NOT NULL,
-    version TEXT NOT NULL,
-    platform TEXT NOT NULL,
     manifest TEXT NOT NULL,
+    told TEXT NOT NULL,
     PRIMARY KEY (client_id, package)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX assigned_by_manifest ON assigned (manifest);
@@ -130,8 +172,16 @@ CREATE TABLE releases (
     decided_at INTEGER,
     decided_by TEXT,
     reason TEXT,
-    rollout INTEGER
+    approval TEXT,
+    rollout INTEGER,
+    voided INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX releases_voided ON releases (manifest) WHERE voided = 1;
+CREATE TABLE counter_resets (
+    package TEXT PRIMARY KEY,
+    counter INTEGER NOT NULL,
+    number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE INDEX releases_in_order ON releases (package, counter DESC, platform, manifest);
 CREATE INDEX releases_approved ON releases (package, counter, manifest) WHERE state = 'approved';
 CREATE INDEX releases_by_state ON releases (state, manifest);
@@ -156,12 +206,15 @@ CREATE TABLE contacts (
     previous TEXT,
     next TEXT NOT NULL,
     at INTEGER NOT NULL,
-    answer TEXT NOT NULL
+    answer TEXT NOT NULL,
+    progress TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE seen (
     client_id TEXT PRIMARY KEY,
     platform TEXT NOT NULL,
     agent_version TEXT NOT NULL,
+    instance TEXT,
+    hostname TEXT,
     installed TEXT NOT NULL
 ) STRICT;
 CREATE TABLE installed (
@@ -183,7 +236,9 @@ CREATE TABLE freshness (
 ) STRICT;
 CREATE TABLE clock (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    floor INTEGER NOT NULL
+    floor INTEGER,
+    signed_at INTEGER,
+    not_after INTEGER
 ) STRICT;
 ";
 

@@ -10,10 +10,11 @@ use rusqlite::Connection;
 use sealpost_files::{FileLock, LockError, PRIVATE, sync_parent};
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ServerId;
-use sealpost_site::changes::chain::LogCheck;
-use sealpost_site::changes::chain::{LinkedEntry, StoredEntry, empty_head, link};
+use sealpost_manifests::log::{Frontier, LogHead};
+use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
+use sealpost_site::queries::{Log, Server};
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
@@ -50,7 +51,7 @@ pub fn create(
     schema::create(&connection)?;
     let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     let change = Change::ServerInitialized { server_id, site_key };
-    let first = link(&empty_head(), now, Actor::Server, change).map_err(StoreError::Json)?;
+    let first = link(&mut Frontier::empty(), now, Actor::Server, change).map_err(StoreError::Json)?;
     entries::append(&connection, &first)?;
     notes::keep(&connection, &Note::TimeFloor { floor: now })?;
     connection.execute_batch("COMMIT")?;
@@ -58,14 +59,65 @@ pub fn create(
     sync_parent(path).map_err(failed)
 }
 
-/// Checks the log of a ledger file, also while no server runs. Writes nothing.
+/// Whose ledger a file is, and how far its log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerIdentity {
+    /// The server's id.
+    pub server_id: ServerId,
+    /// The head of its log.
+    pub head: LogHead,
+}
+
+/// Reads whose ledger a file is.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn identify(path: &Path) -> Result<LedgerIdentity, OpenError> {
+    let connection = open_read_only(path)?;
+    schema::check(&connection)?;
+    let mut reader = SqliteReader { connection };
+    let server = Read::<Server>::read(&mut reader, &Server {})?;
+    let server = server.ok_or(StoreError::Missing { what: "server's row" })?;
+    let log = Read::<Log>::read(&mut reader, &Log {})?;
+    Ok(LedgerIdentity { server_id: server.server_id, head: log.head() })
+}
+
+/// Folds the write-ahead log of a ledger that no process has open into its file.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn fold(path: &Path) -> Result<(), OpenError> {
+    let connection = open_writable(path)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
+/// Checks the log of a ledger file, also while no server runs. `witnessed` are heads that others hold. Writes nothing.
 ///
 /// # Errors
 /// [`OpenError`] when the file cannot be read at all; damage of the log is in the answer.
-pub fn verify_file(path: &Path) -> Result<LogCheck, OpenError> {
+pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    Ok(check_log(&mut SqliteReader { connection }, None)?)
+    Ok(check_log(&mut SqliteReader { connection }, witnessed)?)
+}
+
+/// Copies a ledger file as it is at this moment, also while a server writes it.
+///
+/// # Errors
+/// [`OpenError`]; then a part of the copy may stand at `to`.
+pub fn copy_file(from: &Path, to: &Path) -> Result<(), OpenError> {
+    let failed = |source: io::Error| OpenError::File { path: to.to_owned(), source };
+    let source = open_read_only(from)?;
+    schema::check(&source)?;
+    OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(to).map_err(failed)?;
+    let mut target = Connection::open(to)?;
+    let backup = rusqlite::backup::Backup::new(&source, &mut target)?;
+    // In one step: the source is in WAL mode, where a reader holds up no writer.
+    backup.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
+    drop(backup);
+    target.close().map_err(|(_, error)| error)?;
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(failed)
 }
 
 impl SqliteStore {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::Type;
+use sealpost_manifests::digest::Sha256Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,11 +26,6 @@ pub(super) fn integer(number: u64) -> i64 {
 /// A value as JSON text.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(value)
-}
-
-/// The word by which serde names a plain enum's variant.
-pub(super) fn word<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
-    Ok(json(value)?.trim_matches('"').to_owned())
 }
 
 fn unreadable(column: usize, error: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
@@ -79,6 +75,18 @@ where
 {
     let text: Option<String> = row.get(column)?;
     text.map(|text| text.parse().map_err(|error| unreadable(column, error))).transpose()
+}
+
+/// A digest as 32 bytes.
+pub(super) fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Sha256Digest> {
+    let bytes: [u8; 32] = row.get(column)?;
+    Ok(Sha256Digest::from_bytes(bytes))
+}
+
+/// Digests of 32 bytes, one after the other; `None` if the bytes are no whole number of them.
+pub(super) fn digests(bytes: &[u8]) -> Option<Vec<Sha256Digest>> {
+    let (whole, rest) = bytes.as_chunks::<32>();
+    rest.is_empty().then(|| whole.iter().map(|one| Sha256Digest::from_bytes(*one)).collect())
 }
 
 /// A value from its JSON.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::activity::{ActivityEntry, Change, ENTRY_VERSION};
+use super::activity::{ActivityEntry, Change, ENTRY_VERSION, NewerEntry};
 use super::summary;
 use crate::rows::ServerIdentity;
 use crate::rules::account::Actor;
@@ -30,6 +30,15 @@ pub struct LinkedEntry {
     pub leaf: Sha256Digest,
     /// Hashes of the inner nodes that it completes, from level 1 upward.
     pub nodes: Vec<Sha256Digest>,
+}
+
+impl LinkedEntry {
+    /// An entry that was written before, as it goes into a log again.
+    #[must_use]
+    pub fn of_stored(log: &mut Frontier, entry: ActivityEntry, bytes: Vec<u8>) -> Self {
+        let (leaf, nodes) = add(log, &bytes);
+        Self { entry, bytes, leaf, nodes }
+    }
 }
 
 /// Makes the entry that comes after all others, and adds it to the tree.
@@ -110,19 +119,6 @@ pub enum ReadEntry {
     Known(Box<ActivityEntry>),
     /// Written by a newer version of this program.
     Newer(NewerEntry),
-}
-
-/// What can be said of an entry that a newer version wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewerEntry {
-    /// Its format version.
-    pub version: u32,
-    /// Its sequence number.
-    pub sequence: u64,
-    /// License time of the change.
-    pub at: Timestamp,
-    /// The kind of its change.
-    pub kind: String,
 }
 
 impl ReadEntry {

@@ -297,3 +297,6 @@ fn outcome(
         grants,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,3 +126,6 @@ impl Command for AcceptGrant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

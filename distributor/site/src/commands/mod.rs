@@ -10,5 +10,6 @@ pub mod decision;
 pub mod licenses;
 pub mod pulls;
 pub mod releases;
+pub mod restores;
 
 pub use decision::{Command, Context, Decision, NoFacts, Terms, missing};

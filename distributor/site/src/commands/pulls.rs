@@ -96,3 +96,49 @@ impl Command for PullFailed {
         decision.change(Actor::Server, Change::PullFailed { reason })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use sealpost_keys::{KeyId, PublicKey};
+    use sealpost_manifests::ids::ServerId;
+    use sealpost_manifests::log::Frontier;
+
+    use super::*;
+    use crate::commands::Terms;
+    use crate::rows::ServerIdentity;
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::from_second(day * 24 * 3600).unwrap()
+    }
+
+    const fn versions(timestamp: u64) -> PulledVersions {
+        PulledVersions { root: 1, timestamp, snapshot: timestamp }
+    }
+
+    fn pulled(timestamp: u64, before: PullFacts) -> Decision<()> {
+        let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+        let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
+        let context =
+            Context { now: at(10), server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+        let statement = VendorStatement::new(at(9), at(16));
+        PullSucceeded { versions: versions(timestamp), statement }.decide(before, &context)
+    }
+
+    fn states_the_time(decision: &Decision<()>) -> bool {
+        decision.notes.iter().any(|note| matches!(note, Note::VendorStatement { .. }))
+    }
+
+    #[test]
+    fn only_metadata_of_a_higher_version_says_anew_what_time_it_is() {
+        let held = |timestamp| PullFacts { versions: Some(versions(timestamp)), failure: None };
+        assert!(states_the_time(&pulled(1, PullFacts::default())));
+        assert!(states_the_time(&pulled(8, held(7))));
+        for timestamp in [7, 6] {
+            assert!(!states_the_time(&pulled(timestamp, held(7))), "replayed metadata moves no time");
+        }
+        assert!(pulled(7, held(7)).changes.is_empty());
+        let failed = PullFacts { failure: Some("no route".to_owned()), ..held(7) };
+        assert_eq!(pulled(7, failed).changes.len(), 1, "the end of a failure is chained");
+    }
+}

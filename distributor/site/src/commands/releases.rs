@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
-use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::trust::{CounterReset, TrustDocument};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
@@ -133,6 +133,10 @@ impl StageRelease {
             payload_bytes: self.payload_bytes,
         }
     }
+}
+
+fn legal_withdrawal(state: ReleaseState) -> bool {
+    matches!(transition(Some(state), ReleaseCommand::Withdraw), Ok(Transition::To(_)))
 }
 
 const fn is_or_was_approved(state: ReleaseState) -> bool {
@@ -300,6 +304,64 @@ impl Command for RejectRelease {
             }
             (Ok(_), _) => Decision::answer(()),
         }
+    }
+}
+
+query! {
+    /// What a reset of a counter is decided from.
+    LoadCounterReset {
+        /// The package.
+        pub package: PackageName,
+    } -> CounterResetFacts, "read a reset counter"
+}
+
+/// As [`LoadCounterReset`] says.
+#[derive(Debug, Clone)]
+pub struct CounterResetFacts {
+    /// The number of the reset that was applied last.
+    pub applied: Option<u64>,
+    /// Releases of the package that passed staging, whatever became of them.
+    pub releases: Vec<KnownRelease>,
+}
+
+/// The vendor reset the counter of a package. Applied once for each higher number.
+#[derive(Debug, Clone)]
+pub struct ResetCounter {
+    /// As the vendor's trust document says.
+    pub reset: CounterReset,
+}
+
+impl Command for ResetCounter {
+    type Facts = LoadCounterReset;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "note a reset counter";
+
+    fn facts(&self) -> LoadCounterReset {
+        LoadCounterReset { package: self.reset.package.clone() }
+    }
+
+    fn decide(self, facts: CounterResetFacts, _: &Context<'_>) -> Decision<()> {
+        let CounterReset { package, counter, number } = self.reset;
+        if facts.applied >= Some(number) {
+            return Decision::answer(());
+        }
+        let (above, good): (Vec<_>, Vec<_>) =
+            facts.releases.into_iter().partition(|release| release.counter > counter);
+        let voided = above.iter().map(|release| release.manifest).collect();
+        let good: Vec<_> = good.into_iter().filter(|release| is_or_was_approved(release.state)).collect();
+        let supersession = supersession(&good);
+        let reset = Change::CounterReset { package, counter, number, voided };
+        let withdrawn = above.into_iter().filter(|release| legal_withdrawal(release.state)).map(|release| {
+            Change::ReleaseWithdrawn {
+                release: release.release,
+                manifest: release.manifest,
+                reason: format!("the vendor reset the release counter to {counter}"),
+                supersession: supersession.clone(),
+            }
+        });
+        withdrawn.fold(Decision::answer(()).change(Actor::Server, reset), |decision, change| {
+            decision.change(Actor::Server, change)
+        })
     }
 }
 

@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 
-use crate::rows::{LicenseRow, PullRow};
+use crate::rows::{LicenseRow, LogForkRow, PullRow};
+use crate::rules::restore::RestoreState;
 
 /// Days before an end at which it is warned of, most urgent first.
 const WARN_DAYS: [i64; 3] = [7, 30, 90];
@@ -55,6 +56,39 @@ pub fn warnings(expiries: &[Expiry], licenses: &[LicenseRow], pull: &PullRow, no
         Some(_) => {}
     }
     warnings
+}
+
+/// What is said of a restored ledger while it gives no new license, or computers still go on.
+#[must_use]
+pub fn restored(state: &RestoreState, now: Timestamp) -> Option<String> {
+    let restored = state.restored.as_ref()?;
+    let at = restored.at;
+    if !restored.confirmed {
+        return Some(format!(
+            "the ledger was restored to an older state (found at {at}): no new license is given before the vendor \
+             confirms; run `distributor register SERIAL`"
+        ));
+    }
+    (now <= restored.resumes_until).then(|| {
+        format!(
+            "the ledger was restored (found at {at}), and the vendor confirmed it; computers that it lost go on until {}",
+            restored.resumes_until
+        )
+    })
+}
+
+/// What is said of computers whose witnessed heads of the log do not fit each other.
+#[must_use]
+pub fn log_forks(forks: &[LogForkRow]) -> Option<String> {
+    let first = forks.first()?;
+    Some(format!(
+        "{} computer(s) hold heads of another log than this one, the first is {} (entries {} and {}): the log was \
+         replaced, or the server restored; run `distributor log verify`",
+        forks.len(),
+        first.name,
+        first.held.size,
+        first.seen.size
+    ))
 }
 
 /// The warning about a role of the mirrored metadata, if its end is near.

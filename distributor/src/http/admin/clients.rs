@@ -10,12 +10,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use sealpost_admin_api::clients::{Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest};
+use sealpost_admin_api::clients::{
+    Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest, SetupRequest,
+};
 use sealpost_keys::token::random_bytes;
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, ComputerName, EnrollmentCode, NameError};
-use sealpost_manifests::setup::{SetupFile, SetupServer};
+use sealpost_manifests::ids::{ChannelName, ComputerName, NameError, SetupId};
+use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{IssueSetup, Reserve};
@@ -25,6 +26,11 @@ use sealpost_site::rules::explain::{Explanation, explain_client};
 
 /// The channel of a reservation that names none.
 const DEFAULT_CHANNEL: &str = "stable";
+/// Days for which a setup file is good, unless an admin says otherwise.
+const SETUP_DAYS: u16 = 30;
+/// Most days for which one can be good: its code is a secret that lies around.
+const MAX_SETUP_DAYS: u16 = 366;
+
 /// A page of the list.
 pub(crate) async fn list(
     State(site): State<Arc<Site>>,
@@ -61,7 +67,8 @@ pub(crate) async fn reserve(
         None => ChannelName::new(DEFAULT_CHANNEL).map_err(bad_name)?,
     };
     let name = request.name;
-    site.parts.ledger.execute(site.now(), Reserve { actor, name: name.clone(), channel }).await?;
+    let command = Reserve { actor, name: name.clone(), channel, serial: request.serial };
+    site.parts.ledger.execute(site.now(), command).await?;
     let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
         ApiError::done_but_unread(&error, "the seat is taken", "distributor clients show")
     })?;
@@ -73,26 +80,37 @@ pub(crate) async fn setup(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
+    JsonBody(request): JsonBody<SetupRequest>,
 ) -> Result<Response, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
+    let valid_days = request.valid_days.unwrap_or(SETUP_DAYS);
+    if valid_days == 0 || valid_days > MAX_SETUP_DAYS {
+        return Err(bad_query(&format!("a setup file is good for 1 to {MAX_SETUP_DAYS} days")));
+    }
     let row = reserved(&site, name).await?;
-    let random =
-        random_bytes::<24>().map_err(|error| ApiError::internal("make an enrollment code", &error))?;
-    let code = EnrollmentCode::from_random(random);
-    let digest = Sha256Digest::of(code.as_str().as_bytes());
-    let command = IssueSetup { actor, name: row.name.clone(), code_sha256: digest };
-    site.parts.ledger.execute(site.now(), command).await?;
+    let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw a setup", &error))?;
+    let setup = SetupId::from_random(random);
+    let command = IssueSetup { actor, name: row.name.clone(), setup: setup.clone(), valid_days };
+    let now = site.now();
+    let code_expires_at = site.parts.ledger.execute(now, command).await?;
+    let addresses = &site.parts.addresses;
     let setup = SetupFile {
-        computer_name: row.name,
-        enrollment_code: code,
+        kind: SetupKind::Reserved,
+        computer_name: Some(row.name),
+        issued_at: now,
         servers: vec![SetupServer {
-            addresses: site.parts.addresses.addresses.clone(),
-            port: site.parts.addresses.port,
-            server_id: site.parts.ledger.server_id(),
-            site_key: site.parts.site_key.public(),
-            ca_spki_sha256: site.parts.addresses.ca_spki_sha256,
+            server: ServerEntry {
+                role: ServerRole::Primary,
+                addresses: addresses.addresses.clone(),
+                port: addresses.port,
+                server_id: site.parts.ledger.server_id(),
+                site_key: site.parts.site_key.public(),
+                ca_spki_sha256: addresses.ca_spki_sha256.clone(),
+            },
+            enrollment_code: Some(site.parts.enrollment_codes.of(&setup)),
+            code_expires_at: Some(code_expires_at),
         }],
-        root_sha256: site.parts.addresses.root_sha256,
+        root_sha256: addresses.root_sha256,
     };
     let text = document::write(&setup).map_err(|error| ApiError::internal("write a setup file", &error))?;
     let headers = [

@@ -7,17 +7,20 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use sealpost_admin_api::licenses::{License, RegisterRequest, RegisterWay, Registered, UnlockRequest};
+use sealpost_admin_api::licenses::{
+    License, RegisterRequest, RegisterWay, Registered, UnlockRequest, Unlocked,
+};
 use sealpost_keys::Verified;
+use sealpost_keys::token::random_bytes;
 use sealpost_manifests::document::{DocumentError, SignedDocument};
-use sealpost_manifests::grant::{Grant, Registration};
-use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
+use sealpost_manifests::ids::{RequestId, SerialNumber};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::sync;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
-use sealpost_site::queries::Licenses;
+use sealpost_site::queries::{Licenses, Restores};
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -30,16 +33,13 @@ pub(crate) async fn register(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RegisterRequest>,
 ) -> Result<Json<Registered>, ApiError> {
-    let site_key = site.parts.site_key.public();
     let serial = request.serial;
-    let registration = Registration {
-        serial: serial.clone(),
-        server_id: site.parts.ledger.server_id(),
-        site_key: site_key.clone(),
-    };
+    let site_key = site.parts.site_key.public();
+    let registration = registration(&site, serial.clone(), request.reason).await?;
+    let (reason, request_id) = (registration.reason, registration.request_id.clone());
     let registration = SignedDocument::sign(&registration, &site.parts.site_key)
         .map_err(|error| ApiError::internal("sign the registration", &error))?;
-    let command = RegisterSerial { actor: actor.clone(), serial: serial.clone() };
+    let command = RegisterSerial { actor: actor.clone(), serial: serial.clone(), reason, request_id };
     site.parts.ledger.execute(site.now(), command).await?;
     let code = text_code::encode(&registration);
     if request.way == RegisterWay::Offline {
@@ -47,8 +47,8 @@ pub(crate) async fn register(
     }
     match site.parts.authority.register(sync::RegisterRequest { site_key, registration }).await {
         Ok(answer) => {
-            let license = accept(&site, actor, answer.grant, Some(serial)).await?;
-            Ok(Json(Registered::Granted { license }))
+            let Unlocked { license, unconfirmed } = accept(&site, actor, answer.grant, Some(serial)).await?;
+            Ok(Json(Registered::Granted { license, unconfirmed }))
         }
         Err(error @ AuthorityError::Unreachable { .. }) => {
             Ok(Json(Registered::Code { code, reason: Some(error.to_string()) }))
@@ -57,12 +57,44 @@ pub(crate) async fn register(
     }
 }
 
+/// What the vendor is told: who asks, why, how many seats are in use, and the head of the log, which it witnesses.
+async fn registration(
+    site: &Site,
+    serial: SerialNumber,
+    reason: Option<RegistrationReason>,
+) -> Result<Registration, ApiError> {
+    let ledger = &site.parts.ledger;
+    let licenses = ledger.query(Licenses {}).await?;
+    let restore = ledger.query(Restores {}).await?;
+    let known = licenses.iter().any(|license| license.serial == serial);
+    let reason = match reason {
+        _ if restore.unconfirmed().is_some() => RegistrationReason::Restored,
+        Some(reason) => reason,
+        None if known => RegistrationReason::Renew,
+        None => RegistrationReason::First,
+    };
+    let granted = licenses.iter().map(|license| license.epoch).max().unwrap_or_default();
+    let epoch = restore.restored.map_or(granted, |restored| granted.max(restored.epoch));
+    let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw a request id", &error))?;
+    Ok(Registration {
+        request_id: RequestId::from_random(random),
+        serial,
+        server_id: ledger.server_id(),
+        site_key: site.parts.site_key.public(),
+        sealing_key: site.parts.sealing_key,
+        reason,
+        epoch,
+        ledger_head: ledger.head(),
+        used: licenses.into_iter().map(|license| (license.serial, license.used)).collect(),
+    })
+}
+
 /// Accepts an unlock code, or a grant file.
 pub(crate) async fn unlock(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<UnlockRequest>,
-) -> Result<Json<License>, ApiError> {
+) -> Result<Json<Unlocked>, ApiError> {
     let grant = read(&request.code)?;
     Ok(Json(accept(&site, actor, grant, None).await?))
 }
@@ -86,18 +118,19 @@ async fn accept(
     actor: Actor,
     document: SignedDocument,
     asked_for: Option<SerialNumber>,
-) -> Result<License, ApiError> {
+) -> Result<Unlocked, ApiError> {
     let grant = verified(site, &document).await?.into_inner();
-    let (serial, vendor_time) = (grant.serial.clone(), grant.vendor_time);
+    let serial = grant.serial.clone();
     let ledger = &site.parts.ledger;
-    ledger.execute(site.now(), AcceptGrant { actor, grant, document, asked_for }).await?;
-    site.parts.clock.vendor_said(vendor_time);
+    let accepted = ledger.execute(site.now(), AcceptGrant { actor, grant, document, asked_for }).await?;
+    site.adopt_time().await;
     let licenses = ledger
         .query(Licenses {})
         .await
         .map_err(|error| ApiError::done_but_unread(&error, "the grant is accepted", "distributor status"))?;
     let license = licenses.into_iter().find(|row| row.serial == serial);
-    license.map(License::from).ok_or_else(|| {
+    let license = license.map(License::from);
+    license.map(|license| Unlocked { license, unconfirmed: accepted.unconfirmed }).ok_or_else(|| {
         ApiError::new(
             ProblemCode::Internal,
             "the accepted grant is not in the ledger",
@@ -110,7 +143,7 @@ async fn accept(
 /// there is one more pull before a signature is refused.
 async fn verified(site: &Site, document: &SignedDocument) -> Result<Verified<Grant>, ApiError> {
     if let Some(trust) = site.parts.upstream.trust()
-        && let Ok(grant) = document.verify::<Grant>(&trust.license_keys())
+        && let Ok(grant) = document.verify::<Grant>(&trust.license_keys(document.digest()))
     {
         return Ok(grant);
     }
@@ -127,7 +160,7 @@ async fn verified(site: &Site, document: &SignedDocument) -> Result<Verified<Gra
             Ok(_) => refused("the vendor publishes no trust document", "ask the vendor"),
         });
     };
-    document.verify::<Grant>(&trust.license_keys()).map_err(|error| match error {
+    document.verify::<Grant>(&trust.license_keys(document.digest())).map_err(|error| match error {
         DocumentError::Signature { source, .. } => refused(
             &format!("no license key of the vendor signed the grant: {source}"),
             "ask the vendor for a new unlock code; if keys were renewed, pull first",

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery};
+use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery, MAX_WITNESSED, VerifyRequest};
+use sealpost_manifests::log::{Checkpoint, LogProof, ProofPlan, leaf_of};
+use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary::KINDS;
-use sealpost_site::queries::Activity;
+use sealpost_site::queries::{Activity, LogEntry as EntryBytes};
 use tokio::sync::watch;
 
 use crate::http::Site;
+use crate::http::body::JsonBody;
 use crate::http::problem::{ApiError, bad_query};
 
 /// Entries that are read at a time.
@@ -68,9 +71,48 @@ pub(crate) async fn log(
     Ok(response)
 }
 
-/// Re-computes the whole chain.
-pub(crate) async fn verify(State(site): State<Arc<Site>>) -> Result<Json<LogCheck>, ApiError> {
-    Ok(Json(site.parts.ledger.verify_log().await?.into()))
+/// Re-computes the whole log.
+pub(crate) async fn verify(
+    State(site): State<Arc<Site>>,
+    JsonBody(request): JsonBody<VerifyRequest>,
+) -> Result<Json<LogCheck>, ApiError> {
+    if request.witnessed.len() > MAX_WITNESSED {
+        return Err(bad_query(&format!("at most {MAX_WITNESSED} heads are compared at once")));
+    }
+    Ok(Json(site.parts.ledger.verify_log(request.witnessed).await?.into()))
+}
+
+/// A proof that an entry stands in the log, which can be checked without the log.
+pub(crate) async fn prove(
+    State(site): State<Arc<Site>>,
+    Path(sequence): Path<u64>,
+) -> Result<Response, ApiError> {
+    let ledger = &site.parts.ledger;
+    let head = ledger.head();
+    let missing = || {
+        ApiError::not_found(
+            format!("the log has no entry {sequence}; its newest is {}", head.size),
+            "see `distributor log` for the numbers",
+        )
+    };
+    let index = leaf_of(sequence).ok_or_else(missing)?;
+    let plan = ProofPlan::inclusion(index, head.size).map_err(|_| missing())?;
+    let entry = ledger.query(EntryBytes { sequence }).await?.ok_or_else(missing)?;
+    let inclusion = ledger.prove(plan).await?.ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::Internal,
+            "the log's tree is not whole",
+            "run `distributor log verify`, and restore a backup if it finds damage",
+        )
+    })?;
+    let checkpoint = Checkpoint::sign(&head, &site.parts.log_key)
+        .map_err(|error| ApiError::internal("sign a checkpoint", &error))?;
+    let certificate = site.parts.log_certificate.clone();
+    let text = LogProof::new(entry, index, inclusion, checkpoint, certificate)
+        .and_then(|proof| proof.write())
+        .map_err(|error| ApiError::internal("write a proof", &error))?;
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(([kind], text).into_response())
 }
 
 /// The next lines; `None` at the end.
@@ -94,11 +136,11 @@ async fn page(cursor: &mut Cursor) -> Result<Bytes, ApiError> {
     let entries = cursor.site.parts.ledger.query(cursor.filter.clone()).await?;
     cursor.done = entries.len() < PAGE as usize;
     if let Some(last) = entries.last() {
-        cursor.filter.after = last.entry.sequence;
+        cursor.filter.after = last.entry.sequence();
     }
     if cursor.done {
         // What the filter left out is not looked through again at each commit.
-        cursor.filter.after = cursor.filter.after.max(head.sequence);
+        cursor.filter.after = cursor.filter.after.max(head.size);
     }
     lines(entries)
 }

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use sealpost_admin_api::licenses::License;
-use sealpost_admin_api::status::Status;
-use sealpost_site::queries::{LastPull, Licenses, ReleaseCounts};
+use sealpost_admin_api::status::{Restored, Status};
+use sealpost_site::queries::{LastPull, Licenses, LogForks, ReleaseCounts, Restores};
 use sealpost_site::rules::warnings;
 
 use crate::http::Site;
@@ -18,7 +18,11 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let licenses = ledger.query(Licenses {}).await?;
     let last_pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
+    let restore = ledger.query(Restores {}).await?;
+    let forks = ledger.query(LogForks {}).await?;
     let mut warnings = warnings::warnings(&site.parts.expiries, &licenses, &last_pull, now);
+    warnings.extend(warnings::restored(&restore, now));
+    warnings.extend(warnings::log_forks(&forks));
     warnings.extend(metadata_warnings(&site, now).await?);
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -31,6 +35,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         connected_clients: site.parts.push.connected() as u64,
         releases: releases.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect(),
         ledger_head: ledger.head(),
+        restored: Restored::of(restore),
         now,
     }))
 }

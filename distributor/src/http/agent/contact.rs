@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use sealpost_keys::note::SignedNote;
 use sealpost_manifests::document::Document;
+use sealpost_manifests::lease::Lease;
+use sealpost_manifests::log::{Checkpoint, ConsistencyProof, ProofPlan};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::commands::contact::AnswerContact;
-use sealpost_site::rules::contact::check;
+use sealpost_site::commands::contact::{AnswerContact, Shown};
+use sealpost_site::rules::contact::{check, unknown_client};
 
-use super::sign;
+use super::{access_token, evidence, sign};
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
@@ -22,24 +25,51 @@ pub(crate) async fn contact(
     State(site): State<Arc<Site>>,
     JsonBody(request): JsonBody<ContactRequest>,
 ) -> Result<Json<ContactAnswer>, ApiError> {
-    let contact = verified(&site, &request).await?;
+    let (contact, shown) = verified(&site, &request).await?;
     let now = site.now();
     let cost = u32::try_from(contact.reports.len()).unwrap_or(u32::MAX).saturating_add(1);
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
-    let outcome = site.parts.ledger.execute(now, AnswerContact { contact }).await?;
-    let token = site.parts.access_tokens.issue(&request.client_id, now).ok_or_else(|| {
-        ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
-    })?;
+    let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
+    let outcome = site.parts.ledger.execute(now, AnswerContact { contact, shown }).await?;
+    let (checkpoint, consistency) = match &outcome.lease {
+        Some(lease) => witness(&site, lease, outcome.held_head).await?,
+        None => (None, None),
+    };
     tracing::debug!(client = %outcome.name, retry = outcome.retry, "answered a contact");
     Ok(Json(ContactAnswer {
+        grants: outcome.grants,
         lease: outcome.lease.map(|lease| sign(&site, &lease)).transpose()?,
         assignment: outcome.assignment.map(|assignment| sign(&site, &assignment)).transpose()?,
-        grant: outcome.grant,
-        access_token: token,
+        checkpoint,
+        consistency,
+        receipt: Some(site.parts.receipts.issue(&client_id, &nonce, &outcome.receipt)),
+        access_token: access_token(&site, &client_id, now)?,
         token_valid_secs: TOKEN_VALID_SECS,
         acknowledged_report: outcome.acknowledged_report,
         notice: outcome.notice,
     }))
+}
+
+/// The checkpoint of the head that a new lease names, and the proof that it extends the head that the client holds.
+/// Nodes of the log never change, so a retry gets the same.
+async fn witness(
+    site: &Site,
+    lease: &Lease,
+    held: Option<u64>,
+) -> Result<(Option<SignedNote>, Option<ConsistencyProof>), ApiError> {
+    let head = lease.ledger_head;
+    let checkpoint = Checkpoint::sign(&head, &site.parts.log_key)
+        .map_err(|error| ApiError::internal("sign a checkpoint", &error))?;
+    let plan = held.filter(|held| *held <= head.size).map(|held| ProofPlan::consistency(held, head.size));
+    let consistency = match plan {
+        Some(Ok(plan)) => {
+            let hashes = site.parts.ledger.prove(plan).await?;
+            hashes.and_then(|hashes| ConsistencyProof::new(hashes).ok())
+        }
+        // What the client holds is no head of this log; it keeps both, and says so.
+        Some(Err(_)) | None => None,
+    };
+    Ok((Some(checkpoint), consistency))
 }
 
 fn too_often(wait_secs: i64) -> ApiError {
@@ -51,15 +81,16 @@ fn too_often(wait_secs: i64) -> ApiError {
     .with_status(StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// The client's own key signed it, for this server, within the bounds.
-async fn verified(site: &Site, request: &ContactRequest) -> Result<Contact, ApiError> {
-    let key = site.parts.ledger.client_key(&request.client_id).await?.ok_or_else(|| {
-        ApiError::new(
-            ProblemCode::UnknownComputer,
-            "no computer of this client id is enrolled here",
-            "enroll it with a setup file of this server; it may have been enrolled again since",
-        )
-    })?;
+/// The client's own key signed it, for this server, within the bounds. A client that the ledger does not know is known
+/// by the lease that it shows.
+async fn verified(site: &Site, request: &ContactRequest) -> Result<(Contact, Option<Shown>), ApiError> {
+    let known = site.parts.ledger.client_key(&request.client_id).await?;
+    let documents = match &request.evidence {
+        Some(evidence) => Some(evidence::verified(site, &request.client_id, known.as_ref(), evidence)?),
+        None => None,
+    };
+    let lost = documents.as_ref().map(|documents| documents.client_key().clone());
+    let key = known.or(lost).ok_or_else(|| ApiError::from(unknown_client()))?;
     let contact = request.contact.verify::<Contact>(&[key]).map_err(|error| {
         ApiError::new(
             ProblemCode::BadSignature,
@@ -75,5 +106,7 @@ async fn verified(site: &Site, request: &ContactRequest) -> Result<Contact, ApiE
         ));
     }
     check(&contact, &site.parts.ledger.server_id())?;
-    Ok(contact.into_inner())
+    let contact = contact.into_inner();
+    let shown = documents.map(|documents| evidence::shown(site, documents, &contact)).transpose()?;
+    Ok((contact, shown))
 }

@@ -6,14 +6,15 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use sealpost_keys::token::random_bytes;
-use sealpost_manifests::ids::ClientId;
-use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrollment};
+use sealpost_manifests::ids::{ClientId, SetupId};
+use sealpost_manifests::wire::enroll::{self, EnrollAnswer, EnrollRequest, Enrollment};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::Peer;
 use sealpost_site::commands::clients::Enroll;
-use sealpost_site::rules::enrollment::wrong_server;
+use sealpost_site::queries::SetupOf;
+use sealpost_site::rules::enrollment::{SetupState, wrong_server};
 
-use super::sign;
+use super::{access_token, sign};
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
@@ -41,10 +42,30 @@ async fn answer(
     now: Timestamp,
 ) -> Result<EnrollAnswer, ApiError> {
     let enrollment = verified(site, request)?;
+    let proven = proven(site, request, &enrollment).await?;
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
-    let command = Enroll { source: peer.source(), enrollment, new_id: ClientId::from_random(random) };
+    let command = Enroll { source: peer.source(), enrollment, proven, new_id: ClientId::from_random(random) };
     let outcome = site.parts.ledger.execute(now, command).await?;
-    Ok(EnrollAnswer { enrolled: sign(site, &outcome.enrolled)?, grant: outcome.grant })
+    Ok(EnrollAnswer {
+        enrolled: sign(site, &outcome.enrolled)?,
+        grants: outcome.grants,
+        log_key: site.parts.log_certificate.clone(),
+        access_token: access_token(site, &outcome.enrolled.client_id, now)?,
+    })
+}
+
+/// The newest setup of the name, if the computer proved to know its code.
+async fn proven(
+    site: &Site,
+    request: &EnrollRequest,
+    enrollment: &Enrollment,
+) -> Result<Option<SetupId>, ApiError> {
+    let Some(proof) = request.proof else { return Ok(None) };
+    let setup = site.parts.ledger.query(SetupOf { name: enrollment.computer_name.clone() }).await?;
+    let SetupState::Issued(issued) = setup else { return Ok(None) };
+    let code = site.parts.enrollment_codes.of(&issued.setup);
+    let right = enroll::proof(&code, &request.enrollment.document);
+    Ok(right.matches(&proof).then_some(issued.setup))
 }
 
 /// Whoever asks holds the key that it names, and means this server. More the signature does not show.
@@ -74,6 +95,7 @@ const fn is_a_guess(code: ProblemCode) -> bool {
     matches!(
         code,
         ProblemCode::EnrollmentCodeWrong
+            | ProblemCode::EnrollmentCodeExpired
             | ProblemCode::EnrollmentCodeUsed
             | ProblemCode::UnknownComputer
             | ProblemCode::NotReserved

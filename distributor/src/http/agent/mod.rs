@@ -3,11 +3,15 @@
 pub(crate) mod contact;
 pub(crate) mod deltas;
 pub(crate) mod enroll;
+mod evidence;
 pub(crate) mod metadata;
 pub(crate) mod targets;
 pub(crate) mod wake;
 
+use jiff::Timestamp;
 use sealpost_manifests::document::{Document, SignedDocument};
+use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use super::Site;
 use super::problem::ApiError;
@@ -16,4 +20,11 @@ use super::problem::ApiError;
 fn sign<T: Document>(site: &Site, document: &T) -> Result<SignedDocument, ApiError> {
     SignedDocument::sign(document, &site.parts.site_key)
         .map_err(|error| ApiError::internal("sign its answer", &error))
+}
+
+/// An access token for a client.
+fn access_token(site: &Site, client: &ClientId, now: Timestamp) -> Result<String, ApiError> {
+    site.parts.access_tokens.issue(client, now).ok_or_else(|| {
+        ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
+    })
 }

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
 use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
@@ -11,24 +12,24 @@ use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
 use super::releases::page;
-use super::state::{Reservation, State};
+use super::state::{Computer, State};
 use super::store::{Handle, Holds};
 
 impl State {
-    fn client_row(&self, name: &ComputerName, reservation: &Reservation) -> ClientRow {
+    fn client_row(&self, name: &ComputerName, computer: &Computer) -> ClientRow {
         let held_by = self.client_named(name);
         let seen = held_by.and_then(|(client_id, _)| self.seen(client_id));
         let answered = held_by.and_then(|(client_id, _)| self.answered(client_id));
         let client = held_by.map(|(_, client)| client);
         ClientRow {
             name: name.clone(),
-            channel: reservation.channel.clone(),
+            channel: computer.channel.clone(),
             state: match client {
                 None => ClientState::Reserved,
                 Some(client) if client.forked => ClientState::Forked,
                 Some(_) => ClientState::Active,
             },
-            reserved_at: reservation.reserved_at,
+            reserved_at: computer.reserved_at,
             client_id: held_by.map(|(client_id, _)| client_id.clone()),
             client_key: client.map(|client| client.client_key.clone()),
             platform: match (&seen, client) {
@@ -39,6 +40,12 @@ impl State {
                 (Some(seen), _) => Some(seen.agent_version.to_owned()),
                 (None, client) => client.map(|client| client.agent_version.clone()),
             },
+            hostname: seen.as_ref().and_then(|seen| seen.hostname).map(str::to_owned),
+            instance: seen.as_ref().and_then(|seen| seen.instance),
+            resumed: client
+                .and_then(|client| client.resumed.as_ref())
+                .filter(|(era, _)| *era == self.restore.era)
+                .map(|(_, row)| row.clone()),
             last_contact: answered.map(|answered| answered.at),
             lease_until: client.and_then(|client| client.lease_until),
             installed: seen.map(|seen| seen.installed.to_vec()).unwrap_or_default(),
@@ -50,13 +57,18 @@ impl State {
     }
 
     fn client(&self, name: &ComputerName) -> Option<ClientRow> {
-        self.reservations.get(name).map(|reservation| self.client_row(name, reservation))
+        self.computers.get(name).map(|computer| self.client_row(name, computer))
     }
 
-    /// Reservations after a name.
-    fn after(&self, name: Option<&ComputerName>) -> impl Iterator<Item = (&ComputerName, &Reservation)> {
+    /// The grants whose seats a name holds.
+    fn grants_of(&self, name: &ComputerName) -> Vec<Grant> {
+        self.licenses_of(name).map(|license| license.grant.clone()).collect()
+    }
+
+    /// Names that hold seats, after one of them.
+    fn after(&self, name: Option<&ComputerName>) -> impl Iterator<Item = (&ComputerName, &Computer)> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);
-        self.reservations.range::<ComputerName, _>((from, Bound::Unbounded))
+        self.computers.range::<ComputerName, _>((from, Bound::Unbounded))
     }
 }
 
@@ -64,7 +76,7 @@ impl<H: Holds> Read<Clients> for Handle<H> {
     fn read(&mut self, query: &Clients) -> Result<Vec<ClientRow>, StoreError> {
         let state = self.state();
         let rows = state.after(query.after.as_ref()).take(page(query.limit));
-        Ok(rows.map(|(name, reservation)| state.client_row(name, reservation)).collect())
+        Ok(rows.map(|(name, computer)| state.client_row(name, computer)).collect())
     }
 }
 
@@ -78,11 +90,11 @@ impl<H: Holds> Read<HolderById> for Handle<H> {
     fn read(&mut self, query: &HolderById) -> Result<Option<HolderRow>, StoreError> {
         let state = self.state();
         let Some(client) = state.clients.get(&query.client_id) else { return Ok(None) };
-        let Some(reservation) = state.reservations.get(&client.name) else { return Ok(None) };
+        let Some(computer) = state.computers.get(&client.name) else { return Ok(None) };
         Ok(Some(HolderRow {
             client_id: query.client_id.clone(),
             name: client.name.clone(),
-            channel: reservation.channel.clone(),
+            channel: computer.channel.clone(),
             forked: client.forked,
             lease_until: client.lease_until,
             assigned: client.assigned.values().cloned().collect(),
@@ -100,12 +112,12 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
     fn read(&mut self, query: &ExplainClient) -> Result<Option<ExplainFacts>, StoreError> {
         let state = self.state();
         let Some(client) = state.client(&query.name) else { return Ok(None) };
-        let license = state.license_of(&query.name);
         Ok(Some(ExplainFacts {
             client,
-            licensed: license.map(|license| license.grant.packages.clone()).unwrap_or_default(),
+            grants: state.grants_of(&query.name),
             approved: state.approved(),
             staged: state.staged(),
+            voided: state.voided(),
         }))
     }
 }
@@ -116,9 +128,8 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
         let mut rows = Vec::new();
         for (name, _) in state.after(query.after.as_ref()).take(page(query.limit)) {
             let Some(ClientRow { channel, platform, installed, .. }) = state.client(name) else { continue };
-            let license = state.license_of(name);
-            let licensed = license.map(|license| license.grant.packages.clone()).unwrap_or_default();
-            rows.push(RecipientRow { name: name.clone(), channel, platform, licensed, installed });
+            let grants = state.grants_of(name);
+            rows.push(RecipientRow { name: name.clone(), channel, platform, grants, installed });
         }
         Ok(rows)
     }

@@ -7,7 +7,10 @@
 //! Left out on purpose: indexes, bounds of memory, and faults, which a test injects around it.
 
 mod clients;
+mod computers;
+mod contact;
 mod facts;
+mod log;
 mod project;
 mod releases;
 mod site;

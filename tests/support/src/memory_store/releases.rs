@@ -1,6 +1,7 @@
 //! Releases: what changes do to them, and what is asked about them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -11,7 +12,7 @@ use sealpost_site::changes::summary::reason_of;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, page_limit,
+    Releases, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
@@ -34,18 +35,26 @@ impl State {
                 self.with_release(manifest, |row| row.channels.clone_from(channels));
                 self.supersede(supersession);
             }
+            Change::CounterReset { package, number, voided, .. } => {
+                self.counter_resets.insert(package.clone(), *number);
+                for manifest in voided {
+                    self.with_release(manifest, |row| row.voided = true);
+                }
+            }
             Change::DeltaMade { base, target, bytes } => {
                 self.deltas.insert((*target, *base), *bytes);
             }
-            Change::ReleaseApproved { manifest, rollout, supersession, .. } => {
+            Change::ReleaseApproved { manifest, approval, rollout, supersession, .. } => {
                 self.with_release(manifest, |row| {
-                    decide(row, entry, ReleaseState::Approved, None);
+                    decide(row, entry, ReleaseState::Approved, None, &approval.comment);
                     row.rollout = Some(*rollout);
                 });
                 self.supersede(supersession);
             }
             Change::ReleaseRejected { manifest, reason, .. } => {
-                self.with_release(manifest, |row| decide(row, entry, ReleaseState::Rejected, Some(reason)));
+                self.with_release(manifest, |row| {
+                    decide(row, entry, ReleaseState::Rejected, Some(reason), "")
+                });
             }
             Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
                 self.with_release(manifest, |row| {
@@ -77,9 +86,16 @@ impl State {
     }
 }
 
-fn decide(row: &mut ReleaseRow, entry: &ActivityEntry, state: ReleaseState, reason: Option<&String>) {
+fn decide(
+    row: &mut ReleaseRow,
+    entry: &ActivityEntry,
+    state: ReleaseState,
+    reason: Option<&String>,
+    comment: &str,
+) {
+    let comment = (!comment.is_empty()).then(|| comment.to_owned());
     row.state = state;
-    row.decided = Some(DecidedBy { at: entry.at, actor: entry.actor.clone() });
+    row.decided = Some(DecidedBy { at: entry.at, actor: entry.actor.clone(), comment });
     row.reason = reason.cloned();
 }
 
@@ -90,7 +106,7 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
         manifest,
         kind: PackageKind::Program,
         counter: ReleaseCounter(0),
-        severity: Severity::default(),
+        severity: Severity::Normal,
         state,
         channels: Vec::new(),
         signer: None,
@@ -99,6 +115,7 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
         decided: None,
         reason: None,
         rollout: None,
+        voided: false,
         assigned: 0,
         installed: 0,
         failed: 0,
@@ -248,6 +265,11 @@ impl State {
         approved
     }
 
+    /// Manifests of releases above a counter that the vendor reset.
+    pub(super) fn voided(&self) -> BTreeSet<Sha256Digest> {
+        self.releases.values().filter(|row| row.voided).map(|row| row.manifest).collect()
+    }
+
     /// Every release that waits for a review, in the order of their manifests.
     pub(super) fn staged(&self) -> Vec<KnownRelease> {
         self.releases.values().filter(|row| row.state == ReleaseState::Staged).map(known).collect()
@@ -271,6 +293,12 @@ impl<H: Holds> Read<KnownReleaseOf> for Handle<H> {
 impl<H: Holds> Read<ApprovedReleases> for Handle<H> {
     fn read(&mut self, _: &ApprovedReleases) -> Result<Vec<KnownRelease>, StoreError> {
         Ok(self.state().approved())
+    }
+}
+
+impl<H: Holds> Read<VoidedReleases> for Handle<H> {
+    fn read(&mut self, _: &VoidedReleases) -> Result<BTreeSet<Sha256Digest>, StoreError> {
+        Ok(self.state().voided())
     }
 }
 

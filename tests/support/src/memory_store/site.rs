@@ -1,11 +1,11 @@
-//! Whose ledger it is, its log, its licenses, its pulls and its time.
+//! Whose ledger it is, where it stands after restores, its licenses, its pulls and its time.
 
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_manifests::lease::LedgerHead;
-use sealpost_site::changes::chain::LoggedEntry;
-use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, empty_head};
-use sealpost_site::queries::{Activity, Head, LastPull, Licenses, Server, TimeFloor, page_limit};
-use sealpost_site::rows::{LicenseRow, PullRow, ServerIdentity};
+use sealpost_site::queries::{
+    LastPull, LicenseTime, Licenses, LogForks, Restores, Server, StoredTime, page_limit,
+};
+use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, ServerIdentity};
+use sealpost_site::rules::restore::RestoreState;
 
 use super::store::{Handle, Holds};
 
@@ -15,35 +15,48 @@ impl<H: Holds> Read<Server> for Handle<H> {
     }
 }
 
-impl<H: Holds> Read<Head> for Handle<H> {
-    fn read(&mut self, _: &Head) -> Result<LedgerHead, StoreError> {
-        let state = self.state();
-        Ok(state.log.values().next_back().map_or_else(empty_head, |newest| newest.head()))
+impl<H: Holds> Read<Restores> for Handle<H> {
+    fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
+        Ok(self.state().restore.clone())
     }
 }
 
-impl<H: Holds> Read<TimeFloor> for Handle<H> {
-    fn read(&mut self, _: &TimeFloor) -> Result<Option<jiff::Timestamp>, StoreError> {
+impl<H: Holds> Read<LicenseTime> for Handle<H> {
+    fn read(&mut self, _: &LicenseTime) -> Result<StoredTime, StoreError> {
         let state = self.state();
-        let signed = state.licenses.values().map(|license| license.grant.vendor_time).max();
-        Ok(state.noted_floor().max(signed))
+        Ok(StoredTime { floor: state.noted_floor(), statement: state.vendor_statement() })
     }
 }
 
 impl<H: Holds> Read<Licenses> for Handle<H> {
     fn read(&mut self, _: &Licenses) -> Result<Vec<LicenseRow>, StoreError> {
         let state = self.state();
-        let rows = state.licenses.iter().map(|(serial, license)| LicenseRow {
-            serial: serial.clone(),
-            licenses: license.grant.seats,
-            used: license.used,
-            active: license.active,
-            reserved: license.used.saturating_sub(license.active),
-            model: license.grant.model,
-            generation: license.grant.generation,
-            valid_until: license.grant.valid_until,
+        let rows = state.licenses.iter().map(|(serial, license)| {
+            let (used, active) = state.seats_of(serial);
+            LicenseRow {
+                serial: serial.clone(),
+                licenses: license.grant.seats,
+                used,
+                active,
+                reserved: used - active,
+                model: license.grant.model,
+                generation: license.grant.generation,
+                epoch: license.grant.epoch,
+                not_after: license.grant.not_after,
+            }
         });
         Ok(rows.collect())
+    }
+}
+
+impl<H: Holds> Read<LogForks> for Handle<H> {
+    fn read(&mut self, _: &LogForks) -> Result<Vec<LogForkRow>, StoreError> {
+        let state = self.state();
+        let forked = state.client_of.iter().filter_map(|(name, client_id)| {
+            let fork = state.clients.get(client_id)?.log_fork.as_ref()?;
+            Some(LogForkRow { name: name.clone(), held: fork.held, seen: fork.seen, at: fork.at })
+        });
+        Ok(forked.take(page_limit(None) as usize).collect())
     }
 }
 
@@ -56,22 +69,4 @@ impl<H: Holds> Read<LastPull> for Handle<H> {
             failure: state.pull.failure.clone(),
         })
     }
-}
-
-impl<H: Holds> Read<Activity> for Handle<H> {
-    fn read(&mut self, query: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
-        let state = self.state();
-        let wanted = state.log.values().filter(|linked| matches(query, linked));
-        let page = wanted.take(page_limit(query.limit) as usize);
-        let logged = page.map(|linked| chain::read(&linked.bytes, linked.hash));
-        Ok(logged.collect::<Result<_, _>>()?)
-    }
-}
-
-fn matches(query: &Activity, linked: &LinkedEntry) -> bool {
-    let found_by = FoundBy::of(&linked.entry);
-    linked.entry.sequence > query.after
-        && query.client.as_ref().is_none_or(|name| found_by.computer.as_deref() == Some(name.as_str()))
-        && query.kind.as_ref().is_none_or(|kind| found_by.kind == *kind)
-        && query.since.is_none_or(|since| linked.entry.at >= since)
 }

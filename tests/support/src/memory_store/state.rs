@@ -1,70 +1,87 @@
 //! What the store holds: one collection per noun, and the latest note of each key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
-use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, Nonce, PackageName, Platform, SerialNumber,
+    ChannelName, ClientId, ComputerName, EraId, Nonce, PackageName, Platform, SerialNumber, SetupId,
 };
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::log::{Frontier, LogHead};
+use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::word::Word;
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
-use sealpost_site::rows::{ReleaseRow, ServerIdentity};
-use sealpost_site::rules::assignment::AssignedRelease;
+use sealpost_site::rows::{ReleaseRow, ResumedRow, ServerIdentity};
+use sealpost_site::rules::restore::{Progress, RestoreState};
 
 /// Everything that was committed, or that one transaction sees.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     /// The log, by sequence.
-    pub(super) log: BTreeMap<u64, Arc<LinkedEntry>>,
+    pub(super) log: BTreeMap<u64, Arc<Logged>>,
+    /// The tree over the log.
+    pub(super) tree: Frontier,
     pub(super) server: Option<ServerIdentity>,
+    pub(super) restore: RestoreState,
     pub(super) licenses: BTreeMap<SerialNumber, License>,
-    pub(super) reservations: BTreeMap<ComputerName, Reservation>,
+    pub(super) computers: BTreeMap<ComputerName, Computer>,
     pub(super) setups: BTreeMap<ComputerName, Setup>,
     pub(super) pending: BTreeMap<ComputerName, Pending>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     /// The client that holds a name.
     pub(super) client_of: BTreeMap<ComputerName, ClientId>,
+    /// Clients whose name another client holds since.
+    pub(super) replaced: BTreeSet<ClientId>,
     /// By manifest. Counts and deltas are empty here, and are filled in when a row is read.
     pub(super) releases: BTreeMap<Sha256Digest, ReleaseRow>,
     /// Bytes by (target, base).
     pub(super) deltas: BTreeMap<(Sha256Digest, Sha256Digest), u64>,
+    /// The number of the reset of a package's counter that was applied last.
+    pub(super) counter_resets: BTreeMap<PackageName, u64>,
     pub(super) pull: PullFacts,
     pub(super) notes: BTreeMap<NoteKey, Note>,
 }
 
-/// The newest grant of a serial number.
+/// An entry, and the head of the log with it.
+#[derive(Debug)]
+pub(super) struct Logged {
+    pub(super) linked: LinkedEntry,
+    pub(super) head: LogHead,
+}
+
+/// The newest grant of a serial number. How many of its seats are used is counted when somebody asks.
 #[derive(Debug, Clone)]
 pub(super) struct License {
     pub(super) grant: Grant,
     pub(super) document: SignedDocument,
     /// The entry that accepted it.
     pub(super) accepted: u64,
-    /// Names that hold a seat of it.
-    pub(super) used: u32,
-    /// Those of them whose computer enrolled.
-    pub(super) active: u32,
 }
 
+/// A name that holds seats.
 #[derive(Debug, Clone)]
-pub(super) struct Reservation {
+pub(super) struct Computer {
     pub(super) channel: ChannelName,
-    pub(super) serial: SerialNumber,
     pub(super) reserved_at: Timestamp,
+    /// The serial numbers whose seats it holds.
+    pub(super) serials: BTreeSet<SerialNumber>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
-    pub(super) code_sha256: Sha256Digest,
+    pub(super) setup: SetupId,
+    pub(super) expires_at: Timestamp,
     pub(super) used_by: Option<ClientId>,
 }
 
@@ -75,6 +92,7 @@ pub(super) struct Pending {
     pub(super) sequence: u64,
 }
 
+/// A client. Its sealing key is not here: nobody asks the ledger for it yet.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) name: ComputerName,
@@ -82,15 +100,36 @@ pub(super) struct Client {
     pub(super) platform: Platform,
     pub(super) agent_version: String,
     pub(super) enrolled_at: Timestamp,
+    /// The era in which it came into the ledger.
+    pub(super) era: EraId,
+    /// The size of the head in the lease that it came back with, if it did not enroll.
+    pub(super) resumed_head: Option<u64>,
     pub(super) forked: bool,
-    /// The highest sequence that was issued to it.
-    pub(super) sequence: u64,
+    /// The highest order that was issued to it or shown by it, of each type of document.
+    pub(super) orders: HighestOrders,
     /// The end of its newest lease.
     pub(super) lease_until: Option<Timestamp>,
-    pub(super) had_assignment: bool,
     pub(super) acknowledged_report: u64,
-    pub(super) assigned: BTreeMap<PackageName, AssignedRelease>,
+    pub(super) assigned: BTreeMap<PackageName, PackageAssignment>,
     pub(super) last_reports: BTreeMap<PackageName, LastReport>,
+    /// Its last resumption, and the era of that.
+    pub(super) resumed: Option<(EraId, ResumedRow)>,
+    pub(super) log_fork: Option<LogFork>,
+}
+
+impl Client {
+    /// The highest order of a type of document.
+    pub(super) fn order(&self, kind: &str) -> Option<Order> {
+        self.orders.get(&Word::new(kind).ok()?).copied()
+    }
+}
+
+/// Two heads that do not fit each other.
+#[derive(Debug, Clone)]
+pub(super) struct LogFork {
+    pub(super) held: LogHead,
+    pub(super) seen: LogHead,
+    pub(super) at: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +142,8 @@ pub(super) struct LastReport {
 pub(super) struct Seen<'a> {
     pub(super) platform: &'a Platform,
     pub(super) agent_version: &'a str,
+    pub(super) instance: Option<Sha256Digest>,
+    pub(super) hostname: Option<&'a str>,
     pub(super) installed: &'a [InstalledPackage],
 }
 
@@ -112,6 +153,7 @@ pub(super) struct Answered<'a> {
     pub(super) next: &'a Nonce,
     pub(super) at: Timestamp,
     pub(super) answer: &'a ContactAnswer,
+    pub(super) progress: &'a Progress,
 }
 
 impl State {
@@ -120,15 +162,25 @@ impl State {
         self.client_of.get(name).and_then(|client_id| self.clients.get_key_value(client_id))
     }
 
-    /// The license that a name's seat comes from.
-    pub(super) fn license_of(&self, name: &ComputerName) -> Option<&License> {
-        self.reservations.get(name).and_then(|reservation| self.licenses.get(&reservation.serial))
+    /// The licenses that a name's seats come from, by serial number; a seat may stand here without its grant.
+    pub(super) fn licenses_of(&self, name: &ComputerName) -> impl Iterator<Item = &License> {
+        let serials = self.computers.get(name).into_iter().flat_map(|computer| &computer.serials);
+        serials.filter_map(|serial| self.licenses.get(serial))
+    }
+
+    /// Names that hold a seat of a serial number, and those of them that have a client.
+    pub(super) fn seats_of(&self, serial: &SerialNumber) -> (u32, u32) {
+        let holders = self.computers.iter().filter(|(_, computer)| computer.serials.contains(serial));
+        holders.fold((0, 0), |(used, active), (name, _)| {
+            (used + 1, active + u32::from(self.client_of.contains_key(name)))
+        })
     }
 
     pub(super) fn seen(&self, client_id: &ClientId) -> Option<Seen<'_>> {
         match self.notes.get(&NoteKey::ClientSeen(client_id.clone())) {
-            Some(Note::ClientSeen { platform, agent_version, installed, .. }) => {
-                Some(Seen { platform, agent_version, installed })
+            Some(Note::ClientSeen { platform, agent_version, instance, hostname, installed, .. }) => {
+                let (instance, hostname) = (*instance, hostname.as_deref());
+                Some(Seen { platform, agent_version, instance, hostname, installed })
             }
             _ => None,
         }
@@ -136,8 +188,8 @@ impl State {
 
     pub(super) fn answered(&self, client_id: &ClientId) -> Option<Answered<'_>> {
         match self.notes.get(&NoteKey::ContactAnswered(client_id.clone())) {
-            Some(Note::ContactAnswered { previous, next, at, answer, .. }) => {
-                Some(Answered { previous: previous.as_ref(), next, at: *at, answer })
+            Some(Note::ContactAnswered { previous, next, at, answer, progress, .. }) => {
+                Some(Answered { previous: previous.as_ref(), next, at: *at, answer, progress })
             }
             _ => None,
         }
@@ -174,6 +226,13 @@ impl State {
     pub(super) fn noted_floor(&self) -> Option<Timestamp> {
         match self.notes.get(&NoteKey::TimeFloor) {
             Some(Note::TimeFloor { floor }) => Some(*floor),
+            _ => None,
+        }
+    }
+
+    pub(super) fn vendor_statement(&self) -> Option<VendorStatement> {
+        match self.notes.get(&NoteKey::VendorStatement) {
+            Some(Note::VendorStatement { statement }) => Some(*statement),
             _ => None,
         }
     }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{ReadStore, Split, Store, StoreError, Walk, WriteStore};
 use sealpost_manifests::ids::ServerId;
-use sealpost_site::changes::chain::{FoundBy, LinkedEntry, StoredEntry, empty_head, link};
+use sealpost_manifests::log::Frontier;
+use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, ReadEntry, StoredEntry, link};
 use sealpost_site::changes::{Actor, Change, Note};
 
 use super::state::State;
@@ -32,6 +33,13 @@ pub enum MemoryStoreError {
         /// What should have been called before, or should not.
         why: &'static str,
     },
+}
+
+impl MemoryStoreError {
+    /// A database would not let a second row have this key either.
+    pub(super) fn taken(what: &'static str) -> StoreError {
+        Self::Taken { what }.into()
+    }
 }
 
 impl From<MemoryStoreError> for StoreError {
@@ -69,13 +77,44 @@ impl MemoryStore {
     /// [`StoreError`].
     pub fn new(server_id: ServerId, site_key: PublicKey, now: Timestamp) -> Result<Self, StoreError> {
         let store = Self::default();
-        let first =
-            link(&empty_head(), now, Actor::Server, Change::ServerInitialized { server_id, site_key })?;
+        let first = Change::ServerInitialized { server_id, site_key };
+        let first = link(&mut Frontier::empty(), now, Actor::Server, first)?;
         let mut state = State::default();
         state.append(&first)?;
         state.keep(&Note::TimeFloor { floor: now });
         store.shared.publish(Arc::new(state));
         Ok(store)
+    }
+
+    /// A copy of what was committed; from then on the two have nothing in common.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self::default();
+        copy.shared.publish(self.shared.committed());
+        copy
+    }
+
+    /// What comes of the log alone, read again from its bytes: everything that is only noted is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rebuilt(&self) -> Result<Self, StoreError> {
+        let (rebuilt, mut log, mut state) = (Self::default(), Frontier::empty(), State::default());
+        for (sequence, logged) in &self.shared.committed().log {
+            let bytes = logged.linked.bytes.clone();
+            let entry = match chain::read(&bytes) {
+                Ok(ReadEntry::Known(entry)) => *entry,
+                Ok(ReadEntry::Newer(newer)) => {
+                    return Err(StoreError::NewerEntry { sequence: *sequence, kind: newer.kind });
+                }
+                Err(source) => return Err(StoreError::Entry { sequence: *sequence, source }),
+            };
+            let floor = entry.at;
+            state.append(&LinkedEntry::of_stored(&mut log, entry, bytes))?;
+            state.keep(&Note::TimeFloor { floor });
+        }
+        rebuilt.shared.publish(Arc::new(state));
+        Ok(rebuilt)
     }
 
     /// Whether a ledger writes to it. One that was dropped and not closed stops a little later.
@@ -149,8 +188,8 @@ struct Transaction {
 }
 
 enum Written {
-    Entry(LinkedEntry),
-    Note(Note),
+    Entry(Box<LinkedEntry>),
+    Note(Box<Note>),
 }
 
 impl Transaction {
@@ -190,11 +229,13 @@ impl State {
 
 impl<H: Holds> ReadStore for Handle<H> {
     fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError> {
-        for (sequence, linked) in &self.state().log {
+        for (sequence, logged) in &self.state().log {
+            let linked = &logged.linked;
             let entry = StoredEntry {
                 sequence: *sequence,
                 bytes: linked.bytes.clone(),
-                hash: Some(linked.hash),
+                leaf: Some(linked.leaf),
+                nodes: Some(linked.nodes.clone()),
                 found_by: FoundBy::of(&linked.entry),
             };
             if each(entry) == Walk::Stop {
@@ -238,11 +279,11 @@ impl WriteStore for Handle<Writer> {
     }
 
     fn append(&mut self, entry: &LinkedEntry) -> Result<(), StoreError> {
-        self.transaction("append an entry")?.write(Written::Entry(entry.clone()))
+        self.transaction("append an entry")?.write(Written::Entry(Box::new(entry.clone())))
     }
 
     fn note(&mut self, note: &Note) -> Result<(), StoreError> {
-        self.transaction("keep a note")?.write(Written::Note(note.clone()))
+        self.transaction("keep a note")?.write(Written::Note(Box::new(note.clone())))
     }
 
     fn keep(&mut self) -> Result<(), StoreError> {

@@ -2,25 +2,29 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_keys::PublicKey;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients, page_limit,
 };
-use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
-use sealpost_site::rules::assignment::AssignedRelease;
+use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
-use super::releases::{approved, release_id, staged};
+use super::releases::{approved, staged, voided};
 use crate::sqlite::connection::Connected;
-use crate::sqlite::values::{from_json, optional_from_json, optional_text, optional_time, text, time};
+use crate::sqlite::values::{
+    from_json, optional_count, optional_from_json, optional_text, optional_time, text, time,
+};
 use crate::store::{Read, StoreError};
 
 const CLIENT_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_id, c.client_key, c.forked, \
-     coalesce(s.platform, c.platform), coalesce(s.agent_version, c.agent_version), k.at, c.lease_until, s.installed \
-     FROM reservations r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
+     coalesce(s.platform, c.platform), coalesce(s.agent_version, c.agent_version), k.at, c.lease_until, s.installed, \
+     s.hostname, s.instance, c.resumed_era = (SELECT era FROM server), c.resumed_at, c.resumed_contacts, \
+     c.provisional_until, c.displaced_contacts \
+     FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id";
 
 impl<C: Connected> Read<Clients> for C {
@@ -66,11 +70,26 @@ fn bare_client(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
         client_key: optional_text(row, 4)?,
         platform: optional_text(row, 6)?,
         agent_version: row.get(7)?,
+        hostname: row.get(11)?,
+        instance: optional_text(row, 12)?,
+        resumed: resumed(row)?,
         last_contact: optional_time(row, 8)?,
         lease_until: optional_time(row, 9)?,
         installed: optional_from_json(row, 10)?.unwrap_or_default(),
         assigned: Vec::new(),
         last_reports: Vec::new(),
+    })
+}
+
+/// How the client went on after the last restore, if it did.
+fn resumed(row: &Row<'_>) -> rusqlite::Result<Option<ResumedRow>> {
+    let of_this_era: Option<bool> = row.get(13)?;
+    let parts = (optional_time(row, 14)?, optional_count(row, 15)?, optional_time(row, 16)?);
+    Ok(match (of_this_era, parts) {
+        (Some(true), (Some(at), Some(contacts), Some(provisional_until))) => {
+            Some(ResumedRow { at, contacts, provisional_until, displaced: optional_count(row, 17)? })
+        }
+        _ => None,
     })
 }
 
@@ -84,14 +103,10 @@ fn with_packages(connection: &Connection, mut row: ClientRow) -> rusqlite::Resul
     Ok(row)
 }
 
-fn assigned(connection: &Connection, client_id: &ClientId) -> rusqlite::Result<Vec<AssignedRelease>> {
+fn assigned(connection: &Connection, client_id: &ClientId) -> rusqlite::Result<Vec<PackageAssignment>> {
     connection
-        .prepare_cached(
-            "SELECT package, version, platform, manifest FROM assigned WHERE client_id = ?1 ORDER BY package",
-        )?
-        .query_map([client_id.as_str()], |row| {
-            Ok(AssignedRelease { release: release_id(row, 0)?, manifest: text(row, 3)? })
-        })?
+        .prepare_cached("SELECT told FROM assigned WHERE client_id = ?1 ORDER BY package")?
+        .query_map([client_id.as_str()], |row| from_json(row, 0))?
         .collect()
 }
 
@@ -101,7 +116,7 @@ impl<C: Connected> Read<HolderById> for C {
         let row = connection
             .prepare_cached(
                 "SELECT c.client_id, r.name, r.channel, c.forked, c.lease_until FROM clients c \
-                 JOIN reservations r ON r.name = c.name WHERE c.client_id = ?1",
+                 JOIN computers r ON r.name = c.name WHERE c.client_id = ?1",
             )?
             .query_row([query.client_id.as_str()], |row| {
                 Ok(HolderRow {
@@ -134,45 +149,48 @@ impl<C: Connected> Read<ExplainClient> for C {
     fn read(&mut self, query: &ExplainClient) -> Result<Option<ExplainFacts>, StoreError> {
         let connection = self.connection();
         let Some(client) = client(connection, &query.name)? else { return Ok(None) };
-        let document: Option<SignedDocument> = connection
+        let grants: Vec<SignedDocument> = connection
             .prepare_cached(
-                "SELECT g.document FROM reservations r JOIN grants g ON g.serial = r.serial WHERE r.name = ?1",
+                "SELECT g.document FROM reservations r JOIN grants g ON g.serial = r.serial WHERE r.name = ?1 \
+                 ORDER BY r.serial",
             )?
-            .query_row([query.name.as_str()], |row| from_json(row, 0))
-            .optional()?;
+            .query_map([query.name.as_str()], |row| from_json(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
         Ok(Some(ExplainFacts {
             client,
-            licensed: licensed(document.as_ref())?,
+            grants: read_grants(&grants)?,
             approved: approved(connection)?,
             staged: staged(connection)?,
+            voided: voided(connection)?,
         }))
     }
 }
 
-fn licensed(document: Option<&SignedDocument>) -> Result<Vec<PackageName>, StoreError> {
-    let Some(document) = document else { return Ok(Vec::new()) };
-    let grant: Grant = document::read(document.document.as_bytes())?;
-    Ok(grant.packages)
+fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
+    let grants = documents.iter().map(|document| document::read::<Grant>(document.document.as_bytes()));
+    Ok(grants.collect::<Result<_, _>>()?)
 }
 
 impl<C: Connected> Read<Recipients> for C {
     fn read(&mut self, query: &Recipients) -> Result<Vec<RecipientRow>, StoreError> {
         let connection = self.connection();
         let mut statement = connection.prepare_cached(
-            "SELECT r.name, r.channel, coalesce(s.platform, c.platform), g.document, s.installed \
-             FROM reservations r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
-             LEFT JOIN grants g ON g.serial = r.serial WHERE r.name > ?1 ORDER BY r.name LIMIT ?2",
+            "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
+             (SELECT json_group_array(json(g.document) ORDER BY o.serial) FROM reservations o \
+             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed \
+             FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
+             WHERE r.name > ?1 ORDER BY r.name LIMIT ?2",
         )?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
         let mut rows = statement.query(params![after, page_limit(Some(query.limit))])?;
         let mut recipients = Vec::new();
         while let Some(row) = rows.next()? {
-            let document: Option<SignedDocument> = optional_from_json(row, 3)?;
+            let grants: Vec<SignedDocument> = from_json(row, 3)?;
             recipients.push(RecipientRow {
                 name: text(row, 0)?,
                 channel: text(row, 1)?,
                 platform: optional_text(row, 2)?,
-                licensed: licensed(document.as_ref())?,
+                grants: read_grants(&grants)?,
                 installed: optional_from_json(row, 4)?.unwrap_or_default(),
             });
         }

@@ -1,5 +1,5 @@
 //! What lists and look-ups answer.
 
 mod clients;
-mod licenses;
+pub(super) mod licenses;
 pub(super) mod releases;

@@ -1,13 +1,16 @@
 //! Releases: with their counts for people, without them for rules.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::changes::Approval;
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, page_limit,
+    Releases, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
@@ -21,7 +24,7 @@ use crate::store::{Read, StoreError};
 // ── with counts ──
 
 const RELEASE_COLUMNS: &str = "SELECT package, version, platform, manifest, kind, counter, severity, state, channels, \
-     signer, payload_bytes, staged_at, decided_at, decided_by, reason, rollout, \
+     signer, payload_bytes, staged_at, decided_at, decided_by, reason, rollout, voided, approval, \
      (SELECT count(*) FROM assigned a WHERE a.manifest = r.manifest), \
      (SELECT count(*) FROM installed i WHERE i.manifest = r.manifest), \
      (SELECT count(*) FROM last_reports l WHERE l.manifest = r.manifest AND l.failed = 1) FROM releases r";
@@ -85,8 +88,10 @@ impl<C: Connected> Read<ReleaseByManifest> for C {
 }
 
 fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
+    let approval: Option<Approval> = optional_from_json(row, 17)?;
+    let comment = approval.map(|approval| approval.comment).filter(|comment| !comment.is_empty());
     let decided = match (optional_time(row, 12)?, optional_from_json(row, 13)?) {
-        (Some(at), Some(actor)) => Some(DecidedBy { at, actor }),
+        (Some(at), Some(actor)) => Some(DecidedBy { at, actor, comment }),
         _ => None,
     };
     Ok(ReleaseRow {
@@ -103,9 +108,10 @@ fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
         decided,
         reason: row.get(14)?,
         rollout: optional_count(row, 15)?,
-        assigned: count(row, 16)?,
-        installed: count(row, 17)?,
-        failed: count(row, 18)?,
+        voided: row.get(16)?,
+        assigned: count(row, 18)?,
+        installed: count(row, 19)?,
+        failed: count(row, 20)?,
         deltas: Vec::new(),
     })
 }
@@ -258,6 +264,33 @@ pub(in crate::sqlite) fn approved_of(
         ))?
         .query_map([package.as_str()], known)?
         .collect()
+}
+
+/// Releases of a package that passed staging, whatever became of them.
+pub(in crate::sqlite) fn accepted_of(
+    connection: &Connection,
+    package: &PackageName,
+) -> rusqlite::Result<Vec<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!(
+            "WHERE package = ?1 AND state <> 'refused' ORDER BY counter, manifest"
+        ))?
+        .query_map([package.as_str()], known)?
+        .collect()
+}
+
+/// Manifests of releases above a counter that the vendor reset.
+pub(in crate::sqlite) fn voided(connection: &Connection) -> rusqlite::Result<BTreeSet<Sha256Digest>> {
+    connection
+        .prepare_cached("SELECT manifest FROM releases WHERE voided = 1")?
+        .query_map([], |row| text(row, 0))?
+        .collect()
+}
+
+impl<C: Connected> Read<VoidedReleases> for C {
+    fn read(&mut self, _: &VoidedReleases) -> Result<BTreeSet<Sha256Digest>, StoreError> {
+        Ok(voided(self.connection())?)
+    }
 }
 
 /// One by its manifest.

@@ -5,7 +5,9 @@ use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::Contact;
 
-use super::{ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of};
+use super::facts::{
+    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of,
+};
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
@@ -149,7 +151,7 @@ impl<'a> Answering<'a> {
 
     /// Two heads that do not fit each other, if the client holds such and did not say so before.
     fn log_fork(&self) -> Option<Change> {
-        let (held, seen) = (self.contact.held_head.clone()?, self.contact.forked_head.clone()?);
+        let (held, seen) = (self.contact.held_head?, self.contact.forked_head?);
         let client_id = self.contact.client_id.clone();
         (self.client.log_fork.as_ref() != Some(&seen)).then_some(Change::LogForkReported {
             client_id,
@@ -235,8 +237,10 @@ impl<'a> Answering<'a> {
     fn assignment(&self) -> Sent<Assignment> {
         let (facts, client) = (self.facts, self.client);
         let licensed = licensed_packages(client.seats.iter().map(|seat| &seat.grant));
+        // Without a grant nothing is covered; no packages in a grant mean all.
+        let approved = if client.seats.is_empty() { &[] } else { facts.approved.as_slice() };
         let wanted = wanted(
-            &facts.approved,
+            approved,
             &Computer {
                 channel: &client.channel,
                 platform: &self.contact.platform,

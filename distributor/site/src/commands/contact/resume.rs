@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::document::Document;
-use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::ids::{EraId, SerialNumber};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, HighestOrders, Ordered};
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::word::Word;
 
 use super::answer::Answering;
-use super::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
+use super::facts::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
 use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
 use crate::rules::contact::unknown_client;
 use crate::rules::restore::{
-    RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, proves_loss, resume, resume_problem,
-    takes_name,
+    Progress, RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, proves_loss, resume,
+    resume_problem, takes_name,
 };
 use crate::rules::text;
 
@@ -49,8 +49,10 @@ pub(super) fn lost_client(
     if lost.was_replaced || lost.head_is_known {
         return Decision::refuse(unknown_client());
     }
+    let resuming = Resuming { facts, lost, contact, shown, context, ahead: true };
     let head = shown.lease.ledger_head.size;
-    if !takes_name(&facts.restore.era, lost.holder.as_ref(), head) {
+    // In the era that this contact may begin: who is the first to show the loss has no less right than who comes later.
+    if !takes_name(&resuming.state(None).0.era, lost.holder.as_ref(), head) {
         return Decision::refuse(unknown_client());
     }
     let client = ContactClient {
@@ -79,7 +81,7 @@ pub(super) fn lost_client(
         head,
         replaces: lost.holder.as_ref().map(|holder| holder.client_id.clone()),
     };
-    Resuming { facts, lost, contact, shown, context, ahead: true }.decide(&client, Some(recreated))
+    resuming.decide(&client, Some(recreated))
 }
 
 fn serials(lease: &Lease) -> BTreeSet<SerialNumber> {
@@ -100,13 +102,10 @@ impl Resuming<'_> {
     fn decide(self, client: &ContactClient, recreated: Option<Recreated>) -> Decision<ContactOutcome> {
         let (shown, context) = (self.shown, self.context);
         let known = client.last.as_ref().map(|last| &last.progress);
-        let receipt = shown.receipt.as_ref();
-        let progress = ShownProgress { receipt, documents_are_ahead: self.ahead };
-        let found = proves_loss(&self.facts.restore, known, progress);
-        let state = if found { self.next_era() } else { self.facts.restore.clone() };
-        let restored = found.then(|| (Actor::Server, self.restored(&state)));
+        let (state, restored) = self.state(known);
+        let restored = restored.map(|change| (Actor::Server, change));
         let lease_until = shown.lease.not_after().unwrap_or(jiff::Timestamp::MIN);
-        match resume(&state, known, receipt, lease_until, context.now) {
+        match resume(&state, known, shown.receipt.as_ref(), lease_until, context.now) {
             Err(refusal) => {
                 let mut refused = Decision::refuse(resume_problem(refusal));
                 refused.changes.extend(restored);
@@ -142,6 +141,18 @@ impl Resuming<'_> {
         }
     }
 
+    /// Where the ledger stands with what is shown, and the change if that shows a loss which is not known yet.
+    fn state(&self, known: Option<&Progress>) -> (RestoreState, Option<Change>) {
+        let receipt = self.shown.receipt.as_ref();
+        let shown = ShownProgress { receipt, documents_are_ahead: self.ahead };
+        if !proves_loss(&self.facts.restore, known, shown) {
+            return (self.facts.restore.clone(), None);
+        }
+        let state = self.next_era();
+        let change = self.restored(&state);
+        (state, Some(change))
+    }
+
     /// A known client may have lost the seat of a further serial number.
     fn seats_to_recreate(&self, recreated: Option<Recreated>, client: &ContactClient) -> Option<Recreated> {
         recreated.or_else(|| {
@@ -172,6 +183,7 @@ impl Resuming<'_> {
     fn next_era(&self) -> RestoreState {
         let mut past = self.facts.restore.past.clone();
         past.push(self.facts.restore.era.clone());
+        past.extend(self.lost_era().cloned());
         RestoreState {
             era: self.shown.new_era.clone(),
             past,
@@ -191,12 +203,19 @@ impl Resuming<'_> {
             cause: RestoreCause::ClientKnowsMore {
                 client_id: self.contact.client_id.clone(),
                 lease: lease.order(),
-                head: lease.ledger_head.clone(),
+                head: lease.ledger_head,
                 contacts: self.shown.receipt.as_ref().map_or(0, |receipt| receipt.contacts),
             },
             epoch: self.epoch(),
             resumes_until: self.context.after_days(self.context.terms.lease_days),
+            lost_era: self.lost_era().cloned(),
         }
+    }
+
+    /// The era of the receipt, if this ledger never had it.
+    fn lost_era(&self) -> Option<&EraId> {
+        let era = &self.shown.receipt.as_ref()?.era;
+        (!self.facts.restore.had(era)).then_some(era)
     }
 
     /// The highest order of each type that is shown: the signed documents, and what the contact claims of other types.

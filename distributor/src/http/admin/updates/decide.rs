@@ -23,8 +23,8 @@ pub(crate) async fn approve(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> Result<Json<Update>, ApiError> {
-    let manifest = request.manifest;
-    let command = ApproveRelease { actor, manifest, trust: site.parts.upstream.trust() };
+    let ApproveRequest { manifest, comment } = request;
+    let command = ApproveRelease { actor, manifest, trust: site.parts.upstream.trust(), comment };
     site.parts.ledger.execute(site.now(), command).await?;
     decided(&site, manifest).await
 }

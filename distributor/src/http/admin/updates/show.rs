@@ -7,7 +7,9 @@ use axum::extract::{Path, State};
 use sealpost_admin_api::updates::{Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_site::queries::{ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest};
+use sealpost_site::queries::{
+    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
+};
 use sealpost_site::rules::recipients::UnderReview;
 
 use crate::http::Site;
@@ -32,6 +34,10 @@ pub(crate) async fn show(
     let content = review.map(|review| ReviewContent {
         notes: review.manifest.notes,
         built_at: review.manifest.built_at,
+        category: review.manifest.category,
+        security: review.manifest.security,
+        supported_until: review.manifest.supported_until,
+        attachments: review.manifest.attachments,
         requires: review.manifest.requires,
         files: review.manifest.files.len() as u64,
         compared_with: review.base,
@@ -45,7 +51,8 @@ pub(crate) async fn show(
 async fn recipients(site: &Site, manifest: Sha256Digest) -> Result<(Vec<ComputerName>, u64), ApiError> {
     let ledger = &site.parts.ledger;
     let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok((Vec::new(), 0)) };
-    let under_review = UnderReview::new(release, ledger.query(ApprovedReleases {}).await?);
+    let approved = ledger.query(ApprovedReleases {}).await?;
+    let under_review = UnderReview::new(release, approved, ledger.query(VoidedReleases {}).await?);
     let (mut named, mut count) = (Vec::new(), 0u64);
     let mut after = None;
     loop {

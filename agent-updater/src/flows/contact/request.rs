@@ -1,0 +1,78 @@
+//! The contact of this computer, as it is signed and sent.
+
+use sealpost_keys::key_file::read_secret;
+use sealpost_keys::token::random_bytes;
+use sealpost_keys::{PassphraseSource, SigningKey};
+use sealpost_manifests::document::{DocumentError, SignedDocument};
+use sealpost_manifests::ids::{ClientId, Nonce, Platform};
+use sealpost_manifests::wire::contact::{Contact, ContactRequest, Evidence, InstalledPackage, MAX_PACKAGES};
+use sealpost_manifests::wire::report::Report;
+
+use crate::domain::record::Installed;
+use crate::flows::context::Host;
+use crate::home::Home;
+use crate::platform::machine;
+use crate::platform::store::StoreError;
+use crate::records::holdings::Holdings;
+use crate::records::packages;
+use crate::records::server::{ContactState, OutstandingContact};
+use crate::records::standing::ServerStanding;
+
+use super::error::ContactError;
+
+/// A contact that follows the last answered one, signed.
+pub(super) fn new_contact(
+    host: &Host,
+    holdings: &Holdings,
+    standing: &ServerStanding,
+    state: &ContactState,
+    reports: Vec<Report>,
+) -> Result<OutstandingContact, ContactError> {
+    let key: SigningKey = read_secret(&host.home.client_key(), &PassphraseSource::None)?;
+    let next = Nonce::from_random(random_bytes::<16>()?);
+    let contact = Contact {
+        client_id: holdings.identity.client_id.clone(),
+        server_id: holdings.identity.server_id.clone(),
+        previous: state.previous.clone(),
+        next: next.clone(),
+        receipt: state.receipt.clone(),
+        sent_at: host.now(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        platform: Platform::current(),
+        highest: holdings.highest(),
+        held_head: standing.log.held.as_ref().map(|held| held.head),
+        forked_head: standing.log.forked,
+        grants: holdings.grants.iter().map(|held| held.digest).collect(),
+        instance: machine::instance(),
+        hostname: machine::hostname(),
+        packages: installed_packages(&host.home)?,
+        reports,
+    };
+    Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
+}
+
+/// The exact body of a request. Without evidence it is the same for every try of a contact.
+pub(super) fn body(
+    client_id: &ClientId,
+    outstanding: &OutstandingContact,
+    evidence: Option<Evidence>,
+) -> Result<String, DocumentError> {
+    let request =
+        ContactRequest { client_id: client_id.clone(), contact: outstanding.contact.clone(), evidence };
+    serde_json::to_string(&request).map_err(|source| DocumentError::Malformed { document: "contact", source })
+}
+
+fn installed_packages(home: &Home) -> Result<Vec<InstalledPackage>, StoreError> {
+    let records = packages::load_all(home)?;
+    let current = records.into_values().filter_map(Result::ok).filter_map(|record| record.current);
+    Ok(current.map(reported).take(MAX_PACKAGES).collect())
+}
+
+fn reported(installed: Installed) -> InstalledPackage {
+    InstalledPackage {
+        release: installed.release,
+        kind: installed.kind,
+        counter: installed.counter,
+        manifest: installed.manifest,
+    }
+}

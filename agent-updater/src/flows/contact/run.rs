@@ -1,0 +1,115 @@
+//! The flow of a contact; see [`super`].
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_files::escape;
+use sealpost_manifests::wire::contact::{ContactAnswer, MAX_RECEIPT_BYTES};
+
+use crate::flows::context::{Context, Host};
+use crate::platform::store::StoreError;
+use crate::records::holdings::Holdings;
+use crate::records::progress::Progress;
+use crate::records::server::{ContactState, ServerRecords};
+use crate::server::{AccessToken, Endpoint};
+use crate::spool::Spool;
+
+use super::accept::accept;
+use super::error::ContactError;
+use super::request::new_contact;
+use super::send::send;
+
+/// Longest notice of a server that is kept, in characters.
+const MAX_NOTICE_CHARS: usize = 500;
+/// Longest time for which a token is used, in seconds, whatever its server says.
+const MAX_TOKEN_SECS: u32 = 24 * 60 * 60;
+
+/// The right to read from a server for a while.
+#[derive(Clone)]
+pub struct Access {
+    /// The address that answered.
+    pub endpoint: Endpoint,
+    pub token: AccessToken,
+    pub until: Timestamp,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("endpoint", &self.endpoint.address()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::flows) struct Answered {
+    /// `None` if the server gave no token that can be used.
+    pub(in crate::flows) access: Option<Access>,
+    /// Whether it was an earlier contact, sent again: then reports that were added since are not in it.
+    pub(in crate::flows) was_retry: bool,
+    /// What of the answer was refused, and what the server wants a person to know.
+    pub(in crate::flows) notices: Vec<String>,
+}
+
+/// One contact, with as many addresses as it needs.
+///
+/// # Errors
+/// [`ContactError`].
+pub(in crate::flows) fn contact(
+    context: &Context,
+    holdings: &mut Holdings,
+    progress: &mut Progress,
+    spool: &mut Spool,
+) -> Result<Answered, ContactError> {
+    let host = &context.host;
+    let server_id = holdings.identity.server_id.clone();
+    let records = ServerRecords::of(&host.home, &server_id);
+    let mut state = records.contact_state()?;
+    let (outstanding, was_retry) = match state.outstanding.clone() {
+        Some(outstanding) => (outstanding, true),
+        None => {
+            let reports = spool.batch(records.acknowledged_report());
+            let outstanding = new_contact(host, holdings, &progress.standing, &state, reports)?;
+            state.outstanding = Some(outstanding.clone());
+            records.save_contact_state(&state)?;
+            (outstanding, false)
+        }
+    };
+    let (endpoint, answer) = send(context, holdings, progress, &outstanding)?;
+    let mut notices = accept(host, records, &answer, holdings, progress)?;
+    notices.extend(answer.notice.as_deref().map(bounded_notice));
+    progress.save(&host.home)?;
+    acknowledge(records, spool, answer.acknowledged_report)?;
+    let receipt = bounded_receipt(&answer);
+    let state = ContactState { previous: Some(outstanding.next), receipt, outstanding: None };
+    records.save_contact_state(&state)?;
+    let access = access(host, endpoint, &answer);
+    if access.is_none() {
+        notices.push("the server gave no access token that can be used".to_owned());
+    }
+    Ok(Answered { access, was_retry, notices })
+}
+
+fn access(host: &Host, endpoint: Endpoint, answer: &ContactAnswer) -> Option<Access> {
+    let token = AccessToken::new(&answer.access_token)?;
+    let secs = answer.token_valid_secs.min(MAX_TOKEN_SECS);
+    let until = host.now().saturating_add(SignedDuration::from_secs(i64::from(secs)));
+    Some(Access { endpoint, token, until: until.unwrap_or(Timestamp::MAX) })
+}
+
+fn bounded_notice(notice: &str) -> String {
+    let cut: String = notice.chars().take(MAX_NOTICE_CHARS).collect();
+    escape(&cut)
+}
+
+fn bounded_receipt(answer: &ContactAnswer) -> Option<String> {
+    answer.receipt.clone().filter(|receipt| receipt.len() <= MAX_RECEIPT_BYTES)
+}
+
+/// Forgets the reports that the server has. What it says is believed up to the highest id that this computer gave, and
+/// never takes back what it said before.
+fn acknowledge(records: ServerRecords<'_>, spool: &mut Spool, claimed: u64) -> Result<(), StoreError> {
+    let up_to = claimed.min(spool.last_id());
+    if up_to > records.acknowledged_report() {
+        records.save_acknowledged_report(up_to)?;
+    }
+    spool.acknowledge(up_to)
+}

@@ -1,0 +1,69 @@
+//! Sending a contact, to as many addresses as it needs, and with evidence to a server that knows less than it signed.
+
+use sealpost_files::with_causes;
+use sealpost_manifests::wire::contact::ContactAnswer;
+
+use crate::domain::reaction::{Reaction, reaction};
+use crate::flows::context::Context;
+use crate::records::holdings::Holdings;
+use crate::records::progress::Progress;
+use crate::records::server::OutstandingContact;
+use crate::server::{Endpoint, ServerError};
+
+use super::error::ContactError;
+use super::request::body;
+
+/// The address that answered, and its answer.
+pub(super) fn send(
+    context: &Context,
+    holdings: &Holdings,
+    progress: &Progress,
+    outstanding: &OutstandingContact,
+) -> Result<(Endpoint, ContactAnswer), ContactError> {
+    let enrollment = &holdings.enrollment;
+    let times = context.host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
+    let endpoints = Endpoint::of_server(&enrollment.server, &times)
+        .map_err(|error| ContactError::AllFailed(vec![with_causes(&error)]))?;
+    let client_id = &enrollment.client_id;
+    let plain = body(client_id, outstanding, None)?;
+    let mut failures = Vec::new();
+    // What the server signed is shown once per contact, so that no answer can make this computer go on and on.
+    let mut evidence = holdings.evidence.clone();
+    for endpoint in endpoints {
+        let mut answer = context.network.wait(endpoint.post("contact", plain.clone()))?;
+        if let Err(error) = &answer
+            && wants_evidence(error)
+            && let Some(evidence) = evidence.take()
+        {
+            tracing::info!(refusal = with_causes(error), "showing the server what it signed");
+            let with_evidence = body(client_id, outstanding, Some(evidence))?;
+            answer = context.network.wait(endpoint.post("contact", with_evidence))?;
+        }
+        match answer {
+            Ok(answer) => return Ok((endpoint, answer)),
+            Err(error) => {
+                failures.push(explained(&error));
+                if !error.try_elsewhere() {
+                    break;
+                }
+            }
+        }
+    }
+    if failures.is_empty() {
+        failures.push("the setup file lists no address; enroll this computer again".to_owned());
+    }
+    Err(ContactError::AllFailed(failures))
+}
+
+fn wants_evidence(error: &ServerError) -> bool {
+    error.problem().is_some_and(|problem| reaction(problem.code) == Reaction::ShowEvidence)
+}
+
+/// The failure for people: what the server said, and what it means for this computer.
+fn explained(error: &ServerError) -> String {
+    let text = with_causes(error);
+    match error.problem().map(|problem| reaction(problem.code)) {
+        Some(Reaction::Explain(meaning)) => format!("{text}; {meaning}"),
+        _ => text,
+    }
+}

@@ -1,0 +1,181 @@
+//! What a contact is decided from: one statement for the site and the client, and further ones only for what the contact
+//! brings.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use sealpost_manifests::document::{self, SignedDocument};
+use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, Order};
+use sealpost_site::commands::contact::{
+    ContactClient, ContactFacts, HeldGrantText, LastContact, LoadContact, LostFacts, SeenClient, ShownKey,
+};
+use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::restore::NameHolder;
+
+use super::connection::Connected;
+use super::entries::log_at;
+use super::lists::licenses::restore_columns;
+use super::lists::releases::approved;
+use super::values::{
+    count, from_json, optional_count, optional_from_json, optional_text, optional_time, text,
+};
+use crate::store::{Read, StoreError};
+
+/// The site's columns come first, so that they are there for an unknown client too.
+const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
+     (SELECT max(epoch) FROM grants), (SELECT metadata_as_of FROM freshness), \
+     (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_voided WHERE voided = 1), \
+     c.name, p.channel, c.client_key, c.forked, c.lease_epoch, c.lease_sequence, c.assignment_epoch, \
+     c.assignment_sequence, c.acknowledged_report, \
+     (SELECT json_group_array(json(g.document)) FROM reservations r JOIN grants g ON g.serial = r.serial \
+     WHERE r.name = c.name), \
+     k.previous, k.next, k.answer, k.progress, t.lease, t.assignment, s.platform, s.agent_version, s.instance, \
+     s.hostname, s.installed, c.resumed_era, f.seen_size, f.seen_root \
+     FROM server v LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+     LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
+     LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
+/// Where the client's columns begin.
+const CLIENT: usize = 9;
+
+impl<C: Connected> Read<LoadContact> for C {
+    fn read(&mut self, query: &LoadContact) -> Result<ContactFacts, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(CONTACT)?;
+        let mut rows = statement.query([query.client_id.as_str()])?;
+        let row = rows.next()?.ok_or(StoreError::Missing { what: "server's row" })?;
+        let restore = restore_columns(row)?;
+        let known: Option<String> = row.get(CLIENT)?;
+        let client = match known {
+            None => None,
+            Some(_) => {
+                let reported = if query.reports {
+                    reported_packages(connection, &query.client_id)?
+                } else {
+                    BTreeSet::new()
+                };
+                Some(ContactClient { reported, ..contact_client(row, restore.era.as_str())? })
+            }
+        };
+        let lost = match &query.shown {
+            Some(shown) => Some(lost(connection, &query.client_id, shown)?),
+            None => None,
+        };
+        Ok(ContactFacts {
+            client,
+            approved: approved(connection)?,
+            voided: from_json(row, 8)?,
+            metadata_as_of: optional_time(row, 7)?,
+            epoch: Epoch(optional_count(row, 6)?.unwrap_or(0)),
+            restore,
+            lost,
+        })
+    }
+}
+
+fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError> {
+    let grants: Vec<SignedDocument> = from_json(row, CLIENT + 9)?;
+    let mut seats = grants.into_iter().map(held_grant).collect::<Result<Vec<_>, _>>()?;
+    // The order of a group is the planner's.
+    seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
+    let seen = match (optional_text::<Platform>(row, CLIENT + 16)?, row.get(CLIENT + 17)?) {
+        (Some(platform), Some(agent_version)) => Some(SeenClient {
+            platform,
+            agent_version,
+            instance: optional_text(row, CLIENT + 18)?,
+            hostname: row.get(CLIENT + 19)?,
+            installed: optional_from_json(row, CLIENT + 20)?.unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    let resumed_era: Option<String> = row.get(CLIENT + 21)?;
+    let log_fork = match (optional_count(row, CLIENT + 22)?, optional_text(row, CLIENT + 23)?) {
+        (Some(size), Some(root)) => Some(LogHead { size, root }),
+        _ => None,
+    };
+    Ok(ContactClient {
+        name: text(row, CLIENT)?,
+        channel: text(row, CLIENT + 1)?,
+        client_key: text(row, CLIENT + 2)?,
+        forked: row.get(CLIENT + 3)?,
+        seats,
+        lease_order: optional_order(row, CLIENT + 4)?,
+        assignment_order: optional_order(row, CLIENT + 6)?,
+        acknowledged_report: count(row, CLIENT + 8)?,
+        last: last_contact(row)?,
+        lease: optional_from_json(row, CLIENT + 14)?,
+        assignment: optional_from_json(row, CLIENT + 15)?,
+        seen,
+        reported: BTreeSet::new(),
+        resumed: resumed_era.as_deref() == Some(era),
+        log_fork,
+    })
+}
+
+fn held_grant(document: SignedDocument) -> Result<HeldGrantText, StoreError> {
+    let grant: Grant = document::read(document.document.as_bytes())?;
+    Ok(HeldGrantText { grant, digest: document.digest(), document })
+}
+
+/// An order in two columns.
+fn optional_order(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Order>> {
+    Ok(match (optional_count(row, column)?, optional_count(row, column + 1)?) {
+        (Some(epoch), Some(sequence)) => Some(Order { epoch: Epoch(epoch), sequence }),
+        _ => None,
+    })
+}
+
+fn last_contact(row: &Row<'_>) -> rusqlite::Result<Option<LastContact>> {
+    let Some(next) = optional_text::<Nonce>(row, CLIENT + 11)? else { return Ok(None) };
+    let nonces = NoncePair { previous: optional_text(row, CLIENT + 10)?, next };
+    Ok(Some(LastContact {
+        nonces,
+        answer: from_json(row, CLIENT + 12)?,
+        progress: from_json(row, CLIENT + 13)?,
+    }))
+}
+
+fn reported_packages(
+    connection: &Connection,
+    client_id: &ClientId,
+) -> rusqlite::Result<BTreeSet<PackageName>> {
+    connection
+        .prepare_cached("SELECT package FROM last_reports WHERE client_id = ?1")?
+        .query_map([client_id.as_str()], |row| text(row, 0))?
+        .collect()
+}
+
+/// What the ledger knows beside what a client shows. Few contacts ask for it.
+fn lost(connection: &Connection, client_id: &ClientId, shown: &ShownKey) -> Result<LostFacts, StoreError> {
+    let was_replaced = connection
+        .prepare_cached("SELECT 1 FROM former_clients WHERE client_id = ?1")?
+        .exists([client_id.as_str()])?;
+    let holder = connection
+        .prepare_cached(
+            "SELECT client_id, era, resumed_head FROM clients WHERE name = ?1 AND client_id <> ?2",
+        )?
+        .query_row([shown.name.as_str(), client_id.as_str()], |row| {
+            Ok(NameHolder {
+                client_id: text(row, 0)?,
+                era: text(row, 1)?,
+                resumed_head: optional_count(row, 2)?,
+            })
+        })
+        .optional()?;
+    let reserved = connection
+        .prepare_cached("SELECT serial FROM reservations WHERE name = ?1")?
+        .query_map([shown.name.as_str()], |row| text(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut seats = Vec::new();
+    for serial in &shown.serials {
+        let document: Option<SignedDocument> = connection
+            .prepare_cached("SELECT document FROM grants WHERE serial = ?1")?
+            .query_row([serial.as_str()], |row| from_json(row, 0))
+            .optional()?;
+        seats.extend(document.map(held_grant).transpose()?);
+    }
+    let head = log_at(connection, shown.head.size)?.map(|log| log.head());
+    Ok(LostFacts { was_replaced, holder, reserved, seats, head_is_known: head == Some(shown.head) })
+}

@@ -1,0 +1,159 @@
+//! Contacts in order: what an answer brings, withholds and notes.
+
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, HighestOrders, Order, Ordered};
+use sealpost_manifests::wire::contact::Contact;
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use super::fixture::{
+    ANSWERED, LOGGED, TODAY, approved, assignment, at, client, contact, decide, facts, grant, highest, kinds,
+    lease, leased, order, progress, receipt, refused_without_a_trace, restored, serial,
+};
+use crate::changes::Note;
+use crate::commands::contact::{ContactClient, ContactFacts};
+use crate::rules::restore::Progress;
+
+/// A client that enrolled and has not contacted yet, with seats of these serial numbers.
+fn enrolled(serials: &[u8]) -> ContactClient {
+    ContactClient {
+        seats: serials.iter().map(|id| grant(*id)).collect(),
+        lease_order: None,
+        assignment_order: None,
+        acknowledged_report: 0,
+        last: None,
+        lease: None,
+        assignment: None,
+        ..client()
+    }
+}
+
+fn first_contact() -> Contact {
+    Contact { highest: HighestOrders::new(), ..contact(None, 1) }
+}
+
+#[test]
+fn a_first_contact_brings_a_lease_of_all_seats_and_an_assignment_each_with_an_order_of_its_own() {
+    let facts = ContactFacts { approved: vec![approved()], ..facts(Some(enrolled(&[1, 2]))) };
+    let decision = decide(facts, first_contact(), None);
+    assert_eq!(kinds(&decision), ["lease_issued", "assignment_changed"]);
+    let outcome = decision.answer.as_ref().unwrap();
+    let lease = outcome.lease.as_ref().unwrap();
+    let seats: Vec<_> = lease.entitlements.iter().map(|seat| (seat.serial.clone(), seat.grant)).collect();
+    assert_eq!(seats, [1, 2].map(|id| (serial(id), grant(id).digest)));
+    assert_eq!((lease.order(), lease.not_after()), (order(1), Some(at(TODAY + 30))));
+    assert_eq!(lease.ledger_head.size, LOGGED);
+    let told = outcome.assignment.as_ref().unwrap();
+    assert_eq!((told.order(), told.packages[0].manifest), (order(1), approved().manifest));
+    assert_eq!(outcome.grants.len(), 2, "it holds none yet");
+    assert_eq!(progress(&decision), Progress { last: receipt(0, 1), base: 0 });
+}
+
+#[test]
+fn leases_and_assignments_count_apart_and_above_the_epoch_of_the_server() {
+    let facts = ContactFacts { approved: vec![approved()], epoch: Epoch::of(2, 0), ..facts(Some(client())) };
+    let decision = decide(facts, contact(Some(2), 3), None);
+    let outcome = decision.answer.as_ref().unwrap();
+    let in_second = |sequence| Order { epoch: Epoch::of(2, 0), sequence };
+    assert_eq!(outcome.lease.as_ref().map(Ordered::order), Some(in_second(6)));
+    assert_eq!(outcome.assignment.as_ref().map(Ordered::order), Some(in_second(3)));
+}
+
+#[test]
+fn an_unconfirmed_ledger_gives_no_first_lease_and_says_why() {
+    let facts =
+        ContactFacts { approved: vec![approved()], restore: restored(), ..facts(Some(enrolled(&[1]))) };
+    let decision = decide(facts, first_contact(), None);
+    assert!(decision.changes.is_empty(), "{:?}", kinds(&decision));
+    let outcome = decision.answer.as_ref().unwrap();
+    assert!(outcome.lease.is_none() && outcome.assignment.is_none());
+    assert!(outcome.notice.as_ref().unwrap().contains("the vendor has not confirmed"));
+}
+
+#[test]
+fn an_unconfirmed_ledger_renews_whom_it_knows_and_not_whom_it_resumed() {
+    let old = || {
+        let mut client = client();
+        client.lease.as_mut().unwrap().issued_at = at(TODAY - 3);
+        client
+    };
+    let known = ContactFacts { restore: restored(), ..facts(Some(old())) };
+    assert_eq!(leased(&decide(known, contact(Some(2), 3), None)), Some(order(6)));
+    let resumed =
+        ContactFacts { restore: restored(), ..facts(Some(ContactClient { resumed: true, ..old() })) };
+    let decision = decide(resumed, contact(Some(2), 3), None);
+    assert!(decision.answer.is_ok());
+    assert_eq!(leased(&decision), None);
+}
+
+#[test]
+fn a_client_whose_grant_the_ledger_lost_is_told_to_install_nothing() {
+    let without = ContactClient { seats: Vec::new(), ..client() };
+    let facts = ContactFacts { approved: vec![approved()], ..facts(Some(without)) };
+    let decision = decide(facts, contact(Some(2), 3), None);
+    assert!(decision.answer.unwrap().assignment.is_none());
+}
+
+#[test]
+fn two_heads_that_do_not_fit_are_reported_once() {
+    let head = |size| LogHead { size, root: Sha256Digest::of(b"head") };
+    let sent = Contact { held_head: Some(head(10)), forked_head: Some(head(12)), ..contact(Some(2), 3) };
+    let decision = decide(facts(Some(client())), sent.clone(), None);
+    assert_eq!(kinds(&decision), ["log_fork_reported"]);
+    let said = ContactClient { log_fork: Some(head(12)), ..client() };
+    let again = decide(facts(Some(said)), sent.clone(), None);
+    assert_eq!(kinds(&again), [""; 0]);
+    let other = ContactClient { log_fork: Some(head(11)), ..client() };
+    assert_eq!(kinds(&decide(facts(Some(other)), sent, None)), ["log_fork_reported"]);
+}
+
+#[test]
+fn an_answer_without_news_is_one_note_and_carries_no_proof() {
+    let mut quiet = client();
+    let sent = Contact {
+        held_head: Some(LogHead { size: 40, root: Sha256Digest::of(b"head") }),
+        grants: vec![grant(1).digest],
+        ..contact(Some(2), 3)
+    };
+    quiet.seen = Some(super::super::SeenClient::of(&sent));
+    let decision = decide(facts(Some(quiet)), sent, None);
+    assert!(decision.changes.is_empty());
+    assert!(matches!(decision.notes.as_slice(), [Note::ContactAnswered { .. }]), "{:?}", decision.notes);
+    let outcome = decision.answer.unwrap();
+    assert!(outcome.lease.is_none() && outcome.assignment.is_none() && outcome.grants.is_empty());
+    assert_eq!((outcome.held_head, outcome.receipt), (None, receipt(0, ANSWERED + 1)));
+}
+
+#[test]
+fn a_retry_gets_the_answer_of_the_first_try_and_writes_nothing() {
+    let mut client = client();
+    let last = client.last.as_mut().unwrap();
+    last.answer.lease = true;
+    last.answer.held_head = Some(30);
+    let decision = decide(facts(Some(client)), contact(Some(1), 2), None);
+    assert!(decision.changes.is_empty() && decision.notes.is_empty());
+    let outcome = decision.answer.unwrap();
+    assert!(outcome.retry);
+    assert_eq!(outcome.lease, Some(lease(5, 40, &[1])));
+    assert_eq!((outcome.assignment, outcome.held_head), (None, Some(30)));
+    assert_eq!(outcome.receipt, receipt(0, ANSWERED));
+}
+
+#[test]
+fn a_client_that_lost_its_documents_gets_the_same_ones_again() {
+    let facts = facts(Some(client()));
+    let decision = decide(facts, Contact { highest: HighestOrders::new(), ..contact(Some(2), 3) }, None);
+    let outcome = decision.answer.as_ref().unwrap();
+    assert_eq!(outcome.lease, Some(lease(5, 40, &[1])));
+    assert_eq!(outcome.assignment, Some(assignment(2)));
+    assert!(decision.changes.is_empty());
+}
+
+#[test]
+fn a_claim_without_what_was_signed_is_refused_and_changes_nothing() {
+    for claimed in [highest(6, 2), highest(5, 3)] {
+        let sent = Contact { highest: claimed, ..contact(Some(2), 3) };
+        let decision = decide(facts(Some(client())), sent, None);
+        assert_eq!(refused_without_a_trace(&decision), ProblemCode::LedgerBehind);
+    }
+}

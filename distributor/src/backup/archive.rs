@@ -1,0 +1,148 @@
+//! The list of a backup, and which files of a home belong into one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sealpost_ledger::sqlite::OpenError;
+use sealpost_ledger::{LedgerError, StartError};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::{Document, DocumentError};
+use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::log::LogHead;
+use serde::{Deserialize, Serialize};
+
+use crate::home::HomeError;
+
+/// The name of the list, which is the first member.
+pub(super) const LIST: &str = "backup.json";
+/// The ledger's name in a backup.
+pub(super) const LEDGER: &str = "ledger.db";
+/// Files and folders of a home that belong into a backup, besides the ledger.
+pub(super) const PARTS: [&str; 8] =
+    ["distributor.toml", "distributor.d", "root.json", "admin-tokens.json", "keys", "tls", "tuf", "mirror"];
+/// Most files of one backup.
+pub(super) const MAX_MEMBERS: usize = 100_000;
+/// Longest list, in bytes.
+pub(super) const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
+
+/// One file of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupMember {
+    /// Its path in the home.
+    pub path: String,
+    pub kind: MemberKind,
+}
+
+/// What a member is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MemberKind {
+    /// A file, whose bytes follow in the archive.
+    File {
+        length: u64,
+        sha256: Sha256Digest,
+        /// Whether others may read it.
+        public: bool,
+    },
+    /// A symbolic link to a name in its own folder.
+    Link { target: String },
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupList {
+    pub server_id: ServerId,
+    /// The head of the ledger in it.
+    pub head: LogHead,
+    pub made_at: Timestamp,
+    pub members: Vec<BackupMember>,
+}
+
+impl Document for BackupList {
+    const TYPE: &'static str = "backup";
+    const VERSION: u32 = 2;
+
+    fn trusted_comment(&self) -> String {
+        format!("backup server={}", self.server_id)
+    }
+}
+
+/// Why a backup could not be made or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("cannot {attempted} {}; check the path, disk space and permissions", path.display())]
+    File {
+        attempted: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the file {} is no backup of a server, or was cut or damaged: {problem}", path.display())]
+    Damaged { path: PathBuf, problem: String },
+    #[error("the list of the backup {} cannot be used", path.display())]
+    List {
+        path: PathBuf,
+        #[source]
+        source: DocumentError,
+    },
+    #[error("the ledger cannot be copied or read")]
+    Open(#[from] OpenError),
+    #[error("the restored ledger cannot be opened")]
+    Start(#[from] StartError),
+    #[error("the restore cannot be noted in the ledger")]
+    Ledger(#[from] LedgerError),
+    /// There is no randomness.
+    #[error("cannot name the time after the restore")]
+    Random(#[from] sealpost_keys::KeyError),
+}
+
+pub(super) fn failed(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::File { attempted, path, source }
+}
+
+/// Whether a path of a list is one that a backup may have: beneath one of the parts, without a step out of it.
+pub(super) fn is_allowed(path: &str) -> bool {
+    if path == LEDGER {
+        return true;
+    }
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.len() <= 255
+            && !part.chars().any(|character| character.is_control() || character == '\\')
+    };
+    let mut parts = path.split('/');
+    parts.clone().count() <= 8
+        && parts.clone().all(plain)
+        && parts.next().is_some_and(|first| PARTS.contains(&first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outside_of_the_named_parts_of_a_home_is_restored() {
+        for good in ["ledger.db", "keys/site.key", "mirror/gen-00000001/1.root.json", "distributor.toml"] {
+            assert!(is_allowed(good), "{good}");
+        }
+        for bad in [
+            "",
+            "/etc/passwd",
+            "keys/../../x",
+            "blobs/x",
+            "keys//x",
+            "keys/.",
+            "keys\\x",
+            "keys/a\nb",
+            "../keys/x",
+        ] {
+            assert!(!is_allowed(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Making a backup, also while the server runs.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use sealpost_files::{PRIVATE, Unfinished, sync_parent};
+use sealpost_ledger::sqlite;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use tempfile::TempDir;
+
+use super::archive::{
+    BackupError, BackupList, BackupMember, LEDGER, LIST, MAX_MEMBERS, MemberKind, PARTS, failed,
+};
+use crate::home::Home;
+
+/// Makes the backup `out` of a home; an earlier file of that name stays until the new one is whole. `progress` hears how
+/// many bytes of how many are in.
+///
+/// # Errors
+/// [`BackupError`]; then there is no new backup.
+pub fn make(
+    home: &Home,
+    out: &Path,
+    now: Timestamp,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<BackupList, BackupError> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = Unfinished::new_in(folder).map_err(failed("write the backup", out))?;
+    // The copy of the ledger stands beside the backup, where there has to be room for it anyway.
+    let copies = TempDir::new_in(folder).map_err(failed("copy the ledger beside", out))?;
+    fs::set_permissions(copies.path(), fs::Permissions::from_mode(0o700))
+        .map_err(failed("protect", copies.path()))?;
+    let ledger = copies.path().join(LEDGER);
+    sqlite::copy_file(&home.ledger(), &ledger)?;
+    let found = sqlite::identify(&ledger)?;
+    let mut members = vec![member(&ledger, LEDGER)?];
+    for part in PARTS {
+        collect(&home.path().join(part), part, &mut members)?;
+    }
+    let list = BackupList { server_id: found.server_id, head: found.head, made_at: now, members };
+    write(&mut file, &list, home, &ledger, out, progress)?;
+    file.finish(PRIVATE).map_err(failed("write the backup", out))?;
+    file.replace(out).map_err(failed("put in place", out))?;
+    sync_parent(out).map_err(failed("flush", out))?;
+    Ok(list)
+}
+
+/// Adds a file, or everything beneath a folder. What is not there is left out; what the server makes and removes at any
+/// moment, too.
+fn collect(path: &Path, name: &str, members: &mut Vec<BackupMember>) -> Result<(), BackupError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed("look at", path)(source)),
+    };
+    if metadata.is_symlink() {
+        let target = fs::read_link(path).map_err(failed("read", path))?;
+        let kind = MemberKind::Link { target: target.to_string_lossy().into_owned() };
+        members.push(BackupMember { path: name.to_owned(), kind });
+        return Ok(());
+    }
+    if !metadata.is_dir() {
+        members.push(member(path, name)?);
+        return Ok(());
+    }
+    let mut names: Vec<String> = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed("look into", path))? {
+        let entry = entry.map_err(failed("look into", path))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    // Unfinished files begin with a dot.
+    for child in names.into_iter().filter(|child| !child.starts_with('.')) {
+        collect(&path.join(&child), &format!("{name}/{child}"), members)?;
+        if members.len() > MAX_MEMBERS {
+            let problem = io::Error::other(format!("it has more than {MAX_MEMBERS} files"));
+            return Err(failed("back up", path)(problem));
+        }
+    }
+    Ok(())
+}
+
+fn member(path: &Path, name: &str) -> Result<BackupMember, BackupError> {
+    let file = File::open(path).map_err(failed("read", path))?;
+    let mode = file.metadata().map_err(failed("look at", path))?.permissions().mode();
+    let (sha256, length) = Sha256Digest::of_reader(file).map_err(failed("read", path))?;
+    let kind = MemberKind::File { length, sha256, public: mode & 0o044 != 0 };
+    Ok(BackupMember { path: name.to_owned(), kind })
+}
+
+fn write(
+    file: &mut Unfinished,
+    list: &BackupList,
+    home: &Home,
+    ledger: &Path,
+    out: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), BackupError> {
+    let attempted = "write the backup";
+    let length = |member: &BackupMember| match member.kind {
+        MemberKind::File { length, .. } => length,
+        MemberKind::Link { .. } => 0,
+    };
+    let (mut done, total) = (0, list.members.iter().map(length).sum());
+    let text = document::write(list).map_err(|source| BackupError::List { path: out.to_owned(), source })?;
+    let mut archive = tar::Builder::new(GzEncoder::new(file.file_mut(), Compression::fast()));
+    append(&mut archive, LIST, text.as_bytes(), text.len() as u64).map_err(failed(attempted, out))?;
+    for member in &list.members {
+        let MemberKind::File { length, .. } = member.kind else { continue };
+        let path = if member.path == LEDGER { ledger.to_owned() } else { home.path().join(&member.path) };
+        let bytes = File::open(&path).map_err(failed("read", &path))?;
+        // A file that grew since it was listed is cut here, and found by its digest at a restore; none of these does.
+        append(&mut archive, &member.path, bytes, length).map_err(failed(attempted, out))?;
+        done += length;
+        progress(done, total);
+    }
+    let zipped = archive.into_inner().map_err(failed(attempted, out))?;
+    let file = zipped.finish().map_err(failed(attempted, out))?;
+    file.flush().map_err(failed(attempted, out))
+}
+
+fn append<W: Write>(
+    archive: &mut tar::Builder<W>,
+    name: &str,
+    bytes: impl io::Read,
+    length: u64,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(length);
+    header.set_mode(0o600);
+    header.set_entry_type(tar::EntryType::Regular);
+    archive.append_data(&mut header, name, bytes.take(length))
+}

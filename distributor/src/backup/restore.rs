@@ -1,0 +1,172 @@
+//! Restoring a backup into an empty home.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, PUBLIC, Unfinished, make_folder};
+use sealpost_keys::token::random_bytes;
+use sealpost_ledger::sqlite::SqliteStore;
+use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::ids::EraId;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::rules::restore::RestoreCause;
+
+use super::archive::{
+    BackupError, BackupList, LEDGER, LIST, MAX_LIST_BYTES, MAX_MEMBERS, MemberKind, failed, is_allowed,
+};
+use crate::home::{Draft, Home};
+
+/// A home that was restored.
+#[derive(Debug)]
+pub struct RestoredHome {
+    pub list: BackupList,
+}
+
+/// Restores a backup into a home that is empty or does not exist. `progress` hears how many bytes of how many are out.
+///
+/// # Errors
+/// [`BackupError`]; then nothing is there that looks like a server.
+pub async fn restore(
+    home: &Home,
+    backup: &Path,
+    now: Timestamp,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<RestoredHome, BackupError> {
+    home.must_be_empty()?;
+    let file = File::open(backup).map_err(failed("read the backup", backup))?;
+    let draft = Draft::begin(home)?;
+    let list = unpack(file, backup, draft.path(), progress)?;
+    // Noted before anything is in place, so that no restored ledger ever runs without knowing it.
+    declare(&draft.path().join(LEDGER), &list, now).await?;
+    draft.finish(home)?;
+    Ok(RestoredHome { list })
+}
+
+fn unpack(
+    file: File,
+    backup: &Path,
+    into: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<BackupList, BackupError> {
+    let damaged = |problem: String| BackupError::Damaged { path: backup.to_owned(), problem };
+    let unreadable = |error: io::Error| damaged(error.to_string());
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    let mut entries = archive.entries().map_err(unreadable)?;
+    let first = entries.next().ok_or_else(|| damaged("it is empty".to_owned()))?.map_err(unreadable)?;
+    if first.path_bytes().as_ref() != LIST.as_bytes() {
+        return Err(damaged("its list is missing".to_owned()));
+    }
+    let mut text = Vec::new();
+    first.take(MAX_LIST_BYTES).read_to_end(&mut text).map_err(unreadable)?;
+    let list: BackupList =
+        document::read(&text).map_err(|source| BackupError::List { path: backup.to_owned(), source })?;
+    let mut wanted = expected(&list).map_err(damaged)?;
+    let total = wanted.values().map(|(length, ..)| *length).sum();
+    let mut done = 0;
+    for entry in entries {
+        let mut entry = entry.map_err(unreadable)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let (length, sha256, mode) = wanted
+            .remove(name.as_str())
+            .ok_or_else(|| damaged(format!("{name:?} is not in its list, or stands twice")))?;
+        let path = into.join(&name);
+        make_parent(&path)?;
+        write(&path, (&mut entry).take(length), mode, &unreadable)?;
+        let written = File::open(&path).map_err(failed("read", &path))?;
+        let found = Sha256Digest::of_reader(written).map_err(failed("read", &path))?;
+        if found != (sha256, length) || entry.read(&mut [0]).map_err(unreadable)? != 0 {
+            return Err(damaged(format!("{name:?} is not the file that its list names")));
+        }
+        done += length;
+        progress(done, total);
+    }
+    if let Some(missing) = wanted.keys().next() {
+        return Err(damaged(format!("{missing:?} is missing")));
+    }
+    for member in &list.members {
+        if let MemberKind::Link { target } = &member.kind {
+            let path = into.join(&member.path);
+            make_parent(&path)?;
+            symlink(target, &path).map_err(failed("link", &path))?;
+        }
+    }
+    Ok(list)
+}
+
+/// Length, digest and mode by path.
+type Expected<'l> = BTreeMap<&'l str, (u64, Sha256Digest, u32)>;
+
+/// Refuses a list that names what no backup has.
+fn expected(list: &BackupList) -> Result<Expected<'_>, String> {
+    if list.members.len() > MAX_MEMBERS {
+        return Err(format!("its list has more than {MAX_MEMBERS} files"));
+    }
+    let mut expected = BTreeMap::new();
+    for member in &list.members {
+        if !is_allowed(&member.path) {
+            return Err(format!("its list names {:?}, which is no file of a backup", member.path));
+        }
+        match &member.kind {
+            MemberKind::File { length, sha256, public } => {
+                let mode = if *public { PUBLIC } else { PRIVATE };
+                if expected.insert(member.path.as_str(), (*length, *sha256, mode)).is_some() {
+                    return Err(format!("its list names {:?} twice", member.path));
+                }
+            }
+            MemberKind::Link { target }
+                if target.contains('/') || target.starts_with('.') || target.is_empty() =>
+            {
+                return Err(format!("its list has a link {:?} that leads elsewhere", member.path));
+            }
+            MemberKind::Link { .. } => {}
+        }
+    }
+    if !expected.contains_key(LEDGER) {
+        return Err("it holds no ledger".to_owned());
+    }
+    Ok(expected)
+}
+
+/// Writes a file from the archive; what cannot be read is the archive's fault, what cannot be written is the disk's.
+fn write(
+    path: &Path,
+    mut bytes: impl Read,
+    mode: u32,
+    unreadable: &dyn Fn(io::Error) -> BackupError,
+) -> Result<(), BackupError> {
+    let attempted = "write";
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = Unfinished::new_in(folder).map_err(failed(attempted, path))?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = bytes.read(&mut buffer).map_err(unreadable)?;
+        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { break };
+        file.file_mut().write_all(part).map_err(failed(attempted, path))?;
+    }
+    file.finish(mode).map_err(failed(attempted, path))?;
+    file.create(path).map_err(failed(attempted, path))
+}
+
+fn make_parent(path: &Path) -> Result<(), BackupError> {
+    match path.parent() {
+        Some(parent) => make_folder(parent, PRIVATE_FOLDER).map_err(failed("make", parent)),
+        None => Ok(()),
+    }
+}
+
+async fn declare(ledger: &Path, list: &BackupList, now: Timestamp) -> Result<(), BackupError> {
+    let store = SqliteStore::open(ledger)?;
+    let cause = RestoreCause::BackupRestored { head: list.head };
+    let new_era = EraId::from_random(random_bytes::<16>()?);
+    let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
+    ledger.execute(now, DeclareRestore { actor: Actor::Server, cause, new_era }).await?;
+    Ok(ledger.close().await?)
+}

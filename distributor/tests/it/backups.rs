@@ -1,0 +1,152 @@
+//! Backups, restores, rebuilds and the marker beside the ledger, on real homes with computers that go on.
+
+use jiff::Timestamp;
+use sealpost_admin_api::log::LogCheck;
+use sealpost_admin_api::status::Status;
+use sealpost_distributor::backup::{self, BackupError};
+use sealpost_distributor::home::Home;
+use sealpost_distributor::ledger_rebuild::rebuild_in_place;
+use sealpost_manifests::log::LogProof;
+use sealpost_manifests::wire::problem::ProblemCode;
+
+use crate::agent::Agent;
+use crate::restored::confirm;
+use crate::site::Site;
+use crate::vendor::start_vendor;
+
+fn silent(_: u64, _: u64) {}
+
+#[tokio::test]
+async fn a_backup_of_a_running_server_is_restored_and_its_computers_go_on() {
+    let vendor = start_vendor(10).await;
+    let release = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(release).await;
+    let mut known = Agent::licensed(&site, "pc-1").await;
+    let file = site.folder.path().join("sealpost.backup");
+    let home = Home::at(site.home());
+    let list = backup::make(&home, &file, Timestamp::now(), &mut silent).unwrap();
+    assert_eq!(list.head, site.server.ledger().head());
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    known.contact(&site).await;
+    let mut later = Agent::licensed(&site, "pc-2").await;
+
+    let site = site
+        .between(async |home| {
+            let error =
+                backup::restore(&Home::at(home), &file, Timestamp::now(), &mut silent).await.unwrap_err();
+            assert!(error.to_string().contains("choose an empty folder"), "nothing is written over: {error}");
+            std::fs::remove_dir_all(home).unwrap();
+            backup::restore(&Home::at(home), &file, Timestamp::now(), &mut silent).await.unwrap();
+        })
+        .await;
+    let status: Status = site.get("/status").await;
+    assert!(!status.restored.unwrap().confirmed, "a restored server says so before any computer shows it");
+    known.goes_on(&site).await.unwrap();
+    later.goes_on(&site).await.unwrap();
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-3" })).await;
+    assert_eq!(refused.code, ProblemCode::Unconfirmed);
+    // The payloads were not in the backup; a pull brings them back.
+    site.pull().await;
+    let target = site.updates().await.updates[0].clone();
+    assert_eq!((target.manifest, target.state.as_str()), (release, "approved"));
+    let answer = known.contact(&site).await;
+    assert!(answer.lease.is_none());
+    confirm(&site).await;
+    site.reserve("pc-3").await;
+}
+
+#[tokio::test]
+async fn a_backup_that_was_cut_changed_or_is_none_restores_nothing() {
+    let vendor = start_vendor(1).await;
+    let site = Site::licensed(&vendor).await;
+    let folder = site.folder.path().to_owned();
+    let file = folder.join("good.backup");
+    backup::make(&Home::at(site.home()), &file, Timestamp::now(), &mut silent).unwrap();
+    let good = std::fs::read(&file).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let bad = folder.join("bad.backup");
+    for bytes in [&good[..good.len() / 2], &flipped, &good[..10], b"", b"not a backup"] {
+        std::fs::write(&bad, bytes).unwrap();
+        let home = folder.join("restored");
+        let error = backup::restore(&Home::at(&home), &bad, Timestamp::now(), &mut silent).await.unwrap_err();
+        assert!(matches!(error, BackupError::Damaged { .. } | BackupError::List { .. }), "{error:?}");
+        assert!(Home::open(&home).is_err());
+        let left: Vec<_> = std::fs::read_dir(&home).map(|found| found.collect()).unwrap_or_default();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_file_that_was_put_back_alone_is_found_at_the_start() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let copy = site.folder.path().join("ledger.copy");
+    let site =
+        site.between(async |home| assert!(std::fs::copy(Home::at(home).ledger(), &copy).unwrap() > 0)).await;
+    let status: Status = site.get("/status").await;
+    assert!(status.restored.is_none(), "a restart is no restore");
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let site = site
+        .between(async |home| {
+            let ledger = Home::at(home).ledger();
+            for companion in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(format!("{}{companion}", ledger.display()));
+            }
+            std::fs::copy(&copy, ledger).unwrap();
+        })
+        .await;
+    let status: Status = site.get("/status").await;
+    assert!(!status.restored.unwrap().confirmed);
+    agent.goes_on(&site).await.unwrap();
+    // Found once: the marker goes on with the restored ledger.
+    let found: Status = site.get("/status").await;
+    let site = site.restart().await;
+    let again: Status = site.get("/status").await;
+    assert_eq!(found.restored.unwrap().at, again.restored.unwrap().at);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_rebuilt_from_its_log_has_the_same_rows_and_its_computers_go_on() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    agent.contact(&site).await;
+    site.reserve("pc-2").await;
+    let before: Status = site.get("/status").await;
+    let site = site
+        .between(async |home| {
+            let rebuilt = rebuild_in_place(&Home::at(home), Timestamp::now(), &mut |_| {}).await.unwrap();
+            assert!(rebuilt.before.exists(), "the old ledger stays");
+        })
+        .await;
+    let after: Status = site.get("/status").await;
+    let counts = |status: &Status| (status.licenses[0].used, status.licenses[0].active);
+    assert_eq!(counts(&before), counts(&after));
+    assert!(!after.restored.unwrap().confirmed);
+    let check: LogCheck =
+        site.post("/log/verify", &serde_json::json!({ "witnessed": [before.ledger_head] })).await;
+    assert!(check.damage.is_none(), "{check:?}");
+    agent.goes_on(&site).await.unwrap();
+    agent.contact(&site).await;
+}
+
+#[tokio::test]
+async fn a_proof_of_an_entry_is_checked_without_the_log() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    let sequence = site.server.ledger().head().size;
+    site.reserve("pc-2").await;
+    let text = site.admin(reqwest::Method::GET, &format!("/log/{sequence}/proof"), None).await;
+    let text = text.bytes().await.unwrap();
+    let key = sealpost_keys::key_file::read_public(&Home::at(site.home()).site_public_key()).unwrap();
+    let proven = LogProof::read(&text).unwrap().check(&key).unwrap();
+    assert!(proven.entry.contains("seat_reserved") && proven.entry.contains("pc-1"), "{}", proven.entry);
+    let absent = site.admin(reqwest::Method::GET, "/log/9999/proof", None).await;
+    assert_eq!(absent.status(), reqwest::StatusCode::NOT_FOUND);
+}

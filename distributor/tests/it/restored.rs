@@ -1,0 +1,275 @@
+//! A home that was copied back to an earlier state: whoever went on since shows it, goes on, and nothing new is licensed
+//! until the vendor confirms.
+
+use std::path::PathBuf;
+
+use jiff::SignedDuration;
+use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::licenses::Registered;
+use sealpost_admin_api::status::Status;
+use sealpost_manifests::log::verify_consistency;
+use sealpost_manifests::wire::contact::ContactAnswer;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::folders::copy_tree;
+use sealpost_test_support::license::serial;
+
+use crate::agent::{Agent, send};
+use crate::site::{Site, code, good};
+use crate::vendor::start_vendor;
+
+/// A copy of the whole home, made while no server runs.
+async fn copied(site: Site) -> (Site, PathBuf) {
+    let copy = site.folder.path().join("copy");
+    let site = site.between(async |home| copy_tree(home, &copy).unwrap()).await;
+    (site, copy)
+}
+
+/// The home is replaced by its earlier copy.
+async fn copied_back(site: Site, copy: &PathBuf) -> Site {
+    site.between(async |home| {
+        std::fs::remove_dir_all(home).unwrap();
+        copy_tree(copy, home).unwrap();
+    })
+    .await
+}
+
+impl Agent {
+    /// A contact as an agent makes it: what it holds is shown when the server says that it knows less.
+    pub(crate) async fn goes_on(&mut self, site: &Site) -> Result<ContactAnswer, ProblemCode> {
+        let contact = self.next_contact();
+        let plain = send(site, "/agent/v1/contact", &self.contact_request(&contact)).await;
+        let answer = if plain.status().is_success() {
+            plain
+        } else {
+            let refused = code(plain).await;
+            let may_show =
+                [ProblemCode::NonceUnknown, ProblemCode::UnknownComputer, ProblemCode::LedgerBehind];
+            if !may_show.contains(&refused) || self.holds.lease.is_none() {
+                return Err(refused);
+            }
+            send(site, "/agent/v1/contact", &self.contact_request_with_evidence(&contact)).await
+        };
+        if !answer.status().is_success() {
+            return Err(code(answer).await);
+        }
+        let answer: ContactAnswer = good(answer).await;
+        self.take_answer(&contact, &answer);
+        Ok(answer)
+    }
+}
+
+pub(crate) async fn confirm(site: &Site) {
+    let view: Registered = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
+    assert!(matches!(view, Registered::Granted { unconfirmed: false, .. }), "{view:?}");
+}
+
+#[tokio::test]
+async fn after_a_copied_home_came_back_every_computer_goes_on_and_nothing_new_is_licensed_before_the_vendor_confirms()
+ {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut asleep = Agent::licensed(&site, "asleep").await;
+    let mut quiet = Agent::licensed(&site, "quiet").await;
+    let mut renewed = Agent::licensed(&site, "renewed").await;
+    let (site, copy) = copied(site).await;
+
+    // What happens after the copy: a contact without news, a new lease, a new computer, a computer enrolled again.
+    quiet.contact(&site).await;
+    site.clock.forward(SignedDuration::from_hours(25));
+    let lease = renewed.contact(&site).await;
+    let lost_order = (renewed.lease(&lease).epoch, renewed.lease(&lease).sequence);
+    let mut newcomer = Agent::licensed(&site, "newcomer").await;
+    let site = copied_back(site, &copy).await;
+
+    // One that the ledger knows to the last contact notices nothing.
+    assert!(asleep.goes_on(&site).await.is_ok());
+    let status: Status = site.get("/status").await;
+    assert!(status.restored.is_none(), "nothing has shown it yet");
+    // One that only contacted goes on, and shows that the ledger is older.
+    quiet.goes_on(&site).await.unwrap();
+    let status: Status = site.get("/status").await;
+    assert!(!status.restored.unwrap().confirmed);
+    assert!(
+        status.warnings.iter().any(|warning| warning.contains("register SERIAL")),
+        "{:?}",
+        status.warnings
+    );
+    // One that was issued more gets what is above all of it.
+    let answer = renewed.goes_on(&site).await.unwrap();
+    let lease = renewed.lease(&answer);
+    assert!((lease.epoch, lease.sequence) > lost_order);
+    // One that the ledger lost altogether is there again, with its seat.
+    newcomer.goes_on(&site).await.unwrap();
+    newcomer.contact(&site).await;
+    let shown: Client = site.get("/clients/newcomer").await;
+    assert!(shown.resumed.is_some_and(|resumed| resumed.displaced.is_none()));
+    let status: Status = site.get("/status").await;
+    assert_eq!((status.licenses[0].used, status.licenses[0].active), (4, 4));
+
+    // No new license: neither a seat, nor a computer for a seat that is there.
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-9" })).await;
+    assert_eq!(refused.code, ProblemCode::Unconfirmed);
+    assert!(refused.hint.contains("register SERIAL"), "{refused:?}");
+    let again = Agent::new(site.setup("asleep").await);
+    let refused = send(&site, "/agent/v1/enroll", &again.enroll_request(&again.enrollment())).await;
+    assert_eq!(code(refused).await, ProblemCode::Unconfirmed);
+
+    confirm(&site).await;
+    site.reserve("pc-9").await;
+    for agent in [&mut asleep, &mut quiet, &mut renewed, &mut newcomer] {
+        let answer = agent.contact(&site).await;
+        assert_eq!(agent.lease(&answer).epoch.vendor(), 2, "the vendor's raised epoch");
+        assert_eq!(answer.grants.len(), 1);
+        agent.contact(&site).await;
+    }
+    let status: Status = site.get("/status").await;
+    assert!(status.restored.unwrap().confirmed);
+}
+
+#[tokio::test]
+async fn the_same_grant_again_and_a_restart_confirm_nothing() {
+    let vendor = start_vendor(10).await;
+    let site = Site::start(&vendor).await;
+    let registration = crate::enrollment::registration(&site).await;
+    let grant = vendor.grant(&registration, 10);
+    let body = serde_json::json!({ "code": serde_json::to_string(&grant).unwrap() });
+    let _: serde_json::Value = site.post("/unlock", &body).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let (site, copy) = copied(site).await;
+    agent.contact(&site).await;
+    let site = copied_back(site, &copy).await;
+    agent.goes_on(&site).await.unwrap();
+
+    let answer: serde_json::Value = site.post("/unlock", &body).await;
+    assert_eq!(answer["unconfirmed"], true);
+    let site = site.restart().await;
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-2" })).await;
+    assert_eq!(refused.code, ProblemCode::Unconfirmed);
+    // What the server tells the vendor says why it asks.
+    let registration = crate::enrollment::registration(&site).await;
+    assert_eq!(registration.reason.as_str(), "restored");
+    assert_eq!(registration.used.values().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_stolen_old_disk_that_is_resumed_first_is_displaced_by_the_computer_that_went_on() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let (site, copy) = copied(site).await;
+    agent.contact(&site).await;
+    let stolen = agent.holds.clone();
+    agent.contact(&site).await;
+    agent.contact(&site).await;
+    let site = copied_back(site, &copy).await;
+
+    let rightful = std::mem::replace(&mut agent.holds, stolen);
+    agent.goes_on(&site).await.unwrap();
+    for _ in 0..5 {
+        agent.contact(&site).await;
+    }
+    let thief = std::mem::replace(&mut agent.holds, rightful);
+    agent.goes_on(&site).await.unwrap();
+    agent.contact(&site).await;
+    let shown: Client = site.get("/clients/pc-1").await;
+    let resumed = shown.resumed.unwrap();
+    assert_eq!((resumed.contacts, resumed.displaced), (4, Some(2)), "both are shown");
+
+    let rightful = std::mem::replace(&mut agent.holds, thief);
+    assert_eq!(agent.goes_on(&site).await.unwrap_err(), ProblemCode::Displaced);
+    agent.holds = rightful;
+    agent.contact(&site).await;
+}
+
+#[tokio::test]
+async fn a_clone_of_the_disk_that_is_resumed_is_found_as_a_clone_and_a_replayed_resumption_changes_nothing() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let (site, copy) = copied(site).await;
+    agent.contact(&site).await;
+    let clone = agent.holds.clone();
+    let site = copied_back(site, &copy).await;
+
+    let contact = agent.next_contact();
+    let request = agent.contact_request_with_evidence(&contact);
+    let first: ContactAnswer = good(send(&site, "/agent/v1/contact", &request).await).await;
+    let head = site.server.ledger().head();
+    let again: ContactAnswer = good(send(&site, "/agent/v1/contact", &request).await).await;
+    assert_eq!(first.lease.unwrap().document, again.lease.as_ref().unwrap().document);
+    assert_eq!(site.server.ledger().head(), head, "a replay writes nothing");
+    agent.take_answer(&contact, &again);
+
+    let rightful = std::mem::replace(&mut agent.holds, clone);
+    assert_eq!(agent.goes_on(&site).await.unwrap_err(), ProblemCode::ContactForked);
+    agent.holds = rightful;
+    // An admin decides, as with every clone; what runs is not touched.
+    assert_eq!(agent.goes_on(&site).await.unwrap_err(), ProblemCode::ContactForked);
+}
+
+#[tokio::test]
+async fn what_others_signed_or_what_belongs_to_another_client_shows_nothing() {
+    let vendor = start_vendor(10).await;
+    let (site, other) = (Site::licensed(&vendor).await, Site::licensed(&start_vendor(1).await).await);
+    let agent = Agent::licensed(&site, "pc-1").await;
+    let neighbor = Agent::licensed(&site, "pc-2").await;
+    let foreign = Agent::licensed(&other, "pc-1").await;
+    let head = site.server.ledger().head();
+    let contact = agent.next_contact();
+    for lease in [&neighbor.holds.lease, &foreign.holds.lease] {
+        let mut request = agent.contact_request_with_evidence(&contact);
+        request.evidence.as_mut().unwrap().lease = lease.as_ref().unwrap().signed.clone();
+        let refused = send(&site, "/agent/v1/contact", &request).await;
+        assert_eq!(code(refused).await, ProblemCode::BadSignature);
+    }
+    // A client that nobody lost shows its lease and a past that is none: nothing becomes of it.
+    let mut invented = agent.next_contact();
+    invented.previous = Some(sealpost_manifests::ids::Nonce::from_random([9; 16]));
+    let request = agent.contact_request_with_evidence(&invented);
+    let refused = send(&site, "/agent/v1/contact", &request).await;
+    assert_eq!(code(refused).await, ProblemCode::NonceUnknown);
+    assert_eq!(site.server.ledger().head(), head);
+}
+
+#[tokio::test]
+async fn names_that_were_given_after_the_first_restore_are_not_lost_to_a_second_one() {
+    let vendor = start_vendor(2).await;
+    let site = Site::licensed(&vendor).await;
+    let mut first = Agent::licensed(&site, "pc-1").await;
+    let (site, copy) = copied(site).await;
+    let mut second = Agent::licensed(&site, "pc-2").await;
+    let site = copied_back(site, &copy).await;
+    first.contact(&site).await;
+    // Before anything shows it, the admin of the restored server gives the last seat away once more.
+    let mut third = Agent::licensed(&site, "pc-3").await;
+    second.goes_on(&site).await.unwrap();
+    let status: Status = site.get("/status").await;
+    assert_eq!((status.licenses[0].licenses, status.licenses[0].used), (2, 3));
+    assert!(status.warnings.iter().any(|warning| warning.contains("2 seats and 3 are used")));
+    confirm(&site).await;
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-4" })).await;
+    assert_eq!(refused.code, ProblemCode::NoSeatFree, "nothing new before the count is right");
+    // And back once more: whoever is lost this time shows it again.
+    let site = copied_back(site, &copy).await;
+    third.goes_on(&site).await.unwrap();
+    second.goes_on(&site).await.unwrap();
+    first.goes_on(&site).await.unwrap();
+    let status: Status = site.get("/status").await;
+    assert_eq!((status.licenses[0].used, status.restored.unwrap().confirmed), (3, false));
+}
+
+#[tokio::test]
+async fn a_new_lease_comes_with_a_proof_that_the_log_extends_what_the_computer_witnessed() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let held = agent.holds.head.unwrap();
+    for number in 0..7 {
+        site.reserve(&format!("lab-{number}")).await;
+    }
+    site.clock.forward(SignedDuration::from_hours(25));
+    let answer = agent.contact(&site).await;
+    let head = agent.lease(&answer).ledger_head;
+    assert!(head.size > held.size);
+    verify_consistency(&held, &head, answer.consistency.unwrap().hashes()).unwrap();
+}

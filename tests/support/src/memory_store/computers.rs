@@ -1,0 +1,245 @@
+//! What changes of computers do: seats, clients, what they were issued, what they reported, and how they come back.
+
+use sealpost_ledger::store::StoreError;
+use sealpost_manifests::assignment::{Assignment, PackageAssignment};
+use sealpost_manifests::document::Document;
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
+use sealpost_manifests::lease::Lease;
+use sealpost_manifests::order::{HighestOrders, Order};
+use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::word::Word;
+use sealpost_site::changes::{ActivityEntry, Change, NoteKey, Recreated};
+use sealpost_site::rows::ResumedRow;
+use sealpost_site::rules::reports::ReportEffect;
+
+use super::state::{Client, Computer, LastReport, LogFork, State};
+use super::store::MemoryStoreError;
+
+impl State {
+    /// Applies a change of a computer; any other does nothing here.
+    pub(super) fn project_computer(&mut self, entry: &ActivityEntry) -> Result<(), StoreError> {
+        match &entry.change {
+            Change::SeatReserved { name, channel, serial } => {
+                self.pending.remove(name);
+                self.seat_taken(entry, name, channel, serial)?;
+            }
+            Change::ClientEnrolled { .. } => self.client_enrolled(entry)?,
+            Change::ClientResumed { .. } => self.client_resumed(entry)?,
+            Change::LeaseIssued { client_id, order, entitlements } => {
+                let until = entitlements.iter().map(|seat| seat.not_after).max();
+                self.with_client(client_id, |client| {
+                    client.issued(Lease::TYPE, *order);
+                    client.lease_until = until;
+                });
+            }
+            Change::AssignmentChanged { client_id, order, packages, .. } => {
+                self.with_client(client_id, |client| {
+                    client.issued(Assignment::TYPE, *order);
+                    client.assign(packages);
+                });
+            }
+            Change::StepReported { client_id, report, effect } => {
+                self.with_client(client_id, |client| client.step_reported(report, *effect));
+            }
+            Change::ForkDetected { client_id } => {
+                self.with_client(client_id, |client| client.forked = true);
+            }
+            Change::LogForkReported { client_id, held, seen } => {
+                let fork = LogFork { held: *held, seen: *seen, at: entry.at };
+                self.with_client(client_id, |client| client.log_fork = Some(fork));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn with_client(&mut self, client_id: &ClientId, change: impl FnOnce(&mut Client)) {
+        if let Some(client) = self.clients.get_mut(client_id) {
+            change(client);
+        }
+    }
+
+    /// The first seat makes a name known, with its channel.
+    fn seat_taken(
+        &mut self,
+        entry: &ActivityEntry,
+        name: &ComputerName,
+        channel: &ChannelName,
+        serial: &SerialNumber,
+    ) -> Result<(), StoreError> {
+        let computer = self.computer(entry, name, channel);
+        if !computer.serials.insert(serial.clone()) {
+            return Err(MemoryStoreError::taken("seat"));
+        }
+        Ok(())
+    }
+
+    fn computer(
+        &mut self,
+        entry: &ActivityEntry,
+        name: &ComputerName,
+        channel: &ChannelName,
+    ) -> &mut Computer {
+        self.computers.entry(name.clone()).or_insert_with(|| Computer {
+            channel: channel.clone(),
+            reserved_at: entry.at,
+            serials: Default::default(),
+        })
+    }
+
+    fn client_enrolled(&mut self, entry: &ActivityEntry) -> Result<(), StoreError> {
+        let Change::ClientEnrolled { client_id, name, client_key, platform, agent_version, replaces, .. } =
+            &entry.change
+        else {
+            return Ok(());
+        };
+        let client = Client {
+            name: name.clone(),
+            client_key: client_key.clone(),
+            platform: platform.clone(),
+            agent_version: agent_version.clone(),
+            enrolled_at: entry.at,
+            era: self.restore.era.clone(),
+            resumed_head: None,
+            forked: false,
+            orders: HighestOrders::new(),
+            lease_until: None,
+            acknowledged_report: 0,
+            assigned: Default::default(),
+            last_reports: Default::default(),
+            resumed: None,
+            log_fork: None,
+        };
+        self.add_client(client_id, client, replaces.as_ref())?;
+        if let Some(setup) = self.setups.get_mut(name) {
+            setup.used_by = Some(client_id.clone());
+        }
+        Ok(())
+    }
+
+    fn add_client(
+        &mut self,
+        client_id: &ClientId,
+        client: Client,
+        replaces: Option<&ClientId>,
+    ) -> Result<(), StoreError> {
+        if let Some(replaced) = replaces {
+            self.forget(replaced);
+        }
+        if self.clients.contains_key(client_id) || self.client_of.contains_key(&client.name) {
+            return Err(MemoryStoreError::taken("client"));
+        }
+        self.client_of.insert(client.name.clone(), client_id.clone());
+        self.clients.insert(client_id.clone(), client);
+        Ok(())
+    }
+
+    /// A replaced client: its row, the setup that it used, and every note about it. Its id stays known.
+    fn forget(&mut self, client_id: &ClientId) {
+        if let Some(client) = self.clients.remove(client_id) {
+            self.client_of.remove(&client.name);
+        }
+        self.setups.retain(|_, setup| setup.used_by.as_ref() != Some(client_id));
+        for key in [
+            NoteKey::ContactAnswered(client_id.clone()),
+            NoteKey::ClientSeen(client_id.clone()),
+            NoteKey::LeaseSent(client_id.clone()),
+            NoteKey::AssignmentSent(client_id.clone()),
+        ] {
+            self.notes.remove(&key);
+        }
+        self.replaced.insert(client_id.clone());
+    }
+
+    fn client_resumed(&mut self, entry: &ActivityEntry) -> Result<(), StoreError> {
+        let Change::ClientResumed {
+            client_id,
+            name,
+            era,
+            contacts,
+            shown,
+            provisional_until,
+            recreated,
+            displaces,
+            ..
+        } = &entry.change
+        else {
+            return Ok(());
+        };
+        if let Some(recreated) = recreated {
+            self.recreate(entry, client_id, name, recreated)?;
+        }
+        let row = ResumedRow {
+            at: entry.at,
+            contacts: *contacts,
+            provisional_until: *provisional_until,
+            displaced: displaces.as_ref().map(|displaced| displaced.contacts),
+        };
+        self.with_client(client_id, |client| {
+            client.resumed = Some((era.clone(), row));
+            for (kind, order) in shown {
+                let highest = client.orders.entry(*kind).or_insert(*order);
+                *highest = (*highest).max(*order);
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes again what the ledger lost: the name, its seats, and the client if it is not here.
+    fn recreate(
+        &mut self,
+        entry: &ActivityEntry,
+        client_id: &ClientId,
+        name: &ComputerName,
+        recreated: &Recreated,
+    ) -> Result<(), StoreError> {
+        self.computer(entry, name, &recreated.channel);
+        for serial in &recreated.serials {
+            self.seat_taken(entry, name, &recreated.channel, serial)?;
+        }
+        if self.clients.contains_key(client_id) {
+            return Ok(());
+        }
+        let client = Client {
+            name: name.clone(),
+            client_key: recreated.client_key.clone(),
+            platform: recreated.platform.clone(),
+            agent_version: recreated.agent_version.clone(),
+            enrolled_at: entry.at,
+            era: self.restore.era.clone(),
+            resumed_head: Some(recreated.head),
+            forked: false,
+            orders: HighestOrders::new(),
+            lease_until: None,
+            acknowledged_report: 0,
+            assigned: Default::default(),
+            last_reports: Default::default(),
+            resumed: None,
+            log_fork: None,
+        };
+        self.add_client(client_id, client, recreated.replaces.as_ref())
+    }
+}
+
+impl Client {
+    fn issued(&mut self, kind: &str, order: Order) {
+        if let Ok(kind) = Word::new(kind) {
+            self.orders.insert(kind, order);
+        }
+    }
+
+    fn assign(&mut self, packages: &[PackageAssignment]) {
+        self.assigned = packages.iter().map(|told| (told.release.package.clone(), told.clone())).collect();
+    }
+
+    fn step_reported(&mut self, report: &Report, effect: ReportEffect) {
+        self.acknowledged_report = self.acknowledged_report.max(report.id);
+        let failed = match effect {
+            ReportEffect::Unlisted => return,
+            ReportEffect::Progress => false,
+            ReportEffect::Failure => true,
+        };
+        let last = LastReport { report: report.clone(), failed };
+        self.last_reports.insert(report.release.package.clone(), last);
+    }
+}

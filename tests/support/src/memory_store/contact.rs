@@ -1,0 +1,106 @@
+//! What a contact is decided from.
+
+use std::collections::BTreeSet;
+
+use sealpost_ledger::store::{Read, StoreError};
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::document::Document;
+use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::lease::Lease;
+use sealpost_site::commands::contact::{
+    ContactClient, ContactFacts, HeldGrantText, LastContact, LoadContact, LostFacts, SeenClient, ShownKey,
+};
+use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::restore::NameHolder;
+
+use super::state::{Client, License, State};
+use super::store::{Handle, Holds};
+
+impl<H: Holds> Read<LoadContact> for Handle<H> {
+    fn read(&mut self, query: &LoadContact) -> Result<ContactFacts, StoreError> {
+        let (state, client_id) = (self.state(), &query.client_id);
+        let client = match state.clients.get(client_id) {
+            Some(client) => Some(state.contact_client(client_id, client, query.reports)?),
+            None => None,
+        };
+        Ok(ContactFacts {
+            client,
+            approved: state.approved(),
+            voided: state.voided(),
+            metadata_as_of: state.metadata_as_of(),
+            epoch: state.epoch(),
+            restore: state.restore.clone(),
+            lost: query.shown.as_ref().map(|shown| state.lost(client_id, shown)),
+        })
+    }
+}
+
+impl State {
+    fn contact_client(
+        &self,
+        client_id: &ClientId,
+        client: &Client,
+        reports: bool,
+    ) -> Result<ContactClient, StoreError> {
+        let computer = self.computers.get(&client.name).ok_or(StoreError::Missing { what: "computer" })?;
+        let last = self.answered(client_id).map(|answered| LastContact {
+            nonces: NoncePair { previous: answered.previous.cloned(), next: answered.next.clone() },
+            answer: answered.answer.clone(),
+            progress: answered.progress.clone(),
+        });
+        let seen = self.seen(client_id).map(|seen| SeenClient {
+            platform: seen.platform.clone(),
+            agent_version: seen.agent_version.to_owned(),
+            instance: seen.instance,
+            hostname: seen.hostname.map(str::to_owned),
+            installed: seen.installed.to_vec(),
+        });
+        let reported = if reports { client.last_reports.keys().cloned().collect() } else { BTreeSet::new() };
+        Ok(ContactClient {
+            name: client.name.clone(),
+            channel: computer.channel.clone(),
+            client_key: client.client_key.clone(),
+            forked: client.forked,
+            seats: self.licenses_of(&client.name).map(held_text).collect(),
+            lease_order: client.order(Lease::TYPE),
+            assignment_order: client.order(Assignment::TYPE),
+            acknowledged_report: client.acknowledged_report,
+            last,
+            lease: self.lease_sent(client_id).cloned(),
+            assignment: self.assignment_sent(client_id).cloned(),
+            seen,
+            reported,
+            resumed: client.resumed.as_ref().is_some_and(|(era, _)| *era == self.restore.era),
+            log_fork: client.log_fork.as_ref().map(|fork| fork.seen),
+        })
+    }
+
+    fn lost(&self, client_id: &ClientId, shown: &ShownKey) -> LostFacts {
+        let holder = self.client_named(&shown.name).filter(|(holder, _)| *holder != client_id);
+        let computer = self.computers.get(&shown.name);
+        LostFacts {
+            was_replaced: self.replaced.contains(client_id),
+            holder: holder.map(|(holder, client)| NameHolder {
+                client_id: holder.clone(),
+                era: client.era.clone(),
+                resumed_head: client.resumed_head,
+            }),
+            reserved: computer.map(|computer| computer.serials.clone()).unwrap_or_default(),
+            seats: shown
+                .serials
+                .iter()
+                .filter_map(|serial| self.licenses.get(serial))
+                .map(held_text)
+                .collect(),
+            head_is_known: self.had_head(shown.head),
+        }
+    }
+}
+
+fn held_text(license: &License) -> HeldGrantText {
+    HeldGrantText {
+        grant: license.grant.clone(),
+        document: license.document.clone(),
+        digest: license.document.digest(),
+    }
+}
