@@ -69,7 +69,7 @@ impl VendorMetadata {
     /// The version of the vendor's timestamp, and when the vendor signed it, if that is known.
     #[must_use]
     pub const fn statement(&self) -> (u64, Option<Timestamp>) {
-        (self.refreshed.timestamp_version, None)
+        (self.refreshed.timestamp_version, self.refreshed.signed_at)
     }
 
     /// The trust document, as text and parsed.
