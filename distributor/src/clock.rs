@@ -63,6 +63,10 @@ impl Clock for LicenseClock {
         state.floor.license_time(local)
     }
 
+    fn local(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
     fn adopt(&self, noted: &StoredTime) {
         let mut state = self.lock();
         // Without a newer statement the floor that is noted lags behind the one that passes here.

@@ -1,8 +1,9 @@
 //! Keys are used only while the published trust document lists them as active: sites would refuse what another key
 //! signs, and a grant by it would bind a serial number and be of no use.
 
-use sealpost_keys::SigningKey;
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustedKey};
+use sealpost_keys::{PublicKey, SigningKey};
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TRUST_TARGET, TrustDocument};
 
 use crate::home::{Keyring, KeyringError, Vendor};
 use crate::publication::{Publication, PublicationError};
@@ -26,28 +27,43 @@ pub fn license_key(
 ) -> Result<SigningKey, LicenseKeyError> {
     let key = keyring.license()?;
     let trust = Publication::open(vendor, waiting)?.trust()?;
-    check_active(&trust.license_keys, &key, "license key", "keys.license")?;
+    check_active(&trust, &key, KeyUse::License, None, "keys.license")?;
     Ok(key)
 }
 
-/// Refuses a key that the trust document does not list as active; `setting` says where another can be named.
+/// Refuses a key that the trust document does not list as active for this use; `setting` says where another can be
+/// named.
 pub(crate) fn check_active(
-    listed: &[TrustedKey],
+    trust: &TrustDocument,
     key: &SigningKey,
-    purpose: &str,
+    key_use: KeyUse,
+    package: Option<&PackageName>,
     setting: &str,
 ) -> Result<(), PublicationError> {
     let public = key.public();
-    let has = |status| listed.iter().any(|listed| listed.key == public && listed.status == status);
-    let problem = if has(KeyStatus::Revoked) {
+    let listed = trust.keys.iter().filter_map(|listed| {
+        let key = PublicKey::from_base64(&listed.key).ok()?;
+        // A key is its 32 bytes: listed under another id, for another use or package, it stays revoked.
+        (key.ed25519_bytes() == public.ed25519_bytes()).then_some((listed, key))
+    });
+    let statuses: Vec<KeyStatus> = listed
+        .filter(|(listed, key)| {
+            is_revoked(listed.status)
+                || (*key == public && listed.key_use == key_use && listed.package.as_ref() == package)
+        })
+        .map(|(listed, _)| listed.status)
+        .collect();
+    let problem = if statuses.iter().any(|status| is_revoked(*status)) {
         "is revoked"
-    } else if has(KeyStatus::Active) {
+    } else if statuses.contains(&KeyStatus::Active) {
         return Ok(());
-    } else if has(KeyStatus::Retired) {
+    } else if statuses.contains(&KeyStatus::Retired) {
         "is retired"
     } else {
         "is not listed"
     };
+    let purpose =
+        package.map_or_else(|| format!("{key_use} key"), |package| format!("{key_use} key of {package}"));
     Err(PublicationError::Target {
         name: TRUST_TARGET.to_owned(),
         problem: format!(
@@ -56,4 +72,9 @@ pub(crate) fn check_active(
             public.id()
         ),
     })
+}
+
+/// Sites take a status that they do not know as revoked.
+const fn is_revoked(status: KeyStatus) -> bool {
+    matches!(status, KeyStatus::Revoked | KeyStatus::Other(_))
 }

@@ -3,6 +3,7 @@
 //! Invariants: nothing that exists is touched; the root keys are used once, here, and are not needed again until a key
 //! is replaced; `vendor.toml` is written last, so an interrupted `init` is never taken for a home.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -13,18 +14,23 @@ use sealpost_keys::{Passphrase, PassphraseSource, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError};
 use sealpost_manifests::ids::{NameError, TargetName};
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{
+    KeyStatus, KeyUse, LicensingContact, TRUST_TARGET, TrustDocument, TrustedKey,
+};
 use sealpost_repository::{
     EditError, KeyThreshold, PublishError, RepositoryEditor, RoleName, RootSpec, SignError, Signers,
     TargetSource, ThresholdError,
 };
 
 use crate::authority::{Authority, AuthorityError};
-use crate::home::{HomeError, Keyring, KeyringError, SETTINGS_FILE, Settings, Vendor, VendorKeys};
-use crate::publication::lifetimes;
+use crate::home::{HomeError, Keyring, KeyringError, SETTINGS_FILE, Settings, Vendor, VendorKeys, Zone};
+use crate::publication::{lifetimes, whole_seconds};
+use crate::trust::{TrustError, check_contact};
 
 /// Most root keys: enough for any ceremony.
 const MAX_ROOT_KEYS: u32 = 16;
+/// No clock that is right says less: 2026-01-01. One that was never set begins at 1970.
+const FIRST_POSSIBLE_TIME: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// What must not be there yet.
 const PARTS: [&str; 5] = [SETTINGS_FILE, "keys", "repository", "root.json", "license.db"];
 
@@ -37,6 +43,10 @@ pub struct Plan {
     /// Root keys that must sign together.
     pub root_threshold: NonZeroU32,
     pub root_key_count: NonZeroU32,
+    /// Where the days end at whose end grants end; the computer's own zone, if it is not given.
+    pub time_zone: Option<Zone>,
+    /// Whom customers ask about licenses.
+    pub contact: Option<LicensingContact>,
 }
 
 /// What every site needs of a new home.
@@ -52,6 +62,13 @@ pub struct Made {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
+    /// Everything that is signed at the beginning would have ended long ago.
+    #[error(
+        "cannot make a vendor's home: this computer's clock says {now}, which is in the past; set the clock"
+    )]
+    Clock { now: Timestamp },
+    #[error("cannot make a vendor's home")]
+    Contact(#[from] TrustError),
     /// The plan makes no sense.
     #[error("cannot make a vendor's home: {problem}")]
     Plan { problem: String },
@@ -79,8 +96,12 @@ pub enum InitError {
 }
 
 impl Plan {
-    /// Checks that the plan makes sense, before anybody is asked for a passphrase.
-    pub fn check(&self) -> Result<(), InitError> {
+    /// Checks that plan and clock make sense, before anybody is asked for a passphrase.
+    pub fn check(&self, now: Timestamp) -> Result<(), InitError> {
+        if now < FIRST_POSSIBLE_TIME {
+            return Err(InitError::Clock { now });
+        }
+        self.contact.as_ref().map_or(Ok(()), check_contact)?;
         let fail = |problem: String| Err(InitError::Plan { problem });
         let (threshold, count) = (self.root_threshold, self.root_key_count);
         if threshold > count {
@@ -103,8 +124,10 @@ pub fn init(
     passphrase: Option<Passphrase>,
     now: Timestamp,
 ) -> Result<Made, InitError> {
-    plan.check()?;
-    let vendor = Vendor::with(home, Settings::usual(&plan.vendor));
+    plan.check(now)?;
+    // Named in the file, so that grants end at the same time when the home moves to another computer.
+    let time_zone = plan.time_zone.clone().or_else(Zone::of_this_computer);
+    let vendor = Vendor::with(home, Settings { time_zone, ..Settings::usual(&plan.vendor) });
     if let Some(found) = PARTS.into_iter().find(|part| home.join(part).symlink_metadata().is_ok()) {
         return Err(InitError::NotEmpty { home: home.to_owned(), found });
     }
@@ -119,7 +142,7 @@ pub fn init(
         .collect::<Result<Vec<_>, _>>()?;
     let keys = keyring.make_vendor_keys()?;
 
-    let root_bytes = make_repository(&vendor, plan.root_threshold.get(), &root, &keys, now)?;
+    let root_bytes = make_repository(&vendor, plan, &root, &keys, now)?;
     let root_file = vendor.root_file();
     write_new(&root_file, &root_bytes, PUBLIC).map_err(HomeError::writing(&root_file))?;
     Authority::create(&vendor.license_database())?;
@@ -129,14 +152,14 @@ pub fn init(
 
 fn make_repository(
     vendor: &Vendor,
-    root_threshold: u32,
+    plan: &Plan,
     root: &[SigningKey],
     keys: &VendorKeys,
     now: Timestamp,
 ) -> Result<Vec<u8>, InitError> {
     let root_public: Vec<_> = root.iter().map(SigningKey::public).collect();
     let spec = RootSpec {
-        root: KeyThreshold::new(&root_public, root_threshold)?,
+        root: KeyThreshold::new(&root_public, plan.root_threshold.get())?,
         targets: KeyThreshold::new(&[keys.targets.public()], 1)?,
         snapshot: KeyThreshold::new(&[keys.snapshot.public()], 1)?,
         timestamp: KeyThreshold::new(&[keys.timestamp.public()], 1)?,
@@ -145,8 +168,16 @@ fn make_repository(
     let mut editor = RepositoryEditor::create(&vendor.repository(), &spec, lifetimes)?;
     let trust = TrustDocument {
         vendor: vendor.settings().vendor.clone(),
-        release_keys: Default::default(),
-        license_keys: vec![TrustedKey { key: keys.license.public(), status: KeyStatus::Active }],
+        keys: vec![TrustedKey {
+            key_use: KeyUse::License,
+            package: None,
+            key: keys.license.public().to_base64(),
+            status: KeyStatus::Active,
+            digests: BTreeSet::new(),
+        }],
+        counter_resets: Vec::new(),
+        licensing_contact: plan.contact.clone(),
+        signed_at: whole_seconds(now),
     };
     let text = document::write(&trust).map_err(InitError::Trust)?;
     let name = TargetName::new(TRUST_TARGET)?;

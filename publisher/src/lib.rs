@@ -1,8 +1,8 @@
 //! The vendor's side: signs and publishes releases, sells seats, answers registrations.
 //!
 //! A release goes through [`release`] into the repository by way of [`publication`], which knows the crash-safe order;
-//! [`renewal`] keeps it from expiring; [`server`] hands the files out; [`authority`] sells seats; [`lint`] trusts none
-//! of it and reads it as a site does. It knows none of the other programs.
+//! [`trust`] says which keys count; [`renewal`] keeps it from expiring; [`server`] hands the files out; [`authority`]
+//! sells seats; [`lint`] trusts none of it and reads it as a site does. It knows none of the other programs.
 //!
 //! Invariant: whatever is killed at whatever moment, the published repository verifies as it was before or as it is
 //! after, and running the same command again completes it.
@@ -18,3 +18,4 @@ pub mod publication;
 pub mod release;
 pub mod renewal;
 pub mod server;
+pub mod trust;

@@ -74,7 +74,7 @@ pub struct LastPull {
 
 impl From<PullRow> for LastPull {
     fn from(row: PullRow) -> Self {
-        let PullRow { metadata_as_of, tried_at, failure } = row;
+        let PullRow { metadata_as_of, timestamp_version: _, tried_at, failure } = row;
         Self { metadata_as_of, tried_at, failure }
     }
 }

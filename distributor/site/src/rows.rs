@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId,
-};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber, ServerId};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
@@ -206,8 +205,8 @@ pub struct RecipientRow {
     pub channel: ChannelName,
     /// The platform that it runs, once enrolled.
     pub platform: Option<Platform>,
-    /// Packages that its license covers; empty means every package.
-    pub licensed: Vec<PackageName>,
+    /// The grants whose seats its name holds, by serial number.
+    pub grants: Vec<Grant>,
     /// What it said that it runs.
     pub installed: Vec<InstalledPackage>,
 }
@@ -240,6 +239,8 @@ pub struct LicenseRow {
 pub struct PullRow {
     /// When the vendor's metadata was last found fresh.
     pub metadata_as_of: Option<Timestamp>,
+    /// The version of the vendor's timestamp that the last good pull found.
+    pub timestamp_version: Option<u64>,
     /// When a pull was last tried.
     pub tried_at: Option<Timestamp>,
     /// Why the last try failed, if it did.

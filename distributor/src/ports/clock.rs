@@ -8,6 +8,11 @@ use sealpost_site::queries::StoredTime;
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
+    /// This computer's clock, without the floor. Clocks without a floor need not care.
+    fn local(&self) -> Timestamp {
+        self.now()
+    }
+
     /// Takes what the ledger noted of license time: a statement of the vendor may have raised or lowered it. Clocks
     /// without a floor need not care.
     fn adopt(&self, noted: &StoredTime) {

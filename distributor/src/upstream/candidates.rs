@@ -18,7 +18,6 @@ pub(super) struct Candidate {
     pub(super) manifest: TargetInfo,
     pub(super) minisig: Option<TargetInfo>,
     pub(super) payload: Option<TargetInfo>,
-    /// Documents beside it.
     pub(super) attachments: Vec<TargetInfo>,
     /// The channels that point to it.
     pub(super) channels: Vec<ChannelName>,

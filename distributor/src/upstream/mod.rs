@@ -13,6 +13,7 @@ mod known;
 mod mirror;
 mod prepare;
 mod pull;
+mod refresh;
 mod schedule;
 mod targets;
 mod transport;

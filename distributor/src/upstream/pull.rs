@@ -14,17 +14,17 @@ use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::license_time::VendorStatement;
 use sealpost_repository::{ReaderHandle, Refreshed};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{RefuseRelease, ResetCounter, StageRelease, WithdrawRelease};
-use sealpost_site::queries::{LicenseTime, Licenses, ReleaseByManifest};
+use sealpost_site::queries::{LicenseTime, ReleaseByManifest};
 
 use super::candidates::Withdrawal;
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{Fetcher, blocking};
 use super::prepare::{Prepared, Refused, prepare};
+use super::refresh::{refresh, statement};
 use crate::ports::staging::StageOutcome;
 
 /// Pulls from the vendor, from the refreshed metadata to the note in the ledger.
@@ -33,8 +33,7 @@ pub(super) async fn pull(
     reader: &ReaderHandle,
     trigger: Trigger,
 ) -> Result<PullSummary, PullError> {
-    let now = context.clock.now();
-    let refreshed = reader.refresh(now).await.map_err(|source| PullError::Refresh { source })?;
+    let (refreshed, now) = refresh(context, reader).await?;
     let mut fetcher = Fetcher {
         reader,
         blobs: &context.blobs,
@@ -113,18 +112,6 @@ async fn apply(
         releases,
         fetched_bytes,
     })
-}
-
-/// What the vendor says of the time with this metadata: it is not before the vendor signed it. The end is the one of the
-/// longest grant, so that license time goes on where the vendor is not reached for weeks.
-async fn statement(
-    ledger: &Ledger,
-    signed_at: Timestamp,
-    expires: Timestamp,
-) -> Result<VendorStatement, LedgerError> {
-    let licenses = ledger.query(Licenses {}).await?;
-    let longest = licenses.iter().map(|license| license.not_after).max();
-    Ok(VendorStatement::new(signed_at, longest.map_or(expires, |longest| longest.max(expires))))
 }
 
 /// Notes a refused release. That the ledger's rules do not take the note holds up nothing else of the pull.

@@ -86,7 +86,8 @@ async fn a_ledger_file_that_was_put_back_alone_is_found_at_the_start() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     let copy = site.folder.path().join("ledger.copy");
-    let site = site.between(async |home| drop(std::fs::copy(Home::at(home).ledger(), &copy).unwrap())).await;
+    let site =
+        site.between(async |home| assert!(std::fs::copy(Home::at(home).ledger(), &copy).unwrap() > 0)).await;
     let status: Status = site.get("/status").await;
     assert!(status.restored.is_none(), "a restart is no restore");
     let mut agent = Agent::licensed(&site, "pc-1").await;

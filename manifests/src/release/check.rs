@@ -15,7 +15,7 @@ pub const MAX_REQUIREMENTS: usize = 64;
 /// Most documents beside one release.
 pub const MAX_ATTACHMENTS: usize = 32;
 /// Largest document beside a release, in bytes.
-const MAX_ATTACHMENT_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_ATTACHMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Most vulnerabilities that one release names.
 const MAX_FIXES: usize = 1_000;
 /// Longest id of a vulnerability, in bytes.

@@ -5,8 +5,14 @@ use std::path::PathBuf;
 
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::grant::LicenseModel;
+use sealpost_manifests::order::Epoch;
+use sealpost_manifests::word::Word;
 
 use super::terms::MAX_SEATS;
+
+/// New registrations of one serial number within a day; each is kept for good, so there must be a bound. A server
+/// needs a few in a year.
+pub(super) const MAX_NEW_PER_DAY: u32 = 100;
 
 /// Why the authority's database did not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +32,23 @@ pub enum AuthorityError {
     },
     #[error("the license database has format {found}, this program knows up to {known}; update this program")]
     NewerFormat { found: u32, known: u32 },
+    #[error(
+        "the license database has format {found}, which no vendor ever used; make a new home with `publisher init`, and \
+         sell the serial numbers again"
+    )]
+    TooOld { found: u32 },
     /// A row that cannot be what this program wrote.
     #[error("the license database is damaged at {what}; restore it from a backup")]
     Damaged { what: String },
-    #[error("cannot change the terms: no such serial number was sold; see `publisher serial list`")]
+    #[error("no such serial number was sold; see `publisher serial list`")]
     UnknownSerial,
+    /// The clock is at the end of time.
+    #[error("cannot say when a grant of {days} days ends; look at this computer's clock")]
+    End {
+        days: u32,
+        #[source]
+        source: jiff::Error,
+    },
     /// The system gave no random bytes.
     #[error("cannot make a serial number")]
     Randomness(#[source] sealpost_keys::KeyError),
@@ -54,6 +72,33 @@ pub enum RegisterError {
         "cannot register: this server id is bound to another site key; restore the site key, or ask the vendor to clear the binding"
     )]
     OtherSiteKey,
+    #[error(
+        "cannot register: the server id is not the one of the site key that it registers with first; make a new \
+         registration on the server, with `distributor register`"
+    )]
+    NotItsOwnId,
+    #[error(
+        "cannot register: the reason {reason} is not known to this version; update the vendor's program, or register for \
+         another reason"
+    )]
+    UnknownReason { reason: Word },
+    /// One request id stands for one registration.
+    #[error(
+        "cannot register: the request id was used for another serial number; make a new registration on the server"
+    )]
+    RequestIdUsed,
+    #[error(
+        "cannot register: {MAX_NEW_PER_DAY} new registrations of this serial number came within a day; send one of them \
+         again, which gets the same answer, or wait until tomorrow"
+    )]
+    TooMany,
+    #[error(
+        "cannot register: no higher epoch is left than the {epoch} that the server says; restore the server from a backup \
+         of before, or ask the vendor for a new serial number for a new server"
+    )]
+    NoHigherEpoch { epoch: Epoch },
+    #[error("cannot register: no log has {size} entries; restore the server's ledger")]
+    Head { size: u64 },
     #[error("cannot sign the grant; look at the license key")]
     Sign(#[source] DocumentError),
     #[error("cannot register: the license database failed")]

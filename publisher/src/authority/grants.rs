@@ -1,43 +1,90 @@
 //! Grants: what a registration is answered with.
 //!
-//! Invariants: the same registration gets the same grant, byte for byte, until the terms change or the grant has
-//! lapsed; the generation of a serial's grants only rises; every grant that was handed out is kept. The caller's
-//! transaction holds all of it together.
+//! Invariants: the same request gets the same grant, byte for byte, for ever; another request of the server gets the
+//! newest grant again until the terms change or the grant has ended; the generation of a serial's grants only rises;
+//! every grant that was handed out is kept. The caller's transaction holds all of it together.
+//!
+//! An epoch is the server's, not the serial's: a grant has the highest that any grant of its server has, and only the
+//! answer to a restored server has a higher one (see `sealpost_manifests::order`).
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use rusqlite::{Connection, Transaction, params};
-use sealpost_keys::{Minisig, SigningKey};
+use sealpost_keys::{Minisig, PublicKey, SigningKey};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::{Grant, Registration};
+use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
+use sealpost_manifests::ids::{SerialNumber, ServerId};
+use sealpost_manifests::order::Epoch;
+use serde::Serialize;
 
-use super::error::{AuthorityError, RegisterError, damaged, failed};
+use super::error::{AuthorityError, MAX_NEW_PER_DAY, RegisterError, damaged, failed};
+use super::registrations::{self, HeadRemark};
 use super::serials::{self, SerialEntry};
+
+/// The epoch of a server that was never restored.
+const FIRST_EPOCH: Epoch = Epoch::of(1, 0);
 
 /// Who grants, and for how long.
 #[derive(Debug)]
 pub struct Issuer<'a> {
     pub vendor: &'a str,
     pub key: &'a SigningKey,
-    /// Days that a grant is valid.
+    /// Days that a grant is valid, and then until the end of the day.
     pub grant_days: u32,
+    /// Where that day ends.
+    pub time_zone: &'a TimeZone,
 }
 
 /// What a registration was answered with.
 #[derive(Debug, Clone)]
-pub enum Answer {
-    /// A grant that was signed now: the first, or one for new terms, or in the place of a lapsed one.
-    Issued(SignedDocument),
-    /// The grant that the same registration got before.
-    Repeated(SignedDocument),
+pub struct Answer {
+    pub grant: SignedDocument,
+    pub outcome: Outcome,
+    /// What is odd about the registration, for people; it was answered all the same.
+    pub remarks: Vec<Remark>,
 }
 
-impl Answer {
-    #[must_use]
-    pub fn into_grant(self) -> SignedDocument {
+/// Whether a grant was signed for a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The first, or one for new terms, for a restored server, or in the place of one that has ended.
+    Issued,
+    /// A grant that the server got before.
+    Repeated,
+}
+
+/// What a vendor should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    Head(HeadRemark),
+    /// More seats are in use than are granted.
+    Over {
+        used: u32,
+        seats: u32,
+    },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Issued(grant) | Self::Repeated(grant) => grant,
+            Self::Head(remark) => write!(f, "{remark}, and it does not say that it was restored"),
+            Self::Over { used, seats } => write!(f, "{used} seats are in use, and {seats} are granted"),
         }
     }
+}
+
+/// A grant that was handed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GrantEntry {
+    pub generation: u64,
+    pub epoch: Epoch,
+    pub seats: u32,
+    pub issued_at: Timestamp,
+    pub not_after: Timestamp,
 }
 
 /// Answers a registration. The first binds the serial number to its server.
@@ -48,45 +95,116 @@ pub(super) fn answer(
     now: Timestamp,
 ) -> Result<Answer, RegisterError> {
     let entry = serials::find(transaction, &registration.serial)?.ok_or(RegisterError::UnknownSerial)?;
-    if entry.server_id.as_ref().is_some_and(|bound| *bound != registration.server_id) {
-        return Err(RegisterError::BoundToOtherServer);
+    check_server(transaction, registration, &entry)?;
+    if let Some(before) = registrations::answered(transaction, registration)? {
+        if before.serial != registration.serial {
+            return Err(RegisterError::RequestIdUsed);
+        }
+        let (grant, _) = stored(transaction, &before.serial, before.generation, issuer)?;
+        return Ok(Answer { grant, outcome: Outcome::Repeated, remarks: Vec::new() });
     }
-    if serials::has_other_site_key(transaction, registration)? {
+    if let RegistrationReason::Other(reason) = registration.reason {
+        return Err(RegisterError::UnknownReason { reason });
+    }
+    if registrations::count_within_a_day(transaction, &registration.serial, now)? >= MAX_NEW_PER_DAY {
+        return Err(RegisterError::TooMany);
+    }
+    let (signed, grant, outcome) = match newest(transaction, &entry, issuer)? {
+        Some((signed, grant)) if still_good(&entry, registration, &grant, now) => {
+            (signed, grant, Outcome::Repeated)
+        }
+        _ => {
+            let grant = next(transaction, &entry, registration, issuer, now)?;
+            let signed = SignedDocument::sign(&grant, issuer.key).map_err(RegisterError::Sign)?;
+            record(transaction, &grant, &signed)?;
+            (signed, grant, Outcome::Issued)
+        }
+    };
+    let head = registrations::record(transaction, registration, grant.generation, now)?;
+    let used = registration.used.get(&registration.serial).copied().unwrap_or(0);
+    let over = (used > grant.seats).then_some(Remark::Over { used, seats: grant.seats });
+    let remarks = head.map(Remark::Head).into_iter().chain(over).collect();
+    Ok(Answer { grant: signed, outcome, remarks })
+}
+
+/// Whether the server may register the serial number.
+fn check_server(
+    connection: &Connection,
+    registration: &Registration,
+    entry: &SerialEntry,
+) -> Result<(), RegisterError> {
+    match &entry.server_id {
+        Some(bound) if *bound != registration.server_id => return Err(RegisterError::BoundToOtherServer),
+        // Nobody can claim the id of another server before that one has registered.
+        None if registration.server_id != ServerId::of_site_key(&registration.site_key) => {
+            return Err(RegisterError::NotItsOwnId);
+        }
+        _ => {}
+    }
+    if serials::has_other_site_key(connection, registration)? {
         return Err(RegisterError::OtherSiteKey);
     }
-    if let Some(stored) = newest(transaction, &entry)? {
-        let grant = stored.verify::<Grant>(&[issuer.key.public()]).map_err(|_| damaged("a stored grant"))?;
-        if entry.terms.are_those_of(&grant) && now < grant.valid_until {
-            return Ok(Answer::Repeated(stored));
-        }
-    }
-    let grant = next(&entry, registration, issuer, now)?;
-    let signed = SignedDocument::sign(&grant, issuer.key).map_err(RegisterError::Sign)?;
-    record(transaction, &grant, &signed)?;
-    Ok(Answer::Issued(signed))
+    Ok(())
+}
+
+/// Whether the newest grant is the answer. Never for a restored server, which needs a higher epoch.
+fn still_good(entry: &SerialEntry, registration: &Registration, grant: &Grant, now: Timestamp) -> bool {
+    registration.reason != RegistrationReason::Restored
+        && entry.terms.are_those_of(grant)
+        && now <= grant.not_after
 }
 
 fn next(
+    connection: &Connection,
     entry: &SerialEntry,
     registration: &Registration,
     issuer: &Issuer<'_>,
     now: Timestamp,
-) -> Result<Grant, AuthorityError> {
-    let valid_for = SignedDuration::from_hours(24 * i64::from(issuer.grant_days));
+) -> Result<Grant, RegisterError> {
+    let highest = highest_epoch(connection, &registration.server_id)?;
+    let epoch = match registration.reason {
+        RegistrationReason::Restored => {
+            // The vendor's own records may be older than the server's.
+            let known = highest.max(registration.epoch);
+            known.next_of_vendor().ok_or(RegisterError::NoHigherEpoch { epoch: known })?
+        }
+        _ => highest,
+    };
     Ok(Grant {
         vendor: issuer.vendor.to_owned(),
         serial: registration.serial.clone(),
         server_id: registration.server_id.clone(),
         site_key: registration.site_key.clone(),
         key_epoch: 1,
-        epoch: 1,
+        epoch,
         packages: entry.terms.packages.clone(),
         model: entry.terms.model,
         seats: entry.terms.seats,
         generation: entry.generation.checked_add(1).ok_or_else(|| damaged("a grant's generation"))?,
-        valid_until: now.saturating_add(valid_for).unwrap_or(now),
+        not_after: end_of_day(now, issuer)?,
         vendor_time: now,
     })
+}
+
+/// The last second of the day on which a grant ends.
+fn end_of_day(now: Timestamp, issuer: &Issuer<'_>) -> Result<Timestamp, AuthorityError> {
+    let days = issuer.grant_days;
+    let end = || -> Result<Timestamp, jiff::Error> {
+        let today = now.to_zoned(issuer.time_zone.clone()).date();
+        let last = today.checked_add(i64::from(days).days())?.to_zoned(issuer.time_zone.clone())?;
+        Timestamp::from_second(last.end_of_day()?.timestamp().as_second())
+    };
+    end().map_err(|source| AuthorityError::End { days, source })
+}
+
+/// The highest epoch in any grant of a server, whichever its serial number.
+fn highest_epoch(connection: &Connection, server: &ServerId) -> Result<Epoch, AuthorityError> {
+    let vendor: Option<u32> = connection
+        .query_row("SELECT max(epoch_vendor) FROM grants WHERE server_id = ?1", [server.as_str()], |row| {
+            row.get(0)
+        })
+        .map_err(failed("look a server's epoch up"))?;
+    Ok(vendor.map_or(FIRST_EPOCH, |vendor| Epoch::of(vendor, 0)))
 }
 
 fn record(
@@ -98,13 +216,16 @@ fn record(
     serials::bind(transaction, grant, generation)?;
     transaction
         .execute(
-            "INSERT INTO grants (serial, generation, issued_at, valid_until, document, minisig) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO grants (serial, generation, server_id, epoch_vendor, seats, issued_at, not_after, document, \
+             minisig) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 grant.serial.as_str(),
                 generation,
+                grant.server_id.as_str(),
+                grant.epoch.vendor(),
+                grant.seats,
                 grant.vendor_time.to_string(),
-                grant.valid_until.to_string(),
+                grant.not_after.to_string(),
                 signed.document,
                 signed.minisig.as_str()
             ],
@@ -113,18 +234,90 @@ fn record(
     Ok(())
 }
 
-fn newest(connection: &Connection, entry: &SerialEntry) -> Result<Option<SignedDocument>, AuthorityError> {
-    if entry.generation == 0 {
-        return Ok(None);
+fn newest(
+    connection: &Connection,
+    entry: &SerialEntry,
+    issuer: &Issuer<'_>,
+) -> Result<Option<(SignedDocument, Grant)>, AuthorityError> {
+    match entry.generation {
+        0 => Ok(None),
+        generation => stored(connection, &entry.serial, generation, issuer).map(Some),
     }
-    let generation = i64::try_from(entry.generation).map_err(|_| damaged("a grant's generation"))?;
-    let (document, minisig): (String, String) = connection
+}
+
+/// A grant that was handed out, as this vendor signed it.
+fn stored(
+    connection: &Connection,
+    serial: &SerialNumber,
+    generation: u64,
+    issuer: &Issuer<'_>,
+) -> Result<(SignedDocument, Grant), AuthorityError> {
+    let generation = i64::try_from(generation).map_err(|_| damaged("a grant's generation"))?;
+    let signed = connection
         .query_row(
             "SELECT document, minisig FROM grants WHERE serial = ?1 AND generation = ?2",
-            params![entry.serial.as_str(), generation],
+            params![serial.as_str(), generation],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(failed("look a grant up"))?;
+    let signed = signed_document(signed)?;
+    let grant = signed.verify::<Grant>(&[issuer.key.public()]).map_err(|_| damaged("a stored grant"))?;
+    Ok((signed, grant.into_inner()))
+}
+
+fn signed_document((document, minisig): (String, String)) -> Result<SignedDocument, AuthorityError> {
     let minisig = Minisig::parse(&minisig).map_err(|_| damaged("a stored grant"))?;
-    Ok(Some(SignedDocument { document, minisig }))
+    Ok(SignedDocument { document, minisig })
+}
+
+/// Digests of the grants that a key signed and that have not ended.
+pub(super) fn live(
+    connection: &Connection,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<BTreeSet<Sha256Digest>, AuthorityError> {
+    let attempt = "list the grants";
+    let mut statement = connection
+        .prepare("SELECT document, minisig FROM grants WHERE not_after >= ?1")
+        .map_err(failed(attempt))?;
+    let rows = statement
+        .query_map([now.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed(attempt))?;
+    let mut digests = BTreeSet::new();
+    for row in rows {
+        let signed = signed_document(row.map_err(failed(attempt))?)?;
+        if signed.verify::<Grant>(std::slice::from_ref(key)).is_ok() {
+            digests.insert(signed.digest());
+        }
+    }
+    Ok(digests)
+}
+
+/// Every grant of a serial number, oldest first.
+pub(super) fn all(connection: &Connection, serial: &SerialNumber) -> Result<Vec<GrantEntry>, AuthorityError> {
+    let attempt = "list the grants of a serial number";
+    let mut statement = connection
+        .prepare(
+            "SELECT generation, epoch_vendor, seats, issued_at, not_after FROM grants WHERE serial = ?1 \
+             ORDER BY generation",
+        )
+        .map_err(failed(attempt))?;
+    let rows = statement
+        .query_map([serial.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .map_err(failed(attempt))?;
+    let time = |text: String| text.parse::<Timestamp>().map_err(|_| damaged("a time"));
+    rows.map(|row| {
+        let (generation, epoch, seats, issued_at, not_after): (i64, u32, u32, String, String) =
+            row.map_err(failed(attempt))?;
+        Ok(GrantEntry {
+            generation: u64::try_from(generation).map_err(|_| damaged("a grant's generation"))?,
+            epoch: Epoch::of(epoch, 0),
+            seats,
+            issued_at: time(issued_at)?,
+            not_after: time(not_after)?,
+        })
+    })
+    .collect()
 }

@@ -1,34 +1,51 @@
 //! The license authority: which serial numbers were sold, to which server each is bound, and what was granted.
 //!
 //! Invariants: a serial number belongs to the first server that registers it, together with that server's site key;
-//! every grant that was handed out is kept, and is on disk before it is handed out. A registration is one immediate
-//! transaction, so that two at once cannot both win.
+//! every grant that was handed out is kept, and every registration with its answer, on disk before the answer goes out.
+//! A registration is one immediate transaction, so that two at once cannot both win.
 //!
-//! Left out on purpose: clearing a binding, floating seats and syncs (later versions), HTTP (the
-//! server's).
+//! Left out on purpose: clearing a binding, floating seats and syncs (later versions), HTTP (the server's).
 
 mod error;
 mod grants;
 mod registration;
+mod registrations;
 mod schema;
 mod serials;
 mod terms;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use sealpost_files::{PRIVATE, write_new};
-use sealpost_keys::Verified;
 use sealpost_keys::token::random_bytes;
+use sealpost_keys::{PublicKey, Verified};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::SerialNumber;
+use serde::Serialize;
+
+use crate::publication::whole_seconds;
 
 pub use error::{AuthorityError, RegisterError};
-pub use grants::{Answer, Issuer};
+pub use grants::{Answer, GrantEntry, Issuer, Outcome, Remark};
 pub use registration::{RegistrationError, read_registration_code, verify_registration};
+pub use registrations::{HeadRemark, RegistrationEntry};
 pub use serials::SerialEntry;
 pub use terms::{MAX_SEATS, Terms};
+
+/// What the vendor knows of one serial number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SerialHistory {
+    #[serde(flatten)]
+    pub entry: SerialEntry,
+    /// Oldest first.
+    pub grants: Vec<GrantEntry>,
+    /// Oldest first.
+    pub registrations: Vec<RegistrationEntry>,
+}
 
 /// The license authority over its database.
 #[derive(Debug)]
@@ -67,6 +84,25 @@ impl Authority {
         serials::all(&self.connection)
     }
 
+    /// Everything about one serial number.
+    pub fn history(&self, serial: &SerialNumber) -> Result<SerialHistory, AuthorityError> {
+        let mut entry = serials::find(&self.connection, serial)?.ok_or(AuthorityError::UnknownSerial)?;
+        let grants = grants::all(&self.connection, serial)?;
+        let registrations = registrations::all(&self.connection, serial)?;
+        entry.not_after = grants.last().map(|grant| grant.not_after);
+        entry.used = registrations.last().and_then(|registration| registration.used);
+        Ok(SerialHistory { entry, grants, registrations })
+    }
+
+    /// Digests of the grants that this key signed and that have not ended: what it goes on verifying when it retires.
+    pub fn live_grants(
+        &self,
+        key: &PublicKey,
+        now: Timestamp,
+    ) -> Result<BTreeSet<Sha256Digest>, AuthorityError> {
+        grants::live(&self.connection, key, whole_seconds(now))
+    }
+
     /// Answers a registration: binds the serial number to the server at the first, repeats the answer afterwards.
     ///
     /// # Errors
@@ -85,11 +121,6 @@ impl Authority {
         transaction.commit().map_err(error::failed("commit a registration"))?;
         Ok(answer)
     }
-}
-
-/// Documents and rows carry whole seconds.
-fn whole_seconds(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 #[cfg(test)]

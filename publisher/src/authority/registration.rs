@@ -5,7 +5,7 @@
 use sealpost_keys::Verified;
 use sealpost_manifests::document::{DocumentError, SignedDocument, read};
 use sealpost_manifests::grant::{self, Registration};
-use sealpost_manifests::text_code::{self, TextCodeError};
+use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, TextCodeError};
 use sealpost_manifests::wire::sync::RegisterRequest;
 
 /// Why a registration is not accepted.
@@ -15,8 +15,15 @@ pub enum RegistrationError {
     /// It was mistyped or cut.
     #[error("cannot read the registration code")]
     Code(#[source] TextCodeError),
+    #[error(
+        "cannot read the registration code: it has {length} bytes, and no registration has more than {MAX_CODE_BYTES}; \
+         give the code or file as the server made it"
+    )]
+    TooLong { length: usize },
     /// It is not a registration, or its signature does not hold.
-    #[error("cannot accept the registration: it is not signed as it should be; make a new one on the server")]
+    #[error(
+        "cannot accept the registration: it is none that its server signed; make a new one on the server"
+    )]
     Document(#[source] DocumentError),
     /// Signed with one key, naming another.
     #[error("cannot accept the registration: it names another site key than the one that signed it")]
@@ -33,11 +40,15 @@ pub fn verify_registration(request: &RegisterRequest) -> Result<Verified<Registr
     Ok(registration)
 }
 
-/// Reads a registration code, as text groups or as the JSON of a request or signed document. Unverified.
+/// Reads a registration code of at most [`MAX_CODE_BYTES`], as text groups or as the JSON of a request or signed document. Unverified.
 ///
 /// # Errors
 /// [`RegistrationError`] names the line with a typing error.
 pub fn read_registration_code(text: &str) -> Result<RegisterRequest, RegistrationError> {
+    // Before anything is parsed: what follows looks into a text that nobody has verified.
+    if text.len() as u64 > MAX_CODE_BYTES {
+        return Err(RegistrationError::TooLong { length: text.len() });
+    }
     let trimmed = text.trim();
     if trimmed.starts_with('{')
         && let Ok(request) = serde_json::from_str::<RegisterRequest>(trimmed)

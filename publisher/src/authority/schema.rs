@@ -12,8 +12,10 @@ use super::error::{AuthorityError, failed};
 /// How long to wait for another process that writes, in milliseconds.
 const BUSY_MILLIS: u64 = 10_000;
 
-/// Each step from one format to the next; the index is the format that it starts from.
-const MIGRATIONS: &[&str] = &["
+/// The first format that lasts: version 1 was never used by a vendor.
+const FIRST_FORMAT: u32 = 2;
+/// The database of [`FIRST_FORMAT`]. Later formats are migrated to from here, and this text never changes.
+const FIRST: &str = "
     CREATE TABLE serials (
         serial     TEXT PRIMARY KEY,
         seats      INTEGER NOT NULL CHECK (seats > 0),
@@ -28,15 +30,41 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE INDEX serials_by_server ON serials (server_id);
     CREATE TABLE grants (
-        serial      TEXT NOT NULL REFERENCES serials (serial),
-        generation  INTEGER NOT NULL CHECK (generation > 0),
-        issued_at   TEXT NOT NULL,
-        valid_until TEXT NOT NULL,
-        document    TEXT NOT NULL,
-        minisig     TEXT NOT NULL,
+        serial       TEXT NOT NULL REFERENCES serials (serial),
+        generation   INTEGER NOT NULL CHECK (generation > 0),
+        server_id    TEXT NOT NULL,
+        epoch_vendor INTEGER NOT NULL CHECK (epoch_vendor > 0),
+        seats        INTEGER NOT NULL,
+        issued_at    TEXT NOT NULL,
+        not_after    TEXT NOT NULL,
+        document     TEXT NOT NULL,
+        minisig      TEXT NOT NULL,
         PRIMARY KEY (serial, generation)
     ) STRICT;
-"];
+    CREATE INDEX grants_by_server ON grants (server_id, epoch_vendor);
+    CREATE TABLE registrations (
+        number       INTEGER PRIMARY KEY,
+        server_id    TEXT NOT NULL,
+        request_id   TEXT NOT NULL,
+        serial       TEXT NOT NULL,
+        generation   INTEGER NOT NULL,
+        answered_at  TEXT NOT NULL,
+        reason       TEXT NOT NULL,
+        epoch_vendor INTEGER NOT NULL,
+        epoch_term   INTEGER NOT NULL,
+        head_size    INTEGER NOT NULL,
+        head_root    TEXT NOT NULL,
+        remark       TEXT,
+        used         INTEGER,
+        sealing_key  TEXT NOT NULL,
+        UNIQUE (server_id, request_id),
+        FOREIGN KEY (serial, generation) REFERENCES grants (serial, generation)
+    ) STRICT;
+    CREATE INDEX registrations_by_serial ON registrations (serial, answered_at);
+    CREATE INDEX registrations_by_server ON registrations (server_id, number);
+";
+/// Each step from one format to the next, beginning at [`FIRST_FORMAT`].
+const MIGRATIONS: &[&str] = &[];
 
 /// Opens an existing database: write-ahead log, everything flushed before it counts as committed.
 pub(super) fn open(path: &Path) -> Result<Connection, AuthorityError> {
@@ -56,20 +84,29 @@ pub(super) fn open(path: &Path) -> Result<Connection, AuthorityError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), AuthorityError> {
     let attempt = "bring the format up to date";
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     loop {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(attempt))?;
         let found: u32 =
             transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed(attempt))?;
-        if found > known {
-            return Err(AuthorityError::NewerFormat { found, known });
-        }
-        let Some(migration) = usize::try_from(found).ok().and_then(|index| MIGRATIONS.get(index)) else {
-            return Ok(());
-        };
-        transaction.execute_batch(migration).map_err(failed(attempt))?;
-        transaction.pragma_update(None, "user_version", found + 1).map_err(failed(attempt))?;
+        let Some((script, next)) = step_from(found)? else { return Ok(()) };
+        transaction.execute_batch(script).map_err(failed(attempt))?;
+        transaction.pragma_update(None, "user_version", next).map_err(failed(attempt))?;
         transaction.commit().map_err(failed(attempt))?;
+    }
+}
+
+/// What brings a database of this format further, and to which; `None` if it is up to date. 0 is an empty file.
+fn step_from(found: u32) -> Result<Option<(&'static str, u32)>, AuthorityError> {
+    let known =
+        u32::try_from(MIGRATIONS.len()).map_or(FIRST_FORMAT, |steps| FIRST_FORMAT.saturating_add(steps));
+    match found {
+        0 => Ok(Some((FIRST, FIRST_FORMAT))),
+        found if found < FIRST_FORMAT => Err(AuthorityError::TooOld { found }),
+        found if found > known => Err(AuthorityError::NewerFormat { found, known }),
+        found => {
+            let step = usize::try_from(found - FIRST_FORMAT).ok().and_then(|index| MIGRATIONS.get(index));
+            Ok(step.map(|script| (*script, found.saturating_add(1))))
+        }
     }
 }

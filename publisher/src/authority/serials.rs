@@ -20,8 +20,10 @@ pub struct SerialEntry {
     pub server_id: Option<ServerId>,
     /// The generation of the newest grant; 0 before the first.
     pub generation: u64,
-    /// When the newest grant lapses.
-    pub valid_until: Option<Timestamp>,
+    /// When the newest grant ends.
+    pub not_after: Option<Timestamp>,
+    /// Seats in use, as the server said when it registered last.
+    pub used: Option<u32>,
 }
 
 pub(super) fn insert(
@@ -68,7 +70,8 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, Authority
     let mut statement = connection
         .prepare(
             "SELECT s.serial, s.seats, s.model, s.packages, s.created_at, s.server_id, s.generation, \
-             (SELECT g.valid_until FROM grants g WHERE g.serial = s.serial AND g.generation = s.generation) \
+             (SELECT g.not_after FROM grants g WHERE g.serial = s.serial AND g.generation = s.generation), \
+             (SELECT r.used FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1) \
              FROM serials s ORDER BY s.rowid",
         )
         .map_err(failed(attempt))?;
@@ -76,14 +79,14 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, Authority
     rows.map(|row| row.map_err(failed(attempt))?.into_entry()).collect()
 }
 
-/// One serial number, without the end of its grant.
+/// One serial number, without the end of its grant and without what is used.
 pub(super) fn find(
     connection: &Connection,
     serial: &SerialNumber,
 ) -> Result<Option<SerialEntry>, AuthorityError> {
     connection
         .query_row(
-            "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL \
+            "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL, NULL \
              FROM serials WHERE serial = ?1",
             [serial.as_str()],
             SerialRow::read,
@@ -134,7 +137,8 @@ struct SerialRow {
     created_at: String,
     server_id: Option<String>,
     generation: i64,
-    valid_until: Option<String>,
+    not_after: Option<String>,
+    used: Option<u32>,
 }
 
 impl SerialRow {
@@ -147,16 +151,13 @@ impl SerialRow {
             created_at: row.get(4)?,
             server_id: row.get(5)?,
             generation: row.get(6)?,
-            valid_until: row.get(7)?,
+            not_after: row.get(7)?,
+            used: row.get(8)?,
         })
     }
 
     fn into_entry(self) -> Result<SerialEntry, AuthorityError> {
-        let model = match self.model.as_str() {
-            "named" => LicenseModel::Named,
-            "floating" => LicenseModel::Floating,
-            _ => return Err(damaged("a license model")),
-        };
+        let model: LicenseModel = self.model.parse().map_err(|_| damaged("a license model"))?;
         let names = self.packages.split(',').filter(|name| !name.is_empty());
         let packages: Result<Vec<_>, _> = names.map(PackageName::new).collect();
         let time = |text: &str| text.parse::<Timestamp>().map_err(|_| damaged("a time"));
@@ -170,7 +171,8 @@ impl SerialRow {
             created_at: time(&self.created_at)?,
             server_id: self.server_id.map(ServerId::new).transpose().map_err(|_| damaged("a server id"))?,
             generation: u64::try_from(self.generation).map_err(|_| damaged("a grant's generation"))?,
-            valid_until: self.valid_until.as_deref().map(time).transpose()?,
+            not_after: self.not_after.as_deref().map(time).transpose()?,
+            used: self.used,
         })
     }
 }

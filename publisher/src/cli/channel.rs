@@ -1,19 +1,60 @@
-//! `publisher channel set`
+//! `publisher channel show|set|minimum`
 
 use std::path::Path;
 
 use clap::Subcommand;
 use jiff::Timestamp;
+use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, PackageName};
-use sealpost_manifests::version::Version;
+use sealpost_manifests::version::{ReleaseCounter, Version};
 
-use super::output::{Ending, print_json, print_line, tell, waiting};
+use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
-use crate::release::set_channel;
+use crate::release::{Minimum, read_channels, set_channel, set_minimum};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Show channels, withdrawn and mandatory versions, and the minimum counter.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme channel show
+  publisher --home acme channel show acme-av --json")]
+    Show {
+        /// The package; may be repeated [default: every package]
+        package: Vec<PackageName>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show or set the release counter below which nothing of a package is installed, and to which nothing goes back.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme channel minimum acme-av
+  publisher --home acme channel minimum acme-av --version 1.0.1
+  publisher --home acme channel minimum acme-av --counter 7 --json
+  publisher --home acme channel minimum acme-av --remove
+
+Raise it when an older release must never run again, for example because it has a hole that is attacked:
+neither a server nor a computer can then install it or go back to it. It cannot be above what a channel offers.")]
+    Minimum {
+        /// The package.
+        package: PackageName,
+        /// The lowest version that may be installed.
+        #[arg(long, value_name = "V", group = "wanted")]
+        version: Option<Version>,
+        /// The lowest release counter that may be installed; `publisher release --json` names a release's.
+        #[arg(long, value_name = "N", group = "wanted")]
+        counter: Option<u64>,
+        /// Let every release be installed again.
+        #[arg(long, group = "wanted")]
+        remove: bool,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        passphrase: PassphraseOptions,
+    },
     /// Point a channel of a package at a version that was released.
     #[command(after_help = "\
 Examples:
@@ -35,19 +76,75 @@ Examples:
 }
 
 pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
-    let Command::Set { package, channel, version, json, passphrase } = command;
     let vendor = Vendor::open(home)?;
-    let keyring = Keyring::new(&vendor, passphrase.source());
-    let set = set_channel(&vendor, &keyring, &package, &channel, &version, Timestamp::now(), waiting)?;
-    if let Some(before) = &set.lower_than {
-        tell(format_args!(
-            "note: {version} was released before {before}; servers and computers that have {before} stay with it"
-        ));
-    }
-    if json {
-        print_json(&set)?;
-    } else {
-        print_line(format_args!("{package}: channel {channel} -> {version}"))?;
+    match command {
+        Command::Show { package, json } => {
+            let channels = read_channels(&vendor, &package, waiting)?;
+            if json { print_json(&channels)? } else { channels.iter().try_for_each(print_channels)? }
+        }
+        Command::Minimum { package, version, counter, remove, json, passphrase } => {
+            let minimum = match (version, counter) {
+                (Some(version), _) => Minimum::Version(version),
+                (None, Some(counter)) => Minimum::Counter(ReleaseCounter(counter)),
+                (None, None) if remove => Minimum::None,
+                (None, None) => return show_minimum(&vendor, package, json),
+            };
+            let keyring = Keyring::new(&vendor, passphrase.source());
+            let set = set_minimum(&vendor, &keyring, &package, &minimum, Timestamp::now(), waiting)?;
+            if set.minimum_counter < set.before {
+                tell("note: it is lower than before; what was kept out can be installed again");
+            }
+            print_minimum(&package, set.minimum_counter, json)?;
+        }
+        Command::Set { package, channel, version, json, passphrase } => {
+            let keyring = Keyring::new(&vendor, passphrase.source());
+            let set =
+                set_channel(&vendor, &keyring, &package, &channel, &version, Timestamp::now(), waiting)?;
+            if let Some(before) = &set.lower_than {
+                tell(format_args!(
+                    "note: {version} was released before {before}; servers and computers that have {before} stay with \
+                     it"
+                ));
+            }
+            if json {
+                print_json(&set)?;
+            } else {
+                print_line(format_args!("{package}: channel {channel} -> {version}"))?;
+            }
+        }
     }
     Ok(Ending::Done)
+}
+
+fn show_minimum(vendor: &Vendor, package: PackageName, json: bool) -> anyhow::Result<Ending> {
+    for channels in read_channels(vendor, &[package], waiting)? {
+        print_minimum(&channels.package, channels.minimum_counter, json)?;
+    }
+    Ok(Ending::Done)
+}
+
+fn print_minimum(package: &PackageName, minimum: Option<ReleaseCounter>, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print_json(&serde_json::json!({ "package": package, "minimum_counter": minimum }));
+    }
+    print_line(format_args!("{package}: minimum counter {}", shown_minimum(minimum)))
+}
+
+fn shown_minimum(minimum: Option<ReleaseCounter>) -> String {
+    minimum.map_or_else(|| "none".to_owned(), |minimum| minimum.to_string())
+}
+
+fn print_channels(channels: &ChannelsDocument) -> anyhow::Result<()> {
+    let package = &channels.package;
+    print_line(format_args!("{package}, signed {}", seconds(channels.signed_at)))?;
+    for (channel, version) in &channels.channels {
+        print_line(format_args!("  channel {channel} -> {version}"))?;
+    }
+    for withdrawn in &channels.withdrawn {
+        print_line(format_args!("  withdrawn {}: {}", withdrawn.version, withdrawn.reason))?;
+    }
+    for version in &channels.mandatory {
+        print_line(format_args!("  mandatory {version}"))?;
+    }
+    print_line(format_args!("  minimum counter {}", shown_minimum(channels.minimum_counter)))
 }

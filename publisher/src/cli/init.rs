@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::contact::ContactOptions;
 use super::output::{Ending, print_line};
 use super::passphrase::PassphraseOptions;
+use crate::home::Zone;
 use crate::init::{Plan, init};
 
 /// Make a vendor's home: keys, an empty repository, the license database.
@@ -15,6 +17,7 @@ use crate::init::{Plan, init};
 #[command(after_help = "\
 Examples:
   publisher --home acme init --vendor \"Acme Security\"
+  publisher --home acme init --vendor \"Acme Security\" --time-zone Europe/Berlin --contact-mail licenses@acme.example
   publisher --home acme init --vendor \"Acme Security\" --root-keys /media/safe --root-key-count 3 --root-threshold 2
   publisher --home test init --vendor Test --no-passphrase")]
 pub(super) struct Options {
@@ -30,6 +33,11 @@ pub(super) struct Options {
     /// Root keys to make.
     #[arg(long, value_name = "N", default_value = "1")]
     root_key_count: NonZeroU32,
+    /// The time zone in which grants end, at the end of a day [default: this computer's]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<Zone>,
+    #[command(flatten)]
+    contact: ContactOptions,
     #[command(flatten)]
     passphrase: PassphraseOptions,
 }
@@ -40,8 +48,10 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         root_keys: options.root_keys.unwrap_or_else(|| home.join("root-keys")),
         root_threshold: options.root_threshold,
         root_key_count: options.root_key_count,
+        time_zone: options.time_zone,
+        contact: options.contact.into_contact(),
     };
-    plan.check()?;
+    plan.check(Timestamp::now())?;
     let made = init(home, &plan, options.passphrase.for_new_keys()?, Timestamp::now())?;
     print_line(format_args!("made the vendor's home {}", home.display()))?;
     print_line(format_args!("root.json: {} (ship it to your sites)", made.root_file.display()))?;

@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 failed or refused or defects found, 2 usage.
 
 mod channel;
+mod contact;
 mod init;
 mod lint;
 mod output;
@@ -11,6 +12,7 @@ mod refresh;
 mod release;
 mod serial;
 mod serve;
+mod trust;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -41,22 +43,35 @@ struct Arguments {
 enum Command {
     Init(init::Options),
     Release(release::Options),
-    /// Point a channel at a version.
+    /// Point channels at versions, and say below which release nothing is installed.
     #[command(
         subcommand,
         after_help = "\
 Examples:
-  publisher --home acme channel set acme-av stable 1.0.1"
+  publisher --home acme channel show
+  publisher --home acme channel set acme-av stable 1.0.1
+  publisher --home acme channel minimum acme-av --version 1.0.1"
     )]
     Channel(channel::Command),
+    /// Show and change what sites trust: keys, release counters, the licensing contact.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme trust show
+  publisher --home acme trust reset-counter acme-av --to 41
+  publisher --home acme trust contact --contact-mail licenses@acme.example"
+    )]
+    Trust(trust::Command),
     Refresh(refresh::Options),
-    /// Sell seats: make and list serial numbers, answer registration codes.
+    /// Sell seats: make, list and show serial numbers, answer registration codes.
     #[command(
         subcommand,
         after_help = "\
 Examples:
   publisher --home acme serial new --seats 10
   publisher --home acme serial list
+  publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX
   publisher --home acme serial unlock registration-code.txt"
     )]
     Serial(serial::Command),
@@ -89,6 +104,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
         Command::Init(options) => init::run(home, options),
         Command::Release(options) => release::run(home, options),
         Command::Channel(command) => channel::run(home, command),
+        Command::Trust(command) => trust::run(home, command),
         Command::Refresh(options) => refresh::run(home, options),
         Command::Serial(command) => serial::run(home, command),
         Command::Serve(options) => serve::run(home, options),

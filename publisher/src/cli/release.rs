@@ -7,14 +7,18 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
-use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
-use sealpost_manifests::release::{MAX_NOTES_BYTES, PackageKind, ReleaseId, Severity};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use sealpost_manifests::ids::{ChannelName, NameError, PackageName, Platform};
+use sealpost_manifests::release::{AttachmentKind, MAX_NOTES_BYTES, PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::Version;
+use sealpost_manifests::word::Word;
 
 use super::output::{Ending, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
-use crate::release::{Order, Outcome, Released, release};
+use crate::publication::whole_seconds;
+use crate::release::{AttachmentOrder, Order, Outcome, Released, release};
 
 /// Release a folder: build the payload, sign the manifest, publish, point channels at it.
 #[derive(Debug, Args)]
@@ -23,6 +27,9 @@ Examples:
   publisher --home acme release build/acme-av --package acme-av --version 1.0.0 --kind program --channel stable
   publisher --home acme release sigs --package acme-av-signatures --version 27001 --kind signatures --channel stable \\
       --severity high --notes notes.txt
+  publisher --home acme release build/acme-av --package acme-av --version 1.0.1 --kind program --channel stable \\
+      --category security --fixes CVE-2026-1234 --advisory-url https://acme.example/advisories/7 \\
+      --supported-until 2028-12-31 --attach cyclonedx=sbom.cdx.json --attach provenance=build.intoto.jsonl
 
 The first release of a package makes its keys. A release that was cut short is completed by the same command again.")]
 pub(super) struct Options {
@@ -47,6 +54,22 @@ pub(super) struct Options {
     /// How urgent it is.
     #[arg(long, value_enum, default_value = "normal")]
     severity: SeverityArgument,
+    /// What it is about: a code such as `bugfix`, `feature` or `security`.
+    #[arg(long, value_name = "CODE", value_parser = Word::new)]
+    category: Option<Word>,
+    /// The id of a vulnerability that it fixes, for example CVE-2026-1234; may be repeated.
+    #[arg(long, value_name = "ID")]
+    fixes: Vec<String>,
+    /// A web page that describes what it fixes.
+    #[arg(long, value_name = "URL")]
+    advisory_url: Option<String>,
+    /// Until when it is supported: a day, which ends in the vendor's time zone, or a time such as 2028-12-31T12:00:00Z.
+    #[arg(long, value_name = "DAY|TIME")]
+    supported_until: Option<String>,
+    /// A document to publish beside it: `cyclonedx`, `spdx`, `provenance`, `advisory` or another code, and its file;
+    /// may be repeated.
+    #[arg(long, value_name = "KIND=FILE", value_parser = parse_attachment)]
+    attach: Vec<AttachmentOrder>,
     /// A text file that says what is new.
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
@@ -63,6 +86,10 @@ enum KindArgument {
     Program,
     /// Data that a program reads.
     Signatures,
+    /// The agent itself.
+    Agent,
+    /// The Primary Server itself.
+    Server,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -77,7 +104,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, options.passphrase.source());
     let json = options.json;
-    let order = options.into_order()?;
+    let order = options.into_order(&vendor)?;
     let bar = progress_bar();
     let released =
         release(&vendor, &keyring, &order, Timestamp::now(), &mut |bytes| bar.set_position(bytes), waiting);
@@ -92,10 +119,12 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
 }
 
 impl Options {
-    fn into_order(self) -> anyhow::Result<Order> {
+    fn into_order(self, vendor: &Vendor) -> anyhow::Result<Order> {
         let kind = match self.kind {
             KindArgument::Program => PackageKind::Program,
             KindArgument::Signatures => PackageKind::Signatures,
+            KindArgument::Agent => PackageKind::Agent,
+            KindArgument::Server => PackageKind::Server,
         };
         let severity = match self.severity {
             SeverityArgument::Low => Severity::Low,
@@ -104,18 +133,41 @@ impl Options {
             SeverityArgument::Critical => Severity::Critical,
         };
         let platform = self.platform.unwrap_or_else(|| match kind {
-            PackageKind::Program => Platform::current(),
             PackageKind::Signatures => Platform::any(),
+            _ => Platform::current(),
         });
+        let supported_until = self.supported_until.as_deref();
+        let release = ReleaseId { package: self.package, version: self.version, platform };
         Ok(Order {
-            folder: self.folder,
-            release: ReleaseId { package: self.package, version: self.version, platform },
-            kind,
-            channels: self.channel,
             severity,
+            category: self.category,
+            fixes: self.fixes,
+            advisory_url: self.advisory_url,
+            supported_until: supported_until.map(|text| parse_end(text, &vendor.time_zone())).transpose()?,
             notes: self.notes.as_deref().map(read_notes).transpose()?.unwrap_or_default(),
+            attachments: self.attach,
+            ..Order::new(self.folder, release, kind, self.channel)
         })
     }
+}
+
+fn parse_attachment(text: &str) -> Result<AttachmentOrder, String> {
+    let wrong = || format!("{text:?} is not KIND=FILE; an example is cyclonedx=sbom.cdx.json");
+    let (kind, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or_else(wrong)?;
+    let kind: AttachmentKind = kind.parse().map_err(|error: NameError| error.to_string())?;
+    Ok(AttachmentOrder { kind, file: file.into() })
+}
+
+/// The last second of a day, or a time.
+fn parse_end(text: &str, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(whole_seconds(time));
+    }
+    let wrong =
+        || format!("{text:?} is neither a day such as 2028-12-31 nor a time such as 2028-12-31T12:00:00Z");
+    let day: Date = text.parse().with_context(wrong)?;
+    let end = day.to_zoned(zone.clone()).and_then(|start| start.end_of_day()).with_context(wrong)?;
+    Ok(whole_seconds(end.timestamp()))
 }
 
 fn print_released(released: &Released) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `publisher serial new|list|unlock`
+//! `publisher serial new|list|show|unlock`
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,13 +8,15 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use sealpost_files::{PRIVATE, write_new};
 use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{PackageName, SerialNumber};
 use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
 
 use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::active_keys::license_key;
-use crate::authority::{Authority, Issuer, Terms, read_registration_code, verify_registration};
+use crate::authority::{
+    Authority, Issuer, Remark, SerialHistory, Terms, read_registration_code, verify_registration,
+};
 use crate::home::{HomeError, Keyring, Vendor};
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +43,22 @@ Examples:
   publisher --home acme serial list
   publisher --home acme serial list --json")]
     List {
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one serial number: its grants, and what its server said with each registration.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX
+  publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX --json
+
+Look at two things. More seats in use than were granted: the server lost licenses that it had given, or its
+ledger was changed. A log that became shorter, or has other entries, although the server did not say that it
+was restored: somebody may have put back an older ledger to give seats again.")]
+    Show {
+        /// The serial number.
+        serial: SerialNumber,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -77,6 +95,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             print_line(authority.new_serial(&terms, Timestamp::now())?)?;
         }
         Command::List { json } => list(&vendor, json)?,
+        Command::Show { serial, json } => show(&vendor, &serial, json)?,
         Command::Unlock { code, out, passphrase } => {
             unlock(&vendor, &code, out.as_deref(), &Keyring::new(&vendor, passphrase.source()))?;
         }
@@ -90,17 +109,64 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
         return print_json(&serials);
     }
     print_line(format_args!(
-        "{:<23}  {:>8}  {:<8}  {:<32}  {}",
-        "SERIAL", "SEATS", "MODEL", "SERVER", "VALID UNTIL"
+        "{:<23}  {:>8}  {:>8}  {:<8}  {:<32}  {}",
+        "SERIAL", "SEATS", "USED", "MODEL", "SERVER", "VALID UNTIL"
     ))?;
     for entry in serials {
         let server = entry.server_id.map_or_else(|| "not registered".to_owned(), String::from);
-        let until = entry.valid_until.map_or_else(|| "-".to_owned(), seconds);
+        let until = entry.not_after.map_or_else(|| "-".to_owned(), seconds);
+        let used = entry.used.map_or_else(|| "-".to_owned(), |used| used.to_string());
         let terms = &entry.terms;
         print_line(format_args!(
-            "{:<23}  {:>8}  {:<8}  {server:<32}  {until}",
+            "{:<23}  {:>8}  {used:>8}  {:<8}  {server:<32}  {until}",
             entry.serial, terms.seats, terms.model
         ))?;
+    }
+    Ok(())
+}
+
+fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()> {
+    let history = Authority::open(&vendor.license_database())?.history(serial)?;
+    if json {
+        return print_json(&history);
+    }
+    let SerialHistory { entry, grants, registrations } = history;
+    let terms = &entry.terms;
+    let packages = terms.packages.iter().map(PackageName::as_str).collect::<Vec<_>>().join(", ");
+    let packages = if packages.is_empty() { "every package".to_owned() } else { packages };
+    let server = entry.server_id.map_or_else(|| "not registered".to_owned(), String::from);
+    print_line(format_args!(
+        "{serial}: {} {} seats for {packages}; server {server}",
+        terms.seats, terms.model
+    ))?;
+    for grant in grants {
+        print_line(format_args!(
+            "grant {}: {} seats, epoch {}, issued {}, valid until {}",
+            grant.generation,
+            grant.seats,
+            grant.epoch,
+            seconds(grant.issued_at),
+            seconds(grant.not_after)
+        ))?;
+    }
+    for registration in registrations {
+        let used = registration.used.map_or_else(|| "?".to_owned(), |used| used.to_string());
+        let over = if registration.is_over() { " (more than granted)" } else { "" };
+        print_line(format_args!(
+            "registration {} ({}): answered with grant {}, {used} of {} seats in use{over}, epoch {}, log of {} entries \
+             {}, request {}",
+            seconds(registration.answered_at),
+            registration.reason,
+            registration.generation,
+            registration.seats,
+            registration.epoch,
+            registration.ledger_head.size,
+            registration.ledger_head.root.short(),
+            registration.request_id
+        ))?;
+        if let Some(remark) = registration.remark {
+            print_line(format_args!("  suspicious: {}", Remark::Head(remark)))?;
+        }
     }
     Ok(())
 }
@@ -110,10 +176,15 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
     let registration = verify_registration(&request)?;
     let key = license_key(vendor, keyring, waiting)?;
     let settings = vendor.settings();
-    let issuer = Issuer { vendor: &settings.vendor, key: &key, grant_days: settings.lifetime_days.grant };
+    let issuer = Issuer {
+        vendor: &settings.vendor,
+        key: &key,
+        grant_days: settings.lifetime_days.grant,
+        time_zone: &vendor.time_zone(),
+    };
     let answer =
         Authority::open(&vendor.license_database())?.register(&registration, &issuer, Timestamp::now())?;
-    let grant = answer.into_grant();
+    let grant = answer.grant;
     match out {
         Some(path) => {
             let text = serde_json::to_string_pretty(&grant).context("cannot write the grant as JSON")?;
@@ -123,14 +194,18 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
         None => print_line(text_code::encode(&grant).trim_end())?,
     }
     tell(format_args!("the serial number is bound to server {}", registration.server_id));
+    for remark in &answer.remarks {
+        tell(format_args!("note: {remark}; see `publisher serial show {}`", registration.serial));
+    }
     Ok(())
 }
 
-/// The code itself, the file of that name, or standard input.
+/// The code itself, the file of that name, or standard input. One byte more than a code has shows what is too long.
 fn read_code(argument: &str) -> anyhow::Result<String> {
+    let limit = MAX_CODE_BYTES.saturating_add(1);
     let mut text = String::new();
     if argument == "-" {
-        io::stdin().take(MAX_CODE_BYTES).read_to_string(&mut text).context("cannot read the code")?;
+        io::stdin().take(limit).read_to_string(&mut text).context("cannot read the code")?;
         return Ok(text);
     }
     let path = Path::new(argument);
@@ -138,7 +213,7 @@ fn read_code(argument: &str) -> anyhow::Result<String> {
         let file = std::fs::File::open(path).with_context(|| {
             format!("cannot read a code from the file {argument:?}, and it is too short to be a code itself")
         })?;
-        file.take(MAX_CODE_BYTES)
+        file.take(limit)
             .read_to_string(&mut text)
             .with_context(|| format!("cannot read a code from {}", path.display()))?;
         return Ok(text);

@@ -59,6 +59,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         key,
         authority: Authority::open(&vendor.license_database())?,
         grant_days: vendor.settings().lifetime_days.grant,
+        time_zone: vendor.time_zone(),
     };
     let router = router(&vendor.repository(), licensing);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server's threads")?;

@@ -12,8 +12,10 @@ mod error;
 mod keyring;
 mod settings;
 mod vendor;
+mod zone;
 
 pub use error::HomeError;
 pub use keyring::{Keyring, KeyringError, PackageKeys, VendorKeys};
 pub use settings::{KeyPlaces, LifetimeDays, Settings};
 pub use vendor::{SETTINGS_FILE, Vendor};
+pub use zone::{Zone, ZoneError};

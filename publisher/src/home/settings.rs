@@ -7,11 +7,16 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::zone::Zone;
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The vendor's name, for people.
     pub vendor: String,
+    /// Where the days end at whose end grants end; the computer's own zone, if it is not set.
+    #[serde(default)]
+    pub time_zone: Option<Zone>,
     #[serde(default)]
     pub keys: KeyPlaces,
     #[serde(default)]
@@ -75,7 +80,12 @@ impl Settings {
     /// Settings with the usual places and lifetimes.
     #[must_use]
     pub fn usual(vendor: &str) -> Self {
-        Self { vendor: vendor.to_owned(), keys: KeyPlaces::default(), lifetime_days: LifetimeDays::default() }
+        Self {
+            vendor: vendor.to_owned(),
+            time_zone: None,
+            keys: KeyPlaces::default(),
+            lifetime_days: LifetimeDays::default(),
+        }
     }
 
     /// Checks that the values make sense.
@@ -113,11 +123,17 @@ impl Settings {
     pub fn to_commented_text(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let path = |path: &PathBuf| quoted(&path.to_string_lossy());
-        let Self { vendor, keys, lifetime_days: days } = self;
+        let Self { vendor, time_zone, keys, lifetime_days: days } = self;
+        let time_zone = match time_zone {
+            Some(zone) => format!("time_zone = {}", quoted(zone.name())),
+            None => "# time_zone = \"Europe/Berlin\"".to_owned(),
+        };
         format!(
             "\
 # A vendor's home. Paths are relative to this folder unless they begin with '/'.
 vendor = {vendor}
+# Grants end at the end of a day in this time zone, a name of the IANA database; without it, in the computer's own.
+{time_zone}
 
 [keys]
 # Online keys: needed daily, so they stay with `publisher serve`.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use sealpost_files::{FileLock, PUBLIC, write_new};
 
 use super::error::HomeError;
@@ -70,6 +71,12 @@ impl Vendor {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The time zone of the settings, or this computer's.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        self.settings.time_zone.as_ref().map_or_else(TimeZone::system, |zone| zone.time_zone().clone())
     }
 
     /// The published repository: `metadata/` and `targets/`.

@@ -8,10 +8,13 @@
 //! Expiry is checked apart from the walk, so that an expired role is one finding and not the end.
 //! Left out on purpose: repairing. `publisher refresh` and a backup do that.
 
+mod channels;
 mod expiry;
 mod files;
 mod package;
+mod release;
 mod report;
+mod sound;
 mod trust;
 
 use std::io;

@@ -1,16 +1,20 @@
 //! The trust document: that it is there, and lists a key for everything that has to be signed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sealpost_files::with_causes;
+use sealpost_keys::{PublicKey, SealingPublicKey};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument};
+use sealpost_manifests::trust::{CounterReset, KeyStatus, KeyUse, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_repository::Reader;
 
 use super::expiry::BEFORE_EVERYTHING;
 use super::files;
 use super::report::Report;
+use crate::trust::check_contact;
 
 /// Reads it, if it is as listed; what is wrong with it is reported otherwise.
 pub(super) async fn read(reader: &mut Reader, targets: &Path, report: &mut Report) -> Option<TrustDocument> {
@@ -44,22 +48,72 @@ pub(super) async fn read(reader: &mut Reader, targets: &Path, report: &mut Repor
 
 /// Compares its keys with the packages that have a role.
 pub(super) fn check_keys(trust: &TrustDocument, packages: &[PackageName], report: &mut Report) {
-    for package in trust.release_keys.keys().filter(|package| !packages.contains(package)) {
-        report.warn(
-            TRUST_TARGET,
-            format_args!("it lists keys for {package}, which has no role; release it or remove them"),
-        );
+    for key in &trust.keys {
+        check_entry(key, report);
     }
-    for package in packages {
-        let keys = trust.release_keys.get(package).map(Vec::as_slice).unwrap_or_default();
-        if !keys.iter().any(|key| key.status == KeyStatus::Active) {
-            report.defect(
+    let named = trust.keys.iter().filter_map(|key| key.package.as_ref());
+    let reset = trust.counter_resets.iter().map(|reset| &reset.package);
+    for package in named.chain(reset).collect::<BTreeSet<_>>() {
+        if !packages.contains(package) {
+            report.warn(
                 TRUST_TARGET,
-                format_args!("{package} has no active release key, so nothing of it can be released"),
+                format_args!("it has entries for {package}, which has no role; release it or remove them"),
             );
         }
     }
-    if !trust.license_keys.iter().any(|key| key.status == KeyStatus::Active) {
+    // No document has this digest, so what verifies it is active and not revoked.
+    let any = Sha256Digest::of(b"");
+    for package in packages.iter().filter(|package| trust.release_keys(package, any).is_empty()) {
+        report.defect(
+            TRUST_TARGET,
+            format_args!("{package} has no active release key, so nothing of it can be released"),
+        );
+    }
+    if trust.license_keys(any).is_empty() {
         report.defect(TRUST_TARGET, "there is no active license key, so no grant will be accepted");
+    }
+    check_resets(&trust.counter_resets, report);
+    if let Some(Err(error)) = trust.licensing_contact.as_ref().map(check_contact) {
+        report.warn(TRUST_TARGET, format_args!("{error}; set another with `publisher trust contact`"));
+    }
+}
+
+fn check_entry(key: &TrustedKey, report: &mut Report) {
+    let what = match &key.package {
+        Some(package) => format!("{} key of {package}", key.key_use),
+        None => format!("{} key", key.key_use),
+    };
+    let readable = match key.key_use {
+        KeyUse::Release | KeyUse::License => PublicKey::from_base64(&key.key).is_ok(),
+        KeyUse::Seal => key.key.parse::<SealingPublicKey>().is_ok(),
+        KeyUse::Other(_) => {
+            return report
+                .warn(TRUST_TARGET, format_args!("it lists a {what}, which this version does not know"));
+        }
+    };
+    if !readable {
+        report.defect(TRUST_TARGET, format_args!("a {what} in it is no key, so it is good for nothing"));
+    }
+    if (key.key_use == KeyUse::Release) != key.package.is_some() {
+        report.defect(TRUST_TARGET, format_args!("a {what} in it names a package, or none, as it must not"));
+    }
+    match key.status {
+        KeyStatus::Retired if key.digests.is_empty() => report
+            .warn(TRUST_TARGET, format_args!("a retired {what} in it lists nothing that it still verifies")),
+        KeyStatus::Other(status) => report.defect(
+            TRUST_TARGET,
+            format_args!("a {what} in it has the status {status}; sites take it as revoked"),
+        ),
+        _ => {}
+    }
+}
+
+fn check_resets(resets: &[CounterReset], report: &mut Report) {
+    let mut seen = BTreeSet::new();
+    for reset in resets.iter().filter(|reset| !seen.insert((&reset.package, reset.number))) {
+        report.defect(
+            TRUST_TARGET,
+            format_args!("two counter resets of {} have the number {}", reset.package, reset.number),
+        );
     }
 }

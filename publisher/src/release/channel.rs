@@ -1,15 +1,14 @@
-//! Pointing a channel at a release.
+//! The channels of a package: reading them, and pointing one at a release.
 
 use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, PackageName};
-use sealpost_manifests::version::Version;
-use sealpost_repository::RoleName;
+use sealpost_manifests::version::{ReleaseCounter, Version};
 use serde::Serialize;
 
 use super::error::ReleaseError;
 use crate::home::{Keyring, Vendor};
-use crate::publication::Publication;
+use crate::publication::{Publication, Published};
 
 /// A channel that was set.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +20,24 @@ pub struct ChannelSet {
     /// The version that it pointed at before, if that was released later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lower_than: Option<Version>,
+}
+
+/// The channels of these packages, or of every package if none is named, as they are published.
+///
+/// # Errors
+/// [`ReleaseError`], also for a package that there is not.
+pub fn read_channels(
+    vendor: &Vendor,
+    packages: &[PackageName],
+    waiting: impl FnOnce(),
+) -> Result<Vec<ChannelsDocument>, ReleaseError> {
+    let publication = Publication::open(vendor, waiting)?;
+    if let Some(package) = packages.iter().find(|package| !publication.knows(package)) {
+        return Err(ReleaseError::NoSuchPackage { package: package.clone() });
+    }
+    let all: Vec<PackageName> = publication.editor().packages().cloned().collect();
+    let wanted = if packages.is_empty() { &all } else { packages };
+    wanted.iter().map(|package| Ok(publication.channels(package)?)).collect()
 }
 
 /// Points a channel at a version that was released for at least one platform and is not withdrawn.
@@ -46,28 +63,41 @@ pub fn set_channel(
         return Err(refused("there is no such package; release it first".to_owned()));
     }
     let releases = publication.releases(package, &publication.trust()?)?;
-    let highest = |version: &Version| {
-        let of_version = releases.iter().filter(|published| published.manifest.release.version == *version);
-        of_version.map(|published| published.manifest.counter).max()
-    };
-    let Some(counter) = highest(version) else {
-        return Err(refused(format!(
-            "version {version} was not released for any platform; release it first"
-        )));
+    let (Some(lowest), Some(highest)) = counters(&releases, version) else {
+        return Err(refused(match releases.iter().any(|one| one.manifest.release.version == *version) {
+            false => format!("version {version} was not released for any platform; release it first"),
+            true => format!(
+                "version {version} was signed with a key that is no longer trusted; release a new version"
+            ),
+        }));
     };
     let mut channels = publication.channels(package)?;
+    if let Some(minimum) = channels.minimum_counter.filter(|minimum| lowest < *minimum) {
+        return Err(refused(format!(
+            "version {version} has the counter {lowest}, and below {minimum} nothing of the package is installed; choose \
+             a later version, or lower the minimum with `publisher channel minimum`"
+        )));
+    }
     if let Some(reason) = channels.withdrawn_reason(version) {
         return Err(refused(format!("version {version} is withdrawn ({reason}); choose another")));
     }
     let before = channels.channels.insert(channel.clone(), version.clone());
-    let role = RoleName::Package(package.clone());
-    publication.put_document(&role, &ChannelsDocument::target(package)?, &channels)?;
+    publication.put_channels(&channels, now)?;
     let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
     publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
     Ok(ChannelSet {
         package: package.clone(),
         channel: channel.clone(),
         version: version.clone(),
-        lower_than: before.filter(|before| highest(before) > Some(counter)),
+        lower_than: before.filter(|before| counters(&releases, before).1 > Some(highest)),
     })
+}
+
+/// The lowest and the highest counter that a version has on the platforms that it was released for.
+fn counters(releases: &[Published], version: &Version) -> (Option<ReleaseCounter>, Option<ReleaseCounter>) {
+    let of_version = releases
+        .iter()
+        .filter(|published| published.is_trusted() && published.manifest.release.version == *version)
+        .map(|published| published.manifest.counter);
+    (of_version.clone().min(), of_version.max())
 }

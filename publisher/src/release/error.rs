@@ -1,5 +1,8 @@
 //! Why nothing was released.
 
+use std::io;
+use std::path::PathBuf;
+
 use sealpost_keys::TrustedCommentError;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::ids::{ChannelName, NameError, PackageName};
@@ -20,6 +23,21 @@ pub enum ReleaseError {
     /// The channel cannot point there; `problem` says why not, and what to do.
     #[error("cannot set channel {channel} of {package}: {problem}")]
     Channel { package: PackageName, channel: ChannelName, problem: String },
+    #[error("there is no package {package}; see `publisher channel show` for those that there are")]
+    NoSuchPackage { package: PackageName },
+    /// The minimum counter cannot be that; `problem` says why not, and what to do.
+    #[error("cannot set the minimum counter of {package}: {problem}")]
+    Minimum { package: PackageName, problem: String },
+    /// A document that was to be published beside the release.
+    #[error(
+        "cannot copy the attachment {} into the home; check its path, its permissions and the free space",
+        path.display()
+    )]
+    Attachment {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot build the payload of {release}")]
     Payload {
         release: ReleaseId,

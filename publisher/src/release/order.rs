@@ -1,12 +1,18 @@
 //! What is to be released, and what forbids it: the order itself, or what was released before. Every reason at once,
 //! each with what to do.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
-use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::{PackageKind, ReleaseId, Severity, notes_problem};
+use sealpost_manifests::ids::{ChannelName, TargetName};
+use sealpost_manifests::release::{
+    Attachment, AttachmentKind, PackageKind, ReleaseId, Security, Severity, notes_problem,
+};
+use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::{ReleaseCounter, Revision};
+use sealpost_manifests::word::Word;
 
 use crate::payload::Built;
 use crate::publication::Published;
@@ -24,8 +30,76 @@ pub struct Order {
     /// Channels that are to point at it.
     pub channels: Vec<ChannelName>,
     pub severity: Severity,
+    /// What it is about, for example `bugfix`.
+    pub category: Option<Word>,
+    /// Ids of the vulnerabilities that it fixes.
+    pub fixes: Vec<String>,
+    /// Where they are described.
+    pub advisory_url: Option<String>,
+    /// Until when the vendor supports it.
+    pub supported_until: Option<Timestamp>,
     /// What is new, for people.
     pub notes: String,
+    /// Documents to publish beside it.
+    pub attachments: Vec<AttachmentOrder>,
+}
+
+/// A document to publish beside a release, under the name of its file.
+#[derive(Debug, Clone)]
+pub struct AttachmentOrder {
+    pub kind: AttachmentKind,
+    pub file: PathBuf,
+}
+
+impl Order {
+    /// An order of normal severity, with nothing beside it.
+    #[must_use]
+    pub const fn new(
+        folder: PathBuf,
+        release: ReleaseId,
+        kind: PackageKind,
+        channels: Vec<ChannelName>,
+    ) -> Self {
+        Self {
+            folder,
+            release,
+            kind,
+            channels,
+            severity: Severity::Normal,
+            category: None,
+            fixes: Vec::new(),
+            advisory_url: None,
+            supported_until: None,
+            notes: String::new(),
+            attachments: Vec::new(),
+        }
+    }
+
+    pub(super) fn security(&self) -> Option<Security> {
+        let security = Security { fixes: self.fixes.clone(), advisory_url: self.advisory_url.clone() };
+        (security != Security::default()).then_some(security)
+    }
+}
+
+impl AttachmentOrder {
+    /// The target under which the document is published.
+    ///
+    /// # Errors
+    /// With what to do, when its file has no name that a target can have.
+    pub(super) fn target(&self, release: &ReleaseId) -> Result<TargetName, String> {
+        let shown = self.file.display();
+        let name = self.file.file_name().and_then(|name| name.to_str());
+        let target = name.and_then(|name| release.attachment_target(name).ok()).ok_or_else(|| {
+            format!(
+                "the attachment {shown} cannot be published under its name; rename the file to letters, digits, '.', \
+                 '_', '+' and '-', and shorten it if it is long"
+            )
+        })?;
+        if target.as_str().len() > MAX_TARGET_BYTES {
+            return Err(format!("the name of the attachment {shown} is too long; rename the file"));
+        }
+        Ok(target)
+    }
 }
 
 /// What is wrong with the order by itself.
@@ -37,6 +111,17 @@ pub(super) fn check_order(order: &Order) -> Vec<String> {
         problems.push(error.to_string());
     }
     problems.extend(notes_problem(&order.notes));
+    let mut targets = BTreeSet::new();
+    for attachment in &order.attachments {
+        match attachment.target(&order.release) {
+            Ok(target) if targets.contains(&target) => problems.push(format!(
+                "two attachments have the file name of {}; rename one of the files",
+                attachment.file.display()
+            )),
+            Ok(target) => _ = targets.insert(target),
+            Err(problem) => problems.push(problem),
+        }
+    }
     match order.release.minisig_target() {
         Ok(name) if name.as_str().len() > MAX_TARGET_BYTES => problems.push(format!(
             "package, version and platform are too long together: {name} has more than {MAX_TARGET_BYTES} bytes; use \
@@ -66,7 +151,13 @@ pub(super) fn check_history(
     if let Some(reason) = channels.withdrawn_reason(&id.version) {
         problems.push(format!("version {} is withdrawn ({reason}); release a new version", id.version));
     }
-    if releases.iter().any(|published| published.manifest.release == *id) {
+    if let Some(published) = releases.iter().find(|published| published.manifest.release == *id) {
+        if !published.is_trusted() {
+            problems.push(format!(
+                "version {} was signed with a key that is no longer trusted; release a new version",
+                id.version
+            ));
+        }
         return problems;
     }
     if let (PackageKind::Signatures, Ok(revision)) = (order.kind, Revision::from_version(&id.version)) {
@@ -89,19 +180,52 @@ pub(super) fn check_history(
     problems
 }
 
-/// The same version again must be the same files; notes and severity are what was signed the first time.
-pub(super) fn check_same(order: &Order, published: &Published, built: &Built) -> Vec<String> {
-    if published.manifest.files == built.files && published.manifest.payload.tar == built.payload.tar {
+/// A release below the minimum would be offered and installed nowhere.
+pub(super) fn check_minimum(counter: ReleaseCounter, channels: &ChannelsDocument) -> Vec<String> {
+    let Some(minimum) = channels.minimum_counter.filter(|minimum| counter < *minimum) else {
         return Vec::new();
-    }
+    };
     vec![format!(
-        "version {} was published with other content, and a published version never changes; release a new version",
-        order.release.version
+        "its counter is {counter}, and below {minimum} nothing of the package is installed; lower the minimum \
+         with `publisher channel minimum {} --counter N`",
+        channels.package
     )]
 }
 
-/// `None` if no counter is left: a repeated one would let an older release pass for a newer.
-pub(super) fn next_counter(releases: &[Published]) -> Option<ReleaseCounter> {
-    let highest = releases.iter().map(|published| published.manifest.counter.0).max().unwrap_or(0);
-    highest.checked_add(1).map(ReleaseCounter)
+/// The same version again must be the same files and attachments; everything else is what was signed the first time.
+pub(super) fn check_same(
+    order: &Order,
+    published: &Published,
+    built: &Built,
+    attachments: &[Attachment],
+) -> Vec<String> {
+    let manifest = &published.manifest;
+    let version = &order.release.version;
+    if manifest.files != built.files || manifest.payload.tar != built.payload.tar {
+        return vec![format!(
+            "version {version} was published with other content, and a published version never changes; release a \
+             new version"
+        )];
+    }
+    if manifest.attachments != attachments {
+        return vec![format!(
+            "version {version} was published with other attachments, and a published version never changes; release a \
+             new version"
+        )];
+    }
+    Vec::new()
+}
+
+/// The counter of the next release: above every one that was given, or after a reset the first above it that no release
+/// has. `None` if there is none left: a repeated one would let an older release pass for a newer.
+pub(crate) fn next_counter(releases: &[Published], reset: Option<&CounterReset>) -> Option<ReleaseCounter> {
+    let given: BTreeSet<u64> = releases.iter().map(|published| published.manifest.counter.0).collect();
+    match reset {
+        None => given.last().copied().unwrap_or(0).checked_add(1),
+        Some(reset) => {
+            let first = reset.counter.0.checked_add(1)?;
+            (first..=u64::MAX).find(|counter| !given.contains(counter))
+        }
+    }
+    .map(ReleaseCounter)
 }

@@ -1,26 +1,27 @@
 //! From the order to the published release.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sealpost_keys::{SigningKey, TrustedComment};
-use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document};
-use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
-use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, ReleaseManifest};
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::ids::{ChannelName, PackageName};
+use sealpost_manifests::release::{Attachment, Encoding, PackageKind, ReleaseId, ReleaseManifest};
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
 use sealpost_repository::{KeyThreshold, RoleName, TargetSource};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
+use super::attachments::{self, Attached};
 use super::error::ReleaseError;
-use super::order::{Order, check_history, check_order, check_same, next_counter};
+use super::order::{Order, check_history, check_minimum, check_order, check_same, next_counter};
 use crate::active_keys::check_active;
 use crate::home::{Keyring, Vendor};
 use crate::payload::{self, Built};
-use crate::publication::{Publication, PublicationError};
+use crate::publication::{Publication, PublicationError, whole_seconds};
 
 /// What a release came to.
 #[derive(Debug, Clone, Serialize)]
@@ -74,36 +75,39 @@ pub fn release(
 
     let built = payload::build(&order.folder, &vendor.staging(), progress)
         .map_err(|source| ReleaseError::Payload { release: id.clone(), source: Box::new(source) })?;
-    let keys = open_keys(&mut publication, &mut trust, keyring, &id.package)?;
+    let attached = attachments::copy_all(order, &vendor.staging())?;
+    let listed: Vec<Attachment> = attached.iter().map(|attached| attached.attachment.clone()).collect();
+    let keys = open_keys(&mut publication, &mut trust, keyring, &id.package, now)?;
     let role = RoleName::Package(id.package.clone());
     let before = releases.iter().find(|published| published.manifest.release == *id);
     let (manifest_sha256, counter, outcome) = match before {
         Some(published) => {
-            refused(check_same(order, published, &built))?;
+            refused(check_same(order, published, &built, &listed))?;
             (published.digest, published.manifest.counter, Outcome::PublishedBefore)
         }
         None => {
-            let Some(counter) = next_counter(&releases) else {
-                let problem = "the package's release counter is used up; use another package name";
-                return Err(ReleaseError::Refused {
-                    release: id.clone(),
-                    problems: vec![problem.to_owned()],
-                });
+            let Some(counter) = next_counter(&releases, trust.counter_reset(&id.package)) else {
+                let problem = format!(
+                    "a release with the highest counter that there is was signed for the package, so none can follow; \
+                     go back to the highest counter that you gave yourself with `publisher trust reset-counter {} --to N`",
+                    id.package
+                );
+                return Err(ReleaseError::Refused { release: id.clone(), problems: vec![problem] });
             };
-            let manifest = manifest(order, &built, counter, now)?;
+            let manifest = manifest(order, &built, listed, counter, now)?;
             refused(manifest.check())?;
-            let digest =
-                put_release(&mut publication, &role, &manifest, built.file.path().to_owned(), &keys.release)?;
+            let digest = put_release(&mut publication, &role, &manifest, &built, &attached, &keys.release)?;
             (digest, counter, Outcome::Published)
         }
     };
+    refused(check_minimum(counter, &channels))?;
     for channel in &order.channels {
         channels.channels.insert(channel.clone(), id.version.clone());
     }
-    publication.put_document(&role, &ChannelsDocument::target(&id.package)?, &channels)?;
+    publication.put_channels(&channels, now)?;
     let set = order.channels.iter().map(|channel| (channel.clone(), id.version.clone())).collect();
     let written = publication.publish(&keys.metadata.iter().collect::<Vec<_>>(), now)?.files;
-    drop(built);
+    drop((built, attached));
     Ok(Released { release: id.clone(), manifest_sha256, counter, channels: set, outcome, written })
 }
 
@@ -120,6 +124,7 @@ fn open_keys(
     trust: &mut TrustDocument,
     keyring: &Keyring,
     package: &PackageName,
+    now: Timestamp,
 ) -> Result<ReleaseKeys, ReleaseError> {
     let mut metadata = Vec::new();
     let (role, release) = if publication.knows(package) {
@@ -130,31 +135,38 @@ fn open_keys(
         let made = keyring.make_package_keys(package)?;
         let role_key = KeyThreshold::new(&[made.role.public()], 1)?;
         publication.editor_mut().delegate(package, &role_key).map_err(PublicationError::from)?;
-        let listed = TrustedKey { key: made.release.public(), status: KeyStatus::Active };
-        trust.release_keys.insert(package.clone(), vec![listed]);
-        let name = TargetName::new(TRUST_TARGET)?;
-        publication.put_document(&RoleName::Targets, &name, trust)?;
+        list_release_key(trust, package, &made.release);
+        publication.put_trust(trust, now)?;
         (made.role, made.release)
     };
-    check_release_key(trust, package, &release)?;
+    check_active(trust, &release, KeyUse::Release, Some(package), "keys.release_dir")?;
     metadata.extend([role, keyring.snapshot()?, keyring.timestamp()?]);
     Ok(ReleaseKeys { release, metadata })
 }
 
-fn check_release_key(
-    trust: &TrustDocument,
-    package: &PackageName,
-    key: &SigningKey,
-) -> Result<(), ReleaseError> {
-    let listed = trust.release_keys.get(package).map(Vec::as_slice).unwrap_or_default();
-    Ok(check_active(listed, key, &format!("release key of {package}"), "keys.release_dir")?)
+/// Lists the key of a new package. One that is listed already, in whatever status, stays as it is.
+fn list_release_key(trust: &mut TrustDocument, package: &PackageName, key: &SigningKey) {
+    let text = key.public().to_base64();
+    let is_it = |listed: &TrustedKey| {
+        listed.key_use == KeyUse::Release && listed.package.as_ref() == Some(package) && listed.key == text
+    };
+    if !trust.keys.iter().any(is_it) {
+        trust.keys.push(TrustedKey {
+            key_use: KeyUse::Release,
+            package: Some(package.clone()),
+            key: text,
+            status: KeyStatus::Active,
+            digests: BTreeSet::new(),
+        });
+    }
 }
 
 fn put_release(
     publication: &mut Publication,
     role: &RoleName,
     manifest: &ReleaseManifest,
-    payload: PathBuf,
+    built: &Built,
+    attached: &[Attached],
     key: &SigningKey,
 ) -> Result<Sha256Digest, ReleaseError> {
     let id = &manifest.release;
@@ -162,12 +174,14 @@ fn put_release(
     let comment = TrustedComment::new(manifest.trusted_comment())?;
     let minisig = key.sign(text.as_bytes(), &comment);
     let digest = Sha256Digest::of(text.as_bytes());
+    let file = |file: &NamedTempFile| TargetSource::File(file.path().to_owned());
+    let attachments = attached.iter().map(|one| (one.attachment.target.clone(), file(&one.file)));
     let targets = [
-        (id.payload_target(Encoding::Gzip)?, TargetSource::File(payload)),
+        (id.payload_target(Encoding::Gzip)?, file(&built.file)),
         (id.manifest_target()?, TargetSource::Bytes(text.into_bytes())),
         (id.minisig_target()?, TargetSource::Bytes(minisig.as_str().as_bytes().to_vec())),
     ];
-    for (name, source) in targets {
+    for (name, source) in targets.into_iter().chain(attachments) {
         publication.editor_mut().put_target(role, &name, source).map_err(PublicationError::from)?;
     }
     Ok(digest)
@@ -176,12 +190,13 @@ fn put_release(
 fn manifest(
     order: &Order,
     built: &Built,
+    attachments: Vec<Attachment>,
     counter: ReleaseCounter,
     now: Timestamp,
 ) -> Result<ReleaseManifest, ReleaseError> {
     let revision = match order.kind {
-        PackageKind::Program => None,
         PackageKind::Signatures => Some(Revision::from_version(&order.release.version)?),
+        _ => None,
     };
     Ok(ReleaseManifest {
         release: order.release.clone(),
@@ -192,7 +207,11 @@ fn manifest(
         files: built.files.clone(),
         requires: Vec::new(),
         severity: order.severity,
+        category: order.category,
+        security: order.security(),
+        supported_until: order.supported_until,
         notes: order.notes.clone(),
-        built_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        attachments,
+        built_at: whole_seconds(now),
     })
 }

@@ -10,9 +10,10 @@ use axum::extract::State;
 use axum::http::Request;
 use axum::response::Json;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use sealpost_files::with_causes;
 use sealpost_keys::{SigningKey, Verified};
-use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::document::{DocumentError, SignedDocument};
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::wire::MAX_REQUEST_BYTES;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -23,7 +24,9 @@ use tokio::sync::Mutex;
 use super::limits::wrong_registrations;
 use super::proxy::caller;
 use super::refused::Refused;
-use crate::authority::{Answer, Authority, Issuer, RegisterError, verify_registration};
+use crate::authority::{
+    Answer, Authority, Issuer, Outcome, RegisterError, RegistrationError, verify_registration,
+};
 
 /// Time for a whole request to arrive; it is a few hundred bytes.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -35,8 +38,10 @@ pub struct Licensing {
     pub vendor: String,
     pub key: SigningKey,
     pub authority: Authority,
-    /// Days that a grant is valid.
+    /// Days that a grant is valid, and then until the end of the day.
     pub grant_days: u32,
+    /// Where that day ends.
+    pub time_zone: TimeZone,
 }
 
 /// The state of the license endpoint.
@@ -59,8 +64,9 @@ impl Licensing {
         registration: &Verified<Registration>,
         now: Timestamp,
     ) -> Result<Answer, RegisterError> {
-        let Self { vendor, key, authority, grant_days } = self;
-        authority.register(registration, &Issuer { vendor, key, grant_days: *grant_days }, now)
+        let Self { vendor, key, authority, grant_days, time_zone } = self;
+        let issuer = Issuer { vendor, key, grant_days: *grant_days, time_zone };
+        authority.register(registration, &issuer, now)
     }
 }
 
@@ -101,22 +107,28 @@ async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<SignedDocument, Refu
         ))
     })?;
     let registration = verify_registration(&request).map_err(|error| {
-        Refused(Problem::new(
-            ProblemCode::BadSignature,
-            error.to_string(),
-            "make a new registration on the server",
-        ))
+        let code = match &error {
+            RegistrationError::Document(DocumentError::Signature { .. }) | RegistrationError::OtherKey => {
+                ProblemCode::BadSignature
+            }
+            _ => ProblemCode::BadRequest,
+        };
+        Refused(Problem::new(code, with_causes(&error), "make a new registration on the server"))
     })?;
     let (serial, server) = (registration.serial.clone(), registration.server_id.clone());
+    let reason = registration.reason;
     // A panic while it is held rolls the transaction back, so the authority is still whole.
     let mut licensing = Arc::clone(&endpoint.licensing).lock_owned().await;
     let result =
         tokio::task::spawn_blocking(move || licensing.register(&registration, Timestamp::now())).await;
     match result {
         Ok(Ok(answer)) => {
-            let repeated = matches!(answer, Answer::Repeated(_));
-            tracing::info!(%server, serial = %masked(serial.as_str()), repeated, "registration answered");
-            Ok(answer.into_grant())
+            let (serial, repeated) = (masked(serial.as_str()), answer.outcome == Outcome::Repeated);
+            tracing::info!(%server, %serial, %reason, repeated, "registration answered");
+            for remark in &answer.remarks {
+                tracing::warn!(%server, %serial, "{remark}; see `publisher serial show`");
+            }
+            Ok(answer.grant)
         }
         Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str())),
         Err(error) => {
@@ -132,6 +144,12 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
         RegisterError::BoundToOtherServer | RegisterError::OtherSiteKey => {
             (ProblemCode::SerialBound, "use the server that registered first, or ask the vendor")
         }
+        RegisterError::NotItsOwnId
+        | RegisterError::UnknownReason { .. }
+        | RegisterError::RequestIdUsed
+        | RegisterError::NoHigherEpoch { .. }
+        | RegisterError::Head { .. } => (ProblemCode::BadRequest, "ask the vendor, and name this message"),
+        RegisterError::TooMany => (ProblemCode::Busy, "the same registration will get the same answer"),
         RegisterError::Sign(_) | RegisterError::Storage(_) => {
             tracing::error!(error = %with_causes(error), "cannot answer a registration");
             return internal();

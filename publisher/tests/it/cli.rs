@@ -4,78 +4,11 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Stdio};
 
-use sealpost_keys::SigningKey;
-use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{SerialNumber, ServerId};
-use sealpost_manifests::text_code;
-use sealpost_test_support::license::register_request;
+use sealpost_test_support::folders::file_with_suffix;
 
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap() };
-        fs::create_dir(bench.path("content")).unwrap();
-        fs::write(bench.path("content/tool"), "one").unwrap();
-        bench
-    }
-
-    fn ready() -> Self {
-        let bench = Self::new();
-        bench.ok(&["init", "--vendor", "Acme", "--no-passphrase"]);
-        bench
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_publisher"));
-        command.current_dir(self.folder.path()).args(["--home", "home"]).args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    #[track_caller]
-    fn fails(&self, arguments: &[&str], words: &[&str]) {
-        let output = self.run(arguments);
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
-        for word in words {
-            assert!(text.contains(word), "{arguments:?}: no {word:?} in {text}");
-        }
-    }
-
-    fn release(&self, version: &str) -> Vec<String> {
-        let arguments =
-            ["release", "content", "--package", "acme-av", "--kind", "program", "--channel", "stable"];
-        arguments
-            .iter()
-            .map(|text| (*text).to_owned())
-            .chain(["--version".to_owned(), version.to_owned()])
-            .collect()
-    }
-}
-
-fn strs(arguments: &[String]) -> Vec<&str> {
-    arguments.iter().map(String::as_str).collect()
-}
+use crate::process::{Bench, strs};
 
 fn secret_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -227,31 +160,158 @@ fn encrypted_keys_need_their_passphrase_and_are_asked_for_none_they_do_not_need(
 }
 
 #[test]
-fn a_registration_code_becomes_an_unlock_code() {
+fn a_release_says_what_it_is_about_and_brings_documents() {
     let bench = Bench::ready();
-    let serial = bench.ok(&["serial", "new", "--seats", "10", "--package", "acme-av"]);
-    assert_eq!(serial.lines().count(), 1);
-    let site = SigningKey::generate().unwrap();
-    let sold = SerialNumber::new(serial.trim()).unwrap();
-    let request = register_request(&sold, &ServerId::from_random([1; 16]), &site);
-    let code = text_code::encode(&request.registration);
-    fs::write(bench.path("code.txt"), &code).unwrap();
+    fs::write(bench.path("sbom.cdx.json"), "{}").unwrap();
+    let mut arguments = bench.release("1.0");
+    let more = [
+        "--category=security",
+        "--fixes=CVE-2026-1234",
+        "--fixes=CVE-2026-1235",
+        "--advisory-url=https://acme.example/7",
+        "--supported-until=2028-12-31",
+        "--attach=cyclonedx=sbom.cdx.json",
+    ];
+    arguments.extend(more.map(str::to_owned));
+    bench.ok(&strs(&arguments));
+    let manifest =
+        fs::read_to_string(file_with_suffix(&bench.path("home/repository/targets"), ".manifest").unwrap());
+    let manifest: serde_json::Value = serde_json::from_str(&manifest.unwrap()).unwrap();
+    assert_eq!(manifest["category"], "security");
+    assert_eq!(manifest["security"]["fixes"][1], "CVE-2026-1235");
+    assert_eq!(manifest["security"]["advisory_url"], "https://acme.example/7");
+    assert_eq!(manifest["supported_until"], "2028-12-31T23:59:59Z");
+    assert_eq!(manifest["attachments"][0]["kind"], "cyclonedx");
+    assert!(bench.ok(&["lint"]).contains("0 defects, 0 warnings"));
 
-    let unlock = bench.ok(&["serial", "unlock", "code.txt"]);
-    let license = fs::read_to_string(bench.path("home/keys/license.pub")).unwrap();
-    let license = sealpost_keys::PublicKey::from_file_text(&license).unwrap();
-    let grant = text_code::decode(&unlock).unwrap().verify::<Grant>(std::slice::from_ref(&license)).unwrap();
-    assert_eq!((grant.seats, grant.packages.len()), (10, 1));
-    assert_eq!(bench.ok(&["serial", "unlock", &code]), unlock, "the same code gets the same answer");
+    for (option, word) in [
+        ("--attach=sbom.cdx.json", "KIND=FILE"),
+        ("--attach=CycloneDX=sbom.cdx.json", "not a valid code"),
+        ("--category=Two Words", "not a valid code"),
+    ] {
+        let mut wrong = bench.release("1.1");
+        wrong.push(option.to_owned());
+        let output = bench.run(&strs(&wrong));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8(output.stderr).unwrap().contains(word), "{option}");
+    }
+    for (option, word) in [
+        ("--attach=cyclonedx=missing.json", "missing.json"),
+        ("--supported-until=tomorrow", "2028-12-31"),
+        ("--fixes=no id", "CVE-2026-1234"),
+        ("--advisory-url=ftp://x", "web address"),
+    ] {
+        let mut wrong = bench.release("1.1");
+        wrong.push(option.to_owned());
+        bench.fails(&strs(&wrong), &[word]);
+    }
+}
 
-    bench.ok(&["serial", "unlock", "code.txt", "--out", "grant.json"]);
-    let file = fs::read_to_string(bench.path("grant.json")).unwrap();
-    serde_json::from_str::<SignedDocument>(&file).unwrap().verify::<Grant>(&[license]).unwrap();
+#[test]
+fn agents_and_servers_are_released_as_kinds_of_their_own() {
+    let bench = Bench::ready();
+    for kind in ["agent", "server"] {
+        bench.ok(&[
+            "release",
+            "content",
+            "--package",
+            kind,
+            "--kind",
+            kind,
+            "--channel",
+            "stable",
+            "--version",
+            "1",
+        ]);
+        let manifest = file_with_suffix(
+            &bench.path("home/repository/targets"),
+            &format!(".{kind}_1_linux-x86_64.manifest"),
+        );
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&fs::read(manifest.unwrap()).unwrap()).unwrap();
+        assert_eq!(manifest["kind"], kind);
+    }
+    assert!(bench.ok(&["lint"]).contains("2 packages, 2 releases"));
+    bench.fails(
+        &[
+            "release",
+            "content",
+            "--package",
+            "agent",
+            "--kind",
+            "program",
+            "--channel",
+            "x",
+            "--version",
+            "2",
+        ],
+        &["holds agent, not program"],
+    );
+}
 
-    let list: serde_json::Value = serde_json::from_str(&bench.ok(&["serial", "list", "--json"])).unwrap();
-    assert_eq!((&list[0]["seats"], &list[0]["generation"]), (&10.into(), &1.into()));
-    assert!(bench.ok(&["serial", "list"]).contains(serial.trim()));
-    bench.fails(&["serial", "unlock", &code.replacen('0', "1", 1)], &["line"]);
+#[test]
+fn the_minimum_counter_is_set_by_version_or_counter_shown_and_taken_away() {
+    let bench = Bench::ready();
+    for version in ["1.0", "1.1"] {
+        bench.ok(&strs(&bench.release(version)));
+    }
+    let minimum = ["channel", "minimum", "acme-av"];
+    let with =
+        |more: &[&str]| [&minimum, more].concat().iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    assert_eq!(bench.ok(&minimum).trim(), "acme-av: minimum counter none");
+    assert_eq!(bench.ok(&strs(&with(&["--version", "1.1"]))).trim(), "acme-av: minimum counter 2");
+    assert_eq!(bench.ok(&strs(&with(&["--counter", "1"]))).trim(), "acme-av: minimum counter 1");
+    let json: serde_json::Value = serde_json::from_str(&bench.ok(&strs(&with(&["--json"])))).unwrap();
+    assert_eq!(json, serde_json::json!({ "package": "acme-av", "minimum_counter": 1 }));
+    bench.fails(
+        &strs(&with(&["--counter", "3"])),
+        &["channel stable offers acme-av 1.1", "publisher channel set"],
+    );
+    let shown = bench.ok(&["channel", "show"]);
+    assert!(shown.contains("channel stable -> 1.1") && shown.contains("minimum counter 1"), "{shown}");
+    assert_eq!(bench.ok(&strs(&with(&["--remove"]))).trim(), "acme-av: minimum counter none");
+    assert_eq!(bench.run(&strs(&with(&["--remove", "--counter", "3"]))).status.code(), Some(2));
+    bench.fails(&["channel", "minimum", "ghost"], &["no package ghost", "publisher channel show"]);
+    let json: serde_json::Value = serde_json::from_str(&bench.ok(&["channel", "show", "--json"])).unwrap();
+    assert_eq!((&json[0]["package"], &json[0]["channels"]["stable"]), (&"acme-av".into(), &"1.1".into()));
+}
+
+#[test]
+fn a_counter_is_reset_and_the_next_release_goes_on_from_there() {
+    let bench = Bench::ready();
+    for version in ["1.0", "1.1"] {
+        bench.ok(&strs(&bench.release(version)));
+    }
+    let help = bench.ok(&["trust", "reset-counter", "--help"]);
+    assert!(help.contains("stole") && help.contains("18446744073709551615"), "{help}");
+    bench.fails(&["trust", "reset-counter", "acme-av", "--to", "1"], &["acme-av 1.1", "--to 2 or more"]);
+    let json = bench.ok(&["trust", "reset-counter", "acme-av", "--to", "2", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json, serde_json::json!({ "package": "acme-av", "counter": 2, "number": 1, "next": 3 }));
+    let said = bench.ok(&["trust", "reset-counter", "acme-av", "--to", "5"]);
+    assert!(said.contains("back to 5 (reset number 2); the next release has 6"), "{said}");
+    let mut next = bench.release("1.2");
+    next.push("--json".to_owned());
+    let json: serde_json::Value = serde_json::from_str(&bench.ok(&strs(&next))).unwrap();
+    assert_eq!(json["counter"], 6);
+    assert!(bench.ok(&["trust", "show"]).contains("counter of acme-av: reset to 5 (number 2)"));
+    assert!(bench.ok(&["lint"]).contains("0 defects, 0 warnings"));
+}
+
+#[test]
+fn the_licensing_contact_is_published_at_the_beginning_replaced_and_taken_away() {
+    let bench = Bench::new();
+    let init = ["init", "--vendor", "Acme", "--no-passphrase"];
+    bench.fails(&[init.as_slice(), &["--contact-mail", "nobody"]].concat(), &["no mail address"]);
+    assert!(!bench.path("home").exists(), "a refused init leaves nothing");
+    bench.ok(&[init.as_slice(), &["--contact-mail", "licenses@acme.example"]].concat());
+    assert!(bench.ok(&["trust", "show"]).contains("licensing contact: licenses@acme.example"));
+    bench.ok(&["trust", "contact", "--contact-name", "Sales", "--contact-phone", "+49 89 0"]);
+    let json: serde_json::Value = serde_json::from_str(&bench.ok(&["trust", "show", "--json"])).unwrap();
+    assert_eq!(json["licensing_contact"], serde_json::json!({ "name": "Sales", "phone": "+49 89 0" }));
+    bench.fails(&["trust", "contact"], &["--contact-mail", "publisher trust show"]);
+    assert!(bench.ok(&["trust", "contact", "--remove"]).contains("licensing contact: none"));
+    assert!(bench.ok(&["lint"]).contains("0 defects"));
 }
 
 #[test]
@@ -285,14 +345,20 @@ impl Drop for Killed {
 #[test]
 fn help_of_every_command_has_an_example() {
     let bench = Bench::new();
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["init"],
         &["release"],
+        &["channel", "show"],
         &["channel", "set"],
+        &["channel", "minimum"],
+        &["trust", "show"],
+        &["trust", "reset-counter"],
+        &["trust", "contact"],
         &["refresh"],
         &["serial", "new"],
         &["serial", "list"],
+        &["serial", "show"],
         &["serial", "unlock"],
         &["serve"],
         &["lint"],

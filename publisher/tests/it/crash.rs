@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use sealpost_manifests::release::AttachmentKind;
 use sealpost_publisher::lint::lint;
+use sealpost_publisher::release::{AttachmentOrder, Order, ReleaseError, Released};
 use sealpost_publisher::renewal::{Urgency, renew};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::folders::copy_tree;
@@ -26,15 +28,25 @@ fn stopped(before: &Home, after: &Home, written: &[PathBuf], count: usize) -> Ho
     home
 }
 
-async fn every_stop_is_old_or_new_and_a_rerun_completes(releases: &[&str]) {
+/// A release with these documents beside it, each of which holds its own name.
+fn release(home: &Home, number: &str, documents: &[&str]) -> Result<Released, ReleaseError> {
+    let attachments = documents.iter().map(|name| {
+        let file = home.folder.path().join(name);
+        fs::write(&file, name).unwrap();
+        AttachmentOrder { kind: AttachmentKind::Spdx, file }
+    });
+    home.publish(&Order { attachments: attachments.collect(), ..home.order("acme-av", number, number) })
+}
+
+async fn every_stop_is_old_or_new_and_a_rerun_completes(releases: &[&str], documents: &[&str]) {
     let home = Home::new();
     let (last, first) = releases.split_last().unwrap();
-    for release in first {
-        home.release("acme-av", release, release).unwrap();
+    for number in first {
+        release(&home, number, documents).unwrap();
     }
     let before = home.copied();
     let old = before.read().await.unwrap();
-    let released = home.release("acme-av", last, last).unwrap();
+    let released = release(&home, last, documents).unwrap();
     let new = home.read().await.unwrap();
     assert_ne!(old, new);
     assert!(released.written.len() >= 7, "{:?}", released.written);
@@ -46,7 +58,7 @@ async fn every_stop_is_old_or_new_and_a_rerun_completes(releases: &[&str]) {
         let expected = if count == released.written.len() { &new } else { &old };
         assert_eq!(&seen, expected, "stop after {count}");
 
-        stopped.release("acme-av", last, last).unwrap_or_else(|error| panic!("rerun after {count}: {error}"));
+        release(&stopped, last, documents).unwrap_or_else(|error| panic!("rerun after {count}: {error}"));
         let completed = stopped.read().await.unwrap();
         let id = release_id(&package("acme-av"), last);
         assert_eq!(completed.releases[&id].files, new.releases[&id].files, "rerun after {count}");
@@ -59,12 +71,17 @@ async fn every_stop_is_old_or_new_and_a_rerun_completes(releases: &[&str]) {
 
 #[tokio::test]
 async fn a_first_release_that_is_stopped_anywhere_is_completed_by_the_same_command() {
-    every_stop_is_old_or_new_and_a_rerun_completes(&["1.0"]).await;
+    every_stop_is_old_or_new_and_a_rerun_completes(&["1.0"], &[]).await;
 }
 
 #[tokio::test]
 async fn a_later_release_that_is_stopped_anywhere_is_completed_by_the_same_command() {
-    every_stop_is_old_or_new_and_a_rerun_completes(&["1.0", "1.1"]).await;
+    every_stop_is_old_or_new_and_a_rerun_completes(&["1.0", "1.1"], &[]).await;
+}
+
+#[tokio::test]
+async fn a_release_with_documents_that_is_stopped_anywhere_is_completed_by_the_same_command() {
+    every_stop_is_old_or_new_and_a_rerun_completes(&["1.0", "1.1"], &["sbom.json", "origin.json"]).await;
 }
 
 #[tokio::test]

@@ -1,39 +1,152 @@
 //! Files that older publishers wrote, frozen: they must stay readable for ever.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
-use sealpost_manifests::grant::LicenseModel;
-use sealpost_publisher::authority::Authority;
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use sealpost_keys::{PassphraseSource, SigningKey, key_file};
+use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
+use sealpost_manifests::wire::sync::RegisterRequest;
+use sealpost_publisher::authority::{Authority, Issuer, Outcome, Terms, verify_registration};
 use sealpost_publisher::home::{LifetimeDays, Settings, Vendor};
 
-#[test]
-fn the_first_vendor_settings_stay_readable() {
+use crate::support::{now, register_request, registration};
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn read(settings: &str) -> Settings {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("vendor.toml"), include_str!("../golden/vendor-1.toml")).unwrap();
-    let vendor = Vendor::open(folder.path()).unwrap();
-    let mut expected = Settings::usual("Acme \"Security\"");
-    expected.keys.release_dir = "/media/token".into();
-    expected.lifetime_days = LifetimeDays { timestamp: 3, ..LifetimeDays::default() };
-    assert_eq!(*vendor.settings(), expected);
-    // And this is still what is written; only what the comments say may become better.
-    let values = |text: &str| -> Vec<String> {
-        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
-    };
-    assert_eq!(values(&expected.to_commented_text()), values(include_str!("../golden/vendor-1.toml")));
+    fs::write(folder.path().join("vendor.toml"), settings).unwrap();
+    Vendor::open(folder.path()).unwrap().settings().clone()
 }
 
 #[test]
-fn the_first_license_database_stays_readable() {
+fn older_vendor_settings_stay_readable_and_the_newest_are_what_is_written() {
+    let mut expected = Settings::usual("Acme \"Security\"");
+    expected.keys.release_dir = "/media/token".into();
+    expected.lifetime_days = LifetimeDays { timestamp: 3, ..LifetimeDays::default() };
+    assert_eq!(read(include_str!("../golden/vendor-1.toml")), expected);
+    expected.time_zone = Some("Europe/Berlin".parse().unwrap());
+    assert_eq!(read(include_str!("../golden/vendor-2.toml")), expected);
+    // Only what the comments say may become better.
+    let values = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    assert_eq!(values(&expected.to_commented_text()), values(include_str!("../golden/vendor-2.toml")));
+}
+
+/// What `license-2.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the files are written if they are missing.
+fn write_golden() {
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-2.sql").exists() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("license.db");
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch(include_str!("../golden/license-1.sql")).unwrap();
-    drop(connection);
-    let serials = Authority::open(&path).unwrap().serials().unwrap();
+    let mut authority = Authority::create(&path).unwrap();
+    let sell = |authority: &mut Authority, seats, packages: &[&str]| {
+        let packages = packages.iter().map(|name| name.parse().unwrap()).collect();
+        authority.new_serial(&Terms { seats, model: LicenseModel::Named, packages }, now()).unwrap()
+    };
+    sell(&mut authority, 5, &[]);
+    let serial = sell(&mut authority, 10, &["acme-av", "acme-av-signatures"]);
+    let (key, site) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let mut asked = registration(&serial, &site);
+    asked.used.insert(serial.clone(), 11);
+    let first = register_request(&asked, &site);
+    let mut restored = registration(&serial, &site);
+    restored.reason = RegistrationReason::Restored;
+    restored.ledger_head.size = 3;
+    let mut shorter = registration(&serial, &site);
+    shorter.ledger_head.size = 1;
+    let issuer = Issuer { vendor: "Acme", key: &key, grant_days: 366, time_zone: &jiff::tz::TimeZone::UTC };
+    for request in [first.clone(), register_request(&restored, &site), register_request(&shorter, &site)] {
+        authority.register(&verify_registration(&request).unwrap(), &issuer, now()).unwrap();
+    }
+    drop(authority);
+    key_file::write_secret(&golden("license-2.key"), &key, None).unwrap();
+    fs::write(golden("license-2.request.json"), serde_json::to_string(&first).unwrap()).unwrap();
+    fs::write(golden("license-2.sql"), dump(&path)).unwrap();
+}
+
+/// A whole database as the statements that make it again.
+fn dump(path: &Path) -> String {
+    let connection = Connection::open(path).unwrap();
+    let mut text =
+        "-- A license database of format 2, as it was first released. Never change this file.\n".to_owned();
+    for statement in schema(&connection) {
+        text.push_str(&format!("{statement};\n"));
+    }
+    for table in ["serials", "grants", "registrations"] {
+        let mut rows = connection.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).unwrap();
+        let columns = rows.column_count();
+        let mut rows = rows.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let value = |index| match row.get_ref(index).unwrap() {
+                ValueRef::Null => "NULL".to_owned(),
+                ValueRef::Integer(number) => number.to_string(),
+                ValueRef::Text(text) => {
+                    format!("'{}'", std::str::from_utf8(text).unwrap().replace('\'', "''"))
+                }
+                other => panic!("{other:?}"),
+            };
+            let values: Vec<String> = (0..columns).map(value).collect();
+            text.push_str(&format!("INSERT INTO {table} VALUES ({});\n", values.join(", ")));
+        }
+    }
+    text + "PRAGMA user_version = 2;\n"
+}
+
+fn schema(connection: &Connection) -> Vec<String> {
+    let mut statement = connection
+        .prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
+        .unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_first_license_database_stays_readable_and_its_requests_get_the_same_bytes() {
+    write_golden();
+    let sql = fs::read_to_string(golden("license-2.sql")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("license.db");
+    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+    let mut authority = Authority::open(&path).unwrap();
+    let serials = authority.serials().unwrap();
     let [unbound, bound] = serials.as_slice() else { panic!("{serials:?}") };
     assert_eq!((unbound.terms.seats, unbound.generation, unbound.server_id.is_none()), (5, 0, true));
     assert_eq!((bound.terms.seats, bound.generation, bound.terms.model), (10, 2, LicenseModel::Named));
     assert_eq!(bound.terms.packages.len(), 2);
-    assert_eq!(bound.valid_until, Some("2027-03-02T12:00:00Z".parse().unwrap()));
+    assert_eq!(bound.not_after, Some("2027-03-02T23:59:59Z".parse().unwrap()));
     assert!(bound.server_id.is_some());
+    let history = authority.history(&bound.serial).unwrap();
+    assert_eq!((history.grants.len(), history.registrations.len()), (2, 3));
+    assert!(history.registrations[0].is_over() && history.registrations[2].remark.is_some());
+    assert_eq!(history.registrations[1].reason, RegistrationReason::Restored);
+
+    // Key files must be private; files of a checkout are not.
+    let key = folder.path().join("license.key");
+    fs::write(&key, fs::read(golden("license-2.key")).unwrap()).unwrap();
+    sealpost_test_support::folders::set_mode(&key, 0o600).unwrap();
+    let key = key_file::read_secret(&key, &PassphraseSource::None).unwrap();
+    let request = fs::read_to_string(golden("license-2.request.json")).unwrap();
+    let request: RegisterRequest = serde_json::from_str(&request).unwrap();
+    let issuer = Issuer { vendor: "Acme", key: &key, grant_days: 366, time_zone: &jiff::tz::TimeZone::UTC };
+    let answer = authority.register(&verify_registration(&request).unwrap(), &issuer, now()).unwrap();
+    assert_eq!(answer.outcome, Outcome::Repeated);
+    assert!(sql.contains(&answer.grant.document) && sql.contains(answer.grant.minisig.as_str()));
+    assert_eq!(answer.grant.verify::<Grant>(&[key.public()]).unwrap().generation, 1);
+}
+
+#[test]
+fn a_new_license_database_has_the_frozen_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let (new, frozen) = (folder.path().join("new.db"), folder.path().join("frozen.db"));
+    Authority::create(&new).unwrap();
+    let sql = fs::read_to_string(golden("license-2.sql")).unwrap();
+    Connection::open(&frozen).unwrap().execute_batch(&sql).unwrap();
+    // A later format adds a migration, and a golden file beside this one.
+    assert_eq!(schema(&Connection::open(&new).unwrap()), schema(&Connection::open(&frozen).unwrap()));
 }

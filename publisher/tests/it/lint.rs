@@ -7,17 +7,16 @@ use sealpost_manifests::channels::Withdrawn;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::release::ReleaseManifest;
-use sealpost_manifests::trust::{KeyStatus, TRUST_TARGET, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
 use sealpost_publisher::active_keys::license_key;
 use sealpost_publisher::lint::{Finding, Level, lint};
-use sealpost_publisher::publication::lifetimes;
 use sealpost_publisher::release::set_channel;
-use sealpost_repository::{RepositoryEditor, RoleName, Signers, TargetSource};
+use sealpost_repository::{RoleName, TargetSource};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::folders::flip_a_bit;
 use sealpost_test_support::names::{channel, package, version};
 
-use crate::support::{Home, now};
+use crate::support::{Home, now, put};
 
 fn two_releases() -> Home {
     let home = Home::new();
@@ -43,22 +42,6 @@ async fn defects(home: &Home) -> Vec<String> {
 fn assert_one(defects: &[String], words: &[&str]) {
     let matching = defects.iter().filter(|defect| words.iter().all(|word| defect.contains(word)));
     assert_eq!(matching.count(), 1, "{words:?} in {defects:#?}");
-}
-
-/// Changes a repository with all its keys, as a careless or hostile vendor could.
-fn sign_anyway(home: &Home, change: impl FnOnce(&mut RepositoryEditor)) {
-    let keyring = home.keyring();
-    let vendor = home.vendor();
-    let lifetimes = lifetimes(&vendor.settings().lifetime_days);
-    let mut editor = RepositoryEditor::load(&home.repository(), &home.root(), lifetimes).unwrap();
-    change(&mut editor);
-    let keys = [
-        keyring.targets().unwrap(),
-        keyring.role(&package("acme-av")).unwrap(),
-        keyring.snapshot().unwrap(),
-        keyring.timestamp().unwrap(),
-    ];
-    editor.sign(&Signers::new(&keys.iter().collect::<Vec<_>>()), now()).unwrap().publish().unwrap();
 }
 
 #[tokio::test]
@@ -152,7 +135,7 @@ async fn a_channel_that_points_at_nothing_or_at_what_is_withdrawn_is_found() {
     let mut channels = home.read().await.unwrap().channels.remove(&package("acme-av")).unwrap();
     channels.channels.insert(channel("early"), version("9.9"));
     channels.withdrawn.push(Withdrawn { version: version("1.1"), reason: "it hurts".to_owned() });
-    sign_anyway(&home, |editor| {
+    home.sign_anyway(|editor| {
         put(editor, &RoleName::Package(package("acme-av")), "acme-av.channels", &channels)
     });
     let defects = defects(&home).await;
@@ -171,13 +154,11 @@ async fn a_channel_that_points_at_nothing_or_at_what_is_withdrawn_is_found() {
 #[tokio::test]
 async fn a_revoked_release_key_makes_its_releases_defects() {
     let home = two_releases();
-    sign_anyway(&home, |editor| {
-        let mut trust = trust(&home);
-        trust.release_keys.get_mut(&package("acme-av")).unwrap()[0].status = KeyStatus::Revoked;
-        trust.license_keys.clear();
-        trust.release_keys.insert(package("ghost"), Vec::new());
-        put(editor, &RoleName::Targets, TRUST_TARGET, &trust);
-    });
+    let mut trust = home.trust();
+    trust.keys.retain(|key| key.key_use == KeyUse::Release);
+    trust.keys[0].status = KeyStatus::Revoked;
+    trust.keys.push(TrustedKey { package: Some(package("ghost")), ..trust.keys[0].clone() });
+    home.publish_trust(&trust);
     let defects = defects(&home).await;
     assert_one(&defects, &["acme-av 1.0", "not accepted"]);
     assert_one(&defects, &["acme-av 1.1", "not accepted"]);
@@ -193,13 +174,11 @@ async fn a_revoked_release_key_makes_its_releases_defects() {
 fn a_license_key_that_sites_would_not_accept_grants_nothing() {
     let home = two_releases();
     assert!(license_key(&home.vendor(), &home.keyring(), || {}).is_ok());
-    sign_anyway(&home, |editor| {
-        let mut trust = trust(&home);
-        let revoked = TrustedKey { status: KeyStatus::Revoked, ..trust.license_keys[0].clone() };
-        // Still listed as active too, as after a careless edit.
-        trust.license_keys.push(revoked);
-        put(editor, &RoleName::Targets, TRUST_TARGET, &trust);
-    });
+    let mut trust = home.trust();
+    let active = trust.keys.iter().find(|key| key.key_use == KeyUse::License).unwrap();
+    // Still listed as active too, as after a careless edit.
+    trust.keys.push(TrustedKey { status: KeyStatus::Revoked, ..active.clone() });
+    home.publish_trust(&trust);
     let refused = license_key(&home.vendor(), &home.keyring(), || {}).unwrap_err();
     let text = format!("{:#}", anyhow::Error::from(refused));
     assert!(text.contains("is revoked") && text.contains("keys.license"), "{text}");
@@ -212,7 +191,7 @@ async fn a_manifest_of_another_release_under_a_good_signature_is_found() {
     let manifest = fs::read(home.target_file("acme-av_1.0_any.manifest")).unwrap();
     let manifest: ReleaseManifest = document::read(&manifest).unwrap();
     let signed = SignedDocument::sign(&manifest, &key).unwrap();
-    sign_anyway(&home, |editor| {
+    home.sign_anyway(|editor| {
         let role = RoleName::Package(package("acme-av"));
         let parts =
             [("manifest", signed.document.clone()), ("manifest.minisig", signed.minisig.as_str().to_owned())];
@@ -224,19 +203,4 @@ async fn a_manifest_of_another_release_under_a_good_signature_is_found() {
     let defects = defects(&home).await;
     assert_one(&defects, &["acme-av 2.0", "is of acme-av 1.0"]);
     assert_one(&defects, &["acme-av 2.0", "tar.gz is not listed"]);
-}
-
-fn trust(home: &Home) -> TrustDocument {
-    let trust = fs::read_dir(home.repository().join("targets"))
-        .unwrap()
-        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
-        .filter_map(|bytes| document::read::<TrustDocument>(&bytes).ok())
-        .max_by_key(|trust| trust.release_keys.len());
-    trust.unwrap()
-}
-
-fn put<T: document::Document>(editor: &mut RepositoryEditor, role: &RoleName, name: &str, document: &T) {
-    let text = document::write(document).unwrap();
-    let name = TargetName::new(name).unwrap();
-    editor.put_target(role, &name, TargetSource::Bytes(text.into_bytes())).unwrap();
 }

@@ -2,11 +2,16 @@
 //! the program as a process.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod attachments;
 mod cli;
+mod cli_licenses;
 mod crash;
 mod formats;
 mod lint;
+mod minimum;
+mod process;
 mod release;
 mod renewal;
 mod server;
 mod support;
+mod trust;

@@ -4,7 +4,7 @@ use std::fs;
 
 use sealpost_manifests::ids::Platform;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
-use sealpost_publisher::release::{Order, Outcome, ReleaseError, release, set_channel};
+use sealpost_publisher::release::{Outcome, ReleaseError, set_channel};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{channel, package, release_id, version};
 
@@ -76,9 +76,9 @@ async fn a_revision_that_does_not_rise_is_refused() {
 async fn two_platforms_of_one_version_are_two_releases() {
     let home = Home::new();
     home.release("acme-av", "1.0", "one").unwrap();
-    let mut order = order(&home, "acme-av", "1.0", "one for another platform");
+    let mut order = home.order("acme-av", "1.0", "one for another platform");
     order.release = ReleaseId { platform: Platform::new("linux-x86_64").unwrap(), ..order.release };
-    release(&home.vendor(), &home.keyring(), &order, now(), &mut |_| {}, || {}).unwrap();
+    home.publish(&order).unwrap();
     let seen = home.read().await.unwrap();
     assert_eq!(seen.releases[&order.release].counter.0, 2);
 }
@@ -87,10 +87,10 @@ async fn two_platforms_of_one_version_are_two_releases() {
 async fn everything_that_a_payload_cannot_hold_is_listed_at_once_and_nothing_is_published() {
     let home = Home::new();
     let before = home.read().await.unwrap();
-    let order = order(&home, "acme-av", "1.0", "one");
+    let order = home.order("acme-av", "1.0", "one");
     std::os::unix::fs::symlink("/etc/passwd", order.folder.join("outside")).unwrap();
     std::os::unix::fs::symlink("../../outside", order.folder.join("bin/climbing")).unwrap();
-    let refused = release(&home.vendor(), &home.keyring(), &order, now(), &mut |_| {}, || {}).unwrap_err();
+    let refused = home.publish(&order).unwrap_err();
     let text = format!("{:#}", anyhow::Error::from(refused));
     assert!(text.contains("outside") && text.contains("bin/climbing"), "{text}");
     assert_eq!(home.read().await.unwrap(), before);
@@ -182,15 +182,10 @@ fn two_publishers_at_once_take_turns() {
             .into_iter()
             .enumerate()
             .map(|(number, folder)| {
-                let mut order = order(&home, "acme-av", &format!("2.{number}"), "");
+                let mut order = home.order("acme-av", &format!("2.{number}"), "");
                 order.folder = folder;
                 let home = &home;
-                scope.spawn(move || {
-                    release(&home.vendor(), &home.keyring(), &order, now(), &mut |_| {}, || {})
-                        .unwrap()
-                        .counter
-                        .0
-                })
+                scope.spawn(move || home.publish(&order).unwrap().counter.0)
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -203,12 +198,12 @@ fn two_publishers_at_once_take_turns() {
 #[test]
 fn a_name_that_no_file_system_takes_is_refused_before_anything_is_built() {
     let home = Home::new();
-    let mut order = order(&home, &"p".repeat(64), &"1".repeat(64), "one");
+    let mut order = home.order(&"p".repeat(64), &"1".repeat(64), "one");
     order.release.platform = Platform::new("x".repeat(50)).unwrap();
-    let refused = release(&home.vendor(), &home.keyring(), &order, now(), &mut |_| {}, || {}).unwrap_err();
+    let refused = home.publish(&order).unwrap_err();
     assert!(refused.to_string().contains("too long together"), "{refused}");
     order.release.platform = Platform::new("x".repeat(40)).unwrap();
-    release(&home.vendor(), &home.keyring(), &order, now(), &mut |_| {}, || {}).unwrap();
+    home.publish(&order).unwrap();
 }
 
 #[tokio::test]
@@ -217,15 +212,4 @@ async fn a_release_outlives_its_metadata_and_a_stranger_sees_the_end() {
     home.release("acme-av", "1.0", "one").unwrap();
     let refused = read(&home.repository(), &home.root(), now() + days(8)).await.unwrap_err();
     assert!(refused.contains("expired"), "{refused}");
-}
-
-fn order(home: &Home, name: &str, number: &str, text: &str) -> Order {
-    Order {
-        folder: home.content(&[("bin/tool", text)]),
-        release: release_id(&package(name), number),
-        kind: PackageKind::Program,
-        channels: vec![channel("stable")],
-        severity: sealpost_manifests::release::Severity::Normal,
-        notes: String::new(),
-    }
 }

@@ -5,22 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_keys::SigningKey;
-use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_keys::{SigningKey, TrustedComment};
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, LicenseModel, Registration, RegistrationReason};
 use sealpost_manifests::ids::{SerialNumber, ServerId, TargetName};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_manifests::word::Word;
 use sealpost_publisher::authority::{Authority, Terms};
 use sealpost_publisher::server::{Licensing, connection_limits, router};
 use sealpost_repository::{Downloaded, HttpTransport, Reader, Resume};
 use sealpost_serving::{ConnectionLimits, Listener, serve};
-use sealpost_test_support::license::register_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::support::{Home, now};
+use crate::support::{Home, now, register_request, registration};
 
 struct Running {
     home: Home,
@@ -55,6 +56,7 @@ impl Running {
             key: keyring.license().unwrap(),
             authority: Authority::open(&vendor.license_database()).unwrap(),
             grant_days: 366,
+            time_zone: vendor.time_zone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,8 +104,8 @@ impl Running {
     }
 }
 
-fn request(serial: &SerialNumber, id: u8, key: &SigningKey) -> RegisterRequest {
-    register_request(serial, &ServerId::from_random([id; 16]), key)
+fn request(serial: &SerialNumber, key: &SigningKey) -> RegisterRequest {
+    register_request(&registration(serial, key), key)
 }
 
 #[tokio::test]
@@ -223,28 +225,33 @@ async fn absent_files_and_other_methods_are_refused_with_a_code() {
 async fn a_registration_is_answered_identically_and_a_second_server_is_refused() {
     let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
-    let first = server.register(&request(&serial, 1, &site)).await;
+    let asked = request(&serial, &site);
+    let first = server.register(&asked).await;
     assert_eq!(first.status, 200, "{}", String::from_utf8_lossy(&first.body));
-    let again = server.register(&request(&serial, 1, &site)).await;
-    assert_eq!(first.body, again.body);
+    for again in [asked, request(&serial, &site)] {
+        assert_eq!(server.register(&again).await.body, first.body);
+    }
     let answer: RegisterAnswer = serde_json::from_slice(&first.body).unwrap();
     let license_key = server.home.keyring().license().unwrap().public();
     let grant = answer.grant.verify::<Grant>(&[license_key]).unwrap();
     assert_eq!((grant.seats, grant.generation, &grant.site_key), (10, 1, &site.public()));
 
-    let other = server.register(&request(&serial, 2, &SigningKey::generate().unwrap())).await;
+    let other = server.register(&request(&serial, &SigningKey::generate().unwrap())).await;
     assert_eq!((other.status, other.problem().code), (409, ProblemCode::SerialBound));
-    let other_key = server.register(&request(&serial, 1, &SigningKey::generate().unwrap())).await;
+    let key = SigningKey::generate().unwrap();
+    let server_id = ServerId::of_site_key(&site.public());
+    let named = Registration { server_id: server_id.clone(), ..registration(&serial, &key) };
+    let other_key = server.register(&register_request(&named, &key)).await;
     assert_eq!((other_key.status, other_key.problem().code), (409, ProblemCode::SerialBound));
     let text = String::from_utf8_lossy(&other.body).into_owned();
-    assert!(!text.contains(&"01".repeat(16)), "the bound server is not told to others: {text}");
+    assert!(!text.contains(server_id.as_str()), "the bound server is not told to others: {text}");
 }
 
 #[tokio::test]
 async fn of_many_servers_that_register_one_serial_at_once_exactly_one_gets_it() {
     let server = Running::start(connection_limits()).await;
     let serial = server.sell();
-    let requests: Vec<_> = (1..=8).map(|id| request(&serial, id, &SigningKey::generate().unwrap())).collect();
+    let requests: Vec<_> = (1..=8).map(|_| request(&serial, &SigningKey::generate().unwrap())).collect();
     let answers =
         futures_util::future::join_all(requests.iter().map(|request| server.register(request))).await;
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
@@ -253,16 +260,56 @@ async fn of_many_servers_that_register_one_serial_at_once_exactly_one_gets_it() 
 }
 
 #[tokio::test]
+async fn a_restored_server_gets_a_higher_epoch_and_its_retry_the_same_bytes() {
+    let server = Running::start(connection_limits()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    let license_key = server.home.keyring().license().unwrap().public();
+    let grant = |answer: &Answer| {
+        let answer: RegisterAnswer = serde_json::from_slice(&answer.body).unwrap();
+        answer.grant.verify::<Grant>(std::slice::from_ref(&license_key)).unwrap().into_inner()
+    };
+    let first = grant(&server.register(&request(&serial, &site)).await);
+    let restored = Registration { reason: RegistrationReason::Restored, ..registration(&serial, &site) };
+    let restored = register_request(&restored, &site);
+    let confirmed = server.register(&restored).await;
+    assert!(grant(&confirmed).epoch > first.epoch);
+    assert_eq!(server.register(&restored).await.body, confirmed.body);
+}
+
+#[tokio::test]
+async fn a_registration_that_the_vendor_does_not_understand_is_refused_with_what_to_do() {
+    let server = Running::start(connection_limits()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    let reason = RegistrationReason::Other(Word::new("merged").unwrap());
+    let unknown = Registration { reason, ..registration(&serial, &site) };
+    let claimed = Registration { server_id: ServerId::from_random([9; 16]), ..registration(&serial, &site) };
+    for (asked, word) in [(unknown, "the reason merged"), (claimed, "not the one of the site key")] {
+        let answer = server.register(&register_request(&asked, &site)).await;
+        assert_eq!((answer.status, answer.problem().code), (400, ProblemCode::BadRequest));
+        assert!(answer.problem().message.contains(word), "{}", answer.problem());
+    }
+    let mut old = request(&serial, &site);
+    old.registration.document = old.registration.document.replace("\"version\":2", "\"version\":1");
+    old.registration = SignedDocument {
+        minisig: site.sign(old.registration.document.as_bytes(), &TrustedComment::new("x").unwrap()),
+        ..old.registration
+    };
+    let problem = server.register(&old).await.problem();
+    assert_eq!(problem.code, ProblemCode::BadRequest);
+    assert!(problem.message.contains("no site ever used"), "{problem}");
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
     let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
     for _ in 0..20 {
-        assert_eq!(server.register(&request(&serial, 1, &site)).await.status, 200);
+        assert_eq!(server.register(&request(&serial, &site)).await.status, 200);
     }
     let mut codes = Vec::new();
     for guess in 0..12 {
         let serial = SerialNumber::from_random([guess; 19]);
-        codes.push(server.register(&request(&serial, 1, &site)).await.problem().code);
+        codes.push(server.register(&request(&serial, &site)).await.problem().code);
     }
     assert_eq!(codes[..10], [ProblemCode::SerialUnknown; 10]);
     assert_eq!(codes[10..], [ProblemCode::Busy; 2]);
@@ -272,8 +319,9 @@ async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
 async fn a_forged_a_malformed_and_an_oversized_registration_are_refused() {
     let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
-    let mut forged = request(&serial, 1, &site);
-    forged.registration.document = forged.registration.document.replace(&"01".repeat(16), &"02".repeat(16));
+    let mut forged = request(&serial, &site);
+    let server_id = ServerId::of_site_key(&site.public());
+    forged.registration.document = forged.registration.document.replace(server_id.as_str(), &"02".repeat(16));
     let answer = server.register(&forged).await;
     assert_eq!((answer.status, answer.problem().code), (400, ProblemCode::BadSignature));
     for body in ["", "{}", "null", "\u{0}"] {
@@ -349,11 +397,11 @@ async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
         server.raw(format!("{head}{body}").as_bytes()).await
     };
     for guess in 0..12 {
-        let wrong = request(&SerialNumber::from_random([guess; 19]), 1, &site);
+        let wrong = request(&SerialNumber::from_random([guess; 19]), &site);
         // What the guesser claims himself stands before what the proxy adds.
         post(&format!("192.0.2.{guess}, 198.51.100.1"), &wrong).await;
     }
-    let good = request(&serial, 1, &site);
+    let good = request(&serial, &site);
     assert_eq!(post("198.51.100.1", &good).await.problem().code, ProblemCode::Busy);
     assert_eq!(post("198.51.100.2", &good).await.status, 200);
 }

@@ -8,17 +8,23 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_keys::{Minisig, PassphraseSource};
+use sealpost_keys::token::random_bytes;
+use sealpost_keys::{Minisig, PassphraseSource, SealingPublicKey, SigningKey};
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document;
-use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest, Severity};
+use sealpost_manifests::document::{self, Document, SignedDocument};
+use sealpost_manifests::grant::{Registration, RegistrationReason};
+use sealpost_manifests::ids::{PackageName, RequestId, SerialNumber, ServerId, TargetName};
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::Epoch;
+use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::wire::sync::RegisterRequest;
 use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
+use sealpost_publisher::publication::{Publication, lifetimes};
 use sealpost_publisher::release::{Order, ReleaseError, Released, release};
-use sealpost_repository::{FolderTransport, Reader};
+use sealpost_repository::{FolderTransport, Reader, RepositoryEditor, RoleName, Signers, TargetSource};
 use sealpost_test_support::folders::{copy_tree, file_with_suffix, write_folder};
 use sealpost_test_support::names::{self, channel, release_id};
 
@@ -41,6 +47,8 @@ impl Home {
             root_keys: home.path().join("root-keys"),
             root_threshold: NonZeroU32::MIN,
             root_key_count: NonZeroU32::MIN,
+            time_zone: Some("UTC".parse().unwrap()),
+            contact: None,
         };
         init(&home.path(), &plan, None, now()).unwrap();
         home
@@ -93,14 +101,55 @@ impl Home {
         at: Timestamp,
     ) -> Result<Released, ReleaseError> {
         let order = Order {
-            folder: self.content(&[("bin/tool", text), ("doc/readme", "read me")]),
-            release: release_id(&names::package(package), version),
-            kind,
-            channels: vec![channel("stable")],
-            severity: Severity::Normal,
             notes: "news".to_owned(),
+            ..self.order_as(package, version, &[("bin/tool", text), ("doc/readme", "read me")], kind)
         };
         release(&self.vendor(), &self.keyring(), &order, at, &mut |_| {}, || {})
+    }
+
+    /// An order of these files, for channel `stable`.
+    pub(crate) fn order_as(
+        &self,
+        package: &str,
+        version: &str,
+        files: &[(&str, &str)],
+        kind: PackageKind,
+    ) -> Order {
+        let release = release_id(&names::package(package), version);
+        Order::new(self.content(files), release, kind, vec![channel("stable")])
+    }
+
+    pub(crate) fn order(&self, package: &str, version: &str, text: &str) -> Order {
+        self.order_as(package, version, &[("bin/tool", text)], PackageKind::Program)
+    }
+
+    pub(crate) fn publish(&self, order: &Order) -> Result<Released, ReleaseError> {
+        release(&self.vendor(), &self.keyring(), order, now(), &mut |_| {}, || {})
+    }
+
+    /// The trust document that is published now.
+    pub(crate) fn trust(&self) -> TrustDocument {
+        Publication::open(&self.vendor(), || {}).unwrap().trust().unwrap()
+    }
+
+    /// Changes the repository with all its keys, as a careless or hostile vendor could.
+    pub(crate) fn sign_anyway(&self, change: impl FnOnce(&mut RepositoryEditor)) {
+        let (keyring, vendor) = (self.keyring(), self.vendor());
+        let lifetimes = lifetimes(&vendor.settings().lifetime_days);
+        let mut editor = RepositoryEditor::load(&self.repository(), &self.root(), lifetimes).unwrap();
+        change(&mut editor);
+        let keys = [
+            keyring.targets().unwrap(),
+            keyring.role(&names::package("acme-av")).unwrap(),
+            keyring.snapshot().unwrap(),
+            keyring.timestamp().unwrap(),
+        ];
+        editor.sign(&Signers::new(&keys.iter().collect::<Vec<_>>()), now()).unwrap().publish().unwrap();
+    }
+
+    /// Publishes another trust document, however it came about.
+    pub(crate) fn publish_trust(&self, trust: &TrustDocument) {
+        self.sign_anyway(|editor| put(editor, &RoleName::Targets, TRUST_TARGET, trust));
     }
 
     pub(crate) async fn read(&self) -> Result<Seen, String> {
@@ -120,6 +169,7 @@ pub(crate) struct Seen {
     pub(crate) releases: BTreeMap<ReleaseId, ReleaseManifest>,
     pub(crate) manifests: BTreeMap<ReleaseId, Sha256Digest>,
     pub(crate) channels: BTreeMap<PackageName, ChannelsDocument>,
+    pub(crate) trust: TrustDocument,
 }
 
 /// Reads a whole repository, verifying everything; an error text if anything is refused.
@@ -136,6 +186,7 @@ pub(crate) async fn read(repository: &Path, root: &[u8], at: Timestamp) -> Resul
         releases: BTreeMap::new(),
         manifests: BTreeMap::new(),
         channels: BTreeMap::new(),
+        trust,
     };
     for package in reader.packages() {
         let name = ChannelsDocument::target(&package).unwrap();
@@ -151,18 +202,54 @@ pub(crate) async fn read(repository: &Path, root: &[u8], at: Timestamp) -> Resul
                 reader.target_bytes(&id.minisig_target().unwrap(), LIMIT, at).await.map_err(text)?;
             let minisig = Minisig::parse(&String::from_utf8(signature).map_err(text)?).map_err(text)?;
             let bytes = fs::read(&destination).map_err(text)?;
-            let keys = trust.release_keys(&package);
+            let keys = seen.trust.release_keys(&package, info.sha256());
             let manifest = document::verify_detached::<ReleaseManifest>(bytes, &minisig, &keys)
                 .map_err(text)?
                 .into_inner();
             if !manifest.check().is_empty() {
                 return Err(format!("{id}: {:?}", manifest.check()));
             }
+            for attachment in &manifest.attachments {
+                let listed = reader.target(&attachment.target, at).await.map_err(text)?;
+                let listed = listed.ok_or_else(|| format!("{} is not listed", attachment.target))?;
+                if (listed.sha256(), listed.length()) != (attachment.blob.sha256, attachment.blob.length) {
+                    return Err(format!("{} is not the one in the manifest", attachment.target));
+                }
+            }
             seen.manifests.insert(id.clone(), info.sha256());
             seen.releases.insert(id, manifest);
         }
     }
     Ok(seen)
+}
+
+pub(crate) fn put<T: Document>(editor: &mut RepositoryEditor, role: &RoleName, name: &str, document: &T) {
+    let text = document::write(document).unwrap();
+    let name = TargetName::new(name).unwrap();
+    editor.put_target(role, &name, TargetSource::Bytes(text.into_bytes())).unwrap();
+}
+
+/// What a server with this site key says of itself when it registers for the first time.
+pub(crate) fn registration(serial: &SerialNumber, site_key: &SigningKey) -> Registration {
+    Registration {
+        request_id: RequestId::from_random(random_bytes().unwrap()),
+        serial: serial.clone(),
+        server_id: ServerId::of_site_key(&site_key.public()),
+        site_key: site_key.public(),
+        sealing_key: SealingPublicKey::from_bytes([7; 32]),
+        reason: RegistrationReason::First,
+        epoch: Epoch::default(),
+        ledger_head: LogHead::empty(),
+        used: BTreeMap::new(),
+    }
+}
+
+/// A registration as it is sent.
+pub(crate) fn register_request(registration: &Registration, site_key: &SigningKey) -> RegisterRequest {
+    RegisterRequest {
+        site_key: site_key.public(),
+        registration: SignedDocument::sign(registration, site_key).unwrap(),
+    }
 }
 
 fn text(error: impl std::error::Error + 'static) -> String {

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use sealpost_test_support::folders::{set_mode, write_file};
+use anyhow::{Context, Result, bail, ensure};
+use sealpost_test_support::folders::{copy_tree, set_mode, write_file};
 use serde_json::Value;
 
 use super::lab::Lab;
@@ -50,6 +51,23 @@ impl Computer {
         Ok(computer)
     }
 
+    /// A computer with a copy of this one's disk.
+    ///
+    /// # Errors
+    /// When the home cannot be copied.
+    pub fn cloned(&self, lab: &Lab, name: &str) -> Result<Self> {
+        let home = lab.path(name);
+        copy_tree(&self.home, &home)?;
+        Ok(Self {
+            programs: self.programs.clone(),
+            name: self.name.clone(),
+            home,
+            setup: self.setup.clone(),
+            root: self.root.clone(),
+            agent: None,
+        })
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -93,6 +111,11 @@ impl Computer {
     /// When it cannot be written.
     pub fn configure(&self, text: &str) -> Result<()> {
         Ok(write_file(&self.home.join("agent.toml"), text)?)
+    }
+
+    /// Sets the clock of its programs from their next start on, as libfaketime understands it; `None` is the right one.
+    pub fn set_clock(&mut self, clock: Option<&str>) {
+        self.programs.set_clock(clock);
     }
 
     /// Runs `agent-updater`.
@@ -203,13 +226,20 @@ impl Computer {
         self.agent(&["audit"])?.ok().map(drop)
     }
 
-    /// The gate file.
+    /// Whether a permission (`run`, `upload`, `remote_management`) of a package is open, as a shell reads the gate file.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn gate(&self) -> Result<Value> {
-        let text = fs::read(self.home.join("gate.json")).context("no gate file")?;
-        Ok(serde_json::from_slice(&text)?)
+    /// When there is no gate file, or a shell cannot read it.
+    pub fn is_open(&self, package: &str, permission: &str) -> Result<bool> {
+        let gate = self.home.join("gate").join(package);
+        ensure!(gate.is_file(), "{} is missing", gate.display());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", ". \"$1\"; eval \"echo \\$$2\"", "sh"]).arg(gate).arg(permission);
+        match run(shell)?.ok()?.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => bail!("{permission}={other} in the gate file of {package}"),
+        }
     }
 
     /// Checks that nothing half-made lies beside the slots.

@@ -48,7 +48,7 @@ impl Lab {
     pub fn site(&self, vendor: &Vendor, name: &str, seats: u32) -> Result<Site> {
         let mut site = Site::new(self, name, vendor.url()?, &vendor.root())?;
         site.serve()?;
-        site.distributor(&["register", &vendor.serial(seats)?])?.ok()?;
+        site.register(&vendor.serial(seats)?)?;
         Ok(site)
     }
 }

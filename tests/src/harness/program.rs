@@ -14,12 +14,20 @@ use sealpost_test_support::wait::{PATIENCE, until_some};
 use super::wait::wait_until;
 use super::workspace::{lock, target_folder, workspace};
 
+/// Where Debian and its relatives keep libfaketime for programs with threads; the loader knows `$LIB`.
+const FAKE_TIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
+/// A computer whose clock is wrong still counts seconds rightly, and its files have the times that they have.
+const CLOCK_ONLY: [(&str, &str); 2] = [("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("NO_FAKE_STAT", "1")];
 /// Between two looks whether a command has ended.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Where the built programs are.
+/// Where the built programs are, and what their clock says.
 #[derive(Debug, Clone)]
-pub struct Programs(PathBuf);
+pub struct Programs {
+    folder: PathBuf,
+    /// Of libfaketime: `+40d`, or `@2000-01-01 00:00:00`.
+    clock: Option<String>,
+}
 
 impl Programs {
     /// The folder that `SEALPOST_PROGRAMS` names, or freshly built ones.
@@ -39,7 +47,7 @@ impl Programs {
                 folder
             }
         };
-        let programs = Self(folder);
+        let programs = Self { folder, clock: None };
         for name in ["publisher", "distributor", "agent-updater", "agent-updater-faults"] {
             if !programs.path(name).is_file() {
                 bail!("{} is missing; run tests/build-programs", programs.path(name).display());
@@ -51,7 +59,12 @@ impl Programs {
     /// The path of one.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.folder.join(name)
+    }
+
+    /// Sets the clock that the programs see from their next start on; `None` is the right one.
+    pub fn set_clock(&mut self, clock: Option<&str>) {
+        self.clock = clock.map(str::to_owned);
     }
 
     /// A command with an environment that no variable of the person at the keyboard leaks into.
@@ -59,6 +72,9 @@ impl Programs {
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.path(name));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+        if let Some(clock) = &self.clock {
+            command.env("LD_PRELOAD", FAKE_TIME).env("FAKETIME", clock).envs(CLOCK_ONLY);
+        }
         command
     }
 }

@@ -16,6 +16,7 @@ pub struct Site {
     home: PathBuf,
     listen: String,
     server: Option<(Daemon, u16)>,
+    serial: Option<String>,
 }
 
 impl Site {
@@ -25,17 +26,62 @@ impl Site {
     /// When `distributor init` fails.
     pub fn new(lab: &Lab, name: &str, vendor_url: &str, root: &Path) -> Result<Self> {
         let programs = lab.programs().clone();
-        let site = Self { programs, home: lab.path(name), listen: "127.0.0.1:0".to_owned(), server: None };
+        let site = Self {
+            programs,
+            home: lab.path(name),
+            listen: "127.0.0.1:0".to_owned(),
+            server: None,
+            serial: None,
+        };
         let root = root.to_str().context("a file name in UTF-8")?;
         site.distributor(&["init", "--vendor-url", vendor_url, "--root", root, "--address", "127.0.0.1"])?
             .ok()?;
         Ok(site)
     }
 
+    /// The same site in another home, into which its backup was restored. Its server does not run; the first one's may
+    /// not run any more.
+    ///
+    /// # Errors
+    /// When the backup is refused.
+    pub fn restored(&self, lab: &Lab, name: &str, backup: &Path) -> Result<Self> {
+        let site = Self {
+            programs: self.programs.clone(),
+            home: lab.path(name),
+            listen: self.listen.clone(),
+            server: None,
+            serial: self.serial.clone(),
+        };
+        site.distributor(&["restore", backup.to_str().context("a file name in UTF-8")?])?.ok()?;
+        Ok(site)
+    }
+
+    /// Unlocks a serial number.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn register(&mut self, serial: &str) -> Result<String> {
+        self.serial = Some(serial.to_owned());
+        self.distributor(&["register", serial])?.ok()
+    }
+
+    /// Registers its serial number again, as an admin does after a restore.
+    ///
+    /// # Errors
+    /// When it is refused, or nothing was unlocked before.
+    pub fn register_again(&self) -> Result<String> {
+        self.distributor(&["register", self.serial.as_deref().context("no serial number")?])?.ok()
+    }
+
     /// Its home.
     #[must_use]
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// Sets the clock of its programs from their next start on, as libfaketime understands it; `None` is the right one.
+    pub fn set_clock(&mut self, clock: Option<&str>) {
+        self.programs.set_clock(clock);
     }
 
     /// Runs `distributor`.

@@ -24,6 +24,8 @@ pub enum Tool {
     Python,
     /// npm.
     Npm,
+    /// A program that starts another one with a wrong clock.
+    Faketime,
 }
 
 impl Tool {
@@ -33,6 +35,7 @@ impl Tool {
             Self::Minisign => "minisign",
             Self::Python => "python3",
             Self::Npm => "npm",
+            Self::Faketime => "faketime",
         }
     }
 

@@ -13,6 +13,7 @@ use super::program::{Daemon, Output, Programs, run};
 pub struct Vendor {
     programs: Programs,
     home: PathBuf,
+    listen: String,
     server: Option<(Daemon, String)>,
 }
 
@@ -22,7 +23,12 @@ impl Vendor {
     /// # Errors
     /// When `publisher init` fails.
     pub fn new(lab: &Lab, name: &str) -> Result<Self> {
-        let vendor = Self { programs: lab.programs().clone(), home: lab.path(name), server: None };
+        let vendor = Self {
+            programs: lab.programs().clone(),
+            home: lab.path(name),
+            listen: "127.0.0.1:0".to_owned(),
+            server: None,
+        };
         vendor.publisher(&["init", "--vendor", "Acme Ltd", "--no-passphrase"])?.ok()?;
         Ok(vendor)
     }
@@ -43,6 +49,11 @@ impl Vendor {
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.home.join("root.json")
+    }
+
+    /// Sets the clock of its programs from their next start on, as libfaketime understands it; `None` is the right one.
+    pub fn set_clock(&mut self, clock: Option<&str>) {
+        self.programs.set_clock(clock);
     }
 
     /// Runs `publisher`.
@@ -107,16 +118,18 @@ impl Vendor {
         Ok(printed.lines().next().context("a serial number")?.to_owned())
     }
 
-    /// Starts its server, and gives the address.
+    /// Starts its server, and gives the address; after the first time the same one again, since sites know it.
     ///
     /// # Errors
     /// When it does not start.
     pub fn serve(&mut self) -> Result<String> {
         let mut command = self.programs.command("publisher");
-        command.arg("--home").arg(&self.home).args(["serve", "--listen", "127.0.0.1:0"]);
+        command.arg("--home").arg(&self.home).args(["serve", "--listen", &self.listen]);
         let log = self.home.with_extension("log");
         let (daemon, line) = Daemon::start(command, "publisher serve", &log, "listening on ")?;
         let url = line.trim_start_matches("listening on ").trim().to_owned();
+        let port = url.rsplit(':').next().map(|port| port.trim_end_matches('/'));
+        self.listen = format!("127.0.0.1:{}", port.context("a port")?);
         self.server = Some((daemon, url.clone()));
         Ok(url)
     }

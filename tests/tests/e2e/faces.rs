@@ -64,6 +64,11 @@ fn every_command_has_help_with_an_example() -> Result<()> {
         "distributor status",
         "distributor log",
         "distributor log verify",
+        "distributor log prove",
+        "distributor log check-proof",
+        "distributor backup",
+        "distributor restore",
+        "distributor ledger rebuild",
         "agent-updater enroll",
         "agent-updater run",
         "agent-updater check",
@@ -94,7 +99,7 @@ fn secrets_are_readable_by_their_owner_only_and_stand_in_no_log() -> Result<()> 
     let (vendor, site, computer) = lab.vendor_site_and_computer()?;
     computer.check()?.ok()?;
     let setup: serde_json::Value = serde_json::from_slice(&fs::read(computer.setup())?)?;
-    let code = setup["enrollment_code"].as_str().context("a code")?.to_owned();
+    let code = setup["servers"][0]["enrollment_code"].as_str().context("a code")?.to_owned();
     for home in [vendor.home(), site.home(), computer.home()] {
         for path in files_beneath(home)? {
             let is_key = path.extension().is_some_and(|extension| extension == "key");
@@ -244,17 +249,11 @@ fn the_operators_page_explains_every_code_that_a_program_can_send() -> Result<()
     let page = fs::read_to_string(workspace().join("docs/operations.md"))?;
     let (_, page) = page.split_once("## What refusals mean").context("the part on refusals")?;
     let (server, agent) = page.split_once("### From an agent").context("the part on agents")?;
-    for code in ProblemCode::ALL {
+    for code in ProblemCode::KNOWN {
         ensure!(server.contains(&format!("| `{code}` |")), "{code} is not explained");
     }
-    for line in agent.lines().filter_map(|line| line.strip_prefix("| `")) {
-        let code = line.split('`').next().unwrap_or_default();
-        let known: Result<ReasonCode, _> = serde_json::from_value(code.into());
-        ensure!(known.is_ok(), "{code} is no reason code of an agent");
+    for code in ReasonCode::KNOWN {
+        ensure!(agent.contains(&format!("| `{code}` |")), "{code} is not explained");
     }
-    ensure!(
-        agent.lines().filter(|line| line.starts_with("| `")).count() == 23,
-        "one line for each reason code"
-    );
     Ok(())
 }

@@ -163,8 +163,9 @@ fn another_sites_server_with_a_good_grant_is_refused_by_its_pins() -> Result<()>
     ensure!(said.to_lowercase().contains("pin"), "{said}");
     // Even with a certificate that the pin allows, the site key and the server id must be the pinned ones.
     computer.edit_setup(|setup| {
-        setup["servers"][0]["ca_spki_sha256"] = its_setup["servers"][0]["ca_spki_sha256"].clone();
-        setup["enrollment_code"] = its_setup["enrollment_code"].clone();
+        let (server, its_server) = (&mut setup["servers"][0], &its_setup["servers"][0]);
+        server["server"]["ca_spki_sha256"] = its_server["server"]["ca_spki_sha256"].clone();
+        server["enrollment_code"] = its_server["enrollment_code"].clone();
     })?;
     computer.enroll()?.refused()?;
     ensure!(other.activity_of("client_enrolled")?.is_empty(), "the other site enrolled it");

@@ -39,7 +39,7 @@ fn a_release_reaches_three_computers_by_push_and_a_second_one_as_a_delta() -> Re
     for computer in &mut computers {
         let agent_kib = computer.anonymous_kib()?;
         ensure!(agent_kib <= 20 * 1024, "the agent of {} holds {agent_kib} KiB", computer.name());
-        ensure!(computer.gate()?["run"] == true, "a licensed product may run");
+        ensure!(computer.is_open("scanner", "run")?, "a licensed product may run");
         computer.stop()?;
     }
     site.verify_log()
@@ -118,14 +118,16 @@ fn losing_the_server_stops_no_product_and_holds_uploads() -> Result<()> {
     vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
     computer.check()?.ok()?;
-    ensure!(computer.gate()?["upload"] == true, "uploads are open while contact is good");
+    ensure!(computer.is_open("scanner", "upload")?, "uploads are open while contact is good");
     site.stop()?;
     computer.check()?.refused()?;
-    let gate = computer.gate()?;
-    ensure!(gate["run"] == true && gate["upload"] == false && gate["remote_management"] == false, "{gate}");
+    ensure!(computer.is_open("scanner", "run")?, "the product runs");
+    for permission in ["upload", "remote_management"] {
+        ensure!(!computer.is_open("scanner", permission)?, "{permission} is held");
+    }
     computer.agent(&["status"])?.ok()?;
     site.serve()?;
     computer.check()?.ok()?;
-    ensure!(computer.gate()?["upload"] == true, "uploads are open again");
+    ensure!(computer.is_open("scanner", "upload")?, "uploads are open again");
     Ok(())
 }

@@ -7,6 +7,8 @@ use sealpost_tests::harness::{Cut, Lab};
 fn an_enrollment_whose_reply_is_lost_gets_the_same_answer_again() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1)?;
+    vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
+    site.pull_and_approve("scanner:1.0")?;
     let (proxy, computer) = lab.computer_behind_a_proxy(&vendor, &site)?;
     proxy.cut(Cut::Replies(1));
     let first = computer.enroll()?;
@@ -18,7 +20,7 @@ fn an_enrollment_whose_reply_is_lost_gets_the_same_answer_again() -> Result<()> 
     computer.check()?.ok()?;
     let enrolled = site.activity_of("client_enrolled")?;
     ensure!(enrolled.len() == 1, "one enrollment: {enrolled:?}");
-    ensure!(computer.gate()?["run"] == true, "it is licensed");
+    ensure!(computer.is_open("scanner", "run")?, "it is licensed");
     site.verify_log()
 }
 
@@ -43,7 +45,8 @@ fn a_contact_whose_reply_is_lost_is_repeated_and_not_taken_for_a_fork() -> Resul
     computer.check()?;
     computer.check()?.ok()?;
     let reports = site.activity_of("step_reported")?;
-    let ids: Vec<String> = reports.iter().map(|entry| entry["change"]["report"]["id"].to_string()).collect();
+    let ids: Vec<String> =
+        reports.iter().map(|entry| entry["entry"]["change"]["report"]["id"].to_string()).collect();
     let mut distinct = ids.clone();
     distinct.sort();
     distinct.dedup();
@@ -54,17 +57,16 @@ fn a_contact_whose_reply_is_lost_is_repeated_and_not_taken_for_a_fork() -> Resul
 #[test]
 fn a_cloned_disk_is_noticed_and_the_product_still_runs() -> Result<()> {
     let lab = Lab::new()?;
-    let (_vendor, site, computer) = lab.vendor_site_and_computer()?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
+    vendor.release_files("scanner", "1.0", &[("VERSION", "1.0")])?;
+    site.pull_and_approve("scanner:1.0")?;
     computer.check()?.ok()?;
-    let clone = lab.path("clone");
-    sealpost_tests::harness::copy_tree(computer.home(), &clone)?;
+    let clone = computer.cloned(&lab, "clone")?;
     computer.check()?.ok()?;
-    let mut command = lab.programs().command("agent-updater");
-    command.arg("--home").arg(&clone).arg("check");
-    sealpost_tests::harness::run(command)?.refused()?;
+    clone.check()?.refused()?;
     site.wait_for_activity("fork_detected", &[])?;
-    ensure!(computer.gate()?["run"] == true, "neither of them loses its license to run");
-    let gate = std::fs::read_to_string(clone.join("gate.json"))?;
-    ensure!(serde_json::from_str::<serde_json::Value>(&gate)?["run"] == true, "{gate}");
+    for computer in [&computer, &clone] {
+        ensure!(computer.is_open("scanner", "run")?, "neither of them loses its license to run");
+    }
     Ok(())
 }

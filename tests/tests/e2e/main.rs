@@ -1,6 +1,7 @@
 //! The real programs, end to end: what people do with them, and what goes wrong.
 
 mod clamav;
+mod clocks;
 mod downloads;
 mod faces;
 mod installs;
@@ -10,5 +11,6 @@ mod lost_replies;
 mod other_tools;
 mod real_program;
 mod repository;
+mod restored;
 mod server;
 mod trust;

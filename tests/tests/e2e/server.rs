@@ -146,7 +146,7 @@ fn an_edited_a_removed_and_a_reordered_log_entry_are_found_with_and_without_the_
     Ok(())
 }
 
-/// Edits the table of entries, whatever its columns are called: the one that has a column `hash`.
+/// Edits the table of entries, whatever its columns are called: the one that has a column `leaf`.
 fn edit_ledger(site: &Site, statement: &str) -> Result<()> {
     const EDIT: &str = r"
 import sqlite3, sys
@@ -157,7 +157,7 @@ for table in tables:
     columns = [row[1] for row in connection.execute(f'pragma table_info({table})')]
     sequence = next((c for c in columns if c in ('sequence', 'seq')), None)
     body = next((c for c in columns if c in ('entry', 'bytes', 'body', 'document')), None)
-    if sequence and body and 'hash' in columns:
+    if sequence and body and 'leaf' in columns:
         break
 else:
     sys.exit(f'no table of entries among {tables}')

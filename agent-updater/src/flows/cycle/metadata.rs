@@ -29,6 +29,52 @@ pub(super) fn open(
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
+    let metadata = vouched(context, holdings, progress, access, as_of)?;
+    let (text, trust) = context.network.wait(metadata.trust()).map_err(interrupted)??;
+    if text != holdings.vendor.trust {
+        keep_trust(host, holdings, text, trust)?;
+    }
+    accept_statement(host, holdings, progress, &metadata);
+    progress.computer.floors.raise_metadata(as_of, host.boot().as_ref());
+    Ok(metadata)
+}
+
+/// Hears the vendor's newest statement of the time, if this computer's clock is behind its floor: the floor may rest on a
+/// statement that the vendor made by a wrong clock, and then nothing that the server signs counts until the floor goes
+/// back. `true` if it did.
+pub(super) fn correct_time(
+    context: &Context,
+    holdings: &Holdings,
+    progress: &mut Progress,
+    access: &Access,
+) -> bool {
+    let host = &context.host;
+    let (now, before) = (host.now(), progress.computer.floors.license());
+    if before <= now {
+        return false;
+    }
+    match vouched(context, holdings, progress, access, now) {
+        Ok(metadata) => accept_statement(host, holdings, progress, &metadata),
+        Err(refusal) => {
+            tracing::debug!(%refusal, "the vendor's newest statement of the time could not be read")
+        }
+    }
+    let after = progress.computer.floors.license();
+    if after < before {
+        tracing::warn!(%before, now = %after, "the vendor's newest statement says that its clock was ahead");
+    }
+    after < before
+}
+
+/// The refreshed metadata, verified from the pinned root, as of a time.
+fn vouched(
+    context: &Context,
+    holdings: &Holdings,
+    progress: &Progress,
+    access: &Access,
+    as_of: Timestamp,
+) -> Result<VendorMetadata, Refusal> {
+    let host = &context.host;
     let root = pinned_root(context, holdings)?;
     // A client of its own, because the metadata is read on another thread.
     let enrollment = &holdings.enrollment;
@@ -40,19 +86,15 @@ pub(super) fn open(
         .ok_or_else(|| local("the server that answered is not in the enrollment".to_owned()))?;
     let origin = origin_of(&endpoint, &access.token);
     let opened = VendorMetadata::open(root, host.home.tuf(), origin, as_of);
-    let metadata = context.network.wait(opened).map_err(interrupted)??;
-    let (text, trust) = context.network.wait(metadata.trust()).map_err(interrupted)??;
-    if text != holdings.vendor.trust {
-        keep_trust(host, holdings, text, trust)?;
-    }
+    context.network.wait(opened).map_err(interrupted)?
+}
+
+fn accept_statement(host: &Host, holdings: &Holdings, progress: &mut Progress, metadata: &VendorMetadata) {
     let (version, signed_at) = metadata.statement();
-    let boot = host.boot();
     if let Some(signed_at) = signed_at {
         let vouched_until = holdings.grants.latest_end();
-        progress.computer.floors.accept_metadata(version, signed_at, vouched_until, boot.as_ref());
+        progress.computer.floors.accept_metadata(version, signed_at, vouched_until, host.boot().as_ref());
     }
-    progress.computer.floors.raise_metadata(as_of, boot.as_ref());
-    Ok(metadata)
 }
 
 /// Keeps a new trust document, and of the grants those that it still vouches for. If it vouches for none, the vendor

@@ -1,4 +1,5 @@
-//! The list of problems of a cycle: one line for everything that is not as it should be, each once.
+//! The list of problems of a cycle: one line for everything that is not as it should be, each once; and what a person
+//! should know although this computer is up to date.
 
 use sealpost_files::with_causes;
 
@@ -10,24 +11,27 @@ use crate::records::progress::Progress;
 use super::decide::decision;
 
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<String>);
+pub(super) struct Problems {
+    lines: Vec<String>,
+    notices: Vec<String>,
+}
 
 impl Problems {
     pub(super) fn add(&mut self, problem: String) {
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if !self.lines.contains(&problem) {
+            self.lines.push(problem);
         }
     }
 
     /// Adds what is wrong with lease and assignment, and a line for each package that does not run what it should.
     pub(super) fn add_unfinished(&mut self, host: &Host, progress: &Progress) {
         let Ok(holdings) = Holdings::load(&host.home, progress, host.now()) else { return };
-        self.0.extend(holdings.lease.problem("lease"));
+        self.lines.extend(holdings.lease.problem("lease"));
         // No assignment at all means that nothing is approved for this computer: it is up to date.
         if !matches!(holdings.assignment, HeldDocument::None) {
-            self.0.extend(holdings.assignment.problem("assignment"));
+            self.lines.extend(holdings.assignment.problem("assignment"));
         }
-        self.0.extend(progress.standing.log.problem());
+        self.notices.extend(progress.standing.log.problem());
         let Some(assignment) = holdings.assignment.good() else { return };
         for wanted in &assignment.packages {
             let why = match decision(host, wanted, &holdings, progress) {
@@ -44,7 +48,8 @@ impl Problems {
         }
     }
 
-    pub(super) fn into_lines(self) -> Vec<String> {
-        self.0
+    /// Problems, then notices.
+    pub(super) fn into_lines(self) -> (Vec<String>, Vec<String>) {
+        (self.lines, self.notices)
     }
 }

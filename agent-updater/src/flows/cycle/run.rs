@@ -15,6 +15,7 @@ use crate::records::standing::LastContact;
 use crate::spool::Spool;
 
 use super::decide::decision;
+use super::metadata::correct_time;
 use super::problems::Problems;
 use super::round::{Round, Tries};
 
@@ -32,17 +33,17 @@ pub struct CycleResult {
     pub access: Option<Access>,
     /// One line for everything that is not as it should be; empty when up to date.
     pub problems: Vec<String>,
+    /// What a person should know, although nothing is to be done on this computer.
+    pub notices: Vec<String>,
 }
 
 impl CycleResult {
     /// The answer to a person who asked for a contact.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        if self.problems.is_empty() {
-            Answer { ok: true, lines: vec!["up to date".to_owned()] }
-        } else {
-            Answer { ok: false, lines: self.problems.clone() }
-        }
+        let ok = self.problems.is_empty();
+        let done = if ok { vec!["up to date".to_owned()] } else { self.problems.clone() };
+        Answer { ok, lines: [done, self.notices.clone()].concat() }
     }
 }
 
@@ -74,11 +75,11 @@ pub fn run(context: &Context) -> CycleResult {
     if let Err(error) = progress.save(&host.home) {
         problems.add(with_causes(&error));
     }
-    let problems = problems.into_lines();
-    for problem in &problems {
+    let (problems, notices) = problems.into_lines();
+    for problem in problems.iter().chain(&notices) {
         tracing::warn!("{problem}");
     }
-    CycleResult { next_contact: next, access, problems }
+    CycleResult { next_contact: next, access, problems, notices }
 }
 
 /// When the next contact is due: by the cadence, or when a window opens before.
@@ -95,14 +96,15 @@ fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>) -> Timesta
 /// Another process holds the lock.
 fn busy(host: &Host, problem: String) -> CycleResult {
     let next = host.now().saturating_add(SignedDuration::from_secs(BUSY_SECS));
-    CycleResult { next_contact: next.unwrap_or(Timestamp::MAX), access: None, problems: vec![problem] }
+    let next_contact = next.unwrap_or(Timestamp::MAX);
+    CycleResult { next_contact, access: None, problems: vec![problem], notices: Vec::new() }
 }
 
 /// A cycle that could not even begin: nothing is installed, and the gate stays as it is.
 fn failed(host: &Host, problem: String) -> CycleResult {
     tracing::error!("{problem}");
     let next = next_contact(&host.settings.cadence, Standing::LostContact, host.now(), seed());
-    CycleResult { next_contact: next, access: None, problems: vec![problem] }
+    CycleResult { next_contact: next, access: None, problems: vec![problem], notices: Vec::new() }
 }
 
 fn rounds(
@@ -139,6 +141,16 @@ fn rounds(
                 return access;
             }
         };
+        if let Some(access) = &answered.access
+            && correct_time(context, &holdings, progress, access)
+        {
+            // What was refused by the wrong time comes again.
+            if let Err(error) = progress.save(&host.home) {
+                problems.add(with_causes(&error));
+                return answered.access;
+            }
+            continue;
+        }
         // Only what verifies after it is read back from disk counts.
         let holdings = match Holdings::load(&host.home, progress, host.now()) {
             Ok(holdings) => holdings,

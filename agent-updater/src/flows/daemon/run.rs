@@ -171,7 +171,12 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
                 Err(error) => Answer { ok: false, lines: vec![with_causes(&error)] },
             };
             // A cycle of its own follows at once, and reports the rollback.
-            let result = CycleResult { next_contact: context.host.now(), access: None, problems: Vec::new() };
+            let result = CycleResult {
+                next_contact: context.host.now(),
+                access: None,
+                problems: Vec::new(),
+                notices: Vec::new(),
+            };
             (result, answer)
         }
     }

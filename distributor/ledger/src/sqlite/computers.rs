@@ -190,6 +190,12 @@ fn forget_client(
     ] {
         execute(connection, sql, [client_id.as_str()])?;
     }
+    // The setup that it used is used for good: without its row nobody else can use it either.
+    execute(
+        connection,
+        "DELETE FROM setups WHERE name = ?1 AND used_by = ?2",
+        [name.as_str(), client_id.as_str()],
+    )?;
     execute(
         connection,
         "INSERT OR REPLACE INTO former_clients (client_id, name, sequence) VALUES (?1, ?2, ?3)",

@@ -36,8 +36,16 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ForkDetected { .. }
         | Change::LogForkReported { .. }
         | Change::ClientResumed { .. } => computers::apply(connection, entry),
-        Change::LedgerRestored { era, epoch, resumes_until, .. } => {
-            ledger_restored(connection, entry, era, *epoch, *resumes_until)
+        Change::LedgerRestored { era, epoch, resumes_until, lost_era, .. } => {
+            ledger_restored(connection, entry, era, *epoch, *resumes_until)?;
+            match lost_era {
+                Some(lost) => execute(
+                    connection,
+                    "UPDATE server SET past_eras = json_insert(past_eras, '$[#]', ?1)",
+                    [lost.as_str()],
+                ),
+                None => Ok(()),
+            }
         }
         Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => execute(
             connection,

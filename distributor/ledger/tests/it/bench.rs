@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sealpost_ledger::sqlite::{OpenError, SqliteStore, create};
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_ledger::sqlite::{OpenError, SqliteStore, copy_file, create, rebuild};
 use sealpost_ledger::store::Store;
 use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::ids::ServerId;
 use sealpost_test_support::memory_store::MemoryStore;
 use sealpost_test_support::world::World;
 use tempfile::TempDir;
@@ -25,6 +28,12 @@ pub(crate) trait Bench: Send + Sync {
 
     /// Whether another ledger would start now; it is dropped at once.
     fn starts(&self) -> bool;
+
+    /// A copy of everything that is on disk now, as of a server's home.
+    fn copy(&self) -> Box<dyn Bench>;
+
+    /// What comes of its log alone, without any note.
+    fn rebuilt(&self) -> Box<dyn Bench>;
 }
 
 pub(crate) fn settings() -> LedgerSettings {
@@ -38,13 +47,23 @@ pub(crate) struct SqliteBench {
 
 impl SqliteBench {
     pub(crate) fn new(world: &World) -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap() };
-        create(&bench.path(), world.server_id.clone(), world.site.public(), world.start).unwrap();
+        Self::made(&world.server_id, &world.site.public(), world.start)
+    }
+
+    /// A ledger of any server.
+    pub(crate) fn made(server_id: &ServerId, site_key: &PublicKey, now: Timestamp) -> Self {
+        let bench = Self::empty();
+        create(&bench.path(), server_id.clone(), site_key.clone(), now).unwrap();
         bench
     }
 
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("ledger.db")
+    }
+
+    /// A bench without a ledger.
+    fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 }
 
@@ -59,6 +78,18 @@ impl Bench for SqliteBench {
             Err(OpenError::InUse { .. }) => false,
             Err(error) => panic!("{error:?}"),
         }
+    }
+
+    fn copy(&self) -> Box<dyn Bench> {
+        let copy = Self::empty();
+        copy_file(&self.path(), &copy.path()).unwrap();
+        Box::new(copy)
+    }
+
+    fn rebuilt(&self) -> Box<dyn Bench> {
+        let rebuilt = Self::empty();
+        rebuild(&self.path(), &rebuilt.path(), &mut |_| ()).unwrap();
+        Box::new(rebuilt)
     }
 }
 
@@ -81,7 +112,12 @@ pub(crate) struct MemoryBench {
 impl MemoryBench {
     pub(crate) fn new(world: &World) -> Self {
         let server_id = world.server_id.clone();
-        Self { store: MemoryStore::new(server_id, world.site.public(), world.start).unwrap() }
+        Self::of(MemoryStore::new(server_id, world.site.public(), world.start).unwrap())
+    }
+
+    /// Any store in memory.
+    pub(crate) const fn of(store: MemoryStore) -> Self {
+        Self { store }
     }
 }
 
@@ -97,5 +133,13 @@ impl Bench for MemoryBench {
 
     fn starts(&self) -> bool {
         Ledger::start(Box::new(self.store.clone()), settings()).is_ok()
+    }
+
+    fn copy(&self) -> Box<dyn Bench> {
+        Box::new(Self { store: self.store.copy() })
+    }
+
+    fn rebuilt(&self) -> Box<dyn Bench> {
+        Box::new(Self { store: self.store.rebuilt().unwrap() })
     }
 }

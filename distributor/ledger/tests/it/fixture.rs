@@ -6,17 +6,20 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LoggedEntry;
-use sealpost_site::changes::summary;
 use sealpost_site::commands::clients::EnrollOutcome;
 use sealpost_site::commands::contact::ContactOutcome;
-use sealpost_site::queries::{Activity, ClientByName, Clients, Licenses, ReleaseByManifest, Releases};
+use sealpost_site::commands::licenses::GrantAnswer;
+use sealpost_site::queries::{
+    Activity, ClientByName, Clients, Licenses, ReleaseByManifest, Releases, Restores,
+};
 use sealpost_site::rows::{ClientRow, LicenseRow, ReleaseRow};
+use sealpost_site::rules::restore::RestoreState;
 use sealpost_test_support::world::{Computer, World, reserve};
 
 /// What happens often, as one call.
 pub(crate) trait WorldExt {
     /// The vendor's grant is accepted.
-    async fn accept(&self, ledger: &Ledger, grant: Grant) -> Result<(), LedgerError>;
+    async fn accept(&self, ledger: &Ledger, grant: Grant) -> Result<GrantAnswer, LedgerError>;
     /// The first grant is accepted.
     async fn unlock(&self, ledger: &Ledger, seats: u32);
     /// A seat is reserved for a computer, and its setup file issued.
@@ -34,6 +37,22 @@ pub(crate) trait WorldExt {
         computer: &Computer,
         seconds: i64,
     ) -> Result<ContactOutcome, LedgerError>;
+    /// A computer contacts and shows what it holds, and remembers what the answer brought.
+    async fn goes_on(
+        &self,
+        ledger: &Ledger,
+        computer: &mut Computer,
+        seconds: i64,
+        new_era: u8,
+    ) -> ContactOutcome;
+    /// A computer contacts, shows what it holds and is refused, or answered without hearing it.
+    async fn tries_to_go_on(
+        &self,
+        ledger: &Ledger,
+        computer: &Computer,
+        seconds: i64,
+        new_era: u8,
+    ) -> Result<ContactOutcome, LedgerError>;
     /// The first pull finds fresh metadata.
     async fn pull(&self, ledger: &Ledger, seconds: i64);
     /// A release is staged and approved.
@@ -41,7 +60,7 @@ pub(crate) trait WorldExt {
 }
 
 impl WorldExt for World {
-    async fn accept(&self, ledger: &Ledger, grant: Grant) -> Result<(), LedgerError> {
+    async fn accept(&self, ledger: &Ledger, grant: Grant) -> Result<GrantAnswer, LedgerError> {
         ledger.execute(self.at(1), self.accept_grant(grant)).await
     }
 
@@ -83,6 +102,29 @@ impl WorldExt for World {
         ledger.execute(self.at(seconds), self.answer(computer)).await
     }
 
+    async fn goes_on(
+        &self,
+        ledger: &Ledger,
+        computer: &mut Computer,
+        seconds: i64,
+        new_era: u8,
+    ) -> ContactOutcome {
+        let next = self.contact(computer).next;
+        let outcome = self.tries_to_go_on(ledger, computer, seconds, new_era).await.unwrap();
+        computer.answered(next, &outcome);
+        outcome
+    }
+
+    async fn tries_to_go_on(
+        &self,
+        ledger: &Ledger,
+        computer: &Computer,
+        seconds: i64,
+        new_era: u8,
+    ) -> Result<ContactOutcome, LedgerError> {
+        ledger.execute(self.at(seconds), self.answer_shown(computer, new_era)).await
+    }
+
     async fn pull(&self, ledger: &Ledger, seconds: i64) {
         ledger.execute(self.at(seconds), self.pulled(1)).await.unwrap();
     }
@@ -99,6 +141,11 @@ impl WorldExt for World {
 /// Every grant with its counts.
 pub(crate) async fn licenses(ledger: &Ledger) -> Vec<LicenseRow> {
     ledger.query(Licenses {}).await.unwrap()
+}
+
+/// Where the ledger stands after restores.
+pub(crate) async fn restores(ledger: &Ledger) -> RestoreState {
+    ledger.query(Restores {}).await.unwrap()
 }
 
 /// The first page of reservations.
@@ -137,9 +184,14 @@ pub(crate) async fn entries_of(ledger: &Ledger, kind: &str) -> Vec<LoggedEntry> 
 }
 
 /// Types of all entries, oldest first.
-pub(crate) async fn kinds(ledger: &Ledger) -> Vec<&'static str> {
-    let entries = activity(ledger, Activity::default()).await;
-    entries.iter().map(|logged| summary::kind(&logged.entry.change)).collect()
+pub(crate) async fn kinds(ledger: &Ledger) -> Vec<String> {
+    kinds_after(ledger, 0).await
+}
+
+/// Types of the entries after one of them.
+pub(crate) async fn kinds_after(ledger: &Ledger, after: u64) -> Vec<String> {
+    let entries = activity(ledger, Activity { after, ..Activity::default() }).await;
+    entries.iter().map(|logged| logged.entry.kind().to_owned()).collect()
 }
 
 /// The code of a refusal; anything else is a failed test.
@@ -155,12 +207,12 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> Pro
 
 /// Nothing was added to the log since.
 pub(crate) fn unchanged(ledger: &Ledger, sequence: u64) {
-    assert_eq!(ledger.head().sequence, sequence, "something was logged");
+    assert_eq!(ledger.head().size, sequence, "something was logged");
 }
 
 /// The whole chain holds.
 pub(crate) async fn sound(ledger: &Ledger) {
-    let check = ledger.verify_log().await.unwrap();
+    let check = ledger.verify_log(Vec::new()).await.unwrap();
     assert_eq!(check.damage, None);
-    assert_eq!(check.entries, ledger.head().sequence);
+    assert_eq!(check.entries, ledger.head().size);
 }

@@ -6,6 +6,7 @@
 mod bench;
 mod contract;
 mod fixture;
+mod golden;
 mod memory;
 mod random;
 mod same;

@@ -35,6 +35,19 @@ use crate::rules::restore::RestoreCause;
 /// by a site.
 pub const ENTRY_VERSION: u32 = 2;
 
+/// What can be said of an entry that a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerEntry {
+    /// Its format version.
+    pub version: u32,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// License time of the change.
+    pub at: Timestamp,
+    /// The kind of its change.
+    pub kind: String,
+}
+
 /// One change of state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -178,6 +191,10 @@ pub enum Change {
         epoch: Epoch,
         /// After it no client is resumed.
         resumes_until: Timestamp,
+        /// The era that the cause speaks of, if this ledger never had it. Its loss is known from now on, so that the next
+        /// client that comes from it shows nothing new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost_era: Option<EraId>,
     },
     /// A client showed what this server signed for it, and goes on from there.
     ClientResumed {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::activity::{ActivityEntry, Change, ENTRY_VERSION};
+use super::activity::{ActivityEntry, Change, ENTRY_VERSION, NewerEntry};
 use super::summary;
 use crate::rows::ServerIdentity;
 use crate::rules::account::Actor;
@@ -119,19 +119,6 @@ pub enum ReadEntry {
     Known(Box<ActivityEntry>),
     /// Written by a newer version of this program.
     Newer(NewerEntry),
-}
-
-/// What can be said of an entry that a newer version wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewerEntry {
-    /// Its format version.
-    pub version: u32,
-    /// Its sequence number.
-    pub sequence: u64,
-    /// License time of the change.
-    pub at: Timestamp,
-    /// The kind of its change.
-    pub kind: String,
 }
 
 impl ReadEntry {

@@ -7,8 +7,7 @@ use std::fmt::Write;
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::ids::ComputerName;
 
-use super::activity::{ActivityEntry, Change};
-use super::chain::NewerEntry;
+use super::activity::{ActivityEntry, Change, NewerEntry};
 use crate::rules::account::Actor;
 use crate::rules::restore::RestoreCause;
 use crate::rules::text::escape;

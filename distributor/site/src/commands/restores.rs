@@ -45,7 +45,9 @@ impl Command for DeclareRestore {
         let Self { actor, cause, new_era } = self;
         let resumes_until = context.after_days(context.terms.lease_days);
         let epoch = facts.epoch;
-        Decision::answer(())
-            .change(actor, Change::LedgerRestored { era: new_era, cause, epoch, resumes_until })
+        Decision::answer(()).change(
+            actor,
+            Change::LedgerRestored { era: new_era, cause, epoch, resumes_until, lost_era: None },
+        )
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ComputerName, PackageName, Platform};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
@@ -14,7 +15,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::ClientRow;
-use crate::rules::assignment::{Computer, wanted};
+use crate::rules::assignment::{Computer, licensed_packages, wanted};
 use crate::rules::contact::ClientState;
 use crate::rules::release::KnownRelease;
 use crate::rules::text::escape;
@@ -27,8 +28,8 @@ const SILENT_AFTER: SignedDuration = SignedDuration::from_hours(9);
 pub struct ExplainFacts {
     /// The reservation and its computer.
     pub client: ClientRow,
-    /// Packages that its license covers; empty means every package.
-    pub licensed: Vec<PackageName>,
+    /// The grants whose seats its name holds, by serial number.
+    pub grants: Vec<Grant>,
     /// Approved releases of all packages.
     pub approved: Vec<KnownRelease>,
     /// Staged releases, which wait for a review.
@@ -43,10 +44,11 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     let client = &facts.client;
     // A computer that has not enrolled has no platform yet; what runs anywhere is all that is known to fit.
     let platform = client.platform.clone().unwrap_or_else(Platform::any);
+    let licensed = licensed_packages(&facts.grants);
     let computer = Computer {
         channel: &client.channel,
         platform: &platform,
-        licensed: &facts.licensed,
+        licensed: &licensed,
         installed: &client.installed,
         voided: &facts.voided,
     };

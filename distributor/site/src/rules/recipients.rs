@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sealpost_manifests::digest::Sha256Digest;
 
 use crate::rows::RecipientRow;
-use crate::rules::assignment::{Computer, gets};
+use crate::rules::assignment::{Computer, gets, licensed_packages};
 use crate::rules::release::KnownRelease;
 
 /// A release under review among those that are approved.
@@ -33,10 +33,11 @@ impl UnderReview {
     /// Whether a computer gets it. A computer that has not come yet counts as one whose platform it fits.
     #[must_use]
     pub fn reaches(&self, row: &RecipientRow) -> bool {
+        let licensed = licensed_packages(&row.grants);
         let computer = Computer {
             channel: &row.channel,
             platform: row.platform.as_ref().unwrap_or(&self.release.release.platform),
-            licensed: &row.licensed,
+            licensed: &licensed,
             installed: &row.installed,
             voided: &self.voided,
         };
@@ -48,7 +49,11 @@ impl UnderReview {
 mod tests {
     use super::*;
     use crate::rules::release::ReleaseState;
-    use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform};
+    use jiff::Timestamp;
+    use sealpost_keys::{KeyId, PublicKey};
+    use sealpost_manifests::grant::{Grant, LicenseModel};
+    use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform, SerialNumber, ServerId};
+    use sealpost_manifests::order::Epoch;
     use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
@@ -69,13 +74,31 @@ mod tests {
         }
     }
 
+    fn grant_for(package: &str) -> Grant {
+        let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+        Grant {
+            vendor: "Acme".to_owned(),
+            serial: SerialNumber::from_random([1; 19]),
+            server_id: ServerId::of_site_key(&site_key),
+            site_key,
+            key_epoch: 1,
+            epoch: Epoch::of(1, 0),
+            packages: vec![PackageName::new(package).unwrap()],
+            model: LicenseModel::Named,
+            seats: 1,
+            generation: 1,
+            not_after: Timestamp::MAX,
+            vendor_time: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     #[test]
     fn a_staged_release_reaches_whom_its_approval_would_reach() {
         let row = RecipientRow {
             name: ComputerName::new("pc-1").unwrap(),
             channel: ChannelName::new("stable").unwrap(),
             platform: None,
-            licensed: Vec::new(),
+            grants: Vec::new(),
             installed: Vec::new(),
         };
         let approved = vec![release("1", 1, ReleaseState::Approved)];
@@ -84,7 +107,7 @@ mod tests {
         assert!(staged.reaches(&row), "a computer that has not come yet counts");
         let other = RecipientRow { platform: Some(Platform::new("linux-aarch64").unwrap()), ..row.clone() };
         assert!(!staged.reaches(&other));
-        let unlicensed = RecipientRow { licensed: vec![PackageName::new("cad").unwrap()], ..row.clone() };
+        let unlicensed = RecipientRow { grants: vec![grant_for("cad")], ..row.clone() };
         assert!(!staged.reaches(&unlicensed));
         let older =
             UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone(), BTreeSet::new());

@@ -57,7 +57,7 @@ pub enum RestoreCause {
 pub struct RestoreState {
     /// The time since the last restore.
     pub era: EraId,
-    /// The times before it, oldest first.
+    /// The times before it, oldest first, and those that are known to be lost.
     pub past: Vec<EraId>,
     /// The last restore; `None` before the first.
     pub restored: Option<Restored>,
@@ -95,8 +95,9 @@ impl RestoreState {
         self.unconfirmed().is_some_and(|restored| epoch.vendor() > restored.epoch.vendor())
     }
 
-    /// Whether this ledger had the era at some time.
-    fn had(&self, era: &EraId) -> bool {
+    /// Whether this ledger had the era at some time, or knows that it lost it.
+    #[must_use]
+    pub fn had(&self, era: &EraId) -> bool {
         self.era == *era || self.past.contains(era)
     }
 }

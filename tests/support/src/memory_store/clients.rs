@@ -4,10 +4,10 @@ use std::ops::Bound;
 
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
 use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
-use sealpost_site::rules::assignment::licensed_packages;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
@@ -60,9 +60,9 @@ impl State {
         self.computers.get(name).map(|computer| self.client_row(name, computer))
     }
 
-    /// What the grants of a name cover together.
-    fn licensed(&self, name: &ComputerName) -> Vec<PackageName> {
-        licensed_packages(self.licenses_of(name).map(|license| &license.grant))
+    /// The grants whose seats a name holds.
+    fn grants_of(&self, name: &ComputerName) -> Vec<Grant> {
+        self.licenses_of(name).map(|license| license.grant.clone()).collect()
     }
 
     /// Names that hold seats, after one of them.
@@ -114,7 +114,7 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
         let Some(client) = state.client(&query.name) else { return Ok(None) };
         Ok(Some(ExplainFacts {
             client,
-            licensed: state.licensed(&query.name),
+            grants: state.grants_of(&query.name),
             approved: state.approved(),
             staged: state.staged(),
             voided: state.voided(),
@@ -128,8 +128,8 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
         let mut rows = Vec::new();
         for (name, _) in state.after(query.after.as_ref()).take(page(query.limit)) {
             let Some(ClientRow { channel, platform, installed, .. }) = state.client(name) else { continue };
-            let licensed = state.licensed(name);
-            rows.push(RecipientRow { name: name.clone(), channel, platform, licensed, installed });
+            let grants = state.grants_of(name);
+            rows.push(RecipientRow { name: name.clone(), channel, platform, grants, installed });
         }
         Ok(rows)
     }

@@ -48,9 +48,10 @@ impl State {
                     restored.confirmed |= *confirms;
                 }
             }
-            Change::LedgerRestored { era, epoch, resumes_until, .. } => {
+            Change::LedgerRestored { era, epoch, resumes_until, lost_era, .. } => {
                 let before = std::mem::replace(&mut self.restore.era, era.clone());
                 self.restore.past.push(before);
+                self.restore.past.extend(lost_era.clone());
                 self.restore.restored = Some(Restored {
                     at: entry.at,
                     epoch: *epoch,

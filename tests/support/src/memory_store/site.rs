@@ -65,6 +65,7 @@ impl<H: Holds> Read<LastPull> for Handle<H> {
         let state = self.state();
         Ok(PullRow {
             metadata_as_of: state.metadata_as_of(),
+            timestamp_version: state.pull.versions.map(|versions| versions.timestamp),
             tried_at: state.pull_tried_at(),
             failure: state.pull.failure.clone(),
         })

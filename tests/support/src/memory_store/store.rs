@@ -8,7 +8,7 @@ use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{ReadStore, Split, Store, StoreError, Walk, WriteStore};
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::Frontier;
-use sealpost_site::changes::chain::{FoundBy, LinkedEntry, StoredEntry, link};
+use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, ReadEntry, StoredEntry, link};
 use sealpost_site::changes::{Actor, Change, Note};
 
 use super::state::State;
@@ -86,6 +86,37 @@ impl MemoryStore {
         Ok(store)
     }
 
+    /// A copy of what was committed; from then on the two have nothing in common.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self::default();
+        copy.shared.publish(self.shared.committed());
+        copy
+    }
+
+    /// What comes of the log alone, read again from its bytes: everything that is only noted is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rebuilt(&self) -> Result<Self, StoreError> {
+        let (rebuilt, mut log, mut state) = (Self::default(), Frontier::empty(), State::default());
+        for (sequence, logged) in &self.shared.committed().log {
+            let bytes = logged.linked.bytes.clone();
+            let entry = match chain::read(&bytes) {
+                Ok(ReadEntry::Known(entry)) => *entry,
+                Ok(ReadEntry::Newer(newer)) => {
+                    return Err(StoreError::NewerEntry { sequence: *sequence, kind: newer.kind });
+                }
+                Err(source) => return Err(StoreError::Entry { sequence: *sequence, source }),
+            };
+            let floor = entry.at;
+            state.append(&LinkedEntry::of_stored(&mut log, entry, bytes))?;
+            state.keep(&Note::TimeFloor { floor });
+        }
+        rebuilt.shared.publish(Arc::new(state));
+        Ok(rebuilt)
+    }
+
     /// Whether a ledger writes to it. One that was dropped and not closed stops a little later.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
@@ -158,7 +189,7 @@ struct Transaction {
 
 enum Written {
     Entry(Box<LinkedEntry>),
-    Note(Note),
+    Note(Box<Note>),
 }
 
 impl Transaction {
@@ -252,7 +283,7 @@ impl WriteStore for Handle<Writer> {
     }
 
     fn note(&mut self, note: &Note) -> Result<(), StoreError> {
-        self.transaction("keep a note")?.write(Written::Note(note.clone()))
+        self.transaction("keep a note")?.write(Written::Note(Box::new(note.clone())))
     }
 
     fn keep(&mut self) -> Result<(), StoreError> {

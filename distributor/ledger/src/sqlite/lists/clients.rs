@@ -5,12 +5,11 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients, page_limit,
 };
 use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow, ResumedRow};
-use sealpost_site::rules::assignment::licensed_packages;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
@@ -152,13 +151,14 @@ impl<C: Connected> Read<ExplainClient> for C {
         let Some(client) = client(connection, &query.name)? else { return Ok(None) };
         let grants: Vec<SignedDocument> = connection
             .prepare_cached(
-                "SELECT g.document FROM reservations r JOIN grants g ON g.serial = r.serial WHERE r.name = ?1",
+                "SELECT g.document FROM reservations r JOIN grants g ON g.serial = r.serial WHERE r.name = ?1 \
+                 ORDER BY r.serial",
             )?
             .query_map([query.name.as_str()], |row| from_json(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(Some(ExplainFacts {
             client,
-            licensed: licensed(&grants)?,
+            grants: read_grants(&grants)?,
             approved: approved(connection)?,
             staged: staged(connection)?,
             voided: voided(connection)?,
@@ -166,11 +166,9 @@ impl<C: Connected> Read<ExplainClient> for C {
     }
 }
 
-/// What the grants of a name cover together.
-fn licensed(documents: &[SignedDocument]) -> Result<Vec<PackageName>, StoreError> {
+fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
     let grants = documents.iter().map(|document| document::read::<Grant>(document.document.as_bytes()));
-    let grants = grants.collect::<Result<Vec<_>, _>>()?;
-    Ok(licensed_packages(&grants))
+    Ok(grants.collect::<Result<_, _>>()?)
 }
 
 impl<C: Connected> Read<Recipients> for C {
@@ -178,8 +176,8 @@ impl<C: Connected> Read<Recipients> for C {
         let connection = self.connection();
         let mut statement = connection.prepare_cached(
             "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
-             (SELECT json_group_array(json(g.document)) FROM reservations o JOIN grants g ON g.serial = o.serial \
-             WHERE o.name = r.name), s.installed \
+             (SELECT json_group_array(json(g.document) ORDER BY o.serial) FROM reservations o \
+             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed \
              FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
              WHERE r.name > ?1 ORDER BY r.name LIMIT ?2",
         )?;
@@ -192,7 +190,7 @@ impl<C: Connected> Read<Recipients> for C {
                 name: text(row, 0)?,
                 channel: text(row, 1)?,
                 platform: optional_text(row, 2)?,
-                licensed: licensed(&grants)?,
+                grants: read_grants(&grants)?,
                 installed: optional_from_json(row, 4)?.unwrap_or_default(),
             });
         }

@@ -130,11 +130,12 @@ impl<C: Connected> Read<LastPull> for C {
         let row = connection
             .prepare_cached(
                 "SELECT (SELECT metadata_as_of FROM freshness), (SELECT tried_at FROM freshness), \
-                 (SELECT failure FROM pulls)",
+                 (SELECT failure FROM pulls), (SELECT timestamp_version FROM pulls)",
             )?
             .query_row([], |row| {
                 Ok(PullRow {
                     metadata_as_of: optional_time(row, 0)?,
+                    timestamp_version: optional_count(row, 3)?,
                     tried_at: optional_time(row, 1)?,
                     failure: row.get(2)?,
                 })

@@ -148,7 +148,7 @@ impl Server {
 
     async fn quiet_contact(&self, computer: &mut Computer, seconds: i64) {
         let outcome = self.contact(computer, seconds).await;
-        assert!(outcome.lease.is_none() && outcome.assignment.is_none() && outcome.grant.is_none());
+        assert!(outcome.lease.is_none() && outcome.assignment.is_none() && outcome.grants.is_empty());
     }
 
     /// What ran since the last time.
@@ -175,7 +175,7 @@ impl Trace {
 
 const QUIET: [&str; 7] = [
     "BEGIN IMMEDIATE",
-    "SELECT clients",
+    "SELECT server",
     "SELECT releases",
     "SAVEPOINT command",
     "INSERT contacts",
@@ -219,7 +219,7 @@ async fn a_first_contact_with_a_lease_and_an_assignment_is_seventeen_statements(
     let trace = server.traced();
     let issued = [
         "BEGIN IMMEDIATE",
-        "SELECT clients",
+        "SELECT server",
         "SELECT releases",
         "SAVEPOINT command",
         // The lease, then the assignment of one release.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use sealpost_site::changes::summary;
 use sealpost_site::commands::Command;
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::pulls::PullFailed;
@@ -24,9 +23,9 @@ async fn with_seats(file: &LedgerFile, world: &World, seats: u32) -> Hooked {
     hooked
 }
 
-async fn kinds(ledger: &Ledger) -> Vec<&'static str> {
+async fn kinds(ledger: &Ledger) -> Vec<String> {
     let entries = ledger.query(Activity::default()).await.unwrap();
-    entries.iter().map(|logged| summary::kind(&logged.entry.change)).collect()
+    entries.iter().map(|logged| logged.entry.kind().to_owned()).collect()
 }
 
 async fn used(ledger: &Ledger) -> u32 {
@@ -34,9 +33,9 @@ async fn used(ledger: &Ledger) -> u32 {
 }
 
 async fn sound(ledger: &Ledger) {
-    let check = ledger.verify_log().await.unwrap();
+    let check = ledger.verify_log(Vec::new()).await.unwrap();
     assert_eq!(check.damage, None);
-    assert_eq!(check.entries, ledger.head().sequence);
+    assert_eq!(check.entries, ledger.head().size);
 }
 
 fn pull_failed(reason: &str) -> PullFailed {
@@ -79,7 +78,7 @@ async fn a_full_disk_fails_whole_batches_and_the_chain_goes_on_when_there_is_roo
     assert_eq!(used(ledger).await, 400);
     sound(ledger).await;
     ledger.close().await.unwrap();
-    assert_eq!(verify_file(&file.path()).unwrap().damage, None);
+    assert_eq!(verify_file(&file.path(), Vec::new()).unwrap().damage, None);
 }
 
 #[tokio::test]
@@ -175,7 +174,7 @@ async fn when_sqlite_ends_the_transaction_nothing_of_the_batch_stays() {
         ledger.execute(world.at(3), reserve(name)).await.unwrap();
     }
     sound(ledger).await;
-    assert_eq!(ledger.head().sequence, 4);
+    assert_eq!(ledger.head().size, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,6 +200,6 @@ async fn when_the_commit_fails_nothing_of_the_batch_stays() {
     for name in ["pc-3", "pc-2"] {
         ledger.execute(world.at(3), reserve(name)).await.unwrap();
     }
-    assert_eq!(ledger.head().sequence, head.sequence + 2);
+    assert_eq!(ledger.head().size, head.size + 2);
     sound(ledger).await;
 }

@@ -5,21 +5,27 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{EnrollmentCode, Nonce};
+use sealpost_manifests::grant::RegistrationReason;
+use sealpost_manifests::ids::{ClientId, Nonce, RequestId};
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::trust::CounterReset;
+use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::{ActivityEntry, summary};
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
-use sealpost_site::commands::releases::{NoteDelta, RefuseRelease};
+use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
+use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::rules::restore::{Receipt, RestoreCause};
 use sealpost_test_support::world::{
-    Computer, World, admin, installed, reject, report, reserve, serial, withdraw,
+    Computer, World, admin, computer_name, era, installed, reject, report, reserve, serial, withdraw,
 };
 
 use super::LedgerFile;
-use crate::sqlite::{SqliteStore, projections, schema};
+use crate::sqlite::{SqliteStore, projections, rebuild, schema};
 use crate::{Ledger, LedgerSettings};
 
 async fn staged(world: &World, ledger: &Ledger, counter: u64, channels: &[&str]) -> Sha256Digest {
@@ -50,10 +56,15 @@ async fn contacts(world: &World, ledger: &Ledger, computer: &mut Computer, secon
 
 /// Every kind of change happens.
 async fn everything_happens(world: &World, ledger: &Ledger) {
-    let register = RegisterSerial { actor: admin(), serial: serial(1) };
+    let register = RegisterSerial {
+        actor: admin(),
+        serial: serial(1),
+        reason: RegistrationReason::First,
+        request_id: RequestId::from_random([1; 16]),
+    };
     ledger.execute(world.at(1), register).await.unwrap();
     for generation in [1, 2] {
-        let grant = world.grant(generation, 3);
+        let grant = world.grant(generation, 9);
         ledger.execute(world.at(1), world.accept_grant(grant)).await.unwrap();
     }
     ledger.execute(world.at(4), world.pulled(1)).await.unwrap();
@@ -88,8 +99,7 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
     let mut replaced = enrolled(world, ledger, world.computer("pc-2")).await;
     replaced.packages = vec![installed(&row)];
     contacts(world, ledger, &mut replaced, 500_000).await;
-    let again = Computer { code: EnrollmentCode::from_random([9; 24]), ..world.computer("pc-2") };
-    let mut again = enrolled(world, ledger, again).await;
+    let mut again = enrolled(world, ledger, world.computer("pc-2").with_setup(2)).await;
     again.packages = vec![installed(&row)];
     contacts(world, ledger, &mut again, 500_000).await;
     let mut cloned = enrolled(world, ledger, world.computer("stranger")).await;
@@ -100,6 +110,7 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
             next: Nonce::from_random([99; 16]),
             ..world.contact(&cloned)
         },
+        shown: None,
     };
     ledger.execute(world.at(500_001), fork).await.unwrap_err();
     // The older one, which the newer one replaced, and then one that is in use: the assignments that name it go.
@@ -107,7 +118,36 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
     let mut told = computer.clone();
     told.packages = Vec::new();
     contacts(world, ledger, &mut told, 500_003).await;
+    let reset = CounterReset {
+        package: world.staged("acme-av", 1, &[]).release.package,
+        counter: ReleaseCounter(3),
+        number: 1,
+    };
+    ledger.execute(world.at(500_004), ResetCounter { reset }).await.unwrap();
+    told.forked_head = Some(LogHead { size: 3, root: Sha256Digest::of(b"another log") });
+    contacts(world, ledger, &mut told, 500_005).await;
+    restored(world, ledger, &told).await;
     ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
+}
+
+/// The ledger is declared as restored. A computer goes on that it knows, and one that it lost.
+async fn restored(world: &World, ledger: &Ledger, known: &Computer) {
+    let cause = RestoreCause::BackupRestored { head: ledger.head() };
+    let declared = DeclareRestore { actor: admin(), cause, new_era: era(1) };
+    ledger.execute(world.at(500_006), declared).await.unwrap();
+    let mut ahead = known.clone();
+    ahead.nonce = Some(Nonce::from_random([200; 16]));
+    ahead.contacts = 200;
+    ahead.receipt = Some(Receipt { era: era(0), contacts: 90 });
+    ledger.execute(world.at(500_007), world.answer_shown(&ahead, 2)).await.unwrap();
+    let mut lost = ahead;
+    lost.name = computer_name("lost");
+    lost.client_id = Some(ClientId::from_random([77; 16]));
+    let lease = lost.lease.as_mut().unwrap();
+    lease.computer_name = lost.name.clone();
+    lease.client_id = ClientId::from_random([77; 16]);
+    lease.ledger_head.size += 1_000;
+    ledger.execute(world.at(500_008), world.answer_shown(&lost, 3)).await.unwrap();
 }
 
 fn rows(connection: &Connection, table: &str) -> Vec<String> {
@@ -123,7 +163,7 @@ fn rows(connection: &Connection, table: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_replay_of_the_log_reproduces_the_tables() {
+async fn a_replay_of_the_log_and_a_rebuild_reproduce_the_tables() {
     let world = World::new();
     let file = LedgerFile::new(&world);
     let store = SqliteStore::open(&file.path()).unwrap();
@@ -143,11 +183,16 @@ async fn a_replay_of_the_log_reproduces_the_tables() {
         projections::apply(&replayed, &entry).unwrap();
     }
     assert_eq!(kinds, BTreeSet::from(summary::KINDS), "every kind of change is tried");
+    let copy = file.folder.path().join("rebuilt.db");
+    rebuild(&file.path(), &copy, &mut |_| ()).unwrap();
+    let rebuilt = Connection::open(&copy).unwrap();
     for table in schema::CHAINED_TABLES {
         let rows_before = rows(&original, table);
         assert_eq!(rows_before, rows(&replayed, table));
+        assert_eq!(rows_before, rows(&rebuilt, table));
         assert!(!rows_before.is_empty(), "{table} is not tried here");
     }
+    assert_eq!(rows(&original, "activity"), rows(&rebuilt, "activity"), "byte for byte");
     // Notes are not replayed, but those of a client that was replaced go with it.
     for table in ["contacts", "seen", "installed", "sent"] {
         let rows: i64 = count(&original, &format!("SELECT count(*) FROM {table}"));

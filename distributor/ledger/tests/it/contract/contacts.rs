@@ -2,14 +2,20 @@
 
 use sealpost_ledger::Ledger;
 use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::{ClientId, ComputerName, EnrollmentCode, Nonce, PackageName};
-use sealpost_manifests::wire::contact::{Contact, InstalledPackage, MAX_PACKAGES, MAX_REPORTS};
+use sealpost_manifests::ids::{ClientId, ComputerName, Nonce, PackageName};
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, Order, Ordered};
+use sealpost_manifests::wire::contact::{
+    Contact, InstalledPackage, MAX_HOSTNAME_BYTES, MAX_PACKAGES, MAX_REPORTS,
+};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, Report};
 use sealpost_site::changes::Change;
 use sealpost_site::commands::contact::{AnswerContact, ContactOutcome};
-use sealpost_site::queries::Activity;
+use sealpost_site::queries::{Activity, LogForks};
+use sealpost_site::rows::LogForkRow;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_test_support::world::{DAY, World, installed, report};
 
@@ -30,7 +36,7 @@ pub(super) async fn a_retry_of_a_contact_gets_the_same_answer_after_a_restart_to
     let sent = world.answer(&computer);
     let first = ledger.execute(world.at(10), sent.clone()).await.unwrap();
     assert!(!first.retry && first.lease.is_some() && first.assignment.is_some());
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     for restart in [false, true] {
         if restart {
             ledger.close().await.unwrap();
@@ -41,18 +47,17 @@ pub(super) async fn a_retry_of_a_contact_gets_the_same_answer_after_a_restart_to
         assert!(again.retry);
         assert_eq!(again.lease, first.lease);
         assert_eq!(again.assignment, first.assignment);
-        let grant = |outcome: &ContactOutcome| outcome.grant.as_ref().map(SignedDocument::digest);
-        assert_eq!(grant(&again), grant(&first));
-        assert_eq!(again.acknowledged_report, 1);
+        let grants = |outcome: &ContactOutcome| -> Vec<_> {
+            outcome.grants.iter().map(SignedDocument::digest).collect()
+        };
+        assert_eq!(grants(&again), grants(&first));
+        assert_eq!((again.acknowledged_report, &again.receipt), (1, &first.receipt));
     }
     unchanged(&ledger, head);
     let lease = first.lease.unwrap();
     assert_eq!(lease.client_key, computer.key);
-    assert_eq!(lease.not_after, world.at(10 + 30 * DAY));
-    let entries = activity(&ledger, Activity::default()).await;
-    let witnessed =
-        entries.iter().find(|logged| logged.entry.sequence == lease.ledger_head.sequence).unwrap();
-    assert_eq!(witnessed.hash, lease.ledger_head.hash, "the lease carries a head that is on disk");
+    assert_eq!(lease.not_after(), Some(world.at(10 + 30 * DAY)));
+    assert!(ledger.had_head(lease.ledger_head).await.unwrap(), "the lease carries a head that is on disk");
     assert_eq!(lease.ledger_head, before, "the head before its own contact");
 }
 
@@ -68,16 +73,15 @@ pub(super) async fn a_fork_is_noted_once_and_refused_until_an_admin_decides(
     world.contacts(&ledger, &mut computer, 20).await;
     clone.contacts = 100;
     assert_eq!(refused(world.tries(&ledger, &clone, 30).await), ProblemCode::ContactForked);
-    let head = ledger.head().sequence;
-    assert_eq!(kinds(&ledger).await.last(), Some(&"fork_detected"));
+    let head = ledger.head().size;
+    assert_eq!(kinds(&ledger).await.last().map(String::as_str), Some("fork_detected"));
     assert_eq!(refused(world.tries(&ledger, &clone, 31).await), ProblemCode::ContactForked);
     let genuine = world.tries(&ledger, &computer, 32).await;
     assert_eq!(refused(genuine), ProblemCode::ContactForked, "nobody can tell which one is genuine");
     unchanged(&ledger, head);
     assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Forked);
     // The admin decides with a new setup file.
-    let mut decided = world.computer("pc-1");
-    decided.code = EnrollmentCode::from_random([8; 24]);
+    let decided = world.computer("pc-1").with_setup(2);
     ledger.execute(world.at(40), decided.issue_setup()).await.unwrap();
     world.enrolls(&ledger, &decided).await.unwrap();
     assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Active);
@@ -89,7 +93,7 @@ pub(super) async fn a_contact_from_an_unknown_past_is_refused(world: &World, ben
     let mut computer = world.enrolled(&ledger, "pc-1").await;
     let mut restored = computer.clone();
     restored.nonce = Some(Nonce::from_random([77; 16]));
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     assert_eq!(refused(world.tries(&ledger, &restored, 10).await), ProblemCode::NonceUnknown);
     let mut stranger = computer.clone();
     stranger.client_id = Some(ClientId::from_random([5; 16]));
@@ -106,10 +110,10 @@ pub(super) async fn a_contact_without_news_brings_nothing_and_logs_nothing(world
     let mut computer = world.enrolled(&ledger, "pc-1").await;
     world.contacts(&ledger, &mut computer, 10).await;
     computer.packages = vec![installed(&row)];
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     for number in 1..=3 {
         let quiet = world.contacts(&ledger, &mut computer, 10 + number * 4 * 3600).await;
-        assert!(quiet.lease.is_none() && quiet.assignment.is_none() && quiet.grant.is_none());
+        assert!(quiet.lease.is_none() && quiet.assignment.is_none() && quiet.grants.is_empty());
     }
     unchanged(&ledger, head);
     let row = client(&ledger, &computer.name).await;
@@ -143,13 +147,13 @@ pub(super) async fn reports_are_logged_once_in_order_and_acknowledged(world: &Wo
     let logged = entries_of(&ledger, "step_reported").await;
     let summaries: Vec<&str> = logged.iter().map(|entry| entry.summary.as_str()).collect();
     assert_eq!(summaries.len(), 4);
-    for (summary, step) in summaries.iter().zip(["check ok", "download ok", "test-load refused", "keep ok"]) {
+    for (summary, step) in summaries.iter().zip(["check ok", "download ok", "test_load refused", "keep ok"]) {
         assert!(summary.contains(step), "{summary:?}");
     }
     let details: Vec<String> = logged
         .into_iter()
-        .filter_map(|logged| match logged.entry.change {
-            Change::StepReported { report, .. } => Some(report.detail),
+        .filter_map(|logged| match logged.entry.change() {
+            Some(Change::StepReported { report, .. }) => Some(report.detail.clone()),
             _ => None,
         })
         .collect();
@@ -165,11 +169,13 @@ pub(super) async fn a_contact_beyond_the_bounds_is_refused_whole(world: &World, 
     world.pull(&ledger, 4).await;
     let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
     let mut computer = world.enrolled(&ledger, "pc-1").await;
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let one = |id: u64| report(id, &row, InstallStep::Check, Outcome::Ok);
     let contact = world.contact(&computer);
-    let try_it =
-        async |contact: Contact| refused(ledger.execute(world.at(30), AnswerContact { contact }).await);
+    let try_it = async |contact: Contact| {
+        let command = AnswerContact { contact, shown: None };
+        refused(ledger.execute(world.at(30), command).await)
+    };
     let with_reports = |reports: Vec<Report>| Contact { reports, ..contact.clone() };
     let reports = u64::try_from(MAX_REPORTS).unwrap();
     let too_many = with_reports((0..=reports).map(one).collect());
@@ -186,6 +192,8 @@ pub(super) async fn a_contact_beyond_the_bounds_is_refused_whole(world: &World, 
     let too_long = Report { detail: "x".repeat(MAX_DETAIL_BYTES + 1), ..one(1) };
     assert_eq!(try_it(with_reports(vec![too_long])).await, ProblemCode::TooLarge);
     assert_eq!(try_it(with_reports(vec![one(u64::MAX)])).await, ProblemCode::BadRequest);
+    let too_long = Contact { hostname: Some("x".repeat(MAX_HOSTNAME_BYTES + 1)), ..contact.clone() };
+    assert_eq!(try_it(too_long).await, ProblemCode::TooLarge);
     unchanged(&ledger, head);
     let row = client(&ledger, &computer.name).await;
     assert_eq!((row.last_contact, row.last_reports), (None, Vec::new()));
@@ -195,7 +203,7 @@ pub(super) async fn a_contact_beyond_the_bounds_is_refused_whole(world: &World, 
     assert_eq!(world.contacts(&ledger, &mut computer, 31).await.acknowledged_report, reports);
 }
 
-pub(super) async fn a_lost_lease_is_sent_again_and_a_client_that_is_ahead_gets_a_higher_one(
+pub(super) async fn lost_documents_are_sent_again_and_a_claim_to_later_ones_is_refused(
     world: &World,
     bench: &dyn Bench,
 ) {
@@ -205,31 +213,88 @@ pub(super) async fn a_lost_lease_is_sent_again_and_a_client_that_is_ahead_gets_a
     world.approved(&ledger, "acme-av", 1, &["stable"]).await;
     let mut computer = world.enrolled(&ledger, "pc-1").await;
     let first = world.contacts(&ledger, &mut computer, 10).await;
-    let head = ledger.head().sequence;
-    (computer.lease, computer.assignment, computer.grant) = (None, None, None);
+    let head = ledger.head().size;
+    (computer.lease, computer.assignment) = (None, None);
+    computer.grants.clear();
     let again = world.contacts(&ledger, &mut computer, 20).await;
     assert_eq!((&again.lease, &again.assignment), (&first.lease, &first.assignment));
-    assert!(again.grant.is_some());
+    assert_eq!(again.grants.len(), 1);
+    // Only what this server signed is believed, and a claim is not even a reason to look further.
+    let mut liar = computer.clone();
+    liar.lease.as_mut().unwrap().sequence += 500;
+    assert_eq!(refused(world.tries(&ledger, &liar, 30).await), ProblemCode::LedgerBehind);
     unchanged(&ledger, head);
-    computer.lease = Some((1, 500));
-    let higher = world.contacts(&ledger, &mut computer, 30).await;
-    assert_eq!(higher.lease.unwrap().sequence, 501);
-    sound_sequences(&ledger, &computer.name).await;
+    assert!(world.contacts(&ledger, &mut computer, 31).await.lease.is_none());
 }
 
-/// Sequences of leases and assignments of one client only rise.
-async fn sound_sequences(ledger: &Ledger, name: &ComputerName) {
+pub(super) async fn leases_and_assignments_have_orders_of_their_own_which_only_rise(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 1).await;
+    world.pull(&ledger, 4).await;
+    world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    for day in 0..4 {
+        world.contacts(&ledger, &mut computer, 10 + day * (DAY + 1)).await;
+    }
+    world.approved(&ledger, "acme-av", 2, &["stable"]).await;
+    world.contacts(&ledger, &mut computer, 5 * DAY).await;
+    // The vendor raises the epoch.
+    world.accept(&ledger, world.confirming(2, 2, 1)).await.unwrap();
+    let raised = world.contacts(&ledger, &mut computer, 5 * DAY + 60).await;
+    let (leases, assignments) = orders(&ledger, &computer.name).await;
+    let order = |vendor, sequence| Order { epoch: Epoch::of(vendor, 0), sequence };
+    assert_eq!(leases, [order(1, 1), order(1, 2), order(1, 3), order(1, 4), order(1, 5), order(2, 6)]);
+    assert_eq!(assignments, [order(1, 1), order(1, 2), order(2, 3)]);
+    assert_eq!(raised.lease.unwrap().order(), order(2, 6));
+    assert_eq!(raised.assignment.unwrap().order(), order(2, 3));
+}
+
+/// The orders of the leases and of the assignments of one client, as they were logged.
+async fn orders(ledger: &Ledger, name: &ComputerName) -> (Vec<Order>, Vec<Order>) {
     let filter = Activity { client: Some(name.clone()), ..Activity::default() };
-    let mut last = 0;
+    let (mut leases, mut assignments) = (Vec::new(), Vec::new());
     for logged in activity(ledger, filter).await {
-        if let Change::LeaseIssued { sequence, .. } | Change::AssignmentChanged { sequence, .. } =
-            logged.entry.change
-        {
-            assert!(sequence > last, "{sequence} after {last}");
-            last = sequence;
+        match logged.entry.change() {
+            Some(Change::LeaseIssued { order, .. }) => leases.push(*order),
+            Some(Change::AssignmentChanged { order, .. }) => assignments.push(*order),
+            _ => {}
         }
     }
-    assert!(last > 0);
+    (leases, assignments)
+}
+
+pub(super) async fn heads_that_do_not_fit_are_logged_once_and_listed(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 2).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    world.contacts(&ledger, &mut computer, 10).await;
+    world.enrolled(&ledger, "pc-2").await;
+    assert_eq!(ledger.query(LogForks {}).await.unwrap(), []);
+    let fork = |size| LogHead { size, root: Sha256Digest::of(b"another log") };
+    computer.forked_head = Some(fork(7));
+    for seconds in [20, 30] {
+        world.contacts(&ledger, &mut computer, seconds).await;
+    }
+    assert_eq!(entries_of(&ledger, "log_fork_reported").await.len(), 1);
+    let row = LogForkRow {
+        name: computer.name.clone(),
+        held: computer.held_head.unwrap(),
+        seen: fork(7),
+        at: world.at(20),
+    };
+    assert_eq!(ledger.query(LogForks {}).await.unwrap(), std::slice::from_ref(&row));
+    computer.forked_head = Some(fork(9));
+    world.contacts(&ledger, &mut computer, 40).await;
+    let newest = LogForkRow { seen: fork(9), at: world.at(40), ..row };
+    assert_eq!(ledger.query(LogForks {}).await.unwrap(), [newest]);
+    // Enrolled anew, it witnesses from the beginning.
+    let again = world.computer("pc-1").with_setup(2);
+    ledger.execute(world.at(41), again.issue_setup()).await.unwrap();
+    world.enrolls(&ledger, &again).await.unwrap();
+    assert_eq!(ledger.query(LogForks {}).await.unwrap(), []);
 }
 
 pub(super) async fn an_assignment_covers_only_licensed_packages(world: &World, bench: &dyn Bench) {
@@ -247,12 +312,13 @@ pub(super) async fn an_assignment_covers_only_licensed_packages(world: &World, b
         names.collect::<Vec<_>>()
     };
     assert_eq!(packages(first.assignment.unwrap()), ["acme-av"]);
-    assert_eq!(first.lease.unwrap().packages, grant.packages);
+    assert_eq!(first.lease.unwrap().entitlements[0].packages, grant.packages);
     grant.packages.push(PackageName::new("acme-cad").unwrap());
     grant.generation = 2;
     world.accept(&ledger, grant).await.unwrap();
     let second = world.contacts(&ledger, &mut computer, 20).await;
     assert_eq!(packages(second.assignment.unwrap()), ["acme-av", "acme-cad"]);
-    assert!(second.grant.is_some() && second.lease.unwrap().packages.len() == 2);
+    assert_eq!(second.grants.len(), 1);
+    assert_eq!(second.lease.unwrap().entitlements[0].packages.len(), 2);
     sound(&ledger).await;
 }

@@ -2,16 +2,17 @@
 
 use futures_util::future::join_all;
 use sealpost_ledger::Ledger;
-use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ComputerName, EnrollmentCode, ServerId};
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::ids::{ComputerName, ServerId};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
+use sealpost_site::commands::clients::Enroll;
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::queries::{Activity, ClientKey, HolderById, SetupOf};
 use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::enrollment::is_known_code;
+use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::MAX_PENDING;
-use sealpost_test_support::world::{DAY, World, code_digest, computer_name, reserve};
+use sealpost_test_support::world::{DAY, SETUP_DAYS, World, computer_name, reserve};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, activity, client, kinds, licenses, refused, sound, unchanged};
@@ -23,11 +24,12 @@ pub(super) async fn a_retry_of_an_enrollment_gets_the_same_answer_after_a_restar
     let ledger = bench.open();
     world.unlock(&ledger, 5).await;
     let computer = world.reserved(&ledger, "pc-1").await;
-    let digest = code_digest(&computer.code);
-    assert!(knows_code(&ledger, "pc-1", digest).await);
-    assert!(!knows_code(&ledger, "pc-2", digest).await);
+    let expires_at = world.at(2 + i64::from(SETUP_DAYS) * DAY);
+    let issued = IssuedSetup { setup: computer.setup.clone(), expires_at, used_by: None };
+    assert_eq!(setup_of(&ledger, "pc-1").await, SetupState::Issued(issued.clone()));
+    assert_eq!(setup_of(&ledger, "pc-2").await, SetupState::Unknown);
     let first = world.enrolls(&ledger, &computer).await.unwrap();
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let again = world.enrolls(&ledger, &computer).await.unwrap();
     assert_eq!(first.enrolled, again.enrolled);
     ledger.close().await.unwrap();
@@ -35,16 +37,21 @@ pub(super) async fn a_retry_of_an_enrollment_gets_the_same_answer_after_a_restar
     let ledger = bench.open();
     let restarted = world.enrolls(&ledger, &computer).await.unwrap();
     assert_eq!(first.enrolled, restarted.enrolled);
-    assert_eq!(first.grant.document, restarted.grant.document);
+    let texts = |grants: &[SignedDocument]| -> Vec<String> {
+        grants.iter().map(|grant| grant.document.clone()).collect()
+    };
+    assert_eq!(texts(&first.grants), texts(&restarted.grants));
+    assert_eq!(first.grants.len(), 1);
+    let used = IssuedSetup { used_by: Some(computer.key.clone()), ..issued };
+    assert_eq!(setup_of(&ledger, "pc-1").await, SetupState::Issued(used));
     unchanged(&ledger, head);
     let row = client(&ledger, &computer.name).await;
     assert_eq!(row.state, ClientState::Active);
     assert_eq!(row.display_version().to_string(), "V 0.0 (0000)");
 }
 
-async fn knows_code(ledger: &Ledger, name: &str, digest: Sha256Digest) -> bool {
-    let setup = ledger.query(SetupOf { name: computer_name(name) }).await.unwrap();
-    is_known_code(&setup, digest)
+async fn setup_of(ledger: &Ledger, name: &str) -> SetupState {
+    ledger.query(SetupOf { name: computer_name(name) }).await.unwrap()
 }
 
 pub(super) async fn a_used_code_is_refused_to_another_key_and_a_wrong_code_to_all(
@@ -56,18 +63,18 @@ pub(super) async fn a_used_code_is_refused_to_another_key_and_a_wrong_code_to_al
     let computer = world.reserved(&ledger, "pc-1").await;
     world.reserved(&ledger, "pc-2").await;
     world.enrolls(&ledger, &computer).await.unwrap();
-    let head = ledger.head().sequence;
-    let mut thief = world.computer("pc-1");
+    let head = ledger.head().size;
+    let thief = world.computer("pc-1");
     assert_eq!(refused(world.enrolls(&ledger, &thief).await), ProblemCode::EnrollmentCodeUsed);
-    thief.code = EnrollmentCode::from_random([3; 24]);
-    assert_eq!(refused(world.enrolls(&ledger, &thief).await), ProblemCode::EnrollmentCodeWrong);
+    let guesser = world.computer("pc-1").with_setup(2);
+    assert_eq!(refused(world.enrolls(&ledger, &guesser).await), ProblemCode::EnrollmentCodeWrong);
+    let unproven = Enroll { proven: None, ..world.enroll(&thief) };
+    let answer = ledger.execute(world.at(3), unproven).await;
+    assert_eq!(refused(answer), ProblemCode::EnrollmentCodeWrong);
     // The name under which the code was issued counts.
     let mut swapped = world.computer("pc-2");
-    swapped.code = computer.code.clone();
+    swapped.setup = computer.setup.clone();
     assert_eq!(refused(world.enrolls(&ledger, &swapped).await), ProblemCode::EnrollmentCodeWrong);
-    // A code belongs to one name only.
-    let reissued = ledger.execute(world.at(4), swapped.issue_setup()).await;
-    assert_eq!(refused(reissued), ProblemCode::AlreadyExists);
     // A reserved name without a setup file.
     let bare = world.computer("pc-3");
     ledger.execute(world.at(4), reserve("pc-3")).await.unwrap();
@@ -75,6 +82,26 @@ pub(super) async fn a_used_code_is_refused_to_another_key_and_a_wrong_code_to_al
     unchanged(&ledger, head + 1);
     let row = client(&ledger, &computer.name).await;
     assert_eq!(row.client_key, Some(computer.key));
+}
+
+pub(super) async fn a_code_that_nobody_used_ends_and_one_that_was_used_answers_its_key_for_ever(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 5).await;
+    let used = world.enrolled(&ledger, "pc-1").await;
+    let late = world.reserved(&ledger, "pc-2").await;
+    let head = ledger.head().size;
+    let after = world.at(2 + i64::from(SETUP_DAYS) * DAY + 1);
+    let answer = ledger.execute(after, world.enroll(&late)).await;
+    assert_eq!(refused(answer), ProblemCode::EnrollmentCodeExpired);
+    let again = ledger.execute(after, world.enroll(&used)).await.unwrap();
+    assert_eq!(Some(again.enrolled.client_id), used.client_id);
+    unchanged(&ledger, head);
+    let renewed = late.with_setup(2);
+    ledger.execute(after, renewed.issue_setup()).await.unwrap();
+    assert!(ledger.execute(after, world.enroll(&renewed)).await.is_ok());
 }
 
 pub(super) async fn an_unknown_computer_waits_and_takes_no_seat(world: &World, bench: &dyn Bench) {
@@ -104,7 +131,7 @@ pub(super) async fn a_full_list_of_unknown_computers_makes_room_for_one_after_a_
     ask("second", 11).await;
     let names: Vec<String> = (2..MAX_PENDING).map(|number| format!("stranger-{number}")).collect();
     join_all(names.iter().map(|name| ask(name, 12))).await;
-    let full = ledger.head().sequence;
+    let full = ledger.head().size;
     assert_eq!(full, 2 + MAX_PENDING);
     // Neither a known name nor a full list logs anything.
     for name in ["stranger-7", "late", "later"] {
@@ -128,8 +155,8 @@ pub(super) async fn a_full_list_of_unknown_computers_makes_room_for_one_after_a_
 /// Who was seen after an entry, and who left the list for it.
 async fn seen_after(ledger: &Ledger, after: u64) -> Vec<(ComputerName, Option<ComputerName>)> {
     let entries = activity(ledger, Activity { after, ..Activity::default() }).await;
-    let seen = entries.into_iter().filter_map(|logged| match logged.entry.change {
-        Change::UnknownComputerSeen { name, drops, .. } => Some((name, drops)),
+    let seen = entries.into_iter().filter_map(|logged| match logged.entry.change() {
+        Some(Change::UnknownComputerSeen { name, drops, .. }) => Some((name.clone(), drops.clone())),
         _ => None,
     });
     seen.collect()
@@ -143,8 +170,7 @@ pub(super) async fn a_new_setup_replaces_the_client_and_takes_no_second_seat(
     world.unlock(&ledger, 1).await;
     let mut old = world.enrolled(&ledger, "pc-1").await;
     world.contacts(&ledger, &mut old, 10).await;
-    let mut new = world.computer("pc-1");
-    new.code = EnrollmentCode::from_random([9; 24]);
+    let mut new = world.computer("pc-1").with_setup(2);
     ledger.execute(world.at(20), new.issue_setup()).await.unwrap();
     // The old code is void at once; the old client goes on until the new one comes.
     assert_eq!(refused(world.enrolls(&ledger, &old).await), ProblemCode::EnrollmentCodeWrong);
@@ -179,8 +205,7 @@ pub(super) async fn a_client_id_keeps_its_key_and_a_computer_that_enrolls_again_
     };
     assert_eq!(key_of(&old_id).await.as_ref(), Some(&old.key));
     assert_eq!(ledger.client_key(&old_id).await.unwrap().as_ref(), Some(&old.key));
-    let mut new = world.computer("pc-1");
-    new.code = EnrollmentCode::from_random([9; 24]);
+    let mut new = world.computer("pc-1").with_setup(2);
     ledger.execute(world.at(20), new.issue_setup()).await.unwrap();
     new.enrolled(&world.enrolls(&ledger, &new).await.unwrap());
     let new_id = new.client_id.clone().unwrap();
@@ -206,14 +231,14 @@ pub(super) async fn a_request_for_another_server_is_refused(world: &World, bench
     let ledger = bench.open();
     world.unlock(&ledger, 1).await;
     let computer = world.enrolled(&ledger, "pc-1").await;
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let mut enroll = world.enroll(&computer);
     enroll.enrollment.server_id = ServerId::from_random([1; 16]);
     let answer = ledger.execute(world.at(5), enroll).await;
     assert_eq!(refused(answer), ProblemCode::WrongServer);
     let mut contact = world.contact(&computer);
     contact.server_id = ServerId::from_random([1; 16]);
-    let answer = ledger.execute(world.at(5), AnswerContact { contact }).await;
+    let answer = ledger.execute(world.at(5), AnswerContact { contact, shown: None }).await;
     assert_eq!(refused(answer), ProblemCode::WrongServer);
     unchanged(&ledger, head);
 }

@@ -5,10 +5,16 @@ use std::sync::Arc;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::licenses::AcceptGrant;
-use sealpost_site::queries::TimeFloor;
-use sealpost_test_support::world::{DAY, World, admin, computer_name, reserve, reserve_for, serial};
+use sealpost_site::queries::LicenseTime;
+use sealpost_site::rows::LicenseRow;
+use sealpost_test_support::world::{
+    DAY, World, admin, channel, computer_name, reserve, reserve_for, reserve_of, serial,
+};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, client, clients, licenses, refused, sound, unchanged};
@@ -65,7 +71,7 @@ pub(super) async fn the_same_name_takes_no_second_seat(world: &World, bench: &dy
     let name = computer_name("pc-1");
     ledger.execute(world.at(2), reserve("pc-1")).await.unwrap();
     let first = client(&ledger, &name).await;
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     ledger.execute(world.at(9), reserve_for("PC-1", "beta")).await.unwrap();
     let again = client(&ledger, &name).await;
     assert_eq!((again.reserved_at, again.channel), (first.reserved_at, first.channel));
@@ -90,8 +96,7 @@ pub(super) async fn fewer_seats_than_used_take_nothing_and_give_nothing(world: &
     let renewed = world.contacts(&ledger, &mut first, 2 * DAY).await;
     assert!(renewed.lease.is_some(), "those that hold a seat are answered");
     // Seats of another serial number make up for what is missing first.
-    let mut other = world.grant(1, 2);
-    other.serial = serial(2);
+    let mut other = world.grant_of(2, 1, 2);
     world.accept(&ledger, other.clone()).await.unwrap();
     let more = ledger.execute(world.at(3), reserve("pc-4")).await;
     assert_eq!(refused(more), ProblemCode::NoSeatFree);
@@ -108,9 +113,7 @@ pub(super) async fn seats_come_from_the_grant_that_came_first_while_it_has_any(
     let ledger = bench.open();
     // Neither the order of serial numbers nor the one of seats decides.
     for id in [9, 2, 5] {
-        let mut grant = world.grant(1, 2);
-        grant.serial = serial(id);
-        world.accept(&ledger, grant).await.unwrap();
+        world.accept(&ledger, world.grant_of(id, 1, 2)).await.unwrap();
     }
     let used = async || {
         let rows = licenses(&ledger).await;
@@ -148,21 +151,22 @@ pub(super) async fn a_lower_generation_is_refused_and_the_same_grant_answered_ag
 ) {
     let ledger = bench.open();
     world.accept(&ledger, world.grant(2, 10)).await.unwrap();
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     world.accept(&ledger, world.grant(2, 10)).await.unwrap();
     let again = &licenses(&ledger).await[0];
     assert_eq!((again.generation, again.licenses), (2, 10));
     assert_eq!(refused(world.accept(&ledger, world.grant(1, 20)).await), ProblemCode::GrantRefused);
     assert_eq!(refused(world.accept(&ledger, world.grant(2, 20)).await), ProblemCode::GrantRefused);
     let mut old_epoch = world.grant(3, 20);
-    old_epoch.epoch = 0;
+    old_epoch.epoch = Epoch::default();
     assert_eq!(refused(world.accept(&ledger, old_epoch).await), ProblemCode::GrantRefused);
     unchanged(&ledger, head);
     let kept = &licenses(&ledger).await[0];
     assert_eq!((kept.generation, kept.licenses), (2, 10));
-    let vendor_time = world.grant(2, 10).vendor_time;
-    let floor = ledger.query(TimeFloor {}).await.unwrap();
-    assert!(floor >= Some(vendor_time), "what the vendor signed of the time holds");
+    let time = ledger.query(LicenseTime {}).await.unwrap();
+    let said = VendorStatement::new(world.start, world.at(366 * DAY));
+    assert_eq!(time.statement, Some(said), "what the vendor signed of the time holds");
+    assert!(time.floor >= Some(world.start));
 }
 
 pub(super) async fn a_lapsed_grant_gives_no_new_seat_and_no_first_lease_but_renews(
@@ -187,7 +191,7 @@ pub(super) async fn a_lapsed_grant_gives_no_new_seat_and_no_first_lease_but_rene
     assert!(renewed.lease.is_some() && renewed.assignment.is_some() && renewed.notice.is_none());
     // A renewed license is enough: nothing has to be reserved or enrolled again.
     let mut grant = world.grant(2, 10);
-    grant.valid_until = world.at(800 * DAY);
+    grant.not_after = world.at(800 * DAY);
     world.accept(&ledger, grant).await.unwrap();
     assert!(world.contacts(&ledger, &mut late, after + 60).await.lease.is_some());
 }
@@ -205,4 +209,78 @@ pub(super) async fn license_time_does_not_go_back_with_the_clock(world: &World, 
     let ledger = bench.open();
     let seat = ledger.execute(world.at(5), reserve("pc-1")).await;
     assert_eq!(refused(seat), ProblemCode::GrantExpired);
+}
+
+pub(super) async fn a_later_statement_of_the_vendor_lowers_what_an_earlier_wrong_one_raised(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut wrong = world.grant(1, 10);
+    wrong.vendor_time = world.at(2_000 * DAY);
+    world.accept(&ledger, wrong).await.unwrap();
+    let seat = ledger.execute(world.at(5), reserve("pc-1")).await;
+    assert_eq!(refused(seat), ProblemCode::GrantExpired, "the vendor's clock was ahead");
+    world.accept(&ledger, world.grant(2, 10)).await.unwrap();
+    ledger.execute(world.at(5), reserve("pc-1")).await.unwrap();
+    ledger.close().await.unwrap();
+    drop(ledger);
+    let ledger = bench.open();
+    ledger.execute(world.at(5), reserve("pc-2")).await.unwrap();
+    // One contact while the server's own clock is years ahead takes nothing away for good either.
+    ledger.execute(world.at(2_000 * DAY), reserve("pc-3")).await.unwrap_err();
+    ledger.execute(world.at(6), reserve("pc-3")).await.unwrap();
+}
+
+pub(super) async fn a_name_holds_a_seat_of_each_serial_number_and_is_counted_with_each(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let mut ledger = bench.open();
+    for id in [1, 2] {
+        world.accept(&ledger, world.grant_of(id, 1, 2)).await.unwrap();
+    }
+    let mut first = world.enrolled(&ledger, "pc-1").await;
+    assert_eq!(world.contacts(&ledger, &mut first, 10).await.lease.unwrap().entitlements.len(), 1);
+    let second = Reserve { channel: channel("beta"), ..reserve_of("pc-1", serial(2)) };
+    ledger.execute(world.at(11), second.clone()).await.unwrap();
+    ledger.execute(world.at(11), reserve_of("pc-2", serial(2))).await.unwrap();
+    let head = ledger.head().size;
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = bench.open();
+        }
+        // A seat that is held is held once, and "any" is one of those.
+        for again in [second.clone(), reserve_of("pc-1", serial(1)), reserve("pc-1"), reserve("pc-2")] {
+            ledger.execute(world.at(12), again).await.unwrap();
+        }
+        unchanged(&ledger, head);
+        let counts = |row: &LicenseRow| (row.used, row.active, row.reserved);
+        let counted: Vec<_> = licenses(&ledger).await.iter().map(counts).collect();
+        let of = |id| licenses_place(id);
+        assert_eq!(counted[of(1)], (1, 1, 0));
+        assert_eq!(counted[of(2)], (2, 1, 1));
+        let row = client(&ledger, &first.name).await;
+        assert_eq!(row.channel, channel("stable"), "the first seat said which channel");
+    }
+    let full = ledger.execute(world.at(13), reserve_of("pc-3", serial(2))).await;
+    assert_eq!(refused(full), ProblemCode::NoSeatFree);
+    let unknown = ledger.execute(world.at(13), reserve_of("pc-3", serial(3))).await;
+    assert_eq!(refused(unknown), ProblemCode::NotUnlocked);
+    // The lease names both seats, and the answer brings the grant that is new.
+    let outcome = world.contacts(&ledger, &mut first, 20).await;
+    let mut named: Vec<_> = outcome.lease.unwrap().entitlements.into_iter().map(|seat| seat.serial).collect();
+    named.sort();
+    let mut both = [serial(1), serial(2)];
+    both.sort();
+    assert_eq!(named, both);
+    assert_eq!((outcome.grants.len(), first.grants.len()), (1, 2));
+    sound(&ledger).await;
+}
+
+/// Where a serial number stands in the list of licenses, of 1 and 2.
+fn licenses_place(id: u8) -> usize {
+    usize::from(serial(id) > serial(3 - id))
 }

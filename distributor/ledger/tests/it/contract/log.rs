@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sealpost_ledger::LedgerError;
+use sealpost_manifests::log::{LogHead, NodeId, ProofPlan, leaf_hash, verify_consistency, verify_inclusion};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
-use sealpost_site::queries::{Activity, Clients, Licenses};
+use sealpost_site::queries::{Activity, Clients, LastPull, Licenses, LogEntry, LogNodes};
+use sealpost_site::rows::{ClientRow, PullRow};
 use sealpost_test_support::world::{World, computer_name, reserve};
 
 use crate::bench::Bench;
-use crate::fixture::{WorldExt, activity, entries_of, find_client, licenses, releases, sound};
+use crate::fixture::{WorldExt, activity, clients, entries_of, find_client, licenses, releases, sound};
 
 pub(super) async fn refusals_are_counted_into_one_entry_per_source_and_minute(
     world: &World,
@@ -27,7 +29,7 @@ pub(super) async fn refusals_are_counted_into_one_entry_per_source_and_minute(
     let counts: Vec<_> = entries_of(&ledger, "refused")
         .await
         .iter()
-        .map(|logged| match &logged.entry.change {
+        .map(|logged| match logged.entry.change().unwrap() {
             Change::Refused { code, count, .. } => (*code, *count),
             other => panic!("{other:?}"),
         })
@@ -47,13 +49,13 @@ pub(super) async fn the_log_is_filtered_and_bounded(world: &World, bench: &dyn B
     let name = computer_name("pc-3");
     let of_client = activity(&ledger, Activity { client: Some(name), ..Activity::default() }).await;
     assert_eq!(of_client.len(), 3);
-    let after = of_client[1].entry.sequence;
+    let after = of_client[1].entry.sequence();
     let page = activity(&ledger, Activity { after, limit: Some(2), ..Activity::default() }).await;
     assert_eq!(page.len(), 2);
-    assert_eq!(page[0].entry.sequence, of_client[2].entry.sequence);
+    assert_eq!(page[0].entry.sequence(), of_client[2].entry.sequence());
     let since = activity(&ledger, Activity { since: Some(world.at(3)), ..Activity::default() }).await;
     assert!(since.len() >= 20);
-    assert!(since.iter().all(|logged| logged.entry.at >= world.at(3)));
+    assert!(since.iter().all(|logged| logged.entry.at() >= world.at(3)));
     let flood = activity(&ledger, Activity { limit: Some(u32::MAX), ..Activity::default() }).await;
     assert_eq!(flood.len(), 62);
     assert_eq!(ledger.query(Clients { after: None, limit: 7 }).await.unwrap().len(), 7);
@@ -69,7 +71,7 @@ pub(super) async fn a_closed_ledger_refuses_and_loses_nothing(world: &World, ben
     let after = ledger.execute(world.at(2), reserve("pc-2")).await;
     assert!(matches!(after, Err(LedgerError::Closed)), "{after:?}");
     assert!(matches!(ledger.query(Licenses {}).await, Err(LedgerError::Closed)));
-    assert!(matches!(ledger.verify_log().await, Err(LedgerError::Closed)));
+    assert!(matches!(ledger.verify_log(Vec::new()).await, Err(LedgerError::Closed)));
     assert!(matches!(ledger.check_health().await, Err(LedgerError::Closed)));
     ledger.close().await.unwrap();
     drop(ledger);
@@ -93,4 +95,94 @@ pub(super) async fn a_caller_that_disconnects_does_not_hold_up_the_others(world:
     assert_eq!(licenses(&ledger).await[0].used, 10);
     sound(&ledger).await;
     tokio::time::timeout(Duration::from_secs(30), ledger.close()).await.unwrap().unwrap();
+}
+
+pub(super) async fn every_head_that_the_log_had_is_proven_and_no_other(world: &World, bench: &dyn Bench) {
+    let mut ledger = bench.open();
+    let mut heads = vec![LogHead::empty(), ledger.head()];
+    world.unlock(&ledger, 30).await;
+    heads.push(ledger.head());
+    for number in 0..20 {
+        ledger.execute(world.at(2), reserve(&format!("pc-{number}"))).await.unwrap();
+        heads.push(ledger.head());
+    }
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = bench.open();
+        }
+        assert_eq!(Some(&ledger.head()), heads.last());
+        for (at, older) in heads.iter().enumerate() {
+            assert!(ledger.had_head(*older).await.unwrap(), "{}", older.size);
+            for newer in &heads[at..] {
+                let plan = ProofPlan::consistency(older.size, newer.size).unwrap();
+                let proof = ledger.prove(plan).await.unwrap().unwrap();
+                verify_consistency(older, newer, &proof).unwrap();
+            }
+        }
+        let newest = *heads.last().unwrap();
+        for logged in activity(&ledger, Activity::default()).await {
+            let sequence = logged.entry.sequence();
+            let stored = ledger.query(LogEntry { sequence }).await.unwrap();
+            assert_eq!(stored, Some(logged.bytes.clone()));
+            assert_eq!(logged.leaf, leaf_hash(&logged.bytes));
+            let plan = ProofPlan::inclusion(sequence - 1, newest.size).unwrap();
+            let proof = ledger.prove(plan).await.unwrap().unwrap();
+            verify_inclusion(&logged.leaf, sequence - 1, &newest, &proof).unwrap();
+        }
+    }
+    let newest = *heads.last().unwrap();
+    let other = LogHead { root: heads[3].root, ..newest };
+    assert!(!ledger.had_head(other).await.unwrap());
+    assert!(!ledger.had_head(LogHead { size: newest.size + 1, ..newest }).await.unwrap());
+    assert_eq!(ledger.query(LogEntry { sequence: newest.size + 1 }).await.unwrap(), None);
+    assert_eq!(ledger.query(LogEntry { sequence: 0 }).await.unwrap(), None);
+    // Nodes that are not complete are not there; the others come in the order in which they are asked for.
+    let node = |level, index| NodeId { level, index };
+    let nodes = vec![node(0, newest.size), node(1, 0), node(4, 1), node(0, 0), node(40, 0)];
+    let found = ledger.query(LogNodes { nodes }).await.unwrap();
+    assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, true, false]);
+    assert_eq!(found[1], Some(heads[2].root), "the root over two entries is a node");
+    assert_eq!(found[3], Some(heads[1].root));
+    sound(&ledger).await;
+}
+
+pub(super) async fn the_log_alone_makes_the_same_ledger_without_what_was_only_noted(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 3).await;
+    world.pull(&ledger, 4).await;
+    world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    world.contacts(&ledger, &mut computer, 10).await;
+    world.reserved(&ledger, "pc-2").await;
+    let (head, before) = (ledger.head(), clients(&ledger).await);
+    let entries = activity(&ledger, Activity::default()).await;
+    ledger.close().await.unwrap();
+    drop(ledger);
+
+    let rebuilt = bench.rebuilt();
+    let ledger = rebuilt.open();
+    assert_eq!(ledger.head(), head);
+    let again = activity(&ledger, Activity::default()).await;
+    assert!(again.iter().map(|logged| &logged.bytes).eq(entries.iter().map(|logged| &logged.bytes)));
+    let chained = |rows: Vec<ClientRow>| -> Vec<ClientRow> {
+        let of_log = |row: ClientRow| ClientRow {
+            agent_version: None,
+            hostname: None,
+            instance: None,
+            last_contact: None,
+            ..row
+        };
+        rows.into_iter().map(of_log).collect()
+    };
+    let after = clients(&ledger).await;
+    assert_eq!(after[0].last_contact, None, "the contact was only noted");
+    assert_eq!(chained(after), chained(before));
+    assert_eq!(ledger.query(LastPull {}).await.unwrap(), PullRow::default());
+    assert_eq!(licenses(&ledger).await[0].used, 2);
+    sound(&ledger).await;
 }

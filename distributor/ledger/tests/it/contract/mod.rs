@@ -11,6 +11,7 @@ mod model;
 mod pages;
 mod port;
 mod releases;
+mod restores;
 mod reviews;
 
 use sealpost_test_support::world::World;
@@ -48,10 +49,13 @@ contracts! {
         a_lower_generation_is_refused_and_the_same_grant_answered_again,
         a_lapsed_grant_gives_no_new_seat_and_no_first_lease_but_renews,
         license_time_does_not_go_back_with_the_clock,
+        a_later_statement_of_the_vendor_lowers_what_an_earlier_wrong_one_raised,
+        a_name_holds_a_seat_of_each_serial_number_and_is_counted_with_each,
     }
     enrollment {
         a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,
         a_used_code_is_refused_to_another_key_and_a_wrong_code_to_all,
+        a_code_that_nobody_used_ends_and_one_that_was_used_answers_its_key_for_ever,
         an_unknown_computer_waits_and_takes_no_seat,
         a_full_list_of_unknown_computers_makes_room_for_one_after_a_day,
         a_new_setup_replaces_the_client_and_takes_no_second_seat,
@@ -65,7 +69,9 @@ contracts! {
         a_contact_without_news_brings_nothing_and_logs_nothing,
         reports_are_logged_once_in_order_and_acknowledged,
         a_contact_beyond_the_bounds_is_refused_whole,
-        a_lost_lease_is_sent_again_and_a_client_that_is_ahead_gets_a_higher_one,
+        lost_documents_are_sent_again_and_a_claim_to_later_ones_is_refused,
+        leases_and_assignments_have_orders_of_their_own_which_only_rise,
+        heads_that_do_not_fit_are_logged_once_and_listed,
         an_assignment_covers_only_licensed_packages,
     }
     reviews {
@@ -82,6 +88,7 @@ contracts! {
         another_manifest_under_a_known_release_is_refused,
         a_refused_release_keeps_its_problems_and_can_pass_later,
         pulls_are_chained_when_something_changed,
+        a_counter_that_the_vendor_reset_lets_lower_releases_in_again,
     }
     pages {
         pages_give_every_release_once_and_in_order,
@@ -94,6 +101,19 @@ contracts! {
         the_log_is_filtered_and_bounded,
         a_closed_ledger_refuses_and_loses_nothing,
         a_caller_that_disconnects_does_not_hold_up_the_others,
+        every_head_that_the_log_had_is_proven_and_no_other,
+        the_log_alone_makes_the_same_ledger_without_what_was_only_noted,
+    }
+    restores {
+        a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,
+        an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_raises_the_epoch,
+        a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
+        who_came_further_displaces_an_old_copy_of_its_disk_that_went_on_first,
+        two_copies_of_one_disk_that_go_on_are_a_fork,
+        an_old_disk_shows_nothing_to_a_ledger_that_lost_nothing,
+        a_client_id_that_was_replaced_stays_so_after_restores_too,
+        restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
+        a_ledger_that_was_made_of_its_log_serves_its_clients,
     }
     port {
         the_latest_note_of_a_key_wins,

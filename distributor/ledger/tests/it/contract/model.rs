@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_manifests::ids::{ComputerName, EnrollmentCode, SerialNumber};
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_site::changes::Change;
+use sealpost_site::commands::clients::Reserve;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_test_support::world::{Computer, World, computer_name, reserve, reserve_for, serial};
 
@@ -12,14 +13,14 @@ use crate::bench::Bench;
 use crate::fixture::{WorldExt, clients, entries_of, licenses, sound};
 use crate::random::Random;
 
-/// The model: a name holds a seat or not, and its computer enrolled or not; the seats that were granted over all serial
-/// numbers bound what is held.
+/// The model: a name holds seats of serial numbers or none, and its computer enrolled or not; the seats that were
+/// granted over all serial numbers bound what is held.
 #[derive(Default)]
 struct Model {
     grants: BTreeMap<u8, Granted>,
-    held: BTreeSet<ComputerName>,
+    held: BTreeSet<(ComputerName, SerialNumber)>,
     computers: BTreeMap<ComputerName, Computer>,
-    codes: u8,
+    setups: u64,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -31,14 +32,14 @@ struct Granted {
 impl Model {
     /// What a ledger holds that was used before.
     async fn of(ledger: &Ledger) -> Self {
-        let (licenses, clients) = (licenses(ledger).await, clients(ledger).await);
+        let licenses = licenses(ledger).await;
         let granted = |id: u8| {
             let row = licenses.iter().find(|row| row.serial == serial(id))?;
             Some((id, Granted { generation: row.generation, seats: row.licenses }))
         };
         Self {
             grants: [1, 2].into_iter().filter_map(granted).collect(),
-            held: clients.into_iter().map(|row| row.name).collect(),
+            held: logged_seats(ledger).await,
             ..Self::default()
         }
     }
@@ -50,6 +51,23 @@ impl Model {
     fn held(&self) -> u32 {
         u32::try_from(self.held.len()).unwrap()
     }
+
+    fn holds(&self, name: &ComputerName) -> bool {
+        self.held.iter().any(|(holder, _)| holder == name)
+    }
+
+    /// Whether a name may take one more seat of a serial number, or of any.
+    fn has_room(&self, wanted: Option<u8>) -> bool {
+        let free = |id: &u8| {
+            let used = self.held.iter().filter(|(_, of)| *of == serial(*id)).count();
+            self.grants.get(id).is_some_and(|granted| used < granted.seats as usize)
+        };
+        let of_wanted = match wanted {
+            Some(id) => free(&id),
+            None => self.grants.keys().any(free),
+        };
+        self.held() < self.seats() && of_wanted
+    }
 }
 
 pub(super) async fn seats_hold_under_any_interleaving(world: &World, bench: &dyn Bench) {
@@ -60,7 +78,7 @@ pub(super) async fn seats_hold_under_any_interleaving(world: &World, bench: &dyn
         for step in 0..120 {
             let place = format!("seed {seed} step {step}");
             let name = computer_name(&format!("pc-{}", random.below(25)));
-            match random.below(15) {
+            match random.below(16) {
                 0 => grants_anew(world, &ledger, &mut model, &mut random).await,
                 1 => {
                     // An old grant, also one with many seats, changes nothing.
@@ -75,12 +93,12 @@ pub(super) async fn seats_hold_under_any_interleaving(world: &World, bench: &dyn
                         ledger.execute(world.at(2), reserve(name.as_str())),
                         ledger.execute(world.at(2), reserve_for("twin", "beta")),
                     );
-                    let mut taken = false;
-                    for (name, answer) in [(name, one), (twin, two)] {
-                        taken |= answer.is_ok() && model.held.insert(name);
-                    }
+                    let new = [(&name, one), (&twin, two)].into_iter();
+                    let new = new.filter(|(name, answer)| answer.is_ok() && !model.holds(name)).count();
+                    model.held = logged_seats(&ledger).await;
+                    assert!(model.holds(&name) || model.holds(&twin) || new == 0, "{place}");
                     let (held, seats) = (model.held(), model.seats());
-                    assert!(!taken || held <= seats, "{place}: {held} of {seats}");
+                    assert!(new == 0 || held <= seats, "{place}: {held} of {seats}");
                 }
                 3 => {
                     // Killed, or closed in order: both leave what was answered.
@@ -97,27 +115,60 @@ pub(super) async fn seats_hold_under_any_interleaving(world: &World, bench: &dyn
                     }
                 }
                 _ => {
-                    let free = model.held() < model.seats();
-                    let known = model.held.contains(&name);
-                    match ledger.execute(world.at(2), reserve(name.as_str())).await {
-                        Ok(()) => {
-                            assert!(free || known, "{place}: a seat too many for {name}");
-                            model.held.insert(name);
-                        }
-                        Err(LedgerError::Refused(problem)) => {
-                            assert!(!free && !known, "{place}: {problem}");
-                        }
-                        Err(error) => panic!("{place}: {error}"),
-                    }
+                    let wanted = [None, Some(1), Some(2)][usize::try_from(random.below(3)).unwrap()];
+                    reserves(world, &ledger, &mut model, &name, wanted, &place).await;
                 }
             }
-            let held: BTreeSet<_> = clients(&ledger).await.into_iter().map(|row| row.name).collect();
+            let held = logged_seats(&ledger).await;
             assert_eq!(held, model.held, "{place}: a named reservation is never moved or freed");
+            let names: BTreeSet<_> = held.into_iter().map(|(name, _)| name).collect();
+            let listed: BTreeSet<_> = clients(&ledger).await.into_iter().map(|row| row.name).collect();
+            assert_eq!(listed, names, "{place}");
             counts_are_a_recount(&ledger, &place).await;
         }
         sound(&ledger).await;
         ledger.close().await.unwrap();
     }
+}
+
+/// A name takes a seat of a serial number or of any, or has one, or is refused because there is none.
+async fn reserves(
+    world: &World,
+    ledger: &Ledger,
+    model: &mut Model,
+    name: &ComputerName,
+    wanted: Option<u8>,
+    place: &str,
+) {
+    let room = model.has_room(wanted);
+    let known = match wanted {
+        Some(id) => model.held.contains(&(name.clone(), serial(id))),
+        None => model.holds(name),
+    };
+    let command = Reserve { serial: wanted.map(serial), ..reserve(name.as_str()) };
+    match ledger.execute(world.at(2), command).await {
+        Ok(()) => {
+            assert!(room || known, "{place}: a seat too many for {name}");
+            let before = model.held.len();
+            model.held = logged_seats(ledger).await;
+            assert_eq!(model.held.len(), before + usize::from(!known), "{place}");
+            let of_wanted = wanted.is_none_or(|id| model.held.contains(&(name.clone(), serial(id))));
+            assert!(of_wanted && model.holds(name), "{place}");
+        }
+        Err(LedgerError::Refused(problem)) => assert!(!room && !known, "{place}: {problem}"),
+        Err(error) => panic!("{place}: {error}"),
+    }
+}
+
+/// Who holds which seats, by the log.
+async fn logged_seats(ledger: &Ledger) -> BTreeSet<(ComputerName, SerialNumber)> {
+    let mut held = BTreeSet::new();
+    for logged in entries_of(ledger, "seat_reserved").await {
+        if let Some(Change::SeatReserved { name, serial, .. }) = logged.entry.change() {
+            assert!(held.insert((name.clone(), serial.clone())), "{name} took one seat twice");
+        }
+    }
+    held
 }
 
 /// One of the two serial numbers gets a new grant.
@@ -126,22 +177,17 @@ async fn grants_anew(world: &World, ledger: &Ledger, model: &mut Model, random: 
     let granted = model.grants.entry(id).or_default();
     granted.generation += 1;
     granted.seats = u32::try_from(random.below(20)).unwrap();
-    let mut grant = world.grant(granted.generation, granted.seats);
-    grant.serial = serial(id);
-    world.accept(ledger, grant).await.unwrap();
+    world.accept(ledger, world.grant_of(id, granted.generation, granted.seats)).await.unwrap();
 }
 
 /// A computer enrolls, or enrolls again after the admin issued another setup file; without a seat it is refused.
 async fn enrolls(world: &World, ledger: &Ledger, model: &mut Model, name: &ComputerName, place: &str) {
-    let mut computer = world.computer(name.as_str());
-    model.codes += 1;
-    let mut code = [model.codes; 24];
-    code[..4].copy_from_slice(&ledger.head().sequence.to_le_bytes()[..4]);
-    computer.code = EnrollmentCode::from_random(code);
+    model.setups += 1;
+    let mut computer = world.computer(name.as_str()).with_setup(ledger.head().size * 100 + model.setups);
     let issued = ledger.execute(world.at(2), computer.issue_setup()).await;
-    assert_eq!(issued.is_ok(), model.held.contains(name), "{place}: {issued:?}");
+    assert_eq!(issued.is_ok(), model.holds(name), "{place}: {issued:?}");
     let enrolled = world.enrolls(ledger, &computer).await;
-    assert_eq!(enrolled.is_ok(), model.held.contains(name), "{place}: {enrolled:?}");
+    assert_eq!(enrolled.is_ok(), model.holds(name), "{place}: {enrolled:?}");
     if let Ok(outcome) = enrolled {
         computer.enrolled(&outcome);
         model.computers.insert(name.clone(), computer);
@@ -150,17 +196,14 @@ async fn enrolls(world: &World, ledger: &Ledger, model: &mut Model, name: &Compu
 
 /// The seats that are counted with each change are what a count of all computers gives, for each serial number.
 async fn counts_are_a_recount(ledger: &Ledger, place: &str) {
-    let mut serial_of: BTreeMap<ComputerName, SerialNumber> = BTreeMap::new();
-    for logged in entries_of(ledger, "seat_reserved").await {
-        if let Change::SeatReserved { name, serial, .. } = logged.entry.change {
-            serial_of.insert(name, serial);
-        }
-    }
+    let rows = clients(ledger).await;
+    let enrolled =
+        |name: &ComputerName| rows.iter().any(|row| row.name == *name && row.state != ClientState::Reserved);
     let mut counted: BTreeMap<SerialNumber, (u32, u32)> = BTreeMap::new();
-    for row in clients(ledger).await {
-        let (used, active) = counted.entry(serial_of[&row.name].clone()).or_default();
+    for (name, serial) in logged_seats(ledger).await {
+        let (used, active) = counted.entry(serial).or_default();
         *used += 1;
-        *active += u32::from(row.state != ClientState::Reserved);
+        *active += u32::from(enrolled(&name));
     }
     for row in licenses(ledger).await {
         let (used, active) = counted.remove(&row.serial).unwrap_or_default();

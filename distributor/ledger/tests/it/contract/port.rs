@@ -4,13 +4,15 @@ use jiff::Timestamp;
 use sealpost_ledger::store::{Read, ReadStore, Split, Store, WriteStore};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, Nonce, Platform};
-use sealpost_manifests::lease::LedgerHead;
+use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::log::Frontier;
 use sealpost_site::changes::chain::{LinkedEntry, link};
 use sealpost_site::changes::{Change, ContactAnswer, Note};
 use sealpost_site::commands::contact::{ContactClient, LoadContact};
-use sealpost_site::queries::{ClientByName, Head, LastPull, ReleaseByManifest, TimeFloor};
+use sealpost_site::queries::{ClientByName, LastPull, LicenseTime, Log, ReleaseByManifest, StoredTime};
 use sealpost_site::rows::{PullRow, ReleaseRow};
-use sealpost_test_support::world::{World, admin, channel, computer_name, installed, serial};
+use sealpost_site::rules::restore::{Progress, Receipt};
+use sealpost_test_support::world::{World, admin, channel, computer_name, era, installed, serial};
 
 use crate::bench::Bench;
 use crate::fixture::WorldExt;
@@ -33,7 +35,7 @@ fn keep_notes(writer: &mut dyn WriteStore, notes: &[Note]) {
 }
 
 fn contact_of(reader: &mut dyn ReadStore, client_id: &ClientId) -> ContactClient {
-    let query = LoadContact { client_id: client_id.clone(), reports: false };
+    let query = LoadContact { client_id: client_id.clone(), reports: false, shown: None };
     Read::<LoadContact>::read(reader, &query).unwrap().client.unwrap()
 }
 
@@ -65,11 +67,14 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 next: Nonce::from_random([number + 100; 16]),
                 at,
                 answer: ContactAnswer { acknowledged_report: u64::from(number), ..ContactAnswer::default() },
+                progress: progress(number),
             },
             Note::ClientSeen {
                 client_id: id.clone(),
                 platform: Platform::any(),
                 agent_version: format!("9.{number}"),
+                instance: Some(Sha256Digest::of(&[number])),
+                hostname: (number == 7).then(|| "PC SEVEN".to_owned()),
                 installed: if number == 7 { vec![installed(&row)] } else { Vec::new() },
             },
             Note::LeaseSent { lease },
@@ -77,6 +82,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
             Note::PullTried { at },
             Note::MetadataFresh { as_of: at },
             Note::TimeFloor { floor: at },
+            Note::VendorStatement { statement: VendorStatement::new(at, world.at(900)) },
         ]
     };
     // Twice in one transaction, and once more in another one; the last one is not the one with the latest time.
@@ -89,11 +95,13 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
     let last = client.last.unwrap();
     assert_eq!(last.nonces.previous, Some(Nonce::from_random([7; 16])));
     assert_eq!(last.nonces.next, Nonce::from_random([107; 16]));
-    assert_eq!(last.answer.acknowledged_report, 7);
+    assert_eq!((last.answer.acknowledged_report, last.progress), (7, progress(7)));
     assert_eq!((client.lease.unwrap().sequence, client.assignment.unwrap().sequence), (7, 7));
     let seen = client.seen.unwrap();
     assert_eq!((seen.platform, seen.agent_version.as_str()), (Platform::any(), "9.7"));
     assert_eq!(seen.installed, [installed(&row)]);
+    assert_eq!(seen.instance, Some(Sha256Digest::of(&[7])));
+    assert_eq!(seen.hostname.as_deref(), Some("PC SEVEN"));
     let by_name = ClientByName { name: computer.name.clone() };
     let client = Read::<ClientByName>::read(&mut *reader, &by_name).unwrap().unwrap();
     assert_eq!((client.last_contact, client.agent_version.as_deref()), (Some(world.at(70)), Some("9.7")));
@@ -104,20 +112,28 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
     assert_eq!(runs_it.installed, 1);
     let pull: PullRow = Read::<LastPull>::read(&mut *reader, &LastPull {}).unwrap();
     assert_eq!((pull.metadata_as_of, pull.tried_at), (Some(world.at(70)), Some(world.at(70))));
-    let floor = Read::<TimeFloor>::read(&mut *reader, &TimeFloor {}).unwrap();
-    assert_eq!(floor, Some(world.at(70)));
+    let time = Read::<LicenseTime>::read(&mut *reader, &LicenseTime {}).unwrap();
+    let statement = Some(VendorStatement::new(world.at(70), world.at(900)));
+    assert_eq!(time, StoredTime { floor: Some(world.at(70)), statement });
     assert_eq!(format!("{:?}", contact_of(&mut *reader, &other_id)), untouched, "another key");
 }
 
-/// The entry by which a name takes a seat, after `head`.
-fn seat(world: &World, head: &LedgerHead, name: &str) -> LinkedEntry {
-    let change =
-        Change::SeatReserved { name: computer_name(name), channel: channel("stable"), serial: serial(1) };
-    link(head, world.at(2), admin(), change).unwrap()
+/// How far a client has come, different for each number.
+fn progress(number: u8) -> Progress {
+    let last = Receipt { era: era(number), contacts: 10 + u64::from(number) };
+    Progress { last, base: u64::from(number) }
 }
 
-fn head_of(store: &mut (impl ReadStore + ?Sized)) -> LedgerHead {
-    store.read(&Head {}).unwrap()
+/// The entry by which a name takes a seat, after a log; and the log with it.
+fn seat(world: &World, log: &Frontier, name: &str) -> (LinkedEntry, Frontier) {
+    let change =
+        Change::SeatReserved { name: computer_name(name), channel: channel("stable"), serial: serial(1) };
+    let mut log = log.clone();
+    (link(&mut log, world.at(2), admin(), change).unwrap(), log)
+}
+
+fn log_of(store: &mut (impl ReadStore + ?Sized)) -> Frontier {
+    store.read(&Log {}).unwrap()
 }
 
 fn holds_seat(store: &mut (impl ReadStore + ?Sized), name: &str) -> bool {
@@ -130,38 +146,38 @@ pub(super) async fn what_was_undone_or_not_committed_is_not_there(world: &World,
     ledger.close().await.unwrap();
     drop(ledger);
     let (mut writer, reader) = parts(bench.store());
-    let start = head_of(&mut *writer);
+    let start = log_of(&mut *writer);
 
     writer.begin().unwrap();
     assert!(writer.in_transaction());
-    let kept = seat(world, &start, "kept");
+    let (kept, with_kept) = seat(world, &start, "kept");
     writer.savepoint().unwrap();
     writer.append(&kept).unwrap();
     writer.note(&Note::PullTried { at: world.at(7) }).unwrap();
     writer.keep().unwrap();
     writer.savepoint().unwrap();
-    let undone = seat(world, &kept.head(), "undone");
+    let (undone, _) = seat(world, &with_kept, "undone");
     writer.append(&undone).unwrap();
     writer.note(&Note::PullTried { at: world.at(8) }).unwrap();
     assert!(holds_seat(&mut *writer, "undone"), "the writer sees what it wrote");
     writer.undo().unwrap();
     assert!(writer.in_transaction());
-    assert_eq!(head_of(&mut *writer), kept.head());
+    assert_eq!(log_of(&mut *writer), with_kept);
     assert!(holds_seat(&mut *writer, "kept") && !holds_seat(&mut *writer, "undone"));
     // Another command takes its place.
-    let instead = seat(world, &kept.head(), "instead");
+    let (instead, with_instead) = seat(world, &with_kept, "instead");
     writer.savepoint().unwrap();
     writer.append(&instead).unwrap();
     writer.keep().unwrap();
     writer.commit().unwrap();
     assert!(!writer.in_transaction());
-    assert_eq!(head_of(&mut *writer), instead.head());
+    assert_eq!(log_of(&mut *writer), with_instead);
     assert!(holds_seat(&mut *writer, "instead"));
     let tried_at = Read::<LastPull>::read(&mut *writer, &LastPull {}).unwrap().tried_at;
     assert_eq!(tried_at, Some(world.at(7)));
 
     // A second row with the same key is an error, and the command can be undone.
-    let taken = seat(world, &instead.head(), "kept");
+    let (taken, _) = seat(world, &with_instead, "kept");
     writer.begin().unwrap();
     writer.savepoint().unwrap();
     assert!(writer.append(&taken).is_err());
@@ -171,7 +187,7 @@ pub(super) async fn what_was_undone_or_not_committed_is_not_there(world: &World,
     writer.roll_back().unwrap();
     assert!(!writer.in_transaction());
 
-    let rolled_back = seat(world, &instead.head(), "rolled-back");
+    let (rolled_back, _) = seat(world, &with_instead, "rolled-back");
     writer.begin().unwrap();
     writer.savepoint().unwrap();
     writer.append(&rolled_back).unwrap();
@@ -190,15 +206,15 @@ pub(super) async fn what_was_undone_or_not_committed_is_not_there(world: &World,
     for name in ["undone", "rolled-back"] {
         assert!(!holds_seat(&mut *writer, name) && !holds_seat(&mut *reader, name));
     }
-    assert_eq!((head_of(&mut *writer), head_of(&mut *reader)), (instead.head(), instead.head()));
-    let mut hashes: Vec<Option<Sha256Digest>> = Vec::new();
+    assert_eq!((log_of(&mut *writer), log_of(&mut *reader)), (with_instead.clone(), with_instead));
+    let mut hashes: Vec<(Option<Sha256Digest>, Option<Vec<Sha256Digest>>)> = Vec::new();
     reader
         .entries(&mut |entry| {
-            hashes.push(entry.hash);
+            hashes.push((entry.leaf, entry.nodes));
             sealpost_ledger::store::Walk::Continue
         })
         .unwrap();
-    assert_eq!(hashes[2..], [Some(kept.hash), Some(instead.hash)]);
+    assert_eq!(hashes[2..], [kept, instead].map(|entry| (Some(entry.leaf), Some(entry.nodes))));
 }
 
 pub(super) async fn a_reader_sees_what_was_committed_and_nothing_else(world: &World, bench: &dyn Bench) {
@@ -207,16 +223,16 @@ pub(super) async fn a_reader_sees_what_was_committed_and_nothing_else(world: &Wo
     ledger.close().await.unwrap();
     drop(ledger);
     let (mut writer, mut reader) = parts(bench.store());
-    let start = head_of(&mut *writer);
-    let entry = seat(world, &start, "pc-1");
+    let start = log_of(&mut *writer);
+    let (entry, with_entry) = seat(world, &start, "pc-1");
     writer.begin().unwrap();
     writer.savepoint().unwrap();
     writer.append(&entry).unwrap();
     writer.keep().unwrap();
-    assert_eq!(head_of(&mut *reader), start);
+    assert_eq!(log_of(&mut *reader), start);
     assert!(!holds_seat(&mut *reader, "pc-1"));
     writer.commit().unwrap();
-    assert_eq!(head_of(&mut *reader), entry.head());
+    assert_eq!(log_of(&mut *reader), with_entry);
     assert!(holds_seat(&mut *reader, "pc-1"));
 }
 

@@ -3,17 +3,21 @@
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::Platform;
+use sealpost_manifests::trust::CounterReset;
+use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::commands::pulls::PullFailed;
-use sealpost_site::commands::releases::{NoteDelta, RefuseRelease};
-use sealpost_site::queries::{Activity, LastPull, ReleaseCounts};
+use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
+use sealpost_site::queries::{Activity, LastPull, ReleaseCounts, VoidedReleases};
 use sealpost_site::rows::DeltaRow;
 use sealpost_site::rules::release::{ReleaseState, Supersession};
 use sealpost_test_support::world::{World, channel, installed, reject, withdraw};
 
 use crate::bench::Bench;
-use crate::fixture::{WorldExt, activity, client, kinds, refused, release, releases, sound, unchanged};
+use crate::fixture::{
+    WorldExt, activity, client, kinds, kinds_after, refused, release, releases, sound, unchanged,
+};
 
 async fn states(ledger: &Ledger) -> Vec<(u64, ReleaseState)> {
     releases(ledger).await.into_iter().map(|row| (row.counter.0, row.state)).collect()
@@ -119,12 +123,14 @@ async fn approved_on(world: &World, ledger: &Ledger, counter: u64, platform: &st
 
 /// What the newest entry does to other releases.
 async fn newest_consequences(ledger: &Ledger) -> Supersession {
-    let after = ledger.head().sequence - 1;
+    let after = ledger.head().size - 1;
     let newest = activity(ledger, Activity { after, ..Activity::default() }).await.remove(0);
-    match newest.entry.change {
-        Change::ReleaseApproved { supersession, .. }
-        | Change::ReleaseWithdrawn { supersession, .. }
-        | Change::ReleaseChannelsChanged { supersession, .. } => supersession,
+    match newest.entry.change() {
+        Some(
+            Change::ReleaseApproved { supersession, .. }
+            | Change::ReleaseWithdrawn { supersession, .. }
+            | Change::ReleaseChannelsChanged { supersession, .. },
+        ) => supersession.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -150,7 +156,7 @@ pub(super) async fn a_release_that_moves_on_keeps_the_channels_it_was_approved_f
     let assignment = world.contacts(&ledger, &mut computer, 10).await.assignment.unwrap();
     assert_eq!(assignment.packages[0].manifest, first.manifest);
     // What is only staged follows the pointers.
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     assert_eq!(stage(2, &["stable", "beta"], 8).await.channels, [channel("beta"), channel("stable")]);
     stage(2, &["beta", "stable"], 8).await;
     unchanged(&ledger, head + 1);
@@ -161,7 +167,7 @@ pub(super) async fn a_release_that_moves_on_keeps_the_channels_it_was_approved_f
 pub(super) async fn another_manifest_under_a_known_release_is_refused(world: &World, bench: &dyn Bench) {
     let ledger = bench.open();
     world.approved(&ledger, "acme-av", 1, &["stable"]).await;
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let mut other = world.staged("acme-av", 1, &["stable"]);
     other.manifest = Sha256Digest::of(b"same version, other content");
     assert_eq!(refused(ledger.execute(world.at(7), other).await), ProblemCode::DigestMismatch);
@@ -181,7 +187,7 @@ pub(super) async fn a_refused_release_keeps_its_problems_and_can_pass_later(
         ledger.execute(world.at(5), command).await
     };
     refuse(&["file a is missing", "file b is longer than signed"]).await.unwrap();
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     refuse(&["file a is missing", "file b is longer than signed"]).await.unwrap();
     unchanged(&ledger, head);
     let row = release(&ledger, manifest).await;
@@ -196,7 +202,7 @@ pub(super) async fn a_refused_release_keeps_its_problems_and_can_pass_later(
     assert_eq!((row.state, row.reason), (ReleaseState::Staged, None));
     assert_eq!(refused(refuse(&["late"]).await), ProblemCode::WrongState);
     let base = Sha256Digest::of(b"base");
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     for _ in 0..2 {
         let made = NoteDelta { base, target: manifest, bytes: 42 };
         ledger.execute(world.at(8), made).await.unwrap();
@@ -222,4 +228,65 @@ pub(super) async fn pulls_are_chained_when_something_changed(world: &World, benc
     assert_eq!(last().await.failure, None);
     let pulled = ["metadata_pulled", "pull_failed", "metadata_pulled", "metadata_pulled"];
     assert_eq!(kinds(&ledger).await[1..], pulled);
+}
+
+pub(super) async fn a_counter_that_the_vendor_reset_lets_lower_releases_in_again(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let mut ledger = bench.open();
+    world.unlock(&ledger, 2).await;
+    world.pull(&ledger, 4).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    let good = world.approved(&ledger, "acme-av", 5, &["stable"]).await;
+    let other = world.approved(&ledger, "acme-cad", 900, &["stable"]).await;
+    let stolen = world.approved(&ledger, "acme-av", 800, &["stable"]).await;
+    let waiting = world.staged("acme-av", 700, &["stable"]);
+    ledger.execute(world.at(7), waiting.clone()).await.unwrap();
+    computer.packages = vec![installed(&stolen)];
+    world.contacts(&ledger, &mut computer, 10).await;
+    let reset = |counter: u64, number: u64| ResetCounter {
+        reset: CounterReset {
+            package: good.release.package.clone(),
+            counter: ReleaseCounter(counter),
+            number,
+        },
+    };
+    let head = ledger.head().size;
+    ledger.execute(world.at(11), reset(10, 3)).await.unwrap();
+    assert_eq!(kinds_after(&ledger, head).await, ["counter_reset", "release_withdrawn", "release_withdrawn"]);
+    let after = ledger.head().size;
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = bench.open();
+        }
+        // Once for each higher number, so that an old trust document resets nothing.
+        for (counter, number) in [(10, 3), (1, 2)] {
+            ledger.execute(world.at(12), reset(counter, number)).await.unwrap();
+        }
+        unchanged(&ledger, after);
+        let voided = ledger.query(VoidedReleases {}).await.unwrap();
+        assert_eq!(voided, [stolen.manifest, waiting.manifest].into());
+        for (manifest, state, voided) in [
+            (good.manifest, ReleaseState::Approved, false),
+            (stolen.manifest, ReleaseState::Withdrawn, true),
+            (waiting.manifest, ReleaseState::Withdrawn, true),
+            (other.manifest, ReleaseState::Approved, false),
+        ] {
+            let row = release(&ledger, manifest).await;
+            assert_eq!((row.state, row.voided), (state, voided), "{}", row.release);
+        }
+    }
+    // It runs one of those that count no more, and is told to install the lower one.
+    let told = world.contacts(&ledger, &mut computer, 20).await.assignment.unwrap();
+    let manifests: Vec<_> = told.packages.iter().map(|told| told.manifest).collect();
+    assert_eq!(manifests, [good.manifest, other.manifest]);
+    let next = world.approved(&ledger, "acme-av", 6, &["stable"]).await;
+    assert_eq!(next.state, ReleaseState::Approved);
+    ledger.execute(world.at(21), reset(5, 4)).await.unwrap();
+    assert_eq!(release(&ledger, next.manifest).await.state, ReleaseState::Withdrawn);
+    assert_eq!(release(&ledger, good.manifest).await.state, ReleaseState::Approved, "it is back");
+    sound(&ledger).await;
 }

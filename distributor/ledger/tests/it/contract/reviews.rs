@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use sealpost_keys::SigningKey;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
-use sealpost_manifests::trust::{KeyStatus, TrustedKey};
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::queries::ExplainClient;
 use sealpost_site::rows::DecidedBy;
-use sealpost_site::rules::assignment::AssignedRelease;
 use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_test_support::world::{
@@ -44,7 +44,7 @@ pub(super) async fn an_approval_names_the_digest_and_reaches_the_channel_only(
     ledger.execute(world.at(11), world.approve(staged.manifest)).await.unwrap();
     let row = release(&ledger, staged.manifest).await;
     assert_eq!((row.state, row.rollout), (ReleaseState::Approved, Some(1)));
-    assert_eq!(row.decided, Some(DecidedBy { at: world.at(11), actor: admin() }));
+    assert_eq!(row.decided, Some(DecidedBy { at: world.at(11), actor: admin(), comment: None }));
     assert!(world.contacts(&ledger, &mut stable, 12).await.assignment.is_none());
     let assignment = world.contacts(&ledger, &mut beta, 12).await.assignment.unwrap();
     assert_eq!(assignment.packages.len(), 1);
@@ -59,7 +59,7 @@ pub(super) async fn an_approval_names_the_digest_and_reaches_the_channel_only(
     let row = release(&ledger, staged.manifest).await;
     assert_eq!((row.assigned, row.installed, row.failed), (1, 1, 1));
     let told = client(&ledger, &beta.name).await.assigned;
-    assert_eq!(told, [AssignedRelease { release: staged.release, manifest: staged.manifest }]);
+    assert_eq!(told, [PackageAssignment::install(staged.release, staged.manifest, 1, 1)]);
     sound(&ledger).await;
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn each_computer_is_explained_from_review_to_success(world: &Wo
     assert!(say(10).await.contains("was told so"), "{}", say(10).await);
     computer.reports = vec![report(1, &row, InstallStep::TestLoad, Outcome::Refused)];
     world.contacts(&ledger, &mut computer, 11).await;
-    assert!(say(12).await.contains("test-load refused"), "{}", say(12).await);
+    assert!(say(12).await.contains("test_load refused"), "{}", say(12).await);
     computer.packages = vec![installed(&row)];
     world.contacts(&ledger, &mut computer, 13).await;
     assert_eq!(say(14).await, "pc-1 runs acme-av 1.0 as it should");
@@ -96,7 +96,7 @@ pub(super) async fn each_computer_is_explained_from_review_to_success(world: &Wo
 pub(super) async fn approving_twice_answers_the_same_and_decides_once(world: &World, bench: &dyn Bench) {
     let ledger = bench.open();
     let first = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let bob = Actor::token("bob");
     let again = ApproveRelease { actor: bob.clone(), ..world.approve(first.manifest) };
     ledger.execute(world.at(60), again).await.unwrap();
@@ -121,7 +121,7 @@ pub(super) async fn a_rejected_or_unknown_release_cannot_be_approved(world: &Wor
     ledger.execute(world.at(7), reject(manifest, "too big")).await.unwrap();
     let row = release(&ledger, manifest).await;
     assert_eq!((row.state, row.reason.as_deref()), (ReleaseState::Rejected, Some("too big")));
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     ledger.execute(world.at(8), reject(manifest, "again")).await.unwrap();
     let approve = ledger.execute(world.at(9), world.approve(manifest)).await;
     assert_eq!(refused(approve), ProblemCode::WrongState);
@@ -137,21 +137,27 @@ pub(super) async fn a_signer_that_the_trust_document_does_not_list_cannot_be_app
     let staged = world.staged("acme-av", 1, &["stable"]);
     let manifest = staged.manifest;
     ledger.execute(world.at(5), staged).await.unwrap();
-    let head = ledger.head().sequence;
+    let head = ledger.head().size;
     let package = PackageName::new("acme-av").unwrap();
-    let with_keys = |keys: Vec<TrustedKey>| {
+    let signs_it =
+        |key: &TrustedKey| key.key_use == KeyUse::Release && key.package.as_ref() == Some(&package);
+    let with = |change: &dyn Fn(&mut TrustedKey)| {
         let mut trust = world.trust();
-        trust.release_keys.insert(package.clone(), keys);
+        trust.keys.iter_mut().filter(|key| signs_it(key)).for_each(change);
         Some(Arc::new(trust))
     };
-    let mut unlisted = world.trust();
-    unlisted.release_keys.remove(&package);
-    let other = SigningKey::generate().unwrap().public();
+    let unlisted = TrustDocument {
+        keys: world.trust().keys.into_iter().filter(|key| !signs_it(key)).collect(),
+        ..world.trust()
+    };
+    let other = SigningKey::generate().unwrap().public().to_base64();
     let refusals = [
         None,
         Some(Arc::new(unlisted)),
-        with_keys(vec![TrustedKey { key: other, status: KeyStatus::Active }]),
-        with_keys(vec![TrustedKey { key: world.vendor.public(), status: KeyStatus::Revoked }]),
+        with(&|key| key.key.clone_from(&other)),
+        with(&|key| key.status = KeyStatus::Revoked),
+        // A key that was retired stands for what it signed, and not for what is said to be as old.
+        with(&|key| key.status = KeyStatus::Retired),
     ];
     for trust in refusals {
         let approve = ApproveRelease { trust, ..world.approve(manifest) };
@@ -159,9 +165,15 @@ pub(super) async fn a_signer_that_the_trust_document_does_not_list_cannot_be_app
     }
     unchanged(&ledger, head);
     assert_eq!(release(&ledger, manifest).await.state, ReleaseState::Staged);
-    // A key that was retired still stands for what it signed.
-    let retired = with_keys(vec![TrustedKey { key: world.vendor.public(), status: KeyStatus::Retired }]);
-    let approve = ApproveRelease { trust: retired, ..world.approve(manifest) };
+    let retired = with(&|key| {
+        key.status = KeyStatus::Retired;
+        key.digests.insert(manifest);
+    });
+    let comment = " the key was retired, this one it signed ".to_owned();
+    let approve = ApproveRelease { trust: retired, comment, ..world.approve(manifest) };
     ledger.execute(world.at(7), approve).await.unwrap();
-    assert_eq!(release(&ledger, manifest).await.state, ReleaseState::Approved);
+    let row = release(&ledger, manifest).await;
+    assert_eq!(row.state, ReleaseState::Approved);
+    let said = row.decided.unwrap().comment;
+    assert_eq!(said.as_deref(), Some("the key was retired, this one it signed"));
 }

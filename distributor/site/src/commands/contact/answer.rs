@@ -5,7 +5,9 @@ use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::Contact;
 
-use super::{ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of};
+use super::facts::{
+    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of,
+};
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{

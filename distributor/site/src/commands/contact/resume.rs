@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::document::Document;
-use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::ids::{EraId, SerialNumber};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, HighestOrders, Ordered};
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::word::Word;
 
 use super::answer::Answering;
-use super::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
+use super::facts::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
 use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
 use crate::rules::contact::unknown_client;
@@ -183,6 +183,7 @@ impl Resuming<'_> {
     fn next_era(&self) -> RestoreState {
         let mut past = self.facts.restore.past.clone();
         past.push(self.facts.restore.era.clone());
+        past.extend(self.lost_era().cloned());
         RestoreState {
             era: self.shown.new_era.clone(),
             past,
@@ -207,7 +208,14 @@ impl Resuming<'_> {
             },
             epoch: self.epoch(),
             resumes_until: self.context.after_days(self.context.terms.lease_days),
+            lost_era: self.lost_era().cloned(),
         }
+    }
+
+    /// The era of the receipt, if this ledger never had it.
+    fn lost_era(&self) -> Option<&EraId> {
+        let era = &self.shown.receipt.as_ref()?.era;
+        (!self.facts.restore.had(era)).then_some(era)
     }
 
     /// The highest order of each type that is shown: the signed documents, and what the contact claims of other types.

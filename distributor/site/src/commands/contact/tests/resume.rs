@@ -68,9 +68,12 @@ fn the_first_client_that_shows_more_tells_the_ledger_of_its_loss_and_goes_on_abo
     let decision = decide(known(client(), RestoreState::default()), sent, Some(shows.clone()));
     assert_eq!(kinds(&decision), ["ledger_restored", "client_resumed", "lease_issued", "assignment_changed"]);
     assert_eq!(decision.changes[0].0, Actor::Server);
-    let Change::LedgerRestored { era: new_era, cause, epoch, resumes_until } = &decision.changes[0].1 else {
+    let Change::LedgerRestored { era: new_era, cause, epoch, resumes_until, lost_era } =
+        &decision.changes[0].1
+    else {
         panic!("{:?}", decision.changes[0]);
     };
+    assert_eq!(lost_era, &None, "the era goes on in which something was lost");
     let expected = RestoreCause::ClientKnowsMore {
         client_id: client_id(),
         lease: order(8),
@@ -116,6 +119,19 @@ fn a_higher_epoch_that_is_shown_is_the_one_that_the_vendor_has_to_raise() {
     assert_eq!(*epoch, Epoch::of(3, 0));
     let order = leased(&decision).unwrap();
     assert_eq!((order.epoch, order.sequence), (Epoch::of(3, 0), 9));
+}
+
+#[test]
+fn a_lost_era_is_a_loss_once_and_not_again_with_each_client_that_comes_from_it() {
+    let shows = || Some(shown(Some(receipt(5, ANSWERED + 10))));
+    let first = decide(known(client(), restored()), lost_contact(), shows());
+    let Change::LedgerRestored { era: present, lost_era, .. } = &first.changes[0].1 else { panic!() };
+    assert_eq!((present, lost_era), (&era(9), &Some(era(5))));
+    let mut state = restored();
+    state.era = era(9);
+    state.past = vec![era(0), era(1), era(5)];
+    let next = decide(known(client(), state), lost_contact(), shows());
+    assert_eq!(kinds(&next)[0], "client_resumed");
 }
 
 #[test]

@@ -6,80 +6,23 @@
 //!
 //! Left out on purpose: what a change means (releases and renewals do that), and which keys may sign.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::{FileLock, open_regular};
-use sealpost_keys::{Minisig, PublicKey, SigningKey, Verified};
+use sealpost_keys::SigningKey;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, Document, DocumentError, MAX_DOCUMENT_BYTES};
-use sealpost_manifests::ids::{NameError, PackageName, TargetName};
-use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
+use sealpost_manifests::document::{self, Document, MAX_DOCUMENT_BYTES};
+use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{
-    EditError, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, SignError, Signers,
-    TargetPath, TargetSource, Written,
+    Lifetimes, RepositoryEditor, RoleName, Signers, TargetPath, TargetSource, Written,
 };
 
-use crate::home::{HomeError, LifetimeDays, Vendor};
-
-/// What to do about a target that is not what it should be.
-const RESTORE: &str = "; restore it from the published copy, and see `publisher lint`";
-
-/// Why the repository could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublicationError {
-    #[error("cannot begin a publication")]
-    Home(#[from] HomeError),
-    /// The pinned root could not be read.
-    #[error("cannot read {}; restore it: it is metadata/1.root.json of the published repository", path.display())]
-    Root {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot load the published repository")]
-    Load(#[from] LoadError),
-    /// A listed target is absent, or not what is listed; `problem` says what to do.
-    #[error("cannot go on with the published target {name}: {problem}")]
-    Target { name: String, problem: String },
-    /// A published document was refused.
-    #[error("cannot accept the published document {name}; see `publisher lint`")]
-    Document {
-        name: String,
-        #[source]
-        source: DocumentError,
-    },
-    /// A new document could not be written.
-    #[error("cannot write the document {name}")]
-    Write {
-        name: String,
-        #[source]
-        source: DocumentError,
-    },
-    /// A target name that is too long, once put together.
-    #[error("cannot name a target")]
-    Name(#[from] NameError),
-    #[error("cannot change the repository")]
-    Edit(#[from] EditError),
-    /// Signing failed. Nothing was written.
-    #[error("cannot sign the repository")]
-    Sign(#[from] SignError),
-    /// Writing failed. Readers see the repository as it was.
-    #[error("cannot write the repository")]
-    Publish(#[from] PublishError),
-}
-
-/// A release that is published, verified.
-#[derive(Debug)]
-pub struct Published {
-    pub manifest: Verified<ReleaseManifest>,
-    /// The digest of the manifest's exact bytes.
-    pub digest: Sha256Digest,
-}
+use super::error::{PublicationError, RESTORE};
+use crate::home::{LifetimeDays, Vendor};
 
 /// A repository that is being changed.
 #[derive(Debug)]
@@ -123,12 +66,12 @@ impl Publication {
         })
     }
 
-    /// The channels of a package; an empty document if it has none yet.
+    /// The channels of a package; an empty document, signed at the beginning of time, if it has none yet.
     pub fn channels(&self, package: &PackageName) -> Result<ChannelsDocument, PublicationError> {
         let name = ChannelsDocument::target(package)?;
         let found: Option<ChannelsDocument> = self.document(&RoleName::Package(package.clone()), &name)?;
         match found {
-            None => Ok(ChannelsDocument::empty(package.clone())),
+            None => Ok(ChannelsDocument::empty(package.clone(), Timestamp::UNIX_EPOCH)),
             Some(channels) if channels.package == *package => Ok(channels),
             Some(other) => Err(PublicationError::Target {
                 name: name.to_string(),
@@ -137,40 +80,29 @@ impl Publication {
         }
     }
 
-    /// Every release of a package, each verified with the keys of the trust document, lowest counter first.
-    ///
-    /// # Errors
-    /// For the first that does not verify: counters would be wrong without it.
-    pub fn releases(
-        &self,
-        package: &PackageName,
-        trust: &TrustDocument,
-    ) -> Result<Vec<Published>, PublicationError> {
-        let role = RoleName::Package(package.clone());
-        let keys = trust.release_keys(package);
-        let ids: Vec<ReleaseId> = self
-            .editor
-            .targets(&role)
-            .filter_map(|(name, _, _)| ReleaseId::from_manifest_target(name))
-            .collect();
-        let mut releases = ids
-            .into_iter()
-            .map(|release| self.published(&role, &release, &keys))
-            .collect::<Result<Vec<_>, _>>()?;
-        releases.sort_by_key(|published| published.manifest.counter);
-        Ok(releases)
+    /// Lists a trust document, signed now; one that says nothing new keeps the time at which it was signed.
+    pub fn put_trust(&mut self, trust: &TrustDocument, now: Timestamp) -> Result<(), PublicationError> {
+        let before = self.trust()?;
+        if (TrustDocument { signed_at: before.signed_at, ..trust.clone() }) == before {
+            return Ok(());
+        }
+        let signed = TrustDocument { signed_at: whole_seconds(now), ..trust.clone() };
+        self.put_document(&RoleName::Targets, &TargetName::new(TRUST_TARGET)?, &signed)
     }
 
-    /// Lists a document as a target.
-    pub fn put_document<T: Document>(
+    /// Lists the channels of a package, signed now; a document that says nothing new keeps its time.
+    pub fn put_channels(
         &mut self,
-        role: &RoleName,
-        name: &TargetName,
-        document: &T,
+        channels: &ChannelsDocument,
+        now: Timestamp,
     ) -> Result<(), PublicationError> {
-        let text = document::write(document)
-            .map_err(|source| PublicationError::Write { name: name.to_string(), source })?;
-        Ok(self.editor.put_target(role, name, TargetSource::Bytes(text.into_bytes()))?)
+        let before = self.channels(&channels.package)?;
+        if (ChannelsDocument { signed_at: before.signed_at, ..channels.clone() }) == before {
+            return Ok(());
+        }
+        let signed = ChannelsDocument { signed_at: whole_seconds(now), ..channels.clone() };
+        let role = RoleName::Package(channels.package.clone());
+        self.put_document(&role, &ChannelsDocument::target(&channels.package)?, &signed)
     }
 
     /// Signs with these keys what changed, and writes it: files first, timestamp last.
@@ -184,37 +116,15 @@ impl Publication {
         Ok(written)
     }
 
-    fn published(
-        &self,
+    fn put_document<T: Document>(
+        &mut self,
         role: &RoleName,
-        release: &ReleaseId,
-        keys: &[PublicKey],
-    ) -> Result<Published, PublicationError> {
-        let (name, signature_name) = (release.manifest_target()?, release.minisig_target()?);
-        let missing = |name: &TargetName| PublicationError::Target {
-            name: name.to_string(),
-            problem: format!("it is not listed{RESTORE}"),
-        };
-        let bytes = self.bytes(role, &name)?.ok_or_else(|| missing(&name))?;
-        let signature = self.bytes(role, &signature_name)?.ok_or_else(|| missing(&signature_name))?;
-        let malformed = || PublicationError::Target {
-            name: signature_name.to_string(),
-            problem: format!("it is not a minisign signature{RESTORE}"),
-        };
-        let minisig = std::str::from_utf8(&signature)
-            .ok()
-            .and_then(|text| Minisig::parse(text).ok())
-            .ok_or_else(malformed)?;
-        let digest = Sha256Digest::of(&bytes);
-        let manifest = document::verify_detached::<ReleaseManifest>(bytes, &minisig, keys)
-            .map_err(|source| PublicationError::Document { name: name.to_string(), source })?;
-        if manifest.release != *release {
-            return Err(PublicationError::Target {
-                name: name.to_string(),
-                problem: format!("its manifest is of {}{RESTORE}", manifest.release),
-            });
-        }
-        Ok(Published { manifest, digest })
+        name: &TargetName,
+        document: &T,
+    ) -> Result<(), PublicationError> {
+        let text = document::write(document)
+            .map_err(|source| PublicationError::Write { name: name.to_string(), source })?;
+        Ok(self.editor.put_target(role, name, TargetSource::Bytes(text.into_bytes()))?)
     }
 
     fn document<T: Document>(
@@ -229,7 +139,11 @@ impl Publication {
     }
 
     /// The bytes of a listed target, compared with what is listed; `None` if it is not listed.
-    fn bytes(&self, role: &RoleName, name: &TargetName) -> Result<Option<Vec<u8>>, PublicationError> {
+    pub(super) fn bytes(
+        &self,
+        role: &RoleName,
+        name: &TargetName,
+    ) -> Result<Option<Vec<u8>>, PublicationError> {
         let Some((_, length, sha256)) =
             self.editor.targets(role).find(|(listed, _, _)| *listed == name.as_str())
         else {
@@ -267,6 +181,11 @@ pub(crate) fn target_file(targets: &Path, name: &TargetName, sha256: &Sha256Dige
     let mut file = targets.to_owned();
     file.extend(path.parts());
     Some(file)
+}
+
+/// Documents carry whole seconds.
+pub(crate) fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 #[must_use]

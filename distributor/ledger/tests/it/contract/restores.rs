@@ -1,0 +1,444 @@
+//! Contracts of a ledger that is older than what it answered. What is restored here is a copy of the whole store, as of
+//! a server's home, or what the log alone makes.
+
+use sealpost_ledger::Ledger;
+use sealpost_manifests::document::Document;
+use sealpost_manifests::lease::Lease;
+use sealpost_manifests::order::{Epoch, Ordered};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::Change;
+use sealpost_site::commands::Command;
+use sealpost_site::commands::clients::{Enroll, LoadEnrollment};
+use sealpost_site::commands::contact::{AnswerContact, LoadContact};
+use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::queries::{HolderById, SetupOf};
+use sealpost_site::rows::ResumedRow;
+use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::enrollment::SetupState;
+use sealpost_site::rules::restore::{Receipt, RestoreCause, RestoreState};
+use sealpost_test_support::world::{Computer, DAY, World, admin, era, reserve, reserve_of, serial};
+
+use crate::bench::Bench;
+use crate::fixture::{
+    WorldExt, activity, client, clients, entries_of, find_client, kinds_after, licenses, refused, restores,
+    sound, unchanged,
+};
+
+/// Seconds at which the servers here are restored.
+const RESTORED: i64 = 3 * DAY;
+
+/// A site with a release, and one computer that contacted twice.
+async fn lived_in(world: &World, ledger: &Ledger, seats: u32) -> Computer {
+    world.unlock(ledger, seats).await;
+    world.pull(ledger, 4).await;
+    world.approved(ledger, "acme-av", 1, &["stable"]).await;
+    let mut computer = world.enrolled(ledger, "pc-1").await;
+    for seconds in [10, 20] {
+        world.contacts(ledger, &mut computer, seconds).await;
+    }
+    computer
+}
+
+/// It contacts for two more days: what comes of that is lost later.
+async fn lives_on(world: &World, ledger: &Ledger, computer: &mut Computer) {
+    for seconds in [DAY + 100, 2 * DAY + 200, 2 * DAY + 300] {
+        world.contacts(ledger, computer, seconds).await;
+    }
+}
+
+/// The server stops, and a copy of its home that was made before takes its place.
+async fn stops(ledger: Ledger) {
+    ledger.close().await.unwrap();
+}
+
+pub(super) async fn a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let backup = bench.copy();
+    lives_on(world, &ledger, &mut computer).await;
+    stops(ledger).await;
+
+    let mut ledger = backup.open();
+    let head = ledger.head().size;
+    assert_eq!(refused(world.tries(&ledger, &computer, RESTORED).await), ProblemCode::NonceUnknown);
+    unchanged(&ledger, head);
+    assert_eq!(restores(&ledger).await, RestoreState::default());
+    let held = computer.clone();
+    let outcome = world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    let expected = ["ledger_restored", "client_resumed", "lease_issued", "assignment_changed"];
+    assert_eq!(kinds_after(&ledger, head).await, expected);
+    let (lease, shown) = (outcome.lease.unwrap(), held.lease.as_ref().unwrap());
+    assert!(lease.order() > shown.order() && lease.epoch == shown.epoch);
+    assert_eq!(lease.entitlements[0].grant, shown.entitlements[0].grant);
+    assert!(outcome.assignment.unwrap().order() > held.assignment.as_ref().unwrap().order());
+    assert_eq!(outcome.receipt, Receipt { era: era(1), contacts: 6 });
+    let after = ledger.head().size;
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = backup.open();
+        }
+        let state = restores(&ledger).await;
+        assert_eq!((&state.era, state.past.as_slice()), (&era(1), [era(0)].as_slice()));
+        let restored = state.unconfirmed().unwrap();
+        assert_eq!((restored.at, restored.epoch), (world.at(RESTORED), Epoch::of(1, 0)));
+        let row = client(&ledger, &computer.name).await;
+        let resumed = ResumedRow {
+            at: world.at(RESTORED),
+            contacts: 5,
+            provisional_until: world.at(RESTORED + 30 * DAY),
+            displaced: None,
+        };
+        assert_eq!(row.resumed, Some(resumed));
+        // The answer that was lost is asked for again, with and without what is shown.
+        for again in [world.answer(&held), world.answer_shown(&held, 2)] {
+            let again = ledger.execute(world.at(RESTORED + 5), again).await.unwrap();
+            assert!(again.retry);
+            assert_eq!(again.lease.as_ref(), Some(&lease));
+        }
+        unchanged(&ledger, after);
+    }
+    // From here on it contacts in order, and shows nothing.
+    let next = world.contacts(&ledger, &mut computer, RESTORED + 60).await;
+    assert_eq!(next.receipt, Receipt { era: era(1), contacts: 7 });
+    unchanged(&ledger, after);
+    sound(&ledger).await;
+}
+
+pub(super) async fn an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_raises_the_epoch(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let mut known = world.enrolled(&ledger, "known").await;
+    world.contacts(&ledger, &mut known, 30).await;
+    let mut fresh = world.enrolled(&ledger, "fresh").await;
+    let waiting = world.reserved(&ledger, "waiting").await;
+    let backup = bench.copy();
+    lives_on(world, &ledger, &mut computer).await;
+    stops(ledger).await;
+
+    let mut ledger = backup.open();
+    world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    let seat = ledger.execute(world.at(RESTORED), reserve("pc-9")).await;
+    assert_eq!(refused(seat), ProblemCode::Unconfirmed);
+    let enrolls = ledger.execute(world.at(RESTORED), world.enroll(&waiting)).await;
+    assert_eq!(refused(enrolls), ProblemCode::Unconfirmed);
+    let first = world.contacts(&ledger, &mut fresh, RESTORED).await;
+    assert!(first.lease.is_none() && first.notice.unwrap().contains("the vendor has not confirmed"));
+    // Whom it knows it serves, and renews; whom it resumed has one term.
+    assert!(world.contacts(&ledger, &mut known, RESTORED + 2 * DAY).await.lease.is_some());
+    assert!(world.contacts(&ledger, &mut computer, RESTORED + 2 * DAY).await.lease.is_none());
+    // The same grant again confirms nothing, nor does one of the same epoch.
+    for generation in [1, 2] {
+        let answer = world.accept(&ledger, world.grant(generation, 5)).await.unwrap();
+        assert!(answer.unconfirmed);
+        let seat = ledger.execute(world.at(RESTORED), reserve("pc-9")).await;
+        assert_eq!(refused(seat), ProblemCode::Unconfirmed);
+    }
+    assert!(!world.accept(&ledger, world.confirming(2, 3, 5)).await.unwrap().unconfirmed);
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = backup.open();
+        }
+        let state = restores(&ledger).await;
+        assert!(state.restored.as_ref().unwrap().confirmed && state.unconfirmed().is_none());
+        ledger.execute(world.at(RESTORED + 3 * DAY), reserve("pc-9")).await.unwrap();
+    }
+    assert!(ledger.execute(world.at(RESTORED), world.enroll(&waiting)).await.is_ok());
+    for computer in [&mut computer, &mut known, &mut fresh] {
+        let lease = world.contacts(&ledger, computer, RESTORED + 3 * DAY).await.lease.unwrap();
+        assert_eq!(lease.epoch, Epoch::of(2, 0));
+    }
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut known = lived_in(world, &ledger, 1).await;
+    let backup = bench.copy();
+    // What is lost: a second serial number, a seat of it for the known one, and a computer with two seats.
+    world.accept(&ledger, world.grant_of(2, 1, 5)).await.unwrap();
+    world.accept(&ledger, world.grant(2, 5)).await.unwrap();
+    let mut lost = world.enrolled(&ledger, "pc-2").await;
+    for name in ["pc-1", "pc-2"] {
+        ledger.execute(world.at(40), reserve_of(name, serial(2))).await.unwrap();
+    }
+    ledger.execute(world.at(40), reserve_of("pc-2", serial(1))).await.unwrap();
+    world.contacts(&ledger, &mut lost, 50).await;
+    lives_on(world, &ledger, &mut known).await;
+    stops(ledger).await;
+
+    let mut ledger = backup.open();
+    assert_eq!(refused(world.tries(&ledger, &lost, RESTORED).await), ProblemCode::UnknownComputer);
+    assert!(find_client(&ledger, &lost.name).await.is_none());
+    // It is also the first to show that something was lost.
+    let outcome = world.goes_on(&ledger, &mut lost, RESTORED, 1).await;
+    let lease = outcome.lease.unwrap();
+    assert_eq!(lease.entitlements.len(), 2, "what is resumed is what the lease said");
+    world.goes_on(&ledger, &mut known, RESTORED + 1, 2).await;
+    assert_eq!(entries_of(&ledger, "ledger_restored").await.len(), 1);
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = backup.open();
+        }
+        // The grant of serial number 2 is lost, and number 1 has more names than seats.
+        let rows = licenses(&ledger).await;
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].licenses, rows[0].used, rows[0].active), (1, 2, 2));
+        let row = client(&ledger, &lost.name).await;
+        assert_eq!((row.state, &row.channel), (ClientState::Active, &lease.channel));
+        assert_eq!(row.client_key.as_ref(), Some(&lost.key));
+        assert_eq!(row.lease_until, lease.not_after());
+    }
+    // It contacts in order, gets no new lease, and keeps the one that it has.
+    let next = world.contacts(&ledger, &mut lost, RESTORED + 60).await;
+    assert!(next.lease.is_none() && next.notice.is_none());
+    // The grant comes back, finds its seats taken, and each by a computer that is there.
+    world.accept(&ledger, world.grant_of(2, 1, 5)).await.unwrap();
+    let rows = licenses(&ledger).await;
+    let second = rows.iter().find(|row| row.serial == serial(2)).unwrap();
+    assert_eq!((second.used, second.active, second.reserved), (2, 2, 0));
+    let facts = ledger.query(LoadEnrollment { name: lost.name.clone() }).await.unwrap();
+    assert_eq!(facts.grants.len(), 2);
+    // Nothing new is given before the vendor confirms, and nothing above what it granted afterwards.
+    world.accept(&ledger, world.confirming(2, 3, 1)).await.unwrap();
+    let full = ledger.execute(world.at(RESTORED), reserve_of("pc-3", serial(1))).await;
+    assert_eq!(refused(full), ProblemCode::NoSeatFree);
+    sound(&ledger).await;
+}
+
+pub(super) async fn who_came_further_displaces_an_old_copy_of_its_disk_that_went_on_first(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut right = lived_in(world, &ledger, 5).await;
+    let backup = bench.copy();
+    world.contacts(&ledger, &mut right, DAY + 50).await;
+    let mut thief = right.clone();
+    lives_on(world, &ledger, &mut right).await;
+    stops(ledger).await;
+
+    let ledger = backup.open();
+    thief.contacts = 100;
+    world.goes_on(&ledger, &mut thief, RESTORED, 1).await;
+    for contact in 0..10 {
+        world.contacts(&ledger, &mut thief, RESTORED + 10 + contact).await;
+    }
+    let outcome = world.goes_on(&ledger, &mut right, RESTORED + 100, 2).await;
+    assert!(outcome.lease.unwrap().order() > thief.lease.as_ref().unwrap().order());
+    let row = client(&ledger, &right.name).await.resumed.unwrap();
+    assert_eq!((row.contacts, row.displaced), (6, Some(3)));
+    let head = ledger.head().size;
+    assert_eq!(refused(world.tries(&ledger, &thief, RESTORED + 200).await), ProblemCode::NonceUnknown);
+    for number in 3..6 {
+        let tries = world.tries_to_go_on(&ledger, &thief, RESTORED + 200, number).await;
+        assert_eq!(refused(tries), ProblemCode::Displaced);
+    }
+    // Nor does what it held before the restore bring it back.
+    let mut older = thief.clone();
+    older.receipt = Some(Receipt { era: era(0), contacts: 3 });
+    older.contacts = 200;
+    let tries = world.tries_to_go_on(&ledger, &older, RESTORED + 200, 3).await;
+    assert_eq!(refused(tries), ProblemCode::Displaced);
+    unchanged(&ledger, head);
+    world.contacts(&ledger, &mut right, RESTORED + 300).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn two_copies_of_one_disk_that_go_on_are_a_fork(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let backup = bench.copy();
+    lives_on(world, &ledger, &mut computer).await;
+    let mut clone = computer.clone();
+    clone.contacts = 100;
+    stops(ledger).await;
+
+    let ledger = backup.open();
+    world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    let head = ledger.head().size;
+    let tries = world.tries_to_go_on(&ledger, &clone, RESTORED + 1, 2).await;
+    assert_eq!(refused(tries), ProblemCode::ContactForked);
+    assert_eq!(kinds_after(&ledger, head).await, ["fork_detected"]);
+    assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Forked);
+    let genuine = world.tries(&ledger, &computer, RESTORED + 2).await;
+    assert_eq!(refused(genuine), ProblemCode::ContactForked);
+    let clone = world.tries_to_go_on(&ledger, &clone, RESTORED + 3, 3).await;
+    assert_eq!(refused(clone), ProblemCode::ContactForked);
+    unchanged(&ledger, head + 1);
+}
+
+pub(super) async fn an_old_disk_shows_nothing_to_a_ledger_that_lost_nothing(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let mut old = computer.clone();
+    lives_on(world, &ledger, &mut computer).await;
+    old.contacts = 100;
+    let head = ledger.head().size;
+    for number in 1..4 {
+        let tries = world.tries_to_go_on(&ledger, &old, RESTORED, number).await;
+        assert_eq!(refused(tries), ProblemCode::NonceUnknown);
+        // A receipt of another client or server is none.
+        old.receipt = None;
+    }
+    // The same from a computer that was replaced.
+    let again = world.computer("pc-1").with_setup(2);
+    ledger.execute(world.at(RESTORED), again.issue_setup()).await.unwrap();
+    ledger.execute(world.at(RESTORED), world.enroll(&again)).await.unwrap();
+    let tries = world.tries_to_go_on(&ledger, &computer, RESTORED, 1).await;
+    assert_eq!(refused(tries), ProblemCode::UnknownComputer);
+    unchanged(&ledger, head + 2);
+    assert_eq!(restores(&ledger).await, RestoreState::default());
+}
+
+pub(super) async fn a_client_id_that_was_replaced_stays_so_after_restores_too(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut old = lived_in(world, &ledger, 5).await;
+    let backup = bench.copy();
+    world.contacts(&ledger, &mut old, DAY + 100).await;
+    let mut new = world.computer("pc-1").with_setup(2);
+    ledger.execute(world.at(DAY + 200), new.issue_setup()).await.unwrap();
+    let enrolled = ledger.execute(world.at(DAY + 200), world.enroll(&new)).await.unwrap();
+    new.enrolled(&enrolled);
+    world.contacts(&ledger, &mut new, DAY + 300).await;
+    stops(ledger).await;
+
+    let mut ledger = backup.open();
+    // The old one comes first: the ledger knows it, and lost that it was replaced.
+    world.goes_on(&ledger, &mut old, RESTORED, 1).await;
+    world.goes_on(&ledger, &mut new, RESTORED + 10, 2).await;
+    let resumed = entries_of(&ledger, "client_resumed").await;
+    let Some(Change::ClientResumed { recreated: Some(recreated), .. }) = resumed[1].entry.change() else {
+        panic!("{:?}", resumed[1].entry);
+    };
+    assert_eq!(recreated.replaces, old.client_id);
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = backup.open();
+        }
+        let gone = HolderById { client_id: old.client_id.clone().unwrap() };
+        assert!(ledger.query(gone).await.unwrap().is_none());
+        let row = client(&ledger, &new.name).await;
+        assert_eq!(row.client_id, new.client_id);
+        assert_eq!((licenses(&ledger).await[0].used, licenses(&ledger).await[0].active), (1, 1));
+        let head = ledger.head().size;
+        let tries = world.tries_to_go_on(&ledger, &old, RESTORED + 20, 3).await;
+        assert_eq!(refused(tries), ProblemCode::UnknownComputer);
+        unchanged(&ledger, head);
+        let asked = LoadContact {
+            client_id: old.client_id.clone().unwrap(),
+            reports: false,
+            shown: world.answer_shown(&old, 3).facts().shown,
+        };
+        assert!(ledger.query(asked).await.unwrap().lost.unwrap().was_replaced);
+    }
+    // The setup file that the old one used is not free again, although nobody holds its key any more.
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    assert_eq!(ledger.query(SetupOf { name: old.name.clone() }).await.unwrap(), SetupState::Reserved);
+    let thief = Enroll { proven: Some(old.setup.clone()), ..world.enroll(&world.computer("pc-1")) };
+    let answer = ledger.execute(world.at(RESTORED + 30), thief).await;
+    assert_eq!(refused(answer), ProblemCode::EnrollmentCodeWrong);
+    sound(&ledger).await;
+}
+
+pub(super) async fn restored_twice_and_with_other_names_in_between_it_still_serves_its_clients(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut known = lived_in(world, &ledger, 2).await;
+    let backup = bench.copy();
+    let mut lost = world.enrolled(&ledger, "pc-2").await;
+    world.contacts(&ledger, &mut lost, 50).await;
+    lives_on(world, &ledger, &mut known).await;
+    stops(ledger).await;
+
+    // Nobody told this ledger yet, so it gives away the seat that it lost.
+    let second = backup.copy();
+    let ledger = backup.open();
+    let mut other = world.enrolled(&ledger, "other").await;
+    world.contacts(&ledger, &mut other, RESTORED).await;
+    world.goes_on(&ledger, &mut lost, RESTORED + 1, 1).await;
+    world.goes_on(&ledger, &mut known, RESTORED + 2, 2).await;
+    let row = &licenses(&ledger).await[0];
+    assert_eq!((row.licenses, row.used), (2, 3), "more names than seats: shown, and nobody is turned away");
+    let full = ledger.execute(world.at(RESTORED), reserve("pc-9")).await;
+    assert_eq!(refused(full), ProblemCode::Unconfirmed);
+    stops(ledger).await;
+
+    // The very same backup again: what it learned the first time is lost too.
+    let ledger = second.open();
+    for (number, computer) in [(7, &mut known), (8, &mut lost), (9, &mut other)] {
+        let before = computer.lease.clone().unwrap();
+        let seconds = RESTORED + 100 + i64::from(number);
+        let outcome = world.goes_on(&ledger, computer, seconds, number).await;
+        assert!(outcome.lease.unwrap().order() > before.order());
+        assert_eq!(outcome.receipt.era, era(7), "one restore is one, however many show it");
+        world.contacts(&ledger, computer, seconds + 100).await;
+    }
+    assert_eq!(entries_of(&ledger, "ledger_restored").await.len(), 1);
+    let state = restores(&ledger).await;
+    assert_eq!((state.era, state.past), (era(7), vec![era(0), era(1)]));
+    let names: Vec<_> = clients(&ledger).await.into_iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), 3);
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_ledger_that_was_made_of_its_log_serves_its_clients(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let head = ledger.head();
+    stops(ledger).await;
+
+    let rebuilt = bench.rebuilt();
+    let ledger = rebuilt.open();
+    let declared = DeclareRestore { actor: admin(), cause: RestoreCause::Rebuilt { head }, new_era: era(1) };
+    ledger.execute(world.at(RESTORED), declared).await.unwrap();
+    assert_eq!(restores(&ledger).await.unconfirmed().unwrap().epoch, Epoch::of(1, 0));
+    assert_eq!(refused(world.tries(&ledger, &computer, RESTORED).await), ProblemCode::NonceUnknown);
+    let shown = computer.lease.clone().unwrap();
+    let outcome = world.goes_on(&ledger, &mut computer, RESTORED, 2).await;
+    assert!(outcome.lease.unwrap().order() > shown.order());
+    assert_eq!(entries_of(&ledger, "ledger_restored").await.len(), 1, "it is known already");
+    let changes = activity(&ledger, Default::default()).await;
+    let resumed = changes.iter().find_map(|logged| match logged.entry.change() {
+        Some(Change::ClientResumed { shown, recreated, contacts, .. }) => {
+            Some((shown.clone(), recreated.clone(), *contacts))
+        }
+        _ => None,
+    });
+    let (orders, recreated, contacts) = resumed.unwrap();
+    assert_eq!((recreated, contacts), (None, 2), "the log has its seat and its key");
+    assert!(orders.iter().any(|(kind, order)| kind.as_str() == Lease::TYPE && *order == shown.order()));
+    world.contacts(&ledger, &mut computer, RESTORED + 60).await;
+    // A retry of the contact that was only noted is a contact from an unknown past.
+    let mut stale = computer.clone();
+    (stale.nonce, stale.contacts) = (None, 0);
+    let tries = ledger
+        .execute(world.at(RESTORED + 70), AnswerContact { contact: world.contact(&stale), shown: None })
+        .await;
+    assert_eq!(refused(tries), ProblemCode::NonceUnknown);
+    sound(&ledger).await;
+}

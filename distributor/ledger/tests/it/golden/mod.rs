@@ -1,0 +1,210 @@
+//! The golden log: one entry of every kind, with no optional field left empty, as the exact bytes that are stored; and
+//! the tables of the file. What a site has in its log is read for ever; these lines show that it is.
+//!
+//! `SEALPOST_WRITE_GOLDEN_LOG=1` writes files that are missing, and touches no other: an entry that cannot be read from
+//! them any more is a bug.
+
+mod values;
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use sealpost_ledger::store::{Split, Store};
+use sealpost_manifests::log::{Frontier, LogHead};
+use sealpost_site::changes::chain::{LinkedEntry, ReadEntry, link, read};
+use sealpost_site::changes::{ActivityEntry, Change, summary};
+use sealpost_site::queries::{
+    ApprovedReleases, Clients, Licenses, LogForks, Recipients, Releases, Restores, VoidedReleases,
+};
+use sealpost_test_support::memory_store::MemoryStore;
+use sealpost_test_support::world::{DAY, World};
+
+use crate::bench::{Bench, MemoryBench, SqliteBench};
+use crate::same::{Known, Pair, asks_everything};
+
+/// The lines of the log.
+const LOG: &str = "log.v2.jsonl";
+/// The head of the log that these lines make: the size, and the root of the tree.
+const HEAD: &str = "log.v2.head.json";
+/// The tables of a ledger file, as they stand in it.
+const SCHEMA: &str = "schema.v3.sql";
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// The lines of the log, each without its line feed.
+fn lines() -> Vec<Vec<u8>> {
+    let text = fs::read_to_string(path(LOG)).unwrap();
+    text.lines().map(|line| line.as_bytes().to_vec()).collect()
+}
+
+fn entry(line: &[u8]) -> ActivityEntry {
+    match read(line).unwrap() {
+        ReadEntry::Known(entry) => *entry,
+        ReadEntry::Newer(newer) => panic!("{newer:?} is not known any more"),
+    }
+}
+
+/// The entries as a store takes them, and the log that they make.
+fn linked() -> (Vec<LinkedEntry>, Frontier) {
+    let mut log = Frontier::empty();
+    let linked =
+        lines().into_iter().map(|line| LinkedEntry::of_stored(&mut log, entry(&line), line)).collect();
+    (linked, log)
+}
+
+#[test]
+fn the_golden_log_is_written_once_and_on_request() {
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN_LOG").is_none() {
+        return;
+    }
+    let world = World::new();
+    let mut log = Frontier::empty();
+    let mut text = Vec::new();
+    for (number, (actor, change)) in values::every_change(&world).into_iter().enumerate() {
+        let at = world.at(i64::try_from(number).unwrap() * DAY / 4);
+        text.extend_from_slice(&link(&mut log, at, actor, change).unwrap().bytes);
+        text.push(b'\n');
+    }
+    let head = serde_json::to_vec(&log.head()).unwrap();
+    for (name, bytes) in [(LOG, text), (HEAD, head), (SCHEMA, schema(&world).into_bytes())] {
+        match OpenOptions::new().write(true).create_new(true).open(path(name)) {
+            Ok(mut file) => file.write_all(&bytes).unwrap(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}"),
+        }
+    }
+}
+
+/// The tables and indexes of a new ledger file.
+fn schema(world: &World) -> String {
+    let bench = SqliteBench::new(world);
+    let connection = Connection::open(bench.path()).unwrap();
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+    let mut statement = connection.prepare(sql).unwrap();
+    let tables = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    tables.map(|table| table.unwrap() + ";\n").collect()
+}
+
+#[test]
+fn a_new_ledger_file_has_the_tables_of_its_version_and_no_others() {
+    let frozen = fs::read_to_string(path(SCHEMA)).unwrap();
+    // Whoever changes a table raises the version, writes what brings older files up to it, and freezes it beside these.
+    assert_eq!(schema(&World::new()), frozen);
+}
+
+#[test]
+fn every_entry_that_was_ever_written_is_read_and_says_the_same_in_the_same_bytes() {
+    let mut kinds = BTreeSet::new();
+    for line in lines() {
+        let entry = entry(&line);
+        kinds.insert(summary::kind(&entry.change));
+        assert_eq!(serde_json::to_vec(&entry).unwrap(), line, "{}", summary::summary(&entry));
+    }
+    assert_eq!(kinds, summary::KINDS.into(), "one entry of every kind");
+}
+
+#[test]
+fn no_optional_field_of_the_golden_log_is_left_empty() {
+    let (mut left_out, mut filled) = (BTreeSet::new(), BTreeSet::new());
+    for line in lines() {
+        let change = entry(&line).change;
+        let kind = summary::kind(&change);
+        for (field, is_empty) in values::optional_fields(&change) {
+            (if is_empty { &mut left_out } else { &mut filled }).insert((kind, field));
+        }
+    }
+    let never: Vec<_> = left_out.difference(&filled).collect();
+    assert!(never.is_empty(), "{never:?}");
+}
+
+#[test]
+fn an_entry_without_its_optional_fields_or_with_one_of_a_later_version_is_read() {
+    for line in lines() {
+        let mut value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let change = value.get_mut("change").unwrap().as_object_mut().unwrap();
+        for field in
+            ["confirms", "drops", "instance", "recreated", "displaces", "superseded", "restored", "lost_era"]
+        {
+            change.remove(field);
+        }
+        change.insert("of_a_later_version".to_owned(), serde_json::Value::from(7));
+        let known = read(&serde_json::to_vec(&value).unwrap()).unwrap();
+        assert!(matches!(known, ReadEntry::Known(_)), "{value}");
+    }
+}
+
+#[test]
+fn the_tree_over_the_golden_log_has_the_root_that_it_had() {
+    let (_, log) = linked();
+    let head: LogHead = serde_json::from_slice(&fs::read(path(HEAD)).unwrap()).unwrap();
+    assert_eq!(log.head(), head);
+}
+
+/// Takes the golden log into a store that has its first entry already: an empty one takes all of it.
+fn replay(store: Box<dyn Store>, entries: &[LinkedEntry]) {
+    let Split { mut writer, .. } = store.split(0).unwrap();
+    writer.begin().unwrap();
+    for entry in entries {
+        writer.savepoint().unwrap();
+        writer.append(entry).unwrap();
+        writer.keep().unwrap();
+    }
+    writer.commit().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_stores_make_the_same_tables_of_the_golden_log() {
+    let (entries, log) = linked();
+    let first = entry(&entries[0].bytes);
+    let Change::ServerInitialized { server_id, site_key } = &first.change else { panic!("{first:?}") };
+    let sqlite = SqliteBench::made(server_id, site_key, first.at);
+    let store = MemoryStore::new(server_id.clone(), site_key.clone(), first.at).unwrap();
+    let memory = MemoryBench::of(store);
+    replay(sqlite.store(), &entries[1..]);
+    replay(memory.store(), &entries[1..]);
+    let pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
+    assert_eq!(pair.sqlite.head(), log.head());
+    let kinds = asks_everything(&pair, &known(&entries)).await;
+    assert_eq!(kinds.len(), summary::KINDS.len());
+    // None of the lists is empty.
+    let page = 1_000;
+    assert_eq!(pair.query(Licenses {}).await.len(), 1);
+    let clients = pair.query(Clients { after: None, limit: page }).await;
+    assert!(clients.iter().any(|row| row.resumed.is_some() && !row.assigned.is_empty()));
+    assert!(clients.iter().any(|row| !row.last_reports.is_empty()));
+    assert!(pair.query(Recipients { after: None, limit: page }).await.len() == clients.len());
+    assert!(pair.query(Releases { state: None, after: None, limit: page }).await.len() > 3);
+    assert!(!pair.query(ApprovedReleases {}).await.is_empty());
+    assert!(!pair.query(VoidedReleases {}).await.is_empty());
+    assert!(!pair.query(LogForks {}).await.is_empty());
+    assert!(pair.query(Restores {}).await.restored.is_some());
+    pair.close().await;
+}
+
+/// Everything that the entries name.
+fn known(entries: &[LinkedEntry]) -> Known {
+    let mut known = Known::default();
+    for linked in entries {
+        known.names.extend(summary::computer(&linked.entry).cloned());
+        match &linked.entry.change {
+            Change::SeatReserved { serial, .. } => _ = known.serials.insert(serial.clone()),
+            Change::ClientEnrolled { client_id, .. } | Change::ClientResumed { client_id, .. } => {
+                known.clients.insert(client_id.clone());
+            }
+            Change::ReleaseStaged { release, manifest, .. }
+            | Change::ReleaseRefused { release, manifest, .. } => {
+                known.releases.push((release.clone(), *manifest));
+            }
+            Change::DeltaMade { base, .. } => _ = known.bases.insert(*base),
+            Change::LogForkReported { held, seen, .. } => {
+                known.heads.extend([(held.size, held.root), (seen.size, seen.root)]);
+            }
+            _ => {}
+        }
+    }
+    known
+}

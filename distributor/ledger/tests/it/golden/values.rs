@@ -1,0 +1,414 @@
+//! The changes of the golden log: one of every kind, with every optional field filled, in an order in which they can
+//! happen. They are only used to write the log; what is read is the file.
+
+use sealpost_keys::{KeyId, PublicKey, SealingPublicKey};
+use sealpost_manifests::assignment::{Action, PackageAssignment, Start, Urgency, Why};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::RegistrationReason;
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId};
+use sealpost_manifests::lease::Entitlement;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, HighestOrders, Order};
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::word::Word;
+use sealpost_site::changes::{Actor, Approval, Change, DisplacedComputer, Recreated};
+use sealpost_site::rules::account::{Account, AccountKind};
+use sealpost_site::rules::release::Supersession;
+use sealpost_site::rules::reports::ReportEffect;
+use sealpost_site::rules::restore::RestoreCause;
+use sealpost_test_support::world::{
+    DAY, World, admin, channel, computer_name, era, platform, serial, setup_id,
+};
+
+fn key(id: u8) -> PublicKey {
+    PublicKey::new(KeyId::from_bytes([id; 8]), [id; 32])
+}
+
+fn client(id: u8) -> ClientId {
+    ClientId::from_random([id; 16])
+}
+
+fn digest(text: &str) -> Sha256Digest {
+    Sha256Digest::of(text.as_bytes())
+}
+
+fn head(size: u64) -> LogHead {
+    LogHead { size, root: digest("the root of a log") }
+}
+
+fn order(sequence: u64) -> Order {
+    Order { epoch: Epoch::of(1, 2), sequence }
+}
+
+fn word(text: &str) -> Word {
+    Word::new(text).unwrap()
+}
+
+fn release(counter: u64) -> ReleaseId {
+    ReleaseId {
+        package: PackageName::new("acme-av").unwrap(),
+        version: Version::new(format!("{counter}.0")).unwrap(),
+        platform: platform(),
+    }
+}
+
+fn manifest(counter: u64) -> Sha256Digest {
+    digest(&release(counter).to_string())
+}
+
+fn of(name: &ComputerName, id: u8) -> Actor {
+    Actor::Client { client_id: client(id), name: name.clone() }
+}
+
+/// Every kind of change, and who made it: every kind of actor is among them.
+pub(super) fn every_change(world: &World) -> Vec<(Actor, Change)> {
+    let name = computer_name("pc-1");
+    let mut changes = vec![(
+        Actor::Server,
+        Change::ServerInitialized { server_id: world.server_id.clone(), site_key: world.site.public() },
+    )];
+    changes.extend(of_licenses(world, &name));
+    changes.extend(of_releases());
+    changes.extend(of_computers(world, &name));
+    changes.extend(of_restores(world, &name));
+    changes.push((
+        Actor::Server,
+        Change::Refused {
+            code: ProblemCode::NoLease,
+            source: "192.0.2.9".to_owned(),
+            minute: world.at(60),
+            count: 12,
+        },
+    ));
+    changes
+}
+
+fn of_licenses(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
+    let grant = world.confirming(1, 1, 10);
+    let bob = Actor::token("bob");
+    vec![
+        (
+            admin(),
+            Change::SerialRegistered {
+                serial: serial(1),
+                reason: RegistrationReason::First,
+                request_id: RequestId::from_random([3; 16]),
+            },
+        ),
+        (
+            admin(),
+            Change::GrantAccepted {
+                serial: serial(1),
+                generation: grant.generation,
+                epoch: grant.epoch,
+                seats: grant.seats,
+                model: grant.model,
+                not_after: grant.not_after,
+                grant: SignedDocument::sign(&grant, &world.vendor).unwrap(),
+                confirms: true,
+            },
+        ),
+        (
+            Actor::Stranger { source: "192.0.2.7".to_owned() },
+            Change::UnknownComputerSeen {
+                name: computer_name("stranger"),
+                source: "192.0.2.7".to_owned(),
+                drops: Some(computer_name("forgotten")),
+            },
+        ),
+        (admin(), Change::SeatReserved { name: name.clone(), channel: channel("stable"), serial: serial(1) }),
+        (
+            bob,
+            Change::SetupIssued {
+                name: name.clone(),
+                setup: setup_id(name, 1),
+                expires_at: world.at(30 * DAY),
+            },
+        ),
+        (of(name, 1), enrolled(name, 1, None)),
+        (of(name, 2), enrolled(name, 2, Some(client(1)))),
+    ]
+}
+
+fn enrolled(name: &ComputerName, id: u8, replaces: Option<ClientId>) -> Change {
+    Change::ClientEnrolled {
+        client_id: client(id),
+        name: name.clone(),
+        client_key: key(id),
+        sealing_key: SealingPublicKey::from_bytes([id; 32]),
+        platform: platform(),
+        agent_version: "0.1.0".to_owned(),
+        setup: setup_id(name, u64::from(id)),
+        replaces,
+    }
+}
+
+fn of_releases() -> Vec<(Actor, Change)> {
+    let mut changes: Vec<(Actor, Change)> = (1..=6).map(|counter| (Actor::Server, staged(counter))).collect();
+    let server = |change| (Actor::Server, change);
+    changes.extend([
+        server(Change::MetadataPulled { timestamp_version: 9, snapshot_version: 8, root_version: 2 }),
+        server(Change::PullFailed { reason: "no route to the vendor".to_owned() }),
+        server(Change::ReleaseRefused {
+            release: release(7),
+            manifest: manifest(7),
+            problems: vec!["file a is missing".to_owned(), "file b is longer than signed".to_owned()],
+        }),
+        server(Change::DeltaMade { base: manifest(1), target: manifest(2), bytes: 4_711 }),
+        (admin(), approved(1, Supersession::default())),
+        (admin(), approved(2, Supersession { superseded: vec![manifest(1)], restored: vec![manifest(1)] })),
+        (
+            admin(),
+            approved(3, Supersession { superseded: vec![manifest(2), manifest(1)], restored: Vec::new() }),
+        ),
+        (
+            admin(),
+            Change::ReleaseRejected {
+                release: release(4),
+                manifest: manifest(4),
+                reason: "too big for the machines in hall 3".to_owned(),
+            },
+        ),
+        server(Change::ReleaseChannelsChanged {
+            manifest: manifest(3),
+            channels: vec![channel("beta"), channel("stable")],
+            supersession: Supersession { superseded: vec![manifest(1)], restored: vec![manifest(1)] },
+        }),
+        server(Change::ReleaseWithdrawn {
+            release: release(3),
+            manifest: manifest(3),
+            reason: "crashes at start".to_owned(),
+            supersession: Supersession { superseded: vec![manifest(1)], restored: vec![manifest(2)] },
+        }),
+        server(Change::CounterReset {
+            package: release(6).package,
+            counter: ReleaseCounter(5),
+            number: 1,
+            voided: vec![manifest(6)],
+        }),
+    ]);
+    changes
+}
+
+fn staged(counter: u64) -> Change {
+    Change::ReleaseStaged {
+        release: release(counter),
+        manifest: manifest(counter),
+        kind: PackageKind::Program,
+        counter: ReleaseCounter(counter),
+        severity: Severity::Critical,
+        channels: vec![channel("stable")],
+        signer: key(9),
+        payload_bytes: 1_000_000,
+    }
+}
+
+fn approved(counter: u64, supersession: Supersession) -> Change {
+    let account = |id: &str| Account { kind: AccountKind::Token, id: id.to_owned() };
+    Change::ReleaseApproved {
+        release: release(counter),
+        manifest: manifest(counter),
+        approval: Approval {
+            channels: vec![channel("stable")],
+            approvals: vec![account("bob"), account("carol")],
+            comment: "tried on three machines".to_owned(),
+        },
+        rollout: counter,
+        supersession,
+    }
+}
+
+fn of_computers(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
+    let client_id = client(2);
+    let changes = [
+        Change::LeaseIssued {
+            client_id: client_id.clone(),
+            order: order(1),
+            entitlements: vec![Entitlement {
+                serial: serial(1),
+                model: sealpost_manifests::grant::LicenseModel::Named,
+                packages: vec![release(1).package],
+                grant: digest("the text of a grant"),
+                not_after: world.at(30 * DAY),
+            }],
+        },
+        Change::AssignmentChanged {
+            client_id: client_id.clone(),
+            order: order(1),
+            expires_at: world.at(30 * DAY),
+            metadata_as_of: world.at(0),
+            packages: vec![told(world, Action::Install), told(world, Action::Rollback)],
+        },
+        Change::StepReported {
+            client_id: client_id.clone(),
+            report: Report {
+                id: 7,
+                at: world.at(100),
+                release: release(2),
+                manifest: manifest(2),
+                rollout: 2,
+                attempt: 1,
+                step: InstallStep::TestLoad,
+                outcome: Outcome::Refused,
+                reason: ReasonCode::HookRefused,
+                detail: "exit status 3: \"not on Fridays\"".to_owned(),
+            },
+            effect: ReportEffect::Failure,
+        },
+        Change::LogForkReported { client_id: client_id.clone(), held: head(5), seen: head(9) },
+        Change::ForkDetected { client_id },
+    ];
+    changes.map(|change| (of(name, 2), change)).into()
+}
+
+/// An assignment with every field.
+fn told(world: &World, action: Action) -> PackageAssignment {
+    let counter = if action == Action::Install { 2 } else { 1 };
+    let mut release = release(counter);
+    if action == Action::Rollback {
+        release.package = PackageName::new("acme-cad").unwrap();
+    }
+    PackageAssignment {
+        action,
+        download_from: Some(world.at(10)),
+        install_from: Some(world.at(20)),
+        install_until: Some(world.at(30)),
+        deadline: Some(world.at(40)),
+        start: Start::Other(word("by_person")),
+        urgency: Urgency::Emergency,
+        why: Some(Why { code: word("ring_failed"), text: "2 of 5 computers went back".to_owned() }),
+        ring: Some("pilots".to_owned()),
+        ..PackageAssignment::install(release, manifest(counter), 2, 3)
+    }
+}
+
+fn of_restores(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
+    let causes = [
+        RestoreCause::MarkerDiffers { marker: head(40) },
+        RestoreCause::BackupRestored { head: head(30) },
+        RestoreCause::Rebuilt { head: head(31) },
+        RestoreCause::ClientKnowsMore { client_id: client(3), lease: order(8), head: head(60), contacts: 90 },
+    ];
+    let mut changes: Vec<(Actor, Change)> = (1..)
+        .zip(causes)
+        .map(|(number, cause)| {
+            let change = Change::LedgerRestored {
+                era: era(number),
+                cause,
+                epoch: Epoch::of(1, 0),
+                resumes_until: world.at(60 * DAY),
+                lost_era: Some(era(100 + number)),
+            };
+            (Actor::Server, change)
+        })
+        .collect();
+    changes.push((
+        of(name, 3),
+        Change::ClientResumed {
+            client_id: client(3),
+            name: name.clone(),
+            era: era(4),
+            contacts: 90,
+            shown: HighestOrders::from([
+                (word("assignment"), order(4)),
+                (word("lease"), order(8)),
+                (word("settings"), order(2)),
+            ]),
+            instance: Some(digest("a machine and its boot")),
+            provisional_until: world.at(40 * DAY),
+            recreated: Some(Recreated {
+                client_key: key(3),
+                platform: platform(),
+                agent_version: "0.1.1".to_owned(),
+                channel: channel("stable"),
+                serials: vec![serial(2)],
+                head: 60,
+                replaces: Some(client(2)),
+            }),
+            displaces: Some(DisplacedComputer {
+                contacts: 42,
+                instance: Some(digest("another machine and its boot")),
+            }),
+        },
+    ));
+    // Of what the client before it had, nothing is left; so the one that is here now gets some of everything again.
+    let again = of_computers(world, name).into_iter().filter_map(|(_, mut change)| {
+        match &mut change {
+            Change::LeaseIssued { client_id, order, .. }
+            | Change::AssignmentChanged { client_id, order, .. } => {
+                *client_id = client(3);
+                order.sequence = 9;
+            }
+            Change::StepReported { client_id, .. } | Change::LogForkReported { client_id, .. } => {
+                *client_id = client(3);
+            }
+            _ => return None,
+        }
+        Some((of(name, 3), change))
+    });
+    changes.extend(again);
+    changes
+}
+
+/// The optional fields of a change, and whether each is left out. A field that is added to a change is added here.
+pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
+    let supersession = |of: &Supersession| {
+        vec![("superseded", of.superseded.is_empty()), ("restored", of.restored.is_empty())]
+    };
+    match change {
+        Change::GrantAccepted { confirms, .. } => vec![("confirms", !confirms)],
+        Change::ClientEnrolled { replaces, .. } => vec![("replaces", replaces.is_none())],
+        Change::UnknownComputerSeen { drops, .. } => vec![("drops", drops.is_none())],
+        Change::LeaseIssued { entitlements, .. } => vec![("entitlements", entitlements.is_empty())],
+        Change::AssignmentChanged { packages, .. } => packages.iter().flat_map(of_package).collect(),
+        Change::StepReported { report, .. } => vec![("detail", report.detail.is_empty())],
+        Change::LedgerRestored { lost_era, .. } => vec![("lost_era", lost_era.is_none())],
+        Change::ClientResumed { shown, instance, recreated, displaces, .. } => vec![
+            ("shown", shown.is_empty()),
+            ("instance", instance.is_none()),
+            ("recreated", recreated.is_none()),
+            ("replaces", recreated.as_ref().is_none_or(|made| made.replaces.is_none())),
+            ("serials", recreated.as_ref().is_none_or(|made| made.serials.is_empty())),
+            ("displaces", displaces.is_none()),
+            ("displaced instance", displaces.as_ref().is_none_or(|displaced| displaced.instance.is_none())),
+        ],
+        Change::CounterReset { voided, .. } => vec![("voided", voided.is_empty())],
+        Change::ReleaseRefused { problems, .. } => vec![("problems", problems.is_empty())],
+        Change::ReleaseChannelsChanged { supersession: of, .. }
+        | Change::ReleaseWithdrawn { supersession: of, .. } => supersession(of),
+        Change::ReleaseApproved { approval, supersession: of, .. } => {
+            let mut fields = supersession(of);
+            fields.push(("comment", approval.comment.is_empty()));
+            fields
+        }
+        Change::ServerInitialized { .. }
+        | Change::SerialRegistered { .. }
+        | Change::SeatReserved { .. }
+        | Change::SetupIssued { .. }
+        | Change::ForkDetected { .. }
+        | Change::LogForkReported { .. }
+        | Change::MetadataPulled { .. }
+        | Change::PullFailed { .. }
+        | Change::ReleaseStaged { .. }
+        | Change::DeltaMade { .. }
+        | Change::ReleaseRejected { .. }
+        | Change::Refused { .. } => Vec::new(),
+    }
+}
+
+fn of_package(told: &PackageAssignment) -> Vec<(&'static str, bool)> {
+    vec![
+        ("download_from", told.download_from.is_none()),
+        ("install_from", told.install_from.is_none()),
+        ("install_until", told.install_until.is_none()),
+        ("deadline", told.deadline.is_none()),
+        ("start", told.start == Start::Automatic),
+        ("urgency", told.urgency == Urgency::Normal),
+        ("why", told.why.is_none()),
+        ("ring", told.ring.is_none()),
+    ]
+}

@@ -1,0 +1,164 @@
+//! Every question that a store answers, asked of two.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use sealpost_ledger::Ledger;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, SerialNumber};
+use sealpost_manifests::log::{LogHead, NodeId};
+use sealpost_manifests::release::ReleaseId;
+use sealpost_site::changes::summary;
+use sealpost_site::commands::clients::{LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::contact::{LoadContact, ShownKey};
+use sealpost_site::commands::licenses::LoadHeldGrant;
+use sealpost_site::commands::pulls::LoadPull;
+use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
+use sealpost_site::commands::restores::LoadRestore;
+use sealpost_site::queries::{
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
+    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes,
+    Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, SetupOf, StoredTime,
+    VoidedReleases,
+};
+use sealpost_site::rules::release::ReleaseState;
+
+use super::pair::Pair;
+
+/// What is asked about; one of each is unknown to the stores.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) names: BTreeSet<ComputerName>,
+    pub(crate) clients: BTreeSet<ClientId>,
+    pub(crate) serials: BTreeSet<SerialNumber>,
+    pub(crate) releases: Vec<(ReleaseId, Sha256Digest)>,
+    /// Manifests from which deltas lead.
+    pub(crate) bases: BTreeSet<Sha256Digest>,
+    /// Heads of leases, also of those that the stores lost.
+    pub(crate) heads: BTreeSet<(u64, Sha256Digest)>,
+}
+
+/// Asks everything about all that is known. Answers which kinds of changes happened.
+pub(crate) async fn asks_everything(pair: &Pair, known: &Known) -> Vec<String> {
+    of_the_site(pair).await;
+    of_releases(pair, known).await;
+    of_computers(pair, known).await;
+    of_clients(pair, known).await;
+    of_the_log(pair).await
+}
+
+async fn of_the_site(pair: &Pair) {
+    pair.query(Server {}).await;
+    pair.query(Restores {}).await;
+    pair.query(LoadRestore {}).await;
+    // The floor follows how long the test takes.
+    let time = async |ledger: &Ledger| ledger.query(LicenseTime {}).await.unwrap();
+    let (sqlite, memory) = (time(&pair.sqlite).await, time(&pair.memory).await);
+    let apart =
+        |one: &StoredTime, other: &StoredTime| one.floor.unwrap().duration_since(other.floor.unwrap());
+    assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
+    assert_eq!(sqlite.statement, memory.statement);
+    pair.query(Licenses {}).await;
+    pair.query(LogForks {}).await;
+    pair.query(LastPull {}).await;
+    pair.query(LoadPull {}).await;
+}
+
+async fn of_releases(pair: &Pair, known: &Known) {
+    pair.query(ApprovedReleases {}).await;
+    pair.query(VoidedReleases {}).await;
+    pair.query(ReleaseCounts {}).await;
+    for limit in [1, 5, 1_000] {
+        for after in [None, known.releases.first().map(|(_, manifest)| *manifest)] {
+            for state in ReleaseState::ALL.map(Some).into_iter().chain([None]) {
+                pair.query(Releases { state, after, limit }).await;
+            }
+            pair.query(KnownReleases { after, limit }).await;
+            pair.query(DeltaReleases { after, limit }).await;
+        }
+    }
+    let unknown = (None, Sha256Digest::of(b"unknown"));
+    let releases = known.releases.iter().map(|(release, manifest)| (Some(release.clone()), *manifest));
+    for (claimed, manifest) in releases.chain([unknown]) {
+        pair.query(ReleaseByManifest { manifest }).await;
+        pair.query(KnownReleaseOf { manifest }).await;
+        pair.query(LoadRelease { manifest, claimed }).await;
+        for base in &known.bases {
+            pair.query(LoadDelta { base: *base, target: manifest }).await;
+        }
+    }
+    let packages: BTreeSet<&PackageName> =
+        known.releases.iter().map(|(release, _)| &release.package).collect();
+    for package in packages {
+        pair.query(LoadCounterReset { package: package.clone() }).await;
+    }
+}
+
+async fn of_computers(pair: &Pair, known: &Known) {
+    for limit in [1, 5, 1_000] {
+        for after in [None, known.names.iter().nth(4).cloned()] {
+            pair.query(Clients { after: after.clone(), limit }).await;
+            pair.query(Recipients { after, limit }).await;
+        }
+    }
+    let unknown = ComputerName::new("unknown").unwrap();
+    for name in known.names.iter().cloned().chain([unknown]) {
+        pair.query(ClientByName { name: name.clone() }).await;
+        pair.query(SetupOf { name: name.clone() }).await;
+        pair.query(LoadSeats { name: name.clone() }).await;
+        pair.query(LoadSetup { name: name.clone() }).await;
+        pair.query(LoadEnrollment { name: name.clone() }).await;
+        pair.query(ExplainClient { name: name.clone() }).await;
+        pair.query(Activity { client: Some(name), after: 5, ..Activity::default() }).await;
+    }
+    for serial in &known.serials {
+        pair.query(LoadHeldGrant { serial: serial.clone() }).await;
+    }
+}
+
+async fn of_clients(pair: &Pair, known: &Known) {
+    let name = |at: usize| known.names.iter().nth(at % known.names.len().max(1)).cloned();
+    for (at, client_id) in known.clients.iter().cloned().chain([ClientId::from_random([255; 16])]).enumerate()
+    {
+        pair.query(ClientKey { client_id: client_id.clone() }).await;
+        pair.query(HolderById { client_id: client_id.clone() }).await;
+        pair.query(LoadContact { client_id: client_id.clone(), reports: true, shown: None }).await;
+        let Some(name) = name(at) else { continue };
+        for (size, root) in known.heads.iter().rev().step_by(5).take(5) {
+            let shown = ShownKey {
+                name: name.clone(),
+                serials: known.serials.iter().cloned().collect(),
+                head: LogHead { size: *size, root: *root },
+            };
+            let client_id = client_id.clone();
+            pair.query(LoadContact { client_id, reports: false, shown: Some(shown) }).await;
+        }
+    }
+}
+
+async fn of_the_log(pair: &Pair) -> Vec<String> {
+    let log = pair.query(Log {}).await;
+    for level in 0..12 {
+        let nodes = (0..=log.size() >> level).map(|index| NodeId { level, index }).collect();
+        pair.query(LogNodes { nodes }).await;
+    }
+    for sequence in [0, 1, log.size() / 2, log.size(), log.size() + 1] {
+        pair.query(LogEntry { sequence }).await;
+    }
+    let mut after = 0;
+    loop {
+        let page = pair.query(Activity { after, ..Activity::default() }).await;
+        let Some(last) = page.last() else { break };
+        after = last.entry.sequence();
+        let since = Some(last.entry.at());
+        pair.query(Activity { since, limit: Some(3), ..Activity::default() }).await;
+    }
+    let mut kinds = Vec::new();
+    for kind in summary::KINDS.map(str::to_owned) {
+        let filter = Activity { kind: Some(kind.clone()), ..Activity::default() };
+        if !pair.query(filter).await.is_empty() {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}

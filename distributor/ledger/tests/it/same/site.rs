@@ -1,0 +1,327 @@
+//! A site to which random things happen, the same in two stores: also restores, cloned disks and lies.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sealpost_ledger::LedgerError;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::RegistrationReason;
+use sealpost_manifests::ids::{ComputerName, Nonce, Platform, RequestId};
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::Epoch;
+use sealpost_manifests::trust::CounterReset;
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome};
+use sealpost_site::commands::clients::Reserve;
+use sealpost_site::commands::contact::AnswerContact;
+use sealpost_site::commands::licenses::RegisterSerial;
+use sealpost_site::commands::pulls::PullFailed;
+use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter, StageRelease};
+use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::rules::restore::RestoreCause;
+use sealpost_test_support::world::{
+    Computer, PACKAGES, World, admin, computer_name, era, installed, reject, report, reserve_for, serial,
+    withdraw,
+};
+
+use super::pair::Pair;
+use super::questions::Known;
+use crate::random::Random;
+
+/// Seconds between two commands: more than a test takes, so that license time is the test's.
+const PACE: i64 = 1_000;
+
+/// A site to which random things happen.
+pub(super) struct Site<'a> {
+    world: &'a World,
+    pub(super) pair: Pair,
+    random: Random,
+    now: i64,
+    computers: BTreeMap<ComputerName, Computer>,
+    /// Copies of disks, as somebody made them some time ago.
+    copies: BTreeMap<ComputerName, Computer>,
+    /// The last contact of each, for retries.
+    contacts: BTreeMap<ComputerName, AnswerContact>,
+    staged: Vec<StageRelease>,
+    generations: [u64; 2],
+    /// The vendor's part of the epoch.
+    epoch: u32,
+    setups: u64,
+    resets: u64,
+    eras: u8,
+    /// Everything that was ever there, also what a restore lost.
+    pub(super) known: Known,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(world: &'a World, pair: Pair, seed: u64) -> Self {
+        let known = Known {
+            names: (0..12).map(|number| computer_name(&format!("pc-{number}"))).collect(),
+            serials: [1, 2, 3].map(serial).into(),
+            bases: (0..3).map(|number| Sha256Digest::of(&[number])).collect(),
+            ..Known::default()
+        };
+        Self {
+            world,
+            pair,
+            random: Random(seed),
+            now: 0,
+            computers: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            staged: Vec::new(),
+            generations: [0, 0],
+            epoch: 1,
+            setups: 0,
+            resets: 0,
+            eras: 0,
+            known,
+        }
+    }
+
+    pub(super) async fn step(&mut self) {
+        match self.random.below(20) {
+            0 => self.licensing().await,
+            1 | 2 => self.reserves().await,
+            3 | 4 => self.enrolls().await,
+            5 => self.pulls().await,
+            6..=8 => self.releases().await,
+            _ => self.contacts().await,
+        }
+    }
+
+    pub(super) fn now(&mut self) -> Timestamp {
+        self.now += PACE;
+        self.world.at(self.now)
+    }
+
+    fn pick(&mut self, limit: usize) -> usize {
+        usize::try_from(self.random.below(limit as u64)).unwrap()
+    }
+
+    fn name(&mut self) -> String {
+        format!("pc-{}", self.random.below(12))
+    }
+
+    /// An era that no restore has begun yet.
+    fn era(&mut self) -> u8 {
+        self.eras += 1;
+        self.eras
+    }
+
+    /// Both serial numbers are unlocked, and the first pull is done.
+    pub(super) async fn begins(&mut self) {
+        for id in [1, 2] {
+            let now = self.now();
+            self.pair.execute(now, self.world.accept_grant(self.world.grant_of(id, 0, 8))).await.unwrap();
+        }
+        let now = self.now();
+        self.pair.execute(now, self.world.pulled(1)).await.unwrap();
+    }
+
+    async fn licensing(&mut self) {
+        let now = self.now();
+        let which = self.pick(2);
+        self.generations[which] += self.random.below(3).min(1);
+        self.epoch += u32::from(self.random.below(3) == 0);
+        let seats = 2 + u32::try_from(self.random.below(12)).unwrap();
+        let id = u8::try_from(which).unwrap() + 1;
+        let mut grant = self.world.grant_of(id, self.generations[which], seats);
+        let older = u32::from(self.random.below(4) == 0);
+        grant.epoch = Epoch::of(self.epoch - older.min(self.epoch - 1), 0);
+        let _ = self.pair.execute(now, self.world.accept_grant(grant)).await;
+        match self.random.below(10) {
+            0 | 1 => {
+                let request_id = RequestId::from_random([u8::try_from(self.random.below(250)).unwrap(); 16]);
+                let (serial, reason) = (serial(3), RegistrationReason::MoreSeats);
+                let register = RegisterSerial { actor: admin(), serial, reason, request_id };
+                self.pair.execute(now, register).await.unwrap();
+            }
+            2 => {
+                let cause = RestoreCause::BackupRestored { head: self.pair.sqlite.head() };
+                let new_era = era(self.era());
+                let declared = DeclareRestore { actor: admin(), cause, new_era };
+                self.pair.execute(now, declared).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    async fn reserves(&mut self) {
+        let (now, name) = (self.now(), self.name());
+        let channel = ["stable", "beta"][self.pick(2)];
+        let wanted = [None, Some(serial(1)), Some(serial(2)), Some(serial(3))][self.pick(4)].clone();
+        let command = Reserve { serial: wanted, ..reserve_for(&name, channel) };
+        let _ = self.pair.execute(now, command).await;
+    }
+
+    async fn enrolls(&mut self) {
+        let (now, name) = (self.now(), self.name());
+        self.setups += 1;
+        if self.random.below(4) > 0 {
+            let _ = self.pair.execute(now, reserve_for(&name, "stable")).await;
+        }
+        let mut computer = self.world.computer(&name).with_setup(self.setups);
+        if self.random.below(4) > 0 {
+            let _ = self.pair.execute(now, computer.issue_setup()).await;
+        }
+        for _ in 0..1 + self.random.below(2) {
+            if let Ok(outcome) = self.pair.execute(now, self.world.enroll(&computer)).await {
+                computer.enrolled(&outcome);
+                self.known.clients.insert(outcome.enrolled.client_id);
+                self.contacts.remove(&computer.name);
+                self.computers.insert(computer.name.clone(), computer.clone());
+            }
+        }
+    }
+
+    async fn contacts(&mut self) {
+        let now = self.now();
+        let name = computer_name(&self.name());
+        let Some(mut computer) = self.computers.get(&name).cloned() else { return };
+        match self.random.below(16) {
+            0 => {
+                if let Some(again) = self.contacts.get(&name).cloned() {
+                    let _ = self.pair.execute(now, again).await;
+                }
+                return;
+            }
+            1 => {
+                // A clone has the same past and another next nonce.
+                let mut contact = self.world.contact(&computer);
+                contact.next = Nonce::from_random([250; 16]);
+                contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
+                let _ = self.pair.execute(now, AnswerContact { contact, shown: None }).await;
+                return;
+            }
+            2 => computer.lease = None,
+            3 => {
+                computer.assignment = None;
+                computer.grants.clear();
+            }
+            4 => {
+                if let Some(lease) = &mut computer.lease {
+                    lease.sequence += 1 + self.random.below(1_000);
+                }
+            }
+            5 => {
+                let size = self.random.below(50);
+                computer.forked_head = Some(LogHead { size, root: Sha256Digest::of(b"another log") });
+            }
+            6 => {
+                let mut copy = computer.clone();
+                copy.contacts = copy.contacts.wrapping_add(120);
+                copy.instance = Some(Sha256Digest::of(b"another machine"));
+                self.copies.insert(name.clone(), copy);
+            }
+            7 => {
+                // Somebody with a copy of its disk goes on in its place.
+                let Some(copy) = self.copies.get(&name).cloned() else { return };
+                self.contact(now, copy).await;
+                return;
+            }
+            _ => {}
+        }
+        self.contact(now, computer).await;
+    }
+
+    /// A computer contacts; if the server knows less, it shows what it holds, as an agent does.
+    async fn contact(&mut self, now: Timestamp, mut computer: Computer) {
+        if !self.staged.is_empty() && self.random.below(3) == 0 {
+            let at = self.pick(self.staged.len());
+            let manifest = self.staged[at].manifest;
+            if let Some(row) = self.pair.query(ReleaseByManifest { manifest }).await {
+                let outcome = [Outcome::Ok, Outcome::Refused][self.pick(2)];
+                computer.reports = vec![report(self.random.below(40), &row, InstallStep::Keep, outcome)];
+                computer.packages = vec![installed(&row)];
+            }
+        }
+        let sent = self.world.answer(&computer);
+        let mut answer = self.pair.execute(now, sent.clone()).await;
+        if computer.lease.is_some() && answer.as_ref().is_err_and(knows_less) {
+            let shown = self.world.answer_shown(&computer, self.era());
+            answer = self.pair.execute(now, shown).await;
+        }
+        if let Ok(outcome) = answer {
+            computer.answered(sent.contact.next.clone(), &outcome);
+            computer.reports.clear();
+            computer.forked_head = None;
+            self.known
+                .heads
+                .extend(outcome.lease.map(|lease| (lease.ledger_head.size, lease.ledger_head.root)));
+            self.contacts.insert(computer.name.clone(), sent);
+            self.computers.insert(computer.name.clone(), computer);
+        }
+    }
+
+    async fn releases(&mut self) {
+        let now = self.now();
+        let known = (!self.staged.is_empty()).then(|| self.pick(self.staged.len()));
+        let known = known.map(|at| self.staged[at].clone());
+        match (self.random.below(11), known) {
+            (0..=3, _) | (_, None) => {
+                let package = PACKAGES[self.pick(PACKAGES.len())];
+                let channels: &[&str] = [&["stable"][..], &["beta"], &["beta", "stable"], &[]][self.pick(4)];
+                let mut staged = self.world.staged(package, self.random.below(9), channels);
+                staged.release.platform = Platform::new(["any", "linux-x86_64"][self.pick(2)]).unwrap();
+                staged.manifest = Sha256Digest::of(staged.release.to_string().as_bytes());
+                if self.random.below(5) == 0 {
+                    let (release, manifest) = (staged.release.clone(), staged.manifest);
+                    let problems = vec!["file a is missing".to_owned(), format!("at {now}")];
+                    let _ = self.pair.execute(now, RefuseRelease { release, manifest, problems }).await;
+                } else {
+                    let _ = self.pair.execute(now, staged.clone()).await;
+                }
+                self.known.releases.push((staged.release.clone(), staged.manifest));
+                self.staged.push(staged);
+            }
+            (4..=6, Some(known)) => {
+                let _ = self.pair.execute(now, self.world.approve(known.manifest)).await;
+            }
+            (7, Some(known)) => {
+                let _ = self.pair.execute(now, reject(known.manifest, "too big")).await;
+            }
+            (8, Some(known)) => {
+                let _ = self.pair.execute(now, withdraw(known.manifest, "crashes")).await;
+            }
+            (9, Some(known)) => {
+                self.resets += self.random.below(2);
+                let reset = CounterReset {
+                    package: known.release.package,
+                    counter: ReleaseCounter(self.random.below(12)),
+                    number: self.resets,
+                };
+                self.pair.execute(now, ResetCounter { reset }).await.unwrap();
+            }
+            (_, Some(known)) => {
+                let base = Sha256Digest::of(&[u8::try_from(self.random.below(3)).unwrap()]);
+                let made = NoteDelta { base, target: known.manifest, bytes: self.random.below(3) };
+                self.pair.execute(now, made).await.unwrap();
+            }
+        }
+    }
+
+    async fn pulls(&mut self) {
+        let now = self.now();
+        match self.random.below(3) {
+            0 => {
+                let reason = format!("no route {}", self.random.below(2));
+                self.pair.execute(now, PullFailed { reason }).await.unwrap();
+            }
+            _ => self.pair.execute(now, self.world.pulled(self.random.below(3))).await.unwrap(),
+        }
+    }
+}
+
+/// Whether a refusal asks the computer to show what it holds.
+fn knows_less(error: &LedgerError) -> bool {
+    match error {
+        LedgerError::Refused(problem) => matches!(
+            problem.code,
+            ProblemCode::NonceUnknown | ProblemCode::UnknownComputer | ProblemCode::LedgerBehind
+        ),
+        _ => false,
+    }
+}

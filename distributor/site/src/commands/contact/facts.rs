@@ -1,0 +1,228 @@
+//! What a contact is decided from, what a client shows with it, and what it is answered.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, SerialNumber,
+};
+use sealpost_manifests::lease::Lease;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::order::{Epoch, Order, Ordered};
+use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
+
+use crate::changes::ContactAnswer;
+use crate::queries::{Query, query};
+use crate::rules::contact::NoncePair;
+use crate::rules::release::KnownRelease;
+use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
+use crate::rules::text;
+
+query! {
+    /// What a contact is decided from.
+    LoadContact {
+        /// The client.
+        pub client_id: ClientId,
+        /// Whether it reports something: only then its reported packages are looked up.
+        pub reports: bool,
+        /// What it shows, if it shows something: only then what may have been lost is looked up.
+        pub shown: Option<ShownKey>,
+    } -> ContactFacts, "read a client's contact"
+}
+
+/// By what is looked up what the ledger may have lost.
+#[derive(Debug, Clone)]
+pub struct ShownKey {
+    /// The name in the lease that is shown.
+    pub name: ComputerName,
+    /// The serial numbers in it.
+    pub serials: Vec<SerialNumber>,
+    /// The head in it.
+    pub head: LogHead,
+}
+
+/// As [`LoadContact`] says.
+#[derive(Debug, Clone)]
+pub struct ContactFacts {
+    /// The client; `None` when none of this id holds a reservation.
+    pub client: Option<ContactClient>,
+    /// Every approved release.
+    pub approved: Vec<KnownRelease>,
+    /// Manifests of releases above a counter that the vendor reset.
+    pub voided: BTreeSet<Sha256Digest>,
+    /// When the vendor's metadata was last found fresh; `None` before the first pull.
+    pub metadata_as_of: Option<Timestamp>,
+    /// The highest epoch of any grant.
+    pub epoch: Epoch,
+    /// Where the ledger stands after restores.
+    pub restore: RestoreState,
+    /// What may have been lost; only when something is shown.
+    pub lost: Option<LostFacts>,
+}
+
+/// What the ledger knows beside what a client shows.
+#[derive(Debug, Clone)]
+pub struct LostFacts {
+    /// Whether the client's id was replaced by a later enrollment that the ledger has.
+    pub was_replaced: bool,
+    /// Who holds the name now.
+    pub holder: Option<NameHolder>,
+    /// The serial numbers whose seats the name holds.
+    pub reserved: BTreeSet<SerialNumber>,
+    /// The newest grants of the serial numbers that are shown.
+    pub seats: Vec<HeldGrantText>,
+    /// Whether the head that is shown is one of this log.
+    pub head_is_known: bool,
+}
+
+/// A client that contacts, with everything that was noted of it.
+#[derive(Debug, Clone)]
+pub struct ContactClient {
+    /// The name that holds the seats.
+    pub name: ComputerName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// Its key.
+    pub client_key: PublicKey,
+    /// Whether two computers use its identity.
+    pub forked: bool,
+    /// The newest grant of each serial number whose seat its name holds, by serial number.
+    pub seats: Vec<HeldGrantText>,
+    /// The order of the newest lease that was issued to it.
+    pub lease_order: Option<Order>,
+    /// The order of the newest assignment that was issued to it.
+    pub assignment_order: Option<Order>,
+    /// Reports up to this id are in the log.
+    pub acknowledged_report: u64,
+    /// Its last contact; `None` before the first.
+    pub last: Option<LastContact>,
+    /// The newest lease that it was sent.
+    pub lease: Option<Lease>,
+    /// The newest assignment that it was sent.
+    pub assignment: Option<Assignment>,
+    /// What it said of itself last; `None` before the first contact.
+    pub seen: Option<SeenClient>,
+    /// Packages that it reported about before; empty unless they were asked for.
+    pub reported: BTreeSet<PackageName>,
+    /// Whether it was resumed since the last restore.
+    pub resumed: bool,
+    /// The head that it reported last as not extending the one that it holds.
+    pub log_fork: Option<LogHead>,
+}
+
+/// A grant with its exact text.
+#[derive(Debug, Clone)]
+pub struct HeldGrantText {
+    /// What it says.
+    pub grant: Grant,
+    /// Its exact signed text.
+    pub document: SignedDocument,
+    /// Digest of that text.
+    pub digest: Sha256Digest,
+}
+
+/// The last contact that was answered.
+#[derive(Debug, Clone)]
+pub struct LastContact {
+    /// Its nonces.
+    pub nonces: NoncePair,
+    /// What it was answered.
+    pub answer: ContactAnswer,
+    /// How far the client had come with it.
+    pub progress: Progress,
+}
+
+/// What a client says of itself at each contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenClient {
+    /// Its platform.
+    pub platform: Platform,
+    /// The version of its agent.
+    pub agent_version: String,
+    /// Digest of its machine's and boot's ids.
+    pub instance: Option<Sha256Digest>,
+    /// The name that it gives itself.
+    pub hostname: Option<String>,
+    /// What it runs, sorted by package.
+    pub installed: Vec<InstalledPackage>,
+}
+
+impl SeenClient {
+    /// What a contact says, in the form in which it is noted: each package once, sorted; the last one counts.
+    #[must_use]
+    pub fn of(contact: &Contact) -> Self {
+        let by_package: std::collections::BTreeMap<&PackageName, &InstalledPackage> =
+            contact.packages.iter().map(|package| (package.package(), package)).collect();
+        Self {
+            platform: contact.platform.clone(),
+            agent_version: text::agent_version(&contact.agent_version),
+            instance: contact.instance,
+            hostname: contact.hostname.as_deref().map(text::stored),
+            installed: by_package.into_values().cloned().collect(),
+        }
+    }
+}
+
+/// What a client shows of what this server signed for it. Every signature was checked with the site key, and every
+/// document names this server and this client.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its lease.
+    pub lease: Lease,
+    /// Its assignment.
+    pub assignment: Option<Assignment>,
+    /// What the receipt in the contact says, if this server made it.
+    pub receipt: Option<Receipt>,
+    /// The era that begins if this shows that the ledger lost something.
+    pub new_era: EraId,
+}
+
+/// What a contact answers; unsigned: the caller signs after the commit. Ed25519 is deterministic, so a retry gets the
+/// same bytes.
+#[derive(Debug, Clone)]
+pub struct ContactOutcome {
+    /// The grants to send: those that the client does not hold.
+    pub grants: Vec<SignedDocument>,
+    /// The lease to sign and send, if the client does not hold it.
+    pub lease: Option<Lease>,
+    /// The assignment to sign and send, if the client does not hold it.
+    pub assignment: Option<Assignment>,
+    /// The size of the head that the client witnessed: a proof to the head in the lease starts there.
+    pub held_head: Option<u64>,
+    /// Reports up to this id are on disk.
+    pub acknowledged_report: u64,
+    /// For the person at the computer.
+    pub notice: Option<String>,
+    /// What the receipt for this contact says.
+    pub receipt: Receipt,
+    /// Whether this was a retry of the last contact.
+    pub retry: bool,
+    /// The client's name, for the log.
+    pub name: ComputerName,
+}
+
+/// The grants that a client does not hold.
+pub(super) fn not_held(seats: &[HeldGrantText], contact: &Contact) -> Vec<SignedDocument> {
+    let missing = seats.iter().filter(|seat| !contact.grants.contains(&seat.digest));
+    missing.map(|seat| seat.document.clone()).collect()
+}
+
+/// The order of the next document: above what was issued and what was shown, in the highest epoch of all.
+pub(super) fn next_order(epoch: Epoch, before: impl IntoIterator<Item = Option<Order>>) -> Order {
+    let highest = before.into_iter().flatten().fold(None, |highest: Option<(Epoch, u64)>, order| {
+        let (epoch, sequence) = highest.unwrap_or_default();
+        Some((epoch.max(order.epoch), sequence.max(order.sequence)))
+    });
+    let (before, sequence) = highest.unwrap_or_default();
+    Order { epoch: epoch.max(before), sequence: sequence.saturating_add(1) }
+}
+
+/// The order of a document, if there is one.
+pub(super) fn order_of<T: Ordered>(document: Option<&T>) -> Option<Order> {
+    document.map(Ordered::order)
+}

@@ -1,0 +1,82 @@
+//! The refresh of the vendor's metadata, and the time as of which it is fresh.
+//!
+//! That time is license time, so that a clock which is set back makes no old metadata fresh. But license time may rest on
+//! a statement that the vendor made by a clock which was ahead, and metadata that says so ends long before that time. So
+//! what is refused as expired gets a second look while license time is ahead of this computer's clock: it is judged by
+//! the time that holds once it is the vendor's newest statement. Metadata of an earlier version is no statement, and
+//! metadata that was signed later than the newest one lowers nothing.
+
+use jiff::Timestamp;
+use sealpost_ledger::Ledger;
+use sealpost_manifests::license_time::{LicenseFloor, VendorStatement};
+use sealpost_repository::{ReaderHandle, RefreshError, Refreshed, Refusal};
+use sealpost_site::queries::{LastPull, LicenseTime, Licenses};
+
+use super::context::Context;
+use super::error::PullError;
+
+/// The refreshed metadata, and the time as of which it was found fresh.
+pub(super) async fn refresh(
+    context: &Context,
+    reader: &ReaderHandle,
+) -> Result<(Refreshed, Timestamp), PullError> {
+    let now = context.clock.now();
+    let refused = match reader.refresh(now).await {
+        Ok(refreshed) => return Ok((refreshed, now)),
+        Err(error) => error,
+    };
+    let local = context.clock.local();
+    if refused.refusal() != Some(Refusal::Expired) || local >= now {
+        return Err(PullError::Refresh { source: refused });
+    }
+    match corrected(context, reader, local).await? {
+        Some((refreshed, corrected)) => {
+            tracing::warn!(
+                before = %now,
+                now = %corrected,
+                "the vendor's newest statement says that its clock was ahead; license time goes back"
+            );
+            Ok((refreshed, corrected))
+        }
+        None => Err(PullError::Refresh { source: refused }),
+    }
+}
+
+/// The metadata as of the time that it brings about itself, if it is fresh then.
+async fn corrected(
+    context: &Context,
+    reader: &ReaderHandle,
+    local: Timestamp,
+) -> Result<Option<(Refreshed, Timestamp)>, PullError> {
+    let refreshed = match reader.refresh(local).await {
+        Ok(refreshed) => refreshed,
+        Err(RefreshError::Store { source }) => {
+            return Err(PullError::Refresh { source: RefreshError::Store { source } });
+        }
+        Err(_) => return Ok(None),
+    };
+    let Some(signed_at) = refreshed.signed_at else { return Ok(None) };
+    let ledger = &*context.ledger;
+    let before = ledger.query(LastPull {}).await?.timestamp_version;
+    if before.is_some_and(|before| refreshed.timestamp_version <= before) {
+        return Ok(None);
+    }
+    let noted = ledger.query(LicenseTime {}).await?;
+    let mut floor = LicenseFloor::from_stored(noted.floor.unwrap_or(local), noted.statement);
+    floor.observe_statement(statement(ledger, signed_at, refreshed.expires).await?);
+    let corrected = floor.license_time(local);
+    let is_fresh = corrected <= refreshed.expires.min(refreshed.root_expires);
+    Ok(is_fresh.then_some((refreshed, corrected)))
+}
+
+/// What the vendor says of the time with this metadata: it is not before the vendor signed it. The end is the one of the
+/// longest grant, so that license time goes on where the vendor is not reached for weeks.
+pub(super) async fn statement(
+    ledger: &Ledger,
+    signed_at: Timestamp,
+    expires: Timestamp,
+) -> Result<VendorStatement, PullError> {
+    let licenses = ledger.query(Licenses {}).await?;
+    let longest = licenses.iter().map(|license| license.not_after).max();
+    Ok(VendorStatement::new(signed_at, longest.map_or(expires, |longest| longest.max(expires))))
+}

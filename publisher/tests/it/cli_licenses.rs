@@ -1,0 +1,105 @@
+//! Selling and unlocking by the program as a process.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use sealpost_keys::SigningKey;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
+use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::text_code;
+
+use crate::process::Bench;
+use crate::support::{register_request, registration};
+
+#[test]
+fn a_registration_code_becomes_an_unlock_code() {
+    let bench = Bench::ready();
+    let serial = bench.ok(&["serial", "new", "--seats", "10", "--package", "acme-av"]);
+    assert_eq!(serial.lines().count(), 1);
+    let site = SigningKey::generate().unwrap();
+    let sold = SerialNumber::new(serial.trim()).unwrap();
+    let request = register_request(&registration(&sold, &site), &site);
+    let code = text_code::encode(&request.registration);
+    fs::write(bench.path("code.txt"), &code).unwrap();
+
+    let unlock = bench.ok(&["serial", "unlock", "code.txt"]);
+    let license = fs::read_to_string(bench.path("home/keys/license.pub")).unwrap();
+    let license = sealpost_keys::PublicKey::from_file_text(&license).unwrap();
+    let grant = text_code::decode(&unlock).unwrap().verify::<Grant>(std::slice::from_ref(&license)).unwrap();
+    assert_eq!((grant.seats, grant.packages.len()), (10, 1));
+    assert_eq!(bench.ok(&["serial", "unlock", &code]), unlock, "the same code gets the same answer");
+
+    bench.ok(&["serial", "unlock", "code.txt", "--out", "grant.json"]);
+    let file = fs::read_to_string(bench.path("grant.json")).unwrap();
+    serde_json::from_str::<SignedDocument>(&file).unwrap().verify::<Grant>(&[license]).unwrap();
+
+    let list: serde_json::Value = serde_json::from_str(&bench.ok(&["serial", "list", "--json"])).unwrap();
+    assert_eq!((&list[0]["seats"], &list[0]["generation"]), (&10.into(), &1.into()));
+    assert!(bench.ok(&["serial", "list"]).contains(serial.trim()));
+    bench.fails(&["serial", "unlock", &code.replacen('0', "1", 1)], &["line"]);
+}
+
+#[test]
+fn grants_end_in_the_time_zone_that_was_given_at_the_beginning() {
+    let bench = Bench::new();
+    let init = ["init", "--vendor", "Acme", "--no-passphrase", "--time-zone"];
+    let output = bench.run(&[init.as_slice(), &["Mars/Olympus"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Europe/Berlin"));
+    bench.ok(&[init.as_slice(), &["Pacific/Kiritimati"]].concat());
+    let settings = fs::read_to_string(bench.path("home/vendor.toml")).unwrap();
+    assert!(settings.contains("time_zone = \"Pacific/Kiritimati\""), "{settings}");
+    let sold = SerialNumber::new(bench.ok(&["serial", "new", "--seats", "10"]).trim()).unwrap();
+    let site = SigningKey::generate().unwrap();
+    let request = register_request(&registration(&sold, &site), &site);
+    bench.ok(&["serial", "unlock", &text_code::encode(&request.registration)]);
+    // Kiritimati is 14 hours ahead all year.
+    let shown = bench.ok(&["serial", "show", sold.as_str()]);
+    assert!(shown.contains("T09:59:59Z"), "{shown}");
+    fs::write(bench.path("home/vendor.toml"), settings.replace("Pacific/Kiritimati", "Mars/Olympus"))
+        .unwrap();
+    bench.fails(&["serial", "list"], &["vendor.toml", "Mars/Olympus", "Europe/Berlin"]);
+}
+
+#[test]
+fn what_a_server_said_with_each_registration_is_shown_and_what_is_odd_stands_out() {
+    let bench = Bench::ready();
+    let sold = SerialNumber::new(bench.ok(&["serial", "new", "--seats", "10"]).trim()).unwrap();
+    let site = SigningKey::generate().unwrap();
+    let unlock = |reason, size, used| {
+        let head = LogHead { size, ..LogHead::empty() };
+        let used = BTreeMap::from([(sold.clone(), used)]);
+        let registration = Registration { reason, ledger_head: head, used, ..registration(&sold, &site) };
+        let code = text_code::encode(&register_request(&registration, &site).registration);
+        let output = bench.run(&["serial", "unlock", &code]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let quiet = unlock(RegistrationReason::First, 9, 10);
+    assert!(!quiet.contains("note:"), "{quiet}");
+    let odd = unlock(RegistrationReason::Renew, 7, 11);
+    assert!(
+        odd.contains("fewer entries") && odd.contains("11 seats are in use, and 10 are granted"),
+        "{odd}"
+    );
+    assert!(odd.contains(&format!("publisher serial show {sold}")), "{odd}");
+    assert!(!unlock(RegistrationReason::Restored, 5, 9).contains("note:"));
+
+    let shown = bench.ok(&["serial", "show", sold.as_str()]);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 1 + 2 + 3 + 1, "{shown}");
+    assert!(lines[2].contains("grant 2: 10 seats, epoch 2"), "{shown}");
+    assert!(lines[4].contains("(renew)") && lines[4].contains("11 of 10 seats in use (more than granted)"));
+    assert!(lines[5].contains("suspicious: the server's log has fewer entries"), "{shown}");
+    assert!(lines[6].contains("(restored): answered with grant 2") && lines[6].contains("log of 5 entries"));
+    let json = bench.ok(&["serial", "show", sold.as_str(), "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["registrations"][1]["remark"], "head_smaller");
+    assert_eq!((&json["grants"][1]["epoch"], &json["used"]), (&(2u64 << 32).into(), &9.into()));
+    assert!(bench.ok(&["serial", "list"]).contains(" 9 "));
+
+    let unsold = SerialNumber::from_random([1; 19]);
+    bench.fails(&["serial", "show", unsold.as_str()], &["no such serial number", "publisher serial list"]);
+}
