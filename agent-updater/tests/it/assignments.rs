@@ -67,7 +67,8 @@ fn a_site_rolls_back_to_the_release_that_was_kept_and_the_one_that_was_left_stay
 
 #[test]
 fn a_rollback_beyond_its_bounds_is_refused_with_the_right_reason_and_changes_nothing() {
-    let cases: [(fn(&Site), ReasonCode); 4] = [
+    type Beyond = fn(&Site);
+    let cases: [(Beyond, ReasonCode); 4] = [
         (|site| site.vendor.withdraw("1", "it is bad"), ReasonCode::ReleaseWithdrawn),
         (|site| site.vendor.minimum_counter(2), ReasonCode::ReleaseTooOld),
         (|site| site.vendor.revoke_release_key(), ReasonCode::ManifestInvalid),

@@ -1,7 +1,10 @@
 //! Clocks that are wrong: the server's, the vendor's, and this computer's own.
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::records::computer::ComputerProgress;
 use sealpost_test_support::clock::ManualClock;
+use sealpost_test_support::web::{Fault, Times};
 
 use crate::site::Site;
 
@@ -43,21 +46,48 @@ fn a_server_whose_clock_is_ahead_at_the_first_contact_locks_nothing_out() {
     }
 }
 
-#[test]
-fn a_grant_of_a_vendor_whose_clock_was_ahead_is_corrected_by_the_next_one() {
+/// A site whose vendor made the grant while its clock was 400 days ahead.
+fn site_of_a_vendor_ahead() -> (Site, Agent) {
     let site = Site::new();
     let ahead = Timestamp::now() + DAY * 400;
-    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |grant| {
+    let mut server = site.server.lock().unwrap();
+    server.renew_grant(&site.vendor.license_key, |grant| {
         grant.vendor_time = ahead;
         grant.not_after = ahead + DAY * 366;
     });
+    drop(server);
     let agent = site.enrolled();
     site.release("1", 1, "one");
-    assert!(!agent.cycle().problems.is_empty(), "its lease is past its end by then");
+    (site, agent)
+}
+
+/// The vendor made another grant, with its clock right again.
+fn renew(site: &Site, generation: u64) {
     site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |grant| {
+        grant.generation = generation;
         grant.vendor_time = Timestamp::now();
         grant.not_after = Timestamp::now() + DAY * 366;
     });
+}
+
+#[test]
+fn a_grant_of_a_vendor_whose_clock_was_ahead_is_corrected_by_the_next_one() {
+    let (site, agent) = site_of_a_vendor_ahead();
+    // The metadata would correct it too.
+    site.web.fail("timestamp.json", Fault::Answer(503, Vec::new()), Times::Next(20));
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("it ended at"), "{problems}");
+    renew(&site, 3);
+    agent.cycle();
+    assert!(agent.status().lease.live);
+    site.web.make_no_faults();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
+fn a_grant_of_a_vendor_whose_clock_was_ahead_is_corrected_by_the_metadata() {
+    let (site, agent) = site_of_a_vendor_ahead();
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("one"));
@@ -96,22 +126,13 @@ fn a_computer_whose_clock_stands_at_1970_enrolls_contacts_and_installs() {
 
 #[test]
 fn enrolling_again_resets_a_floor_that_is_wrong() {
-    let site = Site::new();
-    let ahead = Timestamp::now() + DAY * 400;
-    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |grant| {
-        grant.vendor_time = ahead;
-        grant.not_after = ahead + DAY * 366;
-    });
-    let agent = site.enrolled();
-    site.release("1", 1, "one");
-    assert!(!agent.cycle().problems.is_empty());
-    // The site's administrator got another grant; the computer did not hear of it.
-    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |grant| {
-        grant.generation = 1;
-        grant.vendor_time = Timestamp::now();
-        grant.not_after = Timestamp::now() + DAY * 366;
-    });
+    let (site, agent) = site_of_a_vendor_ahead();
+    let floor = || ComputerProgress::load(agent.home()).unwrap().floors.license();
+    assert!(floor() > Timestamp::now() + DAY * 399);
+    // A grant that this computer would not take for newer.
+    renew(&site, 1);
     agent.enroll(&site.setup_file(), None).unwrap();
+    assert!(floor() <= Timestamp::now());
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("one"));
