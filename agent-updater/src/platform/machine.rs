@@ -59,7 +59,8 @@ fn bounded_name(name: &str) -> Option<String> {
         cut -= 1;
     }
     name.truncate(cut);
-    (!name.is_empty()).then_some(name)
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The first line of a small file; `None` if it is empty or cannot be read.

@@ -6,46 +6,44 @@ use std::path::Path;
 use jiff::SignedDuration;
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::domain::cadence::Standing;
-use sealpost_agent_updater::domain::gate::Gate;
+use sealpost_agent_updater::domain::gate_file::OpenNow;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::platform::store;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::lease::Lease;
-use sealpost_manifests::wire::contact::{Contact, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::web::Fault;
 
-use crate::site::Site;
+use crate::site::{Site, contact};
 
-const OPEN: Gate = Gate { run: true, upload: true, remote_management: true };
+const OPEN: OpenNow = OpenNow { run: true, upload: true, remote_management: true };
+const RUN_ONLY: OpenNow = OpenNow { run: true, upload: false, remote_management: false };
 
-fn contact(body: &str) -> Contact {
-    let request: ContactRequest = serde_json::from_str(body).unwrap();
-    sealpost_manifests::document::read(request.contact.document.as_bytes()).unwrap()
-}
-
-fn gate(site: &Site) -> Gate {
-    serde_json::from_slice(&fs::read(site.computer.path().join("home/gate.json")).unwrap()).unwrap()
+/// A site with an enrolled computer, to which a release is assigned.
+fn site_with_release() -> (Site, Agent) {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    (site, agent)
 }
 
 #[test]
 fn the_first_lease_opens_the_gate() {
-    let site = Site::new();
-    let agent = site.enrolled();
+    let (site, agent) = site_with_release();
+    assert_eq!(site.gate(), OpenNow::default());
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
-    assert_eq!(gate(&site), OPEN);
+    assert_eq!(site.gate(), OPEN);
     assert_eq!(agent.status().standing, Standing::Licensed);
 }
 
 #[test]
 fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
-    let site = Site::new();
-    let agent = site.enrolled();
+    let (site, agent) = site_with_release();
     site.web.once("contact", Fault::LoseTheAnswer);
     assert!(!agent.cycle().problems.is_empty());
-    assert_eq!(gate(&site), Gate::CLOSED);
+    assert_eq!(site.gate(), OpenNow::default());
     // Another process, later: what is sent again was read from disk.
     assert!(site.agent().cycle().problems.is_empty());
     let contacts = site.server.lock().unwrap().contacts.clone();
@@ -53,22 +51,21 @@ fn a_lost_answer_is_asked_for_again_byte_by_byte_and_the_nonces_go_on() {
     assert_eq!(contacts.len(), 3, "after an answered retry, what is new since then is reported");
     assert_eq!(contact(&contacts[1]).previous, None);
     assert_eq!(contact(&contacts[2]).previous, Some(contact(&contacts[1]).next));
-    assert_eq!(gate(&site), OPEN);
+    assert_eq!(site.gate(), OPEN);
 }
 
 #[test]
 fn losing_contact_holds_uploads_and_never_the_product() {
-    let site = Site::new();
-    let agent = site.enrolled();
+    let (site, agent) = site_with_release();
     agent.cycle();
     site.refuse("contact", ProblemCode::Internal);
     assert!(!agent.cycle().problems.is_empty());
-    assert_eq!(gate(&site), Gate { run: true, upload: false, remote_management: false });
+    assert_eq!(site.gate(), RUN_ONLY);
     let status = agent.status();
     assert_eq!(status.standing, Standing::LostContact);
     assert!(status.contact_problem.unwrap().contains("internal"));
     assert!(agent.cycle().problems.is_empty());
-    assert_eq!(gate(&site), OPEN);
+    assert_eq!(site.gate(), OPEN);
 }
 
 #[test]
@@ -78,30 +75,28 @@ fn a_lease_for_another_computer_or_server_or_from_before_is_refused_and_the_held
         |lease| lease.client_id = ClientId::from_random([1; 16]),
         |lease| lease.server_id = ServerId::from_random([1; 16]),
         |lease| lease.sequence = 0,
-        |lease| lease.not_after = lease.issued_at - SignedDuration::from_hours(1),
+        |lease| lease.entitlements[0].not_after = lease.issued_at - SignedDuration::from_hours(1),
     ];
     for change in changes {
-        let site = Site::new();
-        let agent = site.enrolled();
+        let (site, agent) = site_with_release();
         agent.cycle();
-        let path = site.computer.path().join("home/state/lease.json");
+        let path = site.server_record("lease");
         let held = fs::read(&path).unwrap();
         site.server.lock().unwrap().change_lease = change;
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("lease of the server was refused")));
         assert_eq!(fs::read(&path).unwrap(), held);
-        assert_eq!(gate(&site), OPEN);
+        assert_eq!(site.gate(), OPEN);
     }
 }
 
 #[test]
 fn a_lease_by_another_key_is_refused() {
-    let site = Site::new();
-    let agent = site.enrolled();
+    let (site, agent) = site_with_release();
     site.server.lock().unwrap().site_key = sealpost_keys::SigningKey::generate().unwrap();
     assert!(!agent.cycle().problems.is_empty());
-    assert_eq!(gate(&site), Gate::CLOSED);
-    assert!(!site.computer.path().join("home/state/lease.json").exists());
+    assert_eq!(site.gate(), OpenNow::default());
+    assert!(!site.server_record("lease").exists());
 }
 
 /// Changes a signed document inside its record, so that only the signature does not match.
@@ -118,9 +113,8 @@ fn a_flipped_bit_or_a_forged_document_in_the_agents_records_is_refused_and_expla
     let agent = site.enrolled();
     site.release("1", 1, "one");
     assert!(agent.cycle().problems.is_empty());
-    let state = site.computer.path().join("home/state");
-    for name in ["lease.json", "assignment.json"] {
-        let path = state.join(name);
+    for name in ["lease", "assignment"] {
+        let path = site.server_record(name);
         let good = fs::read(&path).unwrap();
         let mut flipped = good.clone();
         let middle = flipped.len() / 2;
@@ -130,16 +124,16 @@ fn a_flipped_bit_or_a_forged_document_in_the_agents_records_is_refused_and_expla
         let text = format!("{:?} {:?}", shown.lease.problem, shown.notices);
         assert!(text.contains("damaged"), "{name}: {text}");
         fs::write(&path, &good).unwrap();
-        forge(&path, "\"epoch\":1", "\"epoch\":2");
+        forge(&path, "\"sequence\":", "\"sequence\":9");
         let shown = agent.status();
         let text = format!("{:?} {:?}", shown.lease.problem, shown.notices);
         assert!(text.contains("signature"), "{name}: {text}");
-        assert_eq!(gate(&site), OPEN, "what was open is not closed by damage");
+        assert_eq!(site.gate(), OPEN, "what was open is not closed by damage");
         // The next contact brings it back.
         assert!(agent.cycle().problems.is_empty());
         assert_eq!(site.installed().as_deref(), Some("one"));
     }
-    let path = state.join("enrollment.json");
+    let path = site.server_record("enrollment");
     let mut flipped = fs::read(&path).unwrap();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 4;
@@ -148,26 +142,25 @@ fn a_flipped_bit_or_a_forged_document_in_the_agents_records_is_refused_and_expla
     let cycle = agent.cycle();
     assert!(cycle.problems.iter().any(|problem| problem.contains("damaged")), "{:?}", cycle.problems);
     assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);
-    assert!(gate(&site).run, "a named product goes on");
+    assert!(site.gate().run, "a named product goes on");
     assert_eq!(site.installed().as_deref(), Some("one"));
 }
 
 #[test]
 fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
-    let site = Site::new();
-    let agent = site.enrolled();
+    let (site, agent) = site_with_release();
     agent.cycle();
-    let path = site.computer.path().join("home/state/progress.json");
-    fs::write(&path, "sealpost-record 2 2 00\n{}").unwrap();
-    site.release("1", 1, "one");
+    let path = site.computer.path().join("home/state/computer.json");
+    fs::write(&path, "sealpost-record 3 2 00\n{}").unwrap();
+    site.release("2", 2, "two");
     assert!(!agent.cycle().problems.is_empty());
-    assert_eq!(gate(&site), OPEN);
-    assert_eq!(site.installed(), None);
+    assert_eq!(site.gate(), OPEN);
+    assert_eq!(site.installed().as_deref(), Some("one"));
     // The way out that the message names.
     agent.enroll(&site.setup_file(), None).unwrap();
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
-    assert_eq!(site.installed().as_deref(), Some("one"));
+    assert_eq!(site.installed().as_deref(), Some("two"));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::thread;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::{Request, ask};
-use sealpost_agent_updater::ports::Clock;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::wait;
 use sealpost_test_support::web::{Fault, Times};
@@ -15,25 +14,8 @@ use sealpost_test_support::web::{Fault, Times};
 use crate::server::serve;
 use crate::site::{Site, package};
 
-/// The agent's clock, moved by a test.
-struct TestClock(ManualClock);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-}
-
 fn with_clock(site: &Site, ahead_hours: i64) -> Agent {
-    let now = Timestamp::now() + SignedDuration::from_hours(ahead_hours);
-    let mut agent = site.agent();
-    agent.context.host.clock = Box::new(TestClock(ManualClock::still_at(now)));
-    agent
-}
-
-fn runs(site: &Site) -> bool {
-    let gate = std::fs::read_to_string(site.computer.path().join("home/gate.json")).unwrap();
-    gate.contains("\"run\":true")
+    site.agent_with(ManualClock::still_at(Timestamp::now() + SignedDuration::from_hours(ahead_hours)))
 }
 
 /// Installed "one", then "two"; a third release is assigned.
@@ -56,7 +38,7 @@ fn a_clock_that_jumps_ten_years_ahead_installs_nothing_new_and_takes_nothing_awa
     let cycle = ahead.cycle();
     assert!(!cycle.problems.is_empty(), "every lease has ended by then");
     assert_eq!(site.installed().as_deref(), Some("two"));
-    assert!(runs(&site), "a named product goes on");
+    assert!(site.gate().run, "a named product goes on");
     ahead.roll_back(&package()).unwrap();
     assert_eq!(site.installed().as_deref(), Some("one"), "a rollback needs no lease");
     // And back: nothing of the jump stays.
@@ -76,9 +58,9 @@ fn a_clock_that_falls_back_makes_no_ended_lease_live_and_stops_no_update() {
     assert_eq!(site.installed().as_deref(), Some("three"));
     // A lease whose end lies before the floor has ended, whatever the clock says.
     site.server.lock().unwrap().change_lease =
-        |lease| lease.not_after = lease.issued_at - SignedDuration::from_hours(1);
+        |lease| lease.entitlements[0].not_after = lease.issued_at - SignedDuration::from_hours(1);
     site.release("4", 4, "four");
-    std::fs::remove_file(site.computer.path().join("home/state/lease.json")).unwrap();
+    std::fs::remove_file(site.server_record("lease")).unwrap();
     assert!(!back.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
 }
@@ -91,7 +73,7 @@ fn after_the_end_of_the_lease_nothing_new_is_installed_and_run_and_rollback_stay
     assert!(!later.status().lease.live);
     assert!(!later.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
-    assert!(runs(&site));
+    assert!(site.gate().run);
     later.roll_back(&package()).unwrap();
     assert_eq!(site.installed().as_deref(), Some("one"));
 }

@@ -2,9 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod assignments;
+mod clocks;
 mod contact;
 mod enroll;
 mod hostile;
+mod log;
+mod orders;
+mod restored;
 mod server;
 mod site;
+mod unsigned;
 mod update;
+mod witness;

@@ -9,28 +9,43 @@ use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
-use sealpost_manifests::lease::{Lease, LedgerHead};
-use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
+use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, ServerId};
+use sealpost_manifests::lease::{Entitlement, Lease};
+use sealpost_manifests::order::{Epoch, Signer};
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::Report;
 use sealpost_test_support::certificates::loopback_server;
+use sealpost_test_support::license::serial;
 use sealpost_test_support::web::{Reply, Request, Web, file};
+
+use crate::log::Log;
 
 /// What the server knows and has received.
 pub(crate) struct SimulatedServer {
     pub(crate) site_key: SigningKey,
     pub(crate) server_id: ServerId,
     pub(crate) client_id: ClientId,
-    pub(crate) grant: SignedDocument,
+    /// The grants that it sends, those that the client holds too.
+    pub(crate) grants: Vec<SignedDocument>,
     pub(crate) client_key: Option<PublicKey>,
     pub(crate) acknowledge: Option<u64>,
     pub(crate) notice: Option<String>,
+    pub(crate) receipt: Option<String>,
+    pub(crate) token: String,
+    pub(crate) token_valid_secs: u32,
+    pub(crate) log: Log,
+    /// How far its clock is ahead.
+    pub(crate) ahead: SignedDuration,
+    /// Refuses contacts without evidence with this code.
+    pub(crate) wants_evidence: Option<ProblemCode>,
     /// What is answered when a delta is asked for.
     pub(crate) delta: Option<Vec<u8>>,
     pub(crate) assigned: Vec<PackageAssignment>,
     pub(crate) metadata_as_of: Timestamp,
+    pub(crate) epoch: Epoch,
     pub(crate) sequence: u64,
     pub(crate) change_lease: fn(&mut Lease),
     pub(crate) change_assignment: fn(&mut Assignment),
@@ -42,23 +57,26 @@ pub(crate) struct SimulatedServer {
 }
 
 impl SimulatedServer {
-    pub(crate) fn new(
-        site_key: SigningKey,
-        server_id: ServerId,
-        grant: SignedDocument,
-        repository: PathBuf,
-    ) -> Self {
+    pub(crate) fn new(site_key: SigningKey, grant: SignedDocument, repository: PathBuf) -> Self {
+        let server_id = ServerId::of_site_key(&site_key.public());
         Self {
+            log: Log::new(&server_id, &site_key),
             site_key,
             server_id,
             client_id: ClientId::from_random([8; 16]),
-            grant,
+            grants: vec![grant],
             client_key: None,
             acknowledge: None,
             notice: None,
+            receipt: None,
+            token: "token-of-the-test".to_owned(),
+            token_valid_secs: 900,
+            ahead: SignedDuration::ZERO,
+            wants_evidence: None,
             delta: None,
             assigned: Vec::new(),
             metadata_as_of: Timestamp::now(),
+            epoch: Epoch::of(1, 0),
             sequence: 0,
             change_lease: |_| (),
             change_assignment: |_| (),
@@ -68,6 +86,11 @@ impl SimulatedServer {
             repository,
             answered: None,
         }
+    }
+
+    /// What its clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now() + self.ahead
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
@@ -91,10 +114,14 @@ impl SimulatedServer {
             client_key: enrollment.client_key.clone(),
             computer_name: enrollment.computer_name.clone(),
             server_id: self.server_id.clone(),
-            enrolled_at: Timestamp::now(),
+            enrolled_at: self.now(),
         };
-        let enrolled = SignedDocument::sign(&enrolled, &self.site_key).unwrap();
-        let answer = EnrollAnswer { enrolled, grant: self.grant.clone() };
+        let answer = EnrollAnswer {
+            enrolled: SignedDocument::sign(&enrolled, &self.site_key).unwrap(),
+            grants: self.grants.clone(),
+            log_key: self.log.certificate.clone(),
+            access_token: self.token.clone(),
+        };
         Reply::content(serde_json::to_vec(&answer).unwrap())
     }
 
@@ -108,40 +135,25 @@ impl SimulatedServer {
         let request: ContactRequest = serde_json::from_str(&body).unwrap();
         let client_key = self.client_key.clone().unwrap();
         let contact = request.contact.verify::<Contact>(std::slice::from_ref(&client_key)).unwrap();
+        match (self.wants_evidence, &request.evidence) {
+            (Some(code), None) => return refused(code),
+            (Some(_), Some(evidence)) => self.check(evidence),
+            (None, _) => {}
+        }
         self.reports.extend(contact.reports.iter().cloned());
         self.sequence += 1;
-        let mut lease = Lease {
-            client_id: self.client_id.clone(),
-            client_key,
-            computer_name: ComputerName::new("pc-1").unwrap(),
-            server_id: self.server_id.clone(),
-            epoch: 1,
-            sequence: self.sequence,
-            issued_at: Timestamp::now(),
-            not_after: Timestamp::now() + SignedDuration::from_hours(24 * 30),
-            model: LicenseModel::Named,
-            packages: Vec::new(),
-            grant: self.grant.digest(),
-            ledger_head: LedgerHead { sequence: 1, hash: Sha256Digest::of(b"head") },
-        };
-        (self.change_lease)(&mut lease);
-        let mut assignment = Assignment {
-            client_id: self.client_id.clone(),
-            server_id: self.server_id.clone(),
-            epoch: 1,
-            sequence: self.sequence,
-            issued_at: Timestamp::now(),
-            expires_at: Timestamp::now() + SignedDuration::from_hours(24 * 30),
-            metadata_as_of: self.metadata_as_of,
-            packages: self.assigned.clone(),
-        };
-        (self.change_assignment)(&mut assignment);
+        self.log.append(&format!("contact {}", self.sequence));
+        let lease = self.lease(client_key);
+        let assignment = self.assignment();
         let answer = ContactAnswer {
+            grants: self.grants.clone(),
+            checkpoint: self.log.checkpoint(),
+            consistency: self.log.proof(contact.held_head.as_ref()),
             lease: Some(SignedDocument::sign(&lease, &self.site_key).unwrap()),
             assignment: Some(SignedDocument::sign(&assignment, &self.site_key).unwrap()),
-            grant: None,
-            access_token: "token-of-the-test".to_owned(),
-            token_valid_secs: 900,
+            receipt: self.receipt.clone(),
+            access_token: self.token.clone(),
+            token_valid_secs: self.token_valid_secs,
             acknowledged_report: self
                 .acknowledge
                 .unwrap_or_else(|| contact.reports.iter().map(|report| report.id).max().unwrap_or(0)),
@@ -151,6 +163,72 @@ impl SimulatedServer {
         self.answered = Some((body, answer.clone()));
         Reply::content(answer)
     }
+
+    fn lease(&self, client_key: PublicKey) -> Lease {
+        let grant = self.grants.last().unwrap();
+        let mut lease = Lease {
+            client_id: self.client_id.clone(),
+            client_key,
+            computer_name: ComputerName::new("pc-1").unwrap(),
+            channel: ChannelName::new("stable").unwrap(),
+            server_id: self.server_id.clone(),
+            signer: Signer::SiteKey,
+            epoch: self.epoch,
+            sequence: self.sequence,
+            issued_at: self.now(),
+            entitlements: vec![Entitlement {
+                serial: serial(),
+                model: LicenseModel::Named,
+                packages: Vec::new(),
+                grant: grant.digest(),
+                not_after: self.now() + SignedDuration::from_hours(24 * 30),
+            }],
+            ledger_head: self.log.head(),
+        };
+        (self.change_lease)(&mut lease);
+        lease
+    }
+
+    fn assignment(&self) -> Assignment {
+        let mut assignment = Assignment {
+            client_id: self.client_id.clone(),
+            server_id: self.server_id.clone(),
+            signer: Signer::SiteKey,
+            epoch: self.epoch,
+            sequence: self.sequence,
+            issued_at: self.now(),
+            expires_at: self.now() + SignedDuration::from_hours(24 * 30),
+            metadata_as_of: self.metadata_as_of,
+            packages: self.assigned.clone(),
+        };
+        (self.change_assignment)(&mut assignment);
+        assignment
+    }
+
+    /// Evidence is what this server signed.
+    fn check(&self, evidence: &Evidence) {
+        let site_key = [self.site_key.public()];
+        let lease = evidence.lease.verify::<Lease>(&site_key).unwrap();
+        assert_eq!(lease.client_id, self.client_id);
+        if let Some(assignment) = &evidence.assignment {
+            assert_eq!(assignment.verify::<Assignment>(&site_key).unwrap().client_id, self.client_id);
+        }
+    }
+
+    /// Replaces the grants by one that is changed, and of the next generation.
+    pub(crate) fn renew_grant(&mut self, license_key: &SigningKey, change: impl FnOnce(&mut Grant)) {
+        let held = self.grants.last().unwrap();
+        let mut grant = held.verify::<Grant>(&[license_key.public()]).unwrap().into_inner();
+        grant.generation += 1;
+        change(&mut grant);
+        self.grants = vec![SignedDocument::sign(&grant, license_key).unwrap()];
+    }
+}
+
+/// A refusal with this code.
+pub(crate) fn refused(code: ProblemCode) -> Reply {
+    let problem = Problem::new(code, "refused by the test", "ask the test");
+    Reply::with_status(409, serde_json::to_vec(&problem).unwrap())
 }
 
 /// Serves under the certificate of a new site CA, and says how that CA is pinned.

@@ -244,7 +244,7 @@ fn without_an_assignment_that_counts_nothing_new_is_installed_and_rollback_still
     site.server.lock().unwrap().change_assignment = |assignment| {
         assignment.expires_at = assignment.issued_at - SignedDuration::from_hours(1);
     };
-    fs::remove_file(site.computer.path().join("home/state/assignment.json")).unwrap();
+    fs::remove_file(site.server_record("assignment")).unwrap();
     site.release("3", 3, "three");
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));

@@ -100,7 +100,7 @@ fn the_number_of_grants_is_bounded() {
 #[test]
 fn a_seat_counts_beside_the_grant_of_its_serial_number_and_for_what_both_cover() {
     let site_key = key();
-    let package = |name| PackageName::new(name).unwrap();
+    let package = |name: &str| PackageName::new(name).unwrap();
     let first = Grant { packages: vec![package("acme"), package("cad")], ..grant(1, &site_key) };
     let grants = grants(&first);
     let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();

@@ -133,7 +133,7 @@ impl Round<'_> {
         }
         let sentence = Decision::ActionUnknown(action).to_string();
         self.report_refusal(wanted, &Refusal::new(ReasonCode::ActionUnknown, sentence));
-        drop(self.progress.computer.told.insert(package.clone(), told));
+        let _ = self.progress.computer.told.insert(package.clone(), told);
         true
     }
 

@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
-use sealpost_keys::{SealingPublicKey, SigningKey};
+use sealpost_keys::{SealingPublicKey, SigningKey, TrustedComment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::setup::ServerRole;
@@ -21,7 +21,7 @@ fn server(number: u8) -> ServerId {
 /// Any signed document, as JSON.
 fn signed() -> String {
     let key = SigningKey::generate().unwrap();
-    let minisig = key.sign(b"{}", &"comment".parse().unwrap()).unwrap();
+    let minisig = key.sign(b"{}", &TrustedComment::new("comment").unwrap());
     serde_json::to_string(&SignedDocument { document: "{}".to_owned(), minisig }).unwrap()
 }
 

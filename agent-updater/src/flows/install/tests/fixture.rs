@@ -1,19 +1,20 @@
 //! A computer with a product whose hooks record what runs, and a vendor that makes releases for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sealpost_keys::SigningKey;
+use jiff::Timestamp;
+use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::ReleaseManifest;
-use sealpost_manifests::trust::{KeyStatus, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_test_support::delta;
 use sealpost_test_support::folders::{set_mode, write_executable, write_file, write_folder};
@@ -21,7 +22,7 @@ use sealpost_test_support::names::{self, release_id};
 use sealpost_test_support::release::{Draft, assignment, noise};
 
 use crate::config::Settings;
-use crate::domain::record::PackageRecord;
+use crate::domain::record::{Installed, PackageRecord};
 use crate::domain::release::{Expectation, Refusal};
 use crate::flows::context::Host;
 use crate::flows::install::{ChangeEnd, Engine, EngineError, VettedRelease};
@@ -122,11 +123,10 @@ impl Computer {
         let key = SigningKey::generate().unwrap();
         let trust = TrustDocument {
             vendor: "Acme".to_owned(),
-            release_keys: BTreeMap::from([(
-                package(),
-                vec![TrustedKey { key: key.public(), status: KeyStatus::Active }],
-            )]),
-            license_keys: Vec::new(),
+            keys: vec![trusted(&key.public(), KeyStatus::Active)],
+            counter_resets: Vec::new(),
+            licensing_contact: None,
+            signed_at: Timestamp::UNIX_EPOCH,
         };
         let runs = root.path().join("runs");
         let log = root.path().join("log");
@@ -151,7 +151,7 @@ impl Computer {
         let host = Host {
             settings: Settings::load(&config, home.path()).unwrap(),
             home,
-            clock: Box::new(SystemClock),
+            clock: Arc::new(SystemClock),
             disk: Box::new(FixedDisk(u64::MAX)),
             faults: Box::new(kill.clone()),
             stop: Arc::default(),
@@ -191,7 +191,7 @@ impl Computer {
             platform: &Platform::current(),
             counter_floor: record.counter_floor,
             installed: &BTreeMap::new(),
-            channels: &ChannelsDocument::empty(package()),
+            channels: &ChannelsDocument::empty(package(), Timestamp::UNIX_EPOCH),
         };
         let bytes = release.signed.document.clone().into_bytes();
         VettedRelease::verify(bytes, release.signed.minisig.clone(), &self.trust, &expected)
@@ -201,7 +201,14 @@ impl Computer {
         let vetted = self.vet(release).unwrap();
         let wanted = self.assignment(release, attempt);
         let mut spool = Spool::open(&self.host.home).unwrap();
-        Engine::new(&self.host, &mut spool).install(&vetted, &wanted, release)
+        Engine::new(&self.host, &mut spool).install(&vetted, &wanted, Timestamp::UNIX_EPOCH, release)
+    }
+
+    /// A rollback that the site asks for, of this attempt; its bounds are judged elsewhere.
+    pub(super) fn roll_back_for_site(&self, attempt: u32) -> Result<ChangeEnd, EngineError> {
+        let previous = self.record().previous.unwrap();
+        let to = Installed { rollout: 9, attempt, ..previous };
+        self.with_engine(|engine| engine.roll_back_for_site(to))
     }
 
     pub(super) fn with_engine<R>(&self, work: impl FnOnce(&mut Engine<'_>) -> R) -> R {
@@ -265,7 +272,18 @@ impl Computer {
 
     pub(super) fn reports(&self) -> Vec<(InstallStep, Outcome, ReasonCode)> {
         let spool = Spool::open(&self.host.home).unwrap();
-        spool.batch().iter().map(|report| (report.step, report.outcome, report.reason)).collect()
+        spool.batch(0).iter().map(|report| (report.step, report.outcome, report.reason)).collect()
+    }
+}
+
+/// A release key of the package, as a trust document lists it.
+pub(super) fn trusted(key: &PublicKey, status: KeyStatus) -> TrustedKey {
+    TrustedKey {
+        key_use: KeyUse::Release,
+        package: Some(package()),
+        key: key.to_base64(),
+        status,
+        digests: BTreeSet::new(),
     }
 }
 

@@ -5,15 +5,17 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::trust::KeyStatus;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::flows::install::ChangeEnd;
 
-use super::fixture::{Computer, FixedDisk, ONE, TWO, delta, package, reason};
+use super::fixture::{Computer, FixedDisk, ONE, Published, TWO, delta, package, reason};
 
 #[test]
 fn a_payload_that_is_longer_shorter_or_other_than_signed_changes_nothing() {
@@ -79,7 +81,7 @@ fn a_manifest_by_a_key_that_is_not_listed_or_is_revoked_is_refused() {
     changed.signed.document = changed.signed.document.replace("\"counter\":1", "\"counter\":2");
     assert_eq!(computer.vet(&changed).unwrap_err().reason, ReasonCode::ManifestInvalid);
     assert!(computer.vet(&one).is_ok());
-    computer.trust.release_keys.get_mut(&package()).unwrap()[0].status = KeyStatus::Revoked;
+    computer.trust.keys[0].status = KeyStatus::Revoked;
     assert_eq!(computer.vet(&one).unwrap_err().reason, ReasonCode::ManifestInvalid);
 }
 
@@ -148,8 +150,9 @@ fn a_damaged_record_stops_installs_and_is_explained() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    let error =
-        computer.with_engine(|engine| engine.install(&vetted, &wanted, &mut two.clone())).unwrap_err();
+    let error = computer
+        .with_engine(|engine| engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, &mut two.clone()))
+        .unwrap_err();
     assert!(with_causes(&error).contains("damaged"), "{error}");
     let (current, running) = computer.current_and_running();
     assert_eq!((current.as_deref(), running.as_deref()), (Some(ONE), Some(ONE)));
@@ -205,4 +208,27 @@ fn a_disk_that_fills_up_in_the_middle_of_a_build_is_left_as_it_was() {
     assert_eq!(computer.snapshot(), before);
     computer.assert_runs(&one, "on a full disk");
     assert!(computer.record().given_up.is_empty(), "it is tried again when there is room");
+}
+
+#[test]
+fn a_window_that_closes_during_the_download_stops_nothing_and_gives_nothing_up() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let mut two = computer.publish("2", 2, TWO);
+    let (vetted, closes_at) = (computer.vet(&two).unwrap(), Timestamp::now() - SignedDuration::from_secs(1));
+    let wanted = PackageAssignment { install_until: Some(closes_at), ..computer.assignment(&two, 0) };
+    let install = |wanted: &PackageAssignment, floor, source: &mut Published| {
+        computer.with_engine(|engine| engine.install(&vetted, wanted, floor, source)).unwrap()
+    };
+    let ended = install(&wanted, Timestamp::UNIX_EPOCH, &mut two);
+    assert!(matches!(&ended, ChangeEnd::Refused(why) if why.detail.contains("next assignment")), "{ended:?}");
+    computer.assert_runs(&one, "after the refusal");
+    assert!(!computer.record().given_up.iter().any(|past| past.manifest == two.signed.digest()));
+    // A clock that was reset does not keep a window open.
+    let later =
+        PackageAssignment { install_until: Some(Timestamp::now() + SignedDuration::from_hours(1)), ..wanted };
+    let ended = install(&later, Timestamp::now() + SignedDuration::from_hours(2), &mut two);
+    assert_eq!(reason(&ended), ReasonCode::AssignmentInvalid);
+    assert_eq!(install(&later, Timestamp::UNIX_EPOCH, &mut two), ChangeEnd::Kept);
 }

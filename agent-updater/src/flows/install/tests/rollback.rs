@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use crate::flows::install::ChangeEnd;
@@ -52,6 +53,40 @@ fn a_rollback_by_a_person_goes_to_the_release_before_and_gives_the_newer_one_up(
     assert_eq!(computer.install(&mut two, 3).unwrap(), ChangeEnd::Kept);
     assert!(two.fetches.is_empty());
     computer.assert_runs(&two, "after the retry");
+}
+
+#[test]
+fn a_rollback_that_the_site_asks_for_is_carried_out_like_a_local_one_and_reported_for_its_rollout() {
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 2).unwrap();
+    assert_eq!(computer.roll_back_for_site(4).unwrap(), ChangeEnd::Kept);
+    computer.assert_runs(&one, "after the rollback");
+    let record = computer.record();
+    assert_eq!(record.counter_floor, Some(ReleaseCounter(2)), "the floor stays");
+    let current = record.current.unwrap();
+    assert_eq!((current.rollout, current.attempt), (9, 4));
+    let given_up = &record.given_up[0];
+    assert_eq!((given_up.manifest, given_up.attempt), (two.signed.digest(), 2));
+    assert_eq!(given_up.reason, ReasonCode::AskedBySite);
+    let reports = computer.reports();
+    let left = (InstallStep::RollBack, Outcome::Ok, ReasonCode::AskedBySite);
+    assert_eq!(reports[reports.len() - 2..], [left, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done)]);
+}
+
+#[test]
+fn a_rollback_of_the_site_to_a_release_that_does_not_start_any_more_is_not_tried_again() {
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    let health = computer.root.path().join("health");
+    fs::write(&health, "#!/bin/sh\ngrep -q two \"$SEALPOST_CURRENT/bin/run\"\n").unwrap();
+    assert_eq!(reason(&computer.roll_back_for_site(4).unwrap()), ReasonCode::HookFailed);
+    computer.assert_runs(&two, "after the failure");
+    let given_up = &computer.record().given_up[0];
+    assert_eq!((given_up.manifest, given_up.attempt), (one.signed.digest(), 4));
 }
 
 #[test]
