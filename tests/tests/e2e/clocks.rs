@@ -1,7 +1,7 @@
 //! Clocks that are wrong, on each of the three sides: nobody is locked out once they are right again.
 
 use anyhow::{Context, Result, ensure};
-use sealpost_tests::harness::{Computer, Lab, Site, Tool, Vendor};
+use sealpost_tests::harness::{Computer, Lab, Site, Tool, Vendor, wait_until};
 
 const PACKAGE: &str = "scanner";
 
@@ -65,8 +65,9 @@ fn a_registration_while_the_vendors_clock_was_ahead_locks_no_site_out() -> Resul
         // The vendor finds out. Its next statements know better than the earlier ones.
         vendor.set_clock(None);
         vendor.serve()?;
-        vendor.publisher(&["refresh"])?.ok()?;
-        site.pull().context(ahead)?;
+        wait_until("the vendor's server corrects what it signed", || {
+            Ok(site.distributor(&["pull"])?.status.success())
+        })?;
         a_release_arrives(&vendor, &site, &computer, "1.1").context(ahead)?;
         site.distributor(&["clients", "reserve", "second"])?.ok()?;
         site.register(&serial)?;
