@@ -1,8 +1,9 @@
 //! Keeping the repository fresh: which roles are to be signed again, and signing them.
 //!
 //! A reconciler: it reads when each role expires, signs what is due, and stops; a second run finds nothing to do.
-//! Timestamp and snapshot are renewed when they are a day old, target lists when a quarter of their life is left. A key
-//! that is not at hand (kept elsewhere, as it should be) is a warning and not an error, so that the others are renewed.
+//! Timestamp and snapshot are renewed when they are a day old, or were signed by a clock that was ahead; target lists
+//! when a quarter of their life is left. A key that is not at hand (kept elsewhere, as it should be) is a warning and not
+//! an error, so that the others are renewed.
 //! Left out on purpose: the root, which only its keys can renew.
 
 use jiff::{SignedDuration, Timestamp};
@@ -115,7 +116,11 @@ fn push_new(roles: &mut Vec<RoleName>, role: RoleName) {
 
 fn is_due(role: &RoleName, left: SignedDuration, vendor: &Vendor, urgency: Urgency) -> bool {
     let lifetimes = lifetimes(&vendor.settings().lifetime_days);
-    let online = |life: SignedDuration| urgency == Urgency::Now || left <= life - ONLINE_AGE.min(life / 2);
+    // More than a whole life is left of what was signed while this clock was ahead: the correction must not wait until
+    // then.
+    let online = |life: SignedDuration| {
+        urgency == Urgency::Now || left <= life - ONLINE_AGE.min(life / 2) || left > life
+    };
     match role {
         RoleName::Timestamp => online(lifetimes.timestamp),
         RoleName::Snapshot => online(lifetimes.snapshot),

@@ -36,14 +36,12 @@ pub use registrations::{HeadRemark, RegistrationEntry};
 pub use serials::SerialEntry;
 pub use terms::{MAX_SEATS, Terms};
 
-/// What the vendor knows of one serial number.
+/// What the vendor knows of one serial number; grants and registrations are listed with the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SerialHistory {
     #[serde(flatten)]
     pub entry: SerialEntry,
-    /// Oldest first.
     pub grants: Vec<GrantEntry>,
-    /// Oldest first.
     pub registrations: Vec<RegistrationEntry>,
 }
 

@@ -35,8 +35,9 @@ Examples:
   publisher --home acme channel minimum acme-av --counter 7 --json
   publisher --home acme channel minimum acme-av --remove
 
-Raise it when an older release must never run again, for example because it has a hole that is attacked:
-neither a server nor a computer can then install it or go back to it. It cannot be above what a channel offers.")]
+Raise it when an older release must never run again, for example because it has a hole that is
+attacked: neither a server nor a computer can then install it or go back to it. It cannot be
+above what a channel offers.")]
     Minimum {
         /// The package.
         package: PackageName,

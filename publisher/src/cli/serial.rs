@@ -53,9 +53,10 @@ Examples:
   publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX
   publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX --json
 
-Look at two things. More seats in use than were granted: the server lost licenses that it had given, or its
-ledger was changed. A log that became shorter, or has other entries, although the server did not say that it
-was restored: somebody may have put back an older ledger to give seats again.")]
+Look at two things. More seats in use than were granted: the server lost licenses that it had
+given, or its ledger was changed. A log that became shorter, or has other entries, although the
+server did not say that it was restored: somebody may have put back an older ledger to give
+seats again.")]
     Show {
         /// The serial number.
         serial: SerialNumber,

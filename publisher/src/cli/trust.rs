@@ -36,11 +36,12 @@ Examples:
   publisher --home acme trust reset-counter acme-av --to 41
   publisher --home acme trust reset-counter acme-av --to 41 --json
 
-Servers and computers refuse a release whose counter is not above the highest that they have seen. Whoever
-stole a release key can sign one with the counter 18446744073709551615 (2^64-1), and then nothing of the
-package is installed any more, whatever you sign. Give the highest counter that you released with yourself:
-every server and computer goes back to it, once, and your next release has the one after it. Releases that
-you still offer must not be above it. The thief's key must be replaced all the same."
+Servers and computers refuse a release whose counter is not above the highest that they have
+seen. Whoever stole a release key can sign one with the counter 18446744073709551615 (2^64-1),
+and then nothing of the package is installed any more, whatever you sign. Give the highest
+counter that you released with yourself: every server and computer goes back to it, once, and
+your next release has the one after it. Releases that you still offer must not be above it.
+The thief's key must be replaced all the same."
     )]
     ResetCounter {
         /// The package.

@@ -1,6 +1,6 @@
 //! The trust document: that it is there, and lists a key for everything that has to be signed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sealpost_files::with_causes;
@@ -108,12 +108,19 @@ fn check_entry(key: &TrustedKey, report: &mut Report) {
     }
 }
 
+/// Sites apply the resets of a package in their order, each once, by its number.
 fn check_resets(resets: &[CounterReset], report: &mut Report) {
-    let mut seen = BTreeSet::new();
-    for reset in resets.iter().filter(|reset| !seen.insert((&reset.package, reset.number))) {
-        report.defect(
-            TRUST_TARGET,
-            format_args!("two counter resets of {} have the number {}", reset.package, reset.number),
-        );
+    let mut highest = BTreeMap::new();
+    for reset in resets {
+        let before = highest.insert(&reset.package, reset.number);
+        if before.is_some_and(|before| reset.number <= before) {
+            report.defect(
+                TRUST_TARGET,
+                format_args!(
+                    "the counter reset of {} with the number {} stands behind one that is not lower",
+                    reset.package, reset.number
+                ),
+            );
+        }
     }
 }

@@ -80,7 +80,8 @@ impl Publication {
         }
     }
 
-    /// Lists a trust document, signed now; one that says nothing new keeps the time at which it was signed.
+    /// Lists a trust document, signed now; one that says nothing new keeps the time at which it was signed. Once for each
+    /// publication.
     pub fn put_trust(&mut self, trust: &TrustDocument, now: Timestamp) -> Result<(), PublicationError> {
         let before = self.trust()?;
         if (TrustDocument { signed_at: before.signed_at, ..trust.clone() }) == before {
@@ -90,7 +91,8 @@ impl Publication {
         self.put_document(&RoleName::Targets, &TargetName::new(TRUST_TARGET)?, &signed)
     }
 
-    /// Lists the channels of a package, signed now; a document that says nothing new keeps its time.
+    /// Lists the channels of a package, signed now; a document that says nothing new keeps its time. Once for each
+    /// publication and package.
     pub fn put_channels(
         &mut self,
         channels: &ChannelsDocument,

@@ -30,7 +30,6 @@ pub struct Published {
 /// Whether the vendor's keys still vouch for a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Sites accept it.
     Trusted,
     /// The key that signed it was revoked, or retired without listing it: sites refuse it.
     Disowned,

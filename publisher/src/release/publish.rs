@@ -9,7 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document};
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::release::{Attachment, Encoding, PackageKind, ReleaseId, ReleaseManifest};
-use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
+use sealpost_manifests::trust::{CounterReset, KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
 use sealpost_repository::{KeyThreshold, RoleName, TargetSource};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use super::order::{Order, check_history, check_minimum, check_order, check_same,
 use crate::active_keys::check_active;
 use crate::home::{Keyring, Vendor};
 use crate::payload::{self, Built};
-use crate::publication::{Publication, PublicationError, whole_seconds};
+use crate::publication::{Publication, PublicationError, Published, whole_seconds};
 
 /// What a release came to.
 #[derive(Debug, Clone, Serialize)]
@@ -62,45 +62,31 @@ pub fn release(
     waiting: impl FnOnce(),
 ) -> Result<Released, ReleaseError> {
     let id = &order.release;
-    let refused = |problems: Vec<String>| match problems.is_empty() {
-        true => Ok(()),
-        false => Err(ReleaseError::Refused { release: id.clone(), problems }),
-    };
-    refused(check_order(order))?;
+    refuse(id, check_order(order))?;
     let mut publication = Publication::open(vendor, waiting)?;
     let mut trust = publication.trust()?;
     let releases = publication.releases(&id.package, &trust)?;
     let mut channels = publication.channels(&id.package)?;
-    refused(check_history(order, &releases, &channels))?;
+    refuse(id, check_history(order, &releases, &channels))?;
 
     let built = payload::build(&order.folder, &vendor.staging(), progress)
         .map_err(|source| ReleaseError::Payload { release: id.clone(), source: Box::new(source) })?;
     let attached = attachments::copy_all(order, &vendor.staging())?;
-    let listed: Vec<Attachment> = attached.iter().map(|attached| attached.attachment.clone()).collect();
+    let step = next_step(order, &releases, trust.counter_reset(&id.package), &built, &attached, now)?;
+    let counter = match &step {
+        Step::Publish(manifest) => manifest.counter,
+        Step::Repeat(published) => published.manifest.counter,
+    };
+    refuse(id, check_minimum(counter, &channels))?;
+    // Everything that can be refused was checked, so that no keys are made in vain.
     let keys = open_keys(&mut publication, &mut trust, keyring, &id.package, now)?;
-    let role = RoleName::Package(id.package.clone());
-    let before = releases.iter().find(|published| published.manifest.release == *id);
-    let (manifest_sha256, counter, outcome) = match before {
-        Some(published) => {
-            refused(check_same(order, published, &built, &listed))?;
-            (published.digest, published.manifest.counter, Outcome::PublishedBefore)
-        }
-        None => {
-            let Some(counter) = next_counter(&releases, trust.counter_reset(&id.package)) else {
-                let problem = format!(
-                    "a release with the highest counter that there is was signed for the package, so none can follow; \
-                     go back to the highest counter that you gave yourself with `publisher trust reset-counter {} --to N`",
-                    id.package
-                );
-                return Err(ReleaseError::Refused { release: id.clone(), problems: vec![problem] });
-            };
-            let manifest = manifest(order, &built, listed, counter, now)?;
-            refused(manifest.check())?;
-            let digest = put_release(&mut publication, &role, &manifest, &built, &attached, &keys.release)?;
-            (digest, counter, Outcome::Published)
+    let (manifest_sha256, outcome) = match step {
+        Step::Repeat(published) => (published.digest, Outcome::PublishedBefore),
+        Step::Publish(manifest) => {
+            let digest = put_release(&mut publication, &manifest, &built, &attached, &keys.release)?;
+            (digest, Outcome::Published)
         }
     };
-    refused(check_minimum(counter, &channels))?;
     for channel in &order.channels {
         channels.channels.insert(channel.clone(), id.version.clone());
     }
@@ -109,6 +95,48 @@ pub fn release(
     let written = publication.publish(&keys.metadata.iter().collect::<Vec<_>>(), now)?.files;
     drop((built, attached));
     Ok(Released { release: id.clone(), manifest_sha256, counter, channels: set, outcome, written })
+}
+
+/// What an order comes to.
+enum Step<'a> {
+    /// A new release with this manifest.
+    Publish(Box<ReleaseManifest>),
+    /// The same was published before.
+    Repeat(&'a Published),
+}
+
+fn next_step<'a>(
+    order: &Order,
+    releases: &'a [Published],
+    reset: Option<&CounterReset>,
+    built: &Built,
+    attached: &[Attached],
+    now: Timestamp,
+) -> Result<Step<'a>, ReleaseError> {
+    let id = &order.release;
+    let attachments: Vec<Attachment> = attached.iter().map(|attached| attached.attachment.clone()).collect();
+    if let Some(published) = releases.iter().find(|published| published.manifest.release == *id) {
+        refuse(id, check_same(order, published, built, &attachments))?;
+        return Ok(Step::Repeat(published));
+    }
+    let Some(counter) = next_counter(releases, reset) else {
+        let problem = format!(
+            "a release with the highest counter that there is was signed for the package, so none can follow; go back to \
+             the highest counter that you gave yourself with `publisher trust reset-counter {} --to N`",
+            id.package
+        );
+        return Err(ReleaseError::Refused { release: id.clone(), problems: vec![problem] });
+    };
+    let manifest = manifest(order, built, attachments, counter, now)?;
+    refuse(id, manifest.check())?;
+    Ok(Step::Publish(Box::new(manifest)))
+}
+
+fn refuse(release: &ReleaseId, problems: Vec<String>) -> Result<(), ReleaseError> {
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(ReleaseError::Refused { release: release.clone(), problems }),
+    }
 }
 
 /// The keys that a release needs, by what they sign.
@@ -163,13 +191,13 @@ fn list_release_key(trust: &mut TrustDocument, package: &PackageName, key: &Sign
 
 fn put_release(
     publication: &mut Publication,
-    role: &RoleName,
     manifest: &ReleaseManifest,
     built: &Built,
     attached: &[Attached],
     key: &SigningKey,
 ) -> Result<Sha256Digest, ReleaseError> {
     let id = &manifest.release;
+    let role = RoleName::Package(id.package.clone());
     let text = document::write(manifest).map_err(ReleaseError::Manifest)?;
     let comment = TrustedComment::new(manifest.trusted_comment())?;
     let minisig = key.sign(text.as_bytes(), &comment);
@@ -182,7 +210,7 @@ fn put_release(
         (id.minisig_target()?, TargetSource::Bytes(minisig.as_str().as_bytes().to_vec())),
     ];
     for (name, source) in targets.into_iter().chain(attachments) {
-        publication.editor_mut().put_target(role, &name, source).map_err(PublicationError::from)?;
+        publication.editor_mut().put_target(&role, &name, source).map_err(PublicationError::from)?;
     }
     Ok(digest)
 }

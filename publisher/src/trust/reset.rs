@@ -72,7 +72,7 @@ pub fn reset_counter(
              first with `publisher channel minimum {package} --counter N`"
         )));
     }
-    trust.counter_resets.retain(|before| before.package != *package);
+    // Behind the earlier ones: a site that missed them applies each, in this order.
     trust.counter_resets.push(reset.clone());
     publication.put_trust(&trust, now)?;
     let keys = [keyring.targets()?, keyring.snapshot()?, keyring.timestamp()?];

@@ -195,6 +195,12 @@ fn a_release_says_what_it_is_about_and_brings_documents() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8(output.stderr).unwrap().contains(word), "{option}");
     }
+    // A first release that is refused makes no keys.
+    let mut wrong = bench.release("1.0");
+    wrong.extend(["--package=other".to_owned(), "--fixes=no id".to_owned()]);
+    wrong.retain(|argument| argument != "--package" && argument != "acme-av");
+    bench.fails(&strs(&wrong), &["no id of a vulnerability"]);
+    assert!(!bench.path("home/keys/packages/other.release.key").exists());
     for (option, word) in [
         ("--attach=cyclonedx=missing.json", "missing.json"),
         ("--supported-until=tomorrow", "2028-12-31"),

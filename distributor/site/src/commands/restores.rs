@@ -51,3 +51,37 @@ impl Command for DeclareRestore {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use sealpost_keys::{KeyId, PublicKey};
+    use sealpost_manifests::ids::ServerId;
+    use sealpost_manifests::log::{Frontier, LogHead};
+
+    use super::*;
+    use crate::commands::Terms;
+    use crate::rows::ServerIdentity;
+
+    #[test]
+    fn a_declared_restore_names_the_epoch_that_has_to_be_raised_and_ends_with_one_lease_term() {
+        let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+        let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
+        let at = |day: i64| Timestamp::from_second(day * 24 * 3600).unwrap();
+        let terms = Terms { lease_days: 20, ..Terms::default() };
+        let context = Context { now: at(5), server: &server, terms: &terms, log: &Frontier::empty() };
+        let command = DeclareRestore {
+            actor: Actor::Server,
+            cause: RestoreCause::BackupRestored { head: LogHead::empty() },
+            new_era: EraId::from_random([1; 16]),
+        };
+        let decision = command.decide(RestoreFacts { epoch: Epoch::of(3, 0) }, &context);
+        let [(_, Change::LedgerRestored { epoch, resumes_until, lost_era, .. })] =
+            decision.changes.as_slice()
+        else {
+            panic!("{:?}", decision.changes)
+        };
+        assert_eq!((*epoch, *resumes_until), (Epoch::of(3, 0), at(25)));
+        assert_eq!(lost_era, &None);
+    }
+}

@@ -157,6 +157,7 @@ mod tests {
         };
         let pulled = |day: i64, failure: Option<&str>| PullRow {
             metadata_as_of: Some(at(day * DAY_SECS)),
+            timestamp_version: None,
             tried_at: None,
             failure: failure.map(str::to_owned),
         };

@@ -1,6 +1,6 @@
 //! Registrations as they come: signed, as text, as JSON, and too long.
 
-use sealpost_keys::SigningKey;
+use sealpost_keys::{SigningKey, TrustedComment};
 use sealpost_manifests::document::{DocumentError, SignedDocument};
 use sealpost_manifests::grant::MAX_SERIALS;
 use sealpost_manifests::ids::SerialNumber;
@@ -72,26 +72,30 @@ fn a_code_that_is_too_long_or_of_the_format_that_nobody_used_is_refused_before_i
     let server = Server::new();
     let request = server.request(&SerialNumber::from_random([3; 19]));
     let json = serde_json::to_string(&request).unwrap();
-    for form in [text_code::encode(&request.registration), json.clone()] {
+    for form in [text_code::encode(&request.registration), json] {
         let padded = form + &" ".repeat(usize::try_from(MAX_CODE_BYTES).unwrap());
         let refused = read_registration_code(&padded).unwrap_err();
         assert!(matches!(refused, RegistrationError::TooLong { .. }), "{refused}");
         assert!(refused.to_string().contains("give the code or file as the server made it"));
     }
-    let old = json.replace(r#"\"version\":2"#, r#"\"version\":1"#);
-    assert_ne!(old, json);
-    let read = read_registration_code(&old).unwrap();
-    // Its signature does not hold either; but the first thing to say is that it is too old.
-    assert!(verify_registration(&read).is_err());
-    let document = SignedDocument {
-        document: request.registration.document.replace("\"version\":2", "\"version\":1"),
-        ..request.registration
+    let text = request.registration.document.replace("\"version\":2", "\"version\":1");
+    let minisig = server.key.sign(text.as_bytes(), &TrustedComment::new("registration").unwrap());
+    let old = SignedDocument { document: text, minisig };
+    for form in [text_code::encode(&old), serde_json::to_string(&old).unwrap()] {
+        let refused = verify_registration(&read_registration_code(&form).unwrap()).unwrap_err();
+        assert!(
+            matches!(&refused, RegistrationError::Document(DocumentError::TooOld { found: 1, .. })),
+            "{refused}"
+        );
+    }
+    // Nothing but the key is read before the signature was checked.
+    let only_a_key = SignedDocument {
+        document: format!("{{\"site_key\":\"{}\"}}", server.key.public().to_base64()),
+        ..request.registration.clone()
     };
-    let refused = read_registration_code(&text_code::encode(&document)).unwrap_err();
-    assert!(
-        matches!(&refused, RegistrationError::Document(DocumentError::TooOld { found: 1, .. })),
-        "{refused}"
-    );
+    let read = read_registration_code(&text_code::encode(&only_a_key)).unwrap();
+    let refused = verify_registration(&read).unwrap_err();
+    assert!(matches!(&refused, RegistrationError::Document(DocumentError::Signature { .. })), "{refused}");
     assert!(matches!(
         read_registration_code("00000-00000"),
         Err(RegistrationError::Code(TextCodeError::Check { .. } | TextCodeError::Length))

@@ -4,6 +4,7 @@
 //! contract that is not listed is dead code, which the compiler reports.
 
 mod contacts;
+mod copies;
 mod enrollment;
 mod licensing;
 mod log;
@@ -11,6 +12,7 @@ mod model;
 mod pages;
 mod port;
 mod releases;
+mod restored;
 mod restores;
 mod reviews;
 
@@ -104,14 +106,16 @@ contracts! {
         every_head_that_the_log_had_is_proven_and_no_other,
         the_log_alone_makes_the_same_ledger_without_what_was_only_noted,
     }
-    restores {
-        a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,
-        an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_raises_the_epoch,
-        a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
+    copies {
         who_came_further_displaces_an_old_copy_of_its_disk_that_went_on_first,
         two_copies_of_one_disk_that_go_on_are_a_fork,
         an_old_disk_shows_nothing_to_a_ledger_that_lost_nothing,
         a_client_id_that_was_replaced_stays_so_after_restores_too,
+    }
+    restores {
+        a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,
+        an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_raises_the_epoch,
+        a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
     }

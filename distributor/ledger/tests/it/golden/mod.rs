@@ -4,6 +4,7 @@
 //! `SEALPOST_WRITE_GOLDEN_LOG=1` writes files that are missing, and touches no other: an entry that cannot be read from
 //! them any more is a bug.
 
+mod fields;
 mod values;
 
 use std::collections::BTreeSet;
@@ -113,7 +114,7 @@ fn no_optional_field_of_the_golden_log_is_left_empty() {
     for line in lines() {
         let change = entry(&line).change;
         let kind = summary::kind(&change);
-        for (field, is_empty) in values::optional_fields(&change) {
+        for (field, is_empty) in fields::optional_fields(&change) {
             (if is_empty { &mut left_out } else { &mut filled }).insert((kind, field));
         }
     }
