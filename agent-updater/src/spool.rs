@@ -261,6 +261,16 @@ mod tests {
     }
 
     #[test]
+    fn the_record_keeps_its_form() {
+        let digest = Sha256Digest::of(b"m");
+        let golden = format!(
+            r#"{{"last_id":7,"dropped":2,"waiting":[{{"id":7,"at":"2026-01-01T00:00:00Z","release":{{"package":"acme","version":"1","platform":"any"}},"manifest":"{digest}","rollout":1,"attempt":0,"step":"check","outcome":"refused","reason":"action_unknown","detail":"why"}}]}}"#
+        );
+        let content: Content = serde_json::from_str(&golden).unwrap();
+        assert_eq!(serde_json::to_string(&content).unwrap(), golden);
+    }
+
+    #[test]
     fn no_acknowledgement_raises_an_id() {
         let (_folder, home) = home();
         let mut spool = Spool::open(&home).unwrap();

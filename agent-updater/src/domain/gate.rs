@@ -18,7 +18,6 @@ pub struct End {
     pub until_wall: i64,
 }
 
-/// One permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     Closed,

@@ -35,7 +35,6 @@ pub struct Standard<'a> {
     pub granted: u32,
     /// The highest order of the document's type that was ever held.
     pub highest: Option<Order>,
-    /// License time.
     pub now: Timestamp,
 }
 

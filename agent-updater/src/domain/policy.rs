@@ -40,7 +40,6 @@ pub struct Situation<'a> {
     pub entitlement: Entitlement,
     /// The platform of this computer.
     pub platform: &'a Platform,
-    /// License time.
     pub now: Timestamp,
 }
 

@@ -10,6 +10,11 @@ use crate::site::Site;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// The floor under license time, as it is on disk.
+fn floor(agent: &Agent) -> Timestamp {
+    ComputerProgress::load(agent.home()).unwrap().floors.license()
+}
+
 #[test]
 fn one_contact_while_the_servers_clock_is_ahead_locks_nothing_out() {
     for days in [5, 40, 400, 5 * 365] {
@@ -20,6 +25,9 @@ fn one_contact_while_the_servers_clock_is_ahead_locks_nothing_out() {
         site.server.lock().unwrap().ahead = DAY * days;
         site.release("2", 2, "two");
         agent.cycle();
+        // The boot clock is read in whole seconds.
+        let latest = Timestamp::now() + SignedDuration::from_secs(1);
+        assert!(floor(&agent) <= latest, "{days} days: {}", floor(&agent));
         site.server.lock().unwrap().ahead = SignedDuration::ZERO;
         site.release("3", 3, "three");
         let cycle = agent.cycle();
@@ -38,6 +46,9 @@ fn a_server_whose_clock_is_ahead_at_the_first_contact_locks_nothing_out() {
         site.server.lock().unwrap().ahead = DAY * days;
         site.release("1", 1, "one");
         agent.cycle();
+        // The boot clock is read in whole seconds.
+        let latest = Timestamp::now() + SignedDuration::from_secs(1);
+        assert!(floor(&agent) <= latest, "{days} days: {}", floor(&agent));
         site.server.lock().unwrap().ahead = SignedDuration::ZERO;
         site.release("2", 2, "two");
         let cycle = agent.cycle();
@@ -127,12 +138,11 @@ fn a_computer_whose_clock_stands_at_1970_enrolls_contacts_and_installs() {
 #[test]
 fn enrolling_again_resets_a_floor_that_is_wrong() {
     let (site, agent) = site_of_a_vendor_ahead();
-    let floor = || ComputerProgress::load(agent.home()).unwrap().floors.license();
-    assert!(floor() > Timestamp::now() + DAY * 399);
+    assert!(floor(&agent) > Timestamp::now() + DAY * 399);
     // A grant that this computer would not take for newer.
     renew(&site, 1);
     agent.enroll(&site.setup_file(), None).unwrap();
-    assert!(floor() <= Timestamp::now());
+    assert!(floor(&agent) <= Timestamp::now());
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("one"));

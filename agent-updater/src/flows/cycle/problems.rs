@@ -48,7 +48,6 @@ impl Problems {
         }
     }
 
-    /// Problems, then notices.
     pub(super) fn into_lines(self) -> (Vec<String>, Vec<String>) {
         (self.lines, self.notices)
     }

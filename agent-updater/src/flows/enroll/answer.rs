@@ -15,7 +15,7 @@ use crate::domain::grants::Grants;
 use crate::records::holdings::{verified_grant, verified_grants};
 use crate::records::server::Enrollment;
 
-/// Who enrolls.
+/// Who enrolls, with the keys that it made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Applicant<'a> {
     pub(super) name: &'a ComputerName,

@@ -28,22 +28,15 @@ use super::report::{LeaseStatus, PackageStatus, Status};
 pub fn read(host: &Host) -> Status {
     let now = host.now();
     let mut notices = Vec::new();
-    let progress = match Progress::load(&host.home) {
-        Ok(progress) => progress,
-        Err(error) => {
-            notices.push(with_causes(&error));
-            Progress::default()
-        }
-    };
+    let loaded = Progress::load(&host.home).map_err(|error| with_causes(&error));
+    // Without it, it is not known which server this computer works with.
+    let holdings = loaded
+        .clone()
+        .and_then(|progress| Holdings::load(&host.home, &progress, now).map_err(|error| with_causes(&error)));
+    let progress = loaded.unwrap_or_default();
     notices.extend(progress.standing.notices.iter().cloned());
     notices.extend(progress.standing.log.problem());
-    let holdings = match Holdings::load(&host.home, &progress, now) {
-        Ok(holdings) => Some(holdings),
-        Err(error) => {
-            notices.push(with_causes(&error));
-            None
-        }
-    };
+    let holdings = holdings.map_err(|why| notices.push(why)).ok();
     let change = open_change(host, &mut notices);
     let records = package_records(host, &mut notices);
     let assigned =
