@@ -54,6 +54,9 @@ pub struct Grant {
     pub not_after: Timestamp,
     /// The vendor's clock when it was signed.
     pub vendor_time: Timestamp,
+    /// The registration that it answers. A grant that was kept confirms no later restore: it answers another request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 impl Document for Grant {

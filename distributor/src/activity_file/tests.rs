@@ -45,6 +45,7 @@ async fn ledger(folder: &Path) -> Arc<Ledger> {
         generation: 1,
         not_after: at(0).checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
         vendor_time: at(0),
+        request_id: None,
     };
     let document = SignedDocument::sign(&grant, &site).unwrap();
     ledger.execute(at(1), AcceptGrant { actor: admin(), grant, document, asked_for: None }).await.unwrap();

@@ -200,6 +200,7 @@ pub(crate) fn grant() -> Grant {
         generation: 2,
         not_after: time("2027-11-21T22:59:59Z"),
         vendor_time: signed_at(),
+        request_id: Some(RequestId::from_random([6; 16])),
     }
 }
 

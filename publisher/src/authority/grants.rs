@@ -183,6 +183,7 @@ fn next(
         generation: entry.generation.checked_add(1).ok_or_else(|| damaged("a grant's generation"))?,
         not_after: end_of_day(now, issuer)?,
         vendor_time: now,
+        request_id: Some(registration.request_id.clone()),
     })
 }
 

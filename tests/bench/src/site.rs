@@ -103,6 +103,7 @@ async fn unlock(ledger: &Ledger, seats: u32) -> anyhow::Result<()> {
         generation: 1,
         not_after: now.checked_add(SignedDuration::from_hours(24 * 366))?,
         vendor_time: now,
+        request_id: None,
     };
     // The ledger trusts whoever verified the grant; here nobody has to.
     let document = SignedDocument::sign(&grant, &SigningKey::generate()?)?;

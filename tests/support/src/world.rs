@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ClientId, Nonce, PackageName, ServerId};
+use sealpost_manifests::grant::{Grant, RegistrationReason};
+use sealpost_manifests::ids::{ClientId, Nonce, PackageName, RequestId, ServerId};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
@@ -23,7 +23,7 @@ use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::Enrollment;
 use sealpost_site::commands::clients::Enroll;
 use sealpost_site::commands::contact::AnswerContact;
-use sealpost_site::commands::licenses::AcceptGrant;
+use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 
@@ -90,10 +90,22 @@ impl World {
         Grant { generation, ..terms(&registration, seats, self.start) }
     }
 
-    /// A grant with which the vendor confirms a restored ledger, in this epoch.
+    /// A grant with which the vendor confirms a restored ledger, in this epoch; it answers [`World::asks_to_confirm`].
     #[must_use]
     pub fn confirming(&self, epoch: u32, generation: u64, seats: u32) -> Grant {
-        Grant { epoch: Epoch::of(epoch, 0), ..self.grant(generation, seats) }
+        let request_id = Some(confirming_request(epoch));
+        Grant { epoch: Epoch::of(epoch, 0), request_id, ..self.grant(generation, seats) }
+    }
+
+    /// The registration that tells the vendor of a restore, which it answers with this epoch.
+    #[must_use]
+    pub fn asks_to_confirm(&self, epoch: u32) -> RegisterSerial {
+        RegisterSerial {
+            actor: admin(),
+            serial: serial(1),
+            reason: RegistrationReason::Restored,
+            request_id: confirming_request(epoch),
+        }
     }
 
     /// The vendor signs a grant, and an admin brings it.
@@ -234,4 +246,8 @@ impl World {
             comment: String::new(),
         }
     }
+}
+
+fn confirming_request(epoch: u32) -> RequestId {
+    RequestId::from_random([u8::try_from(epoch).unwrap(); 16])
 }

@@ -39,7 +39,13 @@ impl<C: Connected> Read<LoadHeldGrant> for C {
                 })
             })
             .optional()?;
-        Ok(GrantFacts { held, restore: restore_state(connection)? })
+        let answers_restored = match &query.request_id {
+            Some(request_id) => connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM restore_requests WHERE request_id = ?1)")?
+                .query_row([request_id.as_str()], |row| row.get(0))?,
+            None => false,
+        };
+        Ok(GrantFacts { held, restore: restore_state(connection)?, answers_restored })
     }
 }
 

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, params};
 use sealpost_manifests::document::{self, SignedDocument};
-use sealpost_manifests::grant::Grant;
+use sealpost_manifests::grant::{Grant, RegistrationReason};
 use sealpost_manifests::ids::EraId;
 use sealpost_manifests::order::Epoch;
 use sealpost_site::changes::{ActivityEntry, Change};
@@ -23,6 +23,11 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             connection,
             "INSERT INTO server (id, server_id, site_key, era) VALUES (1, ?1, ?2, ?3)",
             params![server_id.as_str(), site_key.to_base64(), EraId::first().as_str()],
+        ),
+        Change::SerialRegistered { reason: RegistrationReason::Restored, request_id, .. } => execute(
+            connection,
+            "INSERT OR IGNORE INTO restore_requests (request_id, sequence) VALUES (?1, ?2)",
+            params![request_id.as_str(), integer(entry.sequence)],
         ),
         Change::SerialRegistered { .. } | Change::Refused { .. } => Ok(()),
         Change::GrantAccepted { grant, confirms, .. } => grant_accepted(connection, entry, grant, *confirms),
@@ -113,6 +118,7 @@ fn ledger_restored(
     epoch: Epoch,
     resumes_until: jiff::Timestamp,
 ) -> Result<(), StoreError> {
+    execute(connection, "DELETE FROM restore_requests", [])?;
     execute(
         connection,
         "UPDATE server SET past_eras = json_insert(past_eras, '$[#]', era), era = ?1, restored_at = ?2, \

@@ -28,6 +28,7 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "clients",
     "former_clients",
     "log_forks",
+    "restore_requests",
     "assigned",
     "last_reports",
     "releases",
@@ -138,6 +139,10 @@ CREATE TABLE log_forks (
     seen_size INTEGER NOT NULL,
     seen_root TEXT NOT NULL,
     at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE restore_requests (
+    request_id TEXT PRIMARY KEY,
+    sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE assigned (
     client_id TEXT NOT NULL,

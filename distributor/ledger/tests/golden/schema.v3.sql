@@ -99,6 +99,10 @@ CREATE TABLE log_forks (
     seen_root TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE restore_requests (
+    request_id TEXT PRIMARY KEY,
+    sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE assigned (
     client_id TEXT NOT NULL,
     package TEXT NOT NULL,

@@ -45,6 +45,8 @@ query! {
     LoadHeldGrant {
         /// Its serial number.
         pub serial: SerialNumber,
+        /// The registration that it answers.
+        pub request_id: Option<RequestId>,
     } -> GrantFacts, "read a grant"
 }
 
@@ -55,6 +57,8 @@ pub struct GrantFacts {
     pub held: Option<HeldGrant>,
     /// Where the ledger stands after restores.
     pub restore: RestoreState,
+    /// Whether the grant answers a registration that told the vendor of the last restore.
+    pub answers_restored: bool,
 }
 
 /// Accepts a grant that was verified: for this server and site key, its generation not lower. The same one again is
@@ -84,7 +88,7 @@ impl Command for AcceptGrant {
     const ATTEMPTED: &'static str = "accept a grant";
 
     fn facts(&self) -> LoadHeldGrant {
-        LoadHeldGrant { serial: self.grant.serial.clone() }
+        LoadHeldGrant { serial: self.grant.serial.clone(), request_id: self.grant.request_id.clone() }
     }
 
     fn decide(self, facts: GrantFacts, context: &Context<'_>) -> Decision<GrantAnswer> {
@@ -97,7 +101,8 @@ impl Command for AcceptGrant {
             ));
         }
         let server = context.server;
-        let confirms = facts.restore.is_confirmed_by(grant.epoch);
+        // An answer to an earlier registration, kept until now, says nothing of this restore.
+        let confirms = facts.restore.is_confirmed_by(grant.epoch) && facts.answers_restored;
         let unconfirmed = facts.restore.unconfirmed().is_some() && !confirms;
         let answer = GrantAnswer { unconfirmed };
         let held = facts.held;

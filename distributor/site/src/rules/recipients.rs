@@ -89,6 +89,7 @@ mod tests {
             generation: 1,
             not_after: Timestamp::MAX,
             vendor_time: Timestamp::UNIX_EPOCH,
+            request_id: None,
         }
     }
 

@@ -69,6 +69,13 @@ async fn registration(
     let known = licenses.iter().any(|license| license.serial == serial);
     let reason = match reason {
         _ if restore.unconfirmed().is_some() => RegistrationReason::Restored,
+        Some(RegistrationReason::Restored) => {
+            return Err(ApiError::new(
+                ProblemCode::WrongState,
+                "there is no restore that the vendor has to confirm",
+                "register without a reason",
+            ));
+        }
         Some(reason) => reason,
         None if known => RegistrationReason::Renew,
         None => RegistrationReason::First,

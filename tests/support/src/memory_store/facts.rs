@@ -38,7 +38,9 @@ impl<H: Holds> Read<LoadHeldGrant> for Handle<H> {
             epoch: license.grant.epoch,
             digest: license.document.digest(),
         });
-        Ok(GrantFacts { held, restore: state.restore.clone() })
+        let asked = query.request_id.as_ref();
+        let answers_restored = asked.is_some_and(|asked| state.restore_requests.contains(asked));
+        Ok(GrantFacts { held, restore: state.restore.clone(), answers_restored })
     }
 }
 

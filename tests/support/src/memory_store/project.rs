@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sealpost_ledger::store::StoreError;
 use sealpost_manifests::document;
-use sealpost_manifests::grant::Grant;
+use sealpost_manifests::grant::{Grant, RegistrationReason};
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::commands::pulls::PulledVersions;
@@ -39,6 +39,9 @@ impl State {
                 let (server_id, site_key) = (server_id.clone(), site_key.clone());
                 self.server = Some(ServerIdentity { server_id, site_key });
             }
+            Change::SerialRegistered { reason: RegistrationReason::Restored, request_id, .. } => {
+                let _ = self.restore_requests.insert(request_id.clone());
+            }
             Change::SerialRegistered { .. } | Change::Refused { .. } => {}
             Change::GrantAccepted { grant: document, confirms, .. } => {
                 let grant: Grant = document::read(document.document.as_bytes())?;
@@ -49,6 +52,7 @@ impl State {
                 }
             }
             Change::LedgerRestored { era, epoch, resumes_until, lost_era, .. } => {
+                self.restore_requests.clear();
                 let before = std::mem::replace(&mut self.restore.era, era.clone());
                 self.restore.past.push(before);
                 self.restore.past.extend(lost_era.clone());

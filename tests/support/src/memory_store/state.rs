@@ -10,7 +10,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, EraId, Nonce, PackageName, Platform, SerialNumber, SetupId,
+    ChannelName, ClientId, ComputerName, EraId, Nonce, PackageName, Platform, RequestId, SerialNumber,
+    SetupId,
 };
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::license_time::VendorStatement;
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) tree: Frontier,
     pub(super) server: Option<ServerIdentity>,
     pub(super) restore: RestoreState,
+    /// Registrations that told the vendor of the last restore.
+    pub(super) restore_requests: BTreeSet<RequestId>,
     pub(super) licenses: BTreeMap<SerialNumber, License>,
     pub(super) computers: BTreeMap<ComputerName, Computer>,
     pub(super) setups: BTreeMap<ComputerName, Setup>,

@@ -135,6 +135,7 @@ async fn restored(world: &World, ledger: &Ledger, known: &Computer) {
     let cause = RestoreCause::BackupRestored { head: ledger.head() };
     let declared = DeclareRestore { actor: admin(), cause, new_era: era(1) };
     ledger.execute(world.at(500_006), declared).await.unwrap();
+    ledger.execute(world.at(500_006), world.asks_to_confirm(2)).await.unwrap();
     let mut ahead = known.clone();
     ahead.nonce = Some(Nonce::from_random([200; 16]));
     ahead.contacts = 200;

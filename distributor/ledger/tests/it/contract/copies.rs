@@ -153,6 +153,7 @@ pub(super) async fn a_client_id_that_was_replaced_stays_so_after_restores_too(
         assert!(ledger.query(asked).await.unwrap().lost.unwrap().was_replaced);
     }
     // The setup file that the old one used is not free again, although nobody holds its key any more.
+    ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
     world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
     assert_eq!(ledger.query(SetupOf { name: old.name.clone() }).await.unwrap(), SetupState::Reserved);
     let thief = Enroll { proven: Some(old.setup.clone()), ..world.enroll(&world.computer("pc-1")) };

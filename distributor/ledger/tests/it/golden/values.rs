@@ -307,6 +307,14 @@ fn of_restores(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
         })
         .collect();
     changes.push((
+        admin(),
+        Change::SerialRegistered {
+            serial: serial(1),
+            reason: RegistrationReason::Restored,
+            request_id: RequestId::from_random([9; 16]),
+        },
+    ));
+    changes.push((
         of(name, 3),
         Change::ClientResumed {
             client_id: client(3),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, SerialNumber};
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, SerialNumber};
 use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
@@ -112,7 +112,10 @@ async fn of_computers(pair: &Pair, known: &Known) {
         pair.query(Activity { client: Some(name), after: 5, ..Activity::default() }).await;
     }
     for serial in &known.serials {
-        pair.query(LoadHeldGrant { serial: serial.clone() }).await;
+        for request_id in [None, Some(RequestId::from_random([2; 16])), Some(RequestId::from_random([9; 16]))]
+        {
+            pair.query(LoadHeldGrant { serial: serial.clone(), request_id }).await;
+        }
     }
 }
 

@@ -131,6 +131,11 @@ impl<'a> Site<'a> {
         let mut grant = self.world.grant_of(id, self.generations[which], seats);
         let older = u32::from(self.random.below(4) == 0);
         grant.epoch = Epoch::of(self.epoch - older.min(self.epoch - 1), 0);
+        let asked = self.epoch;
+        if self.random.below(2) == 0 {
+            let _ = self.pair.execute(now, self.world.asks_to_confirm(asked)).await;
+        }
+        grant.request_id = self.world.asks_to_confirm(asked).request_id.into();
         let _ = self.pair.execute(now, self.world.accept_grant(grant)).await;
         match self.random.below(10) {
             0 | 1 => {

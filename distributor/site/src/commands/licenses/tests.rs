@@ -32,6 +32,7 @@ fn grant(generation: u64, epoch: Epoch) -> Grant {
         generation,
         not_after: at(366),
         vendor_time: at(3),
+        request_id: None,
     }
 }
 
@@ -57,6 +58,7 @@ fn facts(held: &Grant, restored: bool) -> GrantFacts {
             digest: document(held).digest(),
         }),
         restore: RestoreState { era: EraId::from_random([1; 16]), past: vec![EraId::first()], restored },
+        answers_restored: true,
     }
 }
 
@@ -85,6 +87,10 @@ fn a_restored_ledger_is_confirmed_by_a_grant_of_a_higher_epoch_and_by_nothing_el
     let more_seats = accept(&grant(2, Epoch::of(1, 0)), facts(&held, true));
     assert!(!confirms(&more_seats));
     assert_eq!(more_seats.answer, Ok(GrantAnswer { unconfirmed: true }));
+    let kept = GrantFacts { answers_restored: false, ..facts(&held, true) };
+    let kept = accept(&grant(2, Epoch::of(2, 0)), kept);
+    assert!(!confirms(&kept), "it answers another request");
+    assert_eq!(kept.answer, Ok(GrantAnswer { unconfirmed: true }));
     let raised = accept(&grant(2, Epoch::of(2, 0)), facts(&held, true));
     assert!(confirms(&raised));
     assert_eq!(raised.answer, Ok(GrantAnswer { unconfirmed: false }));

@@ -108,6 +108,7 @@ fn grant(id: u8, not_after: i64) -> Grant {
         generation: 1,
         not_after: at(not_after),
         vendor_time: at(0),
+        request_id: None,
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn grant(id: u8) -> HeldGrantText {
         generation: 1,
         not_after: at(366),
         vendor_time: at(0),
+        request_id: None,
     };
     // Nobody verifies it here.
     let (signature, global) = ("A".repeat(95), "A".repeat(86));
