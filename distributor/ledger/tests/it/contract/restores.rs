@@ -221,6 +221,28 @@ pub(super) async fn a_setup_file_that_was_used_in_the_lost_part_is_used_when_its
     sound(&ledger).await;
 }
 
+pub(super) async fn an_order_that_nothing_can_follow_locks_no_computer_out(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let backup = bench.copy();
+    lives_on(world, &ledger, &mut computer).await;
+    stops(ledger).await;
+
+    // Whoever had the site key signed it.
+    computer.lease.as_mut().unwrap().sequence = u64::MAX;
+    let ledger = backup.open();
+    world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    world.contacts(&ledger, &mut computer, RESTORED + 60).await;
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    for day in [2, 4] {
+        let before = computer.lease.clone().unwrap();
+        let lease = world.contacts(&ledger, &mut computer, RESTORED + day * DAY).await.lease.unwrap();
+        assert_eq!(lease.epoch, Epoch::of(2, 0));
+        assert!(lease.order() >= before.order());
+    }
+    sound(&ledger).await;
+}
+
 pub(super) async fn restored_twice_and_with_other_names_in_between_it_still_serves_its_clients(
     world: &World,
     bench: &dyn Bench,
