@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use sealpost_files::{PRIVATE, PRIVATE_FOLDER, PUBLIC, Unfinished, make_folder};
 use sealpost_keys::token::random_bytes;
-use sealpost_ledger::sqlite::SqliteStore;
+use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -49,6 +49,11 @@ pub async fn restore(
     let file = File::open(backup).map_err(failed("read the backup", backup))?;
     let draft = Draft::begin(home)?;
     let list = unpack(file, backup, draft.path(), progress)?;
+    let found = sqlite::identify(&draft.path().join(LEDGER))?;
+    if (&found.server_id, found.head) != (&list.server_id, list.head) {
+        let problem = "its ledger is not the one that its list names".to_owned();
+        return Err(BackupError::Damaged { path: backup.to_owned(), problem });
+    }
     // Noted before anything is in place, so that no restored ledger ever runs without knowing it.
     declare(&draft.path().join(LEDGER), &list, now).await?;
     draft.finish(home)?;

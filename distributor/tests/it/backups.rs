@@ -126,6 +126,17 @@ async fn a_crafted_backup_brings_nothing_into_memory_or_onto_the_disk_that_its_l
     for found in huge["members"].as_array_mut().unwrap() {
         found["kind"]["length"] = serde_json::json!(u64::MAX / 2);
     }
+    // Everything of the good one, under a list that names another server.
+    let mut renamed: serde_json::Value = serde_json::from_str(&list).unwrap();
+    renamed["server_id"] = serde_json::json!("07".repeat(16));
+    let good = std::fs::read(&file).unwrap();
+    let rest = |archive: &mut tar::Builder<Zipped>| {
+        let mut good = tar::Archive::new(flate2::read::GzDecoder::new(good.as_slice()));
+        for entry in good.entries().unwrap().raw(true).skip(1) {
+            let entry = entry.unwrap();
+            archive.append(&entry.header().clone(), entry).unwrap();
+        }
+    };
     use tar::EntryType;
     let nothing = |_: &mut tar::Builder<Zipped>| ();
     let megabytes = vec![b'x'; 3 << 20];
@@ -143,6 +154,7 @@ async fn a_crafted_backup_brings_nothing_into_memory_or_onto_the_disk_that_its_l
         ("is not in its list", crafted(&list, nothing, one(EntryType::Regular, "keys/other"))),
         ("is not the file that", crafted(&list, nothing, one(EntryType::Regular, "ledger.db"))),
         ("is missing", crafted(&list, nothing, nothing)),
+        ("its ledger is not the one", crafted(&renamed.to_string(), nothing, rest)),
         ("more bytes than there can be", crafted(&huge.to_string(), nothing, nothing)),
     ];
     for (expected, bytes) in cases {

@@ -1,7 +1,7 @@
 //! A home that was copied back to an earlier state: whoever went on since shows it, goes on, and nothing new is licensed
 //! until the vendor confirms.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use sealpost_admin_api::clients::Client;
@@ -25,7 +25,7 @@ async fn copied(site: Site) -> (Site, PathBuf) {
 }
 
 /// The home is replaced by its earlier copy.
-async fn copied_back(site: Site, copy: &PathBuf) -> Site {
+async fn copied_back(site: Site, copy: &Path) -> Site {
     site.between(async |home| {
         std::fs::remove_dir_all(home).unwrap();
         copy_tree(copy, home).unwrap();
