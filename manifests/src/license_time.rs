@@ -141,6 +141,20 @@ impl LicenseFloor {
         let floor = if base_is_trusted { self.floor } else { statement.signed_at };
         *self = Self::from_stored(floor, Some(statement));
     }
+
+    /// The floor after a statement that is judged by a clock which is behind the floor, to find out whether the floor
+    /// rests on a wrong clock of the vendor. `None` if clocks went past the newest statement: then it was no later than
+    /// the true time, so the clock was set back, and the statement may be an old one that was kept for that.
+    #[must_use]
+    pub fn corrected_by(mut self, statement: VendorStatement) -> Option<Self> {
+        let past_it =
+            self.newest.map_or(SignedDuration::ZERO, |newest| self.floor.duration_since(newest.signed_at));
+        if past_it > MAX_CREDIT {
+            return None;
+        }
+        self.observe_statement(statement);
+        Some(self)
+    }
 }
 
 fn bounded(floor: Timestamp, statement: &VendorStatement) -> Timestamp {

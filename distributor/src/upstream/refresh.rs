@@ -4,7 +4,8 @@
 //! a statement that the vendor made by a clock which was ahead, and metadata that says so ends long before that time. So
 //! what is refused as expired gets a second look while license time is ahead of this computer's clock: it is judged by
 //! the time that holds once it is the vendor's newest statement. Metadata of an earlier version is no statement, and
-//! metadata that was signed later than the newest one lowers nothing.
+//! metadata that was signed later than the newest one lowers nothing. Nor does any, once this clock itself went past the
+//! newest statement: then it was set back since, and somebody may have kept old metadata for that.
 
 use jiff::Timestamp;
 use sealpost_ledger::Ledger;
@@ -62,8 +63,9 @@ async fn corrected(
         return Ok(None);
     }
     let noted = ledger.query(LicenseTime {}).await?;
-    let mut floor = LicenseFloor::from_stored(noted.floor.unwrap_or(local), noted.statement);
-    floor.observe_statement(statement(ledger, signed_at, refreshed.expires).await?);
+    let floor = LicenseFloor::from_stored(noted.floor.unwrap_or(local), noted.statement);
+    let newest = statement(ledger, signed_at, refreshed.expires).await?;
+    let Some(floor) = floor.corrected_by(newest) else { return Ok(None) };
     let corrected = floor.license_time(local);
     let is_fresh = corrected <= refreshed.expires.min(refreshed.root_expires);
     Ok(is_fresh.then_some((refreshed, corrected)))

@@ -81,6 +81,93 @@ async fn a_backup_that_was_cut_changed_or_is_none_restores_nothing() {
     }
 }
 
+/// A backup with this list, and what else the archive holds before and after it.
+fn crafted(
+    list: &str,
+    before: impl FnOnce(&mut tar::Builder<Zipped>),
+    after: impl FnOnce(&mut tar::Builder<Zipped>),
+) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Zipped::new(Vec::new(), flate2::Compression::fast()));
+    before(&mut archive);
+    member(&mut archive, tar::EntryType::Regular, "backup.json", list.as_bytes());
+    after(&mut archive);
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+type Zipped = flate2::write::GzEncoder<Vec<u8>>;
+
+fn member(archive: &mut tar::Builder<Zipped>, kind: tar::EntryType, name: &str, bytes: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_entry_type(kind);
+    header.set_path(name).unwrap();
+    header.set_cksum();
+    archive.append(&header, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_crafted_backup_brings_nothing_into_memory_or_onto_the_disk_that_its_list_does_not_name() {
+    let vendor = start_vendor(1).await;
+    let site = Site::licensed(&vendor).await;
+    let folder = site.folder.path().to_owned();
+    let file = folder.join("good.backup");
+    let long = format!("mirror/{}/{}", "a".repeat(120), "b".repeat(200));
+    std::fs::create_dir_all(site.home().join(&long).parent().unwrap()).unwrap();
+    std::fs::write(site.home().join(&long), b"a long name").unwrap();
+    backup::make(&Home::at(site.home()), &file, Timestamp::now(), &mut silent).unwrap();
+    let home = folder.join("good");
+    backup::restore(&Home::at(&home), &file, Timestamp::now(), &mut silent).await.unwrap();
+    assert_eq!(std::fs::read(home.join(&long)).unwrap(), b"a long name");
+
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(&file).unwrap()));
+    let first = archive.entries().unwrap().next().unwrap().unwrap();
+    let list = std::io::read_to_string(first).unwrap();
+    let mut huge: serde_json::Value = serde_json::from_str(&list).unwrap();
+    for found in huge["members"].as_array_mut().unwrap() {
+        found["kind"]["length"] = serde_json::json!(u64::MAX / 2);
+    }
+    // Everything of the good one, under a list that names another server.
+    let mut renamed: serde_json::Value = serde_json::from_str(&list).unwrap();
+    renamed["server_id"] = serde_json::json!("07".repeat(16));
+    let good = std::fs::read(&file).unwrap();
+    let rest = |archive: &mut tar::Builder<Zipped>| {
+        let mut good = tar::Archive::new(flate2::read::GzDecoder::new(good.as_slice()));
+        for entry in good.entries().unwrap().raw(true).skip(1) {
+            let entry = entry.unwrap();
+            archive.append(&entry.header().clone(), entry).unwrap();
+        }
+    };
+    use tar::EntryType;
+    let nothing = |_: &mut tar::Builder<Zipped>| ();
+    let megabytes = vec![b'x'; 3 << 20];
+    let one = |kind, name: &'static str| {
+        let bytes = megabytes.clone();
+        move |archive: &mut tar::Builder<Zipped>| member(archive, kind, name, &bytes)
+    };
+    let cases = [
+        ("a name in it has more", crafted(&list, one(EntryType::GNULongName, "././@LongLink"), nothing)),
+        ("a name in it has more", crafted(&list, nothing, one(EntryType::GNULongName, "././@LongLink"))),
+        ("is no file", crafted(&list, one(EntryType::XHeader, "x"), nothing)),
+        ("is no file", crafted(&list, nothing, one(EntryType::GNULongLink, "x"))),
+        ("is no file", crafted(&list, nothing, one(EntryType::GNUSparse, "ledger.db"))),
+        ("is no file", crafted(&list, nothing, one(EntryType::Symlink, "ledger.db"))),
+        ("is not in its list", crafted(&list, nothing, one(EntryType::Regular, "keys/other"))),
+        ("is not the file that", crafted(&list, nothing, one(EntryType::Regular, "ledger.db"))),
+        ("is missing", crafted(&list, nothing, nothing)),
+        ("its ledger is not the one", crafted(&renamed.to_string(), nothing, rest)),
+        ("more bytes than there can be", crafted(&huge.to_string(), nothing, nothing)),
+    ];
+    for (expected, bytes) in cases {
+        std::fs::write(&file, bytes).unwrap();
+        let home = folder.join("restored");
+        let error =
+            backup::restore(&Home::at(&home), &file, Timestamp::now(), &mut silent).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+        let left: Vec<_> = std::fs::read_dir(&home).map(|found| found.collect()).unwrap_or_default();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_ledger_file_that_was_put_back_alone_is_found_at_the_start() {
     let vendor = start_vendor(10).await;

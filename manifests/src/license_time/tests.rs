@@ -302,3 +302,26 @@ mod tls {
         assert!(good(0..=90, &times(day(4), day(500), day(3))));
     }
 }
+
+#[test]
+fn what_the_vendor_signed_by_a_clock_that_was_ahead_is_corrected_while_this_clock_is_behind_it() {
+    for ahead in [40, 400] {
+        let mut floor = floor_after(signed_on(ahead));
+        // The vendor's clock was set right, and this one was right all the time.
+        pass(&mut floor, 0, 20 * 24);
+        let corrected = floor.corrected_by(signed_on(19)).unwrap();
+        assert_eq!(corrected.license_time(day(20)), day(20), "{ahead} days ahead");
+    }
+    // The first statement: the floor rests on a clock's word only.
+    let floor = LicenseFloor::from_stored(day(4000), None);
+    assert_eq!(floor.corrected_by(signed_on(1)).unwrap().floor(), day(1));
+}
+
+#[test]
+fn an_old_statement_that_was_kept_and_a_clock_that_is_set_back_bring_no_ended_license_back() {
+    // Metadata of day 99 was kept from the server, and a grant was accepted on day 100.
+    let mut floor = floor_after(signed_on(100));
+    pass(&mut floor, 100 * 24, 466 * 24 + 1);
+    assert_eq!(floor.corrected_by(signed_on(99)), None);
+    assert!(floor.license_time(day(100)) > signed_on(100).not_after());
+}

@@ -13,6 +13,10 @@ use super::terms::MAX_SEATS;
 /// New registrations of one serial number within a day; each is kept for good, so there must be a bound. A server
 /// needs a few in a year.
 pub(super) const MAX_NEW_PER_DAY: u32 = 100;
+/// How far the epoch that a restored server says may be above the highest of its grants here. It is above them only if
+/// the vendor's own database was restored since. Without a bound, whoever copied a site key could use up all epochs of
+/// the site with one registration, and no restore of it could ever be confirmed again.
+pub(super) const MAX_EPOCHS_AHEAD: u32 = 1_000;
 
 /// Why the authority's database did not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +101,11 @@ pub enum RegisterError {
          of before, or ask the vendor for a new serial number for a new server"
     )]
     NoHigherEpoch { epoch: Epoch },
+    #[error(
+        "cannot register: the server says epoch {said}, and the highest that it was granted is {granted}; restore the \
+         vendor's database, or ask for a new serial number for a new server"
+    )]
+    EpochNotGranted { said: Epoch, granted: Epoch },
     #[error("cannot register: no log has {size} entries; restore the server's ledger")]
     Head { size: u64 },
     #[error("cannot sign the grant; look at the license key")]

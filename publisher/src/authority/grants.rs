@@ -21,7 +21,7 @@ use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use serde::Serialize;
 
-use super::error::{AuthorityError, MAX_NEW_PER_DAY, RegisterError, damaged, failed};
+use super::error::{AuthorityError, MAX_EPOCHS_AHEAD, MAX_NEW_PER_DAY, RegisterError, damaged, failed};
 use super::registrations::{self, HeadRemark};
 use super::serials::{self, SerialEntry};
 
@@ -166,7 +166,11 @@ fn next(
         RegistrationReason::Restored => {
             // The vendor's own records may be older than the server's.
             let known = highest.max(registration.epoch);
-            known.next_of_vendor().ok_or(RegisterError::NoHigherEpoch { epoch: known })?
+            let next = known.next_of_vendor().ok_or(RegisterError::NoHigherEpoch { epoch: known })?;
+            if known.vendor().saturating_sub(highest.vendor()) > MAX_EPOCHS_AHEAD {
+                return Err(RegisterError::EpochNotGranted { said: known, granted: highest });
+            }
+            next
         }
         _ => highest,
     };

@@ -148,6 +148,7 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
         | RegisterError::UnknownReason { .. }
         | RegisterError::RequestIdUsed
         | RegisterError::NoHigherEpoch { .. }
+        | RegisterError::EpochNotGranted { .. }
         | RegisterError::Head { .. } => (ProblemCode::BadRequest, "ask the vendor, and name this message"),
         RegisterError::TooMany => (ProblemCode::Busy, "the same registration will get the same answer"),
         RegisterError::Sign(_) | RegisterError::Storage(_) => {

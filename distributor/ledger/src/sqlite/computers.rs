@@ -335,6 +335,14 @@ fn recreate(
                 integer(recreated.head),
             ],
         )?;
+        // It enrolled in the part that was lost. A code that was good before the restore counts as the one that it used,
+        // or whoever kept the setup file could use it once more and take the name.
+        execute(
+            connection,
+            "UPDATE setups SET used_by = ?2 WHERE name = ?1 AND used_by IS NULL \
+             AND issued_at <= (SELECT restored_at FROM server)",
+            [name.as_str(), client_id.as_str()],
+        )?;
     }
     for serial in &recreated.serials {
         seat_taken(connection, entry, name, &recreated.channel, serial)?;

@@ -195,7 +195,14 @@ pub fn held(highest: &HighestOrders, of: Claim) -> Option<Order> {
 /// Whether a contact claims a later document than was issued.
 #[must_use]
 pub fn claims(highest: &HighestOrders, of: Claim, issued: Option<Order>) -> bool {
-    held(highest, of) > issued
+    held(highest, of).map(as_noted) > issued
+}
+
+/// An order as a ledger notes it, whose numbers are signed. Nothing counts up to there; but a stolen site key may sign an
+/// order above, and a client that shows it once would claim more than was noted ever after.
+fn as_noted(order: Order) -> Order {
+    const HIGHEST: u64 = i64::MAX.unsigned_abs();
+    Order { epoch: Epoch(order.epoch.0.min(HIGHEST)), sequence: order.sequence.min(HIGHEST) }
 }
 
 /// A seat of the computer's name: its grant, and the digest of the grant's text.

@@ -57,6 +57,21 @@ fn the_new_epoch_is_above_every_grant_of_the_server_and_above_what_it_says_itsel
 }
 
 #[test]
+fn one_registration_cannot_use_up_the_epochs_of_a_site() {
+    let mut bench = Bench::new();
+    let (serial, server) = (bench.sell(10), Server::new());
+    bench.register(&serial, &server, now()).unwrap();
+    for said in [1_002, u32::MAX - 1] {
+        let refused =
+            bench.answer(&server, &restored(&server, &serial, Epoch::of(said, 0)), now()).unwrap_err();
+        assert!(matches!(refused, RegisterError::EpochNotGranted { .. }), "{refused}");
+    }
+    assert_eq!(bench.authority.history(&serial).unwrap().grants.len(), 1);
+    let far = bench.answer(&server, &restored(&server, &serial, Epoch::of(1_001, 0)), now()).unwrap();
+    assert_eq!(bench.grant(&far).epoch, Epoch::of(1_002, 0));
+}
+
+#[test]
 fn the_other_reasons_raise_no_epoch_whatever_the_server_says_of_itself() {
     let mut bench = Bench::new();
     let (serial, server) = (bench.sell(10), Server::new());

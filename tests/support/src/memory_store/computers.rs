@@ -217,7 +217,15 @@ impl State {
             resumed: None,
             log_fork: None,
         };
-        self.add_client(client_id, client, recreated.replaces.as_ref())
+        self.add_client(client_id, client, recreated.replaces.as_ref())?;
+        let restored_at = self.restore.restored.as_ref().map(|restored| restored.at);
+        if let Some(setup) = self.setups.get_mut(name)
+            && setup.used_by.is_none()
+            && Some(setup.issued_at) <= restored_at
+        {
+            setup.used_by = Some(client_id.clone());
+        }
+        Ok(())
     }
 }
 

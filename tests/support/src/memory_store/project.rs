@@ -64,7 +64,8 @@ impl State {
                 });
             }
             Change::SetupIssued { name, setup, expires_at } => {
-                let setup = Setup { setup: setup.clone(), expires_at: *expires_at, used_by: None };
+                let (setup, issued_at) = (setup.clone(), entry.at);
+                let setup = Setup { setup, issued_at, expires_at: *expires_at, used_by: None };
                 self.setups.insert(name.clone(), setup);
             }
             Change::UnknownComputerSeen { name, drops, .. } => {

@@ -84,6 +84,7 @@ pub(super) struct Computer {
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) setup: SetupId,
+    pub(super) issued_at: Timestamp,
     pub(super) expires_at: Timestamp,
     pub(super) used_by: Option<ClientId>,
 }

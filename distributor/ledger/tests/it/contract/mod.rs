@@ -116,6 +116,8 @@ contracts! {
         a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,
         an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_raises_the_epoch,
         a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
+        a_setup_file_that_was_used_in_the_lost_part_is_used_when_its_computer_is_back,
+        an_order_that_nothing_can_follow_locks_no_computer_out,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
     }

@@ -12,7 +12,7 @@ use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::rows::ResumedRow;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::restore::{Receipt, RestoreCause, RestoreState};
-use sealpost_test_support::world::{DAY, World, admin, era, reserve, reserve_of, serial};
+use sealpost_test_support::world::{Computer, DAY, World, admin, era, reserve, reserve_of, serial};
 
 use super::restored::{RESTORED, lived_in, lives_on, stops};
 use crate::bench::Bench;
@@ -191,6 +191,59 @@ pub(super) async fn a_client_that_the_ledger_lost_comes_back_with_its_seats_and_
     world.accept(&ledger, world.confirming(2, 3, 1)).await.unwrap();
     let full = ledger.execute(world.at(RESTORED), reserve_of("pc-3", serial(1))).await;
     assert_eq!(refused(full), ProblemCode::NoSeatFree);
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_setup_file_that_was_used_in_the_lost_part_is_used_when_its_computer_is_back(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut known = lived_in(world, &ledger, 5).await;
+    let mut lost = world.reserved(&ledger, "pc-2").await;
+    let fresh = world.reserved(&ledger, "pc-3").await;
+    let backup = bench.copy();
+    let outcome = world.enrolls(&ledger, &lost).await.unwrap();
+    lost.enrolled(&outcome);
+    world.contacts(&ledger, &mut lost, 50).await;
+    lives_on(world, &ledger, &mut known).await;
+    stops(ledger).await;
+
+    let ledger = backup.open();
+    world.goes_on(&ledger, &mut known, RESTORED, 1).await;
+    world.goes_on(&ledger, &mut lost, RESTORED, 2).await;
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    let thief = Computer { key: fresh.key.clone(), ..lost.clone() };
+    let head = ledger.head().size;
+    let stolen = ledger.execute(world.at(RESTORED + 1), world.enroll(&thief)).await;
+    assert_eq!(refused(stolen), ProblemCode::EnrollmentCodeUsed);
+    let again = ledger.execute(world.at(RESTORED + 1), world.enroll(&lost)).await.unwrap();
+    assert_eq!(Some(again.enrolled.client_id), lost.client_id);
+    unchanged(&ledger, head);
+    // One that nobody used is good still.
+    assert!(ledger.execute(world.at(RESTORED + 1), world.enroll(&fresh)).await.is_ok());
+    sound(&ledger).await;
+}
+
+pub(super) async fn an_order_that_nothing_can_follow_locks_no_computer_out(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let backup = bench.copy();
+    lives_on(world, &ledger, &mut computer).await;
+    stops(ledger).await;
+
+    // Whoever had the site key signed it.
+    computer.lease.as_mut().unwrap().sequence = u64::MAX;
+    let ledger = backup.open();
+    world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    world.contacts(&ledger, &mut computer, RESTORED + 60).await;
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    for day in [2, 4] {
+        let before = computer.lease.clone().unwrap();
+        let lease = world.contacts(&ledger, &mut computer, RESTORED + day * DAY).await.lease.unwrap();
+        assert_eq!(lease.epoch, Epoch::of(2, 0));
+        assert!(lease.order() >= before.order());
+    }
     sound(&ledger).await;
 }
 
