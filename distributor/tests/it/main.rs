@@ -8,6 +8,7 @@ mod backups;
 mod command_line;
 mod connections;
 mod enrollment;
+mod program;
 mod refusals;
 mod restored;
 mod rollout;
