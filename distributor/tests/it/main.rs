@@ -4,6 +4,7 @@
 
 mod admin;
 mod agent;
+mod auditor;
 mod backups;
 mod command_line;
 mod connections;
