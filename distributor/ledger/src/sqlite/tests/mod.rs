@@ -5,6 +5,7 @@ mod cost;
 mod crashes;
 mod faults;
 mod hooked;
+mod notes;
 mod replay;
 
 use std::path::PathBuf;
