@@ -3,11 +3,53 @@
 
 use std::path::Path;
 
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::log::LogHead;
+use sealpost_manifests::wire::contact::Contact;
 use sealpost_test_support::folders::copy_tree;
 use sealpost_test_support::license::serial;
 
-use crate::program::{refused, run, serve, stdout, stop};
+use crate::agent::Agent;
+use crate::program::{json, refused, run, serve, stdout, stop};
+use crate::site::Site;
 use crate::vendor::start_vendor;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_computer_that_was_shown_another_log_is_named_by_status_and_its_heads_by_clients_show() {
+    let vendor = start_vendor(9).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    Agent::licensed(&site, "pc-2").await;
+    let seen = LogHead { size: 4_711, root: Sha256Digest::of(b"another log") };
+    let held = agent.holds.head.unwrap();
+    let contact = Contact {
+        forked_head: Some(seen),
+        instance: Some(Sha256Digest::of(b"this computer")),
+        ..agent.next_contact()
+    };
+    agent.send_contact(&site, &contact).await;
+
+    let home = site.home();
+    let told = move || {
+        ["pc-1", "pc-2"].map(|name| {
+            (stdout(&home, &["clients", "show", name]), json(&home, &["clients", "show", name, "--json"]))
+        })
+    };
+    let [(forked, as_json), (other, other_as_json)] = tokio::task::spawn_blocking(told).await.unwrap();
+    assert!(forked.contains("log forked") && forked.contains(&format!("{} entries", held.size)), "{forked}");
+    assert!(forked.contains(&format!("4711 entries sha256:{}", seen.root)), "{forked}");
+    assert!(forked.contains(&format!("instance      {}", Sha256Digest::of(b"this computer"))), "{forked}");
+    assert_eq!(as_json["log_fork"]["seen"]["size"], 4_711);
+    assert_eq!(as_json["log_fork"]["held"], serde_json::to_value(held).unwrap());
+    assert_eq!(as_json["instance"], Sha256Digest::of(b"this computer").to_string());
+    assert!(!other.contains("log forked") && other_as_json["log_fork"].is_null(), "{other}");
+    let home = site.home();
+    let status = tokio::task::spawn_blocking(move || stdout(&home, &["status"])).await.unwrap();
+    assert!(
+        status.contains("warning: 1 computer(s) hold heads of another log than this one (pc-1)"),
+        "{status}"
+    );
+}
 
 /// How a check ends that found what it was to look for.
 const DAMAGE: i32 = 1;
