@@ -15,3 +15,4 @@ mod restored;
 mod rollout;
 mod site;
 mod vendor;
+mod vendor_lies;
