@@ -302,6 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn the_record_has_its_frozen_form() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        spool.content.last_id = 40;
+        spool.content.dropped = 3;
+        add(&mut spool, "cafe\u{301} \u{7}\"");
+        let (about, _) = about();
+        let what = (InstallStep::TestLoad, Outcome::Failed, ReasonCode::HookFailed);
+        spool.add("2026-11-20T08:00:00.123456Z".parse().unwrap(), &about, what, "").unwrap();
+        let golden = include_bytes!("../tests/golden/reports.v3.json");
+        let written = std::fs::read(home.state("reports")).unwrap();
+        assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(golden));
+        sealpost_files::replace(&home.state("reports"), golden, PRIVATE).unwrap();
+        let read = Spool::open(&home).unwrap();
+        assert_eq!((read.last_id(), read.content.dropped, read.len()), (42, 3, 2));
+        assert_eq!(read.batch(40), spool.batch(40));
+    }
+
+    #[test]
     fn a_damaged_spool_is_put_aside_and_its_ids_are_not_used_again() {
         let (_folder, home) = home();
         add(&mut Spool::open(&home).unwrap(), "one");

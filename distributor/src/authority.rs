@@ -3,12 +3,23 @@
 //! Nothing that comes back is trusted here; whoever asked verifies the grant. An answer that is no answer of a license
 //! authority (a proxy's page, a 404 of a plain web server) counts as "cannot be reached", so that the code can go by
 //! hand; a problem with a code is the vendor's word.
+//!
+//! What is unsigned in an answer, and what is believed of it:
+//!
+//! | field | believed |
+//! |---|---|
+//! | status | 2xx: the body is read as a grant; any other: as a problem. Redirects are not followed |
+//! | body | at most 256 KiB of it are read; what is no JSON of the expected shape is no answer |
+//! | `grant` | nothing before a license key of the TUF-verified trust document signed it, for this server and site key |
+//! | `code` of a problem | shown to the admin who asked. `busy`, `internal`, `not_found` and unknown codes count as "cannot be reached"; no code changes anything here |
+//! | `message`, `hint` of a problem | shown, as [`escape`] leaves them: cut, and without control characters |
+//! | every other field | passed over |
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::{Client, Response, redirect};
-use sealpost_files::with_causes;
+use sealpost_files::{escape, with_causes};
 use sealpost_manifests::wire::LICENSE_API;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
@@ -51,8 +62,8 @@ impl OnlineAuthority {
             });
         }
         match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) if is_no(problem.code) => Err(AuthorityError::Refused(problem)),
-            Ok(problem) => Err(AuthorityError::Unreachable { reason: problem.to_string() }),
+            Ok(problem) if is_no(problem.code) => Err(AuthorityError::Refused(shown(problem))),
+            Ok(problem) => Err(AuthorityError::Unreachable { reason: shown(problem).to_string() }),
             Err(_) => Err(AuthorityError::Unreachable { reason: format!("{} answered {status}", self.url) }),
         }
     }
@@ -67,6 +78,11 @@ impl LicenseAuthority for OnlineAuthority {
 /// A decision, and not a server that has no time or no such path.
 const fn is_no(code: ProblemCode) -> bool {
     !matches!(code, ProblemCode::Busy | ProblemCode::Internal | ProblemCode::NotFound | ProblemCode::Other(_))
+}
+
+/// The problem with texts that are safe to show.
+fn shown(problem: Problem) -> Problem {
+    Problem::new(problem.code, escape(&problem.message), escape(&problem.hint))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, AuthorityError> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::digest::Sha256Digest;
 use crate::word::Word;
 
-/// Most document types that one contact names; four exist or are reserved.
+/// Most document types that one contact names; five exist or are reserved.
 pub const MAX_ORDERED_TYPES: usize = 16;
 
 /// Vendor's part and term, as one number.

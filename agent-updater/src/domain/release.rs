@@ -7,7 +7,7 @@ use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, Platform};
-use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
+use sealpost_manifests::release::{PackageKind, ReleaseId, ReleaseManifest};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::ReasonCode;
 
@@ -90,6 +90,12 @@ pub fn judge_release(
     if !manifest.release.platform.fits(expected.platform) {
         return invalid(format!("{} does not run on {}", manifest.release, expected.platform));
     }
+    // A newer vendor's kind is no fault of the manifest.
+    if let PackageKind::Other(kind) = &manifest.kind {
+        let detail =
+            format!("this agent does not know the kind {kind} of {}; update the agent", wanted.release);
+        return Err(Refusal::new(ReasonCode::KindUnknown, detail));
+    }
     let problems = manifest.check();
     if !problems.is_empty() {
         return invalid(format!("the manifest of {} is not sound: {}", wanted.release, problems.join("; ")));
@@ -153,6 +159,7 @@ mod tests {
     use sealpost_manifests::ids::RelativePath;
     use sealpost_manifests::release::{Blob, FileEntry, FileKind, Payload, Requirement};
     use sealpost_manifests::version::Version;
+    use sealpost_manifests::word::Word;
     use sealpost_test_support::names::{package, release_id};
     use sealpost_test_support::release::{self, assignment};
 
@@ -207,6 +214,19 @@ mod tests {
         assert_eq!(refused(|manifest| manifest.release.platform = Platform::current()), invalid);
         assert_eq!(judge(&manifest(), |wanted, _| wanted.manifest = Sha256Digest::of(b"y"), None), invalid);
         assert_eq!(refused(|manifest| manifest.files.clear()), invalid);
+    }
+
+    #[test]
+    fn a_release_of_a_later_kind_is_refused_as_unknown_and_not_as_unsound() {
+        let mut later = manifest();
+        later.kind = PackageKind::Other(Word::new("firmware").unwrap());
+        assert_eq!(judge(&later, |_, _| (), None), Err(ReasonCode::KindUnknown));
+        later.files.clear();
+        assert_eq!(
+            judge(&later, |_, _| (), None),
+            Err(ReasonCode::KindUnknown),
+            "what it lacks is unknown too"
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn after_a_lost_answer_the_same_key_enrolls_again() {
 }
 
 #[test]
-fn another_sites_server_is_refused_by_its_certificate_before_the_code_is_sent() {
+fn another_sites_server_is_refused_by_its_certificate_before_anything_is_sent() {
     let mut site = Site::new();
     // The other site has a good grant and knows the code; what it cannot have is the pinned CA's key.
     let (other, _) = site.runtime.block_on(serve(&site.server));

@@ -5,9 +5,10 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber};
+use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::Report;
-use sealpost_site::rows::{ClientRow, ResumedRow};
+use sealpost_site::rows::{ClientRow, LogForkRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub struct Client {
     pub instance: Option<Sha256Digest>,
     /// How it went on after the last restore of the server; absent when it had no need to.
     pub resumed: Option<Resumed>,
+    /// The heads of the log that did not fit each other, if it reported that the log was forked.
+    pub log_fork: Option<LogFork>,
     /// Last contact (`Last Refresh`).
     pub last_contact: Option<Timestamp>,
     /// Until when its lease is good.
@@ -97,6 +100,7 @@ impl Client {
             hostname,
             instance,
             resumed,
+            log_fork,
             last_contact,
             lease_until,
             installed,
@@ -115,6 +119,7 @@ impl Client {
             hostname,
             instance,
             resumed: resumed.map(Resumed::from),
+            log_fork: log_fork.map(LogFork::from),
             last_contact,
             lease_until,
             installed,
@@ -144,6 +149,24 @@ impl From<ResumedRow> for Resumed {
     fn from(row: ResumedRow) -> Self {
         let ResumedRow { at, contacts, provisional_until, displaced } = row;
         Self { at, contacts, provisional_until, displaced }
+    }
+}
+
+/// Two heads of the log that a computer saw, of which the later does not extend the earlier.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogFork {
+    /// The head that it held before.
+    pub held: LogHead,
+    /// The head that it was shown, and refused as a successor.
+    pub seen: LogHead,
+    /// When it first said so, by the server's license time.
+    pub at: Timestamp,
+}
+
+impl From<LogForkRow> for LogFork {
+    fn from(row: LogForkRow) -> Self {
+        let LogForkRow { name: _, held, seen, at } = row;
+        Self { held, seen, at }
     }
 }
 

@@ -49,13 +49,15 @@ pub enum Endpoint {
     VerifyLog,
     /// A proof that an entry stands in the log.
     ProveEntry,
+    /// The signed head of the log, for whoever keeps it.
+    ReadCheckpoint,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 15] = [
+const TABLE: [Line; 16] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -71,6 +73,7 @@ const TABLE: [Line; 15] = [
     Line(Endpoint::ReadLog, Method::Get, "/api/v1/log", Permission::ViewLog),
     Line(Endpoint::VerifyLog, Method::Post, "/api/v1/log/verify", Permission::ViewLog),
     Line(Endpoint::ProveEntry, Method::Get, "/api/v1/log/{sequence}/proof", Permission::ViewLog),
+    Line(Endpoint::ReadCheckpoint, Method::Get, "/api/v1/log/checkpoint", Permission::ViewLog),
 ];
 
 impl Endpoint {

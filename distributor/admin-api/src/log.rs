@@ -1,6 +1,7 @@
 //! `/api/v1/log`.
 
 use jiff::Timestamp;
+use sealpost_keys::note::SignedNote;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::log::LogHead;
@@ -69,9 +70,12 @@ pub struct VerifyRequest {
     /// Heads that others hold: of checkpoints, leases or registrations.
     #[serde(default)]
     pub witnessed: Vec<LogHead>,
+    /// Checkpoints that others hold. The request is refused when the server's log key did not sign one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<SignedNote>,
 }
 
-/// Most heads of one request.
+/// Most heads and checkpoints of one request.
 pub const MAX_WITNESSED: usize = 1_000;
 
 /// The result of checking the whole log.

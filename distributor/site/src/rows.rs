@@ -141,6 +141,8 @@ pub struct ClientRow {
     pub instance: Option<Sha256Digest>,
     /// How it went on after a restore of the server, if it did since the last one.
     pub resumed: Option<ResumedRow>,
+    /// The heads that did not fit each other, if it reported a fork of the log.
+    pub log_fork: Option<LogForkRow>,
     /// Last contact (`Last Refresh`).
     pub last_contact: Option<Timestamp>,
     /// Until when its lease is good.

@@ -31,6 +31,8 @@ pub(super) const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
 pub struct BackupMember {
     /// Its path in the home.
     pub path: String,
+    /// Its fields stand beside the path.
+    #[serde(flatten)]
     pub kind: MemberKind,
 }
 
@@ -125,6 +127,29 @@ pub(super) fn is_allowed(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sealpost_manifests::document;
+
+    #[test]
+    fn the_list_has_its_frozen_form() {
+        let file = |path: &str, public| BackupMember {
+            path: path.to_owned(),
+            kind: MemberKind::File { length: u64::MAX, sha256: Sha256Digest::of(b"bytes"), public },
+        };
+        let link = MemberKind::Link { target: "gen-00000001".to_owned() };
+        let list = BackupList {
+            server_id: ServerId::from_random([7; 16]),
+            head: LogHead { size: 41, root: Sha256Digest::of(b"root") },
+            made_at: "2026-11-20T08:00:00Z".parse().unwrap(),
+            members: vec![
+                file(LEDGER, false),
+                file("distributor.toml", true),
+                BackupMember { path: "mirror/current".to_owned(), kind: link },
+            ],
+        };
+        let golden = include_str!("../../tests/golden/backup.v2.json").trim_end();
+        assert_eq!(document::write(&list).unwrap(), golden);
+        assert_eq!(document::read::<BackupList>(golden.as_bytes()).unwrap(), list);
+    }
 
     #[test]
     fn nothing_outside_of_the_named_parts_of_a_home_is_restored() {

@@ -181,6 +181,20 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     if let Some(id) = &client.client_id {
         print_line(format_args!("  client id     {id}"))?;
     }
+    if let Some(instance) = &client.instance {
+        print_line(format_args!("  instance      {instance}"))?;
+    }
+    if let Some(fork) = &client.log_fork {
+        print_line(format_args!(
+            "  log forked    {}: it holds the head of {} entries sha256:{}, and was shown {} entries sha256:{}, which \
+             does not extend it; run `distributor log verify`",
+            seconds(fork.at),
+            fork.held.size,
+            fork.held.root,
+            fork.seen.size,
+            fork.seen.root
+        ))?;
+    }
     if let Some(resumed) = &client.resumed {
         print_line(format_args!(
             "  resumed       {} after a restore of the server, from its contact {}; served until {} if the vendor does \

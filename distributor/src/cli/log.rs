@@ -1,17 +1,15 @@
-//! `distributor log`, and `distributor log verify`, `prove` and `check-proof`.
+//! `distributor log`, and `distributor log verify`, `checkpoint`, `prove` and `check-proof`.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use data_encoding::BASE64;
+use anyhow::Context;
 use jiff::Timestamp;
 use sealpost_admin_api::log::{LogCheck, LogEntry, VerifyRequest};
 use sealpost_files::{PUBLIC, read_input, with_causes, write_new};
 use sealpost_keys::key_file::read_public;
-use sealpost_keys::note::MAX_NOTE_BYTES;
-use sealpost_manifests::digest::Sha256Digest;
+use sealpost_keys::note::{MAX_NOTE_BYTES, SignedNote};
 use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::log::{LogHead, LogProof, MAX_LOG_PROOF_BYTES};
+use sealpost_manifests::log::{Checkpoint, LogHead, LogProof, MAX_LOG_PROOF_BYTES};
 
 use super::api::{AdminApi, segment};
 use super::outcome::Outcome;
@@ -34,6 +32,7 @@ Examples:
   distributor log --client reception-1 --since 2026-01-31T00:00:00Z
   distributor log --kind release_approved --json
   distributor log verify
+  distributor log checkpoint --out 2026.checkpoint
   distributor log prove 1042 --out approval.proof.json"
 )]
 pub(super) struct Options {
@@ -59,6 +58,7 @@ pub(super) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Verify(Verify),
+    Checkpoint(WriteCheckpoint),
     Prove(Prove),
     CheckProof(CheckProof),
 }
@@ -71,12 +71,26 @@ Examples:
   distributor log verify --checkpoint last-year.checkpoint
   distributor log verify --json")]
 struct Verify {
-    /// A checkpoint that somebody kept: the log must extend it. May be given more than once.
+    /// A checkpoint that somebody kept: this server must have signed it, and the log must extend it. May be given more
+    /// than once.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Write the signed head of the log, for an auditor to keep. `log verify --checkpoint` tells later whether the log was
+/// rewritten or cut since.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  distributor log checkpoint --out 2026.checkpoint
+  distributor log verify --checkpoint 2026.checkpoint")]
+struct WriteCheckpoint {
+    /// Where to write it [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Write a proof that an entry stands in the log. Whoever has the site's public key checks it without the log.
@@ -113,6 +127,7 @@ pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcom
     let api = AdminApi::open(&reach)?;
     match options.command {
         Some(Command::Verify(options)) => verify(&api, &reach, &options).await,
+        Some(Command::Checkpoint(options)) => checkpoint(&api, &options).await,
         Some(Command::Prove(options)) => prove(&api, &options).await,
         Some(Command::CheckProof(options)) => check_proof(&options),
         None => show(&api, options).await,
@@ -183,14 +198,16 @@ fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {
 }
 
 async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Result<Outcome> {
-    let witnessed =
-        options.checkpoints.iter().map(|path| claimed_head(path)).collect::<Result<Vec<_>, _>>()?;
+    let checkpoints =
+        options.checkpoints.iter().map(|path| read_checkpoint(path)).collect::<Result<Vec<_>, _>>()?;
     let check: LogCheck = if api.is_down().await {
         let home = Home::open(&reach.home)?;
         tell("the server does not run; reading the ledger file itself");
+        let witnessed =
+            checkpoints.iter().map(|note| signed_head(&home, note)).collect::<Result<Vec<_>, _>>()?;
         app::verify_log(&home, witnessed)?.into()
     } else {
-        api.post("/log/verify", &VerifyRequest { witnessed }).await?
+        api.post("/log/verify", &VerifyRequest { witnessed: Vec::new(), checkpoints }).await?
     };
     if options.json {
         print_json(&check)?;
@@ -214,28 +231,39 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
     Ok(if check.damage.is_some() { Outcome::Damage } else { Outcome::Done })
 }
 
-/// The head that a checkpoint claims. Its signature is not looked at: a head that is not one of this log is reported,
-/// whoever made it.
-fn claimed_head(path: &Path) -> anyhow::Result<LogHead> {
+fn read_checkpoint(path: &Path) -> anyhow::Result<SignedNote> {
     let attempted = || format!("cannot use the checkpoint {}", path.display());
     let text = read_input(path, MAX_NOTE_BYTES as u64).with_context(attempted)?;
     let text = String::from_utf8(text).with_context(attempted)?;
-    let mut lines = text.lines().skip(1);
-    let size = lines.next().and_then(|line| line.parse().ok());
-    let root = lines.next().and_then(|line| BASE64.decode(line.as_bytes()).ok());
-    let root: Option<[u8; 32]> = root.and_then(|root| root.try_into().ok());
-    match (size, root) {
-        (Some(size), Some(root)) => Ok(LogHead { size, root: Sha256Digest::from_bytes(root) }),
-        _ => bail!("{}: it is no checkpoint (a signed note with a size and a root)", attempted()),
-    }
+    SignedNote::parse(&text).with_context(attempted)
+}
+
+/// The head in a checkpoint that this home's log key signed.
+fn signed_head(home: &Home, note: &SignedNote) -> anyhow::Result<LogHead> {
+    // The log key speaks about the log of its own server only, whose id stands in the first line.
+    let origin = note.as_str().lines().next().unwrap_or_default();
+    let key = home.read_log_key_named(origin)?;
+    let checkpoint = Checkpoint::verify(note, key.public(), origin)
+        .context("a checkpoint is not one of this server's log")?;
+    Ok(checkpoint.head)
+}
+
+async fn checkpoint(api: &AdminApi, options: &WriteCheckpoint) -> anyhow::Result<Outcome> {
+    let note = api.get_text("/log/checkpoint").await?;
+    give(&note, options.out.as_deref(), "checkpoint")
 }
 
 async fn prove(api: &AdminApi, options: &Prove) -> anyhow::Result<Outcome> {
     let text = api.get_text(&format!("/log/{}/proof", options.sequence)).await?;
-    match &options.out {
+    give(&text, options.out.as_deref(), "proof")
+}
+
+/// Writes a text that `log verify` or `log check-proof` reads.
+fn give(text: &str, out: Option<&Path>, what: &str) -> anyhow::Result<Outcome> {
+    match out {
         Some(out) => {
             write_new(out, text.as_bytes(), PUBLIC)
-                .with_context(|| format!("cannot write the proof {}", out.display()))?;
+                .with_context(|| format!("cannot write the {what} {}", out.display()))?;
             print_line(out.display())?;
         }
         None => print_line(text.trim_end())?,

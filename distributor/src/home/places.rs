@@ -168,9 +168,17 @@ impl Home {
     /// # Errors
     /// [`HomeError`].
     pub fn read_log_key(&self, server_id: &ServerId) -> Result<LogKey, HomeError> {
+        self.read_log_key_named(&origin(server_id))
+    }
+
+    /// Reads the key that signs checkpoints, for the log with this origin.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn read_log_key_named(&self, origin: &str) -> Result<LogKey, HomeError> {
         let key = key_file::read_secret(&self.log_key(), &PassphraseSource::None)?;
         let invalid = |error| failed("read", &self.log_key(), io::Error::other(error));
-        LogKey::new(&origin(server_id), key).map_err(invalid)
+        LogKey::new(origin, key).map_err(invalid)
     }
 
     /// Reads the key to which the vendor seals what it sends to this server.

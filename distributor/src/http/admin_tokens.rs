@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// Largest file that is read, in bytes; far more than [`MAX_TOKENS`] need.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
+/// The version that is written, and read.
+const VERSION: u32 = 2;
 /// Most tokens; a list that nobody can look over is no list.
 const MAX_TOKENS: usize = 500;
 const MAX_NAME_CHARS: usize = 64;
@@ -144,7 +146,7 @@ impl AdminTokens {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(TokenFile { version: 1, tokens: BTreeMap::new() });
+                return Ok(TokenFile { version: VERSION, tokens: BTreeMap::new() });
             }
             Err(error) => return Err(fail(error)),
         };
@@ -155,7 +157,7 @@ impl AdminTokens {
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(fail)?;
         match serde_json::from_slice::<TokenFile>(&bytes) {
-            Ok(file) if file.version == 1 => Ok(file),
+            Ok(file) if file.version == VERSION => Ok(file),
             _ => Err(AdminTokenError::Damaged { path: self.path.clone() }),
         }
     }
@@ -203,6 +205,23 @@ mod tests {
         let left = tokens.list().unwrap();
         assert_eq!(left.len(), 20);
         assert!(left.keys().all(|name| name.starts_with("new-")), "{left:?}");
+    }
+
+    #[test]
+    fn the_file_has_its_frozen_form() {
+        let golden = include_str!("../../tests/golden/admin-tokens.v2.json").trim_end();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin-tokens.json");
+        sealpost_files::replace(&path, golden.as_bytes(), PRIVATE).unwrap();
+        let tokens = AdminTokens::at(&path);
+        let names: Vec<String> = tokens.list().unwrap().into_keys().collect();
+        assert_eq!(names, ["anna@example.com", "ci"]);
+        assert_eq!(tokens.recognize(&"A".repeat(43)).unwrap().as_deref(), Some("ci"));
+        tokens.write(&tokens.read().unwrap()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), golden);
+        let older = golden.replace("\"version\": 2", "\"version\": 1");
+        sealpost_files::replace(&path, older.as_bytes(), PRIVATE).unwrap();
+        assert!(matches!(tokens.list(), Err(AdminTokenError::Damaged { .. })), "it was never in use");
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ReadLog => bind(endpoint, admin::log::log),
         Endpoint::VerifyLog => bind(endpoint, admin::log::verify),
         Endpoint::ProveEntry => bind(endpoint, admin::log::prove),
+        Endpoint::ReadCheckpoint => bind(endpoint, admin::log::checkpoint),
     }
 }
 

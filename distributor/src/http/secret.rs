@@ -132,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_derived_from_a_secret_stays_the_same() {
+        let (client, nonce) = (ClientId::from_random([1; 16]), Nonce::from_random([2; 16]));
+        let receipt = Receipt { era: EraId::first(), contacts: 41 };
+        let code = EnrollmentCodes::new(&secret(1)).of(&SetupId::from_random([1; 16]));
+        let derived = format!(
+            "receipt {}\nenrollment code {}\n",
+            Receipts::new(&secret(1)).issue(&client, &nonce, &receipt),
+            code.as_str()
+        );
+        // A restored server has to know the receipts and codes that it gave out before.
+        assert_eq!(derived, include_str!("../../tests/golden/derived.v2.txt"));
+    }
+
+    #[test]
     fn a_code_belongs_to_one_setup_and_one_server() {
         let codes = EnrollmentCodes::new(&secret(1));
         let setup = SetupId::from_random([1; 16]);

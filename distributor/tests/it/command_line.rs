@@ -1,77 +1,21 @@
 //! The real program as a child process: init, serve, and the commands over the Unix socket and over TLS.
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::AttachmentKind;
 use sealpost_test_support::license::serial;
 
+use crate::program::{distributor, json, refused, serve, stdout, stop};
 use crate::vendor::start_vendor;
-
-struct Running {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn distributor(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_distributor"));
-    command.arg("--home").arg(home).env_remove("SEALPOST_DISTRIBUTOR_HOME").stdin(Stdio::null());
-    command
-}
-
-fn run(home: &Path, arguments: &[&str]) -> Output {
-    distributor(home).args(arguments).output().unwrap()
-}
-
-fn stdout(home: &Path, arguments: &[&str]) -> String {
-    let output = run(home, arguments);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
-}
-
-fn refused(home: &Path, arguments: &[&str]) -> String {
-    let output = run(home, arguments);
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
-
-fn serve(home: &Path) -> Running {
-    let mut child =
-        distributor(home).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-    Running { child, url }
-}
-
-fn stop(mut running: Running) {
-    let pid = i32::try_from(running.child.id()).unwrap();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::TERM,
-    )
-    .unwrap();
-    assert!(running.child.wait().unwrap().success(), "SIGTERM is a clean end");
-}
-
-fn json(home: &Path, arguments: &[&str]) -> serde_json::Value {
-    serde_json::from_str(&stdout(home, arguments)).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_goes_from_init_to_an_approved_release_on_the_command_line() {
     let vendor = start_vendor(3).await;
-    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let draft = vendor.draft("1.0", &[("engine", b"one")]);
+    let draft = draft.with_attachment(AttachmentKind::CycloneDx, "sbom.json", b"{}");
+    let manifest = vendor.publish(&draft, &["stable"]);
     let (url, root) = (vendor.url(), vendor.root_file());
     tokio::task::spawn_blocking(move || walk(&url, &root, manifest)).await.unwrap();
 }
@@ -115,6 +59,10 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     stdout(&home, &["pull"]);
     let shown = stdout(&home, &["updates", "show", "acme-av:1.0"]);
     assert!(shown.contains("+ engine") && shown.contains(&manifest.to_string()), "{shown}");
+    assert!(shown.contains("cyclonedx acme-av_1.0_any.attachment.sbom.json"), "{shown}");
+    let attached = &json(&home, &["updates", "show", "acme-av:1.0", "--json"])["content"]["attachments"][0];
+    assert_eq!(attached["target"], "acme-av_1.0_any.attachment.sbom.json");
+    assert_eq!(attached["blob"]["sha256"], Sha256Digest::of(b"{}").to_string());
     let error = refused(&home, &["updates", "approve", "acme-av:1.0"]);
     assert!(error.contains("--digest"), "without a terminal nobody is asked: {error}");
     let other = Sha256Digest::of(b"other").to_string();

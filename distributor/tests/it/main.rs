@@ -4,12 +4,15 @@
 
 mod admin;
 mod agent;
+mod auditor;
 mod backups;
 mod command_line;
 mod connections;
 mod enrollment;
+mod program;
 mod refusals;
 mod restored;
 mod rollout;
 mod site;
 mod vendor;
+mod vendor_lies;

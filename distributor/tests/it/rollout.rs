@@ -5,6 +5,7 @@ use reqwest::{Response, StatusCode, header};
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::updates::Review;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::AttachmentKind;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::releases::WithdrawRelease;
 use sealpost_site::rules::release::ReleaseState;
@@ -153,8 +154,32 @@ async fn a_staged_release_whose_key_the_vendor_revoked_since_cannot_be_approved(
     assert_eq!(site.updates().await.updates[0].state, ReleaseState::Staged);
 }
 
-/// Finds the payload as a client does: snapshot → package role → target.
+#[tokio::test]
+async fn an_attachment_is_served_to_the_computers_that_the_release_is_assigned_to() {
+    const SBOM: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
+    let vendor = start_vendor(10).await;
+    let draft = vendor.draft("1.0", &[("engine", b"one")]);
+    let draft = draft.with_attachment(AttachmentKind::CycloneDx, "sbom.json", SBOM);
+    let manifest = vendor.publish(&draft, &["stable"]);
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    site.pull().await;
+    let path = target_path(&site, &agent, ".attachment.sbom.json").await;
+    assert_eq!(agent.get(&site, &path).await.status(), StatusCode::FORBIDDEN, "not assigned yet");
+    site.approve(manifest).await;
+    agent.contact(&site).await;
+    let served = agent.get(&site, &path).await;
+    assert_eq!(served.status(), StatusCode::OK);
+    assert_eq!(served.bytes().await.unwrap(), SBOM);
+}
+
+/// Finds the payload as a client does.
 async fn payload_path(site: &Site, agent: &Agent) -> String {
+    target_path(site, agent, ".tar.gz").await
+}
+
+/// Finds a target as a client does: snapshot → package role → target.
+async fn target_path(site: &Site, agent: &Agent, suffix: &str) -> String {
     let json = |response: Response| async { response.json::<serde_json::Value>().await.unwrap() };
     let timestamp = json(agent.get(site, "/tuf/metadata/timestamp.json").await).await;
     let version = &timestamp["signed"]["meta"]["snapshot.json"]["version"];
@@ -162,7 +187,7 @@ async fn payload_path(site: &Site, agent: &Agent) -> String {
     let version = &snapshot["signed"]["meta"]["acme-av.json"]["version"];
     let role = json(agent.get(site, &format!("/tuf/metadata/{version}.acme-av.json")).await).await;
     let targets = role["signed"]["targets"].as_object().unwrap();
-    let (name, target) = targets.iter().find(|(name, _)| name.ends_with(".tar.gz")).unwrap();
+    let (name, target) = targets.iter().find(|(name, _)| name.ends_with(suffix)).unwrap();
     format!("/tuf/targets/{}.{name}", target["hashes"]["sha256"].as_str().unwrap())
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod attachments;
 mod faults;
 mod pulls;
 mod site;

@@ -129,5 +129,7 @@ open_codes! {
         AskedBySite = "asked_by_site",
         /// Something else on this computer; see the detail.
         LocalFault = "local_fault",
+        /// The release is of a kind that this agent does not know.
+        KindUnknown = "kind_unknown",
     }
 }

@@ -7,6 +7,7 @@ mod cli;
 mod cli_licenses;
 mod crash;
 mod formats;
+mod init;
 mod lint;
 mod minimum;
 mod process;

@@ -34,6 +34,18 @@ pub(crate) fn now() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
+/// What the home of a vendor in this folder is to be.
+pub(crate) fn plan(home: &Path) -> Plan {
+    Plan {
+        vendor: "Acme".to_owned(),
+        root_keys: home.join("root-keys"),
+        root_threshold: NonZeroU32::MIN,
+        root_key_count: NonZeroU32::MIN,
+        time_zone: Some("UTC".parse().unwrap()),
+        contact: None,
+    }
+}
+
 /// A vendor's home, and folders to release beside it.
 pub(crate) struct Home {
     pub(crate) folder: tempfile::TempDir,
@@ -42,15 +54,7 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new() -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap() };
-        let plan = Plan {
-            vendor: "Acme".to_owned(),
-            root_keys: home.path().join("root-keys"),
-            root_threshold: NonZeroU32::MIN,
-            root_key_count: NonZeroU32::MIN,
-            time_zone: Some("UTC".parse().unwrap()),
-            contact: None,
-        };
-        init(&home.path(), &plan, None, now()).unwrap();
+        init(&home.path(), &plan(&home.path()), None, now()).unwrap();
         home
     }
 

@@ -9,7 +9,7 @@ use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 
 use crate::license::serial;
 use crate::vendor::Vendor;
-use crate::web::{Reply, Request, Web, file};
+use crate::web::{Fault, Reply, Request, Web, file};
 
 /// A vendor that can be reached, and has sold one serial number.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ impl ServedVendor {
             _ => file(&served.repository().join(request.relative())),
         });
         Self { web: web.await, vendor }
+    }
+
+    /// Answers the next registration like this instead.
+    pub fn answer_next_registration(&self, fault: Fault) {
+        self.web.once("/license/v1/register", fault);
     }
 
     /// Where it listens, without a slash at the end.

@@ -64,6 +64,7 @@ fn every_command_has_help_with_an_example() -> Result<()> {
         "distributor status",
         "distributor log",
         "distributor log verify",
+        "distributor log checkpoint",
         "distributor log prove",
         "distributor log check-proof",
         "distributor backup",

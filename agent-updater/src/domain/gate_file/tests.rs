@@ -3,9 +3,8 @@ use crate::domain::gate::End;
 
 const BOOT: &str = "8f7e9a34-1111-4a2b-9c3d-000000000001";
 const OTHER_BOOT: &str = "8f7e9a34-1111-4a2b-9c3d-000000000002";
-const OPEN: &str = "format=2\npackage=acme-av\nboot_id=8f7e9a34-1111-4a2b-9c3d-000000000001\nrun=true\nupload=true\n\
-                    upload_until_boot=500\nupload_until_wall=1000\nremote_management=true\n\
-                    remote_management_until_boot=500\nremote_management_until_wall=1000\n";
+const OPEN: &str = include_str!("../../../tests/golden/gate-open.v2");
+const CLOSED: &str = include_str!("../../../tests/golden/gate-closed.v2");
 
 fn gate() -> Gate {
     let end = Opening::Until(End { until_boot: Some(500), until_wall: 1_000 });
@@ -18,10 +17,7 @@ fn the_file_has_its_frozen_form() {
     let boot = BootId::new(BOOT).unwrap();
     assert_eq!(to_text(&package, Some(&boot), &gate()), OPEN);
     let closed = Gate { run: Opening::Closed, upload: Opening::Closed, remote_management: Opening::Closed };
-    assert_eq!(
-        to_text(&package, None, &closed),
-        "format=2\npackage=acme-av\nrun=false\nupload=false\nremote_management=false\n"
-    );
+    assert_eq!(to_text(&package, None, &closed), CLOSED);
 }
 
 #[test]

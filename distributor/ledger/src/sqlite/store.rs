@@ -168,7 +168,7 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
 
 /// A connection that reads.
 pub(super) struct SqliteReader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// The connection that writes. Fields are dropped in this order: the file is closed before its lock is free.

@@ -58,6 +58,9 @@ pub fn warnings(expiries: &[Expiry], licenses: &[LicenseRow], pull: &PullRow, no
     warnings
 }
 
+/// Names of computers in one warning.
+const MAX_NAMED_FORKS: usize = 5;
+
 /// What is said of a restored ledger while it gives no new license, or computers still go on.
 #[must_use]
 pub fn restored(state: &RestoreState, now: Timestamp) -> Option<String> {
@@ -80,14 +83,16 @@ pub fn restored(state: &RestoreState, now: Timestamp) -> Option<String> {
 /// What is said of computers whose witnessed heads of the log do not fit each other.
 #[must_use]
 pub fn log_forks(forks: &[LogForkRow]) -> Option<String> {
-    let first = forks.first()?;
+    if forks.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = forks.iter().take(MAX_NAMED_FORKS).map(|fork| fork.name.to_string()).collect();
+    let more = if forks.len() > named.len() { ", …" } else { "" };
     Some(format!(
-        "{} computer(s) hold heads of another log than this one, the first is {} (entries {} and {}): the log was \
-         replaced, or the server restored; run `distributor log verify`",
+        "{} computer(s) hold heads of another log than this one ({}{more}): the log was replaced, or the server \
+         restored; run `distributor log verify`, and `distributor clients show NAME` for the heads",
         forks.len(),
-        first.name,
-        first.held.size,
-        first.seen.size
+        named.join(", ")
     ))
 }
 
@@ -111,7 +116,8 @@ fn ending(what: &str, end: Timestamp, warn_days: &[i64], now: Timestamp) -> Opti
 mod tests {
     use super::*;
     use sealpost_manifests::grant::LicenseModel;
-    use sealpost_manifests::ids::SerialNumber;
+    use sealpost_manifests::ids::{ComputerName, SerialNumber};
+    use sealpost_manifests::log::LogHead;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -137,6 +143,26 @@ mod tests {
         assert!(warn("snapshot", -1).unwrap().contains("ended at"));
         assert!(warn("root", 90).unwrap().ends_with("less than 90 days"));
         assert!(warn("acme-av", 30).unwrap().ends_with("less than 30 days"));
+    }
+
+    #[test]
+    fn reported_forks_are_counted_and_the_first_computers_named() {
+        let head = |size| LogHead { size, ..LogHead::empty() };
+        let fork = |number: u32| LogForkRow {
+            name: ComputerName::new(format!("pc-{number}")).unwrap(),
+            held: head(7),
+            seen: head(9),
+            at: at(0),
+        };
+        let forks: Vec<LogForkRow> = (1..=7).map(fork).collect();
+        assert_eq!(log_forks(&[]), None);
+        let one = log_forks(&forks[..1]).unwrap();
+        assert!(one.starts_with("1 computer(s)") && one.contains("(pc-1)"), "{one}");
+        let many = log_forks(&forks).unwrap();
+        assert!(
+            many.starts_with("7 computer(s)") && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5, …)"),
+            "{many}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `GET /api/v1/log` and `…/log/verify`: what happened, one JSON object per line, and whether the log is intact.
+//! `GET /api/v1/log` and what is below it: what happened, one JSON object per line, whether the log is intact, and what
+//! auditors keep of it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery, MAX_WITNESSED, VerifyRequest};
+use sealpost_files::with_causes;
 use sealpost_manifests::log::{Checkpoint, LogProof, ProofPlan, leaf_of};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LoggedEntry;
@@ -76,10 +78,29 @@ pub(crate) async fn verify(
     State(site): State<Arc<Site>>,
     JsonBody(request): JsonBody<VerifyRequest>,
 ) -> Result<Json<LogCheck>, ApiError> {
-    if request.witnessed.len() > MAX_WITNESSED {
+    let VerifyRequest { mut witnessed, checkpoints } = request;
+    if witnessed.len() + checkpoints.len() > MAX_WITNESSED {
         return Err(bad_query(&format!("at most {MAX_WITNESSED} heads are compared at once")));
     }
-    Ok(Json(site.parts.ledger.verify_log(request.witnessed).await?.into()))
+    let key = site.parts.log_key.public();
+    for note in &checkpoints {
+        let checkpoint = Checkpoint::verify(note, key, key.name()).map_err(|error| {
+            ApiError::new(
+                ProblemCode::BadRequest,
+                format!("a checkpoint is not one of this server's log: {}", with_causes(&error)),
+                "give a file that `distributor log checkpoint` of this server wrote",
+            )
+        })?;
+        witnessed.push(checkpoint.head);
+    }
+    Ok(Json(site.parts.ledger.verify_log(witnessed).await?.into()))
+}
+
+/// The signed head of the log as it is now.
+pub(crate) async fn checkpoint(State(site): State<Arc<Site>>) -> Result<Response, ApiError> {
+    let note = Checkpoint::sign(&site.parts.ledger.head(), &site.parts.log_key)
+        .map_err(|error| ApiError::internal("sign a checkpoint", &error))?;
+    Ok(note.as_str().to_owned().into_response())
 }
 
 /// A proof that an entry stands in the log, which can be checked without the log.

@@ -7,7 +7,7 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
-use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow};
+use sealpost_site::rows::{ClientRow, HolderRow, LogForkRow, RecipientRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
@@ -46,6 +46,12 @@ impl State {
                 .and_then(|client| client.resumed.as_ref())
                 .filter(|(era, _)| *era == self.restore.era)
                 .map(|(_, row)| row.clone()),
+            log_fork: client.and_then(|client| client.log_fork.as_ref()).map(|fork| LogForkRow {
+                name: name.clone(),
+                held: fork.held,
+                seen: fork.seen,
+                at: fork.at,
+            }),
             last_contact: answered.map(|answered| answered.at),
             lease_until: client.and_then(|client| client.lease_until),
             installed: seen.map(|seen| seen.installed.to_vec()).unwrap_or_default(),

@@ -48,7 +48,23 @@ impl State {
                 let fork = LogFork { held: *held, seen: *seen, at: entry.at };
                 self.with_client(client_id, |client| client.log_fork = Some(fork));
             }
-            _ => {}
+            Change::ServerInitialized { .. }
+            | Change::SerialRegistered { .. }
+            | Change::Refused { .. }
+            | Change::GrantAccepted { .. }
+            | Change::LedgerRestored { .. }
+            | Change::SetupIssued { .. }
+            | Change::UnknownComputerSeen { .. }
+            | Change::MetadataPulled { .. }
+            | Change::PullFailed { .. }
+            | Change::ReleaseStaged { .. }
+            | Change::ReleaseRefused { .. }
+            | Change::ReleaseChannelsChanged { .. }
+            | Change::CounterReset { .. }
+            | Change::DeltaMade { .. }
+            | Change::ReleaseApproved { .. }
+            | Change::ReleaseRejected { .. }
+            | Change::ReleaseWithdrawn { .. } => {}
         }
         Ok(())
     }

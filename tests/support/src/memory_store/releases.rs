@@ -66,7 +66,23 @@ impl State {
                 }
                 self.supersede(supersession);
             }
-            _ => {}
+            Change::ServerInitialized { .. }
+            | Change::SerialRegistered { .. }
+            | Change::Refused { .. }
+            | Change::GrantAccepted { .. }
+            | Change::LedgerRestored { .. }
+            | Change::SetupIssued { .. }
+            | Change::UnknownComputerSeen { .. }
+            | Change::MetadataPulled { .. }
+            | Change::PullFailed { .. }
+            | Change::SeatReserved { .. }
+            | Change::ClientEnrolled { .. }
+            | Change::ClientResumed { .. }
+            | Change::LeaseIssued { .. }
+            | Change::AssignmentChanged { .. }
+            | Change::StepReported { .. }
+            | Change::ForkDetected { .. }
+            | Change::LogForkReported { .. } => {}
         }
     }
 

@@ -6,26 +6,27 @@ use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_manifests::log::LogHead;
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients, page_limit,
 };
-use sealpost_site::rows::{ClientRow, HolderRow, RecipientRow, ResumedRow};
+use sealpost_site::rows::{ClientRow, HolderRow, LogForkRow, RecipientRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
 use super::releases::{approved, staged, voided};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
-    from_json, optional_count, optional_from_json, optional_text, optional_time, text, time,
+    count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, time,
 };
 use crate::store::{Read, StoreError};
 
 const CLIENT_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_id, c.client_key, c.forked, \
      coalesce(s.platform, c.platform), coalesce(s.agent_version, c.agent_version), k.at, c.lease_until, s.installed, \
      s.hostname, s.instance, c.resumed_era = (SELECT era FROM server), c.resumed_at, c.resumed_contacts, \
-     c.provisional_until, c.displaced_contacts \
+     c.provisional_until, c.displaced_contacts, f.held_size, f.held_root, f.seen_size, f.seen_root, f.at \
      FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
-     LEFT JOIN seen s ON s.client_id = c.client_id";
+     LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
 
 impl<C: Connected> Read<Clients> for C {
     fn read(&mut self, query: &Clients) -> Result<Vec<ClientRow>, StoreError> {
@@ -73,6 +74,7 @@ fn bare_client(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
         hostname: row.get(11)?,
         instance: optional_text(row, 12)?,
         resumed: resumed(row)?,
+        log_fork: log_fork(row)?,
         last_contact: optional_time(row, 8)?,
         lease_until: optional_time(row, 9)?,
         installed: optional_from_json(row, 10)?.unwrap_or_default(),
@@ -91,6 +93,19 @@ fn resumed(row: &Row<'_>) -> rusqlite::Result<Option<ResumedRow>> {
         }
         _ => None,
     })
+}
+
+/// The fork of the log that the client reported, if it did.
+fn log_fork(row: &Row<'_>) -> rusqlite::Result<Option<LogForkRow>> {
+    if optional_count(row, 18)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(LogForkRow {
+        name: text(row, 0)?,
+        held: LogHead { size: count(row, 18)?, root: text(row, 19)? },
+        seen: LogHead { size: count(row, 20)?, root: text(row, 21)? },
+        at: time(row, 22)?,
+    }))
 }
 
 fn with_packages(connection: &Connection, mut row: ClientRow) -> rusqlite::Result<ClientRow> {

@@ -5,16 +5,20 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rusqlite::StatementStatus;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use rusqlite::{Connection, StatementStatus};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::log::{ProofPlan, verify_consistency};
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
 use super::LedgerFile;
+use super::long_log::{LongLog, MILLION};
 use crate::sqlite::SqliteStore;
-use crate::store::{Split, Store, StoreError};
+use crate::sqlite::connection::open_read_only;
+use crate::sqlite::store::SqliteReader;
+use crate::store::{ReadStore, Split, Store, StoreError};
 use crate::{Ledger, LedgerSettings};
 
 /// One frame: a page and its header, in bytes.
@@ -62,32 +66,46 @@ fn short(sql: &str) -> String {
     }
 }
 
-/// The store with a trace of its writer's connection, which never folds the write-ahead log into the file.
+/// The store with a trace of its writer's connection, which never folds the write-ahead log into the file, and one of
+/// its readers.
 struct TracedStore {
     store: SqliteStore,
+    path: PathBuf,
     trace: Arc<Mutex<Trace>>,
+    reads: Arc<Mutex<Trace>>,
 }
 
 impl Store for TracedStore {
     fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
-        let Self { store, trace } = *self;
-        let (mut writer, readers) = store.into_parts(readers)?;
+        let Self { store, path, trace, reads } = *self;
+        let (mut writer, _) = store.into_parts(0)?;
         writer.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        let record = move |event: TraceEvent<'_>| match event {
-            TraceEvent::Stmt(statement, _) => trace.lock().unwrap().begun.push(statement.sql().into_owned()),
-            TraceEvent::Profile(statement, _) => trace.lock().unwrap().ended.push(Counters {
-                sql: statement.sql().into_owned(),
-                runs: statement.get_status(StatementStatus::Run),
-                planned_again: statement.get_status(StatementStatus::RePrepare),
-                sorts: statement.get_status(StatementStatus::Sort),
-                steps: statement.get_status(StatementStatus::VmStep),
-            }),
-            _ => {}
-        };
-        let events = TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_PROFILE;
-        writer.connection.trace_v2(events, Some(record))?;
-        Ok(Split { writer: Box::new(writer), readers })
+        record(&mut writer.connection, trace)?;
+        let mut traced: Vec<Box<dyn ReadStore>> = Vec::new();
+        for _ in 0..readers {
+            let mut connection = open_read_only(&path)?;
+            record(&mut connection, Arc::clone(&reads))?;
+            traced.push(Box::new(SqliteReader { connection }));
+        }
+        Ok(Split { writer: Box::new(writer), readers: traced })
     }
+}
+
+/// Traces what runs on a connection.
+fn record(connection: &mut Connection, trace: Arc<Mutex<Trace>>) -> rusqlite::Result<()> {
+    let record = move |event: TraceEvent<'_>| match event {
+        TraceEvent::Stmt(statement, _) => trace.lock().unwrap().begun.push(statement.sql().into_owned()),
+        TraceEvent::Profile(statement, _) => trace.lock().unwrap().ended.push(Counters {
+            sql: statement.sql().into_owned(),
+            runs: statement.get_status(StatementStatus::Run),
+            planned_again: statement.get_status(StatementStatus::RePrepare),
+            sorts: statement.get_status(StatementStatus::Sort),
+            steps: statement.get_status(StatementStatus::VmStep),
+        }),
+        _ => {}
+    };
+    let events = TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_PROFILE;
+    connection.trace_v2(events, Some(record))
 }
 
 /// A server with an approved release.
@@ -95,6 +113,7 @@ struct Server {
     world: World,
     ledger: Ledger,
     trace: Arc<Mutex<Trace>>,
+    reads: Arc<Mutex<Trace>>,
     log: PathBuf,
     release: Sha256Digest,
     _file: LedgerFile,
@@ -104,9 +123,13 @@ impl Server {
     async fn new() -> Self {
         let world = World::new();
         let file = LedgerFile::new(&world);
-        let trace = Arc::new(Mutex::new(Trace::default()));
-        let store = SqliteStore::open(&file.path()).unwrap();
-        let store = TracedStore { store, trace: Arc::clone(&trace) };
+        Self::over(world, file).await
+    }
+
+    async fn over(world: World, file: LedgerFile) -> Self {
+        let [trace, reads] = [(); 2].map(|()| Arc::new(Mutex::new(Trace::default())));
+        let (store, path) = (SqliteStore::open(&file.path()).unwrap(), file.path());
+        let store = TracedStore { store, path, trace: Arc::clone(&trace), reads: Arc::clone(&reads) };
         let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
         ledger.execute(world.at(1), world.accept_grant(world.grant(1, 1_000))).await.unwrap();
         ledger.execute(world.at(2), world.pulled(1)).await.unwrap();
@@ -115,7 +138,7 @@ impl Server {
         ledger.execute(world.at(3), staged).await.unwrap();
         ledger.execute(world.at(4), world.approve(release)).await.unwrap();
         let log = file.folder.path().join("ledger.db-wal");
-        Self { world, ledger, trace, log, release, _file: file }
+        Self { world, ledger, trace, reads, log, release, _file: file }
     }
 
     async fn enrolled(&self, name: &str) -> Computer {
@@ -183,6 +206,29 @@ const QUIET: [&str; 7] = [
     "COMMIT",
 ];
 
+/// A first contact that brings a lease and an assignment.
+const FIRST: [&str; 17] = [
+    "BEGIN IMMEDIATE",
+    "SELECT server",
+    "SELECT releases",
+    "SAVEPOINT command",
+    // The lease, then the assignment of one release.
+    "INSERT activity",
+    "UPDATE clients",
+    "INSERT activity",
+    "UPDATE clients",
+    "DELETE assigned",
+    "INSERT assigned",
+    // What was sent, and what the computer said of itself.
+    "INSERT sent",
+    "INSERT sent",
+    "INSERT seen",
+    "DELETE installed",
+    "INSERT contacts",
+    "RELEASE command",
+    "COMMIT",
+];
+
 #[tokio::test]
 async fn a_quiet_contact_is_seven_statements_and_each_is_planned_once() {
     let server = Server::new().await;
@@ -217,29 +263,48 @@ async fn a_first_contact_with_a_lease_and_an_assignment_is_seventeen_statements(
     let outcome = server.contact(&mut computer, 10).await;
     assert!(outcome.lease.is_some() && outcome.assignment.is_some());
     let trace = server.traced();
-    let issued = [
-        "BEGIN IMMEDIATE",
-        "SELECT server",
-        "SELECT releases",
-        "SAVEPOINT command",
-        // The lease, then the assignment of one release.
-        "INSERT activity",
-        "UPDATE clients",
-        "INSERT activity",
-        "UPDATE clients",
-        "DELETE assigned",
-        "INSERT assigned",
-        // What was sent, and what the computer said of itself.
-        "INSERT sent",
-        "INSERT sent",
-        "INSERT seen",
-        "DELETE installed",
-        "INSERT contacts",
-        "RELEASE command",
-        "COMMIT",
-    ];
-    assert_eq!(trace.begun(), issued);
+    assert_eq!(trace.begun(), FIRST);
     assert!(trace.ended.iter().all(|counters| counters.planned_again == 0));
+}
+
+/// Most hashes of a consistency proof at a million entries: what keeps an answer within 2 KiB.
+const MAX_MILLION_HASHES: usize = 21;
+
+#[tokio::test]
+async fn at_a_million_entries_a_contact_costs_the_same_and_its_proof_has_at_most_21_hashes() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let connection = Connection::open(file.path()).unwrap();
+    let sql =
+        "SELECT leaf FROM activity WHERE sequence = (SELECT max(sequence) FROM activity) AND sequence = 1";
+    let first: [u8; 32] = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let long = LongLog::after(Sha256Digest::from_bytes(first));
+    let held = [1, 7, 524_287, 524_289, 654_321, 983_039, 999_999, MILLION];
+    long.write(&file.path(), &held);
+    let server = Server::over(world, file).await;
+
+    for (number, held) in held.into_iter().enumerate() {
+        let mut computer = server.enrolled(&format!("pc-{number}")).await;
+        let held = long.head(held);
+        computer.held_head = Some(held);
+        server.traced();
+        let outcome = server.contact(&mut computer, 10).await;
+        assert_eq!(server.traced().begun(), FIRST, "held {}", held.size);
+        assert!(outcome.assignment.is_some());
+        let head = outcome.lease.unwrap().ledger_head;
+        assert!(head.size >= MILLION, "{head:?}");
+
+        std::mem::take(&mut *server.reads.lock().unwrap());
+        let plan = ProofPlan::consistency(held.size, head.size).unwrap();
+        let looked_up = plan.nodes().len();
+        let proof = server.ledger.prove(plan).await.unwrap().unwrap();
+        verify_consistency(&held, &head, &proof).unwrap();
+        assert!(proof.len() <= MAX_MILLION_HASHES, "held {}: {} hashes", held.size, proof.len());
+        let reads = server.reads.lock().unwrap().begun();
+        assert_eq!(reads, vec!["SELECT activity"; looked_up], "one look-up for each node");
+        assert!(looked_up <= 2 * MAX_MILLION_HASHES, "held {}: {looked_up} look-ups", held.size);
+    }
 }
 
 #[tokio::test]

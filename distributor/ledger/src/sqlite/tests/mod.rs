@@ -5,6 +5,8 @@ mod cost;
 mod crashes;
 mod faults;
 mod hooked;
+mod long_log;
+mod notes;
 mod replay;
 
 use std::path::PathBuf;

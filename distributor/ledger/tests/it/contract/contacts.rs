@@ -289,12 +289,15 @@ pub(super) async fn heads_that_do_not_fit_are_logged_once_and_listed(world: &Wor
     computer.forked_head = Some(fork(9));
     world.contacts(&ledger, &mut computer, 40).await;
     let newest = LogForkRow { seen: fork(9), at: world.at(40), ..row };
-    assert_eq!(ledger.query(LogForks {}).await.unwrap(), [newest]);
+    assert_eq!(ledger.query(LogForks {}).await.unwrap(), std::slice::from_ref(&newest));
+    assert_eq!(client(&ledger, &computer.name).await.log_fork, Some(newest));
+    assert_eq!(client(&ledger, &ComputerName::new("pc-2").unwrap()).await.log_fork, None);
     // Enrolled anew, it witnesses from the beginning.
     let again = world.computer("pc-1").with_setup(2);
     ledger.execute(world.at(41), again.issue_setup()).await.unwrap();
     world.enrolls(&ledger, &again).await.unwrap();
     assert_eq!(ledger.query(LogForks {}).await.unwrap(), []);
+    assert_eq!(client(&ledger, &computer.name).await.log_fork, None);
 }
 
 pub(super) async fn an_assignment_covers_only_licensed_packages(world: &World, bench: &dyn Bench) {

@@ -1,0 +1,63 @@
+//! The real program as a child process, and what it prints.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn distributor(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_distributor"));
+    command.arg("--home").arg(home).env_remove("SEALPOST_DISTRIBUTOR_HOME").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
+    distributor(home).args(arguments).output().unwrap()
+}
+
+pub(crate) fn stdout(home: &Path, arguments: &[&str]) -> String {
+    let output = run(home, arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+pub(crate) fn refused(home: &Path, arguments: &[&str]) -> String {
+    let output = run(home, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+pub(crate) fn serve(home: &Path) -> Running {
+    let mut child =
+        distributor(home).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    Running { child, url }
+}
+
+pub(crate) fn stop(mut running: Running) {
+    let pid = i32::try_from(running.child.id()).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert!(running.child.wait().unwrap().success(), "SIGTERM is a clean end");
+}
+
+pub(crate) fn json(home: &Path, arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&stdout(home, arguments)).unwrap()
+}
