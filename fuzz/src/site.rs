@@ -34,7 +34,7 @@ use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
-use sealpost_site::rules::restore::{Progress, Receipt, RestoreState};
+use sealpost_site::rules::restore::{Progress, Receipt, RestoreState, Restored};
 
 use crate::fixed::{client_id, key, server_id};
 use crate::reading::assert_harmless;
@@ -46,8 +46,16 @@ const SHOWN: u64 = 8;
 /// Most bytes that one decision writes: 64 reports with details of 2 KiB, and as much again for all else.
 const MAX_WRITTEN_BYTES: usize = 512 * 1024;
 
-/// Takes any contact as one whose signature was verified.
+/// Takes any contact as one whose signature was verified, by a ledger that was never restored and by one that was.
 pub(crate) fn contact(contact: &Contact) {
+    contact_at(contact, &RestoreState::default());
+    let restored =
+        Restored { at: day(99), epoch: Epoch::of(1, 0), resumes_until: day(129), confirmed: false };
+    let era = EraId::from_random([4; 16]);
+    contact_at(contact, &RestoreState { era, past: vec![EraId::first()], restored: Some(restored) });
+}
+
+fn contact_at(contact: &Contact, restore: &RestoreState) {
     let shown = || Shown {
         lease: lease(SHOWN),
         assignment: Some(assignment(SHOWN)),
@@ -69,7 +77,7 @@ pub(crate) fn contact(contact: &Contact) {
             voided: BTreeSet::new(),
             metadata_as_of: Some(day(99)),
             epoch: Epoch::of(1, 0),
-            restore: RestoreState::default(),
+            restore: restore.clone(),
             lost,
         };
         let decision = decide(AnswerContact { contact: contact.clone(), shown }, facts);

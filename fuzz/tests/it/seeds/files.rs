@@ -28,5 +28,11 @@ pub(super) fn key_files() -> Seeds {
 pub(super) fn sealed_documents() -> Seeds {
     let names = ["empty", "short", "long"];
     let sealed = |text: &&[u8]| seal(text, &sealing_key().public(), &seal_context()).unwrap();
-    names.into_iter().zip(SEALED_TEXTS.iter().map(sealed)).collect()
+    let changed = [
+        ("changed", b"100 60 0".to_vec()),
+        ("cut_between_chunks", b"65537 65604 1".to_vec()),
+        ("extended", b"65536 52 2".to_vec()),
+        ("reordered", b"131072 65552 4".to_vec()),
+    ];
+    names.into_iter().zip(SEALED_TEXTS.iter().map(sealed)).chain(changed).collect()
 }
