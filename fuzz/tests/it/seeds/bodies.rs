@@ -11,7 +11,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 
 use super::documents::{certificate, contact, enrollment, frozen, json, quiet_contact, registration, signed};
-use super::{Seeds, golden};
+use super::golden::{Seeds, golden};
 
 fn wire(name: &str) -> Vec<u8> {
     golden(&format!("manifests/tests/golden/wire/{name}.json"))

@@ -8,7 +8,7 @@ use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document, SignedDocument};
 use sealpost_manifests::grant::{Grant, Registration};
-use sealpost_manifests::ids::{Nonce, Platform};
+use sealpost_manifests::ids::Nonce;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogKeyCertificate;
 use sealpost_manifests::order::HighestOrders;
@@ -17,7 +17,7 @@ use sealpost_manifests::trust::{KeyStatus, TrustDocument};
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 
-use super::{Seeds, golden};
+use super::golden::{Seeds, golden};
 
 /// The types with a golden file.
 const TYPES: &[&str] = &[
@@ -144,9 +144,4 @@ fn trust() -> TrustDocument {
     renamed.digests = [Sha256Digest::of(b"an old manifest")].into();
     trust.keys.extend([revoked, renamed]);
     trust
-}
-
-/// The platform of releases that run anywhere.
-pub(super) fn any() -> Platform {
-    Platform::any()
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sealpost_fuzz::{client_id, key, sealing_key, server_id};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::{Grant, RegistrationReason};
-use sealpost_manifests::ids::{ChannelName, ComputerName, EraId, RequestId, SerialNumber, SetupId};
+use sealpost_manifests::ids::{ChannelName, ComputerName, EraId, Platform, RequestId, SerialNumber, SetupId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_manifests::order::{Epoch, Order};
@@ -17,8 +17,8 @@ use sealpost_site::changes::{Actor, chain};
 use sealpost_site::rules::reports::ReportEffect;
 use sealpost_site::rules::restore::RestoreCause;
 
-use super::Seeds;
-use super::documents::{any, frozen, signed};
+use super::documents::{frozen, signed};
+use super::golden::Seeds;
 
 pub(super) fn activity_entries() -> Seeds {
     vec![
@@ -78,7 +78,7 @@ fn enrollment() -> Vec<Change> {
             name: name(),
             client_key: key().public(),
             sealing_key: sealing_key().public(),
-            platform: any(),
+            platform: Platform::any(),
             agent_version: "0.1.0".to_owned(),
             setup,
             replaces: None,

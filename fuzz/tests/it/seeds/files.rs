@@ -4,7 +4,7 @@ use sealpost_files::frame;
 use sealpost_fuzz::{SEALED_TEXTS, seal_context, sealing_key};
 use sealpost_keys::sealed::seal;
 
-use super::{Seeds, golden};
+use super::golden::{Seeds, golden};
 
 pub(super) fn frames() -> Seeds {
     vec![

@@ -5,7 +5,7 @@ use sealpost_keys::note::{LogKey, SignedNote};
 use sealpost_manifests::log::{Checkpoint, Frontier, LogProof, Node, ProofPlan, TlogProof, leaf_hash};
 
 use super::documents::{certificate, signed};
-use super::{Seeds, golden};
+use super::golden::{Seeds, golden};
 
 /// The log that log proofs are about.
 struct Log {

@@ -7,26 +7,18 @@ mod bodies;
 mod documents;
 mod entries;
 mod files;
+mod golden;
 mod logs;
 mod texts;
 mod trees;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use sealpost_fuzz::TARGETS;
 
+use self::golden::Seeds;
 use crate::folder::folder_of;
-
-/// The seeds of one target: name and bytes.
-type Seeds = Vec<(&'static str, Vec<u8>)>;
-
-/// A file of another crate that never changes.
-fn golden(path: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 fn made() -> BTreeMap<&'static str, Seeds> {
     BTreeMap::from([

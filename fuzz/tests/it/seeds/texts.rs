@@ -9,7 +9,7 @@ use sealpost_manifests::log::ConsistencyProof;
 use sealpost_manifests::text_code::encode;
 
 use super::documents::{frozen, registration, signed};
-use super::{Seeds, golden};
+use super::golden::{Seeds, golden};
 
 pub(super) fn text_codes() -> Seeds {
     let grant = encode(&signed(&frozen::<Grant>()));

@@ -10,7 +10,7 @@ use sealpost_deltas::{Entry, EntryKind, Limits, Tree, make};
 use sealpost_fuzz::BASE_FILES;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::payload::PayloadSource;
 use sealpost_manifests::release::{
     Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest, Severity,
@@ -18,8 +18,7 @@ use sealpost_manifests::release::{
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use tempfile::TempDir;
 
-use super::documents::any;
-use super::{Seeds, golden};
+use super::golden::{Seeds, golden};
 
 /// A folder out of (path, content); a content that begins with `->` is a link, and what lies in `bin` is executable.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -46,7 +45,7 @@ pub(super) fn manifest(files: &[FileEntry]) -> ReleaseManifest {
         release: ReleaseId {
             package: PackageName::new("acme-av").unwrap(),
             version: Version::new("1.2.3").unwrap(),
-            platform: any(),
+            platform: Platform::any(),
         },
         kind: PackageKind::Program,
         revision: None,
