@@ -160,8 +160,13 @@ impl TargetWriter for Target {
     fn create_symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
         self.add(path, None);
         let mut depth = path.matches('/').count();
+        let mut named = false;
         for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
-            depth = if part == ".." { depth.checked_sub(1).expect("a link stays inside") } else { depth + 1 };
+            if part == ".." {
+                assert!(!named, "{path:?} climbs by {target:?} from wherever another link leads");
+                depth = depth.checked_sub(1).expect("a link stays inside");
+            }
+            named |= part != "..";
         }
         Ok(())
     }

@@ -6,12 +6,13 @@
 use std::io::{self, Read, Write};
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::{PayloadSink, ReadError, read_gzip};
-use sealpost_manifests::release::{Blob, FileEntry, FileKind, ReleaseManifest};
+use sealpost_manifests::release::{Blob, Encoding, FileEntry, FileKind, ReleaseManifest};
 
 /// Reads a payload; what comes out is what the manifest lists.
 pub(crate) fn payloads(data: &[u8]) -> bool {
@@ -35,6 +36,9 @@ fn unpack(compressed: &[u8], manifest: &ReleaseManifest) -> bool {
             assert!(manifest.check().is_empty(), "an unsound manifest is followed");
             assert!(sink.files.next().is_none(), "a file is missing");
             assert_eq!(sink.bytes, manifest.installed_bytes());
+            assert_eq!(manifest.payload.encoding(Encoding::Gzip), Some(&blob(compressed)));
+            let (sha256, length) = Sha256Digest::of_reader(GzDecoder::new(compressed)).expect("it was read");
+            assert_eq!(manifest.payload.tar, Blob { sha256, length }, "another tar than the signed one");
             true
         }
         Err(ReadError::Sink { path, source }) => panic!("the sink takes everything, but {path}: {source}"),

@@ -50,6 +50,7 @@ pub(super) fn names() -> Seeds {
         ("package", text("acme-av")),
         ("path", text("data/daily.ndb")),
         ("proof", text(&ConsistencyProof::new(vec![digest; 3]).unwrap().to_string())),
+        ("refused_link", text("y\np/q/x/..")),
         ("revision", text("27001")),
         ("serial", text(SerialNumber::from_random([7; 19]).as_str())),
         ("target", text("acme-av_5.2_linux-x86_64.manifest")),
