@@ -1,0 +1,177 @@
+//! Deltas: whole files, and the steps inside of them with a container that fits.
+//!
+//! A container carries a digest of its header, and its bodies are deflated; both would hide the steps from a fuzzer. So
+//! the input of [`delta_steps`] is text: the header as JSON on the first line, then the bodies before they are
+//! deflated, with a line `--` between two of them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use sealpost_deltas::{ApplyError, BaseFiles, Limits, TargetWriter, apply};
+use sealpost_manifests::digest::Sha256Digest;
+use serde_json::Value;
+
+use crate::fixed::BASE_FILES;
+
+/// Small, so that a bound that does not hold is seen with small inputs.
+const LIMITS: Limits =
+    Limits { entries: 32, header_bytes: 16 * 1024, patched_file_bytes: 8 * 1024, target_bytes: 64 * 1024 };
+const BETWEEN_BODIES: &[u8] = b"\n--\n";
+
+/// Applies bytes as a delta file.
+pub(crate) fn delta_files(data: &[u8]) -> bool {
+    let mut target = Target::default();
+    match apply(&Base, data, &mut target, &LIMITS) {
+        Ok(summary) => {
+            assert_eq!(summary.bytes, data.len() as u64, "bytes behind the delta are accepted");
+            assert_eq!(summary.target_bytes, target.bytes);
+            let steps = summary.unchanged + summary.patched + summary.whole + summary.links;
+            assert_eq!(steps, target.entries.len() as u64);
+            true
+        }
+        Err(ApplyError::Target { path, source }) => {
+            panic!("the target takes everything, but {path}: {source}")
+        }
+        Err(_) => false,
+    }
+}
+
+/// Applies steps: the container is made to fit them.
+pub(crate) fn delta_steps(data: &[u8]) -> bool {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (line, rest) = data.split_at(end);
+    let bodies: Vec<Vec<u8>> = split(rest.get(1..).unwrap_or_default()).into_iter().map(deflate).collect();
+    let header = match serde_json::from_slice::<Value>(line) {
+        Ok(mut header) => {
+            set_lengths(&mut header, &bodies);
+            header.to_string().into_bytes()
+        }
+        Err(_) => line.to_vec(),
+    };
+    delta_files(&container(&header, &bodies))
+}
+
+/// The bodies, which stand apart; none if nothing stands there.
+fn split(mut rest: &[u8]) -> Vec<&[u8]> {
+    let mut bodies = Vec::new();
+    if rest.is_empty() {
+        return bodies;
+    }
+    while let Some(at) = rest.windows(BETWEEN_BODIES.len()).position(|window| window == BETWEEN_BODIES) {
+        bodies.push(&rest[..at]);
+        rest = &rest[at + BETWEEN_BODIES.len()..];
+    }
+    bodies.push(rest);
+    bodies
+}
+
+/// Sets the length of each body where a step names one; a number that is no length stays as it is.
+fn set_lengths(header: &mut Value, bodies: &[Vec<u8>]) {
+    let Some(steps) = header.get_mut("steps").and_then(Value::as_array_mut) else { return };
+    let mut lengths = bodies.iter().map(Vec::len);
+    for step in steps {
+        for kind in ["bsdiff", "whole"] {
+            let body = step
+                .get_mut("make")
+                .and_then(|make| make.get_mut(kind))
+                .and_then(|make| make.get_mut("body"));
+            if let Some(body) = body.filter(|body| body.as_u64() == Some(0)) {
+                *body = lengths.next().unwrap_or_default().into();
+            }
+        }
+    }
+}
+
+/// A delta file, as `deltas/src/container.rs` describes it.
+fn container(header: &[u8], bodies: &[Vec<u8>]) -> Vec<u8> {
+    let packed = deflate(header);
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut file = b"slpdelta".to_vec();
+    file.extend_from_slice(&1u16.to_le_bytes());
+    file.extend_from_slice(&length(&packed));
+    file.extend_from_slice(&length(header));
+    file.extend_from_slice(Sha256Digest::of(&packed).as_bytes());
+    file.extend_from_slice(&packed);
+    for body in bodies {
+        file.extend_from_slice(body);
+    }
+    file
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all writes")
+}
+
+/// The installed release.
+struct Base;
+
+impl BaseFiles for Base {
+    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        assert_plain(path);
+        let file = BASE_FILES.iter().find(|(name, _)| *name == path);
+        let (_, content) = file.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(*content))
+    }
+}
+
+/// Takes every file, and counts.
+#[derive(Default)]
+struct Target {
+    entries: BTreeMap<String, Option<u64>>,
+    bytes: u64,
+}
+
+impl Target {
+    /// Paths come once and sorted, and nothing lies beneath what is no folder.
+    fn add(&mut self, path: &str, length: Option<u64>) {
+        assert_plain(path);
+        assert!(
+            self.entries.last_key_value().is_none_or(|(last, _)| last.as_str() < path),
+            "{path:?} is not in order"
+        );
+        let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+        assert!(!folders.any(|folder| self.entries.contains_key(folder)), "{path:?} lies beneath a file");
+        self.entries.insert(path.to_owned(), length);
+        assert!(self.entries.len() <= LIMITS.entries);
+    }
+}
+
+impl TargetWriter for Target {
+    fn create_file(&mut self, path: &str, mode: u32, length: u64, content: &mut dyn Read) -> io::Result<()> {
+        assert_eq!(mode & !0o777, 0, "{path:?} has a special mode");
+        self.add(path, Some(length));
+        let mut buffer = [0; 4096];
+        let mut read = 0;
+        loop {
+            let count = content.read(&mut buffer)?;
+            read += count as u64;
+            self.bytes += count as u64;
+            assert!(read <= length && self.bytes <= LIMITS.target_bytes, "more bytes than were announced");
+            if count == 0 {
+                assert_eq!(read, length, "{path:?} ends well, and is too short");
+                return Ok(());
+            }
+        }
+    }
+
+    fn create_symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
+        self.add(path, None);
+        let mut depth = path.matches('/').count();
+        let mut named = false;
+        for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
+            if part == ".." {
+                assert!(!named, "{path:?} climbs by {target:?} from wherever another link leads");
+                depth = depth.checked_sub(1).expect("a link stays inside");
+            }
+            named |= part != "..";
+        }
+        Ok(())
+    }
+}
+
+fn assert_plain(path: &str) {
+    assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains('\0'), "{path:?}");
+}
