@@ -69,7 +69,7 @@ fn audit(vendor_url: &str, root: &Path) {
         ["init", "--vendor-url", vendor_url, "--root", root.to_str().unwrap(), "--address", "127.0.0.1"];
     stdout(&home, &init);
     let server = serve(&home);
-    stdout(&home, &["register", &serial().to_string()]);
+    stdout(&home, &["register", serial().as_str()]);
     stdout(&home, &["clients", "reserve", "pc-1"]);
     let log = stdout(&home, &["log", "--kind", "seat_reserved"]);
     let sequence = log.split_whitespace().next().unwrap();

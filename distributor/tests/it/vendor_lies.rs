@@ -75,7 +75,7 @@ async fn a_refusals_texts_are_cut_and_shown_without_their_control_characters() {
     vendor.answer_next_registration(answer(403, "serial_bound", &hostile));
     let home = site.home();
     let told =
-        tokio::task::spawn_blocking(move || run(&home, &["register", &serial().to_string()])).await.unwrap();
+        tokio::task::spawn_blocking(move || run(&home, &["register", serial().as_str()])).await.unwrap();
     assert!(!told.status.success());
     let said = String::from_utf8([told.stdout, told.stderr].concat()).unwrap();
     assert!(said.contains("serial_bound") && said.len() < 5_000, "{said}");

@@ -219,10 +219,27 @@ pub(super) fn next_order(epoch: Epoch, before: impl IntoIterator<Item = Option<O
         Some((epoch.max(order.epoch), sequence.max(order.sequence)))
     });
     let (before, sequence) = highest.unwrap_or_default();
-    Order { epoch: epoch.max(before), sequence: sequence.saturating_add(1) }
+    // Nothing follows the last number of an epoch, and the first number of a higher epoch is above it.
+    let next = if epoch > before { sequence.checked_add(1).unwrap_or(1) } else { sequence.saturating_add(1) };
+    Order { epoch: epoch.max(before), sequence: next }
 }
 
 /// The order of a document, if there is one.
 pub(super) fn order_of<T: Ordered>(document: Option<&T>) -> Option<Order> {
     document.map(Ordered::order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_order_is_above_all_before_it_also_where_a_sequence_is_used_up() {
+        let order = |vendor, sequence| Order { epoch: Epoch::of(vendor, 0), sequence };
+        let before = [Some(order(1, 7)), None, Some(order(2, 3))];
+        assert_eq!(next_order(Epoch::of(1, 0), before), order(2, 8));
+        assert_eq!(next_order(Epoch::of(3, 0), before), order(3, 8));
+        // Whoever stole a site key signed the last number; the vendor's higher epoch begins anew.
+        assert_eq!(next_order(Epoch::of(2, 0), [Some(order(1, u64::MAX))]), order(2, 1));
+    }
 }
