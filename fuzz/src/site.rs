@@ -201,6 +201,7 @@ fn grant() -> HeldGrantText {
         generation: 1,
         not_after: day(366),
         vendor_time: day(0),
+        request_id: None,
     };
     let document = SignedDocument::sign(&grant, key()).expect("a grant can be signed");
     HeldGrantText { digest: document.digest(), grant, document }

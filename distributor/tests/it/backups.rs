@@ -124,7 +124,7 @@ async fn a_crafted_backup_brings_nothing_into_memory_or_onto_the_disk_that_its_l
     let list = std::io::read_to_string(first).unwrap();
     let mut huge: serde_json::Value = serde_json::from_str(&list).unwrap();
     for found in huge["members"].as_array_mut().unwrap() {
-        found["kind"]["length"] = serde_json::json!(u64::MAX / 2);
+        found["length"] = serde_json::json!(u64::MAX / 2);
     }
     // Everything of the good one, under a list that names another server.
     let mut renamed: serde_json::Value = serde_json::from_str(&list).unwrap();

@@ -212,6 +212,7 @@ pub(super) async fn a_setup_file_that_was_used_in_the_lost_part_is_used_when_its
     let ledger = backup.open();
     world.goes_on(&ledger, &mut known, RESTORED, 1).await;
     world.goes_on(&ledger, &mut lost, RESTORED, 2).await;
+    ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
     world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
     let thief = Computer { key: fresh.key.clone(), ..lost.clone() };
     let head = ledger.head().size;
@@ -237,6 +238,7 @@ pub(super) async fn an_order_that_nothing_can_follow_locks_no_computer_out(world
     let ledger = backup.open();
     world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
     world.contacts(&ledger, &mut computer, RESTORED + 60).await;
+    ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
     world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
     for day in [2, 4] {
         let before = computer.lease.clone().unwrap();
