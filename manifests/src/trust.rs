@@ -156,18 +156,20 @@ impl TrustDocument {
                 }
         });
         let parsed = candidates.filter_map(|key| PublicKey::from_base64(&key.key).ok());
-        parsed.filter(|key| !self.is_revoked(key)).collect()
+        let revoked = self.revoked();
+        parsed.filter(|key| !revoked.contains(&key.ed25519_bytes())).collect()
     }
 
     /// A key is its 32 bytes: listed again, for another use or under another id, it stays revoked.
-    fn is_revoked(&self, key: &PublicKey) -> bool {
+    fn revoked(&self) -> BTreeSet<[u8; 32]> {
         let revoked = self
             .keys
             .iter()
             .filter(|listed| matches!(listed.status, KeyStatus::Revoked | KeyStatus::Other(_)));
         revoked
             .filter_map(|listed| PublicKey::from_base64(&listed.key).ok())
-            .any(|listed| listed.ed25519_bytes() == key.ed25519_bytes())
+            .map(|listed| listed.ed25519_bytes())
+            .collect()
     }
 }
 
@@ -222,6 +224,21 @@ mod tests {
             };
             assert_eq!(found, std::slice::from_ref(&good));
         }
+    }
+
+    /// A document of the largest size has about that many; comparing each key with each would take minutes.
+    #[test]
+    fn a_long_list_of_keys_is_judged_in_one_pass() {
+        let key = |number: u32| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_le_bytes());
+            PublicKey::new(KeyId::from_bytes([7; 8]), bytes)
+        };
+        let active = (0..60_000).map(|number| listed(&key(number), KeyUse::License, KeyStatus::Active, None));
+        let revoked =
+            (1..60_000).map(|number| listed(&key(number), KeyUse::License, KeyStatus::Revoked, None));
+        let document = trust(active.chain(revoked).collect());
+        assert_eq!(document.license_keys(Sha256Digest::of(b"any")), [key(0)]);
     }
 
     #[test]

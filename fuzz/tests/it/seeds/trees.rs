@@ -177,6 +177,7 @@ pub(super) fn delta_steps() -> Seeds {
         ("all", [all.as_bytes(), &patch, b"\n--\nnew content"].concat()),
         ("link", header(&[link]).into_bytes()),
         ("patched", [header(&[bsdiff]).as_bytes(), &patch].concat()),
+        ("refused_link", header(&[step("a/y", "\"link\":{\"target\":\"p/..\"}")]).into_bytes()),
         ("same", header(&[moved, same]).into_bytes()),
         ("whole", [header(&[whole]).as_bytes(), b"new content"].concat()),
     ]
