@@ -141,6 +141,7 @@ fn restore() -> Vec<Change> {
             cause: RestoreCause::BackupRestored { head: head(40) },
             epoch: Epoch::of(1, 0),
             resumes_until: Timestamp::UNIX_EPOCH,
+            lost_era: None,
         },
         Change::LogForkReported { client_id: client_id(), held: head(40), seen: head(41) },
         Change::ForkDetected { client_id: client_id() },
