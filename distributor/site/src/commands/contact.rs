@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is answered is noted together with the nonces, so that a retry gets the same answer. A contact
 //! without news writes one note. The head that a lease carries is the newest entry before the contact; it leaves the
-//! server only after the commit. A client that shows more than this ledger has is resumed (see [`resume`]).
+//! server only after the commit. A client that shows more than this ledger has is resumed; the file `resume` says how.
 
 mod answer;
 mod facts;
