@@ -26,6 +26,8 @@ pub(super) fn gate_files() -> Seeds {
         to_text(&package, boot_id, &Gate { run, upload, remote_management }).into_bytes()
     };
     vec![
+        ("golden_closed", golden("agent-updater/tests/golden/gate-closed.v2")),
+        ("golden_open", golden("agent-updater/tests/golden/gate-open.v2")),
         ("contact", text(Some(&boot), Opening::Open, until(Some(4_100)), until(Some(4_100)))),
         ("no_boot_clock", text(None, until(None), until(None), Opening::Closed)),
         ("refused_closed", text(Some(&boot), Opening::Closed, Opening::Closed, Opening::Closed)),
