@@ -5,8 +5,7 @@
 //! same, what verifies is exactly what the key signed, a result is bounded, a text for people moves no cursor.
 //! `fuzz_targets` calls these functions under libFuzzer, `tests` calls them on stable with every seed.
 //! Left out on purpose: what reaches a disk, a socket or a database. A reader that takes a path is here only where a
-//! small file costs nothing (key files). Not here yet: the agent's gate file, and a server's backup, whose reader
-//! unpacks to a disk.
+//! small file costs nothing (key files). So a server's backup is not here: its reader unpacks to a disk.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is a finding")]
 
@@ -17,6 +16,7 @@ mod documents;
 mod enrollments;
 mod fixed;
 mod frames;
+mod gate_files;
 mod key_files;
 mod log_proofs;
 mod minisigs;

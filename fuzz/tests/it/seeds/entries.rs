@@ -1,7 +1,7 @@
 //! Entries of an activity log.
 
 use jiff::Timestamp;
-use sealpost_fuzz::{client_id, key, sealing_key, server_id};
+use sealpost_fuzz::{MAX_SEED_BYTES, client_id, key, sealing_key, server_id};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::{Grant, RegistrationReason};
 use sealpost_manifests::ids::{ChannelName, ComputerName, EraId, Platform, RequestId, SerialNumber, SetupId};
@@ -18,17 +18,42 @@ use sealpost_site::rules::reports::ReportEffect;
 use sealpost_site::rules::restore::RestoreCause;
 
 use super::documents::{frozen, signed};
-use super::golden::Seeds;
+use super::golden::{Seeds, golden};
+
+/// Names for the pieces of the frozen log.
+const PIECES: [&str; 8] =
+    ["golden_1", "golden_2", "golden_3", "golden_4", "golden_5", "golden_6", "golden_7", "golden_8"];
 
 pub(super) fn activity_entries() -> Seeds {
-    vec![
+    let mut seeds = vec![
         ("enrollment", log(enrollment())),
         ("licensing", log(licensing())),
         ("newer", newer()),
         ("releases", log(releases())),
         ("restore", log(restore())),
         ("troubles", log(troubles())),
-    ]
+    ];
+    seeds.extend(frozen_log());
+    seeds
+}
+
+/// The frozen log, which has an entry of every kind, in pieces that are small enough.
+fn frozen_log() -> Seeds {
+    let log = golden("distributor/ledger/tests/golden/log.v2.jsonl");
+    let mut pieces = vec![Vec::new()];
+    for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let last: &mut Vec<u8> = pieces.last_mut().unwrap();
+        if last.is_empty() {
+            last.extend_from_slice(line);
+        } else if last.len() + line.len() < MAX_SEED_BYTES {
+            last.push(b'\n');
+            last.extend_from_slice(line);
+        } else {
+            pieces.push(line.to_vec());
+        }
+    }
+    assert!(pieces.len() <= PIECES.len(), "the frozen log has grown to {} pieces", pieces.len());
+    PIECES.into_iter().zip(pieces).collect()
 }
 
 /// A log of the fixed server with these changes, one entry on each line.

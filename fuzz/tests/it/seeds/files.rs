@@ -1,8 +1,12 @@
 //! Records and keys as programs keep them in files, and sealed documents.
 
+use sealpost_agent_updater::domain::boot::BootId;
+use sealpost_agent_updater::domain::gate::{End, Gate, Opening};
+use sealpost_agent_updater::domain::gate_file::to_text;
 use sealpost_files::frame;
 use sealpost_fuzz::{SEALED_TEXTS, seal_context, sealing_key};
 use sealpost_keys::sealed::seal;
+use sealpost_manifests::ids::PackageName;
 
 use super::golden::{Seeds, golden};
 
@@ -11,6 +15,23 @@ pub(super) fn frames() -> Seeds {
         ("empty", frame("seed 2", b"")),
         ("lines", frame("two words 2", b"{\"a\":1}\n\n{\"b\":2}\n")),
         ("record", frame("seed 2", b"some bytes")),
+    ]
+}
+
+pub(super) fn gate_files() -> Seeds {
+    let package = PackageName::new("acme-av").unwrap();
+    let boot = BootId::new("8f7e9a34-1111-4a2b-9c3d-000000000001").unwrap();
+    let until = |until_boot| Opening::Until(End { until_boot, until_wall: 1_003_600 });
+    let text = |boot_id, run, upload, remote_management| {
+        to_text(&package, boot_id, &Gate { run, upload, remote_management }).into_bytes()
+    };
+    vec![
+        ("golden_closed", golden("agent-updater/tests/golden/gate-closed.v2")),
+        ("golden_open", golden("agent-updater/tests/golden/gate-open.v2")),
+        ("contact", text(Some(&boot), Opening::Open, until(Some(4_100)), until(Some(4_100)))),
+        ("no_boot_clock", text(None, until(None), until(None), Opening::Closed)),
+        ("refused_closed", text(Some(&boot), Opening::Closed, Opening::Closed, Opening::Closed)),
+        ("run_only", text(Some(&boot), Opening::Open, Opening::Closed, Opening::Closed)),
     ]
 }
 

@@ -30,6 +30,7 @@ fn made() -> BTreeMap<&'static str, Seeds> {
         ("documents", documents::documents()),
         ("enrollments", bodies::enrollments()),
         ("frames", files::frames()),
+        ("gate_files", files::gate_files()),
         ("key_files", files::key_files()),
         ("log_proofs", logs::log_proofs()),
         ("minisigs", texts::minisigs()),
