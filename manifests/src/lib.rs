@@ -20,6 +20,7 @@ pub mod log;
 pub mod order;
 pub mod payload;
 pub mod release;
+pub mod server_list;
 pub mod setup;
 pub mod text_code;
 pub mod trust;

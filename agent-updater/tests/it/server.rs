@@ -151,6 +151,7 @@ impl SimulatedServer {
             consistency: self.log.proof(contact.held_head.as_ref()),
             lease: Some(SignedDocument::sign(&lease, &self.site_key).unwrap()),
             assignment: Some(SignedDocument::sign(&assignment, &self.site_key).unwrap()),
+            server_list: None,
             receipt: self.receipt.clone(),
             access_token: self.token.clone(),
             token_valid_secs: self.token_valid_secs,

@@ -18,6 +18,7 @@ use crate::order::HighestOrders;
 use crate::release::{PackageKind, ReleaseId};
 use crate::version::ReleaseCounter;
 use crate::wire::report::Report;
+use crate::word::open_codes;
 
 /// Most reports in one contact; the rest waits for the next.
 pub const MAX_REPORTS: usize = 64;
@@ -27,6 +28,8 @@ pub const MAX_PACKAGES: usize = 256;
 pub const MAX_GRANTS: usize = 64;
 /// Longest receipt, in bytes.
 pub const MAX_RECEIPT_BYTES: usize = 200;
+/// Most packages in [`Contact::drift`].
+pub const MAX_DRIFT: usize = 64;
 /// Longest host name that is kept, in bytes.
 pub const MAX_HOSTNAME_BYTES: usize = 128;
 
@@ -94,9 +97,33 @@ pub struct Contact {
     /// What the computer runs, one entry for each package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<InstalledPackage>,
+    /// Installed packages that are not as they were signed, one entry for each, by a cheap look; empty when all are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// What happened since the last acknowledged report, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<Report>,
+}
+
+open_codes! {
+    /// How an installed package differs from what was signed.
+    DriftKind {
+        /// Its folder, or the slot that runs, is gone.
+        Missing = "missing",
+        /// `current` does not lead to the slot that was installed.
+        Link = "link",
+        /// Files in the slot were changed, added or removed.
+        Changed = "changed",
+    }
+}
+
+/// A package on a computer that is not as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The package.
+    pub package: PackageName,
+    /// How it differs.
+    pub kind: DriftKind,
 }
 
 impl Document for Contact {
@@ -142,6 +169,9 @@ pub struct ContactAnswer {
     /// A signed [`Assignment`](crate::assignment::Assignment), when the client does not hold the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<SignedDocument>,
+    /// A signed [`ServerList`](crate::server_list::ServerList), when the client does not hold the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_list: Option<SignedDocument>,
     /// The signed checkpoint of the head that a new lease names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<SignedNote>,
@@ -170,6 +200,7 @@ impl std::fmt::Debug for ContactAnswer {
             .field("grants", &self.grants)
             .field("lease", &self.lease)
             .field("assignment", &self.assignment)
+            .field("server_list", &self.server_list)
             .field("checkpoint", &self.checkpoint)
             .field("consistency", &self.consistency)
             .field("token_valid_secs", &self.token_valid_secs)

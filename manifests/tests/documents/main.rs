@@ -22,7 +22,7 @@ use sealpost_manifests::release::{AttachmentKind, PackageKind, ReleaseManifest, 
 use sealpost_manifests::setup::{ServerRole, SetupKind};
 use sealpost_manifests::text_code;
 use sealpost_manifests::trust::{KeyStatus, KeyUse};
-use sealpost_manifests::wire::contact::{ContactAnswer, ContactRequest, Evidence};
+use sealpost_manifests::wire::contact::{ContactAnswer, ContactRequest, DriftKind, Evidence};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, proof};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
@@ -50,8 +50,14 @@ fn frozen(name: &str, text: &str) -> String {
 
 /// What is written equals the frozen bytes, and the frozen bytes read as the same value.
 fn assert_frozen<T: Document + PartialEq + Debug>(value: &T) {
+    assert_frozen_as(&format!("{}.v{}.json", T::TYPE, T::VERSION), value);
+}
+
+/// The same for a file of its own: when optional fields are added within a version, the file from before stays as what
+/// a value without them is written as, and one with the field's name gets them all.
+fn assert_frozen_as<T: Document + PartialEq + Debug>(name: &str, value: &T) {
     let text = document::write(value).unwrap();
-    let frozen = frozen(&format!("{}.v{}.json", T::TYPE, T::VERSION), &text);
+    let frozen = frozen(name, &text);
     assert_eq!(text, frozen, "the {} format changed", T::TYPE);
     assert_eq!(&document::read::<T>(frozen.as_bytes()).unwrap(), value);
 }
@@ -68,7 +74,9 @@ fn every_document_is_written_as_its_frozen_file() {
     assert_frozen(&values::setup());
     assert_frozen(&values::enrollment());
     assert_frozen(&values::enrolled());
+    assert_frozen(&values::server_list());
     assert_frozen(&contact());
+    assert_frozen_as("contact.v2.drift.json", &values::contact_with_drift());
 }
 
 /// A body that is sent over the wire, without a signature of its own: the same rule as for documents.
@@ -106,6 +114,7 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         grants: Vec::new(),
         lease: None,
         assignment: None,
+        server_list: None,
         checkpoint: None,
         consistency: None,
         receipt: None,
@@ -126,6 +135,8 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         ..quiet
     };
     assert_wire("contact-answer-full", &full);
+    let list = Some(signed.clone());
+    assert_wire("contact-answer-full-server-list", &ContactAnswer { server_list: list, ..full });
     assert_wire(
         "register-request",
         &RegisterRequest { site_key: golden_key(), registration: signed.clone() },
@@ -143,6 +154,7 @@ fn the_codes_of_every_open_set_are_those_of_the_frozen_list() {
     let sets = BTreeMap::from([
         ("action", known(Action::KNOWN)),
         ("attachment_kind", known(AttachmentKind::KNOWN)),
+        ("drift_kind", known(DriftKind::KNOWN)),
         ("install_step", known(InstallStep::KNOWN)),
         ("key_status", known(KeyStatus::KNOWN)),
         ("key_use", known(KeyUse::KNOWN)),
@@ -192,7 +204,7 @@ fn an_unknown_field_of_a_wire_body_is_ignored() {
     assert_ignored::<EnrollRequest>("enroll-request");
     assert_ignored::<EnrollAnswer>("enroll-answer");
     assert_ignored::<ContactRequest>("contact-request-full");
-    assert_ignored::<ContactAnswer>("contact-answer-full");
+    assert_ignored::<ContactAnswer>("contact-answer-full-server-list");
     assert_ignored::<RegisterRequest>("register-request");
     assert_ignored::<RegisterAnswer>("register-answer");
     assert_ignored::<Problem>("problem");

@@ -22,12 +22,13 @@ use sealpost_manifests::release::{
     Attachment, AttachmentKind, Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest,
     Requirement, Security, Severity,
 };
+use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_manifests::trust::{
     CounterReset, KeyStatus, KeyUse, LicensingContact, TrustDocument, TrustedKey,
 };
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
-use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
+use sealpost_manifests::wire::contact::{Contact, Drift, DriftKind, InstalledPackage};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_manifests::word::Word;
@@ -353,5 +354,30 @@ pub(crate) fn contact() -> Contact {
             reason: ReasonCode::HookFailed,
             detail: "exit status 2".to_owned(),
         }],
+        drift: Vec::new(),
+    }
+}
+
+pub(crate) fn contact_with_drift() -> Contact {
+    let drift = |name, kind| Drift { package: package(name), kind };
+    let kinds = [("acme-av", DriftKind::Missing), ("acme-cad", DriftKind::Link)];
+    Contact { drift: kinds.map(|(name, kind)| drift(name, kind)).to_vec(), ..contact() }
+}
+
+pub(crate) fn server_list() -> ServerList {
+    let way = setup().servers.remove(0).server;
+    let before = ServerEntry {
+        addresses: vec!["old.example".to_owned()],
+        port: 16771,
+        ca_spki_sha256: vec![digest("spki")],
+        ..way.clone()
+    };
+    ServerList {
+        server_id: server_id(),
+        signer: Signer::SiteKey,
+        epoch: Epoch::of(1, 0),
+        sequence: 3,
+        issued_at: signed_at(),
+        servers: vec![way, before],
     }
 }

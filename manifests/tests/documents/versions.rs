@@ -44,7 +44,8 @@ fn samples() -> Vec<Sample> {
         sample(&values::setup()),
         sample(&values::enrollment()),
         sample(&values::enrolled()),
-        sample(&values::contact()),
+        sample(&values::server_list()),
+        sample(&values::contact_with_drift()),
         frozen::<LogKeyCertificate>(),
         frozen::<LogProof>(),
     ]

@@ -129,6 +129,7 @@ impl Clients {
             hostname: Some("office-computer".to_owned()),
             packages: Vec::new(),
             reports: Vec::new(),
+            drift: Vec::new(),
         };
         let contact = SignedDocument::sign(&contact, &computer.key)?;
         let request = ContactRequest { client_id: computer.client_id.clone(), contact, evidence: None };

@@ -177,6 +177,7 @@ impl Computer {
             hostname: None,
             packages: Vec::new(),
             reports: Vec::new(),
+            drift: Vec::new(),
         }
     }
 

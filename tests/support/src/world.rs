@@ -170,6 +170,7 @@ impl World {
             hostname: computer.hostname.clone(),
             packages: computer.packages.clone(),
             reports: computer.reports.clone(),
+            drift: Vec::new(),
         }
     }
 

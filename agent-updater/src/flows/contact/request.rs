@@ -47,6 +47,7 @@ pub(super) fn new_contact(
         hostname: machine::hostname(),
         packages: installed_packages(&host.home)?,
         reports,
+        drift: Vec::new(),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

@@ -59,6 +59,7 @@ fn a_contact_beyond_a_bound_is_refused_with_the_reason_of_that_bound() {
             hostname: None,
             packages: Vec::new(),
             reports,
+            drift: Vec::new(),
         };
         check(&contact, &server_id).map_err(|problem| (problem.code, problem.message))
     };

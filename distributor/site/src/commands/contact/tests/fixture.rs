@@ -226,6 +226,7 @@ pub(super) fn contact(previous: Option<u8>, next: u8) -> Contact {
         hostname: None,
         packages: Vec::new(),
         reports: Vec::new(),
+        drift: Vec::new(),
     }
 }
 
