@@ -12,3 +12,4 @@ pub mod command_line;
 pub mod notify;
 pub mod signals;
 pub mod sockets;
+pub mod unit;
