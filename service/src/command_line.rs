@@ -53,11 +53,14 @@ fn add_pages(command: &Command, source: &str, pages: &mut Vec<ManPage>) -> io::R
 
 /// What a completion script is made from, without hidden subcommands: it would offer them.
 fn completable(command: &Command) -> Command {
-    Command::new(command.get_name().to_owned())
-        .version(command.get_version().unwrap_or_default().to_owned())
+    let shown = Command::new(command.get_name().to_owned())
         .about(command.get_about().cloned().unwrap_or_default())
         .args(command.get_arguments().cloned())
-        .subcommands(command.get_subcommands().filter(|one| !one.is_hide_set()).map(completable))
+        .subcommands(command.get_subcommands().filter(|one| !one.is_hide_set()).map(completable));
+    match command.get_version() {
+        Some(version) => shown.version(version.to_owned()),
+        None => shown,
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +70,11 @@ mod tests {
     use super::*;
 
     fn program() -> Command {
-        let new = Command::new("new").about("Makes a serial number.").arg(Arg::new("seats").long("seats"));
+        // A subcommand may have a `--version` of its own, as `publisher release` does.
+        let new = Command::new("new")
+            .about("Makes a serial number.")
+            .arg(Arg::new("seats").long("seats"))
+            .arg(Arg::new("version").long("version"));
         Command::new("publisher")
             .version("1.2.3")
             .about("Sells seats.")

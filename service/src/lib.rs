@@ -12,4 +12,5 @@ pub mod command_line;
 pub mod notify;
 pub mod signals;
 pub mod sockets;
+pub mod subcommands;
 pub mod unit;

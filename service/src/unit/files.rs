@@ -141,20 +141,12 @@ impl Program {
                     "/etc/sysusers.d/sealpost-distributor.conf",
                     include_str!("../../units/sealpost-distributor.sysusers.conf"),
                 ),
-                (
-                    "/etc/tmpfiles.d/sealpost-distributor.conf",
-                    include_str!("../../units/sealpost-distributor.tmpfiles.conf"),
-                ),
             ],
             Self::Publisher => &[
                 ("/etc/default/sealpost-publisher", include_str!("../../units/sealpost-publisher.default")),
                 (
                     "/etc/sysusers.d/sealpost-publisher.conf",
                     include_str!("../../units/sealpost-publisher.sysusers.conf"),
-                ),
-                (
-                    "/etc/tmpfiles.d/sealpost-publisher.conf",
-                    include_str!("../../units/sealpost-publisher.tmpfiles.conf"),
                 ),
             ],
             Self::Agent => {

@@ -117,7 +117,7 @@ fn next_steps(layout: &Layout, root: &Path, reload: bool) -> Vec<String> {
     if reload {
         if program != Program::Agent {
             steps.push(format!("systemd-sysusers /etc/sysusers.d/{service}.conf"));
-            steps.push(format!("systemd-tmpfiles --create /etc/tmpfiles.d/{service}.conf"));
+            steps.push(format!("install -d -o {user} -g {user} -m 700 {home}"));
         }
         steps.push("systemctl daemon-reload".to_owned());
     }
@@ -159,14 +159,14 @@ mod tests {
     fn files_are_laid_where_systemd_looks_and_a_second_time_changes_nothing() {
         let root = tempfile::tempdir().unwrap();
         let first = install(&layout(Program::Distributor), Strict::No, root.path()).unwrap();
-        assert_eq!((first.written.len(), first.kept.len()), (5, 0));
+        assert_eq!((first.written.len(), first.kept.len()), (4, 0));
         for path in &first.written {
             assert!(path.is_file(), "{}", path.display());
         }
         assert!(root.path().join("etc/systemd/system/sealpost-distributor.socket").is_file());
         assert!(!root.path().join("etc/systemd/system/multi-user.target.wants").exists(), "it was enabled");
         let second = install(&layout(Program::Distributor), Strict::No, root.path()).unwrap();
-        assert_eq!((second.written.len(), second.kept.len()), (0, 5));
+        assert_eq!((second.written.len(), second.kept.len()), (0, 4));
         assert_eq!(first.next, second.next);
     }
 

@@ -34,6 +34,7 @@ pub(super) const PLACES: &[Place] = &[
     place(5, "distributor", "sealpost-distributor"),
     place(6, "tests/support", TEST_SUPPORT),
     place(6, "tests/bench", "sealpost-bench"),
+    place(6, "tests/commands", "sealpost-commands"),
     place(6, TESTS, "sealpost-tests"),
 ];
 
