@@ -1,7 +1,7 @@
 //! One command against the parsers.
 
 use clap::Command;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::placeholders::values;
 use crate::text::Advised;
@@ -53,6 +53,10 @@ impl Parsers {
         let needs = if advised.is_whole { Needs::AreThere } else { Needs::MayBeMissing };
         let words = words(&advised.command);
         let Some((first, rest)) = words.split_first() else { return Verdict::NotOurs };
+        // `release package=<package>` is a line of a document.
+        if !advised.is_whole && rest.iter().any(|word| !word.starts_with('-') && word.contains("=<")) {
+            return Verdict::NotOurs;
+        }
         let (programs, words): (Vec<&Command>, &[String]) =
             match self.0.iter().find(|program| program.get_name() == first) {
                 Some(program) => (vec![program], rest),
@@ -139,6 +143,15 @@ fn understands(program: &Command, words: &[String], needs: Needs) -> Result<(), 
                 {
                     return Ok(());
                 }
+                // "See `log verify --checkpoint`": the option's value is left out.
+                ErrorKind::InvalidValue
+                    if needs == Needs::MayBeMissing
+                        && error.get(ContextKind::InvalidValue)
+                            == Some(&ContextValue::String(String::new()))
+                        && words.last().is_some_and(|last| last.starts_with('-')) =>
+                {
+                    return Ok(());
+                }
                 _ => refusal = error.to_string().lines().next().unwrap_or_default().to_owned(),
             },
         }
@@ -205,6 +218,8 @@ mod tests {
     #[test]
     fn an_example_must_be_complete_and_a_mention_need_not_be() {
         assert_eq!(judge("distributor token new", false), Verdict::Understood);
+        assert_eq!(judge("publisher serial --seats", false), Verdict::Understood);
+        assert!(matches!(judge("publisher serial --seats", true), Verdict::Refused(_)));
         assert!(matches!(judge("distributor token new", true), Verdict::Refused(_)));
     }
 

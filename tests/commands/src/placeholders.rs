@@ -1,8 +1,10 @@
 //! What stands for what: `SERIAL` in a sentence becomes a serial number that a parser accepts.
 
+/// A serial number whose check characters are right.
+const SERIAL: &str = "55555-55555-55555-5555W";
 /// Values for placeholders of a known kind. The first that a parser accepts is taken.
 const KINDS: &[(&str, &[&str])] = &[
-    ("SERIAL", &["ABCDE-FGHJK-MNPQR-STVWX"]),
+    ("SERIAL", &[SERIAL]),
     ("RELEASE", &["acme-av:1.0.0"]),
     ("REF", &["acme-av:1.0.0"]),
     ("VERSION", &["1.0.0"]),
@@ -16,8 +18,16 @@ const KINDS: &[(&str, &[&str])] = &[
 ];
 
 /// Values for any other placeholder, and for what a program fills in at run time.
-const OTHERS: &[&str] =
-    &["acme-av", "3", "acme-av:1.0.0", "1.0.0", "https://updates.acme.example", "127.0.0.1:1", "2028-12-31"];
+const OTHERS: &[&str] = &[
+    "acme-av",
+    "3",
+    "acme-av:1.0.0",
+    "1.0.0",
+    "https://updates.acme.example",
+    "127.0.0.1:1",
+    "2028-12-31",
+    SERIAL,
+];
 
 /// The values that a word of a command may stand for; itself if it stands for nothing else.
 pub(crate) fn values(word: &str) -> Vec<String> {
@@ -30,6 +40,10 @@ pub(crate) fn values(word: &str) -> Vec<String> {
         KINDS.iter().find(|(kind, _)| *kind == name.trim_matches(|one| "<>".contains(one)))
     {
         return known.iter().map(|value| format!("{before}{value}")).collect();
+    }
+    // The examples show what a serial number looks like, without right check characters.
+    if name.len() == SERIAL.len() && name.split('-').all(|group| group.len() == 5) {
+        return vec![format!("{before}{SERIAL}")];
     }
     if is_placeholder(name) {
         return OTHERS.iter().map(|value| format!("{before}{value}")).collect();

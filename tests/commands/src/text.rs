@@ -31,7 +31,7 @@ pub fn advised_in_markdown(page: &str, programs: &[&str]) -> Vec<Advised> {
     let mut prose = String::new();
     let mut block = String::new();
     let (mut prose_begins, mut block_begins) = (1, 1);
-    let mut is_fenced = false;
+    let (mut is_fenced, mut is_for_a_shell) = (false, false);
     for (at, line) in page.lines().enumerate() {
         let number = at + 1;
         if line.trim_start().starts_with("```") {
@@ -40,12 +40,13 @@ pub fn advised_in_markdown(page: &str, programs: &[&str]) -> Vec<Advised> {
             prose.clear();
             prose_begins = number + 1;
             if is_fenced {
+                block.clear();
+                is_for_a_shell = matches!(line.trim_start(), "```" | "```sh" | "```bash" | "```console");
                 block_begins = number + 1;
-            } else {
+            } else if is_for_a_shell {
                 for (offset, command) in joined_lines(&block) {
                     found.extend(shell_commands(&command, block_begins + offset, programs));
                 }
-                block.clear();
             }
             continue;
         }
@@ -105,7 +106,9 @@ fn shell_commands(line: &str, number: usize, programs: &[&str]) -> Vec<Advised> 
     let line = line.trim().trim_start_matches("$ ");
     let mut found = Vec::new();
     for part in line.split(['|', '&', ';', '(', ')']) {
-        let part = part.split(" # ").next().unwrap_or_default();
+        // A remark, or what a table says of the command.
+        let part = part.split(" # ").next().unwrap_or_default().trim_start();
+        let part = part.split("   ").next().unwrap_or_default();
         let part = part.split(['>', '<']).next().unwrap_or_default().trim();
         let mut words = part.split_whitespace().peekable();
         // Variables for this command, and whoever runs it for somebody else.

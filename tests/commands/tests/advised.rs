@@ -30,8 +30,8 @@ const SOURCES: [&str; 9] = [
 /// Files in which commands stand as in a shell.
 const SCRIPTS: [&str; 3] = ["service/units", "packaging/debian", "demo"];
 
-fn workspace() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
 fn parsers() -> Parsers {
@@ -80,7 +80,8 @@ fn every_command_that_a_message_or_a_help_text_advises_exists() {
         let mut sources = Vec::new();
         files(&workspace().join(folder), &mut sources);
         for path in sources.iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
-            let is_test = path.components().any(|part| part.as_os_str() == "tests");
+            let is_test =
+                path.strip_prefix(workspace()).unwrap().components().any(|part| part.as_os_str() == "tests");
             if is_test || path.file_stem().is_some_and(|name| name == "tests") {
                 continue;
             }
