@@ -86,7 +86,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Command::Service(command) = &cli.command {
-        return command.execute(&cli.home);
+        return command.execute(&cli.home, &Cli::command());
     }
     let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;

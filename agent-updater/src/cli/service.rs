@@ -41,10 +41,10 @@ pub(super) struct Install {
 }
 
 impl Command {
-    pub(super) fn execute(&self, home: &Path) -> anyhow::Result<ExitCode> {
+    pub(super) fn execute(&self, home: &Path, parser: &clap::Command) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Completions(options) => options.run(&super::command(), &mut stdout())?,
-            Self::Man(options) => options.run(&super::command(), &mut stdout())?,
+            Self::Completions(options) => options.run(parser, &mut stdout())?,
+            Self::Man(options) => options.run(parser, &mut stdout())?,
             Self::InstallService(Install { strict, options }) => {
                 let strict = if *strict { Strict::Yes } else { Strict::No };
                 options.run(Program::Agent, home, strict, &mut stdout())?;

@@ -142,7 +142,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),
         Command::Token(command) => token::run(&reach.home, command),
-        Command::Service(command) => service::run(&reach.home, command),
+        Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),
         Command::Backup(options) => backup::make(&reach.home, &options),
         Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
         Command::Ledger(command) => block_on(ledger::run(&reach.home, &command)),

@@ -33,10 +33,10 @@ Without --home the service uses /var/lib/sealpost. It runs as the user sealpost.
     InstallService(InstallService),
 }
 
-pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
+pub(super) fn run(home: &Path, parser: &clap::Command, command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Completions(options) => options.run(&super::command(), &mut stdout())?,
-        Command::Man(options) => options.run(&super::command(), &mut stdout())?,
+        Command::Completions(options) => options.run(parser, &mut stdout())?,
+        Command::Man(options) => options.run(parser, &mut stdout())?,
         Command::InstallService(options) => {
             options.run(Program::Distributor, home, Strict::No, &mut stdout())?
         }

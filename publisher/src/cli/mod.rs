@@ -118,7 +118,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
         Command::Serial(command) => serial::run(home, command),
         Command::Serve(options) => serve::run(home, options),
         Command::Lint(options) => lint::run(home, options),
-        Command::Service(command) => service::run(home, command),
+        Command::Service(command) => service::run(home, &Arguments::command(), command),
     }
 }
 

@@ -33,10 +33,10 @@ Without --home the services use /var/lib/sealpost-publisher, and run as the user
     InstallService(InstallService),
 }
 
-pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
+pub(super) fn run(home: &Path, parser: &clap::Command, command: Command) -> anyhow::Result<Ending> {
     match command {
-        Command::Completions(options) => options.run(&super::command(), &mut stdout())?,
-        Command::Man(options) => options.run(&super::command(), &mut stdout())?,
+        Command::Completions(options) => options.run(parser, &mut stdout())?,
+        Command::Man(options) => options.run(parser, &mut stdout())?,
         Command::InstallService(options) => {
             options.run(Program::Publisher, home, Strict::No, &mut stdout())?
         }
