@@ -115,6 +115,7 @@ impl Program {
                 ("sealpost-distributor.service", include_str!("../../units/sealpost-distributor.service")),
             ],
             Self::Publisher => &[
+                ("sealpost-publisher.socket", include_str!("../../units/sealpost-publisher.socket")),
                 ("sealpost-publisher.service", include_str!("../../units/sealpost-publisher.service")),
                 (
                     "sealpost-publisher-refresh.service",

@@ -133,11 +133,15 @@ fn next_steps(layout: &Layout, root: &Path, reload: bool) -> Vec<String> {
         });
     }
     steps.push(match program {
-        Program::Distributor => format!("systemctl enable --now {service}.socket {service}.service"),
-        Program::Publisher | Program::Agent => format!("systemctl enable --now {service}.service"),
+        Program::Distributor | Program::Publisher => {
+            format!("systemctl enable --now {service}.socket {service}.service")
+        }
+        Program::Agent => format!("systemctl enable --now {service}.service"),
     });
     if program == Program::Publisher {
-        steps.push(format!("systemctl enable --now {service}-refresh.timer"));
+        steps.push(format!(
+            "systemctl enable --now {service}-refresh.timer  # where another server serves the files"
+        ));
     }
     steps
 }
