@@ -10,8 +10,11 @@ mod output;
 mod passphrase;
 mod refresh;
 mod release;
+mod role;
+mod root;
 mod serial;
 mod serve;
+mod status;
 mod trust;
 
 use std::io::{self, IsTerminal, Write};
@@ -30,7 +33,8 @@ Examples:
   publisher --home acme init --vendor \"Acme Security\" --no-passphrase
   publisher --home acme release build/acme-av --package acme-av --version 1.0.0 --kind program --channel stable
   publisher --home acme serial new --seats 10
-  publisher --home acme serve")]
+  publisher --home acme serve
+  publisher --home acme status")]
 struct Arguments {
     /// The vendor's home.
     #[arg(long, global = true, value_name = "DIR", env = "SEALPOST_PUBLISHER_HOME", default_value = ".")]
@@ -64,6 +68,24 @@ Examples:
     )]
     Trust(trust::Command),
     Refresh(refresh::Options),
+    Status(status::Options),
+    /// Renew the root before it ends, with the keys from the safe.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme root renew --root-keys /media/safe"
+    )]
+    Root(root::Command),
+    /// Renew the top-level targets and the roles of packages before they end.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme role renew targets
+  publisher --home acme role renew acme-av"
+    )]
+    Role(role::Command),
     /// Sell seats: make, list and show serial numbers, answer registration codes.
     #[command(
         subcommand,
@@ -106,6 +128,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
         Command::Channel(command) => channel::run(home, command),
         Command::Trust(command) => trust::run(home, command),
         Command::Refresh(options) => refresh::run(home, options),
+        Command::Status(options) => status::run(home, options),
+        Command::Root(command) => root::run(home, command),
+        Command::Role(command) => role::run(home, command),
         Command::Serial(command) => serial::run(home, command),
         Command::Serve(options) => serve::run(home, options),
         Command::Lint(options) => lint::run(home, options),

@@ -1,7 +1,7 @@
 //! How a command ends and what it prints: results on standard output, everything else on standard error.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -13,6 +13,33 @@ pub(super) enum Ending {
     Done,
     /// `lint` found defects, and printed them.
     DefectsFound,
+}
+
+/// How a state is shown on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Attention,
+    Bad,
+}
+
+/// A text in the color of its state; plain where nobody sees colors, or with `NO_COLOR`.
+pub(super) fn painted(text: impl fmt::Display, tone: Tone) -> String {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if !wanted || !io::stdout().is_terminal() {
+        return text.to_string();
+    }
+    let color = match tone {
+        Tone::Good => 32,
+        Tone::Attention => 33,
+        Tone::Bad => 31,
+    };
+    format!("\x1b[{color}m{text}\x1b[0m")
+}
+
+/// A number with its noun, which is regular.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Prints one line of result.

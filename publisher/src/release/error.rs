@@ -44,6 +44,9 @@ pub enum ReleaseError {
         #[source]
         source: Box<BuildError>,
     },
+    /// Nobody could take what would be published; each with what renews it.
+    #[error("cannot publish anything of {package}, because nobody would take it:{}", listed(ended))]
+    Ended { package: PackageName, ended: Vec<String> },
     #[error("cannot sign the release")]
     Keys(#[from] KeyringError),
     #[error("cannot delegate to the package")]

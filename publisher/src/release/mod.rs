@@ -11,6 +11,7 @@
 mod attachments;
 mod channel;
 mod error;
+mod live;
 mod minimum;
 mod order;
 mod publish;

@@ -6,6 +6,7 @@ mod attachments;
 mod cli;
 mod cli_licenses;
 mod crash;
+mod ends;
 mod formats;
 mod init;
 mod lint;
