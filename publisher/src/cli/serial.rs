@@ -15,7 +15,7 @@ use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::active_keys::license_key;
 use crate::authority::{
-    Authority, Issuer, Remark, SerialHistory, Terms, read_registration_code, verify_registration,
+    Authority, Issuer, Outcome, Remark, SerialHistory, Terms, read_registration_code, verify_registration,
 };
 use crate::home::{HomeError, Keyring, Vendor};
 
@@ -195,6 +195,14 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
         None => print_line(text_code::encode(&grant).trim_end())?,
     }
     tell(format_args!("the serial number is bound to server {}", registration.server_id));
+    if answer.outcome == Outcome::Repeated {
+        tell(format_args!(
+            "note: this is the grant that the server has already, valid until {}; a new one is given from {} on, or when \
+             the seats change",
+            seconds(answer.not_after),
+            seconds(answer.renewable_from)
+        ));
+    }
     for remark in &answer.remarks {
         tell(format_args!("note: {remark}; see `publisher serial show {}`", registration.serial));
     }

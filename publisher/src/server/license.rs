@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sealpost_files::with_causes;
 use sealpost_keys::{SigningKey, Verified};
-use sealpost_manifests::document::{DocumentError, SignedDocument};
+use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::wire::MAX_REQUEST_BYTES;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -95,10 +95,10 @@ pub(super) async fn register(
     {
         endpoint.wrong.note(caller, Timestamp::now());
     }
-    answer.map(|grant| Json(RegisterAnswer { grant }))
+    answer.map(Json)
 }
 
-async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<SignedDocument, Refused> {
+async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<RegisterAnswer, Refused> {
     let request: RegisterRequest = serde_json::from_slice(body).map_err(|error| {
         Refused(Problem::new(
             ProblemCode::BadRequest,
@@ -128,7 +128,7 @@ async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<SignedDocument, Refu
             for remark in &answer.remarks {
                 tracing::warn!(%server, %serial, "{remark}; see `publisher serial show`");
             }
-            Ok(answer.grant)
+            Ok(RegisterAnswer { grant: answer.grant, renewable_from: Some(answer.renewable_from) })
         }
         Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str())),
         Err(error) => {
