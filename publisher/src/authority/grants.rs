@@ -12,10 +12,10 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sealpost_keys::{Minisig, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
@@ -156,6 +156,8 @@ fn check_server(
 ) -> Result<(), RegisterError> {
     match &entry.server_id {
         Some(bound) if *bound != registration.server_id => return Err(RegisterError::BoundToOtherServer),
+        // The vendor cleared the binding, so that this server can come with another site key.
+        None if entry.cleared_from.as_ref() == Some(&registration.server_id) => {}
         // Nobody can claim the id of another server before that one has registered.
         None if registration.server_id != ServerId::of_site_key(&registration.site_key) => {
             return Err(RegisterError::NotItsOwnId);
@@ -168,9 +170,11 @@ fn check_server(
     Ok(())
 }
 
-/// Whether the newest grant is the answer. Never for a restored server, which needs a higher epoch.
+/// Whether the newest grant is the answer. Never for a restored server, which needs a higher epoch, and never after the
+/// binding was cleared, which has to be made again.
 fn still_good(entry: &SerialEntry, registration: &Registration, grant: &Grant, now: Timestamp) -> bool {
     registration.reason != RegistrationReason::Restored
+        && entry.server_id.is_some()
         && entry.terms.are_those_of(grant)
         && now < renewable_from(grant)
 }
@@ -200,7 +204,7 @@ fn next(
         serial: registration.serial.clone(),
         server_id: registration.server_id.clone(),
         site_key: registration.site_key.clone(),
-        key_epoch: 1,
+        key_epoch: key_epoch(connection, registration)?,
         epoch,
         packages: entry.terms.packages.clone(),
         model: entry.terms.model,
@@ -221,6 +225,22 @@ fn end_of_day(now: Timestamp, issuer: &Issuer<'_>) -> Result<Timestamp, Authorit
         Timestamp::from_second(last.end_of_day()?.timestamp().as_second())
     };
     end().map_err(|source| AuthorityError::End { days, source })
+}
+
+/// 1 for the first site key of a server, and one more for each that followed it.
+fn key_epoch(connection: &Connection, registration: &Registration) -> Result<u32, AuthorityError> {
+    let newest: Option<String> = connection
+        .query_row(
+            "SELECT document FROM grants WHERE server_id = ?1 ORDER BY rowid DESC LIMIT 1",
+            [registration.server_id.as_str()],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(failed("look a server's key up"))?;
+    let Some(newest) = newest else { return Ok(1) };
+    let grant: Grant = document::read(newest.as_bytes()).map_err(|_| damaged("a stored grant"))?;
+    let is_new = u32::from(grant.site_key != registration.site_key);
+    grant.key_epoch.checked_add(is_new).ok_or_else(|| damaged("a key epoch"))
 }
 
 /// The highest epoch in any grant of a server, whichever its serial number.

@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 failed or refused or defects found, 2 usage.
 
 mod channel;
+mod clear_key;
 mod contact;
 mod init;
 mod lint;
@@ -10,12 +11,14 @@ mod output;
 mod passphrase;
 mod refresh;
 mod release;
+mod releases;
 mod role;
 mod root;
 mod serial;
 mod serve;
 mod status;
 mod trust;
+mod withdraw;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -47,6 +50,16 @@ struct Arguments {
 enum Command {
     Init(init::Options),
     Release(release::Options),
+    /// List and show what was released.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme releases list
+  publisher --home acme releases show acme-av 1.0.1"
+    )]
+    Releases(releases::Command),
+    Withdraw(withdraw::Options),
     /// Point channels at versions, and say below which release nothing is installed.
     #[command(
         subcommand,
@@ -86,7 +99,7 @@ Examples:
   publisher --home acme role renew acme-av"
     )]
     Role(role::Command),
-    /// Sell seats: make, list and show serial numbers, answer registration codes.
+    /// Sell seats: make, list, show and change serial numbers, answer registration codes.
     #[command(
         subcommand,
         after_help = "\
@@ -97,6 +110,7 @@ Examples:
   publisher --home acme serial unlock registration-code.txt"
     )]
     Serial(serial::Command),
+    ClearKey(clear_key::Options),
     Serve(serve::Options),
     Lint(lint::Options),
 }
@@ -125,6 +139,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
     match arguments.command {
         Command::Init(options) => init::run(home, options),
         Command::Release(options) => release::run(home, options),
+        Command::Releases(command) => releases::run(home, command),
+        Command::Withdraw(options) => withdraw::run(home, options),
+        Command::ClearKey(options) => clear_key::run(home, options),
         Command::Channel(command) => channel::run(home, command),
         Command::Trust(command) => trust::run(home, command),
         Command::Refresh(options) => refresh::run(home, options),

@@ -1,11 +1,16 @@
 //! How a command ends and what it prints: results on standard output, everything else on standard error.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde::Serialize;
+
+use crate::expiries::Left;
+
+/// Longest answer of a person that is read.
+const MAX_ANSWER_BYTES: u64 = 100;
 
 /// How a command ended that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +66,22 @@ pub(super) fn tell(line: impl fmt::Display) {
 /// Says once that another publisher is at work.
 pub(super) fn waiting() {
     tell("another publisher works in this home; waiting for it to finish …");
+}
+
+/// A time with how far away it is.
+pub(super) fn dated(time: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", seconds(time), Left::of(time, now))
+}
+
+/// What a person answered to "do it?"; without a terminal nobody can be asked, and `flag` is what says yes.
+pub(super) fn confirm(what: &str, flag: &str) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        bail!("{what}; give {flag} to do it all the same, or answer on a terminal");
+    }
+    write!(io::stderr(), "{what}. Do it all the same? Type yes: ").context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() == "yes" { Ok(()) } else { bail!("nothing was done") }
 }
 
 /// A timestamp as it is printed: RFC 3339, UTC, whole seconds.

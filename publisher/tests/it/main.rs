@@ -17,3 +17,4 @@ mod renewal;
 mod server;
 mod support;
 mod trust;
+mod withdraw;
