@@ -97,6 +97,13 @@ impl Keyring {
         }
     }
 
+    /// The keys as other settings of the same vendor name them, with the passphrase that is known already.
+    #[must_use]
+    pub fn reopened(&self, vendor: &Vendor) -> Self {
+        let known = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { passphrase: Mutex::new(known), ..Self::new(vendor, self.source.clone()) }
+    }
+
     /// Takes the passphrase from the caller, who asked for it twice.
     pub fn set_passphrase(&self, passphrase: Option<Passphrase>) {
         *self.passphrase.lock().unwrap_or_else(PoisonError::into_inner) = Some(passphrase);

@@ -14,6 +14,7 @@ mod minimum;
 mod process;
 mod release;
 mod renewal;
+mod serve;
 mod server;
 mod support;
 mod trust;
