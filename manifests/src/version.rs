@@ -1,7 +1,9 @@
 //! Versions, revisions and the counters that only rise.
 //!
-//! A version is a name, not a number: order comes from the [`ReleaseCounter`] that the vendor signs.
+//! A version is a name, not a number: order comes from the [`ReleaseCounter`] that the vendor signs. What people read as
+//! higher or lower ([`Version::precedence`]) decides only what they are asked and shown.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,62 @@ fn parse_version(text: &str) -> Result<String, NameError> {
         Ok(text.to_owned())
     } else {
         Err(NameError::new("version", text, "use letters, digits, '.', '+' and '-', at most 64 characters"))
+    }
+}
+
+impl Version {
+    /// Which of two versions people read as the higher one, as in semantic versioning: parts between dots by number
+    /// where both are numbers, `1.0-rc1` before `1.0`, and what follows a `+` says nothing. A missing part is 0.
+    ///
+    /// Two different texts can be equal in this order. It is for questions and displays; nothing is refused by it.
+    #[must_use]
+    pub fn precedence(&self, other: &Self) -> Ordering {
+        let (one, one_before) = precedence_parts(self.as_str());
+        let (two, two_before) = precedence_parts(other.as_str());
+        compare_parts(one, two, "0").then_with(|| match (one_before, two_before) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(one), Some(two)) => compare_parts(one, two, ""),
+        })
+    }
+}
+
+/// The parts that count: the version, and what makes it one of before.
+fn precedence_parts(text: &str) -> (&str, Option<&str>) {
+    let plain = text.split_once('+').map_or(text, |(plain, _)| plain);
+    plain.split_once('-').map_or((plain, None), |(version, before)| (version, Some(before)))
+}
+
+/// Part by part; where one text has no more parts, `missing` stands for them.
+fn compare_parts(one: &str, two: &str, missing: &str) -> Ordering {
+    let (mut one, mut two) = (one.split('.'), two.split('.'));
+    loop {
+        let (left, right) = (one.next(), two.next());
+        if left.is_none() && right.is_none() {
+            return Ordering::Equal;
+        }
+        let order = compare_part(left.unwrap_or(missing), right.unwrap_or(missing));
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+/// Numbers by their value, whatever their length; a number before a word.
+fn compare_part(one: &str, two: &str) -> Ordering {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match (is_number(one), is_number(two)) {
+        (true, true) => {
+            let (one, two) = (one.trim_start_matches('0'), two.trim_start_matches('0'));
+            one.len().cmp(&two.len()).then_with(|| one.cmp(two))
+        }
+        // Nothing at all comes before anything.
+        (true, false) if two.is_empty() => Ordering::Greater,
+        (false, true) if one.is_empty() => Ordering::Less,
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (false, false) => one.cmp(two),
     }
 }
 
@@ -93,6 +151,33 @@ mod tests {
         assert_eq!(DisplayVersion::default().to_string(), "V 0.0 (0000)");
         let known = DisplayVersion { program: Version::new("5.2").ok(), signatures: Some(Revision(27001)) };
         assert_eq!(known.to_string(), "V 5.2 (27001)");
+    }
+
+    #[test]
+    fn versions_are_read_as_people_read_them() {
+        let rising = [
+            "0.9",
+            "1.0-rc1",
+            "1.0",
+            "1.0.1",
+            "1.2",
+            "1.10",
+            "2.0.0-alpha",
+            "2.0.0-beta.2",
+            "2.0.0-beta.11",
+            "2.0",
+        ];
+        for pair in rising.windows(2) {
+            let [lower, higher] = [pair[0], pair[1]].map(|text| Version::new(text).unwrap());
+            assert_eq!(lower.precedence(&higher), Ordering::Less, "{lower} {higher}");
+            assert_eq!(higher.precedence(&lower), Ordering::Greater, "{lower} {higher}");
+        }
+        for (one, two) in [("1.0", "1.0.0"), ("1.0+a", "1.0+b"), ("007", "7"), ("27001", "27001")] {
+            let [one, two] = [one, two].map(|text| Version::new(text).unwrap());
+            assert_eq!(one.precedence(&two), Ordering::Equal, "{one} {two}");
+        }
+        let long = |digit: &str| Version::new(digit.repeat(40)).unwrap();
+        assert_eq!(long("1").precedence(&long("2")), Ordering::Less);
     }
 
     #[test]

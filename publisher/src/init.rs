@@ -1,7 +1,7 @@
 //! A new vendor's home: keys, a signed and empty repository, the license database, the settings.
 //!
-//! Invariants: nothing that exists is touched; the root keys are used once, here, and are not needed again until a key
-//! is replaced; `vendor.toml` is written last, so an interrupted `init` is never taken for a home.
+//! Invariants: nothing that exists is touched; the root keys are used here, and are not needed again until the root ends
+//! or a key is replaced; `vendor.toml` is written last, so an interrupted `init` is never taken for a home.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,9 @@ use sealpost_repository::{
 };
 
 use crate::authority::{Authority, AuthorityError};
-use crate::home::{HomeError, Keyring, KeyringError, SETTINGS_FILE, Settings, Vendor, VendorKeys, Zone};
+use crate::home::{
+    DEFAULT_ROOT_DIR, HomeError, Keyring, KeyringError, SETTINGS_FILE, Settings, Vendor, VendorKeys, Zone,
+};
 use crate::publication::{lifetimes, whole_seconds};
 use crate::trust::{TrustError, check_contact};
 
@@ -127,7 +129,12 @@ pub fn init(
     plan.check(now)?;
     // Named in the file, so that grants end at the same time when the home moves to another computer.
     let time_zone = plan.time_zone.clone().or_else(Zone::of_this_computer);
-    let vendor = Vendor::with(home, Settings { time_zone, ..Settings::usual(&plan.vendor) });
+    // Absolute, because relative key places are below the home.
+    let root_keys = std::path::absolute(&plan.root_keys).map_err(HomeError::writing(&plan.root_keys))?;
+    let mut settings = Settings { time_zone, ..Settings::usual(&plan.vendor) };
+    let usual_place = std::path::absolute(home.join(DEFAULT_ROOT_DIR)).is_ok_and(|usual| usual == root_keys);
+    settings.keys.root_dir = (!usual_place).then(|| root_keys.clone());
+    let vendor = Vendor::with(home, settings);
     if let Some(found) = PARTS.into_iter().find(|part| home.join(part).symlink_metadata().is_ok()) {
         return Err(InitError::NotEmpty { home: home.to_owned(), found });
     }
@@ -135,8 +142,6 @@ pub fn init(
     make_folder(&plan.root_keys, PRIVATE_FOLDER).map_err(HomeError::writing(&plan.root_keys))?;
     let keyring = Keyring::new(&vendor, PassphraseSource::None);
     keyring.set_passphrase(passphrase);
-    // Absolute, because relative key places are below the home.
-    let root_keys = std::path::absolute(&plan.root_keys).map_err(HomeError::writing(&plan.root_keys))?;
     let root = (1..=plan.root_key_count.get())
         .map(|number| keyring.make_root_key(&root_keys.join(format!("root-{number}.key"))))
         .collect::<Result<Vec<_>, _>>()?;

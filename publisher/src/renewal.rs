@@ -2,20 +2,23 @@
 //!
 //! A reconciler: it reads when each role expires, signs what is due, and stops; a second run finds nothing to do.
 //! Timestamp and snapshot are renewed when they are a day old, or were signed by a clock that was ahead; target lists
-//! when a quarter of their life is left. A key that is not at hand (kept elsewhere, as it should be) is a warning and not
-//! an error, so that the others are renewed.
-//! Left out on purpose: the root, which only its keys can renew.
+//! when 90 days or a quarter of their life are left. A key that is not at hand (kept elsewhere, as it should be) is a
+//! warning and not an error, so that the others are renewed.
+//! Left out on purpose: the root, which only its keys can renew (see [`root`](crate::root)).
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_repository::RoleName;
 
+use crate::expiries;
 use crate::home::{Keyring, KeyringError, Vendor};
 use crate::publication::{Publication, PublicationError, lifetimes};
 
 /// Age at which timestamp and snapshot are renewed, unless half their life is shorter.
 const ONLINE_AGE: SignedDuration = SignedDuration::from_hours(24);
+/// What is left of a list when its end is warned of.
+const WARNED_FROM: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Whether timestamp and snapshot are renewed before they are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct Renewed {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenewError {
+    #[error("there is no role {role}; `publisher status` lists those that there are")]
+    NoSuchRole { role: RoleName },
     #[error("cannot renew the repository")]
     Keys(#[from] KeyringError),
     #[error("cannot renew the repository")]
@@ -54,43 +59,77 @@ pub fn renew(
     now: Timestamp,
     waiting: impl FnOnce(),
 ) -> Result<Renewed, RenewError> {
-    let mut publication = Publication::open(vendor, waiting)?;
+    let publication = Publication::open(vendor, waiting)?;
     let mut renewed = Renewed::default();
     let mut keys: Vec<SigningKey> = Vec::new();
     let mut roles = Vec::new();
-    for (role, expires) in publication.editor().expiries() {
+    let ends = expiries::of_repository(vendor, keyring, publication.editor());
+    for ((role, expires), end) in publication.editor().expiries().into_iter().zip(&ends) {
         let left = now.duration_until(expires);
+        if role == RoleName::Root {
+            renewed.warnings.extend(end.warning(now));
+            continue;
+        }
         if !is_due(&role, left, vendor, urgency) {
             continue;
         }
-        let key = match &role {
-            RoleName::Root => {
-                renewed
-                    .warnings
-                    .push(format!("{}; sign a new one with the root keys", expiry("the root", left)));
-                continue;
-            }
-            RoleName::Timestamp | RoleName::Snapshot => {
-                roles.push(role);
-                continue;
-            }
-            RoleName::Targets => keyring.targets(),
-            RoleName::Package(package) => keyring.role(package),
-        };
-        match key {
-            Ok(key) => {
+        match list_key(keyring, &role) {
+            None => roles.push(role),
+            Some(Ok(key)) => {
                 keys.push(key);
                 roles.push(role);
             }
-            Err(error) => renewed.warnings.push(format!(
-                "{}; bring its key and run `publisher refresh` ({})",
-                expiry(&format!("role {role}"), left),
-                with_causes(&error)
-            )),
+            Some(Err(error)) => {
+                let warning = end.warning(now).unwrap_or_else(|| format!("{end} is due; {}", end.remedy));
+                renewed.warnings.push(format!("{warning} ({})", with_causes(&error)));
+            }
         }
     }
+    renewed.roles = sign_again(vendor, keyring, publication, roles, keys, now)?;
+    Ok(renewed)
+}
+
+/// Signs these lists again, whether they are due or not, and what pins them.
+///
+/// # Errors
+/// [`RenewError`]; the repository is as it was then.
+pub fn renew_lists(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    lists: &[RoleName],
+    now: Timestamp,
+    waiting: impl FnOnce(),
+) -> Result<Renewed, RenewError> {
+    let publication = Publication::open(vendor, waiting)?;
+    let known = publication.editor().expiries();
+    if let Some(role) = lists.iter().find(|role| known.iter().all(|(known, _)| known != *role)) {
+        return Err(RenewError::NoSuchRole { role: role.clone() });
+    }
+    let keys = lists.iter().filter_map(|role| list_key(keyring, role)).collect::<Result<Vec<_>, _>>()?;
+    let roles = sign_again(vendor, keyring, publication, lists.to_vec(), keys, now)?;
+    Ok(Renewed { roles, warnings: Vec::new() })
+}
+
+/// The key of a list; `None` of what the online keys sign.
+fn list_key(keyring: &Keyring, role: &RoleName) -> Option<Result<SigningKey, KeyringError>> {
+    match role {
+        RoleName::Root | RoleName::Timestamp | RoleName::Snapshot => None,
+        RoleName::Targets => Some(keyring.targets()),
+        RoleName::Package(package) => Some(keyring.role(package)),
+    }
+}
+
+/// Each role that was signed, and when it expires now.
+fn sign_again(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    mut publication: Publication,
+    mut roles: Vec<RoleName>,
+    mut keys: Vec<SigningKey>,
+    now: Timestamp,
+) -> Result<Vec<(RoleName, Timestamp)>, RenewError> {
     if roles.is_empty() {
-        return Ok(renewed);
+        return Ok(Vec::new());
     }
     // Snapshot and timestamp pin what is signed again, so they are signed again too.
     if roles.iter().any(|role| *role != RoleName::Timestamp) {
@@ -104,8 +143,7 @@ pub fn renew(
     }
     publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
     let after = Publication::open(vendor, || {})?;
-    renewed.roles = after.editor().expiries().into_iter().filter(|(role, _)| roles.contains(role)).collect();
-    Ok(renewed)
+    Ok(after.editor().expiries().into_iter().filter(|(role, _)| roles.contains(role)).collect())
 }
 
 fn push_new(roles: &mut Vec<RoleName>, role: RoleName) {
@@ -121,19 +159,14 @@ fn is_due(role: &RoleName, left: SignedDuration, vendor: &Vendor, urgency: Urgen
     let online = |life: SignedDuration| {
         urgency == Urgency::Now || left <= life - ONLINE_AGE.min(life / 2) || left > life
     };
+    // As soon as it is warned of, so that the warning's command does something; of a short life not at every run.
+    let list = |life: SignedDuration| (life / 4).max(WARNED_FROM.min(life / 2));
     match role {
         RoleName::Timestamp => online(lifetimes.timestamp),
         RoleName::Snapshot => online(lifetimes.snapshot),
-        RoleName::Root => left <= lifetimes.root / 4,
-        RoleName::Targets => left <= lifetimes.targets / 4,
-        RoleName::Package(_) => left <= lifetimes.package / 4,
-    }
-}
-
-fn expiry(what: &str, left: SignedDuration) -> String {
-    match left.as_hours() / 24 {
-        days if days < 0 || left.is_negative() => format!("{what} has expired"),
-        0 => format!("{what} expires today"),
-        days => format!("{what} expires in {days} days"),
+        // Only its own keys renew it.
+        RoleName::Root => false,
+        RoleName::Targets => left <= list(lifetimes.targets),
+        RoleName::Package(_) => left <= list(lifetimes.package),
     }
 }

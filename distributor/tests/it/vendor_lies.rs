@@ -94,7 +94,7 @@ async fn a_grant_for_another_server_or_of_another_key_is_refused_though_it_came_
         SignedDocument::sign(&forged, &other_key).unwrap(),
     ];
     for grant in grants {
-        let answer = serde_json::to_vec(&RegisterAnswer { grant }).unwrap();
+        let answer = serde_json::to_vec(&RegisterAnswer { grant, renewable_from: None }).unwrap();
         vendor.answer_next_registration(Fault::Content(answer));
         let problem = site.post_refused("/register", &body()).await;
         assert_eq!(problem.code, ProblemCode::GrantRefused, "{problem}");

@@ -3,6 +3,7 @@
 //! The vendor answers the same registration with a grant of the same content; it binds each serial number to one
 //! server id and refuses a second.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::SignedDocument;
@@ -22,4 +23,7 @@ pub struct RegisterRequest {
 pub struct RegisterAnswer {
     /// A [`Grant`](crate::grant::Grant), signed by the vendor.
     pub grant: SignedDocument,
+    /// From when on a new registration gets a new grant; before, the vendor repeats this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewable_from: Option<Timestamp>,
 }

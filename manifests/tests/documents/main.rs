@@ -141,7 +141,7 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         "register-request",
         &RegisterRequest { site_key: golden_key(), registration: signed.clone() },
     );
-    assert_wire("register-answer", &RegisterAnswer { grant: signed });
+    assert_wire("register-answer", &RegisterAnswer { grant: signed, renewable_from: None });
     assert_wire("problem", &Problem::new(ProblemCode::NoSeatFree, "all 10 seats are taken", "buy more"));
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::grant::LicenseModel;
+use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::word::Word;
 
@@ -46,6 +47,8 @@ pub enum AuthorityError {
     Damaged { what: String },
     #[error("no such serial number was sold; see `publisher serial list`")]
     UnknownSerial,
+    #[error("no serial number is bound to the server {server}; see `publisher serial list`")]
+    UnknownServer { server: ServerId },
     /// The clock is at the end of time.
     #[error("cannot say when a grant of {days} days ends; look at this computer's clock")]
     End {
@@ -69,11 +72,13 @@ pub enum RegisterError {
     #[error("cannot register: the serial number is not known here; compare it with the delivery note")]
     UnknownSerial,
     #[error(
-        "cannot register: the serial number is bound to another server; use that server, or ask the vendor to clear the binding"
+        "cannot register: the serial number is bound to another server; use that server, or ask the vendor to clear \
+         the binding with `publisher clear-key`"
     )]
     BoundToOtherServer,
     #[error(
-        "cannot register: this server id is bound to another site key; restore the site key, or ask the vendor to clear the binding"
+        "cannot register: this server id is bound to another site key; restore the site key, or ask the \
+         vendor to clear the binding with `publisher clear-key`"
     )]
     OtherSiteKey,
     #[error(

@@ -1,7 +1,7 @@
 //! Grants: what a registration is answered with.
 //!
 //! Invariants: the same request gets the same grant, byte for byte, for ever; another request of the server gets the
-//! newest grant again until the terms change or the grant has ended; the generation of a serial's grants only rises;
+//! newest grant again until the terms change or less than 90 days of it are left; the generation of a serial's grants only rises;
 //! every grant that was handed out is kept. The caller's transaction holds all of it together.
 //!
 //! An epoch is the server's, not the serial's: a grant has the highest that any grant of its server has, and only the
@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
-use rusqlite::{Connection, Transaction, params};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sealpost_keys::{Minisig, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
@@ -27,6 +27,10 @@ use super::serials::{self, SerialEntry};
 
 /// The epoch of a server that was never restored.
 const FIRST_EPOCH: Epoch = Epoch::of(1, 0);
+
+/// What is left of a grant when a registration gets a new one, unless half of its life is shorter: sites are warned from
+/// then on, and a site that registers within that time does not lapse.
+const RENEWED_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Who grants, and for how long.
 #[derive(Debug)]
@@ -44,6 +48,11 @@ pub struct Issuer<'a> {
 pub struct Answer {
     pub grant: SignedDocument,
     pub outcome: Outcome,
+    /// When the grant ends.
+    pub not_after: Timestamp,
+    /// From when on a new registration gets a new grant. It follows from the grant alone, so a repeated answer says the
+    /// same.
+    pub renewable_from: Timestamp,
     /// What is odd about the registration, for people; it was answered all the same.
     pub remarks: Vec<Remark>,
 }
@@ -51,7 +60,7 @@ pub struct Answer {
 /// Whether a grant was signed for a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The first, or one for new terms, for a restored server, or in the place of one that has ended.
+    /// The first, or one for new terms, for a restored server, or in the place of one that ends soon.
     Issued,
     /// A grant that the server got before.
     Repeated,
@@ -100,8 +109,8 @@ pub(super) fn answer(
         if before.serial != registration.serial {
             return Err(RegisterError::RequestIdUsed);
         }
-        let (grant, _) = stored(transaction, &before.serial, before.generation, issuer)?;
-        return Ok(Answer { grant, outcome: Outcome::Repeated, remarks: Vec::new() });
+        let (signed, grant) = stored(transaction, &before.serial, before.generation, issuer)?;
+        return Ok(Answer::of(signed, &grant, Outcome::Repeated, Vec::new()));
     }
     if let RegistrationReason::Other(reason) = registration.reason {
         return Err(RegisterError::UnknownReason { reason });
@@ -124,7 +133,19 @@ pub(super) fn answer(
     let used = registration.used.get(&registration.serial).copied().unwrap_or(0);
     let over = (used > grant.seats).then_some(Remark::Over { used, seats: grant.seats });
     let remarks = head.map(Remark::Head).into_iter().chain(over).collect();
-    Ok(Answer { grant: signed, outcome, remarks })
+    Ok(Answer::of(signed, &grant, outcome, remarks))
+}
+
+impl Answer {
+    fn of(signed: SignedDocument, grant: &Grant, outcome: Outcome, remarks: Vec<Remark>) -> Self {
+        let (not_after, renewable_from) = (grant.not_after, renewable_from(grant));
+        Self { grant: signed, outcome, not_after, renewable_from, remarks }
+    }
+}
+
+fn renewable_from(grant: &Grant) -> Timestamp {
+    let life = grant.vendor_time.duration_until(grant.not_after);
+    grant.not_after.checked_sub(RENEWED_WITHIN.min(life / 2)).unwrap_or(Timestamp::MIN)
 }
 
 /// Whether the server may register the serial number.
@@ -135,6 +156,8 @@ fn check_server(
 ) -> Result<(), RegisterError> {
     match &entry.server_id {
         Some(bound) if *bound != registration.server_id => return Err(RegisterError::BoundToOtherServer),
+        // The vendor cleared the binding, so that this server can come with another site key.
+        None if entry.cleared_from.as_ref() == Some(&registration.server_id) => {}
         // Nobody can claim the id of another server before that one has registered.
         None if registration.server_id != ServerId::of_site_key(&registration.site_key) => {
             return Err(RegisterError::NotItsOwnId);
@@ -147,11 +170,13 @@ fn check_server(
     Ok(())
 }
 
-/// Whether the newest grant is the answer. Never for a restored server, which needs a higher epoch.
+/// Whether the newest grant is the answer. Never for a restored server, which needs a higher epoch, and never after the
+/// binding was cleared, which has to be made again.
 fn still_good(entry: &SerialEntry, registration: &Registration, grant: &Grant, now: Timestamp) -> bool {
     registration.reason != RegistrationReason::Restored
+        && entry.server_id.is_some()
         && entry.terms.are_those_of(grant)
-        && now <= grant.not_after
+        && now < renewable_from(grant)
 }
 
 fn next(
@@ -179,7 +204,7 @@ fn next(
         serial: registration.serial.clone(),
         server_id: registration.server_id.clone(),
         site_key: registration.site_key.clone(),
-        key_epoch: 1,
+        key_epoch: key_epoch(connection, registration)?,
         epoch,
         packages: entry.terms.packages.clone(),
         model: entry.terms.model,
@@ -200,6 +225,22 @@ fn end_of_day(now: Timestamp, issuer: &Issuer<'_>) -> Result<Timestamp, Authorit
         Timestamp::from_second(last.end_of_day()?.timestamp().as_second())
     };
     end().map_err(|source| AuthorityError::End { days, source })
+}
+
+/// 1 for the first site key of a server, and one more for each that followed it.
+fn key_epoch(connection: &Connection, registration: &Registration) -> Result<u32, AuthorityError> {
+    let newest: Option<String> = connection
+        .query_row(
+            "SELECT document FROM grants WHERE server_id = ?1 ORDER BY rowid DESC LIMIT 1",
+            [registration.server_id.as_str()],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(failed("look a server's key up"))?;
+    let Some(newest) = newest else { return Ok(1) };
+    let grant: Grant = document::read(newest.as_bytes()).map_err(|_| damaged("a stored grant"))?;
+    let is_new = u32::from(grant.site_key != registration.site_key);
+    grant.key_epoch.checked_add(is_new).ok_or_else(|| damaged("a key epoch"))
 }
 
 /// The highest epoch in any grant of a server, whichever its serial number.

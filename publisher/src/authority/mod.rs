@@ -4,8 +4,11 @@
 //! every grant that was handed out is kept, and every registration with its answer, on disk before the answer goes out.
 //! A registration is one immediate transaction, so that two at once cannot both win.
 //!
-//! Left out on purpose: clearing a binding, floating seats and syncs (later versions), HTTP (the server's).
+//! The vendor can clear a binding; then the next registration binds the serial number anew.
+//!
+//! Left out on purpose: floating seats and syncs (later versions), HTTP (the server's).
 
+mod clearings;
 mod error;
 mod grants;
 mod registration;
@@ -24,11 +27,12 @@ use sealpost_keys::token::random_bytes;
 use sealpost_keys::{PublicKey, Verified};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Registration;
-use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use serde::Serialize;
 
 use crate::publication::whole_seconds;
 
+pub use clearings::Clearing;
 pub use error::{AuthorityError, RegisterError};
 pub use grants::{Answer, GrantEntry, Issuer, Outcome, Remark};
 pub use registration::{RegistrationError, read_registration_code, verify_registration};
@@ -43,6 +47,8 @@ pub struct SerialHistory {
     pub entry: SerialEntry,
     pub grants: Vec<GrantEntry>,
     pub registrations: Vec<RegistrationEntry>,
+    /// Servers that it was taken from.
+    pub clearings: Vec<Clearing>,
 }
 
 /// The license authority over its database.
@@ -77,6 +83,30 @@ impl Authority {
         serials::set_seats(&self.connection, serial, seats)
     }
 
+    /// The serial numbers that are bound to a server.
+    pub fn bound_to(&self, server: &ServerId) -> Result<Vec<SerialNumber>, AuthorityError> {
+        clearings::bound_to(&self.connection, server)
+    }
+
+    /// Clears the bindings of a server: the next registration of each serial number binds it to whichever server sends
+    /// it, or to the same server with another site key. Answers with the serial numbers.
+    ///
+    /// # Errors
+    /// [`AuthorityError::UnknownServer`], or the database failed; nothing was changed then.
+    pub fn clear_key(
+        &mut self,
+        server: &ServerId,
+        now: Timestamp,
+    ) -> Result<Vec<SerialNumber>, AuthorityError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(error::failed("begin to clear a binding"))?;
+        let serials = clearings::clear(&transaction, server, whole_seconds(now))?;
+        transaction.commit().map_err(error::failed("commit that a binding was cleared"))?;
+        Ok(serials)
+    }
+
     /// Every serial number, oldest first.
     pub fn serials(&self) -> Result<Vec<SerialEntry>, AuthorityError> {
         serials::all(&self.connection)
@@ -89,7 +119,8 @@ impl Authority {
         let registrations = registrations::all(&self.connection, serial)?;
         entry.not_after = grants.last().map(|grant| grant.not_after);
         entry.used = registrations.last().and_then(|registration| registration.used);
-        Ok(SerialHistory { entry, grants, registrations })
+        let clearings = clearings::all(&self.connection, serial)?;
+        Ok(SerialHistory { entry, grants, registrations, clearings })
     }
 
     /// Digests of the grants that this key signed and that have not ended: what it goes on verifying when it retires.

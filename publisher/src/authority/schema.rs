@@ -64,7 +64,20 @@ const FIRST: &str = "
     CREATE INDEX registrations_by_server ON registrations (server_id, number);
 ";
 /// Each step from one format to the next, beginning at [`FIRST_FORMAT`].
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[CLEARINGS];
+/// To format 3: bindings that the vendor cleared. A cleared serial number keeps its row as it was, because its generation
+/// goes on; `cleared_at` says that the next registration may bind it anew.
+const CLEARINGS: &str = "
+    ALTER TABLE serials ADD COLUMN cleared_at TEXT;
+    CREATE TABLE clearings (
+        number     INTEGER PRIMARY KEY,
+        serial     TEXT NOT NULL REFERENCES serials (serial),
+        server_id  TEXT NOT NULL,
+        site_key   TEXT NOT NULL,
+        cleared_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX clearings_by_serial ON clearings (serial, number);
+";
 
 /// Opens an existing database: write-ahead log, everything flushed before it counts as committed.
 pub(super) fn open(path: &Path) -> Result<Connection, AuthorityError> {

@@ -18,6 +18,9 @@ pub struct SerialEntry {
     pub created_at: Timestamp,
     /// The server that it is bound to, once it has registered.
     pub server_id: Option<ServerId>,
+    /// The server that it was bound to until the vendor cleared that; the next registration binds it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleared_from: Option<ServerId>,
     /// The generation of the newest grant; 0 before the first.
     pub generation: u64,
     /// When the newest grant ends.
@@ -71,8 +74,8 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, Authority
         .prepare(
             "SELECT s.serial, s.seats, s.model, s.packages, s.created_at, s.server_id, s.generation, \
              (SELECT g.not_after FROM grants g WHERE g.serial = s.serial AND g.generation = s.generation), \
-             (SELECT r.used FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1) \
-             FROM serials s ORDER BY s.rowid",
+             (SELECT r.used FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1), \
+             s.cleared_at FROM serials s ORDER BY s.rowid",
         )
         .map_err(failed(attempt))?;
     let rows = statement.query_map([], SerialRow::read).map_err(failed(attempt))?;
@@ -86,8 +89,8 @@ pub(super) fn find(
 ) -> Result<Option<SerialEntry>, AuthorityError> {
     connection
         .query_row(
-            "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL, NULL \
-             FROM serials WHERE serial = ?1",
+            "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL, NULL, \
+             cleared_at FROM serials WHERE serial = ?1",
             [serial.as_str()],
             SerialRow::read,
         )
@@ -104,7 +107,7 @@ pub(super) fn has_other_site_key(
 ) -> Result<bool, AuthorityError> {
     let other: Option<i64> = connection
         .query_row(
-            "SELECT 1 FROM serials WHERE server_id = ?1 AND site_key <> ?2 LIMIT 1",
+            "SELECT 1 FROM serials WHERE server_id = ?1 AND site_key <> ?2 AND cleared_at IS NULL LIMIT 1",
             params![registration.server_id.as_str(), registration.site_key.to_base64()],
             |row| row.get(0),
         )
@@ -117,7 +120,7 @@ pub(super) fn has_other_site_key(
 pub(super) fn bind(connection: &Connection, grant: &Grant, generation: i64) -> Result<(), AuthorityError> {
     connection
         .execute(
-            "UPDATE serials SET server_id = ?2, site_key = ?3, generation = ?4 WHERE serial = ?1",
+            "UPDATE serials SET server_id = ?2, site_key = ?3, generation = ?4, cleared_at = NULL WHERE serial = ?1",
             params![grant.serial.as_str(), grant.server_id.as_str(), grant.site_key.to_base64(), generation],
         )
         .map_err(failed("bind a serial number"))?;
@@ -139,6 +142,7 @@ struct SerialRow {
     generation: i64,
     not_after: Option<String>,
     used: Option<u32>,
+    cleared_at: Option<String>,
 }
 
 impl SerialRow {
@@ -153,6 +157,7 @@ impl SerialRow {
             generation: row.get(6)?,
             not_after: row.get(7)?,
             used: row.get(8)?,
+            cleared_at: row.get(9)?,
         })
     }
 
@@ -161,6 +166,9 @@ impl SerialRow {
         let names = self.packages.split(',').filter(|name| !name.is_empty());
         let packages: Result<Vec<_>, _> = names.map(PackageName::new).collect();
         let time = |text: &str| text.parse::<Timestamp>().map_err(|_| damaged("a time"));
+        let server = self.server_id.map(ServerId::new).transpose().map_err(|_| damaged("a server id"))?;
+        let (server_id, cleared_from) =
+            if self.cleared_at.is_some() { (None, server) } else { (server, None) };
         Ok(SerialEntry {
             serial: SerialNumber::new(&self.serial).map_err(|_| damaged("a serial number"))?,
             terms: Terms {
@@ -169,7 +177,8 @@ impl SerialRow {
                 packages: packages.map_err(|_| damaged("a package name"))?,
             },
             created_at: time(&self.created_at)?,
-            server_id: self.server_id.map(ServerId::new).transpose().map_err(|_| damaged("a server id"))?,
+            server_id,
+            cleared_from,
             generation: u64::try_from(self.generation).map_err(|_| damaged("a grant's generation"))?,
             not_after: self.not_after.as_deref().map(time).transpose()?,
             used: self.used,

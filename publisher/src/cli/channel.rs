@@ -1,4 +1,4 @@
-//! `publisher channel show|set|minimum`
+//! `publisher channel list|show|set|minimum`
 
 use std::path::Path;
 
@@ -8,13 +8,25 @@ use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
-use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
+use super::output::{Ending, Tone, painted, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::release::{Minimum, read_channels, set_channel, set_minimum};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// List which version each channel of each package points at.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme channel list
+  publisher --home acme channel list acme-av --json")]
+    List {
+        /// The package; may be repeated [default: every package]
+        package: Vec<PackageName>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show channels, withdrawn and mandatory versions, and the minimum counter.
     #[command(after_help = "\
 Examples:
@@ -79,6 +91,10 @@ Examples:
 pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     match command {
+        Command::List { package, json } => {
+            let channels = read_channels(&vendor, &package, waiting)?;
+            if json { print_json(&channels)? } else { print_table(&channels)? }
+        }
         Command::Show { package, json } => {
             let channels = read_channels(&vendor, &package, waiting)?;
             if json { print_json(&channels)? } else { channels.iter().try_for_each(print_channels)? }
@@ -115,6 +131,24 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
         }
     }
     Ok(Ending::Done)
+}
+
+fn print_table(all: &[ChannelsDocument]) -> anyhow::Result<()> {
+    print_line(format_args!("{:<32}  {:<16}  {}", "PACKAGE", "CHANNEL", "VERSION"))?;
+    for channels in all {
+        let package = &channels.package;
+        for (channel, version) in &channels.channels {
+            print_line(format_args!("{package:<32}  {channel:<16}  {version}"))?;
+        }
+        for withdrawn in &channels.withdrawn {
+            let (version, reason) = (&withdrawn.version, &withdrawn.reason);
+            print_line(format_args!(
+                "{package:<32}  {}  {version}: {reason}",
+                painted(format_args!("{:<16}", "withdrawn"), Tone::Bad)
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 fn show_minimum(vendor: &Vendor, package: PackageName, json: bool) -> anyhow::Result<Ending> {

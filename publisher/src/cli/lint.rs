@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{Ending, print_json, print_line, waiting};
+use super::output::{Ending, counted, print_json, print_line, waiting};
 use crate::home::Vendor;
 use crate::lint::{Level, lint};
 use crate::publication::read_root;
@@ -44,12 +44,12 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         }
         let defects = report.findings.iter().filter(|finding| finding.level == Level::Defect).count();
         print_line(format_args!(
-            "{} packages, {} releases, {} targets checked: {} defects, {} warnings",
-            report.packages,
-            report.releases,
-            report.targets,
-            defects,
-            report.findings.len() - defects
+            "{}, {}, {} checked: {}, {}",
+            counted(report.packages, "package"),
+            counted(report.releases, "release"),
+            counted(report.targets, "target"),
+            counted(defects, "defect"),
+            counted(report.findings.len() - defects, "warning")
         ))?;
     }
     Ok(if report.is_sound() { Ending::Done } else { Ending::DefectsFound })

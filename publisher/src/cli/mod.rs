@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 failed or refused or defects found, 2 usage.
 
 mod channel;
+mod clear_key;
 mod contact;
 mod init;
 mod lint;
@@ -10,10 +11,15 @@ mod output;
 mod passphrase;
 mod refresh;
 mod release;
+mod releases;
+mod role;
+mod root;
 mod serial;
 mod serve;
 mod service;
+mod status;
 mod trust;
+mod withdraw;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -31,7 +37,8 @@ Examples:
   publisher --home acme init --vendor \"Acme Security\" --no-passphrase
   publisher --home acme release build/acme-av --package acme-av --version 1.0.0 --kind program --channel stable
   publisher --home acme serial new --seats 10
-  publisher --home acme serve")]
+  publisher --home acme serve
+  publisher --home acme status")]
 struct Arguments {
     /// The vendor's home.
     #[arg(long, global = true, value_name = "DIR", env = "SEALPOST_PUBLISHER_HOME", default_value = ".")]
@@ -44,6 +51,16 @@ struct Arguments {
 enum Command {
     Init(init::Options),
     Release(release::Options),
+    /// List and show what was released.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme releases list
+  publisher --home acme releases show acme-av 1.0.1"
+    )]
+    Releases(releases::Command),
+    Withdraw(withdraw::Options),
     /// Point channels at versions, and say below which release nothing is installed.
     #[command(
         subcommand,
@@ -65,7 +82,25 @@ Examples:
     )]
     Trust(trust::Command),
     Refresh(refresh::Options),
-    /// Sell seats: make, list and show serial numbers, answer registration codes.
+    Status(status::Options),
+    /// Renew the root before it ends, with the keys from the safe.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme root renew --root-keys /media/safe"
+    )]
+    Root(root::Command),
+    /// Renew the top-level targets and the roles of packages before they end.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher --home acme role renew targets
+  publisher --home acme role renew acme-av"
+    )]
+    Role(role::Command),
+    /// Sell seats: make, list, show and change serial numbers, answer registration codes.
     #[command(
         subcommand,
         after_help = "\
@@ -76,6 +111,7 @@ Examples:
   publisher --home acme serial unlock registration-code.txt"
     )]
     Serial(serial::Command),
+    ClearKey(clear_key::Options),
     Serve(serve::Options),
     Lint(lint::Options),
     #[command(flatten)]
@@ -112,9 +148,15 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
     match arguments.command {
         Command::Init(options) => init::run(home, options),
         Command::Release(options) => release::run(home, options),
+        Command::Releases(command) => releases::run(home, command),
+        Command::Withdraw(options) => withdraw::run(home, options),
+        Command::ClearKey(options) => clear_key::run(home, options),
         Command::Channel(command) => channel::run(home, command),
         Command::Trust(command) => trust::run(home, command),
         Command::Refresh(options) => refresh::run(home, options),
+        Command::Status(options) => status::run(home, options),
+        Command::Root(command) => root::run(home, command),
+        Command::Role(command) => role::run(home, command),
         Command::Serial(command) => serial::run(home, command),
         Command::Serve(options) => serve::run(home, options),
         Command::Lint(options) => lint::run(home, options),

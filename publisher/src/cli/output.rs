@@ -1,11 +1,16 @@
 //! How a command ends and what it prints: results on standard output, everything else on standard error.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde::Serialize;
+
+use crate::expiries::Left;
+
+/// Longest answer of a person that is read.
+const MAX_ANSWER_BYTES: u64 = 100;
 
 /// How a command ended that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +18,33 @@ pub(super) enum Ending {
     Done,
     /// `lint` found defects, and printed them.
     DefectsFound,
+}
+
+/// How a state is shown on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Attention,
+    Bad,
+}
+
+/// A text in the color of its state; plain where nobody sees colors, or with `NO_COLOR`.
+pub(super) fn painted(text: impl fmt::Display, tone: Tone) -> String {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if !wanted || !io::stdout().is_terminal() {
+        return text.to_string();
+    }
+    let color = match tone {
+        Tone::Good => 32,
+        Tone::Attention => 33,
+        Tone::Bad => 31,
+    };
+    format!("\x1b[{color}m{text}\x1b[0m")
+}
+
+/// A number with its noun, which is regular.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Prints one line of result.
@@ -34,6 +66,22 @@ pub(super) fn tell(line: impl fmt::Display) {
 /// Says once that another publisher is at work.
 pub(super) fn waiting() {
     tell("another publisher works in this home; waiting for it to finish …");
+}
+
+/// A time with how far away it is.
+pub(super) fn dated(time: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", seconds(time), Left::of(time, now))
+}
+
+/// What a person answered to "do it?"; without a terminal nobody can be asked, and `flag` is what says yes.
+pub(super) fn confirm(what: &str, flag: &str) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        bail!("{what}; give {flag} to do it all the same, or answer on a terminal");
+    }
+    write!(io::stderr(), "{what}. Do it all the same? Type yes: ").context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() == "yes" { Ok(()) } else { bail!("nothing was done") }
 }
 
 /// A timestamp as it is printed: RFC 3339, UTC, whole seconds.

@@ -1,4 +1,4 @@
-//! `publisher serial new|list|show|unlock`
+//! `publisher serial new|list|show|seats|unlock`
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,15 @@ use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{PackageName, SerialNumber};
 use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
 
-use super::output::{Ending, print_json, print_line, seconds, tell, waiting};
+use super::output::{Ending, confirm, dated, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::active_keys::license_key;
 use crate::authority::{
-    Authority, Issuer, Remark, SerialHistory, Terms, read_registration_code, verify_registration,
+    Authority, Issuer, Outcome, Remark, SerialEntry, SerialHistory, Terms, read_registration_code,
+    verify_registration,
 };
 use crate::home::{HomeError, Keyring, Vendor};
+use crate::publication::Publication;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -36,6 +38,30 @@ Examples:
         /// How seats are counted.
         #[arg(long, value_enum, default_value = "named")]
         model: ModelArgument,
+        /// Sell it for a package that was never released.
+        #[arg(long)]
+        unreleased: bool,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change the seats of a serial number; its next registration gets a grant for them.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme serial seats XXXXX-XXXXX-XXXXX-XXXXX 25
+  publisher --home acme serial seats XXXXX-XXXXX-XXXXX-XXXXX 25 --json
+
+Fewer seats than are in use take nothing from anybody: the site gives no new license until the number
+fits again.")]
+    Seats {
+        /// The serial number.
+        serial: SerialNumber,
+        /// Computers that may be licensed.
+        #[arg(value_name = "N")]
+        seats: u32,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// List the serial numbers: who registered them, and until when.
     #[command(after_help = "\
@@ -90,11 +116,16 @@ pub(super) enum ModelArgument {
 pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     match command {
-        Command::New { seats, package, model: ModelArgument::Named } => {
+        Command::New { seats, package, model: ModelArgument::Named, unreleased, json } => {
+            if !unreleased {
+                check_packages(&vendor, &package)?;
+            }
             let terms = Terms { seats, model: LicenseModel::Named, packages: package };
             let mut authority = Authority::open(&vendor.license_database())?;
-            print_line(authority.new_serial(&terms, Timestamp::now())?)?;
+            let serial = authority.new_serial(&terms, Timestamp::now())?;
+            if json { print_json(&authority.history(&serial)?.entry)? } else { print_line(serial)? }
         }
+        Command::Seats { serial, seats, json } => set_seats(&vendor, &serial, seats, json)?,
         Command::List { json } => list(&vendor, json)?,
         Command::Show { serial, json } => show(&vendor, &serial, json)?,
         Command::Unlock { code, out, passphrase } => {
@@ -102,6 +133,41 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
         }
     }
     Ok(Ending::Done)
+}
+
+/// A license for a package that nobody releases is a typing error most of the time.
+fn check_packages(vendor: &Vendor, packages: &[PackageName]) -> anyhow::Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let publication = Publication::open(vendor, waiting)?;
+    let Some(unknown) = packages.iter().find(|package| !publication.knows(package)) else { return Ok(()) };
+    let known: Vec<&str> = publication.editor().packages().map(PackageName::as_str).collect();
+    if known.is_empty() {
+        tell("note: nothing was released yet, so the package names could not be checked");
+        return Ok(());
+    }
+    confirm(&format!("there is no package {unknown}; released were {}", known.join(", ")), "--unreleased")
+}
+
+fn set_seats(vendor: &Vendor, serial: &SerialNumber, seats: u32, json: bool) -> anyhow::Result<()> {
+    let mut authority = Authority::open(&vendor.license_database())?;
+    let before = authority.history(serial)?.entry;
+    authority.set_seats(serial, seats)?;
+    if let Some(used) = before.used.filter(|used| *used > seats) {
+        tell(format_args!(
+            "note: {used} seats were in use at the last registration; nobody loses one, and the site gives no new license"
+        ));
+    }
+    if json {
+        return print_json(&authority.history(serial)?.entry);
+    }
+    let next = if before.generation == 0 {
+        "its first registration"
+    } else {
+        "its next registration (`distributor register` there)"
+    };
+    print_line(format_args!("{serial}: {seats} seats instead of {}, from {next} on", before.terms.seats))
 }
 
 fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
@@ -113,9 +179,10 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
         "{:<23}  {:>8}  {:>8}  {:<8}  {:<32}  {}",
         "SERIAL", "SEATS", "USED", "MODEL", "SERVER", "VALID UNTIL"
     ))?;
+    let now = Timestamp::now();
     for entry in serials {
-        let server = entry.server_id.map_or_else(|| "not registered".to_owned(), String::from);
-        let until = entry.not_after.map_or_else(|| "-".to_owned(), seconds);
+        let server = server_of(&entry);
+        let until = entry.not_after.map_or_else(|| "-".to_owned(), |end| dated(end, now));
         let used = entry.used.map_or_else(|| "-".to_owned(), |used| used.to_string());
         let terms = &entry.terms;
         print_line(format_args!(
@@ -131,14 +198,17 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
     if json {
         return print_json(&history);
     }
-    let SerialHistory { entry, grants, registrations } = history;
+    let now = Timestamp::now();
+    let SerialHistory { entry, grants, registrations, clearings } = history;
     let terms = &entry.terms;
     let packages = terms.packages.iter().map(PackageName::as_str).collect::<Vec<_>>().join(", ");
     let packages = if packages.is_empty() { "every package".to_owned() } else { packages };
-    let server = entry.server_id.map_or_else(|| "not registered".to_owned(), String::from);
     print_line(format_args!(
-        "{serial}: {} {} seats for {packages}; server {server}",
-        terms.seats, terms.model
+        "{serial}: {} {} seats for {packages}; server {}; sold {}",
+        terms.seats,
+        terms.model,
+        server_of(&entry),
+        dated(entry.created_at, now)
     ))?;
     for grant in grants {
         print_line(format_args!(
@@ -147,7 +217,14 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
             grant.seats,
             grant.epoch,
             seconds(grant.issued_at),
-            seconds(grant.not_after)
+            dated(grant.not_after, now)
+        ))?;
+    }
+    for clearing in clearings {
+        print_line(format_args!(
+            "cleared {}: it was taken from the server {}",
+            dated(clearing.cleared_at, now),
+            clearing.server_id
         ))?;
     }
     for registration in registrations {
@@ -170,6 +247,15 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+/// The server of a serial number, as people read it.
+fn server_of(entry: &SerialEntry) -> String {
+    match (&entry.server_id, &entry.cleared_from) {
+        (Some(server), _) => server.to_string(),
+        (None, Some(_)) => "cleared".to_owned(),
+        (None, None) => "not registered".to_owned(),
+    }
 }
 
 fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) -> anyhow::Result<()> {
@@ -195,6 +281,14 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
         None => print_line(text_code::encode(&grant).trim_end())?,
     }
     tell(format_args!("the serial number is bound to server {}", registration.server_id));
+    if answer.outcome == Outcome::Repeated {
+        tell(format_args!(
+            "note: this is the grant that the server has already, valid until {}; a new one is given from {} on, or when \
+             the seats change",
+            seconds(answer.not_after),
+            seconds(answer.renewable_from)
+        ));
+    }
     for remark in &answer.remarks {
         tell(format_args!("note: {remark}; see `publisher serial show {}`", registration.serial));
     }

@@ -1,29 +1,22 @@
 //! `publisher serve`
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use jiff::Timestamp;
-use sealpost_files::with_causes;
+use sealpost_service::signals::{Signal, Signals};
+use sealpost_service::{notify, sockets};
 use sealpost_serving::Listener;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::{Ending, print_line, waiting};
+use super::output::{Ending, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
-use crate::active_keys::license_key;
-use crate::authority::Authority;
-use crate::home::{Keyring, Vendor};
-use crate::renewal::{Urgency, renew};
-use crate::server::{Licensing, connection_limits, router};
+use crate::home::Vendor;
+use crate::server::{Carrier, CertificateFiles, Licenses, Running, Served, connection_limits, router};
 
 const PORT: u16 = 8080;
-/// How often due roles are looked for. Where none is due, that costs a few file reads.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Serve the repository and the license endpoint, and keep timestamp and snapshot fresh.
 #[derive(Debug, Args)]
@@ -31,12 +24,17 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
 Examples:
   publisher --home acme serve
   publisher --home acme serve --listen 127.0.0.1:0
+  publisher --home acme serve --public --listen 0.0.0.0:443 --certificate tls/server.crt --key tls/server.key
   publisher --home acme serve --public --passphrase-file /run/credentials/publisher
 
-Speaks plain HTTP: everything in the repository is signed. Towards the internet put a web server
-with TLS in front, so that serial numbers stay private on their way; if it runs on this computer,
-its X-Forwarded-For tells customers apart when wrong registrations are slowed down.
-Releases made by other processes are served at once.")]
+With a certificate it speaks TLS, else plain HTTP; everything in the repository is signed. Serial
+numbers are secret, so registrations are answered only over TLS, on this computer, or behind a web
+server on this computer that sends X-Forwarded-Proto: https. Its X-Forwarded-For tells customers
+apart when wrong registrations are slowed down. The options overrule the section [serve] of
+vendor.toml.
+Releases made by other processes are served at once, and a changed certificate within seconds.
+SIGHUP reads vendor.toml, keys and certificate again. A listener of a systemd socket unit is used
+if there is one.")]
 pub(super) struct Options {
     /// Where to listen [default: 127.0.0.1:8080, with --public 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -44,42 +42,60 @@ pub(super) struct Options {
     /// Listen on an address that other computers can reach.
     #[arg(long)]
     public: bool,
+    /// The chain of a TLS certificate for this server, as PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The private key of the certificate, as PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseOptions,
 }
 
 pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
-    let address = options.address()?;
     let vendor = Vendor::open(home)?;
-    let keyring = Arc::new(Keyring::new(&vendor, options.passphrase.source()));
+    let inherited = inherited()?;
+    let address = if inherited.is_some() { None } else { Some(options.address(&vendor)?) };
+    let served = options.certificate_files(&vendor).map(Served::load).transpose()?;
+    let carrier = if served.is_some() { Carrier::Tls } else { Carrier::PlainHttp };
     // Opened now, so that a wrong passphrase is an error at the start and not at the first renewal.
-    let (key, _, _) = (license_key(&vendor, &keyring, waiting)?, keyring.timestamp()?, keyring.snapshot()?);
-    let licensing = Licensing {
-        vendor: vendor.settings().vendor.clone(),
-        key,
-        authority: Authority::open(&vendor.license_database())?,
-        grant_days: vendor.settings().lifetime_days.grant,
-        time_zone: vendor.time_zone(),
-    };
-    let router = router(&vendor.repository(), licensing);
+    let running = Running::open(vendor, options.passphrase.source(), waiting)?;
+    let licenses = Licenses::new(running.licensing(waiting)?, carrier);
+    let router = router(&running.vendor().repository(), &licenses);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; is the port taken? choose another with --listen")
-        })?;
-        let address = listener.local_addr().context("cannot learn the address that is listened on")?;
-        let renewal = tokio::spawn(keep_fresh(vendor, keyring));
-        print_line(format_args!("listening on http://{address}"))?;
-        let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let listener = match (inherited, address) {
+            (Some(listener), _) => TcpListener::from_std(listener).context("cannot use the inherited listener")?,
+            (None, Some(address)) => bind(address).await?,
+            (None, None) => bail!("cannot listen: there is no address"),
         };
-        sealpost_serving::serve(Listener::tcp(listener), router, connection_limits(), stop).await;
-        renewal.abort();
+        let address = listener.local_addr().context("cannot learn the address that is listened on")?;
+        let (listener, scheme) = match &served {
+            Some(served) => (Listener::tls(listener, served.identity())?, "https"),
+            None => (Listener::tcp(listener), "http"),
+        };
+        if carrier == Carrier::PlainHttp && !address.ip().is_loopback() {
+            tell(
+                "note: this is plain HTTP, so registrations of other computers are refused; give --certificate and \
+                 --key, or put a web server with TLS in front",
+            );
+        }
+        let mut keeping = running.keep(licenses, served);
+        print_line(format_args!("listening on {scheme}://{address}"))?;
+        notify::ready();
+        let watchdog = tokio::spawn(notify::keep_watchdog(|| async { true }));
+        let stop = async {
+            while signals.next().await == Signal::Reload {
+                notify::reloading();
+                keeping.reload(|vendor| options.certificate_files(vendor)).await;
+                notify::ready();
+            }
+            notify::stopping();
+        };
+        sealpost_serving::serve(listener, router, connection_limits(), stop).await;
+        watchdog.abort();
+        keeping.stop();
         anyhow::Ok(())
     })?;
     // A renewal that is being written may be killed safely; waiting only saves the next start from doing it again.
@@ -87,38 +103,41 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
+/// The listener of a socket unit, if there is one.
+fn inherited() -> anyhow::Result<Option<std::net::TcpListener>> {
+    let mut listeners = sockets::inherited().context("cannot use the listener of the socket unit")?;
+    if listeners.len() > 1 {
+        bail!("cannot listen on {} sockets of a socket unit; give it one ListenStream=", listeners.len());
+    }
+    Ok(listeners.pop())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| match address.port() {
+        1..1024 => format!(
+            "cannot listen on {address}; is the port taken, or may this account not use ports below 1024? choose another \
+             with --listen"
+        ),
+        _ => format!("cannot listen on {address}; is the port taken? choose another with --listen"),
+    })
+}
+
 impl Options {
-    fn address(&self) -> anyhow::Result<SocketAddr> {
+    fn address(&self, vendor: &Vendor) -> anyhow::Result<SocketAddr> {
         let default = if self.public { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-        let address = self.listen.unwrap_or_else(|| SocketAddr::from((default, PORT)));
-        if !self.public && !address.ip().is_loopback() {
+        let set = self.listen.or(vendor.settings().serve.listen);
+        let address = set.unwrap_or_else(|| SocketAddr::from((default, PORT)));
+        // Whoever set it in the settings has said that it is meant.
+        let is_meant = self.public || (self.listen.is_none() && vendor.settings().serve.listen.is_some());
+        if !is_meant && !address.ip().is_loopback() {
             bail!("cannot listen on {address} without --public: other computers could reach it");
         }
         Ok(address)
     }
-}
 
-/// Renews what is due, now and every hour. A failure is logged and tried again; sites notice only after days.
-async fn keep_fresh(vendor: Vendor, keyring: Arc<Keyring>) {
-    let mut ticks = tokio::time::interval(RENEWAL_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let (vendor, keyring) = (vendor.clone(), Arc::clone(&keyring));
-        let renewal = tokio::task::spawn_blocking(move || {
-            renew(&vendor, &keyring, Urgency::WhenDue, Timestamp::now(), || {})
-        });
-        match renewal.await {
-            Ok(Ok(renewed)) => {
-                for warning in &renewed.warnings {
-                    tracing::warn!("{warning}");
-                }
-                for (role, expires) in &renewed.roles {
-                    tracing::info!(%role, %expires, "signed again");
-                }
-            }
-            Ok(Err(error)) => tracing::error!(error = %with_causes(&error), "cannot renew the repository"),
-            Err(error) => tracing::error!(%error, "the renewal stopped"),
-        }
+    fn certificate_files(&self, vendor: &Vendor) -> Option<CertificateFiles> {
+        let given = self.certificate.clone().zip(self.key.clone());
+        let (certificate, key) = given.or_else(|| vendor.certificate().zip(vendor.certificate_key()))?;
+        Some(CertificateFiles { certificate, key })
     }
 }

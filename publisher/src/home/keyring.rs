@@ -3,6 +3,7 @@
 //! Each key is read only when it is needed. A passphrase is asked for once per command, not once per key; it is held
 //! until the keyring is dropped, and wiped then. An existing key is never replaced.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,8 +12,10 @@ use sealpost_keys::{
     KeyError, KeyFileError, Passphrase, PassphraseError, PassphraseSource, SigningKey, key_file,
 };
 use sealpost_manifests::ids::PackageName;
+use sealpost_repository::{RoleName, tuf_key_id};
 
 use super::error::HomeError;
+use super::key_files::{key_files, named_id};
 use super::settings::KeyPlaces;
 use super::vendor::Vendor;
 
@@ -38,6 +41,12 @@ pub enum KeyringError {
         purpose: String,
         #[source]
         source: KeyError,
+    },
+    #[error("cannot look for the {purpose} keys")]
+    Search {
+        purpose: String,
+        #[source]
+        source: HomeError,
     },
     #[error("cannot make the folder for the {purpose} key")]
     Folder {
@@ -88,6 +97,13 @@ impl Keyring {
         }
     }
 
+    /// The keys as other settings of the same vendor name them, with the passphrase that is known already.
+    #[must_use]
+    pub fn reopened(&self, vendor: &Vendor) -> Self {
+        let known = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { passphrase: Mutex::new(known), ..Self::new(vendor, self.source.clone()) }
+    }
+
     /// Takes the passphrase from the caller, who asked for it twice.
     pub fn set_passphrase(&self, passphrase: Option<Passphrase>) {
         *self.passphrase.lock().unwrap_or_else(PoisonError::into_inner) = Some(passphrase);
@@ -119,6 +135,43 @@ impl Keyring {
     /// The key that signs a package's manifests.
     pub fn release(&self, package: &PackageName) -> Result<SigningKey, KeyringError> {
         self.read(&self.release_path(package), &format!("release ({package})"))
+    }
+
+    /// Where the key of a role lies; for the root, the folder of its keys.
+    #[must_use]
+    pub fn place(&self, role: &RoleName) -> PathBuf {
+        self.home.join(match role {
+            RoleName::Root => self.places.root_dir().to_owned(),
+            RoleName::Targets => self.places.targets.clone(),
+            RoleName::Snapshot => self.places.snapshot.clone(),
+            RoleName::Timestamp => self.places.timestamp.clone(),
+            RoleName::Package(package) => self.role_path(package),
+        })
+    }
+
+    /// The keys in these folders that are among those of the root, each once. A key whose public half lies beside it and
+    /// is another is not opened, so that no passphrase is asked for in vain.
+    pub fn root_keys(
+        &self,
+        folders: &[PathBuf],
+        root_ids: &[String],
+    ) -> Result<Vec<SigningKey>, KeyringError> {
+        let mut found: BTreeMap<String, SigningKey> = BTreeMap::new();
+        for folder in folders {
+            let files = key_files(folder)
+                .map_err(|source| KeyringError::Search { purpose: "root".to_owned(), source })?;
+            for path in files {
+                if named_id(&path).is_some_and(|id| !root_ids.contains(&id) || found.contains_key(&id)) {
+                    continue;
+                }
+                let key = self.read(&path, "root")?;
+                let id = tuf_key_id(&key.public());
+                if root_ids.contains(&id) {
+                    found.insert(id, key);
+                }
+            }
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Makes the four keys of a new vendor.

@@ -9,13 +9,15 @@
 //! Left out on purpose: moving and replacing keys (a later version).
 
 mod error;
+mod key_files;
 mod keyring;
 mod settings;
 mod vendor;
 mod zone;
 
 pub use error::HomeError;
+pub use key_files::{KeyNeeded, KeyState};
 pub use keyring::{Keyring, KeyringError, PackageKeys, VendorKeys};
-pub use settings::{KeyPlaces, LifetimeDays, Settings};
+pub use settings::{DEFAULT_ROOT_DIR, KeyPlaces, LifetimeDays, ServeSettings, Settings};
 pub use vendor::{SETTINGS_FILE, Vendor};
 pub use zone::{Zone, ZoneError};

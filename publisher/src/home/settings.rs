@@ -3,11 +3,15 @@
 //! Written with comments at `init`, for a person to edit; unknown lines are refused, because a misspelled lifetime
 //! must not silently be the default.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::zone::Zone;
+
+/// Where `init` puts the root keys if it is not told.
+pub const DEFAULT_ROOT_DIR: &str = "root-keys";
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +25,19 @@ pub struct Settings {
     pub keys: KeyPlaces,
     #[serde(default)]
     pub lifetime_days: LifetimeDays,
+    #[serde(default)]
+    pub serve: ServeSettings,
+}
+
+/// How `publisher serve` listens; its options overrule it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServeSettings {
+    pub listen: Option<SocketAddr>,
+    /// The chain of its TLS certificate, as PEM. Relative paths are below the home.
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate, as PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// Where each key is; relative paths are below the home.
@@ -36,6 +53,16 @@ pub struct KeyPlaces {
     pub license: PathBuf,
     pub role_dir: PathBuf,
     pub release_dir: PathBuf,
+    /// Where the root keys were put; the folder `root-keys` in the home, if it is not set.
+    pub root_dir: Option<PathBuf>,
+}
+
+impl KeyPlaces {
+    /// The folder of the root keys.
+    #[must_use]
+    pub fn root_dir(&self) -> &Path {
+        self.root_dir.as_deref().unwrap_or_else(|| Path::new(DEFAULT_ROOT_DIR))
+    }
 }
 
 impl Default for KeyPlaces {
@@ -47,6 +74,7 @@ impl Default for KeyPlaces {
             license: "keys/license.key".into(),
             role_dir: "keys/packages".into(),
             release_dir: "keys/packages".into(),
+            root_dir: None,
         }
     }
 }
@@ -85,6 +113,7 @@ impl Settings {
             time_zone: None,
             keys: KeyPlaces::default(),
             lifetime_days: LifetimeDays::default(),
+            serve: ServeSettings::default(),
         }
     }
 
@@ -100,6 +129,9 @@ impl Settings {
             return Err(format!(
                 "the vendor's name must be 1 to {MAX_VENDOR_BYTES} bytes without control characters"
             ));
+        }
+        if self.serve.certificate.is_some() != self.serve.key.is_some() {
+            return Err("serve.certificate and serve.key are needed together; set both, or none".to_owned());
         }
         let days = &self.lifetime_days;
         let each = [
@@ -123,11 +155,32 @@ impl Settings {
     pub fn to_commented_text(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let path = |path: &PathBuf| quoted(&path.to_string_lossy());
-        let Self { vendor, time_zone, keys, lifetime_days: days } = self;
+        let Self { vendor, time_zone, keys, lifetime_days: days, serve } = self;
         let time_zone = match time_zone {
             Some(zone) => format!("time_zone = {}", quoted(zone.name())),
             None => "# time_zone = \"Europe/Berlin\"".to_owned(),
         };
+        let root_dir = match &keys.root_dir {
+            Some(folder) => format!("root_dir = {}", path(folder)),
+            None => format!("# root_dir = {}", quoted(DEFAULT_ROOT_DIR)),
+        };
+        // A file without any of it is one of before, so the lines are comments until somebody sets them.
+        let line = |name: &str, value: Option<String>, example: &str| match value {
+            Some(value) => format!("{name} = {}", quoted(&value)),
+            None => format!("# {name} = {}", quoted(example)),
+        };
+        let is_set = *serve != ServeSettings::default();
+        let serve_lines = [
+            if is_set { "[serve]".to_owned() } else { "# [serve]".to_owned() },
+            line("listen", serve.listen.map(|address| address.to_string()), "0.0.0.0:443"),
+            line(
+                "certificate",
+                serve.certificate.as_ref().map(|path| path.display().to_string()),
+                "tls/server.crt",
+            ),
+            line("key", serve.key.as_ref().map(|path| path.display().to_string()), "tls/server.key"),
+        ];
+        let serve_lines = serve_lines.join("\n");
         format!(
             "\
 # A vendor's home. Paths are relative to this folder unless they begin with '/'.
@@ -149,6 +202,8 @@ targets = {targets}
 # so keep them on different machines or tokens: mount one of them elsewhere and name it here.
 role_dir = {role_dir}
 release_dir = {release_dir}
+# Folder of the root keys: a medium in a safe. Needed once in the life of a root, for `publisher root renew`.
+{root_dir}
 
 [lifetime_days]
 # How long a site can be kept from news without noticing; renewed daily by `serve` or `refresh`.
@@ -156,9 +211,12 @@ timestamp = {timestamp_days}
 snapshot = {snapshot_days}
 targets = {targets_days}
 packages = {packages_days}
-# Signed again by hand, with the root keys.
+# Signed again by hand with the root keys, by `publisher root renew`.
 root = {root_days}
 grant = {grant_days}
+#
+# How `publisher serve` listens. With a certificate and its key it speaks TLS; both are read again when they change.
+{serve_lines}
 ",
             vendor = quoted(vendor),
             timestamp = path(&keys.timestamp),
@@ -186,6 +244,10 @@ mod tests {
         let mut settings = Settings::usual("Acme \"Security\" \\ GmbH");
         settings.lifetime_days.timestamp = 3;
         settings.keys.release_dir = "/media/token".into();
+        settings.keys.root_dir = Some("/media/safe".into());
+        settings.serve.listen = Some("0.0.0.0:443".parse().unwrap());
+        settings.serve.certificate = Some("tls/server.crt".into());
+        settings.serve.key = Some("tls/server.key".into());
         assert_eq!(toml::from_str::<Settings>(&settings.to_commented_text()).unwrap(), settings);
     }
 
@@ -196,5 +258,8 @@ mod tests {
         settings.lifetime_days.snapshot = 0;
         assert!(settings.check().unwrap_err().contains("snapshot"));
         assert!(Settings::usual("a\nb").check().is_err());
+        let mut settings = Settings::usual("Acme");
+        settings.serve.key = Some("tls/server.key".into());
+        assert!(settings.check().unwrap_err().contains("serve.certificate"));
     }
 }

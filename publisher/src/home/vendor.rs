@@ -96,6 +96,18 @@ impl Vendor {
         self.home.join("license.db")
     }
 
+    /// The TLS certificate of `publisher serve`, if the settings name one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<PathBuf> {
+        self.settings.serve.certificate.as_ref().map(|path| self.home.join(path))
+    }
+
+    /// The private key of that certificate.
+    #[must_use]
+    pub fn certificate_key(&self) -> Option<PathBuf> {
+        self.settings.serve.key.as_ref().map(|path| self.home.join(path))
+    }
+
     /// Where payloads are built before they are published.
     #[must_use]
     pub fn staging(&self) -> PathBuf {

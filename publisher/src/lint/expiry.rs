@@ -12,11 +12,10 @@ use sealpost_repository::MAX_METADATA_BYTES;
 use serde::Deserialize;
 
 use super::report::Report;
+use crate::expiries::{Left, WARN_DAYS};
 
 /// A time at which nothing has expired. The walk reads at this time, so that expired metadata does not end it.
 pub(super) const BEFORE_EVERYTHING: Timestamp = Timestamp::UNIX_EPOCH;
-/// Days before the end at which a warning becomes louder.
-const WARN_DAYS: [i64; 3] = [7, 30, 90];
 /// `publisher serve` renews daily; after three days without, something is wrong.
 const STALE: SignedDuration = SignedDuration::from_hours(72);
 
@@ -81,9 +80,9 @@ fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) 
     let subject = format!("role {role}");
     let left = now.duration_until(signed.expires);
     let next = if role == "root" {
-        "sign a new one with the root keys"
+        "run `publisher root renew` with the root keys".to_owned()
     } else {
-        "run `publisher refresh` with its key"
+        format!("run `publisher role renew {role}` with its key")
     };
     if left <= SignedDuration::ZERO {
         return report.defect(subject, format_args!("it expired at {}; {next}", signed.expires));
@@ -93,7 +92,8 @@ fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) 
         report.warn(
             subject,
             format_args!(
-                "it expires in {days} days, at {} (warned of below {limit}); {next}",
+                "it expires {}, at {} (warned of below {limit} days); {next}",
+                Left::of(signed.expires, now),
                 signed.expires
             ),
         );
@@ -102,7 +102,7 @@ fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) 
 
 fn check_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
     let subject = format!("role {role}");
-    let next = "run `publisher refresh`, and look why `publisher serve` did not";
+    let next = "run `publisher refresh`, and look why the running server did not";
     let left = now.duration_until(signed.expires);
     if left <= SignedDuration::ZERO {
         report.defect(subject, format_args!("it expired at {}; {next}", signed.expires));

@@ -7,6 +7,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use serde::Serialize;
 
 use super::error::ReleaseError;
+use super::live::check_live;
 use crate::home::{Keyring, Vendor};
 use crate::publication::{Publication, Published};
 
@@ -62,6 +63,7 @@ pub fn set_channel(
     if !publication.knows(package) {
         return Err(refused("there is no such package; release it first".to_owned()));
     }
+    check_live(vendor, keyring, &publication, package, now)?;
     let releases = publication.releases(package, &publication.trust()?)?;
     let (Some(lowest), Some(highest)) = counters(&releases, version) else {
         return Err(refused(match releases.iter().any(|one| one.manifest.release.version == *version) {

@@ -7,6 +7,7 @@ use sealpost_keys::TrustedCommentError;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::ids::{ChannelName, NameError, PackageName};
 use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::version::Version;
 use sealpost_repository::ThresholdError;
 
 use crate::home::{HomeError, KeyringError};
@@ -25,6 +26,11 @@ pub enum ReleaseError {
     Channel { package: PackageName, channel: ChannelName, problem: String },
     #[error("there is no package {package}; see `publisher channel show` for those that there are")]
     NoSuchPackage { package: PackageName },
+    #[error("{package} {version} was not released; `publisher releases list {package}` lists what was")]
+    NoSuchVersion { package: PackageName, version: Version },
+    /// It cannot be withdrawn; `problem` says why not, and what to do.
+    #[error("cannot withdraw {package} {version}: {problem}")]
+    Withdraw { package: PackageName, version: Version, problem: String },
     /// The minimum counter cannot be that; `problem` says why not, and what to do.
     #[error("cannot set the minimum counter of {package}: {problem}")]
     Minimum { package: PackageName, problem: String },
@@ -44,6 +50,9 @@ pub enum ReleaseError {
         #[source]
         source: Box<BuildError>,
     },
+    /// Nobody could take what would be published; each with what renews it.
+    #[error("cannot publish anything of {package}, because nobody would take it:{}", listed(ended))]
+    Ended { package: PackageName, ended: Vec<String> },
     #[error("cannot sign the release")]
     Keys(#[from] KeyringError),
     #[error("cannot delegate to the package")]

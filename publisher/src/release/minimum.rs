@@ -8,6 +8,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use serde::Serialize;
 
 use super::error::ReleaseError;
+use super::live::check_live;
 use crate::home::{Keyring, Vendor};
 use crate::publication::{Publication, Published};
 
@@ -47,6 +48,7 @@ pub fn set_minimum(
     if !publication.knows(package) {
         return Err(refused("there is no such package; release it first".to_owned()));
     }
+    check_live(vendor, keyring, &publication, package, now)?;
     let releases = publication.releases(package, &publication.trust()?)?;
     let mut channels = publication.channels(package)?;
     let wanted = match minimum {

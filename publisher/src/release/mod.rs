@@ -6,18 +6,23 @@
 //! the reset that no manifest has; a revision only rises; a manifest is signed only with a key that the trust document
 //! lists as active.
 //!
-//! Left out on purpose: withdrawing a release, mandatory releases, several release keys (later versions).
+//! Left out on purpose: mandatory releases, several release keys (later versions).
 
 mod attachments;
 mod channel;
 mod error;
+mod listing;
+mod live;
 mod minimum;
 mod order;
 mod publish;
+mod withdraw;
 
 pub use channel::{ChannelSet, read_channels, set_channel};
 pub use error::ReleaseError;
+pub use listing::{ReleaseEntry, list_releases, show_release};
 pub use minimum::{Minimum, MinimumSet, set_minimum};
 pub(crate) use order::next_counter;
 pub use order::{AttachmentOrder, Order};
 pub use publish::{Outcome, Released, release};
+pub use withdraw::{WithdrawnNow, withdraw};

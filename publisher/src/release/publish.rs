@@ -17,6 +17,7 @@ use tempfile::NamedTempFile;
 
 use super::attachments::{self, Attached};
 use super::error::ReleaseError;
+use super::live::check_live;
 use super::order::{Order, check_history, check_minimum, check_order, check_same, next_counter};
 use crate::active_keys::check_active;
 use crate::home::{Keyring, Vendor};
@@ -64,6 +65,7 @@ pub fn release(
     let id = &order.release;
     refuse(id, check_order(order))?;
     let mut publication = Publication::open(vendor, waiting)?;
+    check_live(vendor, keyring, &publication, &id.package, now)?;
     let mut trust = publication.trust()?;
     let releases = publication.releases(&id.package, &trust)?;
     let mut channels = publication.channels(&id.package)?;

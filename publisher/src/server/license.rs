@@ -1,6 +1,8 @@
 //! `POST /license/v1/register`: a registration in, a grant out.
 //!
-//! The database is asked on a blocking thread, one registration at a time.
+//! The database is asked on a blocking thread, one registration at a time. A serial number is worth money, so it is
+//! answered only where nobody can read it on its way: over TLS, on this computer, or behind a reverse proxy on this
+//! computer which says that its own connection is HTTPS.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sealpost_files::with_causes;
 use sealpost_keys::{SigningKey, Verified};
-use sealpost_manifests::document::{DocumentError, SignedDocument};
+use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::wire::MAX_REQUEST_BYTES;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -22,7 +24,7 @@ use sealpost_serving::{FailedAttempts, Peer};
 use tokio::sync::Mutex;
 
 use super::limits::wrong_registrations;
-use super::proxy::caller;
+use super::proxy::{Way, caller, way_to_here};
 use super::refused::Refused;
 use crate::authority::{
     Answer, Authority, Issuer, Outcome, RegisterError, RegistrationError, verify_registration,
@@ -44,18 +46,41 @@ pub struct Licensing {
     pub time_zone: TimeZone,
 }
 
+/// What carries requests to this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    PlainHttp,
+    Tls,
+}
+
+/// The license endpoint; what grants are made of can be replaced while it answers.
+#[derive(Debug, Clone)]
+pub struct Licenses(Arc<Endpoint>);
+
+impl Licenses {
+    #[must_use]
+    pub fn new(licensing: Licensing, carrier: Carrier) -> Self {
+        let licensing = Arc::new(Mutex::new(licensing));
+        Self(Arc::new(Endpoint { licensing, wrong: wrong_registrations(), carrier }))
+    }
+
+    /// Answers with these from the next registration on.
+    pub async fn replace(&self, licensing: Licensing) {
+        *self.0.licensing.lock().await = licensing;
+    }
+
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// The state of the license endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     /// Waited for without holding a thread, so that registrations never keep downloads from the blocking threads.
     licensing: Arc<Mutex<Licensing>>,
     wrong: FailedAttempts,
-}
-
-impl Endpoint {
-    pub(super) fn new(licensing: Licensing) -> Self {
-        Self { licensing: Arc::new(Mutex::new(licensing)), wrong: wrong_registrations() }
-    }
+    carrier: Carrier,
 }
 
 impl Licensing {
@@ -75,6 +100,7 @@ pub(super) async fn register(
     State(endpoint): State<Arc<Endpoint>>,
     request: Request<Body>,
 ) -> Result<Json<RegisterAnswer>, Refused> {
+    check_secrecy(&endpoint, &request)?;
     let caller = caller(&request);
     if let Some(caller) = &caller {
         check_wait(&endpoint, caller)?;
@@ -95,10 +121,10 @@ pub(super) async fn register(
     {
         endpoint.wrong.note(caller, Timestamp::now());
     }
-    answer.map(|grant| Json(RegisterAnswer { grant }))
+    answer.map(Json)
 }
 
-async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<SignedDocument, Refused> {
+async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<RegisterAnswer, Refused> {
     let request: RegisterRequest = serde_json::from_slice(body).map_err(|error| {
         Refused(Problem::new(
             ProblemCode::BadRequest,
@@ -128,7 +154,7 @@ async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<SignedDocument, Refu
             for remark in &answer.remarks {
                 tracing::warn!(%server, %serial, "{remark}; see `publisher serial show`");
             }
-            Ok(answer.grant)
+            Ok(RegisterAnswer { grant: answer.grant, renewable_from: Some(answer.renewable_from) })
         }
         Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str())),
         Err(error) => {
@@ -158,6 +184,19 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
     };
     tracing::warn!(%server, serial = %masked(serial), %code, "registration refused");
     Refused(Problem::new(code, error.to_string(), hint))
+}
+
+fn check_secrecy(endpoint: &Endpoint, request: &Request<Body>) -> Result<(), Refused> {
+    let hint = match way_to_here(request) {
+        Way::Direct { local: true } | Way::Proxied { https: true } => return Ok(()),
+        Way::Direct { local: false } if endpoint.carrier == Carrier::Tls => return Ok(()),
+        Way::Direct { local: false } => "register over HTTPS; the vendor's server needs a certificate for it",
+        Way::Proxied { https: false } => {
+            "register over HTTPS; the vendor's reverse proxy has to say so with X-Forwarded-Proto: https"
+        }
+    };
+    let message = "cannot register over plain HTTP: others could read the serial number on its way";
+    Err(Refused(Problem::new(ProblemCode::Forbidden, message, hint)))
 }
 
 fn check_wait(endpoint: &Endpoint, caller: &Peer) -> Result<(), Refused> {
@@ -192,4 +231,44 @@ fn internal() -> Refused {
 /// A serial number is worth money: logs show its first group only.
 fn masked(serial: &str) -> String {
     format!("{}-…", serial.split('-').next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn over_plain_http_only_this_computer_and_a_proxy_that_says_https_may_register() {
+        let folder = tempfile::tempdir().unwrap();
+        let licensing = |name: &str| Licensing {
+            vendor: "Acme".to_owned(),
+            key: SigningKey::generate().unwrap(),
+            authority: Authority::create(&folder.path().join(name)).unwrap(),
+            grant_days: 366,
+            time_zone: TimeZone::UTC,
+        };
+        let plain = Licenses::new(licensing("plain"), Carrier::PlainHttp).endpoint();
+        let tls = Licenses::new(licensing("tls"), Carrier::Tls).endpoint();
+        let from = |peer: &str, proto: Option<&str>| {
+            let mut request = Request::new(Body::empty());
+            let address: IpAddr = peer.parse().unwrap();
+            request.extensions_mut().insert(Peer::Network(address));
+            if let Some(proto) = proto {
+                request.headers_mut().insert("x-forwarded-proto", proto.parse().unwrap());
+            }
+            request
+        };
+        for (peer, proto, over_plain, over_tls) in [
+            ("127.0.0.1", None, true, true),
+            ("::1", Some("https"), true, true),
+            ("::1", Some("http"), false, false),
+            ("192.0.2.1", None, false, true),
+            ("192.0.2.1", Some("https"), false, true),
+        ] {
+            assert_eq!(check_secrecy(&plain, &from(peer, proto)).is_ok(), over_plain, "{peer} {proto:?}");
+            assert_eq!(check_secrecy(&tls, &from(peer, proto)).is_ok(), over_tls, "{peer} {proto:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Whom a request comes from when a reverse proxy stands in front of this server.
 //!
-//! A connection from this very computer is its reverse proxy's, so the proxy's `X-Forwarded-For` is trusted. From
-//! anywhere else that header is a claim and is not read.
+//! A connection from this very computer is its reverse proxy's, so the proxy's `X-Forwarded-For` and `X-Forwarded-Proto`
+//! are trusted. From anywhere else these headers are claims and are not read.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,6 +11,36 @@ use sealpost_serving::Peer;
 /// The header in which a reverse proxy says whom it speaks for; the last entry is the one that the proxy wrote.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// The header in which a reverse proxy says how it was spoken to; the last entry is the one that the proxy wrote.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// What proxies write and nobody else on this computer does.
+const OF_A_PROXY: [&str; 4] = [FORWARDED_FOR, FORWARDED_PROTO, "forwarded", "via"];
+
+/// How a request came to this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Direct {
+        /// From this computer.
+        local: bool,
+    },
+    /// Through a reverse proxy on this computer.
+    Proxied {
+        /// Whether the proxy says that it was spoken to over HTTPS.
+        https: bool,
+    },
+}
+
+/// How a request came here. A request whose sender is not known counts as one from elsewhere.
+pub(super) fn way_to_here<B>(request: &Request<B>) -> Way {
+    let local = request.extensions().get::<Peer>().is_some_and(Peer::is_local);
+    let headers = request.headers();
+    if !local || OF_A_PROXY.iter().all(|name| !headers.contains_key(*name)) {
+        return Way::Direct { local };
+    }
+    let proto = last_entry(headers, FORWARDED_PROTO);
+    Way::Proxied { https: proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https")) }
+}
+
 /// The other end of the connection, or whom a reverse proxy on this computer speaks for.
 pub(super) fn caller<B>(request: &Request<B>) -> Option<Peer> {
     let peer = request.extensions().get::<Peer>()?;
@@ -19,13 +49,42 @@ pub(super) fn caller<B>(request: &Request<B>) -> Option<Peer> {
 }
 
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
+    let last = last_entry(headers, FORWARDED_FOR)?;
     last.parse().ok().or_else(|| last.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
+fn last_entry<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    Some(headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_on_this_computer_says_whether_it_was_spoken_to_over_https_and_nobody_else_does() {
+        let way = |peer: Option<&str>, headers: &[(&'static str, &str)]| {
+            let mut request = Request::new(());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(Peer::Network(peer.parse().unwrap()));
+            }
+            for (name, value) in headers {
+                request.headers_mut().append(*name, value.parse().unwrap());
+            }
+            way_to_here(&request)
+        };
+        let https = ("x-forwarded-proto", "https");
+        assert_eq!(way(Some("127.0.0.1"), &[]), Way::Direct { local: true });
+        assert_eq!(way(Some("::ffff:127.0.0.1"), &[https]), Way::Proxied { https: true });
+        assert_eq!(way(Some("::1"), &[("x-forwarded-for", "192.0.2.1")]), Way::Proxied { https: false });
+        assert_eq!(way(Some("::1"), &[("via", "1.1 proxy"), https]), Way::Proxied { https: true });
+        for claimed in ["http", "https, http", "", "httpsx"] {
+            let header = ("x-forwarded-proto", claimed);
+            assert_eq!(way(Some("::1"), &[https, header]), Way::Proxied { https: false }, "{claimed}");
+        }
+        assert_eq!(way(Some("192.0.2.1"), &[https]), Way::Direct { local: false });
+        assert_eq!(way(None, &[https]), Way::Direct { local: false });
+    }
 
     #[test]
     fn only_a_proxy_on_this_computer_says_whom_it_speaks_for_and_only_its_own_entry_counts() {

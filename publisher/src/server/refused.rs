@@ -11,6 +11,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match self.0.code {
             ProblemCode::BadRequest | ProblemCode::BadSignature => StatusCode::BAD_REQUEST,
+            ProblemCode::Forbidden => StatusCode::FORBIDDEN,
             ProblemCode::NotFound | ProblemCode::SerialUnknown => StatusCode::NOT_FOUND,
             ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemCode::Busy => StatusCode::TOO_MANY_REQUESTS,

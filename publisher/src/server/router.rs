@@ -12,20 +12,17 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::{LICENSE_API, MAX_REQUEST_BYTES};
 
 use super::files::{self, Folder};
-use super::license::{self, Endpoint, Licensing};
+use super::license::{self, Licenses};
 use super::refused::Refused;
 
-/// Every route, over the repository in this folder and with what grants are made of.
-pub fn router(repository: &Path, licensing: Licensing) -> Router {
+/// Every route, over the repository in this folder and the license endpoint.
+pub fn router(repository: &Path, licenses: &Licenses) -> Router {
     let metadata = Arc::new(Folder::metadata(repository.join("metadata")));
     let targets = Arc::new(Folder::targets(repository.join("targets")));
     Router::new()
         .route("/metadata/{name}", get(files::file).with_state(metadata))
         .route("/targets/{name}", get(files::file).with_state(targets))
-        .route(
-            &format!("{LICENSE_API}/register"),
-            post(license::register).with_state(Arc::new(Endpoint::new(licensing))),
-        )
+        .route(&format!("{LICENSE_API}/register"), post(license::register).with_state(licenses.endpoint()))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)

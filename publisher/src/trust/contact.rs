@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sealpost_manifests::trust::{LicensingContact, TrustDocument};
 
 use super::error::TrustError;
+use super::live::check_live;
 use crate::home::{Keyring, Vendor};
 use crate::publication::Publication;
 
@@ -55,6 +56,7 @@ pub fn set_contact(
 ) -> Result<TrustDocument, TrustError> {
     contact.as_ref().map_or(Ok(()), check_contact)?;
     let mut publication = Publication::open(vendor, waiting)?;
+    check_live(vendor, keyring, &publication, now)?;
     let trust = TrustDocument { licensing_contact: contact, ..publication.trust()? };
     publication.put_trust(&trust, now)?;
     let keys = [keyring.targets()?, keyring.snapshot()?, keyring.timestamp()?];

@@ -15,6 +15,9 @@ pub enum TrustError {
     /// The contact cannot be published; `problem` says why not, and what to do.
     #[error("cannot set the licensing contact: {problem}")]
     Contact { problem: String },
+    /// Nobody could take what would be published; each with what renews it.
+    #[error("cannot change the trust document, because nobody would take it: {}", ended.join("; "))]
+    Ended { ended: Vec<String> },
     #[error("cannot sign the trust document")]
     Keys(#[from] KeyringError),
     #[error("cannot publish the trust document")]

@@ -8,6 +8,7 @@
 
 mod contact;
 mod error;
+mod live;
 mod reset;
 mod retire;
 

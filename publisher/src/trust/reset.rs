@@ -15,6 +15,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use serde::Serialize;
 
 use super::error::TrustError;
+use super::live::check_live;
 use crate::home::{Keyring, Vendor};
 use crate::publication::{Publication, Published};
 use crate::release::next_counter;
@@ -42,6 +43,7 @@ pub fn reset_counter(
 ) -> Result<CounterWasReset, TrustError> {
     let refused = |problem: String| TrustError::Reset { package: package.clone(), problem };
     let mut publication = Publication::open(vendor, waiting)?;
+    check_live(vendor, keyring, &publication, now)?;
     if !publication.knows(package) {
         return Err(refused("there is no such package; see `publisher channel show`".to_owned()));
     }

@@ -10,7 +10,7 @@ use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::text_code;
 
-use crate::process::Bench;
+use crate::process::{Bench, strs};
 use crate::support::{register_request, registration};
 
 #[test]
@@ -102,4 +102,58 @@ fn what_a_server_said_with_each_registration_is_shown_and_what_is_odd_stands_out
 
     let unsold = SerialNumber::from_random([1; 19]);
     bench.fails(&["serial", "show", unsold.as_str()], &["no such serial number", "publisher serial list"]);
+}
+
+#[test]
+fn seats_are_changed_and_the_next_registration_is_told_of() {
+    let bench = Bench::ready();
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["serial", "new", "--seats", "10", "--json"])).unwrap();
+    let serial = json["serial"].as_str().unwrap();
+    assert_eq!(json["seats"], 10);
+    let said = bench.ok(&["serial", "seats", serial, "25"]);
+    assert!(said.contains("25 seats instead of 10") && said.contains("first registration"), "{said}");
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["serial", "seats", serial, "30", "--json"])).unwrap();
+    assert_eq!(json["seats"], 30);
+    bench.fails(&["serial", "seats", serial, "0"], &["0 seats", "from 1 to"]);
+    let unsold = SerialNumber::from_random([3; 19]);
+    bench.fails(&["serial", "seats", unsold.as_str(), "5"], &["no such serial number"]);
+    assert!(bench.ok(&["serial", "show", serial]).contains("30 named seats"));
+}
+
+#[test]
+fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_says_what_it_got() {
+    let bench = Bench::ready();
+    let serial = SerialNumber::new(bench.ok(&["serial", "new", "--seats", "10"]).trim()).unwrap();
+    let site = SigningKey::generate().unwrap();
+    let code = |site: &SigningKey| {
+        text_code::encode(&register_request(&registration(&serial, site), site).registration)
+    };
+    bench.ok(&["serial", "unlock", &code(&site)]);
+    let output = bench.run(&["serial", "unlock", &code(&site)]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("has already"), "{said}");
+
+    let server = registration(&serial, &site).server_id.to_string();
+    bench.fails(&["clear-key", &server], &["1 serial number", "--yes", "keeps its grant"]);
+    let other = SigningKey::generate().unwrap();
+    bench.fails(&["serial", "unlock", &code(&other)], &["bound to another server", "`publisher clear-key`"]);
+    assert!(bench.ok(&["clear-key", &server, "--yes"]).contains(serial.as_str()));
+    assert!(bench.ok(&["serial", "list"]).contains("cleared"));
+    bench.ok(&["serial", "unlock", &code(&other)]);
+    let shown = bench.ok(&["serial", "show", serial.as_str()]);
+    assert!(shown.contains(&format!("taken from the server {server}")), "{shown}");
+    bench.fails(&["clear-key", &server, "--yes"], &["no serial number is bound", "publisher serial list"]);
+}
+
+#[test]
+fn a_license_for_a_package_that_was_never_released_needs_a_word() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    bench.ok(&["serial", "new", "--seats", "10", "--package", "acme-av"]);
+    let sell = ["serial", "new", "--seats", "10", "--package", "nosuch"];
+    bench.fails(&sell, &["no package nosuch", "acme-av", "--unreleased"]);
+    assert_eq!(bench.ok(&["serial", "list"]).lines().count(), 2, "nothing was sold");
+    bench.ok(&[sell.as_slice(), &["--unreleased"]].concat());
 }

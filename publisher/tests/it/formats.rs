@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use sealpost_keys::{PassphraseSource, SigningKey, key_file};
+use sealpost_keys::{PassphraseSource, key_file};
 use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
 use sealpost_manifests::wire::sync::RegisterRequest;
-use sealpost_publisher::authority::{Authority, Issuer, Outcome, Terms, verify_registration};
+use sealpost_publisher::authority::{Authority, Issuer, Outcome, verify_registration};
 use sealpost_publisher::home::{LifetimeDays, Settings, Vendor};
 
-use crate::support::{now, register_request, registration};
+use crate::support::now;
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -38,48 +38,32 @@ fn older_vendor_settings_stay_readable_and_the_newest_are_what_is_written() {
     assert_eq!(values(&expected.to_commented_text()), values(include_str!("../golden/vendor-2.toml")));
 }
 
-/// What `license-2.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the files are written if they are missing.
+/// What `license-3.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the file is written if it is missing. It goes on from
+/// `license-2.sql`, which a program of before wrote, and has what that one does not.
 fn write_golden() {
-    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-2.sql").exists() {
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-3.sql").exists() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("license.db");
-    let mut authority = Authority::create(&path).unwrap();
-    let sell = |authority: &mut Authority, seats, packages: &[&str]| {
-        let packages = packages.iter().map(|name| name.parse().unwrap()).collect();
-        authority.new_serial(&Terms { seats, model: LicenseModel::Named, packages }, now()).unwrap()
-    };
-    sell(&mut authority, 5, &[]);
-    let serial = sell(&mut authority, 10, &["acme-av", "acme-av-signatures"]);
-    let (key, site) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-    let mut asked = registration(&serial, &site);
-    asked.used.insert(serial.clone(), 11);
-    let first = register_request(&asked, &site);
-    let mut restored = registration(&serial, &site);
-    restored.reason = RegistrationReason::Restored;
-    restored.ledger_head.size = 3;
-    let mut shorter = registration(&serial, &site);
-    shorter.ledger_head.size = 1;
-    let issuer = Issuer { vendor: "Acme", key: &key, grant_days: 366, time_zone: &jiff::tz::TimeZone::UTC };
-    for request in [first.clone(), register_request(&restored, &site), register_request(&shorter, &site)] {
-        authority.register(&verify_registration(&request).unwrap(), &issuer, now()).unwrap();
-    }
+    let sql = fs::read_to_string(golden("license-2.sql")).unwrap();
+    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+    let mut authority = Authority::open(&path).unwrap();
+    let server = authority.serials().unwrap()[1].server_id.clone().unwrap();
+    authority.clear_key(&server, now()).unwrap();
     drop(authority);
-    key_file::write_secret(&golden("license-2.key"), &key, None).unwrap();
-    fs::write(golden("license-2.request.json"), serde_json::to_string(&first).unwrap()).unwrap();
-    fs::write(golden("license-2.sql"), dump(&path)).unwrap();
+    fs::write(golden("license-3.sql"), dump(&path)).unwrap();
 }
 
 /// A whole database as the statements that make it again.
 fn dump(path: &Path) -> String {
     let connection = Connection::open(path).unwrap();
     let mut text =
-        "-- A license database of format 2, as it was first released. Never change this file.\n".to_owned();
+        "-- A license database of format 3, as it was first released. Never change this file.\n".to_owned();
     for statement in schema(&connection) {
         text.push_str(&format!("{statement};\n"));
     }
-    for table in ["serials", "grants", "registrations"] {
+    for table in ["serials", "grants", "registrations", "clearings"] {
         let mut rows = connection.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).unwrap();
         let columns = rows.column_count();
         let mut rows = rows.query([]).unwrap();
@@ -96,7 +80,7 @@ fn dump(path: &Path) -> String {
             text.push_str(&format!("INSERT INTO {table} VALUES ({});\n", values.join(", ")));
         }
     }
-    text + "PRAGMA user_version = 2;\n"
+    text + "PRAGMA user_version = 3;\n"
 }
 
 fn schema(connection: &Connection) -> Vec<String> {
@@ -108,7 +92,6 @@ fn schema(connection: &Connection) -> Vec<String> {
 
 #[test]
 fn the_first_license_database_stays_readable_and_its_requests_get_the_same_bytes() {
-    write_golden();
     let sql = fs::read_to_string(golden("license-2.sql")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("license.db");
@@ -141,12 +124,37 @@ fn the_first_license_database_stays_readable_and_its_requests_get_the_same_bytes
 }
 
 #[test]
-fn a_new_license_database_has_the_frozen_tables() {
+fn a_license_database_with_a_cleared_binding_stays_readable() {
+    write_golden();
     let folder = tempfile::tempdir().unwrap();
-    let (new, frozen) = (folder.path().join("new.db"), folder.path().join("frozen.db"));
+    let path = folder.path().join("license.db");
+    let sql = fs::read_to_string(golden("license-3.sql")).unwrap();
+    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+    let authority = Authority::open(&path).unwrap();
+    let serials = authority.serials().unwrap();
+    let [unbound, cleared] = serials.as_slice() else { panic!("{serials:?}") };
+    assert!(unbound.cleared_from.is_none());
+    assert!(cleared.server_id.is_none() && cleared.cleared_from.is_some());
+    let history = authority.history(&cleared.serial).unwrap();
+    assert_eq!((history.grants.len(), history.registrations.len()), (2, 3));
+    assert_eq!(Some(&history.clearings[0].server_id), cleared.cleared_from.as_ref());
+}
+
+#[test]
+fn a_new_license_database_and_one_that_was_brought_up_to_date_have_the_frozen_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("new.db");
     Authority::create(&new).unwrap();
-    let sql = fs::read_to_string(golden("license-2.sql")).unwrap();
-    Connection::open(&frozen).unwrap().execute_batch(&sql).unwrap();
+    let of_golden = |name: &str| {
+        let path = folder.path().join(name);
+        let sql = fs::read_to_string(golden(name)).unwrap();
+        Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+        path
+    };
+    let (older, frozen) = (of_golden("license-2.sql"), of_golden("license-3.sql"));
+    Authority::open(&older).unwrap();
+    let tables = |path: &Path| schema(&Connection::open(path).unwrap());
     // A later format adds a migration, and a golden file beside this one.
-    assert_eq!(schema(&Connection::open(&new).unwrap()), schema(&Connection::open(&frozen).unwrap()));
+    assert_eq!(tables(&new), tables(&frozen));
+    assert_eq!(tables(&older), tables(&frozen));
 }

@@ -13,7 +13,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_manifests::word::Word;
 use sealpost_publisher::authority::{Authority, Terms};
-use sealpost_publisher::server::{Licensing, connection_limits, router};
+use sealpost_publisher::server::{Carrier, Licenses, Licensing, connection_limits, router};
 use sealpost_repository::{Downloaded, HttpTransport, Reader, Resume};
 use sealpost_serving::{ConnectionLimits, Listener, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,7 +60,7 @@ impl Running {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(&vendor.repository(), licensing);
+        let router = router(&vendor.repository(), &Licenses::new(licensing, Carrier::PlainHttp));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(Listener::tcp(listener), router, limits, async {
             let _ = stopped.await;
@@ -391,6 +391,7 @@ async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
         let body = serde_json::to_string(request).unwrap();
         let head = format!(
             "POST /license/v1/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {from}\r\n\
+             X-Forwarded-Proto: https\r\n\
              Content-Length: {}\r\n\r\n",
             body.len()
         );

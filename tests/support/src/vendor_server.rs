@@ -58,5 +58,5 @@ fn register(vendor: &Vendor, seats: u32, request: &Request) -> Reply {
         return Reply::with_status(404, serde_json::to_vec(&problem).unwrap());
     }
     let grant = vendor.grant(&registration, seats);
-    Reply::content(serde_json::to_vec(&RegisterAnswer { grant }).unwrap())
+    Reply::content(serde_json::to_vec(&RegisterAnswer { grant, renewable_from: None }).unwrap())
 }

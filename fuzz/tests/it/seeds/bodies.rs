@@ -74,7 +74,7 @@ pub(super) fn enrollments() -> Seeds {
 
 pub(super) fn registrations() -> Seeds {
     let request = RegisterRequest { site_key: key().public(), registration: signed(&registration()) };
-    let answer = RegisterAnswer { grant: signed(&frozen::<Grant>()) };
+    let answer = RegisterAnswer { grant: signed(&frozen::<Grant>()), renewable_from: None };
     vec![
         ("answer", json(&answer)),
         ("golden_answer", wire("register-answer")),

@@ -264,6 +264,23 @@ impl RepositoryEditor {
         self.packages.keys()
     }
 
+    /// The TUF ids of the keys that may sign a role, and how many of them have to; `None` if there is no such role.
+    #[must_use]
+    pub fn keys_of(&self, role: &RoleName) -> Option<(&[String], u32)> {
+        if let RoleName::Package(package) = role {
+            let mut roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles);
+            let role = roles.find(|delegated| delegated.name == package.as_str())?;
+            return Some((&role.keyids, role.threshold));
+        }
+        self.root.roles.get(role.as_str()).map(|keys| (keys.keyids.as_slice(), keys.threshold))
+    }
+
+    /// Version of the newest root that was published.
+    #[must_use]
+    pub const fn root_version(&self) -> u64 {
+        self.root.version
+    }
+
     /// When each role expires that was published.
     #[must_use]
     pub fn expiries(&self) -> Vec<(RoleName, Timestamp)> {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::SigningKey;
-use sealpost_manifests::grant::LicenseModel;
+use sealpost_manifests::grant::{LicenseModel, Registration, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::order::Epoch;
 use sealpost_test_support::clock::days;
@@ -48,10 +48,6 @@ fn a_grant_ends_with_a_day_of_the_vendor_s_time_zone() {
         let answer = bench.register(&serial, &server, at).unwrap();
         let not_after = bench.grant(&answer).not_after;
         assert_eq!(not_after, end.parse().unwrap(), "{zone} {at}");
-        // It lives until the end of its last second.
-        assert_eq!(bench.register(&serial, &server, not_after).unwrap().outcome, Outcome::Repeated);
-        let later = not_after + SignedDuration::from_secs(1);
-        assert_eq!(bench.register(&serial, &server, later).unwrap().outcome, Outcome::Issued);
     }
 }
 
@@ -88,6 +84,54 @@ fn new_seats_and_a_lapsed_grant_raise_the_generation() {
 
     let later = bench.register(&serial, &server, now() + days(367)).unwrap();
     assert_eq!((later.outcome, bench.grant(&later).generation), (Outcome::Issued, 3));
+}
+
+#[test]
+fn a_grant_is_repeated_until_less_than_ninety_days_of_it_are_left_and_the_answer_says_until_when() {
+    let mut bench = Bench::new();
+    let serial = bench.sell(10);
+    let server = Server::new();
+    let ask = |bench: &mut Bench, reason, at| {
+        let registration = Registration { reason, ..server.registration(&serial) };
+        let issuer = Issuer { vendor: "Acme", key: &bench.key, grant_days: 366, time_zone: &bench.zone };
+        let answer = bench.authority.register(&server.verified(&registration), &issuer, at).unwrap();
+        (registration, answer)
+    };
+    let (_, first) = ask(&mut bench, RegistrationReason::First, now());
+    let end = bench.grant(&first).not_after;
+    assert_eq!((first.not_after, first.renewable_from), (end, end - days(90)));
+    let just_before = first.renewable_from - SignedDuration::from_secs(1);
+    let (kept, repeated) = ask(&mut bench, RegistrationReason::Renew, just_before);
+    assert_eq!((repeated.outcome, repeated.renewable_from), (Outcome::Repeated, first.renewable_from));
+    assert_eq!(repeated.grant.document, first.grant.document);
+
+    for (reason, generation) in [(RegistrationReason::Renew, 2), (RegistrationReason::First, 3)] {
+        // A year on each time, before what was granted last has ended.
+        let at = first.renewable_from + days(276 * (generation - 2));
+        let (_, renewed) = ask(&mut bench, reason, at);
+        assert_eq!(renewed.outcome, Outcome::Issued);
+        let grant = bench.grant(&renewed);
+        assert_eq!(grant.generation, u64::try_from(generation).unwrap());
+        assert!(grant.not_after > at + days(365), "{}", grant.not_after);
+    }
+    // The same request has the same answer, for ever.
+    let issuer = Issuer { vendor: "Acme", key: &bench.key, grant_days: 366, time_zone: &bench.zone };
+    let again = bench.authority.register(&server.verified(&kept), &issuer, end + days(500)).unwrap();
+    assert_eq!((again.grant.document, again.renewable_from), (first.grant.document, first.renewable_from));
+}
+
+#[test]
+fn a_grant_of_a_short_life_is_repeated_for_half_of_it() {
+    let mut bench = Bench::new();
+    let serial = bench.sell(10);
+    let server = Server::new();
+    let issuer = Issuer { vendor: "Acme", key: &bench.key, grant_days: 30, time_zone: &bench.zone };
+    let mut ask = |at| {
+        let registration = server.verified(&server.registration(&serial));
+        bench.authority.register(&registration, &issuer, at).unwrap().outcome
+    };
+    let outcomes = [0, 14, 17].map(|day| ask(now() + days(day)));
+    assert_eq!(outcomes, [Outcome::Issued, Outcome::Repeated, Outcome::Issued]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The authority over a real database: a vendor, and servers that register.
 
 mod bindings;
+mod clearings;
 mod codes;
 mod epochs;
 mod records;

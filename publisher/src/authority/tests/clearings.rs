@@ -1,0 +1,97 @@
+//! Bindings that the vendor cleared: who can register then, and what stays on record.
+
+use sealpost_keys::SigningKey;
+use sealpost_manifests::grant::{Registration, RegistrationReason};
+use sealpost_test_support::clock::days;
+
+use super::{Bench, Server, now};
+use crate::authority::{AuthorityError, Outcome, RegisterError};
+
+#[test]
+fn after_a_binding_was_cleared_the_next_server_that_registers_gets_the_serial_number() {
+    let mut bench = Bench::new();
+    let (serial, other_serial) = (bench.sell(10), bench.sell(5));
+    let (old, new, third) = (Server::new(), Server::new(), Server::new());
+    let first = bench.register(&serial, &old, now()).unwrap();
+    bench.register(&other_serial, &old, now()).unwrap();
+    assert!(matches!(bench.register(&serial, &new, now()), Err(RegisterError::BoundToOtherServer)));
+
+    let cleared = bench.authority.clear_key(&old.id, now()).unwrap();
+    assert_eq!(cleared, [serial.clone(), other_serial]);
+    let answer = bench.register(&serial, &new, now()).unwrap();
+    let grant = bench.grant(&answer);
+    assert_eq!((answer.outcome, grant.generation, &grant.server_id), (Outcome::Issued, 2, &new.id));
+    assert_eq!((&grant.site_key, grant.key_epoch), (&new.key.public(), 1));
+    for refused in [&old, &third] {
+        assert!(matches!(bench.register(&serial, refused, now()), Err(RegisterError::BoundToOtherServer)));
+    }
+    let history = bench.authority.history(&serial).unwrap();
+    assert_eq!((history.grants.len(), history.clearings.len()), (2, 1));
+    assert_eq!((&history.clearings[0].server_id, history.entry.server_id), (&old.id, Some(new.id)));
+    assert_eq!(bench.grant(&first).generation, 1);
+}
+
+#[test]
+fn the_same_server_comes_back_with_another_site_key_and_a_higher_key_epoch() {
+    let mut bench = Bench::new();
+    let (serial, other_serial) = (bench.sell(10), bench.sell(5));
+    let old = Server::new();
+    bench.register(&serial, &old, now()).unwrap();
+    bench.register(&other_serial, &old, now()).unwrap();
+    bench.authority.clear_key(&old.id, now()).unwrap();
+    let again = Server { id: old.id.clone(), key: SigningKey::generate().unwrap() };
+    for serial in [&serial, &other_serial] {
+        let answer = bench.register(serial, &again, now()).unwrap();
+        let grant = bench.grant(&answer);
+        assert_eq!((grant.key_epoch, &grant.server_id), (2, &old.id));
+        assert_eq!(grant.site_key, again.key.public());
+    }
+    assert!(matches!(bench.register(&serial, &old, now()), Err(RegisterError::OtherSiteKey)));
+    let stranger = Server { id: Server::new().id, key: SigningKey::generate().unwrap() };
+    let unbound = bench.sell(1);
+    assert!(matches!(bench.register(&unbound, &stranger, now()), Err(RegisterError::NotItsOwnId)));
+}
+
+#[test]
+fn a_retry_of_an_old_request_gets_its_old_answer_and_binds_nothing() {
+    let mut bench = Bench::new();
+    let serial = bench.sell(10);
+    let old = Server::new();
+    let asked = old.registration(&serial);
+    let issue = |bench: &mut Bench, registration: &Registration| {
+        let issuer = crate::authority::Issuer {
+            vendor: "Acme",
+            key: &bench.key,
+            grant_days: 366,
+            time_zone: &bench.zone,
+        };
+        bench.authority.register(&old.verified(registration), &issuer, now() + days(1))
+    };
+    let first = issue(&mut bench, &asked).unwrap();
+    bench.authority.clear_key(&old.id, now()).unwrap();
+    let again = issue(&mut bench, &asked).unwrap();
+    assert_eq!((again.outcome, again.grant.document), (Outcome::Repeated, first.grant.document.clone()));
+    assert!(bench.authority.history(&serial).unwrap().entry.server_id.is_none());
+    // A new request of the old server binds it again, with a new grant.
+    let renewed = Registration { reason: RegistrationReason::Renew, ..old.registration(&serial) };
+    let renewed = issue(&mut bench, &renewed).unwrap();
+    assert_eq!((renewed.outcome, bench.grant(&renewed).generation), (Outcome::Issued, 2));
+}
+
+#[test]
+fn a_server_that_has_nothing_cannot_be_cleared() {
+    let mut bench = Bench::new();
+    let serial = bench.sell(10);
+    let server = Server::new();
+    assert!(matches!(
+        bench.authority.clear_key(&server.id, now()),
+        Err(AuthorityError::UnknownServer { .. })
+    ));
+    bench.register(&serial, &server, now()).unwrap();
+    bench.authority.clear_key(&server.id, now()).unwrap();
+    assert!(matches!(
+        bench.authority.clear_key(&server.id, now()),
+        Err(AuthorityError::UnknownServer { .. })
+    ));
+    assert_eq!(bench.authority.history(&serial).unwrap().clearings.len(), 1);
+}

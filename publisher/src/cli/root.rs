@@ -1,0 +1,51 @@
+//! `publisher root renew`
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use super::output::{Ending, print_json, print_line, seconds, waiting};
+use super::passphrase::PassphraseOptions;
+use crate::home::{Keyring, Vendor};
+use crate::root::renew_root;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Sign the next root with the same keys and a new end; sites and computers follow by themselves.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme root renew --root-keys /media/safe
+  publisher --home acme root renew --root-keys /media/safe-1 --root-keys /media/safe-2 --json
+
+A root ends after a year (lifetime_days.root), and then nobody takes anything any more until it is
+renewed. `publisher status` says when, and warns 90, 30 and 7 days before. As many keys sign as
+`publisher init` was told with --root-threshold. The root.json that you ship stays the same.")]
+    Renew {
+        /// A folder that holds root keys; may be repeated [default: keys.root_dir of vendor.toml, or HOME/root-keys]
+        #[arg(long, value_name = "DIR")]
+        root_keys: Vec<PathBuf>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        passphrase: PassphraseOptions,
+    },
+}
+
+pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
+    let Command::Renew { root_keys, json, passphrase } = command;
+    let vendor = Vendor::open(home)?;
+    let keyring = Keyring::new(&vendor, passphrase.source());
+    let renewed = renew_root(&vendor, &keyring, &root_keys, Timestamp::now(), waiting)?;
+    if json {
+        print_json(&renewed)?;
+    } else {
+        print_line(format_args!(
+            "root: version {} signed, valid until {}; take the root keys away again",
+            renewed.version,
+            seconds(renewed.expires)
+        ))?;
+    }
+    Ok(Ending::Done)
+}

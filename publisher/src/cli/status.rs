@@ -1,0 +1,77 @@
+//! `publisher status`
+
+use std::path::Path;
+
+use clap::Args;
+use jiff::Timestamp;
+use sealpost_keys::PassphraseSource;
+
+use super::output::{Ending, Tone, painted, print_json, print_line, seconds, waiting};
+use crate::expiries::{Expiry, Left, Nearness};
+use crate::home::{KeyState, Keyring, Vendor};
+use crate::status::status;
+
+/// Show what ends when, which key renews it and where that lies, and the command to type.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  publisher --home acme status
+  publisher --home acme status --json
+
+Warnings begin 90 days before an end, and name the command that renews it. Of grants only those are
+shown that end soon. Exit status 1 if something has ended without which nobody takes anything.")]
+pub(super) struct Options {
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
+    let vendor = Vendor::open(home)?;
+    // No key is opened, so no passphrase is ever asked for.
+    let keyring = Keyring::new(&vendor, PassphraseSource::None);
+    let now = Timestamp::now();
+    let status = status(&vendor, &keyring, now, waiting)?;
+    if options.json {
+        print_json(&status)?;
+    } else {
+        print_line(format_args!("{}: publisher {}", status.vendor, status.version))?;
+        print_line(format_args!("{:<32}  {:<38}  {}", "WHAT", "EXPIRES", "KEY"))?;
+        for end in &status.expiries {
+            print_end(end, now)?;
+        }
+        for warning in &status.warnings {
+            print_line(format_args!("{}: {warning}", painted("warning", Tone::Bad)))?;
+        }
+        if let Some(newer) = &status.newer_publisher {
+            print_line(format_args!(
+                "publisher {newer} is in your own repository, and this is {}; unpack its payload and start it instead",
+                status.version
+            ))?;
+        }
+        if status.warnings.is_empty() {
+            print_line("nothing is to be done")?;
+        }
+    }
+    Ok(if status.has_ended(now) { Ending::DefectsFound } else { Ending::Done })
+}
+
+fn print_end(end: &Expiry, now: Timestamp) -> anyhow::Result<()> {
+    let tone = match end.nearness(now) {
+        Nearness::Ended | Nearness::Urgent => Tone::Bad,
+        Nearness::Soon | Nearness::Near => Tone::Attention,
+        Nearness::Far => Tone::Good,
+    };
+    let when = format!("{} ({})", seconds(end.at), Left::of(end.at, now));
+    let key = end.key.as_ref().map_or_else(String::new, |key| {
+        let state = match key.state {
+            KeyState::Here => "here",
+            KeyState::Absent => "not here",
+            KeyState::Other => "another key",
+        };
+        let count =
+            if key.needed > 1 { format!(", {} of {} needed", key.found, key.needed) } else { String::new() };
+        format!("{} ({state}{count})", key.place.display())
+    });
+    print_line(format_args!("{:<32}  {}  {key}", end.to_string(), painted(format_args!("{when:<38}"), tone)))
+}

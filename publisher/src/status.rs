@@ -1,0 +1,115 @@
+//! What a vendor should know today: what ends when, and whether there is a newer version of this program.
+//!
+//! Nothing is changed and no key is opened. Left out on purpose: defects of the repository, which `publisher lint` finds.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::version::Version;
+use sealpost_serving::tls::{self, TlsError};
+use serde::Serialize;
+
+use crate::authority::{Authority, AuthorityError};
+use crate::expiries::{self, Expiry, ExpiryKind, Nearness};
+use crate::home::{Keyring, Vendor};
+use crate::publication::{Publication, PublicationError};
+
+/// The package in which a vendor publishes this program, if it does.
+const OWN_PACKAGE: &str = "publisher";
+
+/// What a vendor should know.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub vendor: String,
+    pub version: &'static str,
+    /// What ends, the vendor's own first; of grants only those that end soon.
+    pub expiries: Vec<Expiry>,
+    /// What somebody has to do; empty if all is well.
+    pub warnings: Vec<String>,
+    /// A newer version of this program that was published in the vendor's own repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newer_publisher: Option<Version>,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    #[error("cannot say what ends in the repository")]
+    Publication(#[from] PublicationError),
+    #[error("cannot say which grants end")]
+    Authority(#[from] AuthorityError),
+}
+
+impl Status {
+    /// Whether something of the vendor's own has ended, so that nobody takes anything or nobody connects.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        let own = self.expiries.iter().filter(|end| end.kind != ExpiryKind::Grant);
+        own.into_iter().any(|end| end.nearness(now) == Nearness::Ended)
+    }
+}
+
+/// Reads it all.
+///
+/// # Errors
+/// [`StatusError`]. A certificate that cannot be read is a warning: the rest is still to be said.
+pub fn status(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    now: Timestamp,
+    waiting: impl FnOnce(),
+) -> Result<Status, StatusError> {
+    let publication = Publication::open(vendor, waiting)?;
+    let mut expiries = expiries::of_repository(vendor, keyring, publication.editor());
+    let newer_publisher = newer_publisher(&publication)?;
+    drop(publication);
+    let mut problems = Vec::new();
+    if let Some(path) = vendor.certificate() {
+        match end_of_certificate(&path) {
+            Ok(Some(at)) => expiries.push(Expiry::of_certificate(&path, at)),
+            Ok(None) => problems.push(format!(
+                "{} is no certificate that this program understands; put another in its place",
+                path.display()
+            )),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    let grants = Authority::open(&vendor.license_database())?.serials()?;
+    let grants = grants.iter().filter_map(Expiry::of_grant);
+    expiries.extend(grants.filter(|grant| grant.nearness(now) != Nearness::Far));
+    let mut warnings: Vec<String> = expiries.iter().filter_map(|end| end.warning(now)).collect();
+    warnings.extend(problems);
+    let vendor = vendor.settings().vendor.clone();
+    Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
+}
+
+/// When the first certificate of a chain ends; `None` if it cannot be understood.
+fn end_of_certificate(path: &Path) -> Result<Option<Timestamp>, TlsError> {
+    let chain = tls::certificates(path)?;
+    let end = chain.first().and_then(|certificate| {
+        let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+    });
+    Ok(end)
+}
+
+/// The highest version of the vendor's own package of this program that is above this one's.
+fn newer_publisher(publication: &Publication) -> Result<Option<Version>, PublicationError> {
+    let package = PackageName::new(OWN_PACKAGE)?;
+    let Ok(own) = Version::new(env!("CARGO_PKG_VERSION")) else { return Ok(None) };
+    if !publication.knows(&package) {
+        return Ok(None);
+    }
+    let channels = publication.channels(&package)?;
+    let newest = publication.releases(&package, &publication.trust()?)?.into_iter().rfind(|published| {
+        published.is_trusted()
+            && published.manifest.kind == PackageKind::Server
+            && channels.withdrawn_reason(&published.manifest.release.version).is_none()
+    });
+    Ok(newest
+        .map(|published| published.manifest.release.version.clone())
+        .filter(|newest| newest.precedence(&own).is_gt()))
+}

@@ -1,0 +1,273 @@
+//! What ends, and the commands that renew it: over years, with a stranger who reads the repository each time.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sealpost_keys::PassphraseSource;
+use sealpost_publisher::expiries::{ExpiryKind, Nearness};
+use sealpost_publisher::home::{KeyState, Keyring, Vendor};
+use sealpost_publisher::init::{Plan, init};
+use sealpost_publisher::lint::lint;
+use sealpost_publisher::release::{Order, set_channel};
+use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
+use sealpost_publisher::root::{RootError, renew_root};
+use sealpost_publisher::status::{Status, status};
+use sealpost_repository::{FolderTransport, Reader, RoleName};
+use sealpost_test_support::clock::days;
+use sealpost_test_support::names::{channel, package};
+
+use crate::process::{Bench, strs};
+use crate::support::{Home, now, plan, read};
+
+fn status_at(home: &Home, at: Timestamp) -> Status {
+    status(&home.vendor(), &home.keyring(), at, || {}).unwrap()
+}
+
+/// A site that was set up at the beginning, and keeps what it trusts.
+struct Site {
+    store: tempfile::TempDir,
+    root: Vec<u8>,
+}
+
+impl Site {
+    fn of(home: &Home) -> Self {
+        Self { store: tempfile::tempdir().unwrap(), root: home.root() }
+    }
+
+    async fn root_version(&self, home: &Home, at: Timestamp) -> Result<u64, String> {
+        let transport = Arc::new(FolderTransport::new(&home.repository()));
+        let store = self.store.path().join("trusted");
+        let mut reader = Reader::open(&self.root, &store, transport).unwrap();
+        reader.refresh(at).await.map(|seen| seen.root_version).map_err(|error| error.to_string())
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_root_carries_sites_that_pinned_the_first_one_over_years() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    let (daily, late) = (Site::of(&home), Site::of(&home));
+    assert_eq!(daily.root_version(&home, now()).await, Ok(1));
+    let mut at = now();
+    for year in 1..=3 {
+        at += days(300);
+        let renewed = renew_root(&home.vendor(), &home.keyring(), &[], at, || {}).unwrap();
+        assert_eq!((renewed.version, renewed.expires), (year + 1, at + days(365)));
+        renew(&home.vendor(), &home.keyring(), Urgency::Now, at, || {}).unwrap();
+        assert_eq!(daily.root_version(&home, at).await, Ok(year + 1));
+        read(&home.repository(), &home.root(), at).await.unwrap();
+    }
+    assert_eq!(late.root_version(&home, at).await, Ok(4), "a site that was away walks through all of them");
+    assert_eq!(home.root(), Site::of(&home).root, "what is shipped stays the first root");
+}
+
+#[tokio::test]
+async fn a_root_that_has_ended_is_renewed_too_and_readers_go_on() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    let later = now() + days(400);
+    renew(&home.vendor(), &home.keyring(), Urgency::Now, later, || {}).unwrap();
+    assert!(read(&home.repository(), &home.root(), later).await.is_err());
+    renew_root(&home.vendor(), &home.keyring(), &[], later, || {}).unwrap();
+    read(&home.repository(), &home.root(), later).await.unwrap();
+}
+
+#[test]
+fn as_many_root_keys_sign_as_the_root_asks_for_from_whatever_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let two = |number| NonZeroU32::new(number).unwrap();
+    let safe = folder.path().join("safe");
+    let wanted =
+        Plan { root_keys: safe.clone(), root_threshold: two(2), root_key_count: two(3), ..plan(&home) };
+    init(&home, &wanted, None, now()).unwrap();
+    let other = folder.path().join("other safe");
+    fs::create_dir(&other).unwrap();
+    for name in ["root-2.key", "root-2.pub"] {
+        fs::rename(safe.join(name), other.join(name)).unwrap();
+    }
+    fs::remove_file(safe.join("root-3.key")).unwrap();
+    let vendor = Vendor::open(&home).unwrap();
+    let keyring = Keyring::new(&vendor, PassphraseSource::None);
+    let before = fs::read_dir(home.join("repository/metadata")).unwrap().count();
+    let error = renew_root(&vendor, &keyring, &[], now(), || {}).unwrap_err();
+    assert!(matches!(error, RootError::TooFewKeys { found: 1, needed: 2, .. }), "{error:?}");
+    assert_eq!(fs::read_dir(home.join("repository/metadata")).unwrap().count(), before);
+
+    // A key of somebody else beside them is passed over.
+    fs::copy(home.join("keys/targets.key"), other.join("a.key")).unwrap();
+    fs::copy(home.join("keys/targets.pub"), other.join("a.pub")).unwrap();
+    fs::copy(home.join("keys/snapshot.key"), other.join("b.key")).unwrap();
+    let renewed = renew_root(&vendor, &keyring, &[safe, other], now(), || {}).unwrap();
+    assert_eq!((renewed.version, renewed.signed_by), (2, 2));
+}
+
+#[test]
+fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    let fresh = status_at(&home, now());
+    assert!(fresh.warnings.is_empty(), "{:?}", fresh.warnings);
+    let what: Vec<&str> = fresh.expiries.iter().map(|end| end.what.as_str()).collect();
+    assert_eq!(what, ["root", "targets", "acme-av", "snapshot", "timestamp"]);
+    assert!(fresh.expiries.iter().all(|end| end.key.as_ref().unwrap().state == KeyState::Here));
+
+    let role_key = home.path().join("keys/packages/acme-av.role.key");
+    fs::remove_file(&role_key).unwrap();
+    fs::remove_dir_all(home.path().join("root-keys")).unwrap();
+    for (day, nearness) in
+        [(276, Nearness::Near), (340, Nearness::Soon), (360, Nearness::Urgent), (366, Nearness::Ended)]
+    {
+        let at = now() + days(day);
+        let status = status_at(&home, at);
+        let of = |kind| status.expiries.iter().find(|end| end.kind == kind).unwrap();
+        assert_eq!(of(ExpiryKind::Root).nearness(at), nearness, "{day}");
+        let warned = |words: &[&str]| {
+            status.warnings.iter().any(|warning| words.iter().all(|word| warning.contains(word)))
+        };
+        let folder = home.path().join("root-keys").display().to_string();
+        assert!(warned(&["the root", &folder, "`publisher root renew --root-keys"]), "{:?}", status.warnings);
+        assert!(warned(&["role targets", "run `publisher role renew targets`"]), "{:?}", status.warnings);
+        let place = role_key.display().to_string();
+        assert!(warned(&["role acme-av", &place, "bring its key", "`publisher role renew acme-av`"]));
+        assert!(warned(&["role timestamp", "`publisher refresh`"]));
+        assert!(status.has_ended(at), "the timestamp ended after a week");
+    }
+}
+
+#[test]
+fn a_key_that_is_another_one_is_told_apart_without_opening_it() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    for suffix in ["key", "pub"] {
+        let at = |name: &str| home.path().join(name).with_extension(suffix);
+        fs::copy(at("keys/snapshot"), at("keys/targets")).unwrap();
+    }
+    let status = status_at(&home, now());
+    let targets = status.expiries.iter().find(|end| end.what == "targets").unwrap();
+    assert_eq!(targets.key.as_ref().unwrap().state, KeyState::Other);
+    assert!(targets.remedy.contains("another key"), "{}", targets.remedy);
+}
+
+#[tokio::test]
+async fn roles_are_renewed_by_name_whether_they_are_due_or_not() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    let at = now() + days(100);
+    let lists = [RoleName::Targets, RoleName::Package(package("acme-av"))];
+    let renewed = renew_lists(&home.vendor(), &home.keyring(), &lists, at, || {}).unwrap();
+    for list in &lists {
+        assert!(renewed.roles.contains(&(list.clone(), at + days(365))), "{renewed:?}");
+    }
+    read(&home.repository(), &home.root(), at).await.unwrap();
+    let absent = [RoleName::Package(package("nosuch"))];
+    let error = renew_lists(&home.vendor(), &home.keyring(), &absent, at, || {}).unwrap_err();
+    assert!(error.to_string().contains("no role nosuch"), "{error}");
+}
+
+#[test]
+fn nothing_is_published_below_a_role_that_has_ended_and_the_command_that_renews_it_is_named() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    home.release("acme-fw", "1.0", "one").unwrap();
+    let later = now() + days(370);
+    let renew_list = |lists: &[RoleName]| {
+        renew_lists(&home.vendor(), &home.keyring(), lists, later, || {}).unwrap();
+    };
+    let publish = |version: &str| {
+        let order = home.order("acme-av", version, version);
+        let order = Order { notes: String::new(), ..order };
+        sealpost_publisher::release::release(
+            &home.vendor(),
+            &home.keyring(),
+            &order,
+            later,
+            &mut |_| {},
+            || {},
+        )
+    };
+    let before = fs::read(home.repository().join("metadata/timestamp.json")).unwrap();
+    let error = publish("2.0").unwrap_err().to_string();
+    for word in ["`publisher root renew", "`publisher role renew targets`", "`publisher role renew acme-fw`"]
+    {
+        assert!(error.contains(word), "{error}");
+    }
+    assert!(!error.contains("acme-av`"), "its own role is signed by it: {error}");
+    let (stable, one) = (channel("stable"), "1.0".parse().unwrap());
+    let set = set_channel(&home.vendor(), &home.keyring(), &package("acme-av"), &stable, &one, later, || {});
+    assert!(set.unwrap_err().to_string().contains("`publisher root renew"));
+    assert_eq!(fs::read(home.repository().join("metadata/timestamp.json")).unwrap(), before);
+
+    renew_root(&home.vendor(), &home.keyring(), &[], later, || {}).unwrap();
+    renew_list(&[RoleName::Targets, RoleName::Package(package("acme-fw"))]);
+    publish("2.0").unwrap();
+}
+
+#[tokio::test]
+async fn lint_names_the_commands_that_renew() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    let report = lint(&home.repository(), &home.root(), now() + days(300)).await.unwrap();
+    let of = |subject: &str| {
+        let finding = report.findings.iter().find(|finding| finding.subject == subject);
+        finding.unwrap_or_else(|| panic!("{report:?}")).problem.clone()
+    };
+    assert!(of("role root").contains("`publisher root renew`"));
+    assert!(of("role targets").contains("`publisher role renew targets`"));
+    assert!(of("role acme-av").contains("`publisher role renew acme-av`"));
+}
+
+/// The commands that a text names, without their backticks.
+fn commands(text: &str) -> Vec<String> {
+    let parts = text.split('`').skip(1).step_by(2);
+    parts.filter(|part| part.starts_with("publisher ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_warnings_name_can_be_typed_as_it_stands_and_ends_them() {
+    let bench = Bench::new();
+    let safe = bench.path("the safe");
+    let safe = safe.to_str().unwrap();
+    bench.ok(&["init", "--vendor", "Acme", "--no-passphrase", "--root-keys", safe]);
+    bench.ok(&strs(&bench.release("1.0")));
+    let at = |day: &str, arguments: &[&str]| {
+        let mut command = bench.command(arguments);
+        command.env("FAKETIME", format!("+{day}d")).env("LD_PRELOAD", FAKETIME);
+        command.output().unwrap()
+    };
+    assert!(Path::new(FAKETIME).is_file(), "this test needs libfaketime (package faketime)");
+    let mut typed = Vec::new();
+    let status = at("300", &["status"]);
+    let said = String::from_utf8(status.stdout).unwrap();
+    for command in commands(&said) {
+        let words = shell_words(&command);
+        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        let output = at("300", &words);
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        typed.push(command);
+    }
+    assert!(typed.iter().any(|command| command.contains("root renew")), "{said}");
+    assert!(typed.iter().any(|command| command.contains("role renew acme-av")), "{said}");
+    let status = at("300", &["status"]);
+    let said = String::from_utf8(status.stdout).unwrap();
+    assert!(status.status.success() && said.contains("nothing is to be done"), "{said}");
+}
+
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// The words of a command as a shell splits them, with single quotes.
+fn shell_words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for character in command.chars() {
+        match character {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            other => words.last_mut().unwrap().push(other),
+        }
+    }
+    words
+}

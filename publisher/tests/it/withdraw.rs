@@ -1,0 +1,110 @@
+//! Withdrawing a version, and how it is shown from then on.
+
+use sealpost_publisher::lint::lint;
+use sealpost_publisher::release::{
+    ReleaseError, WithdrawnNow, list_releases, set_channel, show_release, withdraw,
+};
+use sealpost_test_support::names::{channel, package};
+
+use crate::process::{Bench, strs};
+use crate::support::{Home, now};
+
+fn take_back(home: &Home, version: &str, reason: &str) -> Result<WithdrawnNow, ReleaseError> {
+    let (vendor, keyring) = (home.vendor(), home.keyring());
+    withdraw(&vendor, &keyring, &package("acme-av"), &version.parse().unwrap(), reason, now(), || {})
+}
+
+#[tokio::test]
+async fn a_withdrawn_version_is_offered_by_no_channel_and_stays_withdrawn() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    home.release("acme-av", "2.0", "two").unwrap();
+    let withdrawn = take_back(&home, "2.0", " deletes files ").unwrap();
+    assert_eq!((withdrawn.reason.as_str(), withdrawn.platforms.len()), ("deletes files", 1));
+    assert_eq!(withdrawn.channels, [channel("stable")]);
+
+    let seen = home.read().await.unwrap();
+    let channels = &seen.channels[&package("acme-av")];
+    assert!(channels.channels.is_empty());
+    assert_eq!(channels.withdrawn_reason(&"2.0".parse().unwrap()), Some("deletes files"));
+    assert_eq!(channels.signed_at, now());
+    assert_eq!(seen.releases.len(), 2, "what was released stays published");
+    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    assert!(report.is_sound(), "{report:?}");
+
+    let set = |version: &str| {
+        let version = version.parse().unwrap();
+        let (vendor, keyring) = (home.vendor(), home.keyring());
+        set_channel(&vendor, &keyring, &package("acme-av"), &channel("stable"), &version, now(), || {})
+    };
+    assert!(set("2.0").unwrap_err().to_string().contains("withdrawn"));
+    set("1.0").unwrap();
+    assert!(home.release("acme-av", "2.0", "two").unwrap_err().to_string().contains("withdrawn"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_withdrawn_is_refused_and_nothing_changes() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    take_back(&home, "1.0", "first reason").unwrap();
+    let before = home.read().await.unwrap();
+    for (version, reason, words) in [
+        ("3.0", "why", "`publisher releases list acme-av`"),
+        ("1.0", "another reason", "first reason"),
+        ("1.0", " ", "one line"),
+        ("1.0", "two\nlines", "one line"),
+        ("1.0", &"x".repeat(501), "one line"),
+    ] {
+        let error = take_back(&home, version, reason).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(home.read().await.unwrap(), before);
+}
+
+#[test]
+fn releases_are_listed_with_their_channels_and_what_was_withdrawn() {
+    let home = Home::new();
+    for version in ["1.0", "2.0"] {
+        home.release("acme-av", version, version).unwrap();
+    }
+    take_back(&home, "1.0", "old").unwrap();
+    let all = list_releases(&home.vendor(), &[], || {}).unwrap();
+    let seen: Vec<_> = all
+        .iter()
+        .map(|entry| (entry.release.version.as_str(), entry.channels.len(), entry.withdrawn.as_deref()))
+        .collect();
+    assert_eq!(seen, [("2.0", 1, None), ("1.0", 0, Some("old"))]);
+    assert!(all.iter().all(|entry| entry.trusted && !entry.below_minimum && entry.payload_bytes > 0));
+    let shown = show_release(&home.vendor(), &package("acme-av"), &"1.0".parse().unwrap(), || {}).unwrap();
+    assert_eq!(shown[0].manifest.notes, "news");
+    let absent = show_release(&home.vendor(), &package("acme-av"), &"9".parse().unwrap(), || {});
+    assert!(matches!(absent, Err(ReleaseError::NoSuchVersion { .. })));
+}
+
+#[test]
+fn the_program_withdraws_and_shows_it_everywhere() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    let output = bench.run(&["withdraw", "acme-av", "1.0", "--reason", "loses logs", "--json"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.success() && said.contains("`publisher channel set acme-av stable VERSION`"),
+        "{said}"
+    );
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["channels"][0], "stable");
+    for command in [
+        ["releases", "list"].as_slice(),
+        &["releases", "show", "acme-av", "1.0"],
+        &["channel", "list"],
+        &["channel", "show"],
+    ] {
+        let said = bench.ok(command);
+        assert!(said.contains("withdrawn") && said.contains("loses logs"), "{command:?}: {said}");
+        let json: serde_json::Value =
+            serde_json::from_str(&bench.ok(&[command, ["--json"].as_slice()].concat())).unwrap();
+        assert!(json.to_string().contains("loses logs"), "{command:?}: {json}");
+    }
+    bench.fails(&["withdraw", "nosuch", "1.0", "--reason", "x"], &["no package nosuch"]);
+    bench.fails(&["releases", "show", "acme-av", "7"], &["was not released"]);
+}
