@@ -1,11 +1,13 @@
 //! The server's side of TLS: 1.2 and 1.3, HTTP/1.1, no client certificates.
 //!
-//! Clients that pin a CA's key look for it in the chain that the server presents, so the CA's certificate is always
-//! presented too. The certificate is looked up anew for each handshake, so that a later version can replace it while
-//! the server runs.
+//! Clients that pin a CA's key look for it in the chain that the server presents, so a CA's certificate that is given is
+//! always presented too. The identity is looked up anew for each handshake, so that it can be replaced while the server
+//! runs: connections that are open go on with the old one.
+//! Invariant: what is presented is a chain whose key fits; a replacement that fails leaves the one before.
+//! Left out on purpose: noticing that files changed, and judging when a certificate ends (both are the programs').
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -22,7 +24,11 @@ const MAX_CERTIFICATES: usize = 16;
 #[non_exhaustive]
 pub enum TlsError {
     /// A file could not be read as PEM.
-    #[error("cannot read {what} from {}; restore it from a backup, or make the home anew", path.display())]
+    #[error(
+        "cannot read {what} from {}; it must be a PEM file that this account may read, and one of a home can be \
+         restored from its backup",
+        path.display()
+    )]
     File {
         /// What was expected in it.
         what: &'static str,
@@ -71,29 +77,40 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
 /// What a server presents in each handshake: its certificate with the CA behind it, and its key.
 #[derive(Debug)]
 pub struct TlsIdentity {
-    presented: Arc<CertifiedKey>,
+    presented: RwLock<Arc<CertifiedKey>>,
 }
 
 impl TlsIdentity {
-    /// Reads certificate, key and CA from PEM files, and checks that the key is the certificate's.
+    /// Reads certificate, key and CA from PEM files, and checks that the key is the certificate's. Without a CA the
+    /// certificate's file is the whole chain.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(certificate: &Path, key: &Path, ca: &Path) -> Result<Arc<Self>, TlsError> {
-        let mut chain = certificates(certificate)?;
-        for authority in certificates(ca)? {
-            if !chain.contains(&authority) {
-                chain.push(authority);
-            }
-        }
-        let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
-            what: "a private key",
-            path: key.to_owned(),
-            source,
-        })?;
-        let presented = CertifiedKey::from_der(chain, secret, &provider())
-            .map_err(|source| TlsError::Unusable { path: certificate.to_owned(), source })?;
-        Ok(Arc::new(Self { presented: Arc::new(presented) }))
+    pub fn load(certificate: &Path, key: &Path, ca: Option<&Path>) -> Result<Arc<Self>, TlsError> {
+        Ok(Arc::new(Self { presented: RwLock::new(read(certificate, key, ca)?) }))
+    }
+
+    /// Presents what is in these files from the next handshake on; whether that is another chain than before.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the identity is as it was.
+    pub fn replace(&self, certificate: &Path, key: &Path, ca: Option<&Path>) -> Result<bool, TlsError> {
+        let new = read(certificate, key, ca)?;
+        let mut presented = self.presented.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = presented.cert != new.cert;
+        *presented = new;
+        Ok(is_other)
+    }
+
+    /// The chain that is presented now, the server's own certificate first.
+    #[must_use]
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.presented().cert.clone()
+    }
+
+    // Nothing can panic while it is written, so a poisoned lock holds a whole identity too.
+    fn presented(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.presented.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The configuration of a listener that presents this identity.
@@ -110,8 +127,27 @@ impl TlsIdentity {
 
 impl ResolvesServerCert for TlsIdentity {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.presented))
+        Some(self.presented())
     }
+}
+
+fn read(certificate: &Path, key: &Path, ca: Option<&Path>) -> Result<Arc<CertifiedKey>, TlsError> {
+    let mut chain = certificates(certificate)?;
+    if let Some(ca) = ca {
+        for authority in certificates(ca)? {
+            if !chain.contains(&authority) {
+                chain.push(authority);
+            }
+        }
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
+        what: "a private key",
+        path: key.to_owned(),
+        source,
+    })?;
+    CertifiedKey::from_der(chain, secret, &provider())
+        .map(Arc::new)
+        .map_err(|source| TlsError::Unusable { path: certificate.to_owned(), source })
 }
 
 fn provider() -> CryptoProvider {
@@ -123,6 +159,8 @@ mod tests {
     use std::fs;
 
     use rcgen::{CertifiedKey as Generated, KeyPair, generate_simple_self_signed};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
     use super::*;
 
@@ -142,21 +180,74 @@ mod tests {
         Files { folder, certificate, key }
     }
 
+    /// What a client sees in a handshake that begins now, over buffers in memory.
+    fn seen(config: &Arc<ServerConfig>, trusted: &[&Path]) -> Vec<CertificateDer<'static>> {
+        let mut roots = RootCertStore::empty();
+        for path in trusted {
+            roots.add_parsable_certificates(certificates(path).unwrap());
+        }
+        let client = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(config)).unwrap();
+        while client.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut bytes.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            let mut bytes = Vec::new();
+            server.write_tls(&mut bytes).unwrap();
+            client.read_tls(&mut bytes.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        client.peer_certificates().unwrap().to_vec()
+    }
+
     #[test]
-    fn the_ca_is_presented_once_behind_the_certificate() {
+    fn the_ca_is_presented_once_behind_the_certificate_and_a_chain_needs_none() {
         let (server, ca) = (files(), files());
-        let identity = TlsIdentity::load(&server.certificate, &server.key, &ca.certificate).unwrap();
-        let expected =
-            [certificates(&server.certificate).unwrap(), certificates(&ca.certificate).unwrap()].concat();
-        assert_eq!(identity.presented.cert, expected);
-        let identity = TlsIdentity::load(&server.certificate, &server.key, &server.certificate).unwrap();
-        assert_eq!(identity.presented.cert.len(), 1);
+        let load = |ca| TlsIdentity::load(&server.certificate, &server.key, ca).unwrap().chain();
+        let own = certificates(&server.certificate).unwrap();
+        assert_eq!(
+            load(Some(&ca.certificate)),
+            [own.clone(), certificates(&ca.certificate).unwrap()].concat()
+        );
+        assert_eq!(load(Some(&server.certificate)), own);
+        assert_eq!(load(None), own);
+    }
+
+    #[test]
+    fn a_replaced_identity_is_presented_from_the_next_handshake_on() {
+        let (old, new) = (files(), files());
+        let identity = TlsIdentity::load(&old.certificate, &old.key, None).unwrap();
+        let config = Arc::clone(&identity).server_config().unwrap();
+        let trusted: [&Path; 2] = [&old.certificate, &new.certificate];
+        assert_eq!(seen(&config, &trusted), certificates(&old.certificate).unwrap());
+        assert!(!identity.replace(&old.certificate, &old.key, None).unwrap());
+        assert!(identity.replace(&new.certificate, &new.key, None).unwrap());
+        assert_eq!(seen(&config, &trusted), certificates(&new.certificate).unwrap());
+    }
+
+    #[test]
+    fn a_replacement_that_fails_leaves_the_identity_before_in_use() {
+        let (old, new) = (files(), files());
+        let identity = TlsIdentity::load(&old.certificate, &old.key, None).unwrap();
+        let config = Arc::clone(&identity).server_config().unwrap();
+        let absent = new.folder.path().join("absent");
+        assert!(matches!(identity.replace(&new.certificate, &old.key, None), Err(TlsError::Unusable { .. })));
+        assert!(matches!(identity.replace(&absent, &new.key, None), Err(TlsError::File { .. })));
+        assert!(matches!(identity.replace(&new.certificate, &absent, None), Err(TlsError::File { .. })));
+        assert_eq!(seen(&config, &[&old.certificate]), certificates(&old.certificate).unwrap());
     }
 
     #[test]
     fn a_key_of_another_certificate_a_file_without_one_and_an_absent_file_are_refused() {
         let server = files();
-        let load = || TlsIdentity::load(&server.certificate, &server.key, &server.certificate);
+        let load = || TlsIdentity::load(&server.certificate, &server.key, None);
         fs::write(&server.key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
         assert!(matches!(load(), Err(TlsError::Unusable { .. })));
         fs::write(&server.certificate, "").unwrap();

@@ -81,7 +81,7 @@ impl Server {
         let identity = TlsIdentity::load(
             &opened.home.server_certificate(),
             &opened.home.server_key(),
-            &opened.home.ca_certificate(),
+            Some(&opened.home.ca_certificate()),
         )?;
         let push = Push::new(opened.clock.now());
         let site = Site::new(site_parts(&opened, address, &push, options.requests)?);
