@@ -15,7 +15,7 @@ use sealpost_manifests::log::{Frontier, NodeId};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow, ReleaseRow,
-    ServerIdentity,
+    ServerIdentity, ServersLearnedRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -237,6 +237,11 @@ query! {
 query! {
     /// The last pull.
     LastPull {} -> PullRow, "read the last pull"
+}
+
+query! {
+    /// The newest server list, and which enrolled computers did not learn it yet; `None` before the first.
+    ServersLearned {} -> Option<ServersLearnedRow>, "read who learned the ways to this server"
 }
 
 query! {

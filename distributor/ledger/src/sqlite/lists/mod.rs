@@ -3,3 +3,4 @@
 mod clients;
 pub(super) mod licenses;
 pub(super) mod releases;
+pub(super) mod servers;
