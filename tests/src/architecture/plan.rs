@@ -21,6 +21,7 @@ pub(super) const PLACES: &[Place] = &[
     place(0, "files", "sealpost-files"),
     place(1, "keys", "sealpost-keys"),
     place(1, "deltas", "sealpost-deltas"),
+    place(1, "service", "sealpost-service"),
     place(2, "manifests", "sealpost-manifests"),
     place(3, "manifests/repository", "sealpost-repository"),
     place(3, "serving", "sealpost-serving"),
