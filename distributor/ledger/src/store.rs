@@ -15,10 +15,10 @@ use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease
 use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query,
-    Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf,
-    VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Endings, ExplainClient,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks,
+    LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
+    ServersLearned, SetupOf, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -111,6 +111,7 @@ pub trait ReadStore:
     + Read<ReleaseCounts>
     + Read<VoidedReleases>
     + Read<LastPull>
+    + Read<Endings>
     + Read<ServersLearned>
     + Read<Activity>
 {

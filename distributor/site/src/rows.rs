@@ -56,6 +56,17 @@ pub struct ServersLearnedRow {
     pub names: Vec<ComputerName>,
 }
 
+/// The leases and the setup code that end first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndingsRow {
+    /// The computer whose lease ends first, or ended longest ago, and that end.
+    pub lease: Option<(ComputerName, Timestamp)>,
+    /// Leases that have ended.
+    pub leases_ended: u64,
+    /// The computer whose setup file was not used and ends first, and that end.
+    pub setup: Option<(ComputerName, Timestamp)>,
+}
+
 /// Most names of a [`ServersLearnedRow`].
 pub const WAITING_NAMES: u32 = 20;
 
