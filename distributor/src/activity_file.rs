@@ -1,22 +1,31 @@
 //! The activity log as a text file, for people and log shippers: one line per entry, rotated by size.
 //!
-//! Invariant: each line is written once, in order, across restarts and kills: the last whole line of the file says how
-//! far it is, and a line that was cut is written again. The ledger is the record; this file proves nothing, so it is not
-//! flushed to disk line by line.
+//! Invariant: each line is written once, in order, across restarts, kills and rotations, whoever rotates. How far it is, a
+//! note beside the file says; what was about to be written when the process was killed is looked up in the file and its
+//! rotated copies. A line that was cut is written again. The file is only ever appended to, so that a copy that was emptied behind it has
+//! no hole; before each write it is looked whether the file of that name is still the one that is open.
+//! The ledger is the record; this file proves nothing, so it is not flushed to disk line by line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealpost_files::{PRIVATE, PRIVATE_FOLDER, escape, make_folder, with_causes};
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, escape, make_folder, read_bounded, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::queries::Activity;
+use tokio::sync::watch;
+
+use crate::config::Storage;
 
 /// Name of the newest file; older ones have `.1`, `.2`, … after it.
 pub const FILE_NAME: &str = "activity.log";
+/// Name of the note that says how far it is.
+const NOTE: &str = "activity.position";
+/// Longest note, in bytes: more than two numbers and a line's end.
+const MAX_NOTE_BYTES: u64 = 64;
 /// Entries that are read and written at once.
 const PAGE: u32 = 500;
 /// How much of a file's end is read to find its last line, in bytes: longer than the longest line.
@@ -31,10 +40,11 @@ pub struct RotationLimits {
     pub files: u32,
 }
 
-impl Default for RotationLimits {
-    /// 100 MiB in all, which is weeks of a busy site.
-    fn default() -> Self {
-        Self { file_bytes: 10 * 1024 * 1024, files: 10 }
+impl RotationLimits {
+    /// As configured.
+    #[must_use]
+    pub const fn of(storage: &Storage) -> Self {
+        Self { file_bytes: storage.log_file_bytes, files: storage.log_files }
     }
 }
 
@@ -47,15 +57,15 @@ pub enum ActivityFileError {
     Ledger(#[from] LedgerError),
 }
 
-/// Keeps the text log beside a ledger until that closes. `file` is the newest file; that it cannot be opened is logged.
-pub async fn keep(ledger: Arc<Ledger>, file: PathBuf, limits: RotationLimits) {
-    let folder = file.parent().unwrap_or(&file).to_owned();
+/// Keeps the text log beside a ledger until that closes. That it cannot be opened is logged.
+pub async fn keep(ledger: Arc<Ledger>, folder: PathBuf, limits: watch::Receiver<RotationLimits>) {
     if let Err(error) = follow(ledger, folder, limits).await {
         tracing::error!(error = with_causes(&error), "the text log of activity has ended");
     }
 }
 
-/// Follows a ledger until it closes. Safe to stop at any time and to start again.
+/// Follows a ledger until it closes. Safe to stop at any time and to start again. When limits are sent, also the same
+/// ones, the file is opened anew.
 ///
 /// A failure after the start, for example a full disk, is logged, and writing is tried again with the next entry.
 ///
@@ -64,15 +74,20 @@ pub async fn keep(ledger: Arc<Ledger>, file: PathBuf, limits: RotationLimits) {
 pub async fn follow(
     ledger: Arc<Ledger>,
     folder: PathBuf,
-    limits: RotationLimits,
+    mut limits: watch::Receiver<RotationLimits>,
 ) -> Result<(), ActivityFileError> {
     let mut news = ledger.subscribe();
-    let mut file = Some(blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await?);
+    let open = async |limits| blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await;
+    let now = *limits.borrow_and_update();
+    let mut file = Some(open(now).await?);
     loop {
         let _ = news.borrow_and_update();
         let opened = match file.take() {
             Some(opened) => Ok(opened),
-            None => blocking(&folder, move |folder| ActivityFile::open(folder, limits)).await,
+            None => {
+                let now = *limits.borrow_and_update();
+                open(now).await
+            }
         };
         let caught_up = match opened {
             Ok(opened) => catch_up(&ledger, &folder, opened).await,
@@ -85,8 +100,12 @@ pub async fn follow(
                 tracing::error!(error = with_causes(&error), "the text log of activity is behind the ledger");
             }
         }
-        if news.changed().await.is_err() {
-            return Ok(());
+        tokio::select! {
+            changed = news.changed() => if changed.is_err() {
+                return Ok(());
+            },
+            // Without a sender there is nobody to reload; the ledger goes on.
+            Ok(()) = limits.changed() => file = None,
         }
     }
 }
@@ -129,7 +148,7 @@ struct ActivityFile {
     limits: RotationLimits,
     file: File,
     bytes: u64,
-    /// Sequence number of the last whole line.
+    /// Sequence number of the last whole line that was written, in whichever file it is now.
     written: u64,
 }
 
@@ -137,44 +156,85 @@ impl ActivityFile {
     /// Opens the newest file, cuts off an unfinished line, and finds which entry was written last.
     fn open(folder: &Path, limits: RotationLimits) -> io::Result<Self> {
         make_folder(folder, PRIVATE_FOLDER)?;
-        let mut file = open_file(&folder.join(FILE_NAME))?;
-        let (bytes, last) = last_whole_line(&mut file)?;
-        file.set_len(bytes)?;
-        file.seek(SeekFrom::End(0))?;
-        let written = match last {
-            Some(sequence) => sequence,
-            None => match File::open(rotated(folder, 1)) {
-                Ok(mut older) => last_whole_line(&mut older)?.1.unwrap_or(0),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-                Err(error) => return Err(error),
-            },
+        let path = folder.join(FILE_NAME);
+        let file = open_file(&path)?;
+        let (bytes, last) = last_whole_line(&mut open_file(&path)?)?;
+        if file.metadata()?.len() > bytes {
+            file.set_len(bytes)?;
+        }
+        let written = match noted(folder)? {
+            Some((done, about)) if done < about => {
+                // Killed in the middle. A ledger that was restored may have left higher numbers in older files.
+                let furthest = last.max(last_rotated(folder)?).filter(|last| (done..=about).contains(last));
+                furthest.unwrap_or(done)
+            }
+            Some((done, _)) => done,
+            None => last.max(last_rotated(folder)?).unwrap_or(0),
         };
-        Ok(Self { folder: folder.to_owned(), limits, file, bytes, written })
+        let opened = Self { folder: folder.to_owned(), limits, file, bytes, written };
+        opened.note(written)?;
+        Ok(opened)
     }
 
     fn append(mut self, entries: &[LoggedEntry]) -> io::Result<Self> {
+        self.follow_rotation()?;
         let mut text = String::new();
+        let mut pending = self.written;
         for entry in entries {
             let line = line(entry);
-            let pending = self.bytes.saturating_add(length(&text));
-            if pending > 0 && pending.saturating_add(length(&line)) > self.limits.file_bytes {
-                self.write(&text)?;
+            let bytes = self.bytes.saturating_add(length(&text));
+            if bytes > 0 && bytes.saturating_add(length(&line)) > self.limits.file_bytes {
+                self.write(&text, pending)?;
                 text.clear();
                 self.rotate()?;
             }
             text.push_str(&line);
+            pending = entry.entry.sequence();
         }
-        self.write(&text)?;
-        if let Some(last) = entries.last() {
-            self.written = last.entry.sequence();
-        }
+        self.write(&text, pending)?;
         Ok(self)
     }
 
-    fn write(&mut self, text: &str) -> io::Result<()> {
+    /// Whoever rotates may have renamed the file, or copied and emptied it.
+    fn follow_rotation(&mut self) -> io::Result<()> {
+        let path = self.folder.join(FILE_NAME);
+        let open = self.file.metadata()?;
+        let is_same = match std::fs::metadata(&path) {
+            Ok(named) => (named.dev(), named.ino()) == (open.dev(), open.ino()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if is_same {
+            self.bytes = open.len();
+            return Ok(());
+        }
+        self.file = open_file(&path)?;
+        self.bytes = self.file.metadata()?.len();
+        Ok(())
+    }
+
+    /// Writes whole lines; `last` is the sequence number of the last one.
+    fn write(&mut self, text: &str, last: u64) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.note(last)?;
         self.file.write_all(text.as_bytes())?;
         self.bytes = self.bytes.saturating_add(length(text));
-        Ok(())
+        self.written = last;
+        self.note(last)
+    }
+
+    /// Notes how far it is, and how far it is about to be.
+    fn note(&self, about: u64) -> io::Result<()> {
+        let text = format!("{} {about}\n", self.written);
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(PRIVATE)
+            .open(self.folder.join(NOTE))?
+            .write_all(text.as_bytes())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -196,12 +256,39 @@ impl ActivityFile {
     }
 }
 
+/// How far it is, and was about to be, as noted; `None` if there is no note, or it was cut.
+fn noted(folder: &Path) -> io::Result<Option<(u64, u64)>> {
+    let bytes = read_bounded(&folder.join(NOTE), MAX_NOTE_BYTES)?.unwrap_or_default();
+    let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n')?.split_once(' '));
+    Ok(text.and_then(|(done, about)| Some((done.parse().ok()?, about.parse().ok()?))))
+}
+
+/// The last line of the files to which somebody rotated: `activity.log.1`, `activity.log-20270115`. Compressed ones have
+/// no line that can be read; the note speaks for those.
+fn last_rotated(folder: &Path) -> io::Result<Option<u64>> {
+    let mut furthest = None;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_rotated = name.to_str().is_some_and(|name| name.starts_with(FILE_NAME) && name != FILE_NAME);
+        if !is_rotated || !entry.file_type()?.is_file() {
+            continue;
+        }
+        match File::open(entry.path()) {
+            Ok(mut file) => furthest = last_whole_line(&mut file)?.1.max(furthest),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(furthest)
+}
+
 fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
+    OpenOptions::new().read(true).append(true).create(true).mode(PRIVATE).open(path)
 }
 
 fn rotated(folder: &Path, number: u32) -> PathBuf {

@@ -18,12 +18,13 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, ClientBuilder, Response};
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::wire::LICENSE_API;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 
+use crate::config::may_carry_a_serial;
 use crate::ports::authority::{AuthorityError, LicenseAuthority};
 
 /// Time for the whole conversation. An admin waits for it.
@@ -35,23 +36,33 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 pub struct OnlineAuthority {
     http: Client,
     url: String,
+    /// Whether nobody on the way can read what is sent.
+    is_private: bool,
 }
 
 impl OnlineAuthority {
-    /// The authority beside the vendor's repository.
+    /// The authority beside the vendor's repository, reached with the client that
+    /// [`vendor_client`](crate::config::vendor_client) makes.
     ///
     /// # Errors
     /// When there is no HTTP client to be had.
-    pub fn new(vendor_url: &str) -> Result<Self, reqwest::Error> {
-        let http = Client::builder()
-            .user_agent(concat!("sealpost-distributor/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .timeout(ANSWER_WITHIN)
-            .build()?;
-        Ok(Self { http, url: format!("{}{LICENSE_API}/register", vendor_url.trim_end_matches('/')) })
+    pub fn new(vendor_url: &str, client: ClientBuilder) -> Result<Self, reqwest::Error> {
+        let http = client.timeout(ANSWER_WITHIN).build()?;
+        let url = format!("{}{LICENSE_API}/register", vendor_url.trim_end_matches('/'));
+        Ok(Self { http, url, is_private: may_carry_a_serial(vendor_url) })
     }
 
     async fn ask(&self, request: &RegisterRequest) -> Result<RegisterAnswer, AuthorityError> {
+        if !self.is_private {
+            return Err(AuthorityError::Unreachable {
+                reason: format!(
+                    "a serial number is a secret, and is not sent over plain http to {}: set `vendor_url` in the \
+                     configuration to the vendor's https address, and `vendor_ca` if its CA is not one that this system \
+                     trusts; or carry the code below by hand",
+                    self.url
+                ),
+            });
+        }
         let response =
             self.http.post(&self.url).json(request).send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();

@@ -16,14 +16,14 @@ pub struct Tasks {
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
     followers: Vec<JoinHandle<()>>,
-    schedule: Option<JoinHandle<()>>,
+    schedules: Vec<JoinHandle<()>>,
 }
 
 impl Tasks {
     #[must_use]
     pub fn new() -> Self {
         let (stop, _) = watch::channel(false);
-        Self { stop, listeners: Vec::new(), followers: Vec::new(), schedule: None }
+        Self { stop, listeners: Vec::new(), followers: Vec::new(), schedules: Vec::new() }
     }
 
     /// Starts a listener, made with a future that resolves when it is to stop.
@@ -42,10 +42,10 @@ impl Tasks {
 
     /// Takes over a task that is aborted when the server stops.
     pub fn schedule(&mut self, schedule: Option<JoinHandle<()>>) {
-        self.schedule = schedule;
+        self.schedules.extend(schedule);
     }
 
-    /// Tells the listeners to stop, and waits until their requests have ended; aborts the schedule.
+    /// Tells the listeners to stop, and waits until their requests have ended; aborts the schedules.
     pub async fn stop_listening(&mut self) {
         // Fails only when no listener is left.
         let _ = self.stop.send(true);
@@ -54,7 +54,7 @@ impl Tasks {
                 tracing::error!(%error, "a listener ended by a panic");
             }
         }
-        if let Some(schedule) = self.schedule.take() {
+        for schedule in self.schedules.drain(..) {
             schedule.abort();
         }
     }
@@ -78,7 +78,8 @@ impl Default for Tasks {
 /// Resolves when a listener is to stop.
 pub type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn stopped(mut stopping: watch::Receiver<bool>) {
+/// Resolves when `true` is sent, or the sender is gone.
+pub async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }

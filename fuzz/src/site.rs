@@ -78,6 +78,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             metadata_as_of: Some(day(99)),
             epoch: Epoch::of(1, 0),
             restore: restore.clone(),
+            server_list: None,
             lost,
         };
         let decision = decide(AnswerContact { contact: contact.clone(), shown }, facts);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::socket_path::SocketPath;
 use crate::tls::{TlsError, TlsIdentity};
 
 /// Mode of a socket file to which only its owner may connect.
@@ -31,6 +32,26 @@ pub(crate) enum Accepted {
     Tls(TcpStream, IpAddr, Arc<ServerConfig>),
     /// From an account that may use the socket, by its uid.
     Unix(UnixStream, u32),
+}
+
+/// Makes listeners that present one identity, whatever port they are on.
+#[derive(Debug, Clone)]
+pub struct TlsListeners(Arc<ServerConfig>);
+
+impl TlsListeners {
+    /// With this certificate and key, which may be replaced later.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn of(identity: Arc<TlsIdentity>) -> Result<Self, TlsError> {
+        Ok(Self(identity.server_config()?))
+    }
+
+    /// HTTP over TLS on a listener.
+    #[must_use]
+    pub fn over(&self, listener: TcpListener) -> Listener {
+        Listener(Kind::Tls(listener, Arc::clone(&self.0)))
+    }
 }
 
 impl Listener {
@@ -107,14 +128,15 @@ fn allowed_uid(stream: &UnixStream) -> Option<u32> {
     }
 }
 
-/// Binds a Unix socket, mode 0600. A socket file that a killed server left behind is replaced.
+/// Binds a Unix socket, mode 0600, however long its path is. A socket file that a killed server left behind is replaced.
 ///
 /// # Errors
 /// When something else is there, another server listens, or the folder cannot be written.
 pub fn bind_private_socket(path: &Path) -> io::Result<UnixListener> {
+    let short = SocketPath::of(path)?;
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            if std::os::unix::net::UnixStream::connect(short.path()).is_ok() {
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
             }
             std::fs::remove_file(path)?;
@@ -125,7 +147,7 @@ pub fn bind_private_socket(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(short.path())?;
     // Nothing was accepted yet, and each peer is asked for its account besides.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE_SOCKET))?;
     Ok(listener)
@@ -134,6 +156,22 @@ pub fn bind_private_socket(path: &Path) -> io::Result<UnixListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_deeper_than_an_address_can_say_is_bound_found_taken_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("d".repeat(100)).join("e".repeat(100));
+        std::fs::create_dir_all(&deep).unwrap();
+        let path = deep.join("admin.sock");
+        let first = bind_private_socket(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE_SOCKET);
+        let short = SocketPath::of(&path).unwrap();
+        let (client, server) = tokio::join!(UnixStream::connect(short.path()), first.accept());
+        drop((client.unwrap(), server.unwrap()));
+        assert_eq!(bind_private_socket(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        drop(bind_private_socket(&path).unwrap());
+    }
 
     #[tokio::test]
     async fn a_socket_file_that_nobody_listens_on_is_replaced_and_nothing_else_is() {

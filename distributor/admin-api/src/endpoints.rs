@@ -51,13 +51,27 @@ pub enum Endpoint {
     ProveEntry,
     /// The signed head of the log, for whoever keeps it.
     ReadCheckpoint,
+    /// The certificate that the server presents.
+    ShowCertificate,
+    /// Make a certificate anew.
+    RenewCertificate,
+    /// Present the certificate that waits.
+    SwitchCertificate,
+    /// The ways to the server that computers are told.
+    ShowAddresses,
+    /// Stop serving the ways before.
+    FinishAddresses,
+    /// What the server stores.
+    ShowStorage,
+    /// Remove what nothing needs.
+    CleanStorage,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 16] = [
+const TABLE: [Line; 23] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -74,6 +88,13 @@ const TABLE: [Line; 16] = [
     Line(Endpoint::VerifyLog, Method::Post, "/api/v1/log/verify", Permission::ViewLog),
     Line(Endpoint::ProveEntry, Method::Get, "/api/v1/log/{sequence}/proof", Permission::ViewLog),
     Line(Endpoint::ReadCheckpoint, Method::Get, "/api/v1/log/checkpoint", Permission::ViewLog),
+    Line(Endpoint::ShowCertificate, Method::Get, "/api/v1/certificate", Permission::ViewStatus),
+    Line(Endpoint::RenewCertificate, Method::Post, "/api/v1/certificate/renew", Permission::ManageServer),
+    Line(Endpoint::SwitchCertificate, Method::Post, "/api/v1/certificate/switch", Permission::ManageServer),
+    Line(Endpoint::ShowAddresses, Method::Get, "/api/v1/addresses", Permission::ViewStatus),
+    Line(Endpoint::FinishAddresses, Method::Post, "/api/v1/addresses/finish", Permission::ManageServer),
+    Line(Endpoint::ShowStorage, Method::Get, "/api/v1/storage", Permission::ViewStatus),
+    Line(Endpoint::CleanStorage, Method::Post, "/api/v1/storage/clean", Permission::ManageServer),
 ];
 
 impl Endpoint {

@@ -7,10 +7,13 @@
 
 #![warn(missing_docs)]
 
+pub mod addresses;
+pub mod certificates;
 pub mod clients;
 pub mod endpoints;
 pub mod licenses;
 pub mod log;
 pub mod pulls;
 pub mod status;
+pub mod storage;
 pub mod updates;

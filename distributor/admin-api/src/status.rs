@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
+use sealpost_manifests::release::ReleaseId;
 use sealpost_site::rows::PullRow;
+use sealpost_site::rules::expiries::Expiry;
 use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,54 @@ pub struct Status {
     pub now: Timestamp,
     /// What will need somebody's attention, and when.
     pub warnings: Vec<String>,
+    /// Everything that ends, soonest first.
+    #[serde(default)]
+    pub expiries: Vec<Ending>,
+    /// Stored files that are needed and are damaged or missing; the next pull fetches them.
+    #[serde(default)]
+    pub missing_files: Vec<String>,
+    /// A newer version of the server itself, which the vendor offers; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer: Option<NewerServer>,
+}
+
+/// Something that ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// What kind of thing it is, a stable word: `certificate`, `site_ca`, `root`, `role`, `grant`, `lease`, …
+    pub kind: String,
+    /// What it is, for people.
+    pub what: String,
+    /// Its end.
+    pub at: Timestamp,
+    /// Seconds until then; below 0 after it.
+    pub seconds_left: i64,
+    /// Whether nobody has to do anything as long as all works.
+    pub renewed_by_itself: bool,
+    /// What to do about it, with the exact command.
+    pub remedy: String,
+}
+
+impl Ending {
+    /// As the site knows it, at this time.
+    #[must_use]
+    pub fn of(expiry: Expiry, now: Timestamp) -> Self {
+        let seconds_left = expiry.seconds_left(now);
+        let Expiry { kind, what, at, renewed_by_itself, remedy, label: _ } = expiry;
+        Self { kind: kind.as_str().to_owned(), what, at, seconds_left, renewed_by_itself, remedy }
+    }
+}
+
+/// A newer version of the server itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewerServer {
+    /// The release.
+    pub release: ReleaseId,
+    /// `approved` or `staged`.
+    pub state: String,
+    /// Where its payload lies on the server, a gzipped tar; absent if it is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
 }
 
 /// A restore of the ledger.

@@ -13,10 +13,12 @@ use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
 use sealpost_site::commands::restores::LoadRestore;
+use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query,
-    Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, SetupOf, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Endings, ExplainClient,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks,
+    LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
+    ServersLearned, SetupOf, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -84,6 +86,7 @@ pub trait ReadStore:
     + Read<LoadDelta>
     + Read<LoadRestore>
     + Read<LoadCounterReset>
+    + Read<LoadServerList>
     + Read<Server>
     + Read<Log>
     + Read<LogNodes>
@@ -108,6 +111,8 @@ pub trait ReadStore:
     + Read<ReleaseCounts>
     + Read<VoidedReleases>
     + Read<LastPull>
+    + Read<Endings>
+    + Read<ServersLearned>
     + Read<Activity>
 {
     /// Gives every stored entry, from the first, to `each`, until that says [`Walk::Stop`].

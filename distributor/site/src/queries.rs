@@ -14,8 +14,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow, ReleaseRow,
-    ServerIdentity,
+    ClientRow, DeltaReleaseRow, EndingsRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow,
+    ReleaseRow, ServerIdentity, ServersLearnedRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -237,6 +237,19 @@ query! {
 query! {
     /// The last pull.
     LastPull {} -> PullRow, "read the last pull"
+}
+
+query! {
+    /// The newest server list, and which enrolled computers did not learn it yet; `None` before the first.
+    ServersLearned {} -> Option<ServersLearnedRow>, "read who learned the ways to this server"
+}
+
+query! {
+    /// Leases and setup codes that end first.
+    Endings {
+        /// Codes that ended before are passed over.
+        pub now: Timestamp,
+    } -> EndingsRow, "read when leases and setup files end"
 }
 
 query! {

@@ -10,8 +10,9 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber, ServerId};
 use sealpost_manifests::log::LogHead;
-use sealpost_manifests::order::Epoch;
+use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::Report;
@@ -28,6 +29,46 @@ pub struct ServerIdentity {
     /// The key that signs leases and assignments.
     pub site_key: PublicKey,
 }
+
+/// The ways to this server, as they were announced last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownServerList {
+    /// Rises with each list.
+    pub sequence: u64,
+    /// License time of the announcement: what is signed says the same to everybody.
+    pub issued_at: Timestamp,
+    /// In order of preference.
+    pub ways: Vec<ServerEntry>,
+}
+
+/// Who has to learn the newest server list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServersLearnedRow {
+    /// The order of the list.
+    pub order: Order,
+    /// When it was announced.
+    pub issued_at: Timestamp,
+    /// The ways that it names.
+    pub ways: Vec<ServerEntry>,
+    /// Enrolled computers whose last contact named a lower one, or none.
+    pub waiting: u64,
+    /// The first of them, by name; see [`WAITING_NAMES`].
+    pub names: Vec<ComputerName>,
+}
+
+/// The leases and the setup code that end first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndingsRow {
+    /// The computer whose lease ends first, or ended longest ago, and that end.
+    pub lease: Option<(ComputerName, Timestamp)>,
+    /// Leases that have ended.
+    pub leases_ended: u64,
+    /// The computer whose setup file was not used and ends first, and that end.
+    pub setup: Option<(ComputerName, Timestamp)>,
+}
+
+/// Most names of a [`ServersLearnedRow`].
+pub const WAITING_NAMES: u32 = 20;
 
 /// A release as the site sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

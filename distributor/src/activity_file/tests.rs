@@ -16,6 +16,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 fn admin() -> Actor {
     Actor::socket("alice")
@@ -97,6 +98,7 @@ async fn until_last<T>(task: &tokio::task::JoinHandle<T>, folder: &Path, expecte
 /// Follows until the file holds the ledger's newest entry, then stops in the middle of things.
 async fn catch_up(ledger: &Arc<Ledger>, folder: &Path, limits: RotationLimits) {
     let head = ledger.head().size;
+    let (_limits, limits) = watch::channel(limits);
     let task = tokio::spawn(follow(Arc::clone(ledger), folder.to_owned(), limits));
     until_last(&task, folder, &[head]).await;
     task.abort();
@@ -146,7 +148,8 @@ async fn the_files_on_disk_are_bounded_and_the_follower_ends_with_the_ledger() {
     reserve(&ledger, 0..50).await;
     catch_up(&ledger, &folder, limits).await;
     let files = std::fs::read_dir(&folder).unwrap().count();
-    assert_eq!(files, 3);
+    assert_eq!(files, 4, "three, and the note how far they are");
+    let (_limits, limits) = watch::channel(limits);
     let follower = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
     ledger.close().await.unwrap();
     follower.await.unwrap().unwrap();
@@ -158,7 +161,7 @@ async fn a_hostile_name_cannot_forge_a_line() {
     let folder = home.path().join("log");
     let ledger = ledger(home.path()).await;
     register(&ledger, Actor::token("eve\n99 2027-01-15T08:00:00Z forged \u{1b}[2J")).await;
-    catch_up(&ledger, &folder, RotationLimits::default()).await;
+    catch_up(&ledger, &folder, LARGE).await;
     assert_eq!(sequences(&folder), [1, 2, 3]);
     assert!(!lines(&folder).concat().contains('\u{1b}'));
 }
@@ -169,6 +172,7 @@ async fn writing_goes_on_after_a_fault() {
     let folder = home.path().join("log");
     let ledger = ledger(home.path()).await;
     let limits = RotationLimits { file_bytes: 1, files: 2 };
+    let (_limits, limits) = watch::channel(limits);
     let task = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
     until_last(&task, &folder, &[1, 2]).await;
     // Each line is rotated away, and the place where it has to go is taken by a folder with something in it.
@@ -186,6 +190,70 @@ async fn writing_goes_on_after_a_fault() {
 fn a_foreign_file_is_not_taken_for_a_log() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join(FILE_NAME), "no number here\n").unwrap();
-    let file = ActivityFile::open(home.path(), RotationLimits::default()).unwrap();
+    let file = ActivityFile::open(home.path(), LARGE).unwrap();
     assert_eq!(file.written, 0);
+}
+
+/// Large enough that the server itself never rotates.
+const LARGE: RotationLimits = RotationLimits { file_bytes: u64::MAX, files: 20 };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_copied_and_emptied_has_no_hole_and_no_line_twice_also_after_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("log");
+    let ledger = ledger(home.path()).await;
+    let (_limits, limits) = watch::channel(LARGE);
+    let task = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
+    reserve(&ledger, 0..10).await;
+    until_last(&task, &folder, &[12]).await;
+    // As logrotate does with copytruncate.
+    let newest = folder.join(FILE_NAME);
+    std::fs::copy(&newest, rotated(&folder, 1)).unwrap();
+    std::fs::OpenOptions::new().write(true).truncate(true).open(&newest).unwrap();
+    reserve(&ledger, 10..20).await;
+    until_last(&task, &folder, &[22]).await;
+    let text = std::fs::read(&newest).unwrap();
+    assert!(!text.contains(&0), "the emptied file has a hole");
+    assert_eq!(sequences(&folder), (1..=22).collect::<Vec<_>>());
+    // Copied, emptied and compressed, and then restarted with an empty file.
+    std::fs::rename(rotated(&folder, 1), home.path().join("older")).unwrap();
+    std::fs::copy(&newest, home.path().join("newer")).unwrap();
+    std::fs::OpenOptions::new().write(true).truncate(true).open(&newest).unwrap();
+    task.abort();
+    let _ = task.await;
+    reserve(&ledger, 20..22).await;
+    catch_up(&ledger, &folder, LARGE).await;
+    assert_eq!(sequences(&folder), [23, 24]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_renamed_is_left_and_a_new_one_is_begun_with_and_without_a_signal() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("log");
+    let ledger = ledger(home.path()).await;
+    let (reopen, limits) = watch::channel(LARGE);
+    let task = tokio::spawn(follow(Arc::clone(&ledger), folder.clone(), limits));
+    reserve(&ledger, 0..10).await;
+    until_last(&task, &folder, &[12]).await;
+    // As logrotate does with create: renamed, made anew with another mode, and then signaled.
+    let newest = folder.join(FILE_NAME);
+    std::fs::rename(&newest, rotated(&folder, 2)).unwrap();
+    std::fs::write(&newest, "").unwrap();
+    reopen.send(LARGE).unwrap();
+    reserve(&ledger, 10..20).await;
+    until_last(&task, &folder, &[22]).await;
+    // Without create, and without a signal.
+    std::fs::rename(&newest, rotated(&folder, 1)).unwrap();
+    reserve(&ledger, 20..30).await;
+    until_last(&task, &folder, &[32]).await;
+    assert!(newest.exists());
+    assert_eq!(sequences(&folder), (1..=32).collect::<Vec<_>>());
+    // Killed between the lines and the note, and rotated before the next start.
+    task.abort();
+    let _ = task.await;
+    std::fs::write(folder.join("activity.position"), "22 32\n").unwrap();
+    std::fs::rename(&newest, folder.join("activity.log-20270115")).unwrap();
+    reserve(&ledger, 30..31).await;
+    catch_up(&ledger, &folder, LARGE).await;
+    assert_eq!(std::fs::read_to_string(&newest).unwrap().lines().count(), 1);
 }

@@ -1,15 +1,19 @@
 //! Why a server could not be made, started or stopped.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use sealpost_manifests::document::DocumentError;
 use sealpost_serving::tls::TlsError;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, VendorCaError};
 use crate::home::HomeError;
 use crate::ledger_marker::MarkerError;
+use crate::port_holder;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StagingError;
+use crate::presence::PresenceError;
 use crate::staging::ChildError;
 use crate::upstream::UpstreamError;
 
@@ -41,12 +45,19 @@ pub enum AppError {
     Certify(#[source] DocumentError),
     #[error("cannot make the delta")]
     Delta(#[from] ChildError),
-    #[error("cannot listen on {address}; is it free, and may this account use it?")]
+    #[error("cannot listen on {address}; {hint}")]
     Listen {
         address: String,
+        hint: String,
         #[source]
         source: io::Error,
     },
+    #[error("cannot use the server's certificate")]
+    Presence(#[from] PresenceError),
+    #[error(transparent)]
+    VendorCa(#[from] VendorCaError),
+    #[error("cannot take over the sockets that systemd holds; check the socket unit")]
+    Inherited(#[source] io::Error),
     /// This program's own file is gone.
     #[error("cannot find this program's own file, which makes deltas; start the server anew")]
     Program {
@@ -60,8 +71,40 @@ impl AppError {
         Self::Ledger { source: source.into() }
     }
 
-    pub(super) fn listen(address: impl ToString) -> impl FnOnce(io::Error) -> Self {
-        let address = address.to_string();
-        move |source| Self::Listen { address, source }
+    /// The admin socket cannot be bound.
+    pub(super) fn socket(socket: &Path) -> impl FnOnce(io::Error) -> Self {
+        let address = socket.display().to_string();
+        move |source| Self::Listen { address, hint: hint_of(&source), source }
     }
+
+    /// A TCP port cannot be listened on. Whoever holds it is named.
+    pub(super) fn port(address: SocketAddr) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            let held =
+                (source.kind() == io::ErrorKind::AddrInUse).then(|| port_holder::holder(address)).flatten();
+            let hint = held.map_or_else(
+                || hint_of(&source),
+                |holder| {
+                    format!(
+                        "{holder} listens there. Stop it if it is not needed. Change the port only if both are needed: \
+                         `listen` in distributor.toml says it, and computers that are set up look for this server where \
+                         it was until they have learned the new port from it, so both sides must match"
+                    )
+                },
+            );
+            Self::Listen { address: address.to_string(), hint, source }
+        }
+    }
+}
+
+fn hint_of(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program uses it; stop that one first",
+        io::ErrorKind::PermissionDenied => "this account may not use it; ports below 1024 are root's",
+        io::ErrorKind::AddrNotAvailable => {
+            "this computer has no such address; correct `listen` in distributor.toml"
+        }
+        _ => "check the address, the path and this account's permissions",
+    }
+    .to_owned()
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod open;
+mod reload;
 mod server;
 
 pub use self::error::AppError;

@@ -22,7 +22,7 @@ use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::staging::Staging;
 use crate::staging::{self, ChildCommand, ChildTask, FolderStaging};
-use crate::upstream::{self, VendorUpstream};
+use crate::upstream::{self, Pace, VendorUpstream};
 
 /// A home with everything in it open.
 pub(super) struct Opened {
@@ -65,6 +65,7 @@ impl Opened {
                 limits: settings.limits,
             },
         )?;
+        let pace = Pace::at_least(settings.limits.min_bytes_per_second);
         let upstream = VendorUpstream::open(
             &home,
             &settings,
@@ -74,7 +75,12 @@ impl Opened {
                 blobs: Arc::clone(&blobs),
                 staging: Arc::clone(&staging),
                 clock: Arc::clone(&clock),
-                transport: upstream::vendor_transport(&settings.vendor_url)?,
+                transport: upstream::vendor_transport(
+                    &settings.vendor_url,
+                    settings.vendor_ca.as_deref(),
+                    &pace,
+                )?,
+                pace,
             },
         )?;
         Ok(Self { home, settings, site_key, log_key, ledger, blobs, staging, upstream, clock, _lock: lock })

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::Router;
 use jiff::Timestamp;
 use sealpost_keys::SigningKey;
 use sealpost_keys::note::LogKey;
@@ -15,21 +16,28 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::log::LogKeyCertificate;
 use sealpost_serving::tls::TlsIdentity;
-use sealpost_serving::{ConnectionLimits, Listener, bind_private_socket, serve};
-use tokio::net::TcpListener;
+use sealpost_serving::{ConnectionLimits, Listener, TlsListeners, bind_private_socket, serve};
+use tokio::sync::watch;
 
 use super::error::AppError;
 use super::open::Opened;
+use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::authority::OnlineAuthority;
+use crate::config::vendor_client;
+use crate::doors::{Serve, TlsDoors};
 use crate::http::admin_tokens::AdminTokens;
 use crate::http::limits::RequestLimits;
 use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
-use crate::http::{Addresses, Site, SiteParts, admin_router, router};
+use crate::http::{Site, SiteParts, admin_router, router};
 use crate::ledger_marker;
+use crate::listeners;
 use crate::open_files;
 use crate::ports::clock::Clock;
+use crate::ports::doors::Doors;
+use crate::ports::presence::Presence;
+use crate::presence::{self, ServerPresence};
 use crate::push::{self, Push};
 use crate::tasks::Tasks;
 
@@ -43,6 +51,8 @@ pub struct StartOptions {
     /// License time over the computer's clock when absent.
     pub clock: Option<Arc<dyn Clock>>,
     pub pulls: Pulls,
+    /// A listener that somebody else has bound, so that a new server takes over where the old one stopped.
+    pub inherited: Option<Arc<std::net::TcpListener>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +67,8 @@ pub struct Server {
     address: SocketAddr,
     push: Push,
     tasks: Tasks,
+    doors: Arc<TlsDoors>,
+    reload: Reload,
     opened: Opened,
 }
 
@@ -74,33 +86,42 @@ impl Server {
     pub async fn start(home: &Path, options: StartOptions) -> Result<Self, AppError> {
         let opened = Opened::open(home, options.clock).await?;
         let wanted = options.listen.unwrap_or(opened.settings.listen);
-        let listener = TcpListener::bind(wanted).await.map_err(AppError::listen(wanted))?;
-        let address = listener.local_addr().map_err(AppError::listen(wanted))?;
+        let listener = listeners::take(options.inherited, wanted).await.map_err(AppError::port(wanted))?;
+        let address = listener.local_addr().map_err(AppError::port(wanted))?;
         let socket = opened.home.admin_socket();
-        let admin = bind_private_socket(&socket).map_err(AppError::listen(socket.display()))?;
-        let identity = TlsIdentity::load(
-            &opened.home.server_certificate(),
-            &opened.home.server_key(),
-            Some(&opened.home.ca_certificate()),
-        )?;
+        let admin = bind_private_socket(&socket).map_err(AppError::socket(&socket))?;
+        let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
-        let site = Site::new(site_parts(&opened, address, &push, options.requests)?);
+        let site = Site::new(site_parts(&opened, &presence, &push, options.requests)?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
+        let doors = Arc::new(TlsDoors::new(address, tls(presence.identity(), router(&site), limits)?));
+        doors.serve(listener, address.port());
+        presence.listening(Arc::clone(&doors) as Arc<dyn Doors>, address.port(), wanted.port()).await;
+        let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
         let mut tasks = Tasks::new();
-        let tls = Listener::tls(listener, identity)?;
-        tasks.listen(|stopped| serve(tls, router(&site), limits, stopped));
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));
         tasks.follow(push::follow(Arc::clone(&opened.ledger), push.clone(), Arc::clone(&opened.clock)));
         tasks.follow(ledger_marker::keep(Arc::clone(&opened.ledger), opened.home.ledger_marker()));
-        tasks.follow(activity_file::keep(
-            Arc::clone(&opened.ledger),
-            opened.home.activity_log(),
-            RotationLimits::default(),
-        ));
+        tasks.follow(activity_file::keep(Arc::clone(&opened.ledger), opened.home.log_folder(), log_limits));
+        tasks.schedule(Some(tokio::spawn(Arc::clone(&presence).keep())));
         tasks.schedule((options.pulls == Pulls::Scheduled).then(|| opened.upstream.spawn_schedule()));
-        Ok(Self { address, push, tasks, opened })
+        let upstream = Arc::clone(&opened.upstream);
+        let reload =
+            Reload { home: opened.home.clone(), started: opened.settings.clone(), presence, upstream, logs };
+        Ok(Self { address, push, tasks, doors, reload, opened })
+    }
+
+    /// Reads the configuration again and reopens logs. What counts only from the next start is said; a configuration that
+    /// cannot be used leaves the old one in force.
+    pub async fn reload(&self) {
+        self.reload.run().await;
+    }
+
+    /// Whether it can do its work, for a watchdog.
+    pub async fn is_healthy(&self) -> bool {
+        self.opened.ledger.check_health().await.is_ok()
     }
 
     /// Where it listens, with the real port.
@@ -120,10 +141,11 @@ impl Server {
     /// # Errors
     /// When the ledger could not be closed.
     pub async fn stop(self) -> Result<(), AppError> {
-        let Self { push, mut tasks, opened, .. } = self;
+        let Self { push, mut tasks, doors, reload, opened, .. } = self;
         // Held streams never end by themselves.
         push.close();
-        tasks.stop_listening().await;
+        tokio::join!(doors.close_all(), tasks.stop_listening());
+        drop(reload);
         // A socket file that stays is replaced at the next start.
         let _ = std::fs::remove_file(opened.home.admin_socket());
         let closed = opened.ledger.close().await.map_err(AppError::ledger);
@@ -144,9 +166,26 @@ fn certify(
     SignedDocument::sign(&certificate, site_key).map_err(AppError::Certify)
 }
 
+/// What serves a listener for computers.
+fn tls(identity: Arc<TlsIdentity>, routes: Router, limits: ConnectionLimits) -> Result<Serve, AppError> {
+    let tls = TlsListeners::of(identity)?;
+    Ok(Box::new(move |listener, stopped| {
+        Box::pin(serve(tls.over(listener), routes.clone(), limits, stopped))
+    }))
+}
+
+fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
+    Ok(presence::Parts {
+        ledger: Arc::clone(&opened.ledger),
+        clock: Arc::clone(&opened.clock),
+        site_key: opened.site_key.public(),
+        root_sha256: Sha256Digest::of(&opened.home.read_root()?),
+    })
+}
+
 fn site_parts(
     opened: &Opened,
-    address: SocketAddr,
+    presence: &Arc<ServerPresence>,
     push: &Push,
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
@@ -156,7 +195,10 @@ fn site_parts(
         upstream: opened.upstream.clone(),
         blobs: Arc::clone(&opened.blobs),
         staging: Arc::clone(&opened.staging),
-        authority: Arc::new(OnlineAuthority::new(&opened.settings.vendor_url)?),
+        authority: Arc::new(OnlineAuthority::new(
+            &opened.settings.vendor_url,
+            vendor_client(&opened.settings.vendor_url, opened.settings.vendor_ca.as_deref())?,
+        )?),
         clock: Arc::clone(&opened.clock),
         push: Arc::new(push.clone()),
         site_key: Arc::clone(&opened.site_key),
@@ -167,13 +209,7 @@ fn site_parts(
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&opened.home.admin_tokens()),
-        addresses: Addresses {
-            addresses: opened.settings.addresses.clone(),
-            port: address.port(),
-            ca_spki_sha256: vec![opened.home.ca_pin()?],
-            root_sha256: Sha256Digest::of(&opened.home.read_root()?),
-        },
+        presence: Arc::clone(presence) as Arc<dyn Presence>,
         limits,
-        expiries: opened.home.expiries(),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a file gets its name only when all of its bytes are on disk and were digested; so after a crash a blob
 //! is there whole or not at all. Unfinished files are in `blobs/unfinished`, which is emptied at the start.
-//! Left out on purpose: removing blobs that nothing refers to any more (a later task), and compression.
+//! Left out on purpose: which blobs are needed (`upstream` knows), and compression.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -124,6 +124,39 @@ impl BlobStore for FolderBlobs {
         let aside = self.root.join(UNFINISHED).join(format!("damaged-{sha256}"));
         fs::rename(&path, &aside).map_err(|source| failed("put aside", &path, source))?;
         Err(BlobError::Damaged { path })
+    }
+
+    fn place(&self, sha256: &Sha256Digest) -> Option<PathBuf> {
+        Some(self.path(sha256)).filter(|path| path.is_file())
+    }
+
+    fn list(&self) -> Result<Vec<Blob>, BlobError> {
+        let mut found = Vec::new();
+        for folder in fs::read_dir(&self.root).map_err(|source| failed("list", &self.root, source))? {
+            let folder = folder.map_err(|source| failed("list", &self.root, source))?.path();
+            // Folders have two letters; others are not ours, or hold what is unfinished.
+            if folder.file_name().is_none_or(|name| name.len() != 2) {
+                continue;
+            }
+            for entry in fs::read_dir(&folder).map_err(|source| failed("list", &folder, source))? {
+                let entry = entry.map_err(|source| failed("list", &folder, source))?;
+                let name = entry.file_name();
+                let Some(sha256) = name.to_str().and_then(|name| name.parse::<Sha256Digest>().ok()) else {
+                    continue;
+                };
+                match entry.metadata() {
+                    Ok(metadata) => found.push(Blob { sha256, length: metadata.len() }),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(source) => return Err(failed("look at", &entry.path(), source)),
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn remove(&self, sha256: &Sha256Digest) -> Result<(), BlobError> {
+        let path = self.path(sha256);
+        sealpost_files::remove_durably(&path).map_err(|source| failed("remove", &path, source))
     }
 }
 

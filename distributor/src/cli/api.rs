@@ -1,14 +1,16 @@
 //! The admin API's client: over the Unix socket in the home, or over TLS with a token.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::{Client, Method, RequestBuilder, Response};
+use sealpost_keys::Token;
 use sealpost_manifests::wire::problem::Problem;
+use sealpost_serving::SocketPath;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,7 +30,8 @@ pub(super) struct AdminApi {
     base: String,
     token: Option<String>,
     place: String,
-    socket: Option<PathBuf>,
+    /// The path to connect to, which is short enough for a socket.
+    socket: Option<SocketPath>,
 }
 
 impl AdminApi {
@@ -36,19 +39,20 @@ impl AdminApi {
     pub(super) fn open(reach: &Reach) -> anyhow::Result<Self> {
         match &reach.server {
             Some(server) => Self::over_network(server, reach),
-            None => Self::over_socket(Home::at(&reach.home).admin_socket()),
+            None => Self::over_socket(&Home::at(&reach.home).admin_socket()),
         }
     }
 
-    fn over_socket(socket: PathBuf) -> anyhow::Result<Self> {
+    fn over_socket(socket: &Path) -> anyhow::Result<Self> {
+        let place = socket.display().to_string();
+        let socket = SocketPath::of(socket).map_err(|error| cannot_reach(&place, error))?;
         let http = Client::builder()
-            .unix_socket(socket.clone())
+            .unix_socket(socket.path().to_owned())
             .tls_certs_only([])
             .no_proxy()
             .connect_timeout(CONNECT_WITHIN)
             .build()
             .context("cannot set up the connection to the server")?;
-        let place = socket.display().to_string();
         Ok(Self { http, base: "http://localhost".to_owned(), token: None, place, socket: Some(socket) })
     }
 
@@ -105,7 +109,7 @@ impl AdminApi {
     /// Whether the server cannot even be connected to, as when it does not run.
     pub(super) async fn is_down(&self) -> bool {
         match &self.socket {
-            Some(socket) => tokio::net::UnixStream::connect(socket).await.is_err(),
+            Some(socket) => tokio::net::UnixStream::connect(socket.path()).await.is_err(),
             None => false,
         }
     }
@@ -156,12 +160,35 @@ impl AdminApi {
         // The URL in it says nothing that the place does not.
         let error = anyhow::Error::from(error.without_url());
         if self.socket.is_some() {
-            return error.context(format!(
-                "cannot reach the server at {place}: is `distributor serve` running, and may you use its home?"
-            ));
+            let forbidden = causes(&error).any(|kind| kind == io::ErrorKind::PermissionDenied);
+            return error.context(unreachable_socket(place, forbidden));
         }
         error.context(format!("cannot reach the server at {place}: check the address, the line, and --ca"))
     }
+}
+
+/// What helps when the admin socket cannot be used: another account, or a server that does not run.
+fn unreachable_socket(place: &str, forbidden: bool) -> String {
+    if forbidden {
+        return format!(
+            "cannot reach the server at {place}: this account may not use the server's home; run the command as the \
+             account that the server runs under, for example with `sudo -u sealpost`, or over the network with --server \
+             and --token-file"
+        );
+    }
+    format!(
+        "cannot reach the server at {place}: is `distributor serve` running there? Name another home with --home"
+    )
+}
+
+fn cannot_reach(place: &str, error: io::Error) -> anyhow::Error {
+    let forbidden = error.kind() == io::ErrorKind::PermissionDenied;
+    anyhow::Error::from(error).context(unreachable_socket(place, forbidden))
+}
+
+/// What the system said, somewhere among the causes.
+fn causes(error: &anyhow::Error) -> impl Iterator<Item = io::ErrorKind> {
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>().map(io::Error::kind))
 }
 
 /// A part of a path, percent-encoded.
@@ -191,7 +218,14 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
     }
     let mut text = String::new();
     file.take(MAX_TOKEN_FILE).read_to_string(&mut text).with_context(cannot)?;
-    Ok(text.trim().to_owned())
+    let text = text.trim();
+    if text.parse::<Token>().is_err() {
+        bail!(
+            "cannot use the token file {}: it does not hold a token alone, as `distributor token new NAME` prints it",
+            path.display()
+        );
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! All commands but `init`, `serve`, `token`, `backup`, `restore` and `ledger` are clients of the admin API, over the Unix socket in the home or with
 //! `--server`. Exit status: 0 done, 1 failed or refused, 2 usage.
 
+mod address;
 mod api;
 mod backup;
+mod certificate;
 mod clients;
 mod init;
 mod ledger;
@@ -19,6 +21,7 @@ mod register;
 mod serve;
 mod service;
 mod status;
+mod storage;
 mod token;
 mod unlock;
 mod updates;
@@ -27,6 +30,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use sealpost_manifests::wire::problem::Problem;
 
 use self::api::AdminApi;
 use self::outcome::Outcome;
@@ -77,6 +81,33 @@ Examples:
     )]
     Clients(clients::Command),
     Status(status::Options),
+    /// See and renew the certificate by which computers know the server.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost certificate show
+  distributor --home /srv/sealpost certificate renew"
+    )]
+    Certificate(certificate::Command),
+    /// See where computers reach the server, while that is being changed.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost address show
+  distributor --home /srv/sealpost address finish"
+    )]
+    Address(address::Command),
+    /// See what the server stores, and remove what nothing needs.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost storage show
+  distributor --home /srv/sealpost storage clean"
+    )]
+    Storage(storage::Command),
     Log(log::Options),
     Backup(backup::BackupOptions),
     Restore(backup::RestoreOptions),
@@ -103,9 +134,27 @@ Examples:
     MakeDelta(make_delta::Options),
 }
 
+impl Command {
+    /// Whether it works on the files of a home, and asks no server.
+    const fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Init(_)
+                | Self::Serve(_)
+                | Self::Token(_)
+                | Self::Backup(_)
+                | Self::Restore(_)
+                | Self::Ledger(_)
+                | Self::MakeDelta(_)
+        )
+    }
+}
+
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    // Every command that answers with JSON has this flag, and then fails with JSON too.
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
@@ -120,7 +169,7 @@ pub fn run() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The writer's own failure leaves nobody to tell.
-            let _ = writeln!(io::stderr(), "error: {}", output::plain_lines(&format!("{error:#}")));
+            let _ = writeln!(io::stderr(), "{}", told(&error, wants_json));
             ExitCode::FAILURE
         }
     }
@@ -132,12 +181,34 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
+/// What is said of an error: a sentence, or for programs an object with a stable code.
+fn told(error: &anyhow::Error, wants_json: bool) -> String {
+    if !wants_json {
+        return format!("error: {}", output::plain_lines(&format!("{error:#}")));
+    }
+    match error.downcast_ref::<Problem>() {
+        Some(Problem { code, message, hint }) => {
+            serde_json::json!({ "code": code, "message": message, "hint": hint }).to_string()
+        }
+        // Not the server's word: it could not be asked, or not understood.
+        None => {
+            serde_json::json!({ "code": "failed", "message": format!("{error:#}"), "hint": "" }).to_string()
+        }
+    }
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     let reach = arguments.reach;
+    if reach.server.is_some() && arguments.command.is_local() {
+        anyhow::bail!(
+            "this command works on the home of this computer, and --server names another one; leave --server out, or run \
+             it there"
+        );
+    }
     match arguments.command {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),
@@ -153,6 +224,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Updates(command) => block_on(updates::run(AdminApi::open(&reach)?, command)),
         Command::Clients(command) => block_on(clients::run(AdminApi::open(&reach)?, command)),
         Command::Status(options) => block_on(status::run(AdminApi::open(&reach)?, options)),
+        Command::Certificate(command) => block_on(certificate::run(AdminApi::open(&reach)?, command)),
+        Command::Address(command) => block_on(address::run(AdminApi::open(&reach)?, command)),
+        Command::Storage(command) => block_on(storage::run(AdminApi::open(&reach)?, command)),
         Command::Log(options) => block_on(log::run(reach, options)),
     }
 }

@@ -3,14 +3,17 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use sealpost_service::notify;
+use sealpost_service::signals::{Signal, Signals};
+use sealpost_service::sockets;
 
 use super::outcome::Outcome;
 use crate::app::{Server, StartOptions};
 
-/// Run the server, until SIGTERM or Ctrl-C.
+/// Run the server, until SIGTERM or Ctrl-C. SIGHUP reads the configuration again and reopens logs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -33,18 +36,30 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
 /// Runs a server until SIGTERM or Ctrl-C; prints one line when it answers, and not before.
 async fn serve(home: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     // Before the ready line, so that a signal right after it is heard.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    let server = Server::start(home, StartOptions { listen, ..StartOptions::default() }).await?;
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let inherited = sockets::inherited().context("cannot take over the socket that systemd holds")?;
+    let inherited = inherited.into_iter().next().map(Arc::new);
+    let server = Server::start(home, StartOptions { listen, inherited, ..StartOptions::default() }).await?;
     let ready = writeln!(std::io::stdout(), "listening on https://{}", server.address());
     if let Err(error) = ready.and_then(|()| std::io::stdout().flush()) {
         tracing::warn!(%error, "nobody reads the ready line");
     }
+    notify::status(&format!("listening on https://{}", server.address()));
+    notify::ready();
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = notify::keep_watchdog(|| server.is_healthy()) => {}
+        () = until_stopped(&server, &mut signals) => {}
     }
+    notify::stopping();
     tracing::info!("stopping");
     server.stop().await?;
     Ok(())
+}
+
+async fn until_stopped(server: &Server, signals: &mut Signals) {
+    while signals.next().await == Signal::Reload {
+        notify::reloading();
+        server.reload().await;
+        notify::ready();
+    }
 }

@@ -4,15 +4,22 @@ use sealpost_admin_api::status::Status;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{Table, plain, print_json, print_line, seconds, seconds_or_dash};
+use super::output::{Table, age, counted, plain, print_json, print_line, seconds, span};
 
-/// Show the License Summary, the last pull, who is connected, and what needs attention.
+/// Ends that are shown without being asked for.
+const ENDS_SHOWN: usize = 5;
+
+/// Show the License Summary, the last pull, who is connected, what ends when, and what needs attention.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   distributor status
+  distributor status --ends
   distributor status --json")]
 pub(super) struct Options {
+    /// Show everything that ends, and what to do about it.
+    #[arg(long)]
+    ends: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -24,17 +31,24 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         print_json(&view)?;
         return Ok(Outcome::Done);
     }
+    if options.ends {
+        print_ends(&view, usize::MAX)?;
+        return Ok(Outcome::Done);
+    }
     print_line(format_args!("server      {} (version {})", view.server_id, view.version))?;
     print_line(format_args!("reached at  {}, port {}", view.addresses.join(", "), view.port))?;
-    print_line(format_args!("connected   {} computers", view.connected_clients))?;
-    print_line(format_args!("last pull   {}", seconds_or_dash(view.last_pull.metadata_as_of)))?;
+    print_line(format_args!("connected   {}", counted(view.connected_clients, "computer", "computers")))?;
+    let last_pull = view.last_pull.metadata_as_of;
+    let last_pull =
+        last_pull.map_or_else(|| "-".to_owned(), |at| format!("{} ({})", seconds(at), age(at, view.now)));
+    print_line(format_args!("last pull   {last_pull}"))?;
     let releases: Vec<String> =
         view.releases.iter().map(|(state, count)| format!("{count} {state}")).collect();
     print_line(format_args!(
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
     ))?;
-    print_line(format_args!("log         {} entries", view.ledger_head.size))?;
+    print_line(format_args!("log         {}", counted(view.ledger_head.size, "entry", "entries")))?;
     print_line("")?;
     print_line("License Summary")?;
     let mut table = Table::new(&["SERIAL", "LICENSES", "USED", "ACTIVE", "RESERVED", "MODEL", "VALID UNTIL"]);
@@ -50,8 +64,25 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         ]);
     }
     table.print()?;
+    print_line("")?;
+    print_line("What ends first (all with `distributor status --ends`)")?;
+    print_ends(&view, ENDS_SHOWN)?;
     for warning in &view.warnings {
         print_line(format_args!("warning: {}", plain(warning)))?;
     }
     Ok(Outcome::Done)
+}
+
+fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {
+    let mut table = Table::new(&["ENDS", "IN", "WHAT", "RENEWED BY"]);
+    for ending in view.expiries.iter().take(most) {
+        let renewed = match (ending.renewed_by_itself, most == usize::MAX) {
+            (true, false) => "itself".to_owned(),
+            (true, true) => format!("itself; else {}", ending.remedy),
+            (false, _) => ending.remedy.clone(),
+        };
+        let left = if ending.seconds_left > 0 { span(ending.seconds_left) } else { "ended".to_owned() };
+        table.row([seconds(ending.at), left, ending.what.trim_end_matches(',').to_owned(), renewed]);
+    }
+    table.print()
 }

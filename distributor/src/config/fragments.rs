@@ -18,6 +18,7 @@ const MAX_FILE_BYTES: u64 = 256 * 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct Fragment {
     pub(super) vendor_url: Option<String>,
+    pub(super) vendor_ca: Option<PathBuf>,
     pub(super) listen: Option<String>,
     pub(super) addresses: Option<Vec<String>>,
     #[serde(default)]
@@ -26,12 +27,34 @@ pub(super) struct Fragment {
     pub(super) license: LicenseFragment,
     #[serde(default)]
     pub(super) limits: LimitsFragment,
+    #[serde(default)]
+    pub(super) tls: TlsFragment,
+    #[serde(default)]
+    pub(super) storage: StorageFragment,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsFragment {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StorageFragment {
+    pub(super) keep_superseded_days: Option<u32>,
+    pub(super) keep_metadata_days: Option<u32>,
+    pub(super) scrub_days: Option<u32>,
+    pub(super) log_file_mib: Option<u32>,
+    pub(super) log_files: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PullFragment {
     pub(super) every: Option<String>,
+    pub(super) min_kib_per_second: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -13,6 +13,7 @@ pub(super) struct Given<T> {
 #[derive(Default)]
 pub(super) struct Merged {
     pub(super) vendor_url: Option<Given<String>>,
+    pub(super) vendor_ca: Option<Given<PathBuf>>,
     pub(super) listen: Option<Given<String>>,
     pub(super) addresses: Option<Given<Vec<String>>>,
     pub(super) pull_every: Option<Given<String>>,
@@ -23,12 +24,21 @@ pub(super) struct Merged {
     pub(super) delta_time: Option<Given<String>>,
     pub(super) max_connections: Option<Given<u32>>,
     pub(super) max_connections_per_address: Option<Given<u32>>,
+    pub(super) min_kib_per_second: Option<Given<u32>>,
+    pub(super) tls_certificate: Option<Given<PathBuf>>,
+    pub(super) tls_key: Option<Given<PathBuf>>,
+    pub(super) keep_superseded_days: Option<Given<u32>>,
+    pub(super) keep_metadata_days: Option<Given<u32>>,
+    pub(super) scrub_days: Option<Given<u32>>,
+    pub(super) log_file_mib: Option<Given<u32>>,
+    pub(super) log_files: Option<Given<u32>>,
 }
 
 impl Merged {
     /// Adds a fragment; it replaces the values of earlier ones.
     pub(super) fn take(&mut self, fragment: Fragment, file: &Path) {
         put(&mut self.vendor_url, fragment.vendor_url, file);
+        put(&mut self.vendor_ca, fragment.vendor_ca, file);
         put(&mut self.listen, fragment.listen, file);
         put(&mut self.addresses, fragment.addresses, file);
         put(&mut self.pull_every, fragment.pull.every, file);
@@ -39,6 +49,14 @@ impl Merged {
         put(&mut self.delta_time, fragment.limits.delta_time, file);
         put(&mut self.max_connections, fragment.limits.max_connections, file);
         put(&mut self.max_connections_per_address, fragment.limits.max_connections_per_address, file);
+        put(&mut self.min_kib_per_second, fragment.pull.min_kib_per_second, file);
+        put(&mut self.tls_certificate, fragment.tls.certificate, file);
+        put(&mut self.tls_key, fragment.tls.key, file);
+        put(&mut self.keep_superseded_days, fragment.storage.keep_superseded_days, file);
+        put(&mut self.keep_metadata_days, fragment.storage.keep_metadata_days, file);
+        put(&mut self.scrub_days, fragment.storage.scrub_days, file);
+        put(&mut self.log_file_mib, fragment.storage.log_file_mib, file);
+        put(&mut self.log_files, fragment.storage.log_files, file);
     }
 }
 

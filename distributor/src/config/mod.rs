@@ -5,13 +5,19 @@
 //! Invariant: a [`Settings`] exists only after every value was checked.
 //! Left out on purpose: secrets. They have files of their own, so that this one may be shown to a colleague.
 
+mod changed;
 mod fragments;
 mod inputs;
 mod sample;
 mod settings;
+mod vendor;
 
+pub use self::changed::needs_a_restart;
 pub use self::sample::sample;
-pub use self::settings::{ConfigError, DEFAULT_PORT, Limits, Settings, parse_addresses, parse_vendor_url};
+pub use self::settings::{
+    ConfigError, DEFAULT_PORT, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
+};
+pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_client};
 
 #[cfg(test)]
 mod tests;

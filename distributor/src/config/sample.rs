@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::settings::Limits;
+use super::settings::{Limits, Storage};
 
 /// The commented configuration that a new server starts with.
 #[must_use]
@@ -11,26 +11,33 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
     let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
     let (vendor_url, listen, addresses) =
         (quoted(vendor_url), quoted(&listen.to_string()), addresses.join(", "));
-    let limits = Limits::default();
+    let (limits, storage) = (Limits::default(), Storage::default());
     let mebibytes = |bytes: u64| bytes / (1024 * 1024);
     format!(
         "# The configuration of this Primary Server. Files named distributor.d/*.toml are read after it, in the\n\
-         # order of their names; each replaces single keys. Changes count from the next start.\n\
+         # order of their names; each replaces single keys. `systemctl reload distributor` (SIGHUP) reads them\n\
+         # again; what counts only from the next start is said then.\n\
          \n\
          # Where the vendor publishes releases and answers registrations. Plain http is safe here: everything that\n\
          # comes from there is signed by the vendor, and is checked against root.json.\n\
          vendor_url = {vendor_url}\n\
+         # A PEM file with the CA of the vendor's server, if this system does not trust it.\n\
+         # vendor_ca = \"/etc/sealpost/vendor-ca.pem\"\n\
          \n\
-         # Where this server listens for agents, and for admins who do not sit at it.\n\
+         # Where this server listens for agents, and for admins who do not sit at it. Both sides must use the same\n\
+         # port: do not change it unless another program needs it. Computers learn a new one from the server, which\n\
+         # serves the old one until they have.\n\
          listen = {listen}\n\
          \n\
-         # Names or addresses under which computers reach this server; setup files carry them. The server's\n\
-         # certificate was made for these; a new one is needed for others.\n\
+         # Names or addresses under which computers reach this server; setup files carry them, and the server's\n\
+         # certificate names them.\n\
          addresses = [{addresses}]\n\
          \n\
          [pull]\n\
          # How often to look for new releases, and a little more or less, so that not all servers come at once.\n\
          every = \"1h\"\n\
+         # A payload that comes slower than this, on average over a minute, is given up until the next pull.\n\
+         # min_kib_per_second = {}\n\
          \n\
          [license]\n\
          # How long a computer can stay away before it gets no more updates. Its product runs on all the same.\n\
@@ -42,11 +49,33 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # delta_memory_mib = {}\n\
          # delta_time = \"10m\"\n\
          # max_connections = {}\n\
-         # max_connections_per_address = {}\n",
+         # max_connections_per_address = {}\n\
+         \n\
+         # Your own certificate, in place of one by the site's own CA: the file has the whole chain, with the CA that\n\
+         # computers pin at its end. A changed file is taken by itself.\n\
+         # [tls]\n\
+         # certificate = \"/etc/sealpost/server-chain.pem\"\n\
+         # key = \"/etc/sealpost/server.key\"\n\
+         \n\
+         [storage]\n\
+         # How long payloads stay that no computer needs, and replaced metadata, in days.\n\
+         # keep_superseded_days = {}\n\
+         # keep_metadata_days = {}\n\
+         # Within so many days each stored file is compared with its digest once.\n\
+         # scrub_days = {}\n\
+         # When log/activity.log is rotated, and how many files are kept.\n\
+         # log_file_mib = {}\n\
+         # log_files = {}\n",
+        limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),
         mebibytes(limits.delta_memory_bytes),
         limits.max_connections,
         limits.max_connections_per_address,
+        storage.keep_superseded_days,
+        storage.keep_metadata_days,
+        storage.scrub_days,
+        mebibytes(storage.log_file_bytes),
+        storage.log_files,
     )
 }

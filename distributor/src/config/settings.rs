@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -34,6 +34,49 @@ pub struct Settings {
     /// Days that a lease is good for.
     pub lease_days: u32,
     pub limits: Limits,
+    /// PEM file of the CA that the vendor's server is checked with, besides those that the system trusts.
+    pub vendor_ca: Option<PathBuf>,
+    /// The admin's own certificate, in place of one by the site CA.
+    pub tls: Option<OwnTls>,
+    pub storage: Storage,
+}
+
+/// Where the admin's own certificate lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTls {
+    /// PEM file of the whole chain, the CA that computers pin at its end.
+    pub certificate: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+}
+
+/// How long what is needed no longer stays, and what bounds the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// How long payloads and deltas stay that nothing needs, in days.
+    pub keep_superseded_days: u32,
+    /// How long replaced generations of the vendor's metadata stay readable, in days.
+    pub keep_metadata_days: u32,
+    /// Within so many days each stored file is compared with its digest once.
+    pub scrub_days: u32,
+    /// Length at which `activity.log` is rotated, in bytes.
+    pub log_file_bytes: u64,
+    /// Files of it that are kept, the newest included.
+    pub log_files: u32,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            // A computer that was off for a season still finds the release that it was told.
+            keep_superseded_days: 90,
+            keep_metadata_days: 30,
+            scrub_days: 7,
+            // 100 MiB in all, which is weeks of a busy site.
+            log_file_bytes: 10 * 1024 * 1024,
+            log_files: 10,
+        }
+    }
 }
 
 /// Bounds on what is fetched, stored, computed and served.
@@ -51,6 +94,9 @@ pub struct Limits {
     pub max_connections: u32,
     /// Connections that are served at once from one address.
     pub max_connections_per_address: u32,
+    /// A payload that comes slower than this, on average over a minute, is given up until the next pull; bytes per
+    /// second, 0 for any.
+    pub min_bytes_per_second: u64,
 }
 
 impl Default for Limits {
@@ -64,6 +110,8 @@ impl Default for Limits {
             max_connections: 4096,
             // Many computers can come through one router.
             max_connections_per_address: 1024,
+            // Slower than any line that is of use, and far above a server that only pretends to send.
+            min_bytes_per_second: 4 * 1024,
         }
     }
 }
@@ -134,6 +182,13 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         or_default(merged.delta_time, "limits.delta_time", problems, defaults.delta_time, |text| {
             within(&text, Duration::from_secs(1), Duration::from_secs(24 * 3600))
         });
+    let min_bytes_per_second = or_default(
+        merged.min_kib_per_second,
+        "pull.min_kib_per_second",
+        problems,
+        defaults.min_bytes_per_second,
+        |count: u32| Ok(u64::from(count) * 1024),
+    );
     let mut mebibytes = |given, key, default, least: u32| {
         or_default(given, key, problems, default, |count: u32| {
             if count < least {
@@ -148,6 +203,8 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         mebibytes(merged.keep_free_mib, "limits.keep_free_mib", defaults.keep_free_bytes, 0);
     let delta_memory_bytes =
         mebibytes(merged.delta_memory_mib, "limits.delta_memory_mib", defaults.delta_memory_bytes, 64);
+    let days = Storage::default();
+    let log_file_bytes = mebibytes(merged.log_file_mib, "storage.log_file_mib", days.log_file_bytes, 1);
     let mut count = |given, key, default| {
         or_default(given, key, problems, default, |count: u32| {
             if count == 0 { Err("must be at least 1".to_owned()) } else { Ok(count) }
@@ -159,6 +216,23 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         "limits.max_connections_per_address",
         defaults.max_connections_per_address,
     );
+    let storage = Storage {
+        keep_superseded_days: count(
+            merged.keep_superseded_days,
+            "storage.keep_superseded_days",
+            days.keep_superseded_days,
+        ),
+        keep_metadata_days: count(
+            merged.keep_metadata_days,
+            "storage.keep_metadata_days",
+            days.keep_metadata_days,
+        ),
+        scrub_days: count(merged.scrub_days, "storage.scrub_days", days.scrub_days),
+        log_file_bytes,
+        log_files: count(merged.log_files, "storage.log_files", days.log_files),
+    };
+    let vendor_ca = merged.vendor_ca.and_then(|given| checked(given, "vendor_ca", problems, whole_path));
+    let tls = own_tls(merged.tls_certificate, merged.tls_key, problems);
     Some(Settings {
         vendor_url: vendor_url?,
         listen,
@@ -172,8 +246,48 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
             delta_time,
             max_connections,
             max_connections_per_address,
+            min_bytes_per_second,
         },
+        vendor_ca,
+        tls,
+        storage,
     })
+}
+
+/// Both files of the admin's own certificate, or none.
+fn own_tls(
+    certificate: Option<Given<PathBuf>>,
+    key: Option<Given<PathBuf>>,
+    problems: &mut Vec<String>,
+) -> Option<OwnTls> {
+    let lone = |given: &Given<PathBuf>, this, other| {
+        format!("{}: tls.{this}: needs tls.{other} beside it", given.file.display())
+    };
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            let certificate = checked(certificate, "tls.certificate", problems, whole_path);
+            let key = checked(key, "tls.key", problems, whole_path);
+            Some(OwnTls { certificate: certificate?, key: key? })
+        }
+        (Some(certificate), None) => {
+            problems.push(lone(&certificate, "certificate", "key"));
+            None
+        }
+        (None, Some(key)) => {
+            problems.push(lone(&key, "key", "certificate"));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// A path that means the same whatever folder the server was started in.
+fn whole_path(path: PathBuf) -> Result<PathBuf, String> {
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(format!("{path:?} must be a whole path, from the root on"))
+    }
 }
 
 fn checked<T, U>(

@@ -2,7 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::settings::default_listen;
-use super::{ConfigError, Settings, sample};
+use super::{ConfigError, Settings, needs_a_restart, sample};
 
 fn load(main: &str, more: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let home = tempfile::tempdir().unwrap();
@@ -26,6 +26,8 @@ fn the_sample_has_the_defaults_even_with_every_key_uncommented() {
     let keys: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
+            // What has no default names a file that is not here.
+            Some(rest) if rest.contains("/etc/") => format!("{line}\n"),
             Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
                 format!("{rest}\n")
             }
@@ -85,4 +87,31 @@ fn a_url_with_a_password_is_refused_and_not_repeated() {
     let error = load("vendor_url = 'http://me:secret@a.example'", &[]).unwrap_err();
     assert!(!error.to_string().contains("secret"), "{error}");
     assert!(load("", &[]).is_err(), "without a vendor there is nothing to do");
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_both_need_whole_paths() {
+    let vendor = "vendor_url = 'http://a.example'\n";
+    let refused = |text: &str| load(&format!("{vendor}{text}"), &[]).unwrap_err().to_string();
+    assert!(refused("[tls]\ncertificate = '/a'").contains("tls.certificate: needs tls.key"));
+    assert!(refused("[tls]\nkey = '/a'").contains("tls.key: needs tls.certificate"));
+    assert!(refused("[tls]\nkey = 'a'\ncertificate = '/a'").contains("whole path"));
+    assert!(refused("vendor_ca = 'ca.pem'").contains("vendor_ca"));
+    let settings =
+        load(&format!("{vendor}vendor_ca = '/ca'\n[tls]\nkey = '/k'\ncertificate = '/c'"), &[]).unwrap();
+    assert_eq!(settings.tls.unwrap().key.to_str(), Some("/k"));
+}
+
+#[test]
+fn what_a_running_server_cannot_take_is_named_and_nothing_else() {
+    let with = |text: &str| load(&format!("vendor_url = 'http://a.example'\n{text}"), &[]).unwrap();
+    let running = with("listen = '127.0.0.1:1'");
+    assert!(needs_a_restart(&running, &running).is_empty());
+    let new = with(
+        "listen = '127.0.0.1:2'\naddresses = ['a']\n[pull]\nevery = '2h'\n[storage]\nscrub_days = 2\n[limits]\n\
+         max_payload_mib = 1",
+    );
+    assert!(needs_a_restart(&running, &new).is_empty());
+    let new = with("listen = '127.0.0.2:1'\n[license]\nlease_days = 3\n[limits]\nmax_connections = 2");
+    assert_eq!(needs_a_restart(&running, &new), ["listen", "license.lease_days", "limits.max_connections"]);
 }

@@ -17,6 +17,12 @@ pub enum HomeError {
     Unfinished { path: PathBuf },
     #[error("{} holds no server; name another with --home, or run `distributor init` first", path.display())]
     NoServer { path: PathBuf },
+    #[error(
+        "this account may not look into {}; run the command as the account that the server runs under, for example with \
+         `sudo -u sealpost`, or as root",
+        path.display()
+    )]
+    Forbidden { path: PathBuf, source: io::Error },
     /// Others can read or change the home.
     #[error("others can look into {} (mode {mode:03o}); run `chmod 700` on it", path.display())]
     Exposed { path: PathBuf, mode: u32 },

@@ -18,7 +18,7 @@ use sealpost_keys::{Passphrase, PublicKey, SealingKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 
-use super::certificates::{self, ca_spki_sha256};
+use super::certificates::{SiteCa, ca_spki_sha256};
 use super::draft::Draft;
 use super::error::{HomeError, failed};
 use super::places::{Home, SECRET_BYTES, read_root};
@@ -109,12 +109,13 @@ impl Home {
         SealingKey::generate()?.write_file(&self.sealing_key())?;
         write(&self.root_json(), root, PUBLIC)?;
         let server_id = ServerId::of_site_key(&site_key.public());
-        let made = certificates::make(&server_id, addresses, now)?;
-        write(&self.ca_certificate(), made.ca_certificate.as_bytes(), PUBLIC)?;
-        write(&self.ca_key(), made.ca_key.as_bytes(), PRIVATE)?;
-        write(&self.server_certificate(), made.server_chain.as_bytes(), PUBLIC)?;
-        write(&self.server_key(), made.server_key.as_bytes(), PRIVATE)?;
-        let ca_spki_sha256 = ca_spki_sha256(made.ca_certificate.as_bytes())?;
+        let ca = SiteCa::make(&server_id, now)?;
+        let server = ca.issue(&server_id, addresses, None, now)?;
+        write(&self.ca_certificate(), ca.certificate.as_bytes(), PUBLIC)?;
+        write(&self.ca_key(), ca.key.as_bytes(), PRIVATE)?;
+        write(&self.server_certificate(), server.chain.as_bytes(), PUBLIC)?;
+        write(&self.server_key(), server.key.as_bytes(), PRIVATE)?;
+        let ca_spki_sha256 = ca_spki_sha256(ca.certificate.as_bytes())?;
         Ok(NewServer { server_id, site_key: site_key.public(), ca_spki_sha256 })
     }
 }

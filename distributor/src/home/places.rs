@@ -73,6 +73,13 @@ places! {
     server_certificate = "tls/server.crt",
     /// The server's key, PEM, `0600`.
     server_key = "tls/server.key",
+    /// The key of the CA that is going to replace the site CA, PEM, `0600`; written before its certificate.
+    next_ca_key = "tls/next-ca.key",
+    /// The certificate of the CA that is going to replace the site CA, PEM.
+    next_ca_certificate = "tls/next-ca.crt",
+    /// The admin's own certificate that is presented, with its CAs and its key, PEM, `0600`; absent while the site CA's
+    /// certificate is presented.
+    own_identity = "tls/own.pem",
     ledger = "ledger.db",
     /// The head of the log as it was noted outside of the ledger: shows an older ledger at the next start.
     ledger_marker = "ledger.marker",
@@ -80,8 +87,12 @@ places! {
     admin_tokens = "admin-tokens.json",
     /// The Unix socket of the admin API, `0600`.
     admin_socket = "admin.sock",
+    /// The folder of the text log.
+    log_folder = "log",
     /// The text log of activity.
     activity_log = "log/activity.log",
+    /// What is remembered of stored files: since when one is not needed, and when all were checked.
+    storage_note = "storage.json",
     /// The record of the vendor's metadata that was trusted before.
     tuf_store = "tuf",
     mirror = "mirror",
@@ -108,8 +119,12 @@ impl Home {
         if home.root.join(UNFINISHED).exists() {
             return Err(HomeError::Unfinished { path: path() });
         }
-        if !home.config_file().is_file() {
-            return Err(HomeError::NoServer { path: path() });
+        match fs::metadata(home.config_file()) {
+            Ok(metadata) if metadata.is_file() => {}
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(HomeError::Forbidden { path: path(), source });
+            }
+            _ => return Err(HomeError::NoServer { path: path() }),
         }
         let metadata = fs::metadata(&home.root).map_err(|source| failed("look at", &home.root, source))?;
         let mode = metadata.mode() & 0o777;
@@ -203,6 +218,17 @@ impl Home {
     /// [`HomeError`] if the certificate cannot be read.
     pub fn ca_pin(&self) -> Result<Sha256Digest, HomeError> {
         Ok(ca_spki_sha256(&read(&self.ca_certificate(), MAX_CERTIFICATE_BYTES)?)?)
+    }
+
+    /// Reads a PEM file of the `tls` folder as text; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`HomeError`] if it cannot be read.
+    pub fn read_pem(&self, path: &Path) -> Result<Option<String>, HomeError> {
+        let bytes =
+            read_bounded(path, MAX_CERTIFICATE_BYTES).map_err(|source| failed("read", path, source))?;
+        let invalid = |_| failed("read", path, io::Error::from(io::ErrorKind::InvalidData));
+        bytes.map(|bytes| String::from_utf8(bytes).map_err(invalid)).transpose()
     }
 }
 

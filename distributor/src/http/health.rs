@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who watch the server. Outside of the license gate; they give nothing
-//! away: no names, serials, versions or addresses.
+//! away over the network: no names, serials, versions or addresses.
 //!
-//! Numbers tell a little, so `/metrics` over the network wants an admin token; a scraper on the same computer needs
+//! Numbers tell a little, and ends have names, so `/metrics` over the network wants an admin token; a scraper on the same computer needs
 //! none.
 
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sealpost_serving::Peer;
 
-use sealpost_site::queries::{LastPull, Licenses, ReleaseCounts};
+use sealpost_site::queries::{LastPull, ReleaseCounts};
 use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
 use super::Site;
 use super::admin::auth;
-use super::metrics::Gauges;
+use super::ends::{Ends, gather};
+use super::metrics::{ExpiryGauge, Gauges};
 use super::problem::ApiError;
 
 pub(crate) async fn alive() -> &'static str {
@@ -53,9 +54,9 @@ pub(crate) async fn metrics(
     Ok(([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-async fn gauges(site: &Site) -> Result<Gauges, ApiError> {
+async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
     let ledger = &site.parts.ledger;
-    let licenses = ledger.query(Licenses {}).await?;
+    let Ends { expiries, licenses, .. } = gather(site, site.now()).await?;
     let pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
     let now = site.now();
@@ -67,5 +68,7 @@ async fn gauges(site: &Site) -> Result<Gauges, ApiError> {
         releases: ReleaseState::ALL.into_iter().map(|state| (state.as_str(), count(state))).collect(),
         last_pull_age_secs: pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
         activity_entries: ledger.head().size,
+        missing_files: site.parts.upstream.missing().len() as u64,
+        expiries: expiries.iter().map(|expiry| ExpiryGauge::of(expiry, now)).collect(),
     })
 }

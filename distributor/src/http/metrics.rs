@@ -1,10 +1,12 @@
-//! Counters for `/metrics`, in Prometheus' text format. Numbers only: no names, addresses, versions or serials.
+//! Counters for `/metrics`, in Prometheus' text format. Numbers only, but for what ends, which has a name.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::rules::expiries::Expiry;
 
 /// Counters of the HTTP floor.
 #[derive(Debug, Default)]
@@ -24,6 +26,26 @@ pub(crate) struct Gauges {
     pub(crate) releases: Vec<(&'static str, u64)>,
     pub(crate) last_pull_age_secs: Option<i64>,
     pub(crate) activity_entries: u64,
+    pub(crate) missing_files: u64,
+    pub(crate) expiries: Vec<ExpiryGauge>,
+}
+
+/// Seconds until something ends.
+#[derive(Debug)]
+pub(crate) struct ExpiryGauge {
+    pub(crate) kind: &'static str,
+    pub(crate) what: String,
+    pub(crate) seconds_left: i64,
+}
+
+impl ExpiryGauge {
+    pub(crate) fn of(expiry: &Expiry, now: Timestamp) -> Self {
+        Self {
+            kind: expiry.kind.as_str(),
+            what: expiry.label.clone(),
+            seconds_left: expiry.seconds_left(now),
+        }
+    }
 }
 
 impl Metrics {
@@ -72,6 +94,7 @@ impl Metrics {
             ("sealpost_seats", "seats granted", gauges.seats),
             ("sealpost_seats_used", "seats taken", gauges.seats_used),
             ("sealpost_activity_entries", "entries of the activity log", gauges.activity_entries),
+            ("sealpost_missing_files", "needed files that are damaged or missing", gauges.missing_files),
         ] {
             head(&mut text, name, "gauge", help);
             line(&mut text, name, "", value);
@@ -80,6 +103,12 @@ impl Metrics {
             let name = "sealpost_last_pull_age_seconds";
             head(&mut text, name, "gauge", "age of the vendor's metadata as last found fresh");
             line(&mut text, name, "", u64::try_from(age).unwrap_or(0));
+        }
+        let name = "sealpost_expiry_seconds";
+        head(&mut text, name, "gauge", "seconds until something ends, below 0 after it");
+        for ExpiryGauge { kind, what, seconds_left } in &gauges.expiries {
+            let labels = format!("kind=\"{kind}\",what=\"{}\"", label(what));
+            line(&mut text, name, &labels, *seconds_left);
         }
         text
     }
@@ -94,7 +123,12 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn line(text: &mut String, name: &str, labels: &str, value: u64) {
+/// Text as it stands in a label.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn line(text: &mut String, name: &str, labels: &str, value: impl Display) {
     let _ = match labels {
         "" => writeln!(text, "{name} {value}"),
         labels => writeln!(text, "{name}{{{labels}}} {value}"),
@@ -104,6 +138,15 @@ fn line(text: &mut String, name: &str, labels: &str, value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ends_has_its_kind_and_its_name_and_is_below_zero_after_its_end() {
+        let what = "the \"setup\" file".to_owned();
+        let expiries = vec![ExpiryGauge { kind: "setup_code", what, seconds_left: -5 }];
+        let text = Metrics::new().text(&Gauges { expiries, ..Gauges::default() });
+        let line = "sealpost_expiry_seconds{kind=\"setup_code\",what=\"the \\\"setup\\\" file\"} -5\n";
+        assert!(text.contains(line), "{text}");
+    }
 
     #[test]
     fn each_refusal_is_counted_under_its_code() {

@@ -14,15 +14,17 @@ mod admin;
 mod admission;
 mod agent;
 mod body;
+mod ends;
 mod health;
 mod metrics;
+mod newer;
 mod problem;
 mod router;
 mod send;
 mod site;
 
 pub use self::router::{admin_router, router};
-pub use self::site::{Addresses, Site, SiteParts};
+pub use self::site::{Site, SiteParts};
 
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,13 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::VerifyLog => bind(endpoint, admin::log::verify),
         Endpoint::ProveEntry => bind(endpoint, admin::log::prove),
         Endpoint::ReadCheckpoint => bind(endpoint, admin::log::checkpoint),
+        Endpoint::ShowCertificate => bind(endpoint, admin::certificates::show),
+        Endpoint::RenewCertificate => bind(endpoint, admin::certificates::renew),
+        Endpoint::SwitchCertificate => bind(endpoint, admin::certificates::switch),
+        Endpoint::ShowAddresses => bind(endpoint, admin::addresses::show),
+        Endpoint::FinishAddresses => bind(endpoint, admin::addresses::finish),
+        Endpoint::ShowStorage => bind(endpoint, admin::storage::show),
+        Endpoint::CleanStorage => bind(endpoint, admin::storage::clean),
     }
 }
 

@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::wire::problem::ProblemCode;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -27,13 +28,34 @@ enum Asked {
     Unsatisfiable,
 }
 
-/// Sends a file that is open at its beginning.
-pub(crate) async fn file(file: File, length: u64, request: &HeaderMap) -> Result<Response, ApiError> {
+/// What a file must be, and who hears that it is not.
+pub(crate) struct Expected {
+    pub(crate) sha256: Sha256Digest,
+    pub(crate) damaged: Box<dyn FnOnce() + Send>,
+}
+
+/// Digests what is sent of a whole file.
+struct Check {
+    hasher: Sha256Hasher,
+    expected: Expected,
+}
+
+/// Sends a file that is open at its beginning. A whole one is digested on the way; if it is not what is expected, the
+/// answer is cut before its end, so that nobody takes it for whole.
+pub(crate) async fn file(
+    file: File,
+    length: u64,
+    expected: Option<Expected>,
+    request: &HeaderMap,
+) -> Result<Response, ApiError> {
     let range = request.get(header::RANGE).and_then(|value| value.to_str().ok());
     // Content here never changes under one name, so an `If-Range` could only say the same.
     match asked(range, length) {
-        Asked::Whole => part(file, 0..length, length, StatusCode::OK).await,
-        Asked::Part(range) => part(file, range, length, StatusCode::PARTIAL_CONTENT).await,
+        Asked::Whole => {
+            let check = expected.map(|expected| Check { hasher: Sha256Hasher::new(), expected });
+            part(file, 0..length, length, check, StatusCode::OK).await
+        }
+        Asked::Part(range) => part(file, range, length, None, StatusCode::PARTIAL_CONTENT).await,
         Asked::Unsatisfiable => {
             let problem = ApiError::new(
                 ProblemCode::BadRequest,
@@ -52,7 +74,13 @@ pub(crate) fn bytes(content: Vec<u8>, content_type: &'static str) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], content).into_response()
 }
 
-async fn part(file: File, range: Range<u64>, length: u64, status: StatusCode) -> Result<Response, ApiError> {
+async fn part(
+    file: File,
+    range: Range<u64>,
+    length: u64,
+    check: Option<Check>,
+    status: StatusCode,
+) -> Result<Response, ApiError> {
     let mut file = tokio::fs::File::from_std(file);
     if range.start > 0 {
         file.seek(SeekFrom::Start(range.start))
@@ -60,7 +88,7 @@ async fn part(file: File, range: Range<u64>, length: u64, status: StatusCode) ->
             .map_err(|error| ApiError::internal("read a stored file", &error))?;
     }
     let bytes = range.end - range.start;
-    let chunks = stream::try_unfold((file, bytes), |(mut file, left)| async move {
+    let chunks = stream::try_unfold((file, bytes, check), |(mut file, left, mut check)| async move {
         if left == 0 {
             return Ok(None);
         }
@@ -72,7 +100,18 @@ async fn part(file: File, range: Range<u64>, length: u64, status: StatusCode) ->
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
         }
         buffer.truncate(count);
-        Ok(Some((Bytes::from(buffer), (file, left - count as u64))))
+        let left = left - count as u64;
+        if let Some(check) = &mut check {
+            check.hasher.update(&buffer);
+        }
+        if left == 0
+            && let Some(Check { hasher, expected }) = check.take()
+            && hasher.finish() != expected.sha256
+        {
+            (expected.damaged)();
+            return Err(std::io::Error::from(std::io::ErrorKind::InvalidData));
+        }
+        Ok(Some((Bytes::from(buffer), (file, left, check))))
     });
     let mut response = (status, Body::from_stream(chunks)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &bytes.to_string());

@@ -8,11 +8,9 @@ use sealpost_files::with_causes;
 use sealpost_keys::note::LogKey;
 use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_ledger::Ledger;
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_serving::FailedAttempts;
 use sealpost_site::queries::LicenseTime;
-use sealpost_site::rules::warnings::Expiry;
 
 use super::admin_tokens::AdminTokens;
 use super::limits::{ContactBudgets, InFlight, RequestLimits, contact_budgets, failed_attempts};
@@ -22,22 +20,10 @@ use super::token::AccessTokens;
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
+use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
 use crate::ports::upstream::Upstream;
 use crate::ports::wakes::Wakes;
-
-/// What setup files say of this server, besides its keys.
-#[derive(Debug, Clone)]
-pub struct Addresses {
-    /// Host names and IP addresses under which computers reach it, best first.
-    pub addresses: Vec<String>,
-    /// The TCP port that it really listens on.
-    pub port: u16,
-    /// SHA-256 of the site CA's public key (SubjectPublicKeyInfo, DER); two while it is being replaced.
-    pub ca_spki_sha256: Vec<Sha256Digest>,
-    /// SHA-256 of the pinned `root.json`.
-    pub root_sha256: Sha256Digest,
-}
 
 /// What the site is made of: everything that [`Site::new`] needs.
 pub struct SiteParts {
@@ -64,10 +50,8 @@ pub struct SiteParts {
     /// Enrollment codes of setup files.
     pub enrollment_codes: EnrollmentCodes,
     pub admin_tokens: AdminTokens,
-    pub addresses: Addresses,
+    pub presence: Arc<dyn Presence>,
     pub limits: RequestLimits,
-    /// Things outside of the ledger that end, for warnings.
-    pub expiries: Vec<Expiry>,
 }
 
 /// The state behind every handler.
@@ -108,6 +92,6 @@ impl Site {
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("addresses", &self.parts.addresses).finish_non_exhaustive()
+        f.debug_struct("Site").field("addresses", &self.parts.presence.addresses()).finish_non_exhaustive()
     }
 }

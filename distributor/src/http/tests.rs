@@ -9,7 +9,10 @@ use axum::routing::get;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use sealpost_admin_api::addresses::AddressesView;
+use sealpost_admin_api::certificates::CertificateView;
 use sealpost_admin_api::pulls::PullSummary;
+use sealpost_admin_api::storage::StorageView;
 use sealpost_keys::note::LogKey;
 use sealpost_keys::{SealingKey, SigningKey};
 use sealpost_ledger::sqlite::{self, SqliteStore};
@@ -22,6 +25,8 @@ use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_serving::Peer;
+use sealpost_site::changes::Actor;
+use sealpost_site::rules::expiries::Expiry;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -30,12 +35,13 @@ use super::limits::RequestLimits;
 use super::router::{admitted, agent_routes};
 use super::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use super::token::AccessTokens;
-use super::{Addresses, Site, SiteParts};
+use super::{Site, SiteParts};
 use crate::blobs::FolderBlobs;
 use crate::ports::authority::{AuthorityError, LicenseAuthority};
 use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
-use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
+use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
+use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
 use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
@@ -62,6 +68,67 @@ impl Upstream for Nothing {
     fn trust(&self) -> Option<Arc<TrustDocument>> {
         None
     }
+
+    fn storage(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
+        Box::pin(async { Ok(StorageView::default()) })
+    }
+
+    fn clean(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
+        self.storage()
+    }
+
+    fn missing(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn suspect(&self, _: Sha256Digest) {}
+}
+
+impl Presence for Nothing {
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            addresses: vec!["127.0.0.1".to_owned()],
+            port: 1,
+            ca_spki_sha256: vec![Sha256Digest::of(b"ca")],
+            root_sha256: Sha256Digest::of(b"root"),
+        }
+    }
+
+    fn checked_addresses(&self) -> Result<Addresses, Problem> {
+        Ok(self.addresses())
+    }
+
+    fn expiries(&self) -> Vec<Expiry> {
+        Vec::new()
+    }
+
+    fn warnings(&self, _: Timestamp) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn certificate(&self) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        Box::pin(async { Err(nothing()) })
+    }
+
+    fn renew(&self, _: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        self.certificate()
+    }
+
+    fn switch(&self, _: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        self.certificate()
+    }
+
+    fn ways(&self) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+        Box::pin(async { Err(nothing()) })
+    }
+
+    fn finish(&self, _: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+        self.ways()
+    }
+}
+
+fn nothing() -> Problem {
+    Problem::new(ProblemCode::Internal, "nothing", "none")
 }
 
 impl Staging for Nothing {
@@ -79,6 +146,14 @@ impl Staging for Nothing {
 
     fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         Ok(None)
+    }
+
+    fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {
+        Ok(Vec::new())
+    }
+
+    fn forget_delta(&self, _: &StoredDelta) -> Result<(), StagingError> {
+        Ok(())
     }
 }
 
@@ -122,14 +197,8 @@ fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
-        addresses: Addresses {
-            addresses: vec!["127.0.0.1".to_owned()],
-            port: 1,
-            ca_spki_sha256: vec![Sha256Digest::of(b"ca")],
-            root_sha256: Sha256Digest::of(b"root"),
-        },
+        presence: Arc::new(Nothing),
         limits,
-        expiries: Vec::new(),
     });
     (site, folder)
 }

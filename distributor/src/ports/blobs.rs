@@ -65,6 +65,21 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Damaged`] if it was changed; it is taken out of the store then, so that it can be fetched anew.
     fn verify(&self, sha256: &Sha256Digest) -> Result<bool, BlobError>;
 
+    /// Where a blob lies, for a person who wants the file; `None` if it is not there, or not a file.
+    fn place(&self, sha256: &Sha256Digest) -> Option<PathBuf>;
+
+    /// Every blob that is there, with its length. For a few thousand blobs some milliseconds.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    fn list(&self) -> Result<Vec<Blob>, BlobError>;
+
+    /// Removes a blob; nothing if it is not there. Whoever has it open reads on.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    fn remove(&self, sha256: &Sha256Digest) -> Result<(), BlobError>;
+
     /// Reads a small blob into memory, checked against its name. `None`: it is not there.
     ///
     /// # Errors

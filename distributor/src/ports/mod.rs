@@ -3,6 +3,8 @@
 pub mod authority;
 pub mod blobs;
 pub mod clock;
+pub mod doors;
+pub mod presence;
 pub mod staging;
 pub mod upstream;
 pub mod wakes;

@@ -9,7 +9,7 @@ use sealpost_admin_api::updates::{ComparedWith, Difference};
 use sealpost_keys::{PublicKey, Verified};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::release::{Blob, ReleaseManifest};
 
 use super::blobs::{BlobError, OpenBlob};
 use sealpost_ledger::LedgerError;
@@ -76,6 +76,16 @@ pub struct Review {
     pub difference: Difference,
 }
 
+/// A delta that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredDelta {
+    /// The manifest of the release that it leads from.
+    pub base: Sha256Digest,
+    /// The manifest of the release that it leads to.
+    pub target: Sha256Digest,
+    pub blob: Blob,
+}
+
 pub trait Staging: Send + Sync {
     /// Checks a fetched release file by file and tells the ledger. Safe to call again.
     fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;
@@ -92,4 +102,16 @@ pub trait Staging: Send + Sync {
     /// # Errors
     /// [`StagingError`] if the delta is there and cannot be read.
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError>;
+
+    /// Every delta that is noted. Reads the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if the notes cannot be read.
+    fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError>;
+
+    /// Forgets a delta; its blob stays. Blocks for the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if the note cannot be removed.
+    fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError>;
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
+use sealpost_admin_api::storage::StorageView;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::ReleaseId;
@@ -76,6 +77,18 @@ pub trait Upstream: Send + Sync {
 
     /// The target that a repository serves as `<sha256>.<name>`. `None`: no such target.
     fn find_target(&self, file_name: &str) -> Option<TargetEntry>;
+
+    /// What is stored, what bounds it, and what is missing. Reads the disk.
+    fn storage(&self) -> BoxFuture<'_, Result<StorageView, Problem>>;
+
+    /// Removes what nothing needs, also what would stay for some time. Waits for a pull that is running.
+    fn clean(&self) -> BoxFuture<'_, Result<StorageView, Problem>>;
+
+    /// Names of needed files that are damaged or missing, as found last.
+    fn missing(&self) -> Vec<String>;
+
+    /// A stored file was found damaged while it was sent. It is looked at, and no longer sent; the next pull fetches it.
+    fn suspect(&self, sha256: Sha256Digest);
 
     /// The vendor's keys as of the last good pull. `None`: there was none yet.
     fn trust(&self) -> Option<Arc<TrustDocument>>;

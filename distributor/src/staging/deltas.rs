@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{PRIVATE, read_bounded, replace};
+use sealpost_files::{PRIVATE, read_bounded, remove_durably, replace};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::Blob;
 
 use super::releases::is_offered;
-use crate::ports::staging::StagingError;
+use crate::ports::staging::{StagingError, StoredDelta};
 use sealpost_site::rows::DeltaReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 
@@ -90,6 +90,29 @@ pub(super) fn note(
     let text = serde_json::to_vec(&delta).map_err(io::Error::from);
     text.and_then(|text| replace(&path, &text, PRIVATE))
         .map_err(|source| StagingError::io("write", &path, source))
+}
+
+/// Every delta that is noted; damaged notes are passed over.
+pub(super) fn all(folder: &Path) -> Result<Vec<StoredDelta>, StagingError> {
+    let failed = |source| StagingError::io("list", folder, source);
+    let mut deltas = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let pair = name.to_str().and_then(|name| name.strip_suffix(".json")?.split_once('-'));
+        let Some((Ok(base), Ok(target))) = pair.map(|(base, target)| (base.parse(), target.parse())) else {
+            continue;
+        };
+        if let Some(blob) = find(folder, &base, &target)? {
+            deltas.push(StoredDelta { base, target, blob });
+        }
+    }
+    Ok(deltas)
+}
+
+/// Removes a note, if it is there.
+pub(super) fn forget(folder: &Path, base: &Sha256Digest, target: &Sha256Digest) -> Result<(), StagingError> {
+    let path = note_path(folder, base, target);
+    remove_durably(&path).map_err(|source| StagingError::io("remove", &path, source))
 }
 
 fn note_path(folder: &Path, base: &Sha256Digest, target: &Sha256Digest) -> PathBuf {

@@ -4,7 +4,7 @@
 //! Invariants: a release reaches the ledger as staged only after each of its bytes was compared with its manifest; an
 //! unpacked tree is a cache, which can be removed at any time and is made again from the payload.
 //! Everything here is a reconciler: run twice, or killed in the middle, the result is the same.
-//! Left out on purpose: removing blobs, and deltas over more than one step.
+//! Left out on purpose: removing blobs (`upstream` knows which are needed), and deltas over more than one step.
 
 mod deltas;
 mod make_delta;
@@ -30,7 +30,7 @@ use self::trees::Trees;
 use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
-use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
+use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
 
@@ -243,6 +243,14 @@ impl Staging for FolderStaging {
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         let Some(delta) = deltas::find(&self.root.join(DELTAS), base, target)? else { return Ok(None) };
         Ok(self.parts.blobs.open(&delta.sha256)?)
+    }
+
+    fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {
+        deltas::all(&self.root.join(DELTAS))
+    }
+
+    fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError> {
+        deltas::forget(&self.root.join(DELTAS), &delta.base, &delta.target)
     }
 }
 

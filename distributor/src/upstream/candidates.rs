@@ -32,6 +32,25 @@ pub(super) struct Withdrawal {
 }
 
 impl Candidate {
+    /// A release with what is listed for it.
+    fn listed(
+        release: ReleaseId,
+        manifest: &TargetInfo,
+        channels: Vec<ChannelName>,
+        targets: &[TargetInfo],
+    ) -> Result<Self, NameError> {
+        let find = |name: &TargetName| targets.iter().find(|target| target.name() == name).cloned();
+        let attached = targets.iter().filter(|target| release.is_attachment(target.name()));
+        Ok(Self {
+            minisig: find(&release.minisig_target()?),
+            payload: find(&release.payload_target(Encoding::Gzip)?),
+            attachments: attached.cloned().collect(),
+            manifest: manifest.clone(),
+            channels,
+            release,
+        })
+    }
+
     /// The targets that are listed for it.
     pub(super) fn parts(&self) -> impl Iterator<Item = &TargetInfo> {
         let parts = [Some(&self.manifest), self.minisig.as_ref(), self.payload.as_ref()];
@@ -44,7 +63,6 @@ pub(super) fn candidates_of(
     channels: &ChannelsDocument,
     targets: &[TargetInfo],
 ) -> Result<Vec<Candidate>, NameError> {
-    let find = |name: &TargetName| targets.iter().find(|target| target.name() == name).cloned();
     let mut candidates = Vec::new();
     for manifest in targets {
         let Some(release) = ReleaseId::from_manifest_target(manifest.name().as_str()) else { continue };
@@ -53,18 +71,7 @@ pub(super) fn candidates_of(
         if release.package != channels.package || pointed.is_empty() || withdrawn {
             continue;
         }
-        candidates.push(Candidate {
-            minisig: find(&release.minisig_target()?),
-            payload: find(&release.payload_target(Encoding::Gzip)?),
-            attachments: targets
-                .iter()
-                .filter(|target| release.is_attachment(target.name()))
-                .cloned()
-                .collect(),
-            manifest: manifest.clone(),
-            channels: pointed,
-            release,
-        });
+        candidates.push(Candidate::listed(release, manifest, pointed, targets)?);
     }
     for (channel, version) in &channels.channels {
         if !candidates.iter().any(|candidate| candidate.release.version == *version) {
@@ -72,6 +79,22 @@ pub(super) fn candidates_of(
         }
     }
     Ok(candidates)
+}
+
+/// Known releases that are listed as they are known, and that are not among the `pointed`.
+pub(super) fn without_channel(
+    known: &[KnownRelease],
+    pointed: &[Candidate],
+    targets: &[TargetInfo],
+) -> Result<Vec<Candidate>, NameError> {
+    let mut others = Vec::new();
+    for known in known.iter().filter(|known| pointed.iter().all(|one| one.release != known.release)) {
+        let name = known.release.manifest_target()?;
+        let listed = |target: &&TargetInfo| *target.name() == name && target.sha256() == known.manifest;
+        let Some(manifest) = targets.iter().find(listed) else { continue };
+        others.push(Candidate::listed(known.release.clone(), manifest, Vec::new(), targets)?);
+    }
+    Ok(others)
 }
 
 /// The releases of the channels' package that are withdrawn there and not here yet. `known` must be all of the

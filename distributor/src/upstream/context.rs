@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
 use sealpost_manifests::document;
@@ -14,7 +15,8 @@ use sealpost_repository::Transport;
 use super::error::UpstreamError;
 use super::fetch::MAX_DOCUMENT_BYTES;
 use super::mirror::Mirror;
-use crate::config::{Limits, Settings};
+use super::pace::Pace;
+use crate::config::{Limits, Settings, Storage};
 use crate::home::Home;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
@@ -32,6 +34,17 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Reaches the vendor; see [`super::vendor_transport`].
     pub transport: Arc<dyn Transport>,
+    /// What the transport keeps to.
+    pub pace: Arc<Pace>,
+}
+
+/// What of the configuration a running server takes over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Live {
+    /// How often to pull.
+    pub(super) every: Duration,
+    pub(super) limits: Limits,
+    pub(super) storage: Storage,
 }
 
 /// Who wants a pull.
@@ -55,7 +68,14 @@ pub(super) struct Context {
     /// Folder in which the reader records what it trusted before.
     pub(super) tuf_store: PathBuf,
     pub(super) pinned_root: Vec<u8>,
-    pub(super) limits: Limits,
+    pub(super) pace: Arc<Pace>,
+    pub(super) staging_folder: PathBuf,
+    pub(super) log_folder: PathBuf,
+    /// Where it is remembered since when stored files are not needed.
+    pub(super) storage_note: PathBuf,
+    live: RwLock<Live>,
+    /// Names of needed files that are not there, as found last.
+    missing: RwLock<Vec<String>>,
     trust: RwLock<Option<Arc<TrustDocument>>>,
 }
 
@@ -81,9 +101,32 @@ impl Context {
             downloads,
             tuf_store: home.tuf_store(),
             pinned_root,
-            limits: settings.limits,
+            pace: parts.pace,
+            staging_folder: home.staging(),
+            log_folder: home.log_folder(),
+            storage_note: home.storage_note(),
+            live: RwLock::new(Live::of(settings)),
+            missing: RwLock::default(),
             trust: RwLock::new(trust),
         })
+    }
+
+    pub(super) fn missing(&self) -> Vec<String> {
+        self.missing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_missing(&self, names: Vec<String>) {
+        *self.missing.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// What is configured now.
+    pub(super) fn live(&self) -> Live {
+        *self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with another configuration.
+    pub(super) fn adopt(&self, settings: &Settings) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live::of(settings);
     }
 
     pub(super) fn trust(&self) -> Option<Arc<TrustDocument>> {
@@ -92,6 +135,12 @@ impl Context {
 
     pub(super) fn set_trust(&self, trust: TrustDocument) {
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(trust));
+    }
+}
+
+impl Live {
+    const fn of(settings: &Settings) -> Self {
+        Self { every: settings.pull_every, limits: settings.limits, storage: settings.storage }
     }
 }
 

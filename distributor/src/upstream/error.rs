@@ -10,6 +10,7 @@ use sealpost_repository::{
 };
 
 use super::mirror::PublishError;
+use crate::config::VendorCaError;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StagingError;
 use sealpost_ledger::LedgerError;
@@ -28,9 +29,11 @@ pub enum UpstreamError {
     Address { url: String, source: TransportError },
     #[error("cannot make an HTTP client; check the system's certificates")]
     Client { source: reqwest::Error },
+    #[error("cannot check the vendor's server")]
+    VendorCa { source: VendorCaError },
 }
 
-/// Why a pull failed. The mirror and the staged releases are as before.
+/// Why a pull failed. Metadata and withdrawals may have been taken over; no release was staged that is not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     #[error("cannot open the metadata reader")]
@@ -44,6 +47,9 @@ pub enum PullError {
     /// A document could not be fetched.
     #[error("cannot fetch {name}")]
     Target { name: String, source: Box<TargetError> },
+    /// A document came too slowly.
+    #[error("{name} was not received within {seconds} seconds; try again later, or from another line")]
+    Slow { name: String, seconds: u64 },
     /// A document that the vendor's metadata covers cannot be read.
     #[error("cannot use the vendor's {name}; ask the vendor")]
     Document { name: String, source: DocumentError },
@@ -100,6 +106,20 @@ impl PullError {
     /// Whether the record of trusted metadata has failed, so that the reader must be opened again.
     pub(super) fn needs_a_new_reader(&self) -> bool {
         matches!(self, Self::Gone { .. }) || self.refusal() == Some(Refusal::StoreFailed)
+    }
+
+    /// Whether another file of the same pull may come all the same.
+    pub(super) fn is_about_one_file(&self) -> bool {
+        match self {
+            Self::Target { source, .. } => {
+                self.refusal().is_none() && !matches!(**source, TargetError::Gone(_))
+            }
+            Self::Download { source } => {
+                !matches!(source, DownloadError::Store { .. } | DownloadError::Gone(_))
+            }
+            Self::NoRoom { .. } | Self::Blobs { .. } | Self::Slow { .. } => true,
+            _ => false,
+        }
     }
 
     /// What the admin can do next.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
@@ -21,6 +22,8 @@ use crate::ports::blobs::{BlobError, BlobStore};
 
 /// Largest document that is fetched into memory, in bytes.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
+/// Time for one document, of whatever speed the line is.
+const DOCUMENT_WITHIN: Duration = Duration::from_secs(180);
 /// How often a download that was cut is continued within one pull.
 const RESUMES_PER_PULL: u32 = 4;
 
@@ -29,7 +32,7 @@ pub(super) struct Fetcher<'a> {
     pub(super) reader: &'a ReaderHandle,
     pub(super) blobs: &'a Arc<dyn BlobStore>,
     pub(super) downloads: &'a Path,
-    pub(super) limits: &'a Limits,
+    pub(super) limits: Limits,
     pub(super) now: Timestamp,
     /// Bytes of payload that this pull fetched.
     pub(super) fetched_bytes: u64,
@@ -50,17 +53,30 @@ impl Fetcher<'_> {
         if let Some(bytes) = kept {
             return Ok(bytes);
         }
-        let bytes = self.reader.target_bytes(target.name(), MAX_DOCUMENT_BYTES, self.now).await.map_err(
-            |source| PullError::Target { name: target.name().to_string(), source: Box::new(source) },
-        )?;
+        let name = || target.name().to_string();
+        let fetched = self.reader.target_bytes(target.name(), MAX_DOCUMENT_BYTES, self.now);
+        let bytes = match tokio::time::timeout(DOCUMENT_WITHIN, fetched).await {
+            Ok(fetched) => {
+                fetched.map_err(|source| PullError::Target { name: name(), source: Box::new(source) })?
+            }
+            Err(_) => return Err(PullError::Slow { name: name(), seconds: DOCUMENT_WITHIN.as_secs() }),
+        };
         let (blobs, expected, copy) = (Arc::clone(self.blobs), blob_of(target), bytes.clone());
-        blocking(move || {
+        let stored = blocking(move || {
             if matches!(blobs.verify(&expected.sha256), Err(BlobError::Damaged { .. })) {
                 tracing::warn!(sha256 = %expected.sha256, "a damaged blob is replaced");
             }
             blobs.put(&mut copy.as_slice(), expected)
         })
-        .await??;
+        .await?;
+        match stored {
+            Ok(()) => {}
+            // What the vendor says counts all the same; the next pull stores it.
+            Err(BlobError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(name = name(), "the disk is full; a document is used and not stored");
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(bytes)
     }
 

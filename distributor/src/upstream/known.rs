@@ -3,7 +3,7 @@
 //!
 //! Invariant: the answer is complete. A release that is missing here would miss its withdrawal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -20,6 +20,10 @@ pub(super) struct KnownReleases {
 }
 
 impl KnownReleases {
+    pub(super) fn all(&self) -> impl Iterator<Item = &KnownRelease> {
+        self.by_package.values().flatten()
+    }
+
     pub(super) fn of(&self, package: &PackageName) -> &[KnownRelease] {
         self.by_package.get(package).map_or(&[], Vec::as_slice)
     }
@@ -45,6 +49,21 @@ pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, Led
         }
         if is_last {
             return Ok(known);
+        }
+    }
+}
+
+/// Manifests of releases that are staged or approved, or that some computer runs or was told to run.
+pub(super) async fn in_use(ledger: &Ledger) -> Result<BTreeSet<Sha256Digest>, LedgerError> {
+    let mut manifests = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = ledger.query(queries::DeltaReleases { after, limit: MAX_PAGE }).await?;
+        let is_last = page.len() < MAX_PAGE as usize;
+        after = page.last().map(|row| row.release.manifest);
+        manifests.extend(page.into_iter().map(|row| row.release.manifest));
+        if is_last {
+            return Ok(manifests);
         }
     }
 }

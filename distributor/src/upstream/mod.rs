@@ -11,10 +11,15 @@ mod error;
 mod fetch;
 mod known;
 mod mirror;
+mod needed;
+mod pace;
+mod payloads;
 mod prepare;
 mod pull;
 mod refresh;
 mod schedule;
+mod storage;
+mod stored;
 mod targets;
 mod transport;
 mod verify;
@@ -25,8 +30,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
+use sealpost_admin_api::storage::StorageView;
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_repository::ReaderHandle;
@@ -37,6 +44,7 @@ use tokio::task::JoinHandle;
 
 use self::context::{Context, Trigger};
 use self::schedule::{PullHistory, due_at};
+use self::storage::Removal;
 use crate::config::Settings;
 use crate::home::Home;
 use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
@@ -44,10 +52,14 @@ use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream}
 pub use self::context::Parts;
 pub use self::error::{PullError, UpstreamError};
 pub use self::mirror::{Mirror, PublishError};
+pub use self::pace::Pace;
 pub use self::transport::vendor_transport;
 
 /// Longest sleep of the schedule, so that a clock that is set does not delay a pull for days.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How often stored files are looked at that nothing needs.
+const CLEAN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// What outlives one pull.
 #[derive(Default)]
@@ -64,7 +76,6 @@ struct State {
 pub struct VendorUpstream {
     context: Arc<Context>,
     state: Arc<Mutex<State>>,
-    every: Duration,
 }
 
 impl std::fmt::Debug for VendorUpstream {
@@ -82,7 +93,12 @@ impl VendorUpstream {
         parts: Parts,
     ) -> Result<Arc<Self>, UpstreamError> {
         let context = Arc::new(Context::open(home, settings, pinned_root, parts)?);
-        Ok(Arc::new(Self { context, state: Arc::default(), every: settings.pull_every }))
+        Ok(Arc::new(Self { context, state: Arc::default() }))
+    }
+
+    /// Goes on with another configuration.
+    pub fn adopt(&self, settings: &Settings) {
+        self.context.adopt(settings);
     }
 
     #[must_use]
@@ -94,7 +110,31 @@ impl VendorUpstream {
     /// then continues to its end or to that of the process, and both are safe.
     pub fn spawn_schedule(self: &Arc<Self>) -> JoinHandle<()> {
         let upstream = Arc::clone(self);
-        tokio::spawn(async move { upstream.keep_pulling().await })
+        tokio::spawn(async move {
+            let scrubbing = storage::keep_scrubbing(&upstream.context, fresh_seed());
+            tokio::join!(upstream.keep_pulling(), upstream.keep_clean(), scrubbing);
+        })
+    }
+
+    /// Removes once a day what nothing has needed for long.
+    async fn keep_clean(&self) {
+        loop {
+            if let Err(problem) = self.reconcile_storage(Removal::WhatIsDue).await {
+                tracing::warn!(%problem, "cannot clean up stored files");
+            }
+            tokio::time::sleep(CLEAN_EVERY).await;
+        }
+    }
+
+    /// Looks at stored files while no pull runs.
+    async fn reconcile_storage(&self, removal: Removal) -> Result<StorageView, Problem> {
+        let state = self.state.lock().await;
+        let view = storage::reconcile(&self.context, removal).await;
+        drop(state);
+        view.map_err(|error| {
+            let hint = "check the server's disk and its log, then try again";
+            Problem::new(ProblemCode::Internal, with_causes(&error), hint)
+        })
     }
 
     /// A reconciler: may be stopped and started at any moment.
@@ -104,7 +144,8 @@ impl VendorUpstream {
         let mut seed = fresh_seed();
         loop {
             let now = self.context.clock.now();
-            let due = due_at(self.history().await, self.every, seed, now);
+            let every = self.context.live().every;
+            let due = due_at(self.history().await, every, seed, now);
             let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             if wait.is_zero() {
                 // The outcome is logged and in the history, which the next turn reads.
@@ -147,6 +188,10 @@ impl VendorUpstream {
                 state.tried_at = Some(context.clock.now());
                 result
             };
+            // What was missing may be there now.
+            if let Err(error) = storage::reconcile(&context, Removal::Nothing).await {
+                tracing::warn!(error = with_causes(&error), "cannot look for missing files");
+            }
             // Deltas can take minutes. The caller waits for them, but the next pull does not: it may bring a
             // withdrawal.
             drop(state);
@@ -181,6 +226,29 @@ impl Upstream for VendorUpstream {
 
     fn trust(&self) -> Option<Arc<TrustDocument>> {
         self.context.trust()
+    }
+
+    fn storage(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
+        Box::pin(async {
+            // Beside a pull too: nothing is removed.
+            storage::reconcile(&self.context, Removal::Nothing).await.map_err(|error| {
+                let hint = "check the server's disk and its log, then try again";
+                Problem::new(ProblemCode::Internal, with_causes(&error), hint)
+            })
+        })
+    }
+
+    fn clean(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
+        Box::pin(self.reconcile_storage(Removal::Everything))
+    }
+
+    fn missing(&self) -> Vec<String> {
+        self.context.missing()
+    }
+
+    fn suspect(&self, sha256: Sha256Digest) {
+        let context = Arc::clone(&self.context);
+        tokio::spawn(async move { storage::scrub(&context, sha256).await });
     }
 }
 
@@ -222,7 +290,7 @@ async fn conclude(
         Err(error) => {
             state.failures = state.failures.saturating_add(1);
             let (reason, hint) = (with_causes(&error), error.hint());
-            tracing::warn!(reason, hint, "a pull failed; nothing was changed");
+            tracing::warn!(reason, hint, "a pull failed");
             if let Err(error) =
                 context.ledger.execute(context.clock.now(), PullFailed { reason: reason.clone() }).await
             {

@@ -1,19 +1,23 @@
-//! One pull: metadata, documents, payloads; then the mirror, staging and the ledger.
+//! One pull: metadata, documents and withdrawals; then payloads; then staging.
 //!
-//! Order: `prepare` fetches and verifies everything first. Only then the new mirror generation becomes current, so
-//! that a release which can be approved is always in the metadata that agents read; then releases go to staging, then
-//! the ledger notes the pull. Killed anywhere, the next pull does the rest.
+//! Order: `prepare` fetches and verifies the vendor's documents. What is withdrawn is withdrawn at once, the new mirror
+//! generation becomes current, and the ledger notes that the metadata is fresh: all of that needs no room to speak of and
+//! waits for no payload. Then `payloads` fetches what releases need, and they go to staging; a release that can be
+//! approved is always in the metadata that agents read. A payload that cannot be fetched fails the pull at its end, with
+//! the metadata taken over. Killed anywhere, the next pull does the rest.
 //!
 //! Every ledger write of a pull that succeeds is in this file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::trust::CounterReset;
 use sealpost_repository::{ReaderHandle, Refreshed};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{RefuseRelease, ResetCounter, StageRelease, WithdrawRelease};
@@ -23,56 +27,128 @@ use super::candidates::Withdrawal;
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{Fetcher, blocking};
-use super::prepare::{Prepared, Refused, prepare};
+use super::known::{in_use, known_releases};
+use super::needed::needed;
+use super::payloads::{Examined, Refused, RefusedBefore, examine_all};
+use super::prepare::{Documents, documents};
 use super::refresh::{refresh, statement};
 use crate::ports::staging::StageOutcome;
 
-/// Pulls from the vendor, from the refreshed metadata to the note in the ledger.
+/// Least time for the payloads of one pull, however close together pulls are.
+const LEAST_PAYLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Pulls from the vendor, from the refreshed metadata to the last staged release.
 pub(super) async fn pull(
     context: &Context,
     reader: &ReaderHandle,
     trigger: Trigger,
 ) -> Result<PullSummary, PullError> {
+    let live = context.live();
+    context.pace.set(live.limits.min_bytes_per_second);
+    context.pace.begin(live.every.max(LEAST_PAYLOAD_TIME));
     let (refreshed, now) = refresh(context, reader).await?;
     let mut fetcher = Fetcher {
         reader,
         blobs: &context.blobs,
         downloads: &context.downloads,
-        limits: &context.limits,
+        limits: live.limits,
         now,
         fetched_bytes: 0,
         touched: BTreeSet::new(),
     };
-    let prepared = prepare(context, &mut fetcher, trigger).await?;
+    let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others } =
+        documents(context, &fetcher).await?;
+
+    let mut releases = withdraw(context, now, &trust.counter_resets, withdrawn).await?;
+    let (mirror, trust_digest) = (Arc::clone(&context.mirror), trust_info.sha256());
+    let (changed, trust_is_new) = blocking(move || {
+        let trust_is_new = mirror.examined_trust() != Some(trust_digest);
+        Ok::<_, PullError>((mirror.publish(&files, index, now)?, trust_is_new))
+    })
+    .await??;
+    context.set_trust(trust.clone());
+    note_fresh(context, &refreshed, signed_at, now).await?;
+
+    let known = known_releases(&context.ledger).await?;
+    let needed = needed(known.all(), &in_use(&context.ledger).await?);
+    let refused_before = match trigger {
+        Trigger::Person => RefusedBefore::LookAgain,
+        Trigger::Schedule if trust_is_new => RefusedBefore::LookAgain,
+        Trigger::Schedule => RefusedBefore::Leave,
+    };
+    let examined =
+        examine_all(&mut fetcher, &trust, &known, candidates, others, &needed, refused_before).await?;
     let fetched_bytes = fetcher.fetched_bytes;
-    fetcher.sweep().await;
-    apply(context, prepared, refreshed, fetched_bytes, now).await
+    let failure = stage(context, now, examined, &mut releases).await?;
+    match failure {
+        // What came of it stays, so that the next pull goes on there.
+        Some(failure) => return Err(failure),
+        None => fetcher.sweep().await,
+    }
+    let mirror = Arc::clone(&context.mirror);
+    blocking(move || mirror.note_examined_trust(&trust_digest)).await??;
+    Ok(PullSummary {
+        metadata_as_of: now,
+        metadata_expires: refreshed.expires,
+        changed,
+        root_version: refreshed.root_version,
+        timestamp_version: refreshed.timestamp_version,
+        snapshot_version: refreshed.snapshot_version,
+        releases,
+        fetched_bytes,
+    })
 }
 
-/// Changes what others see: mirror, staging, ledger, in this order.
-async fn apply(
+/// Applies what the vendor took back: it needs no payload and no room.
+async fn withdraw(
     context: &Context,
-    prepared: Prepared,
-    refreshed: Refreshed,
-    fetched_bytes: u64,
     now: Timestamp,
-) -> Result<PullSummary, PullError> {
-    let Prepared { files, index, trust, signed_at, fetched, refused, misnamed, withdrawn, moved } = prepared;
-    let resets = trust.counter_resets.clone();
-    let mirror = Arc::clone(&context.mirror);
-    let changed = blocking(move || mirror.publish(&files, index, now)).await??;
-    context.set_trust(trust);
+    resets: &[CounterReset],
+    withdrawn: Vec<Withdrawal>,
+) -> Result<Vec<PulledRelease>, PullError> {
     let ledger = &*context.ledger;
-    let mut releases = Vec::new();
     // Before releases are judged: what a reset voids keeps nothing out.
     for reset in resets {
-        ledger.execute(now, ResetCounter { reset }).await?;
+        ledger.execute(now, ResetCounter { reset: reset.clone() }).await?;
     }
-    // First, so that a release which cannot be staged, for example for lack of room, holds up no withdrawal.
+    let mut releases = Vec::new();
     for Withdrawal { release, manifest, reason } in withdrawn {
         ledger.execute(now, WithdrawRelease { manifest, reason: reason.clone() }).await?;
         releases.push(PulledRelease { release, manifest, outcome: PulledOutcome::Withdrawn { reason } });
     }
+    Ok(releases)
+}
+
+/// Notes that the metadata is fresh, and what the vendor says of the time.
+async fn note_fresh(
+    context: &Context,
+    refreshed: &Refreshed,
+    signed_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), PullError> {
+    let ledger = &*context.ledger;
+    let versions = PulledVersions {
+        root: refreshed.root_version,
+        timestamp: refreshed.timestamp_version,
+        snapshot: refreshed.snapshot_version,
+    };
+    // A vendor that does not write when it signed says at least when it wrote its documents.
+    let signed_at = refreshed.signed_at.unwrap_or(signed_at);
+    let statement = statement(ledger, signed_at, refreshed.expires).await?;
+    ledger.execute(now, PullSucceeded { versions, statement }).await?;
+    context.clock.adopt(&ledger.query(LicenseTime {}).await?);
+    Ok(())
+}
+
+/// Takes releases into staging and the ledger; answers the first payload that could not be fetched.
+async fn stage(
+    context: &Context,
+    now: Timestamp,
+    examined: Examined,
+    releases: &mut Vec<PulledRelease>,
+) -> Result<Option<PullError>, PullError> {
+    let Examined { fetched, refused, misnamed, moved, failure } = examined;
+    let ledger = &*context.ledger;
     for Refused { release, manifest, problems } in refused {
         let refused = RefuseRelease { release: release.clone(), manifest, problems: problems.clone() };
         note_refused(ledger, now, refused).await?;
@@ -92,26 +168,7 @@ async fn apply(
     for (manifest, channels) in moved {
         add_channels(ledger, now, manifest, channels).await?;
     }
-    let versions = PulledVersions {
-        root: refreshed.root_version,
-        timestamp: refreshed.timestamp_version,
-        snapshot: refreshed.snapshot_version,
-    };
-    // A vendor that does not write when it signed says at least when it wrote its documents.
-    let signed_at = refreshed.signed_at.unwrap_or(signed_at);
-    let statement = statement(ledger, signed_at, refreshed.expires).await?;
-    ledger.execute(now, PullSucceeded { versions, statement }).await?;
-    context.clock.adopt(&ledger.query(LicenseTime {}).await?);
-    Ok(PullSummary {
-        metadata_as_of: now,
-        metadata_expires: refreshed.expires,
-        changed,
-        root_version: versions.root,
-        timestamp_version: versions.timestamp,
-        snapshot_version: versions.snapshot,
-        releases,
-        fetched_bytes,
-    })
+    Ok(failure)
 }
 
 /// Notes a refused release. That the ledger's rules do not take the note holds up nothing else of the pull.

@@ -82,6 +82,11 @@ impl TargetIndex {
         self.named(name).filter(|entry| entry.sha256 == digest)
     }
 
+    /// Every target.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &TargetEntry> {
+        self.0.values()
+    }
+
     /// The target of a plain name.
     pub(crate) fn named(&self, name: &str) -> Option<&TargetEntry> {
         self.0.get(name)

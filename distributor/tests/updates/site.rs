@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
-use sealpost_distributor::config::{Limits, Settings};
+use sealpost_distributor::config::{Limits, Settings, Storage};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
-use sealpost_distributor::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError};
+use sealpost_distributor::ports::staging::{
+    FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta,
+};
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
-use sealpost_distributor::upstream::{self, VendorUpstream, vendor_transport};
+use sealpost_distributor::upstream::{self, Pace, VendorUpstream, vendor_transport};
 use sealpost_keys::SigningKey;
 use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
@@ -106,6 +109,14 @@ impl Staging for FragileStaging {
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         self.inner.delta(base, target)
     }
+
+    fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {
+        self.inner.deltas()
+    }
+
+    fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError> {
+        self.inner.forget_delta(delta)
+    }
 }
 
 pub(crate) struct Site {
@@ -113,6 +124,7 @@ pub(crate) struct Site {
     /// The vendor's web server.
     pub(crate) web: Web,
     limits: Limits,
+    pace: Arc<Pace>,
     pub(crate) clock: ManualClock,
     root_bytes: Vec<u8>,
     /// While it is set, nothing can be staged.
@@ -145,6 +157,8 @@ impl Site {
             folder,
             web: web.clone(),
             limits,
+            // A minute's bytes within a second, so that a test does not wait.
+            pace: Pace::averaged_over(Duration::from_secs(1), limits.min_bytes_per_second),
             clock: ManualClock::still_at(start_of_time()),
             root_bytes: vendor.root_bytes().to_vec(),
             staging_broken: Arc::default(),
@@ -183,15 +197,19 @@ impl Site {
                 deltas_may_begin: self.deltas_may_begin.clone(),
             }),
             clock,
-            transport: vendor_transport(&self.web.url()).unwrap(),
+            transport: vendor_transport(&self.web.url(), None, &self.pace).unwrap(),
+            pace: Arc::clone(&self.pace),
         };
         let settings = Settings {
             vendor_url: self.web.url(),
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: Vec::new(),
-            pull_every: std::time::Duration::from_secs(3600),
+            pull_every: Duration::from_secs(3600),
             lease_days: 30,
             limits: self.limits,
+            vendor_ca: None,
+            tls: None,
+            storage: Storage::default(),
         };
         let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
         self.running = Some(Running { ledger, blobs, staging, upstream });

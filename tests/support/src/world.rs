@@ -17,6 +17,7 @@ use sealpost_manifests::ids::{ClientId, Nonce, PackageName, RequestId, ServerId}
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::setup::{ServerEntry, ServerRole};
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::contact::Contact;
@@ -115,6 +116,19 @@ impl World {
         AcceptGrant { actor: admin(), grant, document, asked_for: None }
     }
 
+    /// A way to its server.
+    #[must_use]
+    pub fn way(&self, address: &str, port: u16) -> ServerEntry {
+        ServerEntry {
+            role: ServerRole::Primary,
+            addresses: vec![address.to_owned()],
+            port,
+            server_id: self.server_id.clone(),
+            site_key: self.site.public(),
+            ca_spki_sha256: vec![Sha256Digest::of(b"the site's CA")],
+        }
+    }
+
     // ── computers ──
 
     /// A computer with keys and the first setup file of its name.
@@ -170,7 +184,7 @@ impl World {
             hostname: computer.hostname.clone(),
             packages: computer.packages.clone(),
             reports: computer.reports.clone(),
-            drift: Vec::new(),
+            drift: computer.drift.clone(),
         }
     }
 

@@ -79,7 +79,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ReleaseApproved { .. }
         | Change::ReleaseRejected { .. }
         | Change::ReleaseWithdrawn { .. }
-        | Change::Refused { .. } => Ok(()),
+        | Change::Refused { .. }
+        | Change::ServerListChanged { .. } => Ok(()),
     }
 }
 

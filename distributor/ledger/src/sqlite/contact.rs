@@ -19,6 +19,7 @@ use super::connection::Connected;
 use super::entries::log_at;
 use super::lists::licenses::restore_columns;
 use super::lists::releases::approved;
+use super::lists::servers::server_list;
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text,
 };
@@ -28,17 +29,17 @@ use crate::store::{Read, StoreError};
 const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
      (SELECT max(epoch) FROM grants), (SELECT metadata_as_of FROM freshness), \
      (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_voided WHERE voided = 1), \
-     c.name, p.channel, c.client_key, c.forked, c.lease_epoch, c.lease_sequence, c.assignment_epoch, \
+     l.sequence, l.issued_at, l.ways, c.name, p.channel, c.client_key, c.forked, c.lease_epoch, c.lease_sequence, c.assignment_epoch, \
      c.assignment_sequence, c.acknowledged_report, \
      (SELECT json_group_array(json(g.document)) FROM reservations r JOIN grants g ON g.serial = r.serial \
      WHERE r.name = c.name), \
      k.previous, k.next, k.answer, k.progress, t.lease, t.assignment, s.platform, s.agent_version, s.instance, \
      s.hostname, s.installed, c.resumed_era, f.seen_size, f.seen_root \
-     FROM server v LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+     FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
 /// Where the client's columns begin.
-const CLIENT: usize = 9;
+const CLIENT: usize = 12;
 
 impl<C: Connected> Read<LoadContact> for C {
     fn read(&mut self, query: &LoadContact) -> Result<ContactFacts, StoreError> {
@@ -70,6 +71,7 @@ impl<C: Connected> Read<LoadContact> for C {
             metadata_as_of: optional_time(row, 7)?,
             epoch: Epoch(optional_count(row, 6)?.unwrap_or(0)),
             restore,
+            server_list: server_list(row, 9)?,
             lost,
         })
     }

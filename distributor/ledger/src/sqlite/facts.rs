@@ -14,6 +14,7 @@ use sealpost_site::commands::releases::{
     CounterResetFacts, LoadCounterReset, LoadDelta, LoadRelease, ReleaseFacts,
 };
 use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
+use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
@@ -21,8 +22,9 @@ use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
 use super::connection::Connected;
-use super::lists::licenses::restore_state;
+use super::lists::licenses::{highest_epoch, restore_state};
 use super::lists::releases::{accepted_of, approved_of, known_release, manifest_of, next_rollout};
+use super::lists::servers::known_list;
 use super::values::{count, from_json, optional_count, optional_text, optional_time, text, time};
 use crate::store::{Read, StoreError};
 
@@ -146,11 +148,14 @@ impl<C: Connected> Read<LoadEnrollment> for C {
 
 impl<C: Connected> Read<LoadRestore> for C {
     fn read(&mut self, _: &LoadRestore) -> Result<RestoreFacts, StoreError> {
-        let epoch = self
-            .connection()
-            .prepare_cached("SELECT coalesce(max(epoch), 0) FROM grants")?
-            .query_row([], |row| count(row, 0))?;
-        Ok(RestoreFacts { epoch: Epoch(epoch) })
+        Ok(RestoreFacts { epoch: highest_epoch(self.connection())? })
+    }
+}
+
+impl<C: Connected> Read<LoadServerList> for C {
+    fn read(&mut self, _: &LoadServerList) -> Result<ServerListFacts, StoreError> {
+        let connection = self.connection();
+        Ok(ServerListFacts { known: known_list(connection)?, epoch: highest_epoch(connection)? })
     }
 }
 

@@ -10,6 +10,7 @@ mod contact;
 mod entries;
 mod facts;
 mod lists;
+mod migrations;
 mod notes;
 mod open_error;
 mod projections;

@@ -5,16 +5,17 @@ use sealpost_manifests::ids::Nonce;
 use sealpost_site::changes::Note;
 
 use super::connection::execute;
-use super::values::{json, micros};
+use super::values::{integer, json, micros};
 use crate::store::StoreError;
 
 /// Keeps a note.
 pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreError> {
     match note {
-        Note::ContactAnswered { client_id, previous, next, at, answer, progress } => execute(
+        Note::ContactAnswered { client_id, previous, next, at, answer, progress, server_list } => execute(
             connection,
-            "INSERT INTO contacts (client_id, previous, next, at, answer, progress) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-             ON CONFLICT (client_id) DO UPDATE SET previous = ?2, next = ?3, at = ?4, answer = ?5, progress = ?6",
+            "INSERT INTO contacts (client_id, previous, next, at, answer, progress, list_epoch, list_sequence) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (client_id) DO UPDATE SET \
+             previous = ?2, next = ?3, at = ?4, answer = ?5, progress = ?6, list_epoch = ?7, list_sequence = ?8",
             params![
                 client_id.as_str(),
                 previous.as_ref().map(Nonce::as_str),
@@ -22,6 +23,8 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
                 micros(*at),
                 json(answer)?,
                 json(progress)?,
+                server_list.map(|order| integer(order.epoch.0)),
+                server_list.map(|order| integer(order.sequence)),
             ],
         ),
         Note::ClientSeen { client_id, platform, agent_version, instance, hostname, installed } => {

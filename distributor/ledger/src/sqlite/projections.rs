@@ -30,6 +30,12 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             params![request_id.as_str(), integer(entry.sequence)],
         ),
         Change::SerialRegistered { .. } | Change::Refused { .. } => Ok(()),
+        Change::ServerListChanged { sequence, ways } => execute(
+            connection,
+            "INSERT INTO server_list (id, sequence, issued_at, ways) VALUES (1, ?1, ?2, ?3) \
+             ON CONFLICT (id) DO UPDATE SET sequence = ?1, issued_at = ?2, ways = ?3",
+            params![integer(*sequence), micros(entry.at), json(ways)?],
+        ),
         Change::GrantAccepted { grant, confirms, .. } => grant_accepted(connection, entry, grant, *confirms),
         Change::SeatReserved { .. }
         | Change::SetupIssued { .. }

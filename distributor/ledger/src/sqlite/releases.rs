@@ -82,7 +82,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ClientResumed { .. }
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }
-        | Change::Refused { .. } => Ok(()),
+        | Change::Refused { .. }
+        | Change::ServerListChanged { .. } => Ok(()),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The tables.
 //!
 //! Two groups: projections of the chained changes (a replay reproduces them, see `projections`), and what is not
-//! chained (notes: contacts, freshness, the time floor). The version is SQLite's `user_version`; any other is refused.
-
-use std::cmp::Ordering;
+//! chained (notes: contacts, freshness, the time floor). The version is SQLite's `user_version`. A file of an older one is
+//! brought up to this one when a server opens it (see [`super::migrations`]); the log stands in the same table in each,
+//! so that it can be read before. A newer one is refused.
 
 use rusqlite::Connection;
 
@@ -12,14 +12,17 @@ use super::open_error::OpenError;
 /// "SlPt": tells this file from other SQLite databases.
 const APPLICATION_ID: i64 = 0x536c_5074;
 
-/// The version of these tables, which is the file's `user_version`: the first that lasts. The ones before were never
-/// used by a site.
-const VERSION: u32 = 3;
+/// The version of these tables, which is the file's `user_version`.
+pub(super) const VERSION: u32 = 4;
+
+/// The first version that lasts. The ones before were never used by a site.
+pub(super) const FIRST_VERSION: u32 = 3;
 
 /// Projections of the chained changes: a replay of the log reproduces exactly these.
 #[cfg(test)]
 pub(super) const CHAINED_TABLES: &[&str] = &[
     "server",
+    "server_list",
     "grants",
     "computers",
     "reservations",
@@ -62,6 +65,12 @@ CREATE TABLE server (
     restored_epoch INTEGER,
     resumes_until INTEGER,
     confirmed INTEGER
+) STRICT;
+CREATE TABLE server_list (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sequence INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    ways TEXT NOT NULL
 ) STRICT;
 CREATE TABLE grants (
     serial TEXT PRIMARY KEY,
@@ -212,7 +221,9 @@ CREATE TABLE contacts (
     next TEXT NOT NULL,
     at INTEGER NOT NULL,
     answer TEXT NOT NULL,
-    progress TEXT NOT NULL
+    progress TEXT NOT NULL,
+    list_epoch INTEGER,
+    list_sequence INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE seen (
     client_id TEXT PRIMARY KEY,
@@ -247,17 +258,17 @@ CREATE TABLE clock (
 ) STRICT;
 ";
 
-/// Whether a file has these tables.
-pub(super) fn check(connection: &Connection) -> Result<(), OpenError> {
+/// The version of a file whose log this program can read.
+pub(super) fn check(connection: &Connection) -> Result<u32, OpenError> {
     let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if application != APPLICATION_ID || found == 0 {
         return Err(OpenError::NotALedger);
     }
-    match found.cmp(&VERSION) {
-        Ordering::Less => Err(OpenError::Older { found, known: VERSION }),
-        Ordering::Equal => Ok(()),
-        Ordering::Greater => Err(OpenError::Newer { found, known: VERSION }),
+    match found {
+        ..FIRST_VERSION => Err(OpenError::Older { found, known: VERSION }),
+        FIRST_VERSION..=VERSION => Ok(found),
+        _ => Err(OpenError::Newer { found, known: VERSION }),
     }
 }
 

@@ -18,7 +18,7 @@ use sealpost_site::queries::{Log, Server};
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
-use super::{entries, notes, schema};
+use super::{entries, migrations, notes, schema};
 use crate::audit::check_log;
 use crate::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
 
@@ -130,6 +130,7 @@ impl SqliteStore {
         let connection = open_writable(path)?;
         schema::check(&connection)?;
         entries::check_newest(&connection)?;
+        migrations::bring_up(&connection)?;
         Ok(Self { path: path.to_owned(), connection, lock })
     }
 }

@@ -21,6 +21,7 @@ use sealpost_manifests::lease::Entitlement;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, HighestOrders, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
@@ -337,6 +338,13 @@ pub enum Change {
         minute: Timestamp,
         /// How many requests.
         count: u64,
+    },
+    /// The ways to this server changed: its computers learn them with their next contacts.
+    ServerListChanged {
+        /// Rises with each list.
+        sequence: u64,
+        /// In order of preference.
+        ways: Vec<ServerEntry>,
     },
 }
 

@@ -9,6 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, Nonce, Platform};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::order::Order;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub enum Note {
         answer: ContactAnswer,
         /// How far the client has come.
         progress: Progress,
+        /// The order of the server list that it says it holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server_list: Option<Order>,
     },
     /// A client said something new about itself.
     ClientSeen {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::setup::ServerEntry;
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
 use crate::rules::account::Actor;
@@ -13,7 +14,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::escape;
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 25] = [
+pub const KINDS: [&str; 26] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -39,6 +40,7 @@ pub const KINDS: [&str; 25] = [
     "release_rejected",
     "release_withdrawn",
     "refused",
+    "server_list_changed",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -70,6 +72,7 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::ReleaseRejected { .. } => "release_rejected",
         Change::ReleaseWithdrawn { .. } => "release_withdrawn",
         Change::Refused { .. } => "refused",
+        Change::ServerListChanged { .. } => "server_list_changed",
     }
 }
 
@@ -247,7 +250,15 @@ fn what(change: &Change) -> String {
         Change::Refused { code, source, minute, count } => {
             format!("refused {count} request(s) of {} in the minute of {minute}: {code}", escape(source))
         }
+        Change::ServerListChanged { sequence, ways } => {
+            let ways: Vec<String> = ways.iter().map(way).collect();
+            format!("computers reach this server by {} (server list {sequence})", ways.join(", then "))
+        }
     }
+}
+
+fn way(way: &ServerEntry) -> String {
+    format!("{} port {}", escape(&way.addresses.join(" ")), way.port)
 }
 
 fn restored_by(cause: &RestoreCause) -> String {

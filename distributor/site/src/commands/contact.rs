@@ -13,11 +13,11 @@ use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::Problem;
 
 use self::answer::Answering;
-use self::facts::not_held;
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
     SeenClient, Shown, ShownKey,
 };
+use self::facts::{not_held, server_list};
 use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change};
 use crate::rules::contact::{
@@ -72,7 +72,10 @@ impl Command for AnswerContact {
                 resume::known_client(&facts, client, &contact, &shown, context)
             }
             (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
-            (NonceJudgement::Retry, None, Some(last), _) => Decision::answer(retried(client, &contact, last)),
+            (NonceJudgement::Retry, None, Some(last), _) => {
+                let list = server_list(&facts, &contact, context.server);
+                Decision::answer(ContactOutcome { server_list: list, ..retried(client, &contact, last) })
+            }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
                 None => Decision::refuse(ledger_behind()),
@@ -110,6 +113,7 @@ fn retried(client: &ContactClient, contact: &Contact, last: &LastContact) -> Con
         grants: not_held(&client.seats, contact),
         lease: client.lease.clone().filter(|_| last.answer.lease),
         assignment: client.assignment.clone().filter(|_| last.answer.assignment),
+        server_list: None,
         held_head: last.answer.held_head,
         acknowledged_report: last.answer.acknowledged_report,
         notice: last.answer.notice.clone(),

@@ -11,5 +11,6 @@ pub mod licenses;
 pub mod pulls;
 pub mod releases;
 pub mod restores;
+pub mod servers;
 
 pub use decision::{Command, Context, Decision, NoFacts, Terms, missing};

@@ -29,6 +29,8 @@ pub enum Permission {
     ManageLicenses,
     /// Read the activity log and check it.
     ViewLog,
+    /// Change how the server is reached and what it stores.
+    ManageServer,
 }
 
 /// Whether an account of this kind has a permission.
@@ -44,7 +46,8 @@ pub const fn permits(kind: AccountKind, permission: Permission) -> bool {
             | Permission::ReserveSeats
             | Permission::IssueSetups
             | Permission::ManageLicenses
-            | Permission::ViewLog => true,
+            | Permission::ViewLog
+            | Permission::ManageServer => true,
         },
     }
 }

@@ -14,6 +14,7 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{Nonce, ServerId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, HighestOrders, MAX_ORDERED_TYPES, Order, Ordered};
+use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{
     Contact, MAX_GRANTS, MAX_HOSTNAME_BYTES, MAX_PACKAGES, MAX_RECEIPT_BYTES, MAX_REPORTS,
 };
@@ -180,6 +181,8 @@ pub enum Claim {
     Lease,
     /// The assignment.
     Assignment,
+    /// The server list.
+    ServerList,
 }
 
 /// The order that a contact claims to hold of a type.
@@ -188,6 +191,7 @@ pub fn held(highest: &HighestOrders, of: Claim) -> Option<Order> {
     let kind = match of {
         Claim::Lease => Lease::TYPE,
         Claim::Assignment => Assignment::TYPE,
+        Claim::ServerList => ServerList::TYPE,
     };
     highest.get(&Word::new(kind).ok()?).copied()
 }

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod assignment;
 pub mod contact;
 pub mod enrollment;
+pub mod expiries;
 pub mod explain;
 pub mod grants;
 pub mod pending;

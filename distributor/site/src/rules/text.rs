@@ -57,6 +57,12 @@ pub fn source(text: &str) -> String {
     cut(text, MAX_SOURCE_CHARS)
 }
 
+/// A number with its noun: "1 computer", "2 computers".
+#[must_use]
+pub fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 fn cut(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }

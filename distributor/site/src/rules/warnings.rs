@@ -1,32 +1,20 @@
-//! What will need somebody's attention, and when: the warnings of `status`.
+//! What will need somebody's attention: the warnings of `status`.
 //!
-//! Left out on purpose: who is told. A warning is a sentence; the console, the CLI and monitors show it.
+//! What ends is `expiries`' and says so itself. Left out on purpose: who is told. A warning is a sentence; the console,
+//! the CLI and monitors show it.
 
 use jiff::Timestamp;
 
 use crate::rows::{LicenseRow, LogForkRow, PullRow};
+use crate::rules::expiries::Expiry;
 use crate::rules::restore::RestoreState;
+use crate::rules::text::counted;
 
-/// Days before an end at which it is warned of, most urgent first.
-const WARN_DAYS: [i64; 3] = [7, 30, 90];
-/// The vendor renews these each day and lets them live for days, so a long warning would always stand there.
-const RENEWED_DAILY: [&str; 2] = ["timestamp", "snapshot"];
-/// Days before the end of those.
-const WARN_DAYS_RENEWED: [i64; 1] = [3];
 /// Warn when the last pull is older than this many days, even if the metadata has not expired.
 const STALE_PULL_DAYS: i64 = 3;
 const DAY_SECS: i64 = 24 * 60 * 60;
 
-/// Something outside of the ledger that ends, for example a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expiry {
-    /// What it is, for people.
-    pub what: String,
-    /// Its end.
-    pub at: Timestamp,
-}
-
-/// Warnings about licenses, pulls and what ends, in the order in which they are shown.
+/// Warnings about licenses, what ends, and pulls, in the order in which they are shown.
 #[must_use]
 pub fn warnings(expiries: &[Expiry], licenses: &[LicenseRow], pull: &PullRow, now: Timestamp) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -34,16 +22,16 @@ pub fn warnings(expiries: &[Expiry], licenses: &[LicenseRow], pull: &PullRow, no
         warnings.push("no license yet: `distributor register SERIAL` unlocks seats".to_owned());
     }
     for license in licenses {
-        let what = format!("the grant for serial {}", license.serial);
-        warnings.extend(ending(&what, license.not_after, &WARN_DAYS, now));
         if license.used > license.licenses {
             warnings.push(format!(
-                "serial {} has {} seats and {} are used: nothing is taken away, nothing new is given",
-                license.serial, license.licenses, license.used
+                "serial {} has {}, of which {} are used: nothing is taken away, nothing new is given",
+                license.serial,
+                counted(u64::from(license.licenses), "seat", "seats"),
+                license.used
             ));
         }
     }
-    warnings.extend(expiries.iter().filter_map(|expiry| ending(&expiry.what, expiry.at, &WARN_DAYS, now)));
+    warnings.extend(expiries.iter().filter_map(|expiry| expiry.warning(now)));
     if let Some(failure) = &pull.failure {
         warnings.push(format!("the last pull failed: {failure}"));
     }
@@ -86,30 +74,15 @@ pub fn log_forks(forks: &[LogForkRow]) -> Option<String> {
     if forks.is_empty() {
         return None;
     }
+    let count = u64::try_from(forks.len()).unwrap_or(u64::MAX);
     let named: Vec<String> = forks.iter().take(MAX_NAMED_FORKS).map(|fork| fork.name.to_string()).collect();
     let more = if forks.len() > named.len() { ", …" } else { "" };
     Some(format!(
-        "{} computer(s) hold heads of another log than this one ({}{more}): the log was replaced, or the server \
-         restored; run `distributor log verify`, and `distributor clients show NAME` for the heads",
-        forks.len(),
+        "{} of another log than this one ({}{more}): the log was replaced, or the server restored; run \
+         `distributor log verify`, and `distributor clients show NAME` for the heads",
+        counted(count, "computer holds a head", "computers hold heads"),
         named.join(", ")
     ))
-}
-
-/// The warning about a role of the mirrored metadata, if its end is near.
-#[must_use]
-pub fn role_ending(role: &str, at: Timestamp, now: Timestamp) -> Option<String> {
-    let days: &[i64] = if RENEWED_DAILY.contains(&role) { &WARN_DAYS_RENEWED } else { &WARN_DAYS };
-    ending(&format!("the vendor's metadata of {role}"), at, days, now)
-}
-
-fn ending(what: &str, end: Timestamp, warn_days: &[i64], now: Timestamp) -> Option<String> {
-    let left = end.as_second() - now.as_second();
-    if left <= 0 {
-        return Some(format!("{what} ended at {end}"));
-    }
-    let within = warn_days.iter().find(|days| left <= **days * DAY_SECS)?;
-    Some(format!("{what} ends at {end}, in less than {within} days"))
 }
 
 #[cfg(test)]
@@ -124,28 +97,6 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_warned_of_at_90_30_and_7_days_and_after_it() {
-        let now = at(100 * DAY_SECS);
-        let warn = |left_secs: i64| ending("it", at(100 * DAY_SECS + left_secs), &WARN_DAYS, now);
-        assert_eq!(warn(90 * DAY_SECS + 1), None);
-        assert!(warn(90 * DAY_SECS).unwrap().ends_with("less than 90 days"));
-        assert!(warn(30 * DAY_SECS).unwrap().ends_with("less than 30 days"));
-        assert!(warn(7 * DAY_SECS).unwrap().ends_with("less than 7 days"));
-        assert!(warn(0).unwrap().contains("ended at"));
-    }
-
-    #[test]
-    fn metadata_that_is_renewed_each_day_is_warned_of_only_when_it_was_not() {
-        let now = at(100 * DAY_SECS);
-        let warn = |role: &str, days: i64| role_ending(role, at((100 + days) * DAY_SECS), now);
-        assert_eq!(warn("timestamp", 6), None);
-        assert!(warn("timestamp", 3).unwrap().contains("metadata of timestamp ends at"));
-        assert!(warn("snapshot", -1).unwrap().contains("ended at"));
-        assert!(warn("root", 90).unwrap().ends_with("less than 90 days"));
-        assert!(warn("acme-av", 30).unwrap().ends_with("less than 30 days"));
-    }
-
-    #[test]
     fn reported_forks_are_counted_and_the_first_computers_named() {
         let head = |size| LogHead { size, ..LogHead::empty() };
         let fork = |number: u32| LogForkRow {
@@ -157,10 +108,10 @@ mod tests {
         let forks: Vec<LogForkRow> = (1..=7).map(fork).collect();
         assert_eq!(log_forks(&[]), None);
         let one = log_forks(&forks[..1]).unwrap();
-        assert!(one.starts_with("1 computer(s)") && one.contains("(pc-1)"), "{one}");
+        assert!(one.starts_with("1 computer holds a head") && one.contains("(pc-1)"), "{one}");
         let many = log_forks(&forks).unwrap();
         assert!(
-            many.starts_with("7 computer(s)") && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5, …)"),
+            many.starts_with("7 computers hold heads") && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5, …)"),
             "{many}"
         );
     }
@@ -189,7 +140,7 @@ mod tests {
         };
         let said = warnings(&[], std::slice::from_ref(&license), &pulled(100, None), at(103 * DAY_SECS));
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains("has 1 seats and 3 are used"));
+        assert!(said[0].contains("has 1 seat, of which 3 are used"));
         let good = LicenseRow { licenses: 3, ..license };
         let said = warnings(&[], &[good], &pulled(100, Some("no route")), at(104 * DAY_SECS));
         assert!(said[0].contains("no route") && said[1].contains("last found fresh"), "{said:?}");

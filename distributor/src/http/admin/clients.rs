@@ -90,10 +90,10 @@ pub(crate) async fn setup(
     let row = reserved(&site, name).await?;
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw a setup", &error))?;
     let setup = SetupId::from_random(random);
+    let addresses = site.parts.presence.checked_addresses()?;
     let command = IssueSetup { actor, name: row.name.clone(), setup: setup.clone(), valid_days };
     let now = site.now();
     let code_expires_at = site.parts.ledger.execute(now, command).await?;
-    let addresses = &site.parts.addresses;
     let setup = SetupFile {
         kind: SetupKind::Reserved,
         computer_name: Some(row.name),
@@ -101,11 +101,11 @@ pub(crate) async fn setup(
         servers: vec![SetupServer {
             server: ServerEntry {
                 role: ServerRole::Primary,
-                addresses: addresses.addresses.clone(),
+                addresses: addresses.addresses,
                 port: addresses.port,
                 server_id: site.parts.ledger.server_id(),
                 site_key: site.parts.site_key.public(),
-                ca_spki_sha256: addresses.ca_spki_sha256.clone(),
+                ca_spki_sha256: addresses.ca_spki_sha256,
             },
             enrollment_code: Some(site.parts.enrollment_codes.of(&setup)),
             code_expires_at: Some(code_expires_at),

@@ -1,9 +1,12 @@
 //! The admin API. Every handler knows who acts: `auth` stands in front of all of them.
 
+pub(crate) mod addresses;
 pub(crate) mod auth;
+pub(crate) mod certificates;
 pub(crate) mod clients;
 pub(crate) mod license;
 pub(crate) mod log;
 pub(crate) mod pull;
 pub(crate) mod status;
+pub(crate) mod storage;
 pub(crate) mod updates;

@@ -4,31 +4,41 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
 use sealpost_admin_api::licenses::License;
-use sealpost_admin_api::status::{Restored, Status};
-use sealpost_site::queries::{LastPull, Licenses, LogForks, ReleaseCounts, Restores};
+use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
+use sealpost_site::queries::{LastPull, LogForks, ReleaseCounts, Restores};
+use sealpost_site::rules::text::counted;
 use sealpost_site::rules::warnings;
 
 use crate::http::Site;
+use crate::http::ends::{Ends, gather};
+use crate::http::newer::newer;
 use crate::http::problem::ApiError;
+
+/// Files that a warning names.
+const MAX_NAMED_FILES: usize = 3;
 
 pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
-    let licenses = ledger.query(Licenses {}).await?;
+    let Ends { expiries, licenses, problem } = gather(&site, now).await?;
     let last_pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
     let forks = ledger.query(LogForks {}).await?;
-    let mut warnings = warnings::warnings(&site.parts.expiries, &licenses, &last_pull, now);
+    let (missing_files, newer) = (site.parts.upstream.missing(), newer(&site).await?);
+    let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
-    warnings.extend(metadata_warnings(&site, now).await?);
+    warnings.extend(problem);
+    warnings.extend(site.parts.presence.warnings(now).await);
+    warnings.extend(damage(&missing_files));
+    warnings.extend(newer.as_ref().map(announced));
+    let addresses = site.parts.presence.addresses();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server_id: ledger.server_id(),
-        addresses: site.parts.addresses.addresses.clone(),
-        port: site.parts.addresses.port,
+        addresses: addresses.addresses,
+        port: addresses.port,
         warnings,
         licenses: licenses.into_iter().map(License::from).collect(),
         last_pull: last_pull.into(),
@@ -37,19 +47,31 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         ledger_head: ledger.head(),
         restored: Restored::of(restore),
         now,
+        expiries: expiries.into_iter().map(|expiry| Ending::of(expiry, now)).collect(),
+        missing_files,
+        newer,
     }))
 }
 
-/// Warnings about the mirrored metadata. That it is damaged is one, and no reason to leave the others out.
-async fn metadata_warnings(site: &Arc<Site>, now: Timestamp) -> Result<Vec<String>, ApiError> {
-    let upstream = Arc::clone(&site.parts.upstream);
-    let expiries = tokio::task::spawn_blocking(move || upstream.expiries())
-        .await
-        .map_err(|error| ApiError::internal("read its metadata", &error))?;
-    Ok(match expiries {
-        Ok(expiries) => {
-            expiries.iter().filter_map(|expiry| warnings::role_ending(&expiry.role, expiry.at, now)).collect()
-        }
-        Err(error) => vec![error.to_string()],
-    })
+fn damage(missing: &[String]) -> Option<String> {
+    if missing.is_empty() {
+        return None;
+    }
+    let named: Vec<&str> = missing.iter().take(MAX_NAMED_FILES).map(String::as_str).collect();
+    let more = if missing.len() > named.len() { ", …" } else { "" };
+    let count = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+    Some(format!(
+        "{} damaged or missing ({}{more}): check the disk; `distributor pull` fetches what the vendor still has",
+        counted(count, "stored file is", "stored files are"),
+        named.join(", ")
+    ))
+}
+
+fn announced(newer: &NewerServer) -> String {
+    let NewerServer { release, state, payload } = newer;
+    let next = match payload {
+        Some(payload) if state == "approved" => format!("its program is in {payload}"),
+        _ => format!("look at it with `distributor updates show {}:{}`", release.package, release.version),
+    };
+    format!("version {} of this server is {state}: {next}", release.version)
 }

@@ -40,7 +40,7 @@ pub(crate) async fn contact(
         grants: outcome.grants,
         lease: outcome.lease.map(|lease| sign(&site, &lease)).transpose()?,
         assignment: outcome.assignment.map(|assignment| sign(&site, &assignment)).transpose()?,
-        server_list: None,
+        server_list: outcome.server_list.map(|list| sign(&site, &list)).transpose()?,
         checkpoint,
         consistency,
         receipt: Some(site.parts.receipts.issue(&client_id, &nonce, &outcome.receipt)),

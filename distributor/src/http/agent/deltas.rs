@@ -24,7 +24,7 @@ pub(crate) async fn delta(
         .map_err(|error| ApiError::internal("open a delta", &error))?
         .map_err(|error| ApiError::internal("open a delta", &error))?;
     match open {
-        Some(blob) => send::file(blob.file, blob.length, &headers).await,
+        Some(blob) => send::file(blob.file, blob.length, None, &headers).await,
         None => {
             Err(ApiError::not_found("there is no delta between these releases", "fetch the whole payload"))
         }

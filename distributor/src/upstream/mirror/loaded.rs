@@ -114,6 +114,11 @@ impl Loaded {
         self.generations.iter().find_map(|generation| generation.index.targets.find(file_name).cloned())
     }
 
+    /// The targets of each generation in memory, the current one first.
+    pub(super) fn listed(&self) -> Vec<Vec<TargetEntry>> {
+        self.generations.iter().map(|generation| generation.index.targets.all().cloned().collect()).collect()
+    }
+
     /// When each role of the current generation expires, of the root only the newest.
     pub(super) fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
         let Some(current) = self.current() else { return Ok(Vec::new()) };

@@ -2,7 +2,7 @@
 //!
 //! `mirror/gen-00000042/` holds every file of one pull and an index; `mirror/current` is a link to the newest one and
 //! is switched last. `mirror/roots/` keeps every root for ever, so that a computer that was off for years can still
-//! follow them. Replaced generations stay readable for 30 days, so that an agent that reads while a pull publishes
+//! follow them. Replaced generations stay readable for some weeks, so that an agent that reads while a pull publishes
 //! finds what its timestamp names.
 //! Invariants: a generation becomes current only when all of it is on disk; every file is given out only with the
 //! digest that the index has, so damage is an error and never another or an absent file.
@@ -15,10 +15,12 @@ mod loaded;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::{PRIVATE_FOLDER, PUBLIC, make_folder, replace, sweep, sync_folder};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_repository::MirroredFile;
 
 pub use self::disk::PublishError;
@@ -28,11 +30,17 @@ use self::loaded::{CURRENT, Loaded};
 use super::targets::TargetIndex;
 use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry};
 
-/// How long a replaced generation stays readable.
-const KEEP_REPLACED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a replaced generation stays readable, in days, unless the configuration says otherwise.
+const KEEP_REPLACED_DAYS: u32 = 30;
+/// Most generations, however fast the vendor publishes. Files that did not change are shared.
+const MAX_GENERATIONS: usize = 100;
 /// Largest root, in bytes; the reader takes no larger metadata file.
 const MAX_METADATA_BYTES: u64 = 8 * 1024 * 1024;
 const ROOTS: &str = "roots";
+/// Which trust document the releases were examined with.
+const EXAMINED: &str = "examined-trust";
+/// More than a digest and a line's end.
+const MAX_EXAMINED_BYTES: u64 = 128;
 /// The new link, before it replaces the current one.
 const NEXT: &str = ".current";
 
@@ -43,6 +51,7 @@ pub struct Mirror {
     /// An error: the current generation is damaged, until a pull replaces it.
     loaded: RwLock<Result<Loaded, MirrorReadError>>,
     publishing: Mutex<()>,
+    keep_days: AtomicU32,
 }
 
 impl Mirror {
@@ -64,7 +73,13 @@ impl Mirror {
         if let Err(error) = &loaded {
             tracing::error!(%error, "the mirror cannot be used");
         }
-        Ok(Self { root: root.to_owned(), loaded: RwLock::new(loaded), publishing: Mutex::new(()) })
+        let keep_days = AtomicU32::new(KEEP_REPLACED_DAYS);
+        Ok(Self { root: root.to_owned(), loaded: RwLock::new(loaded), publishing: Mutex::new(()), keep_days })
+    }
+
+    /// Where it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.root
     }
 
     /// Number of the current generation; `None` before the first pull, or while it is damaged.
@@ -109,8 +124,25 @@ impl Mirror {
         self.loaded().ok()?.current()?.index.targets.named(name).cloned()
     }
 
+    /// Every target that agents can be given: of the current generation first, then of those before that are in memory.
+    pub(crate) fn listed(&self) -> Vec<Vec<TargetEntry>> {
+        let Ok(loaded) = self.loaded() else { return Vec::new() };
+        loaded.listed()
+    }
+
+    /// Whether every metadata file that may be given out still has its digest. `false` also while the current generation
+    /// is damaged; the next pull writes it again.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.loaded().is_ok_and(|loaded| loaded.current().is_none_or(|current| current.is_whole()))
+    }
+
+    /// How long replaced generations stay, from now on.
+    pub(crate) fn keep_replaced(&self, days: u32) {
+        self.keep_days.store(days, Ordering::Relaxed);
+    }
+
     /// Makes these files the current generation, unless they are already; answers whether they were new. Removes
-    /// generations that were replaced more than 30 days ago.
+    /// generations that were replaced long ago, and those beyond the 100 newest.
     ///
     /// # Errors
     /// [`PublishError`]; the generation before stays current.
@@ -139,6 +171,25 @@ impl Mirror {
         self.reload();
         self.remove_old(number, now)?;
         Ok(true)
+    }
+
+    /// The trust document with which every release was examined that channels point to, if a pull went to its end.
+    pub(crate) fn examined_trust(&self) -> Option<Sha256Digest> {
+        let bytes = read_optional(&self.root.join(EXAMINED), MAX_EXAMINED_BYTES).ok()??;
+        std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
+    }
+
+    /// Notes it, so that a pull which did not come so far is done again.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub(crate) fn note_examined_trust(&self, sha256: &Sha256Digest) -> Result<(), PublishError> {
+        if self.examined_trust() == Some(*sha256) {
+            return Ok(());
+        }
+        let path = self.root.join(EXAMINED);
+        replace(&path, format!("{sha256}\n").as_bytes(), PUBLIC)
+            .map_err(|source| failed("write", &path, source))
     }
 
     fn loaded(&self) -> Result<Loaded, MirrorReadError> {
@@ -172,9 +223,11 @@ impl Mirror {
 
     /// A generation was replaced at the time at which the next one was published.
     fn remove_old(&self, current: u64, now: Timestamp) -> Result<(), PublishError> {
-        let (mut old, mut replaced_at) = (Vec::new(), now);
+        let keep = SignedDuration::from_hours(24 * i64::from(self.keep_days.load(Ordering::Relaxed)));
+        let (mut old, mut replaced_at, mut seen) = (Vec::new(), now, 0);
         for number in numbers(&self.root).map_err(|source| failed("list", &self.root, source))? {
-            if number < current && now.duration_since(replaced_at) > KEEP_REPLACED {
+            seen += 1;
+            if number < current && (seen > MAX_GENERATIONS || now.duration_since(replaced_at) > keep) {
                 old.push(number);
             }
             let published_at =

@@ -22,6 +22,27 @@ pub enum TransportError {
         /// How long was waited.
         seconds: u64,
     },
+    /// The server sends, and too slowly to wait for it.
+    #[error(
+        "{location} sent {received} bytes in {seconds} s, which is slower than this program waits for; try again later, or \
+         allow a slower line in the configuration"
+    )]
+    TooSlow {
+        /// The address, without credentials.
+        location: String,
+        /// Bytes that came.
+        received: u64,
+        /// In how many seconds.
+        seconds: u64,
+    },
+    /// The whole took too long.
+    #[error(
+        "{location} was not received in the time that there was; what came is kept, and it goes on there"
+    )]
+    TookTooLong {
+        /// The address, without credentials.
+        location: String,
+    },
     /// The server answered, and neither with the file nor with "not found".
     #[error("{location} answered with status {status}; {hint}")]
     Status {

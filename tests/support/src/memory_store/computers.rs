@@ -51,6 +51,7 @@ impl State {
             Change::ServerInitialized { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }
+            | Change::ServerListChanged { .. }
             | Change::GrantAccepted { .. }
             | Change::LedgerRestored { .. }
             | Change::SetupIssued { .. }

@@ -30,6 +30,7 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             metadata_as_of: state.metadata_as_of(),
             epoch: state.epoch(),
             restore: state.restore.clone(),
+            server_list: state.server_list.clone(),
             lost: query.shown.as_ref().map(|shown| state.lost(client_id, shown)),
         })
     }

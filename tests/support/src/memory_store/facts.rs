@@ -13,6 +13,7 @@ use sealpost_site::commands::releases::{
     CounterResetFacts, LoadCounterReset, LoadDelta, LoadRelease, ReleaseFacts,
 };
 use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
+use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
@@ -128,6 +129,13 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
 impl<H: Holds> Read<LoadRestore> for Handle<H> {
     fn read(&mut self, _: &LoadRestore) -> Result<RestoreFacts, StoreError> {
         Ok(RestoreFacts { epoch: self.state().epoch() })
+    }
+}
+
+impl<H: Holds> Read<LoadServerList> for Handle<H> {
+    fn read(&mut self, _: &LoadServerList) -> Result<ServerListFacts, StoreError> {
+        let state = self.state();
+        Ok(ServerListFacts { known: state.server_list.clone(), epoch: state.epoch() })
     }
 }
 

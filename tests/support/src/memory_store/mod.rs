@@ -9,6 +9,7 @@
 mod clients;
 mod computers;
 mod contact;
+mod endings;
 mod facts;
 mod log;
 mod project;

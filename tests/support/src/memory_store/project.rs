@@ -9,7 +9,7 @@ use sealpost_manifests::grant::{Grant, RegistrationReason};
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::commands::pulls::PulledVersions;
-use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rows::{KnownServerList, ServerIdentity};
 use sealpost_site::rules::restore::Restored;
 
 use super::state::{License, Logged, Pending, Setup, State};
@@ -43,6 +43,9 @@ impl State {
                 let _ = self.restore_requests.insert(request_id.clone());
             }
             Change::SerialRegistered { .. } | Change::Refused { .. } => {}
+            Change::ServerListChanged { sequence, ways } => {
+                self.server_list = Some(KnownServerList::new(*sequence, entry.at, ways.clone()));
+            }
             Change::GrantAccepted { grant: document, confirms, .. } => {
                 let grant: Grant = document::read(document.document.as_bytes())?;
                 let license = License { document: document.clone(), accepted: entry.sequence, grant };

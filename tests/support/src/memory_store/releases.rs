@@ -69,6 +69,7 @@ impl State {
             Change::ServerInitialized { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }
+            | Change::ServerListChanged { .. }
             | Change::GrantAccepted { .. }
             | Change::LedgerRestored { .. }
             | Change::SetupIssued { .. }

@@ -2,9 +2,11 @@
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_site::queries::{
-    LastPull, LicenseTime, Licenses, LogForks, Restores, Server, StoredTime, page_limit,
+    LastPull, LicenseTime, Licenses, LogForks, Restores, Server, ServersLearned, StoredTime, page_limit,
 };
-use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, ServerIdentity};
+use sealpost_site::rows::{
+    LicenseRow, LogForkRow, PullRow, ServerIdentity, ServersLearnedRow, WAITING_NAMES,
+};
 use sealpost_site::rules::restore::RestoreState;
 
 use super::store::{Handle, Holds};
@@ -18,6 +20,27 @@ impl<H: Holds> Read<Server> for Handle<H> {
 impl<H: Holds> Read<Restores> for Handle<H> {
     fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
         Ok(self.state().restore.clone())
+    }
+}
+
+impl<H: Holds> Read<ServersLearned> for Handle<H> {
+    fn read(&mut self, _: &ServersLearned) -> Result<Option<ServersLearnedRow>, StoreError> {
+        let state = self.state();
+        let Some(list) = state.server_list.clone() else { return Ok(None) };
+        let order = list.order(state.epoch());
+        let waits = |client_id| {
+            let answered = state.answered(client_id);
+            answered.and_then(|answered| answered.server_list) < Some(order)
+        };
+        let mut names: Vec<_> = state
+            .client_of
+            .iter()
+            .filter(|(_, client)| waits(client))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let waiting = names.len() as u64;
+        names.truncate(WAITING_NAMES as usize);
+        Ok(Some(ServersLearnedRow { order, issued_at: list.issued_at, ways: list.ways, waiting, names }))
     }
 }
 

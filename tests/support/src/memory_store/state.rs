@@ -23,7 +23,7 @@ use sealpost_manifests::word::Word;
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
-use sealpost_site::rows::{ReleaseRow, ResumedRow, ServerIdentity};
+use sealpost_site::rows::{KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
 use sealpost_site::rules::restore::{Progress, RestoreState};
 
 /// Everything that was committed, or that one transaction sees.
@@ -34,6 +34,7 @@ pub(super) struct State {
     /// The tree over the log.
     pub(super) tree: Frontier,
     pub(super) server: Option<ServerIdentity>,
+    pub(super) server_list: Option<KnownServerList>,
     pub(super) restore: RestoreState,
     /// Registrations that told the vendor of the last restore.
     pub(super) restore_requests: BTreeSet<RequestId>,
@@ -158,6 +159,7 @@ pub(super) struct Answered<'a> {
     pub(super) at: Timestamp,
     pub(super) answer: &'a ContactAnswer,
     pub(super) progress: &'a Progress,
+    pub(super) server_list: Option<Order>,
 }
 
 impl State {
@@ -192,8 +194,9 @@ impl State {
 
     pub(super) fn answered(&self, client_id: &ClientId) -> Option<Answered<'_>> {
         match self.notes.get(&NoteKey::ContactAnswered(client_id.clone())) {
-            Some(Note::ContactAnswered { previous, next, at, answer, progress, .. }) => {
-                Some(Answered { previous: previous.as_ref(), next, at: *at, answer, progress })
+            Some(Note::ContactAnswered { previous, next, at, answer, progress, server_list, .. }) => {
+                let (previous, server_list) = (previous.as_ref(), *server_list);
+                Some(Answered { previous, next, at: *at, answer, progress, server_list })
             }
             _ => None,
         }

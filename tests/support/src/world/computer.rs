@@ -10,7 +10,8 @@ use sealpost_manifests::ids::{ClientId, ComputerName, Nonce, SetupId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{HighestOrders, Order, Ordered};
-use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::server_list::ServerList;
+use sealpost_manifests::wire::contact::{Drift, InstalledPackage};
 use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::clients::{EnrollOutcome, IssueSetup};
@@ -46,6 +47,8 @@ pub struct Computer {
     pub lease: Option<Lease>,
     /// The newest assignment.
     pub assignment: Option<Assignment>,
+    /// The newest server list.
+    pub server_list: Option<ServerList>,
     /// Digests of the grants that it holds.
     pub grants: BTreeSet<Sha256Digest>,
     /// The head of the server's log that it witnesses.
@@ -58,6 +61,8 @@ pub struct Computer {
     pub hostname: Option<String>,
     /// What it says at its next contact that it runs.
     pub packages: Vec<InstalledPackage>,
+    /// What it says at its next contact is not as it was signed.
+    pub drift: Vec<Drift>,
     /// What it reports at its next contact.
     pub reports: Vec<Report>,
 }
@@ -79,10 +84,12 @@ impl Computer {
             receipt: None,
             lease: None,
             assignment: None,
+            server_list: None,
             grants: BTreeSet::new(),
             held_head: None,
             forked_head: None,
             packages: Vec::new(),
+            drift: Vec::new(),
             reports: Vec::new(),
         }
     }
@@ -109,7 +116,8 @@ impl Computer {
     pub(super) fn highest(&self) -> HighestOrders {
         let lease = self.lease.as_ref().map(Ordered::order);
         let assignment = self.assignment.as_ref().map(Ordered::order);
-        let held = [(Lease::TYPE, lease), (Assignment::TYPE, assignment)];
+        let list = self.server_list.as_ref().map(ServerList::order);
+        let held = [(Lease::TYPE, lease), (Assignment::TYPE, assignment), (ServerList::TYPE, list)];
         let held = held.into_iter().filter_map(|(kind, order): (_, Option<Order>)| Some((kind, order?)));
         held.map(|(kind, order)| (Word::new(kind).unwrap(), order)).collect()
     }
@@ -130,7 +138,7 @@ impl Computer {
         self.client_id = Some(outcome.enrolled.client_id.clone());
         self.grants = outcome.grants.iter().map(SignedDocument::digest).collect();
         (self.nonce, self.receipt, self.lease, self.assignment) = (None, None, None, None);
-        (self.held_head, self.forked_head) = (None, None);
+        (self.held_head, self.forked_head, self.server_list) = (None, None, None);
     }
 
     /// Its contact with the nonce `next` was answered.
@@ -142,6 +150,9 @@ impl Computer {
         if let Some(lease) = &outcome.lease {
             self.held_head = Some(lease.ledger_head);
             self.lease = Some(lease.clone());
+        }
+        if let Some(list) = &outcome.server_list {
+            self.server_list = Some(list.clone());
         }
         if let Some(assignment) = &outcome.assignment {
             self.assignment = Some(assignment.clone());

@@ -49,6 +49,13 @@ impl<C: Connected> Read<Restores> for C {
     }
 }
 
+/// The highest epoch of any grant; 0 before the first.
+pub(in crate::sqlite) fn highest_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
+    connection
+        .prepare_cached("SELECT coalesce(max(epoch), 0) FROM grants")?
+        .query_row([], |row| Ok(Epoch(count(row, 0)?)))
+}
+
 /// Where the ledger stands after restores.
 pub(in crate::sqlite) fn restore_state(connection: &Connection) -> rusqlite::Result<RestoreState> {
     let found = connection

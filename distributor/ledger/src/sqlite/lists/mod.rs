@@ -1,5 +1,7 @@
 //! What lists and look-ups answer.
 
 mod clients;
+mod endings;
 pub(super) mod licenses;
 pub(super) mod releases;
+pub(super) mod servers;

@@ -6,6 +6,7 @@ mod crashes;
 mod faults;
 mod hooked;
 mod long_log;
+mod migrations;
 mod notes;
 mod replay;
 

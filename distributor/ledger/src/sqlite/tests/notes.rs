@@ -41,6 +41,7 @@ fn an_answer_and_the_progress_have_their_frozen_form() {
             at: world.at(1),
             answer,
             progress: progress(),
+            server_list: None,
         };
         keep(&connection, &note).unwrap();
         let columns = connection.query_row("SELECT answer, progress FROM contacts", [], |row| {

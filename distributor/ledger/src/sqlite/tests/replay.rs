@@ -18,6 +18,7 @@ use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
 use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::{Receipt, RestoreCause};
 use sealpost_test_support::world::{
@@ -68,6 +69,8 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
         ledger.execute(world.at(1), world.accept_grant(grant)).await.unwrap();
     }
     ledger.execute(world.at(4), world.pulled(1)).await.unwrap();
+    let announce = AnnounceServers { actor: admin(), ways: vec![world.way("primary.example", 443)] };
+    ledger.execute(world.at(4), announce).await.unwrap();
     ledger.execute(world.at(4), PullFailed { reason: "no route".into() }).await.unwrap();
     for name in ["stranger", "late"] {
         let stranger = world.enroll(&world.computer(name));

@@ -15,6 +15,7 @@ mod releases;
 mod restored;
 mod restores;
 mod reviews;
+mod servers;
 
 use sealpost_test_support::world::World;
 
@@ -120,6 +121,10 @@ contracts! {
         an_order_that_nothing_can_follow_locks_no_computer_out,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
+    }
+    servers {
+        a_client_learns_the_newest_ways_once_and_who_did_not_is_listed,
+        a_list_that_a_client_claims_and_nobody_announced_decides_nothing,
     }
     port {
         the_latest_note_of_a_key_wins,

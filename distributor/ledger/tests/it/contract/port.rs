@@ -68,6 +68,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 at,
                 answer: ContactAnswer { acknowledged_report: u64::from(number), ..ContactAnswer::default() },
                 progress: progress(number),
+                server_list: None,
             },
             Note::ClientSeen {
                 client_id: id.clone(),

@@ -46,7 +46,8 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::ReleaseStaged { .. }
         | Change::DeltaMade { .. }
         | Change::ReleaseRejected { .. }
-        | Change::Refused { .. } => Vec::new(),
+        | Change::Refused { .. }
+        | Change::ServerListChanged { .. } => Vec::new(),
     }
 }
 

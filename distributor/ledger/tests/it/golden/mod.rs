@@ -26,12 +26,12 @@ use sealpost_test_support::world::{DAY, World};
 use crate::bench::{Bench, MemoryBench, SqliteBench};
 use crate::same::{Known, Pair, asks_everything};
 
-/// The lines of the log.
-const LOG: &str = "log.v2.jsonl";
-/// The head of the log that these lines make: the size, and the root of the tree.
-const HEAD: &str = "log.v2.head.json";
+/// The lines of the log, and the head that they make: the size, and the root of the tree. Kinds that came later stand in
+/// a file of their own, which goes on where the one before ends.
+const LOGS: [(&str, &str); 2] =
+    [("log.v2.jsonl", "log.v2.head.json"), ("log.v2.servers.jsonl", "log.v2.servers.head.json")];
 /// The tables of a ledger file, as they stand in it.
-const SCHEMA: &str = "schema.v3.sql";
+const SCHEMA: &str = "schema.v4.sql";
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -39,7 +39,11 @@ fn path(name: &str) -> PathBuf {
 
 /// The lines of the log, each without its line feed.
 fn lines() -> Vec<Vec<u8>> {
-    let text = fs::read_to_string(path(LOG)).unwrap();
+    LOGS.iter().flat_map(|(log, _)| lines_of(log)).collect()
+}
+
+fn lines_of(log: &str) -> Vec<Vec<u8>> {
+    let text = fs::read_to_string(path(log)).unwrap();
     text.lines().map(|line| line.as_bytes().to_vec()).collect()
 }
 
@@ -65,18 +69,30 @@ fn the_golden_log_is_written_once_and_on_request() {
     }
     let world = World::new();
     let mut log = Frontier::empty();
-    let mut text = Vec::new();
-    for (number, (actor, change)) in values::every_change(&world).into_iter().enumerate() {
-        let at = world.at(i64::try_from(number).unwrap() * DAY / 4);
-        text.extend_from_slice(&link(&mut log, at, actor, change).unwrap().bytes);
-        text.push(b'\n');
-    }
-    let head = serde_json::to_vec(&log.head()).unwrap();
-    for (name, bytes) in [(LOG, text), (HEAD, head), (SCHEMA, schema(&world).into_bytes())] {
-        match OpenOptions::new().write(true).create_new(true).open(path(name)) {
-            Ok(mut file) => file.write_all(&bytes).unwrap(),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}"),
+    let parts = [values::every_change(&world), values::of_servers(&world)];
+    for ((lines, head), changes) in LOGS.into_iter().zip(parts) {
+        let mut text = Vec::new();
+        for (actor, change) in changes {
+            let at = world.at(i64::try_from(log.size()).unwrap() * DAY / 4);
+            text.extend_from_slice(&link(&mut log, at, actor, change).unwrap().bytes);
+            text.push(b'\n');
         }
+        write_new(lines, &text);
+        write_new(head, &serde_json::to_vec(&log.head()).unwrap());
+        // What follows goes on after the lines that are there.
+        log = Frontier::empty();
+        let before = LOGS.iter().take_while(|(other, _)| *other != lines).map(|(other, _)| *other);
+        for line in before.chain([lines]).flat_map(lines_of) {
+            let _ = LinkedEntry::of_stored(&mut log, entry(&line), line);
+        }
+    }
+    write_new(SCHEMA, schema(&world).as_bytes());
+}
+
+fn write_new(name: &str, bytes: &[u8]) {
+    match OpenOptions::new().write(true).create_new(true).open(path(name)) {
+        Ok(mut file) => file.write_all(bytes).unwrap(),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}"),
     }
 }
 
@@ -140,9 +156,14 @@ fn an_entry_without_its_optional_fields_or_with_one_of_a_later_version_is_read()
 
 #[test]
 fn the_tree_over_the_golden_log_has_the_root_that_it_had() {
-    let (_, log) = linked();
-    let head: LogHead = serde_json::from_slice(&fs::read(path(HEAD)).unwrap()).unwrap();
-    assert_eq!(log.head(), head);
+    let mut log = Frontier::empty();
+    for (lines, head) in LOGS {
+        for line in lines_of(lines) {
+            let _ = LinkedEntry::of_stored(&mut log, entry(&line), line);
+        }
+        let head: LogHead = serde_json::from_slice(&fs::read(path(head)).unwrap()).unwrap();
+        assert_eq!(log.head(), head, "{lines}");
+    }
 }
 
 /// Takes the golden log into a store that has its first entry already: an empty one takes all of it.

@@ -87,6 +87,12 @@ pub(super) fn every_change(world: &World) -> Vec<(Actor, Change)> {
     changes
 }
 
+/// Kinds that came with server lists.
+pub(super) fn of_servers(world: &World) -> Vec<(Actor, Change)> {
+    let ways = vec![world.way("new.example", 443), world.way("192.0.2.7", 16770)];
+    vec![(admin(), Change::ServerListChanged { sequence: 1, ways })]
+}
+
 fn of_licenses(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
     let grant = world.confirming(1, 1, 10);
     let bob = Actor::token("bob");

@@ -15,11 +15,12 @@ use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
 use sealpost_site::commands::restores::LoadRestore;
+use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes,
-    Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, SetupOf, StoredTime,
-    VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Endings, ExplainClient,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks,
+    LogNodes, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
+    SetupOf, StoredTime, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -60,7 +61,10 @@ async fn of_the_site(pair: &Pair) {
     assert_eq!(sqlite.statement, memory.statement);
     pair.query(Licenses {}).await;
     pair.query(LogForks {}).await;
+    pair.query(ServersLearned {}).await;
+    pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
+    pair.query(Endings { now: at(40) }).await;
     pair.query(LoadPull {}).await;
 }
 

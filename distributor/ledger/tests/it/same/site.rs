@@ -19,6 +19,7 @@ use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter, StageRelease};
 use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::RestoreCause;
 use sealpost_test_support::world::{
@@ -149,6 +150,13 @@ impl<'a> Site<'a> {
                 let new_era = era(self.era());
                 let declared = DeclareRestore { actor: admin(), cause, new_era };
                 self.pair.execute(now, declared).await.unwrap();
+            }
+            3..=5 => {
+                let ports = [16770, 443, 16771];
+                let ways =
+                    (0..=self.pick(2)).map(|at| self.world.way("primary.example", ports[at])).collect();
+                let announced = AnnounceServers { actor: admin(), ways };
+                self.pair.execute(now, announced).await.unwrap();
             }
             _ => {}
         }

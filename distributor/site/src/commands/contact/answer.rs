@@ -7,6 +7,7 @@ use sealpost_manifests::wire::contact::Contact;
 
 use super::facts::{
     ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of,
+    server_list,
 };
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::commands::decision::{Context, Decision};
@@ -92,6 +93,7 @@ impl<'a> Answering<'a> {
             grants: not_held(&client.seats, contact),
             lease: lease.document().cloned(),
             assignment: assignment.document().cloned(),
+            server_list: server_list(self.facts, contact, self.context.server),
             held_head: answer.held_head,
             acknowledged_report,
             notice,
@@ -129,6 +131,7 @@ impl<'a> Answering<'a> {
             at: self.context.now,
             answer,
             progress: self.progress,
+            server_list: held(&contact.highest, Claim::ServerList),
         })
     }
 

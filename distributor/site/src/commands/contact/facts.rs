@@ -14,11 +14,13 @@ use sealpost_manifests::ids::{
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order, Ordered};
+use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
 
 use crate::changes::ContactAnswer;
 use crate::queries::{Query, query};
-use crate::rules::contact::NoncePair;
+use crate::rows::{KnownServerList, ServerIdentity};
+use crate::rules::contact::{Claim, NoncePair, held};
 use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::text;
@@ -61,6 +63,8 @@ pub struct ContactFacts {
     pub epoch: Epoch,
     /// Where the ledger stands after restores.
     pub restore: RestoreState,
+    /// The newest server list, if one was announced.
+    pub server_list: Option<KnownServerList>,
     /// What may have been lost; only when something is shown.
     pub lost: Option<LostFacts>,
 }
@@ -192,6 +196,8 @@ pub struct ContactOutcome {
     pub lease: Option<Lease>,
     /// The assignment to sign and send, if the client does not hold it.
     pub assignment: Option<Assignment>,
+    /// The server list to sign and send, if the client does not hold it.
+    pub server_list: Option<ServerList>,
     /// The size of the head that the client witnessed: a proof to the head in the lease starts there.
     pub held_head: Option<u64>,
     /// Reports up to this id are on disk.
@@ -210,6 +216,17 @@ pub struct ContactOutcome {
 pub(super) fn not_held(seats: &[HeldGrantText], contact: &Contact) -> Vec<SignedDocument> {
     let missing = seats.iter().filter(|seat| !contact.grants.contains(&seat.digest));
     missing.map(|seat| seat.document.clone()).collect()
+}
+
+/// The newest server list, if the client does not say that it holds it. Its word decides nothing else.
+pub(super) fn server_list(
+    facts: &ContactFacts,
+    contact: &Contact,
+    server: &ServerIdentity,
+) -> Option<ServerList> {
+    let known = facts.server_list.as_ref()?;
+    let newer = held(&contact.highest, Claim::ServerList) < Some(known.order(facts.epoch));
+    newer.then(|| known.document(server, facts.epoch))
 }
 
 /// The order of the next document: above what was issued and what was shown, in the highest epoch of all.

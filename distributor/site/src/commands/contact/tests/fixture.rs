@@ -179,6 +179,7 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         metadata_as_of: Some(at(TODAY - 1)),
         epoch: Epoch::of(1, 0),
         restore: RestoreState::default(),
+        server_list: None,
         lost: None,
     }
 }

@@ -1,0 +1,27 @@
+//! `GET /api/v1/addresses` and `POST …/addresses/finish`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::certificates::Waiting;
+
+/// The ways to the server that computers are told, the wanted one first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressesView {
+    /// The way that the configuration wants, then those that are served until every computer has learned it.
+    pub ways: Vec<WayView>,
+    /// The sequence number of the server list that says so; absent before the first.
+    pub sequence: Option<u64>,
+    /// Computers that have not learned the list.
+    pub waiting: Waiting,
+}
+
+/// One way to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayView {
+    /// Host names and IP addresses.
+    pub addresses: Vec<String>,
+    /// TCP port.
+    pub port: u16,
+    /// Whether the server listens there.
+    pub served: bool,
+}

@@ -1,0 +1,42 @@
+//! `GET /api/v1/storage` and `POST …/storage/clean`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the server stores, what bounds it, and what is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageView {
+    /// One line per kind of file.
+    pub kinds: Vec<StoredKind>,
+    /// Free disk space, in bytes.
+    pub free_bytes: u64,
+    /// Files that are needed and are damaged or missing; the next pull fetches them.
+    pub missing: Vec<MissingFile>,
+    /// When all stored files were last compared with their digests.
+    pub scrubbed_at: Option<Timestamp>,
+    /// Bytes that the last cleaning removed; only in the answer to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_bytes: Option<u64>,
+}
+
+/// Files of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKind {
+    /// What they are: `payloads`, `deltas`, `metadata`, `unpacked`, `downloads`, `logs`.
+    pub kind: String,
+    /// How many.
+    pub files: u64,
+    /// Their length together, in bytes.
+    pub bytes: u64,
+    /// Of those, in bytes, what nobody needs and is removed in time.
+    pub unneeded_bytes: u64,
+    /// What bounds them, for people.
+    pub bound: String,
+}
+
+/// A stored file that is needed and is not there whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingFile {
+    /// Its target name.
+    pub name: String,
+}

@@ -1,0 +1,56 @@
+//! The ways to this server, and who learned them.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use sealpost_site::queries::ServersLearned;
+use sealpost_site::rows::{KnownServerList, ServersLearnedRow, WAITING_NAMES};
+
+use super::licenses::highest_epoch;
+use crate::sqlite::connection::Connected;
+use crate::sqlite::values::{count, integer, optional_count, optional_from_json, optional_time, text};
+use crate::store::{Read, StoreError};
+
+/// Enrolled computers that did not say that they hold the list of the order (?1, ?2).
+const WAITING: &str = "FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id \
+     WHERE k.list_epoch IS NULL OR (k.list_epoch, k.list_sequence) < (?1, ?2)";
+
+impl<C: Connected> Read<ServersLearned> for C {
+    fn read(&mut self, _: &ServersLearned) -> Result<Option<ServersLearnedRow>, StoreError> {
+        let connection = self.connection();
+        let Some(list) = known_list(connection)? else { return Ok(None) };
+        let order = list.order(highest_epoch(connection)?);
+        let (epoch, sequence) = (integer(order.epoch.0), integer(order.sequence));
+        let waiting = connection
+            .prepare_cached(&format!("SELECT count(*) {WAITING}"))?
+            .query_row([epoch, sequence], |row| count(row, 0))?;
+        let names = connection
+            .prepare_cached(&format!("SELECT c.name {WAITING} ORDER BY c.name LIMIT ?3"))?
+            .query_map([epoch, sequence, i64::from(WAITING_NAMES)], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let KnownServerList { issued_at, ways, .. } = list;
+        Ok(Some(ServersLearnedRow { order, issued_at, ways, waiting, names }))
+    }
+}
+
+/// The newest list.
+pub(in crate::sqlite) fn known_list(connection: &Connection) -> rusqlite::Result<Option<KnownServerList>> {
+    let found = connection
+        .prepare_cached("SELECT sequence, issued_at, ways FROM server_list")?
+        .query_row([], |row| server_list(row, 0))
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// A list in three columns, from this one on.
+pub(in crate::sqlite) fn server_list(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<KnownServerList>> {
+    let sequence = optional_count(row, column)?;
+    let issued_at = optional_time(row, column + 1)?;
+    Ok(match (sequence, issued_at, optional_from_json(row, column + 2)?) {
+        (Some(sequence), Some(issued_at), Some(ways)) => {
+            Some(KnownServerList::new(sequence, issued_at, ways))
+        }
+        _ => None,
+    })
+}

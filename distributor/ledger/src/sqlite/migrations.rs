@@ -1,0 +1,50 @@
+//! How a file of an older version gets the tables of this one: one step for each version, all in one transaction.
+//!
+//! Invariant: a file has the tables of the old version or of the new one, whole, also when the process is killed in
+//! between. What a step fills from the log is what a replay of the log makes: `ledger rebuild` gives the same rows.
+//! Left out on purpose: any way back. An older program refuses the file; a backup of before is what it can open.
+
+use rusqlite::Connection;
+
+use super::open_error::OpenError;
+use super::schema::{FIRST_VERSION, VERSION, check};
+
+/// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
+const STEPS: &[&str] = &[FROM_3];
+
+const FROM_3: &str = "
+CREATE TABLE server_list (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sequence INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    ways TEXT NOT NULL
+) STRICT;
+ALTER TABLE contacts ADD COLUMN list_epoch INTEGER;
+ALTER TABLE contacts ADD COLUMN list_sequence INTEGER;
+";
+
+/// Brings a file up to [`VERSION`].
+pub(super) fn bring_up(connection: &Connection) -> Result<(), OpenError> {
+    if check(connection)? == VERSION {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN EXCLUSIVE")?;
+    let changed = steps(connection);
+    match &changed {
+        Ok(()) => connection.execute_batch("COMMIT")?,
+        // The first error is the one to tell.
+        Err(_) => drop(connection.execute_batch("ROLLBACK")),
+    }
+    changed
+}
+
+fn steps(connection: &Connection) -> Result<(), OpenError> {
+    // Again, now that nobody else can write.
+    let found = check(connection)?;
+    for (version, step) in (FIRST_VERSION..).zip(STEPS) {
+        if version >= found {
+            connection.execute_batch(step)?;
+        }
+    }
+    Ok(connection.pragma_update(None, "user_version", VERSION)?)
+}

@@ -1,0 +1,137 @@
+//! A file of an older version is brought up to this one: the same tables as a new file has, and the rows that a replay of
+//! its log makes.
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use sealpost_manifests::ids::ClientId;
+use sealpost_site::commands::contact::LoadContact;
+use sealpost_site::queries::{Clients, ServersLearned};
+use tempfile::TempDir;
+
+use crate::sqlite::schema::{self, CHAINED_TABLES};
+use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
+use crate::store::{Read, Split, Store};
+
+/// A file as version 3 left it.
+const VERSION_3: &str = include_str!("../../../tests/golden/ledger.v3.sql");
+
+struct Old {
+    folder: TempDir,
+}
+
+impl Old {
+    fn new() -> Self {
+        let old = Self { folder: tempfile::tempdir().unwrap() };
+        Connection::open(old.path()).unwrap().execute_batch(VERSION_3).unwrap();
+        old
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn version(path: &PathBuf) -> u32 {
+    let connection = Connection::open(path).unwrap();
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+}
+
+/// Columns of every table and index, without their order: a migrated file has new columns at the end.
+fn structure(connection: &Connection) -> Vec<String> {
+    let sql = "SELECT m.type || ' ' || m.name || ' ' || p.name || ' ' || p.type || ' ' || p.\"notnull\" || ' ' || p.pk || ' ' \
+               || coalesce(p.dflt_value, '') FROM sqlite_schema m JOIN pragma_table_info(m.name) p ORDER BY 1";
+    let indexes = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY sql";
+    let mut all = Vec::new();
+    for sql in [sql, indexes] {
+        let mut statement = connection.prepare(sql).unwrap();
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        all.extend(lines.map(Result::unwrap));
+    }
+    all
+}
+
+fn rows(connection: &Connection, table: &str) -> Vec<Vec<(String, String)>> {
+    let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let found = statement.query_map([], |row| {
+        let value = |at| row.get::<_, Value>(at).map(|value| format!("{value:?}"));
+        let mut columns: Vec<(String, String)> =
+            names.iter().enumerate().map(|(at, name)| (name.clone(), value(at).unwrap())).collect();
+        columns.sort();
+        Ok(columns)
+    });
+    let mut rows: Vec<_> = found.unwrap().map(Result::unwrap).collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn a_file_of_version_3_gets_the_tables_of_this_version_and_the_rows_that_its_log_makes() {
+    let old = Old::new();
+    drop(SqliteStore::open(&old.path()).unwrap());
+    assert_eq!(version(&old.path()), schema::VERSION);
+    let migrated = Connection::open(old.path()).unwrap();
+    let new = Connection::open_in_memory().unwrap();
+    schema::create(&new).unwrap();
+    assert_eq!(structure(&migrated), structure(&new));
+    let replayed = old.beside("replayed.db");
+    rebuild(&old.path(), &replayed, &mut |_| {}).unwrap();
+    let replayed = Connection::open(replayed).unwrap();
+    for table in CHAINED_TABLES {
+        assert_eq!(rows(&migrated, table), rows(&replayed, table), "{table}");
+    }
+    // Again: there is nothing more to do.
+    drop(migrated);
+    drop(SqliteStore::open(&old.path()).unwrap());
+}
+
+#[test]
+fn what_was_only_noted_in_a_file_of_version_3_is_read_after_it_too() {
+    let old = Old::new();
+    let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
+    let Split { mut writer, .. } = store.split(0).unwrap();
+    let client_id = ClientId::from_random([3; 16]);
+    let query = LoadContact { client_id, reports: true, shown: None };
+    let facts = Read::<LoadContact>::read(&mut *writer, &query).unwrap();
+    let client = facts.client.unwrap();
+    assert_eq!(client.last.unwrap().progress.last.contacts, 41);
+    assert_eq!(client.seen.unwrap().hostname.as_deref(), Some("PC"));
+    assert!(facts.server_list.is_none());
+    assert_eq!(Read::<ServersLearned>::read(&mut *writer, &ServersLearned {}).unwrap(), None);
+    assert_eq!(Read::<Clients>::read(&mut *writer, &Clients { after: None, limit: 9 }).unwrap().len(), 1);
+}
+
+#[test]
+fn a_backup_the_audit_and_a_rebuild_read_a_file_of_version_3_and_leave_it_as_it_is() {
+    let old = Old::new();
+    let check = verify_file(&old.path(), Vec::new()).unwrap();
+    assert_eq!((check.damage, check.entries), (None, 41));
+    assert_eq!(identify(&old.path()).unwrap().head, check.head);
+    let copy = old.beside("copy.db");
+    copy_file(&old.path(), &copy).unwrap();
+    let rebuilt = old.beside("rebuilt.db");
+    assert_eq!(rebuild(&old.path(), &rebuilt, &mut |_| {}).unwrap().head, check.head);
+    assert_eq!([&old.path(), &copy].map(version), [3, 3], "a backup is what the server had");
+    assert_eq!(version(&rebuilt), schema::VERSION);
+    // A restored backup is brought up when its server opens it.
+    drop(SqliteStore::open(&copy).unwrap());
+    assert_eq!(version(&copy), schema::VERSION);
+}
+
+#[test]
+fn a_step_that_fails_leaves_the_file_of_version_3_as_it_was() {
+    let old = Old::new();
+    let connection = Connection::open(old.path()).unwrap();
+    connection.execute_batch("CREATE TABLE server_list (something TEXT)").unwrap();
+    let before = structure(&connection);
+    drop(connection);
+    SqliteStore::open(&old.path()).unwrap_err();
+    assert_eq!(version(&old.path()), 3);
+    assert_eq!(structure(&Connection::open(old.path()).unwrap()), before);
+}

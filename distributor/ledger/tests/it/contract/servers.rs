@@ -1,0 +1,90 @@
+//! The ways to the server: who hears them, in which bytes, and who did not yet.
+
+use sealpost_ledger::Ledger;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::order::{Epoch, Order};
+use sealpost_manifests::setup::ServerEntry;
+use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::queries::ServersLearned;
+use sealpost_site::rows::ServersLearnedRow;
+use sealpost_test_support::world::{World, admin, computer_name};
+
+use crate::bench::Bench;
+use crate::fixture::{WorldExt, entries_of, sound};
+
+async fn announced(world: &World, ledger: &Ledger, seconds: i64, ways: Vec<ServerEntry>) -> Order {
+    ledger.execute(world.at(seconds), AnnounceServers { actor: admin(), ways }).await.unwrap()
+}
+
+async fn learned(ledger: &Ledger) -> ServersLearnedRow {
+    ledger.query(ServersLearned {}).await.unwrap().unwrap()
+}
+
+pub(super) async fn a_client_learns_the_newest_ways_once_and_who_did_not_is_listed(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 5).await;
+    let mut one = world.enrolled(&ledger, "pc-1").await;
+    let mut two = world.enrolled(&ledger, "pc-2").await;
+    assert!(world.contacts(&ledger, &mut one, 10).await.server_list.is_none(), "nothing was announced");
+    assert_eq!(ledger.query(ServersLearned {}).await.unwrap(), None);
+
+    let ways = vec![world.way("new.example", 443), world.way("old.example", 16770)];
+    let order = announced(world, &ledger, 20, ways.clone()).await;
+    assert_eq!(announced(world, &ledger, 30, ways.clone()).await, order, "the same ways are no change");
+    assert_eq!(entries_of(&ledger, "server_list_changed").await.len(), 1);
+    let row = learned(&ledger).await;
+    assert_eq!((row.order, row.issued_at, row.waiting), (order, world.at(20), 2));
+    assert_eq!(row.names, [computer_name("pc-1"), computer_name("pc-2")]);
+
+    let first = world.contacts(&ledger, &mut one, 40).await.server_list.unwrap();
+    let second = world.contacts(&ledger, &mut two, 50).await.server_list.unwrap();
+    assert_eq!(first.servers, ways);
+    let signed = |list| SignedDocument::sign(list, &world.site).unwrap();
+    assert_eq!(signed(&first).document, signed(&second).document, "the same bytes for all");
+    assert_eq!(first.problem(&ways[1]), None);
+
+    // Whoever says that it holds the list does not get it again, and waits no more.
+    assert_eq!(learned(&ledger).await.waiting, 2, "neither has said yet that it has it");
+    assert!(world.contacts(&ledger, &mut one, 60).await.server_list.is_none());
+    let row = learned(&ledger).await;
+    assert_eq!((row.waiting, row.names), (1, vec![computer_name("pc-2")]));
+    assert!(world.contacts(&ledger, &mut two, 70).await.server_list.is_none());
+    assert_eq!(learned(&ledger).await.waiting, 0);
+
+    // A retry of a contact gets it too.
+    let later = announced(world, &ledger, 80, vec![world.way("new.example", 443)]).await;
+    assert!(later > order);
+    let sent = world.answer(&one);
+    for seconds in [90, 91] {
+        let outcome = ledger.execute(world.at(seconds), sent.clone()).await.unwrap();
+        assert_eq!(outcome.server_list.unwrap().order(), later);
+    }
+    ledger.close().await.unwrap();
+    drop(ledger);
+    let ledger = bench.open();
+    assert_eq!(learned(&ledger).await.order, later);
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_list_that_a_client_claims_and_nobody_announced_decides_nothing(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 5).await;
+    let mut liar = world.enrolled(&ledger, "pc-1").await;
+    let mut other = world.enrolled(&ledger, "pc-2").await;
+    announced(world, &ledger, 10, vec![world.way("old.example", 16770)]).await;
+    world.contacts(&ledger, &mut liar, 20).await;
+    let list = liar.server_list.as_mut().unwrap();
+    (list.epoch, list.sequence) = (Epoch::of(u32::MAX, 7), u64::MAX);
+    assert!(world.contacts(&ledger, &mut liar, 30).await.server_list.is_none());
+    assert_eq!(learned(&ledger).await.names, [computer_name("pc-2")]);
+    let order = announced(world, &ledger, 40, vec![world.way("new.example", 443)]).await;
+    assert_eq!(order.sequence, 2, "nobody's word moves the next list");
+    assert_eq!(world.contacts(&ledger, &mut other, 50).await.server_list.unwrap().order(), order);
+    assert!(world.contacts(&ledger, &mut liar, 60).await.server_list.is_none());
+}

@@ -1,0 +1,256 @@
+//! Everything that ends, in one list: certificates, the vendor's roles, grants, leases and setup codes. `status`, the
+//! metrics and the warnings are made from it, so that none of them knows of an end that the others do not.
+//!
+//! Invariant: each line names the exact command that moves its end, also where somebody else types it. What is renewed
+//! by itself is warned of only when that did not happen: its renewal is due long before the first warning.
+//! Left out on purpose: admin tokens, which do not end.
+
+use jiff::Timestamp;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
+
+use crate::rows::{EndingsRow, LicenseRow};
+
+/// Days before an end at which it is warned of, most urgent first.
+const WARN_DAYS: [i64; 3] = [7, 30, 90];
+/// The vendor renews these each day and lets them live for days, so a long warning would always stand there.
+const RENEWED_DAILY: [&str; 2] = ["timestamp", "snapshot"];
+/// Days before the end of those.
+const WARN_DAYS_RENEWED: [i64; 1] = [3];
+const DAY_SECS: i64 = 24 * 60 * 60;
+
+/// What kind of thing ends. The words are labels of metrics and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExpiryKind {
+    /// The certificate that the server presents, issued by the site CA.
+    Certificate,
+    /// The certificate that the server presents, which the admin brought.
+    OwnCertificate,
+    /// The site CA.
+    SiteCa,
+    /// The vendor's TUF root.
+    Root,
+    /// Another role of the vendor's metadata.
+    Role,
+    /// The grant of a serial number.
+    Grant,
+    /// Leases of computers; the one that ends first.
+    Lease,
+    /// Codes of setup files that were not used; the one that ends first.
+    SetupCode,
+}
+
+/// Something that ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// What kind of thing it is.
+    pub kind: ExpiryKind,
+    /// What it is, for people: begins a sentence.
+    pub what: String,
+    /// The same for monitors, which is read by more people: without serial numbers and names of computers.
+    pub label: String,
+    /// Its end.
+    pub at: Timestamp,
+    /// Whether nobody has to do anything as long as all works.
+    pub renewed_by_itself: bool,
+    /// What to do about it, with the exact command.
+    pub remedy: String,
+}
+
+impl ExpiryKind {
+    /// The word for it, in the API and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::OwnCertificate => "own_certificate",
+            Self::SiteCa => "site_ca",
+            Self::Root => "root",
+            Self::Role => "role",
+            Self::Grant => "grant",
+            Self::Lease => "lease",
+            Self::SetupCode => "setup_code",
+        }
+    }
+}
+
+impl Expiry {
+    /// A role of the mirrored metadata.
+    #[must_use]
+    pub fn of_role(role: &str, at: Timestamp) -> Self {
+        let (kind, command) = match role {
+            "root" => (ExpiryKind::Root, "publisher root renew"),
+            _ => (ExpiryKind::Role, "publisher refresh"),
+        };
+        Self {
+            kind,
+            what: format!("the vendor's metadata of {role}"),
+            label: role.to_owned(),
+            at,
+            renewed_by_itself: RENEWED_DAILY.contains(&role),
+            remedy: format!("ask the vendor to run `{command}`, then run `distributor pull`"),
+        }
+    }
+
+    /// The grant of a serial number.
+    #[must_use]
+    pub fn of_grant(serial: &SerialNumber, at: Timestamp) -> Self {
+        Self {
+            kind: ExpiryKind::Grant,
+            what: format!("the grant for serial {serial}"),
+            label: last_group(serial.as_str()).to_owned(),
+            at,
+            renewed_by_itself: false,
+            remedy: format!("run `distributor register {serial}`"),
+        }
+    }
+
+    /// The leases of computers: the one that ends first stands for all. `ended` of them have ended.
+    #[must_use]
+    pub fn of_leases(name: &ComputerName, at: Timestamp, ended: u64) -> Self {
+        let what = match ended {
+            0 | 1 => format!("the lease of the computer {name}"),
+            more => format!("the leases of {more} computers (first {name})"),
+        };
+        Self {
+            kind: ExpiryKind::Lease,
+            what,
+            label: "first".to_owned(),
+            at,
+            renewed_by_itself: true,
+            remedy: "run `agent-updater check` on the computer".to_owned(),
+        }
+    }
+
+    /// The setup file of a computer that did not enroll with it yet.
+    #[must_use]
+    pub fn of_setup(name: &ComputerName, at: Timestamp) -> Self {
+        Self {
+            kind: ExpiryKind::SetupCode,
+            what: format!("the setup file of the computer {name}, which was not used yet,"),
+            label: "first".to_owned(),
+            at,
+            renewed_by_itself: false,
+            remedy: format!("use it, or make another with `distributor clients setup {name}`"),
+        }
+    }
+
+    /// Seconds until the end; below 0 after it.
+    #[must_use]
+    pub fn seconds_left(&self, now: Timestamp) -> i64 {
+        self.at.as_second().saturating_sub(now.as_second())
+    }
+
+    /// The warning, if it is time for one.
+    #[must_use]
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let Self { what, at, remedy, .. } = self;
+        let left = self.seconds_left(now);
+        let said = if left <= 0 {
+            format!("{what} ended at {at}")
+        } else {
+            let within = self.warn_days().iter().find(|days| left <= **days * DAY_SECS)?;
+            format!("{what} ends at {at}, in less than {within} days")
+        };
+        Some(if self.renewed_by_itself {
+            format!("{said}; it is renewed by itself, and was not: {remedy}")
+        } else {
+            format!("{said}; {remedy}")
+        })
+    }
+
+    fn warn_days(&self) -> &'static [i64] {
+        match self.kind {
+            ExpiryKind::Role if self.renewed_by_itself => &WARN_DAYS_RENEWED,
+            // A lease lives for some days or weeks, and each contact renews it: its end alone is news.
+            ExpiryKind::Lease => &[],
+            // It lives for days.
+            ExpiryKind::SetupCode => &WARN_DAYS[..1],
+            _ => &WARN_DAYS,
+        }
+    }
+}
+
+/// The end of a serial number: tells two apart, and is no use to anybody else.
+fn last_group(serial: &str) -> &str {
+    serial.rsplit('-').next().unwrap_or_default()
+}
+
+/// The ends that the ledger knows: grants by serial number, the first lease, the first setup code.
+#[must_use]
+pub fn in_the_ledger(licenses: &[LicenseRow], endings: &EndingsRow) -> Vec<Expiry> {
+    let grants = licenses.iter().map(|license| Expiry::of_grant(&license.serial, license.not_after));
+    let lease = endings.lease.iter().map(|(name, at)| Expiry::of_leases(name, *at, endings.leases_ended));
+    let setup = endings.setup.iter().map(|(name, at)| Expiry::of_setup(name, *at));
+    grants.chain(lease).chain(setup).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 100 * DAY_SECS;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn of(kind: ExpiryKind, left_secs: i64) -> Expiry {
+        let (what, label, remedy) = ("it".to_owned(), String::new(), "run `x`".to_owned());
+        Expiry { kind, what, label, at: at(NOW + left_secs), renewed_by_itself: false, remedy }
+    }
+
+    #[test]
+    fn an_end_is_warned_of_at_90_30_and_7_days_and_after_it_with_the_command_to_type() {
+        let warn = |left_secs| of(ExpiryKind::Grant, left_secs).warning(at(NOW));
+        assert_eq!(warn(90 * DAY_SECS + 1), None);
+        for (days, within) in [(90, 90), (31, 90), (30, 30), (8, 30), (7, 7), (1, 7)] {
+            let said = warn(days * DAY_SECS).unwrap();
+            assert!(
+                said.contains(&format!("less than {within} days")) && said.ends_with("run `x`"),
+                "{said}"
+            );
+        }
+        let said = warn(0).unwrap();
+        assert!(said.contains("ended at") && said.ends_with("run `x`"), "{said}");
+    }
+
+    #[test]
+    fn metadata_that_is_renewed_each_day_is_warned_of_only_when_it_was_not() {
+        let warn = |role, days: i64| Expiry::of_role(role, at(NOW + days * DAY_SECS)).warning(at(NOW));
+        assert_eq!(warn("timestamp", 6), None);
+        assert!(warn("timestamp", 3).unwrap().contains("metadata of timestamp ends at"));
+        assert!(warn("snapshot", -1).unwrap().contains("ended at"));
+        let root = warn("root", 90).unwrap();
+        assert!(root.contains("less than 90 days") && root.contains("`publisher root renew`"), "{root}");
+        assert!(warn("acme-av", 30).unwrap().contains("less than 30 days"));
+    }
+
+    #[test]
+    fn a_lease_is_warned_of_when_it_ended_and_a_setup_code_in_its_last_week() {
+        let name = ComputerName::new("pc-1").unwrap();
+        let lease =
+            |days: i64, ended| Expiry::of_leases(&name, at(NOW + days * DAY_SECS), ended).warning(at(NOW));
+        assert_eq!(lease(1, 0), None);
+        assert!(lease(-1, 1).unwrap().starts_with("the lease of the computer pc-1 ended"));
+        assert!(lease(-1, 3).unwrap().starts_with("the leases of 3 computers (first pc-1) ended"));
+        let setup = |days: i64| Expiry::of_setup(&name, at(NOW + days * DAY_SECS)).warning(at(NOW));
+        assert_eq!(setup(8), None);
+        assert!(setup(7).unwrap().contains("`distributor clients setup pc-1`"));
+    }
+
+    #[test]
+    fn the_words_of_the_kinds_stay() {
+        let kinds = [
+            ExpiryKind::Certificate,
+            ExpiryKind::OwnCertificate,
+            ExpiryKind::SiteCa,
+            ExpiryKind::Root,
+            ExpiryKind::Role,
+            ExpiryKind::Grant,
+            ExpiryKind::Lease,
+            ExpiryKind::SetupCode,
+        ];
+        let words = kinds.map(ExpiryKind::as_str);
+        assert_eq!(words.join(" "), "certificate own_certificate site_ca root role grant lease setup_code");
+    }
+}

@@ -1,0 +1,68 @@
+//! `distributor address show|finish`.
+
+use clap::{Args, Subcommand};
+use sealpost_admin_api::addresses::AddressesView;
+
+use super::api::AdminApi;
+use super::outcome::Outcome;
+use super::output::{Table, counted, plain, print_json, print_line};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Show(Show),
+    Finish(Finish),
+}
+
+/// Show under which addresses and ports computers reach the server, and who has not learned a change of them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor address show
+  distributor address show --json")]
+pub(super) struct Show {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Stop serving the addresses and ports before a change, though computers have not learned the new ones.
+///
+/// A computer that has not learned them finds the server no longer, and needs a new setup file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor address finish")]
+pub(super) struct Finish {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
+    let (view, json): (AddressesView, bool) = match command {
+        Command::Show(options) => (api.get("/addresses").await?, options.json),
+        Command::Finish(options) => {
+            (api.post("/addresses/finish", &serde_json::json!({})).await?, options.json)
+        }
+    };
+    if json {
+        print_json(&view)?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&["PORT", "ADDRESSES", "SERVED"]);
+    for way in &view.ways {
+        let served = if way.served { "yes" } else { "no" };
+        table.row([way.port.to_string(), way.addresses.join(", "), served.to_owned()]);
+    }
+    table.print()?;
+    match (view.ways.len(), view.waiting.count) {
+        (0 | 1, _) => print_line("nothing is being changed")?,
+        (_, 0) => print_line("every computer has learned the first line; the others end by themselves")?,
+        (_, count) => print_line(format_args!(
+            "{} not learned the first line yet: {}",
+            counted(count, "computer has", "computers have"),
+            plain(&view.waiting.names.join(", "))
+        ))?,
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,73 @@
+//! `distributor storage show|clean`.
+
+use clap::{Args, Subcommand};
+use sealpost_admin_api::storage::StorageView;
+
+use super::api::AdminApi;
+use super::outcome::Outcome;
+use super::output::{Table, plain, print_json, print_line, seconds, size};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Show(Show),
+    Clean(Clean),
+}
+
+/// Show what the server stores, what bounds it, and what is damaged or missing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor storage show
+  distributor storage show --json")]
+pub(super) struct Show {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove payloads and deltas that nothing needs now, without waiting for the time that they stay.
+///
+/// What is approved, staged, told to a computer or run by one stays, and so does the release before it, to which a halt
+/// goes back.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor storage clean
+  distributor storage clean --json")]
+pub(super) struct Clean {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
+    let (view, json): (StorageView, bool) = match command {
+        Command::Show(options) => (api.get("/storage").await?, options.json),
+        Command::Clean(options) => (api.post("/storage/clean", &serde_json::json!({})).await?, options.json),
+    };
+    if json {
+        print_json(&view)?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&["WHAT", "FILES", "SIZE", "NOT NEEDED", "BOUND"]);
+    for kind in view.kinds {
+        table.row([
+            kind.kind,
+            kind.files.to_string(),
+            size(kind.bytes),
+            size(kind.unneeded_bytes),
+            kind.bound,
+        ]);
+    }
+    table.print()?;
+    print_line(format_args!("free        {}", size(view.free_bytes)))?;
+    let checked = view.scrubbed_at.map_or_else(|| "not yet in whole".to_owned(), seconds);
+    print_line(format_args!("checked     {checked}"))?;
+    for missing in &view.missing {
+        print_line(format_args!("missing     {} (`distributor pull` fetches it)", plain(&missing.name)))?;
+    }
+    if let Some(removed) = view.removed_bytes {
+        print_line(format_args!("removed     {}", size(removed)))?;
+    }
+    Ok(Outcome::Done)
+}

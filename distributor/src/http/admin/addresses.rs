@@ -1,0 +1,22 @@
+//! `GET /api/v1/addresses` and `POST …/finish`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use sealpost_admin_api::addresses::AddressesView;
+use sealpost_site::changes::Actor;
+
+use crate::http::Site;
+use crate::http::problem::ApiError;
+
+pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<AddressesView>, ApiError> {
+    Ok(Json(site.parts.presence.ways().await?))
+}
+
+pub(crate) async fn finish(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<AddressesView>, ApiError> {
+    Ok(Json(site.parts.presence.finish(actor).await?))
+}

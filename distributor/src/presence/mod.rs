@@ -1,0 +1,298 @@
+//! How the server stands in the network: its certificate, the ways by which its computers reach it, and how both are
+//! replaced while it runs.
+//!
+//! The certificate is issued anew long before it ends, and whenever it does not name an address. Another port, another
+//! address and another CA are one operation: what is new is announced in the signed server list, what was before is
+//! served on, and when every computer has learned the list, or an admin says so, the old is dropped.
+//! Everything here is a reconciler ([`ServerPresence::reconcile`]): run twice, or killed in the middle, the result is the
+//! same. Left out on purpose: how computers learn the list (it stands in the answer to a contact).
+
+mod certificates;
+mod chain;
+mod error;
+mod reports;
+mod ways;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sealpost_admin_api::certificates::Waiting;
+use sealpost_files::with_causes;
+use sealpost_keys::PublicKey;
+use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::setup::{ServerEntry, ServerRole};
+use sealpost_serving::tls::TlsIdentity;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::queries::ServersLearned;
+use sealpost_site::rows::ServersLearnedRow;
+use tokio::sync::Mutex as AsyncMutex;
+
+use self::certificates::{Certificates, Renew, Standing, Wanted};
+use self::ways::Before;
+use crate::config::Settings;
+use crate::home::Home;
+use crate::ports::clock::Clock;
+use crate::ports::doors::Doors;
+
+pub use self::error::PresenceError;
+
+/// How often it is looked whether something is due: a certificate is issued months before its end, and the last
+/// computer that learns a list does so at any time.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// What a presence is made of.
+pub struct Parts {
+    pub ledger: Arc<Ledger>,
+    pub clock: Arc<dyn Clock>,
+    pub site_key: PublicKey,
+    /// SHA-256 of the pinned `root.json`.
+    pub root_sha256: Sha256Digest,
+}
+
+/// As the module says.
+pub struct ServerPresence {
+    parts: Parts,
+    certificates: Arc<Certificates>,
+    state: Mutex<State>,
+    /// One reconciliation at a time.
+    turn: AsyncMutex<()>,
+}
+
+/// What changes while the server runs.
+struct State {
+    settings: Settings,
+    /// The port of the wanted way; none before the server listens, and for a port that changes at each start.
+    port: Option<u16>,
+    /// The port that it was started on.
+    started_on: u16,
+    doors: Option<Arc<dyn Doors>>,
+    left_behind: Option<Waiting>,
+    /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
+    problems: Vec<String>,
+    configuration: Vec<String>,
+}
+
+impl std::fmt::Debug for ServerPresence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerPresence").field("certificates", &self.certificates).finish_non_exhaustive()
+    }
+}
+
+impl ServerPresence {
+    /// Loads the certificate, issued anew if that is due. Nothing is announced yet.
+    ///
+    /// # Errors
+    /// [`PresenceError`].
+    pub async fn open(home: &Home, settings: &Settings, parts: Parts) -> Result<Arc<Self>, PresenceError> {
+        let (home, server_id, now) = (home.clone(), parts.ledger.server_id(), parts.clock.now());
+        let names = settings.addresses.clone();
+        let opened = blocking(move || Certificates::open(&home, server_id, &names, now)).await??;
+        let state = State {
+            settings: settings.clone(),
+            port: None,
+            started_on: settings.listen.port(),
+            doors: None,
+            left_behind: None,
+            problems: Vec::new(),
+            configuration: Vec::new(),
+        };
+        Ok(Arc::new(Self {
+            parts,
+            certificates: Arc::new(opened),
+            state: Mutex::new(state),
+            turn: AsyncMutex::new(()),
+        }))
+    }
+
+    /// What listeners present.
+    #[must_use]
+    pub fn identity(&self) -> Arc<TlsIdentity> {
+        self.certificates.identity()
+    }
+
+    /// The server listens behind these doors. `wanted` is the port that it was told; with 0 it takes a free one at each
+    /// start, which computers are not told of.
+    pub async fn listening(&self, doors: Arc<dyn Doors>, port: u16, wanted: u16) {
+        self.with(|state| {
+            state.started_on = port;
+            state.port = (wanted != 0).then_some(port);
+            state.doors = Some(doors);
+        });
+        self.reconcile(Renew::WhatIsDue).await;
+    }
+
+    /// Goes on with another configuration. `said` is what of it counts only from the next start.
+    pub async fn adopt(&self, settings: &Settings, said: Vec<String>) {
+        self.with(|state| {
+            let moved = settings.listen.port() != state.settings.listen.port() && settings.listen.port() != 0;
+            if moved && state.port.is_some() {
+                state.port = Some(settings.listen.port());
+            }
+            state.settings = settings.clone();
+            state.configuration = said;
+        });
+        self.reconcile(Renew::WhatIsDue).await;
+    }
+
+    /// The configuration on disk cannot be used; the server goes on with the one before.
+    pub fn note_configuration(&self, problem: String) {
+        self.with(|state| state.configuration = vec![problem]);
+    }
+
+    /// Looks from time to time whether something is due.
+    pub async fn keep(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.reconcile(Renew::WhatIsDue).await;
+        }
+    }
+
+    /// Does what is due. What fails is logged, shown in `status`, and tried again.
+    async fn reconcile(&self, renew: Renew) {
+        let _turn = self.turn.lock().await;
+        let mut problems = Vec::new();
+        if let Err(error) = self.reconcile_certificates(renew).await {
+            problems.push(with_causes(&error));
+        }
+        if let Err(error) = self.reconcile_ways(&mut problems).await {
+            problems.push(with_causes(&error));
+        }
+        for problem in &problems {
+            tracing::error!(problem, "the server cannot be reached as its configuration says");
+        }
+        self.with(|state| state.problems = problems);
+    }
+
+    async fn reconcile_certificates(&self, renew: Renew) -> Result<Standing, PresenceError> {
+        let learned = self.learned().await.ok().flatten();
+        let (wanted, now) = (self.wanted(learned.as_ref()), self.parts.clock.now());
+        let certificates = Arc::clone(&self.certificates);
+        blocking(move || certificates.reconcile(&wanted, renew, now)).await?
+    }
+
+    /// Announces what is new, opens and closes doors, and presents the next certificate when every computer knows it.
+    async fn reconcile_ways(&self, problems: &mut Vec<String>) -> Result<(), LedgerError> {
+        // A turn can end one step and begin the next: learned, switched, and the old pin dropped.
+        for _ in 0..3 {
+            let learned = self.learned().await?;
+            self.announce(learned.as_ref(), None, None).await?;
+            let learned = self.learned().await?;
+            self.reconcile_doors(learned.as_ref(), problems).await;
+            let standing = self.certificates.standing();
+            let Some(next) = standing.next else { return Ok(()) };
+            let knows = |row: &ServersLearnedRow| {
+                row.waiting == 0 && row.ways.iter().all(|way| way.ca_spki_sha256.contains(&next.pin))
+            };
+            let is_known = learned.as_ref().is_some_and(knows);
+            if !is_known && !standing.is_urgent {
+                return Ok(());
+            }
+            if let Err(error) = self.switch_now(learned.as_ref()).await {
+                problems.push(with_causes(&error));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn switch_now(&self, learned: Option<&ServersLearnedRow>) -> Result<(), PresenceError> {
+        let (wanted, now) = (self.wanted(learned), self.parts.clock.now());
+        let certificates = Arc::clone(&self.certificates);
+        blocking(move || certificates.switch(&wanted, now)).await??;
+        let behind = learned.map(waiting).filter(|waiting| waiting.count > 0);
+        self.with(|state| state.left_behind = behind);
+        Ok(())
+    }
+
+    /// Announces the ways that are wanted now, if they are others than before. `before` says what becomes of the ways
+    /// that were announced; without it, who has learned decides. `actor` is the admin who says so.
+    async fn announce(
+        &self,
+        learned: Option<&ServersLearnedRow>,
+        before: Option<Before>,
+        actor: Option<Actor>,
+    ) -> Result<(), LedgerError> {
+        let Some(wanted) = self.wanted_way() else { return Ok(()) };
+        let announced = learned.map(|row| row.ways.as_slice()).unwrap_or_default();
+        let waiting = learned.map_or(0, |row| row.waiting);
+        let before = before.unwrap_or_else(|| ways::before(announced, &wanted, waiting));
+        let ways = ways::ways(announced, &wanted, before);
+        if ways == announced {
+            return Ok(());
+        }
+        let actor = actor.unwrap_or(Actor::Server);
+        self.parts.ledger.execute(self.parts.clock.now(), AnnounceServers { actor, ways }).await?;
+        Ok(())
+    }
+
+    async fn reconcile_doors(&self, learned: Option<&ServersLearnedRow>, problems: &mut Vec<String>) {
+        let (doors, mut needed) =
+            self.with(|state| (state.doors.clone(), vec![state.port.unwrap_or(state.started_on)]));
+        let Some(doors) = doors else { return };
+        needed.extend(learned.into_iter().flat_map(|row| &row.ways).map(|way| way.port));
+        let mut all_open = true;
+        for port in &needed {
+            if let Err(error) = doors.open(*port).await {
+                all_open = false;
+                problems.push(format!("cannot listen on port {port}, where computers come: {error}"));
+            }
+        }
+        // A door stays open while the one that is to replace it cannot be opened.
+        for port in doors.open_ports().into_iter().filter(|port| all_open && !needed.contains(port)) {
+            doors.close(port);
+        }
+    }
+
+    async fn learned(&self) -> Result<Option<ServersLearnedRow>, LedgerError> {
+        self.parts.ledger.query(ServersLearned {}).await
+    }
+
+    /// The way that the configuration wants; `None` while there is nothing to tell.
+    fn wanted_way(&self) -> Option<ServerEntry> {
+        let (addresses, port) = self.with(|state| (state.settings.addresses.clone(), state.port));
+        let port = port.filter(|_| !addresses.is_empty())?;
+        Some(ServerEntry {
+            role: ServerRole::Primary,
+            addresses,
+            port,
+            server_id: self.parts.ledger.server_id(),
+            site_key: self.parts.site_key.clone(),
+            ca_spki_sha256: self.pins(),
+        })
+    }
+
+    /// The pin of the CA in use, and that of the next one.
+    fn pins(&self) -> Vec<Sha256Digest> {
+        let standing = self.certificates.standing();
+        let next = standing.next.map(|next| next.pin).filter(|next| *next != standing.presented.pin);
+        std::iter::once(standing.presented.pin).chain(next).collect()
+    }
+
+    /// The certificate names what is configured and every address that computers were told.
+    fn wanted(&self, learned: Option<&ServersLearnedRow>) -> Wanted {
+        let (mut names, own) =
+            self.with(|state| (state.settings.addresses.clone(), state.settings.tls.clone()));
+        for address in learned.into_iter().flat_map(|row| &row.ways).flat_map(|way| &way.addresses) {
+            if !names.contains(address) {
+                names.push(address.clone());
+            }
+        }
+        Wanted { names, own: own.map(|own| (own.certificate, own.key)) }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whom an announcement still waits for.
+fn waiting(row: &ServersLearnedRow) -> Waiting {
+    Waiting { count: row.waiting, names: row.names.iter().map(ToString::to_string).collect() }
+}
+
+/// Runs blocking work on a thread for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PresenceError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PresenceError::Ended)
+}

@@ -1,0 +1,293 @@
+//! What the presence answers to admins: the certificate, the ways, what waits for whom, and what an admin may hurry.
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sealpost_admin_api::addresses::{AddressesView, WayView};
+use sealpost_admin_api::certificates::{CertificateView, NextCertificate, Waiting};
+use sealpost_files::with_causes;
+use sealpost_ledger::LedgerError;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_site::changes::Actor;
+use sealpost_site::rules::expiries::{Expiry, ExpiryKind};
+use sealpost_site::rules::text::counted;
+
+use super::certificates::{Issuer, Renew};
+use super::error::PresenceError;
+use super::ways::Before;
+use super::{ServerPresence, waiting};
+use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
+
+/// Names in one warning.
+const MAX_NAMED: usize = 5;
+
+impl ServerPresence {
+    async fn view(&self) -> Result<CertificateView, Problem> {
+        let standing = self.certificates.standing();
+        let learned = self.learned().await.map_err(problem_of)?;
+        let presented = standing.presented;
+        let (addresses, left_behind) =
+            self.with(|state| (state.settings.addresses.clone(), state.left_behind.clone()));
+        Ok(CertificateView {
+            issuer: word(standing.issuer).to_owned(),
+            missing: presented.missing(&addresses),
+            names: presented.names,
+            not_after: presented.not_after,
+            pin: presented.pin,
+            ca_not_after: presented.ca_not_after,
+            next: standing.next.map(|next| NextCertificate {
+                issuer: word(next.issuer).to_owned(),
+                pin: next.pin,
+                waiting: learned.as_ref().map(waiting).unwrap_or_default(),
+            }),
+            left_behind,
+        })
+    }
+
+    async fn renewed(&self, what: Renewal) -> Result<CertificateView, Problem> {
+        let renew = match what {
+            Renewal::Certificate => Renew::Certificate,
+            Renewal::SiteCa if self.certificates.standing().issuer == Issuer::Own => {
+                return Err(Problem::new(
+                    ProblemCode::WrongState,
+                    "the server presents a certificate that you brought, not one of the site CA",
+                    "replace the files that `tls.certificate` and `tls.key` name in the configuration",
+                ));
+            }
+            Renewal::SiteCa => Renew::SiteCa,
+        };
+        self.reconcile(renew).await;
+        self.no_problem()?;
+        self.view().await
+    }
+
+    async fn switched(&self, whom: Switch) -> Result<CertificateView, Problem> {
+        self.reconcile(Renew::WhatIsDue).await;
+        if self.certificates.standing().next.is_none() {
+            self.no_problem()?;
+            return self.view().await;
+        }
+        let learned = self.learned().await.map_err(problem_of)?;
+        let left = learned.as_ref().map(waiting).unwrap_or_default();
+        if whom == Switch::WhenLearned {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                format!(
+                    "{} not learned the new CA yet ({}), and would refuse the server after a switch",
+                    counted(left.count, "computer has", "computers have"),
+                    named(&left)
+                ),
+                "wait until they have contacted the server, or leave them behind with \
+                 `distributor certificate switch --now`",
+            ));
+        }
+        let turn = self.turn.lock().await;
+        let switched = self.switch_now(learned.as_ref()).await;
+        drop(turn);
+        switched.map_err(|error| failed(&error))?;
+        self.reconcile(Renew::WhatIsDue).await;
+        self.view().await
+    }
+
+    async fn ways_view(&self) -> Result<AddressesView, Problem> {
+        let learned = self.learned().await.map_err(problem_of)?;
+        let open = self.with(|state| state.doors.clone()).map(|doors| doors.open_ports()).unwrap_or_default();
+        let here = self.addresses();
+        let ways = match &learned {
+            Some(row) => row.ways.iter().map(|way| (way.addresses.clone(), way.port)).collect(),
+            None => vec![(here.addresses, here.port)],
+        };
+        let ways = ways.into_iter();
+        Ok(AddressesView {
+            ways: ways
+                .map(|(addresses, port)| WayView { served: open.contains(&port), addresses, port })
+                .collect(),
+            sequence: learned.as_ref().map(|row| row.order.sequence),
+            waiting: learned.as_ref().map(waiting).unwrap_or_default(),
+        })
+    }
+
+    async fn finished(&self, actor: Actor) -> Result<AddressesView, Problem> {
+        let turn = self.turn.lock().await;
+        let learned = self.learned().await.map_err(problem_of)?;
+        self.announce(learned.as_ref(), Some(Before::Drop), Some(actor)).await.map_err(problem_of)?;
+        drop(turn);
+        self.reconcile(Renew::WhatIsDue).await;
+        self.ways_view().await
+    }
+
+    async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
+        let (mut said, addresses) = self.with(|state| {
+            let said: Vec<String> = state.problems.iter().chain(&state.configuration).cloned().collect();
+            (said, state.settings.addresses.clone())
+        });
+        let standing = self.certificates.standing();
+        said.extend(standing.problem);
+        let missing = standing.presented.missing(&addresses);
+        if !missing.is_empty() {
+            said.push(format!("{}; {}", unnamed(&missing), MISSING_HINT));
+        }
+        let learned = match self.learned().await {
+            Ok(learned) => learned,
+            Err(error) => {
+                said.push(with_causes(&error));
+                None
+            }
+        };
+        let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
+        let left = waiting(&row);
+        let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
+        if standing.next.is_some() {
+            said.push(format!(
+                "{who} not learned the new CA of this server's certificate yet ({names}): it is presented when all have, \
+                 or at once with `distributor certificate switch --now`"
+            ));
+        }
+        if row.ways.len() > 1 {
+            let since = now.duration_since(row.issued_at).as_hours() / 24;
+            said.push(format!(
+                "{who} not learned the new address or port of this server yet ({names}), {} after it changed: what was \
+                 before is served until all have, or until `distributor address finish`",
+                counted(u64::try_from(since).unwrap_or(0), "day", "days")
+            ));
+        }
+        said
+    }
+
+    /// What went wrong in the last turn, as an answer.
+    fn no_problem(&self) -> Result<(), Problem> {
+        let problem = self.with(|state| state.problems.first().cloned());
+        problem.map_or(Ok(()), |problem| Err(Problem::new(ProblemCode::Internal, problem, LOG_HINT)))
+    }
+}
+
+/// What helps when the certificate does not name an address.
+const MISSING_HINT: &str =
+    "add it to the certificate that `tls.certificate` names, or take it out of `addresses`";
+const LOG_HINT: &str = "correct what the message names, then try again; the server's log has more";
+
+fn unnamed(missing: &[String]) -> String {
+    format!(
+        "the server's certificate does not name {}: computers that come to {} refuse it",
+        missing.join(", "),
+        if missing.len() == 1 { "it" } else { "them" }
+    )
+}
+
+impl Presence for ServerPresence {
+    fn addresses(&self) -> Addresses {
+        let (addresses, port) =
+            self.with(|state| (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on)));
+        Addresses { addresses, port, ca_spki_sha256: self.pins(), root_sha256: self.parts.root_sha256 }
+    }
+
+    fn checked_addresses(&self) -> Result<Addresses, Problem> {
+        let addresses = self.addresses();
+        if addresses.addresses.is_empty() {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "the configuration names no address under which computers reach this server",
+                "set `addresses` in distributor.toml, then reload the server with SIGHUP",
+            ));
+        }
+        let missing = self.certificates.standing().presented.missing(&addresses.addresses);
+        if !missing.is_empty() {
+            return Err(Problem::new(ProblemCode::WrongState, unnamed(&missing), MISSING_HINT));
+        }
+        Ok(addresses)
+    }
+
+    fn expiries(&self) -> Vec<Expiry> {
+        let standing = self.certificates.standing();
+        let presented = standing.presented;
+        if standing.issuer == Issuer::Own {
+            let own = self.with(|state| state.settings.tls.clone());
+            let place = own.map_or_else(
+                || "set `tls.certificate` in the configuration again".to_owned(),
+                |own| {
+                    format!(
+                        "put a renewed one at {}; the server takes it by itself",
+                        own.certificate.display()
+                    )
+                },
+            );
+            return vec![Expiry {
+                kind: ExpiryKind::OwnCertificate,
+                what: "the server's certificate, which you brought,".to_owned(),
+                label: "server".to_owned(),
+                at: presented.not_after.min(presented.ca_not_after),
+                renewed_by_itself: false,
+                remedy: place,
+            }];
+        }
+        vec![
+            Expiry {
+                kind: ExpiryKind::Certificate,
+                what: "the server's certificate".to_owned(),
+                label: "server".to_owned(),
+                at: presented.not_after,
+                renewed_by_itself: true,
+                remedy: "run `distributor certificate renew`".to_owned(),
+            },
+            Expiry {
+                kind: ExpiryKind::SiteCa,
+                what: "the site CA's certificate".to_owned(),
+                label: "server".to_owned(),
+                at: presented.ca_not_after,
+                renewed_by_itself: true,
+                remedy: "run `distributor certificate renew --ca`, and `distributor certificate switch` when computers \
+                         have learned it"
+                    .to_owned(),
+            },
+        ]
+    }
+
+    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(self.all_warnings(now))
+    }
+
+    fn certificate(&self) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        Box::pin(self.view())
+    }
+
+    fn renew(&self, what: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        Box::pin(self.renewed(what))
+    }
+
+    fn switch(&self, whom: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        Box::pin(self.switched(whom))
+    }
+
+    fn ways(&self) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+        Box::pin(self.ways_view())
+    }
+
+    fn finish(&self, actor: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+        Box::pin(self.finished(actor))
+    }
+}
+
+const fn word(issuer: Issuer) -> &'static str {
+    match issuer {
+        Issuer::Site => "site",
+        Issuer::Own => "own",
+    }
+}
+
+fn named(waiting: &Waiting) -> String {
+    let mut names = waiting.names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if waiting.count > MAX_NAMED as u64 {
+        names.push_str(", …");
+    }
+    names
+}
+
+fn problem_of(error: LedgerError) -> Problem {
+    match error {
+        LedgerError::Refused(problem) => problem,
+        other => Problem::new(ProblemCode::Internal, with_causes(&other), LOG_HINT),
+    }
+}
+
+fn failed(error: &PresenceError) -> Problem {
+    Problem::new(ProblemCode::Internal, with_causes(error), LOG_HINT)
+}

@@ -1,0 +1,147 @@
+//! The floor under the speed of the vendor's server: a server that sends a byte now and then does not hold a pull.
+//!
+//! Invariants: a payload that brings fewer bytes in a window than the floor asks for is given up, and what came is kept;
+//! a document is fetched whole within one window; a pull ends its payloads in time for the next one, so that metadata
+//! and withdrawals never wait behind a payload for longer than pulls are apart.
+//! Left out on purpose: metadata files, for which the HTTP transport has a deadline of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
+use sealpost_repository::{HttpTransport, TargetBody, TargetPath, Transport, TransportError};
+use tokio::time::{Instant, timeout_at};
+
+/// Time over which the speed is averaged. A line may stall for some seconds.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How fast payloads have to come, and until when.
+#[derive(Debug)]
+pub struct Pace {
+    window: Duration,
+    min_bytes_per_second: AtomicU64,
+    /// When the payloads of this pull have to end.
+    until: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// This many bytes per second at least, averaged over a minute; 0 for any speed.
+    #[must_use]
+    pub fn at_least(min_bytes_per_second: u64) -> Arc<Self> {
+        Self::averaged_over(WINDOW, min_bytes_per_second)
+    }
+
+    /// The same, averaged over another time.
+    #[must_use]
+    pub fn averaged_over(window: Duration, min_bytes_per_second: u64) -> Arc<Self> {
+        let min_bytes_per_second = AtomicU64::new(min_bytes_per_second);
+        Arc::new(Self { window, min_bytes_per_second, until: Mutex::new(None) })
+    }
+
+    /// Another floor, from the next window on.
+    pub fn set(&self, min_bytes_per_second: u64) {
+        self.min_bytes_per_second.store(min_bytes_per_second, Ordering::Relaxed);
+    }
+
+    /// Payloads of the pull that begins now have this long.
+    pub(super) fn begin(&self, within: Duration) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(within);
+    }
+
+    fn until(&self) -> Option<Instant> {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that a window has to bring.
+    fn per_window(&self) -> u64 {
+        let per_second = self.min_bytes_per_second.load(Ordering::Relaxed);
+        per_second.saturating_mul(self.window.as_secs().max(1))
+    }
+}
+
+/// A transport whose payloads keep the pace.
+pub(super) struct PacedTransport {
+    inner: HttpTransport,
+    /// The address below which targets are, for messages.
+    targets: String,
+    pace: Arc<Pace>,
+}
+
+impl PacedTransport {
+    pub(super) fn new(inner: HttpTransport, targets: String, pace: Arc<Pace>) -> Self {
+        Self { inner, targets, pace }
+    }
+}
+
+/// A body that is being received.
+struct Receiving {
+    body: stream::BoxStream<'static, Result<Vec<u8>, TransportError>>,
+    pace: Arc<Pace>,
+    location: String,
+    window_ends: Instant,
+    received: u64,
+}
+
+impl Receiving {
+    async fn next(mut self) -> Option<(Result<Vec<u8>, TransportError>, Option<Self>)> {
+        loop {
+            let until = self.pace.until();
+            let wait = until.map_or(self.window_ends, |until| until.min(self.window_ends));
+            match timeout_at(wait, self.body.next()).await {
+                Ok(chunk) => {
+                    let chunk = chunk?;
+                    let Ok(bytes) = &chunk else { return Some((chunk, None)) };
+                    self.received = self.received.saturating_add(bytes.len() as u64);
+                    return Some((chunk, Some(self)));
+                }
+                Err(_) if until.is_some_and(|until| until <= Instant::now()) => {
+                    let location = self.location.clone();
+                    return Some((Err(TransportError::TookTooLong { location }), None));
+                }
+                Err(_) if self.received < self.pace.per_window() => {
+                    let (received, seconds) = (self.received, self.pace.window.as_secs());
+                    let location = self.location.clone();
+                    return Some((Err(TransportError::TooSlow { location, received, seconds }), None));
+                }
+                Err(_) => self.begin_window(),
+            }
+        }
+    }
+
+    fn begin_window(&mut self) {
+        (self.window_ends, self.received) = (Instant::now() + self.pace.window, 0);
+    }
+}
+
+impl Transport for PacedTransport {
+    fn metadata<'a>(
+        &'a self,
+        name: &'a str,
+        max_bytes: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TransportError>> {
+        self.inner.metadata(name, max_bytes)
+    }
+
+    fn target<'a>(
+        &'a self,
+        path: &'a TargetPath,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>> {
+        Box::pin(async move {
+            let Some(TargetBody { offset, chunks }) = self.inner.target(path, offset).await? else {
+                return Ok(None);
+            };
+            let receiving = Receiving {
+                body: chunks,
+                pace: Arc::clone(&self.pace),
+                location: format!("{}/{}", self.targets, path.encoded()),
+                window_ends: Instant::now() + self.pace.window,
+                received: 0,
+            };
+            let chunks = stream::unfold(Some(receiving), |receiving| async move { receiving?.next().await });
+            Ok(Some(TargetBody { offset, chunks: chunks.boxed() }))
+        })
+    }
+}

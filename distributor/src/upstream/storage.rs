@@ -1,0 +1,271 @@
+//! What the server stores: removed when nothing needs it, compared with its digests, and shown.
+//!
+//! Everything here is a reconciler: run twice, or killed in the middle, the result is the same. It runs beside no pull:
+//! a file that a pull counts on is never removed under it.
+//! Left out on purpose: fetching again, which the next pull does.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_admin_api::storage::{MissingFile, StorageView, StoredKind};
+use sealpost_files::with_causes;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::release::{Blob, ReleaseManifest};
+
+use super::context::Context;
+use super::error::PullError;
+use super::fetch::{MAX_DOCUMENT_BYTES, blocking};
+use super::known::{in_use, known_releases};
+use super::needed::needed;
+use super::stored::{Needed, StorageNote};
+use crate::ports::blobs::BlobError;
+use crate::ports::staging::StoredDelta;
+
+/// Least pause between two files that are compared with their digests: the disk belongs to the computers.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause, so that a changed configuration is noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// What was not needed for the configured time.
+    WhatIsDue,
+    /// Everything that is not needed now.
+    Everything,
+    Nothing,
+}
+
+/// What was found on the disk.
+struct Found {
+    stored: Vec<Blob>,
+    unneeded: Vec<Blob>,
+    deltas: BTreeSet<Sha256Digest>,
+    unneeded_deltas: Vec<StoredDelta>,
+    missing: Vec<String>,
+}
+
+/// Removes what is due, and finds out what is missing. The caller sees to it that no pull runs.
+pub(super) async fn reconcile(context: &Context, removal: Removal) -> Result<StorageView, PullError> {
+    let found = look(context).await?;
+    let (now, live) = (context.clock.now(), context.live());
+    context.mirror.keep_replaced(live.storage.keep_metadata_days);
+    let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_superseded_days));
+    let note_path = context.storage_note.clone();
+    let mut note = blocking(move || StorageNote::read(&note_path)).await?;
+    let removed = match removal {
+        Removal::Nothing => None,
+        removal => {
+            let due = note.due(&found.unneeded, keep, now);
+            let due = match removal {
+                Removal::Everything => found.unneeded.iter().map(|blob| blob.sha256).collect(),
+                _ => due,
+            };
+            let bytes = remove(context, &found, due).await?;
+            let (path, note) = (context.storage_note.clone(), note.clone());
+            blocking(move || note.write(&path))
+                .await?
+                .map_err(|source| PullError::Disk { path: context.storage_note.clone(), source })?;
+            Some(bytes)
+        }
+    };
+    let found = if removed.is_some_and(|bytes| bytes > 0) { look(context).await? } else { found };
+    context.set_missing(found.missing.clone());
+    view(context, found, note.scrubbed_at, removed).await
+}
+
+/// Which of the stored files are needed.
+async fn look(context: &Context) -> Result<Found, PullError> {
+    let known = known_releases(&context.ledger).await?;
+    let releases = needed(known.all(), &in_use(&context.ledger).await?);
+    let manifests: Vec<Sha256Digest> = known.all().map(|known| known.manifest).collect();
+    let (mirror, blobs) = (Arc::clone(&context.mirror), Arc::clone(&context.blobs));
+    let staging = Arc::clone(&context.staging);
+    blocking(move || {
+        let generations = mirror.listed();
+        let mut needed = Needed::default();
+        needed.listed(&generations, &releases);
+        manifests.into_iter().for_each(|manifest| needed.manifest(manifest));
+        for manifest in &releases {
+            // What cannot be read is missing, and the next pull fetches it.
+            let Ok(Some(bytes)) = blobs.read(manifest, MAX_DOCUMENT_BYTES) else { continue };
+            if let Ok(manifest) = document::read::<ReleaseManifest>(&bytes) {
+                needed.unlisted(&manifest);
+            }
+        }
+        let noted = staging.deltas()?;
+        let deltas = noted.iter().map(|delta| delta.blob.sha256).collect();
+        let unneeded_deltas = needed.deltas(noted, &releases);
+        let stored = blobs.list()?;
+        let unneeded = stored.iter().filter(|blob| !needed.keeps(&blob.sha256)).copied().collect();
+        let mut missing = needed.missing(&stored);
+        if !mirror.is_whole() {
+            missing.push("the vendor's metadata".to_owned());
+        }
+        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing })
+    })
+    .await?
+}
+
+/// Removes blobs, and the notes of the deltas among them first: a note never promises what is not there.
+async fn remove(context: &Context, found: &Found, due: BTreeSet<Sha256Digest>) -> Result<u64, PullError> {
+    let deltas: Vec<StoredDelta> =
+        found.unneeded_deltas.iter().filter(|delta| due.contains(&delta.blob.sha256)).copied().collect();
+    let removed: Vec<Blob> =
+        found.unneeded.iter().filter(|blob| due.contains(&blob.sha256)).copied().collect();
+    let (blobs, staging) = (Arc::clone(&context.blobs), Arc::clone(&context.staging));
+    blocking(move || {
+        deltas.iter().try_for_each(|delta| staging.forget_delta(delta))?;
+        for blob in &removed {
+            blobs.remove(&blob.sha256)?;
+            tracing::info!(sha256 = %blob.sha256, bytes = blob.length, "removed a stored file that nothing needs");
+        }
+        Ok(removed.iter().map(|blob| blob.length).sum())
+    })
+    .await?
+}
+
+async fn view(
+    context: &Context,
+    found: Found,
+    scrubbed_at: Option<Timestamp>,
+    removed_bytes: Option<u64>,
+) -> Result<StorageView, PullError> {
+    let storage = context.live().storage;
+    let Found { stored, unneeded, deltas, missing, .. } = found;
+    let kind = |kind: &str, of: &dyn Fn(&Blob) -> bool| {
+        let blobs = || stored.iter().filter(|blob| of(blob));
+        StoredKind {
+            kind: kind.to_owned(),
+            files: blobs().count() as u64,
+            bytes: blobs().map(|blob| blob.length).sum(),
+            unneeded_bytes: unneeded.iter().filter(|blob| of(blob)).map(|blob| blob.length).sum(),
+            bound: format!("removed {} days after nothing needs them", storage.keep_superseded_days),
+        }
+    };
+    let mut kinds = vec![
+        kind("payloads", &|blob| !deltas.contains(&blob.sha256)),
+        kind("deltas", &|blob| deltas.contains(&blob.sha256)),
+    ];
+    let folders = [
+        (
+            "metadata",
+            context.mirror.folder().to_owned(),
+            format!(
+                "replaced generations are removed after {} days, or as soon as there are 100",
+                storage.keep_metadata_days
+            ),
+        ),
+        (
+            "unpacked",
+            context.staging_folder.clone(),
+            "only releases between which deltas are made".to_owned(),
+        ),
+        ("downloads", context.downloads.clone(), "only what the last pull did not finish".to_owned()),
+        (
+            "logs",
+            context.log_folder.clone(),
+            format!("{} files of {} MiB", storage.log_files, storage.log_file_bytes / (1024 * 1024)),
+        ),
+    ];
+    let downloads = context.downloads.clone();
+    let (more, free_bytes) = blocking(move || {
+        let more: Vec<StoredKind> = folders
+            .into_iter()
+            .map(|(kind, folder, bound)| {
+                let (mut files, mut bytes) = (0, 0);
+                measure(&folder, &mut files, &mut bytes);
+                StoredKind { kind: kind.to_owned(), files, bytes, unneeded_bytes: 0, bound }
+            })
+            .collect();
+        let free = rustix::fs::statvfs(&downloads).map_err(io::Error::from);
+        let free = free.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        free.map(|free| (more, free)).map_err(|source| PullError::Disk { path: downloads, source })
+    })
+    .await??;
+    kinds.extend(more);
+    let missing = missing.into_iter().map(|name| MissingFile { name }).collect();
+    Ok(StorageView { kinds, free_bytes, missing, scrubbed_at, removed_bytes })
+}
+
+/// Counts files beneath a folder. What vanishes meanwhile, or cannot be read, is left out.
+fn measure(folder: &Path, files: &mut u64, bytes: &mut u64) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => measure(&entry.path(), files, bytes),
+            Ok(metadata) if metadata.is_file() => {
+                *files += 1;
+                *bytes += metadata.len();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Compares one stored file after the other with its digest, for ever, each once in the configured time. One that was
+/// damaged is taken out of the store, and shown as missing until a pull has fetched it.
+pub(super) async fn keep_scrubbing(context: &Context, seed: u16) {
+    let mut begin = usize::from(seed);
+    loop {
+        let blobs = Arc::clone(&context.blobs);
+        let mut stored = match blocking(move || blobs.list()).await {
+            Ok(Ok(stored)) => stored,
+            _ => Vec::new(),
+        };
+        // A server that is restarted often would else look at the same files again and again.
+        let count = stored.len().max(1);
+        stored.rotate_left(begin % count);
+        begin = 0;
+        let days = context.live().storage.scrub_days;
+        let whole = Duration::from_secs(u64::from(days) * 24 * 3600);
+        let pause = whole / u32::try_from(count).unwrap_or(u32::MAX);
+        for blob in &stored {
+            scrub(context, blob.sha256).await;
+            tokio::time::sleep(pause.clamp(LEAST_PAUSE, LONGEST_PAUSE)).await;
+        }
+        if stored.is_empty() {
+            tokio::time::sleep(LONGEST_PAUSE).await;
+            continue;
+        }
+        note_scrubbed(context).await;
+    }
+}
+
+/// Compares one file with its digest.
+pub(super) async fn scrub(context: &Context, sha256: Sha256Digest) {
+    let blobs = Arc::clone(&context.blobs);
+    match blocking(move || blobs.verify(&sha256)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error @ BlobError::Damaged { .. })) => {
+            tracing::error!(
+                error = with_causes(&error),
+                "a stored file is damaged; the next pull fetches it again"
+            );
+            if let Ok(found) = look(context).await {
+                context.set_missing(found.missing);
+            }
+        }
+        Ok(Err(error)) => tracing::warn!(error = with_causes(&error), "a stored file cannot be checked"),
+        Err(error) => tracing::warn!(error = with_causes(&error), "a stored file cannot be checked"),
+    }
+}
+
+async fn note_scrubbed(context: &Context) {
+    let (path, now) = (context.storage_note.clone(), context.clock.now());
+    let written = blocking(move || {
+        let mut note = StorageNote::read(&path);
+        note.scrubbed_at = Some(now);
+        note.write(&path)
+    })
+    .await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(%error, "cannot note that all stored files were checked");
+    }
+}

@@ -1,0 +1,32 @@
+//! What ends first: leases of computers, and setup codes that nobody has used.
+
+use sealpost_ledger::store::{Read, StoreError};
+use sealpost_site::queries::Endings;
+use sealpost_site::rows::EndingsRow;
+
+use super::store::{Handle, Holds};
+
+impl<H: Holds> Read<Endings> for Handle<H> {
+    fn read(&mut self, query: &Endings) -> Result<EndingsRow, StoreError> {
+        let state = self.state();
+        let mut leases: Vec<_> = state
+            .clients
+            .values()
+            .filter_map(|client| Some((client.lease_until?, client.name.clone())))
+            .collect();
+        leases.sort();
+        let ended = leases.iter().filter(|(end, _)| *end <= query.now).count();
+        let mut setups: Vec<_> = state
+            .setups
+            .iter()
+            .filter(|(_, setup)| setup.used_by.is_none() && setup.expires_at > query.now)
+            .map(|(name, setup)| (setup.expires_at, name.clone()))
+            .collect();
+        setups.sort();
+        Ok(EndingsRow {
+            lease: leases.into_iter().next().map(|(end, name)| (name, end)),
+            leases_ended: ended as u64,
+            setup: setups.into_iter().next().map(|(end, name)| (name, end)),
+        })
+    }
+}
