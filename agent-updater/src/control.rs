@@ -29,6 +29,10 @@ pub enum Request {
     Check,
     /// Go back to the previous release.
     Rollback(PackageName),
+    /// Put a package right that is not as it was signed; every one if none is named.
+    Repair(Option<PackageName>),
+    /// Forget that releases of a package were given up, and contact the server now.
+    Retry(PackageName),
 }
 
 impl Request {
@@ -36,6 +40,9 @@ impl Request {
         match self {
             Self::Check => "check\n".to_owned(),
             Self::Rollback(package) => format!("rollback {package}\n"),
+            Self::Repair(None) => "repair\n".to_owned(),
+            Self::Repair(Some(package)) => format!("repair {package}\n"),
+            Self::Retry(package) => format!("retry {package}\n"),
         }
     }
 
@@ -43,7 +50,10 @@ impl Request {
         let line = line.strip_suffix('\n')?;
         match line.split_once(' ') {
             None if line == "check" => Some(Self::Check),
+            None if line == "repair" => Some(Self::Repair(None)),
             Some(("rollback", package)) => PackageName::new(package).ok().map(Self::Rollback),
+            Some(("repair", package)) => PackageName::new(package).ok().map(Some).map(Self::Repair),
+            Some(("retry", package)) => PackageName::new(package).ok().map(Self::Retry),
             _ => None,
         }
     }
@@ -148,10 +158,19 @@ mod tests {
 
     #[test]
     fn requests_read_back_and_nothing_else_is_understood() {
-        for request in [Request::Check, Request::Rollback(PackageName::new("acme").unwrap())] {
+        let acme = || PackageName::new("acme").unwrap();
+        for request in [
+            Request::Check,
+            Request::Rollback(acme()),
+            Request::Repair(None),
+            Request::Repair(Some(acme())),
+            Request::Retry(acme()),
+        ] {
             assert_eq!(Request::parse(&request.to_line()), Some(request));
         }
-        for bad in ["", "check", "check \n", "rollback ../x\n", "rollback\n", "stop\n"] {
+        for bad in
+            ["", "check", "check \n", "rollback ../x\n", "rollback\n", "stop\n", "retry\n", "repair ../x\n"]
+        {
             assert_eq!(Request::parse(bad), None, "{bad:?}");
         }
     }

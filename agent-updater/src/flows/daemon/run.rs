@@ -16,6 +16,8 @@ use crate::control::{Answer, PendingRequest, Request, listen as listen_control, 
 use crate::domain::cadence::WakeBudget;
 use crate::flows::context::{Context, seed};
 use crate::flows::cycle::{self, CycleResult};
+use crate::flows::repair::repair;
+use crate::flows::retry::retry;
 use crate::flows::rollback::{self, roll_back};
 use crate::home::HomeError;
 
@@ -170,15 +172,10 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
                 Ok(end) => rollback::answer(package, &end),
                 Err(error) => Answer { ok: false, lines: vec![with_causes(&error)] },
             };
-            // A cycle of its own follows at once, and reports the rollback.
-            let result = CycleResult {
-                next_contact: context.host.now(),
-                access: None,
-                problems: Vec::new(),
-                notices: Vec::new(),
-            };
-            (result, answer)
+            (CycleResult::at_once(&context.host), answer)
         }
+        Request::Repair(package) => repair(context, package.as_ref()),
+        Request::Retry(package) => retry(context, package),
     }
 }
 
@@ -195,7 +192,7 @@ async fn finish(
             done = &mut work => return done.ok(),
             () = signals.received() => context.host.stop.store(true, Ordering::SeqCst),
             Some(pending) = requests.recv(), if waiting.len() < MAX_WAITING_REQUESTS => match pending.request {
-                Request::Check => waiting.push_back(pending),
+                Request::Check | Request::Repair(_) | Request::Retry(_) => waiting.push_back(pending),
                 // No server, however slow, may delay a rollback.
                 Request::Rollback(_) => {
                     context.interrupt.store(true, Ordering::SeqCst);

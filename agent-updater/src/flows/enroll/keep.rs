@@ -40,6 +40,7 @@ pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> R
     if !is_known || records.contact_state().is_err() {
         records.reset_for_new_client()?;
     }
+    records.remove_server_list()?;
     records.save_enrollment(enrollment)?;
     servers::prefer(&host.home, &enrollment.server.server_id)
 }
