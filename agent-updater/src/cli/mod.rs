@@ -10,12 +10,13 @@ mod retry;
 mod rollback;
 mod run;
 mod runtime;
+mod service;
 mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::Agent;
 use crate::home::Home;
@@ -55,6 +56,8 @@ enum Command {
     Repair(repair::Repair),
     Retry(retry::Retry),
     Audit(audit::Audit),
+    #[command(flatten)]
+    Service(service::Command),
     /// Prints the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
     InstallSteps,
@@ -74,12 +77,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The parser, for completions, man pages and whoever checks what messages advise.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     if matches!(cli.command, Command::InstallSteps) {
         for point in fault_points() {
             println!("{point}");
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Service(command) = &cli.command {
+        return command.execute(&cli.home, &Cli::command());
     }
     let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;
@@ -93,7 +105,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repair(command) => command.execute(agent, &runtime),
         Command::Retry(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
-        Command::InstallSteps => Ok(ExitCode::SUCCESS),
+        Command::Service(_) | Command::InstallSteps => Ok(ExitCode::SUCCESS),
     };
     runtime.shutdown_background();
     code

@@ -17,6 +17,7 @@ mod reach;
 mod reference;
 mod register;
 mod serve;
+mod service;
 mod status;
 mod token;
 mod unlock;
@@ -25,7 +26,7 @@ mod updates;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::api::AdminApi;
 use self::outcome::Outcome;
@@ -96,6 +97,8 @@ Examples:
   distributor --home /srv/sealpost token list"
     )]
     Token(token::Command),
+    #[command(flatten)]
+    Service(service::Command),
     #[command(hide = true)]
     MakeDelta(make_delta::Options),
 }
@@ -123,6 +126,12 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The parser, for completions, man pages and whoever checks what messages advise.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -133,6 +142,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),
         Command::Token(command) => token::run(&reach.home, command),
+        Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),
         Command::Backup(options) => backup::make(&reach.home, &options),
         Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
         Command::Ledger(command) => block_on(ledger::run(&reach.home, &command)),

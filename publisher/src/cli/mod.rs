@@ -12,13 +12,14 @@ mod refresh;
 mod release;
 mod serial;
 mod serve;
+mod service;
 mod trust;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Ending;
 
@@ -77,6 +78,8 @@ Examples:
     Serial(serial::Command),
     Serve(serve::Options),
     Lint(lint::Options),
+    #[command(flatten)]
+    Service(service::Command),
 }
 
 #[must_use]
@@ -98,6 +101,12 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The parser, for completions, man pages and whoever checks what messages advise.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
     let home = &arguments.home;
     match arguments.command {
@@ -109,6 +118,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
         Command::Serial(command) => serial::run(home, command),
         Command::Serve(options) => serve::run(home, options),
         Command::Lint(options) => lint::run(home, options),
+        Command::Service(command) => service::run(home, &Arguments::command(), command),
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) const PLACES: &[Place] = &[
     place(0, "files", "sealpost-files"),
     place(1, "keys", "sealpost-keys"),
     place(1, "deltas", "sealpost-deltas"),
+    place(1, "service", "sealpost-service"),
     place(2, "manifests", "sealpost-manifests"),
     place(3, "manifests/repository", "sealpost-repository"),
     place(3, "serving", "sealpost-serving"),
@@ -33,6 +34,7 @@ pub(super) const PLACES: &[Place] = &[
     place(5, "distributor", "sealpost-distributor"),
     place(6, "tests/support", TEST_SUPPORT),
     place(6, "tests/bench", "sealpost-bench"),
+    place(6, "tests/commands", "sealpost-commands"),
     place(6, TESTS, "sealpost-tests"),
 ];
 

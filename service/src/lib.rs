@@ -1,0 +1,16 @@
+//! What a program of ours needs to be a well-behaved service and command line, and nothing of what it does: signals,
+//! the service manager, inherited sockets, unit files, completions and man pages.
+//!
+//! Invariant: without a service manager everything here does nothing, quietly; a service manager that cannot be reached
+//! never ends a program.
+//! Left out on purpose: what a reload rereads and when a program is healthy (both are the programs'), and every service
+//! manager but systemd.
+
+#![warn(missing_docs)]
+
+pub mod command_line;
+pub mod notify;
+pub mod signals;
+pub mod sockets;
+pub mod subcommands;
+pub mod unit;

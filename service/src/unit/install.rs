@@ -1,0 +1,236 @@
+//! Laying a service's files where systemd looks, and saying what a person types next.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sealpost_files::{PUBLIC, make_folder, read_bounded, replace};
+
+use super::files::{Layout, MARKER, Program, Strict, UnitFile};
+
+/// Largest file of ours that is compared with what is there.
+const MAX_BYTES: u64 = 64 * 1024;
+/// Where a package's units lie.
+const PACKAGED: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
+
+/// What was done, and what a person does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Files that are new or have changed.
+    pub written: Vec<PathBuf>,
+    /// Files that were left as they are: the same already, or the admin's settings.
+    pub kept: Vec<PathBuf>,
+    /// A package brought the units; nothing was written.
+    pub by_package: bool,
+    /// Commands for a root shell, in order.
+    pub next: Vec<String>,
+}
+
+/// Why nothing was installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Somebody else wrote it.
+    #[error("{0} is there, and `install-service` did not write it; move it away, and try again")]
+    NotOurs(PathBuf),
+    /// The system refused.
+    #[error("cannot write {path}; run as root")]
+    Io {
+        /// What was to be written.
+        path: PathBuf,
+        #[source]
+        /// Why it was not.
+        source: io::Error,
+    },
+}
+
+/// Writes a service's files below `root` (`/` but in tests and images). Nothing is enabled or started.
+///
+/// # Errors
+/// [`InstallError`]; [`InstallError::NotOurs`] before anything is written.
+pub fn install(layout: &Layout, strict: Strict, root: &Path) -> Result<Installed, InstallError> {
+    let mut done = Installed { written: Vec::new(), kept: Vec::new(), by_package: false, next: Vec::new() };
+    if is_packaged(layout.program(), root) {
+        done.by_package = true;
+        done.next = next_steps(layout, root, false);
+        return Ok(done);
+    }
+    let mut to_write = Vec::new();
+    for file in layout.files(strict) {
+        let path = below(root, &file.path);
+        match standing(&path, &file).map_err(|source| InstallError::Io { path: path.clone(), source })? {
+            Standing::Absent | Standing::Older => to_write.push((path, file)),
+            Standing::Same | Standing::Settings => done.kept.push(path),
+            Standing::Foreign => return Err(InstallError::NotOurs(path)),
+        }
+    }
+    for (path, file) in to_write {
+        write(&path, &file).map_err(|source| InstallError::Io { path: path.clone(), source })?;
+        done.written.push(path);
+    }
+    done.next = next_steps(layout, root, true);
+    Ok(done)
+}
+
+/// What stands where a file of ours belongs.
+enum Standing {
+    Absent,
+    Same,
+    /// Ours, with another text.
+    Older,
+    /// The admin's settings.
+    Settings,
+    Foreign,
+}
+
+fn standing(path: &Path, file: &UnitFile) -> io::Result<Standing> {
+    match read_bounded(path, MAX_BYTES) {
+        Ok(None) => Ok(Standing::Absent),
+        Ok(Some(bytes)) if bytes == file.text.as_bytes() => Ok(Standing::Same),
+        Ok(Some(_)) if file.is_for_settings => Ok(Standing::Settings),
+        Ok(Some(bytes)) if bytes.starts_with(MARKER.as_bytes()) => Ok(Standing::Older),
+        Ok(Some(_)) => Ok(Standing::Foreign),
+        // Longer than anything of ours, or no file at all.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        Err(_) => Ok(Standing::Foreign),
+    }
+}
+
+fn write(path: &Path, file: &UnitFile) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|one| !one.exists()).collect();
+        missing.into_iter().rev().try_for_each(|one| make_folder(one, 0o755))?;
+    }
+    replace(path, file.text.as_bytes(), PUBLIC)
+}
+
+fn is_packaged(program: Program, root: &Path) -> bool {
+    PACKAGED.iter().any(|folder| {
+        program.units().iter().any(|(name, _)| fs::exists(root.join(folder).join(name)).unwrap_or(false))
+    })
+}
+
+/// What a person types in a root shell to have the service.
+fn next_steps(layout: &Layout, root: &Path, reload: bool) -> Vec<String> {
+    let (program, home) = (layout.program(), layout.home().display());
+    let (executable, service, user) = (layout.executable().display(), program.service(), program.user());
+    let mut steps = Vec::new();
+    if reload {
+        if program != Program::Agent {
+            steps.push(format!("systemd-sysusers /etc/sysusers.d/{service}.conf"));
+            steps.push(format!("install -d -o {user} -g {user} -m 700 {home}"));
+        }
+        steps.push("systemctl daemon-reload".to_owned());
+    }
+    if !below(root, layout.home()).join(program.sign_of_a_home()).exists() {
+        steps.push(match program {
+            Program::Distributor => format!(
+                "runuser -u {user} -- {executable} --home {home} init --vendor-url URL --root ROOT.json"
+            ),
+            Program::Publisher => {
+                format!("runuser -u {user} -- {executable} --home {home} init --vendor NAME")
+            }
+            Program::Agent => format!("{executable} --home {home} enroll --setup FILE --root ROOT.json"),
+        });
+    }
+    steps.push(match program {
+        Program::Distributor => format!("systemctl enable --now {service}.socket {service}.service"),
+        Program::Publisher | Program::Agent => format!("systemctl enable --now {service}.service"),
+    });
+    if program == Program::Publisher {
+        steps.push(format!("systemctl enable --now {service}-refresh.timer"));
+    }
+    steps
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(program: Program) -> Layout {
+        let executable = PathBuf::from(format!("/usr/local/bin/{}", program.name()));
+        Layout::new(program, &executable, Path::new(program.standard_home())).unwrap()
+    }
+
+    #[test]
+    fn files_are_laid_where_systemd_looks_and_a_second_time_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let first = install(&layout(Program::Distributor), Strict::No, root.path()).unwrap();
+        assert_eq!((first.written.len(), first.kept.len()), (4, 0));
+        for path in &first.written {
+            assert!(path.is_file(), "{}", path.display());
+        }
+        assert!(root.path().join("etc/systemd/system/sealpost-distributor.socket").is_file());
+        assert!(!root.path().join("etc/systemd/system/multi-user.target.wants").exists(), "it was enabled");
+        let second = install(&layout(Program::Distributor), Strict::No, root.path()).unwrap();
+        assert_eq!((second.written.len(), second.kept.len()), (0, 4));
+        assert_eq!(first.next, second.next);
+    }
+
+    #[test]
+    fn an_older_file_of_ours_is_replaced_and_the_admins_settings_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        install(&layout(Program::Agent), Strict::Yes, root.path()).unwrap();
+        let unit = root.path().join("etc/systemd/system/sealpost-agent.service");
+        let settings = root.path().join("etc/default/sealpost-agent");
+        fs::write(&unit, "# Written by `agent-updater install-service`, which replaces it.\n[Service]\n")
+            .unwrap();
+        fs::write(&settings, "AGENT_RUN=\nSEALPOST_LOG=debug\n").unwrap();
+        let done = install(&layout(Program::Agent), Strict::Yes, root.path()).unwrap();
+        assert_eq!(done.written, [unit]);
+        assert_eq!(fs::read_to_string(settings).unwrap(), "AGENT_RUN=\nSEALPOST_LOG=debug\n");
+    }
+
+    #[test]
+    fn a_unit_that_somebody_wrote_by_hand_stops_it_before_anything_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/systemd/system");
+        fs::create_dir_all(&folder).unwrap();
+        let unit = folder.join("sealpost-publisher-refresh.timer");
+        fs::write(&unit, "[Timer]\nOnCalendar=weekly\n").unwrap();
+        let refusal = install(&layout(Program::Publisher), Strict::No, root.path()).unwrap_err();
+        assert!(matches!(&refusal, InstallError::NotOurs(path) if *path == unit), "{refusal}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert!(!root.path().join("etc/default").exists());
+        fs::remove_file(&unit).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &unit).unwrap();
+        install(&layout(Program::Publisher), Strict::No, root.path()).unwrap_err();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "a masked unit is the admin's word");
+    }
+
+    #[test]
+    fn where_a_package_brought_the_units_only_the_next_steps_are_said() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("usr/lib/systemd/system");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("sealpost-agent.service"), "[Service]\n").unwrap();
+        let done = install(&layout(Program::Agent), Strict::Yes, root.path()).unwrap();
+        assert!(done.by_package && done.written.is_empty());
+        assert!(!root.path().join("etc").exists());
+        assert_eq!(
+            done.next,
+            [
+                "/usr/local/bin/agent-updater --home /var/lib/sealpost-agent enroll --setup FILE --root ROOT.json",
+                "systemctl enable --now sealpost-agent.service"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_home_that_is_there_is_not_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("var/lib/sealpost");
+        fs::create_dir_all(&home).unwrap();
+        let steps = || install(&layout(Program::Distributor), Strict::No, root.path()).unwrap().next;
+        assert!(steps().iter().any(|step| step.contains(" init ")));
+        fs::write(home.join("distributor.toml"), "").unwrap();
+        assert!(!steps().iter().any(|step| step.contains(" init ")));
+        assert_eq!(
+            steps().last().unwrap(),
+            "systemctl enable --now sealpost-distributor.socket sealpost-distributor.service"
+        );
+    }
+}
