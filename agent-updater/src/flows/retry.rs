@@ -7,7 +7,7 @@ use sealpost_files::with_causes;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
-use crate::control::Answer;
+use crate::control::{Answer, AnswerCode};
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
@@ -34,17 +34,20 @@ enum RetryError {
 /// Forgets what was given up of a package, and runs a cycle.
 pub fn retry(context: &Context, package: &PackageName) -> (CycleResult, Answer) {
     let host = &context.host;
-    let refused = |line: String| (CycleResult::at_once(host), Answer { ok: false, lines: vec![line] });
+    let refused = |code, line| (CycleResult::at_once(host), Answer { ok: false, code, lines: vec![line] });
     match forget(host, package) {
-        Err(error) => refused(with_causes(&error)),
-        Ok(0) => refused(format!(
-            "nothing of {package} was given up, so there is nothing to try again; see `agent-updater status`"
-        )),
+        Err(error) => refused(AnswerCode::Failed, with_causes(&error)),
+        Ok(0) => refused(
+            AnswerCode::NothingGivenUp,
+            format!(
+                "nothing of {package} was given up, so there is nothing to try again; see `agent-updater status`"
+            ),
+        ),
         Ok(_) => {
             let result = cycle::run(context);
             let answer = result.answer();
             let first = format!("what was given up of {package} is tried again");
-            (result, Answer { ok: answer.ok, lines: [vec![first], answer.lines].concat() })
+            (result, Answer { lines: [vec![first], answer.lines.clone()].concat(), ..answer })
         }
     }
 }

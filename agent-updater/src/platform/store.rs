@@ -65,6 +65,12 @@ fn remedy(path: &Path) -> String {
             "`agent-updater repair`: it checks every product and starts it, since one may be stopped"
                 .to_owned()
         }
+        // Without its numbers the server takes this computer for a copy of itself.
+        (_, "contact") => {
+            "ask the administrator for a new setup file of this computer (`distributor clients setup NAME`), and enroll \
+             it again: `agent-updater enroll --setup FILE`"
+                .to_owned()
+        }
         _ => "enroll this computer again with its setup file: `agent-updater enroll --setup FILE`".to_owned(),
     }
 }

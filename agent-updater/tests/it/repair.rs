@@ -14,6 +14,8 @@ use sealpost_test_support::folders::{set_mode, write_executable};
 
 use crate::site::{Site, package};
 
+type Damage = fn(&Site);
+
 fn product(site: &Site) -> PathBuf {
     site.computer.path().join("home/products/acme")
 }
@@ -37,7 +39,7 @@ fn repaired(agent: &Agent) -> Answer {
 
 #[test]
 fn damage_is_reported_by_the_next_contact_shown_and_repaired_by_the_command_that_is_named() {
-    let damages: [(DriftKind, fn(&Site)); 5] = [
+    let damages: [(DriftKind, Damage); 5] = [
         (DriftKind::Missing, |site| fs::remove_dir_all(product(site)).unwrap()),
         (DriftKind::Missing, |site| {
             let slots = product(site).join("slots");

@@ -11,7 +11,7 @@ use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::word::Word;
-use sealpost_test_support::web::Web;
+use sealpost_test_support::web::{Fault, Times, Web};
 
 use crate::server::serve;
 use crate::site::Site;
@@ -148,7 +148,7 @@ fn a_list_that_leads_nowhere_does_not_cut_a_computer_off() {
     assert_answered(&agent);
     assert!(contacts(&new) > before, "the way that answered last is used");
     // And when that one is gone too, the setup file's.
-    drop(new);
+    new.fail("contact", Fault::Content(b"another program took the port".to_vec()), Times::Always);
     let before = contacts(&site.web);
     assert_answered(&agent);
     assert!(contacts(&site.web) > before);

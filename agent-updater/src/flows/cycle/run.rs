@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
 
-use crate::control::Answer;
+use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
@@ -48,7 +48,8 @@ impl CycleResult {
     pub fn answer(&self) -> Answer {
         let ok = self.problems.is_empty();
         let done = if ok { vec!["up to date".to_owned()] } else { self.problems.clone() };
-        Answer { ok, lines: [done, self.notices.clone()].concat() }
+        let code = if ok { AnswerCode::UpToDate } else { AnswerCode::NotUpToDate };
+        Answer { ok, code, lines: [done, self.notices.clone()].concat() }
     }
 }
 

@@ -3,7 +3,7 @@
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
 
-use crate::control::Answer;
+use crate::control::{Answer, AnswerCode};
 use crate::flows::context::Context;
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::drift::{self, Keep, Place};
@@ -39,7 +39,7 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
         }
     }
     if !ok && !needs_bytes.is_empty() {
-        let others = result.problems.iter().filter(|problem| !problem.contains("`agent-updater repair"));
+        let others = result.problems.iter().filter(|problem| !problem.contains("agent-updater repair"));
         lines.extend(others.cloned());
         lines.push(
             "a release is built again from what the server assigns; if it assigns another one or none, that is what an \
@@ -50,5 +50,6 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     if lines.is_empty() {
         lines.push("nothing is installed".to_owned());
     }
-    (result, Answer { ok, lines: lines.iter().map(|line| escape(line)).collect() })
+    let code = if ok { AnswerCode::Repaired } else { AnswerCode::NotRepaired };
+    (result, Answer { ok, code, lines: lines.iter().map(|line| escape(line)).collect() })
 }

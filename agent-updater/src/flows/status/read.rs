@@ -1,7 +1,6 @@
 //! Reading the state that `status` shows.
 
 use std::collections::BTreeMap;
-use std::os::unix::net::UnixStream;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
@@ -10,6 +9,7 @@ use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
 
+use crate::control::is_listening;
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
@@ -93,7 +93,7 @@ pub fn read(host: &Host) -> Status {
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
-        daemon: UnixStream::connect(host.home.socket()).is_ok(),
+        daemon: is_listening(&host.home.socket()),
         version: display_version(&records).to_string(),
         standing: standing.standing,
         lease: LeaseStatus {

@@ -27,8 +27,10 @@ fn change_a_file(computer: &Computer) {
     fs::write(&file, b"changed by hand").unwrap();
 }
 
+type Damage = fn(&Computer);
+
 /// The ways to damage an installed package.
-fn damages() -> Vec<(&'static str, fn(&Computer))> {
+fn damages() -> Vec<(&'static str, Damage)> {
     vec![
         ("no folder", |computer| fs::remove_dir_all(folder(computer)).unwrap()),
         ("no slot", |computer| fs::remove_dir_all(slot_of(computer)).unwrap()),
