@@ -33,6 +33,8 @@ pub struct Settings {
     pub cadence: Cadence,
     pub metadata_max_age_days: u32,
     without_hooks: PackageConfig,
+    /// The file that a person named, which must be there when it is read again.
+    named: Option<PathBuf>,
 }
 
 /// The hooks of one package. Each is a program (absolute path) and its arguments; `{slot}`, `{current}` and
@@ -110,7 +112,7 @@ impl Default for CadenceFile {
 pub enum ConfigError {
     #[error("the configuration {0} is not used")]
     Ownership(PathBuf, #[source] OwnershipError),
-    #[error("cannot read the configuration {0}")]
+    #[error("cannot read the configuration {0}; run as root, or name another with --config")]
     Unreadable(PathBuf, #[source] std::io::Error),
     /// It is not TOML, or has an unknown key.
     #[error("the configuration {0} is not understood; compare it with the commented agent.sample.toml")]
@@ -128,7 +130,15 @@ impl Settings {
     pub fn load_named_or_default(named: Option<&Path>, home: &Home) -> Result<Self, ConfigError> {
         let Some(named) = named else { return Self::load(&home.config(), home.path()) };
         named.metadata().map_err(|source| ConfigError::Unreadable(named.to_owned(), source))?;
-        Self::load(named, home.path())
+        Ok(Self { named: Some(named.to_owned()), ..Self::load(named, home.path())? })
+    }
+
+    /// Reads the same file again.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; these settings stay good.
+    pub fn again(&self, home: &Home) -> Result<Self, ConfigError> {
+        Self::load_named_or_default(self.named.as_deref(), home)
     }
 
     /// Reads and validates the file; what is missing has its default value, also the whole file.
@@ -200,6 +210,7 @@ impl Settings {
             },
             metadata_max_age_days: file.metadata_max_age_days,
             without_hooks: PackageConfig::default(),
+            named: None,
         };
         (settings, problems)
     }

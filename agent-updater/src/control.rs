@@ -2,10 +2,12 @@
 //! only root and the agent's user can use it.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags, open};
 use sealpost_manifests::ids::PackageName;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -29,6 +31,10 @@ pub enum Request {
     Check,
     /// Go back to the previous release.
     Rollback(PackageName),
+    /// Put a package right that is not as it was signed; every one if none is named.
+    Repair(Option<PackageName>),
+    /// Forget that releases of a package were given up, and contact the server now.
+    Retry(PackageName),
 }
 
 impl Request {
@@ -36,6 +42,9 @@ impl Request {
         match self {
             Self::Check => "check\n".to_owned(),
             Self::Rollback(package) => format!("rollback {package}\n"),
+            Self::Repair(None) => "repair\n".to_owned(),
+            Self::Repair(Some(package)) => format!("repair {package}\n"),
+            Self::Retry(package) => format!("retry {package}\n"),
         }
     }
 
@@ -43,7 +52,10 @@ impl Request {
         let line = line.strip_suffix('\n')?;
         match line.split_once(' ') {
             None if line == "check" => Some(Self::Check),
+            None if line == "repair" => Some(Self::Repair(None)),
             Some(("rollback", package)) => PackageName::new(package).ok().map(Self::Rollback),
+            Some(("repair", package)) => PackageName::new(package).ok().map(Some).map(Self::Repair),
+            Some(("retry", package)) => PackageName::new(package).ok().map(Self::Retry),
             _ => None,
         }
     }
@@ -53,7 +65,32 @@ impl Request {
 pub struct Answer {
     /// Whether the request succeeded.
     pub ok: bool,
+    /// What became of it, for programs; a daemon of before there were codes gives none.
+    #[serde(default)]
+    pub code: AnswerCode,
     pub lines: Vec<String>,
+}
+
+/// The codes of [`Answer`]. One that is not known here is read as [`AnswerCode::Other`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerCode {
+    UpToDate,
+    /// Something is not as it should be: a line says what.
+    NotUpToDate,
+    RolledBack,
+    NothingToGoBackTo,
+    /// What was gone back to does not work here.
+    RollbackFailed,
+    Repaired,
+    NotRepaired,
+    NothingGivenUp,
+    /// It could not even begin.
+    Failed,
+    Stopping,
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 /// A request, with the channel to its caller.
@@ -73,9 +110,34 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let listener = UnixListener::bind(path)?;
+    let short = ShortPath::of(path)?;
+    let listener = UnixListener::bind(&short.path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// A path of a socket that is short however long the path of its folder is: an address of a Unix socket has 108 bytes.
+struct ShortPath {
+    path: PathBuf,
+    /// Open as long as the path is used.
+    _folder: OwnedFd,
+}
+
+impl ShortPath {
+    fn of(path: &Path) -> io::Result<Self> {
+        let missing = || io::Error::from(io::ErrorKind::InvalidInput);
+        let (folder, name) = (path.parent().ok_or_else(missing)?, path.file_name().ok_or_else(missing)?);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(folder, flags, Mode::empty())?;
+        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _folder: folder })
+    }
+}
+
+/// Whether a daemon listens on a socket.
+#[must_use]
+pub fn is_listening(path: &Path) -> bool {
+    ShortPath::of(path).is_ok_and(|short| std::os::unix::net::UnixStream::connect(short.path).is_ok())
 }
 
 /// Serves the socket, one caller after another, until the daemon ends.
@@ -109,16 +171,17 @@ async fn serve_one(stream: UnixStream, requests: &mpsc::Sender<PendingRequest>) 
     if !matches!(read, Ok(Ok(count)) if count > 0) {
         return Ok(());
     }
-    let refused = |line: &str| Answer { ok: false, lines: vec![line.to_owned()] };
+    let refused = |code, line: &str| Answer { ok: false, code, lines: vec![line.to_owned()] };
+    let stopping = || refused(AnswerCode::Stopping, "the agent is stopping; ask again when it runs");
     let answer = match Request::parse(&line) {
-        None => refused("not understood; use the agent-updater command of the same version"),
+        None => {
+            refused(AnswerCode::Other, "not understood; use the agent-updater command of the same version")
+        }
         Some(request) => {
             let (reply, answer) = oneshot::channel();
             match requests.send(PendingRequest { request, reply }).await {
-                Ok(()) => {
-                    answer.await.unwrap_or_else(|_| refused("the agent is stopping; ask again when it runs"))
-                }
-                Err(_) => refused("the agent is stopping; ask again when it runs"),
+                Ok(()) => answer.await.unwrap_or_else(|_| stopping()),
+                Err(_) => stopping(),
             }
         }
     };
@@ -132,7 +195,8 @@ async fn serve_one(stream: UnixStream, requests: &mpsc::Sender<PendingRequest>) 
 /// # Errors
 /// The system's, once a daemon was reached.
 pub async fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
-    let Ok(mut stream) = UnixStream::connect(path).await else { return Ok(None) };
+    let Ok(short) = ShortPath::of(path) else { return Ok(None) };
+    let Ok(mut stream) = UnixStream::connect(&short.path).await else { return Ok(None) };
     stream.write_all(request.to_line().as_bytes()).await?;
     let mut text = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut text).await?;
@@ -148,12 +212,50 @@ mod tests {
 
     #[test]
     fn requests_read_back_and_nothing_else_is_understood() {
-        for request in [Request::Check, Request::Rollback(PackageName::new("acme").unwrap())] {
+        let acme = || PackageName::new("acme").unwrap();
+        for request in [
+            Request::Check,
+            Request::Rollback(acme()),
+            Request::Repair(None),
+            Request::Repair(Some(acme())),
+            Request::Retry(acme()),
+        ] {
             assert_eq!(Request::parse(&request.to_line()), Some(request));
         }
-        for bad in ["", "check", "check \n", "rollback ../x\n", "rollback\n", "stop\n"] {
+        for bad in
+            ["", "check", "check \n", "rollback ../x\n", "rollback\n", "stop\n", "retry\n", "repair ../x\n"]
+        {
             assert_eq!(Request::parse(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_without_a_code_or_with_a_later_one_is_read() {
+        for text in [r#"{"ok":true,"lines":[]}"#, r#"{"ok":true,"code":"of_a_later_agent","lines":[]}"#] {
+            assert_eq!(serde_json::from_str::<Answer>(text).unwrap().code, AnswerCode::Other);
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_folder_whose_path_is_longer_than_an_address_of_a_socket_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a".repeat(100)).join("b".repeat(100));
+        std::fs::create_dir_all(&deep).unwrap();
+        let path = deep.join("agent.sock");
+        assert!(!is_listening(&path));
+        let listener = listen(&path).unwrap();
+        assert!(path.exists() && is_listening(&path));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (sender, mut requests) = mpsc::channel(1);
+        drop(tokio::spawn(serve(listener, sender)));
+        let daemon = async {
+            let pending = requests.recv().await.unwrap();
+            let answer = Answer { ok: true, code: AnswerCode::UpToDate, lines: Vec::new() };
+            pending.reply.send(answer).unwrap();
+        };
+        // The first caller only looked whether somebody listens, and went away.
+        let (answer, ()) = tokio::join!(ask(&path, &Request::Check), daemon);
+        assert!(answer.unwrap().unwrap().ok);
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -170,7 +272,10 @@ mod tests {
         let daemon = async {
             let pending = requests.recv().await.unwrap();
             assert_eq!(pending.request, Request::Check);
-            pending.reply.send(Answer { ok: true, lines: vec!["up to date".to_owned()] }).unwrap();
+            pending
+                .reply
+                .send(Answer { ok: true, code: AnswerCode::UpToDate, lines: vec!["up to date".to_owned()] })
+                .unwrap();
         };
         let (answer, ()) = tokio::join!(ask(&path, &Request::Check), daemon);
         assert_eq!(answer.unwrap().unwrap().lines, ["up to date"]);

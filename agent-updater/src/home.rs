@@ -6,7 +6,7 @@
 //! gate/PACKAGE              what its product may do           keys/             client.key, sealing.key, both 0600
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
 //! state/servers/ID/…        records of one server             downloads/        unfinished downloads
-//! tuf/                      trusted metadata
+//! state/footprints/…        how slots were found last         tuf/              trusted metadata
 //! ```
 
 use std::io;
@@ -24,7 +24,7 @@ const DAEMON_LOCK: &str = "agent.lock";
 const CYCLE_LOCK: &str = "cycle.lock";
 /// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
 /// them.
-const WRITTEN_FOLDERS: [&str; 4] = ["", "gate", "state", "state/packages"];
+const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "state/footprints"];
 
 #[derive(Debug, Clone)]
 pub struct Home {
@@ -66,6 +66,7 @@ impl Home {
             (self.path.join("keys"), 0o700),
             (self.path.join("state"), 0o755),
             (self.path.join("state/packages"), 0o755),
+            (self.path.join("state/footprints"), 0o755),
             (self.servers(), 0o755),
             (self.gates(), 0o755),
             (self.path.join("manifests"), 0o755),
@@ -203,6 +204,12 @@ impl Home {
     #[must_use]
     pub fn package_record(&self, package: &PackageName) -> PathBuf {
         self.package_records().join(format!("{package}.json"))
+    }
+
+    /// How the slots of a package were found last.
+    #[must_use]
+    pub fn footprints(&self, package: &PackageName) -> PathBuf {
+        self.path.join("state/footprints").join(format!("{package}.json"))
     }
 
     /// The folder of the manifests of a package's slots.

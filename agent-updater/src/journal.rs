@@ -15,10 +15,7 @@ use crate::ports::{CLEARED, Faults, Killed};
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error(
-        "the install journal cannot be used; if it is damaged, see with `agent-updater audit` what is installed, start \
-         the product, and only then remove the journal"
-    )]
+    #[error("the install journal cannot be used")]
     Store(#[from] StoreError),
     /// A test simulated a kill here.
     #[error(transparent)]
@@ -59,6 +56,14 @@ impl<'a> Journal<'a> {
         store::save(&self.path, change, PRIVATE)?;
         self.faults.at(&format!("after-{}", change.step))?;
         Ok(())
+    }
+
+    /// Gives a journal that leads nowhere another name. The caller puts the packages right afterwards.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn put_aside(&self) -> Result<(), JournalError> {
+        Ok(store::put_aside(&self.path)?)
     }
 
     /// Ends the change.

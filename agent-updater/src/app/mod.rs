@@ -13,7 +13,7 @@ use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::daemon::{self, DaemonError};
-use crate::flows::enroll::{self, EnrollError, EnrolledAs};
+use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
 use crate::flows::status::{self, Status};
@@ -51,7 +51,7 @@ impl Agent {
     /// # Errors
     /// [`EnrollError`].
     pub fn enroll(&self, setup: &Path, root: Option<&Path>) -> Result<EnrolledAs, EnrollError> {
-        enroll::enroll(&self.context, setup, root)
+        enroll::enroll(&self.context, setup, root, OtherName::Refuse)
     }
 
     pub fn cycle(&self) -> CycleResult {

@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use crate::app::Agent;
+use crate::flows::enroll::{OtherName, enroll};
 
 use super::runtime::blocking;
 
@@ -16,6 +17,7 @@ use super::runtime::blocking;
 Examples:
   agent-updater enroll --setup pc-1.setup.json
   agent-updater enroll --setup pc-1.setup.json --root /usr/share/acme/root.json
+  agent-updater enroll --setup pc-2.setup.json --replace
 
 Before enrolling, write HOME/agent.toml if the product has hooks (test_load, stop, start, health).
 If the answer is lost, run the same command again: the same enrollment comes back.")]
@@ -26,12 +28,17 @@ pub(super) struct Enroll {
     /// The vendor's root.json; once pinned it is never replaced [default: HOME/root.json].
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
+    /// Takes another name than this computer has with the server: a further seat, and the old one stays used.
+    #[arg(long)]
+    replace: bool,
 }
 
 impl Enroll {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        let enrolled =
-            blocking(runtime, agent, move |agent| agent.enroll(&self.setup, self.root.as_deref()))??;
+        let other_name = if self.replace { OtherName::Replace } else { OtherName::Refuse };
+        let enrolled = blocking(runtime, agent, move |agent| {
+            enroll(&agent.context, &self.setup, self.root.as_deref(), other_name)
+        })??;
         for warning in &enrolled.warnings {
             eprintln!("warning: {warning}");
         }

@@ -4,6 +4,9 @@ mod audit;
 mod check;
 mod enroll;
 mod output;
+mod paint;
+mod repair;
+mod retry;
 mod rollback;
 mod run;
 mod runtime;
@@ -50,6 +53,8 @@ enum Command {
     Check(check::Check),
     Status(status::Status),
     Rollback(rollback::Rollback),
+    Repair(repair::Repair),
+    Retry(retry::Retry),
     Audit(audit::Audit),
     #[command(flatten)]
     Service(service::Command),
@@ -97,6 +102,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(command) => command.execute(agent, &runtime),
         Command::Status(command) => command.execute(&agent),
         Command::Rollback(command) => command.execute(agent, &runtime),
+        Command::Repair(command) => command.execute(agent, &runtime),
+        Command::Retry(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
         Command::Service(_) | Command::InstallSteps => Ok(ExitCode::SUCCESS),
     };

@@ -5,19 +5,32 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app::Agent;
+use crate::flows::status::Hooks;
+
+use super::paint;
 
 /// Shows what this computer runs, what it should run, why not yet, and when that changes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   agent-updater status
+  agent-updater status --hooks
   agent-updater status --json
 
-Needs no daemon and no server. Also shows which hooks are not configured, and the consequence.")]
+Needs no daemon and no server.
+
+Exit status:
+  0  nothing here needs a person; also while contact is lost, which is tried again by itself
+  1  something does: a release was given up, a package is not as it was signed, a record is damaged,
+     there is no enrollment, or no lease any more (`problems` in the JSON names each by a code)
+  2  the command line is not understood")]
 pub(super) struct Status {
     /// Print the status as JSON.
     #[arg(long)]
     json: bool,
+    /// Say for each hook that is not configured what happens without it.
+    #[arg(long)]
+    hooks: bool,
 }
 
 impl Status {
@@ -26,8 +39,9 @@ impl Status {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&status)?);
         } else {
-            print!("{}", status.to_text());
+            let hooks = if self.hooks { Hooks::Explained } else { Hooks::Named };
+            print!("{}", status.to_painted_text(paint::of_stdout(), hooks));
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(if status.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -32,7 +32,7 @@ fn every_command_that_a_message_advises_exists() {
     let mut tried = 0;
     for path in files.iter().filter(|path| !path.ends_with("cli/tests.rs")) {
         for command in advised(&fs::read_to_string(path).unwrap()) {
-            let words = command.replace("PACKAGE", "acme");
+            let words = command.replace("PACKAGE", "acme").replace("{package}", "acme");
             let parsed = Cli::try_parse_from(words.split(' '));
             assert!(parsed.is_ok(), "{}: `{command}`: {}", path.display(), parsed.unwrap_err());
             tried += 1;

@@ -101,6 +101,24 @@ pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision
 }
 
 impl Decision {
+    /// A stable name, for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UpToDate => "up_to_date",
+            Self::Install => "to_install",
+            Self::RollBack => "to_roll_back",
+            Self::NotBefore(_) => "not_before",
+            Self::WindowClosed(_) => "window_closed",
+            Self::StartedOtherwise(_) => "started_otherwise",
+            Self::ActionUnknown(_) => "action_unknown",
+            Self::NoLease => "no_lease",
+            Self::NotEntitled => "not_entitled",
+            Self::OtherPlatform => "other_platform",
+            Self::GivenUpBefore(_) => "given_up",
+        }
+    }
+
     /// When the decision changes without a new contact, if it does.
     #[must_use]
     pub const fn changes_at(&self) -> Option<Timestamp> {
@@ -139,7 +157,8 @@ impl fmt::Display for Decision {
             Self::OtherPlatform => f.write_str("the release is for another platform; ask the administrator"),
             Self::GivenUpBefore(past) => write!(
                 f,
-                "given up at {} ({}); it is not retried automatically, the next release that is assigned is installed",
+                "given up at {} ({}); it is not retried automatically: repair the cause and run `agent-updater retry \
+                 PACKAGE`, or wait for the next release",
                 past.at, past.reason
             ),
         }

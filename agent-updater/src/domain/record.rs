@@ -100,14 +100,22 @@ impl PackageRecord {
     /// The record after a change was kept. Idempotent.
     #[must_use]
     pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
-        match (change.kind.asked_back(), &change.from) {
+        if change.kind == ChangeKind::Repair {
+            // The same release as before.
+            self.current = Some(change.to.clone());
+            return self;
+        }
+        match (change.kind.asked_back(), change.left()) {
             (Some(reason), Some(left)) => self = self.with_given_up(left, reason, at),
             // A release that is gone back to was kept before. Its counter may be one that the vendor reset since, and
             // raises no floor again.
             (Some(_), None) => {}
             (None, _) => self.counter_floor = self.counter_floor.max(Some(change.to.counter)),
         }
-        self.previous = change.from.clone().filter(|from| from.slot != change.to.slot);
+        // A release whose slot is gone cannot be gone back to; the one before it can.
+        let previous = if change.lost.is_some() { self.previous.take() } else { None };
+        let previous = change.from.clone().or(previous);
+        self.previous = previous.filter(|previous| previous.slot != change.to.slot);
         self.current = Some(change.to.clone());
         self
     }
@@ -116,7 +124,8 @@ impl PackageRecord {
     #[must_use]
     pub fn rolled_back(self, change: &Change, reason: ReasonCode, at: Timestamp) -> Self {
         let given_up = self.with_given_up(&change.to, reason, at);
-        Self { current: change.from.clone(), ..given_up }
+        // One whose slot is gone stays the release that is installed: a repair can build it again.
+        Self { current: change.from.clone().or_else(|| change.lost.clone()), ..given_up }
     }
 
     /// The record that also remembers that a release was given up in its attempt.
@@ -157,14 +166,16 @@ pub enum ChangeKind {
     LocalRollback,
     /// The server, by an assignment that goes back.
     SiteRollback,
+    /// A person at the computer: the same release again, because it is not as it was signed.
+    Repair,
 }
 
 impl ChangeKind {
-    /// Who asked to go back; `None` for an install.
+    /// Who asked to go back; `None` for an install or a repair.
     #[must_use]
     pub const fn asked_back(self) -> Option<ReasonCode> {
         match self {
-            Self::Install => None,
+            Self::Install | Self::Repair => None,
             Self::LocalRollback => Some(ReasonCode::AskedLocally),
             Self::SiteRollback => Some(ReasonCode::AskedBySite),
         }
@@ -175,8 +186,12 @@ impl ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub kind: ChangeKind,
-    /// The release before; `None` for the first release of a package.
+    /// The release before, which is gone back to if the new one does not work; `None` for the first release of a package,
+    /// or if none is whole. For a repair it is the release itself.
     pub from: Option<Installed>,
+    /// The release that was installed, when its slot is gone: it is stopped, and cannot be gone back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Installed>,
     pub to: Installed,
     /// The last recorded step.
     pub step: JournalStep,
@@ -186,6 +201,14 @@ pub struct Change {
     /// Why it is rolled back, once it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ReasonCode>,
+}
+
+impl Change {
+    /// The release that the computer leaves by this change.
+    #[must_use]
+    pub fn left(&self) -> Option<&Installed> {
+        self.lost.as_ref().or(self.from.as_ref())
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +236,7 @@ mod tests {
     }
 
     fn change(kind: ChangeKind, from: Option<Installed>, to: Installed) -> Change {
-        Change { kind, from, to, step: JournalStep::Healthy, interruptions: 0, why: None }
+        Change { kind, from, lost: None, to, step: JournalStep::Healthy, interruptions: 0, why: None }
     }
 
     #[test]
@@ -245,6 +268,24 @@ mod tests {
             assert_eq!(record.counter_floor, Some(ReleaseCounter(2)));
             assert_eq!((record.given_up[0].attempt, record.given_up[0].reason), (4, reason));
         }
+    }
+
+    #[test]
+    fn a_release_whose_slot_is_gone_is_not_gone_back_to_and_the_one_before_it_stays() {
+        let start = PackageRecord {
+            current: Some(installed("2", 2, 4)),
+            previous: Some(installed("1", 1, 0)),
+            ..PackageRecord::default()
+        };
+        let mut next = change(ChangeKind::Install, None, installed("3", 3, 0));
+        next.lost = start.current.clone();
+        let kept = start.clone().kept(&next, Timestamp::UNIX_EPOCH);
+        assert_eq!(kept.previous, Some(installed("1", 1, 0)));
+        assert_eq!(kept.clone().kept(&next, Timestamp::UNIX_EPOCH), kept);
+        let back = start.clone().rolled_back(&next, ReasonCode::HookFailed, Timestamp::UNIX_EPOCH);
+        assert_eq!((back.current, back.previous), (start.current.clone(), start.previous.clone()));
+        let repair = change(ChangeKind::Repair, start.current.clone(), installed("2", 2, 4));
+        assert_eq!(start.clone().kept(&repair, Timestamp::UNIX_EPOCH), start);
     }
 
     fn reset(number: u64, counter: u64) -> CounterReset {
@@ -296,6 +337,11 @@ mod tests {
         assert_eq!(serde_json::to_string(&record).unwrap(), golden);
         let golden = format!(
             r#"{{"kind":"site_rollback","from":{installed},"to":{installed},"step":"switched","interruptions":1,"why":"interrupted"}}"#
+        );
+        let change: Change = serde_json::from_str(&golden).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), golden);
+        let golden = format!(
+            r#"{{"kind":"repair","from":{installed},"lost":{installed},"to":{installed},"step":"stopped","interruptions":0}}"#
         );
         let change: Change = serde_json::from_str(&golden).unwrap();
         assert_eq!(serde_json::to_string(&change).unwrap(), golden);

@@ -19,6 +19,7 @@ use crate::domain::release::Refusal;
 
 use super::delta;
 use super::origin::Origin;
+use super::progress::on_terminal;
 use super::reason::{of_download, of_refresh, of_target, refusal};
 
 /// Longest trust or channels document, in bytes.
@@ -145,7 +146,12 @@ impl VendorMetadata {
             loop {
                 let error = match self
                     .reader
-                    .download(target.listed(), destination, Resume::Continue, |_| ())
+                    .download(
+                        target.listed(),
+                        destination,
+                        Resume::Continue,
+                        on_terminal(target.name().to_string(), target.length()),
+                    )
                     .await
                 {
                     Ok(_) => return Ok(()),

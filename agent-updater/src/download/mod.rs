@@ -8,6 +8,7 @@
 mod delta;
 mod metadata;
 mod origin;
+mod progress;
 mod reason;
 mod source;
 

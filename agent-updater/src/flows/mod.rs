@@ -1,5 +1,5 @@
-//! What the agent does, step by step: contact, enrollment, install, cycle, rollback, audit, status, and the daemon that
-//! runs cycles.
+//! What the agent does, step by step: contact, enrollment, install, cycle, rollback, repair, retry, audit, status, and the
+//! daemon that runs cycles.
 //!
 //! A flow may know the domain, the ports, the ground (`config`, `home`, `platform`) and every adapter; it gets them in a
 //! [`context::Context`] and constructs none that a test would want to replace.
@@ -10,10 +10,15 @@ pub mod contact;
 pub mod context;
 pub mod cycle;
 pub mod daemon;
+pub mod drift;
 pub mod enroll;
 mod gate;
 pub mod install;
 mod origin;
+pub mod repair;
 mod reports;
+pub mod retention;
+pub mod retry;
 pub mod rollback;
 pub mod status;
+mod ways;

@@ -3,7 +3,7 @@
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
 
-use crate::control::Answer;
+use crate::control::{Answer, AnswerCode};
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
 
@@ -49,13 +49,17 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
     match end {
         ChangeEnd::Kept => Answer {
             ok: true,
+            code: AnswerCode::RolledBack,
             lines: vec![format!(
                 "{package} is back at the previous release; it stays there until another release is assigned"
             )],
         },
-        ChangeEnd::Refused(refusal) => Answer { ok: false, lines: vec![escape(&refusal.detail)] },
+        ChangeEnd::Refused(refusal) => {
+            Answer { ok: false, code: AnswerCode::NothingToGoBackTo, lines: vec![escape(&refusal.detail)] }
+        }
         ChangeEnd::RolledBack(reason) => Answer {
             ok: false,
+            code: AnswerCode::RollbackFailed,
             lines: vec![format!(
                 "the previous release does not work here ({reason}); {package} runs the same release as before"
             )],

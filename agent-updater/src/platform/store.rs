@@ -31,8 +31,8 @@ pub enum StoreError {
     },
     /// The content is not what was written.
     #[error(
-        "the record {path} is damaged, so nothing is installed until it is repaired; check the disk, then restore \
-         the file from a backup, or enroll this computer again"
+        "the record {path} is damaged, so nothing is installed until it is repaired; check the disk, then {}",
+        remedy(path)
     )]
     Damaged { path: PathBuf },
     /// Whole, and of before the formats were kept.
@@ -53,6 +53,26 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// The step that repairs a damaged record, as people type it.
+fn remedy(path: &Path) -> String {
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    match (folder, name) {
+        ("packages", package) => format!("`agent-updater repair {package}`"),
+        (_, "journal") => {
+            "`agent-updater repair`: it checks every product and starts it, since one may be stopped"
+                .to_owned()
+        }
+        // Without its numbers the server takes this computer for a copy of itself.
+        (_, "contact") => {
+            "ask the administrator for a new setup file of this computer (`distributor clients setup NAME`), and enroll \
+             it again: `agent-updater enroll --setup FILE`"
+                .to_owned()
+        }
+        _ => "enroll this computer again with its setup file: `agent-updater enroll --setup FILE`".to_owned(),
+    }
 }
 
 /// Reads a record; `None` only if there is none.

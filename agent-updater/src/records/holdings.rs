@@ -9,6 +9,8 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{PackageName, ServerId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{HighestOrders, Order, Ordered};
+use sealpost_manifests::server_list::ServerList;
+use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::contact::Evidence;
 use sealpost_manifests::word::Word;
@@ -18,6 +20,7 @@ use crate::domain::license::{
     Identity, LicenseRefusal, Standard, judge_assignment, judge_lease, judge_shown_assignment,
 };
 use crate::domain::policy::Entitlement;
+use crate::domain::server_list::judge_server_list;
 use crate::home::Home;
 use crate::platform::store::StoreError;
 
@@ -67,6 +70,8 @@ pub struct Holdings {
     pub grants: Grants,
     pub lease: HeldDocument<Lease>,
     pub assignment: HeldDocument<Assignment>,
+    /// The ways to the server; without one that counts, the enrollment's is used.
+    pub server_list: HeldDocument<ServerList>,
     /// What the server signed, to be shown to it if it does not know it any more.
     pub evidence: Option<Evidence>,
 }
@@ -120,10 +125,12 @@ impl Holdings {
         let assignment = held(assignment_text, &grants, |assignment: &Assignment| {
             judge_assignment(assignment, &standard(Assignment::TYPE))
         });
+        let server_list =
+            held_server_list(records.server_list(), &enrollment, &grants, &standard(ServerList::TYPE));
         let evidence = shown_lease
             .filter(|_| lease.good().is_some())
             .map(|lease| Evidence { lease, assignment: shown_assignment });
-        Ok(Self { enrollment, identity, vendor, trust, grants, lease, assignment, evidence })
+        Ok(Self { enrollment, identity, vendor, trust, grants, lease, assignment, server_list, evidence })
     }
 
     /// The highest orders of what counts: what does not, the server has to send again.
@@ -131,7 +138,9 @@ impl Holdings {
     pub fn highest(&self) -> HighestOrders {
         let lease = order_of(self.lease.good(), Lease::TYPE);
         let assignment = order_of(self.assignment.good(), Assignment::TYPE);
-        lease.into_iter().chain(assignment).collect()
+        let list =
+            self.server_list.good().and_then(|list| Some((Word::new(ServerList::TYPE).ok()?, list.order())));
+        lease.into_iter().chain(assignment).chain(list).collect()
     }
 
     /// Whether the license lets this computer install a package.
@@ -142,6 +151,33 @@ impl Holdings {
             Some(until) => Entitlement::Until(until),
             None => Entitlement::NotCovered,
         }
+    }
+}
+
+/// The server that lists are compared with: the enrollment's, with the site key of the grants.
+#[must_use]
+pub fn known_server(enrollment: &Enrollment, grants: &Grants) -> ServerEntry {
+    ServerEntry { site_key: grants.site_key().clone(), ..enrollment.server.clone() }
+}
+
+fn held_server_list(
+    read: Result<Option<SignedDocument>, StoreError>,
+    enrollment: &Enrollment,
+    grants: &Grants,
+    standard: &Standard<'_>,
+) -> HeldDocument<ServerList> {
+    let signed = match read {
+        Ok(Some(signed)) => signed,
+        Ok(None) => return HeldDocument::None,
+        Err(error) => return HeldDocument::Refused(with_causes(&error)),
+    };
+    let list = match signed.verify::<ServerList>(std::slice::from_ref(grants.site_key())) {
+        Ok(list) => list.into_inner(),
+        Err(error) => return HeldDocument::Refused(with_causes(&error)),
+    };
+    match judge_server_list(&list, standard, &known_server(enrollment, grants)) {
+        Ok(()) => HeldDocument::Good(list),
+        Err(why) => HeldDocument::Refused(why),
     }
 }
 

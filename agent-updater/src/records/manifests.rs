@@ -12,11 +12,14 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::TrustDocument;
 
-use crate::domain::record::Installed;
+use crate::domain::record::{Installed, SlotId};
 use crate::home::Home;
 
 /// Longest manifest that is read back, in bytes.
 const MAX_MANIFEST_BYTES: u64 = MAX_DOCUMENT_BYTES;
+
+/// Most kept manifests of one package that are looked at: there are two, and one while a release is built.
+const MAX_KEPT: usize = 16;
 
 /// Why the kept manifest of a slot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,37 @@ pub fn read_and_verify(
     verify_detached::<ReleaseManifest>(bytes, &minisig, &keys)
         .map_err(|error| not_accepted(with_causes(&error)))?;
     Ok(manifest)
+}
+
+/// The releases whose kept manifests verify with the keys that are trusted today, as far as they say what was installed:
+/// for a package whose record is lost. The highest counter comes first.
+#[must_use]
+pub fn kept(home: &Home, package: &PackageName, trust: &TrustDocument) -> Vec<Installed> {
+    let Ok(entries) = std::fs::read_dir(home.manifests(package)) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let slots = names.filter_map(|name| SlotId::try_from(name.strip_suffix(".manifest")?.to_owned()).ok());
+    let mut kept: Vec<Installed> =
+        slots.take(MAX_KEPT).filter_map(|slot| kept_in(home, package, slot, trust)).collect();
+    kept.sort_by_key(|installed| std::cmp::Reverse(installed.counter));
+    kept
+}
+
+fn kept_in(home: &Home, package: &PackageName, slot: SlotId, trust: &TrustDocument) -> Option<Installed> {
+    let bytes = read_bounded(&home.manifest(package, &slot).0, MAX_MANIFEST_BYTES).ok().flatten()?;
+    let digest = Sha256Digest::of(&bytes);
+    let manifest: ReleaseManifest = document::read(&bytes).ok()?;
+    let is_of_slot =
+        manifest.release.package == *package && SlotId::of(&manifest.release.version, &digest) == slot;
+    let installed = Installed {
+        slot,
+        release: manifest.release,
+        kind: manifest.kind,
+        counter: manifest.counter,
+        manifest: digest,
+        rollout: 0,
+        attempt: 0,
+    };
+    (is_of_slot && read_and_verify(home, &installed, trust).is_ok()).then_some(installed)
 }
 
 /// Removes what is kept under names of slots that `is_needed` does not accept, and what a killed process left there.

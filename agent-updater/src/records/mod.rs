@@ -8,6 +8,7 @@
 //! Left out on purpose: the journal and the waiting reports, which are adapters of their own.
 
 pub mod computer;
+pub mod footprints;
 pub mod gate;
 pub mod holdings;
 pub mod manifests;

@@ -1,5 +1,6 @@
 //! The records of one server, in a folder of its own: the enrollment with it, the nonces of the contacts, the lease and
-//! assignment that it signed, which reports it has, and how this computer stands with it.
+//! assignment that it signed, which reports it has, the list of its ways, and how this computer
+//! stands with it.
 //!
 //! Invariant: what belongs to one server is never written into the folder of another, so enrolling with a second one
 //! loses nothing of the first. No enrollment code is kept.
@@ -22,6 +23,7 @@ const ENROLLMENT: &str = "enrollment";
 const CONTACT: &str = "contact";
 const LEASE: &str = "lease";
 const ASSIGNMENT: &str = "assignment";
+const SERVER_LIST: &str = "server_list";
 const ACKNOWLEDGEMENT: &str = "acknowledgement";
 const STANDING: &str = "standing";
 
@@ -155,6 +157,28 @@ impl<'h> ServerRecords<'h> {
     /// [`StoreError`].
     pub fn save_assignment(self, assignment: &SignedDocument) -> Result<(), StoreError> {
         self.save(ASSIGNMENT, assignment, PUBLIC)
+    }
+
+    /// The signed server list, not verified; `None` until the server gives one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn server_list(self) -> Result<Option<SignedDocument>, StoreError> {
+        self.load(SERVER_LIST)
+    }
+
+    /// # Errors
+    /// [`StoreError`].
+    pub fn save_server_list(self, list: &SignedDocument) -> Result<(), StoreError> {
+        self.save(SERVER_LIST, list, PUBLIC)
+    }
+
+    /// Forgets the server list: a setup file that was issued later knows better, and the server sends its list again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn remove_server_list(self) -> Result<(), StoreError> {
+        store::remove(&self.home.server_record(self.server, SERVER_LIST))
     }
 
     /// The id of the last report that the server has; 0 before the first. Nothing is decided by it, so a record that

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sealpost_manifests::order::{HighestOrders, Order};
+use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct ServerStanding {
     pub answered_at: Option<Timestamp>,
     #[serde(default)]
     pub last_contact: Option<LastContact>,
+    /// The one address, with its pins, by which the server answered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<ServerEntry>,
     /// When the next one is due.
     #[serde(default)]
     pub next_contact: Option<Timestamp>,
@@ -49,6 +53,7 @@ impl Default for ServerStanding {
             log: HeldHeads::default(),
             answered_at: None,
             last_contact: None,
+            answered_by: None,
             next_contact: None,
             notices: Vec::new(),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::AGENT_API;
 use sealpost_manifests::wire::problem::Problem;
@@ -30,6 +31,7 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     address: String,
+    pins: Vec<Sha256Digest>,
     client: Client,
 }
 
@@ -42,26 +44,34 @@ impl Endpoint {
         server
             .addresses
             .iter()
-            .map(|host| {
-                let address = address(host, server.port);
-                let failed = |what: String| ServerError::Setup { address: address.clone(), what };
-                let tls = pin::client_config(&server.ca_spki_sha256, times)
-                    .map_err(|error| failed(error.to_string()))?;
-                let client = Client::builder()
-                    .tls_backend_preconfigured(tls)
-                    .https_only(true)
-                    .no_proxy()
-                    .redirect(reqwest::redirect::Policy::none())
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .read_timeout(SILENCE_TIMEOUT)
-                    .pool_max_idle_per_host(1)
-                    .pool_idle_timeout(Duration::from_secs(20))
-                    .user_agent(concat!("sealpost-agent-updater/", env!("CARGO_PKG_VERSION")))
-                    .build()
-                    .map_err(|error| failed(error.to_string()))?;
-                Ok(Self { address: address.clone(), client })
-            })
+            .map(|host| Self::of_address(address(host, server.port), &server.ca_spki_sha256, times))
             .collect()
+    }
+
+    /// The same address with the same pins, by a client of its own: for work on another thread.
+    ///
+    /// # Errors
+    /// [`ServerError::Setup`].
+    pub fn again(&self, times: &TlsTimes) -> Result<Self, ServerError> {
+        Self::of_address(self.address.clone(), &self.pins, times)
+    }
+
+    fn of_address(address: String, pins: &[Sha256Digest], times: &TlsTimes) -> Result<Self, ServerError> {
+        let failed = |what: String| ServerError::Setup { address: address.clone(), what };
+        let tls = pin::client_config(pins, times).map_err(|error| failed(error.to_string()))?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .user_agent(concat!("sealpost-agent-updater/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self { address, pins: pins.to_vec(), client })
     }
 
     /// The address, for messages.

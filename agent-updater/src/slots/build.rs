@@ -99,6 +99,16 @@ impl<'a> SlotBuilder<'a> {
     /// # Errors
     /// [`BeneathError`].
     pub fn finish(self) -> Result<(), BeneathError> {
+        self.finish_beside()?;
+        self.slots.rename(&self.building_name, &self.final_name)?;
+        self.slots.sync()
+    }
+
+    /// As [`SlotBuilder::finish`], without giving the slot its name: it lies beside one that is damaged.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn finish_beside(&self) -> Result<(), BeneathError> {
         // Folders are visited after their content, so each is complete when it becomes read-only.
         self.folder.walk(&mut |parent, name, _, kind| {
             if kind == Kind::Folder {
@@ -110,7 +120,6 @@ impl<'a> SlotBuilder<'a> {
         })?;
         self.folder.set_mode(EXECUTABLE_MODE)?;
         self.folder.sync()?;
-        self.slots.rename(&self.building_name, &self.final_name)?;
         self.slots.sync()
     }
 }

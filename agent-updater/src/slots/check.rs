@@ -35,7 +35,7 @@ impl fmt::Display for Difference {
 /// Why a slot is not what was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotFault {
-    #[error("{count} paths are not as signed: {}", listed(differences))]
+    #[error("{}: {}", counted(*count), listed(differences))]
     Differs {
         /// The first of them.
         differences: Vec<Difference>,
@@ -43,6 +43,10 @@ pub enum SlotFault {
     },
     #[error("the slot could not be read")]
     Unreadable(#[from] BeneathError),
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 path is not as signed".to_owned() } else { format!("{count} paths are not as signed") }
 }
 
 fn listed(differences: &[Difference]) -> String {

@@ -12,10 +12,12 @@
 pub mod beneath;
 mod build;
 mod check;
+mod footprint;
 
 use std::path::{Path, PathBuf};
 
 use sealpost_files::make_folder;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseManifest;
 
@@ -30,8 +32,24 @@ const SLOTS: &str = "slots";
 const CURRENT: &str = "current";
 /// The link before its rename.
 const NEW_CURRENT: &str = ".current.new";
-/// The suffix of a slot that is not complete yet.
+/// What somebody put in the place of the link, after it was put aside; a number follows.
+const PUT_ASIDE: &str = "current.put-aside-";
+/// Most things that are put aside in one package's folder; a person removes them.
+const MAX_PUT_ASIDE: u32 = 16;
+/// The suffix of a slot that is not complete yet, or that is to replace a damaged one.
 const BUILDING: &str = ".building";
+
+/// What stands in the place of `current`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Current {
+    Nothing,
+    /// The link, to this slot, which may be gone.
+    Slot(SlotId),
+    /// A link that the agent did not set.
+    OtherLink,
+    /// A file or a folder that the agent did not make.
+    NoLink,
+}
 
 #[derive(Debug)]
 pub struct Slots {
@@ -51,6 +69,26 @@ impl Slots {
         let package = root.make_folder(package.as_str())?.owned()?;
         let slots = package.make_folder(SLOTS)?.owned()?;
         Ok(Self { package, slots })
+    }
+
+    /// As [`Slots::open`], but makes nothing; `None` if a folder on the way to the slots is missing.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn find(install_root: &Path, package: &PackageName) -> Result<Option<Self>, BeneathError> {
+        if !install_root.exists() {
+            return Ok(None);
+        }
+        let root = Folder::open_root(install_root)?;
+        if root.kind(package.as_str())?.is_none() {
+            return Ok(None);
+        }
+        let package = root.folder(package.as_str())?.owned()?;
+        if package.kind(SLOTS)?.is_none() {
+            return Ok(None);
+        }
+        let slots = package.folder(SLOTS)?.owned()?;
+        Ok(Some(Self { package, slots }))
     }
 
     /// The path of a slot, for hooks and messages.
@@ -79,6 +117,39 @@ impl Slots {
         let Some(text) = self.package.read_link(CURRENT)? else { return Ok(None) };
         let slot = text.strip_prefix("slots/").and_then(|name| SlotId::try_from(name.to_owned()).ok());
         slot.map(Some).ok_or_else(|| BeneathError::Link { path: self.current_path() })
+    }
+
+    /// As [`Slots::current`], and says what stands there instead of a link to a slot.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn find_current(&self) -> Result<Current, BeneathError> {
+        match self.package.kind(CURRENT)? {
+            None => Ok(Current::Nothing),
+            Some(Kind::Link) => Ok(match self.current() {
+                Ok(Some(slot)) => Current::Slot(slot),
+                Ok(None) => Current::Nothing,
+                Err(BeneathError::Link { .. }) => Current::OtherLink,
+                Err(error) => return Err(error),
+            }),
+            Some(_) => Ok(Current::NoLink),
+        }
+    }
+
+    /// Gives another name to a file or folder that stands in the place of `current`, so that nothing of it is lost.
+    ///
+    /// # Errors
+    /// [`BeneathError`], also when much was put aside before and still lies there.
+    pub fn put_current_aside(&self) -> Result<(), BeneathError> {
+        for number in 1..=MAX_PUT_ASIDE {
+            let name = format!("{PUT_ASIDE}{number}");
+            if self.package.kind(&name)?.is_none() {
+                self.package.rename(CURRENT, &name)?;
+                return self.package.sync();
+            }
+        }
+        let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        Err(io_error("put `current` aside in", self.package.path(), source))
     }
 
     /// Sets `current` to a slot, or removes it; durable at return.
@@ -132,6 +203,62 @@ impl Slots {
     /// [`SlotFault`] with every difference.
     pub fn check(&self, slot: &SlotId, manifest: &ReleaseManifest) -> Result<(), SlotFault> {
         check::check(&self.slots.folder(slot.as_str())?, manifest)
+    }
+
+    /// As [`Slots::check`], for a slot that was built beside one of its name.
+    ///
+    /// # Errors
+    /// [`SlotFault`].
+    pub fn check_beside(&self, slot: &SlotId, manifest: &ReleaseManifest) -> Result<(), SlotFault> {
+        check::check(&self.slots.folder(&format!("{slot}{BUILDING}"))?, manifest)
+    }
+
+    /// Whether a slot was built beside one of its name.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn has_beside(&self, slot: &SlotId) -> Result<bool, BeneathError> {
+        Ok(self.slots.kind(&format!("{slot}{BUILDING}"))? == Some(Kind::Folder))
+    }
+
+    /// Puts a slot that was built beside a damaged one in its place, if there is one, and removes the damaged one. The
+    /// caller knows that it is complete. Idempotent.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn replace(&self, slot: &SlotId) -> Result<(), BeneathError> {
+        if !self.has_beside(slot)? {
+            return Ok(());
+        }
+        let beside = format!("{slot}{BUILDING}");
+        // Without an exchange there is an instant without the slot; a repair after a power cut builds it again.
+        let is_there = self.slots.kind(slot.as_str())?.is_some();
+        if is_there && !self.slots.exchange(&beside, slot.as_str())? {
+            self.slots.remove_tree(slot.as_str())?;
+            self.slots.rename(&beside, slot.as_str())?;
+        } else if !is_there {
+            self.slots.rename(&beside, slot.as_str())?;
+        }
+        self.slots.sync()?;
+        self.slots.remove_tree(&beside)?;
+        self.slots.sync()
+    }
+
+    /// Removes what was built beside a slot, if there is anything.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn remove_beside(&self, slot: &SlotId) -> Result<(), BeneathError> {
+        self.slots.remove_tree(&format!("{slot}{BUILDING}"))
+    }
+
+    /// One digest over what the file system says of every path of a slot, without reading a file: as long as it is the
+    /// same, so is the slot.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn footprint(&self, slot: &SlotId) -> Result<Sha256Digest, BeneathError> {
+        footprint::footprint(&self.slots, slot.as_str())
     }
 
     /// Removes a slot, complete or not, if it exists.

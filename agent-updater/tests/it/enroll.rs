@@ -3,11 +3,11 @@
 use std::fs;
 
 use sealpost_agent_updater::domain::gate_file::OpenNow;
-use sealpost_agent_updater::flows::enroll::EnrollError;
+use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName, enroll};
 use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, ServerId};
+use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::setup::SetupKind;
 use sealpost_manifests::wire::enroll::{EnrollRequest, proof};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -229,6 +229,28 @@ fn enrolling_with_another_server_keeps_what_the_first_one_gave_and_works_with_th
     assert!(agent.cycle().problems.is_empty());
     let contacts = site.contacts();
     assert_eq!(contacts.last().unwrap().previous, Some(contacts[contacts.len() - 2].next.clone()));
+}
+
+#[test]
+fn another_computers_setup_file_is_refused_before_anything_is_sent_and_names_the_price() {
+    let mut site = Site::new();
+    let agent = site.enrolled();
+    agent.cycle();
+    let record = fs::read(site.server_record("enrollment")).unwrap();
+    site.setup.computer_name = Some(ComputerName::new("pc-2").unwrap());
+    let error = agent.enroll(&site.setup_file(), None).unwrap_err();
+    assert!(matches!(error, EnrollError::OtherName { .. }), "{error}");
+    for part in ["pc-1", "pc-2", "--replace", "takes a seat", "for good"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(site.server.lock().unwrap().enrollments.len(), 1, "nothing was sent");
+    assert_eq!(fs::read(site.server_record("enrollment")).unwrap(), record);
+    // The same name again is no other computer, and whoever pays the price gets the other name.
+    site.setup.computer_name = Some(ComputerName::new("pc-1").unwrap());
+    agent.enroll(&site.setup_file(), None).unwrap();
+    site.setup.computer_name = Some(ComputerName::new("pc-2").unwrap());
+    enroll(&agent.context, &site.setup_file(), None, OtherName::Replace).unwrap();
+    assert_eq!(agent.status().computer_name.as_deref(), Some("pc-2"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel};
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, ServerId};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Nonce, ServerId};
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Signer};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence};
@@ -49,6 +49,13 @@ pub(crate) struct SimulatedServer {
     pub(crate) sequence: u64,
     pub(crate) change_lease: fn(&mut Lease),
     pub(crate) change_assignment: fn(&mut Assignment),
+    /// Refuses a contact that does not follow the last one, as a Primary Server does.
+    pub(crate) is_strict: bool,
+    last: Option<Nonce>,
+    /// What the wake stream says before it ends.
+    pub(crate) wake: Option<Vec<u8>>,
+    /// Sent with every answer.
+    pub(crate) server_list: Option<SignedDocument>,
     pub(crate) enrollments: Vec<String>,
     pub(crate) contacts: Vec<String>,
     pub(crate) reports: Vec<Report>,
@@ -80,6 +87,10 @@ impl SimulatedServer {
             sequence: 0,
             change_lease: |_| (),
             change_assignment: |_| (),
+            is_strict: false,
+            last: None,
+            wake: None,
+            server_list: None,
             enrollments: Vec::new(),
             contacts: Vec::new(),
             reports: Vec::new(),
@@ -99,6 +110,7 @@ impl SimulatedServer {
         match (path, &self.delta) {
             ("enroll", _) => self.enroll(body()),
             ("contact", _) => self.contact(body()),
+            ("wake", _) if self.wake.is_some() => Reply::content(self.wake.clone().unwrap_or_default()),
             (delta, Some(bytes)) if delta.starts_with("deltas/") => Reply::content(bytes.clone()),
             (target, _) => file(&self.repository.join(target.trim_start_matches("tuf/"))),
         }
@@ -140,6 +152,10 @@ impl SimulatedServer {
             (Some(_), Some(evidence)) => self.check(evidence),
             (None, _) => {}
         }
+        if self.is_strict && self.last != contact.previous {
+            return refused(ProblemCode::NonceUnknown);
+        }
+        self.last = Some(contact.next.clone());
         self.reports.extend(contact.reports.iter().cloned());
         self.sequence += 1;
         self.log.append(&format!("contact {}", self.sequence));
@@ -151,7 +167,7 @@ impl SimulatedServer {
             consistency: self.log.proof(contact.held_head.as_ref()),
             lease: Some(SignedDocument::sign(&lease, &self.site_key).unwrap()),
             assignment: Some(SignedDocument::sign(&assignment, &self.site_key).unwrap()),
-            server_list: None,
+            server_list: self.server_list.clone(),
             receipt: self.receipt.clone(),
             access_token: self.token.clone(),
             token_valid_secs: self.token_valid_secs,
@@ -214,6 +230,12 @@ impl SimulatedServer {
         if let Some(assignment) = &evidence.assignment {
             assert_eq!(assignment.verify::<Assignment>(&site_key).unwrap().client_id, self.client_id);
         }
+    }
+
+    /// Issues a new setup file: whoever enrolls with it is a new client of the same name.
+    pub(crate) fn replace_client(&mut self) {
+        self.client_id = ClientId::from_random([77; 16]);
+        self.last = None;
     }
 
     /// Replaces the grants by one that is changed, and of the next generation.

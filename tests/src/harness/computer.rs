@@ -193,7 +193,9 @@ impl Computer {
     /// # Errors
     /// When it fails.
     pub fn status(&self) -> Result<Value> {
-        self.agent(&["status", "--json"])?.json()
+        // Exit status 1 says that something needs a person, and the text is whole.
+        let text = self.agent(&["status", "--json"])?.stdout;
+        serde_json::from_str(&text).with_context(|| format!("status printed no JSON: {text}"))
     }
 
     /// The `current` link of a package.

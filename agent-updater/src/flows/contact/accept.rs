@@ -1,7 +1,7 @@
 //! Judging the signed parts of an answer, and keeping what is good.
 //!
 //! Order: the grants first, because they say which epoch and which site key count; then the lease with the head of the
-//! log, then the assignment.
+//! log, then the assignment, then the list of the server's ways.
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
@@ -9,13 +9,15 @@ use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::document::{Document, SignedDocument};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::Ordered;
+use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{ContactAnswer, MAX_GRANTS};
 
 use crate::domain::grants::HeldGrant;
 use crate::domain::license::{LicenseRefusal, Standard, judge_assignment, judge_lease};
+use crate::domain::server_list::judge_server_list;
 use crate::flows::context::Host;
 use crate::platform::store::StoreError;
-use crate::records::holdings::{Holdings, verified_grant};
+use crate::records::holdings::{Holdings, known_server, verified_grant};
 use crate::records::progress::Progress;
 use crate::records::server::ServerRecords;
 
@@ -52,7 +54,35 @@ pub(super) fn accept(
             Err(why) => refused.push(format!("an assignment of the server was refused: {why}")),
         }
     }
+    if let Some(signed) = &answer.server_list {
+        match verified_list(signed, holdings, progress, time) {
+            Ok(list) => {
+                records.save_server_list(signed)?;
+                progress.standing.raise(ServerList::TYPE, list.order());
+            }
+            Err(why) => refused.push(format!("a list of the server's addresses was refused: {why}")),
+        }
+    }
     Ok(refused)
+}
+
+/// A server list, if it is signed with the site key and is to be accepted.
+fn verified_list(
+    signed: &SignedDocument,
+    holdings: &Holdings,
+    progress: &Progress,
+    now: Timestamp,
+) -> Result<ServerList, String> {
+    let site_key = std::slice::from_ref(holdings.grants.site_key());
+    let list = signed.verify::<ServerList>(site_key).map_err(|error| with_causes(&error))?.into_inner();
+    let standard = Standard {
+        identity: &holdings.identity,
+        granted: holdings.grants.vendor_epoch(),
+        highest: progress.standing.highest_of(ServerList::TYPE),
+        now,
+    };
+    judge_server_list(&list, &standard, &known_server(&holdings.enrollment, &holdings.grants))?;
+    Ok(list)
 }
 
 fn accept_grants(

@@ -12,7 +12,7 @@
 //!
 //! | unsigned | at worst |
 //! |---|---|
-//! | `ContactAnswer.grants`, `lease`, `assignment` | signed inside; a wrong one is refused with a sentence, and the held one stays. 64 grants at the most are looked at |
+//! | `ContactAnswer.grants`, `lease`, `assignment`, `server_list` | signed inside; a wrong one is refused with a sentence, and the held one stays. 64 grants at the most are looked at |
 //! | `checkpoint` | verified with the certified log key. Missing or wrong: a fork is reported and shown; lease, assignment and `run` are untouched |
 //! | `consistency` | proves or does not prove; as above |
 //! | `receipt` | opaque; over 200 bytes it is dropped. The next contact carries it back: a wrong one costs this computer its place if the server is restored, which the server can cost it anyway |

@@ -10,6 +10,7 @@ use sealpost_manifests::wire::report::Report;
 
 use crate::domain::record::Installed;
 use crate::flows::context::Host;
+use crate::flows::drift;
 use crate::home::Home;
 use crate::platform::machine;
 use crate::platform::store::StoreError;
@@ -47,7 +48,7 @@ pub(super) fn new_contact(
         hostname: machine::hostname(),
         packages: installed_packages(&host.home)?,
         reports,
-        drift: Vec::new(),
+        drift: drift::reported(host),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

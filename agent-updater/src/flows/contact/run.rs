@@ -73,7 +73,8 @@ pub(in crate::flows) fn contact(
             (outstanding, false)
         }
     };
-    let (endpoint, answer) = send(context, holdings, progress, &outstanding)?;
+    let (way, answer) = send(context, holdings, progress, &outstanding)?;
+    progress.standing.answered_by = Some(way.entry);
     let mut notices = accept(host, records, &answer, holdings, progress)?;
     notices.extend(answer.notice.as_deref().map(bounded_notice));
     progress.save(&host.home)?;
@@ -81,7 +82,7 @@ pub(in crate::flows) fn contact(
     let receipt = bounded_receipt(&answer);
     let state = ContactState { previous: Some(outstanding.next), receipt, outstanding: None };
     records.save_contact_state(&state)?;
-    let access = access(host, endpoint, &answer);
+    let access = access(host, way.endpoint, &answer);
     if access.is_none() {
         notices.push("the server gave no access token that can be used".to_owned());
     }

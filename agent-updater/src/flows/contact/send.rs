@@ -5,31 +5,32 @@ use sealpost_manifests::wire::contact::ContactAnswer;
 
 use crate::domain::reaction::{Reaction, reaction};
 use crate::flows::context::Context;
+use crate::flows::ways::{Way, ways};
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 use crate::records::server::OutstandingContact;
-use crate::server::{Endpoint, ServerError};
+use crate::server::ServerError;
 
 use super::error::ContactError;
 use super::request::body;
 
-/// The address that answered, and its answer.
+/// The way by which the server answered, and its answer.
 pub(super) fn send(
     context: &Context,
     holdings: &Holdings,
     progress: &Progress,
     outstanding: &OutstandingContact,
-) -> Result<(Endpoint, ContactAnswer), ContactError> {
+) -> Result<(Way, ContactAnswer), ContactError> {
     let enrollment = &holdings.enrollment;
-    let times = context.host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
-    let endpoints = Endpoint::of_server(&enrollment.server, &times)
+    let ways = ways(&context.host, holdings, progress)
         .map_err(|error| ContactError::AllFailed(vec![with_causes(&error)]))?;
     let client_id = &enrollment.client_id;
     let plain = body(client_id, outstanding, None)?;
     let mut failures = Vec::new();
     // What the server signed is shown once per contact, so that no answer can make this computer go on and on.
     let mut evidence = holdings.evidence.clone();
-    for endpoint in endpoints {
+    for way in ways {
+        let endpoint = &way.endpoint;
         let mut answer = context.network.wait(endpoint.post("contact", plain.clone()))?;
         if let Err(error) = &answer
             && wants_evidence(error)
@@ -40,7 +41,7 @@ pub(super) fn send(
             answer = context.network.wait(endpoint.post("contact", with_evidence))?;
         }
         match answer {
-            Ok(answer) => return Ok((endpoint, answer)),
+            Ok(answer) => return Ok((way, answer)),
             Err(error) => {
                 failures.push(explained(&error));
                 if !error.try_elsewhere() {

@@ -15,7 +15,6 @@ use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
 use crate::records::root;
 use crate::records::server::ServerRecords;
-use crate::server::Endpoint;
 
 /// How far apart two clocks may be that are both right: a server's that is a little ahead raises the floor above this
 /// computer's at each contact, and that is nothing to ask the vendor about.
@@ -83,11 +82,7 @@ fn vouched(
     // A client of its own, because the metadata is read on another thread.
     let enrollment = &holdings.enrollment;
     let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
-    let endpoint = Endpoint::of_server(&enrollment.server, &times)
-        .map_err(|error| local(with_causes(&error)))?
-        .into_iter()
-        .find(|endpoint| endpoint.address() == access.endpoint.address())
-        .ok_or_else(|| local("the server that answered is not in the enrollment".to_owned()))?;
+    let endpoint = access.endpoint.again(&times).map_err(|error| local(with_causes(&error)))?;
     let origin = origin_of(&endpoint, &access.token);
     let opened = VendorMetadata::open(root, host.home.tuf(), origin, as_of);
     context.network.wait(opened).map_err(interrupted)?

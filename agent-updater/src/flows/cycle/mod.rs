@@ -12,4 +12,5 @@ mod round;
 mod run;
 mod vet;
 
-pub use run::{CycleResult, run};
+pub use round::Repairs;
+pub use run::{CycleResult, run, run_with_repairs};

@@ -5,6 +5,7 @@ use sealpost_files::with_causes;
 
 use crate::domain::policy::Decision;
 use crate::flows::context::Host;
+use crate::flows::drift::{self, Keep, Place};
 use crate::records::holdings::{HeldDocument, Holdings};
 use crate::records::progress::Progress;
 
@@ -32,6 +33,12 @@ impl Problems {
             self.lines.extend(holdings.assignment.problem("assignment"));
         }
         self.notices.extend(progress.standing.log.problem());
+        for found in drift::look(host, Keep::Yes) {
+            match found.place {
+                Place::Current => self.add(found.to_string()),
+                Place::Previous => self.notices.push(found.to_string()),
+            }
+        }
         let Some(assignment) = holdings.assignment.good() else { return };
         for wanted in &assignment.packages {
             let why = match decision(host, wanted, &holdings, progress) {

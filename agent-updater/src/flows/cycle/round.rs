@@ -1,6 +1,6 @@
 //! One round of a cycle after an answered contact: carries out what is assigned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
@@ -8,15 +8,16 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_manifests::word::Word;
 
-use crate::domain::policy::Decision;
+use crate::domain::policy::{Decision, Entitlement};
 use crate::domain::release::{Refusal, judge_freshness};
 use crate::download::{NetworkSource, VendorMetadata};
 use crate::flows::contact::Access;
 use crate::flows::context::Context;
 use crate::flows::install::{ChangeEnd, Engine, EngineError};
-use crate::home::Home;
+use crate::flows::retention::collect_downloads;
 use crate::records::computer::Told;
 use crate::records::holdings::Holdings;
+use crate::records::packages;
 use crate::records::progress::Progress;
 use crate::spool::{Spool, Subject};
 
@@ -30,6 +31,9 @@ const MAX_TRIES: u32 = 2;
 /// How often each package was tried in this cycle.
 pub(super) type Tries = BTreeMap<PackageName, u32>;
 
+/// Packages of which a person asks that what is installed is built again.
+pub type Repairs = BTreeSet<PackageName>;
+
 /// What a round works with.
 #[derive(Debug)]
 pub(super) struct Round<'r> {
@@ -38,6 +42,7 @@ pub(super) struct Round<'r> {
     pub(super) progress: &'r mut Progress,
     pub(super) spool: &'r mut Spool,
     pub(super) access: &'r Access,
+    pub(super) repairs: &'r Repairs,
     /// Opened by the first release that needs it.
     pub(super) metadata: Option<VendorMetadata>,
 }
@@ -47,7 +52,7 @@ impl Round<'_> {
     pub(super) fn carry_out(&mut self, tries: &mut Tries) -> bool {
         let Some(assignment) = self.holdings.assignment.good().cloned() else { return false };
         let host = &self.context.host;
-        remove_old_downloads(&host.home, &assignment);
+        collect_downloads(&host.home, &assignment);
         self.forget_what_was_told(&assignment);
         let mut has_tried = false;
         for wanted in &assignment.packages {
@@ -66,6 +71,10 @@ impl Round<'_> {
                 Ok(Decision::RollBack) => {
                     has_tried = true;
                     self.roll_back(wanted, &assignment)
+                }
+                Ok(Decision::UpToDate) if self.repairs.contains(package) => {
+                    has_tried = true;
+                    self.repair(wanted, &assignment)
                 }
                 Ok(Decision::ActionUnknown(action)) => {
                     has_tried |= self.tell_unknown(wanted, action);
@@ -105,6 +114,34 @@ impl Round<'_> {
         let floor = self.progress.computer.floors.license();
         let mut engine = Engine::new(&self.context.host, self.spool);
         let end = engine.install(&vetted, wanted, floor, &mut source);
+        finished(&mut engine, wanted, end)
+    }
+
+    /// Builds the installed release again, under the same conditions as a new one: assigned, licensed, vouched for.
+    fn repair(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
+        let host = &self.context.host;
+        let package = &wanted.release.package;
+        let time = self.progress.license_time(host.now());
+        let licensed = match self.holdings.entitlement(package, time) {
+            Entitlement::Until(_) => Ok(()),
+            Entitlement::NoLease | Entitlement::NotCovered => Err(Refusal::new(
+                ReasonCode::LeaseInvalid,
+                format!("{} cannot be built again without a live lease that covers it", wanted.release),
+            )),
+        };
+        let vetted = licensed.and_then(|()| self.open_metadata(assignment)).and_then(|()| {
+            let metadata = opened(self.metadata.as_ref())?;
+            vet(self.context, wanted, &self.holdings.trust, metadata)
+        });
+        let (vetted, target) = self.reported(wanted, vetted)?;
+        let record = packages::load(&host.home, package)
+            .map_err(|error| Refusal::new(ReasonCode::LocalFault, with_causes(&error)))?;
+        let nothing = || Refusal::new(ReasonCode::LocalFault, format!("nothing of {package} is installed"));
+        let installed = record.current.ok_or_else(nothing)?;
+        let metadata = opened(self.metadata.as_ref())?;
+        let mut source = NetworkSource::new(metadata, target, &self.context.network);
+        let mut engine = Engine::new(host, self.spool);
+        let end = engine.repair(&installed, Some((&vetted, &mut source)));
         finished(&mut engine, wanted, end)
     }
 
@@ -207,18 +244,4 @@ fn cost(refusal: Option<&Refusal>) -> u32 {
         matches!(refusal.reason, ReasonCode::NetworkFailed | ReasonCode::RequirementMissing)
     });
     if is_passing { 1 } else { MAX_TRIES }
-}
-
-/// Removes unfinished downloads of releases that are not assigned any more, so that downloads that are cut off again
-/// and again cannot fill the disk.
-fn remove_old_downloads(home: &Home, assignment: &Assignment) {
-    let Ok(entries) = std::fs::read_dir(home.downloads()) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_assigned =
-            assignment.packages.iter().any(|wanted| name.contains(&wanted.manifest.to_string()));
-        if !is_assigned && let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "an old download could not be removed");
-        }
-    }
 }

@@ -3,12 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
 
-use crate::control::Answer;
+use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::install::Engine;
-use crate::flows::{gate, reports};
+use crate::flows::{gate, reports, retention};
 use crate::records::holdings::{Holdings, HoldingsError};
 use crate::records::progress::Progress;
 use crate::records::standing::LastContact;
@@ -17,7 +17,7 @@ use crate::spool::Spool;
 use super::decide::decision;
 use super::metadata::correct_time;
 use super::problems::Problems;
-use super::round::{Round, Tries};
+use super::round::{Repairs, Round, Tries};
 
 /// Upper bound on contacts in one cycle: the first, one after each round of installs to report them, and retries.
 const MAX_ROUNDS: usize = 4;
@@ -38,16 +38,27 @@ pub struct CycleResult {
 }
 
 impl CycleResult {
+    /// Of work that was no cycle; one follows at once, and reports it.
+    pub(in crate::flows) fn at_once(host: &Host) -> Self {
+        Self { next_contact: host.now(), access: None, problems: Vec::new(), notices: Vec::new() }
+    }
+
     /// The answer to a person who asked for a contact.
     #[must_use]
     pub fn answer(&self) -> Answer {
         let ok = self.problems.is_empty();
         let done = if ok { vec!["up to date".to_owned()] } else { self.problems.clone() };
-        Answer { ok, lines: [done, self.notices.clone()].concat() }
+        let code = if ok { AnswerCode::UpToDate } else { AnswerCode::NotUpToDate };
+        Answer { ok, code, lines: [done, self.notices.clone()].concat() }
     }
 }
 
 pub fn run(context: &Context) -> CycleResult {
+    run_with_repairs(context, &Repairs::new())
+}
+
+/// As [`run`], and of the packages that are named, what is installed and assigned is built again.
+pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
     let host = &context.host;
     let _lock = match host.home.prepare().and_then(|()| host.home.lock_cycle()) {
         Ok(lock) => lock,
@@ -67,8 +78,9 @@ pub fn run(context: &Context) -> CycleResult {
         Err(error) => return failed(host, with_causes(&error)),
     };
     progress.computer.floors.observe(host.now(), host.boot().as_ref());
-    let access = rounds(context, &mut progress, &mut spool, &mut problems);
+    let access = rounds(context, repairs, &mut progress, &mut spool, &mut problems);
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
+    retention::collect(host, holdings.as_ref().and_then(|holdings| holdings.assignment.good()));
     let next = due(host, &progress, holdings.as_ref());
     progress.standing.next_contact = Some(next);
     update_gate(host, &mut progress, holdings.as_ref(), &mut problems);
@@ -109,6 +121,7 @@ fn failed(host: &Host, problem: String) -> CycleResult {
 
 fn rounds(
     context: &Context,
+    repairs: &Repairs,
     progress: &mut Progress,
     spool: &mut Spool,
     problems: &mut Problems,
@@ -172,8 +185,16 @@ fn rounds(
         // The gate opens before an install, which may take long.
         update_gate(host, progress, Some(&holdings), problems);
         let has_tried = answered.access.as_ref().is_some_and(|access| {
-            Round { context, holdings, progress: &mut *progress, spool: &mut *spool, access, metadata: None }
-                .carry_out(&mut tries)
+            Round {
+                context,
+                holdings,
+                progress: &mut *progress,
+                spool: &mut *spool,
+                access,
+                repairs,
+                metadata: None,
+            }
+            .carry_out(&mut tries)
         });
         access = answered.access;
         if let Err(error) = progress.save(&host.home) {

@@ -29,11 +29,13 @@ pub(super) fn vet(
     let channels = network.wait(metadata.channels(package)).map_err(interrupted)??;
     let (bytes, minisig) = network.wait(metadata.manifest(&wanted.release)).map_err(interrupted)??;
     let record = record_after_reset(&context.host, package, trust)?;
+    let is_installed = record.current.as_ref().is_some_and(|current| current.manifest == wanted.manifest);
     let installed = installed(&context.host)?;
     let expected = Expectation {
         wanted,
         platform: &Platform::current(),
-        counter_floor: record.counter_floor,
+        // What is installed already may be built again, also after a rollback below the floor.
+        counter_floor: record.counter_floor.filter(|_| !is_installed),
         installed: &installed,
         channels: &channels,
     };

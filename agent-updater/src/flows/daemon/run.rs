@@ -7,17 +7,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sealpost_files::with_causes;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use sealpost_service::notify;
+use sealpost_service::signals::{Signal, Signals};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
-use crate::control::{Answer, PendingRequest, Request, listen as listen_control, serve};
+use crate::control::{Answer, AnswerCode, PendingRequest, Request, listen as listen_control, serve};
 use crate::domain::cadence::WakeBudget;
 use crate::flows::context::{Context, seed};
 use crate::flows::cycle::{self, CycleResult};
+use crate::flows::repair::repair;
+use crate::flows::retry::retry;
 use crate::flows::rollback::{self, roll_back};
-use crate::home::HomeError;
+use crate::home::{Home, HomeError};
 
 use super::wakes::keep_listening;
 
@@ -44,63 +47,48 @@ pub enum DaemonError {
 enum Turn {
     Cycle,
     Request(PendingRequest),
+    Reload,
     Stop,
 }
 
 /// The result of a turn, and the answer to whoever asked for it.
 type Done = (CycleResult, Option<(oneshot::Sender<Answer>, Answer)>);
 
-/// The signals that stop the daemon.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> Result<Self, DaemonError> {
-        let failed = |source| DaemonError::System { action: "listen for signals", source };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// Runs until it is told to stop.
 ///
 /// # Errors
 /// [`DaemonError`].
-pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
-    let home = &context.host.home;
+pub async fn run(mut context: Arc<Context>) -> Result<(), DaemonError> {
+    let home = context.host.home.clone();
     home.prepare()?;
     let _lock = home.lock_daemon()?;
-    let listener = listen_control(&home.socket())
-        .map_err(|source| DaemonError::System { action: "open its control socket", source })?;
     let (requests_in, mut requests) = mpsc::channel(MAX_WAITING_REQUESTS);
-    let control = tokio::spawn(serve(listener, requests_in));
+    let mut control = open_control(&home, &requests_in)?;
     let (access, seen_access) = watch::channel(None);
     let (wake, mut wakes) = mpsc::channel(1);
     let waker = tokio::spawn(keep_listening(seen_access, wake));
-    let mut signals = StopSignals::listen()?;
+    let mut signals =
+        Signals::listen().map_err(|source| DaemonError::System { action: "listen for signals", source })?;
+    // Alive as long as this thread gets to it: the network is here, and cycles have threads of their own.
+    let watchdog = tokio::spawn(notify::keep_watchdog(async || true));
+    notify::ready();
     print_running();
 
     let started = Instant::now();
     let mut due = started;
     let mut budget = WakeBudget::default();
     let mut waiting: VecDeque<PendingRequest> = VecDeque::new();
+    let mut wants_reload = false;
     let result = loop {
         let turn = match waiting.pop_front() {
+            _ if std::mem::take(&mut wants_reload) => Turn::Reload,
             Some(request) => Turn::Request(request),
             None => tokio::select! {
                 biased;
-                () = signals.received() => Turn::Stop,
+                signal = signals.next() => match signal {
+                    Signal::Stop => Turn::Stop,
+                    Signal::Reload => Turn::Reload,
+                },
                 Some(request) = requests.recv() => Turn::Request(request),
                 () = tokio::time::sleep_until(due) => Turn::Cycle,
                 Some(()) = wakes.recv() => {
@@ -112,10 +100,20 @@ pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
         };
         let work = match turn {
             Turn::Stop => break Ok(()),
+            Turn::Reload => {
+                notify::reloading();
+                reload(&mut context);
+                match open_control(&home, &requests_in) {
+                    Ok(opened) => std::mem::replace(&mut control, opened).abort(),
+                    Err(error) => tracing::error!("{}; the old one stays", with_causes(&error)),
+                }
+                notify::ready();
+                continue;
+            }
             Turn::Cycle => start_cycle(&context),
             Turn::Request(request) => start_request(&context, request),
         };
-        let done = finish(&context, work, &mut signals, &mut requests, &mut waiting).await;
+        let done = finish(&context, work, &mut signals, &mut requests, &mut waiting, &mut wants_reload).await;
         context.interrupt.store(false, Ordering::SeqCst);
         let Some((result, reply)) = done else { break Err(DaemonError::Panicked) };
         // From here on by a monotonic clock.
@@ -132,10 +130,36 @@ pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
             break Ok(());
         }
     };
+    notify::stopping();
     control.abort();
     waker.abort();
+    watchdog.abort();
     let _ = std::fs::remove_file(home.socket());
     result
+}
+
+/// Opens the control socket and serves it.
+fn open_control(home: &Home, requests: &mpsc::Sender<PendingRequest>) -> Result<JoinHandle<()>, DaemonError> {
+    let listener = listen_control(&home.socket())
+        .map_err(|source| DaemonError::System { action: "open its control socket", source })?;
+    Ok(tokio::spawn(serve(listener, requests.clone())))
+}
+
+/// Reads the configuration again; called between cycles, which all see one configuration. What is wrong with it is
+/// logged, and the old one stays.
+fn reload(context: &mut Arc<Context>) {
+    // Nobody else holds it between cycles.
+    let Some(context) = Arc::get_mut(context) else {
+        tracing::error!("the configuration is in use and was not read again; send the signal again");
+        return;
+    };
+    match context.host.settings.again(&context.host.home) {
+        Ok(settings) => {
+            context.host.settings = settings;
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => tracing::error!("{}; the configuration of before stays in force", with_causes(&error)),
+    }
 }
 
 /// The one line on stdout.
@@ -168,17 +192,14 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
         Request::Rollback(package) => {
             let answer = match roll_back(&context.host, package) {
                 Ok(end) => rollback::answer(package, &end),
-                Err(error) => Answer { ok: false, lines: vec![with_causes(&error)] },
+                Err(error) => {
+                    Answer { ok: false, code: AnswerCode::Failed, lines: vec![with_causes(&error)] }
+                }
             };
-            // A cycle of its own follows at once, and reports the rollback.
-            let result = CycleResult {
-                next_contact: context.host.now(),
-                access: None,
-                problems: Vec::new(),
-                notices: Vec::new(),
-            };
-            (result, answer)
+            (CycleResult::at_once(&context.host), answer)
         }
+        Request::Repair(package) => repair(context, package.as_ref()),
+        Request::Retry(package) => retry(context, package),
     }
 }
 
@@ -186,16 +207,20 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
 async fn finish(
     context: &Context,
     mut work: JoinHandle<Done>,
-    signals: &mut StopSignals,
+    signals: &mut Signals,
     requests: &mut mpsc::Receiver<PendingRequest>,
     waiting: &mut VecDeque<PendingRequest>,
+    wants_reload: &mut bool,
 ) -> Option<Done> {
     loop {
         tokio::select! {
             done = &mut work => return done.ok(),
-            () = signals.received() => context.host.stop.store(true, Ordering::SeqCst),
+            signal = signals.next() => match signal {
+                Signal::Stop => context.host.stop.store(true, Ordering::SeqCst),
+                Signal::Reload => *wants_reload = true,
+            },
             Some(pending) = requests.recv(), if waiting.len() < MAX_WAITING_REQUESTS => match pending.request {
-                Request::Check => waiting.push_back(pending),
+                Request::Check | Request::Repair(_) | Request::Retry(_) => waiting.push_back(pending),
                 // No server, however slow, may delay a rollback.
                 Request::Rollback(_) => {
                     context.interrupt.store(true, Ordering::SeqCst);

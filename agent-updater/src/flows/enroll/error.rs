@@ -7,6 +7,7 @@ use sealpost_keys::sealed::SealingKeyError;
 use sealpost_keys::{KeyError, KeyFileError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::DocumentError;
+use sealpost_manifests::ids::{ComputerName, ServerId};
 
 use crate::domain::release::Refusal;
 use crate::home::HomeError;
@@ -46,11 +47,24 @@ pub enum EnrollError {
         "{path} pins another root already, and enrollment never replaces it; a new vendor needs a new home folder"
     )]
     RootPinned { path: PathBuf },
-    #[error("the client key cannot be made or read")]
+    /// The server knows this computer already.
+    #[error(
+        "this computer is enrolled with the server {server} as {enrolled}, and {path} is the setup file of {asked}: \
+         nothing was sent. Use the file on {asked}; to give this computer the name {asked} from now on, add --replace, \
+         which takes a seat for {asked} while the seat of {enrolled} stays used for good"
+    )]
+    OtherName { path: PathBuf, server: ServerId, enrolled: ComputerName, asked: ComputerName },
+    #[error(
+        "a key in the keys folder of the agent's home cannot be made or read; if its file is damaged, move it away: then \
+         this is a new computer to the server, and needs a new setup file of its name from the administrator"
+    )]
     Key(#[from] KeyFileError),
     #[error("the client key cannot be made")]
     NewKey(#[from] KeyError),
-    #[error("the key that servers seal to cannot be made")]
+    #[error(
+        "the key that servers seal to cannot be made or read; if its file is damaged, move keys/sealing.key in the agent's \
+         home away and enroll again: another one is made"
+    )]
     NewSealingKey(#[from] SealingKeyError),
     #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
     AllFailed(Vec<String>),

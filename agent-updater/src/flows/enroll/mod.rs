@@ -14,4 +14,4 @@ mod keep;
 mod run;
 
 pub use error::EnrollError;
-pub use run::{EnrolledAs, enroll};
+pub use run::{EnrolledAs, OtherName, enroll};

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_manifests::ids::ServerId;
-use sealpost_manifests::setup::SetupServer;
+use sealpost_manifests::ids::{ComputerName, ServerId};
+use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 
 use crate::domain::floors::Floors;
 use crate::download::{Origin, VendorMetadata};
 use crate::flows::context::Context;
 use crate::flows::origin::origin_of;
-use crate::records::server::Enrollment;
+use crate::home::Home;
+use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::servers;
 use crate::records::vendor::VendorRecord;
 use crate::server::{AccessToken, Endpoint};
@@ -30,6 +31,15 @@ pub struct EnrolledAs {
     pub warnings: Vec<String>,
 }
 
+/// What happens when this computer is enrolled with the same server under another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherName {
+    /// The setup file is most likely that of another computer.
+    Refuse,
+    /// A person said that this computer takes the other name from now on, and that it costs a seat.
+    Replace,
+}
+
 /// Enrolls this computer.
 ///
 /// # Errors
@@ -38,6 +48,7 @@ pub fn enroll(
     context: &Context,
     setup_path: &Path,
     root_path: Option<&Path>,
+    other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
     let home = &context.host.home;
     home.prepare()?;
@@ -46,6 +57,9 @@ pub fn enroll(
     let setup = read_setup(setup_path, &mut warnings)?;
     let other_kind = |why| EnrollError::OtherKind { path: setup_path.to_owned(), why };
     let name = setup.reserved_name().map_err(other_kind)?;
+    if other_name == OtherName::Refuse {
+        ensure_same_name(home, &setup, setup_path, name)?;
+    }
     let root = pin_root(home, &setup, root_path)?;
     let client_key = client_key(home)?;
     let applicant = Applicant {
@@ -127,6 +141,30 @@ fn read_trust(context: &Context, root: &[u8], origin: Origin) -> Result<String, 
         metadata.trust().await
     };
     context.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Metadata)
+}
+
+/// Refuses a setup file of a server that knows this computer by another name: a seat that was named once is never freed,
+/// so the mistake of copying the wrong file would cost one for good. An enrollment that cannot be read hinders nothing:
+/// enrolling is how it is repaired.
+fn ensure_same_name(
+    home: &Home,
+    setup: &SetupFile,
+    path: &Path,
+    name: &ComputerName,
+) -> Result<(), EnrollError> {
+    for listed in &setup.servers {
+        let server = &listed.server.server_id;
+        let Ok(Some(enrolled)) = ServerRecords::of(home, server).enrollment() else { continue };
+        if enrolled.computer_name != *name {
+            return Err(EnrollError::OtherName {
+                path: path.to_owned(),
+                server: server.clone(),
+                enrolled: enrolled.computer_name,
+                asked: name.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What a person should know about servers that this computer was enrolled with before.

@@ -14,9 +14,10 @@ use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::hooks::{Hook, HookContext, HookDone, run_hook};
 use crate::records::{manifests, packages};
-use crate::slots::Slots;
+use crate::slots::beneath::BeneathError;
+use crate::slots::{Current, Slots};
 
-use super::build::{BuiltFrom, NewRelease, build};
+use super::build::{BuiltFrom, NewRelease, build, build_beside};
 use super::checks::ensure_hooks_can_run;
 use super::clean_up::clean_up;
 use super::fault::{ActionFault, EngineError, local_fault};
@@ -69,6 +70,7 @@ impl<'a> Actions<'a> {
         new: Option<&mut NewRelease<'_>>,
     ) -> Result<(), ActionFault> {
         let built_from = match new {
+            Some(new) if change.kind == ChangeKind::Repair => build_beside(self.host, change, slots, new)?,
             Some(new) => build(self.host, change, slots, new)?,
             None => self.check_slot_of_rollback(change, slots)?,
         };
@@ -99,11 +101,19 @@ impl<'a> Actions<'a> {
             // It ran here before, and somebody asks for it because something is wrong now.
             return Ok(());
         }
-        self.hook(change, &change.to, slots, Hook::TestLoad, InstallStep::TestLoad)?;
-        // The hook is a foreign program and had the slot's path: digest the slot as it is now.
         let failed = |refusal| ActionFault::Failed(InstallStep::TestLoad, refusal);
         let manifest = manifests::read(&self.host.home, &change.to)
             .map_err(|error| failed(local_fault("cannot digest again", &error)))?;
+        if change.kind == ChangeKind::Repair {
+            // The product loaded this release before. What was built is digested once more before it is used.
+            return match slots.has_beside(&change.to.slot) {
+                Ok(true) => slots.check_beside(&change.to.slot, &manifest),
+                _ => slots.check(&change.to.slot, &manifest),
+            }
+            .map_err(|error| failed(local_fault("what was built is not what was signed", &error)));
+        }
+        self.hook(change, &change.to, slots, Hook::TestLoad, InstallStep::TestLoad)?;
+        // The hook is a foreign program and had the slot's path: digest the slot as it is now.
         slots.check(&change.to.slot, &manifest).map_err(|error| {
             let detail = format!("the slot was changed while it was test-loaded: {}", with_causes(&error));
             failed(Refusal::new(ReasonCode::PayloadInvalid, detail))
@@ -134,12 +144,30 @@ impl<'a> Actions<'a> {
     }
 
     fn stop_old(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
-        let Some(from) = &change.from else { return Ok(()) };
-        self.hook(change, from, slots, Hook::Stop, InstallStep::Stop)
+        if let Some(from) = &change.from {
+            return self.hook(change, from, slots, Hook::Stop, InstallStep::Stop);
+        }
+        // It may run on, without its files. If it cannot be stopped, the new release is started all the same.
+        if let Some(lost) = &change.lost
+            && let Err(fault) = self.hook(change, lost, slots, Hook::Stop, InstallStep::Stop)
+        {
+            match fault {
+                ActionFault::Failed(step, fault) => {
+                    self.reporter.step(change, (step, Outcome::Failed, fault.reason), &fault.detail);
+                }
+                ActionFault::Engine(_) => return Err(fault),
+            }
+        }
+        Ok(())
     }
 
     fn switch(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
-        slots.switch(Some(&change.to.slot)).map_err(|error| {
+        let switched = if change.kind == ChangeKind::Repair {
+            put_right(change, slots)
+        } else {
+            slots.switch(Some(&change.to.slot))
+        };
+        switched.map_err(|error| {
             ActionFault::Failed(InstallStep::Switch, local_fault("cannot switch", &error))
         })?;
         self.reporter.step(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), "");
@@ -177,7 +205,7 @@ impl<'a> Actions<'a> {
 
     fn report_kept(&mut self, change: &Change) {
         if let Some(reason) = change.kind.asked_back() {
-            let left = change.from.as_ref().unwrap_or(&change.to);
+            let left = change.left().unwrap_or(&change.to);
             self.reporter.left_by_rollback(change, left, reason);
         }
         if change.kind != ChangeKind::LocalRollback {
@@ -188,8 +216,8 @@ impl<'a> Actions<'a> {
     fn switch_back(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
         let package = &change.to.release.package;
         let unusable = |source| EngineError::Slots { package: package.clone(), source };
-        let current = slots.current().map_err(unusable)?;
-        if current.as_ref() == Some(&change.to.slot) {
+        let is_new = Current::Slot(change.to.slot.clone());
+        if change.kind != ChangeKind::Repair && slots.find_current().map_err(unusable)? == is_new {
             // The new release may be running; if it cannot be stopped, the old one is put back all the same.
             let config = self.host.settings.package(package);
             if let Err(fault) = run_hook(Hook::Stop, config, &hook_context(&change.to, slots)) {
@@ -197,7 +225,7 @@ impl<'a> Actions<'a> {
                 self.reporter.step(change, what, &fault.detail);
             }
         }
-        slots.switch(change.from.as_ref().map(|from| &from.slot)).map_err(unusable)?;
+        put_back(change, slots).map_err(unusable)?;
         Ok(())
     }
 
@@ -205,6 +233,11 @@ impl<'a> Actions<'a> {
         let package = &change.to.release.package;
         let why = change.why.unwrap_or(ReasonCode::Interrupted);
         let mut record = packages::load(&self.host.home, package)?;
+        if change.kind == ChangeKind::Repair {
+            clean_up(self.host, change, slots, &record);
+            tracing::warn!(release = %change.to.release, reason = %why, "repaired, but its hooks fail");
+            return Ok(());
+        }
         // Without this, what the server asked for would be tried again at every contact.
         if change.kind != ChangeKind::LocalRollback {
             record = record.rolled_back(change, why, self.host.now());
@@ -220,6 +253,30 @@ impl<'a> Actions<'a> {
         tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
         Ok(())
     }
+}
+
+/// Puts the slot of a repair in its place, and the link to it. Idempotent.
+fn put_right(change: &Change, slots: &Slots) -> Result<(), BeneathError> {
+    slots.replace(&change.to.slot)?;
+    put_aside_no_link(slots)?;
+    slots.switch(Some(&change.to.slot))
+}
+
+/// Sets the link to the release that a change goes back to. If somebody removed its slot meanwhile there is no link: the
+/// change ends all the same, and what is missing is found and repaired like any other damage. Idempotent.
+pub(super) fn put_back(change: &Change, slots: &Slots) -> Result<(), BeneathError> {
+    if change.kind == ChangeKind::Repair {
+        slots.replace(&change.to.slot)?;
+    }
+    put_aside_no_link(slots)?;
+    match &change.from {
+        Some(from) if slots.has(&from.slot)? => slots.switch(Some(&from.slot)),
+        _ => slots.switch(None),
+    }
+}
+
+fn put_aside_no_link(slots: &Slots) -> Result<(), BeneathError> {
+    if slots.find_current()? == Current::NoLink { slots.put_current_aside() } else { Ok(()) }
 }
 
 /// The slots of the package of a change.

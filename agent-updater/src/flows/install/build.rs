@@ -14,7 +14,7 @@ use sealpost_manifests::payload::read_gzip;
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 
-use crate::domain::record::{Change, Installed};
+use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::platform::disk;
@@ -85,6 +85,29 @@ pub(super) fn build(
         // A part of a delta is of no use any more.
         let _ = fs::remove_file(delta_path(host, base, change));
     }
+    Ok(BuiltFrom::Payload)
+}
+
+/// Builds the slot of a repair beside the damaged one, from the payload alone: the product goes on with what it has until
+/// the new slot is whole.
+pub(super) fn build_beside(
+    host: &Host,
+    change: &Change,
+    slots: &Slots,
+    new: &mut NewRelease<'_>,
+) -> Result<BuiltFrom, ActionFault> {
+    let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
+    let slot = &change.to.slot;
+    new.vetted
+        .keep(&host.home, &change.to)
+        .map_err(|error| failed(refusal_of_file("cannot keep the manifest", &error)))?;
+    slots.remove_beside(slot).map_err(|error| failed(refusal_of_slot(&error)))?;
+    if slots.has(slot).map_err(|error| failed(refusal_of_slot(&error)))?
+        && slots.check(slot, new.vetted.manifest()).is_ok()
+    {
+        return Ok(BuiltFrom::ExistingSlot);
+    }
+    by_payload(host, change, slots, new)?;
     Ok(BuiltFrom::Payload)
 }
 
@@ -165,6 +188,13 @@ fn finish(
     slots: &Slots,
     manifest: &ReleaseManifest,
 ) -> Result<(), Refusal> {
+    if change.kind == ChangeKind::Repair {
+        builder.finish_beside().map_err(|error| refusal_of_slot(&error))?;
+        return slots.check_beside(&change.to.slot, manifest).map_err(|error| {
+            let detail = format!("what was built is not what was signed: {}", with_causes(&error));
+            Refusal::new(ReasonCode::PayloadInvalid, detail)
+        });
+    }
     builder.finish().map_err(|error| refusal_of_slot(&error))?;
     let checked = slots.check(&change.to.slot, manifest);
     if let Err(error) = checked {

@@ -3,14 +3,16 @@
 use std::io;
 use std::path::Path;
 
+use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::domain::record::Change;
+use crate::domain::record::{Change, Installed, PackageRecord};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::hooks::ensure_all_runnable;
-use crate::slots::Slots;
+use crate::slots::beneath::BeneathError;
+use crate::slots::{Current, Slots};
 
 use super::fault::local_fault;
 
@@ -19,19 +21,43 @@ const DISK_RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 /// Upper bound on the bytes that a file takes beyond its content: its last block and its inode.
 const FILE_OVERHEAD_BYTES: u64 = 8 * 1024;
 
-/// Checks that the link and the record agree: if not, somebody else changed the link, and nothing is installed.
-pub(super) fn ensure_current_is_ours(host: &Host, change: &Change) -> Result<(), Refusal> {
-    let package = &change.to.release.package;
-    let current = Slots::open(&host.settings.install_root, package)
-        .and_then(|slots| slots.current())
-        .map_err(|error| local_fault("cannot use the slots", &error))?;
-    if current == change.from.as_ref().map(|from| from.slot.clone()) {
-        return Ok(());
+/// From which release a change goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ground {
+    /// The release that can be gone back to: its slot is there.
+    pub(super) from: Option<Installed>,
+    /// The installed release, if its slot is gone.
+    pub(super) lost: Option<Installed>,
+}
+
+/// Finds out what is really there of what the record says. A link that is missing or was set by somebody else is
+/// replaced by the switch, and a missing slot by the new one; only what would be lost by that is refused.
+pub(super) fn ground(host: &Host, package: &PackageName, record: &PackageRecord) -> Result<Ground, Refusal> {
+    let unusable = |error: BeneathError| local_fault("cannot use the slots", &error);
+    let slots = Slots::open(&host.settings.install_root, package).map_err(unusable)?;
+    let current = slots.find_current().map_err(unusable)?;
+    if current == Current::NoLink {
+        return Err(Refusal::new(
+            ReasonCode::LocalFault,
+            format!(
+                "somebody put a file or folder in the place of the link {}; look at it, and have it put aside by \
+                 `agent-updater repair {package}`",
+                slots.current_path().display()
+            ),
+        ));
     }
-    Err(Refusal::new(
-        ReasonCode::LocalFault,
-        format!("`current` of {package} is not what the agent set; put it back, see `agent-updater audit`"),
-    ))
+    let Some(recorded) = record.current.clone() else { return Ok(Ground { from: None, lost: None }) };
+    if slots.has(&recorded.slot).map_err(unusable)? {
+        return Ok(Ground { from: Some(recorded), lost: None });
+    }
+    tracing::warn!(release = %recorded.release, "the slot of the installed release is gone");
+    // Somebody may have set the link to the release before, so that the product runs.
+    let is_used = |kept: &Installed| current == Current::Slot(kept.slot.clone());
+    let from = match record.previous.clone().filter(is_used) {
+        Some(kept) if slots.has(&kept.slot).map_err(unusable)? => Some(kept),
+        _ => None,
+    };
+    Ok(Ground { from, lost: Some(recorded) })
 }
 
 /// Checks that every hook that the change may need can be run now.

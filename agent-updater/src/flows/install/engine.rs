@@ -7,7 +7,7 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use crate::domain::install::{JournalStep, Next, Recovery, StepResult, advance, recovery};
-use crate::domain::record::{Change, ChangeKind, Installed, SlotId};
+use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::journal::{Journal, JournalError};
@@ -16,9 +16,9 @@ use crate::records::packages;
 use crate::slots::Slots;
 use crate::spool::Spool;
 
-use super::actions::{Actions, open_slots};
+use super::actions::{Actions, open_slots, put_back};
 use super::build::NewRelease;
-use super::checks::{ensure_current_is_ours, ensure_hooks_can_run, ensure_room};
+use super::checks::{Ground, ensure_hooks_can_run, ensure_room, ground};
 use super::clean_up::clean_up;
 use super::fault::{ActionFault, ChangeEnd, EngineError};
 use super::report::Reporter;
@@ -63,10 +63,8 @@ impl<'a> Engine<'a> {
             rollout: wanted.rollout,
             attempt: wanted.attempt,
         };
-        let change = begun(ChangeKind::Install, record.current, to);
-        let checked = ensure_current_is_ours(self.host, &change)
-            .and_then(|()| ensure_hooks_can_run(self.host, &change))
-            .and_then(|()| ensure_room(self.host, manifest));
+        let (change, checked) = self.begun(ChangeKind::Install, &record, to);
+        let checked = checked.and_then(|()| ensure_room(self.host, manifest));
         if let Err(refusal) = checked {
             self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
             return Ok(ChangeEnd::Refused(refusal));
@@ -84,13 +82,13 @@ impl<'a> Engine<'a> {
     pub fn roll_back(&mut self, package: &PackageName) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
         let record = packages::load(&self.host.home, package)?;
-        let (Some(from), Some(to)) = (record.current, record.previous) else {
+        let (Some(_), Some(to)) = (&record.current, record.previous.clone()) else {
             return Ok(ChangeEnd::Refused(Refusal::new(
                 ReasonCode::LocalFault,
                 format!("there is no earlier release of {package} on this computer to go back to"),
             )));
         };
-        self.go_back(begun(ChangeKind::LocalRollback, Some(from), to))
+        self.go_back(ChangeKind::LocalRollback, &record, to)
     }
 
     /// Switches back to a kept release, because the site asks for it; the caller checked that its bounds let it.
@@ -100,12 +98,16 @@ impl<'a> Engine<'a> {
     pub fn roll_back_for_site(&mut self, to: Installed) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
         let record = packages::load(&self.host.home, &to.release.package)?;
-        self.go_back(begun(ChangeKind::SiteRollback, record.current, to))
+        self.go_back(ChangeKind::SiteRollback, &record, to)
     }
 
-    fn go_back(&mut self, change: Change) -> Result<ChangeEnd, EngineError> {
-        let checked = ensure_current_is_ours(self.host, &change)
-            .and_then(|()| ensure_hooks_can_run(self.host, &change));
+    fn go_back(
+        &mut self,
+        kind: ChangeKind,
+        record: &PackageRecord,
+        to: Installed,
+    ) -> Result<ChangeEnd, EngineError> {
+        let (change, checked) = self.begun(kind, record, to);
         if let Err(refusal) = checked {
             if change.kind == ChangeKind::SiteRollback {
                 let what = (InstallStep::Check, Outcome::Refused, refusal.reason);
@@ -115,6 +117,44 @@ impl<'a> Engine<'a> {
         }
         self.journal.record(&change)?;
         self.drive(change, None)
+    }
+
+    /// Puts the installed release in its place again and starts it, because a person at the computer asks for it: from
+    /// its bytes, if `built_from` brings them, else from its slot, which must be whole then.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn repair(
+        &mut self,
+        installed: &Installed,
+        built_from: Option<(&VettedRelease, &mut dyn Source)>,
+    ) -> Result<ChangeEnd, EngineError> {
+        self.ensure_nothing_open()?;
+        let change = Change {
+            kind: ChangeKind::Repair,
+            from: Some(installed.clone()),
+            lost: None,
+            to: installed.clone(),
+            step: JournalStep::Preparing,
+            interruptions: 0,
+            why: None,
+        };
+        let room =
+            built_from.as_ref().map_or(Ok(()), |(vetted, _)| ensure_room(self.host, vetted.manifest()));
+        if let Err(refusal) = room.and_then(|()| ensure_hooks_can_run(self.host, &change)) {
+            self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
+            return Ok(ChangeEnd::Refused(refusal));
+        }
+        // Whoever reads the reports sees why this release is built again.
+        self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::AskedLocally), "repaired");
+        self.journal.record(&change)?;
+        let new = built_from.map(|(vetted, source)| NewRelease {
+            vetted,
+            source,
+            closes_at: None,
+            time_floor: Timestamp::MIN,
+        });
+        self.drive(change, new)
     }
 
     /// Continues a change that an earlier process left open; `None` if there was none. Idempotent.
@@ -146,6 +186,24 @@ impl<'a> Engine<'a> {
             }
         };
         Ok(Some((package, end)))
+    }
+
+    /// A change at its first step, and whether it may begin.
+    fn begun(
+        &self,
+        kind: ChangeKind,
+        record: &PackageRecord,
+        to: Installed,
+    ) -> (Change, Result<(), Refusal>) {
+        let (ground, found) = match ground(self.host, &to.release.package, record) {
+            Ok(ground) => (ground, Ok(())),
+            Err(refusal) => (Ground { from: record.current.clone(), lost: None }, Err(refusal)),
+        };
+        let Ground { from, lost } = ground;
+        let step = JournalStep::Preparing;
+        let change = Change { kind, from, lost, to, step, interruptions: 0, why: None };
+        let checked = found.and_then(|()| ensure_hooks_can_run(self.host, &change));
+        (change, checked)
     }
 
     /// A new change would overwrite the journal of the open one.
@@ -257,9 +315,7 @@ impl<'a> Engine<'a> {
     fn restart_old(&mut self, change: &Change) -> Result<ChangeEnd, EngineError> {
         let package = &change.to.release.package;
         let slots = open_slots(self.host, change)?;
-        slots
-            .switch(change.from.as_ref().map(|from| &from.slot))
-            .map_err(|source| EngineError::Slots { package: package.clone(), source })?;
+        put_back(change, &slots).map_err(|source| EngineError::Slots { package: package.clone(), source })?;
         match self.actions.start_old(change, &slots) {
             Ok(()) => {}
             Err(ActionFault::Failed(step, fault)) => {
@@ -279,9 +335,4 @@ impl<'a> Engine<'a> {
     fn report(&mut self, change: &Change, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
         self.actions.reporter.step(change, what, detail);
     }
-}
-
-/// A change at its first step.
-fn begun(kind: ChangeKind, from: Option<Installed>, to: Installed) -> Change {
-    Change { kind, from, to, step: JournalStep::Preparing, interruptions: 0, why: None }
 }

@@ -51,7 +51,7 @@ impl<'a> Reporter<'a> {
 /// The rollout that a change belongs to; 0 when a person at the computer asked.
 const fn rollout_of(change: &Change) -> u64 {
     match change.kind {
-        ChangeKind::Install | ChangeKind::SiteRollback => change.to.rollout,
+        ChangeKind::Install | ChangeKind::SiteRollback | ChangeKind::Repair => change.to.rollout,
         ChangeKind::LocalRollback => 0,
     }
 }

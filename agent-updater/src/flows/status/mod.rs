@@ -4,6 +4,8 @@
 
 mod read;
 mod report;
+mod text;
 
 pub use read::read;
-pub use report::{LeaseStatus, PackageStatus, Status};
+pub use report::{DriftStatus, LeaseStatus, PackageStatus, ProblemKind, Status, StatusProblem, WayStatus};
+pub use text::{Hooks, Paint};

@@ -1,7 +1,6 @@
 //! Reading the state that `status` shows.
 
 use std::collections::BTreeMap;
-use std::os::unix::net::UnixStream;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
@@ -10,64 +9,161 @@ use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
 
+use crate::control::is_listening;
+use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::record::{Change, PackageRecord};
+use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
+use crate::flows::drift::{self, Found, Keep, Place};
+use crate::flows::retention;
 use crate::hooks::Hook;
 use crate::journal::Journal;
-use crate::records::holdings::Holdings;
+use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::progress::Progress;
 use crate::records::{gate, packages};
 use crate::spool::Spool;
 
-use super::report::{LeaseStatus, PackageStatus, Status};
+use super::report::{DriftStatus, LeaseStatus, PackageStatus, ProblemKind, Status, StatusProblem, WayStatus};
 
 #[must_use]
 pub fn read(host: &Host) -> Status {
     let now = host.now();
     let mut notices = Vec::new();
-    let loaded = Progress::load(&host.home).map_err(|error| with_causes(&error));
+    let loaded =
+        Progress::load(&host.home).map_err(|error| (ProblemKind::RecordDamaged, with_causes(&error)));
     // Without it, it is not known which server this computer works with.
     let holdings = loaded
         .clone()
-        .and_then(|progress| Holdings::load(&host.home, &progress, now).map_err(|error| with_causes(&error)));
+        .and_then(|progress| Holdings::load(&host.home, &progress, now).map_err(|error| described(&error)));
     let progress = loaded.unwrap_or_default();
     notices.extend(progress.standing.notices.iter().cloned());
     notices.extend(progress.standing.log.problem());
-    let holdings = holdings.map_err(|why| notices.push(why)).ok();
-    let change = open_change(host, &mut notices);
-    let records = package_records(host, &mut notices);
-    let assigned =
-        Assigned { holdings: holdings.as_ref(), progress: &progress, change: change.as_ref(), now };
+    let mut problems = Vec::new();
+    let holdings = match holdings {
+        Ok(holdings) => Some(holdings),
+        Err((code, why)) => {
+            problems.push(StatusProblem { code, package: None, text: why.clone() });
+            notices.push(why);
+            None
+        }
+    };
+    let mut damaged = Vec::new();
+    let change = open_change(host, &mut damaged);
+    let records = package_records(host, &mut damaged);
+    problems.extend(damaged.iter().map(|why| StatusProblem {
+        code: ProblemKind::RecordDamaged,
+        package: None,
+        text: why.clone(),
+    }));
+    notices.extend(damaged);
+    let found = drift::look(host, Keep::No);
+    let previous = found.iter().filter(|found| found.place == Place::Previous);
+    notices.extend(previous.map(ToString::to_string));
+    let assigned = Assigned {
+        holdings: holdings.as_ref(),
+        progress: &progress,
+        change: change.as_ref(),
+        found: &found,
+        now,
+    };
     let packages = assigned.packages(host, &records);
-    if let Some(problem) = holdings.as_ref().and_then(|holdings| holdings.assignment.problem("assignment")) {
-        notices.push(problem);
+    if let Some(holdings) = &holdings {
+        notices.extend(holdings.assignment.problem("assignment"));
+        if matches!(holdings.server_list, HeldDocument::Refused(_)) {
+            notices.extend(holdings.server_list.problem("server_list"));
+        }
     }
+    problems.extend(package_problems(&packages));
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
     let enrollment = holdings.as_ref().map(|holdings| &holdings.enrollment);
     let standing = &progress.standing;
     let last_contact = standing.last_contact.as_ref();
+    let lease_problem = lease.and_then(|lease| lease.problem("lease"));
+    // Before the first license there is nothing that was lost.
+    if let Some(why) = lease_problem.clone().filter(|_| standing.standing != Standing::Unlicensed) {
+        problems.push(StatusProblem { code: ProblemKind::NoLease, package: None, text: why });
+    }
+    let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
     Status {
+        at: now,
         computer_name: enrollment.map(|enrollment| enrollment.computer_name.to_string()),
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
-        server: enrollment.map(|enrollment| addresses(&enrollment.server).collect()),
-        daemon: UnixStream::connect(host.home.socket()).is_ok(),
+        server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
+        ways,
+        daemon: is_listening(&host.home.socket()),
         version: display_version(&records).to_string(),
         standing: standing.standing,
         lease: LeaseStatus {
             live: lease.is_some_and(|lease| lease.good().is_some()),
             not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
-            problem: lease.and_then(|lease| lease.problem("lease")),
+            problem: lease_problem,
         },
         last_answer: standing.answered_at,
         contact_problem: last_contact.and_then(|contact| contact.problem.clone()),
         next_contact: standing.next_contact.map(whole_seconds),
         waiting_reports: Spool::open(&host.home).map(|spool| spool.len()).unwrap_or(0),
         packages,
+        storage: retention::usage(host),
+        problems,
         notices,
     }
+}
+
+fn described(error: &HoldingsError) -> (ProblemKind, String) {
+    let code = match error {
+        HoldingsError::NotEnrolled => ProblemKind::NotEnrolled,
+        HoldingsError::Store(_) | HoldingsError::Grant(_) => ProblemKind::RecordDamaged,
+    };
+    (code, with_causes(error))
+}
+
+/// What needs a person, of the packages.
+fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
+    let mut problems = Vec::new();
+    for status in packages {
+        let mut add = |code, text: &str| {
+            let package = Some(status.package.clone());
+            problems.push(StatusProblem { code, package, text: text.to_owned() });
+        };
+        if let Some(drift) = &status.drift {
+            add(ProblemKind::NotAsSigned, &drift.text);
+        }
+        match status.decision {
+            Some("given_up") => add(ProblemKind::GivenUp, &status.sentence),
+            Some("not_entitled" | "other_platform" | "action_unknown" | "started_otherwise") => {
+                add(ProblemKind::NotInstalled, &status.sentence);
+            }
+            _ => {}
+        }
+    }
+    problems
+}
+
+/// The ways to the server, in the order in which they are tried.
+fn ways(holdings: &Holdings, progress: &Progress) -> Vec<WayStatus> {
+    let list = holdings.server_list.good();
+    let answered = progress.standing.answered_by.as_ref();
+    let shown = |way: ServerEntry| {
+        let address = way.addresses.first().map(String::as_str).unwrap_or_default();
+        let is_listed = list.is_some_and(|list| {
+            let same = |listed: &ServerEntry| {
+                listed.port == way.port
+                    && listed.ca_spki_sha256 == way.ca_spki_sha256
+                    && listed.addresses.iter().any(|listed| listed == address)
+            };
+            list.servers.iter().any(same)
+        });
+        WayStatus {
+            address: format!("{address}:{}", way.port),
+            pins: way.ca_spki_sha256.len(),
+            from: if is_listed { "server_list" } else { "setup_file" },
+            answered_last: answered == Some(&way),
+        }
+    };
+    single_ways(list, answered, &holdings.enrollment.server).into_iter().map(shown).collect()
 }
 
 fn open_change(host: &Host, notices: &mut Vec<String>) -> Option<Change> {
@@ -104,6 +200,7 @@ struct Assigned<'s> {
     holdings: Option<&'s Holdings>,
     progress: &'s Progress,
     change: Option<&'s Change>,
+    found: &'s [Found],
     now: Timestamp,
 }
 
@@ -160,6 +257,12 @@ impl Assigned<'_> {
             runs: record.current.as_ref().map(|current| current.release.version.to_string()),
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
             up_to_date: decision == Some(Decision::UpToDate),
+            decision: decision.as_ref().map(Decision::code),
+            drift: self
+                .found
+                .iter()
+                .find(|found| found.package == *package && found.place == Place::Current)
+                .map(|found| DriftStatus { kind: found.kind.to_string(), text: found.to_string() }),
             gate: self.gate(host, package),
             urgency: wanted.map(|wanted| wanted.urgency),
             sentence,
@@ -184,12 +287,6 @@ impl Assigned<'_> {
         let (boot_id, boot_secs) = boot.as_ref().map_or(("", 0), |boot| (boot.boot.as_str(), boot.secs));
         open_now(&text, self.now.as_second(), boot_id, boot_secs)
     }
-}
-
-/// The addresses of a server, with its port.
-fn addresses(server: &ServerEntry) -> impl Iterator<Item = String> {
-    let port = server.port;
-    server.addresses.iter().map(move |host| format!("{host}:{port}"))
 }
 
 fn display_version(records: &BTreeMap<PackageName, PackageRecord>) -> DisplayVersion {

@@ -1,7 +1,6 @@
-//! What `status` shows, as data and as text.
+//! What `status` shows, as data.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use sealpost_manifests::assignment::Urgency;
@@ -10,15 +9,19 @@ use serde::Serialize;
 
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::OpenNow;
-use crate::domain::time::whole_seconds;
+use crate::flows::retention::Usage;
 
 /// The answer of `status`; its JSON is for other programs.
 #[derive(Debug, Serialize)]
 pub struct Status {
+    /// When it was read.
+    pub at: Timestamp,
     pub computer_name: Option<String>,
     pub client_id: Option<String>,
-    /// The server's addresses; `None` before enrollment.
+    /// The server's addresses, the preferred one first; `None` before enrollment.
     pub server: Option<Vec<String>>,
+    /// The ways to the server, in the order in which they are tried.
+    pub ways: Vec<WayStatus>,
     /// Whether the daemon runs.
     pub daemon: bool,
     /// Program and signatures, as in `V 5.2 (27001)`.
@@ -36,8 +39,45 @@ pub struct Status {
     pub waiting_reports: usize,
     /// Every package that is installed or assigned.
     pub packages: Vec<PackageStatus>,
+    /// What is kept on the disk.
+    pub storage: Usage,
+    /// What needs a person; the exit status is 1 if there is anything.
+    pub problems: Vec<StatusProblem>,
     /// What a person should look at.
     pub notices: Vec<String>,
+}
+
+/// An address of the server.
+#[derive(Debug, Serialize)]
+pub struct WayStatus {
+    pub address: String,
+    /// How many CA keys are accepted there; two while the CA is replaced.
+    pub pins: usize,
+    /// `server_list`, or `setup_file` for a last resort.
+    pub from: &'static str,
+    /// Whether the last answer came by it.
+    pub answered_last: bool,
+}
+
+/// Something that needs a person, by a stable code.
+#[derive(Debug, Serialize)]
+pub struct StatusProblem {
+    pub code: ProblemKind,
+    /// The package, if it is about one.
+    pub package: Option<PackageName>,
+    pub text: String,
+}
+
+/// The codes of [`StatusProblem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    NotEnrolled,
+    RecordDamaged,
+    NoLease,
+    GivenUp,
+    NotAsSigned,
+    NotInstalled,
 }
 
 /// The lease, as far as people need it.
@@ -56,6 +96,10 @@ pub struct PackageStatus {
     pub should_run: Option<String>,
     /// Whether the two are the same.
     pub up_to_date: bool,
+    /// What is decided about the assigned release, as a code; `None` if nothing is assigned.
+    pub decision: Option<&'static str>,
+    /// How what is installed differs from what was signed: a code, and a sentence.
+    pub drift: Option<DriftStatus>,
     /// What the product may do at this moment.
     pub gate: OpenNow,
     /// How soon the assignment is to be carried out; `None` if nothing is assigned.
@@ -72,65 +116,8 @@ pub struct PackageStatus {
     pub missing_hooks: BTreeMap<&'static str, &'static str>,
 }
 
-impl Status {
-    /// The text for people.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        let mut line = |name: &str, value: &str| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<14} {value}");
-        };
-        line("Computer", self.computer_name.as_deref().unwrap_or("not enrolled"));
-        if let Some(server) = &self.server {
-            line("Server", &server.join(", "));
-        }
-        line("Version", &self.version);
-        line("Daemon", if self.daemon { "running" } else { "not running" });
-        match (&self.lease.not_after, &self.lease.problem) {
-            (Some(end), _) => line("Lease", &format!("until {}", seconds(*end))),
-            (None, Some(problem)) => line("Lease", problem),
-            (None, None) => line("Lease", "none"),
-        }
-        line("Last answer", &self.last_answer.map_or("never".to_owned(), seconds));
-        if let Some(problem) = &self.contact_problem {
-            line("Contact", &format!("failed: {problem}"));
-        }
-        if let Some(next) = self.next_contact {
-            line("Next contact", &seconds(next));
-        }
-        if self.waiting_reports > 0 {
-            line("Reports", &format!("{} wait for the server", self.waiting_reports));
-        }
-        for package in &self.packages {
-            let runs = package.runs.as_deref().unwrap_or("nothing");
-            let should = package.should_run.as_deref().unwrap_or("as it is");
-            let _ = writeln!(text, "\n{}", package.package);
-            let _ = writeln!(text, "  runs {runs}, should run {should}: {}", package.sentence);
-            if let Some(urgency) = package.urgency.filter(|urgency| *urgency != Urgency::Normal) {
-                let _ = writeln!(text, "  urgency: {urgency}");
-            }
-            let OpenNow { run, upload, remote_management } = package.gate;
-            let [run, upload, remote] =
-                [run, upload, remote_management].map(|open| if open { "yes" } else { "no" });
-            let _ = writeln!(text, "  may run {run}, upload {upload}, be managed remotely {remote}");
-            if let Some(under_way) = &package.under_way {
-                let _ = writeln!(text, "  under way: {under_way}");
-            }
-            if let Some(previous) = &package.previous {
-                let _ = writeln!(text, "  rollback goes to {previous}");
-            }
-            for (hook, meaning) in &package.missing_hooks {
-                let _ = writeln!(text, "  no {hook} hook: {meaning}");
-            }
-        }
-        for notice in &self.notices {
-            let _ = writeln!(text, "\nNote: {notice}");
-        }
-        text
-    }
-}
-
-fn seconds(at: Timestamp) -> String {
-    whole_seconds(at).to_string()
+#[derive(Debug, Serialize)]
+pub struct DriftStatus {
+    pub kind: String,
+    pub text: String,
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, fsync, mkdirat, open, openat2,
-    readlinkat, renameat, statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fstat, fsync, mkdirat,
+    open, openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -167,6 +167,15 @@ impl Folder {
         }
     }
 
+    /// What the file system says of a name in this folder, whose link is not followed.
+    ///
+    /// # Errors
+    /// [`BeneathError`], also when there is nothing of that name.
+    pub(in crate::slots) fn stat(&self, name: &str) -> Result<Stat, BeneathError> {
+        statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| errno_error("look at", &self.path.join(name), errno))
+    }
+
     /// The mode bits of this folder.
     ///
     /// # Errors
@@ -220,6 +229,18 @@ impl Folder {
     pub fn rename(&self, from: &str, to: &str) -> Result<(), BeneathError> {
         renameat(&self.fd, from, &self.fd, to)
             .map_err(|errno| errno_error("rename", &self.path.join(from), errno))
+    }
+
+    /// Exchanges two names in this folder at one instant; `false` if this file system cannot.
+    ///
+    /// # Errors
+    /// [`BeneathError`]; both are as before then.
+    pub fn exchange(&self, one: &str, other: &str) -> Result<bool, BeneathError> {
+        match renameat_with(&self.fd, one, &self.fd, other, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(true),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+            Err(errno) => Err(errno_error("exchange", &self.path.join(one), errno)),
+        }
     }
 
     /// Removes a file or link in this folder, if it exists.

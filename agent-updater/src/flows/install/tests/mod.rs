@@ -4,4 +4,5 @@ mod crash;
 mod fixture;
 mod install;
 mod refused;
+mod repair;
 mod rollback;

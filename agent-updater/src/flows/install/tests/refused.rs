@@ -128,16 +128,6 @@ fn a_parent_that_was_swapped_for_a_link_is_refused_and_what_it_leads_to_is_not_t
 }
 
 #[test]
-fn a_current_link_that_somebody_else_moved_is_not_built_upon() {
-    let computer = Computer::new();
-    let mut one = computer.publish("1", 1, ONE);
-    computer.install(&mut one, 0).unwrap();
-    computer.slots().switch(None).unwrap();
-    let mut two = computer.publish("2", 2, TWO);
-    assert_eq!(reason(&computer.install(&mut two, 0).unwrap()), ReasonCode::LocalFault);
-}
-
-#[test]
 fn a_damaged_record_stops_installs_and_is_explained() {
     let computer = Computer::new();
     let mut one = computer.publish("1", 1, ONE);

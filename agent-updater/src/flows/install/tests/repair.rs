@@ -1,0 +1,216 @@
+//! Damage by somebody else: a new release heals what it safely can, and a repair puts the same release in its place again.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_test_support::folders::{set_mode, write_file};
+
+use super::fixture::{Computer, ONE, Published, TWO, package, read, reason};
+use crate::domain::record::ChangeKind;
+use crate::flows::install::{ChangeEnd, EngineError};
+use crate::ports::fault_points;
+use crate::slots::Current;
+
+fn folder(computer: &Computer) -> PathBuf {
+    computer.host.settings.install_root.join("acme")
+}
+
+fn slot_of(computer: &Computer) -> PathBuf {
+    computer.slots().path_of(&computer.record().current.unwrap().slot)
+}
+
+fn change_a_file(computer: &Computer) {
+    let file = slot_of(computer).join("lib/same");
+    set_mode(&file, 0o644).unwrap();
+    fs::write(&file, b"changed by hand").unwrap();
+}
+
+type Damage = fn(&Computer);
+
+/// The ways to damage an installed package.
+fn damages() -> Vec<(&'static str, Damage)> {
+    vec![
+        ("no folder", |computer| fs::remove_dir_all(folder(computer)).unwrap()),
+        ("no slot", |computer| fs::remove_dir_all(slot_of(computer)).unwrap()),
+        ("no link", |computer| fs::remove_file(folder(computer).join("current")).unwrap()),
+        ("a link elsewhere", |computer| {
+            fs::remove_file(folder(computer).join("current")).unwrap();
+            symlink("/usr", folder(computer).join("current")).unwrap();
+        }),
+        ("a changed file", change_a_file),
+        ("an added file", |computer| {
+            set_mode(&slot_of(computer), 0o755).unwrap();
+            write_file(&slot_of(computer).join("new"), "x").unwrap();
+        }),
+    ]
+}
+
+fn repair(computer: &Computer, release: &mut Published) -> Result<ChangeEnd, EngineError> {
+    let vetted = computer.vet(release).unwrap();
+    let installed = computer.record().current.unwrap();
+    computer.with_engine(|engine| engine.repair(&installed, Some((&vetted, release))))
+}
+
+#[test]
+fn a_new_release_heals_whatever_somebody_did_to_the_old_one() {
+    for (what, damage) in damages() {
+        let computer = Computer::new();
+        let mut one = computer.publish("1", 1, ONE);
+        computer.install(&mut one, 0).unwrap();
+        damage(&computer);
+        let mut two = computer.publish("2", 2, TWO);
+        assert_eq!(computer.install(&mut two, 0).unwrap(), ChangeEnd::Kept, "{what}");
+        computer.assert_runs(&two, what);
+        let log = read(&computer.root.path().join("log"));
+        assert_eq!(
+            log.lines().collect::<Vec<_>>(),
+            ["start", "stop", "start"],
+            "{what}: the old one was stopped"
+        );
+    }
+}
+
+#[test]
+fn a_new_release_that_does_not_work_leaves_no_dead_end_when_the_old_one_is_gone() {
+    for (what, damage) in damages() {
+        let computer = Computer::new();
+        let mut one = computer.publish("1", 1, ONE);
+        computer.install(&mut one, 0).unwrap();
+        damage(&computer);
+        let mut sick = computer.publish("2", 2, "loadable but sick");
+        assert!(matches!(computer.install(&mut sick, 0).unwrap(), ChangeEnd::RolledBack(_)), "{what}");
+        assert_eq!(computer.recover(), None, "{what}: nothing is left to recover");
+        let record = computer.record();
+        assert_eq!(record.current.unwrap().manifest, one.signed.digest(), "{what}: it is still known");
+        let mut three = computer.publish("3", 3, "loadable three");
+        assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept, "{what}");
+        computer.assert_runs(&three, what);
+    }
+}
+
+#[test]
+fn what_somebody_put_in_the_place_of_the_link_is_not_lost() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let current = folder(&computer).join("current");
+    fs::remove_file(&current).unwrap();
+    fs::create_dir(&current).unwrap();
+    fs::write(current.join("notes"), b"by hand").unwrap();
+    let mut two = computer.publish("2", 2, TWO);
+    let ChangeEnd::Refused(refusal) = computer.install(&mut two, 0).unwrap() else { panic!("installed") };
+    assert!(refusal.detail.contains("`agent-updater repair acme`"), "{refusal}");
+    assert_eq!(repair(&computer, &mut one).unwrap(), ChangeEnd::Kept);
+    computer.assert_runs(&one, "after the repair that the message names");
+    assert_eq!(fs::read(folder(&computer).join("current.put-aside-1/notes")).unwrap(), b"by hand");
+    assert_eq!(computer.install(&mut two, 0).unwrap(), ChangeEnd::Kept);
+}
+
+#[test]
+fn a_repair_puts_the_same_release_in_its_place_and_keeps_the_one_before() {
+    for (what, damage) in damages() {
+        let computer = Computer::new();
+        let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+        computer.install(&mut one, 0).unwrap();
+        computer.install(&mut two, 0).unwrap();
+        let before = computer.record();
+        damage(&computer);
+        assert_eq!(repair(&computer, &mut two).unwrap(), ChangeEnd::Kept, "{what}");
+        computer.assert_runs(&two, what);
+        assert_eq!(computer.record(), before, "{what}");
+        if what != "no folder" {
+            assert_eq!(computer.with_engine(|engine| engine.roll_back(&package())).unwrap(), ChangeEnd::Kept);
+            computer.assert_runs(&one, what);
+        }
+    }
+}
+
+#[test]
+fn a_repair_needs_no_bytes_when_the_slot_is_whole() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    computer.slots().switch(None).unwrap();
+    let installed = computer.record().current.unwrap();
+    let end = computer.with_engine(|engine| engine.repair(&installed, None)).unwrap();
+    assert_eq!(end, ChangeEnd::Kept);
+    computer.assert_runs(&one, "repaired");
+}
+
+#[test]
+fn a_repair_by_other_bytes_leaves_everything_as_it_was() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    change_a_file(&computer);
+    let before = computer.snapshot();
+    one.payload = computer.publish("2", 2, TWO).payload;
+    let ended = repair(&computer, &mut one).unwrap();
+    assert_eq!(reason(&ended), ReasonCode::PayloadInvalid);
+    assert_eq!(computer.snapshot(), before);
+    assert_eq!(computer.current_and_running().1.as_deref(), Some(ONE), "and nothing was stopped");
+}
+
+#[test]
+fn a_repair_whose_hooks_fail_leaves_the_whole_release_and_gives_nothing_up() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    change_a_file(&computer);
+    fs::write(computer.root.path().join("health"), "#!/bin/sh\nexit 1\n").unwrap();
+    let ended = repair(&computer, &mut one).unwrap();
+    assert_eq!(ended, ChangeEnd::RolledBack(ReasonCode::HookFailed));
+    computer.assert_runs(&one, "with a failing health hook");
+    assert!(computer.record().given_up.is_empty());
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_repair_leaves_it_repairable() {
+    let mut reached = 0;
+    for (what, damage) in damages() {
+        for point in fault_points() {
+            let computer = Computer::new();
+            let mut one = computer.publish("1", 1, ONE);
+            computer.install(&mut one, 0).unwrap();
+            damage(&computer);
+            *computer.kill.0.lock().unwrap() = Some(point.clone());
+            let killed = repair(&computer, &mut one).is_err_and(|error| error.is_killed());
+            *computer.kill.0.lock().unwrap() = None;
+            if !killed {
+                continue;
+            }
+            reached += 1;
+            let context = format!("{what}, killed {point}");
+            computer.recover();
+            assert_eq!(computer.recover(), None, "{context}");
+            assert_eq!(repair(&computer, &mut one).unwrap(), ChangeEnd::Kept, "{context}");
+            computer.assert_runs(&one, &context);
+            assert_eq!(
+                computer.slots().find_current().unwrap(),
+                Current::Slot(computer.record().current.unwrap().slot)
+            );
+        }
+    }
+    assert!(reached > 60, "{reached}");
+}
+
+#[test]
+fn a_change_whose_old_slot_is_removed_meanwhile_ends_and_is_no_dead_end() {
+    for point in ["after-switched", "after-trying", "after-rolling-back"] {
+        let computer = Computer::new();
+        let mut one = computer.publish("1", 1, ONE);
+        computer.install(&mut one, 0).unwrap();
+        *computer.kill.0.lock().unwrap() = Some(point.to_owned());
+        let mut two = computer.publish("2", 2, "loadable but sick");
+        assert!(computer.install(&mut two, 0).is_err_and(|error| error.is_killed()), "{point}");
+        let old = computer.slots().path_of(&computer.record().current.unwrap().slot);
+        fs::remove_dir_all(old).unwrap();
+        computer.recover();
+        assert_eq!(computer.recover(), None, "{point}");
+        assert_eq!(repair(&computer, &mut one).unwrap(), ChangeEnd::Kept, "{point}");
+        computer.assert_runs(&one, point);
+    }
+    assert_eq!(ChangeKind::Repair.asked_back(), None);
+}

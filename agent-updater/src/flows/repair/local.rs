@@ -1,0 +1,174 @@
+//! The part of a repair that needs no server.
+
+use std::collections::BTreeMap;
+
+use sealpost_files::with_causes;
+use sealpost_manifests::document;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::trust::TrustDocument;
+
+use crate::domain::record::{Installed, PackageRecord};
+use crate::flows::context::Host;
+use crate::flows::cycle::Repairs;
+use crate::flows::install::{ChangeEnd, Engine, EngineError};
+use crate::flows::reports;
+use crate::home::HomeError;
+use crate::journal::{Journal, JournalError};
+use crate::platform::store::StoreError;
+use crate::records::vendor::VendorRecord;
+use crate::records::{manifests, packages};
+use crate::slots::{Current, Slots};
+
+use super::record::load_or_make;
+
+/// Why a repair could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RepairError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("the agent's records cannot be used")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the repair could not be finished; run it again")]
+    Engine(#[from] EngineError),
+}
+
+/// What was done, and what needs bytes from the server.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    pub(super) lines: Vec<String>,
+    pub(super) failed: bool,
+    /// Packages of which what is installed is to be built again.
+    pub(super) needs_bytes: Repairs,
+}
+
+/// Whether a package that is whole is started all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    LeaveAlone,
+    StartAgain,
+}
+
+/// # Errors
+/// [`RepairError`].
+pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, RepairError> {
+    host.home.prepare()?;
+    let _lock = host.home.lock_cycle()?;
+    let mut spool = reports::open(host)?;
+    let mut engine = Engine::new(host, &mut spool);
+    let mut local = Local::default();
+    let whole = end_open_change(host, &mut engine, &mut local)?;
+    let trust = trust(host);
+    for package in wanted(host, only, whole)? {
+        let record = load_or_make(host, &package, trust.as_ref(), &mut local.lines)?;
+        let record = without_damaged_previous(host, &package, record, trust.as_ref(), &mut local)?;
+        let Some(installed) = record.current.filter(|current| current.kind != PackageKind::Agent) else {
+            local.lines.push(format!(
+                "nothing of {package} is installed; what is assigned is installed at the next contact"
+            ));
+            local.failed |= only == Some(&package);
+            continue;
+        };
+        if !is_whole(host, &installed, trust.as_ref()) {
+            local.needs_bytes.insert(package);
+            continue;
+        }
+        if is_linked(host, &installed) && whole == Whole::LeaveAlone {
+            local.lines.push(format!("{} is as it was signed", installed.release));
+            continue;
+        }
+        let (line, is_good) = told(&installed, &engine.repair(&installed, None)?);
+        local.lines.push(line);
+        local.failed |= !is_good;
+    }
+    Ok(local)
+}
+
+/// Ends what an interrupted change left. A journal that leads nowhere is put aside.
+fn end_open_change(host: &Host, engine: &mut Engine<'_>, local: &mut Local) -> Result<Whole, RepairError> {
+    let error = match engine.recover() {
+        Ok(_) => return Ok(Whole::LeaveAlone),
+        Err(error) => error,
+    };
+    let leads_nowhere = match &error {
+        EngineError::Journal(JournalError::Store(store)) => {
+            matches!(store, StoreError::Damaged { .. } | StoreError::Foreign { .. })
+        }
+        // The change stopped at something that is repaired here.
+        EngineError::Slots { .. } | EngineError::Store(StoreError::Damaged { .. }) => true,
+        _ => false,
+    };
+    if !leads_nowhere {
+        return Err(error.into());
+    }
+    Journal::of(&host.home, &*host.faults).put_aside()?;
+    let why = with_causes(&error);
+    local.lines.push(format!("the install journal is put aside, and every product is started again ({why})"));
+    Ok(Whole::StartAgain)
+}
+
+fn wanted(host: &Host, only: Option<&PackageName>, whole: Whole) -> Result<Vec<PackageName>, StoreError> {
+    match only {
+        Some(package) if whole == Whole::LeaveAlone => Ok(vec![package.clone()]),
+        _ => Ok(packages::load_all(&host.home)?.into_keys().collect()),
+    }
+}
+
+fn trust(host: &Host) -> Option<TrustDocument> {
+    let vendor = VendorRecord::load(&host.home).ok().flatten()?;
+    document::read(vendor.trust.as_bytes()).ok()
+}
+
+fn is_whole(host: &Host, installed: &Installed, trust: Option<&TrustDocument>) -> bool {
+    let manifest = trust.and_then(|trust| manifests::read_and_verify(&host.home, installed, trust).ok());
+    let slots = Slots::find(&host.settings.install_root, &installed.release.package).ok().flatten();
+    manifest.zip(slots).is_some_and(|(manifest, slots)| slots.check(&installed.slot, &manifest).is_ok())
+}
+
+fn is_linked(host: &Host, installed: &Installed) -> bool {
+    let slots = Slots::find(&host.settings.install_root, &installed.release.package).ok().flatten();
+    slots.is_some_and(|slots| {
+        slots.find_current().is_ok_and(|current| current == Current::Slot(installed.slot.clone()))
+    })
+}
+
+/// A release that cannot be gone back to is not offered any more: the server hands out what is assigned, and it is not.
+fn without_damaged_previous(
+    host: &Host,
+    package: &PackageName,
+    record: PackageRecord,
+    trust: Option<&TrustDocument>,
+    local: &mut Local,
+) -> Result<PackageRecord, StoreError> {
+    let damaged =
+        record.previous.as_ref().filter(|previous| trust.is_some() && !is_whole(host, previous, trust));
+    let Some(damaged) = damaged else { return Ok(record) };
+    local.lines.push(format!(
+        "{} is damaged, and the server hands out only what is assigned: there is no rollback to it any more",
+        damaged.release
+    ));
+    let record = PackageRecord { previous: None, ..record };
+    packages::save(&host.home, package, &record)?;
+    Ok(record)
+}
+
+/// What became of a package, for people, and whether it is good.
+pub(super) fn told(installed: &Installed, end: &ChangeEnd) -> (String, bool) {
+    let release = &installed.release;
+    match end {
+        ChangeEnd::Kept => (format!("{release} is repaired and started"), true),
+        ChangeEnd::RolledBack(reason) => (
+            format!("{release} is in its place again, but its hooks fail ({reason}); look at the product"),
+            false,
+        ),
+        ChangeEnd::Refused(refusal) => (format!("{release} is not repaired: {refusal}"), false),
+    }
+}
+
+/// What is installed of each package, by its record.
+pub(super) fn installed(host: &Host) -> BTreeMap<PackageName, Installed> {
+    let records = packages::load_all(&host.home).unwrap_or_default();
+    records.into_iter().filter_map(|(package, record)| Some((package, record.ok()?.current?))).collect()
+}

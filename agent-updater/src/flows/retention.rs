@@ -1,0 +1,176 @@
+//! What this computer keeps and for how long: slots, manifests, downloads, records that were put aside.
+//!
+//! | what | kept |
+//! |---|---|
+//! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built |
+//! | downloads | of what is assigned; without an assignment for 30 days; each no longer than its payload |
+//! | records that were put aside | one per record, for 90 days |
+//!
+//! Invariants: what runs, what a rollback goes to and what is assigned is never collected; nothing is while a change is
+//! open. The agent writes no log files: what it logs goes to stderr, whose keeper (the journal) has bounds of its own.
+//! Left out on purpose: what somebody put into a product's folder, which is not ours to remove.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sealpost_files::with_causes;
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::PackageKind;
+use serde::Serialize;
+
+use crate::domain::record::PackageRecord;
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::records::{manifests, packages};
+use crate::slots::Slots;
+
+use super::context::Host;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a part of a download is kept that nobody asks for: long enough for a server to come back.
+const DOWNLOAD_DAYS: u32 = 30;
+/// How long a damaged record is kept for people to look at.
+const PUT_ASIDE_DAYS: u32 = 90;
+/// What the name of a record that was put aside ends with.
+const PUT_ASIDE: &str = ".damaged.json";
+/// Most files whose length is added up; a status must not walk a disk for minutes.
+const MAX_COUNTED: usize = 200_000;
+
+/// How much of something there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    pub count: usize,
+    pub bytes: u64,
+}
+
+/// What the agent keeps on this computer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    pub slots: Kept,
+    pub downloads: Kept,
+    pub manifests: Kept,
+    /// Damaged records, kept for people to look at.
+    pub put_aside: Kept,
+}
+
+/// Removes what is kept no longer. What cannot be removed now is tried again by the next cycle.
+pub(super) fn collect(host: &Host, assignment: Option<&Assignment>) {
+    let home = &host.home;
+    if let Some(assignment) = assignment {
+        collect_downloads(home, assignment);
+    } else {
+        remove_older(&files_in(&home.downloads()), DOWNLOAD_DAYS);
+    }
+    remove_older(&put_aside(home), PUT_ASIDE_DAYS);
+    if !matches!(Journal::of(home, &*host.faults).open_change(), Ok(None)) {
+        return;
+    }
+    for (package, record) in packages::load_all(home).unwrap_or_default() {
+        let Ok(record) = record else { continue };
+        if record.current.as_ref().is_some_and(|current| current.kind != PackageKind::Agent) {
+            collect_slots(host, &package, &record);
+        }
+    }
+}
+
+/// Removes downloads of releases that are not assigned, so that downloads that are cut off again and again cannot fill
+/// the disk.
+pub(super) fn collect_downloads(home: &Home, assignment: &Assignment) {
+    for path in files_in(&home.downloads()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_assigned =
+            assignment.packages.iter().any(|wanted| name.contains(&wanted.manifest.to_string()));
+        if !is_assigned {
+            remove(&path);
+        }
+    }
+}
+
+fn collect_slots(host: &Host, package: &PackageName, record: &PackageRecord) {
+    if let Ok(Some(slots)) = Slots::find(&host.settings.install_root, package)
+        && let Err(error) = slots.remove_others(&|name| record.needs(name))
+    {
+        tracing::warn!(%package, error = with_causes(&error), "an old slot could not be removed");
+    }
+    manifests::remove_others(&host.home, package, |slot| record.needs(slot));
+}
+
+/// What is kept now.
+#[must_use]
+pub fn usage(host: &Host) -> Usage {
+    let mut usage = Usage {
+        downloads: sum(&files_in(&host.home.downloads())),
+        put_aside: sum(&put_aside(&host.home)),
+        ..Usage::default()
+    };
+    for package in packages::load_all(&host.home).unwrap_or_default().into_keys() {
+        let slots = host.settings.install_root.join(package.as_str()).join("slots");
+        for slot in files_in(&slots) {
+            usage.slots.count += 1;
+            usage.slots.bytes = usage.slots.bytes.saturating_add(length_beneath(&slot));
+        }
+        let manifests = sum(&files_in(&host.home.manifests(&package)));
+        usage.manifests.count += manifests.count;
+        usage.manifests.bytes = usage.manifests.bytes.saturating_add(manifests.bytes);
+    }
+    usage
+}
+
+fn put_aside(home: &Home) -> Vec<PathBuf> {
+    let state = home.state("x").parent().map(Path::to_owned).unwrap_or_default();
+    let mut found = Vec::new();
+    for folder in [state, home.package_records()].into_iter().chain(files_in(&home.servers())) {
+        let is_put_aside =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(PUT_ASIDE));
+        found.extend(files_in(&folder).into_iter().filter(is_put_aside));
+    }
+    found
+}
+
+/// Everything in a folder; nothing if it cannot be listed.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).collect()
+}
+
+fn remove_older(paths: &[PathBuf], days: u32) {
+    let now = SystemTime::now();
+    for path in paths {
+        let changed = fs::symlink_metadata(path).and_then(|found| found.modified());
+        let age = changed.ok().and_then(|changed| now.duration_since(changed).ok());
+        if age.is_some_and(|age| age > DAY * days) {
+            remove(path);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "an old file could not be removed");
+    }
+}
+
+fn sum(paths: &[PathBuf]) -> Kept {
+    let lengths = paths.iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|found| found.len());
+    Kept { count: paths.len(), bytes: lengths.fold(0, u64::saturating_add) }
+}
+
+fn length_beneath(folder: &Path) -> u64 {
+    let (mut folders, mut bytes, mut counted) = (vec![folder.to_owned()], 0u64, 0usize);
+    while let Some(folder) = folders.pop() {
+        for path in files_in(&folder) {
+            counted += 1;
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => folders.push(path),
+                Ok(found) => bytes = bytes.saturating_add(found.len()),
+                Err(_) => {}
+            }
+            if counted >= MAX_COUNTED {
+                return bytes;
+            }
+        }
+    }
+    bytes
+}

@@ -1,0 +1,225 @@
+//! The status as text for people: one look says what runs, what should, and what to do.
+//!
+//! Invariant: nothing that came from outside moves a cursor: all of it was escaped when it was kept. Colors repeat what
+//! the words say.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use sealpost_manifests::assignment::Urgency;
+
+use crate::domain::gate_file::OpenNow;
+use crate::domain::time::{distance, whole_seconds};
+use crate::flows::retention::{Kept, Usage};
+
+use super::report::{PackageStatus, Status};
+
+/// Whether states are colored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    Plain,
+    /// By escape sequences of a terminal.
+    Colors,
+}
+
+/// How much is said about hooks that are not configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hooks {
+    /// One line.
+    Named,
+    /// A line for each, with what happens without it.
+    Explained,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Color {
+    Green,
+    Yellow,
+    Red,
+}
+
+impl Paint {
+    fn paint(self, color: Color, text: &str) -> String {
+        let code = match color {
+            Color::Green => 32,
+            Color::Yellow => 33,
+            Color::Red => 31,
+        };
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colors => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        }
+    }
+}
+
+impl Status {
+    /// The text for people, without colors.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.to_painted_text(Paint::Plain, Hooks::Named)
+    }
+
+    /// As [`Status::to_text`], with colors for states and more about hooks, if that is wanted.
+    #[must_use]
+    pub fn to_painted_text(&self, paint: Paint, hooks: Hooks) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:<14} {value}");
+        };
+        line("Computer", self.computer_name.as_deref().unwrap_or("not enrolled"));
+        if self.server.is_some() {
+            line("Server", &self.ways());
+        }
+        line("Version", &self.version);
+        let daemon = if self.daemon { (Color::Green, "running") } else { (Color::Yellow, "not running") };
+        line("Daemon", &paint.paint(daemon.0, daemon.1));
+        match (&self.lease.not_after, &self.lease.problem) {
+            (Some(end), _) => line("Lease", &format!("until {}", self.with_age(*end))),
+            (None, Some(problem)) => line("Lease", &paint.paint(Color::Red, problem)),
+            (None, None) => line("Lease", "none"),
+        }
+        line("Last answer", &self.last_answer.map_or("never".to_owned(), |at| self.with_age(at)));
+        if let Some(problem) = &self.contact_problem {
+            line("Contact", &paint.paint(Color::Red, &format!("failed: {problem}")));
+        }
+        if let Some(next) = self.next_contact {
+            line("Next contact", &self.with_age(next));
+        }
+        match self.waiting_reports {
+            0 => {}
+            1 => line("Reports", "1 waits for the server"),
+            count => line("Reports", &format!("{count} wait for the server")),
+        }
+        line("Disk", &disk(&self.storage));
+        for package in &self.packages {
+            package.write(&mut text, self.at, paint, hooks);
+        }
+        for notice in &self.notices {
+            let _ = writeln!(text, "\nNote: {notice}");
+        }
+        text
+    }
+
+    /// The addresses, in the order in which they are tried.
+    fn ways(&self) -> String {
+        let shown = self.ways.iter().map(|way| {
+            let mut notes = Vec::new();
+            if way.answered_last {
+                notes.push("answered last");
+            }
+            if way.pins > 1 {
+                notes.push("CA is being replaced");
+            }
+            if way.from == "setup_file" && self.ways.iter().any(|way| way.from == "server_list") {
+                notes.push("last resort");
+            }
+            let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+            format!("{}{notes}", way.address)
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    fn with_age(&self, at: Timestamp) -> String {
+        with_age(at, self.at)
+    }
+}
+
+impl PackageStatus {
+    fn write(&self, text: &mut String, now: Timestamp, paint: Paint, hooks: Hooks) {
+        let runs = self.runs.as_deref().unwrap_or("nothing");
+        let should = self.should_run.as_deref().unwrap_or("as it is");
+        let color = match self.decision {
+            Some("up_to_date") => Color::Green,
+            Some("given_up") => Color::Red,
+            _ => Color::Yellow,
+        };
+        let sentence = paint.paint(color, &self.sentence);
+        let _ = writeln!(text, "\n{}", self.package);
+        let _ = writeln!(text, "  runs {runs}, should run {should}: {sentence}");
+        if let Some(drift) = &self.drift {
+            let _ = writeln!(text, "  {}", paint.paint(Color::Red, &drift.text));
+        }
+        if let Some(at) = self.changes_at {
+            let _ = writeln!(text, "  that changes at {}", with_age(at, now));
+        }
+        if let Some(urgency) = self.urgency.filter(|urgency| *urgency != Urgency::Normal) {
+            let _ = writeln!(text, "  urgency: {urgency}");
+        }
+        let OpenNow { run, upload, remote_management } = self.gate;
+        let [run, upload, remote] =
+            [run, upload, remote_management].map(|open| if open { "yes" } else { "no" });
+        let _ = writeln!(text, "  may run {run}, upload {upload}, be managed remotely {remote}");
+        if let Some(under_way) = &self.under_way {
+            let _ = writeln!(text, "  under way: {under_way}");
+        }
+        if let Some(previous) = &self.previous {
+            let _ = writeln!(text, "  rollback goes to {previous}");
+        }
+        self.write_hooks(text, hooks);
+    }
+
+    fn write_hooks(&self, text: &mut String, hooks: Hooks) {
+        if self.missing_hooks.is_empty() {
+            return;
+        }
+        if hooks == Hooks::Named {
+            let names: Vec<&str> = self.missing_hooks.keys().copied().collect();
+            let _ = writeln!(
+                text,
+                "  hooks not configured: {} (`agent-updater status --hooks` says what that means)",
+                names.join(", ")
+            );
+            return;
+        }
+        for (hook, meaning) in &self.missing_hooks {
+            let _ = writeln!(text, "  no {hook} hook: {meaning}");
+        }
+    }
+}
+
+/// A time, and how far away it is.
+fn with_age(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", whole_seconds(at), distance(at, now))
+}
+
+fn disk(usage: &Usage) -> String {
+    let mut parts = vec![counted(usage.slots, "slot")];
+    for (kept, what) in
+        [(usage.downloads, "unfinished download"), (usage.put_aside, "damaged record put aside")]
+    {
+        if kept.count > 0 {
+            parts.push(counted(kept, what));
+        }
+    }
+    parts.join("; ")
+}
+
+fn counted(kept: Kept, what: &str) -> String {
+    let plural = match (kept.count, what.strip_suffix(" put aside")) {
+        (1, _) => what.to_owned(),
+        (_, Some(records)) => format!("{records}s put aside"),
+        (_, None) => format!("{what}s"),
+    };
+    let tenths = kept.bytes / 100_000;
+    format!("{} {plural}, {}.{} MB", kept.count, tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_agree_with_their_words() {
+        let kept = |count| Kept { count, bytes: 12_340_000 };
+        assert_eq!(counted(kept(1), "slot"), "1 slot, 12.3 MB");
+        assert_eq!(counted(kept(2), "slot"), "2 slots, 12.3 MB");
+        assert_eq!(counted(kept(2), "damaged record put aside"), "2 damaged records put aside, 12.3 MB");
+    }
+
+    #[test]
+    fn colors_are_for_terminals_only() {
+        assert_eq!(Paint::Plain.paint(Color::Red, "x"), "x");
+        assert_eq!(Paint::Colors.paint(Color::Red, "x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+}

@@ -1,0 +1,35 @@
+//! The ways to the server that this computer works with, in the order in which they are tried.
+
+use crate::domain::server_list::single_ways;
+use crate::records::holdings::Holdings;
+use crate::records::progress::Progress;
+use crate::server::{Endpoint, ServerError};
+
+use sealpost_manifests::setup::ServerEntry;
+
+use super::context::Host;
+
+/// An address, and the entry that names only this address.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) entry: ServerEntry,
+    pub(super) endpoint: Endpoint,
+}
+
+/// Every way, the preferred one first.
+///
+/// # Errors
+/// [`ServerError::Setup`].
+pub(super) fn ways(host: &Host, holdings: &Holdings, progress: &Progress) -> Result<Vec<Way>, ServerError> {
+    let enrollment = &holdings.enrollment;
+    let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
+    let mut ways = Vec::new();
+    for entry in
+        single_ways(holdings.server_list.good(), progress.standing.answered_by.as_ref(), &enrollment.server)
+    {
+        for endpoint in Endpoint::of_server(&entry, &times)? {
+            ways.push(Way { entry: entry.clone(), endpoint });
+        }
+    }
+    Ok(ways)
+}

@@ -1,0 +1,192 @@
+//! The built program: its daemon under signals and a service manager, its exit statuses, and a home far down.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use sealpost_agent_updater::home::Home;
+use sealpost_test_support::folders::{set_mode, write_executable, write_file};
+use sealpost_test_support::wait;
+
+use crate::site::Site;
+
+fn program(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agent-updater"));
+    command.arg("--home").arg(home).env_remove("NOTIFY_SOCKET");
+    command
+}
+
+fn said(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8(both).unwrap()
+}
+
+/// A running daemon; killed when the test ends.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.arg("run").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "running\n");
+        Self(child)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn home(site: &Site) -> PathBuf {
+    site.computer.path().join("home")
+}
+
+#[test]
+fn a_hang_up_reads_the_configuration_again_and_ends_nothing() {
+    let site = Site::new();
+    site.enrolled();
+    site.server.lock().unwrap().wake = Some(b"event: contact\ndata: now\n\n".to_vec());
+    let home = home(&site);
+    let mut daemon = Daemon::start(&mut program(&home));
+    let contacts = || site.server.lock().unwrap().contacts.len();
+    wait::until("the first contact", || contacts() > 0);
+    // From now on a release that a hook refuses is not installed; before, there was no hook.
+    let hook = site.computer.path().join("test_load");
+    write_executable(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    let config = format!(
+        "[packages.acme]\ntest_load = [{:?}]\ntest_load_user = \"0:0\"\n",
+        hook.display().to_string()
+    );
+    write_file(&home.join("agent.toml"), config).unwrap();
+    // A socket that somebody removed is there again as well.
+    let socket = Home::at(&home).unwrap().socket();
+    fs::remove_file(&socket).unwrap();
+    daemon.signal(Signal::HUP);
+    wait::until("the socket is there again", || socket.exists());
+    site.release("1", 1, "one");
+    let before = contacts();
+    wait::until("wakes go on", || contacts() > before);
+    let checked = program(&home).arg("check").output().unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{}", said(&checked));
+    assert!(said(&checked).contains("given up"), "{}", said(&checked));
+    // What cannot be read leaves the old configuration in force, and the daemon running.
+    write_file(&home.join("agent.toml"), "no configuration").unwrap();
+    daemon.signal(Signal::HUP);
+    fs::remove_file(&socket).unwrap();
+    daemon.signal(Signal::HUP);
+    wait::until("the socket is there again", || socket.exists());
+    assert!(daemon.is_running());
+    daemon.signal(Signal::TERM);
+    wait::until("it ends when it is told to", || !daemon.is_running());
+}
+
+#[test]
+fn a_service_manager_hears_that_it_is_ready_lives_reloads_and_stops() {
+    let site = Site::new();
+    site.enrolled();
+    let path = site.computer.path().join("notify");
+    let notices = UnixDatagram::bind(&path).unwrap();
+    notices.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let heard = |wanted: &str| loop {
+        let mut buffer = [0; 4_096];
+        let length = notices.recv(&mut buffer).unwrap();
+        if String::from_utf8_lossy(&buffer[..length]).contains(wanted) {
+            break;
+        }
+    };
+    let mut command = program(&home(&site));
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
+    let daemon = Daemon::start(&mut command);
+    heard("READY=1");
+    heard("WATCHDOG=1");
+    daemon.signal(Signal::HUP);
+    heard("RELOADING=1");
+    heard("READY=1");
+    heard("WATCHDOG=1");
+    daemon.signal(Signal::TERM);
+    heard("STOPPING=1");
+}
+
+#[test]
+fn the_status_ends_with_1_when_something_needs_a_person_and_with_0_when_nothing_does() {
+    let site = Site::new();
+    let home = home(&site);
+    let status = |arguments: &[&str]| program(&home).arg("status").args(arguments).output().unwrap();
+    let codes = || {
+        let output = status(&["--json"]);
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let problems = shown["problems"].as_array().unwrap();
+        let codes: Vec<String> =
+            problems.iter().map(|problem| problem["code"].as_str().unwrap().to_owned()).collect();
+        (output.status.code().unwrap(), codes)
+    };
+    assert_eq!(codes(), (1, vec!["not_enrolled".to_owned()]));
+    let agent = site.enrolled();
+    assert_eq!(codes(), (0, Vec::new()), "not licensed yet, which the next contact changes");
+    site.release("1", 1, "one");
+    agent.cycle();
+    let text = said(&status(&[]));
+    assert_eq!(codes(), (0, Vec::new()), "{text}");
+    assert!(!text.contains('\u{1b}'), "no colors in a pipe: {text:?}");
+    assert!(
+        (text.contains(" ago)") || text.contains("(now)")) && text.contains("(in "),
+        "ages stand beside times: {text}"
+    );
+    assert_eq!(text.matches("hook").count(), 2, "one line for hooks that are missing: {text}");
+    let explained = said(&status(&["--hooks"]));
+    assert_eq!(explained.matches("hook:").count(), 4, "{explained}");
+    fs::remove_file(home.join("products/acme/current")).unwrap();
+    assert_eq!(codes(), (1, vec!["not_as_signed".to_owned()]));
+    assert_eq!(program(&home).args(["repair", "acme"]).status().unwrap().code(), Some(0));
+    assert_eq!(codes(), (0, Vec::new()));
+    fs::write(home.join("state/packages/acme.json"), "damaged").unwrap();
+    assert_eq!(codes().0, 1);
+    let answer = program(&home).args(["rollback", "other", "--json"]).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(answer["code"], "nothing_to_go_back_to");
+}
+
+#[test]
+fn a_home_with_a_path_of_more_than_a_hundred_characters_works() {
+    let site = Site::new();
+    let deep = site.computer.path().join("x".repeat(100)).join("y".repeat(60));
+    fs::create_dir_all(&deep).unwrap();
+    for folder in [deep.as_path(), deep.parent().unwrap()] {
+        set_mode(folder, 0o755).unwrap();
+    }
+    let home = deep.join("home");
+    let setup = site.setup_file();
+    let enrolled = program(&home)
+        .args(["enroll", "--setup"])
+        .arg(&setup)
+        .arg("--root")
+        .arg(site.vendor.root_file())
+        .output()
+        .unwrap();
+    assert!(enrolled.status.success(), "{}", said(&enrolled));
+    let daemon = Daemon::start(&mut program(&home));
+    let checked = program(&home).args(["check", "--json"]).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!((answer["ok"].as_bool(), answer["code"].as_str()), (Some(true), Some("up_to_date")));
+    let status = program(&home).args(["status", "--json"]).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["daemon"], true);
+    daemon.signal(Signal::TERM);
+}

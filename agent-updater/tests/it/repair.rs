@@ -1,0 +1,195 @@
+//! Damage by somebody at the computer, seen by the next contact and repaired by the command that is named.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::control::Answer;
+use sealpost_agent_updater::flows::repair::repair;
+use sealpost_agent_updater::flows::retry::retry;
+use sealpost_manifests::wire::contact::DriftKind;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_test_support::folders::{set_mode, write_executable};
+
+use crate::site::{Site, package};
+
+type Damage = fn(&Site);
+
+fn product(site: &Site) -> PathBuf {
+    site.computer.path().join("home/products/acme")
+}
+
+fn installed(site: &Site) -> Agent {
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    assert!(agent.cycle().problems.is_empty());
+    agent
+}
+
+fn change(site: &Site) {
+    let file = product(site).join("current/text");
+    set_mode(&file, 0o644).unwrap();
+    fs::write(&file, "changed").unwrap();
+}
+
+fn repaired(agent: &Agent) -> Answer {
+    repair(&agent.context, Some(&package())).1
+}
+
+#[test]
+fn damage_is_reported_by_the_next_contact_shown_and_repaired_by_the_command_that_is_named() {
+    let damages: [(DriftKind, Damage); 5] = [
+        (DriftKind::Missing, |site| fs::remove_dir_all(product(site)).unwrap()),
+        (DriftKind::Missing, |site| {
+            let slots = product(site).join("slots");
+            for slot in fs::read_dir(slots).unwrap() {
+                fs::remove_dir_all(slot.unwrap().path()).unwrap();
+            }
+        }),
+        (DriftKind::Link, |site| fs::remove_file(product(site).join("current")).unwrap()),
+        (DriftKind::Link, |site| {
+            fs::remove_file(product(site).join("current")).unwrap();
+            fs::create_dir(product(site).join("current")).unwrap();
+        }),
+        (DriftKind::Changed, change),
+    ];
+    for (kind, damage) in damages {
+        let site = Site::new();
+        let agent = installed(&site);
+        damage(&site);
+        let problems = agent.cycle().problems.join(" ");
+        assert!(problems.contains("`agent-updater repair acme`"), "{kind}: {problems}");
+        let contacts = site.contacts();
+        let drift = &contacts.last().unwrap().drift;
+        assert_eq!((drift[0].package.as_str(), drift[0].kind, drift.len()), ("acme", kind, 1));
+        let status = agent.status();
+        assert!(status.packages[0].drift.is_some(), "{kind}");
+        assert!(status.to_text().contains("not as it was signed"), "{}", status.to_text());
+        let answer = repaired(&agent);
+        assert!(answer.ok, "{kind}: {answer:?}");
+        assert_eq!(site.installed().as_deref(), Some("one"), "{kind}");
+        assert!(agent.cycle().problems.is_empty(), "{kind}");
+        assert!(site.contacts().last().unwrap().drift.is_empty(), "{kind}");
+        assert!(agent.audit().unwrap().iter().all(|one| one.problems.is_empty()), "{kind}");
+    }
+}
+
+#[test]
+fn a_look_at_what_is_unchanged_reads_no_file() {
+    let site = Site::new();
+    let agent = installed(&site);
+    assert!(agent.cycle().problems.is_empty());
+    // What cannot be opened cannot have been read: only its owner and the record of the last look are compared.
+    let kept = site.computer.path().join("home/manifests");
+    fs::rename(&kept, site.computer.path().join("elsewhere")).unwrap();
+    assert!(agent.cycle().problems.is_empty(), "without the manifest nothing could be digested");
+}
+
+#[test]
+fn a_slot_that_was_put_back_from_a_backup_is_digested_once_and_no_damage() {
+    let site = Site::new();
+    let agent = installed(&site);
+    let file = product(&site).join("current/text");
+    let folder = fs::canonicalize(product(&site).join("current")).unwrap();
+    set_mode(&folder, 0o755).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "one").unwrap();
+    set_mode(&file, 0o444).unwrap();
+    set_mode(&folder, 0o555).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+}
+
+#[test]
+fn a_new_release_heals_a_package_whose_folder_is_gone() {
+    let site = Site::new();
+    let agent = installed(&site);
+    fs::remove_dir_all(product(&site)).unwrap();
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+}
+
+#[test]
+fn a_link_is_repaired_without_a_server_and_bytes_are_not_invented() {
+    let site = Site::new();
+    let agent = installed(&site);
+    let down = || site.refuse("contact", ProblemCode::Internal);
+    fs::remove_file(product(&site).join("current")).unwrap();
+    let before = site.contacts().len();
+    assert!(repaired(&agent).ok);
+    assert_eq!((site.installed().as_deref(), site.contacts().len()), (Some("one"), before));
+    change(&site);
+    down();
+    let answer = repaired(&agent);
+    assert!(!answer.ok && answer.lines.join(" ").contains("internal"), "{answer:?}");
+    assert_eq!(site.installed().as_deref(), Some("changed"), "nothing was removed either");
+    // Assigned is nothing any more: the server would hand nothing out.
+    site.server.lock().unwrap().assigned.clear();
+    let answer = repaired(&agent);
+    assert!(!answer.ok && answer.lines.join(" ").contains("assign"), "{answer:?}");
+    site.release("2", 2, "two");
+    assert!(repaired(&agent).ok, "what is assigned now is installed");
+    assert_eq!(site.installed().as_deref(), Some("two"));
+}
+
+#[test]
+fn a_repair_of_what_is_not_installed_is_refused() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let answer = repaired(&agent);
+    assert!(!answer.ok && answer.lines[0].contains("nothing of acme is installed"), "{answer:?}");
+}
+
+#[test]
+fn a_damaged_release_that_a_rollback_goes_to_is_shown_and_not_offered_after_a_repair() {
+    let site = Site::new();
+    let agent = installed(&site);
+    let old = fs::canonicalize(product(&site).join("current")).unwrap();
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    fs::remove_dir_all(&old).unwrap();
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert!(cycle.notices.iter().any(|notice| notice.contains("a rollback goes to")), "{:?}", cycle.notices);
+    assert!(repaired(&agent).ok);
+    assert_eq!(agent.status().packages[0].previous, None);
+    assert!(agent.cycle().notices.is_empty());
+}
+
+#[test]
+fn what_was_given_up_is_tried_again_by_the_person_who_repaired_the_cause() {
+    let site = Site::new();
+    let home = site.computer.path().join("home");
+    let hook = site.computer.path().join("test_load");
+    write_executable(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::create_dir_all(&home).unwrap();
+    set_mode(&home, 0o755).unwrap();
+    let config = format!(
+        "[packages.acme]\ntest_load = [{:?}]\ntest_load_user = \"0:0\"\n",
+        hook.display().to_string()
+    );
+    fs::write(home.join("agent.toml"), config).unwrap();
+    set_mode(&home.join("agent.toml"), 0o644).unwrap();
+    let agent = site.enrolled();
+    let nothing = retry(&agent.context, &package()).1;
+    assert!(!nothing.ok && nothing.lines[0].contains("nothing of acme was given up"), "{nothing:?}");
+    site.release("1", 1, "one");
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("`agent-updater retry PACKAGE`"), "{problems}");
+    let payloads = site.web.asked(".tar.gz").len();
+    agent.cycle();
+    assert_eq!(site.web.asked(".tar.gz").len(), payloads, "it is not tried by itself");
+    // Tried again before the cause is repaired, it is given up again.
+    assert!(!retry(&agent.context, &package()).1.ok);
+    write_executable(&hook, "#!/bin/sh\nexit 0\n").unwrap();
+    let answer = retry(&agent.context, &package()).1;
+    assert!(answer.ok, "{answer:?}");
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    let server = site.server.lock().unwrap();
+    let asked = |report: &&sealpost_manifests::wire::report::Report| {
+        (report.step, report.outcome, report.reason)
+            == (InstallStep::Check, Outcome::Ok, ReasonCode::AskedLocally)
+    };
+    assert_eq!(server.reports.iter().filter(asked).count(), 2);
+}

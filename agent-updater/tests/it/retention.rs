@@ -1,0 +1,85 @@
+//! What is kept on a computer has bounds, a place in the status, and never costs what is needed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sealpost_test_support::web::{Fault, Times};
+
+use crate::site::{Site, package};
+
+fn home(site: &Site) -> PathBuf {
+    site.computer.path().join("home")
+}
+
+fn count(folder: &Path) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+fn make_old(path: &Path, days: u64) {
+    let then = SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
+    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn superseded_slots_and_manifests_go_and_what_runs_and_is_gone_back_to_stays() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    for number in 1..=4 {
+        site.release(&number.to_string(), number, &format!("text {number}"));
+        assert!(agent.cycle().problems.is_empty());
+    }
+    let slots = home(&site).join("products/acme/slots");
+    let manifests = home(&site).join("manifests/acme");
+    assert_eq!((count(&slots), count(&manifests)), (2, 4));
+    // What an earlier program left, or could not remove, goes with the next cycle.
+    fs::create_dir(slots.join("0.1-0123456789ab")).unwrap();
+    fs::write(manifests.join("0.1-0123456789ab.manifest"), "old").unwrap();
+    let usage = agent.status().storage;
+    assert_eq!((usage.slots.count, usage.manifests.count), (3, 5));
+    assert!(usage.slots.bytes > 200_000, "{usage:?}");
+    agent.cycle();
+    assert_eq!((count(&slots), count(&manifests)), (2, 4));
+    assert!(agent.roll_back(&package()).is_ok());
+    assert_eq!(site.installed().as_deref(), Some("text 3"));
+    assert!(agent.status().to_text().contains("2 slots"));
+}
+
+#[test]
+fn a_part_of_a_download_is_kept_while_it_is_assigned_and_a_month_without_an_assignment() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    site.web.fail(".tar.gz", Fault::CutAfter(10), Times::Always);
+    agent.cycle();
+    let downloads = home(&site).join("downloads");
+    let part = fs::read_dir(&downloads).unwrap().next().unwrap().unwrap().path();
+    make_old(&part, 400);
+    agent.cycle();
+    assert_eq!(count(&downloads), 1, "it is assigned");
+    assert!(agent.status().to_text().contains("1 unfinished download"));
+    fs::remove_file(site.server_record("assignment")).unwrap();
+    site.server.lock().unwrap().change_assignment = |assignment| assignment.sequence = 0;
+    make_old(&part, 29);
+    agent.cycle();
+    assert_eq!(count(&downloads), 1);
+    make_old(&part, 31);
+    agent.cycle();
+    assert_eq!(count(&downloads), 0);
+}
+
+#[test]
+fn a_record_that_was_put_aside_is_shown_and_kept_for_a_quarter_of_a_year() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    fs::write(home(&site).join("state/reports.json"), "damaged").unwrap();
+    agent.cycle();
+    let aside = home(&site).join("state/reports.damaged.json");
+    assert!(agent.status().to_text().contains("1 damaged record put aside"));
+    make_old(&aside, 89);
+    agent.cycle();
+    assert!(aside.exists());
+    make_old(&aside, 91);
+    agent.cycle();
+    assert!(!aside.exists());
+}
