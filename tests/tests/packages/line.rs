@@ -1,0 +1,1 @@
+//! The whole line on a computer with systemd.
