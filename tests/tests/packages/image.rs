@@ -63,7 +63,8 @@ fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_o
     let said = root.run(&["sh", "-c", units])?;
     ensure!(said.status.success() && said.text().is_empty(), "{}", said.text());
     // A program where a package laid it has no other units written over the package's.
-    let next = root.run(&["agent-updater", "install-service"])?.ok()?;
+    let next =
+        root.run(&["agent-updater", "install-service", "--program", "/usr/bin/agent-updater"])?.ok()?;
     ensure!(next.contains("a package brought the units already"), "{next}");
 
     // State, settings of the admin, and a product.
