@@ -14,7 +14,7 @@ use super::wait::wait_until;
 use super::workspace::{lock, target_folder, workspace};
 
 /// What the computers have beside a minimal system.
-const PACKAGES: &str = "systemd,systemd-sysv";
+const PACKAGES: &str = "ca-certificates,systemd,systemd-sysv";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where a computer's first process hears what happens.
 const CONSOLE: &str = "console.log";
@@ -108,6 +108,15 @@ impl Machine {
     /// When it does not end with 0.
     pub fn shell(&self, line: &str) -> Result<String> {
         Ok(self.run(&["bash", "-euo", "pipefail", "-c", line])?.ok()?.trim_end().to_owned())
+    }
+
+    /// Enables and starts units.
+    ///
+    /// # Errors
+    /// When one does not start; with what each said last.
+    pub fn enable(&self, units: &[&str]) -> Result<()> {
+        let started = self.shell(&format!("systemctl enable --now {}", units.join(" ")));
+        started.map(drop).with_context(|| units.iter().map(|unit| self.journal(unit)).collect::<String>())
     }
 
     /// A property of a unit.

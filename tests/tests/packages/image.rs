@@ -8,8 +8,9 @@ use sealpost_tests::harness::{Lab, Root};
 
 use super::built::{Built, PACKAGES, can_run};
 
-/// What stays of a package that was purged: Debian's own records, and the users, whose numbers must not be given away.
-const KEPT: [&str; 4] = ["./var/lib/dpkg/", "./var/log/", "./etc/", "./var/tmp/"];
+/// What stays of a package that was purged: Debian's own records, the users, whose numbers must not be given away, and
+/// what a start of the computer makes anew.
+const KEPT: [&str; 5] = ["./var/lib/dpkg/", "./var/log/", "./etc/", "./var/tmp/", "./run/"];
 
 /// Everything in the root but what a package system always leaves.
 fn files(root: &Root) -> Result<BTreeSet<String>> {
