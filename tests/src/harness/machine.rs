@@ -116,7 +116,7 @@ impl Machine {
     /// When one does not start; with what each said last.
     pub fn enable(&self, units: &[&str]) -> Result<()> {
         let started = self.shell(&format!("systemctl enable --now {}", units.join(" ")));
-        started.map(drop).with_context(|| units.iter().map(|unit| self.journal(unit)).collect::<String>())
+        started.map(drop).with_context(|| units.iter().map(|unit| self.about(unit)).collect::<String>())
     }
 
     /// A property of a unit.
@@ -137,13 +137,18 @@ impl Machine {
             "failed" => bail!("{unit} has failed"),
             _ => Ok(false),
         })
-        .with_context(|| self.journal(unit))
+        .with_context(|| self.about(unit))
     }
 
-    /// What a unit said last.
-    #[must_use]
-    pub fn journal(&self, unit: &str) -> String {
+    fn journal(&self, unit: &str) -> String {
         self.shell(&format!("journalctl --no-pager --lines 40 --unit {unit}")).unwrap_or_default()
+    }
+
+    /// What systemd says of a unit now, and what it said last.
+    #[must_use]
+    pub fn about(&self, unit: &str) -> String {
+        let status = self.run(&["systemctl", "--no-pager", "status", unit]);
+        format!("{}{}", status.map(|said| said.stdout).unwrap_or_default(), self.journal(unit))
     }
 
     /// The path of a file of the computer, from outside.

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sealpost_tests::harness::{Lab, Machine, Root, wait_until, write_executable, write_file};
 
 use super::built::{Built, PACKAGES, can_run};
@@ -111,9 +111,8 @@ fn a_product_that_a_hook_started_lives_on_while_the_agent_is_restarted_killed_an
     let lab = Lab::new()?;
     let machine = with_a_line(&lab, Root::new(&lab, "computer")?)?;
     approve(&machine, "1.0")?;
-    wait_until("the hook has started the product", || {
-        Ok(machine.path("/run/scanner.pid").exists() || machine.shell("test -s /run/scanner.pid").is_ok())
-    })?;
+    wait_until("the hook has started the product", || Ok(machine.shell("test -s /run/scanner.pid").is_ok()))
+        .with_context(|| machine.about(SERVICES[2]))?;
     // It lives among the agent's processes: what ends all of them would end it.
     let group = machine.shell("cat /proc/$(cat /run/scanner.pid)/cgroup")?;
     ensure!(group.contains("sealpost-agent.service"), "{group}");
