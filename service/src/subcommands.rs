@@ -76,9 +76,12 @@ pub enum ServiceError {
     /// Its files.
     #[error("cannot install the service")]
     Install(#[from] InstallError),
-    /// This program's own file is gone, or standard output.
-    #[error("cannot tell where this program lies, or write about it")]
-    Io(#[from] io::Error),
+    /// Its file is gone, or `/proc` is not there.
+    #[error("cannot tell where this program lies; name it with --program")]
+    Executable(#[source] io::Error),
+    /// Nobody reads.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
 }
 
 impl InstallService {
@@ -96,7 +99,7 @@ impl InstallService {
     ) -> Result<(), ServiceError> {
         let executable = match &self.program {
             Some(path) => path.clone(),
-            None => env::current_exe()?,
+            None => env::current_exe().map_err(ServiceError::Executable)?,
         };
         let home = if home == Path::new(".") { Path::new(program.standard_home()) } else { home };
         let layout = Layout::new(program, &executable, home)?;

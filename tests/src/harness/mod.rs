@@ -8,6 +8,7 @@ mod computer;
 mod forger;
 mod lab;
 mod line;
+mod machine;
 mod program;
 mod proxy;
 mod site;
@@ -19,6 +20,7 @@ mod workspace;
 pub use computer::Computer;
 pub use forger::{Forgery, ManifestSigner};
 pub use lab::Lab;
+pub use machine::{Machine, Root};
 pub use program::{Daemon, Output, Programs, run};
 pub use proxy::{Cut, Proxy};
 pub use sealpost_test_support::folders::{

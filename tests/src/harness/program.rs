@@ -56,6 +56,12 @@ impl Programs {
         Ok(programs)
     }
 
+    /// The folder that they lie in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The path of one.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

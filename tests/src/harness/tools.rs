@@ -26,6 +26,12 @@ pub enum Tool {
     Npm,
     /// A program that starts another one with a wrong clock.
     Faketime,
+    /// Checks unit files.
+    SystemdAnalyze,
+    /// Makes a Debian in a folder.
+    Mmdebstrap,
+    /// Finds the libraries that a Debian package depends on.
+    DpkgShlibdeps,
 }
 
 impl Tool {
@@ -36,6 +42,9 @@ impl Tool {
             Self::Python => "python3",
             Self::Npm => "npm",
             Self::Faketime => "faketime",
+            Self::SystemdAnalyze => "systemd-analyze",
+            Self::Mmdebstrap => "mmdebstrap",
+            Self::DpkgShlibdeps => "dpkg-shlibdeps",
         }
     }
 
@@ -49,19 +58,34 @@ impl Tool {
         if std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file()) {
             return Ok(true);
         }
-        let message = format!(
+        missing(&format!(
             "{test}: {} is not installed; run tests/run as root on Debian, or install it",
             self.name()
-        );
-        if std::env::var_os("SEALPOST_NO_SKIPPING").is_some() {
-            bail!("{message}");
-        }
-        eprintln!("!!! SKIPPED {message}");
-        if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
-            writeln!(OpenOptions::new().append(true).create(true).open(list)?, "{message}")?;
-        }
-        Ok(false)
+        ))
     }
+
+    /// Whether a test that needs root's rights can run; else as [`Tool::is_here`].
+    ///
+    /// # Errors
+    /// When it cannot, and nothing may be skipped.
+    pub fn is_root(test: &str) -> Result<bool> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(true);
+        }
+        missing(&format!("{test}: it needs root's rights"))
+    }
+}
+
+/// Says loudly that a test is skipped; where nothing may be skipped it is an error.
+fn missing(message: &str) -> Result<bool> {
+    if std::env::var_os("SEALPOST_NO_SKIPPING").is_some() {
+        bail!("{message}");
+    }
+    eprintln!("!!! SKIPPED {message}");
+    if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
+        writeln!(OpenOptions::new().append(true).create(true).open(list)?, "{message}")?;
+    }
+    Ok(false)
 }
 
 /// A Python that can `import tuf`.

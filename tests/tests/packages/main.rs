@@ -1,0 +1,6 @@
+//! The programs as services of a Debian: their units, their packages, and what runs on while they are replaced.
+
+mod built;
+mod image;
+mod line;
+mod units;
