@@ -19,7 +19,6 @@ pub const WARN_DAYS: [i64; 3] = [7, 30, 90];
 /// What is renewed daily and has less than this left, was not renewed for days; unless it lives that short.
 const STALE: SignedDuration = SignedDuration::from_hours(72);
 
-/// What ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiryKind {

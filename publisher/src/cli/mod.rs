@@ -5,6 +5,7 @@
 mod channel;
 mod clear_key;
 mod contact;
+mod ends;
 mod init;
 mod lint;
 mod output;

@@ -73,9 +73,14 @@ pub(super) fn dated(time: Timestamp, now: Timestamp) -> String {
     format!("{} ({})", seconds(time), Left::of(time, now))
 }
 
-/// What a person answered to "do it?"; without a terminal nobody can be asked, and `flag` is what says yes.
+/// Whether somebody is there who can answer.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks whether to do something all the same; without a terminal nobody can be asked, and `flag` is what says yes.
 pub(super) fn confirm(what: &str, flag: &str) -> anyhow::Result<()> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !can_ask() {
         bail!("{what}; give {flag} to do it all the same, or answer on a terminal");
     }
     write!(io::stderr(), "{what}. Do it all the same? Type yes: ").context("cannot ask")?;

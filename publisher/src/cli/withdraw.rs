@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::version::Version;
 
+use super::ends::warn_of_ends;
 use super::output::{Ending, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
@@ -48,6 +49,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
              channel set {package} {channel} VERSION`"
         ));
     }
+    warn_of_ends(&vendor, &keyring);
     if json {
         print_json(&withdrawn)?;
     } else {

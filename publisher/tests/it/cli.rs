@@ -197,7 +197,7 @@ fn a_release_says_what_it_is_about_and_brings_documents() {
     }
     // A first release that is refused makes no keys.
     let mut wrong = bench.release("1.0");
-    wrong.extend(["--package=other".to_owned(), "--fixes=no id".to_owned()]);
+    wrong.extend(["--package=other", "--new-package", "--fixes=no id"].map(str::to_owned));
     wrong.retain(|argument| argument != "--package" && argument != "acme-av");
     bench.fails(&strs(&wrong), &["no id of a vulnerability"]);
     assert!(!bench.path("home/keys/packages/other.release.key").exists());
@@ -228,6 +228,7 @@ fn agents_and_servers_are_released_as_kinds_of_their_own() {
             "stable",
             "--version",
             "1",
+            "--new-package",
         ]);
         let manifest = file_with_suffix(
             &bench.path("home/repository/targets"),
