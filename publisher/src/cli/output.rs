@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
+use sealpost_repository::RoleName;
 use serde::Serialize;
 
 use crate::expiries::Left;
@@ -55,6 +56,20 @@ pub(super) fn print_line(line: impl fmt::Display) -> anyhow::Result<()> {
 /// Prints a result as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print_line(serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)
+}
+
+/// Roles that were signed again, as JSON.
+pub(super) fn signed_again(roles: &[(RoleName, Timestamp)]) -> Vec<serde_json::Value> {
+    let each = roles.iter().map(|(role, at)| serde_json::json!({ "role": role.as_str(), "expires": at }));
+    each.collect()
+}
+
+/// Roles that were signed again, a line each.
+pub(super) fn print_signed_again(roles: &[(RoleName, Timestamp)]) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    roles.iter().try_for_each(|(role, expires)| {
+        print_line(format_args!("{role}: signed again, valid until {}", dated(*expires, now)))
+    })
 }
 
 /// Tells the person at the terminal something that is no result.

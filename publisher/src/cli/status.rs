@@ -41,7 +41,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             print_end(end, now)?;
         }
         for warning in &status.warnings {
-            print_line(format_args!("{}: {warning}", painted("warning", Tone::Bad)))?;
+            print_line(format_args!("{}: {}", painted("warning", Tone::Bad), warning.message))?;
         }
         if let Some(newer) = &status.newer_publisher {
             print_line(format_args!(

@@ -32,7 +32,7 @@ pub enum ReleaseError {
         home.display()
     )]
     InHome { folder: PathBuf, home: PathBuf, what: &'static str },
-    #[error("cannot look for secret keys in {}; check its permissions", path.display())]
+    #[error("cannot read {}, which is to be released; {}", path.display(), look_hint(source))]
     Look {
         path: PathBuf,
         #[source]
@@ -85,6 +85,14 @@ pub enum ReleaseError {
     Comment(#[from] TrustedCommentError),
     #[error("cannot publish")]
     Publication(#[from] PublicationError),
+}
+
+fn look_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is nothing; check the path",
+        io::ErrorKind::NotADirectory => "give a folder",
+        _ => "check its permissions",
+    }
 }
 
 fn asked(questions: &[Question]) -> String {

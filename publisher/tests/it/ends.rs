@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::PassphraseSource;
+use sealpost_manifests::release::PackageKind;
 use sealpost_publisher::expiries::{ExpiryKind, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::lint::lint;
-use sealpost_publisher::release::{Order, set_channel};
+use sealpost_publisher::release::{Order, set_channel, withdraw};
 use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
 use sealpost_publisher::root::{RootError, renew_root};
 use sealpost_publisher::status::{Status, status};
@@ -126,7 +127,7 @@ fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
         let of = |kind| status.expiries.iter().find(|end| end.kind == kind).unwrap();
         assert_eq!(of(ExpiryKind::Root).nearness(at), nearness, "{day}");
         let warned = |words: &[&str]| {
-            status.warnings.iter().any(|warning| words.iter().all(|word| warning.contains(word)))
+            status.warnings.iter().any(|warning| words.iter().all(|word| warning.message.contains(word)))
         };
         let folder = home.path().join("root-keys").display().to_string();
         assert!(warned(&["the root", &folder, "`publisher root renew --root-keys"]), "{:?}", status.warnings);
@@ -218,6 +219,22 @@ async fn lint_names_the_commands_that_renew() {
     assert!(of("role root").contains("`publisher root renew`"));
     assert!(of("role targets").contains("`publisher role renew targets`"));
     assert!(of("role acme-av").contains("`publisher role renew acme-av`"));
+}
+
+#[test]
+fn status_announces_a_newer_publisher_of_the_vendor_s_own_repository() {
+    let home = Home::new();
+    let release =
+        |package: &str, version: &str, kind| home.release_as(package, version, version, kind, now()).unwrap();
+    release("acme-av", "99.0", PackageKind::Program);
+    release("publisher", "0.0.1", PackageKind::Server);
+    assert_eq!(status_at(&home, now()).newer_publisher, None);
+    release("publisher", "99.0", PackageKind::Server);
+    assert_eq!(status_at(&home, now()).newer_publisher.unwrap().as_str(), "99.0");
+    let (vendor, keyring) = (home.vendor(), home.keyring());
+    let version = "99.0".parse().unwrap();
+    withdraw(&vendor, &keyring, &package("publisher"), &version, "broken", now(), || {}).unwrap();
+    assert_eq!(status_at(&home, now()).newer_publisher, None);
 }
 
 /// The commands that a text names, without their backticks.
