@@ -124,7 +124,7 @@ fn newer_publisher(publication: &Publication) -> Result<Option<Version>, Publica
     let newest = publication.releases(&package, &publication.trust()?)?.into_iter().rfind(|published| {
         published.is_trusted()
             && published.manifest.kind == PackageKind::Server
-            && channels.withdrawn_reason(&published.manifest.release.version).is_none()
+            && channels.withdrawn_reason(&published.manifest.release).is_none()
     });
     Ok(newest
         .map(|published| published.manifest.release.version.clone())

@@ -48,7 +48,7 @@ pub(super) fn check(
                 format_args!("channel {channel} points at {version}, which was not released; run `publisher channel set`"),
             );
         }
-        if let Some(reason) = channels.withdrawn_reason(version) {
+        if let Some(reason) = channels.withdrawn_everywhere(version) {
             report.defect(
                 Code::ChannelWrong,
                 &name,

@@ -29,4 +29,4 @@ pub(crate) use order::next_counter;
 pub use order::{AttachmentOrder, Order};
 pub use permit::{Permit, Question};
 pub use publish::{Outcome, Progress, Released, release};
-pub use withdraw::{WithdrawnNow, withdraw};
+pub use withdraw::{Withdrawal, WithdrawnNow, withdraw};

@@ -152,7 +152,7 @@ pub(super) fn check_history(
         let kind = other.manifest.kind;
         problems.push(format!("the package holds {kind}, not {}; use another package name", order.kind));
     }
-    if let Some(reason) = channels.withdrawn_reason(&id.version) {
+    if let Some(reason) = channels.withdrawn_reason(id) {
         problems.push(format!("version {} is withdrawn ({reason}); release a new version", id.version));
     }
     if let Some(published) = releases.iter().find(|published| published.manifest.release == *id) {

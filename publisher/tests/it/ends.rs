@@ -12,7 +12,7 @@ use sealpost_publisher::expiries::{ExpiryKind, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::lint::lint;
-use sealpost_publisher::release::{Order, set_channel, withdraw};
+use sealpost_publisher::release::{Order, Withdrawal, set_channel, withdraw};
 use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
 use sealpost_publisher::root::{RootError, renew_root};
 use sealpost_publisher::status::{Status, status};
@@ -233,7 +233,9 @@ fn status_announces_a_newer_publisher_of_the_vendor_s_own_repository() {
     assert_eq!(status_at(&home, now()).newer_publisher.unwrap().as_str(), "99.0");
     let (vendor, keyring) = (home.vendor(), home.keyring());
     let version = "99.0".parse().unwrap();
-    withdraw(&vendor, &keyring, &package("publisher"), &version, "broken", now(), || {}).unwrap();
+    let own = package("publisher");
+    let withdrawal = Withdrawal { package: &own, version: &version, platforms: &[], reason: "broken" };
+    withdraw(&vendor, &keyring, withdrawal, now(), || {}).unwrap();
     assert_eq!(status_at(&home, now()).newer_publisher, None);
 }
 
