@@ -106,3 +106,26 @@ impl ChannelsDocument {
         self.channels.iter().filter(move |(_, pointed)| *pointed == version).map(|(channel, _)| channel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_withdrawn_on_the_platforms_that_are_named_and_on_all_if_none_is() {
+        let text = r#"{"package":"acme-av","channels":{},"withdrawn":[
+            {"version":"1","reason":"hangs","platforms":["linux-aarch64"]},{"version":"2","reason":"loses logs"}],
+            "signed_at":"2026-11-20T08:00:00Z"}"#;
+        let channels: ChannelsDocument = serde_json::from_str(text).unwrap();
+        let release = |version: &str, platform: &str| ReleaseId {
+            package: channels.package.clone(),
+            version: version.parse().unwrap(),
+            platform: platform.parse().unwrap(),
+        };
+        assert_eq!(channels.withdrawn_reason(&release("1", "linux-aarch64")), Some("hangs"));
+        assert_eq!(channels.withdrawn_reason(&release("1", "linux-x86_64")), None);
+        assert_eq!(channels.withdrawn_reason(&release("2", "linux-x86_64")), Some("loses logs"));
+        assert_eq!(channels.withdrawn_everywhere(&release("1", "any").version), None);
+        assert_eq!(channels.withdrawn_everywhere(&release("2", "any").version), Some("loses logs"));
+    }
+}

@@ -27,7 +27,7 @@ pub enum Code {
     /// It is not what is listed, or what its name says.
     FileDamaged,
     FileUnreadable,
-    /// Nothing lists it.
+    /// No metadata lists it, and nothing else needs it.
     FileUnknown,
     NotListed,
     DocumentRefused,
