@@ -116,9 +116,10 @@ impl Expiry {
             what: serial.serial.to_string(),
             at: serial.not_after?,
             renewed_by_itself: false,
-            remedy: "the site registers again with `distributor register`, and gets a new grant; without the internet \
-                     `publisher serial unlock` answers its code"
-                .to_owned(),
+            remedy: format!(
+                "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you",
+                serial.serial
+            ),
             key: None,
             warn_below: days(WARN_DAYS[2]),
         })

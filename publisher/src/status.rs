@@ -20,7 +20,7 @@ use crate::publication::{Publication, PublicationError};
 const OWN_PACKAGE: &str = "publisher";
 
 /// What a vendor should know.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Status {
     pub vendor: String,
     pub version: &'static str,
@@ -29,7 +29,6 @@ pub struct Status {
     /// What somebody has to do; empty if all is well.
     pub warnings: Vec<Warning>,
     /// A newer version of this program that was published in the vendor's own repository.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub newer_publisher: Option<Version>,
 }
 
