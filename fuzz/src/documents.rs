@@ -107,8 +107,11 @@ fn check_manifest(manifest: &ReleaseManifest) {
 fn check_channels(channels: &ChannelsDocument) {
     let listed = channels.withdrawn.iter().map(|withdrawn| &withdrawn.version);
     for version in listed.chain(&channels.mandatory).chain(channels.channels.values()) {
-        let is_withdrawn = channels.withdrawn.iter().any(|withdrawn| withdrawn.version == *version);
-        assert_eq!(channels.withdrawn_reason(version).is_some(), is_withdrawn);
+        let is_withdrawn = channels
+            .withdrawn
+            .iter()
+            .any(|withdrawn| withdrawn.version == *version && withdrawn.platforms.is_empty());
+        assert_eq!(channels.withdrawn_everywhere(version).is_some(), is_withdrawn);
         assert!(channels.channels_of(version).count() <= channels.channels.len());
     }
     assert!(ChannelsDocument::target(&channels.package).is_ok());

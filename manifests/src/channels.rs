@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::Document;
-use crate::ids::{ChannelName, NameError, PackageName, TargetName};
+use crate::ids::{ChannelName, NameError, PackageName, Platform, TargetName};
+use crate::release::ReleaseId;
 use crate::version::{ReleaseCounter, Version};
 
 /// A version that must no longer be installed, and to which nothing goes back.
@@ -19,6 +20,9 @@ pub struct Withdrawn {
     pub version: Version,
     /// Why it was withdrawn, for people.
     pub reason: String,
+    /// The platforms on which it was withdrawn; all, if empty. A program of before this field takes any for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
 }
 
 /// The channels of one package.
@@ -72,10 +76,23 @@ impl ChannelsDocument {
         TargetName::new(format!("{package}.channels"))
     }
 
-    /// Why a version was withdrawn, if it was.
+    /// Why a release was withdrawn, if it was: its version on its platform.
     #[must_use]
-    pub fn withdrawn_reason(&self, version: &Version) -> Option<&str> {
-        self.withdrawn.iter().find(|entry| entry.version == *version).map(|entry| entry.reason.as_str())
+    pub fn withdrawn_reason(&self, release: &ReleaseId) -> Option<&str> {
+        self.reason(&release.version, |entry| {
+            entry.platforms.is_empty() || entry.platforms.contains(&release.platform)
+        })
+    }
+
+    /// Why a version was withdrawn on all platforms, if it was.
+    #[must_use]
+    pub fn withdrawn_everywhere(&self, version: &Version) -> Option<&str> {
+        self.reason(version, |entry| entry.platforms.is_empty())
+    }
+
+    fn reason(&self, version: &Version, is_meant: impl Fn(&Withdrawn) -> bool) -> Option<&str> {
+        let entry = self.withdrawn.iter().find(|entry| entry.version == *version && is_meant(entry));
+        entry.map(|entry| entry.reason.as_str())
     }
 
     /// Whether a counter is below what the vendor lets anybody run.
@@ -87,5 +104,28 @@ impl ChannelsDocument {
     /// The channels that point to a version.
     pub fn channels_of<'a>(&'a self, version: &'a Version) -> impl Iterator<Item = &'a ChannelName> + 'a {
         self.channels.iter().filter(move |(_, pointed)| *pointed == version).map(|(channel, _)| channel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_withdrawn_on_the_platforms_that_are_named_and_on_all_if_none_is() {
+        let text = r#"{"package":"acme-av","channels":{},"withdrawn":[
+            {"version":"1","reason":"hangs","platforms":["linux-aarch64"]},{"version":"2","reason":"loses logs"}],
+            "signed_at":"2026-11-20T08:00:00Z"}"#;
+        let channels: ChannelsDocument = serde_json::from_str(text).unwrap();
+        let release = |version: &str, platform: &str| ReleaseId {
+            package: channels.package.clone(),
+            version: version.parse().unwrap(),
+            platform: platform.parse().unwrap(),
+        };
+        assert_eq!(channels.withdrawn_reason(&release("1", "linux-aarch64")), Some("hangs"));
+        assert_eq!(channels.withdrawn_reason(&release("1", "linux-x86_64")), None);
+        assert_eq!(channels.withdrawn_reason(&release("2", "linux-x86_64")), Some("loses logs"));
+        assert_eq!(channels.withdrawn_everywhere(&release("1", "any").version), None);
+        assert_eq!(channels.withdrawn_everywhere(&release("2", "any").version), Some("loses logs"));
     }
 }

@@ -19,7 +19,6 @@ pub const WARN_DAYS: [i64; 3] = [7, 30, 90];
 /// What is renewed daily and has less than this left, was not renewed for days; unless it lives that short.
 const STALE: SignedDuration = SignedDuration::from_hours(72);
 
-/// What ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiryKind {
@@ -117,9 +116,10 @@ impl Expiry {
             what: serial.serial.to_string(),
             at: serial.not_after?,
             renewed_by_itself: false,
-            remedy: "the site registers again with `distributor register`, and gets a new grant; without the internet \
-                     `publisher serial unlock` answers its code"
-                .to_owned(),
+            remedy: format!(
+                "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you",
+                serial.serial
+            ),
             key: None,
             warn_below: days(WARN_DAYS[2]),
         })

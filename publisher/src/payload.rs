@@ -43,9 +43,17 @@ pub struct Built {
     pub files: Vec<FileEntry>,
 }
 
-/// Builds the payload of a folder; `progress` gets the compressed bytes so far.
-pub fn build(folder: &Path, staging: &Path, progress: &mut dyn FnMut(u64)) -> Result<Built, BuildError> {
-    let source = PayloadSource::scan(folder).map_err(BuildError::Content)?;
+/// What is in a folder, digested.
+pub fn scan(folder: &Path) -> Result<PayloadSource, BuildError> {
+    PayloadSource::scan(folder).map_err(BuildError::Content)
+}
+
+/// Builds the payload; `progress` gets the bytes of its tar so far.
+pub fn build(
+    source: &PayloadSource,
+    staging: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Built, BuildError> {
     make_folder(staging, PRIVATE_FOLDER).map_err(HomeError::writing(staging))?;
     let failed = |source| BuildError::Staging { path: staging.to_owned(), source };
     remove_leftovers(staging).map_err(failed)?;

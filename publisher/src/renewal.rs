@@ -11,7 +11,7 @@ use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_repository::RoleName;
 
-use crate::expiries;
+use crate::expiries::{self, Nearness};
 use crate::home::{Keyring, KeyringError, Vendor};
 use crate::publication::{Publication, PublicationError, lifetimes};
 
@@ -34,6 +34,8 @@ pub struct Renewed {
     pub roles: Vec<(RoleName, Timestamp)>,
     /// What needs a person.
     pub warnings: Vec<String>,
+    /// Whether something of that has ended, so that nobody takes anything until then.
+    pub has_ended: bool,
 }
 
 /// Why nothing was renewed.
@@ -68,6 +70,7 @@ pub fn renew(
         let left = now.duration_until(expires);
         if role == RoleName::Root {
             renewed.warnings.extend(end.warning(now));
+            renewed.has_ended |= end.nearness(now) == Nearness::Ended;
             continue;
         }
         if !is_due(&role, left, vendor, urgency) {
@@ -82,6 +85,7 @@ pub fn renew(
             Some(Err(error)) => {
                 let warning = end.warning(now).unwrap_or_else(|| format!("{end} is due; {}", end.remedy));
                 renewed.warnings.push(format!("{warning} ({})", with_causes(&error)));
+                renewed.has_ended |= end.nearness(now) == Nearness::Ended;
             }
         }
     }
@@ -107,7 +111,7 @@ pub fn renew_lists(
     }
     let keys = lists.iter().filter_map(|role| list_key(keyring, role)).collect::<Result<Vec<_>, _>>()?;
     let roles = sign_again(vendor, keyring, publication, lists.to_vec(), keys, now)?;
-    Ok(Renewed { roles, warnings: Vec::new() })
+    Ok(Renewed { roles, ..Renewed::default() })
 }
 
 /// The key of a list; `None` of what the online keys sign.

@@ -20,17 +20,24 @@ use crate::publication::{Publication, PublicationError};
 const OWN_PACKAGE: &str = "publisher";
 
 /// What a vendor should know.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Status {
     pub vendor: String,
     pub version: &'static str,
     /// What ends, the vendor's own first; of grants only those that end soon.
     pub expiries: Vec<Expiry>,
     /// What somebody has to do; empty if all is well.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// A newer version of this program that was published in the vendor's own repository.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub newer_publisher: Option<Version>,
+}
+
+/// Something that somebody has to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// For programs; it never changes its meaning.
+    pub code: &'static str,
+    pub message: String,
 }
 
 /// Why nothing can be said.
@@ -70,17 +77,26 @@ pub fn status(
     if let Some(path) = vendor.certificate() {
         match end_of_certificate(&path) {
             Ok(Some(at)) => expiries.push(Expiry::of_certificate(&path, at)),
-            Ok(None) => problems.push(format!(
-                "{} is no certificate that this program understands; put another in its place",
-                path.display()
-            )),
-            Err(error) => problems.push(error.to_string()),
+            Ok(None) => problems.push(Warning {
+                code: "certificate_unreadable",
+                message: format!(
+                    "{} is no certificate that this program understands; put another in its place",
+                    path.display()
+                ),
+            }),
+            Err(error) => {
+                problems.push(Warning { code: "certificate_unreadable", message: error.to_string() });
+            }
         }
     }
     let grants = Authority::open(&vendor.license_database())?.serials()?;
     let grants = grants.iter().filter_map(Expiry::of_grant);
     expiries.extend(grants.filter(|grant| grant.nearness(now) != Nearness::Far));
-    let mut warnings: Vec<String> = expiries.iter().filter_map(|end| end.warning(now)).collect();
+    let warned = |end: &Expiry| {
+        let code = if end.nearness(now) == Nearness::Ended { "ended" } else { "ends" };
+        end.warning(now).map(|message| Warning { code, message })
+    };
+    let mut warnings: Vec<Warning> = expiries.iter().filter_map(warned).collect();
     warnings.extend(problems);
     let vendor = vendor.settings().vendor.clone();
     Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
@@ -107,7 +123,7 @@ fn newer_publisher(publication: &Publication) -> Result<Option<Version>, Publica
     let newest = publication.releases(&package, &publication.trust()?)?.into_iter().rfind(|published| {
         published.is_trusted()
             && published.manifest.kind == PackageKind::Server
-            && channels.withdrawn_reason(&published.manifest.release.version).is_none()
+            && channels.withdrawn_reason(&published.manifest.release).is_none()
     });
     Ok(newest
         .map(|published| published.manifest.release.version.clone())

@@ -138,7 +138,7 @@ pub fn judge_channels(
         let detail = format!("the channels document is for {}", channels.package);
         return Err(Refusal::new(ReasonCode::ManifestInvalid, detail));
     }
-    if let Some(why) = channels.withdrawn_reason(&release.version) {
+    if let Some(why) = channels.withdrawn_reason(release) {
         let detail = format!("the vendor withdrew {release}: {why}");
         return Err(Refusal::new(ReasonCode::ReleaseWithdrawn, detail));
     }
@@ -232,9 +232,11 @@ mod tests {
     #[test]
     fn a_withdrawn_release_and_one_with_missing_requirements_are_refused() {
         let withdraw = |_: &mut PackageAssignment, channels: &mut ChannelsDocument| {
-            channels
-                .withdrawn
-                .push(Withdrawn { version: Version::new("2").unwrap(), reason: "bad".to_owned() });
+            channels.withdrawn.push(Withdrawn {
+                version: Version::new("2").unwrap(),
+                reason: "bad".to_owned(),
+                platforms: Vec::new(),
+            });
         };
         assert_eq!(judge(&manifest(), withdraw, None), Err(ReasonCode::ReleaseWithdrawn));
         let needs = |counter| {

@@ -120,9 +120,11 @@ mod tests {
         assert!(minimum(5).is_ok());
         assert_eq!(minimum(6), Err(ReasonCode::ReleaseTooOld));
         let withdrawn = judge(&installed("1", 5), |_, channels| {
-            channels
-                .withdrawn
-                .push(Withdrawn { version: Version::new("1").unwrap(), reason: "bad".to_owned() });
+            channels.withdrawn.push(Withdrawn {
+                version: Version::new("1").unwrap(),
+                reason: "bad".to_owned(),
+                platforms: Vec::new(),
+            });
         });
         assert_eq!(withdrawn, Err(ReasonCode::ReleaseWithdrawn));
         let of_another = judge(&installed("1", 5), |_, channels| {

@@ -67,7 +67,7 @@ pub(super) fn candidates_of(
     for manifest in targets {
         let Some(release) = ReleaseId::from_manifest_target(manifest.name().as_str()) else { continue };
         let pointed: Vec<ChannelName> = channels.channels_of(&release.version).cloned().collect();
-        let withdrawn = channels.withdrawn_reason(&release.version).is_some();
+        let withdrawn = channels.withdrawn_reason(&release).is_some();
         if release.package != channels.package || pointed.is_empty() || withdrawn {
             continue;
         }
@@ -104,7 +104,7 @@ pub(super) fn newly_withdrawn(channels: &ChannelsDocument, known: &[KnownRelease
         .iter()
         .filter(|release| !matches!(release.state, ReleaseState::Withdrawn | ReleaseState::Refused))
         .filter_map(|known| {
-            let reason = channels.withdrawn_reason(&known.release.version)?.to_owned();
+            let reason = channels.withdrawn_reason(&known.release)?.to_owned();
             Some(Withdrawal { release: known.release.clone(), manifest: known.manifest, reason })
         })
         .collect()
@@ -146,7 +146,8 @@ mod tests {
             ChannelsDocument::empty(PackageName::new("acme-av").unwrap(), jiff::Timestamp::UNIX_EPOCH);
         for version in ["1.0", "2.0", "3.0", "4.0"] {
             let version = Version::new(version).unwrap();
-            channels.withdrawn.push(Withdrawn { version, reason: "deletes quarantine".to_owned() });
+            let reason = "deletes quarantine".to_owned();
+            channels.withdrawn.push(Withdrawn { version, reason, platforms: Vec::new() });
         }
         let known = [
             known(1, ReleaseState::Superseded),

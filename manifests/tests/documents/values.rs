@@ -146,7 +146,11 @@ pub(crate) fn channels() -> ChannelsDocument {
     ChannelsDocument {
         package: package("acme-av"),
         channels: BTreeMap::from([(ChannelName::new("stable").unwrap(), version("5.2"))]),
-        withdrawn: vec![Withdrawn { version: version("5.1"), reason: "loses logs".to_owned() }],
+        withdrawn: vec![Withdrawn {
+            version: version("5.1"),
+            reason: "loses logs".to_owned(),
+            platforms: Vec::new(),
+        }],
         mandatory: vec![version("5.0")],
         minimum_counter: Some(ReleaseCounter(2)),
         signed_at: signed_at(),

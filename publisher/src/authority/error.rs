@@ -29,7 +29,7 @@ pub enum AuthorityError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot {attempt} in the license database; check the disk and its free space")]
+    #[error("cannot {attempt} in the license database; {}", database_hint(source))]
     Database {
         attempt: &'static str,
         #[source]
@@ -117,6 +117,21 @@ pub enum RegisterError {
     Sign(#[source] DocumentError),
     #[error("cannot register: the license database failed")]
     Storage(#[from] AuthorityError),
+}
+
+/// What to do about what SQLite says.
+fn database_hint(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            "check that license.db is there, and that this account may write it and its folder"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program holds it; try again",
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "it is damaged; restore it from a backup"
+        }
+        _ => "check the disk and its free space",
+    }
 }
 
 /// For `map_err` where SQLite is asked; `attempt` completes "cannot …".

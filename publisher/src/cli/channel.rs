@@ -8,6 +8,7 @@ use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
+use super::ends::warn_of_ends;
 use super::output::{Ending, Tone, painted, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
@@ -123,6 +124,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
                      it"
                 ));
             }
+            warn_of_ends(&vendor, &keyring);
             if json {
                 print_json(&set)?;
             } else {

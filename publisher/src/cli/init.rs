@@ -57,7 +57,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     print_line(format_args!("root.json: {} (ship it to your sites)", made.root_file.display()))?;
     print_line(format_args!("root sha256: {}", made.root_digest))?;
     print_line(format_args!(
-        "root keys: {} - move them offline now; they are needed again only to replace keys",
+        "root keys: {} - move them offline now; they are needed again before the root ends, in a year, and `publisher \
+         status` says when",
         plan.root_keys.display()
     ))?;
     print_line(

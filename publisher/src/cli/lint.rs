@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{Ending, counted, print_json, print_line, waiting};
+use super::output::{Ending, Tone, counted, painted, print_json, print_line, waiting};
 use crate::home::Vendor;
 use crate::lint::{Level, lint};
 use crate::publication::read_root;
@@ -40,7 +40,11 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         print_json(&report)?;
     } else {
         for finding in &report.findings {
-            print_line(finding)?;
+            let (level, tone) = match finding.level {
+                Level::Defect => ("defect", Tone::Bad),
+                Level::Warning => ("warning", Tone::Attention),
+            };
+            print_line(format_args!("{}: {}: {}", painted(level, tone), finding.subject, finding.problem))?;
         }
         let defects = report.findings.iter().filter(|finding| finding.level == Level::Defect).count();
         print_line(format_args!(

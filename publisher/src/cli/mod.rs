@@ -1,10 +1,12 @@
 //! The command line: one file per subcommand; results on standard output, everything else on standard error.
 //!
-//! Exit status: 0 done, 1 failed or refused or defects found, 2 usage.
+//! Exit status: 0 done, 1 failed or refused, or what was looked at is not as it should be, 2 usage.
 
 mod channel;
 mod clear_key;
 mod contact;
+mod ends;
+mod failure;
 mod init;
 mod lint;
 mod output;
@@ -21,7 +23,7 @@ mod status;
 mod trust;
 mod withdraw;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -123,15 +125,16 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        )
         .with_max_level(tracing::Level::INFO)
         .init();
     match dispatch(arguments) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::DefectsFound) => ExitCode::FAILURE,
         Err(error) => {
-            // The writer's own failure leaves nobody to tell.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            failure::tell_failure(&error);
             ExitCode::FAILURE
         }
     }

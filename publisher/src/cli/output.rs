@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
+use sealpost_repository::RoleName;
 use serde::Serialize;
 
 use crate::expiries::Left;
@@ -57,6 +58,20 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print_line(serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)
 }
 
+/// Roles that were signed again, as JSON.
+pub(super) fn signed_again(roles: &[(RoleName, Timestamp)]) -> Vec<serde_json::Value> {
+    let each = roles.iter().map(|(role, at)| serde_json::json!({ "role": role.as_str(), "expires": at }));
+    each.collect()
+}
+
+/// Roles that were signed again, a line each.
+pub(super) fn print_signed_again(roles: &[(RoleName, Timestamp)]) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    roles.iter().try_for_each(|(role, expires)| {
+        print_line(format_args!("{role}: signed again, valid until {}", dated(*expires, now)))
+    })
+}
+
 /// Tells the person at the terminal something that is no result.
 pub(super) fn tell(line: impl fmt::Display) {
     // A closed standard error must not stop the work.
@@ -73,9 +88,14 @@ pub(super) fn dated(time: Timestamp, now: Timestamp) -> String {
     format!("{} ({})", seconds(time), Left::of(time, now))
 }
 
-/// What a person answered to "do it?"; without a terminal nobody can be asked, and `flag` is what says yes.
+/// Whether somebody is there who can answer.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks whether to do something all the same; without a terminal nobody can be asked, and `flag` is what says yes.
 pub(super) fn confirm(what: &str, flag: &str) -> anyhow::Result<()> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !can_ask() {
         bail!("{what}; give {flag} to do it all the same, or answer on a terminal");
     }
     write!(io::stderr(), "{what}. Do it all the same? Type yes: ").context("cannot ask")?;

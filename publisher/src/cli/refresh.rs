@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{Ending, print_line, seconds, tell, waiting};
+use super::output::{Ending, print_json, print_signed_again, signed_again, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::renewal::{Urgency, renew};
@@ -15,8 +15,13 @@ use crate::renewal::{Urgency, renew};
 #[command(after_help = "\
 Examples:
   publisher --home acme refresh
-  publisher --home acme refresh --passphrase-file /run/credentials/publisher")]
+  publisher --home acme refresh --passphrase-file /run/credentials/publisher
+
+Exit status 1 if something has ended that it could not renew; the warning names the command.")]
 pub(super) struct Options {
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     passphrase: PassphraseOptions,
 }
@@ -28,8 +33,10 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     for warning in &renewed.warnings {
         tell(format_args!("warning: {warning}"));
     }
-    for (role, expires) in &renewed.roles {
-        print_line(format_args!("{role}: signed again, valid until {}", seconds(*expires)))?;
+    if options.json {
+        print_json(&signed_again(&renewed.roles))?;
+    } else {
+        print_signed_again(&renewed.roles)?;
     }
-    Ok(Ending::Done)
+    Ok(if renewed.has_ended { Ending::DefectsFound } else { Ending::Done })
 }

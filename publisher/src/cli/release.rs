@@ -2,10 +2,11 @@
 
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,11 +15,12 @@ use sealpost_manifests::release::{AttachmentKind, MAX_NOTES_BYTES, PackageKind, 
 use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
-use super::output::{Ending, print_json, print_line, tell, waiting};
+use super::ends::warn_of_ends;
+use super::output::{Ending, can_ask, confirm, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::publication::whole_seconds;
-use crate::release::{AttachmentOrder, Order, Outcome, Released, release};
+use crate::release::{AttachmentOrder, Order, Outcome, Permit, Progress, ReleaseError, Released, release};
 
 /// Release a folder: build the payload, sign the manifest, publish, point channels at it.
 #[derive(Debug, Args)]
@@ -31,6 +33,9 @@ Examples:
       --category security --fixes CVE-2026-1234 --advisory-url https://acme.example/advisories/7 \\
       --supported-until 2028-12-31 --attach cyclonedx=sbom.cdx.json --attach provenance=build.intoto.jsonl
 
+What is a slip most of the time is asked back on a terminal, and needs an option elsewhere: a further
+package (--new-package), an unknown platform (--new-platform), a lower version than the channel's
+(--downgrade), private keys among the files (--with-private-keys).
 The first release of a package makes its keys. A release that was cut short is completed by the same command again.")]
 pub(super) struct Options {
     /// The folder whose content is released.
@@ -70,6 +75,18 @@ pub(super) struct Options {
     /// may be repeated.
     #[arg(long, value_name = "KIND=FILE", value_parser = parse_attachment)]
     attach: Vec<AttachmentOrder>,
+    /// It is meant to be a new package.
+    #[arg(long)]
+    new_package: bool,
+    /// The platform is meant, although no program of ours is known to report it.
+    #[arg(long)]
+    new_platform: bool,
+    /// It is meant to be a lower version than the one that a channel points at.
+    #[arg(long)]
+    downgrade: bool,
+    /// Private keys among the files are meant for everybody to read.
+    #[arg(long)]
+    with_private_keys: bool,
     /// A text file that says what is new.
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
@@ -104,12 +121,23 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, options.passphrase.source());
     let json = options.json;
-    let order = options.into_order(&vendor)?;
-    let bar = progress_bar();
-    let released =
-        release(&vendor, &keyring, &order, Timestamp::now(), &mut |bytes| bar.set_position(bytes), waiting);
-    bar.finish_and_clear();
-    let released = released?;
+    let mut order = options.into_order(&vendor)?;
+    let released = loop {
+        let bar = progress_bar();
+        let released =
+            release(&vendor, &keyring, &order, Timestamp::now(), &mut |step| show(&bar, step), waiting);
+        bar.finish_and_clear();
+        match released {
+            Err(ReleaseError::Questions { questions, .. }) if can_ask() => {
+                for question in questions {
+                    confirm(&question.what, question.permit.flag())?;
+                    order.permits.insert(question.permit);
+                }
+            }
+            released => break released?,
+        }
+    };
+    warn_of_ends(&vendor, &keyring);
     if json {
         print_json(&released)?
     } else {
@@ -136,6 +164,13 @@ impl Options {
             PackageKind::Signatures => Platform::any(),
             _ => Platform::current(),
         });
+        let permits = [
+            (self.new_package, Permit::NewPackage),
+            (self.new_platform, Permit::NewPlatform),
+            (self.downgrade, Permit::Downgrade),
+            (self.with_private_keys, Permit::PrivateKeys),
+        ];
+        let permits = permits.into_iter().filter_map(|(given, permit)| given.then_some(permit)).collect();
         let supported_until = self.supported_until.as_deref();
         let release = ReleaseId { package: self.package, version: self.version, platform };
         Ok(Order {
@@ -146,6 +181,7 @@ impl Options {
             supported_until: supported_until.map(|text| parse_end(text, &vendor.time_zone())).transpose()?,
             notes: self.notes.as_deref().map(read_notes).transpose()?.unwrap_or_default(),
             attachments: self.attach,
+            permits,
             ..Order::new(self.folder, release, kind, self.channel)
         })
     }
@@ -208,8 +244,17 @@ fn progress_bar() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("packing {spinner} {bytes} written, {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+fn show(bar: &ProgressBar, step: Progress) {
+    match step {
+        Progress::Reading => bar.set_message("reading the files"),
+        Progress::Packing(bytes) => bar.set_message(format!("packing, {} written", HumanBytes(bytes))),
+        Progress::Publishing => bar.set_message("signing and publishing"),
+    }
 }

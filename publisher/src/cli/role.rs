@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::PackageName;
 use sealpost_repository::RoleName;
 
-use super::output::{Ending, print_json, print_line, seconds, waiting};
+use super::output::{Ending, print_json, print_signed_again, signed_again, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::renewal::renew_lists;
@@ -41,15 +41,9 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let keyring = Keyring::new(&vendor, passphrase.source());
     let renewed = renew_lists(&vendor, &keyring, &role, Timestamp::now(), waiting)?;
     if json {
-        let roles: Vec<_> = renewed
-            .roles
-            .iter()
-            .map(|(role, expires)| serde_json::json!({ "role": role.as_str(), "expires": expires }))
-            .collect();
-        return print_json(&roles).map(|()| Ending::Done);
-    }
-    for (role, expires) in &renewed.roles {
-        print_line(format_args!("{role}: signed again, valid until {}", seconds(*expires)))?;
+        print_json(&signed_again(&renewed.roles))?;
+    } else {
+        print_signed_again(&renewed.roles)?;
     }
     Ok(Ending::Done)
 }

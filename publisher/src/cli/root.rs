@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use super::output::{Ending, print_json, print_line, seconds, waiting};
+use super::output::{Ending, dated, print_json, print_line, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::root::renew_root;
@@ -44,7 +44,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
         print_line(format_args!(
             "root: version {} signed, valid until {}; take the root keys away again",
             renewed.version,
-            seconds(renewed.expires)
+            dated(renewed.expires, Timestamp::now())
         ))?;
     }
     Ok(Ending::Done)

@@ -5,11 +5,12 @@ use std::path::Path;
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_keys::PassphraseSource;
+use serde::Serialize;
 
 use super::output::{Ending, Tone, painted, print_json, print_line, seconds, waiting};
 use crate::expiries::{Expiry, Left, Nearness};
 use crate::home::{KeyState, Keyring, Vendor};
-use crate::status::status;
+use crate::status::{Status, status};
 
 /// Show what ends when, which key renews it and where that lies, and the command to type.
 #[derive(Debug, Args)]
@@ -33,7 +34,15 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let now = Timestamp::now();
     let status = status(&vendor, &keyring, now, waiting)?;
     if options.json {
-        print_json(&status)?;
+        let Status { vendor, version, expiries, warnings, newer_publisher } = &status;
+        let expiries: Vec<Dated<'_>> = expiries.iter().map(|end| Dated::of(end, now)).collect();
+        print_json(&serde_json::json!({
+            "vendor": vendor,
+            "version": version,
+            "expiries": expiries,
+            "warnings": warnings,
+            "newer_publisher": newer_publisher,
+        }))?;
     } else {
         print_line(format_args!("{}: publisher {}", status.vendor, status.version))?;
         print_line(format_args!("{:<32}  {:<38}  {}", "WHAT", "EXPIRES", "KEY"))?;
@@ -41,7 +50,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             print_end(end, now)?;
         }
         for warning in &status.warnings {
-            print_line(format_args!("{}: {warning}", painted("warning", Tone::Bad)))?;
+            print_line(format_args!("{}: {}", painted("warning", Tone::Bad), warning.message))?;
         }
         if let Some(newer) = &status.newer_publisher {
             print_line(format_args!(
@@ -54,6 +63,23 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         }
     }
     Ok(if status.has_ended(now) { Ending::DefectsFound } else { Ending::Done })
+}
+
+/// An end as programs read it; a site says its own in the same fields.
+#[derive(Debug, Serialize)]
+struct Dated<'a> {
+    #[serde(flatten)]
+    expiry: &'a Expiry,
+    /// Until the end; below 0 after it.
+    seconds_left: i64,
+    nearness: Nearness,
+}
+
+impl<'a> Dated<'a> {
+    fn of(expiry: &'a Expiry, now: Timestamp) -> Self {
+        let seconds_left = expiry.at.as_second().saturating_sub(now.as_second());
+        Self { expiry, seconds_left, nearness: expiry.nearness(now) }
+    }
 }
 
 fn print_end(end: &Expiry, now: Timestamp) -> anyhow::Result<()> {

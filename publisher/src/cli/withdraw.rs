@@ -7,17 +7,18 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::version::Version;
 
+use super::ends::warn_of_ends;
 use super::output::{Ending, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
-use crate::release::withdraw;
+use crate::release::{Withdrawal, withdraw};
 
 /// Withdraw a version: nobody installs it any more, and nothing goes back to it. This stays for ever.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   publisher --home acme withdraw acme-av 2.0 --reason \"deletes quarantined files\"
-  publisher --home acme withdraw acme-av 2.0 --reason \"deletes quarantined files\" --json
+  publisher --home acme withdraw acme-av 2.0 --platform linux-aarch64 --reason \"does not start\" --json
 
 Channels that point at it point at nothing from then on; point them at another version with
 `publisher channel set`. Computers that run it go on until their site halts the release; each
@@ -25,8 +26,11 @@ site shows which they are, with the reason.")]
 pub(super) struct Options {
     /// The package.
     package: PackageName,
-    /// The version, on all its platforms.
+    /// The version.
     version: Version,
+    /// Only on this platform; may be repeated [default: on all]
+    #[arg(long, value_name = "X")]
+    platform: Vec<Platform>,
     /// Why, in one line; every site shows it.
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -38,16 +42,19 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
-    let Options { package, version, reason, json, passphrase } = options;
+    let Options { package, version, platform, reason, json, passphrase } = options;
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, passphrase.source());
-    let withdrawn = withdraw(&vendor, &keyring, &package, &version, &reason, Timestamp::now(), waiting)?;
+    let withdrawal =
+        Withdrawal { package: &package, version: &version, platforms: &platform, reason: &reason };
+    let withdrawn = withdraw(&vendor, &keyring, withdrawal, Timestamp::now(), waiting)?;
     for channel in &withdrawn.channels {
         tell(format_args!(
             "note: channel {channel} pointed at it and offers nothing now; point it at another version with `publisher \
              channel set {package} {channel} VERSION`"
         ));
     }
+    warn_of_ends(&vendor, &keyring);
     if json {
         print_json(&withdrawn)?;
     } else {

@@ -34,12 +34,24 @@ pub enum HomeError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot lock {}; is it on a file system that knows locks?", path.display())]
+    #[error("cannot lock {}; {}", path.display(), lock_hint(source))]
     Lock {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
+}
+
+/// What to do when a home cannot be locked. Not being allowed to is by far the most frequent reason.
+fn lock_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "this account may not write there; use the account that owns the home, or give it the home with `chown`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only",
+        io::ErrorKind::StorageFull => "free some space on its file system",
+        _ => "is it on a file system that knows locks?",
+    }
 }
 
 impl HomeError {

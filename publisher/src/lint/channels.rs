@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
 use sealpost_manifests::version::Version;
 
-use super::report::Report;
+use super::report::{Code, Report};
 use super::sound::SoundTargets;
 
 pub(super) fn check(
@@ -23,6 +23,7 @@ pub(super) fn check(
     let Ok(name) = ChannelsDocument::target(package) else { return };
     if !names.contains(&name) {
         return report.defect(
+            Code::NotListed,
             &name,
             "it is not listed, so no channel offers the package; run `publisher channel set`",
         );
@@ -30,21 +31,26 @@ pub(super) fn check(
     let Some(bytes) = sound.read(&name, report) else { return };
     let channels: ChannelsDocument = match document::read(&bytes) {
         Ok(channels) => channels,
-        Err(error) => return report.defect(&name, with_causes(&error)),
+        Err(error) => return report.defect(Code::DocumentRefused, &name, with_causes(&error)),
     };
     if channels.package != *package {
-        report.defect(&name, format_args!("it is about the package {}", channels.package));
+        report.defect(
+            Code::WrongPackage,
+            &name,
+            format_args!("it is about the package {}", channels.package),
+        );
     }
     let released = |version: &Version| releases.iter().any(|release| release.version == *version);
     for (channel, version) in &channels.channels {
         if !released(version) {
             report.defect(
-                &name,
+                Code::ChannelWrong, &name,
                 format_args!("channel {channel} points at {version}, which was not released; run `publisher channel set`"),
             );
         }
-        if let Some(reason) = channels.withdrawn_reason(version) {
+        if let Some(reason) = channels.withdrawn_everywhere(version) {
             report.defect(
+                Code::ChannelWrong,
                 &name,
                 format_args!("channel {channel} points at {version}, which is withdrawn ({reason})"),
             );
@@ -54,7 +60,7 @@ pub(super) fn check(
         let release = &manifest.release;
         for channel in channels.channels_of(&release.version) {
             report.defect(
-                &name,
+                Code::ChannelWrong, &name,
                 format_args!(
                     "channel {channel} offers {release}, whose counter {} is below the minimum, so that nobody installs \
                      it; run `publisher channel minimum` or `publisher channel set`",
@@ -64,6 +70,10 @@ pub(super) fn check(
         }
     }
     for version in channels.mandatory.iter().filter(|version| !released(version)) {
-        report.defect(&name, format_args!("{version} must be passed through, but was not released"));
+        report.defect(
+            Code::NotReleased,
+            &name,
+            format_args!("{version} must be passed through, but was not released"),
+        );
     }
 }

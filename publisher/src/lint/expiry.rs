@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_repository::MAX_METADATA_BYTES;
 use serde::Deserialize;
 
-use super::report::Report;
+use super::report::{Code, Report};
 use crate::expiries::{Left, WARN_DAYS};
 
 /// A time at which nothing has expired. The walk reads at this time, so that expired metadata does not end it.
@@ -72,7 +72,7 @@ fn read(metadata: &Path, name: &str, report: &mut Report) -> Option<Signed> {
             Err(error) => format!("the file cannot be read: {error}; restore it from the published copy"),
         },
     };
-    report.defect(name, problem);
+    report.defect(Code::FileUnreadable, name, problem);
     None
 }
 
@@ -85,11 +85,16 @@ fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) 
         format!("run `publisher role renew {role}` with its key")
     };
     if left <= SignedDuration::ZERO {
-        return report.defect(subject, format_args!("it expired at {}; {next}", signed.expires));
+        return report.defect(
+            Code::RoleEnded,
+            subject,
+            format_args!("it expired at {}; {next}", signed.expires),
+        );
     }
     let days = left.as_hours() / 24;
     if let Some(limit) = WARN_DAYS.into_iter().find(|limit| days < *limit) {
         report.warn(
+            Code::RoleEnds,
             subject,
             format_args!(
                 "it expires {}, at {} (warned of below {limit} days); {next}",
@@ -105,9 +110,10 @@ fn check_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report
     let next = "run `publisher refresh`, and look why the running server did not";
     let left = now.duration_until(signed.expires);
     if left <= SignedDuration::ZERO {
-        report.defect(subject, format_args!("it expired at {}; {next}", signed.expires));
+        report.defect(Code::RoleEnded, subject, format_args!("it expired at {}; {next}", signed.expires));
     } else if left < STALE {
         report.warn(
+            Code::RoleEnds,
             subject,
             format_args!("it expires at {} and is renewed daily if all is well; {next}", signed.expires),
         );

@@ -26,7 +26,7 @@ use sealpost_files::with_causes;
 use sealpost_repository::{FolderTransport, OpenError, Reader};
 
 use self::expiry::BEFORE_EVERYTHING;
-pub use self::report::{Finding, Level, Report};
+pub use self::report::{Code, Finding, Level, Report};
 
 /// Why a repository could not be checked at all.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,11 @@ pub async fn lint(repository: &Path, pinned_root: &[u8], now: Timestamp) -> Resu
     expiry::check(&repository.join("metadata"), &mut report, now);
     match reader.refresh(BEFORE_EVERYTHING).await {
         Ok(_) => walk(&mut reader, &targets, &mut report).await,
-        Err(error) => report
-            .defect("metadata", format_args!("{}; restore it from the published copy", with_causes(&error))),
+        Err(error) => report.defect(
+            Code::MetadataRefused,
+            "metadata",
+            format_args!("{}; restore it from the published copy", with_causes(&error)),
+        ),
     }
     report.findings.sort();
     report.findings.dedup();

@@ -11,7 +11,7 @@ use sealpost_manifests::trust::TrustDocument;
 use sealpost_repository::Reader;
 
 use super::expiry::BEFORE_EVERYTHING;
-use super::report::Report;
+use super::report::{Code, Report};
 use super::sound::SoundTargets;
 use super::{channels, files, release};
 
@@ -24,7 +24,9 @@ pub(super) async fn check(
 ) {
     let listed = match reader.package_targets(package, BEFORE_EVERYTHING).await {
         Ok(listed) => listed,
-        Err(error) => return report.defect(format_args!("role {package}"), with_causes(&error)),
+        Err(error) => {
+            return report.defect(Code::MetadataRefused, format_args!("role {package}"), with_causes(&error));
+        }
     };
     let names: BTreeSet<TargetName> = listed.iter().map(|info| info.name().clone()).collect();
     report.targets += listed.len();
@@ -54,7 +56,7 @@ fn check_names(
     let mut expected: BTreeSet<TargetName> = ChannelsDocument::target(package).into_iter().collect();
     let mut expect = |release: &ReleaseId, name: TargetName| {
         if !names.contains(&name) {
-            report.defect(release, format_args!("{name} is not listed; release it again"));
+            report.defect(Code::NotListed, release, format_args!("{name} is not listed; release it again"));
         }
         expected.insert(name);
     };
@@ -74,7 +76,7 @@ fn check_names(
         .collect();
     for name in names.difference(&expected) {
         if !unread.iter().any(|release| release.is_attachment(name)) {
-            report.warn(name, "it belongs to no release");
+            report.warn(Code::FileUnknown, name, "it belongs to no release");
         }
     }
 }
@@ -87,17 +89,21 @@ fn check_together(package: &PackageName, manifests: &[ReleaseManifest], report: 
         let [first, second] = pair else { continue };
         if first.counter == second.counter {
             let problem = format!("it has the release counter of {}, {}", first.release, first.counter);
-            report.defect(&second.release, problem);
+            report.defect(Code::CounterRepeated, &second.release, problem);
         }
         if first.kind == PackageKind::Signatures && second.revision < first.revision {
-            report
-                .defect(&second.release, format_args!("its revision is below the one of {}", first.release));
+            report.defect(
+                Code::RevisionFalls,
+                &second.release,
+                format_args!("its revision is below the one of {}", first.release),
+            );
         }
     }
     let kinds: BTreeSet<PackageKind> = manifests.iter().map(|manifest| manifest.kind).collect();
     if kinds.len() > 1 {
         let kinds = kinds.iter().map(PackageKind::as_str).collect::<Vec<_>>().join(" and ");
         report.defect(
+            Code::KindsMixed,
             package,
             format_args!("it holds releases of the kinds {kinds}; sites refuse all but one"),
         );

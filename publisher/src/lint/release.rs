@@ -11,7 +11,7 @@ use sealpost_manifests::payload::{PayloadSink, read_gzip};
 use sealpost_manifests::release::{Encoding, ReleaseId, ReleaseManifest};
 use sealpost_manifests::trust::TrustDocument;
 
-use super::report::Report;
+use super::report::{Code, Report};
 use super::sound::SoundTargets;
 use crate::publication::target_file;
 
@@ -26,7 +26,11 @@ pub(super) fn check(
     let manifest: ReleaseManifest = match document::read(&bytes) {
         Ok(manifest) => manifest,
         Err(error) => {
-            report.defect(release, format_args!("its manifest: {}", with_causes(&error)));
+            report.defect(
+                Code::DocumentRefused,
+                release,
+                format_args!("its manifest: {}", with_causes(&error)),
+            );
             return None;
         }
     };
@@ -35,10 +39,14 @@ pub(super) fn check(
         check_signature(release, bytes, &signature, &keys, report);
     }
     if manifest.release != *release {
-        report.defect(release, format_args!("its manifest is of {}; sites refuse it", manifest.release));
+        report.defect(
+            Code::WrongPackage,
+            release,
+            format_args!("its manifest is of {}; sites refuse it", manifest.release),
+        );
     }
     for problem in manifest.check() {
-        report.defect(release, format_args!("its manifest: {problem}"));
+        report.defect(Code::ManifestUnsound, release, format_args!("its manifest: {problem}"));
     }
     check_payload(sound, &manifest, release, report);
     check_attachments(sound, &manifest, release, report);
@@ -54,10 +62,10 @@ fn check_signature(
 ) {
     let minisig = std::str::from_utf8(signature).ok().and_then(|text| Minisig::parse(text).ok());
     let Some(minisig) = minisig else {
-        return report.defect(release, "its signature is not a minisign signature");
+        return report.defect(Code::SignatureRefused, release, "its signature is not a minisign signature");
     };
     if let Err(error) = document::verify_detached::<ReleaseManifest>(bytes, &minisig, keys) {
-        report.defect(release, with_causes(&error));
+        report.defect(Code::SignatureRefused, release, with_causes(&error));
     }
 }
 
@@ -70,16 +78,24 @@ fn check_payload(
     let Ok(name) = release.payload_target(Encoding::Gzip) else { return };
     let Some(info) = sound.targets.get(&name) else { return };
     if manifest.payload.encoding(Encoding::Gzip).is_none_or(|gzip| gzip.sha256 != info.sha256()) {
-        return report.defect(release, format_args!("its payload {name} is not the one in its manifest"));
+        return report.defect(
+            Code::PayloadWrong,
+            release,
+            format_args!("its payload {name} is not the one in its manifest"),
+        );
     }
     let Some(path) = target_file(sound.folder, &name, &info.sha256()) else { return };
     match open_regular(&path) {
         Ok(file) => {
             if let Err(error) = read_gzip(file, manifest, &mut Discard) {
-                report.defect(release, with_causes(&error));
+                report.defect(Code::PayloadWrong, release, with_causes(&error));
             }
         }
-        Err(error) => report.defect(release, format_args!("its payload {name} cannot be read: {error}")),
+        Err(error) => report.defect(
+            Code::PayloadWrong,
+            release,
+            format_args!("its payload {name} cannot be read: {error}"),
+        ),
     }
 }
 
@@ -97,8 +113,11 @@ fn check_attachments(
             Some(info)
                 if info.sha256() != attachment.blob.sha256 || info.length() != attachment.blob.length =>
             {
-                report
-                    .defect(release, format_args!("its attachment {target} is not the one in its manifest"));
+                report.defect(
+                    Code::PayloadWrong,
+                    release,
+                    format_args!("its attachment {target} is not the one in its manifest"),
+                );
             }
             // Reported with the names, or with the file.
             Some(_) | None => {}

@@ -9,7 +9,7 @@ use sealpost_manifests::document::MAX_DOCUMENT_BYTES;
 use sealpost_manifests::ids::TargetName;
 use sealpost_repository::TargetInfo;
 
-use super::report::Report;
+use super::report::{Code, Report};
 use crate::publication::target_file;
 
 /// The targets of a package whose files are as listed.
@@ -24,7 +24,11 @@ impl SoundTargets<'_> {
         let info = self.targets.get(name)?;
         let limit = MAX_DOCUMENT_BYTES;
         if info.length() > limit {
-            report.defect(name, format_args!("{} bytes are too many for a document", info.length()));
+            report.defect(
+                Code::FileDamaged,
+                name,
+                format_args!("{} bytes are too many for a document", info.length()),
+            );
             return None;
         }
         let mut bytes = Vec::new();
@@ -32,7 +36,7 @@ impl SoundTargets<'_> {
         match open_regular(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
             Ok(_) => Some(bytes),
             Err(error) => {
-                report.defect(name, format_args!("its file cannot be read: {error}"));
+                report.defect(Code::FileUnreadable, name, format_args!("its file cannot be read: {error}"));
                 None
             }
         }

@@ -13,7 +13,7 @@ use sealpost_repository::Reader;
 
 use super::expiry::BEFORE_EVERYTHING;
 use super::files;
-use super::report::Report;
+use super::report::{Code, Report};
 use crate::trust::check_contact;
 
 /// Reads it, if it is as listed; what is wrong with it is reported otherwise.
@@ -27,11 +27,15 @@ pub(super) async fn read(reader: &mut Reader, targets: &Path, report: &mut Repor
             }
         }
         Ok(None) => {
-            report.defect(TRUST_TARGET, "it is not listed, so no release and no grant will be accepted");
+            report.defect(
+                Code::NotListed,
+                TRUST_TARGET,
+                "it is not listed, so no release and no grant will be accepted",
+            );
             return None;
         }
         Err(error) => {
-            report.defect(TRUST_TARGET, with_causes(&error));
+            report.defect(Code::DocumentRefused, TRUST_TARGET, with_causes(&error));
             return None;
         }
     }
@@ -39,11 +43,13 @@ pub(super) async fn read(reader: &mut Reader, targets: &Path, report: &mut Repor
     let bytes = match reader.target_bytes(&name, limit, BEFORE_EVERYTHING).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            report.defect(TRUST_TARGET, with_causes(&error));
+            report.defect(Code::DocumentRefused, TRUST_TARGET, with_causes(&error));
             return None;
         }
     };
-    document::read(&bytes).map_err(|error| report.defect(TRUST_TARGET, with_causes(&error))).ok()
+    document::read(&bytes)
+        .map_err(|error| report.defect(Code::DocumentRefused, TRUST_TARGET, with_causes(&error)))
+        .ok()
 }
 
 /// Compares its keys with the packages that have a role.
@@ -56,6 +62,7 @@ pub(super) fn check_keys(trust: &TrustDocument, packages: &[PackageName], report
     for package in named.chain(reset).collect::<BTreeSet<_>>() {
         if !packages.contains(package) {
             report.warn(
+                Code::EntryUnused,
                 TRUST_TARGET,
                 format_args!("it has entries for {package}, which has no role; release it or remove them"),
             );
@@ -65,16 +72,25 @@ pub(super) fn check_keys(trust: &TrustDocument, packages: &[PackageName], report
     let any = Sha256Digest::of(b"");
     for package in packages.iter().filter(|package| trust.release_keys(package, any).is_empty()) {
         report.defect(
+            Code::NoActiveKey,
             TRUST_TARGET,
             format_args!("{package} has no active release key, so nothing of it can be released"),
         );
     }
     if trust.license_keys(any).is_empty() {
-        report.defect(TRUST_TARGET, "there is no active license key, so no grant will be accepted");
+        report.defect(
+            Code::NoActiveKey,
+            TRUST_TARGET,
+            "there is no active license key, so no grant will be accepted",
+        );
     }
     check_resets(&trust.counter_resets, report);
     if let Some(Err(error)) = trust.licensing_contact.as_ref().map(check_contact) {
-        report.warn(TRUST_TARGET, format_args!("{error}; set another with `publisher trust contact`"));
+        report.warn(
+            Code::ContactWrong,
+            TRUST_TARGET,
+            format_args!("{error}; set another with `publisher trust contact`"),
+        );
     }
 }
 
@@ -87,20 +103,35 @@ fn check_entry(key: &TrustedKey, report: &mut Report) {
         KeyUse::Release | KeyUse::License => PublicKey::from_base64(&key.key).is_ok(),
         KeyUse::Seal => key.key.parse::<SealingPublicKey>().is_ok(),
         KeyUse::Other(_) => {
-            return report
-                .warn(TRUST_TARGET, format_args!("it lists a {what}, which this version does not know"));
+            return report.warn(
+                Code::EntryUnknown,
+                TRUST_TARGET,
+                format_args!("it lists a {what}, which this version does not know"),
+            );
         }
     };
     if !readable {
-        report.defect(TRUST_TARGET, format_args!("a {what} in it is no key, so it is good for nothing"));
+        report.defect(
+            Code::EntryWrong,
+            TRUST_TARGET,
+            format_args!("a {what} in it is no key, so it is good for nothing"),
+        );
     }
     if (key.key_use == KeyUse::Release) != key.package.is_some() {
-        report.defect(TRUST_TARGET, format_args!("a {what} in it names a package, or none, as it must not"));
+        report.defect(
+            Code::EntryWrong,
+            TRUST_TARGET,
+            format_args!("a {what} in it names a package, or none, as it must not"),
+        );
     }
     match key.status {
-        KeyStatus::Retired if key.digests.is_empty() => report
-            .warn(TRUST_TARGET, format_args!("a retired {what} in it lists nothing that it still verifies")),
+        KeyStatus::Retired if key.digests.is_empty() => report.warn(
+            Code::EntryUnused,
+            TRUST_TARGET,
+            format_args!("a retired {what} in it lists nothing that it still verifies"),
+        ),
         KeyStatus::Other(status) => report.defect(
+            Code::EntryUnknown,
             TRUST_TARGET,
             format_args!("a {what} in it has the status {status}; sites take it as revoked"),
         ),
@@ -115,6 +146,7 @@ fn check_resets(resets: &[CounterReset], report: &mut Report) {
         let before = highest.insert(&reset.package, reset.number);
         if before.is_some_and(|before| reset.number <= before) {
             report.defect(
+                Code::ResetOrder,
                 TRUST_TARGET,
                 format_args!(
                     "the counter reset of {} with the number {} stands behind one that is not lower",

@@ -80,7 +80,12 @@ pub fn set_channel(
              a later version, or lower the minimum with `publisher channel minimum`"
         )));
     }
-    if let Some(reason) = channels.withdrawn_reason(version) {
+    let of_version =
+        releases.iter().filter(|one| one.is_trusted() && one.manifest.release.version == *version);
+    let reasons: Option<Vec<&str>> =
+        of_version.map(|one| channels.withdrawn_reason(&one.manifest.release)).collect();
+    // Of a version that is still good on one platform, the others are passed over by sites.
+    if let Some(reason) = reasons.as_ref().and_then(|reasons| reasons.first()) {
         return Err(refused(format!("version {version} is withdrawn ({reason}); choose another")));
     }
     let before = channels.channels.insert(channel.clone(), version.clone());

@@ -10,6 +10,7 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
 use sealpost_repository::ThresholdError;
 
+use super::permit::Question;
 use crate::home::{HomeError, KeyringError};
 use crate::payload::BuildError;
 use crate::publication::PublicationError;
@@ -21,6 +22,22 @@ pub enum ReleaseError {
     /// The order makes no sense, or the repository forbids it; every reason at once, each with what to do.
     #[error("cannot release {release}:{}", listed(problems))]
     Refused { release: ReleaseId, problems: Vec<String> },
+    /// A slip most of the time; each with the option that says that it is meant.
+    #[error("cannot release {release} without being told that it is meant:{}", asked(questions))]
+    Questions { release: ReleaseId, questions: Vec<Question> },
+    /// All that is secret in it would be published.
+    #[error(
+        "cannot release {}: {} is {what}, with its secret keys; put what is to be released into a folder of its own",
+        folder.display(),
+        home.display()
+    )]
+    InHome { folder: PathBuf, home: PathBuf, what: &'static str },
+    #[error("cannot read {}, which is to be released; {}", path.display(), look_hint(source))]
+    Look {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The channel cannot point there; `problem` says why not, and what to do.
     #[error("cannot set channel {channel} of {package}: {problem}")]
     Channel { package: PackageName, channel: ChannelName, problem: String },
@@ -68,6 +85,18 @@ pub enum ReleaseError {
     Comment(#[from] TrustedCommentError),
     #[error("cannot publish")]
     Publication(#[from] PublicationError),
+}
+
+fn look_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is nothing; check the path",
+        io::ErrorKind::NotADirectory => "give a folder",
+        _ => "check its permissions",
+    }
+}
+
+fn asked(questions: &[Question]) -> String {
+    listed(&questions.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn listed(problems: &[String]) -> String {

@@ -68,7 +68,7 @@ pub fn list_releases(
                 manifest_sha256,
                 payload_bytes: manifest.payload.encoding(Encoding::Gzip).map_or(0, |blob| blob.length),
                 channels: channels.channels_of(&release.version).cloned().collect(),
-                withdrawn: channels.withdrawn_reason(&release.version).map(str::to_owned),
+                withdrawn: channels.withdrawn_reason(&release).map(str::to_owned),
                 trusted,
                 below_minimum: channels.is_below_minimum(manifest.counter),
                 release,

@@ -11,10 +11,13 @@
 mod attachments;
 mod channel;
 mod error;
+mod leaks;
 mod listing;
 mod live;
 mod minimum;
 mod order;
+mod permit;
+mod permits;
 mod publish;
 mod withdraw;
 
@@ -24,5 +27,6 @@ pub use listing::{ReleaseEntry, list_releases, show_release};
 pub use minimum::{Minimum, MinimumSet, set_minimum};
 pub(crate) use order::next_counter;
 pub use order::{AttachmentOrder, Order};
-pub use publish::{Outcome, Released, release};
-pub use withdraw::{WithdrawnNow, withdraw};
+pub use permit::{Permit, Question};
+pub use publish::{Outcome, Progress, Released, release};
+pub use withdraw::{Withdrawal, WithdrawnNow, withdraw};

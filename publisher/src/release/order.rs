@@ -14,6 +14,7 @@ use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::{ReleaseCounter, Revision};
 use sealpost_manifests::word::Word;
 
+use super::permit::Permit;
 use crate::payload::Built;
 use crate::publication::Published;
 
@@ -42,6 +43,8 @@ pub struct Order {
     pub notes: String,
     /// Documents to publish beside it.
     pub attachments: Vec<AttachmentOrder>,
+    /// What was said to be meant, although it is a slip most of the time.
+    pub permits: BTreeSet<Permit>,
 }
 
 /// A document to publish beside a release, under the name of its file.
@@ -72,6 +75,7 @@ impl Order {
             supported_until: None,
             notes: String::new(),
             attachments: Vec::new(),
+            permits: BTreeSet::new(),
         }
     }
 
@@ -148,7 +152,7 @@ pub(super) fn check_history(
         let kind = other.manifest.kind;
         problems.push(format!("the package holds {kind}, not {}; use another package name", order.kind));
     }
-    if let Some(reason) = channels.withdrawn_reason(&id.version) {
+    if let Some(reason) = channels.withdrawn_reason(id) {
         problems.push(format!("version {} is withdrawn ({reason}); release a new version", id.version));
     }
     if let Some(published) = releases.iter().find(|published| published.manifest.release == *id) {

@@ -1,14 +1,15 @@
 //! From the order to the published release.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sealpost_keys::{SigningKey, TrustedComment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document};
 use sealpost_manifests::ids::{ChannelName, PackageName};
-use sealpost_manifests::release::{Attachment, Encoding, PackageKind, ReleaseId, ReleaseManifest};
+use sealpost_manifests::payload::PayloadSource;
+use sealpost_manifests::release::{Attachment, Encoding, FileKind, PackageKind, ReleaseId, ReleaseManifest};
 use sealpost_manifests::trust::{CounterReset, KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
 use sealpost_repository::{KeyThreshold, RoleName, TargetSource};
@@ -17,8 +18,11 @@ use tempfile::NamedTempFile;
 
 use super::attachments::{self, Attached};
 use super::error::ReleaseError;
+use super::leaks::{Secret, home_around, secret_in, secret_in_file};
 use super::live::check_live;
 use super::order::{Order, check_history, check_minimum, check_order, check_same, next_counter};
+use super::permit::{Permit, Question};
+use super::permits::open_questions;
 use crate::active_keys::check_active;
 use crate::home::{Keyring, Vendor};
 use crate::payload::{self, Built};
@@ -49,8 +53,19 @@ pub enum Outcome {
     PublishedBefore,
 }
 
-/// Builds, signs and publishes a release, and points channels at it. `progress` gets the bytes of the payload that
-/// were written so far; `waiting` is called if another publisher is at work.
+/// How far a release is; a large one takes a while in each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The files are read and digested.
+    Reading,
+    /// So many bytes of the compressed payload were written.
+    Packing(u64),
+    /// It is signed, and its files are put into the repository.
+    Publishing,
+}
+
+/// Builds, signs and publishes a release, and points channels at it. `progress` is told how far it is; `waiting` is
+/// called if another publisher is at work.
 ///
 /// # Errors
 /// [`ReleaseError`]; the published repository is as it was, and the same call again completes what was begun.
@@ -59,20 +74,27 @@ pub fn release(
     keyring: &Keyring,
     order: &Order,
     now: Timestamp,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Progress),
     waiting: impl FnOnce(),
 ) -> Result<Released, ReleaseError> {
     let id = &order.release;
     refuse(id, check_order(order))?;
+    check_folder(&order.folder)?;
     let mut publication = Publication::open(vendor, waiting)?;
     check_live(vendor, keyring, &publication, &id.package, now)?;
     let mut trust = publication.trust()?;
     let releases = publication.releases(&id.package, &trust)?;
     let mut channels = publication.channels(&id.package)?;
     refuse(id, check_history(order, &releases, &channels))?;
+    ask(id, open_questions(order, &publication, &channels))?;
 
-    let built = payload::build(&order.folder, &vendor.staging(), progress)
-        .map_err(|source| ReleaseError::Payload { release: id.clone(), source: Box::new(source) })?;
+    let failed = |source| ReleaseError::Payload { release: id.clone(), source: Box::new(source) };
+    progress(Progress::Reading);
+    let source = payload::scan(&order.folder).map_err(failed)?;
+    check_secrets(order, &source)?;
+    let built = payload::build(&source, &vendor.staging(), &mut |bytes| progress(Progress::Packing(bytes)))
+        .map_err(failed)?;
+    progress(Progress::Publishing);
     let attached = attachments::copy_all(order, &vendor.staging())?;
     let step = next_step(order, &releases, trust.counter_reset(&id.package), &built, &attached, now)?;
     let counter = match &step {
@@ -139,6 +161,54 @@ fn refuse(release: &ReleaseId, problems: Vec<String>) -> Result<(), ReleaseError
         true => Ok(()),
         false => Err(ReleaseError::Refused { release: release.clone(), problems }),
     }
+}
+
+fn ask(release: &ReleaseId, questions: Vec<Question>) -> Result<(), ReleaseError> {
+    match questions.is_empty() {
+        true => Ok(()),
+        false => Err(ReleaseError::Questions { release: release.clone(), questions }),
+    }
+}
+
+/// The folder neither is a home, nor lies in one or holds one.
+fn check_folder(folder: &Path) -> Result<(), ReleaseError> {
+    let failed = |source| ReleaseError::Look { path: folder.to_owned(), source };
+    match home_around(folder).map_err(failed)? {
+        None => Ok(()),
+        Some((home, what)) => Err(ReleaseError::InHome { folder: folder.to_owned(), home, what }),
+    }
+}
+
+/// No file that is to be published is a secret key.
+fn check_secrets(order: &Order, source: &PayloadSource) -> Result<(), ReleaseError> {
+    let files = source.files().iter().filter(|entry| matches!(entry.kind, FileKind::File { .. }));
+    let files = files.map(|entry| order.folder.join(entry.path.as_str()));
+    let notes = secret_in(order.notes.as_bytes()).map(|secret| ("the notes".to_owned(), secret));
+    let mut found: Vec<(String, Secret)> = notes.into_iter().collect();
+    let mut note = |path: &Path, secret: Option<Secret>| {
+        found.extend(secret.map(|secret| (path.display().to_string(), secret)));
+    };
+    for path in files {
+        let secret = secret_in_file(&path);
+        note(&path, secret.map_err(|source| ReleaseError::Look { path: path.clone(), source })?);
+    }
+    for path in order.attachments.iter().map(|attachment| &attachment.file) {
+        let secret = secret_in_file(path);
+        note(path, secret.map_err(|source| ReleaseError::Attachment { path: path.clone(), source })?);
+    }
+    let (mut problems, mut questions) = (Vec::new(), Vec::new());
+    for (place, secret) in found {
+        match secret {
+            Secret::Ours(what) => problems.push(format!("{place} is {what}; take it out of there")),
+            Secret::Pem if order.permits.contains(&Permit::PrivateKeys) => {}
+            Secret::Pem => questions.push(Question {
+                permit: Permit::PrivateKeys,
+                what: format!("{place} is or holds a private key, which everybody could read"),
+            }),
+        }
+    }
+    refuse(&order.release, problems)?;
+    ask(&order.release, questions)
 }
 
 /// The keys that a release needs, by what they sign.

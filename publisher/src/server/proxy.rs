@@ -20,7 +20,7 @@ const OF_A_PROXY: [&str; 4] = [FORWARDED_FOR, FORWARDED_PROTO, "forwarded", "via
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Direct {
-        /// From this computer.
+        /// Whether it comes from this computer.
         local: bool,
     },
     /// Through a reverse proxy on this computer.

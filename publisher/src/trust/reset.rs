@@ -84,6 +84,5 @@ pub fn reset_counter(
 
 /// Whether the vendor still stands by a release.
 fn is_offered(published: &Published, channels: &ChannelsDocument) -> bool {
-    let version = &published.manifest.release.version;
-    published.is_trusted() && channels.withdrawn_reason(version).is_none()
+    published.is_trusted() && channels.withdrawn_reason(&published.manifest.release).is_none()
 }

@@ -38,7 +38,7 @@ pub fn retire_release_key(
         let manifest = &published.manifest;
         published.is_trusted()
             && published.key.ed25519_bytes() == key.ed25519_bytes()
-            && channels.withdrawn_reason(&manifest.release.version).is_none()
+            && channels.withdrawn_reason(&manifest.release).is_none()
             && !channels.is_below_minimum(manifest.counter)
     };
     let digests = releases.iter().filter(stays).map(|published| published.digest).collect();

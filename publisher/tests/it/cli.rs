@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_test_support::folders::file_with_suffix;
 
 use crate::process::{Bench, strs};
@@ -197,7 +198,7 @@ fn a_release_says_what_it_is_about_and_brings_documents() {
     }
     // A first release that is refused makes no keys.
     let mut wrong = bench.release("1.0");
-    wrong.extend(["--package=other".to_owned(), "--fixes=no id".to_owned()]);
+    wrong.extend(["--package=other", "--new-package", "--fixes=no id"].map(str::to_owned));
     wrong.retain(|argument| argument != "--package" && argument != "acme-av");
     bench.fails(&strs(&wrong), &["no id of a vulnerability"]);
     assert!(!bench.path("home/keys/packages/other.release.key").exists());
@@ -228,6 +229,7 @@ fn agents_and_servers_are_released_as_kinds_of_their_own() {
             "stable",
             "--version",
             "1",
+            "--new-package",
         ]);
         let manifest = file_with_suffix(
             &bench.path("home/repository/targets"),
@@ -373,5 +375,55 @@ fn help_of_every_command_has_an_example() {
         let mut arguments = command.to_vec();
         arguments.push("--help");
         assert!(bench.ok(&arguments).contains("Examples:"), "{command:?}");
+    }
+}
+
+#[test]
+fn with_json_a_failure_and_each_finding_have_a_code() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    let unsold = SerialNumber::from_random([3; 19]);
+    for (arguments, code) in [
+        (["releases", "show", "acme-av", "7"].as_slice(), "not_found"),
+        (&["serial", "show", unsold.as_str()], "serial_unknown"),
+        (&["withdraw", "acme-av", "7", "--reason", "x"], "wrong_state"),
+        (&["root", "renew", "--root-keys", "content"], "too_few_keys"),
+        (
+            &[
+                "release",
+                ".",
+                "--package",
+                "acme-av",
+                "--version",
+                "2",
+                "--kind",
+                "program",
+                "--channel",
+                "s",
+            ],
+            "holds_secrets",
+        ),
+        (&["role", "renew", "nosuch"], "not_found"),
+        (&["channel", "list", "nosuch"], "not_found"),
+    ] {
+        let output = bench.run(&[arguments, ["--json"].as_slice()].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{arguments:?}");
+        let failure: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(failure["code"], code, "{failure}");
+        assert!(!failure["message"].as_str().unwrap().is_empty());
+    }
+    fs::write(bench.path("home/repository/targets/odd"), "").unwrap();
+    let report: serde_json::Value = serde_json::from_str(&bench.ok(&["lint", "--json"])).unwrap();
+    assert_eq!(report["findings"][0]["code"], "file_unknown");
+}
+
+#[test]
+fn a_place_that_is_not_there_and_one_that_is_no_folder_are_named_as_that() {
+    let bench = Bench::ready();
+    for (folder, words) in [("nosuch", "there is nothing"), ("content/tool", "give a folder")] {
+        let arguments: Vec<String> = bench.release("1.0");
+        let arguments: Vec<&str> =
+            arguments.iter().map(|word| if word == "content" { folder } else { word.as_str() }).collect();
+        bench.fails(&arguments, &[folder, words]);
     }
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::PassphraseSource;
+use sealpost_manifests::release::PackageKind;
 use sealpost_publisher::expiries::{ExpiryKind, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::lint::lint;
-use sealpost_publisher::release::{Order, set_channel};
+use sealpost_publisher::release::{Order, Withdrawal, set_channel, withdraw};
 use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
 use sealpost_publisher::root::{RootError, renew_root};
 use sealpost_publisher::status::{Status, status};
@@ -126,7 +127,7 @@ fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
         let of = |kind| status.expiries.iter().find(|end| end.kind == kind).unwrap();
         assert_eq!(of(ExpiryKind::Root).nearness(at), nearness, "{day}");
         let warned = |words: &[&str]| {
-            status.warnings.iter().any(|warning| words.iter().all(|word| warning.contains(word)))
+            status.warnings.iter().any(|warning| words.iter().all(|word| warning.message.contains(word)))
         };
         let folder = home.path().join("root-keys").display().to_string();
         assert!(warned(&["the root", &folder, "`publisher root renew --root-keys"]), "{:?}", status.warnings);
@@ -136,6 +137,23 @@ fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
         assert!(warned(&["role timestamp", "`publisher refresh`"]));
         assert!(status.has_ended(at), "the timestamp ended after a week");
     }
+}
+
+#[test]
+fn what_the_program_says_of_an_end_has_the_fields_that_a_site_s_has() {
+    let bench = Bench::ready();
+    bench.ok(&["serial", "new", "--seats", "10"]);
+    let said: serde_json::Value = serde_json::from_str(&bench.ok(&["status", "--json"])).unwrap();
+    let root = &said["expiries"][0];
+    assert_eq!(
+        (&root["kind"], &root["what"], &root["nearness"]),
+        (&"root".into(), &"root".into(), &"far".into())
+    );
+    assert_eq!(root["renewed_by_itself"], false);
+    assert!(root["seconds_left"].as_i64().unwrap() > 364 * 86_400, "{root}");
+    assert!(root["remedy"].as_str().unwrap().contains("`publisher root renew --root-keys"), "{root}");
+    assert_eq!((&root["key"]["state"], &root["key"]["needed"]), (&"here".into(), &1.into()));
+    assert_eq!(said["warnings"], serde_json::json!([]));
 }
 
 #[test]
@@ -220,6 +238,24 @@ async fn lint_names_the_commands_that_renew() {
     assert!(of("role acme-av").contains("`publisher role renew acme-av`"));
 }
 
+#[test]
+fn status_announces_a_newer_publisher_of_the_vendor_s_own_repository() {
+    let home = Home::new();
+    let release =
+        |package: &str, version: &str, kind| home.release_as(package, version, version, kind, now()).unwrap();
+    release("acme-av", "99.0", PackageKind::Program);
+    release("publisher", "0.0.1", PackageKind::Server);
+    assert_eq!(status_at(&home, now()).newer_publisher, None);
+    release("publisher", "99.0", PackageKind::Server);
+    assert_eq!(status_at(&home, now()).newer_publisher.unwrap().as_str(), "99.0");
+    let (vendor, keyring) = (home.vendor(), home.keyring());
+    let version = "99.0".parse().unwrap();
+    let own = package("publisher");
+    let withdrawal = Withdrawal { package: &own, version: &version, platforms: &[], reason: "broken" };
+    withdraw(&vendor, &keyring, withdrawal, now(), || {}).unwrap();
+    assert_eq!(status_at(&home, now()).newer_publisher, None);
+}
+
 /// The commands that a text names, without their backticks.
 fn commands(text: &str) -> Vec<String> {
     let parts = text.split('`').skip(1).step_by(2);
@@ -227,33 +263,39 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_warnings_name_can_be_typed_as_it_stands_and_ends_them() {
+fn a_vendor_who_types_what_warnings_name_publishes_for_three_years() {
+    assert!(Path::new(FAKETIME).is_file(), "this test needs libfaketime (package faketime)");
     let bench = Bench::new();
     let safe = bench.path("the safe");
-    let safe = safe.to_str().unwrap();
-    bench.ok(&["init", "--vendor", "Acme", "--no-passphrase", "--root-keys", safe]);
+    bench.ok(&["init", "--vendor", "Acme", "--no-passphrase", "--root-keys", safe.to_str().unwrap()]);
     bench.ok(&strs(&bench.release("1.0")));
-    let at = |day: &str, arguments: &[&str]| {
+    let at = |day: u32, arguments: &[&str]| {
         let mut command = bench.command(arguments);
         command.env("FAKETIME", format!("+{day}d")).env("LD_PRELOAD", FAKETIME);
-        command.output().unwrap()
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap(), said)
     };
-    assert!(Path::new(FAKETIME).is_file(), "this test needs libfaketime (package faketime)");
-    let mut typed = Vec::new();
-    let status = at("300", &["status"]);
-    let said = String::from_utf8(status.stdout).unwrap();
-    for command in commands(&said) {
-        let words = shell_words(&command);
-        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
-        let output = at("300", &words);
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-        typed.push(command);
+    let (mut roots, mut roles) = (0, 0);
+    // In steps of 50 days timestamp and snapshot have always ended: nothing runs that renews them.
+    for day in (50..3 * 365).step_by(50) {
+        let (_, said, _) = at(day, &["status"]);
+        for command in commands(&said) {
+            let words = shell_words(&command);
+            let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+            let (succeeded, _, error) = at(day, &words);
+            assert!(succeeded, "day {day}: {command}: {error}");
+            roots += u32::from(command.contains("root renew"));
+            roles += u32::from(command.contains("role renew"));
+        }
+        let (succeeded, said, _) = at(day, &["status"]);
+        assert!(succeeded && said.contains("nothing is to be done"), "day {day}: {said}");
+        let (succeeded, _, error) = at(day, &strs(&bench.release(&format!("1.{day}"))));
+        assert!(succeeded, "day {day}: {error}");
+        let (succeeded, said, _) = at(day, &["lint"]);
+        assert!(succeeded && said.contains("0 defects, 0 warnings"), "day {day}: {said}");
     }
-    assert!(typed.iter().any(|command| command.contains("root renew")), "{said}");
-    assert!(typed.iter().any(|command| command.contains("role renew acme-av")), "{said}");
-    let status = at("300", &["status"]);
-    let said = String::from_utf8(status.stdout).unwrap();
-    assert!(status.status.success() && said.contains("nothing is to be done"), "{said}");
+    assert!(roots >= 3 && roles >= 3, "{roots} {roles}");
 }
 
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";

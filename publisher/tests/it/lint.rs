@@ -134,7 +134,11 @@ async fn a_channel_that_points_at_nothing_or_at_what_is_withdrawn_is_found() {
     let home = two_releases();
     let mut channels = home.read().await.unwrap().channels.remove(&package("acme-av")).unwrap();
     channels.channels.insert(channel("early"), version("9.9"));
-    channels.withdrawn.push(Withdrawn { version: version("1.1"), reason: "it hurts".to_owned() });
+    channels.withdrawn.push(Withdrawn {
+        version: version("1.1"),
+        reason: "it hurts".to_owned(),
+        platforms: Vec::new(),
+    });
     home.sign_anyway(|editor| {
         put(editor, &RoleName::Package(package("acme-av")), "acme-av.channels", &channels)
     });

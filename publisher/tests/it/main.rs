@@ -16,6 +16,7 @@ mod release;
 mod renewal;
 mod serve;
 mod server;
+mod slips;
 mod support;
 mod trust;
 mod withdraw;

@@ -23,7 +23,7 @@ use sealpost_manifests::wire::sync::RegisterRequest;
 use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::publication::{Publication, lifetimes};
-use sealpost_publisher::release::{Order, ReleaseError, Released, release};
+use sealpost_publisher::release::{Order, Permit, ReleaseError, Released, release};
 use sealpost_repository::{FolderTransport, Reader, RepositoryEditor, RoleName, Signers, TargetSource};
 use sealpost_test_support::folders::{copy_tree, file_with_suffix, write_folder};
 use sealpost_test_support::names::{self, channel, release_id};
@@ -120,7 +120,9 @@ impl Home {
         kind: PackageKind,
     ) -> Order {
         let release = release_id(&names::package(package), version);
-        Order::new(self.content(files), release, kind, vec![channel("stable")])
+        let order = Order::new(self.content(files), release, kind, vec![channel("stable")]);
+        let permits = [Permit::NewPackage, Permit::NewPlatform, Permit::Downgrade].into();
+        Order { permits, ..order }
     }
 
     pub(crate) fn order(&self, package: &str, version: &str, text: &str) -> Order {

@@ -66,7 +66,11 @@ fn revoked_thief(home: &Home, releases: &[(&str, u64)]) {
 fn withdraw(home: &Home, number: &str) {
     let mut channels =
         Publication::open(&home.vendor(), || {}).unwrap().channels(&package("acme-av")).unwrap();
-    channels.withdrawn.push(Withdrawn { version: version(number), reason: "stolen".to_owned() });
+    channels.withdrawn.push(Withdrawn {
+        version: version(number),
+        reason: "stolen".to_owned(),
+        platforms: Vec::new(),
+    });
     home.sign_anyway(|editor| {
         put(editor, &RoleName::Package(package("acme-av")), "acme-av.channels", &channels);
     });

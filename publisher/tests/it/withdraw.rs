@@ -2,7 +2,7 @@
 
 use sealpost_publisher::lint::lint;
 use sealpost_publisher::release::{
-    ReleaseError, WithdrawnNow, list_releases, set_channel, show_release, withdraw,
+    ReleaseError, Withdrawal, WithdrawnNow, list_releases, set_channel, show_release, withdraw,
 };
 use sealpost_test_support::names::{channel, package};
 
@@ -11,7 +11,9 @@ use crate::support::{Home, now};
 
 fn take_back(home: &Home, version: &str, reason: &str) -> Result<WithdrawnNow, ReleaseError> {
     let (vendor, keyring) = (home.vendor(), home.keyring());
-    withdraw(&vendor, &keyring, &package("acme-av"), &version.parse().unwrap(), reason, now(), || {})
+    let (package, version) = (package("acme-av"), version.parse().unwrap());
+    let withdrawal = Withdrawal { package: &package, version: &version, platforms: &[], reason };
+    withdraw(&vendor, &keyring, withdrawal, now(), || {})
 }
 
 #[tokio::test]
@@ -26,7 +28,7 @@ async fn a_withdrawn_version_is_offered_by_no_channel_and_stays_withdrawn() {
     let seen = home.read().await.unwrap();
     let channels = &seen.channels[&package("acme-av")];
     assert!(channels.channels.is_empty());
-    assert_eq!(channels.withdrawn_reason(&"2.0".parse().unwrap()), Some("deletes files"));
+    assert_eq!(channels.withdrawn_everywhere(&"2.0".parse().unwrap()), Some("deletes files"));
     assert_eq!(channels.signed_at, now());
     assert_eq!(seen.releases.len(), 2, "what was released stays published");
     let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
@@ -107,4 +109,36 @@ fn the_program_withdraws_and_shows_it_everywhere() {
     }
     bench.fails(&["withdraw", "nosuch", "1.0", "--reason", "x"], &["no package nosuch"]);
     bench.fails(&["releases", "show", "acme-av", "7"], &["was not released"]);
+}
+
+#[tokio::test]
+async fn a_version_can_be_withdrawn_on_one_platform_and_stays_offered_on_the_others() {
+    let home = Home::new();
+    let release = |platform: &str| {
+        let mut order = home.order("acme-av", "1.0", platform);
+        order.release.platform = platform.parse().unwrap();
+        home.publish(&order).unwrap().release
+    };
+    let (arm, intel) = (release("linux-aarch64"), release("linux-x86_64"));
+    let take_back = |platforms: &[&str], reason: &str| {
+        let (vendor, keyring) = (home.vendor(), home.keyring());
+        let platforms: Vec<_> = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
+        let withdrawal =
+            Withdrawal { package: &arm.package, version: &arm.version, platforms: &platforms, reason };
+        withdraw(&vendor, &keyring, withdrawal, now(), || {})
+    };
+    let error = take_back(&["linux-arm"], "x").unwrap_err().to_string();
+    assert!(error.contains("not released for linux-arm, but for"), "{error}");
+    assert!(take_back(&["linux-aarch64"], "does not start").unwrap().channels.is_empty());
+    let seen = home.read().await.unwrap();
+    let channels = &seen.channels[&package("acme-av")];
+    assert_eq!(channels.withdrawn_reason(&arm), Some("does not start"));
+    assert_eq!((channels.withdrawn_reason(&intel), channels.channels.len()), (None, 1));
+    assert!(lint(&home.repository(), &home.root(), now()).await.unwrap().is_sound());
+    assert!(take_back(&["linux-aarch64"], "again").unwrap_err().to_string().contains("does not start"));
+
+    // On the last platform it is on no channel any more; on all, also of platforms that may come.
+    assert_eq!(take_back(&["linux-x86_64"], "nor here").unwrap().channels, [channel("stable")]);
+    take_back(&[], "everywhere").unwrap();
+    assert!(take_back(&[], "again").is_err());
 }

@@ -95,6 +95,8 @@ impl Vendor {
             kind,
             "--channel",
             "stable",
+            "--new-package",
+            "--downgrade",
         ];
         self.publisher(&arguments)?.ok()
     }

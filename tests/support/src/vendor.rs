@@ -177,7 +177,8 @@ impl Vendor {
 
     /// Takes a version back.
     pub fn withdraw(&self, number: &str, reason: &str) {
-        let withdrawn = Withdrawn { version: version(number), reason: reason.to_owned() };
+        let (version, reason) = (version(number), reason.to_owned());
+        let withdrawn = Withdrawn { version, reason, platforms: Vec::new() };
         self.change_channels(|document| document.withdrawn.push(withdrawn), |_| ());
     }
 

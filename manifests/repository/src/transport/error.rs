@@ -53,6 +53,26 @@ pub enum TransportError {
         /// What to do about it.
         hint: &'static str,
     },
+    /// A web page came with status 200 instead of the file: of a proxy that wants a log-in, or of a server that answers
+    /// every address.
+    #[error(
+        "{location} answered with a web page instead of the file; look at the address in a browser, and at the proxy between"
+    )]
+    WebPage {
+        /// The address, without credentials.
+        location: String,
+    },
+    /// The server, or a proxy between, compressed the file although only the file itself was asked for.
+    #[error(
+        "{location} came with the content encoding {encoding}, which was not asked for; turn compression off for the \
+         repository at its server or proxy"
+    )]
+    Encoded {
+        /// The address, without credentials.
+        location: String,
+        /// How the server encoded it.
+        encoding: String,
+    },
     /// More bytes than such a file may have.
     #[error(
         "{location} is larger than the {max_bytes} bytes that are allowed; the repository is wrong or hostile"

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::timeout;
 
 use crate::target::{TargetPath, length_of};
 use crate::transport::error::TransportError;
 use crate::transport::interface::{TargetBody, Transport, is_metadata_name};
+
+/// How gzip begins.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Where the bearer token of a request comes from. Asked anew for each request, since tokens are short-lived.
 pub trait BearerSource: Send + Sync {
@@ -104,10 +109,18 @@ impl HttpTransport {
         let url = below(&self.metadata_base, name)?;
         let whole = async {
             let Some(response) = self.ask(&url, 0).await? else { return Ok(None) };
+            // Object stores answer so for what they do not have, to whoever may not list them. The next root is the only one
+            // that is ever asked for, and it need not exist.
+            if response.status() == StatusCode::FORBIDDEN && name.ends_with(".root.json") {
+                return Ok(None);
+            }
             if response.status() != StatusCode::OK {
                 return Err(unexpected(&url, response.status()));
             }
-            self.read_body(&url, response, max_bytes).await.map(Some)
+            check_encoding(&url, &response)?;
+            let bytes = self.read_body(&url, response, max_bytes).await?;
+            check_is_metadata(&url, &bytes)?;
+            Ok(Some(bytes))
         };
         match timeout(self.timeouts.metadata, whole).await {
             Ok(result) => result,
@@ -160,6 +173,10 @@ impl HttpTransport {
             }
             other => return Err(unexpected(&url, other)),
         };
+        check_encoding(&url, &response)?;
+        if is_html(&response) && !path.encoded().ends_with(".html") && !path.encoded().ends_with(".htm") {
+            return Err(TransportError::WebPage { location: shown(&url) });
+        }
         let idle = self.timeouts.idle;
         let chunks = stream::unfold(Some((response, url)), move |open| async move {
             let (mut response, url) = open?;
@@ -188,7 +205,9 @@ impl HttpTransport {
             request = request.header(AUTHORIZATION, value);
         }
         match timeout(self.timeouts.answer, request.send()).await {
-            Ok(Ok(response)) if response.status() == StatusCode::NOT_FOUND => Ok(None),
+            Ok(Ok(response)) if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) => {
+                Ok(None)
+            }
             Ok(Ok(response)) => Ok(Some(response)),
             Ok(Err(error)) => Err(unreachable(url, error)),
             Err(_) => Err(silent(url, self.timeouts.answer)),
@@ -245,6 +264,33 @@ fn below(base: &Url, encoded: &str) -> Result<Url, TransportError> {
     }
 }
 
+/// Nothing but the file itself was asked for, so that lengths and digests are those of the file.
+fn check_encoding(url: &Url, response: &Response) -> Result<(), TransportError> {
+    let Some(encoding) = response.headers().get(CONTENT_ENCODING) else { return Ok(()) };
+    if encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity") {
+        return Ok(());
+    }
+    let encoding: String = encoding.to_str().unwrap_or("unreadable").chars().take(40).collect();
+    Err(TransportError::Encoded { location: shown(url), encoding })
+}
+
+fn is_html(response: &Response) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/html"))
+}
+
+/// Metadata is JSON. A web page or compressed bytes in its place come from a proxy or a badly configured server, and its
+/// owner should be told that, not that a bracket is missing.
+fn check_is_metadata(url: &Url, bytes: &[u8]) -> Result<(), TransportError> {
+    if bytes.starts_with(&GZIP_MAGIC) {
+        return Err(TransportError::Encoded { location: shown(url), encoding: "gzip".to_owned() });
+    }
+    match bytes.trim_ascii_start().first() {
+        Some(b'<') => Err(TransportError::WebPage { location: shown(url) }),
+        _ => Ok(()),
+    }
+}
+
 /// The first byte position of `Content-Range: bytes FIRST-LAST/TOTAL`.
 fn first_byte(response: &Response) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
@@ -266,7 +312,9 @@ fn silent(url: &Url, waited: Duration) -> TransportError {
 
 fn unexpected(url: &Url, status: StatusCode) -> TransportError {
     let hint = match status.as_u16() {
-        401 | 403 => "the server wants another credential, or does not allow this file",
+        401 | 403 => {
+            "the server wants another credential, does not allow this file, or does not have it and does not say so"
+        }
         407 => "the proxy wants a user name and password",
         429 | 503 => "the server is busy; try again later",
         300..=399 => "the address has moved; correct it",

@@ -142,27 +142,109 @@ async fn a_connection_that_is_cut_in_the_body_is_an_interruption_and_resumes() {
 }
 
 #[tokio::test]
-async fn only_404_means_absent() {
+async fn only_404_and_410_mean_absent() {
     let server = Server::start(|path, _| {
         let status = path.trim_start_matches("/metadata/").trim_end_matches(".json");
         answer(&format!("{status} Whatever"), "", b"body")
     });
     let transport = server.transport();
-    assert!(transport.metadata("404.json", 100).await.unwrap().is_none());
+    for status in [404, 410] {
+        assert!(transport.metadata(&format!("{status}.json"), 100).await.unwrap().is_none());
+    }
     assert_eq!(transport.metadata("200.json", 100).await.unwrap().unwrap(), b"body");
-    for status in [201, 204, 206, 304, 400, 401, 403, 407, 410, 429, 500, 503] {
+    for status in [201, 204, 206, 304, 400, 401, 403, 407, 429, 500, 503] {
         let error = transport.metadata(&format!("{status}.json"), 100).await.unwrap_err();
         assert!(matches!(error, TransportError::Status { status: seen, .. } if seen == status), "{error:?}");
     }
 }
 
+/// Serves a published folder as an object store does that nobody may list: what it does not have is forbidden.
+fn object_store(vendor: &Vendor, forbidden: &'static str) -> Server {
+    let root = vendor.path().to_owned();
+    Server::start(move |path, _| match std::fs::read(root.join(path.trim_start_matches('/'))) {
+        Ok(bytes) if !path.ends_with(forbidden) => {
+            answer("200 OK", "Content-Type: binary/octet-stream\r\n", &bytes)
+        }
+        _ => answer(
+            "403 Forbidden",
+            "Content-Type: application/xml\r\n",
+            b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
+        ),
+    })
+}
+
 #[tokio::test]
-async fn a_forbidden_next_root_does_not_pass_for_the_newest() {
+async fn an_object_store_that_forbids_the_absent_next_root_is_read_and_a_renewed_root_is_followed() {
     let vendor = Vendor::with_release();
-    let server = Server::start(|_, _| answer("403 Forbidden", "", b""));
+    let server = object_store(&vendor, "nothing");
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let mut reader = Reader::open(&vendor.root_bytes, &store, Arc::new(server.transport())).unwrap();
+    assert_eq!(reader.refresh(now()).await.unwrap().root_version, 1);
+    let info = reader.target(&target("acme-av_1.0.0_any.tar.gz"), now()).await.unwrap().unwrap();
+    let destination = folder.path().join("payload");
+    reader.download(info.listed(), &destination, Resume::Continue, &mut |_| {}).await.unwrap();
+    vendor.renew_root();
+    assert_eq!(reader.refresh(now()).await.unwrap().root_version, 2);
+    reader.all_roles(now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_listed_file_that_is_forbidden_is_an_error_that_names_it() {
+    let vendor = Vendor::with_release();
     let store = tempfile::tempdir().unwrap();
-    let mut reader = Reader::open(&vendor.root_bytes, store.path(), Arc::new(server.transport())).unwrap();
-    assert_eq!(reader.refresh(now()).await.unwrap_err().refusal(), Some(Refusal::Unreachable));
+    let refresh = async |forbidden, store: &str, path: &std::path::Path| {
+        let server = object_store(&vendor, forbidden);
+        let transport = Arc::new(server.transport());
+        let mut reader = Reader::open(&vendor.root_bytes, &path.join(store), transport).unwrap();
+        (reader.refresh(now()).await, reader)
+    };
+    for (number, forbidden) in ["timestamp.json", "snapshot.json", "targets.json"].into_iter().enumerate() {
+        let (refreshed, _) = refresh(forbidden, &number.to_string(), store.path()).await;
+        assert_eq!(refreshed.unwrap_err().refusal(), Some(Refusal::Unreachable), "{forbidden}");
+    }
+    let (refreshed, mut reader) = refresh(".tar.gz", "payload", store.path()).await;
+    refreshed.unwrap();
+    let info = reader.target(&target("acme-av_1.0.0_any.tar.gz"), now()).await.unwrap().unwrap();
+    let destination = store.path().join("file");
+    let error =
+        reader.download(info.listed(), &destination, Resume::Continue, &mut |_| {}).await.unwrap_err();
+    let DownloadError::Transport { source, .. } = &error else { panic!("{error:?}") };
+    assert!(matches!(source, TransportError::Status { status: 403, .. }), "{error:?}");
+    assert!(source.to_string().contains("acme-av_1.0.0_any.tar.gz"), "{source}");
+}
+
+#[tokio::test]
+async fn a_web_page_or_compressed_bytes_in_the_place_of_a_file_are_named_with_the_address() {
+    let page = b"\n<!DOCTYPE html><html>log in</html>".as_slice();
+    let server = Server::start(move |path, _| match path {
+        "/metadata/page.json" => answer("200 OK", "Content-Type: text/html; charset=utf-8\r\n", page),
+        "/metadata/zipped.json" => answer("200 OK", "Content-Encoding: gzip\r\n", b"{}"),
+        "/metadata/silently.json" => answer("200 OK", "", &[0x1f, 0x8b, 8, 0]),
+        "/metadata/plain.json" => answer("200 OK", "Content-Encoding: identity\r\n", b"{}"),
+        "/targets/page.gz" => answer("200 OK", "Content-Type: text/html\r\n", page),
+        "/targets/page.html" => answer("200 OK", "Content-Type: text/html\r\n", page),
+        "/targets/zipped.gz" => answer("200 OK", "Content-Encoding: br\r\n", b"bytes"),
+        _ => not_found(),
+    });
+    let transport = server.transport();
+    for (name, words) in [
+        ("page.json", "web page"),
+        ("zipped.json", "content encoding gzip"),
+        ("silently.json", "content encoding gzip"),
+    ] {
+        let error = transport.metadata(name, 1000).await.unwrap_err().to_string();
+        let address = format!("{}/metadata/{name}", server.base);
+        assert!(error.contains(&address) && error.contains(words), "{error}");
+    }
+    transport.metadata("plain.json", 1000).await.unwrap().unwrap();
+    for (name, words) in [("page.gz", "web page"), ("zipped.gz", "content encoding br")] {
+        let path = TargetPath::new(name, None).unwrap();
+        let error = transport.target(&path, 0).await.unwrap_err().to_string();
+        let address = format!("{}/targets/{name}", server.base);
+        assert!(error.contains(&address) && error.contains(words), "{error}");
+    }
+    transport.target(&TargetPath::new("page.html", None).unwrap(), 0).await.unwrap().unwrap();
 }
 
 #[tokio::test]

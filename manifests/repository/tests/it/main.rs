@@ -108,6 +108,12 @@ impl Vendor {
         self.publish(editor, now)
     }
 
+    fn renew_root(&self) {
+        let mut editor = self.editor();
+        editor.renew(&RoleName::Root);
+        editor.sign(&Signers::new(&[&self.root, &self.online]), now()).unwrap().publish().unwrap();
+    }
+
     fn metadata(&self, name: &str) -> PathBuf {
         self.path().join("metadata").join(name)
     }

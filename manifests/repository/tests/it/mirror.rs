@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
 use sealpost_keys::SigningKey;
-use sealpost_repository::{MirrorError, RefreshError, Refusal, Signers};
+use sealpost_repository::{FolderTransport, MirrorError, Reader, RefreshError, Refusal, Signers};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{package, target};
 use sealpost_test_support::vendor::only;
@@ -32,6 +33,35 @@ async fn a_mirror_gets_every_pinned_file_byte_for_byte_with_the_timestamp_last()
         }
     }
     assert_eq!(reader.packages(), [package("acme-av"), package("tools")]);
+}
+
+#[tokio::test]
+async fn renewed_roots_reach_computers_through_a_site_s_copy_also_if_the_site_missed_some() {
+    let vendor = Vendor::with_release();
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let mut site = vendor.reader(&place("site"));
+    site.all_roles(now()).await.unwrap();
+    for renewals in [1, 2] {
+        // The second time the site missed one in between.
+        for _ in 0..renewals {
+            vendor.renew_root();
+        }
+        site.refresh(now()).await.unwrap();
+        let copy = place("copy");
+        fs::create_dir_all(copy.join("metadata")).unwrap();
+        fs::create_dir_all(copy.join("targets")).unwrap();
+        for file in site.all_roles(now()).await.unwrap() {
+            fs::write(copy.join("metadata").join(&file.name), &file.bytes).unwrap();
+        }
+    }
+    let refreshed = async |name: &str| {
+        let transport = Arc::new(FolderTransport::new(&place("copy")));
+        let mut reader = Reader::open(&vendor.root_bytes, &place(name), transport).unwrap();
+        reader.refresh(now()).await.unwrap().root_version
+    };
+    assert_eq!(refreshed("computer").await, 4, "from the root that it pinned at the beginning");
+    assert_eq!(refreshed("computer").await, 4);
 }
 
 #[tokio::test]

@@ -1,0 +1,108 @@
+//! What must not be published by a slip: a vendor's keys, and what was typed wrong.
+
+use std::fs;
+
+use sealpost_keys::{SealingKey, SigningKey, key_file};
+use sealpost_publisher::release::{Order, ReleaseError};
+
+use crate::process::{Bench, strs};
+use crate::support::Home;
+
+/// What a release of another folder says, and that nothing was published by it.
+#[track_caller]
+fn refused(bench: &Bench, arguments: &[&str], words: &[&str]) {
+    let timestamp = bench.path("home/repository/metadata/timestamp.json");
+    let before = fs::read(&timestamp).unwrap();
+    bench.fails(arguments, words);
+    assert_eq!(fs::read(&timestamp).unwrap(), before, "{arguments:?}");
+}
+
+/// The arguments of a release, with one of them replaced.
+fn with(bench: &Bench, from: &str, to: &str) -> Vec<String> {
+    let arguments = bench.release("1.0");
+    arguments.into_iter().map(|argument| if argument == from { to.to_owned() } else { argument }).collect()
+}
+
+#[test]
+fn a_folder_that_holds_a_home_or_lies_in_one_is_never_released() {
+    let bench = Bench::ready();
+    refused(
+        &bench,
+        &strs(&with(&bench, "content", ".")),
+        &["vendor's home", "secret keys", "folder of its own"],
+    );
+    for inside in ["home/keys", "home/repository/metadata", "home"] {
+        refused(&bench, &strs(&with(&bench, "content", inside)), &["vendor's home"]);
+    }
+    std::os::unix::fs::symlink(bench.path("home"), bench.path("link")).unwrap();
+    refused(&bench, &strs(&with(&bench, "content", "link")), &["vendor's home"]);
+    for (mark, other, what) in [
+        ("distributor.toml", "keys/site.key", "a Primary Server's home"),
+        ("state/current.json", "keys/client.key", "an agent's home"),
+    ] {
+        for mark in [mark, other] {
+            let path = bench.path("content/below").join(mark);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        refused(&bench, &strs(&bench.release("1.0")), &[what]);
+        fs::remove_dir_all(bench.path("content/below")).unwrap();
+    }
+    bench.ok(&strs(&bench.release("1.0")));
+}
+
+#[test]
+fn a_secret_key_of_ours_is_never_released_under_whatever_name() {
+    let bench = Bench::ready();
+    let innocent = bench.path("content/readme.txt");
+    fs::copy(bench.path("home/keys/targets.key"), &innocent).unwrap();
+    let said = ["readme.txt", "minisign secret key"];
+    refused(&bench, &strs(&bench.release("1.0")), &said);
+    fs::remove_file(&innocent).unwrap();
+    SealingKey::generate().unwrap().write_file(&innocent).unwrap();
+    refused(&bench, &strs(&bench.release("1.0")), &["readme.txt", "sealing key"]);
+    fs::remove_file(&innocent).unwrap();
+
+    let site_key = bench.path("site");
+    key_file::write_secret(&site_key, &SigningKey::generate().unwrap(), None).unwrap();
+    let release = bench.release("1.0");
+    let attach = [strs(&release), vec!["--attach", "advisory=site"]].concat();
+    refused(&bench, &attach, &["minisign secret key"]);
+    let notes = [strs(&release), vec!["--notes", "site"]].concat();
+    refused(&bench, &notes, &["the notes", "minisign secret key"]);
+
+    fs::write(bench.path("content/demo.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    refused(&bench, &strs(&bench.release("1.0")), &["demo.pem", "private key", "--with-private-keys"]);
+    bench.ok(&[strs(&bench.release("1.0")), vec!["--with-private-keys"]].concat());
+}
+
+#[test]
+fn what_is_a_slip_most_of_the_time_needs_a_word_and_is_named_all_at_once() {
+    let bench = Bench::ready();
+    // The first package of a vendor cannot be another one misspelled.
+    bench.ok(&strs(&bench.release("2.0")));
+    let lower = bench.release("1.9");
+    refused(&bench, &strs(&lower), &["channel stable points at 2.0", "--downgrade"]);
+    bench.ok(&[strs(&lower), vec!["--downgrade"]].concat());
+
+    let odd: Vec<String> = with(&bench, "acme-av", "acme-va");
+    let odd = [strs(&odd), vec!["--platform", "linux-x86-64"]].concat();
+    let said = ["acme-va", "--new-package", "linux-x86-64", "--new-platform", "linux-x86_64"];
+    refused(&bench, &odd, &said);
+    bench.ok(&[odd.clone(), vec!["--new-package", "--new-platform"]].concat());
+    // What was meant once is known.
+    let again: Vec<&str> = odd.iter().map(|word| if *word == "1.0" { "1.1" } else { word }).collect();
+    bench.ok(&again);
+}
+
+#[test]
+fn a_higher_version_needs_no_word_although_it_sorts_before_as_text() {
+    let home = Home::new();
+    let publish = |version: &str| {
+        home.publish(&Order { permits: [].into(), ..home.order("acme-av", version, version) })
+    };
+    publish("1.9").unwrap();
+    publish("1.10").unwrap();
+    let error = publish("1.10-rc1").unwrap_err();
+    assert!(matches!(error, ReleaseError::Questions { .. }), "{error}");
+}
