@@ -48,13 +48,13 @@ pub(crate) fn serve(home: &Path) -> Running {
     Running { child, url }
 }
 
-pub(crate) fn stop(mut running: Running) {
+pub(crate) fn signal(running: &Running, signal: rustix::process::Signal) {
     let pid = i32::try_from(running.child.id()).unwrap();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::TERM,
-    )
-    .unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+pub(crate) fn stop(mut running: Running) {
+    signal(&running, rustix::process::Signal::TERM);
     assert!(running.child.wait().unwrap().success(), "SIGTERM is a clean end");
 }
 
