@@ -2,6 +2,7 @@
 //! logs, damaged files, and newer versions of itself.
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,7 +85,7 @@ async fn a_hang_up_reopens_the_renamed_log_and_reads_the_configuration_and_the_s
         let home = tempfile::tempdir().unwrap();
         init(home.path(), &url, &root);
         let server = serve(home.path());
-        stdout(home.path(), &["register", &serial().to_string()]);
+        stdout(home.path(), &["register", serial().as_ref()]);
         let log = home.path().join("log/activity.log");
         until_written(&log, "grant_accepted");
         std::fs::rename(&log, home.path().join("log/activity.log.1")).unwrap();
@@ -106,6 +107,61 @@ async fn a_hang_up_reopens_the_renamed_log_and_reads_the_configuration_and_the_s
             lines.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
         stop(server);
+    })
+    .await;
+}
+
+/// Reads notices until one has this text.
+fn until_notified(socket: &UnixDatagram, wanted: &str) {
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).unwrap();
+        if String::from_utf8_lossy(&buffer[..length]).contains(wanted) {
+            return;
+        }
+    }
+}
+
+/// A server whose standard input is a listening socket that the test holds, handed over as systemd does.
+fn serve_held(home: &Path, held: &TcpListener, notify: &Path) -> Running {
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --home \"$1\" serve 3<&0 0</dev/null"])
+        .arg(env!("CARGO_BIN_EXE_distributor"))
+        .arg(home)
+        .env("NOTIFY_SOCKET", notify)
+        .stdin(std::os::fd::OwnedFd::from(held.try_clone().unwrap()));
+    crate::program::running(command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_says_ready_reloading_and_stopping_and_takes_over_a_socket_that_is_held_for_it() {
+    let vendor = start_vendor(1).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        init(&home, &url, &root);
+        let path = folder.path().join("notify");
+        let notices = UnixDatagram::bind(&path).unwrap();
+        notices.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        configure(&home, &format!("listen = \"127.0.0.1:{port}\"\n"));
+        let server = serve_held(&home, &held, &path);
+        until_notified(&notices, "READY=1");
+        assert!(server.url.ends_with(&format!(":{port}")));
+        signal(&server, rustix::process::Signal::HUP);
+        until_notified(&notices, "RELOADING=1");
+        until_notified(&notices, "READY=1");
+        stop(server);
+        until_notified(&notices, "STOPPING=1");
+        // Nobody serves now, and nobody is refused: who connects waits for the next server.
+        let waiting = std::net::TcpStream::connect(held.local_addr().unwrap()).unwrap();
+        let next = serve_held(&home, &held, &path);
+        until_notified(&notices, "READY=1");
+        drop(waiting);
+        stop(next);
     })
     .await;
 }
