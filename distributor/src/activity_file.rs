@@ -41,7 +41,6 @@ pub struct RotationLimits {
 }
 
 impl RotationLimits {
-    /// As configured.
     #[must_use]
     pub const fn of(storage: &Storage) -> Self {
         Self { file_bytes: storage.log_file_bytes, files: storage.log_files }

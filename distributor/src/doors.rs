@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::ports::doors::Doors;
-use crate::tasks::{Stopped, stopped};
 
+/// Resolves when a listener is to stop.
+pub type Stopped = BoxFuture<'static, ()>;
 /// Serves the connections of one listener until it is told to stop.
 pub type Serve = Box<dyn Fn(TcpListener, Stopped) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -49,8 +50,12 @@ impl TlsDoors {
 
     /// Serves a listener that is bound already.
     pub fn serve(&self, listener: TcpListener, port: u16) {
-        let (stop, stopping) = watch::channel(false);
-        let listener = tokio::spawn((self.serve)(listener, Box::pin(stopped(stopping))));
+        let (stop, mut stopping) = watch::channel(false);
+        let stopped = Box::pin(async move {
+            // An error means that the sender is gone, which is a stop as well.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        });
+        let listener = tokio::spawn((self.serve)(listener, stopped));
         self.lock().push(Door { port, stop, listener });
     }
 

@@ -4,11 +4,36 @@
 //! purpose: everything but Linux.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::config::DEFAULT_PORT;
+
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
+
+/// What helps when a socket cannot be bound; with the `address` of a TCP port, who holds it.
+#[must_use]
+pub fn hint(error: &io::Error, address: Option<SocketAddr>) -> String {
+    let held = address.filter(|_| error.kind() == io::ErrorKind::AddrInUse).and_then(holder);
+    if let Some(holder) = held {
+        return format!(
+            "{holder} listens there. Stop it if it is not needed. Change the port, which is {DEFAULT_PORT} everywhere, only \
+             if both are needed: `listen` in distributor.toml says it, and computers that are set up look for this server \
+             where it was until they have learned the new port from it, so both sides must match"
+        );
+    }
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program uses it; stop that one first",
+        io::ErrorKind::PermissionDenied => "this account may not use it; ports below 1024 are root's",
+        io::ErrorKind::AddrNotAvailable => {
+            "this computer has no such address; correct `listen` in distributor.toml"
+        }
+        _ => "check the address, the path and this account's permissions",
+    }
+    .to_owned()
+}
 
 /// The program that listens on a port: its name and process id, or that it is another account's; `None` if nobody seems
 /// to.

@@ -78,8 +78,7 @@ impl Default for Tasks {
 /// Resolves when a listener is to stop.
 pub type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Resolves when `true` is sent, or the sender is gone.
-pub async fn stopped(mut stopping: watch::Receiver<bool>) {
+async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }

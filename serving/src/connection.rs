@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::pin::pin;
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
@@ -22,6 +23,9 @@ use crate::stall::StallGuard;
 const MAX_HEADERS: usize = 64;
 /// Bytes of a connection's read buffer, and so of a request's head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// Time for the first request of a connection that was accepted just before the server stops.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a connection needs besides its stream.
 #[derive(Debug)]
@@ -65,7 +69,9 @@ where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { service, limits, mut stopping } = self;
+        let (begun, mut has_begun) = watch::channel(false);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let _ = begun.send_replace(true);
             request.extensions_mut().insert(peer.clone());
             service.clone().oneshot(request)
         });
@@ -82,6 +88,11 @@ where
                 ended = connection.as_mut() => return ended,
                 // An error means that the server is gone, which is a stop as well.
                 _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+            // Whoever has just connected is about to send a request, which would be lost.
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                _ = timeout(FIRST_REQUEST_WITHIN, has_begun.wait_for(|begun| *begun)) => {}
             }
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -74,37 +74,14 @@ impl AppError {
     /// The admin socket cannot be bound.
     pub(super) fn socket(socket: &Path) -> impl FnOnce(io::Error) -> Self {
         let address = socket.display().to_string();
-        move |source| Self::Listen { address, hint: hint_of(&source), source }
+        move |source| Self::Listen { address, hint: port_holder::hint(&source, None), source }
     }
 
     /// A TCP port cannot be listened on. Whoever holds it is named.
     pub(super) fn port(address: SocketAddr) -> impl FnOnce(io::Error) -> Self {
         move |source| {
-            let held =
-                (source.kind() == io::ErrorKind::AddrInUse).then(|| port_holder::holder(address)).flatten();
-            let hint = held.map_or_else(
-                || hint_of(&source),
-                |holder| {
-                    format!(
-                        "{holder} listens there. Stop it if it is not needed. Change the port only if both are needed: \
-                         `listen` in distributor.toml says it, and computers that are set up look for this server where \
-                         it was until they have learned the new port from it, so both sides must match"
-                    )
-                },
-            );
+            let hint = port_holder::hint(&source, Some(address));
             Self::Listen { address: address.to_string(), hint, source }
         }
     }
-}
-
-fn hint_of(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another program uses it; stop that one first",
-        io::ErrorKind::PermissionDenied => "this account may not use it; ports below 1024 are root's",
-        io::ErrorKind::AddrNotAvailable => {
-            "this computer has no such address; correct `listen` in distributor.toml"
-        }
-        _ => "check the address, the path and this account's permissions",
-    }
-    .to_owned()
 }

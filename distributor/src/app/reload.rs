@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::activity_file::RotationLimits;
-use crate::config::{ConfigError, Settings, needs_a_restart};
+use crate::config::Settings;
 use crate::home::Home;
 use crate::presence::ServerPresence;
 use crate::upstream::VendorUpstream;
@@ -22,27 +22,12 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) async fn run(&self) {
-        // The text log is opened anew by this, whatever became of the configuration.
+        // The text log is opened anew by this, whatever becomes of the configuration.
         self.logs.send_modify(|_| {});
-        match Settings::load(&self.home.config_file(), &self.home.config_folder()) {
-            Ok(settings) => self.adopt(&settings).await,
-            Err(error) => self.keep(&error),
-        }
-    }
-
-    async fn adopt(&self, settings: &Settings) {
-        self.upstream.adopt(settings);
-        self.logs.send_replace(RotationLimits::of(&settings.storage));
-        let waiting = needs_a_restart(&self.started, settings);
-        tracing::info!(from_the_next_start = waiting.join(", "), "read the configuration again");
-        let said = waiting.iter().map(|key| {
-            format!("`{key}` was changed in the configuration, and counts from the next start of the server")
-        });
-        self.presence.adopt(settings, said.collect()).await;
-    }
-
-    fn keep(&self, error: &ConfigError) {
-        tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
-        self.presence.note_configuration(format!("{error} (the configuration before stays in force)"));
+        let others = |settings: &Settings| {
+            self.upstream.adopt(settings);
+            self.logs.send_replace(RotationLimits::of(&settings.storage));
+        };
+        self.presence.reload(&self.home, &self.started, others).await;
     }
 }

@@ -35,7 +35,6 @@ pub enum Switch {
 /// What is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// The server's certificate.
     Certificate,
     /// The site CA: its replacement begins, and ends when computers have learned it.
     SiteCa,

@@ -28,9 +28,7 @@ const LAST_DAYS_OF_CA: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// Whose certificate it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issuer {
-    /// The site CA's.
     Site,
-    /// The admin's own.
     Own,
 }
 
@@ -58,7 +56,6 @@ pub(super) struct Next {
     pub(super) pin: Sha256Digest,
 }
 
-/// How it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     pub(super) issuer: Issuer,

@@ -25,7 +25,6 @@ pub enum PresenceError {
     /// The admin's own certificate.
     #[error("cannot use tls.certificate {}: {problem}", path.display())]
     Own { path: PathBuf, problem: String },
-    /// A thread ended.
     #[error("a thread of the server ended before its work; the log says why")]
     Ended,
 }

@@ -31,7 +31,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
 use self::ways::Before;
-use crate::config::Settings;
+use crate::config::{Settings, needs_a_restart};
 use crate::home::Home;
 use crate::ports::clock::Clock;
 use crate::ports::doors::Doors;
@@ -106,7 +106,6 @@ impl ServerPresence {
         }))
     }
 
-    /// What listeners present.
     #[must_use]
     pub fn identity(&self) -> Arc<TlsIdentity> {
         self.certificates.identity()
@@ -123,8 +122,28 @@ impl ServerPresence {
         self.reconcile(Renew::WhatIsDue).await;
     }
 
-    /// Goes on with another configuration. `said` is what of it counts only from the next start.
-    pub async fn adopt(&self, settings: &Settings, said: Vec<String>) {
+    /// Reads the configuration again, and goes on with it; `others` take over what is theirs. What counts only from the
+    /// next start, held against what the server was `started` with, is said. One that cannot be used leaves the one
+    /// before in force, and is said too.
+    pub async fn reload(&self, home: &Home, started: &Settings, others: impl Fn(&Settings)) {
+        let settings = match Settings::load(&home.config_file(), &home.config_folder()) {
+            Ok(settings) => settings,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
+                let said = format!("{error} (the configuration before stays in force)");
+                return self.with(|state| state.configuration = vec![said]);
+            }
+        };
+        others(&settings);
+        let waiting = needs_a_restart(started, &settings);
+        tracing::info!(from_the_next_start = waiting.join(", "), "read the configuration again");
+        let said = waiting.iter().map(|key| {
+            format!("`{key}` was changed in the configuration, and counts from the next start of the server")
+        });
+        self.adopt(&settings, said.collect()).await;
+    }
+
+    async fn adopt(&self, settings: &Settings, said: Vec<String>) {
         self.with(|state| {
             let moved = settings.listen.port() != state.settings.listen.port() && settings.listen.port() != 0;
             if moved && state.port.is_some() {
@@ -134,11 +153,6 @@ impl ServerPresence {
             state.configuration = said;
         });
         self.reconcile(Renew::WhatIsDue).await;
-    }
-
-    /// The configuration on disk cannot be used; the server goes on with the one before.
-    pub fn note_configuration(&self, problem: String) {
-        self.with(|state| state.configuration = vec![problem]);
     }
 
     /// Looks from time to time whether something is due.
@@ -236,7 +250,15 @@ impl ServerPresence {
         for port in &needed {
             if let Err(error) = doors.open(*port).await {
                 all_open = false;
-                problems.push(format!("cannot listen on port {port}, where computers come: {error}"));
+                let hint = match needed.first() {
+                    Some(wanted) if wanted != port => {
+                        "computers that have not learned the new port are not served there; free it, or end the move with \
+                         `distributor address finish`"
+                    }
+                    _ => "free it, or set another in `listen`",
+                };
+                problems
+                    .push(format!("cannot listen on port {port}, where computers come ({error}): {hint}"));
             }
         }
         // A door stays open while the one that is to replace it cannot be opened.

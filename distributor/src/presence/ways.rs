@@ -12,7 +12,6 @@ use sealpost_manifests::setup::ServerEntry;
 pub(super) enum Before {
     /// Those that were announced, because somebody has not learned the list, or the wanted way is a new one.
     Keep,
-    /// None.
     Drop,
 }
 

@@ -116,10 +116,18 @@ impl VendorUpstream {
         })
     }
 
-    /// Removes once a day what nothing has needed for long.
+    /// Removes what nothing has needed for the configured time.
+    ///
+    /// # Errors
+    /// The problem, for people; what was removed before it stays removed.
+    pub async fn collect(&self) -> Result<StorageView, Problem> {
+        self.reconcile_storage(Removal::WhatIsDue).await
+    }
+
+    /// Removes it once a day.
     async fn keep_clean(&self) {
         loop {
-            if let Err(problem) = self.reconcile_storage(Removal::WhatIsDue).await {
+            if let Err(problem) = self.collect().await {
                 tracing::warn!(%problem, "cannot clean up stored files");
             }
             tokio::time::sleep(CLEAN_EVERY).await;

@@ -32,7 +32,6 @@ const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause, so that a changed configuration is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// What is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
     /// What was not needed for the configured time.

@@ -25,7 +25,6 @@ const VERSION: u32 = 2;
 /// The stored files that are needed.
 #[derive(Debug, Default)]
 pub(super) struct Needed {
-    /// What stays.
     keep: BTreeSet<Sha256Digest>,
     /// What has to be there, by name.
     required: BTreeMap<Sha256Digest, String>,

@@ -82,7 +82,6 @@ impl TargetIndex {
         self.named(name).filter(|entry| entry.sha256 == digest)
     }
 
-    /// Every target.
     pub(crate) fn all(&self) -> impl Iterator<Item = &TargetEntry> {
         self.0.values()
     }

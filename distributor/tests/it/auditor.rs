@@ -46,7 +46,7 @@ async fn a_computer_that_was_shown_another_log_is_named_by_status_and_its_heads_
     let home = site.home();
     let status = tokio::task::spawn_blocking(move || stdout(&home, &["status"])).await.unwrap();
     assert!(
-        status.contains("warning: 1 computer(s) hold heads of another log than this one (pc-1)"),
+        status.contains("warning: 1 computer holds a head of another log than this one (pc-1)"),
         "{status}"
     );
 }

@@ -9,6 +9,8 @@ mod backups;
 mod command_line;
 mod connections;
 mod enrollment;
+mod operations;
+mod presence;
 mod program;
 mod refusals;
 mod restored;

@@ -40,21 +40,27 @@ pub(crate) fn refused(home: &Path, arguments: &[&str]) -> String {
 }
 
 pub(crate) fn serve(home: &Path) -> Running {
-    let mut child =
-        distributor(home).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = distributor(home);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    running(command)
+}
+
+/// Starts a server by this command, and waits until it answers.
+pub(crate) fn running(mut command: Command) -> Running {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
     Running { child, url }
 }
 
-pub(crate) fn stop(mut running: Running) {
+pub(crate) fn signal(running: &Running, signal: rustix::process::Signal) {
     let pid = i32::try_from(running.child.id()).unwrap();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::TERM,
-    )
-    .unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+pub(crate) fn stop(mut running: Running) {
+    signal(&running, rustix::process::Signal::TERM);
     assert!(running.child.wait().unwrap().success(), "SIGTERM is a clean end");
 }
 

@@ -63,12 +63,42 @@ impl Site {
         Self::open(folder, ManualClock::running(), connections).await
     }
 
+    /// A site whose port stays the same across restarts, as in the field; computers are told of it.
+    pub(crate) async fn on_a_fixed_port(vendor: &ServedVendor) -> Self {
+        let site = Self::start(vendor).await;
+        let port = free_port();
+        site.between(async |home| configure(home, &format!("listen = \"127.0.0.1:{port}\"\n"))).await
+    }
+
+    /// Reads the configuration again, as a SIGHUP does, with this beside it.
+    pub(crate) async fn reload_with(&self, fragment: &str) {
+        configure(&self.home(), fragment);
+        self.server.reload().await;
+    }
+
+    /// Stops the server, and starts another that takes over a listener which was held all the time.
+    pub(crate) async fn replaced(self, held: Arc<std::net::TcpListener>) -> Self {
+        let Self { folder, server, clock, .. } = self;
+        server.stop().await.unwrap();
+        Self::open_on(folder, clock, None, Some(held)).await
+    }
+
     async fn open(folder: TempDir, clock: ManualClock, connections: Option<ConnectionLimits>) -> Self {
+        Self::open_on(folder, clock, connections, None).await
+    }
+
+    async fn open_on(
+        folder: TempDir,
+        clock: ManualClock,
+        connections: Option<ConnectionLimits>,
+        inherited: Option<Arc<std::net::TcpListener>>,
+    ) -> Self {
         let home = folder.path().join("home");
         let options = StartOptions {
             connections,
             clock: Some(Arc::new(TestClock(clock.clone()))),
             pulls: Pulls::OnDemand,
+            inherited,
             ..StartOptions::default()
         };
         let server = Server::start(&home, options).await.unwrap();
@@ -163,6 +193,16 @@ impl Site {
     pub(crate) async fn updates(&self) -> UpdatesPage {
         self.get("/updates").await
     }
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Writes the fragment that is read last.
+pub(crate) fn configure(home: &std::path::Path, fragment: &str) {
+    std::fs::write(home.join("distributor.d/zz-test.toml"), fragment).unwrap();
 }
 
 pub(crate) async fn good<T: DeserializeOwned>(response: Response) -> T {

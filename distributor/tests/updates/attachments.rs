@@ -59,7 +59,7 @@ async fn an_attachment_whose_bytes_are_not_what_the_metadata_says_is_not_stored(
     let altered = SBOM.to_ascii_uppercase();
     site.web.fail(".attachment.sbom.spdx", Fault::Content(altered.clone()), Times::Always);
     assert_eq!(site.pull().await.unwrap_err().code, ProblemCode::PullFailed);
-    assert_eq!(site.seen().await, before);
+    assert_eq!(site.seen().await.releases, before.releases);
     for bytes in [&altered[..], SBOM] {
         assert!(site.parts().blobs.open(&Sha256Digest::of(bytes)).unwrap().is_none());
     }

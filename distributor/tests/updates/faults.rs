@@ -38,6 +38,23 @@ async fn refused(site: &mut Site, says: &str) {
     site.web.make_no_faults();
 }
 
+/// A payload cannot be had: the pull fails and says so in words and in the ledger. The vendor's metadata is taken over all
+/// the same, and no release changes.
+async fn payload_missing(site: &mut Site, says: &str) {
+    let before = site.seen().await;
+    let problem = site.pull().await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PullFailed);
+    assert!(problem.message.contains(says), "{says:?} is not in {problem}");
+    assert!(!problem.hint.is_empty());
+    let after = site.seen().await;
+    assert_eq!(after.releases, before.releases);
+    assert_ne!(after.timestamp, before.timestamp, "metadata waits for no payload");
+    assert!(site.noted_failure().await.unwrap().contains(says));
+    site.restart().await;
+    assert_eq!(site.seen().await, after, "also after a restart");
+    site.web.make_no_faults();
+}
+
 /// A release is refused for this reason, and what was there before stays as it was.
 async fn release_refused(site: &Site, version: &str, says: &str) {
     let stays = site.rows().await;
@@ -170,7 +187,7 @@ async fn a_payload_that_is_longer_shorter_or_other_than_signed_is_refused() {
         let mut payload = std::fs::read(vendor.target_file("acme-av_2.0_any.tar.gz")).unwrap();
         spoil(&mut payload);
         site.web.fail("acme-av_2.0_any.tar.gz", Fault::Content(payload), Times::Always);
-        refused(&mut site, "acme-av_2.0_any.tar.gz").await;
+        payload_missing(&mut site, "acme-av_2.0_any.tar.gz").await;
         assert_eq!(site.state(manifest).await, None);
         site.pull().await.unwrap();
         assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged), "an honest answer is taken");
@@ -283,6 +300,46 @@ async fn a_disk_without_room_fails_the_pull_before_the_payload_is_fetched() {
     let limits = Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() };
     let mut site = Site::with_limits(&vendor, &web, limits).await;
     vendor.release("1.0", FILES);
-    refused(&mut site, "no room for").await;
+    payload_missing(&mut site, "no room for").await;
     assert!(site.web.asked(".tar.gz").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_holds_up_no_withdrawal_and_no_fresh_metadata() {
+    let (vendor, web) = vendor().await;
+    let mut site = Site::new(&vendor, &web).await;
+    let first = vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    site.approve(first).await;
+    site.limit(Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() }).await;
+    vendor.withdraw("1.0", "deletes quarantine");
+    vendor.release("2.0", NEWER);
+    let before = site.seen().await.timestamp;
+    let problem = site.pull().await.unwrap_err();
+    assert!(problem.message.contains("no room for"), "{problem}");
+    assert_eq!(site.state(first).await, Some(ReleaseState::Withdrawn));
+    assert_ne!(site.seen().await.timestamp, before, "metadata needs no room to speak of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_sends_a_byte_now_and_then_ends_its_payload_and_holds_up_nothing_else() {
+    let (vendor, web) = vendor().await;
+    let limits = Limits { keep_free_bytes: 0, min_bytes_per_second: 4096, ..Limits::default() };
+    let site = Site::with_limits(&vendor, &web, limits).await;
+    let first = vendor.release("1.0", FILES);
+    site.pull().await.unwrap();
+    site.approve(first).await;
+    vendor.withdraw("1.0", "deletes quarantine");
+    let slow = vendor.release("2.0", NEWER);
+    let beside = vendor.publish(&vendor.draft("3.0", NEWER), &["beta"]);
+    site.web.fail("acme-av_2.0_any.tar.gz", Fault::Drip, Times::Always);
+    let pulled = tokio::time::timeout(std::time::Duration::from_secs(30), site.pull()).await.unwrap();
+    let problem = pulled.unwrap_err();
+    assert!(problem.message.contains("slower than") && problem.message.contains("http://"), "{problem}");
+    assert_eq!(site.state(first).await, Some(ReleaseState::Withdrawn));
+    assert_eq!(site.state(beside).await, Some(ReleaseState::Staged), "other releases go on");
+    assert_eq!(site.state(slow).await, None);
+    site.web.make_no_faults();
+    site.pull().await.unwrap();
+    assert_eq!(site.state(slow).await, Some(ReleaseState::Staged));
 }

@@ -8,3 +8,4 @@ mod faults;
 mod pulls;
 mod site;
 mod staged;
+mod storage;

@@ -12,7 +12,7 @@ use sealpost_test_support::names::channel;
 use sealpost_test_support::release::noise;
 use sealpost_test_support::web::{Fault, Times};
 
-use crate::site::{Site, approved, vendor_and_site};
+use crate::site::{approved, vendor_and_site};
 
 const FILES: &[(&str, &[u8])] = &[("bin/av", b"one"), ("etc/av.conf", b"quiet = true\n")];
 
@@ -144,10 +144,9 @@ async fn a_cut_download_is_continued_where_it_ended() {
     let problem = site.pull().await.unwrap_err();
     assert!(problem.message.contains("was cut after") && problem.hint.contains("pull again"), "{problem}");
     assert_eq!(site.state(manifest).await, None);
-    assert_eq!(
-        site.seen().await,
-        Site::new(&vendor, &site.web).await.seen().await,
-        "as a site that never pulled"
+    assert!(
+        site.rows().await.is_empty() && site.seen().await.timestamp.is_some(),
+        "the metadata alone is here"
     );
     site.web.make_no_faults();
     site.web.forget_asked();

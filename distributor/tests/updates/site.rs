@@ -76,8 +76,8 @@ pub(crate) async fn approved(files: &[(&str, &[u8])]) -> (Vendor, Site, Sha256Di
 #[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     generation: Option<u64>,
-    timestamp: Option<Vec<u8>>,
-    releases: Vec<(Sha256Digest, ReleaseState, Vec<String>)>,
+    pub(crate) timestamp: Option<Vec<u8>>,
+    pub(crate) releases: Vec<(Sha256Digest, ReleaseState, Vec<String>)>,
 }
 
 /// Staging that fails when a test says so, as if the server were killed there.
@@ -221,6 +221,17 @@ impl Site {
             running.ledger.close().await.unwrap();
         }
         self.start();
+    }
+
+    /// Removes what was not needed for long, as once a day.
+    pub(crate) async fn collect(&self) {
+        self.parts().upstream.collect().await.unwrap();
+    }
+
+    /// Goes on with other limits.
+    pub(crate) async fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.restart().await;
     }
 
     pub(crate) fn parts(&self) -> &Running {

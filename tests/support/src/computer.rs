@@ -14,6 +14,7 @@ use sealpost_manifests::ids::{ClientId, EnrollmentCode, Nonce, Platform, ServerI
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{HighestOrders, Order, Ordered};
+use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence};
 use sealpost_manifests::wire::enroll::{self, EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
@@ -63,6 +64,8 @@ pub struct Holdings {
     pub assignment: Option<Held<Assignment>>,
     /// The head of the server's log that it witnesses.
     pub head: Option<LogHead>,
+    /// The newest server list that it learned.
+    pub server_list: Option<Held<ServerList>>,
 }
 
 impl Holdings {
@@ -75,6 +78,9 @@ impl Holdings {
         }
         if let Some(assignment) = &self.assignment {
             holds(Assignment::TYPE, assignment.document.order());
+        }
+        if let Some(list) = &self.server_list {
+            holds(ServerList::TYPE, list.document.order());
         }
         highest
     }
@@ -205,6 +211,7 @@ impl Computer {
     pub fn take_answer(&mut self, contact: &Contact, answer: &ContactAnswer) {
         let lease = answer.lease.as_ref().map(|signed| self.held::<Lease>(signed));
         let assignment = answer.assignment.as_ref().map(|signed| self.held::<Assignment>(signed));
+        let server_list = answer.server_list.as_ref().map(|signed| self.held::<ServerList>(signed));
         let holds = &mut self.holds;
         holds.previous = Some(contact.next.clone());
         holds.receipt.clone_from(&answer.receipt);
@@ -215,6 +222,7 @@ impl Computer {
             holds.lease = Some(lease);
         }
         holds.assignment = assignment.or_else(|| holds.assignment.take());
+        holds.server_list = server_list.or_else(|| holds.server_list.take());
     }
 
     /// The lease of an answer, which must be signed by the site.

@@ -78,8 +78,9 @@ impl Expiry {
     #[must_use]
     pub fn of_role(role: &str, at: Timestamp) -> Self {
         let (kind, command) = match role {
-            "root" => (ExpiryKind::Root, "publisher root renew"),
-            _ => (ExpiryKind::Role, "publisher refresh"),
+            "root" => (ExpiryKind::Root, "publisher root renew".to_owned()),
+            online if RENEWED_DAILY.contains(&online) => (ExpiryKind::Role, "publisher refresh".to_owned()),
+            other => (ExpiryKind::Role, format!("publisher role renew {other}")),
         };
         Self {
             kind,
@@ -222,7 +223,8 @@ mod tests {
         assert!(warn("snapshot", -1).unwrap().contains("ended at"));
         let root = warn("root", 90).unwrap();
         assert!(root.contains("less than 90 days") && root.contains("`publisher root renew`"), "{root}");
-        assert!(warn("acme-av", 30).unwrap().contains("less than 30 days"));
+        let role = warn("acme-av", 30).unwrap();
+        assert!(role.contains("less than 30 days") && role.contains("`publisher role renew acme-av`"), "{role}");
     }
 
     #[test]

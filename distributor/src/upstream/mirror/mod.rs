@@ -77,7 +77,6 @@ impl Mirror {
         Ok(Self { root: root.to_owned(), loaded: RwLock::new(loaded), publishing: Mutex::new(()), keep_days })
     }
 
-    /// Where it lies.
     pub(crate) fn folder(&self) -> &Path {
         &self.root
     }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::io;
+use std::time::Duration;
 
 use futures_util::stream;
 use futures_util::{Stream, StreamExt};
@@ -33,6 +34,15 @@ pub(super) fn cut(bytes: &[u8], after: usize) -> Body {
 /// So many bytes, then nothing more.
 pub(super) fn stalled(bytes: &[u8], after: usize) -> Body {
     boxed(first(bytes, after).chain(stream::pending()))
+}
+
+/// One byte in half a second.
+pub(super) fn dripping(bytes: Vec<u8>) -> Body {
+    boxed(stream::unfold(bytes.into_iter(), |mut left| async move {
+        let byte = left.next()?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Some((Ok(Frame::data(Bytes::copy_from_slice(&[byte]))), left))
+    }))
 }
 
 /// Blanks, without an end.

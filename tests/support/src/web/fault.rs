@@ -17,6 +17,8 @@ pub enum Fault {
     Redirect(String),
     /// Carries out the request, and answers with a body that never ends.
     Endless,
+    /// Carries out the request, and sends its body byte by byte, one in half a second.
+    Drip,
 }
 
 /// How often a fault is made.

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::body::{Body, cut, endless, stalled, whole};
+use super::body::{Body, cut, dripping, endless, stalled, whole};
 use super::fault::{Fault, Faults, Times};
 
 /// A request, as the function that answers it sees it.
@@ -243,6 +243,7 @@ fn respond(reply: Reply, first_byte: Option<u64>, fault: Option<Fault>) -> io::R
         Some(Fault::Endless) => return Ok(with_status(reply.status, endless())),
         Some(Fault::CutAfter(after)) => cut(part, after),
         Some(Fault::StallAfter(after)) => stalled(part, after),
+        Some(Fault::Drip) => dripping(part.to_vec()),
         Some(Fault::Answer(..) | Fault::Content(_)) | None => whole(part.to_vec()),
     };
     let mut response = with_status(reply.status, body);

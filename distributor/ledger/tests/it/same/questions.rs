@@ -64,7 +64,7 @@ async fn of_the_site(pair: &Pair) {
     pair.query(ServersLearned {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
-    pair.query(Endings { now: at(40) }).await;
+    pair.query(Endings { now: sqlite.floor.unwrap() }).await;
     pair.query(LoadPull {}).await;
 }
 

@@ -1,0 +1,328 @@
+//! The server as a service among others: signals, sockets that are held for it, ports that are taken, deep homes, rotated
+//! logs, damaged files, and newer versions of itself.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::{Client, StatusCode};
+use sealpost_admin_api::licenses::Registered;
+use sealpost_admin_api::status::Status;
+use sealpost_admin_api::storage::StorageView;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::wire::contact::ContactAnswer;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::clock::ManualClock;
+use sealpost_test_support::license::serial;
+use sealpost_test_support::vendor::Vendor;
+use sealpost_test_support::vendor_server::ServedVendor;
+
+use crate::agent::Agent;
+use crate::program::{Running, distributor, refused, run, serve, signal, stdout, stop};
+use crate::site::{Site, code, configure};
+use crate::vendor::start_vendor;
+
+/// Runs blocking work beside the vendor's server.
+async fn walk(work: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
+
+fn init(home: &Path, vendor_url: &str, root: &Path) {
+    let root = root.to_str().unwrap();
+    stdout(home, &["init", "--vendor-url", vendor_url, "--root", root, "--address", "127.0.0.1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named_with_its_holder_and_why_it_should_not_be_changed() {
+    let vendor = start_vendor(1).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let home = tempfile::tempdir().unwrap();
+        init(home.path(), &url, &root);
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let said = refused(home.path(), &["serve", "--listen", &held.local_addr().unwrap().to_string()]);
+        assert!(said.contains(&format!("(process {})", std::process::id())), "{said}");
+        assert!(said.contains("only if both are needed") && said.contains("both sides must match"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_deeper_than_a_sockets_address_can_say_is_served_and_asked() {
+    let vendor = start_vendor(1).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("d".repeat(60)).join("e".repeat(60));
+        std::fs::create_dir_all(home.parent().unwrap()).unwrap();
+        init(&home, &url, &root);
+        let server = serve(&home);
+        assert!(stdout(&home, &["status"]).contains("connected   0 computers"));
+        stop(server);
+    })
+    .await;
+}
+
+/// Waits until a file has this text.
+fn until_written(file: &Path, wanted: &str) {
+    for _ in 0..600 {
+        if std::fs::read_to_string(file).unwrap_or_default().contains(wanted) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{} never had {wanted:?}", file.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_reopens_the_renamed_log_and_reads_the_configuration_and_the_server_goes_on() {
+    let vendor = start_vendor(3).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let home = tempfile::tempdir().unwrap();
+        init(home.path(), &url, &root);
+        let server = serve(home.path());
+        stdout(home.path(), &["register", serial().as_ref()]);
+        let log = home.path().join("log/activity.log");
+        until_written(&log, "grant_accepted");
+        std::fs::rename(&log, home.path().join("log/activity.log.1")).unwrap();
+        configure(home.path(), "addresses = [\"127.0.0.1\", \"localhost\"]\n");
+        signal(&server, rustix::process::Signal::HUP);
+        let names = || stdout(home.path(), &["certificate", "show"]);
+        for _ in 0..600 {
+            if names().contains("localhost") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert!(names().contains("localhost"), "{}", names());
+        stdout(home.path(), &["clients", "reserve", "pc-1"]);
+        until_written(&log, "pc-1");
+        let (old, new) = (home.path().join("log/activity.log.1"), std::fs::read_to_string(&log).unwrap());
+        let lines = format!("{}{new}", std::fs::read_to_string(old).unwrap());
+        let numbers: Vec<u64> =
+            lines.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+        stop(server);
+    })
+    .await;
+}
+
+/// Reads notices until one has this text.
+fn until_notified(socket: &UnixDatagram, wanted: &str) {
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).unwrap();
+        if String::from_utf8_lossy(&buffer[..length]).contains(wanted) {
+            return;
+        }
+    }
+}
+
+/// A server whose standard input is a listening socket that the test holds, handed over as systemd does.
+fn serve_held(home: &Path, held: &TcpListener, notify: &Path) -> Running {
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --home \"$1\" serve 3<&0 0</dev/null"])
+        .arg(env!("CARGO_BIN_EXE_distributor"))
+        .arg(home)
+        .env("NOTIFY_SOCKET", notify)
+        .stdin(std::os::fd::OwnedFd::from(held.try_clone().unwrap()));
+    crate::program::running(command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_says_ready_reloading_and_stopping_and_takes_over_a_socket_that_is_held_for_it() {
+    let vendor = start_vendor(1).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        init(&home, &url, &root);
+        let path = folder.path().join("notify");
+        let notices = UnixDatagram::bind(&path).unwrap();
+        notices.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        configure(&home, &format!("listen = \"127.0.0.1:{port}\"\n"));
+        let server = serve_held(&home, &held, &path);
+        until_notified(&notices, "READY=1");
+        assert!(server.url.ends_with(&format!(":{port}")));
+        signal(&server, rustix::process::Signal::HUP);
+        until_notified(&notices, "RELOADING=1");
+        until_notified(&notices, "READY=1");
+        stop(server);
+        until_notified(&notices, "STOPPING=1");
+        // Nobody serves now, and nobody is refused: who connects waits for the next server.
+        let waiting = std::net::TcpStream::connect(held.local_addr().unwrap()).unwrap();
+        let next = serve_held(&home, &held, &path);
+        until_notified(&notices, "READY=1");
+        drop(waiting);
+        stop(next);
+    })
+    .await;
+}
+
+/// One contact of a computer over a connection of its own.
+async fn contact(agent: &mut Agent, http: &Client, url: &str) {
+    let contact = agent.next_contact();
+    let request = http.post(url).json(&agent.contact_request(&contact));
+    let answer: ContactAnswer = request.send().await.unwrap().json().await.unwrap();
+    agent.take_answer(&contact, &answer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_socket_is_held_is_replaced_under_running_contacts_and_none_is_lost() {
+    let vendor = start_vendor(10).await;
+    let held = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let site = Site::licensed(&vendor).await.replaced(Arc::clone(&held)).await;
+    let url = site.url("/agent/v1/contact");
+    let ca = std::fs::read(site.home().join("tls/ca.crt")).unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut computers = Vec::new();
+    for number in 0..4 {
+        let mut agent = Agent::licensed(&site, &format!("pc-{number}")).await;
+        let trusted = reqwest::Certificate::from_pem_bundle(&ca).unwrap();
+        let http = Client::builder().tls_certs_only(trusted).no_proxy().pool_max_idle_per_host(0);
+        let (http, url, ended) = (http.build().unwrap(), url.clone(), Arc::clone(&ended));
+        computers.push(tokio::spawn(async move {
+            let mut contacts = 0;
+            while !ended.load(Ordering::SeqCst) {
+                contact(&mut agent, &http, &url).await;
+                contacts += 1;
+                // As a computer, and not as a flood that the server would slow down.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            contacts
+        }));
+    }
+    let mut site = site;
+    for _ in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        site = site.replaced(Arc::clone(&held)).await;
+    }
+    ended.store(true, Ordering::SeqCst);
+    for computer in computers {
+        assert!(computer.await.unwrap() > 3, "each contact was answered");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_was_damaged_on_disk_is_not_sent_whole_is_shown_and_is_fetched_again() {
+    let vendor = start_vendor(10).await;
+    let content = sealpost_test_support::release::noise(300_000);
+    let manifest = vendor.release("1.0", &[("engine", &content)]);
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    site.pull().await;
+    site.approve(manifest).await;
+    agent.contact(&site).await;
+    let target = vendor.target_file("acme-av_1.0_any.tar.gz");
+    let name = target.file_name().unwrap().to_str().unwrap().to_owned();
+    let path = format!("/tuf/targets/{name}");
+    let sha256 = name.split('.').next().unwrap();
+    let stored = site.home().join("blobs").join(&sha256[..2]).join(sha256);
+    let mut bytes = std::fs::read(&stored).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::remove_file(&stored).unwrap();
+    std::fs::write(&stored, &bytes).unwrap();
+
+    let sent = agent.get(&site, &path).await;
+    assert_eq!(sent.status(), StatusCode::OK);
+    assert!(sent.bytes().await.is_err(), "the answer is cut before its end");
+    while stored.exists() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(code(agent.get(&site, &path).await).await, ProblemCode::NotFound);
+    let mut status: Status = site.get("/status").await;
+    while status.missing_files.is_empty() {
+        status = site.get("/status").await;
+    }
+    assert!(status.warnings.iter().any(|warning| warning.contains("1 stored file is damaged or missing")));
+    site.pull().await;
+    let status: Status = site.get("/status").await;
+    assert!(status.missing_files.is_empty(), "{status:?}");
+    assert!(agent.get(&site, &path).await.bytes().await.is_ok());
+}
+
+#[tokio::test]
+async fn storage_is_shown_with_its_bounds_and_cleaned_over_the_api() {
+    let vendor = start_vendor(3).await;
+    vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    let view: StorageView = site.get("/storage").await;
+    let kinds: Vec<&str> = view.kinds.iter().map(|kind| kind.kind.as_str()).collect();
+    assert_eq!(kinds, ["payloads", "deltas", "metadata", "unpacked", "downloads", "logs"]);
+    assert!(view.kinds.iter().all(|kind| !kind.bound.is_empty()) && view.free_bytes > 0, "{view:?}");
+    let cleaned: StorageView = site.post("/storage/clean", &serde_json::json!({})).await;
+    assert_eq!((cleaned.removed_bytes, cleaned.missing.len()), (Some(0), 0), "what is staged stays");
+}
+
+#[tokio::test]
+async fn a_newer_version_of_the_server_itself_is_announced_with_its_payload() {
+    let vendor = Vendor::new(PackageName::new("distributor").unwrap(), ManualClock::running());
+    let vendor = ServedVendor::start(vendor, 3).await;
+    let site = Site::licensed(&vendor).await;
+    let mut draft = vendor.draft("999.0", &[("distributor", b"program")]);
+    draft.manifest.kind = PackageKind::Server;
+    let manifest = vendor.publish(&draft, &["stable"]);
+    site.pull().await;
+    let status: Status = site.get("/status").await;
+    assert!(
+        status.warnings.iter().any(|warning| warning.contains("updates show distributor:999.0")),
+        "{status:?}"
+    );
+    site.approve(manifest).await;
+    let status: Status = site.get("/status").await;
+    let newer = status.newer.unwrap();
+    assert_eq!((newer.release.version.as_str(), newer.state.as_str()), ("999.0", "approved"));
+    let payload = newer.payload.unwrap();
+    assert!(Path::new(&payload).is_file());
+    assert!(status.warnings.iter().any(|warning| warning.contains(&payload)), "{:?}", status.warnings);
+}
+
+#[tokio::test]
+async fn a_serial_is_not_sent_over_plain_http_to_another_computer() {
+    let vendor = start_vendor(3).await;
+    let site = Site::start(&vendor).await;
+    let site = site.between(async |home| configure(home, "vendor_url = \"http://192.0.2.1:9\"\n")).await;
+    let view: Registered = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
+    let Registered::Code { reason: Some(reason), .. } = view else { panic!("{view:?}") };
+    assert!(reason.contains("is not sent over plain http") && reason.contains("`vendor_ca`"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise() {
+    let vendor = start_vendor(1).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        init(&home, &url, &root);
+        let server: Running = serve(&home);
+        let output = run(&home, &["clients", "show", "pc-9", "--json"]);
+        assert_eq!(output.status.code(), Some(1));
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["code"], "not_reserved");
+        assert!(!error["hint"].as_str().unwrap().is_empty());
+        // A token file that holds something else, and a command that works on a home.
+        let token = folder.path().join("token");
+        std::fs::write(&token, "no token\n").unwrap();
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let elsewhere = ["--server", server.url.as_str(), "--token-file", token.to_str().unwrap()];
+        let said = refused(&home, &[&elsewhere[..], &["status"]].concat());
+        assert!(said.contains("does not hold a token alone") && said.contains("token new"), "{said}");
+        let said = refused(&home, &[&elsewhere[..], &["token", "list"]].concat());
+        assert!(said.contains("--server names another one"), "{said}");
+        stop(server);
+        let output = distributor(&home).args(["status", "--json"]).output().unwrap();
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["code"], "failed");
+    })
+    .await;
+}

@@ -1,0 +1,315 @@
+//! How the server stands in the network for years: its certificate, another port or address, another CA, and an admin's
+//! own certificate, all while it runs.
+
+use std::path::{Path, PathBuf};
+
+use jiff::SignedDuration;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use reqwest::{Client, Method, StatusCode};
+use sealpost_admin_api::addresses::AddressesView;
+use sealpost_admin_api::certificates::CertificateView;
+use sealpost_admin_api::status::Status;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::vendor_server::ServedVendor;
+
+use crate::agent::Agent;
+use crate::site::{Site, free_port, problem};
+use crate::vendor::start_vendor;
+
+/// A licensed site on a fixed port, with one computer in contact.
+async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
+    let site = Site::on_a_fixed_port(vendor).await;
+    let serial = sealpost_test_support::license::serial();
+    let _: serde_json::Value = site.post("/register", &serde_json::json!({ "serial": serial })).await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    (site, agent)
+}
+
+async fn warnings(site: &Site) -> Vec<String> {
+    let status: Status = site.get("/status").await;
+    status.warnings
+}
+
+async fn certificate(site: &Site) -> CertificateView {
+    site.get("/certificate").await
+}
+
+async fn ways(site: &Site) -> AddressesView {
+    site.get("/addresses").await
+}
+
+/// Whether the server answers on this port, by a CA.
+async fn answers(ca: &Path, host: &str, port: u16) -> bool {
+    let pem = std::fs::read(ca).unwrap();
+    let trusted = reqwest::Certificate::from_pem_bundle(&pem).unwrap();
+    let client = Client::builder().tls_certs_only(trusted).no_proxy().build().unwrap();
+    client.get(format!("https://{host}:{port}/healthz")).send().await.is_ok()
+}
+
+fn ca(site: &Site) -> PathBuf {
+    site.home().join("tls/ca.crt")
+}
+
+#[tokio::test]
+async fn the_certificate_is_renewed_for_years_and_no_warning_of_it_ever_stands() {
+    let vendor = start_vendor(3).await;
+    let site = Site::start(&vendor).await;
+    let first = certificate(&site).await;
+    for _ in 0..60 {
+        site.clock.forward(SignedDuration::from_hours(24 * 30));
+        site.server.reload().await;
+        let warned = warnings(&site).await;
+        assert!(!warned.iter().any(|warning| warning.contains("certificate")), "{warned:?}");
+        assert!(certificate(&site).await.not_after > site.clock.now());
+    }
+    let now = certificate(&site).await;
+    assert!(now.not_after > first.not_after);
+    assert_eq!(now.pin, first.pin, "the CA that computers pin is the same");
+    // A restart after the end of every certificate that was ever issued.
+    site.clock.forward(SignedDuration::from_hours(24 * 500));
+    let site = site.restart().await;
+    assert!(certificate(&site).await.not_after > site.clock.now());
+    let view: CertificateView = site.post("/certificate/renew", &serde_json::json!({})).await;
+    assert!(view.not_after > site.clock.now());
+}
+
+#[tokio::test]
+async fn an_address_that_is_added_is_in_the_certificate_and_in_setup_files_after_a_reload() {
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    let port = site.server.address().port();
+    assert!(!answers(&ca(&site), "localhost", port).await);
+    site.reload_with("addresses = [\"127.0.0.1\", \"localhost\"]\n").await;
+    assert!(answers(&ca(&site), "localhost", port).await);
+    assert_eq!(certificate(&site).await.missing, Vec::<String>::new());
+    site.reserve("pc-1").await;
+    assert_eq!(site.setup("pc-1").await.servers[0].server.addresses, ["127.0.0.1", "localhost"]);
+}
+
+#[tokio::test]
+async fn another_port_is_served_beside_the_old_one_until_every_computer_has_learned_it() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    let (old, new) = (site.server.address().port(), free_port());
+    agent.contact(&site).await;
+    assert_eq!(agent.holds.server_list.as_ref().unwrap().document.servers[0].port, old);
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    assert!(answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "127.0.0.1", new).await);
+    let view = ways(&site).await;
+    assert_eq!(
+        view.ways.iter().map(|way| (way.port, way.served)).collect::<Vec<_>>(),
+        [(new, true), (old, true)]
+    );
+    assert_eq!((view.waiting.count, view.waiting.names), (1, vec!["pc-1".to_owned()]));
+    let warned = warnings(&site).await;
+    let moving = |warned: &[String]| {
+        warned
+            .iter()
+            .any(|warning| warning.contains("1 computer has not learned") && warning.contains("pc-1"))
+    };
+    assert!(moving(&warned), "{warned:?}");
+    site.reserve("pc-2").await;
+    assert_eq!(site.setup("pc-2").await.servers[0].server.port, new);
+
+    // It survives a restart, and ends when the last one has said that it learned.
+    let mut site = site.restart().await;
+    assert!(answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "127.0.0.1", new).await);
+    agent.contact(&site).await;
+    let list = &agent.holds.server_list.as_ref().unwrap().document;
+    assert_eq!(list.servers.iter().map(|way| way.port).collect::<Vec<_>>(), [new, old]);
+    agent.contact(&site).await;
+    site.server.reload().await;
+    assert!(!answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "127.0.0.1", new).await);
+    assert!(!moving(&warnings(&site).await));
+    site = site.restart().await;
+    assert_eq!(ways(&site).await.ways.len(), 1);
+}
+
+#[tokio::test]
+async fn an_admin_ends_a_move_whoever_has_not_learned_it() {
+    let vendor = start_vendor(3).await;
+    let (site, _agent) = settled(&vendor).await;
+    let (old, new) = (site.server.address().port(), free_port());
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\naddresses = [\"localhost\"]\n")).await;
+    let names = certificate(&site).await.names;
+    assert!(names.contains(&"localhost".to_owned()) && names.contains(&"127.0.0.1".to_owned()), "{names:?}");
+    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({})).await;
+    assert_eq!(view.ways.iter().map(|way| way.port).collect::<Vec<_>>(), [new]);
+    assert!(!answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "localhost", new).await);
+}
+
+#[tokio::test]
+async fn the_site_ca_is_replaced_by_two_pins_when_every_computer_has_learned_the_next() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    agent.contact(&site).await;
+    let before = certificate(&site).await;
+    let view: CertificateView = site.post("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    let next = view.next.clone().unwrap();
+    assert_eq!((view.pin, next.waiting.count), (before.pin, 1));
+    let refused = site.post_refused("/certificate/switch", &serde_json::json!({})).await;
+    assert!(
+        refused.message.contains("pc-1") && refused.hint.contains("certificate switch --now"),
+        "{refused}"
+    );
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("new CA")));
+    site.reserve("pc-2").await;
+    assert_eq!(site.setup("pc-2").await.servers[0].server.ca_spki_sha256, [before.pin, next.pin]);
+
+    // Learned, and said so: the next contact is answered by the new CA, without a restart.
+    let site = site.restart().await;
+    agent.contact(&site).await;
+    let pins =
+        |agent: &Agent| agent.holds.server_list.as_ref().unwrap().document.servers[0].ca_spki_sha256.clone();
+    assert_eq!(pins(&agent), [before.pin, next.pin]);
+    agent.contact(&site).await;
+    site.server.reload().await;
+    let after = certificate(&site).await;
+    assert_eq!((after.pin, after.next), (next.pin, None));
+    let port = site.server.address().port();
+    assert!(answers(&ca(&site), "127.0.0.1", port).await);
+    let site = site.restart().await;
+    agent.contact(&site).await;
+    assert_eq!(pins(&agent), [next.pin], "the old pin is dropped");
+    assert_eq!(site.setup("pc-2").await.servers[0].server.ca_spki_sha256, [next.pin]);
+}
+
+#[tokio::test]
+async fn a_ca_near_its_end_is_replaced_by_itself_and_a_switch_names_whom_it_leaves_behind() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    agent.contact(&site).await;
+    site.clock.forward(SignedDuration::from_hours(24 * (3653 - 390)));
+    site.server.reload().await;
+    assert!(certificate(&site).await.next.is_some(), "a year before its end the next one is announced");
+    let view: CertificateView = site.post("/certificate/switch", &serde_json::json!({ "now": true })).await;
+    assert_eq!(view.left_behind.unwrap().names, ["pc-1"]);
+    assert!(view.ca_not_after.duration_since(site.clock.now()).as_hours() > 24 * 3000);
+}
+
+#[tokio::test]
+async fn a_switch_of_the_ca_that_was_killed_halfway_is_ended_by_the_next_start() {
+    let vendor = start_vendor(3).await;
+    let (site, _agent) = settled(&vendor).await;
+    let view: CertificateView = site.post("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    let next = view.next.unwrap().pin;
+    let site = site
+        .between(async |home| std::fs::rename(home.join("tls/next-ca.key"), home.join("tls/ca.key")).unwrap())
+        .await;
+    let after = certificate(&site).await;
+    assert_eq!((after.pin, after.next), (next, None));
+    assert!(answers(&ca(&site), "127.0.0.1", site.server.address().port()).await);
+}
+
+/// An admin's own CA, and certificates by it.
+struct OwnCa(CertifiedIssuer<'static, KeyPair>);
+
+impl OwnCa {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Writes a certificate for these names, and its key.
+    fn issue(&self, folder: &Path, names: &[&str]) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
+        std::fs::write(folder.join("own.key"), key.serialize_pem()).unwrap();
+        std::fs::write(folder.join("own.pem"), format!("{}{}", leaf.pem(), self.0.pem())).unwrap();
+        std::fs::write(folder.join("own-ca.pem"), self.0.pem()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renewed_without_a_restart() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    agent.contact(&site).await;
+    let (folder, port) = (site.folder.path().to_owned(), site.server.address().port());
+    let own = OwnCa::new("Example CA");
+    own.issue(&folder, &["127.0.0.1"]);
+    let paths = format!(
+        "listen = \"127.0.0.1:{port}\"\n[tls]\ncertificate = {:?}\nkey = {:?}\n",
+        folder.join("own.pem"),
+        folder.join("own.key")
+    );
+    site.reload_with(&paths).await;
+    let own_ca = folder.join("own-ca.pem");
+    assert!(!answers(&own_ca, "127.0.0.1", port).await, "pc-1 would refuse it");
+    agent.contact(&site).await;
+    agent.contact(&site).await;
+    site.server.reload().await;
+    assert!(answers(&own_ca, "127.0.0.1", port).await && !answers(&ca(&site), "127.0.0.1", port).await);
+    assert_eq!(certificate(&site).await.issuer, "own");
+
+    // Renewed by the same CA: taken at once. It does not name what is configured: no setup file.
+    own.issue(&folder, &["other.example"]);
+    site.server.reload().await;
+    assert_eq!(certificate(&site).await.names, ["other.example"]);
+    site.reserve("pc-2").await;
+    let answer = site.admin(Method::POST, "/clients/pc-2/setup", Some(serde_json::json!({}))).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let refused = problem(answer).await;
+    assert_eq!(refused.code, ProblemCode::WrongState);
+    assert!(
+        refused.message.contains("does not name 127.0.0.1") && refused.hint.contains("addresses"),
+        "{refused}"
+    );
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name 127.0.0.1")));
+    own.issue(&folder, &["127.0.0.1"]);
+    // A damaged or lone certificate is not taken, and said.
+    std::fs::write(folder.join("own.key"), "no key").unwrap();
+    site.server.reload().await;
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("own.key")));
+    assert_eq!(certificate(&site).await.names, ["other.example"]);
+    own.issue(&folder, &["127.0.0.1"]);
+    site.server.reload().await;
+    assert_eq!(certificate(&site).await.names, ["127.0.0.1"]);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_leaves_the_old_one_in_force_and_a_restart_is_said_where_needed()
+{
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    site.reload_with("colour = \"blue\"\n").await;
+    assert!(
+        warnings(&site).await.iter().any(|warning| warning.contains("colour") && warning.contains("stays"))
+    );
+    site.reserve("pc-1").await;
+    site.setup("pc-1").await;
+    site.reload_with("[license]\nlease_days = 7\n").await;
+    let warned = warnings(&site).await;
+    assert!(!warned.iter().any(|warning| warning.contains("colour")), "{warned:?}");
+    assert!(warned.iter().any(|warning| warning.contains("`license.lease_days`")), "{warned:?}");
+    site.reload_with("").await;
+    assert!(!warnings(&site).await.iter().any(|warning| warning.contains("lease_days")));
+}
+
+#[tokio::test]
+async fn the_list_of_what_ends_is_the_same_in_status_in_metrics_and_in_the_warnings() {
+    let vendor = start_vendor(3).await;
+    let (site, _agent) = settled(&vendor).await;
+    site.pull().await;
+    site.reserve("pc-2").await;
+    site.setup("pc-2").await;
+    let status: Status = site.get("/status").await;
+    let mut kinds: Vec<&str> = status.expiries.iter().map(|ending| ending.kind.as_str()).collect();
+    assert!(status.expiries.is_sorted_by_key(|ending| ending.at), "{kinds:?}");
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, ["certificate", "grant", "lease", "role", "root", "setup_code", "site_ca"]);
+    let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for kind in kinds {
+        assert!(metrics.contains(&format!("sealpost_expiry_seconds{{kind=\"{kind}\"")), "{kind}: {metrics}");
+    }
+    let serial = sealpost_test_support::license::serial().to_string();
+    assert!(!metrics.contains(&serial) && !metrics.contains("pc-2"), "a monitor learns no secret: {metrics}");
+    let root = status.expiries.iter().find(|ending| ending.kind == "root").unwrap();
+    site.clock.forward(root.at.duration_since(site.clock.now()));
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("`publisher root renew`")));
+}

@@ -1,0 +1,125 @@
+//! What is stored: what nobody needs is removed in time, what somebody needs never, and what is damaged is fetched again.
+
+use jiff::SignedDuration;
+use sealpost_distributor::ports::staging::Staging;
+use sealpost_distributor::ports::upstream::Upstream;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document;
+use sealpost_manifests::release::{Encoding, ReleaseManifest};
+use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::vendor::Vendor;
+
+use crate::site::{Site, vendor_and_site};
+
+/// The digest of a release's payload.
+fn payload(site: &Site, manifest: Sha256Digest) -> Sha256Digest {
+    let bytes = site.parts().blobs.read(&manifest, 1 << 20).unwrap().unwrap();
+    let manifest: ReleaseManifest = document::read(&bytes).unwrap();
+    manifest.payload.encoding(Encoding::Gzip).unwrap().sha256
+}
+
+fn is_stored(site: &Site, sha256: &Sha256Digest) -> bool {
+    site.parts().blobs.length(sha256).unwrap().is_some()
+}
+
+/// Pulls and approves releases 1.0 to `count`.0; answers their manifests and payloads.
+async fn approved_in_turn(vendor: &Vendor, site: &Site, count: u8) -> Vec<(Sha256Digest, Sha256Digest)> {
+    let mut releases = Vec::new();
+    for version in 1..=count {
+        let content = [version; 3000];
+        let manifest = vendor.release(&format!("{version}.0"), &[("data", &content)]);
+        site.pull().await.unwrap();
+        site.approve(manifest).await;
+        releases.push((manifest, payload(site, manifest)));
+    }
+    releases
+}
+
+fn stored(site: &Site, releases: &[(Sha256Digest, Sha256Digest)]) -> Vec<bool> {
+    releases.iter().map(|(_, payload)| is_stored(site, payload)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn superseded_payloads_are_removed_and_the_approved_one_and_the_one_before_it_never() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 4).await;
+    site.parts().staging.reconcile().await.unwrap();
+    let before = site.parts().upstream.storage().await.unwrap();
+    assert!(before.kinds.iter().find(|kind| kind.kind == "payloads").unwrap().unneeded_bytes > 0);
+    assert!(before.missing.is_empty());
+    let cleaned = site.parts().upstream.clean().await.unwrap();
+    assert!(cleaned.removed_bytes.unwrap() > 0);
+    assert_eq!(stored(&site, &releases), [false, false, true, true]);
+    assert!(cleaned.missing.is_empty(), "{cleaned:?}");
+    // Documents stay, so that a reviewer still sees what was.
+    for (manifest, _) in &releases {
+        assert!(is_stored(&site, manifest));
+    }
+    site.restart().await;
+    assert!(site.pull_well().await.is_empty(), "nothing of it is fetched again");
+    assert_eq!(stored(&site, &releases), [false, false, true, true]);
+    assert_eq!(site.parts().upstream.clean().await.unwrap().removed_bytes, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_needs_stays_for_the_configured_time_also_across_restarts() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 3).await;
+    site.collect().await;
+    site.clock.forward(SignedDuration::from_hours(24 * 89));
+    site.restart().await;
+    site.collect().await;
+    assert_eq!(stored(&site, &releases), [true, true, true]);
+    site.clock.forward(SignedDuration::from_hours(24 * 2));
+    site.collect().await;
+    assert_eq!(stored(&site, &releases), [false, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_of_an_approved_release_that_no_channel_points_to_is_found_and_fetched_again() {
+    let (vendor, site) = vendor_and_site().await;
+    let first = vendor.release("1.0", &[("data", &[1; 3000])]);
+    site.pull().await.unwrap();
+    site.approve(first).await;
+    // The channel moves on; 2.0 waits for its review.
+    vendor.release("2.0", &[("data", &[2; 3000])]);
+    site.pull().await.unwrap();
+    assert_eq!(site.state(first).await, Some(ReleaseState::Approved));
+    let payload = payload(&site, first);
+    let path = site.parts().blobs.place(&payload).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0; 10]).unwrap();
+    // As when it was sent to a computer.
+    site.parts().upstream.suspect(payload);
+    while site.parts().upstream.missing().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.parts().upstream.missing(), ["acme-av_1.0_any.tar.gz"]);
+    assert!(!is_stored(&site, &payload), "what is damaged is sent to nobody");
+    site.pull().await.unwrap();
+    assert!(is_stored(&site, &payload) && site.parts().upstream.missing().is_empty());
+    assert!(site.parts().blobs.verify(&payload).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_to_or_from_what_nobody_needs_is_removed_with_its_note() {
+    let (vendor, site) = vendor_and_site().await;
+    let noise = sealpost_test_support::release::noise(60_000);
+    for version in 1..=4_u8 {
+        let mut content = noise.clone();
+        content[usize::from(version)] ^= 0xff;
+        let manifest = vendor.release(&format!("{version}.0"), &[("data", &content)]);
+        site.pull().await.unwrap();
+        site.parts().staging.reconcile().await.unwrap();
+        site.approve(manifest).await;
+    }
+    let before = site.parts().staging.deltas().unwrap();
+    assert!(before.len() >= 3, "{before:?}");
+    site.parts().upstream.clean().await.unwrap();
+    let after = site.parts().staging.deltas().unwrap();
+    assert!(after.len() < before.len(), "{after:?}");
+    for delta in before {
+        let stays = after.contains(&delta);
+        assert_eq!(is_stored(&site, &delta.blob.sha256), stays, "{delta:?}");
+    }
+}
