@@ -122,6 +122,29 @@ fn a_journal_of_a_stopped_product_is_put_aside_and_every_product_started() {
 }
 
 #[test]
+fn a_damaged_metadata_store_or_root_is_repaired_as_its_message_says() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    assert!(agent.cycle().problems.is_empty());
+    let (store, root) = (home(&site).join("tuf"), home(&site).join("root.json"));
+    fs::write(store.join("timestamp.blob"), "damaged").unwrap();
+    site.release("2", 2, "two");
+    let text = shown(&agent);
+    assert!(text.contains("timestamp.blob") && text.contains("or removed after checking the disk"), "{text}");
+    fs::remove_dir_all(&store).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    fs::write(&root, "damaged").unwrap();
+    site.release("3", 3, "three");
+    let text = shown(&agent);
+    assert!(text.contains("restore root.json from the vendor's package"), "{text}");
+    fs::copy(site.vendor.root_file(), &root).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+}
+
+#[test]
 fn a_damaged_key_is_explained_and_a_new_setup_file_leads_on() {
     let site = Site::new();
     let agent = site.enrolled();

@@ -25,7 +25,7 @@ pub enum Paint {
 /// How much is said about hooks that are not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hooks {
-    /// One line.
+    /// Their names, in one line.
     Named,
     /// A line for each, with what happens without it.
     Explained,
