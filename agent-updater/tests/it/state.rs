@@ -117,8 +117,14 @@ fn a_journal_of_a_stopped_product_is_put_aside_and_every_product_started() {
     assert!(text.contains("`agent-updater repair`"), "{text}");
     assert!(repair(&agent.context, None).1.ok);
     assert_eq!(fs::read_to_string(&started).unwrap().lines().count(), 2);
-    assert!(home(&site).join("state/journal.damaged.json").exists(), "for people to look at");
+    assert!(home(&site).join("state/journal.ended.damaged.json").exists(), "for people to look at");
     assert!(agent.cycle().problems.is_empty());
+    assert!(repair(&agent.context, None).1.ok);
+    assert_eq!(fs::read_to_string(&started).unwrap().lines().count(), 2, "nothing is started without need");
+    // A repair that was killed after it put the journal aside starts every product all the same.
+    fs::write(home(&site).join("state/journal.damaged.json"), "damaged").unwrap();
+    assert!(repair(&agent.context, None).1.ok);
+    assert_eq!(fs::read_to_string(&started).unwrap().lines().count(), 3);
 }
 
 #[test]
