@@ -4,13 +4,17 @@
 //! the record is removed at the very end of a change.
 
 use std::path::PathBuf;
+use std::{fs, io};
 
-use sealpost_files::PRIVATE;
+use sealpost_files::{PRIVATE, sync_parent};
 
 use crate::domain::record::Change;
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
 use crate::ports::{CLEARED, Faults, Killed};
+
+/// What the name of a journal ends with that was put aside, as in `platform::store`.
+const PUT_ASIDE: &str = "damaged.json";
 
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +62,28 @@ impl<'a> Journal<'a> {
         Ok(())
     }
 
-    /// Gives a journal that leads nowhere another name. The caller puts the packages right afterwards.
+    /// Gives a journal that leads nowhere another name: as long as it has that one, some product may be stopped.
     ///
     /// # Errors
     /// [`JournalError`].
     pub fn put_aside(&self) -> Result<(), JournalError> {
         Ok(store::put_aside(&self.path)?)
+    }
+
+    /// Whether a journal was put aside, and not every product was started since.
+    #[must_use]
+    pub fn is_put_aside(&self) -> bool {
+        self.path.with_extension(PUT_ASIDE).exists()
+    }
+
+    /// Notes that every product was started after a journal was put aside; it is kept for people.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn note_all_started(&self) -> io::Result<()> {
+        let aside = self.path.with_extension(PUT_ASIDE);
+        fs::rename(&aside, self.path.with_extension(format!("ended.{PUT_ASIDE}")))?;
+        sync_parent(&aside)
     }
 
     /// Ends the change.

@@ -26,7 +26,8 @@ impl Audit {
         } else {
             for one in &audited {
                 let result = if one.problems.is_empty() { "as signed" } else { "NOT as signed" };
-                println!("{} {} ({}): {} files, {result}", one.package, one.version, one.slot, one.files);
+                let files = if one.files == 1 { "file" } else { "files" };
+                println!("{} {} ({}): {} {files}, {result}", one.package, one.version, one.slot, one.files);
                 for problem in &one.problems {
                     println!("  {problem}");
                 }

@@ -26,6 +26,8 @@ pub struct AuditedSlot {
     pub slot: &'static str,
     /// How many files and links were compared with the manifest.
     pub files: usize,
+    /// The result for programs: `as_signed`, or `not_as_signed`.
+    pub code: &'static str,
     /// Everything that is not as signed; empty when the slot is sound.
     pub problems: Vec<String>,
 }
@@ -50,6 +52,7 @@ pub fn audit(host: &Host) -> Result<Vec<AuditedSlot>, HoldingsError> {
                     version: "unknown".to_owned(),
                     slot: CURRENT,
                     files: 0,
+                    code: code(false),
                     problems: vec![with_causes(&error)],
                 });
                 continue;
@@ -84,7 +87,12 @@ fn audit_slot(
         }
     };
     let version = installed.release.version.to_string();
-    AuditedSlot { package: package.clone(), version, slot, files, problems }
+    let code = code(problems.is_empty());
+    AuditedSlot { package: package.clone(), version, slot, files, code, problems }
+}
+
+const fn code(is_sound: bool) -> &'static str {
+    if is_sound { "as_signed" } else { "not_as_signed" }
 }
 
 fn link_problem(slots: &Slots, installed: &Installed) -> Option<String> {

@@ -106,7 +106,8 @@ fn look_at(
 ) -> Option<Found> {
     let (kind, detail) = match differs(host, place, installed, before, now) {
         Ok(differs) => differs?,
-        Err(_) if keep == Keep::No => return None,
+        // Who may not look everywhere learns nothing from that.
+        Err(_) if keep == Keep::No && !rustix::process::geteuid().is_root() => return None,
         Err(error) => (DriftKind::Changed, with_causes(&error)),
     };
     let release = installed.release.clone();

@@ -147,6 +147,19 @@ pub fn put_aside(path: &Path) -> Result<(), StoreError> {
     sync_parent(path).map_err(failed)
 }
 
+/// Replaces a record that cannot be used, and keeps it under another name, as [`put_aside`] does. At no instant is there
+/// none: a kill must not make a damaged record a missing one.
+///
+/// # Errors
+/// [`StoreError`]; the damaged record is still there then.
+pub fn replace_damaged<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
+    let aside = path.with_extension("damaged.json");
+    let failed = |source| StoreError::Io { action: "put aside", path: path.to_owned(), source };
+    remove_durably(&aside).map_err(failed)?;
+    fs::hard_link(path, &aside).map_err(failed)?;
+    save(path, value, mode)
+}
+
 /// The names (without `.json`) of the records in a folder, sorted; files with other names are skipped.
 ///
 /// # Errors
@@ -197,6 +210,18 @@ mod tests {
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(matches!(load::<Vec<u32>>(&path), Err(StoreError::Damaged { .. })), "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_record_is_replaced_without_an_instant_of_absence_and_kept_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for damage in ["first", "second"] {
+            fs::write(&path, damage).unwrap();
+            replace_damaged(&path, &vec![7u32], 0o644).unwrap();
+            assert_eq!(load::<Vec<u32>>(&path).unwrap().unwrap(), [7]);
+            assert_eq!(fs::read_to_string(folder.path().join("a.damaged.json")).unwrap(), damage);
         }
     }
 

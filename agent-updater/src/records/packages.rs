@@ -25,6 +25,14 @@ pub fn save(home: &Home, package: &PackageName, record: &PackageRecord) -> Resul
     store::save(&home.package_record(package), record, PUBLIC)
 }
 
+/// Writes the record of a package in the place of one that is damaged, which is kept under another name.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn replace_damaged(home: &Home, package: &PackageName, record: &PackageRecord) -> Result<(), StoreError> {
+    store::replace_damaged(&home.package_record(package), record, PUBLIC)
+}
+
 /// The records of all packages; a damaged one is an error of that package only.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Connections to a Primary Server: pinned, with bounded answers and the server's own refusals.
 //!
-//! Invariant: nothing is sent to a server whose certificate chain does not end at the site CA that the setup file
-//! pins; redirects are not followed and proxies of the environment are not used. What a server answers is unverified.
+//! Invariant: nothing is sent to a server whose certificate chain does not end at a site CA that the setup file
+//! or the signed server list pins; redirects are not followed and proxies of the environment are not used. What a server answers is unverified.
 
 mod endpoint;
 mod error;

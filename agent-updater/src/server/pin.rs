@@ -105,7 +105,7 @@ impl ServerCertVerifier for PinnedCa {
         };
         let ca = presented.iter().find(is_pinned).ok_or_else(|| {
             Error::General(
-                "the server does not present the site CA that this computer's setup file pins; it is another site's \
+                "the server does not present a site CA that this computer pins by its setup file or server list; it is another site's \
                  server, or somebody intercepts the connection"
                     .to_owned(),
             )

@@ -245,6 +245,10 @@ fn another_computers_setup_file_is_refused_before_anything_is_sent_and_names_the
     }
     assert_eq!(site.server.lock().unwrap().enrollments.len(), 1, "nothing was sent");
     assert_eq!(fs::read(site.server_record("enrollment")).unwrap(), record);
+    // Also when the enrollment cannot be read: then the lease says who this computer is.
+    fs::write(site.server_record("enrollment"), "damaged").unwrap();
+    let error = agent.enroll(&site.setup_file(), None).unwrap_err();
+    assert!(matches!(error, EnrollError::OtherName { .. }), "{error}");
     // The same name again is no other computer, and whoever pays the price gets the other name.
     site.setup.computer_name = Some(ComputerName::new("pc-1").unwrap());
     agent.enroll(&site.setup_file(), None).unwrap();

@@ -117,8 +117,37 @@ fn a_journal_of_a_stopped_product_is_put_aside_and_every_product_started() {
     assert!(text.contains("`agent-updater repair`"), "{text}");
     assert!(repair(&agent.context, None).1.ok);
     assert_eq!(fs::read_to_string(&started).unwrap().lines().count(), 2);
-    assert!(home(&site).join("state/journal.damaged.json").exists(), "for people to look at");
+    assert!(home(&site).join("state/journal.ended.damaged.json").exists(), "for people to look at");
     assert!(agent.cycle().problems.is_empty());
+    assert!(repair(&agent.context, None).1.ok);
+    assert_eq!(fs::read_to_string(&started).unwrap().lines().count(), 2, "nothing is started without need");
+    // A repair that was killed after it put the journal aside starts every product all the same.
+    fs::write(home(&site).join("state/journal.damaged.json"), "damaged").unwrap();
+    assert!(repair(&agent.context, None).1.ok);
+    assert_eq!(fs::read_to_string(&started).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn a_damaged_metadata_store_or_root_is_repaired_as_its_message_says() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    site.release("1", 1, "one");
+    assert!(agent.cycle().problems.is_empty());
+    let (store, root) = (home(&site).join("tuf"), home(&site).join("root.json"));
+    fs::write(store.join("timestamp.blob"), "damaged").unwrap();
+    site.release("2", 2, "two");
+    let text = shown(&agent);
+    assert!(text.contains("timestamp.blob") && text.contains("or removed after checking the disk"), "{text}");
+    fs::remove_dir_all(&store).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    fs::write(&root, "damaged").unwrap();
+    site.release("3", 3, "three");
+    let text = shown(&agent);
+    assert!(text.contains("restore root.json from the vendor's package"), "{text}");
+    fs::copy(site.vendor.root_file(), &root).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_bit_flipped_in_anything_that_the_agent_believes_installs_nothing_wrong_and_
             // What is fetched anew may be damaged without harm; then what is installed is what was approved.
             ensure!(installed == "1.1", "{name}: it said that all is well:\n{}", output.text());
             let audited = computer.agent(&["audit"])?.text();
-            ensure!(audited.contains("1.1 (current): 1 files, as signed"), "{name}: {audited}");
+            ensure!(audited.contains("1.1 (current): 1 file, as signed"), "{name}: {audited}");
         }
         let said = computer.agent(&["status"])?;
         ensure!(matches!(said.status.code(), Some(0 | 1)), "{name}: status ended with {}", said.status);

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
+use sealpost_manifests::document;
 use sealpost_manifests::ids::{ComputerName, ServerId};
+use sealpost_manifests::lease::Lease;
 use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 
@@ -144,8 +146,7 @@ fn read_trust(context: &Context, root: &[u8], origin: Origin) -> Result<String, 
 }
 
 /// Refuses a setup file of a server that knows this computer by another name: a seat that was named once is never freed,
-/// so the mistake of copying the wrong file would cost one for good. An enrollment that cannot be read hinders nothing:
-/// enrolling is how it is repaired.
+/// so the mistake of copying the wrong file would cost one for good.
 fn ensure_same_name(
     home: &Home,
     setup: &SetupFile,
@@ -154,17 +155,29 @@ fn ensure_same_name(
 ) -> Result<(), EnrollError> {
     for listed in &setup.servers {
         let server = &listed.server.server_id;
-        let Ok(Some(enrolled)) = ServerRecords::of(home, server).enrollment() else { continue };
-        if enrolled.computer_name != *name {
+        let Some(enrolled) = name_before(ServerRecords::of(home, server)) else { continue };
+        if enrolled != *name {
             return Err(EnrollError::OtherName {
                 path: path.to_owned(),
                 server: server.clone(),
-                enrolled: enrolled.computer_name,
+                enrolled,
                 asked: name.clone(),
             });
         }
     }
     Ok(())
+}
+
+/// The name by which a server knows this computer. If the enrollment is damaged, the lease says it, unverified: at worst
+/// a person has to add an option.
+fn name_before(records: ServerRecords<'_>) -> Option<ComputerName> {
+    match records.enrollment() {
+        Ok(enrollment) => Some(enrollment?.computer_name),
+        Err(_) => {
+            let lease = records.lease().ok().flatten()?;
+            document::read::<Lease>(lease.document.as_bytes()).ok().map(|lease| lease.computer_name)
+        }
+    }
 }
 
 /// What a person should know about servers that this computer was enrolled with before.

@@ -83,12 +83,20 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
         local.lines.push(line);
         local.failed |= !is_good;
     }
+    if whole == Whole::StartAgain
+        && let Err(error) = Journal::of(&host.home, &*host.faults).note_all_started()
+    {
+        tracing::warn!(%error, "the journal that was put aside cannot be renamed");
+    }
     Ok(local)
 }
 
 /// Ends what an interrupted change left. A journal that leads nowhere is put aside.
 fn end_open_change(host: &Host, engine: &mut Engine<'_>, local: &mut Local) -> Result<Whole, RepairError> {
+    let journal = Journal::of(&host.home, &*host.faults);
     let error = match engine.recover() {
+        // A repair that was killed after it put a journal aside is gone on with.
+        Ok(_) if journal.is_put_aside() => return Ok(Whole::StartAgain),
         Ok(_) => return Ok(Whole::LeaveAlone),
         Err(error) => error,
     };
@@ -103,7 +111,7 @@ fn end_open_change(host: &Host, engine: &mut Engine<'_>, local: &mut Local) -> R
     if !leads_nowhere {
         return Err(error.into());
     }
-    Journal::of(&host.home, &*host.faults).put_aside()?;
+    journal.put_aside()?;
     let why = with_causes(&error);
     local.lines.push(format!("the install journal is put aside, and every product is started again ({why})"));
     Ok(Whole::StartAgain)

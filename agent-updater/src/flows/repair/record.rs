@@ -6,7 +6,7 @@ use sealpost_manifests::trust::TrustDocument;
 
 use crate::domain::record::{PackageRecord, SlotId};
 use crate::flows::context::Host;
-use crate::platform::store::{self, StoreError};
+use crate::platform::store::StoreError;
 use crate::records::{manifests, packages};
 use crate::slots::{Current, Slots};
 
@@ -27,8 +27,7 @@ pub(super) fn load_or_make(
     };
     tracing::warn!(%package, error = with_causes(&error), "the record is made again");
     let record = made_again(host, package, trust);
-    store::put_aside(&host.home.package_record(package))?;
-    packages::save(&host.home, package, &record)?;
+    packages::replace_damaged(&host.home, package, &record)?;
     let known = record.current.as_ref().map_or("nothing".to_owned(), |current| current.release.to_string());
     lines.push(format!("the record of {package} was damaged and is made again; installed: {known}"));
     Ok(record)

@@ -25,7 +25,7 @@ pub enum Paint {
 /// How much is said about hooks that are not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hooks {
-    /// One line.
+    /// Their names, in one line.
     Named,
     /// A line for each, with what happens without it.
     Explained,
@@ -184,15 +184,14 @@ fn with_age(at: Timestamp, now: Timestamp) -> String {
 }
 
 fn disk(usage: &Usage) -> String {
-    let mut parts = vec![counted(usage.slots, "slot")];
-    for (kept, what) in
-        [(usage.downloads, "unfinished download"), (usage.put_aside, "damaged record put aside")]
-    {
-        if kept.count > 0 {
-            parts.push(counted(kept, what));
-        }
-    }
-    parts.join("; ")
+    let kinds = [
+        (usage.slots, "slot"),
+        (usage.downloads, "unfinished download"),
+        (usage.put_aside, "damaged record put aside"),
+    ];
+    let there = kinds.into_iter().filter(|(kept, _)| kept.count > 0);
+    let parts: Vec<String> = there.map(|(kept, what)| counted(kept, what)).collect();
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
 }
 
 fn counted(kept: Kept, what: &str) -> String {
