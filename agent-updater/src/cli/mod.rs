@@ -81,7 +81,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
     let code = match cli.command {
         Command::Enroll(command) => command.execute(agent, &runtime),
-        Command::Run(command) => command.execute(agent, &runtime),
+        Command::Run(command) => command.execute(agent, cli.config.as_deref(), &runtime),
         Command::Check(command) => command.execute(agent, &runtime),
         Command::Status(command) => command.execute(&agent),
         Command::Rollback(command) => command.execute(agent, &runtime),

@@ -17,5 +17,6 @@ pub mod reaction;
 pub mod record;
 pub mod release;
 pub mod rollback;
+pub mod self_update;
 pub mod time;
 pub mod witness;

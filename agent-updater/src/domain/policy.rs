@@ -62,6 +62,8 @@ pub enum Decision {
     OtherPlatform,
     /// Given up before, in this attempt or a later one.
     GivenUpBefore(GivenUp),
+    /// A new program of the agent is on trial; until its end nothing else is done about the agent's package.
+    OnTrial,
 }
 
 /// Decides about one package. A rollback asks for no license: it brings nothing that was not there before.
@@ -141,6 +143,9 @@ impl fmt::Display for Decision {
                 f,
                 "given up at {} ({}); it is not retried automatically, the next release that is assigned is installed",
                 past.at, past.reason
+            ),
+            Self::OnTrial => f.write_str(
+                "on trial: it is kept once it completed a contact with the server, see `agent-updater status`",
             ),
         }
     }

@@ -16,4 +16,5 @@ pub mod install;
 mod origin;
 mod reports;
 pub mod rollback;
+pub mod self_update;
 pub mod status;

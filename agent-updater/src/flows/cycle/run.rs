@@ -8,6 +8,7 @@ use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact,
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::install::Engine;
+use crate::flows::self_update::settle::settle;
 use crate::flows::{gate, reports};
 use crate::records::holdings::{Holdings, HoldingsError};
 use crate::records::progress::Progress;
@@ -61,6 +62,9 @@ pub fn run(context: &Context) -> CycleResult {
     if let Err(error) = Engine::new(host, &mut spool).recover() {
         let why = with_causes(&error);
         problems.add(format!("an interrupted install could not be finished: {why}"));
+    }
+    if let Err(error) = settle(host, &mut spool) {
+        problems.add(format!("the end of a trial of the agent could not be noted: {}", with_causes(&error)));
     }
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,

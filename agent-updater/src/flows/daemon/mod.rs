@@ -6,4 +6,4 @@
 mod run;
 mod wakes;
 
-pub use run::{DaemonError, run};
+pub use run::{DaemonEnd, DaemonError, run};

@@ -17,6 +17,7 @@ use crate::domain::cadence::WakeBudget;
 use crate::flows::context::{Context, seed};
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::rollback::{self, roll_back};
+use crate::flows::self_update::contacted;
 use crate::home::HomeError;
 
 use super::wakes::keep_listening;
@@ -38,6 +39,15 @@ pub enum DaemonError {
     /// A cycle panicked. The journal holds what it was doing; a restart goes on from there.
     #[error("a cycle ended by a fault of the program; restart the daemon and report what its log says")]
     Panicked,
+}
+
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaemonEnd {
+    /// It was told to stop.
+    Stopped,
+    /// Another program of the agent is to take its place.
+    AnotherProgram,
 }
 
 /// What the daemon does next.
@@ -73,11 +83,11 @@ impl StopSignals {
     }
 }
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop, or until `is_another_due` says after a cycle that another program takes its place.
 ///
 /// # Errors
 /// [`DaemonError`].
-pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
+pub async fn run(context: Arc<Context>, is_another_due: impl Fn() -> bool) -> Result<DaemonEnd, DaemonError> {
     let home = &context.host.home;
     home.prepare()?;
     let _lock = home.lock_daemon()?;
@@ -111,7 +121,7 @@ pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
             },
         };
         let work = match turn {
-            Turn::Stop => break Ok(()),
+            Turn::Stop => break Ok(DaemonEnd::Stopped),
             Turn::Cycle => start_cycle(&context),
             Turn::Request(request) => start_request(&context, request),
         };
@@ -121,6 +131,9 @@ pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
         // From here on by a monotonic clock.
         due = Instant::now()
             + result.next_contact.duration_since(context.host.now()).try_into().unwrap_or(Duration::ZERO);
+        if let Some(pause) = contacted::after_cycle(&context.host, result.access.is_some()) {
+            due = due.min(Instant::now() + pause);
+        }
         if let Some(new) = result.access {
             access.send_replace(Some(new));
         }
@@ -129,7 +142,10 @@ pub async fn run(context: Arc<Context>) -> Result<(), DaemonError> {
             let _: Result<(), Answer> = to.send(answer);
         }
         if context.host.stop.load(Ordering::SeqCst) {
-            break Ok(());
+            break Ok(DaemonEnd::Stopped);
+        }
+        if is_another_due() {
+            break Ok(DaemonEnd::AnotherProgram);
         }
     };
     control.abort();

@@ -15,6 +15,8 @@ use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::record::{Change, PackageRecord};
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
+use crate::flows::self_update;
+use crate::flows::self_update::begin::unless_on_trial;
 use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::holdings::Holdings;
@@ -53,6 +55,7 @@ pub fn read(host: &Host) -> Status {
         computer_name: enrollment.map(|enrollment| enrollment.computer_name.to_string()),
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
         server: enrollment.map(|enrollment| addresses(&enrollment.server).collect()),
+        agent: self_update::status::read(&host.home, &mut notices),
         daemon: UnixStream::connect(host.home.socket()).is_ok(),
         version: display_version(&records).to_string(),
         standing: standing.standing,
@@ -137,7 +140,7 @@ impl Assigned<'_> {
                 platform: &Platform::current(),
                 now: time,
             };
-            decide(wanted, &situation)
+            unless_on_trial(host, package, decide(wanted, &situation))
         });
         let refusal = self.progress.computer.refusals.get(package);
         let sentence = match (&decision, refusal) {
@@ -171,7 +174,8 @@ impl Assigned<'_> {
                 .map(|change| format!("{} at step {}", change.to.release.version, change.step)),
             missing_hooks: Hook::ALL
                 .into_iter()
-                .filter(|hook| !hook.is_configured(config))
+                // A release of the agent itself has no hooks.
+                .filter(|hook| !package.is_agent() && !hook.is_configured(config))
                 .map(|hook| (hook.name(), hook.without_it()))
                 .collect(),
         }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::OpenNow;
 use crate::domain::time::whole_seconds;
+use crate::flows::self_update::status::AgentStatus;
 
 /// The answer of `status`; its JSON is for other programs.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub struct Status {
     pub server: Option<Vec<String>>,
     /// Whether the daemon runs.
     pub daemon: bool,
+    /// Which program of the agent runs, and why.
+    pub agent: AgentStatus,
     /// Program and signatures, as in `V 5.2 (27001)`.
     pub version: String,
     /// How the agent stands with its server.
@@ -86,6 +89,7 @@ impl Status {
             line("Server", &server.join(", "));
         }
         line("Version", &self.version);
+        line("Agent", &self.agent.to_line());
         line("Daemon", if self.daemon { "running" } else { "not running" });
         match (&self.lease.not_after, &self.lease.problem) {
             (Some(end), _) => line("Lease", &format!("until {}", seconds(*end))),
