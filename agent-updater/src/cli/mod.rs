@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::Agent;
 use crate::home::Home;
-use crate::ports::fault_points;
+use crate::ports::{fault_points, self_update_points};
 
 /// Keeps a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
@@ -53,6 +53,9 @@ enum Command {
     /// Prints the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
     InstallSteps,
+    /// Prints the points of an update of the agent itself at which a build for tests can be ended.
+    #[command(hide = true)]
+    SelfUpdateSteps,
 }
 
 /// Runs the command line of this process.
@@ -70,8 +73,13 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    if matches!(cli.command, Command::InstallSteps) {
-        for point in fault_points() {
+    let points = match cli.command {
+        Command::InstallSteps => fault_points(),
+        Command::SelfUpdateSteps => self_update_points(),
+        _ => Vec::new(),
+    };
+    if !points.is_empty() {
+        for point in points {
             println!("{point}");
         }
         return Ok(ExitCode::SUCCESS);
@@ -86,7 +94,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(command) => command.execute(&agent),
         Command::Rollback(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
-        Command::InstallSteps => Ok(ExitCode::SUCCESS),
+        Command::InstallSteps | Command::SelfUpdateSteps => Ok(ExitCode::SUCCESS),
     };
     runtime.shutdown_background();
     code

@@ -32,4 +32,5 @@
 
 pub mod launch;
 pub mod record;
+pub mod step;
 pub mod trial;

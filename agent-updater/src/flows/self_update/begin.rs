@@ -17,6 +17,7 @@ use crate::domain::record::{Change, Installed};
 use crate::domain::release::Refusal;
 use crate::domain::self_update::launch::is_newer;
 use crate::domain::self_update::record::SlotProgram;
+use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::platform::process::{Ending, Leftovers, Spec, run};
 use crate::platform::program;
@@ -28,8 +29,6 @@ use super::record::{RecordError, load_or_put_aside, me, save};
 
 /// How long a new program may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
-/// The step of the record at which a trial begins.
-pub(super) const ON_TRIAL: &str = "on-trial";
 
 /// Why a trial does not begin.
 #[derive(Debug)]
@@ -113,7 +112,7 @@ pub fn begin(host: &Host, change: &Change) -> Result<(), NotBegun> {
     if record.trial.is_some() || record.ended.is_some() {
         return Err(busy().into());
     }
-    match save(host, ON_TRIAL, &record.on_trial(change.kind, to, host.now())) {
+    match save(host, TrialStep::OnTrial, &record.on_trial(change.kind, to, host.now())) {
         Ok(()) => Ok(()),
         Err(RecordError::Killed(killed)) => Err(NotBegun::Killed(killed)),
         Err(error) => Err(local(format!("the trial cannot be recorded: {}", with_causes(&error))).into()),

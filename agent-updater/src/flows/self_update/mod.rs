@@ -20,3 +20,6 @@ mod watchdog;
 
 pub use error::LaunchError;
 pub use watchdog::OwnCommand;
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use sealpost_files::with_causes;
 
 use crate::domain::self_update::launch::Me;
 use crate::domain::self_update::record::SelfRecord;
+use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::platform::program::is_own;
 use crate::ports::Killed;
@@ -32,10 +33,10 @@ pub(super) fn load_or_put_aside(host: &Host) -> Result<SelfRecord, SelfStateErro
 }
 
 /// Records a step of a trial. The caller holds the watch lock.
-pub(super) fn save(host: &Host, step: &str, record: &SelfRecord) -> Result<(), RecordError> {
-    host.faults.at(&format!("before-{step}"))?;
+pub(super) fn save(host: &Host, step: TrialStep, record: &SelfRecord) -> Result<(), RecordError> {
+    host.faults.at(&format!("before-{}", step.name()))?;
     self_state::save(&host.home, record)?;
-    host.faults.at(&format!("after-{step}"))?;
+    host.faults.at(&format!("after-{}", step.name()))?;
     Ok(())
 }
 

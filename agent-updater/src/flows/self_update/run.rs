@@ -11,19 +11,19 @@ use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::self_update::launch::{Launch, Me, Watched, Why, launch};
 use crate::domain::self_update::record::{SelfRecord, SlotProgram};
+use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::{Context, Host};
 use crate::flows::daemon::{self, DaemonEnd};
 use crate::home::HomeError;
 use crate::platform::program::{self, ProgramError};
+use crate::ports::DAEMON_BEGINS;
 use crate::records::self_state::{self, Running};
 
 use super::error::LaunchError;
 use super::record::{RecordError, load_or_put_aside, me, save};
-use super::watch::{GIVEN_BACK, WatchEnd, watch};
+use super::watch::{WatchEnd, watch};
 use super::watchdog::OwnCommand;
 
-/// The step of the record at which a stable program is given up.
-pub(super) const LOST: &str = "lost";
 /// What tells a program which one the launcher executed: a program that does not find itself in the record must not
 /// execute itself again.
 const EXECUTED: &str = "SEALPOST_AGENT_SLOT";
@@ -85,7 +85,7 @@ impl Launcher {
                     return self.watch(lock, record).await;
                 }
                 let Some(_lock) = lock else { return self.be_daemon(Why::OtherUnusable, &record).await };
-                self.write(LOST, record.lost(problem, host.now()))?;
+                self.write(TrialStep::Lost, record.lost(problem, host.now()))?;
                 Ok(Turn::Again)
             }
             Launch::Watch => self.watch(lock, record).await,
@@ -94,7 +94,10 @@ impl Launcher {
                     return Err(HomeError::Busy(host.home.path().to_owned()).into());
                 };
                 let detail = "the operating system's package brought a newer agent meanwhile".to_owned();
-                self.write(GIVEN_BACK, record.given_back(ReasonCode::ReleaseTooOld, detail, host.now()))?;
+                self.write(
+                    TrialStep::GivenBack,
+                    record.given_back(ReasonCode::ReleaseTooOld, detail, host.now()),
+                )?;
                 Ok(Turn::Again)
             }
         }
@@ -104,6 +107,7 @@ impl Launcher {
         let context = &self.context;
         // Said by the one daemon only.
         drop(context.host.home.lock_daemon()?);
+        context.host.faults.at(DAEMON_BEGINS)?;
         let running = Running { version: version(record), why };
         if let Err(error) = self_state::save_running(&context.host.home, &running) {
             tracing::warn!("`status` cannot be told which program runs: {}", with_causes(&error));
@@ -156,7 +160,7 @@ impl Launcher {
         let unwritten = self.unwritten().clone();
         match (unwritten, lock) {
             (Some(record), Some(_)) => {
-                self.write("late", record.clone())?;
+                self.write(TrialStep::GivenBack, record.clone())?;
                 Ok(record)
             }
             (Some(record), None) => Ok(record),
@@ -175,7 +179,7 @@ impl Launcher {
     }
 
     /// Writes the record, and keeps it in memory as long as the disk does not take it.
-    fn write(&self, step: &str, record: SelfRecord) -> Result<(), LaunchError> {
+    fn write(&self, step: TrialStep, record: SelfRecord) -> Result<(), LaunchError> {
         let unwritten = match save(&self.context.host, step, &record) {
             Ok(()) => None,
             Err(RecordError::Killed(killed)) => return Err(killed.into()),

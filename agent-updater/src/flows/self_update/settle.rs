@@ -10,6 +10,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::domain::self_update::record::{Ended, How, SelfRecord};
+use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::platform::store::StoreError;
 use crate::ports::Killed;
@@ -21,9 +22,6 @@ use crate::spool::{Spool, Subject};
 
 use super::begin::program_of;
 use super::record::{RecordError, load_or_put_aside, save};
-
-/// The step of the record at which an end was noted.
-pub(super) const SETTLED: &str = "settled";
 
 /// Why the end could not be noted. It stays in the record, and the next cycle tries again.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +64,7 @@ pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
         let after = noted(before, ended, &change);
         keep(host, &after)?;
         report(host, spool, ended, &change);
-        return Ok(save(host, SETTLED, &SelfRecord { ended: None, ..record })?);
+        return Ok(save(host, TrialStep::Settled, &SelfRecord { ended: None, ..record })?);
     }
     match (&record.stable, &before.current) {
         (None, None) => Ok(()),
@@ -78,7 +76,7 @@ pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
         (None, Some(current)) => match program_of(host, current) {
             Ok(program) => {
                 tracing::warn!(release = %current.release, "is the agent again, as the record of its package says");
-                Ok(save(host, SETTLED, &SelfRecord { stable: Some(program), ..record })?)
+                Ok(save(host, TrialStep::Settled, &SelfRecord { stable: Some(program), ..record })?)
             }
             // Without its manifest nobody can say what it is: it is installed again.
             Err(Refusal { detail, .. }) => {

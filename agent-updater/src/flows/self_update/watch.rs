@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::domain::self_update::record::{SelfRecord, Trial};
+use crate::domain::self_update::step::TrialStep;
 use crate::domain::self_update::trial::{AfterExit, Bounds, Look, Verdict, after_exit, judge};
 use crate::flows::context::Host;
 use crate::platform::notify;
@@ -32,11 +33,6 @@ const LET_FINISH: Duration = Duration::from_secs(15 * 60);
 const LET_GO: Duration = Duration::from_secs(60);
 /// When the whole system stops, the child may be told before its watchdog: within this time that is no end by itself.
 const STOPPING_TOGETHER: Duration = Duration::from_secs(2);
-
-/// The steps of the record that the watchdog writes.
-pub(super) const CONFIRMED: &str = "confirmed";
-pub(super) const GIVEN_BACK: &str = "given-back";
-pub(super) const COUNTED: &str = "counted";
 
 /// How watching ended.
 #[derive(Debug)]
@@ -222,7 +218,7 @@ impl Watchdog<'_> {
     /// Records that the program is stable; `false` if the disk does not take it, and it is tried again.
     fn confirm(&mut self) -> Result<bool, LaunchError> {
         let confirmed = self.record.clone().confirmed(self.host.now());
-        match save(self.host, CONFIRMED, &confirmed) {
+        match save(self.host, TrialStep::Confirmed, &confirmed) {
             Ok(()) => {
                 self.record = confirmed;
                 Ok(true)
@@ -238,7 +234,7 @@ impl Watchdog<'_> {
     fn give_back(&mut self, reason: ReasonCode, detail: String) -> Result<WatchEnd, LaunchError> {
         tracing::error!(%reason, "the agent of before goes on: {detail}");
         let given_back = self.record.clone().given_back(reason, detail, self.host.now());
-        self.note(GIVEN_BACK, &given_back)?;
+        self.note(TrialStep::GivenBack, &given_back)?;
         Ok(WatchEnd::GivenBack(given_back))
     }
 
@@ -247,7 +243,7 @@ impl Watchdog<'_> {
         if let Some(trial) = &mut self.record.trial {
             trial.exits = trial.exits.saturating_add(1);
         }
-        self.note(COUNTED, &self.record)?;
+        self.note(TrialStep::Counted, &self.record)?;
         Ok(after_exit(self.trial()?, what, &self.bounds))
     }
 
@@ -257,11 +253,11 @@ impl Watchdog<'_> {
             return Ok(());
         }
         trial.reachable_secs = reachable.as_secs();
-        self.note(COUNTED, &self.record)
+        self.note(TrialStep::Counted, &self.record)
     }
 
     /// Writes what a full disk may keep out: it is known in this process all the same.
-    fn note(&self, step: &str, record: &SelfRecord) -> Result<(), LaunchError> {
+    fn note(&self, step: TrialStep, record: &SelfRecord) -> Result<(), LaunchError> {
         match save(self.host, step, record) {
             Ok(()) => Ok(()),
             Err(RecordError::Killed(killed)) => Err(killed.into()),
