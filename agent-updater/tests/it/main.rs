@@ -10,6 +10,7 @@ mod hostile;
 mod log;
 mod orders;
 mod restored;
+mod self_update;
 mod server;
 mod site;
 mod unsigned;

@@ -99,6 +99,7 @@ impl SimulatedServer {
         match (path, &self.delta) {
             ("enroll", _) => self.enroll(body()),
             ("contact", _) => self.contact(body()),
+            ("/healthz", _) => Reply::content(Vec::new()),
             (delta, Some(bytes)) if delta.starts_with("deltas/") => Reply::content(bytes.clone()),
             (target, _) => file(&self.repository.join(target.trim_start_matches("tuf/"))),
         }

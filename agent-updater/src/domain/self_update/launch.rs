@@ -170,6 +170,12 @@ mod tests {
     }
 
     #[test]
+    fn a_packaged_program_that_is_newer_than_the_stable_one_watches_a_trial_itself() {
+        let record = stable("1").on_trial(ChangeKind::Install, program("3"), AT).watched_by_packaged();
+        assert_eq!(launch(&record, &packaged("2"), Watched::No), Launch::Watch);
+    }
+
+    #[test]
     fn a_newer_packaged_program_ends_a_trial() {
         let record = stable("2").on_trial(ChangeKind::Install, program("3"), AT);
         assert_eq!(launch(&record, &packaged("3.1"), Watched::No), Launch::Supersede);

@@ -34,7 +34,7 @@ impl SlotProgram {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     pub kind: ChangeKind,
-    /// The slot program of before; `None` for the packaged one.
+    /// The slot program that ran before, and is the watchdog; `None` for the packaged one.
     #[serde(default)]
     pub from: Option<SlotProgram>,
     pub to: SlotProgram,
@@ -64,6 +64,7 @@ pub enum How {
 pub struct Ended {
     pub how: How,
     pub kind: ChangeKind,
+    /// What was stable before.
     #[serde(default)]
     pub from: Option<SlotProgram>,
     pub to: SlotProgram,
@@ -101,7 +102,7 @@ pub struct SelfRecord {
 }
 
 impl SelfRecord {
-    /// The record at the beginning of a trial.
+    /// The record at the beginning of a trial, which the stable program watches.
     #[must_use]
     pub fn on_trial(self, kind: ChangeKind, to: SlotProgram, at: Timestamp) -> Self {
         let from = self.stable.clone();
@@ -112,11 +113,17 @@ impl SelfRecord {
         }
     }
 
+    /// The same, but the packaged program watches: it runs now, because it is newer than the stable one.
+    #[must_use]
+    pub fn watched_by_packaged(self) -> Self {
+        Self { trial: self.trial.map(|trial| Trial { from: None, ..trial }), ..self }
+    }
+
     /// The record after the new program was confirmed; as it is if there is no trial.
     #[must_use]
     pub fn confirmed(self, at: Timestamp) -> Self {
         let Some(trial) = self.trial else { return self };
-        let Trial { kind, from, to, .. } = trial;
+        let (Trial { kind, to, .. }, from) = (trial, self.stable);
         let detail = "it completed a contact".to_owned();
         let stable = Some(to.clone());
         let ended = Ended { how: How::Confirmed, kind, from, to, reason: ReasonCode::Done, detail, at };
@@ -127,7 +134,7 @@ impl SelfRecord {
     #[must_use]
     pub fn given_back(self, reason: ReasonCode, detail: String, at: Timestamp) -> Self {
         let Some(trial) = self.trial else { return self };
-        let Trial { kind, from, to, .. } = trial;
+        let (Trial { kind, to, .. }, from) = (trial, self.stable.clone());
         let ended = Ended { how: How::GivenBack, kind, from, to, reason, detail, at };
         Self { stable: self.stable, trial: None, ended: Some(ended) }
     }
@@ -213,6 +220,10 @@ pub(crate) mod tests {
         let back = trial.given_back(ReasonCode::AgentSilent, "why".to_owned(), AT);
         assert_eq!((back.stable.clone(), back.trial.clone()), (Some(program("1")), None));
         assert_eq!(back.ended.clone().unwrap().change().why, Some(ReasonCode::AgentSilent));
+        let packaged = back.clone().on_trial(ChangeKind::Install, program("3"), AT).watched_by_packaged();
+        assert_eq!(packaged.trial.clone().unwrap().from, None);
+        let from = packaged.confirmed(AT).ended.unwrap().from;
+        assert_eq!(from, Some(program("1")), "what was stable before is what a rollback goes to");
         assert_eq!(back.clone().confirmed(AT), back, "an ended trial cannot be confirmed any more");
         assert_eq!(confirmed.clone().given_back(ReasonCode::AgentFailed, String::new(), AT), confirmed);
         let lost = stable.lost("changed".to_owned(), AT);

@@ -8,6 +8,7 @@ use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact,
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::install::Engine;
+use crate::flows::self_update::contacted;
 use crate::flows::self_update::settle::settle;
 use crate::flows::{gate, reports};
 use crate::records::holdings::{Holdings, HoldingsError};
@@ -168,6 +169,7 @@ fn rounds(
             None => ContactOutcome::AnsweredWithoutLease,
         };
         note_contact(host, progress, outcome, None);
+        contacted::answered(host);
         progress.standing.next_contact = Some(due(host, progress, Some(&holdings)));
         progress.standing.notices = answered.notices;
         for notice in &progress.standing.notices {

@@ -131,7 +131,7 @@ pub async fn run(context: Arc<Context>, is_another_due: impl Fn() -> bool) -> Re
         // From here on by a monotonic clock.
         due = Instant::now()
             + result.next_contact.duration_since(context.host.now()).try_into().unwrap_or(Duration::ZERO);
-        if let Some(pause) = contacted::after_cycle(&context.host, result.access.is_some()) {
+        if let Some(pause) = contacted::longest_pause(&context.host) {
             due = due.min(Instant::now() + pause);
         }
         if let Some(new) = result.access {

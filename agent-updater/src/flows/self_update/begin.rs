@@ -112,7 +112,13 @@ pub fn begin(host: &Host, change: &Change) -> Result<(), NotBegun> {
     if record.trial.is_some() || record.ended.is_some() {
         return Err(busy().into());
     }
-    match save(host, TrialStep::OnTrial, &record.on_trial(change.kind, to, host.now())) {
+    let stable = record.stable.as_ref().map(|stable| stable.installed.release.version.clone());
+    let is_packaged = stable.is_some_and(|stable| is_newer(&me(&record), &stable));
+    let mut record = record.on_trial(change.kind, to, host.now());
+    if is_packaged {
+        record = record.watched_by_packaged();
+    }
+    match save(host, TrialStep::OnTrial, &record) {
         Ok(()) => Ok(()),
         Err(RecordError::Killed(killed)) => Err(NotBegun::Killed(killed)),
         Err(error) => Err(local(format!("the trial cannot be recorded: {}", with_causes(&error))).into()),

@@ -3,12 +3,15 @@
 use sealpost_files::with_causes;
 
 use crate::domain::self_update::launch::Me;
-use crate::domain::self_update::record::SelfRecord;
+use crate::domain::self_update::record::{SelfRecord, SlotProgram};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::platform::program::is_own;
 use crate::ports::Killed;
 use crate::records::self_state::{self, SelfStateError};
+
+/// Tells a program which one the launcher executed, by the digest of its manifest.
+pub(super) const EXECUTED: &str = "SEALPOST_AGENT_SLOT";
 
 /// Why a step was not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +48,13 @@ pub(super) fn me(record: &SelfRecord) -> Me {
     let trial = record.trial.as_ref();
     let named =
         [record.stable.as_ref(), trial.map(|trial| &trial.to), trial.and_then(|trial| trial.from.as_ref())];
-    let own = named.into_iter().flatten().find(|program| is_own(&program.path));
+    // A slot that was built anew has the same program in another file.
+    let executed = std::env::var(EXECUTED).ok();
+    let is_executed = |program: &&SlotProgram| {
+        executed.as_ref().is_some_and(|name| *name == program.manifest().to_string())
+    };
+    let mut named = named.into_iter().flatten();
+    let own = named.clone().find(|program| is_own(&program.path)).or_else(|| named.find(is_executed));
     match own {
         Some(program) => Me::Slot(*program.manifest()),
         None => Me::Packaged(env!("CARGO_PKG_VERSION").to_owned()),

@@ -20,13 +20,9 @@ use crate::ports::DAEMON_BEGINS;
 use crate::records::self_state::{self, Running};
 
 use super::error::LaunchError;
-use super::record::{RecordError, load_or_put_aside, me, save};
+use super::record::{EXECUTED, RecordError, load_or_put_aside, me, save};
 use super::watch::{WatchEnd, watch};
 use super::watchdog::OwnCommand;
-
-/// What tells a program which one the launcher executed: a program that does not find itself in the record must not
-/// execute itself again.
-const EXECUTED: &str = "SEALPOST_AGENT_SLOT";
 
 /// Runs as the program that is to run, until the agent is told to stop.
 ///
@@ -74,12 +70,7 @@ impl Launcher {
                 self.be_daemon(why, &record).await
             }
             Launch::Execute(next) => {
-                let problem = match std::env::var(EXECUTED) {
-                    Ok(executed) if executed == next.manifest().to_string() => {
-                        "it does not find itself in the record".to_owned()
-                    }
-                    _ => with_causes(&execute(&self.own, &next)),
-                };
+                let problem = with_causes(&execute(&self.own, &next));
                 tracing::error!(program = %next.path.display(), "cannot be the agent: {problem}");
                 if record.trial.is_some() {
                     return self.watch(lock, record).await;
