@@ -12,7 +12,7 @@ use sealpost_agent_updater::records::{packages, self_state};
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
-use sealpost_test_support::folders::{make_writable, write_executable, write_file};
+use sealpost_test_support::folders::{files_beneath, make_writable, write_executable, write_file};
 use sealpost_test_support::names::release_id;
 use sealpost_test_support::release::Draft;
 use sealpost_test_support::wait;
@@ -102,6 +102,22 @@ impl Lab {
         let mut command = Command::new(PACKAGED);
         command.arg("--home").arg(self.home.path()).arg("run").stdin(Stdio::null());
         Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+
+    /// Adds a field that this version does not know to every record of the agent.
+    fn state_of_a_newer_version(&self) {
+        const LABEL: &str = "sealpost-record 3";
+        let records = files_beneath(&self.home.path().join("state")).unwrap();
+        let records: Vec<&PathBuf> =
+            records.iter().filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+        assert!(records.len() >= 8, "{records:?}");
+        for path in records {
+            let whole = fs::read(path).unwrap();
+            let mut value: serde_json::Value =
+                serde_json::from_slice(sealpost_files::unframe(LABEL, &whole).unwrap()).unwrap();
+            value.as_object_mut().unwrap().insert("of_the_future".to_owned(), "x".into());
+            fs::write(path, sealpost_files::frame(LABEL, value.to_string().as_bytes())).unwrap();
+        }
     }
 
     fn log(&self) -> PathBuf {
@@ -258,4 +274,20 @@ fn a_damaged_record_costs_no_agent_and_no_second_trial() {
     let agent = lab.start();
     lab.wait_for(&agent, "1.0");
     assert_eq!(lab.reports().len(), reports, "nothing was installed for it");
+}
+
+#[test]
+fn the_version_before_reads_what_a_newer_one_added_to_the_records() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    lab.state_of_a_newer_version();
+    // As the watchdog's own program does after it took the newer one back.
+    self_state::save(&lab.home, &SelfRecord::default()).unwrap();
+    let agent = lab.site.agent();
+    assert!(
+        agent.cycle().problems.iter().all(|problem| problem.contains("on trial")),
+        "nothing else is wrong"
+    );
+    assert_eq!(agent.status().waiting_reports, 0);
+    assert!(lab.state().trial.is_some(), "it works on as before");
 }

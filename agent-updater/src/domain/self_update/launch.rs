@@ -28,13 +28,13 @@ pub enum Watched {
     No,
 }
 
-/// What to do.
+/// What a program that was started as `run` does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Launch {
-    /// Be the daemon.
+    /// Be the daemon, for this reason.
     Here(Why),
     /// Execute this program in the place of this one.
-    Execute(SlotProgram),
+    Execute(Box<SlotProgram>),
     /// Watch the program that is on trial.
     Watch,
     /// End the trial: the packaged program is newer than the one on trial.
@@ -67,7 +67,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Decides.
+/// Decides by the record, and by which program this is.
 #[must_use]
 pub fn launch(record: &SelfRecord, me: &Me, watched: Watched) -> Launch {
     let is_me = |program: &SlotProgram| *me == Me::Slot(*program.manifest());
@@ -79,7 +79,7 @@ pub fn launch(record: &SelfRecord, me: &Me, watched: Watched) -> Launch {
             return Launch::Supersede;
         }
         return match &trial.from {
-            Some(from) if !is_me(from) => Launch::Execute(from.clone()),
+            Some(from) if !is_me(from) => Launch::Execute(Box::new(from.clone())),
             _ => Launch::Watch,
         };
     }
@@ -87,7 +87,7 @@ pub fn launch(record: &SelfRecord, me: &Me, watched: Watched) -> Launch {
         None => Launch::Here(Why::Packaged),
         Some(stable) if is_me(stable) => Launch::Here(Why::Confirmed),
         Some(stable) if is_newer(me, &stable.installed.release.version) => Launch::Here(Why::PackagedIsNewer),
-        Some(stable) => Launch::Execute(stable.clone()),
+        Some(stable) => Launch::Execute(Box::new(stable.clone())),
     }
 }
 
@@ -124,6 +124,10 @@ mod tests {
         Me::Packaged(version.to_owned())
     }
 
+    fn execute(version: &str) -> Launch {
+        Launch::Execute(Box::new(program(version)))
+    }
+
     fn slot(version: &str) -> Me {
         Me::Slot(*program(version).manifest())
     }
@@ -143,7 +147,7 @@ mod tests {
         assert_eq!(launch(&record, &slot("1.2"), Watched::No), Launch::Here(Why::Confirmed));
         for other in [packaged("1.1.9"), packaged("1.2"), packaged("1.2.0"), packaged("unknown"), slot("1.1")]
         {
-            assert_eq!(launch(&record, &other, Watched::No), Launch::Execute(program("1.2")), "{other:?}");
+            assert_eq!(launch(&record, &other, Watched::No), execute("1.2"), "{other:?}");
         }
         for newer in ["1.2.1", "1.10", "2"] {
             let launched = launch(&record, &packaged(newer), Watched::No);
@@ -164,7 +168,7 @@ mod tests {
         assert_eq!(launch(&first, &slot("2"), Watched::No), Launch::Watch);
         let second = stable("2").on_trial(ChangeKind::Install, program("3"), AT);
         for other in [packaged("1"), slot("3")] {
-            assert_eq!(launch(&second, &other, Watched::No), Launch::Execute(program("2")), "{other:?}");
+            assert_eq!(launch(&second, &other, Watched::No), execute("2"), "{other:?}");
         }
         assert_eq!(launch(&second, &slot("2"), Watched::No), Launch::Watch);
     }
@@ -179,7 +183,7 @@ mod tests {
     fn a_newer_packaged_program_ends_a_trial() {
         let record = stable("2").on_trial(ChangeKind::Install, program("3"), AT);
         assert_eq!(launch(&record, &packaged("3.1"), Watched::No), Launch::Supersede);
-        assert_eq!(launch(&record, &packaged("3"), Watched::No), Launch::Execute(program("2")));
+        assert_eq!(launch(&record, &packaged("3"), Watched::No), execute("2"));
     }
 
     #[test]

@@ -69,7 +69,6 @@ pub struct Ended {
     pub from: Option<SlotProgram>,
     pub to: SlotProgram,
     pub reason: ReasonCode,
-    /// For people.
     pub detail: String,
     pub at: Timestamp,
 }

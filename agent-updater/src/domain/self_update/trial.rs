@@ -14,7 +14,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The bounds of a trial.
+/// What a trial is judged by; an administrator may change the times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// For how long the server may be reachable without an answered contact.
@@ -34,7 +34,7 @@ pub struct Look {
     pub contacted_for: Option<Duration>,
 }
 
-/// What follows.
+/// What follows on a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     GoOn,

@@ -121,8 +121,8 @@ impl Launcher {
             WatchEnd::Stopped => Ok(Turn::Stop),
             WatchEnd::Confirmed => Ok(Turn::Again),
             WatchEnd::GivenBack(record) => {
-                if self_state::load(&host.home).ok().as_ref() != Some(&record) {
-                    *self.unwritten() = Some(record);
+                if self_state::load(&host.home).ok().as_ref() != Some(&*record) {
+                    *self.unwritten() = Some(*record);
                 }
                 Ok(Turn::Again)
             }

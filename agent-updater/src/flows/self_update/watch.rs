@@ -34,13 +34,12 @@ const LET_GO: Duration = Duration::from_secs(60);
 /// When the whole system stops, the child may be told before its watchdog: within this time that is no end by itself.
 const STOPPING_TOGETHER: Duration = Duration::from_secs(2);
 
-/// How watching ended.
 #[derive(Debug)]
 pub(super) enum WatchEnd {
     /// The record has a new stable program; it is on disk.
     Confirmed,
     /// The program of before goes on. The record is not on disk if the disk does not take it.
-    GivenBack(SelfRecord),
+    GivenBack(Box<SelfRecord>),
     /// The agent was told to stop; the trial stays open.
     Stopped,
 }
@@ -235,7 +234,7 @@ impl Watchdog<'_> {
         tracing::error!(%reason, "the agent of before goes on: {detail}");
         let given_back = self.record.clone().given_back(reason, detail, self.host.now());
         self.note(TrialStep::GivenBack, &given_back)?;
-        Ok(WatchEnd::GivenBack(given_back))
+        Ok(WatchEnd::GivenBack(Box::new(given_back)))
     }
 
     fn count_exit(&mut self, what: &str) -> Result<AfterExit, LaunchError> {

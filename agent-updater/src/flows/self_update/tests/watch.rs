@@ -24,7 +24,7 @@ async fn a_program_that_ends_again_and_again_is_given_back_without_any_server() 
     computer.on_trial(&mut computer.publish("1.0", 1, "/bin/true"));
     let end = watch(&computer.host, &own, computer.state()).await.unwrap();
     let WatchEnd::GivenBack(record) = end else { panic!("{end:?}") };
-    assert_eq!(record, computer.state());
+    assert_eq!(*record, computer.state());
     let ended = record.ended.unwrap();
     assert_eq!((ended.how, ended.reason), (How::GivenBack, ReasonCode::AgentFailed));
     assert!(ended.detail.contains("2 times"), "{}", ended.detail);
