@@ -214,6 +214,29 @@ fn a_new_agent_that_completes_no_contact_although_the_server_can_be_reached_is_g
 }
 
 #[test]
+fn a_new_agent_that_ends_after_its_contact_is_given_back_all_the_same() {
+    let lab = Lab::new();
+    let config = fs::read_to_string(lab.home.config()).unwrap();
+    write_file(&lab.home.config(), config.replace("probation_secs = 1", "probation_secs = 600")).unwrap();
+    lab.on_trial("1.0", 1);
+    // It ended that often before, at other starts of its watchdog.
+    let mut record = lab.state();
+    record.trial.as_mut().unwrap().exits = 5;
+    self_state::save(&lab.home, &record).unwrap();
+    let agent = lab.start();
+    wait::until("its contact was answered", || {
+        let said = self_state::contacted(&lab.home);
+        said.is_some_and(|said| Some(said.pid) == agent.child())
+    });
+    assert!(
+        Command::new("kill").args(["-KILL", &agent.child().unwrap().to_string()]).status().unwrap().success()
+    );
+    wait::until("it is given back", || lab.state().trial.is_none());
+    lab.wait_for_report("1.0", InstallStep::RollBack, ReasonCode::AgentFailed);
+    assert_eq!(agent.program(), Path::new(PACKAGED).canonicalize().unwrap());
+}
+
+#[test]
 fn without_a_server_a_trial_goes_on_over_kills_and_restarts_and_ends_well_once_it_is_back() {
     let lab = Lab::new();
     lab.on_trial("1.0", 1);

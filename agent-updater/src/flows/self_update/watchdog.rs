@@ -46,7 +46,8 @@ pub(super) struct TrialChild {
 
 impl TrialChild {
     /// Starts it: this same program, which checks the other one and executes it in its place. That way it is tied to
-    /// this process before the new program can do anything about it.
+    /// this process before the new program can do anything about it. The kernel ties it to this very thread, so that has
+    /// to be one that lives as long as the process.
     pub(super) fn start(own: &OwnCommand) -> io::Result<Self> {
         let mut command = Command::new(OWN_PROGRAM);
         command
