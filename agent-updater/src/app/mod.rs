@@ -12,7 +12,7 @@ use crate::config::{ConfigError, Settings};
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult};
-use crate::flows::daemon::{self, DaemonEnd, DaemonError};
+use crate::flows::daemon::{self, DaemonError};
 use crate::flows::enroll::{self, EnrollError, EnrolledAs};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
@@ -81,8 +81,8 @@ impl Agent {
     ///
     /// # Errors
     /// [`DaemonError`].
-    pub async fn run(self) -> Result<DaemonEnd, DaemonError> {
-        daemon::run(Arc::new(self.context), || false).await
+    pub async fn run(self) -> Result<(), DaemonError> {
+        daemon::run(Arc::new(self.context), |_| false).await.map(drop)
     }
 
     /// Runs as the program that is to be the daemon until it is told to stop. `config` is the configuration that a person

@@ -261,6 +261,7 @@ fn without_a_server_a_trial_goes_on_over_kills_and_restarts_and_ends_well_once_i
     wait::until("the new agent runs", || agent.child().is_some());
     let mut second = lab.start();
     assert!(!second.0.wait().unwrap().success(), "one watchdog at a time");
+    agent.signal("-HUP");
     lab.site.web.make_no_faults();
     lab.wait_for(&agent, "1.0");
     assert_eq!(agent.child(), None);

@@ -23,9 +23,9 @@ pub enum Me {
 
 /// Whether a watchdog is at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watched {
-    Yes,
-    No,
+pub enum Watchdog {
+    AtWork,
+    None,
 }
 
 /// What a program that was started as `run` does.
@@ -69,10 +69,10 @@ impl fmt::Display for Why {
 
 /// Decides by the record, and by which program this is.
 #[must_use]
-pub fn launch(record: &SelfRecord, me: &Me, watched: Watched) -> Launch {
+pub fn launch(record: &SelfRecord, me: &Me, watchdog: Watchdog) -> Launch {
     let is_me = |program: &SlotProgram| *me == Me::Slot(*program.manifest());
     if let Some(trial) = &record.trial {
-        if is_me(&trial.to) && watched == Watched::Yes {
+        if is_me(&trial.to) && watchdog == Watchdog::AtWork {
             return Launch::Here(Why::OnTrial);
         }
         if is_newer(me, &trial.to.installed.release.version) {
@@ -138,19 +138,22 @@ mod tests {
 
     #[test]
     fn without_a_confirmed_program_the_packaged_one_is_the_daemon() {
-        assert_eq!(launch(&SelfRecord::default(), &packaged("1"), Watched::No), Launch::Here(Why::Packaged));
+        assert_eq!(
+            launch(&SelfRecord::default(), &packaged("1"), Watchdog::None),
+            Launch::Here(Why::Packaged)
+        );
     }
 
     #[test]
     fn a_confirmed_program_runs_in_the_place_of_every_other_but_of_a_newer_packaged_one() {
         let record = stable("1.2");
-        assert_eq!(launch(&record, &slot("1.2"), Watched::No), Launch::Here(Why::Confirmed));
+        assert_eq!(launch(&record, &slot("1.2"), Watchdog::None), Launch::Here(Why::Confirmed));
         for other in [packaged("1.1.9"), packaged("1.2"), packaged("1.2.0"), packaged("unknown"), slot("1.1")]
         {
-            assert_eq!(launch(&record, &other, Watched::No), execute("1.2"), "{other:?}");
+            assert_eq!(launch(&record, &other, Watchdog::None), execute("1.2"), "{other:?}");
         }
         for newer in ["1.2.1", "1.10", "2"] {
-            let launched = launch(&record, &packaged(newer), Watched::No);
+            let launched = launch(&record, &packaged(newer), Watchdog::None);
             assert_eq!(launched, Launch::Here(Why::PackagedIsNewer), "{newer}");
         }
     }
@@ -158,32 +161,32 @@ mod tests {
     #[test]
     fn a_trial_is_watched_by_the_program_of_before_and_its_own_program_runs_only_under_a_watchdog() {
         let first = SelfRecord::default().on_trial(ChangeKind::Install, program("2"), AT);
-        assert_eq!(launch(&first, &packaged("1"), Watched::No), Launch::Watch);
+        assert_eq!(launch(&first, &packaged("1"), Watchdog::None), Launch::Watch);
         assert_eq!(
-            launch(&first, &packaged("1"), Watched::Yes),
+            launch(&first, &packaged("1"), Watchdog::AtWork),
             Launch::Watch,
             "the lock refuses the second"
         );
-        assert_eq!(launch(&first, &slot("2"), Watched::Yes), Launch::Here(Why::OnTrial));
-        assert_eq!(launch(&first, &slot("2"), Watched::No), Launch::Watch);
+        assert_eq!(launch(&first, &slot("2"), Watchdog::AtWork), Launch::Here(Why::OnTrial));
+        assert_eq!(launch(&first, &slot("2"), Watchdog::None), Launch::Watch);
         let second = stable("2").on_trial(ChangeKind::Install, program("3"), AT);
         for other in [packaged("1"), slot("3")] {
-            assert_eq!(launch(&second, &other, Watched::No), execute("2"), "{other:?}");
+            assert_eq!(launch(&second, &other, Watchdog::None), execute("2"), "{other:?}");
         }
-        assert_eq!(launch(&second, &slot("2"), Watched::No), Launch::Watch);
+        assert_eq!(launch(&second, &slot("2"), Watchdog::None), Launch::Watch);
     }
 
     #[test]
     fn a_packaged_program_that_is_newer_than_the_stable_one_watches_a_trial_itself() {
         let record = stable("1").on_trial(ChangeKind::Install, program("3"), AT).watched_by_packaged();
-        assert_eq!(launch(&record, &packaged("2"), Watched::No), Launch::Watch);
+        assert_eq!(launch(&record, &packaged("2"), Watchdog::None), Launch::Watch);
     }
 
     #[test]
     fn a_newer_packaged_program_ends_a_trial() {
         let record = stable("2").on_trial(ChangeKind::Install, program("3"), AT);
-        assert_eq!(launch(&record, &packaged("3.1"), Watched::No), Launch::Supersede);
-        assert_eq!(launch(&record, &packaged("3"), Watched::No), execute("2"));
+        assert_eq!(launch(&record, &packaged("3.1"), Watchdog::None), Launch::Supersede);
+        assert_eq!(launch(&record, &packaged("3"), Watchdog::None), execute("2"));
     }
 
     #[test]
@@ -198,10 +201,10 @@ mod tests {
         ];
         for record in records {
             for first in [packaged("1"), packaged("2.5"), packaged("9"), slot("2"), slot("3"), slot("7")] {
-                for watched in [Watched::Yes, Watched::No] {
+                for watchdog in [Watchdog::AtWork, Watchdog::None] {
                     let mut me = first.clone();
                     let mut steps = 0;
-                    while let Launch::Execute(next) = launch(&record, &me, watched) {
+                    while let Launch::Execute(next) = launch(&record, &me, watchdog) {
                         me = Me::Slot(*next.manifest());
                         steps += 1;
                         assert!(steps <= 1, "{record:?} from {first:?}");

@@ -11,10 +11,10 @@ use super::record::Trial;
 
 /// Pause before a program that ended by itself is started again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
+/// Longest pause between two of its starts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a trial is judged by; an administrator may change the times.
+/// The bounds by which a trial is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// For how long the server may be reachable without an answered contact.

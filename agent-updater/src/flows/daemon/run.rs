@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::control::{Answer, PendingRequest, Request, listen as listen_control, serve};
 use crate::domain::cadence::WakeBudget;
-use crate::flows::context::{Context, seed};
+use crate::flows::context::{Context, Host, seed};
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::rollback::{self, roll_back};
 use crate::flows::self_update::contacted;
@@ -83,11 +83,15 @@ impl StopSignals {
     }
 }
 
-/// Runs until it is told to stop, or until `is_another_due` says after a cycle that another program takes its place.
+/// Runs until it is told to stop, or until `is_another_due` says after a cycle that another program takes its place. Gives
+/// the context back; while it runs nobody else holds it.
 ///
 /// # Errors
 /// [`DaemonError`].
-pub async fn run(context: Arc<Context>, is_another_due: impl Fn() -> bool) -> Result<DaemonEnd, DaemonError> {
+pub async fn run(
+    context: Arc<Context>,
+    is_another_due: impl Fn(&Host) -> bool,
+) -> Result<(Arc<Context>, DaemonEnd), DaemonError> {
     let home = &context.host.home;
     home.prepare()?;
     let _lock = home.lock_daemon()?;
@@ -144,14 +148,15 @@ pub async fn run(context: Arc<Context>, is_another_due: impl Fn() -> bool) -> Re
         if context.host.stop.load(Ordering::SeqCst) {
             break Ok(DaemonEnd::Stopped);
         }
-        if is_another_due() {
+        if is_another_due(&context.host) {
             break Ok(DaemonEnd::AnotherProgram);
         }
     };
     control.abort();
     waker.abort();
     let _ = std::fs::remove_file(home.socket());
-    result
+    let end = result?;
+    Ok((context, end))
 }
 
 /// The one line on stdout.

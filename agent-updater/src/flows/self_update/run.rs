@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sealpost_files::{FileLock, with_causes};
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::domain::self_update::launch::{Launch, Me, Watched, Why, launch};
+use crate::domain::self_update::launch::{Launch, Me, Watchdog, Why, launch};
 use crate::domain::self_update::record::{SelfRecord, SlotProgram};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::{Context, Host};
@@ -28,11 +28,22 @@ use super::watchdog::OwnCommand;
 ///
 /// # Errors
 /// [`LaunchError`].
-pub async fn run(context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchError> {
+pub async fn run(mut context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchError> {
     context.host.home.prepare()?;
-    let launcher = Launcher { context, own, unwritten: Mutex::new(None) };
-    while let Turn::Again = launcher.turn().await? {}
-    Ok(())
+    let launcher = Launcher { own, unwritten: Mutex::new(None) };
+    loop {
+        context = match launcher.next(&context.host)? {
+            Next::Daemon(why, record) => match launcher.be_daemon(context, why, &record).await? {
+                (_, DaemonEnd::Stopped) => return Ok(()),
+                (context, DaemonEnd::AnotherProgram) => context,
+            },
+            Next::Watch(lock, record) => match launcher.watch(&context.host, lock, record).await? {
+                Watched::Stopped => return Ok(()),
+                Watched::Ended => context,
+            },
+            Next::LookAgain => context,
+        }
+    }
 }
 
 /// In the watchdog's child: executes the program that is on trial in the place of this process.
@@ -46,112 +57,106 @@ pub fn become_trial(host: &Host, own: &OwnCommand, watchdog: u32) -> Result<(), 
     Err(LaunchError::NotExecuted(execute(own, &trial.to)))
 }
 
-enum Turn {
-    Again,
-    Stop,
+/// What this process does next. To execute another program is not among it: that one begins anew.
+enum Next {
+    Daemon(Why, Box<SelfRecord>),
+    Watch(Option<FileLock>, Box<SelfRecord>),
+    LookAgain,
+}
+
+/// How watching a trial ended.
+enum Watched {
+    Stopped,
+    Ended,
 }
 
 struct Launcher {
-    context: Arc<Context>,
     own: OwnCommand,
     /// The record that the disk did not take.
     unwritten: Mutex<Option<SelfRecord>>,
 }
 
 impl Launcher {
-    async fn turn(&self) -> Result<Turn, LaunchError> {
-        let host = &self.context.host;
-        let lock = self.lock();
-        let record = self.record(lock.as_ref())?;
-        let watched = watched(lock.as_ref());
-        match launch(&record, &me(&record), watched) {
-            Launch::Here(why) => {
-                drop(lock);
-                self.be_daemon(why, &record).await
-            }
+    fn next(&self, host: &Host) -> Result<Next, LaunchError> {
+        let lock = host.home.lock_watch().ok();
+        let record = self.record(host, lock.as_ref())?;
+        match launch(&record, &me(&record), watchdog(lock.as_ref())) {
+            Launch::Here(why) => Ok(Next::Daemon(why, Box::new(record))),
+            Launch::Watch => Ok(Next::Watch(lock, Box::new(record))),
             Launch::Execute(next) => {
                 let problem = with_causes(&execute(&self.own, &next));
                 tracing::error!(program = %next.path.display(), "cannot be the agent: {problem}");
-                if record.trial.is_some() {
-                    return self.watch(lock, record).await;
+                match lock {
+                    lock if record.trial.is_some() => Ok(Next::Watch(lock, Box::new(record))),
+                    None => Ok(Next::Daemon(Why::OtherUnusable, Box::new(record))),
+                    Some(_lock) => {
+                        self.write(host, TrialStep::Lost, record.lost(problem, host.now()))?;
+                        Ok(Next::LookAgain)
+                    }
                 }
-                let Some(_lock) = lock else { return self.be_daemon(Why::OtherUnusable, &record).await };
-                self.write(TrialStep::Lost, record.lost(problem, host.now()))?;
-                Ok(Turn::Again)
             }
-            Launch::Watch => self.watch(lock, record).await,
             Launch::Supersede => {
-                let Some(_lock) = lock else {
-                    return Err(HomeError::Busy(host.home.path().to_owned()).into());
-                };
+                let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
                 let detail = "the operating system's package brought a newer agent meanwhile".to_owned();
-                self.write(
-                    TrialStep::GivenBack,
-                    record.given_back(ReasonCode::ReleaseTooOld, detail, host.now()),
-                )?;
-                Ok(Turn::Again)
+                let record = record.given_back(ReasonCode::ReleaseTooOld, detail, host.now());
+                self.write(host, TrialStep::GivenBack, record)?;
+                Ok(Next::LookAgain)
             }
         }
     }
 
-    async fn be_daemon(&self, why: Why, record: &SelfRecord) -> Result<Turn, LaunchError> {
-        let context = &self.context;
+    async fn be_daemon(
+        &self,
+        context: Arc<Context>,
+        why: Why,
+        record: &SelfRecord,
+    ) -> Result<(Arc<Context>, DaemonEnd), LaunchError> {
+        let home = &context.host.home;
         // Said by the one daemon only.
-        drop(context.host.home.lock_daemon()?);
+        drop(home.lock_daemon()?);
         context.host.faults.at(DAEMON_BEGINS)?;
         let running = Running { version: version(record), why };
-        if let Err(error) = self_state::save_running(&context.host.home, &running) {
+        if let Err(error) = self_state::save_running(home, &running) {
             tracing::warn!("`status` cannot be told which program runs: {}", with_causes(&error));
         }
         tracing::info!(version = running.version, "this is {why}");
-        match daemon::run(Arc::clone(context), || self.is_another_due()).await? {
-            DaemonEnd::Stopped => Ok(Turn::Stop),
-            DaemonEnd::AnotherProgram => Ok(Turn::Again),
-        }
+        Ok(daemon::run(context, |host| self.is_another_due(host)).await?)
     }
 
-    async fn watch(&self, lock: Option<FileLock>, record: SelfRecord) -> Result<Turn, LaunchError> {
-        let host = &self.context.host;
-        let Some(lock) = lock else { return Err(HomeError::Busy(host.home.path().to_owned()).into()) };
+    async fn watch(
+        &self,
+        host: &Host,
+        lock: Option<FileLock>,
+        record: Box<SelfRecord>,
+    ) -> Result<Watched, LaunchError> {
+        let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
         // A daemon that is still at work must not be taken for an end of the new program by itself.
         drop(host.home.lock_daemon()?);
-        let end = watch(host, &self.own, record).await?;
-        drop(lock);
-        match end {
-            WatchEnd::Stopped => Ok(Turn::Stop),
-            WatchEnd::Confirmed => Ok(Turn::Again),
+        match watch(host, &self.own, *record).await? {
+            WatchEnd::Stopped => Ok(Watched::Stopped),
+            WatchEnd::Confirmed => Ok(Watched::Ended),
             WatchEnd::GivenBack(record) => {
                 if self_state::load(&host.home).ok().as_ref() != Some(&*record) {
                     *self.unwritten() = Some(*record);
                 }
-                Ok(Turn::Again)
+                Ok(Watched::Ended)
             }
         }
     }
 
     /// Whether another program than this one is to be the daemon. Asked after each cycle.
-    fn is_another_due(&self) -> bool {
-        let lock = self.lock();
-        let Ok(record) = self.record(lock.as_ref()) else { return false };
-        !matches!(launch(&record, &me(&record), watched(lock.as_ref())), Launch::Here(_))
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, Option<SelfRecord>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The watch lock, if nobody holds it.
-    fn lock(&self) -> Option<FileLock> {
-        self.context.host.home.lock_watch().ok()
+    fn is_another_due(&self, host: &Host) -> bool {
+        let lock = host.home.lock_watch().ok();
+        let Ok(record) = self.record(host, lock.as_ref()) else { return false };
+        !matches!(launch(&record, &me(&record), watchdog(lock.as_ref())), Launch::Here(_))
     }
 
     /// The record: the one that is not on disk yet, else the one that is.
-    fn record(&self, lock: Option<&FileLock>) -> Result<SelfRecord, LaunchError> {
-        let host = &self.context.host;
+    fn record(&self, host: &Host, lock: Option<&FileLock>) -> Result<SelfRecord, LaunchError> {
         let unwritten = self.unwritten().clone();
         match (unwritten, lock) {
             (Some(record), Some(_)) => {
-                self.write(TrialStep::GivenBack, record.clone())?;
+                self.write(host, TrialStep::GivenBack, record.clone())?;
                 Ok(record)
             }
             (Some(record), None) => Ok(record),
@@ -170,8 +175,8 @@ impl Launcher {
     }
 
     /// Writes the record, and keeps it in memory as long as the disk does not take it.
-    fn write(&self, step: TrialStep, record: SelfRecord) -> Result<(), LaunchError> {
-        let unwritten = match save(&self.context.host, step, &record) {
+    fn write(&self, host: &Host, step: TrialStep, record: SelfRecord) -> Result<(), LaunchError> {
+        let unwritten = match save(host, step, &record) {
             Ok(()) => None,
             Err(RecordError::Killed(killed)) => return Err(killed.into()),
             Err(RecordError::State(error)) => {
@@ -182,10 +187,15 @@ impl Launcher {
         *self.unwritten() = unwritten;
         Ok(())
     }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<SelfRecord>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn watched(lock: Option<&FileLock>) -> Watched {
-    if lock.is_some() { Watched::No } else { Watched::Yes }
+/// Whoever did not get the lock is watched, or came second.
+fn watchdog(lock: Option<&FileLock>) -> Watchdog {
+    if lock.is_some() { Watchdog::None } else { Watchdog::AtWork }
 }
 
 /// Executes a program in the place of this one; returns only if that fails.

@@ -12,6 +12,7 @@ use crate::domain::release::Refusal;
 use crate::domain::self_update::record::{Ended, How, SelfRecord};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
+use crate::platform::program;
 use crate::platform::store::StoreError;
 use crate::ports::Killed;
 use crate::records::self_state::SelfStateError;
@@ -57,6 +58,7 @@ pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
     if record.trial.is_some() {
         return Ok(());
     }
+    let record = with_usable_stable(host, record)?;
     let package = PackageName::agent();
     let before = packages::load(&host.home, &package)?;
     if let Some(ended) = &record.ended {
@@ -85,6 +87,15 @@ pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
             }
         },
     }
+}
+
+/// The record; the stable program is lost if it was changed since it began to run: it could not be started again.
+fn with_usable_stable(host: &Host, record: SelfRecord) -> Result<SelfRecord, SettleError> {
+    let Some(stable) = record.stable.as_ref().filter(|_| record.ended.is_none()) else { return Ok(record) };
+    let Err(problem) = program::open(&stable.path, &stable.sha256) else { return Ok(record) };
+    let lost = record.lost(with_causes(&problem), host.now());
+    save(host, TrialStep::Lost, &lost)?;
+    Ok(lost)
 }
 
 /// The record of the package after the end.

@@ -31,6 +31,8 @@ const WRITE_EVERY_SECS: u64 = 30;
 const LET_FINISH: Duration = Duration::from_secs(15 * 60);
 /// How long it may take when it is given back.
 const LET_GO: Duration = Duration::from_secs(60);
+/// How often the service manager gets a sign of life; none that is asked for shorter than a minute is known.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// When the whole system stops, the child may be told before its watchdog: within this time that is no end by itself.
 const STOPPING_TOGETHER: Duration = Duration::from_secs(2);
 
@@ -56,26 +58,50 @@ enum Attended {
     Stop,
 }
 
-/// What tells the watchdog to stop.
-pub(super) struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
+/// What the watchdog is told by signals.
+enum Told {
+    Stop,
+    /// The configuration is to be read again: the daemon is told.
+    Reload,
 }
 
-impl StopSignals {
-    pub(super) fn listen() -> Result<Self, LaunchError> {
-        let failed = |source| LaunchError::System { action: "listen for signals", source };
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, LaunchError> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| LaunchError::System { action: "listen for signals", source })
+        };
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 
-    async fn received(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
         }
+    }
+
+    /// Waits until it is told to stop. Without a daemon there is nobody to tell of the configuration.
+    async fn stop(&mut self) {
+        while let Told::Reload = self.next().await {}
+    }
+}
+
+/// Tells the service manager again and again that the agent is up, as long as this thread gets to it.
+async fn keep_alive() -> Result<WatchEnd, LaunchError> {
+    loop {
+        notify::ready_and_alive();
+        sleep(SIGN_OF_LIFE).await;
     }
 }
 
@@ -85,44 +111,11 @@ pub(super) async fn watch(
     own: &OwnCommand,
     record: SelfRecord,
 ) -> Result<WatchEnd, LaunchError> {
-    let mut signals = StopSignals::listen()?;
-    let mut watchdog = Watchdog { host, own, record, bounds: host.settings.self_update };
-    notify::ready_and_alive();
-    loop {
-        let attended = match watchdog.start() {
-            Ok(mut child) => {
-                let attended = watchdog.attend(&mut child, &mut signals).await?;
-                let within = match &attended {
-                    Attended::Confirmed => LET_FINISH,
-                    // The service manager says how long this may take.
-                    Attended::Stop => Duration::MAX,
-                    Attended::GiveBack { .. } | Attended::Exited(_) => LET_GO,
-                };
-                stop(&mut child, within).await;
-                attended
-            }
-            Err(error) => Attended::Exited(error.to_string()),
-        };
-        let (reason, detail) = match attended {
-            Attended::Confirmed => return Ok(WatchEnd::Confirmed),
-            Attended::Stop => return Ok(WatchEnd::Stopped),
-            Attended::GiveBack { reason, detail } => (reason, detail),
-            Attended::Exited(what) => {
-                if within(STOPPING_TOGETHER, signals.received()).await {
-                    return Ok(WatchEnd::Stopped);
-                }
-                match watchdog.count_exit(&what)? {
-                    AfterExit::GiveBack { reason, detail } => (reason, detail),
-                    AfterExit::StartAgain(pause) => {
-                        if within(pause, signals.received()).await {
-                            return Ok(WatchEnd::Stopped);
-                        }
-                        continue;
-                    }
-                }
-            }
-        };
-        return watchdog.give_back(reason, detail);
+    let signals = Signals::listen()?;
+    let mut watchdog = Watchdog { host, own, record, bounds: host.settings.self_update, signals };
+    tokio::select! {
+        end = watchdog.run() => end,
+        never = keep_alive() => never,
     }
 }
 
@@ -142,9 +135,49 @@ struct Watchdog<'w> {
     own: &'w OwnCommand,
     record: SelfRecord,
     bounds: Bounds,
+    signals: Signals,
 }
 
 impl Watchdog<'_> {
+    async fn run(&mut self) -> Result<WatchEnd, LaunchError> {
+        loop {
+            let attended = match self.start() {
+                Ok(mut child) => {
+                    let attended = self.attend(&mut child).await?;
+                    let within = match &attended {
+                        Attended::Confirmed => LET_FINISH,
+                        // The service manager says how long this may take.
+                        Attended::Stop => Duration::MAX,
+                        Attended::GiveBack { .. } | Attended::Exited(_) => LET_GO,
+                    };
+                    stop(&mut child, within).await;
+                    attended
+                }
+                Err(error) => Attended::Exited(error.to_string()),
+            };
+            let (reason, detail) = match attended {
+                Attended::Confirmed => return Ok(WatchEnd::Confirmed),
+                Attended::Stop => return Ok(WatchEnd::Stopped),
+                Attended::GiveBack { reason, detail } => (reason, detail),
+                Attended::Exited(what) => {
+                    if within(STOPPING_TOGETHER, self.signals.stop()).await {
+                        return Ok(WatchEnd::Stopped);
+                    }
+                    match self.count_exit(&what)? {
+                        AfterExit::GiveBack { reason, detail } => (reason, detail),
+                        AfterExit::StartAgain(pause) => {
+                            if within(pause, self.signals.stop()).await {
+                                return Ok(WatchEnd::Stopped);
+                            }
+                            continue;
+                        }
+                    }
+                }
+            };
+            return self.give_back(reason, detail);
+        }
+    }
+
     fn trial(&self) -> Result<&Trial, LaunchError> {
         self.record.trial.as_ref().ok_or(LaunchError::NoTrial)
     }
@@ -160,11 +193,7 @@ impl Watchdog<'_> {
     }
 
     /// Attends to a child until something is decided.
-    async fn attend(
-        &mut self,
-        child: &mut TrialChild,
-        signals: &mut StopSignals,
-    ) -> Result<Attended, LaunchError> {
+    async fn attend(&mut self, child: &mut TrialChild) -> Result<Attended, LaunchError> {
         let (pid, pause) = (child.pid(), look_every(&self.bounds));
         let mut contacted_at: Option<Instant> = None;
         let mut reachable_since: Option<Instant> = None;
@@ -176,14 +205,19 @@ impl Watchdog<'_> {
             };
             let is_reachable_now = tokio::select! {
                 biased;
-                () = signals.received() => return Ok(Attended::Stop),
+                told = self.signals.next() => match told {
+                    Told::Stop => return Ok(Attended::Stop),
+                    Told::Reload => {
+                        child.reload();
+                        continue;
+                    }
+                },
                 ended = child.ended() => {
                     let what = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                     return Ok(Attended::Exited(what));
                 }
                 now = next_look => now,
             };
-            notify::ready_and_alive();
             let now = Instant::now();
             let contacted = self_state::contacted(&self.host.home);
             let is_own = contacted.is_some_and(|contacted| {

@@ -72,17 +72,26 @@ impl TrialChild {
         self.child.wait().await
     }
 
+    /// Tells it to read its configuration again.
+    pub(super) fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Asks it to end, and kills it if it does not within the time: its journal leads on from wherever it was. Only this
     /// process is ended, and nothing that a hook of it started.
     pub(super) async fn stop(&mut self, within: Duration) -> io::Result<()> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(id) = id {
-            // It may have ended by itself.
-            let _ = kill_process(id, Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         match tokio::time::timeout(within, self.child.wait()).await {
             Ok(ended) => ended.map(drop),
             Err(_) => self.child.kill().await,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            // It may have ended by itself.
+            let _ = kill_process(id, signal);
         }
     }
 }

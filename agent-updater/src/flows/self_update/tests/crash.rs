@@ -1,6 +1,9 @@
 //! Kills at every point at which the record is written: afterwards one program is the agent, and the records agree.
 
+use std::fs;
+
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_test_support::folders::make_writable;
 
 use super::fixture::{Computer, Release};
 use crate::domain::self_update::record::SelfRecord;
@@ -85,5 +88,20 @@ fn a_kill_at_any_point_leaves_one_agent_and_records_that_agree() {
     for point in self_update_points() {
         let is_elsewhere = point.ends_with("-lost");
         assert!(is_elsewhere || reached.contains(&point), "no run comes to {point}");
+    }
+}
+
+#[test]
+fn a_kill_while_a_changed_program_is_given_up_is_made_up_for_by_the_next_cycle() {
+    for point in ["before-lost", "after-lost", "before-settled", "after-settled"] {
+        let computer = Computer::new();
+        computer.runs(&mut computer.publish("1.0", 1, "/bin/true"));
+        make_writable(computer.slots().path());
+        fs::write(computer.program("1.0"), b"changed").unwrap();
+        *computer.kill.0.lock().unwrap() = Some(point.to_owned());
+        assert!(computer.settle().is_err(), "{point}");
+        computer.settle().unwrap();
+        assert_eq!(computer.agreed(point), None);
+        assert_eq!(computer.slot_names(), [""; 0], "{point}");
     }
 }
