@@ -9,6 +9,7 @@ use sealpost_agent_updater::domain::self_update::launch::Why;
 use sealpost_agent_updater::domain::self_update::record::SelfRecord;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::records::{packages, self_state};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
@@ -283,6 +284,25 @@ fn a_stable_program_that_was_changed_is_not_executed_and_comes_back_with_the_nex
     lab.wait_for_report("1.0", InstallStep::Start, ReasonCode::LocalFault);
     lab.wait_for(&agent, "1.0");
     assert!(fs::metadata(program).unwrap().len() > 1_000_000);
+}
+
+#[test]
+fn a_confirmed_program_that_does_not_start_any_more_leaves_the_packaged_one_at_work() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    // Whole as far as anybody can tell by its bytes, as a program is whose library went.
+    let mut record = lab.state().confirmed(lab.site.agent().context.host.now());
+    let program = record.stable.as_mut().unwrap();
+    program.path = lab.site.computer.path().join("program");
+    write_executable(&program.path, fs::read("/bin/false").unwrap()).unwrap();
+    program.sha256 = Sha256Digest::of(&fs::read("/bin/false").unwrap());
+    record.ended = None;
+    self_state::save(&lab.home, &record).unwrap();
+    let contacts = lab.site.contacts().len();
+    let agent = lab.start();
+    wait::until("contacts", || lab.site.contacts().len() >= contacts + 2);
+    lab.wait_for_report("1.0", InstallStep::Start, ReasonCode::LocalFault);
+    assert_eq!(program_of(agent.pid()).file_name(), Path::new(PACKAGED).file_name());
 }
 
 #[test]

@@ -3,9 +3,6 @@
 //! Invariant: what goes on trial was built, digested and started with `--version`; nothing is on trial beside another
 //! trial, or before the end of the last one was noted.
 
-use std::ffi::OsString;
-use std::time::Duration;
-
 use sealpost_files::with_causes;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
@@ -19,16 +16,13 @@ use crate::domain::self_update::launch::is_newer;
 use crate::domain::self_update::record::SlotProgram;
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
-use crate::platform::process::{Ending, Leftovers, Spec, run};
 use crate::platform::program;
 use crate::ports::Killed;
 use crate::records::{manifests, self_state};
 use crate::slots::Slots;
 
 use super::record::{RecordError, load_or_put_aside, me, save};
-
-/// How long a new program may take to say its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
+use super::starts::starts;
 
 /// Why a trial does not begin.
 #[derive(Debug)]
@@ -77,26 +71,14 @@ pub fn ensure_newest(host: &Host, change: &Change) -> Result<(), Refusal> {
 /// # Errors
 /// [`Refusal`].
 pub fn ensure_starts(host: &Host, change: &Change) -> Result<(), Refusal> {
-    let failed = |detail: String| Refusal::new(ReasonCode::AgentFailed, detail);
     let new = program_of(host, &change.to)?;
-    let opened = program::open(&new.path, &new.sha256).map_err(|error| failed(with_causes(&error)))?;
-    let spec = Spec {
-        program: opened.path_of_file(),
-        arguments: vec![OsString::from("--version")],
-        environment: Vec::new(),
-        user: None,
-        time_limit: VERSION_TIMEOUT,
-        leftovers: Leftovers::Kill,
-    };
-    let what = format!("the new agent {}", change.to.release.version);
-    let finished = run(&spec).map_err(|error| failed(format!("{what} cannot be executed here: {error}")))?;
-    match finished.ending {
-        Ending::Exited(status) if status.success() => Ok(()),
-        Ending::Exited(status) => {
-            Err(failed(format!("{what} does not start: `--version` ended with {status}")))
-        }
-        Ending::TimedOut => Err(failed(format!("{what} does not start: `--version` did not end"))),
-    }
+    let started = program::open(&new.path, &new.sha256)
+        .map_err(|error| with_causes(&error))
+        .and_then(|opened| starts(&opened));
+    started.map_err(|why| {
+        let detail = format!("the new agent {} does not start: {why}", change.to.release.version);
+        Refusal::new(ReasonCode::AgentFailed, detail)
+    })
 }
 
 /// Records that a built release is on trial. The daemon ends after its cycle, and becomes the watchdog.

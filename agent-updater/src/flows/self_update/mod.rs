@@ -14,6 +14,7 @@ mod reach;
 mod record;
 pub mod run;
 pub mod settle;
+mod starts;
 pub mod status;
 mod watch;
 mod watchdog;

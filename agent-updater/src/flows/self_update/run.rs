@@ -15,12 +15,13 @@ use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::{Context, Host};
 use crate::flows::daemon::{self, DaemonEnd};
 use crate::home::HomeError;
-use crate::platform::program::{self, ProgramError};
+use crate::platform::program::{self, OpenProgram, ProgramError};
 use crate::ports::DAEMON_BEGINS;
 use crate::records::self_state::{self, Running};
 
 use super::error::LaunchError;
 use super::record::{EXECUTED, RecordError, load_or_put_aside, me, save};
+use super::starts::starts;
 use super::watch::{WatchEnd, watch};
 use super::watchdog::OwnCommand;
 
@@ -54,7 +55,8 @@ pub fn become_trial(host: &Host, own: &OwnCommand, watchdog: u32) -> Result<(), 
     program::die_with_parent(watchdog)
         .map_err(|source| LaunchError::System { action: "be tied to its child", source })?;
     let trial = self_state::load(&host.home)?.trial.ok_or(LaunchError::NoTrial)?;
-    Err(LaunchError::NotExecuted(execute(own, &trial.to)))
+    let opened = program::open(&trial.to.path, &trial.to.sha256).map_err(LaunchError::NotExecuted)?;
+    Err(LaunchError::NotExecuted(execute(own, &trial.to, &opened)))
 }
 
 /// What this process does next. To execute another program is not among it: that one begins anew.
@@ -84,7 +86,7 @@ impl Launcher {
             Launch::Here(why) => Ok(Next::Daemon(why, Box::new(record))),
             Launch::Watch => Ok(Next::Watch(lock, Box::new(record))),
             Launch::Execute(next) => {
-                let problem = with_causes(&execute(&self.own, &next));
+                let problem = self.execute(&next);
                 tracing::error!(program = %next.path.display(), "cannot be the agent: {problem}");
                 match lock {
                     lock if record.trial.is_some() => Ok(Next::Watch(lock, Box::new(record))),
@@ -102,6 +104,18 @@ impl Launcher {
                 self.write(host, TrialStep::GivenBack, record)?;
                 Ok(Next::LookAgain)
             }
+        }
+    }
+
+    /// Executes a program in the place of this one, if it starts; returns only with the reason why not. One that was
+    /// confirmed long ago may miss a library today.
+    fn execute(&self, next: &SlotProgram) -> String {
+        match program::open(&next.path, &next.sha256) {
+            Ok(opened) => match starts(&opened) {
+                Ok(()) => with_causes(&execute(&self.own, next, &opened)),
+                Err(problem) => problem,
+            },
+            Err(error) => with_causes(&error),
         }
     }
 
@@ -199,11 +213,8 @@ fn watchdog(lock: Option<&FileLock>) -> Watchdog {
 }
 
 /// Executes a program in the place of this one; returns only if that fails.
-fn execute(own: &OwnCommand, next: &SlotProgram) -> ProgramError {
-    match program::open(&next.path, &next.sha256) {
-        Ok(opened) => opened.execute(&own.arguments(), (EXECUTED, &next.manifest().to_string())),
-        Err(error) => error,
-    }
+fn execute(own: &OwnCommand, next: &SlotProgram, opened: &OpenProgram) -> ProgramError {
+    opened.execute(&own.arguments(), (EXECUTED, &next.manifest().to_string()))
 }
 
 /// The version of this program, as people know it.
