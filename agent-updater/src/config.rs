@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sealpost_files::read_bounded;
 use sealpost_manifests::ids::PackageName;
 use serde::Deserialize;
 
 use crate::domain::cadence::{self, Cadence};
+use crate::domain::self_update::trial::Bounds;
 use crate::home::Home;
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
@@ -20,6 +22,13 @@ const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 pub const HOOK_TIMEOUT_SECS: u32 = 60;
 /// Default age of metadata after which nothing is installed, in days.
 pub const METADATA_MAX_AGE_DAYS: u32 = 30;
+
+/// Default time for which the server may be reachable before a new agent must have completed a contact, in seconds.
+pub const CONFIRM_WITHIN_SECS: u32 = 600;
+/// Default time for which a new agent must live on after its contact, in seconds.
+pub const PROBATION_SECS: u32 = 60;
+/// How often a new agent may end by itself.
+const EXITS_ON_TRIAL: u32 = 5;
 
 /// A sample of `agent.toml` with every key.
 pub const SAMPLE: &str = include_str!("../agent.sample.toml");
@@ -32,6 +41,8 @@ pub struct Settings {
     packages: BTreeMap<PackageName, PackageConfig>,
     pub cadence: Cadence,
     pub metadata_max_age_days: u32,
+    /// The bounds of a trial of the agent's own new program.
+    pub self_update: Bounds,
     without_hooks: PackageConfig,
     /// The file that a person named, which must be there when it is read again.
     named: Option<PathBuf>,
@@ -73,6 +84,7 @@ struct File {
     install_root: Option<PathBuf>,
     metadata_max_age_days: u32,
     cadence: CadenceFile,
+    self_update: SelfUpdateFile,
     packages: BTreeMap<String, PackageConfig>,
 }
 
@@ -82,6 +94,7 @@ impl Default for File {
             install_root: None,
             metadata_max_age_days: METADATA_MAX_AGE_DAYS,
             cadence: CadenceFile::default(),
+            self_update: SelfUpdateFile::default(),
             packages: BTreeMap::new(),
         }
     }
@@ -104,6 +117,19 @@ impl Default for CadenceFile {
             lost_secs: cadence::LOST_SECS,
             jitter_percent: cadence::JITTER_PERCENT,
         }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SelfUpdateFile {
+    confirm_within_secs: u32,
+    probation_secs: u32,
+}
+
+impl Default for SelfUpdateFile {
+    fn default() -> Self {
+        Self { confirm_within_secs: CONFIRM_WITHIN_SECS, probation_secs: PROBATION_SECS }
     }
 }
 
@@ -179,6 +205,10 @@ impl Settings {
         if jitter_percent > 50 {
             problems.push(format!("cadence.jitter_percent {jitter_percent} is over 50"));
         }
+        let SelfUpdateFile { confirm_within_secs, probation_secs } = file.self_update;
+        if confirm_within_secs == 0 {
+            problems.push("self_update.confirm_within_secs is 0".to_owned());
+        }
         let mut packages = BTreeMap::new();
         for (name, config) in file.packages {
             if config.timeout_secs == 0 {
@@ -209,6 +239,11 @@ impl Settings {
                 jitter_percent: jitter_percent.min(50),
             },
             metadata_max_age_days: file.metadata_max_age_days,
+            self_update: Bounds {
+                confirm_within: Duration::from_secs(u64::from(confirm_within_secs)),
+                probation: Duration::from_secs(u64::from(probation_secs)),
+                exits: EXITS_ON_TRIAL,
+            },
             without_hooks: PackageConfig::default(),
             named: None,
         };

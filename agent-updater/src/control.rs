@@ -79,6 +79,8 @@ pub enum AnswerCode {
     /// Something is not as it should be: a line says what.
     NotUpToDate,
     RolledBack,
+    /// The agent's previous program is on trial.
+    OnTrial,
     NothingToGoBackTo,
     /// What was gone back to does not work here.
     RollbackFailed,

@@ -7,6 +7,7 @@
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
 //! state/servers/ID/…        records of one server             downloads/        unfinished downloads
 //! state/footprints/…        how slots were found last         tuf/              trusted metadata
+//! self/                     which program of the agent runs       self/watch.lock
 //! ```
 
 use std::io;
@@ -22,6 +23,8 @@ use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 const DAEMON_LOCK: &str = "agent.lock";
 /// Lock of whoever changes something.
 const CYCLE_LOCK: &str = "cycle.lock";
+/// Lock of whoever writes which program of the agent runs, or watches one that is on trial.
+const WATCH_LOCK: &str = "self/watch.lock";
 /// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
 /// them.
 const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "state/footprints"];
@@ -69,6 +72,7 @@ impl Home {
             (self.path.join("state/footprints"), 0o755),
             (self.servers(), 0o755),
             (self.gates(), 0o755),
+            (self.path.join("self"), 0o755),
             (self.path.join("manifests"), 0o755),
             (self.path.join("downloads"), 0o700),
         ];
@@ -85,6 +89,14 @@ impl Home {
     /// [`HomeError::Busy`] when another process holds it.
     pub fn lock_daemon(&self) -> Result<FileLock, HomeError> {
         self.lock(DAEMON_LOCK)
+    }
+
+    /// The lock of whoever writes which program of the agent runs. A watchdog holds it as long as a trial goes on.
+    ///
+    /// # Errors
+    /// [`HomeError::Busy`] when another process holds it.
+    pub fn lock_watch(&self) -> Result<FileLock, HomeError> {
+        self.lock(WATCH_LOCK)
     }
 
     /// The lock of whoever changes something; held for one cycle. Files that a killed process left unfinished are
@@ -223,6 +235,24 @@ impl Home {
     pub fn manifest(&self, package: &PackageName, slot: &SlotId) -> (PathBuf, PathBuf) {
         let folder = self.manifests(package);
         (folder.join(format!("{slot}.manifest")), folder.join(format!("{slot}.minisig")))
+    }
+
+    /// The record of which program of the agent runs.
+    #[must_use]
+    pub fn self_state(&self) -> PathBuf {
+        self.path.join("self/state")
+    }
+
+    /// What a program that is on trial says of its contact.
+    #[must_use]
+    pub fn self_contacted(&self) -> PathBuf {
+        self.path.join("self/contacted")
+    }
+
+    /// What the program that runs as the daemon says of itself.
+    #[must_use]
+    pub fn self_running(&self) -> PathBuf {
+        self.path.join("self/running")
     }
 
     /// The folder of unfinished downloads.

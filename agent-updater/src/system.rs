@@ -33,14 +33,18 @@ impl Disk for SystemDisk {
 }
 
 /// No faults; but in a build with the feature `fault-points` the process kills itself at the point that the variable
-/// `SEALPOST_FAULT_EXIT_AT` names.
+/// `SEALPOST_FAULT_EXIT_AT` names, and hangs for good at that of `SEALPOST_FAULT_HANG_AT`.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessFaults;
 
 impl Faults for ProcessFaults {
     #[cfg(feature = "fault-points")]
     fn at(&self, point: &str) -> Result<(), Killed> {
-        if std::env::var("SEALPOST_FAULT_EXIT_AT").is_ok_and(|wanted| wanted == point) {
+        let is_wanted = |variable| std::env::var(variable).is_ok_and(|wanted| wanted == point);
+        while is_wanted("SEALPOST_FAULT_HANG_AT") {
+            std::thread::park();
+        }
+        if is_wanted("SEALPOST_FAULT_EXIT_AT") {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             // Nothing may happen before the signal arrives.
             loop {

@@ -69,10 +69,10 @@ impl Document for Grant {
 }
 
 impl Grant {
-    /// Whether the license covers a package.
+    /// Whether the license covers a package. Every license covers the agent itself.
     #[must_use]
     pub fn covers(&self, package: &PackageName) -> bool {
-        self.packages.is_empty() || self.packages.contains(package)
+        package.is_agent() || self.packages.is_empty() || self.packages.contains(package)
     }
 }
 

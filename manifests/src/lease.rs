@@ -30,10 +30,10 @@ pub struct Entitlement {
 }
 
 impl Entitlement {
-    /// Whether it covers a package, at any time.
+    /// Whether it covers a package, at any time. Every one covers the agent itself.
     #[must_use]
     pub fn covers(&self, package: &PackageName) -> bool {
-        self.packages.is_empty() || self.packages.contains(package)
+        package.is_agent() || self.packages.is_empty() || self.packages.contains(package)
     }
 }
 

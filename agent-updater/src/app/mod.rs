@@ -16,6 +16,8 @@ use crate::flows::daemon::{self, DaemonError};
 use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
+use crate::flows::self_update::run as launcher;
+use crate::flows::self_update::{LaunchError, OwnCommand};
 use crate::flows::status::{self, Status};
 use crate::home::Home;
 use crate::platform::network::Network;
@@ -75,12 +77,34 @@ impl Agent {
         status::read(&self.context.host)
     }
 
-    /// Runs as the daemon until it is told to stop.
+    /// Runs as the daemon until it is told to stop, whichever program is to be it.
     ///
     /// # Errors
     /// [`DaemonError`].
     pub async fn run(self) -> Result<(), DaemonError> {
-        daemon::run(Arc::new(self.context)).await
+        daemon::run(Arc::new(self.context), |_| false).await.map(drop)
+    }
+
+    /// Runs as the program that is to be the daemon until it is told to stop. `config` is the configuration that a person
+    /// named, for the programs that follow.
+    ///
+    /// # Errors
+    /// [`LaunchError`].
+    pub async fn launch(self, config: Option<&Path>) -> Result<(), LaunchError> {
+        let own = self.own_command(config);
+        launcher::run(Arc::new(self.context), own).await
+    }
+
+    /// Executes the program of the agent that is on trial, as the child of its watchdog.
+    ///
+    /// # Errors
+    /// [`LaunchError`]; it never returns otherwise.
+    pub fn become_trial(&self, config: Option<&Path>, watchdog: u32) -> Result<(), LaunchError> {
+        launcher::become_trial(&self.context.host, &self.own_command(config), watchdog)
+    }
+
+    fn own_command(&self, config: Option<&Path>) -> OwnCommand {
+        OwnCommand { home: self.home().path().to_owned(), config: config.map(Path::to_owned) }
     }
 
     #[must_use]

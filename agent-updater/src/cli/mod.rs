@@ -20,7 +20,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::Agent;
 use crate::home::Home;
-use crate::ports::fault_points;
+use crate::ports::{fault_points, self_update_points};
 
 /// Keeps a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
@@ -61,6 +61,9 @@ enum Command {
     /// Prints the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
     InstallSteps,
+    /// Prints the points of an update of the agent itself at which a build for tests can be ended.
+    #[command(hide = true)]
+    SelfUpdateSteps,
 }
 
 /// Runs the command line of this process.
@@ -84,8 +87,13 @@ pub fn command() -> clap::Command {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    if matches!(cli.command, Command::InstallSteps) {
-        for point in fault_points() {
+    let points = match cli.command {
+        Command::InstallSteps => fault_points(),
+        Command::SelfUpdateSteps => self_update_points(),
+        _ => Vec::new(),
+    };
+    if !points.is_empty() {
+        for point in points {
             println!("{point}");
         }
         return Ok(ExitCode::SUCCESS);
@@ -98,14 +106,14 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
     let code = match cli.command {
         Command::Enroll(command) => command.execute(agent, &runtime),
-        Command::Run(command) => command.execute(agent, &runtime),
+        Command::Run(command) => command.execute(agent, cli.config.as_deref(), &runtime),
         Command::Check(command) => command.execute(agent, &runtime),
         Command::Status(command) => command.execute(&agent),
         Command::Rollback(command) => command.execute(agent, &runtime),
         Command::Repair(command) => command.execute(agent, &runtime),
         Command::Retry(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
-        Command::Service(_) | Command::InstallSteps => Ok(ExitCode::SUCCESS),
+        Command::Service(_) | Command::InstallSteps | Command::SelfUpdateSteps => Ok(ExitCode::SUCCESS),
     };
     runtime.shutdown_background();
     code

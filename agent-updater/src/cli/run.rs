@@ -1,5 +1,6 @@
 //! `run`: the daemon.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -14,12 +15,25 @@ Examples:
   agent-updater run
   SEALPOST_LOG=debug agent-updater --home /srv/agent run
 
-Prints `running` once it is ready; logs to stderr.")]
-pub(super) struct Run {}
+Prints `running` once it is ready; logs to stderr. A newer version of the agent that the site approved
+runs in the place of this program; `agent-updater status` says which one runs, and why.")]
+pub(super) struct Run {
+    /// Used by the agent itself: executes the program that is on trial, as a child of this process.
+    #[arg(long, hide = true, value_name = "PID")]
+    trial_of: Option<u32>,
+}
 
 impl Run {
-    pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        runtime.block_on(agent.run())?;
+    pub(super) fn execute(
+        self,
+        agent: Agent,
+        config: Option<&Path>,
+        runtime: &Runtime,
+    ) -> anyhow::Result<ExitCode> {
+        match self.trial_of {
+            Some(watchdog) => agent.become_trial(config, watchdog)?,
+            None => runtime.block_on(agent.launch(config))?,
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -17,6 +17,7 @@ pub mod reaction;
 pub mod record;
 pub mod release;
 pub mod rollback;
+pub mod self_update;
 pub mod server_list;
 pub mod time;
 pub mod witness;

@@ -62,6 +62,8 @@ pub enum Decision {
     OtherPlatform,
     /// Given up before, in this attempt or a later one.
     GivenUpBefore(GivenUp),
+    /// A new program of the agent is on trial; until its end nothing else is done about the agent's package.
+    OnTrial,
 }
 
 /// Decides about one package. A rollback asks for no license: it brings nothing that was not there before.
@@ -116,6 +118,7 @@ impl Decision {
             Self::NotEntitled => "not_entitled",
             Self::OtherPlatform => "other_platform",
             Self::GivenUpBefore(_) => "given_up",
+            Self::OnTrial => "on_trial",
         }
     }
 
@@ -160,6 +163,9 @@ impl fmt::Display for Decision {
                 "given up at {} ({}); it is not retried automatically: repair the cause and run `agent-updater retry \
                  PACKAGE`, or wait for the next release",
                 past.at, past.reason
+            ),
+            Self::OnTrial => f.write_str(
+                "on trial: it is kept once it completed a contact with the server, see `agent-updater status`",
             ),
         }
     }

@@ -72,6 +72,8 @@ fn packages_with_a_gate(
     recorded
         .chain(assigned.map(|wanted| wanted.release.package.clone()))
         .chain(progress.computer.ran.iter().cloned())
+        // The agent itself asks for no permission.
+        .filter(|package| !package.is_agent())
         .collect()
 }
 

@@ -20,5 +20,6 @@ mod reports;
 pub mod retention;
 pub mod retry;
 pub mod rollback;
+pub mod self_update;
 pub mod status;
 mod ways;

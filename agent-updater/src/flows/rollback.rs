@@ -54,6 +54,14 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
                 "{package} is back at the previous release; it stays there until another release is assigned"
             )],
         },
+        ChangeEnd::OnTrial => Answer {
+            ok: true,
+            code: AnswerCode::OnTrial,
+            lines: vec![format!(
+                "the previous release of {package} is on trial; it is kept once it completed a contact, see \
+                 `agent-updater status`"
+            )],
+        },
         ChangeEnd::Refused(refusal) => {
             Answer { ok: false, code: AnswerCode::NothingToGoBackTo, lines: vec![escape(&refusal.detail)] }
         }

@@ -10,6 +10,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use crate::domain::boot::BootMoment;
 use crate::domain::install::JournalStep;
 use crate::domain::release::Refusal;
+use crate::domain::self_update::step::TrialStep;
 
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
@@ -67,6 +68,16 @@ pub fn fault_points() -> Vec<String> {
     names.push(CLEARED);
     names.iter().flat_map(|name| [format!("before-{name}"), format!("after-{name}")]).collect()
 }
+
+/// The names of the points of a self-update, for tests that visit each of them.
+#[must_use]
+pub fn self_update_points() -> Vec<String> {
+    let names = TrialStep::ALL.iter().map(|step| step.name());
+    names.flat_map(|name| [format!("before-{name}"), format!("after-{name}")]).collect()
+}
+
+/// The point at which the daemon begins: a new program may hang there.
+pub const DAEMON_BEGINS: &str = "daemon-begins";
 
 /// The point of the journal's removal, which ends a change.
 pub const CLEARED: &str = "cleared";

@@ -15,6 +15,7 @@ pub mod manifests;
 pub mod packages;
 pub mod progress;
 pub mod root;
+pub mod self_state;
 pub mod server;
 pub mod servers;
 pub mod standing;

@@ -13,6 +13,7 @@ mod program;
 mod repair;
 mod restored;
 mod retention;
+mod self_update;
 mod server;
 mod site;
 mod state;

@@ -111,6 +111,7 @@ impl SimulatedServer {
             ("enroll", _) => self.enroll(body()),
             ("contact", _) => self.contact(body()),
             ("wake", _) if self.wake.is_some() => Reply::content(self.wake.clone().unwrap_or_default()),
+            ("/healthz", _) => Reply::content(Vec::new()),
             (delta, Some(bytes)) if delta.starts_with("deltas/") => Reply::content(bytes.clone()),
             (target, _) => file(&self.repository.join(target.trim_start_matches("tuf/"))),
         }

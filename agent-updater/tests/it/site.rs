@@ -24,7 +24,7 @@ use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::folders::set_mode;
 use sealpost_test_support::license::{self, registration, serial};
 use sealpost_test_support::names;
-use sealpost_test_support::release::{assignment, noise};
+use sealpost_test_support::release::{Draft, assignment, noise};
 use sealpost_test_support::vendor::Vendor;
 use sealpost_test_support::web::{Fault, Web};
 use tempfile::TempDir;
@@ -107,7 +107,12 @@ pub(crate) fn server_of(
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let vendor = Vendor::new(package(), ManualClock::running());
+        Self::of(package())
+    }
+
+    /// A site whose vendor releases this package.
+    pub(crate) fn of(package: PackageName) -> Self {
+        let vendor = Vendor::new(package, ManualClock::running());
         let runtime = Runtime::new().unwrap();
         let (server, web, listed) = server_of(&vendor, &runtime);
         let setup = SetupFile {
@@ -168,12 +173,17 @@ impl Site {
     pub(crate) fn release(&self, version: &str, counter: u64, text: &str) -> ReleaseManifest {
         let mut draft = self.vendor.draft(version, &files(text, &large()));
         draft.manifest.counter = ReleaseCounter(counter);
+        self.assign(&draft);
+        draft.manifest
+    }
+
+    /// Publishes a release as it is, and assigns it.
+    pub(crate) fn assign(&self, draft: &Draft) {
         // Of no channel: what is assigned need not be in one.
-        let digest = self.vendor.publish(&draft, &[]);
+        let digest = self.vendor.publish(draft, &[]);
         let mut server = self.server.lock().unwrap();
         server.metadata_as_of = server.now();
         server.assigned = vec![assignment(&draft.named, digest)];
-        draft.manifest
     }
 
     pub(crate) fn installed(&self) -> Option<String> {

@@ -37,6 +37,24 @@ text_type!(
     RelativePath,
     parse_relative_path
 );
+/// The name of the agent's own package.
+const AGENT_PACKAGE: &str = "agent-updater";
+
+impl PackageName {
+    /// The package of the agent itself, `agent-updater`. A release of the kind `agent` has this name and no other, so that
+    /// whoever sees only names knows which package every license covers.
+    #[must_use]
+    pub fn agent() -> Self {
+        Self(AGENT_PACKAGE.to_owned())
+    }
+
+    /// Whether it is the package of the agent itself: every live license covers it.
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        self.0 == AGENT_PACKAGE
+    }
+}
+
 impl Platform {
     /// The platform that this program was built for, for example `linux-x86_64`.
     #[must_use]

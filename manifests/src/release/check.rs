@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::ids::PackageName;
 use crate::release::manifest::{FileKind, PackageKind, ReleaseManifest};
 use crate::release::payload::Encoding;
 use crate::version::Revision;
 
+/// The path of the program in a release of the agent.
+pub const AGENT_PROGRAM: &str = "agent-updater";
 /// Most files in one release.
 pub const MAX_FILES: usize = 100_000;
 /// Longest notes, in bytes.
@@ -44,6 +47,7 @@ impl ReleaseManifest {
             (kind, Some(_)) => problems.push(format!("a release of the kind {kind} has no revision")),
             (_, None) => {}
         }
+        self.check_agent(&mut problems);
         if self.files.is_empty() {
             problems.push("it has no files".to_owned());
         }
@@ -71,6 +75,30 @@ impl ReleaseManifest {
             ));
         }
         problems
+    }
+
+    /// A release of the agent has the agent's name, and a program where every agent looks for it.
+    fn check_agent(&self, problems: &mut Vec<String>) {
+        let package = &self.release.package;
+        match (self.kind == PackageKind::Agent, package.is_agent()) {
+            (true, true) => {}
+            (false, false) => return,
+            (true, false) => problems.push(format!(
+                "a release of the kind agent is of the package {}, and this one is of {package}",
+                PackageName::agent()
+            )),
+            (false, true) => {
+                return problems.push(format!(
+                    "the package {package} is the agent's own: release it with --kind agent, or name yours otherwise"
+                ));
+            }
+        }
+        let program = self.files.iter().find(|entry| entry.path.as_str() == AGENT_PROGRAM);
+        if !program.is_some_and(|entry| matches!(entry.kind, FileKind::File { executable: true, .. })) {
+            problems.push(format!(
+                "a release of the kind agent has its program, an executable file, at {AGENT_PROGRAM}"
+            ));
+        }
     }
 
     fn check_requires(&self, problems: &mut Vec<String>) {

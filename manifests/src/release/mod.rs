@@ -8,8 +8,8 @@ mod manifest;
 mod payload;
 
 pub use check::{
-    MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS, link_stays_inside,
-    notes_problem,
+    AGENT_PROGRAM, MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS,
+    link_stays_inside, notes_problem,
 };
 pub use id::ReleaseId;
 pub use manifest::{

@@ -131,5 +131,9 @@ open_codes! {
         LocalFault = "local_fault",
         /// The release is of a kind that this agent does not know.
         KindUnknown = "kind_unknown",
+        /// The agent's new program does not start, or ended by itself while it was on trial.
+        AgentFailed = "agent_failed",
+        /// The agent's new program completed no contact, although the server could be reached.
+        AgentSilent = "agent_silent",
     }
 }

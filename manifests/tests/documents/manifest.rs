@@ -12,6 +12,32 @@ fn security(manifest: &mut ReleaseManifest) -> &mut Security {
 }
 
 #[test]
+fn a_release_of_the_agent_has_the_agents_name_and_its_program_and_no_other_kind_has_that_name() {
+    let file = |path: &str, executable| FileEntry {
+        path: RelativePath::new(path).unwrap(),
+        kind: FileKind::File { executable, length: 1, sha256: digest("x") },
+    };
+    let agent = |package: &str, kind, files: Vec<FileEntry>| {
+        let mut manifest = manifest();
+        manifest.release = release(package, "2.0", "any");
+        (manifest.kind, manifest.revision, manifest.files) = (kind, None, files);
+        manifest.attachments.clear();
+        manifest.requires.clear();
+        manifest.check()
+    };
+    assert_eq!(agent("agent-updater", PackageKind::Agent, vec![file("agent-updater", true)]), [""; 0]);
+    for (package, kind, files, problem) in [
+        ("acme-agent", PackageKind::Agent, vec![file("agent-updater", true)], "of the package agent-updater"),
+        ("agent-updater", PackageKind::Agent, vec![file("agent-updater", false)], "executable file"),
+        ("agent-updater", PackageKind::Agent, vec![file("bin/agent-updater", true)], "executable file"),
+        ("agent-updater", PackageKind::Program, vec![file("agent-updater", true)], "--kind agent"),
+    ] {
+        let found = agent(package, kind, files);
+        assert!(found.len() == 1 && found[0].contains(problem), "{found:?}");
+    }
+}
+
+#[test]
 fn a_sound_manifest_has_no_problems_and_each_defect_is_named() {
     assert_eq!(manifest().check(), Vec::<String>::new());
     type Defect = (&'static str, fn(&mut ReleaseManifest));

@@ -204,6 +204,10 @@ fn an_unknown_code_gives_nothing() {
     let lease = with(sample(&values::lease()).value(), "/entitlements/0/model");
     let lease: Lease = document::read(lease.as_bytes()).unwrap();
     assert!(!lease.covers(&values::package("acme-av"), lease.issued_at));
+    assert!(
+        !lease.covers(&values::package("agent-updater"), lease.issued_at),
+        "what is not live covers nothing"
+    );
     let setup = with(sample(&values::setup()).value(), "/kind");
     let setup: SetupFile = document::read(setup.as_bytes()).unwrap();
     assert!(setup.reserved_name().unwrap_err().contains("update the agent"));

@@ -164,8 +164,16 @@ impl Computer {
     /// # Errors
     /// When it does not start.
     pub fn run(&mut self) -> Result<()> {
-        let mut command = self.programs.command("agent-updater");
-        command.arg("--home").arg(&self.home).arg("run");
+        self.run_with("agent-updater", &[])
+    }
+
+    /// Starts another build of the agent as the daemon, with more environment.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn run_with(&mut self, program: &str, environment: &[(&str, &str)]) -> Result<()> {
+        let mut command = self.programs.command(program);
+        command.envs(environment.iter().copied()).arg("--home").arg(&self.home).arg("run");
         let log = self.home.with_extension("log");
         let (daemon, _) = Daemon::start(command, &format!("agent of {}", self.name), &log, "running")?;
         self.agent = Some(daemon);
@@ -178,6 +186,15 @@ impl Computer {
     /// When it does not run.
     pub fn anonymous_kib(&self) -> Result<u64> {
         self.agent.as_ref().context("the agent does not run")?.anonymous_kib()
+    }
+
+    /// Waits until the daemon ended by itself, or was killed.
+    ///
+    /// # Errors
+    /// When it goes on.
+    pub fn wait_for_end(&mut self) -> Result<()> {
+        let mut agent = self.agent.take().context("the agent does not run")?;
+        wait_until(&format!("the agent of {} ends", self.name), || agent.has_ended())
     }
 
     /// Ends the daemon.

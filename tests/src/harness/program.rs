@@ -233,6 +233,14 @@ impl Daemon {
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Kills it as a power cut would: no signal handler runs.
     ///
     /// # Errors

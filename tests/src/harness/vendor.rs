@@ -82,6 +82,14 @@ impl Vendor {
         self.release(folder, package, revision, "signatures")
     }
 
+    /// Publishes a folder as a release of the agent itself on channel `stable`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn release_agent(&self, folder: &Path, version: &str) -> Result<String> {
+        self.release(folder, "agent-updater", version, "agent")
+    }
+
     fn release(&self, folder: &Path, package: &str, version: &str, kind: &str) -> Result<String> {
         let folder = folder.to_str().context("a folder name in UTF-8")?;
         let arguments = [

@@ -12,5 +12,6 @@ mod other_tools;
 mod real_program;
 mod repository;
 mod restored;
+mod self_update;
 mod server;
 mod trust;

@@ -131,7 +131,13 @@ fn a_seat_counts_beside_the_grant_of_its_serial_number_and_for_what_both_cover()
     assert_eq!(entitled(&all, "acme"), Some(end));
     assert_eq!(entitled(&all, "other"), None, "a site leases no more than the vendor granted");
     assert_eq!(entitled(&lease(vec![seat(&first.serial, &["cad"])]), "acme"), None);
+    assert_eq!(
+        entitled(&lease(vec![seat(&first.serial, &["cad"])]), "agent-updater"),
+        Some(end),
+        "the agent itself"
+    );
     let not_held = lease(vec![seat(&SerialNumber::from_random([9; 19]), &[])]);
     assert_eq!(entitled(&not_held, "acme"), None);
+    assert_eq!(entitled(&not_held, "agent-updater"), None, "only a live seat that the vendor granted");
     assert_eq!(grants.entitled_until(&all, &package("acme"), end + std::time::Duration::from_secs(1)), None);
 }

@@ -5,6 +5,7 @@ use sealpost_manifests::ids::Platform;
 
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::flows::context::Host;
+use crate::flows::self_update::begin::unless_on_trial;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
 use crate::records::packages;
@@ -30,5 +31,5 @@ pub(super) fn decision(
         platform: &Platform::current(),
         now,
     };
-    Ok(decide(wanted, &situation))
+    Ok(unless_on_trial(host, package, decide(wanted, &situation)))
 }

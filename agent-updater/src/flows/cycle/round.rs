@@ -83,7 +83,7 @@ impl Round<'_> {
                 Ok(_) => continue,
             };
             let refusal = match end {
-                Ok(ChangeEnd::Kept) => None,
+                Ok(ChangeEnd::Kept | ChangeEnd::OnTrial) => None,
                 Ok(ChangeEnd::Refused(refusal)) | Err(refusal) => Some(refusal),
                 Ok(ChangeEnd::RolledBack(reason)) => {
                     Some(Refusal::new(reason, format!("{} was rolled back ({reason})", wanted.release)))

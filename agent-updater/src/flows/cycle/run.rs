@@ -8,6 +8,8 @@ use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact,
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::install::Engine;
+use crate::flows::self_update::contacted;
+use crate::flows::self_update::settle::settle;
 use crate::flows::{gate, reports, retention};
 use crate::records::holdings::{Holdings, HoldingsError};
 use crate::records::progress::Progress;
@@ -72,6 +74,9 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
     if let Err(error) = Engine::new(host, &mut spool).recover() {
         let why = with_causes(&error);
         problems.add(format!("an interrupted install could not be finished: {why}"));
+    }
+    if let Err(error) = settle(host, &mut spool) {
+        problems.add(format!("the end of a trial of the agent could not be noted: {}", with_causes(&error)));
     }
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,
@@ -177,6 +182,7 @@ fn rounds(
             None => ContactOutcome::AnsweredWithoutLease,
         };
         note_contact(host, progress, outcome, None);
+        contacted::answered(host);
         progress.standing.next_contact = Some(due(host, progress, Some(&holdings)));
         progress.standing.notices = answered.notices;
         for notice in &progress.standing.notices {

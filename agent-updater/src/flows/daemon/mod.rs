@@ -7,4 +7,4 @@
 mod run;
 mod wakes;
 
-pub use run::{DaemonError, run};
+pub use run::{DaemonEnd, DaemonError, run};

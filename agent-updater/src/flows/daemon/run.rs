@@ -15,11 +15,12 @@ use tokio::time::Instant;
 
 use crate::control::{Answer, AnswerCode, PendingRequest, Request, listen as listen_control, serve};
 use crate::domain::cadence::WakeBudget;
-use crate::flows::context::{Context, seed};
+use crate::flows::context::{Context, Host, seed};
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::repair::repair;
 use crate::flows::retry::retry;
 use crate::flows::rollback::{self, roll_back};
+use crate::flows::self_update::contacted;
 use crate::home::{Home, HomeError};
 
 use super::wakes::keep_listening;
@@ -43,6 +44,15 @@ pub enum DaemonError {
     Panicked,
 }
 
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaemonEnd {
+    /// It was told to stop.
+    Stopped,
+    /// Another program of the agent is to take its place.
+    AnotherProgram,
+}
+
 /// What the daemon does next.
 enum Turn {
     Cycle,
@@ -54,11 +64,15 @@ enum Turn {
 /// The result of a turn, and the answer to whoever asked for it.
 type Done = (CycleResult, Option<(oneshot::Sender<Answer>, Answer)>);
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop, or until `is_another_due` says after a cycle that another program takes its place. Gives
+/// the context back; while it runs nobody else holds it.
 ///
 /// # Errors
 /// [`DaemonError`].
-pub async fn run(mut context: Arc<Context>) -> Result<(), DaemonError> {
+pub async fn run(
+    mut context: Arc<Context>,
+    is_another_due: impl Fn(&Host) -> bool,
+) -> Result<(Arc<Context>, DaemonEnd), DaemonError> {
     let home = context.host.home.clone();
     home.prepare()?;
     let _lock = home.lock_daemon()?;
@@ -99,7 +113,7 @@ pub async fn run(mut context: Arc<Context>) -> Result<(), DaemonError> {
             },
         };
         let work = match turn {
-            Turn::Stop => break Ok(()),
+            Turn::Stop => break Ok(DaemonEnd::Stopped),
             Turn::Reload => {
                 notify::reloading();
                 reload(&mut context);
@@ -119,6 +133,9 @@ pub async fn run(mut context: Arc<Context>) -> Result<(), DaemonError> {
         // From here on by a monotonic clock.
         due = Instant::now()
             + result.next_contact.duration_since(context.host.now()).try_into().unwrap_or(Duration::ZERO);
+        if let Some(pause) = contacted::longest_pause(&context.host) {
+            due = due.min(Instant::now() + pause);
+        }
         if let Some(new) = result.access {
             access.send_replace(Some(new));
         }
@@ -127,7 +144,10 @@ pub async fn run(mut context: Arc<Context>) -> Result<(), DaemonError> {
             let _: Result<(), Answer> = to.send(answer);
         }
         if context.host.stop.load(Ordering::SeqCst) {
-            break Ok(());
+            break Ok(DaemonEnd::Stopped);
+        }
+        if is_another_due(&context.host) {
+            break Ok(DaemonEnd::AnotherProgram);
         }
     };
     notify::stopping();
@@ -135,7 +155,8 @@ pub async fn run(mut context: Arc<Context>) -> Result<(), DaemonError> {
     waker.abort();
     watchdog.abort();
     let _ = std::fs::remove_file(home.socket());
-    result
+    let end = result?;
+    Ok((context, end))
 }
 
 /// Opens the control socket and serves it.

@@ -12,6 +12,7 @@ use crate::domain::install::JournalStep;
 use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
+use crate::flows::self_update::begin::ensure_starts;
 use crate::hooks::{Hook, HookContext, HookDone, run_hook};
 use crate::records::{manifests, packages};
 use crate::slots::beneath::BeneathError;
@@ -100,6 +101,10 @@ impl<'a> Actions<'a> {
         if change.kind.asked_back().is_some() {
             // It ran here before, and somebody asks for it because something is wrong now.
             return Ok(());
+        }
+        if change.to.release.package.is_agent() {
+            return ensure_starts(self.host, change)
+                .map_err(|refusal| ActionFault::Failed(InstallStep::TestLoad, refusal));
         }
         let failed = |refusal| ActionFault::Failed(InstallStep::TestLoad, refusal);
         let manifest = manifests::read(&self.host.home, &change.to)

@@ -10,6 +10,7 @@ use crate::domain::install::{JournalStep, Next, Recovery, StepResult, advance, r
 use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
+use crate::flows::self_update::begin::{NotBegun, begin, ensure_newest};
 use crate::journal::{Journal, JournalError};
 use crate::ports::Source;
 use crate::records::packages;
@@ -202,7 +203,9 @@ impl<'a> Engine<'a> {
         let Ground { from, lost } = ground;
         let step = JournalStep::Preparing;
         let change = Change { kind, from, lost, to, step, interruptions: 0, why: None };
-        let checked = found.and_then(|()| ensure_hooks_can_run(self.host, &change));
+        let checked = found
+            .and_then(|()| ensure_hooks_can_run(self.host, &change))
+            .and_then(|()| ensure_newest(self.host, &change));
         (change, checked)
     }
 
@@ -252,6 +255,9 @@ impl<'a> Engine<'a> {
                 }
             };
             match advance(change.step, result)? {
+                Next::Record(JournalStep::Trying) if change.to.release.package.is_agent() => {
+                    return self.begin_trial(&change);
+                }
                 Next::Record(step) => self.record_step(&mut change, step)?,
                 Next::Discard => {
                     let why =
@@ -266,6 +272,24 @@ impl<'a> Engine<'a> {
                     self.journal.clear()?;
                     return Ok(ChangeEnd::RolledBack(change.why.unwrap_or(ReasonCode::Interrupted)));
                 }
+            }
+        }
+    }
+
+    /// The agent's own release is not switched to: it goes on trial, beside this program. From here on the record of the
+    /// trial leads on, and not the journal.
+    fn begin_trial(&mut self, change: &Change) -> Result<ChangeEnd, EngineError> {
+        self.journal.clear()?;
+        match begin(self.host, change) {
+            Ok(()) => {
+                let detail = "on trial beside the agent of before; kept once it completed a contact";
+                self.report(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), detail);
+                Ok(ChangeEnd::OnTrial)
+            }
+            Err(NotBegun::Killed(killed)) => Err(JournalError::Killed(killed).into()),
+            Err(NotBegun::Refused(refusal)) => {
+                self.report(change, (InstallStep::Switch, Outcome::Refused, refusal.reason), &refusal.detail);
+                self.discard(change, refusal)
             }
         }
     }
@@ -294,7 +318,10 @@ impl<'a> Engine<'a> {
         let mut record = packages::load(&self.host.home, package)?;
         // A release that the product cannot load would otherwise be fetched and tried again at every contact.
         if change.kind == ChangeKind::Install
-            && matches!(why.reason, ReasonCode::HookFailed | ReasonCode::HookTimedOut)
+            && matches!(
+                why.reason,
+                ReasonCode::HookFailed | ReasonCode::HookTimedOut | ReasonCode::AgentFailed
+            )
         {
             record = record.with_given_up(&change.to, why.reason, self.host.now());
             packages::save(&self.host.home, package, &record)?;

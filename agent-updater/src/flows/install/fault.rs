@@ -21,6 +21,8 @@ pub enum ChangeEnd {
     Refused(Refusal),
     /// The old release runs again.
     RolledBack(ReasonCode),
+    /// The new program of the agent is on trial.
+    OnTrial,
 }
 
 /// Why a change did not end. It stays in the journal; the next [`super::Engine::recover`] continues it.

@@ -167,6 +167,8 @@ pub(super) fn told(installed: &Installed, end: &ChangeEnd) -> (String, bool) {
     let release = &installed.release;
     match end {
         ChangeEnd::Kept => (format!("{release} is repaired and started"), true),
+        // Of the agent's own package only, which is not repaired here.
+        ChangeEnd::OnTrial => (format!("{release} is on trial"), true),
         ChangeEnd::RolledBack(reason) => (
             format!("{release} is in its place again, but its hooks fail ({reason}); look at the product"),
             false,

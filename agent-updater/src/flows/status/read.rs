@@ -19,6 +19,8 @@ use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
 use crate::flows::retention;
+use crate::flows::self_update;
+use crate::flows::self_update::begin::unless_on_trial;
 use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
@@ -93,6 +95,7 @@ pub fn read(host: &Host) -> Status {
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
+        agent: self_update::status::read(&host.home, &mut notices),
         daemon: is_listening(&host.home.socket()),
         version: display_version(&records).to_string(),
         standing: standing.standing,
@@ -234,7 +237,7 @@ impl Assigned<'_> {
                 platform: &Platform::current(),
                 now: time,
             };
-            decide(wanted, &situation)
+            unless_on_trial(host, package, decide(wanted, &situation))
         });
         let refusal = self.progress.computer.refusals.get(package);
         let sentence = match (&decision, refusal) {
@@ -274,7 +277,8 @@ impl Assigned<'_> {
                 .map(|change| format!("{} at step {}", change.to.release.version, change.step)),
             missing_hooks: Hook::ALL
                 .into_iter()
-                .filter(|hook| !hook.is_configured(config))
+                // A release of the agent itself has no hooks.
+                .filter(|hook| !package.is_agent() && !hook.is_configured(config))
                 .map(|hook| (hook.name(), hook.without_it()))
                 .collect(),
         }

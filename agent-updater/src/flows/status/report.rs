@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::OpenNow;
 use crate::flows::retention::Usage;
+use crate::flows::self_update::status::AgentStatus;
 
 /// The answer of `status`; its JSON is for other programs.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,8 @@ pub struct Status {
     pub ways: Vec<WayStatus>,
     /// Whether the daemon runs.
     pub daemon: bool,
+    /// Which program of the agent runs, and why.
+    pub agent: AgentStatus,
     /// Program and signatures, as in `V 5.2 (27001)`.
     pub version: String,
     /// How the agent stands with its server.

@@ -72,6 +72,7 @@ impl Status {
             line("Server", &self.ways());
         }
         line("Version", &self.version);
+        line("Agent", &self.agent.to_line());
         let daemon = if self.daemon { (Color::Green, "running") } else { (Color::Yellow, "not running") };
         line("Daemon", &paint.paint(daemon.0, daemon.1));
         match (&self.lease.not_after, &self.lease.problem) {

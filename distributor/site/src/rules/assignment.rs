@@ -84,7 +84,8 @@ fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     });
     release.channels.contains(computer.channel)
         && release.release.platform.fits(computer.platform)
-        && (computer.licensed.is_empty() || computer.licensed.contains(package))
+        // Every license covers the agent itself.
+        && (computer.licensed.is_empty() || computer.licensed.contains(package) || package.is_agent())
         && !runs_newer
 }
 
@@ -250,6 +251,14 @@ mod tests {
         assert_eq!(versions(&releases, &[], &[]), ["av 1 (linux-x86_64)", "signatures 7 (any)"]);
         let av = [PackageName::new("av").unwrap()];
         assert_eq!(versions(&releases, &av, &[]), ["av 1 (linux-x86_64)"]);
+    }
+
+    #[test]
+    fn a_license_of_any_product_covers_the_agent_itself() {
+        let releases =
+            [approved("agent-updater", "2", "any", 1, "stable"), approved("cad", "1", "any", 1, "stable")];
+        let av = [PackageName::new("av").unwrap()];
+        assert_eq!(versions(&releases, &av, &[]), ["agent-updater 2 (any)"]);
     }
 
     #[test]

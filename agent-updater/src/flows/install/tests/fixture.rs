@@ -106,7 +106,7 @@ pub(super) fn reason(end: &ChangeEnd) -> ReasonCode {
     match end {
         ChangeEnd::Refused(refusal) => refusal.reason,
         ChangeEnd::RolledBack(reason) => *reason,
-        ChangeEnd::Kept => ReasonCode::Done,
+        ChangeEnd::Kept | ChangeEnd::OnTrial => ReasonCode::Done,
     }
 }
 

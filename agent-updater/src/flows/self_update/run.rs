@@ -1,0 +1,231 @@
+//! The launcher: the beginning of `run` in every program of the agent, and what it comes back to whenever the daemon
+//! ends for another program.
+//!
+//! Invariant: it never waits for a server, and never gives up: if nothing else can be executed, this program is the
+//! daemon. A process keeps its id through all of it, so that a service manager goes on watching the same one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sealpost_files::{FileLock, with_causes};
+use sealpost_manifests::wire::report::ReasonCode;
+
+use crate::domain::self_update::launch::{Launch, Me, Watchdog, Why, launch};
+use crate::domain::self_update::record::{SelfRecord, SlotProgram};
+use crate::domain::self_update::step::TrialStep;
+use crate::flows::context::{Context, Host};
+use crate::flows::daemon::{self, DaemonEnd};
+use crate::home::HomeError;
+use crate::platform::program::{self, OpenProgram, ProgramError};
+use crate::ports::DAEMON_BEGINS;
+use crate::records::self_state::{self, Running};
+
+use super::error::LaunchError;
+use super::record::{EXECUTED, RecordError, load_or_put_aside, me, save};
+use super::starts::starts;
+use super::watch::{WatchEnd, watch};
+use super::watchdog::OwnCommand;
+
+/// Runs as the program that is to run, until the agent is told to stop.
+///
+/// # Errors
+/// [`LaunchError`].
+pub async fn run(mut context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchError> {
+    context.host.home.prepare()?;
+    let launcher = Launcher { own, unwritten: Mutex::new(None) };
+    loop {
+        context = match launcher.next(&context.host)? {
+            Next::Daemon(why, record) => match launcher.be_daemon(context, why, &record).await? {
+                (_, DaemonEnd::Stopped) => return Ok(()),
+                (context, DaemonEnd::AnotherProgram) => context,
+            },
+            Next::Watch(lock, record) => match launcher.watch(&context.host, lock, record).await? {
+                Watched::Stopped => return Ok(()),
+                Watched::Ended => context,
+            },
+            Next::LookAgain => context,
+        }
+    }
+}
+
+/// In the watchdog's child: executes the program that is on trial in the place of this process.
+///
+/// # Errors
+/// [`LaunchError`]; it never returns otherwise.
+pub fn become_trial(host: &Host, own: &OwnCommand, watchdog: u32) -> Result<(), LaunchError> {
+    program::die_with_parent(watchdog)
+        .map_err(|source| LaunchError::System { action: "be tied to its child", source })?;
+    let trial = self_state::load(&host.home)?.trial.ok_or(LaunchError::NoTrial)?;
+    let opened = program::open(&trial.to.path, &trial.to.sha256).map_err(LaunchError::NotExecuted)?;
+    Err(LaunchError::NotExecuted(execute(own, &trial.to, &opened)))
+}
+
+/// What this process does next. To execute another program is not among it: that one begins anew.
+enum Next {
+    Daemon(Why, Box<SelfRecord>),
+    Watch(Option<FileLock>, Box<SelfRecord>),
+    LookAgain,
+}
+
+/// How watching a trial ended.
+enum Watched {
+    Stopped,
+    Ended,
+}
+
+struct Launcher {
+    own: OwnCommand,
+    /// The record that the disk did not take.
+    unwritten: Mutex<Option<SelfRecord>>,
+}
+
+impl Launcher {
+    fn next(&self, host: &Host) -> Result<Next, LaunchError> {
+        let lock = host.home.lock_watch().ok();
+        let record = self.record(host, lock.as_ref())?;
+        match launch(&record, &me(&record), watchdog(lock.as_ref())) {
+            Launch::Here(why) => Ok(Next::Daemon(why, Box::new(record))),
+            Launch::Watch => Ok(Next::Watch(lock, Box::new(record))),
+            Launch::Execute(next) => {
+                let problem = self.execute(&next);
+                tracing::error!(program = %next.path.display(), "cannot be the agent: {problem}");
+                match lock {
+                    lock if record.trial.is_some() => Ok(Next::Watch(lock, Box::new(record))),
+                    None => Ok(Next::Daemon(Why::OtherUnusable, Box::new(record))),
+                    Some(_lock) => {
+                        self.write(host, TrialStep::Lost, record.lost(problem, host.now()))?;
+                        Ok(Next::LookAgain)
+                    }
+                }
+            }
+            Launch::Supersede => {
+                let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
+                let detail = "the operating system's package brought a newer agent meanwhile".to_owned();
+                let record = record.given_back(ReasonCode::ReleaseTooOld, detail, host.now());
+                self.write(host, TrialStep::GivenBack, record)?;
+                Ok(Next::LookAgain)
+            }
+        }
+    }
+
+    /// Executes a program in the place of this one, if it starts; returns only with the reason why not. One that was
+    /// confirmed long ago may miss a library today.
+    fn execute(&self, next: &SlotProgram) -> String {
+        match program::open(&next.path, &next.sha256) {
+            Ok(opened) => match starts(&opened) {
+                Ok(()) => with_causes(&execute(&self.own, next, &opened)),
+                Err(problem) => problem,
+            },
+            Err(error) => with_causes(&error),
+        }
+    }
+
+    async fn be_daemon(
+        &self,
+        context: Arc<Context>,
+        why: Why,
+        record: &SelfRecord,
+    ) -> Result<(Arc<Context>, DaemonEnd), LaunchError> {
+        let home = &context.host.home;
+        // Said by the one daemon only.
+        drop(home.lock_daemon()?);
+        context.host.faults.at(DAEMON_BEGINS)?;
+        let running = Running { version: version(record), why };
+        if let Err(error) = self_state::save_running(home, &running) {
+            tracing::warn!("`status` cannot be told which program runs: {}", with_causes(&error));
+        }
+        tracing::info!(version = running.version, "this is {why}");
+        Ok(daemon::run(context, |host| self.is_another_due(host)).await?)
+    }
+
+    async fn watch(
+        &self,
+        host: &Host,
+        lock: Option<FileLock>,
+        record: Box<SelfRecord>,
+    ) -> Result<Watched, LaunchError> {
+        let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
+        // A daemon that is still at work must not be taken for an end of the new program by itself.
+        drop(host.home.lock_daemon()?);
+        match watch(host, &self.own, *record).await? {
+            WatchEnd::Stopped => Ok(Watched::Stopped),
+            WatchEnd::Confirmed => Ok(Watched::Ended),
+            WatchEnd::GivenBack(record) => {
+                if self_state::load(&host.home).ok().as_ref() != Some(&*record) {
+                    *self.unwritten() = Some(*record);
+                }
+                Ok(Watched::Ended)
+            }
+        }
+    }
+
+    /// Whether another program than this one is to be the daemon. Asked after each cycle.
+    fn is_another_due(&self, host: &Host) -> bool {
+        let lock = host.home.lock_watch().ok();
+        let Ok(record) = self.record(host, lock.as_ref()) else { return false };
+        !matches!(launch(&record, &me(&record), watchdog(lock.as_ref())), Launch::Here(_))
+    }
+
+    /// The record: the one that is not on disk yet, else the one that is.
+    fn record(&self, host: &Host, lock: Option<&FileLock>) -> Result<SelfRecord, LaunchError> {
+        let unwritten = self.unwritten().clone();
+        match (unwritten, lock) {
+            (Some(record), Some(_)) => {
+                self.write(host, TrialStep::GivenBack, record.clone())?;
+                Ok(record)
+            }
+            (Some(record), None) => Ok(record),
+            // A record that cannot be read must not keep the products without an agent.
+            (None, lock) => {
+                let loaded = match lock {
+                    Some(_) => load_or_put_aside(host),
+                    None => self_state::load(&host.home),
+                };
+                Ok(loaded.unwrap_or_else(|error| {
+                    tracing::error!("this program goes on: {}", with_causes(&error));
+                    SelfRecord::default()
+                }))
+            }
+        }
+    }
+
+    /// Writes the record, and keeps it in memory as long as the disk does not take it.
+    fn write(&self, host: &Host, step: TrialStep, record: SelfRecord) -> Result<(), LaunchError> {
+        let unwritten = match save(host, step, &record) {
+            Ok(()) => None,
+            Err(RecordError::Killed(killed)) => return Err(killed.into()),
+            Err(RecordError::State(error)) => {
+                tracing::error!("{}", with_causes(&error));
+                Some(record)
+            }
+        };
+        *self.unwritten() = unwritten;
+        Ok(())
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<SelfRecord>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever did not get the lock is watched, or came second.
+fn watchdog(lock: Option<&FileLock>) -> Watchdog {
+    if lock.is_some() { Watchdog::None } else { Watchdog::AtWork }
+}
+
+/// Executes a program in the place of this one; returns only if that fails.
+fn execute(own: &OwnCommand, next: &SlotProgram, opened: &OpenProgram) -> ProgramError {
+    opened.execute(&own.arguments(), (EXECUTED, &next.manifest().to_string()))
+}
+
+/// The version of this program, as people know it.
+fn version(record: &SelfRecord) -> String {
+    let trial = record.trial.as_ref().map(|trial| &trial.to);
+    let named = trial.into_iter().chain(record.stable.as_ref());
+    match me(record) {
+        Me::Packaged(version) => version,
+        Me::Slot(manifest) => named
+            .into_iter()
+            .find(|program| *program.manifest() == manifest)
+            .map_or_else(String::new, |program| program.installed.release.version.to_string()),
+    }
+}

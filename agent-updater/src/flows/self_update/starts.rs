@@ -1,0 +1,32 @@
+//! Whether a program of the agent starts at all: it says its version.
+//!
+//! Left out on purpose: whether it works, which only its trial shows.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::platform::process::{Ending, Leftovers, Spec, run};
+use crate::platform::program::OpenProgram;
+
+/// How long a program may take to say its version.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Starts it with `--version`.
+///
+/// # Errors
+/// Why it does not start, for people.
+pub(super) fn starts(program: &OpenProgram) -> Result<(), String> {
+    let spec = Spec {
+        program: program.path_of_file(),
+        arguments: vec![OsString::from("--version")],
+        environment: Vec::new(),
+        user: None,
+        time_limit: TIMEOUT,
+        leftovers: Leftovers::Kill,
+    };
+    match run(&spec).map_err(|error| format!("it cannot be executed here ({error})"))?.ending {
+        Ending::Exited(status) if status.success() => Ok(()),
+        Ending::Exited(status) => Err(format!("`--version` ended with {status}")),
+        Ending::TimedOut => Err("`--version` did not end".to_owned()),
+    }
+}

@@ -1,0 +1,7 @@
+//! Updates of the agent's own program, up to where processes begin; real processes are in the crate's tests.
+
+mod begin;
+mod crash;
+mod fixture;
+mod settle;
+mod watch;

@@ -1,0 +1,308 @@
+//! The watchdog: runs the program that is on trial as its child, until it is confirmed or given back.
+//!
+//! Invariants: the child ends with its watchdog, whatever ends that; a trial ends by what [`crate::domain::self_update`]
+//! decides and by nothing else; a record that cannot be written delays a confirmation, and never the way back.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sealpost_files::with_causes;
+use sealpost_manifests::wire::report::ReasonCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use crate::domain::self_update::record::{SelfRecord, Trial};
+use crate::domain::self_update::step::TrialStep;
+use crate::domain::self_update::trial::{AfterExit, Bounds, Look, Verdict, after_exit, judge};
+use crate::flows::context::Host;
+use crate::platform::notify;
+use crate::records::self_state;
+
+use super::error::LaunchError;
+use super::reach::is_reachable;
+use super::record::{RecordError, save};
+use super::watchdog::{OwnCommand, TrialChild};
+
+/// Longest pause between two looks at the child.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+/// How often the time that counts is written, in seconds of it.
+const WRITE_EVERY_SECS: u64 = 30;
+/// How long the child may take to end once it is confirmed: it may be in the middle of an install with hooks.
+const LET_FINISH: Duration = Duration::from_secs(15 * 60);
+/// How long it may take when it is given back.
+const LET_GO: Duration = Duration::from_secs(60);
+/// How often the service manager gets a sign of life; none that is asked for shorter than a minute is known.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// When the whole system stops, the child may be told before its watchdog: within this time that is no end by itself.
+const STOPPING_TOGETHER: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) enum WatchEnd {
+    /// The record has a new stable program; it is on disk.
+    Confirmed,
+    /// The program of before goes on. The record is not on disk if the disk does not take it.
+    GivenBack(Box<SelfRecord>),
+    /// The agent was told to stop; the trial stays open.
+    Stopped,
+}
+
+/// What ended the attention to one child.
+enum Attended {
+    Confirmed,
+    GiveBack {
+        reason: ReasonCode,
+        detail: String,
+    },
+    /// It ended by itself.
+    Exited(String),
+    Stop,
+}
+
+/// What the watchdog is told by signals.
+enum Told {
+    Stop,
+    /// The configuration is to be read again: the daemon is told.
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, LaunchError> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| LaunchError::System { action: "listen for signals", source })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
+    /// Waits until it is told to stop. Without a daemon there is nobody to tell of the configuration.
+    async fn stop(&mut self) {
+        while let Told::Reload = self.next().await {}
+    }
+}
+
+/// Tells the service manager again and again that the agent is up, as long as this thread gets to it.
+async fn keep_alive() -> Result<WatchEnd, LaunchError> {
+    loop {
+        notify::ready_and_alive();
+        sleep(SIGN_OF_LIFE).await;
+    }
+}
+
+/// Watches the trial of a record. The caller holds the watch lock.
+pub(super) async fn watch(
+    host: &Host,
+    own: &OwnCommand,
+    record: SelfRecord,
+) -> Result<WatchEnd, LaunchError> {
+    let signals = Signals::listen()?;
+    let mut watchdog = Watchdog { host, own, record, bounds: host.settings.self_update, signals };
+    tokio::select! {
+        end = watchdog.run() => end,
+        never = keep_alive() => never,
+    }
+}
+
+async fn stop(child: &mut TrialChild, within: Duration) {
+    if let Err(error) = child.stop(within).await {
+        tracing::error!(%error, "the program that is on trial could not be ended");
+    }
+}
+
+/// Whether something happens within a time.
+async fn within(time: Duration, event: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(time, event).await.is_ok()
+}
+
+struct Watchdog<'w> {
+    host: &'w Host,
+    own: &'w OwnCommand,
+    record: SelfRecord,
+    bounds: Bounds,
+    signals: Signals,
+}
+
+impl Watchdog<'_> {
+    async fn run(&mut self) -> Result<WatchEnd, LaunchError> {
+        loop {
+            let attended = match self.start() {
+                Ok(mut child) => {
+                    let attended = self.attend(&mut child).await?;
+                    let within = match &attended {
+                        Attended::Confirmed => LET_FINISH,
+                        // The service manager says how long this may take.
+                        Attended::Stop => Duration::MAX,
+                        Attended::GiveBack { .. } | Attended::Exited(_) => LET_GO,
+                    };
+                    stop(&mut child, within).await;
+                    attended
+                }
+                Err(error) => Attended::Exited(error.to_string()),
+            };
+            let (reason, detail) = match attended {
+                Attended::Confirmed => return Ok(WatchEnd::Confirmed),
+                Attended::Stop => return Ok(WatchEnd::Stopped),
+                Attended::GiveBack { reason, detail } => (reason, detail),
+                Attended::Exited(what) => {
+                    if within(STOPPING_TOGETHER, self.signals.stop()).await {
+                        return Ok(WatchEnd::Stopped);
+                    }
+                    match self.count_exit(&what)? {
+                        AfterExit::GiveBack { reason, detail } => (reason, detail),
+                        AfterExit::StartAgain(pause) => {
+                            if within(pause, self.signals.stop()).await {
+                                return Ok(WatchEnd::Stopped);
+                            }
+                            continue;
+                        }
+                    }
+                }
+            };
+            return self.give_back(reason, detail);
+        }
+    }
+
+    fn trial(&self) -> Result<&Trial, LaunchError> {
+        self.record.trial.as_ref().ok_or(LaunchError::NoTrial)
+    }
+
+    fn start(&self) -> Result<TrialChild, LaunchError> {
+        // What an earlier process said counts for nothing.
+        self_state::forget_contacted(&self.host.home)?;
+        let child = TrialChild::start(self.own)
+            .map_err(|source| LaunchError::System { action: "start it", source })?;
+        let release = &self.trial()?.to.installed.release;
+        tracing::info!(%release, pid = child.pid(), "is on trial");
+        Ok(child)
+    }
+
+    /// Attends to a child until something is decided.
+    async fn attend(&mut self, child: &mut TrialChild) -> Result<Attended, LaunchError> {
+        let (pid, pause) = (child.pid(), look_every(&self.bounds));
+        let mut contacted_at: Option<Instant> = None;
+        let mut reachable_since: Option<Instant> = None;
+        let mut reachable = Duration::from_secs(self.trial()?.reachable_secs);
+        loop {
+            let next_look = async {
+                sleep(pause).await;
+                is_reachable(self.host).await
+            };
+            let is_reachable_now = tokio::select! {
+                biased;
+                told = self.signals.next() => match told {
+                    Told::Stop => return Ok(Attended::Stop),
+                    Told::Reload => {
+                        child.reload();
+                        continue;
+                    }
+                },
+                ended = child.ended() => {
+                    let what = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    return Ok(Attended::Exited(what));
+                }
+                now = next_look => now,
+            };
+            let now = Instant::now();
+            let contacted = self_state::contacted(&self.host.home);
+            let is_own = contacted.is_some_and(|contacted| {
+                contacted.pid == pid
+                    && self.trial().is_ok_and(|trial| contacted.manifest == *trial.to.manifest())
+            });
+            if is_own && contacted_at.is_none() {
+                contacted_at = Some(now);
+            }
+            // Only time at both ends of which the server answered counts.
+            let passed = reachable_since.filter(|_| is_reachable_now).map(|since| now - since);
+            reachable_since = is_reachable_now.then_some(now);
+            let look = Look {
+                reachable_for: passed.unwrap_or(Duration::ZERO),
+                contacted_for: contacted_at.map(|at| now - at),
+            };
+            let (total, verdict) = judge(reachable, look, &self.bounds);
+            reachable = total;
+            match verdict {
+                Verdict::GoOn => self.count_reachable(reachable)?,
+                Verdict::Confirm => {
+                    if self.confirm()? {
+                        return Ok(Attended::Confirmed);
+                    }
+                }
+                Verdict::GiveBack { reason, detail } => return Ok(Attended::GiveBack { reason, detail }),
+            }
+        }
+    }
+
+    /// Records that the program is stable; `false` if the disk does not take it, and it is tried again.
+    fn confirm(&mut self) -> Result<bool, LaunchError> {
+        let confirmed = self.record.clone().confirmed(self.host.now());
+        match save(self.host, TrialStep::Confirmed, &confirmed) {
+            Ok(()) => {
+                self.record = confirmed;
+                Ok(true)
+            }
+            Err(RecordError::Killed(killed)) => Err(killed.into()),
+            Err(RecordError::State(error)) => {
+                tracing::error!("the new agent works, and that cannot be recorded: {}", with_causes(&error));
+                Ok(false)
+            }
+        }
+    }
+
+    fn give_back(&mut self, reason: ReasonCode, detail: String) -> Result<WatchEnd, LaunchError> {
+        tracing::error!(%reason, "the agent of before goes on: {detail}");
+        let given_back = self.record.clone().given_back(reason, detail, self.host.now());
+        self.note(TrialStep::GivenBack, &given_back)?;
+        Ok(WatchEnd::GivenBack(Box::new(given_back)))
+    }
+
+    fn count_exit(&mut self, what: &str) -> Result<AfterExit, LaunchError> {
+        tracing::warn!(ended = what, "the program that is on trial ended by itself");
+        if let Some(trial) = &mut self.record.trial {
+            trial.exits = trial.exits.saturating_add(1);
+        }
+        self.note(TrialStep::Counted, &self.record)?;
+        Ok(after_exit(self.trial()?, what, &self.bounds))
+    }
+
+    fn count_reachable(&mut self, reachable: Duration) -> Result<(), LaunchError> {
+        let Some(trial) = &mut self.record.trial else { return Ok(()) };
+        if reachable.as_secs() < trial.reachable_secs.saturating_add(WRITE_EVERY_SECS) {
+            return Ok(());
+        }
+        trial.reachable_secs = reachable.as_secs();
+        self.note(TrialStep::Counted, &self.record)
+    }
+
+    /// Writes what a full disk may keep out: it is known in this process all the same.
+    fn note(&self, step: TrialStep, record: &SelfRecord) -> Result<(), LaunchError> {
+        match save(self.host, step, record) {
+            Ok(()) => Ok(()),
+            Err(RecordError::Killed(killed)) => Err(killed.into()),
+            Err(RecordError::State(error)) => {
+                tracing::error!("the trial cannot be recorded: {}", with_causes(&error));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How often the child is looked at: often enough for the shortest bound.
+fn look_every(bounds: &Bounds) -> Duration {
+    (bounds.confirm_within / 10).min(LONGEST_LOOK).max(Duration::from_millis(100))
+}

@@ -1,0 +1,337 @@
+//! The agent replaces its own program: the real program, as processes, against a simulated server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sealpost_agent_updater::domain::self_update::launch::Why;
+use sealpost_agent_updater::domain::self_update::record::SelfRecord;
+use sealpost_agent_updater::home::Home;
+use sealpost_agent_updater::records::{packages, self_state};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_test_support::folders::{files_beneath, make_writable, write_executable, write_file};
+use sealpost_test_support::names::release_id;
+use sealpost_test_support::release::Draft;
+use sealpost_test_support::wait;
+use sealpost_test_support::web::{Fault, Times};
+
+use crate::site::Site;
+
+/// The program that the operating system's package would have installed.
+const PACKAGED: &str = env!("CARGO_BIN_EXE_agent-updater");
+
+/// A daemon of the test. Killed when it is dropped.
+struct Process(Child);
+
+impl Process {
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn program(&self) -> PathBuf {
+        program_of(self.pid())
+    }
+
+    /// Its child, if it has one.
+    fn child(&self) -> Option<u32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().next().map(|child| child.parse().unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn program_of(pid: u32) -> PathBuf {
+    fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default()
+}
+
+fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']) && !rest.is_empty())
+}
+
+struct Lab {
+    site: Site,
+    home: Home,
+}
+
+impl Lab {
+    /// An enrolled computer that judges new agents within seconds.
+    fn new() -> Self {
+        let site = Site::of(PackageName::agent());
+        let home = site.enrolled().home().clone();
+        let config = "[self_update]\nconfirm_within_secs = 4\nprobation_secs = 1\n[cadence]\nunlicensed_secs = 1\n\
+                      licensed_secs = 2\nlost_secs = 1\njitter_percent = 0\n";
+        write_file(&home.config(), config).unwrap();
+        Self { site, home }
+    }
+
+    /// Publishes and assigns an agent whose program is this one, without what a debugger needs, if that can be had.
+    fn release(&self, version: &str, counter: u64, program: &Path) {
+        let folder = self.site.computer.path().join(format!("agent-{version}"));
+        let to = folder.join("agent-updater");
+        write_executable(&to, fs::read(program).unwrap()).unwrap();
+        drop(Command::new("strip").arg(&to).stderr(Stdio::null()).status());
+        let mut draft = Draft::of_folder(&folder, release_id(&PackageName::agent(), version), counter);
+        draft.manifest.kind = PackageKind::Agent;
+        self.site.assign(&draft);
+    }
+
+    /// A release is built and on trial; no daemon runs.
+    fn on_trial(&self, version: &str, counter: u64) {
+        self.release(version, counter, Path::new(PACKAGED));
+        drop(self.site.agent().cycle());
+        assert!(self.state().trial.is_some(), "{:?}", self.reports());
+    }
+
+    fn start(&self) -> Process {
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = Command::new(PACKAGED);
+        command.arg("--home").arg(self.home.path()).arg("run").stdin(Stdio::null());
+        Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+
+    /// Adds a field that this version does not know to every record of the agent.
+    fn state_of_a_newer_version(&self) {
+        const LABEL: &str = "sealpost-record 3";
+        let records = files_beneath(&self.home.path().join("state")).unwrap();
+        let records: Vec<&PathBuf> =
+            records.iter().filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+        assert!(records.len() >= 8, "{records:?}");
+        for path in records {
+            let whole = fs::read(path).unwrap();
+            let mut value: serde_json::Value =
+                serde_json::from_slice(sealpost_files::unframe(LABEL, &whole).unwrap()).unwrap();
+            value.as_object_mut().unwrap().insert("of_the_future".to_owned(), "x".into());
+            fs::write(path, sealpost_files::frame(LABEL, value.to_string().as_bytes())).unwrap();
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.site.computer.path().join("agent.log")
+    }
+
+    fn state(&self) -> SelfRecord {
+        self_state::load(&self.home).unwrap()
+    }
+
+    /// Waits until a process runs the stable program of this version.
+    fn wait_for(&self, process: &Process, version: &str) {
+        wait::until(
+            &format!("{version} runs; {}", fs::read_to_string(self.log()).unwrap_or_default()),
+            || {
+                let state = self_state::load(&self.home).unwrap_or_default();
+                state.stable.is_some_and(|stable| {
+                    stable.installed.release.version.as_str() == version && process.program() == stable.path
+                })
+            },
+        );
+        wait::until("it says so", || {
+            self_state::running(&self.home)
+                .is_some_and(|running| running.version == version && running.why == Why::Confirmed)
+        });
+    }
+
+    fn reports(&self) -> Vec<(String, InstallStep, Outcome, ReasonCode)> {
+        let server = self.site.server.lock().unwrap();
+        let told = server.reports.iter();
+        told.map(|report| (report.release.version.to_string(), report.step, report.outcome, report.reason))
+            .collect()
+    }
+
+    fn wait_for_report(&self, version: &str, step: InstallStep, reason: ReasonCode) {
+        wait::until(&format!("{version} {step} {reason}"), || {
+            self.reports().iter().any(|(of, at, _, why)| of == version && *at == step && *why == reason)
+        });
+    }
+}
+
+#[test]
+fn a_new_agent_takes_the_place_of_the_one_before_in_the_same_process_and_again() {
+    let lab = Lab::new();
+    let agent = lab.start();
+    wait::until("a contact", || !lab.site.contacts().is_empty());
+    assert_eq!(agent.program(), Path::new(PACKAGED).canonicalize().unwrap());
+    for (version, counter) in [("1.0", 1), ("1.1", 2)] {
+        lab.release(version, counter, Path::new(PACKAGED));
+        lab.wait_for(&agent, version);
+        lab.wait_for_report(version, InstallStep::Keep, ReasonCode::Done);
+        let installed = packages::load(&lab.home, &PackageName::agent()).unwrap().current.unwrap();
+        assert_eq!(installed.release.version.as_str(), version);
+    }
+    let contacts = lab.site.contacts();
+    let told = contacts.last().unwrap().packages.iter().find(|one| one.package().is_agent()).unwrap().clone();
+    assert_eq!(told.release.version.as_str(), "1.1", "the server is told what runs");
+    assert!(!lab.home.gate(&PackageName::agent()).exists(), "the agent has no gate");
+
+    // A restart by its service begins with the packaged program, and ends in the same one.
+    agent.signal("-TERM");
+    wait::until("it ends", || !runs(agent.pid()));
+    let agent = lab.start();
+    lab.wait_for(&agent, "1.1");
+    // A second one is refused, and says nothing of itself.
+    let mut second = lab.start();
+    assert!(!second.0.wait().unwrap().success());
+    let status = lab.site.agent().status();
+    assert_eq!((status.agent.version.as_str(), status.agent.why), ("1.1", Some(Why::Confirmed)));
+}
+
+#[test]
+fn a_new_agent_that_completes_no_contact_although_the_server_can_be_reached_is_given_back() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    lab.site.web.fail("contact", Fault::Answer(503, Vec::new()), Times::Always);
+    let agent = lab.start();
+    wait::until("the new agent runs as a child", || {
+        let to = lab.state().trial.map(|trial| trial.to.path);
+        agent.child().is_some_and(|child| Some(program_of(child)) == to)
+    });
+    let child = agent.child().unwrap();
+    wait::until("it is given back", || lab.state().trial.is_none());
+    wait::until("the child ends", || !runs(child));
+    lab.site.web.make_no_faults();
+    lab.wait_for_report("1.0", InstallStep::RollBack, ReasonCode::AgentSilent);
+    assert_eq!(agent.program(), Path::new(PACKAGED).canonicalize().unwrap());
+    let contacts = lab.site.contacts().len();
+    wait::until("further contacts", || lab.site.contacts().len() >= contacts + 2);
+    assert_eq!(lab.state(), SelfRecord::default(), "it is not tried again");
+    // The next release is another matter.
+    lab.release("1.1", 2, Path::new(PACKAGED));
+    lab.wait_for(&agent, "1.1");
+}
+
+#[test]
+fn a_new_agent_that_ends_after_its_contact_is_given_back_all_the_same() {
+    let lab = Lab::new();
+    let config = fs::read_to_string(lab.home.config()).unwrap();
+    write_file(&lab.home.config(), config.replace("probation_secs = 1", "probation_secs = 600")).unwrap();
+    lab.on_trial("1.0", 1);
+    // It ended that often before, at other starts of its watchdog.
+    let mut record = lab.state();
+    record.trial.as_mut().unwrap().exits = 5;
+    self_state::save(&lab.home, &record).unwrap();
+    let agent = lab.start();
+    wait::until("its contact was answered", || {
+        let said = self_state::contacted(&lab.home);
+        said.is_some_and(|said| Some(said.pid) == agent.child())
+    });
+    assert!(
+        Command::new("kill").args(["-KILL", &agent.child().unwrap().to_string()]).status().unwrap().success()
+    );
+    wait::until("it is given back", || lab.state().trial.is_none());
+    lab.wait_for_report("1.0", InstallStep::RollBack, ReasonCode::AgentFailed);
+    assert_eq!(agent.program(), Path::new(PACKAGED).canonicalize().unwrap());
+}
+
+#[test]
+fn without_a_server_a_trial_goes_on_over_kills_and_restarts_and_ends_well_once_it_is_back() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    for path in ["contact", "healthz"] {
+        lab.site.web.fail(path, Fault::Answer(503, Vec::new()), Times::Always);
+    }
+    let trial = lab.state().trial;
+    for signal in ["-KILL", "-TERM"] {
+        let agent = lab.start();
+        let asked = lab.site.web.asked("contact").len();
+        wait::until("the new agent asks", || lab.site.web.asked("contact").len() > asked + 1);
+        let child = agent.child().unwrap();
+        assert_eq!(program_of(child), trial.as_ref().unwrap().to.path);
+        // Far longer than the server may be reachable.
+        std::thread::sleep(Duration::from_secs(6));
+        assert_eq!(lab.state().trial, trial, "nothing was counted");
+        agent.signal(signal);
+        wait::until("both end", || !runs(agent.pid()) && !runs(child));
+        assert_eq!(lab.state().trial, trial);
+    }
+    let agent = lab.start();
+    wait::until("the new agent runs", || agent.child().is_some());
+    let mut second = lab.start();
+    assert!(!second.0.wait().unwrap().success(), "one watchdog at a time");
+    agent.signal("-HUP");
+    lab.site.web.make_no_faults();
+    lab.wait_for(&agent, "1.0");
+    assert_eq!(agent.child(), None);
+}
+
+#[test]
+fn a_stable_program_that_was_changed_is_not_executed_and_comes_back_with_the_next_contact() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    let agent = lab.start();
+    lab.wait_for(&agent, "1.0");
+    lab.wait_for_report("1.0", InstallStep::Keep, ReasonCode::Done);
+    drop(agent);
+    let program = lab.state().stable.unwrap().path;
+    make_writable(program.parent().unwrap());
+    fs::remove_file(&program).unwrap();
+    fs::copy("/bin/true", &program).unwrap();
+    let agent = lab.start();
+    lab.wait_for_report("1.0", InstallStep::Start, ReasonCode::LocalFault);
+    lab.wait_for(&agent, "1.0");
+    assert!(fs::metadata(program).unwrap().len() > 1_000_000);
+}
+
+#[test]
+fn a_confirmed_program_that_does_not_start_any_more_leaves_the_packaged_one_at_work() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    // Whole as far as anybody can tell by its bytes, as a program is whose library went.
+    let mut record = lab.state().confirmed(lab.site.agent().context.host.now());
+    let program = record.stable.as_mut().unwrap();
+    program.path = lab.site.computer.path().join("program");
+    write_executable(&program.path, fs::read("/bin/false").unwrap()).unwrap();
+    program.sha256 = Sha256Digest::of(&fs::read("/bin/false").unwrap());
+    record.ended = None;
+    self_state::save(&lab.home, &record).unwrap();
+    let contacts = lab.site.contacts().len();
+    let agent = lab.start();
+    wait::until("contacts", || lab.site.contacts().len() >= contacts + 2);
+    lab.wait_for_report("1.0", InstallStep::Start, ReasonCode::LocalFault);
+    assert_eq!(program_of(agent.pid()).file_name(), Path::new(PACKAGED).file_name());
+}
+
+#[test]
+fn a_damaged_record_costs_no_agent_and_no_second_trial() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    let agent = lab.start();
+    lab.wait_for(&agent, "1.0");
+    lab.wait_for_report("1.0", InstallStep::Keep, ReasonCode::Done);
+    drop(agent);
+    fs::write(lab.home.self_state(), b"sealpost-self 1 damaged").unwrap();
+    let reports = lab.reports().len();
+    let agent = lab.start();
+    lab.wait_for(&agent, "1.0");
+    assert_eq!(lab.reports().len(), reports, "nothing was installed for it");
+}
+
+#[test]
+fn the_version_before_reads_what_a_newer_one_added_to_the_records() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    lab.state_of_a_newer_version();
+    // As the watchdog's own program does after it took the newer one back.
+    self_state::save(&lab.home, &SelfRecord::default()).unwrap();
+    let agent = lab.site.agent();
+    assert!(
+        agent.cycle().problems.iter().all(|problem| problem.contains("on trial")),
+        "nothing else is wrong"
+    );
+    assert_eq!(agent.status().waiting_reports, 0);
+    assert!(lab.state().trial.is_some(), "it works on as before");
+}
