@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use sealpost_tests::harness::{Lab, Machine, Root, wait_until, write_executable, write_file};
+use sealpost_tests::harness::{Lab, Machine, Root, wait_until, workspace, write_executable, write_file};
 
 use super::built::{Built, PACKAGES, can_run};
 
@@ -19,8 +19,9 @@ const START: &str = "#!/bin/sh\nsetsid \"$SEALPOST_CURRENT/scanner\" </dev/null 
 /// Knocks at the server's port again and again, and writes down when nobody opens.
 const KNOCKING: &str = "#!/bin/bash\ntouch /run/knocking\nwhile [ -e /run/knocking ]; do\n  if exec 3<>/dev/tcp/127.0.0.1/16770; then echo 1 >>/run/let-in; exec 3>&-; else echo 1 >>/run/refused; fi\ndone\n";
 
-/// A computer with the packages of the first version, on which vendor, site and agent run.
-fn with_a_line(lab: &Lab, root: Root) -> Result<Machine> {
+/// A computer with the packages of the first version, on which vendor, site and agent run. `start` is the product's
+/// hook.
+fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
     let packages = Built::of_version(lab, "0.1.0")?.lay_into(&root.path("/"))?;
     let machine = root.boot()?;
     machine.shell(&format!("dpkg -i {}", packages.join(" ")))?;
@@ -56,12 +57,9 @@ fn with_a_line(lab: &Lab, root: Root) -> Result<Machine> {
     machine.shell(&format!("{DISTRIBUTOR} clients reserve pc-1"))?;
     machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /root/pc-1.setup.json"))?;
 
-    write_executable(&machine.path("/opt/acme/start"), START)?;
     machine.shell("agent-updater enroll --setup /root/pc-1.setup.json --root /var/tmp/root.json")?;
-    write_file(
-        &machine.path("/var/lib/sealpost-agent/agent.toml"),
-        "[packages.scanner]\nstart = [\"/opt/acme/start\"]\n",
-    )?;
+    let settings = format!("[packages.scanner]\nstart = {start}\n");
+    write_file(&machine.path("/var/lib/sealpost-agent/agent.toml"), settings)?;
     machine.enable(&["sealpost-agent.service"])?;
     machine.wait_until_active(SERVICES[2])?;
     Ok(machine)
@@ -109,7 +107,9 @@ fn a_product_that_a_hook_started_lives_on_while_the_agent_is_restarted_killed_an
         return Ok(());
     }
     let lab = Lab::new()?;
-    let machine = with_a_line(&lab, Root::new(&lab, "computer")?)?;
+    let root = Root::new(&lab, "computer")?;
+    write_executable(&root.path("/opt/acme/start"), START)?;
+    let machine = with_a_line(&lab, root, "[\"/opt/acme/start\"]")?;
     approve(&machine, "1.0")?;
     wait_until("the hook has started the product", || Ok(machine.shell("test -s /run/scanner.pid").is_ok()))
         .with_context(|| machine.about(SERVICES[2]))?;
@@ -165,15 +165,18 @@ fn a_product_that_a_hook_started_lives_on_while_the_agent_is_restarted_killed_an
 
     machine.shell(&format!("dpkg -r {}", PACKAGES.join(" ")))?;
     product_runs(&machine, "the removal of the agent")?;
-    let units = machine
-        .shell("systemctl list-units --all --no-legend 'sealpost*'; find /etc/systemd -name 'sealpost*'")?;
-    ensure!(units.is_empty(), "units are left: {units}");
+    let left = machine.shell(
+        "systemctl list-unit-files --no-legend 'sealpost*' || true; systemctl list-units --no-legend --state=active 'sealpost*'; \
+         find /etc/systemd -name 'sealpost*'",
+    )?;
+    ensure!(left.is_empty(), "of units is left: {left}");
     ensure!(fs::exists(machine.path("/var/lib/sealpost-agent/keys/client.key"))?);
     Ok(())
 }
 
 #[test]
-fn a_service_gives_signs_of_life_and_one_that_hangs_is_started_again() -> Result<()> {
+fn a_service_gives_signs_of_life_and_one_that_hangs_is_started_again_and_a_confined_agent_works() -> Result<()>
+{
     if !can_run("the watchdog on a computer")? {
         return Ok(());
     }
@@ -183,7 +186,19 @@ fn a_service_gives_signs_of_life_and_one_that_hangs_is_started_again() -> Result
         let drop_in = format!("/etc/systemd/system/{service}.d/short.conf");
         write_file(&root.path(&drop_in), "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\n")?;
     }
-    let machine = with_a_line(&lab, root)?;
+    // The product is a unit of its own, so the agent can be confined to its home.
+    let strict = fs::read_to_string(workspace().join("service/units/sealpost-agent-strict.conf"))?;
+    write_file(&root.path("/etc/systemd/system/sealpost-agent.service.d/strict.conf"), strict)?;
+    write_file(
+        &root.path("/etc/systemd/system/scanner.service"),
+        "[Service]\nExecStart=/var/lib/sealpost-agent/products/scanner/current/scanner\n",
+    )?;
+    let machine = with_a_line(&lab, root, "[\"/usr/bin/systemctl\", \"start\", \"scanner.service\"]")?;
+    approve(&machine, "1.0")?;
+    machine.wait_until_active("scanner.service").with_context(|| machine.about(SERVICES[2]))?;
+    let said = confinement(&machine, SERVICES[2])?;
+    ensure!(said.contains("NoNewPrivs: 1") && said.contains("Seccomp: 2"), "{said}");
+
     for service in SERVICES {
         let sign = || machine.property(service, "WatchdogTimestampMonotonic");
         let first = sign()?;

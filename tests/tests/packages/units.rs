@@ -13,10 +13,10 @@ const MOST_EXPOSED: [(&str, u32); 4] = [
     ("sealpost-publisher.service", 16),
     ("sealpost-publisher-refresh.service", 6),
     // Root, and with no view of the files of its own: products inherit what is taken from it.
-    ("sealpost-agent.service", 86),
+    ("sealpost-agent.service", 88),
 ];
 /// Of the agent where no product inherits anything.
-const MOST_EXPOSED_STRICT: u32 = 30;
+const MOST_EXPOSED_STRICT: u32 = 32;
 
 fn analyze(arguments: &[&str]) -> Command {
     let mut command = Command::new("systemd-analyze");
