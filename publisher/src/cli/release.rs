@@ -123,6 +123,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let mut order = options.into_order(&vendor)?;
     let released = loop {
         let bar = spinner();
+        bar.set_message("checking");
         let released =
             release(&vendor, &keyring, &order, Timestamp::now(), &mut |step| show(&bar, step), waiting);
         bar.finish_and_clear();
