@@ -74,20 +74,10 @@ pub fn status(
     let newer_publisher = newer_publisher(&publication)?;
     drop(publication);
     let mut problems = Vec::new();
-    if let Some(path) = vendor.certificate() {
-        match end_of_certificate(&path) {
-            Ok(Some(at)) => expiries.push(Expiry::of_certificate(&path, at)),
-            Ok(None) => problems.push(Warning {
-                code: "certificate_unreadable",
-                message: format!(
-                    "{} is no certificate that this program understands; put another in its place",
-                    path.display()
-                ),
-            }),
-            Err(error) => {
-                problems.push(Warning { code: "certificate_unreadable", message: error.to_string() });
-            }
-        }
+    match certificate_end(vendor) {
+        None => {}
+        Some(Ok(end)) => expiries.push(end),
+        Some(Err(problem)) => problems.push(problem),
     }
     let grants = Authority::open(&vendor.license_database())?.serials()?;
     let grants = grants.iter().filter_map(Expiry::of_grant);
@@ -100,6 +90,21 @@ pub fn status(
     warnings.extend(problems);
     let vendor = vendor.settings().vendor.clone();
     Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
+}
+
+/// When the certificate of `publisher serve` ends; `None` if the settings name none.
+#[must_use]
+pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
+    let path = vendor.certificate()?;
+    let unreadable = |message: String| Warning { code: "certificate_unreadable", message };
+    Some(match end_of_certificate(&path) {
+        Ok(Some(at)) => Ok(Expiry::of_certificate(&path, at)),
+        Ok(None) => Err(unreadable(format!(
+            "{} is no certificate that this program understands; put another in its place",
+            path.display()
+        ))),
+        Err(error) => Err(unreadable(error.to_string())),
+    })
 }
 
 /// When the first certificate of a chain ends; `None` if it cannot be understood.

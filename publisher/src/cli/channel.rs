@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
 use super::ends::warn_of_ends;
-use super::output::{Ending, Tone, painted, print_json, print_line, seconds, tell, waiting};
+use super::output::{Ending, Tone, dated, painted, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::release::{Minimum, read_channels, set_channel, set_minimum};
@@ -173,7 +173,7 @@ fn shown_minimum(minimum: Option<ReleaseCounter>) -> String {
 
 fn print_channels(channels: &ChannelsDocument) -> anyhow::Result<()> {
     let package = &channels.package;
-    print_line(format_args!("{package}, signed {}", seconds(channels.signed_at)))?;
+    print_line(format_args!("{package}, signed {}", dated(channels.signed_at, Timestamp::now())))?;
     for (channel, version) in &channels.channels {
         print_line(format_args!("  channel {channel} -> {version}"))?;
     }

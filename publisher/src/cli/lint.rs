@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{Ending, Tone, counted, painted, print_json, print_line, waiting};
+use super::output::{Ending, Tone, counted, painted, print_json, print_line, spinner, waiting};
 use crate::home::Vendor;
 use crate::lint::{Level, lint};
 use crate::publication::read_root;
@@ -34,7 +34,11 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         .enable_all()
         .build()
         .context("cannot start reading the repository")?;
-    let report = runtime.block_on(lint(&vendor.repository(), &root, Timestamp::now()))?;
+    let bar = spinner();
+    bar.set_message("reading every file of the repository");
+    let report = runtime.block_on(lint(&vendor.repository(), &root, Timestamp::now()));
+    bar.finish_and_clear();
+    let report = report?;
     drop(lock);
     if options.json {
         print_json(&report)?;

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use sealpost_repository::RoleName;
 use serde::Serialize;
 
 use crate::expiries::Left;
 
+/// How often a spinner turns.
+const SPINNER_TICK: Duration = Duration::from_millis(100);
 /// Longest answer of a person that is read.
 const MAX_ANSWER_BYTES: u64 = 100;
 
@@ -70,6 +74,19 @@ pub(super) fn print_signed_again(roles: &[(RoleName, Timestamp)]) -> anyhow::Res
     roles.iter().try_for_each(|(role, expires)| {
         print_line(format_args!("{role}: signed again, valid until {}", dated(*expires, now)))
     })
+}
+
+/// Shows on a terminal that something is still under way; nothing elsewhere.
+pub(super) fn spinner() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(SPINNER_TICK);
+    bar
 }
 
 /// Tells the person at the terminal something that is no result.

@@ -1,12 +1,11 @@
 //! `publisher release`
 
-use std::io::{self, IsTerminal, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -16,7 +15,7 @@ use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
 use super::ends::warn_of_ends;
-use super::output::{Ending, can_ask, confirm, print_json, print_line, tell, waiting};
+use super::output::{Ending, can_ask, confirm, print_json, print_line, spinner, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::publication::whole_seconds;
@@ -123,7 +122,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let json = options.json;
     let mut order = options.into_order(&vendor)?;
     let released = loop {
-        let bar = progress_bar();
+        let bar = spinner();
+        bar.set_message("checking");
         let released =
             release(&vendor, &keyring, &order, Timestamp::now(), &mut |step| show(&bar, step), waiting);
         bar.finish_and_clear();
@@ -237,18 +237,6 @@ fn read_notes(path: &Path) -> anyhow::Result<String> {
     }
     let text = String::from_utf8(bytes).with_context(|| format!("{}: save them as UTF-8 text", attempt()))?;
     Ok(text.replace("\r\n", "\n").trim_end().to_owned())
-}
-
-fn progress_bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 fn show(bar: &ProgressBar, step: Progress) {

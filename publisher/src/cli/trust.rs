@@ -6,11 +6,11 @@ use anyhow::bail;
 use clap::Subcommand;
 use jiff::Timestamp;
 use sealpost_manifests::ids::PackageName;
-use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::trust::{KeyStatus, TrustDocument};
 use sealpost_manifests::version::ReleaseCounter;
 
 use super::contact::ContactOptions;
-use super::output::{Ending, print_json, print_line, seconds, waiting};
+use super::output::{Ending, Tone, dated, painted, print_json, print_line, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::publication::Publication;
@@ -110,11 +110,13 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
 }
 
 fn print_trust(trust: &TrustDocument) -> anyhow::Result<()> {
-    print_line(format_args!("{}, signed {}", trust.vendor, seconds(trust.signed_at)))?;
+    print_line(format_args!("{}, signed {}", trust.vendor, dated(trust.signed_at, Timestamp::now())))?;
     print_line(format_args!("{:<10}  {:<8}  {:<32}  {}", "USE", "STATUS", "PACKAGE", "KEY"))?;
     for key in &trust.keys {
         let package = key.package.as_ref().map_or("-", PackageName::as_str);
-        print_line(format_args!("{:<10}  {:<8}  {package:<32}  {}", key.key_use, key.status, key.key))?;
+        let tone = if key.status == KeyStatus::Active { Tone::Good } else { Tone::Attention };
+        let status = painted(format_args!("{:<8}", key.status), tone);
+        print_line(format_args!("{:<10}  {status}  {package:<32}  {}", key.key_use, key.key))?;
     }
     for reset in &trust.counter_resets {
         print_line(format_args!(

@@ -17,6 +17,7 @@ mod report;
 mod sound;
 mod trust;
 
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,11 +56,14 @@ pub async fn lint(repository: &Path, pinned_root: &[u8], now: Timestamp) -> Resu
     expiry::check(&repository.join("metadata"), &mut report, now);
     match reader.refresh(BEFORE_EVERYTHING).await {
         Ok(_) => walk(&mut reader, &targets, &mut report).await,
-        Err(error) => report.defect(
-            Code::MetadataRefused,
-            "metadata",
-            format_args!("{}; restore it from the published copy", with_causes(&error)),
-        ),
+        Err(error) => {
+            // The reader's own advice is for somebody who reads from elsewhere.
+            let refusal = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.to_string());
+            let cause = error.source().map_or_else(String::new, |cause| format!(" ({})", with_causes(cause)));
+            let problem =
+                format_args!("readers refuse it: {refusal}{cause}; restore it from the published copy");
+            report.defect(Code::MetadataRefused, "metadata", problem);
+        }
     }
     report.findings.sort();
     report.findings.dedup();

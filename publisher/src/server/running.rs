@@ -19,6 +19,7 @@ use crate::active_keys::{LicenseKeyError, license_key};
 use crate::authority::{Authority, AuthorityError};
 use crate::home::{HomeError, Keyring, KeyringError, Vendor};
 use crate::renewal::{RenewError, Renewed, Urgency, renew};
+use crate::status::certificate_end;
 
 /// How often due roles are looked for. Where none is due, that costs a few file reads.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(3600);
@@ -187,12 +188,22 @@ async fn keep_fresh(mut current: watch::Receiver<Running>) {
         }
         let Running { vendor, keyring } = current.borrow_and_update().clone();
         let renewal = tokio::task::spawn_blocking(move || {
-            renew(&vendor, &keyring, Urgency::WhenDue, Timestamp::now(), || {})
+            let now = Timestamp::now();
+            let mut renewed = renew(&vendor, &keyring, Urgency::WhenDue, now, || {})?;
+            renewed.warnings.extend(certificate_warning(&vendor, now));
+            Ok(renewed)
         });
         match renewal.await {
             Ok(result) => log_renewal(result, &mut warned),
             Err(error) => tracing::error!(%error, "the renewal stopped"),
         }
+    }
+}
+
+fn certificate_warning(vendor: &Vendor, now: Timestamp) -> Option<String> {
+    match certificate_end(vendor)? {
+        Ok(end) => end.warning(now),
+        Err(problem) => Some(problem.message),
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sealpost_keys::PassphraseSource;
+use sealpost_keys::{PassphraseSource, SigningKey};
+use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::release::PackageKind;
+use sealpost_publisher::authority::{Authority, Issuer, Terms, verify_registration};
 use sealpost_publisher::expiries::{ExpiryKind, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
@@ -21,7 +23,7 @@ use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{channel, package};
 
 use crate::process::{Bench, strs};
-use crate::support::{Home, now, plan, read};
+use crate::support::{Home, now, plan, read, register_request, registration};
 
 fn status_at(home: &Home, at: Timestamp) -> Status {
     status(&home.vendor(), &home.keyring(), at, || {}).unwrap()
@@ -154,6 +156,47 @@ fn what_the_program_says_of_an_end_has_the_fields_that_a_site_s_has() {
     assert!(root["remedy"].as_str().unwrap().contains("`publisher root renew --root-keys"), "{root}");
     assert_eq!((&root["key"]["state"], &root["key"]["needed"]), (&"here".into(), &1.into()));
     assert_eq!(said["warnings"], serde_json::json!([]));
+}
+
+#[test]
+fn the_certificate_of_the_server_and_grants_that_end_soon_stand_in_the_list() {
+    let home = Home::new();
+    let settings = home.path().join("vendor.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let text = text
+        .replace("# [serve]", "[serve]")
+        .replace("# certificate =", "certificate =")
+        .replace("# key = \"tls", "key = \"tls");
+    fs::write(&settings, text).unwrap();
+    let status = status_at(&home, now());
+    assert_eq!(status.warnings[0].code, "certificate_unreadable");
+    assert!(status.warnings[0].message.contains("tls/server.crt"), "{:?}", status.warnings);
+
+    let mut parameters = rcgen::CertificateParams::new(vec!["acme.example".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(2026, 4, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::create_dir(home.path().join("tls")).unwrap();
+    fs::write(home.path().join("tls/server.crt"), parameters.self_signed(&key).unwrap().pem()).unwrap();
+    let status = status_at(&home, now());
+    let end = status.expiries.iter().find(|end| end.kind == ExpiryKind::Certificate).unwrap();
+    assert_eq!((end.at, end.nearness(now())), ("2026-04-01T00:00:00Z".parse().unwrap(), Nearness::Near));
+    assert!(status.warnings[0].message.contains("put a new certificate"), "{:?}", status.warnings);
+
+    let mut authority = Authority::open(&home.vendor().license_database()).unwrap();
+    let terms = Terms { seats: 5, model: LicenseModel::Named, packages: Vec::new() };
+    let serial = authority.new_serial(&terms, now()).unwrap();
+    let (site, key) = (SigningKey::generate().unwrap(), home.keyring().license().unwrap());
+    let asked = verify_registration(&register_request(&registration(&serial, &site), &site)).unwrap();
+    let issuer = Issuer { vendor: "Acme", key: &key, grant_days: 366, time_zone: &jiff::tz::TimeZone::UTC };
+    authority.register(&asked, &issuer, now()).unwrap();
+    let grants = |day: i64| {
+        let expiries = status_at(&home, now() + days(day)).expiries;
+        expiries.into_iter().filter(|end| end.kind == ExpiryKind::Grant).collect::<Vec<_>>()
+    };
+    assert!(grants(0).is_empty(), "a grant that is far from its end is not shown");
+    let soon = grants(280);
+    assert_eq!(soon[0].what, serial.to_string());
+    assert!(soon[0].remedy.contains(&format!("`distributor register {serial}`")), "{}", soon[0].remedy);
 }
 
 #[test]
@@ -291,7 +334,12 @@ fn a_vendor_who_types_what_warnings_name_publishes_for_three_years() {
         let (succeeded, said, _) = at(day, &["status"]);
         assert!(succeeded && said.contains("nothing is to be done"), "day {day}: {said}");
         let (succeeded, _, error) = at(day, &strs(&bench.release(&format!("1.{day}"))));
-        assert!(succeeded, "day {day}: {error}");
+        assert!(succeeded && !error.contains("warning:"), "day {day}: {error}");
+        // A vendor who never looks hears of what ends soon at the next release.
+        if day == 250 {
+            let (succeeded, _, error) = at(300, &strs(&bench.release("1.250.1")));
+            assert!(succeeded && error.contains("warning: the root expires in"), "{error}");
+        }
         let (succeeded, said, _) = at(day, &["lint"]);
         assert!(succeeded && said.contains("0 defects, 0 warnings"), "day {day}: {said}");
     }

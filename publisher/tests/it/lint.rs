@@ -208,3 +208,14 @@ async fn a_manifest_of_another_release_under_a_good_signature_is_found() {
     assert_one(&defects, &["acme-av 2.0", "is of acme-av 1.0"]);
     assert_one(&defects, &["acme-av 2.0", "tar.gz is not listed"]);
 }
+
+#[tokio::test]
+async fn a_damaged_timestamp_is_told_as_the_owner_has_to_see_it() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    fs::write(home.repository().join("metadata/timestamp.json"), "{").unwrap();
+    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    let finding = report.findings.iter().find(|finding| finding.subject == "metadata").unwrap();
+    assert!(finding.problem.contains("restore it from the published copy"), "{finding}");
+    assert!(!finding.problem.contains("hostile") && !finding.problem.contains("vendor's"), "{finding}");
+}
