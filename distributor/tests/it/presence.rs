@@ -130,6 +130,14 @@ async fn an_admin_ends_a_move_whoever_has_not_learned_it() {
     let vendor = start_vendor(3).await;
     let (site, _agent) = settled(&vendor).await;
     let (old, new) = (site.server.address().port(), free_port());
+    let nothing = serde_json::json!({});
+    for path in ["/addresses/finish", "/certificate/switch"] {
+        assert_eq!(
+            site.post_refused(path, &nothing).await.code,
+            ProblemCode::WrongState,
+            "nothing is being changed"
+        );
+    }
     site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\naddresses = [\"localhost\"]\n")).await;
     let names = certificate(&site).await.names;
     assert!(names.contains(&"localhost".to_owned()) && names.contains(&"127.0.0.1".to_owned()), "{names:?}");
