@@ -99,7 +99,9 @@ impl Server {
         let doors = Arc::new(TlsDoors::new(address, tls(presence.identity(), router(&site), limits)?));
         doors.serve(listener, address.port());
         let known: Arc<dyn Doors> = Arc::clone(&doors) as Arc<dyn Doors>;
-        presence.listening(&known, address.port(), wanted.port()).await;
+        // Another port than the configured one is nothing that computers should remember.
+        let told = options.listen.map_or(opened.settings.listen.port(), |_| 0);
+        presence.listening(&known, address.port(), told).await;
         let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
         let mut tasks = Tasks::new();
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));

@@ -112,12 +112,12 @@ impl ServerPresence {
         self.certificates.identity()
     }
 
-    /// The server listens behind these doors. `wanted` is the port that it was told; with 0 it takes a free one at each
-    /// start, which computers are not told of.
-    pub async fn listening(&self, doors: &Arc<dyn Doors>, port: u16, wanted: u16) {
+    /// The server listens behind these doors. `configured` is the port that the configuration says; with 0 it takes a free
+    /// one at each start, which computers are not told of.
+    pub async fn listening(&self, doors: &Arc<dyn Doors>, port: u16, configured: u16) {
         self.with(|state| {
             state.started_on = port;
-            state.port = (wanted != 0).then_some(port);
+            state.port = (configured != 0).then_some(port);
             state.doors = Some(Arc::downgrade(doors));
         });
         self.reconcile(Renew::WhatIsDue).await;
