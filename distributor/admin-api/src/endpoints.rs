@@ -65,13 +65,15 @@ pub enum Endpoint {
     ShowStorage,
     /// Remove what nothing needs.
     CleanStorage,
+    /// Compare every stored file with its digest.
+    CheckStorage,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 23] = [
+const TABLE: [Line; 24] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -95,6 +97,7 @@ const TABLE: [Line; 23] = [
     Line(Endpoint::FinishAddresses, Method::Post, "/api/v1/addresses/finish", Permission::ManageServer),
     Line(Endpoint::ShowStorage, Method::Get, "/api/v1/storage", Permission::ViewStatus),
     Line(Endpoint::CleanStorage, Method::Post, "/api/v1/storage/clean", Permission::ManageServer),
+    Line(Endpoint::CheckStorage, Method::Post, "/api/v1/storage/check", Permission::ManageServer),
 ];
 
 impl Endpoint {

@@ -1,4 +1,4 @@
-//! `GET /api/v1/storage` and `POST …/storage/clean`.
+//! `GET /api/v1/storage`, `POST …/storage/clean` and `…/check`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

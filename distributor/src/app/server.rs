@@ -98,7 +98,10 @@ impl Server {
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
         let doors = Arc::new(TlsDoors::new(address, tls(presence.identity(), router(&site), limits)?));
         doors.serve(listener, address.port());
-        presence.listening(Arc::clone(&doors) as Arc<dyn Doors>, address.port(), wanted.port()).await;
+        let known: Arc<dyn Doors> = Arc::clone(&doors) as Arc<dyn Doors>;
+        // Another port than the configured one is nothing that computers should remember.
+        let told = options.listen.map_or(opened.settings.listen.port(), |_| 0);
+        presence.listening(&known, address.port(), told).await;
         let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
         let mut tasks = Tasks::new();
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));

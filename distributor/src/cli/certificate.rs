@@ -28,17 +28,17 @@ pub(super) struct Show {
 
 /// Issue the server's certificate anew. The server does that by itself, long before its end and when `addresses` change.
 ///
-/// With --ca a new site CA is made too. Computers learn its pin from the server; when all have, its certificate is
+/// With --site-ca a new site CA is made too. Computers learn its pin from the server; when all have, its certificate is
 /// presented.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   distributor certificate renew
-  distributor certificate renew --ca")]
+  distributor certificate renew --site-ca")]
 pub(super) struct Renew {
     /// Begin to replace the site CA too.
     #[arg(long)]
-    ca: bool,
+    site_ca: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -64,7 +64,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     let (view, json): (CertificateView, bool) = match command {
         Command::Show(options) => (api.get("/certificate").await?, options.json),
         Command::Renew(options) => {
-            (api.post("/certificate/renew", &RenewRequest { ca: options.ca }).await?, options.json)
+            (api.post("/certificate/renew", &RenewRequest { ca: options.site_ca }).await?, options.json)
         }
         Command::Switch(options) => {
             (api.post("/certificate/switch", &SwitchRequest { now: options.now }).await?, options.json)

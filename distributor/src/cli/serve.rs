@@ -20,7 +20,8 @@ Examples:
   distributor --home /srv/sealpost serve
   distributor --home /srv/sealpost serve --listen 127.0.0.1:0")]
 pub(super) struct Options {
-    /// The address and port to listen on, instead of the configured ones; port 0 takes a free one.
+    /// The address and port to listen on, instead of the configured ones; port 0 takes a free one. Computers are not told
+    /// of it: to move a server, change `listen` in its configuration.
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 }

@@ -1,4 +1,4 @@
-//! `distributor storage show|clean`.
+//! `distributor storage show|clean|check`.
 
 use clap::{Args, Subcommand};
 use sealpost_admin_api::storage::StorageView;
@@ -11,6 +11,7 @@ use super::output::{Table, plain, print_json, print_line, seconds, size};
 pub(super) enum Command {
     Show(Show),
     Clean(Clean),
+    Check(Check),
 }
 
 /// Show what the server stores, what bounds it, and what is damaged or missing.
@@ -40,14 +41,35 @@ pub(super) struct Clean {
     json: bool,
 }
 
+/// Compare every stored file with its digest now. The server does that by itself, slowly, all the time.
+///
+/// A file that is damaged is sent to nobody any more, and `distributor pull` fetches it again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor storage check
+  distributor storage check --json")]
+pub(super) struct Check {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
-    let (view, json): (StorageView, bool) = match command {
-        Command::Show(options) => (api.get("/storage").await?, options.json),
-        Command::Clean(options) => (api.post("/storage/clean", &serde_json::json!({})).await?, options.json),
+    let (path, json) = match command {
+        Command::Show(options) => ("/storage", options.json),
+        Command::Clean(options) => ("/storage/clean", options.json),
+        Command::Check(options) => ("/storage/check", options.json),
     };
+    let view: StorageView = match path {
+        "/storage" => api.get(path).await?,
+        path => api.post(path, &serde_json::json!({})).await?,
+    };
+    let is_damaged = path == "/storage/check" && !view.missing.is_empty();
+    let outcome = if is_damaged { Outcome::Damage } else { Outcome::Done };
     if json {
         print_json(&view)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     let mut table = Table::new(&["WHAT", "FILES", "SIZE", "NOT NEEDED", "BOUND"]);
     for kind in view.kinds {
@@ -69,5 +91,5 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     if let Some(removed) = view.removed_bytes {
         print_line(format_args!("removed     {}", size(removed)))?;
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }

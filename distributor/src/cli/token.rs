@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::outcome::Outcome;
-use super::output::{Table, plain, print_line, seconds, tell};
+use super::output::{Table, age, plain, print_line, seconds, tell};
 use crate::home::Home;
 use crate::http::admin_tokens::AdminTokens;
 
@@ -56,9 +56,9 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
             tell("this token is shown once; keep it in a file that only its owner can read");
         }
         Command::List(List {}) => {
-            let mut table = Table::new(&["NAME", "MADE AT"]);
+            let (mut table, now) = (Table::new(&["NAME", "MADE AT", "AGE"]), Timestamp::now());
             for (name, token) in tokens.list()? {
-                table.row([name, seconds(token.created_at)]);
+                table.row([name, seconds(token.created_at), age(token.created_at, now)]);
             }
             table.print()?;
         }

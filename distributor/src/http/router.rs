@@ -73,6 +73,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::FinishAddresses => bind(endpoint, admin::addresses::finish),
         Endpoint::ShowStorage => bind(endpoint, admin::storage::show),
         Endpoint::CleanStorage => bind(endpoint, admin::storage::clean),
+        Endpoint::CheckStorage => bind(endpoint, admin::storage::check),
     }
 }
 

@@ -77,6 +77,10 @@ impl Upstream for Nothing {
         self.storage()
     }
 
+    fn check(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
+        self.storage()
+    }
+
     fn missing(&self) -> Vec<String> {
         Vec::new()
     }

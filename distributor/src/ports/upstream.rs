@@ -84,6 +84,9 @@ pub trait Upstream: Send + Sync {
     /// Removes what nothing needs, also what would stay for some time. Waits for a pull that is running.
     fn clean(&self) -> BoxFuture<'_, Result<StorageView, Problem>>;
 
+    /// Compares every stored file with its digest; what is damaged is no longer sent. Reads the whole store.
+    fn check(&self) -> BoxFuture<'_, Result<StorageView, Problem>>;
+
     /// Names of needed files that are damaged or missing, as found last.
     fn missing(&self) -> Vec<String>;
 

@@ -13,7 +13,7 @@ mod error;
 mod reports;
 mod ways;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sealpost_admin_api::certificates::Waiting;
@@ -67,7 +67,8 @@ struct State {
     port: Option<u16>,
     /// The port that it was started on.
     started_on: u16,
-    doors: Option<Arc<dyn Doors>>,
+    /// Held by the server: what serves connections knows this presence.
+    doors: Option<Weak<dyn Doors>>,
     left_behind: Option<Waiting>,
     /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
     problems: Vec<String>,
@@ -111,13 +112,13 @@ impl ServerPresence {
         self.certificates.identity()
     }
 
-    /// The server listens behind these doors. `wanted` is the port that it was told; with 0 it takes a free one at each
-    /// start, which computers are not told of.
-    pub async fn listening(&self, doors: Arc<dyn Doors>, port: u16, wanted: u16) {
+    /// The server listens behind these doors. `configured` is the port that the configuration says; with 0 it takes a free
+    /// one at each start, which computers are not told of.
+    pub async fn listening(&self, doors: &Arc<dyn Doors>, port: u16, configured: u16) {
         self.with(|state| {
             state.started_on = port;
-            state.port = (wanted != 0).then_some(port);
-            state.doors = Some(doors);
+            state.port = (configured != 0).then_some(port);
+            state.doors = Some(Arc::downgrade(doors));
         });
         self.reconcile(Renew::WhatIsDue).await;
     }
@@ -244,6 +245,7 @@ impl ServerPresence {
     async fn reconcile_doors(&self, learned: Option<&ServersLearnedRow>, problems: &mut Vec<String>) {
         let (doors, mut needed) =
             self.with(|state| (state.doors.clone(), vec![state.port.unwrap_or(state.started_on)]));
+        let doors = doors.and_then(|doors| doors.upgrade());
         let Some(doors) = doors else { return };
         needed.extend(learned.into_iter().flat_map(|row| &row.ways).map(|way| way.port));
         let mut all_open = true;

@@ -64,7 +64,12 @@ impl ServerPresence {
         self.reconcile(Renew::WhatIsDue).await;
         if self.certificates.standing().next.is_none() {
             self.no_problem()?;
-            return self.view().await;
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "no other certificate waits to be presented",
+                "`distributor certificate show` says what is presented; `distributor certificate renew --site-ca` prepares \
+                 another CA",
+            ));
         }
         let learned = self.learned().await.map_err(problem_of)?;
         let left = learned.as_ref().map(waiting).unwrap_or_default();
@@ -90,7 +95,8 @@ impl ServerPresence {
 
     async fn ways_view(&self) -> Result<AddressesView, Problem> {
         let learned = self.learned().await.map_err(problem_of)?;
-        let open = self.with(|state| state.doors.clone()).map(|doors| doors.open_ports()).unwrap_or_default();
+        let doors = self.with(|state| state.doors.clone()).and_then(|doors| doors.upgrade());
+        let open = doors.map(|doors| doors.open_ports()).unwrap_or_default();
         let here = self.addresses();
         let ways = match &learned {
             Some(row) => row.ways.iter().map(|way| (way.addresses.clone(), way.port)).collect(),
@@ -109,6 +115,13 @@ impl ServerPresence {
     async fn finished(&self, actor: Actor) -> Result<AddressesView, Problem> {
         let turn = self.turn.lock().await;
         let learned = self.learned().await.map_err(problem_of)?;
+        if learned.as_ref().is_none_or(|row| row.ways.len() < 2) {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "no address or port is being changed",
+                "change `addresses` or `listen` in distributor.toml, then reload the server with SIGHUP",
+            ));
+        }
         self.announce(learned.as_ref(), Some(Before::Drop), Some(actor)).await.map_err(problem_of)?;
         drop(turn);
         self.reconcile(Renew::WhatIsDue).await;
@@ -234,7 +247,7 @@ impl Presence for ServerPresence {
                 label: "server".to_owned(),
                 at: presented.ca_not_after,
                 renewed_by_itself: true,
-                remedy: "run `distributor certificate renew --ca`, and `distributor certificate switch` when computers \
+                remedy: "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers \
                          have learned it"
                     .to_owned(),
             },

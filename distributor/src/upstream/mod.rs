@@ -139,10 +139,7 @@ impl VendorUpstream {
         let state = self.state.lock().await;
         let view = storage::reconcile(&self.context, removal).await;
         drop(state);
-        view.map_err(|error| {
-            let hint = "check the server's disk and its log, then try again";
-            Problem::new(ProblemCode::Internal, with_causes(&error), hint)
-        })
+        view.map_err(failed)
     }
 
     /// A reconciler: may be stopped and started at any moment.
@@ -237,17 +234,19 @@ impl Upstream for VendorUpstream {
     }
 
     fn storage(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
-        Box::pin(async {
-            // Beside a pull too: nothing is removed.
-            storage::reconcile(&self.context, Removal::Nothing).await.map_err(|error| {
-                let hint = "check the server's disk and its log, then try again";
-                Problem::new(ProblemCode::Internal, with_causes(&error), hint)
-            })
-        })
+        // Beside a pull too: nothing is removed.
+        Box::pin(async { storage::reconcile(&self.context, Removal::Nothing).await.map_err(failed) })
     }
 
     fn clean(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
         Box::pin(self.reconcile_storage(Removal::Everything))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
+        Box::pin(async {
+            storage::scrub_all(&self.context, Duration::ZERO, 0).await.map_err(failed)?;
+            storage::reconcile(&self.context, Removal::Nothing).await.map_err(failed)
+        })
     }
 
     fn missing(&self) -> Vec<String> {
@@ -319,6 +318,12 @@ async fn make_deltas(context: &Context) {
         let error = with_causes(&error);
         tracing::error!(error, "cannot make deltas");
     }
+}
+
+/// What went wrong with stored files, as an answer.
+fn failed(error: PullError) -> Problem {
+    let hint = "check the server's disk and its log, then try again";
+    Problem::new(ProblemCode::Internal, with_causes(&error), hint)
 }
 
 fn fresh_seed() -> u16 {

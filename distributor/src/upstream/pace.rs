@@ -145,3 +145,60 @@ impl Transport for PacedTransport {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receiving(pace: &Arc<Pace>, body: stream::BoxStream<'static, Vec<u8>>) -> Receiving {
+        Receiving {
+            body: body.map(Ok).boxed(),
+            pace: Arc::clone(pace),
+            location: "http://vendor.example/targets/a".to_owned(),
+            window_ends: Instant::now() + pace.window,
+            received: 0,
+        }
+    }
+
+    async fn error_of(mut receiving: Receiving) -> Option<TransportError> {
+        loop {
+            match receiving.next().await? {
+                (Ok(_), Some(next)) => receiving = next,
+                (Ok(_), None) => return None,
+                (Err(error), _) => return Some(error),
+            }
+        }
+    }
+
+    /// A chunk of so many bytes every so often, for ever.
+    fn every(time: Duration, bytes: usize) -> stream::BoxStream<'static, Vec<u8>> {
+        stream::unfold((), move |()| async move {
+            tokio::time::sleep(time).await;
+            Some((vec![0; bytes], ()))
+        })
+        .boxed()
+    }
+
+    #[tokio::test]
+    async fn a_byte_now_and_then_is_given_up_after_a_window_and_a_slow_line_is_not() {
+        let pace = Pace::averaged_over(Duration::from_secs(1), 4096);
+        let began = Instant::now();
+        let slow = error_of(receiving(&pace, every(Duration::from_millis(400), 1))).await.unwrap();
+        assert!(matches!(slow, TransportError::TooSlow { seconds: 1, received: 1..=2, .. }), "{slow}");
+        assert!((900..5000).contains(&began.elapsed().as_millis()));
+        // In bursts, over several windows.
+        let steady = every(Duration::from_millis(400), 4096).take(6).boxed();
+        assert!(error_of(receiving(&pace, steady)).await.is_none());
+        pace.set(0);
+        let dripping = every(Duration::from_millis(400), 1).take(4).boxed();
+        assert!(error_of(receiving(&pace, dripping)).await.is_none(), "0 allows any speed");
+    }
+
+    #[tokio::test]
+    async fn a_payload_ends_in_time_for_the_next_pull_however_steady_it_comes() {
+        let pace = Pace::at_least(1);
+        pace.begin(Duration::from_millis(300));
+        let late = error_of(receiving(&pace, every(Duration::from_millis(100), 100_000))).await.unwrap();
+        assert!(matches!(late, TransportError::TookTooLong { .. }), "{late}");
+    }
+}

@@ -27,7 +27,7 @@ use super::stored::{Needed, StorageNote};
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StoredDelta;
 
-/// Least pause between two files that are compared with their digests: the disk belongs to the computers.
+/// Least pause between two rounds, whatever is configured or fails.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause, so that a changed configuration is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -211,30 +211,37 @@ fn measure(folder: &Path, files: &mut u64, bytes: &mut u64) {
 /// Compares one stored file after the other with its digest, for ever, each once in the configured time. One that was
 /// damaged is taken out of the store, and shown as missing until a pull has fetched it.
 pub(super) async fn keep_scrubbing(context: &Context, seed: u16) {
+    // A server that is restarted often would else look at the same files again and again.
     let mut begin = usize::from(seed);
     loop {
-        let blobs = Arc::clone(&context.blobs);
-        let mut stored = match blocking(move || blobs.list()).await {
-            Ok(Ok(stored)) => stored,
-            _ => Vec::new(),
-        };
-        // A server that is restarted often would else look at the same files again and again.
-        let count = stored.len().max(1);
-        stored.rotate_left(begin % count);
-        begin = 0;
         let days = context.live().storage.scrub_days;
         let whole = Duration::from_secs(u64::from(days) * 24 * 3600);
-        let pause = whole / u32::try_from(count).unwrap_or(u32::MAX);
-        for blob in &stored {
-            scrub(context, blob.sha256).await;
-            tokio::time::sleep(pause.clamp(LEAST_PAUSE, LONGEST_PAUSE)).await;
+        if let Err(error) = scrub_all(context, whole, begin).await {
+            tracing::warn!(error = with_causes(&error), "cannot check the stored files");
         }
-        if stored.is_empty() {
-            tokio::time::sleep(LONGEST_PAUSE).await;
-            continue;
-        }
-        note_scrubbed(context).await;
+        // With nothing stored, and after a failure.
+        tokio::time::sleep(LEAST_PAUSE).await;
+        begin = 0;
     }
+}
+
+/// Compares every stored file with its digest, spread over this time, from the `begin`th on.
+pub(super) async fn scrub_all(context: &Context, within: Duration, begin: usize) -> Result<(), PullError> {
+    let blobs = Arc::clone(&context.blobs);
+    let mut stored = blocking(move || blobs.list()).await??;
+    let count = stored.len().max(1);
+    stored.rotate_left(begin % count);
+    let pause = within / u32::try_from(count).unwrap_or(u32::MAX);
+    for blob in &stored {
+        scrub(context, blob.sha256).await;
+        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+    }
+    if stored.is_empty() {
+        tokio::time::sleep(within.min(LONGEST_PAUSE)).await;
+        return Ok(());
+    }
+    note_scrubbed(context).await;
+    Ok(())
 }
 
 /// Compares one file with its digest.

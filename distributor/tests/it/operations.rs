@@ -17,8 +17,10 @@ use sealpost_manifests::wire::contact::ContactAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::license::serial;
+use sealpost_test_support::names::acme_av;
 use sealpost_test_support::vendor::Vendor;
 use sealpost_test_support::vendor_server::ServedVendor;
+use sealpost_test_support::web::{Web, file};
 
 use crate::agent::Agent;
 use crate::program::{Running, distributor, refused, run, serve, signal, stdout, stop};
@@ -319,10 +321,54 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         assert!(said.contains("does not hold a token alone") && said.contains("token new"), "{said}");
         let said = refused(&home, &[&elsewhere[..], &["token", "list"]].concat());
         assert!(said.contains("--server names another one"), "{said}");
+        assert!(stdout(&home, &["address", "show"]).contains("nothing is being changed"));
+        assert!(stdout(&home, &["storage", "show"]).contains("payloads"));
+        assert!(stdout(&home, &["storage", "clean"]).contains("removed     0 B"));
+        assert!(stdout(&home, &["certificate", "renew"]).contains("issued by the site CA"));
+        assert!(refused(&home, &["certificate", "switch"]).contains("no other certificate waits"));
+        let ends = stdout(&home, &["status", "--ends"]);
+        assert!(
+            ends.contains("the site CA's certificate") && ends.contains("`distributor certificate renew`"),
+            "{ends}"
+        );
         stop(server);
         let output = distributor(&home).args(["status", "--json"]).output().unwrap();
         let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
         assert_eq!(error["code"], "failed");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_vendor_behind_its_own_ca_is_reached_when_the_configuration_names_that_ca_and_not_before() {
+    let vendor = Vendor::new(acme_av(), ManualClock::running());
+    let folder = tempfile::tempdir().unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(
+        vec![cert.der().clone()],
+        rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap(),
+    );
+    let repository = vendor.repository();
+    let web =
+        Web::start_tls(Arc::new(tls.unwrap()), move |request| file(&repository.join(request.relative())));
+    let web = web.await;
+    let ca = folder.path().join("vendor-ca.pem");
+    std::fs::write(&ca, cert.pem()).unwrap();
+    let served = ServedVendor::start(Vendor::new(acme_av(), ManualClock::running()), 1).await;
+    let site = Site::start(&served).await;
+    let (address, root) = (web.url().replace("http://", "https://"), vendor.root_bytes().to_vec());
+    let site = site
+        .between(async |home| {
+            std::fs::write(home.join("root.json"), &root).unwrap();
+            configure(home, &format!("vendor_url = {address:?}\n"));
+        })
+        .await;
+    let refused = site.post_refused("/pull", &serde_json::json!({})).await;
+    assert!(refused.message.contains("certificate"), "{refused}");
+    let site = site
+        .between(async |home| configure(home, &format!("vendor_url = {address:?}\nvendor_ca = {ca:?}\n")))
+        .await;
+    site.pull().await;
 }

@@ -130,6 +130,14 @@ async fn an_admin_ends_a_move_whoever_has_not_learned_it() {
     let vendor = start_vendor(3).await;
     let (site, _agent) = settled(&vendor).await;
     let (old, new) = (site.server.address().port(), free_port());
+    let nothing = serde_json::json!({});
+    for path in ["/addresses/finish", "/certificate/switch"] {
+        assert_eq!(
+            site.post_refused(path, &nothing).await.code,
+            ProblemCode::WrongState,
+            "nothing is being changed"
+        );
+    }
     site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\naddresses = [\"localhost\"]\n")).await;
     let names = certificate(&site).await.names;
     assert!(names.contains(&"localhost".to_owned()) && names.contains(&"127.0.0.1".to_owned()), "{names:?}");
@@ -269,6 +277,15 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     own.issue(&folder, &["127.0.0.1"]);
     site.server.reload().await;
     assert_eq!(certificate(&site).await.names, ["127.0.0.1"]);
+
+    // A restart presents the same, and the way back leads to the site's own CA.
+    let site = site.restart().await;
+    assert!(answers(&own_ca, "127.0.0.1", port).await);
+    site.reload_with(&format!("listen = \"127.0.0.1:{port}\"\n")).await;
+    assert_eq!(certificate(&site).await.issuer, "own", "pc-1 knows no other CA");
+    let back: CertificateView = site.post("/certificate/switch", &serde_json::json!({ "now": true })).await;
+    assert_eq!((back.issuer.as_str(), back.left_behind.unwrap().count), ("site", 1));
+    assert!(answers(&ca(&site), "127.0.0.1", port).await);
 }
 
 #[tokio::test]

@@ -123,3 +123,17 @@ async fn a_delta_to_or_from_what_nobody_needs_is_removed_with_its_note() {
         assert_eq!(is_stored(&site, &delta.blob.sha256), stays, "{delta:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_nobody_asks_for_is_found_damaged_by_the_scrub() {
+    let (vendor, site) = vendor_and_site().await;
+    let (manifest, payload) = approved_in_turn(&vendor, &site, 1).await[0];
+    let path = site.parts().blobs.place(&payload).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"other bytes").unwrap();
+    let view = site.parts().upstream.check().await.unwrap();
+    let names: Vec<&str> = view.missing.iter().map(|missing| missing.name.as_str()).collect();
+    assert_eq!(names, ["acme-av_1.0_any.tar.gz"]);
+    assert_eq!(view.scrubbed_at, Some(site.clock.now()));
+    assert!(!is_stored(&site, &payload) && is_stored(&site, &manifest));
+}

@@ -1,4 +1,4 @@
-//! `GET /api/v1/storage` and `POST …/clean`.
+//! `GET /api/v1/storage`, `POST …/clean` and `…/check`.
 
 use std::sync::Arc;
 
@@ -16,4 +16,9 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<StorageVi
 /// Waits for a pull that is running.
 pub(crate) async fn clean(State(site): State<Arc<Site>>) -> Result<Json<StorageView>, ApiError> {
     Ok(Json(site.parts.upstream.clean().await?))
+}
+
+/// Waits until every stored file was read.
+pub(crate) async fn check(State(site): State<Arc<Site>>) -> Result<Json<StorageView>, ApiError> {
+    Ok(Json(site.parts.upstream.check().await?))
 }

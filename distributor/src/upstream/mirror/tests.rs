@@ -68,6 +68,18 @@ fn replaced_metadata_stays_readable_for_thirty_days_and_roots_for_ever() {
 }
 
 #[test]
+fn generations_are_bounded_however_fast_the_vendor_publishes() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    for number in 1..=103 {
+        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), at(0)).unwrap();
+    }
+    let kept = folders(root.path());
+    assert_eq!((kept.len(), kept.first(), kept.last()), (MAX_GENERATIONS, Some(&103), Some(&4)));
+    assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"103");
+}
+
+#[test]
 fn many_generations_back_a_file_is_found_though_its_index_is_not_in_memory() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
