@@ -1,7 +1,7 @@
 //! Replacing the agent's own program, step by step; the states and what leads from one to the next stand in
 //! [`crate::domain::self_update`].
 //!
-//! [`begin`] records a trial at the end of an install that was built like any other; [`run`] is the launcher; [`watch`]
+//! [`begin`] records a trial at the end of an install that was built like any other; [`run`] is the launcher; `watch`
 //! is the watchdog; [`contacted`] is how a program on trial says that it works; [`settle`] notes the end.
 //!
 //! Invariant: whoever writes the record holds the watch lock, so that a watchdog is its only writer while it watches.
