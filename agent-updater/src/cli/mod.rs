@@ -33,7 +33,8 @@ Examples:
   agent-updater enroll --setup pc-1.setup.json --root root.json
   agent-updater run
   agent-updater status
-  agent-updater check"
+  agent-updater check
+  agent-updater repair acme-av"
 )]
 pub struct Cli {
     /// The agent's home folder.

@@ -86,6 +86,11 @@ fn a_hang_up_reads_the_configuration_again_and_ends_nothing() {
     let checked = program(&home).arg("check").output().unwrap();
     assert_eq!(checked.status.code(), Some(1), "{}", said(&checked));
     assert!(said(&checked).contains("given up"), "{}", said(&checked));
+    let status = program(&home).args(["status", "--json"]).output().unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status.status.code(), Some(1), "a release that was given up needs a person: {shown}");
+    assert_eq!(shown["problems"][0]["code"], "given_up");
+    assert_eq!(shown["packages"][0]["decision"], "given_up");
     // What cannot be read leaves the old configuration in force, and the daemon running.
     write_file(&home.join("agent.toml"), "no configuration").unwrap();
     daemon.signal(Signal::HUP);

@@ -10,6 +10,7 @@ mod line;
 mod lost_replies;
 mod other_tools;
 mod real_program;
+mod repairs;
 mod repository;
 mod restored;
 mod self_update;

@@ -91,6 +91,19 @@ fn a_new_release_that_does_not_work_leaves_no_dead_end_when_the_old_one_is_gone(
 }
 
 #[test]
+fn a_rollback_works_also_when_the_slot_that_is_left_is_gone() {
+    let computer = Computer::new();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    fs::remove_dir_all(slot_of(&computer)).unwrap();
+    assert_eq!(computer.with_engine(|engine| engine.roll_back(&package())).unwrap(), ChangeEnd::Kept);
+    computer.assert_runs(&one, "after the rollback");
+    let record = computer.record();
+    assert_eq!((record.given_up[0].manifest, record.previous), (two.signed.digest(), None));
+}
+
+#[test]
 fn what_somebody_put_in_the_place_of_the_link_is_not_lost() {
     let computer = Computer::new();
     let mut one = computer.publish("1", 1, ONE);
