@@ -295,5 +295,8 @@ fn approved() -> KnownRelease {
         rollout: Some(1),
         signer: None,
         reason: None,
+        approved_for: vec![stable()],
+        rollback: false,
+        attempt: 1,
     }
 }

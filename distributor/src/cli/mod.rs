@@ -6,6 +6,8 @@
 mod api;
 mod backup;
 mod clients;
+mod colors;
+mod counts;
 mod init;
 mod ledger;
 mod log;
@@ -21,6 +23,7 @@ mod status;
 mod token;
 mod unlock;
 mod updates;
+mod when;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

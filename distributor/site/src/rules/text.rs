@@ -57,6 +57,12 @@ pub fn source(text: &str) -> String {
     cut(text, MAX_SOURCE_CHARS)
 }
 
+/// As much of a text as fits into so many bytes, in whole characters.
+#[must_use]
+pub fn at_most(text: &str, max_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default()
+}
+
 fn cut(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }
@@ -77,5 +83,6 @@ mod tests {
         assert_eq!(stored(&"ü".repeat(5000)).chars().count(), 500);
         assert_eq!(agent_version(&"ü".repeat(5000)).chars().count(), 64);
         assert_eq!(source("192.0.2.1"), "192.0.2.1");
+        assert_eq!((at_most("aü", 2), at_most("aü", 3), at_most("a", 9)), ("a", "aü", "a"));
     }
 }
