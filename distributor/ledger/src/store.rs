@@ -16,10 +16,10 @@ use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query,
-    Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf,
-    VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, ExplainClient,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks,
+    LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
+    ServersLearned, SetupOf, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -115,6 +115,7 @@ pub trait ReadStore:
     + Read<VoidedReleases>
     + Read<LastPull>
     + Read<ServersLearned>
+    + Read<Drifted>
     + Read<Activity>
 {
     /// Gives every stored entry, from the first, to `each`, until that says [`Walk::Stop`].

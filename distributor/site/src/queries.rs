@@ -14,8 +14,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow, ReleaseRow,
-    ServerIdentity, ServersLearnedRow,
+    ClientRow, DeltaReleaseRow, DriftedRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow,
+    ReleaseRow, ServerIdentity, ServersLearnedRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -242,6 +242,11 @@ query! {
 query! {
     /// The newest server list, and which enrolled computers did not learn it yet; `None` before the first.
     ServersLearned {} -> Option<ServersLearnedRow>, "read who learned the ways to this server"
+}
+
+query! {
+    /// How many computers say that packages are not as they were signed, and the first of them by name.
+    Drifted {} -> DriftedRow, "list changed computers"
 }
 
 query! {

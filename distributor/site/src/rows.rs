@@ -208,6 +208,15 @@ pub struct DriftRow {
     pub since: Timestamp,
 }
 
+/// Computers that say that packages are not as they were signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriftedRow {
+    /// How many.
+    pub count: u64,
+    /// The first of them; see [`WAITING_NAMES`].
+    pub names: Vec<ComputerName>,
+}
+
 /// How a client went on after a restore of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResumedRow {

@@ -15,10 +15,10 @@ use sealpost_site::rules::contact::ClientState;
 
 use super::api::{AdminApi, segment};
 use super::colors;
-use super::counts::counted;
 use super::outcome::Outcome;
-use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
-use super::when;
+use super::output::{
+    Table, age, counted, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell,
+};
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
 const MAX_SETUP_BYTES: u64 = 64 * 1024;
@@ -160,12 +160,12 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             client.display_version.clone(),
             runs(client),
             should_run(client),
-            client.last_contact.map_or_else(|| "-".to_owned(), |at| when::ago(at, now)),
+            client.last_contact.map_or_else(|| "-".to_owned(), |at| age(at, now)),
             seconds_or_dash(client.lease_until),
         ]);
     }
     table.print()?;
-    let drifted = all.iter().filter(|client| !client.drift.is_empty()).count();
+    let drifted = all.iter().filter(|client| !client.drift.is_empty()).count() as u64;
     if drifted > 0 {
         let says = counted(drifted, "computer says", "computers say");
         tell(format_args!(
@@ -192,7 +192,7 @@ fn should_run(client: &Client) -> String {
 
 /// A time with how long ago it was.
 fn aged_or_dash(time: Option<Timestamp>, now: Timestamp) -> String {
-    time.map_or_else(|| "-".to_owned(), |time| format!("{} ({})", seconds(time), when::ago(time, now)))
+    time.map_or_else(|| "-".to_owned(), |time| format!("{} ({})", seconds(time), age(time, now)))
 }
 
 fn dash_if_empty(parts: Vec<String>) -> String {
@@ -212,7 +212,7 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     print_line(format_args!("  version       {}", plain(&client.display_version)))?;
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
     print_line(format_args!("  last refresh  {}", aged_or_dash(client.last_contact, now)))?;
-    print_line(format_args!("  lease until   {}", aged_or_dash(client.lease_until, now)))?;
+    print_line(format_args!("  lease until   {}", seconds_or_dash(client.lease_until)))?;
     print_line(format_args!("  connected     {}", if client.connected { "yes" } else { "no" }))?;
     if let Some(platform) = &client.platform {
         print_line(format_args!("  platform      {platform}"))?;
@@ -262,7 +262,7 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
             drift.package,
             drift.kind,
             seconds(drift.since),
-            when::ago(drift.since, now)
+            age(drift.since, now)
         ))?;
     }
     for explanation in &client.explanations {

@@ -7,7 +7,6 @@ mod api;
 mod backup;
 mod clients;
 mod colors;
-mod counts;
 mod init;
 mod ledger;
 mod log;

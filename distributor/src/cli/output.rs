@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::colors;
 
+pub(super) use sealpost_site::rules::text::counted;
+
 /// Prints one line of result.
 pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout(), "{line}")?)
@@ -24,7 +26,8 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
     let License { serial, licenses, model, used, not_after, .. } = license;
     let until = seconds(*not_after);
-    print_line(format_args!("serial {serial}: {licenses} seats ({model}), {used} used, good until {until}"))
+    let seats = counted(u64::from(*licenses), "seat", "seats");
+    print_line(format_args!("serial {serial}: {seats} ({model}), {used} used, good until {until}"))
 }
 
 /// Tells the person at the terminal something that is no result.
@@ -82,6 +85,25 @@ pub(super) fn can_ask() -> bool {
 /// A timestamp as it is printed: RFC 3339, UTC, whole seconds.
 pub(super) fn seconds(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// How long ago that was: `3 hours ago`.
+pub(super) fn age(at: jiff::Timestamp, now: jiff::Timestamp) -> String {
+    match now.as_second().saturating_sub(at.as_second()) {
+        ..0 => "by a clock that is ahead".to_owned(),
+        seconds => format!("{} ago", span(seconds)),
+    }
+}
+
+/// A time span in its largest unit: `3 hours`.
+pub(super) fn span(seconds: i64) -> String {
+    let seconds = seconds.unsigned_abs();
+    match seconds {
+        0..60 => counted(seconds, "second", "seconds"),
+        60..3600 => counted(seconds / 60, "minute", "minutes"),
+        3600..172_800 => counted(seconds / 3600, "hour", "hours"),
+        _ => counted(seconds / 86_400, "day", "days"),
+    }
 }
 
 /// The same, or `-`.
@@ -185,6 +207,21 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2Jb\rc\u{202e}d"), "a\\u{1b}[2Jb\\rc\\u{202e}d");
         assert_eq!(plain("Grüße, 世界"), "Grüße, 世界");
         assert_eq!(plain_lines("a\n\u{7}b"), "a\n\\u{7}b");
+    }
+
+    #[test]
+    fn an_age_has_its_largest_unit_and_one_is_one() {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        for (seconds, said) in [
+            (0, "0 seconds ago"),
+            (1, "1 second ago"),
+            (60, "1 minute ago"),
+            (7200, "2 hours ago"),
+            (86_400 * 3, "3 days ago"),
+            (-5, "by a clock that is ahead"),
+        ] {
+            assert_eq!(age(at(1000), at(1000 + seconds)), said);
+        }
     }
 
     #[test]

@@ -12,9 +12,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 
 use super::api::AdminApi;
-use super::counts;
 use super::outcome::Outcome;
-use super::output::{Table, ask, can_ask, name_of, plain, print_json, print_line, size, tell};
+use super::output::{Table, ask, can_ask, counted, name_of, plain, print_json, print_line, size, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -193,7 +192,7 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         None if options.yes => shown,
         None if can_ask() => {
             review::print_review(&view)?;
-            let computers = counts::computers(view.recipient_count);
+            let computers = counted(view.recipient_count, "computer", "computers");
             if !ask(&format!("Approve {} for {computers} of {}?", view.update.release, named(&channels)))? {
                 tell("not approved; nothing was changed");
                 return Ok(Outcome::Damage);

@@ -1,23 +1,9 @@
-//! Times as people say them: how long ago something was, and what they type for a time.
+//! What people type for a time.
 
 use anyhow::{Context, bail};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-
-/// How long ago a time was, in its two largest units at the most.
-pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(time).as_secs();
-    let (seconds, word) = if seconds < 0 { (seconds.saturating_neg(), "in") } else { (seconds, "ago") };
-    let span = match seconds {
-        ..60 => "less than a minute".to_owned(),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-        86_400..864_000 => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    };
-    if word == "in" { format!("in {span}") } else { format!("{span} ago") }
-}
 
 /// A time that somebody typed for an option: a time, a date, an age, or a word for one.
 pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
@@ -104,21 +90,6 @@ mod tests {
         for typed in ["", "tomorrow-ish", "5", "h", "1y", "2026-13-01", "22:14", "99999999999999999999d"] {
             let error = parse("--until", typed, now()).unwrap_err().to_string();
             assert!(error.contains("--until") && error.contains("yesterday"), "{typed}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_age_is_told_in_its_largest_units() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        for (time, expected) in [
-            ("2026-11-26T07:29:30Z", "less than a minute ago"),
-            ("2026-11-26T07:26:00Z", "4 min ago"),
-            ("2026-11-26T04:00:00Z", "3 h 30 min ago"),
-            ("2026-11-23T05:30:00Z", "3 d 2 h ago"),
-            ("2026-01-01T00:00:00Z", "329 d ago"),
-            ("2026-11-26T08:30:00Z", "in 1 h 0 min"),
-        ] {
-            assert_eq!(ago(at(time), now()), expected);
         }
     }
 }

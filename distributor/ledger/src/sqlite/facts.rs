@@ -36,12 +36,13 @@ impl<C: Connected> Read<LoadHeldGrant> for C {
     fn read(&mut self, query: &LoadHeldGrant) -> Result<GrantFacts, StoreError> {
         let connection = self.connection();
         let held = connection
-            .prepare_cached("SELECT generation, epoch, digest FROM grants WHERE serial = ?1")?
+            .prepare_cached("SELECT generation, epoch, digest, not_after FROM grants WHERE serial = ?1")?
             .query_row([query.serial.as_str()], |row| {
                 Ok(HeldGrant {
                     generation: count(row, 0)?,
                     epoch: Epoch(count(row, 1)?),
                     digest: text(row, 2)?,
+                    not_after: time(row, 3)?,
                 })
             })
             .optional()?;

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod assignment;
 pub mod contact;
 pub mod downgrade;
+pub mod drift;
 pub mod enrollment;
 pub mod explain;
 pub mod grants;

@@ -39,6 +39,13 @@ fn is_harmful(character: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&character)
 }
 
+/// As much of a text as fits into so many bytes, in whole characters.
+#[must_use]
+pub fn at_most(text: &str, max_bytes: usize) -> &str {
+    let end = (0..=max_bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
 /// A reason or problem as it is stored.
 #[must_use]
 pub fn stored(text: &str) -> String {
@@ -57,10 +64,10 @@ pub fn source(text: &str) -> String {
     cut(text, MAX_SOURCE_CHARS)
 }
 
-/// As much of a text as fits into so many bytes, in whole characters.
+/// A number with its noun: "1 computer", "2 computers".
 #[must_use]
-pub fn at_most(text: &str, max_bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default()
+pub fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 fn cut(text: &str, max_chars: usize) -> String {

@@ -5,8 +5,8 @@ use sealpost_admin_api::updates::{ChangedFile, Review, ReviewContent, Update};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::summary;
 
-use crate::cli::output::{name_of, plain, plain_lines, print_line, seconds, size};
-use crate::cli::{colors, counts, when};
+use crate::cli::colors;
+use crate::cli::output::{age, counted, name_of, plain, plain_lines, print_line, seconds, size};
 
 /// Paths of each kind that are printed; `--json` has all.
 const MAX_SHOWN: usize = 40;
@@ -34,10 +34,10 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         row.signer.as_ref().map_or_else(|| "nobody that is trusted".to_owned(), |key| key.id().to_string());
     print_line(format_args!("  signed by  {signer}"))?;
     print_line(format_args!("  channels   {}", channels(row)))?;
-    print_line(format_args!("  staged at  {} ({})", seconds(row.staged_at), when::ago(row.staged_at, now)))?;
+    print_line(format_args!("  staged at  {} ({})", seconds(row.staged_at), age(row.staged_at, now)))?;
     if let Some(decided) = &row.decided {
         let by = summary::actor(&decided.by);
-        let ago = when::ago(decided.at, now);
+        let ago = age(decided.at, now);
         print_line(format_args!("  decided at {} ({ago}) by {}", seconds(decided.at), plain(&by)))?;
         if let Some(comment) = &decided.comment {
             print_line(format_args!("  comment    {}", plain(comment)))?;
@@ -59,7 +59,7 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     if let Some(down) = &view.downgrade {
         let who = match down.computers {
             0 => "a higher version is approved for them".to_owned(),
-            count => format!("{} of them run a higher version", counts::computers(count)),
+            count => format!("{} of them run a higher version", counted(count, "computer", "computers")),
         };
         print_line(format_args!(
             "  DOWNGRADE  {} is lower than {}, which it takes the place of: {who}",
@@ -74,7 +74,7 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         let release = &row.release;
         print_line(format_args!(
             "  failed     {}; `distributor updates retry {}:{}` lets them try again",
-            counts::computers(row.failed),
+            counted(row.failed, "computer", "computers"),
             release.package,
             release.version
         ))?;
@@ -90,7 +90,11 @@ fn print_names(what: &str, names: &[ComputerName], count: u64) -> anyhow::Result
     let more = count.saturating_sub(named.len() as u64);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let colon = if count > 0 { ": " } else { "" };
-    print_line(format_args!("{what}{}{colon}{}{more}", counts::computers(count), plain(&named.join(", "))))
+    print_line(format_args!(
+        "{what}{}{colon}{}{more}",
+        counted(count, "computer", "computers"),
+        plain(&named.join(", "))
+    ))
 }
 
 fn print_content(content: &ReviewContent) -> anyhow::Result<()> {

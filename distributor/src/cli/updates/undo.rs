@@ -7,9 +7,8 @@ use sealpost_manifests::ids::ComputerName;
 
 use super::find;
 use crate::cli::api::AdminApi;
-use crate::cli::counts;
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{plain, print_json, print_line, tell};
+use crate::cli::output::{counted, plain, print_json, print_line, tell};
 
 /// Stop an approved release: from now on it goes to nobody, and the one before it is approved again.
 ///
@@ -82,7 +81,7 @@ pub(super) async fn halt(api: &AdminApi, options: &Halt) -> anyhow::Result<Outco
         let more = view.runner_count.saturating_sub(named.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let what = if row.rollback { "are told to go back" } else { "keep it" };
-        let (count, names) = (counts::computers(view.runner_count), plain(&named.join(", ")));
+        let (count, names) = (counted(view.runner_count, "computer", "computers"), plain(&named.join(", ")));
         print_line(format_args!("{count} that run it {what}: {names}{more}"))?;
         if !row.rollback {
             tell("the same command with --rollback tells them to go back");
@@ -119,7 +118,7 @@ pub(super) async fn retry(api: &AdminApi, options: &Retry) -> anyhow::Result<Out
         return Ok(Outcome::Done);
     }
     let names: Vec<&str> = retried.clients.iter().map(AsRef::as_ref).collect();
-    let count = counts::counted(names.len(), "computer tries", "computers try");
+    let count = counted(names.len() as u64, "computer tries", "computers try");
     print_line(format_args!("{count} {release} again: {}", plain(&names.join(", "))))?;
     Ok(Outcome::Done)
 }

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 
 use super::find;
 use crate::cli::api::AdminApi;
-use crate::cli::counts;
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{name_of, print_json, tell};
+use crate::cli::output::{counted, name_of, print_json, tell};
 
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -97,7 +96,7 @@ fn progress(view: &Review) -> String {
         "{}: {} of {} run it, {} told{failed}",
         row.release,
         view.runner_count,
-        counts::computers(view.recipient_count),
+        counted(view.recipient_count, "computer", "computers"),
         row.assigned
     )
 }

@@ -7,8 +7,8 @@ use axum::extract::State;
 use jiff::Timestamp;
 use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Restored, Status};
-use sealpost_site::queries::{LastPull, Licenses, LogForks, ReleaseCounts, Restores};
-use sealpost_site::rules::warnings;
+use sealpost_site::queries::{Drifted, LastPull, Licenses, LogForks, ReleaseCounts, Restores};
+use sealpost_site::rules::{drift, warnings};
 
 use crate::http::Site;
 use crate::http::problem::ApiError;
@@ -23,6 +23,8 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let mut warnings = warnings::warnings(&site.parts.expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
+    let drifted = ledger.query(Drifted {}).await?;
+    warnings.extend(drift::warning(&drifted.names, drifted.count));
     warnings.extend(metadata_warnings(&site, now).await?);
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

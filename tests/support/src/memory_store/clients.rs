@@ -6,8 +6,10 @@ use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
-use sealpost_site::rows::{ClientRow, HolderRow, LogForkRow, RecipientRow};
+use sealpost_site::queries::{
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, HolderById, Recipients,
+};
+use sealpost_site::rows::{ClientRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, WAITING_NAMES};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
@@ -133,6 +135,22 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
             staged: state.staged(),
             voided: state.voided(),
         }))
+    }
+}
+
+impl<H: Holds> Read<Drifted> for Handle<H> {
+    fn read(&mut self, _: &Drifted) -> Result<DriftedRow, StoreError> {
+        let state = self.state();
+        let changed = |client_id| state.clients.get(client_id).is_some_and(|client| !client.drift.is_empty());
+        let mut names: Vec<ComputerName> = state
+            .client_of
+            .iter()
+            .filter(|(_, client)| changed(*client))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let count = names.len() as u64;
+        names.truncate(WAITING_NAMES as usize);
+        Ok(DriftedRow { count, names })
     }
 }
 

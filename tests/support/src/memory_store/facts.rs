@@ -42,6 +42,7 @@ impl<H: Holds> Read<LoadHeldGrant> for Handle<H> {
             generation: license.grant.generation,
             epoch: license.grant.epoch,
             digest: license.document.digest(),
+            not_after: license.grant.not_after,
         });
         let asked = query.request_id.as_ref();
         let answers_restored = asked.is_some_and(|asked| state.restore_requests.contains(asked));

@@ -11,9 +11,11 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients, page_limit,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, HolderById, Recipients, page_limit,
 };
-use sealpost_site::rows::{ClientRow, DriftRow, HolderRow, LogForkRow, RecipientRow, ResumedRow};
+use sealpost_site::rows::{
+    ClientRow, DriftRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, WAITING_NAMES,
+};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
@@ -212,6 +214,22 @@ fn attempts(connection: &Connection, client_id: &ClientId) -> rusqlite::Result<B
 fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
     let grants = documents.iter().map(|document| document::read::<Grant>(document.document.as_bytes()));
     Ok(grants.collect::<Result<_, _>>()?)
+}
+
+impl<C: Connected> Read<Drifted> for C {
+    fn read(&mut self, _: &Drifted) -> Result<DriftedRow, StoreError> {
+        let connection = self.connection();
+        let count = connection
+            .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts")?
+            .query_row([], |row| count(row, 0))?;
+        let names = connection
+            .prepare_cached(
+                "SELECT DISTINCT c.name FROM drifts d JOIN clients c ON c.client_id = d.client_id ORDER BY c.name LIMIT ?1",
+            )?
+            .query_map([WAITING_NAMES], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(DriftedRow { count, names })
+    }
 }
 
 impl<C: Connected> Read<Recipients> for C {

@@ -10,7 +10,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::ExplainClient;
+use sealpost_site::queries::{Drifted, ExplainClient};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::ReleaseState;
@@ -336,10 +336,13 @@ pub(super) async fn drift_is_logged_when_it_changes_and_shown_until_it_is_gone(
         let sentence = says(world, &ledger, &computer.name, seconds + 1).await;
         assert!(sentence.contains("`agent-updater repair acme-av`"), "{sentence}");
         assert!(!sentence.contains("as it should"), "{sentence}");
+        let drifted = ledger.query(Drifted {}).await.unwrap();
+        assert_eq!((drifted.count, drifted.names), (1, vec![computer.name.clone()]));
     }
     computer.drift.clear();
     world.contacts(&ledger, &mut computer, 50).await;
     assert!(client(&ledger, &computer.name).await.drift.is_empty());
+    assert_eq!(ledger.query(Drifted {}).await.unwrap().count, 0);
     assert!(says(world, &ledger, &computer.name, 51).await.ends_with("as it should"));
     sound(&ledger).await;
 }

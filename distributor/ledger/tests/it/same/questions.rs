@@ -18,10 +18,10 @@ use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, ExplainClient, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks,
-    LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
-    SetupOf, StoredTime, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, ExplainClient,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEnd, LogEntry,
+    LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
+    ServersLearned, SetupOf, StoredTime, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -63,6 +63,7 @@ async fn of_the_site(pair: &Pair) {
     pair.query(Licenses {}).await;
     pair.query(LogForks {}).await;
     pair.query(ServersLearned {}).await;
+    pair.query(Drifted {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
     pair.query(LoadPull {}).await;
