@@ -25,7 +25,7 @@ pub(crate) struct RefusedComputer(pub(crate) ComputerName);
 pub(crate) struct ApiError {
     status: StatusCode,
     problem: Problem,
-    computer: Option<ComputerName>,
+    computer: Option<Box<ComputerName>>,
 }
 
 impl ApiError {
@@ -41,7 +41,7 @@ impl ApiError {
 
     /// The same, about a computer: the log says which.
     pub(crate) fn about(mut self, computer: Option<ComputerName>) -> Self {
-        self.computer = computer;
+        self.computer = computer.map(Box::new);
         self
     }
 
@@ -109,7 +109,7 @@ impl IntoResponse for ApiError {
         }
         response.extensions_mut().insert(refused);
         if let Some(computer) = self.computer {
-            response.extensions_mut().insert(RefusedComputer(computer));
+            response.extensions_mut().insert(RefusedComputer(*computer));
         }
         response
     }
