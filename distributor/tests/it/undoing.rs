@@ -133,7 +133,7 @@ async fn on_the_command_line_what_cannot_be_is_said_and_what_was_decided_can_be_
             let root = root.to_str().unwrap();
             stdout(&home, &["init", "--vendor-url", &url, "--root", root, "--address", "127.0.0.1"]);
             let server = serve(&home);
-            stdout(&home, &["register", &serial().to_string()]);
+            stdout(&home, &["register", serial().as_ref()]);
             stdout(&home, &["pull"]);
             stdout(&home, &["updates", "approve", "acme-av:2.0", "--yes"]);
             server
@@ -173,6 +173,8 @@ fn decisions(home: &Path) {
     assert!(shown.contains("DOWNGRADE") && shown.contains("goes to    2 computers"), "{shown}");
     let for_beta = ["updates", "approve", "acme-av:1.9", "--yes", "--channel", "beta"];
     stdout(home, &for_beta);
+    let status = stdout(home, &["status"]);
+    assert!(status.contains("approved for beta, and the vendor points stable to it too"), "{status}");
     let listed = stdout(home, &["updates", "list"]);
     assert!(listed.contains("beta (waits: stable)"), "{listed}");
     assert!(!listed.contains('\u{1b}'), "no colors where no terminal is");

@@ -4,6 +4,7 @@ pub mod access;
 pub mod account;
 pub mod admission;
 pub mod assignment;
+pub mod attention;
 pub mod contact;
 pub mod downgrade;
 pub mod drift;

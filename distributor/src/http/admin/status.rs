@@ -7,8 +7,12 @@ use axum::extract::State;
 use jiff::Timestamp;
 use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Restored, Status};
-use sealpost_site::queries::{Drifted, LastPull, Licenses, LogForks, ReleaseCounts, Restores};
-use sealpost_site::rules::{drift, warnings};
+use sealpost_site::queries::{
+    Drifted, LastPull, Licenses, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores,
+};
+use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::problem::ApiError;
@@ -25,6 +29,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
     warnings.extend(drift::warning(&drifted.names, drifted.count));
+    warnings.extend(attention::warnings(&of_interest(&site).await?));
     warnings.extend(metadata_warnings(&site, now).await?);
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -40,6 +45,17 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         restored: Restored::of(restore),
         now,
     }))
+}
+
+/// Releases that may want attention: the newest of each state.
+async fn of_interest(site: &Site) -> Result<Vec<ReleaseRow>, ApiError> {
+    let mut rows = Vec::new();
+    for state in [ReleaseState::Staged, ReleaseState::Approved, ReleaseState::Halted, ReleaseState::Withdrawn]
+    {
+        let page = Releases { state: Some(state), after: None, limit: MAX_PAGE };
+        rows.extend(site.parts.ledger.query(page).await?);
+    }
+    Ok(rows)
 }
 
 /// Warnings about the mirrored metadata. That it is damaged is one, and no reason to leave the others out.
