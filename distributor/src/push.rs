@@ -16,7 +16,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId};
 use sealpost_site::changes::chain::ReadEntry;
 use sealpost_site::changes::{Change, Recreated};
-use sealpost_site::queries::{Activity, KnownReleaseOf};
+use sealpost_site::queries::{Activity, ClientByName, KnownReleaseOf};
 use tokio::sync::watch;
 
 use crate::ports::clock::Clock;
@@ -86,6 +86,13 @@ impl Push {
     /// Ends the stream of a client that may no longer hold one.
     pub fn end(&self, client: &ClientId) {
         self.lock().streams.remove(client);
+    }
+
+    /// Wakes a client, and ends its stream: it opens another one after its contact.
+    fn wake_and_end(&self, client: &ClientId) {
+        if let Some(slot) = self.lock().streams.remove(client) {
+            slot.wakes.send_modify(|count| *count = count.wrapping_add(1));
+        }
     }
 
     /// Ends every stream and accepts no new one.
@@ -197,7 +204,17 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
     match change {
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
+        | Change::ReleaseHalted { manifest, .. }
+        | Change::ReleaseRetried { manifest, .. }
         | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest, clock).await,
+        // It hears of its new channel, and its next stream is one of that.
+        Change::ChannelChanged { name, .. } => {
+            if let Ok(Some(row)) = ledger.query(ClientByName { name }).await
+                && let Some(client) = row.client_id
+            {
+                push.wake_and_end(&client);
+            }
+        }
         Change::ClientEnrolled { replaces: Some(client), .. }
         | Change::ForkDetected { client_id: client }
         | Change::ClientResumed { recreated: Some(Recreated { replaces: Some(client), .. }), .. } => {

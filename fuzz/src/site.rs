@@ -4,7 +4,7 @@
 //! Asserted: a decision is the same each time, a client's word alone raises no order, and each entry that is chained
 //! can be read again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_manifests::assignment::Assignment;
@@ -75,6 +75,8 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             client,
             approved: vec![approved()],
             voided: BTreeSet::new(),
+            left: Vec::new(),
+            kept: Vec::new(),
             metadata_as_of: Some(day(99)),
             epoch: Epoch::of(1, 0),
             restore: restore.clone(),
@@ -205,7 +207,7 @@ fn grant() -> HeldGrantText {
         request_id: None,
     };
     let document = SignedDocument::sign(&grant, key()).expect("a grant can be signed");
-    HeldGrantText { digest: document.digest(), grant, document }
+    HeldGrantText { digest: document.digest(), grant, document, leased: false }
 }
 
 fn lease(sequence: u64) -> Lease {
@@ -268,6 +270,8 @@ fn client(last: Option<Nonce>) -> ContactClient {
         reported: BTreeSet::new(),
         resumed: false,
         log_fork: None,
+        drift: Vec::new(),
+        attempts: BTreeMap::new(),
     }
 }
 
@@ -295,5 +299,8 @@ fn approved() -> KnownRelease {
         rollout: Some(1),
         signer: None,
         reason: None,
+        approved_for: vec![stable()],
+        rollback: false,
+        attempt: 1,
     }
 }

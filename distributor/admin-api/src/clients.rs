@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
 use sealpost_manifests::log::LogHead;
-use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
 use sealpost_manifests::wire::report::Report;
-use sealpost_site::rows::{ClientRow, LogForkRow, ResumedRow};
+use sealpost_site::rows::{ClientRow, DriftRow, LogForkRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,9 @@ pub struct Client {
     pub lease_until: Option<Timestamp>,
     /// What it runs.
     pub installed: Vec<InstalledPackage>,
+    /// Installed packages that are not as they were signed, as it said last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// What it should run.
     pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
@@ -104,6 +107,8 @@ impl Client {
             last_contact,
             lease_until,
             installed,
+            before: _,
+            drift,
             assigned,
             last_reports,
         } = row;
@@ -123,12 +128,31 @@ impl Client {
             last_contact,
             lease_until,
             installed,
+            drift: drift.into_iter().map(Drift::from).collect(),
             assigned,
             last_reports,
             display_version,
             connected,
             explanations,
         }
+    }
+}
+
+/// An installed package that is not as it was signed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Drift {
+    /// The package.
+    pub package: PackageName,
+    /// How it differs.
+    pub kind: DriftKind,
+    /// When the computer first said so, by the server's license time.
+    pub since: Timestamp,
+}
+
+impl From<DriftRow> for Drift {
+    fn from(row: DriftRow) -> Self {
+        let DriftRow { package, kind, since } = row;
+        Self { package, kind, since }
     }
 }
 
@@ -183,10 +207,20 @@ pub struct SetupRequest {
 pub struct ReserveRequest {
     /// The computer's name.
     pub name: ComputerName,
-    /// The channel that it follows; `stable` when absent.
+    /// The channel that it follows; when absent `stable`, or the one that it follows already.
     #[serde(default)]
     pub channel: Option<ChannelName>,
+    /// Whether a name with letters of several scripts is meant so.
+    #[serde(default)]
+    pub mixed_scripts: bool,
     /// The serial number whose seat it is to be; the first with a free seat when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialNumber>,
+}
+
+/// `POST /api/v1/clients/{name}/channel`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChannelRequest {
+    /// The channel that the computer follows from now on.
+    pub channel: ChannelName,
 }

@@ -31,6 +31,12 @@ pub enum Endpoint {
     ApproveUpdate,
     /// Reject a manifest digest.
     RejectUpdate,
+    /// Stop a manifest digest after its approval.
+    HaltUpdate,
+    /// Stage again what was rejected or halted.
+    ReconsiderUpdate,
+    /// Let computers try a release again.
+    RetryUpdate,
     /// A page of reservations.
     ListClients,
     /// Take a seat for a name.
@@ -39,6 +45,8 @@ pub enum Endpoint {
     ShowClient,
     /// Issue a setup file.
     IssueSetup,
+    /// Move a computer to another channel.
+    MoveClient,
     /// Make a registration for a serial number.
     Register,
     /// Bring in a grant.
@@ -73,17 +81,21 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 24] = [
+const TABLE: [Line; 28] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
     Line(Endpoint::ShowUpdate, Method::Get, "/api/v1/updates/{manifest}", Permission::ViewUpdates),
     Line(Endpoint::ApproveUpdate, Method::Post, "/api/v1/updates/approve", Permission::DecideUpdates),
     Line(Endpoint::RejectUpdate, Method::Post, "/api/v1/updates/reject", Permission::DecideUpdates),
+    Line(Endpoint::HaltUpdate, Method::Post, "/api/v1/updates/halt", Permission::DecideUpdates),
+    Line(Endpoint::ReconsiderUpdate, Method::Post, "/api/v1/updates/reconsider", Permission::DecideUpdates),
+    Line(Endpoint::RetryUpdate, Method::Post, "/api/v1/updates/retry", Permission::DecideUpdates),
     Line(Endpoint::ListClients, Method::Get, "/api/v1/clients", Permission::ViewClients),
     Line(Endpoint::ReserveClient, Method::Post, "/api/v1/clients", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
     Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
+    Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
     Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),
     Line(Endpoint::ReadLog, Method::Get, "/api/v1/log", Permission::ViewLog),

@@ -18,16 +18,28 @@ pub struct LogQuery {
     /// Only of this computer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ComputerName>,
-    /// Only of this `type`, for example `release_approved`.
+    /// Only of this `type`, for example `release_approved`; several are separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Only from this time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Only up to this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// `true`: only what tells of something that went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<bool>,
+    /// Only the last so many of those that are there now; at most [`MAX_LAST`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
     /// `true`: the answer goes on with new entries until it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<bool>,
 }
+
+/// Most entries that [`LogQuery::last`] asks for.
+pub const MAX_LAST: u32 = 1_000;
 
 /// An entry of the activity log: a line of the answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]

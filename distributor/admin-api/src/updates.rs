@@ -5,7 +5,7 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ComputerName, RelativePath};
 use sealpost_manifests::release::{Attachment, PackageKind, ReleaseId, Requirement, Security, Severity};
-use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::Actor;
 use sealpost_site::rows::ReleaseRow;
@@ -54,8 +54,17 @@ pub struct Update {
     pub severity: Severity,
     /// Where it stands between staging and withdrawal.
     pub state: ReleaseState,
-    /// The channels that it goes to.
+    /// The channels that the vendor points to it, and those that it was approved for.
     pub channels: Vec<ChannelName>,
+    /// The channels whose computers get it.
+    #[serde(default)]
+    pub approved_for: Vec<ChannelName>,
+    /// Whether computers that run it are told to go back.
+    #[serde(default)]
+    pub rollback: bool,
+    /// The attempt that computers are told, unless a retry raised their own.
+    #[serde(default = "first_attempt")]
+    pub attempt: u32,
     /// Who signed it; absent when it was refused.
     pub signer: Option<PublicKey>,
     /// Bytes of the payload as downloaded.
@@ -64,7 +73,7 @@ pub struct Update {
     pub staged_at: Timestamp,
     /// When and by whom it was approved or rejected.
     pub decided: Option<Decided>,
-    /// Why it was rejected, refused or withdrawn.
+    /// Why it was rejected, refused, halted or withdrawn.
     pub reason: Option<String>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,
@@ -78,6 +87,17 @@ pub struct Update {
     pub failed: u64,
     /// Deltas that lead to it.
     pub deltas: Vec<Delta>,
+}
+
+const fn first_attempt() -> u32 {
+    1
+}
+
+impl Update {
+    /// Channels that point to it and that nobody approved it for.
+    pub fn waits_for(&self) -> impl Iterator<Item = &ChannelName> {
+        self.channels.iter().filter(|channel| !self.approved_for.contains(channel))
+    }
 }
 
 /// A decision of a person.
@@ -111,6 +131,9 @@ impl From<ReleaseRow> for Update {
             severity,
             state,
             channels,
+            approved_for,
+            rollback,
+            attempt,
             signer,
             payload_bytes,
             staged_at,
@@ -131,6 +154,9 @@ impl From<ReleaseRow> for Update {
             severity,
             state,
             channels,
+            approved_for,
+            rollback,
+            attempt,
             signer,
             payload_bytes,
             staged_at,
@@ -161,6 +187,24 @@ pub struct Review {
     pub recipients: Vec<ComputerName>,
     /// How many they are; `recipients` names the first hundred.
     pub recipient_count: u64,
+    /// Which computers said last that they run it.
+    #[serde(default)]
+    pub runners: Vec<ComputerName>,
+    /// How many they are; `runners` names the first hundred.
+    #[serde(default)]
+    pub runner_count: u64,
+    /// The higher version that it takes the place of, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downgrade: Option<Downgrade>,
+}
+
+/// A release leads down to a lower version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Downgrade {
+    /// The highest version that it takes the place of.
+    pub from: Version,
+    /// How many of those who get it run a higher version; the others were approved for one.
+    pub computers: u64,
 }
 
 /// What a manifest says, for a reviewer.
@@ -239,6 +283,9 @@ pub struct ChangedFile {
 pub struct ApproveRequest {
     /// The digest of the manifest that was reviewed.
     pub manifest: Sha256Digest,
+    /// The channels that it is approved for, as they were reviewed; all that point to it now when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<ChannelName>>,
     /// Why, for whoever reads the log later.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
@@ -251,4 +298,42 @@ pub struct RejectRequest {
     pub manifest: Sha256Digest,
     /// Why, for whoever reads the log later.
     pub reason: String,
+}
+
+/// `POST /api/v1/updates/halt`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HaltRequest {
+    /// The digest of the manifest.
+    pub manifest: Sha256Digest,
+    /// Why, for whoever reads the log later.
+    pub reason: String,
+    /// Whether computers that run it are told to go back to what they ran before.
+    #[serde(default)]
+    pub rollback: bool,
+}
+
+/// `POST /api/v1/updates/reconsider`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReconsiderRequest {
+    /// The digest of the manifest.
+    pub manifest: Sha256Digest,
+}
+
+/// `POST /api/v1/updates/retry`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RetryRequest {
+    /// The digest of the manifest.
+    pub manifest: Sha256Digest,
+    /// Which computers; all that failed when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ComputerName>,
+}
+
+/// Which computers try again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Retried {
+    /// The release.
+    pub update: Update,
+    /// By name; empty when all that failed were asked before and have not tried since.
+    pub clients: Vec<ComputerName>,
 }

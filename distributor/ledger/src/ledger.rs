@@ -10,7 +10,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, ServerId};
+use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::license_time::LicenseFloor;
 use sealpost_manifests::log::{Frontier, LogHead, ProofPlan, frontier_nodes};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -193,7 +193,18 @@ impl Ledger {
 
     /// Counts a refusal; aggregated per (code, source, minute), and written once a minute.
     pub fn count_refusal(&self, now: Timestamp, code: ProblemCode, source: &str) {
-        if self.refusals.count(now, code, source) {
+        self.count_refusal_of(now, code, source, None);
+    }
+
+    /// The same for requests that proved or said which computer they are about.
+    pub fn count_refusal_of(
+        &self,
+        now: Timestamp,
+        code: ProblemCode,
+        source: &str,
+        computer: Option<&ComputerName>,
+    ) {
+        if self.refusals.count(now, code, source, computer) {
             // A full queue only delays it: the writer flushes each minute by itself.
             let _ = self.queue.try_send(Message::Flush);
         }

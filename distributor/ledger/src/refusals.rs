@@ -1,4 +1,4 @@
-//! Refusals, counted in memory per (code, source, minute) and written to the log once a minute.
+//! Refusals, counted in memory per (code, source, computer, minute) and written to the log once a minute.
 //!
 //! Invariant: memory and log are bounded by this module, not by who asks: sources beyond the limit of one minute are
 //! counted together. What is counted and not yet written is lost when the process is killed.
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use sealpost_site::rules::text::escape;
@@ -22,7 +23,7 @@ const MAX_SOURCE_CHARS: usize = 130;
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) latest: Option<Timestamp>,
-    pub(crate) counts: BTreeMap<(Timestamp, ProblemCode, String), u64>,
+    pub(crate) counts: BTreeMap<(Timestamp, ProblemCode, String, Option<ComputerName>), u64>,
 }
 
 /// The counters.
@@ -31,23 +32,29 @@ pub(crate) struct Refusals(Mutex<Counted>);
 
 impl Refusals {
     /// Counts one. Answers whether an earlier minute waits to be written.
-    pub(crate) fn count(&self, now: Timestamp, code: ProblemCode, source: &str) -> bool {
+    pub(crate) fn count(
+        &self,
+        now: Timestamp,
+        code: ProblemCode,
+        source: &str,
+        computer: Option<&ComputerName>,
+    ) -> bool {
         let minute = minute_of(now);
         let source: String = escape(source).chars().take(MAX_SOURCE_CHARS).collect();
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counted.latest = counted.latest.max(Some(now));
         let full = counted.counts.len() >= MAX_KEYS;
-        let mut key = (minute, code, source);
+        let mut key = (minute, code, source, computer.cloned());
         if full && !counted.counts.contains_key(&key) {
-            key.2 = OTHERS.to_owned();
+            (key.2, key.3) = (OTHERS.to_owned(), None);
         }
         if counted.counts.len() >= 2 * MAX_KEYS && !counted.counts.contains_key(&key) {
             // Nobody writes, for example because the disk is full, and the minutes go on.
-            key.0 = counted.counts.keys().next().map_or(minute, |(first, _, _)| *first);
+            key.0 = counted.counts.keys().next().map_or(minute, |key| key.0);
         }
         let count = counted.counts.entry(key).or_insert(0);
         *count = count.saturating_add(1);
-        counted.counts.keys().next().is_some_and(|(first, _, _)| *first < minute)
+        counted.counts.keys().next().is_some_and(|key| key.0 < minute)
     }
 
     /// Takes everything that was counted.
@@ -87,9 +94,9 @@ mod tests {
     #[test]
     fn refusals_of_one_source_and_minute_are_one_line() {
         let refusals = Refusals::default();
-        assert!(!refusals.count(at(60), ProblemCode::NoLease, "pc-1"));
-        assert!(!refusals.count(at(119), ProblemCode::NoLease, "pc-1"));
-        assert!(refusals.count(at(120), ProblemCode::NoLease, "pc-1"), "an earlier minute waits");
+        assert!(!refusals.count(at(60), ProblemCode::NoLease, "pc-1", None));
+        assert!(!refusals.count(at(119), ProblemCode::NoLease, "pc-1", None));
+        assert!(refusals.count(at(120), ProblemCode::NoLease, "pc-1", None), "an earlier minute waits");
         let counted = refusals.take();
         assert_eq!(counted.latest, Some(at(120)));
         assert_eq!(counted.counts.values().copied().collect::<Vec<_>>(), [2, 1]);
@@ -102,7 +109,12 @@ mod tests {
     fn a_flood_of_sources_and_minutes_stays_bounded_and_is_counted_whole() {
         let refusals = Refusals::default();
         for number in 0..5_000 {
-            let _ = refusals.count(at(number * 30), ProblemCode::Unauthenticated, &format!("10.0.{number}"));
+            let _ = refusals.count(
+                at(number * 30),
+                ProblemCode::Unauthenticated,
+                &format!("10.0.{number}"),
+                None,
+            );
         }
         let counted = refusals.take();
         assert!(counted.counts.len() <= 2 * MAX_KEYS + 1, "{}", counted.counts.len());

@@ -7,17 +7,18 @@
 use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
 use sealpost_site::commands::NoFacts;
-use sealpost_site::commands::clients::{LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
 use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::servers::LoadServerList;
+use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Endings, ExplainClient,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks,
-    LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
+    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry,
+    LogForks, LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
     ServersLearned, SetupOf, VoidedReleases,
 };
 
@@ -87,6 +88,8 @@ pub trait ReadStore:
     + Read<LoadRestore>
     + Read<LoadCounterReset>
     + Read<LoadServerList>
+    + Read<LoadChannels>
+    + Read<LoadRetry>
     + Read<Server>
     + Read<Log>
     + Read<LogNodes>
@@ -113,6 +116,7 @@ pub trait ReadStore:
     + Read<LastPull>
     + Read<Endings>
     + Read<ServersLearned>
+    + Read<Drifted>
     + Read<Activity>
 {
     /// Gives every stored entry, from the first, to `each`, until that says [`Walk::Stop`].

@@ -55,9 +55,14 @@ impl Job for FlushRefusals {
     }
 
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
-        let entries = self.counted.counts.iter().map(|((minute, code, source), count)| {
-            let change =
-                Change::Refused { code: *code, source: source.clone(), minute: *minute, count: *count };
+        let entries = self.counted.counts.iter().map(|((minute, code, source, computer), count)| {
+            let change = Change::Refused {
+                code: *code,
+                source: source.clone(),
+                minute: *minute,
+                count: *count,
+                computer: computer.clone(),
+            };
             (Actor::Server, change)
         });
         transaction.write(entries.collect(), Vec::new())

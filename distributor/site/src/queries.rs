@@ -14,8 +14,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, EndingsRow, HolderRow, LicenseRow, LogForkRow, PullRow, RecipientRow,
-    ReleaseRow, ServerIdentity, ServersLearnedRow,
+    ClientRow, DeltaReleaseRow, DriftedRow, EndingsRow, HolderRow, LicenseRow, LogForkRow, PullRow,
+    RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -253,6 +253,11 @@ query! {
 }
 
 query! {
+    /// How many computers say that packages are not as they were signed, and the first of them by name.
+    Drifted {} -> DriftedRow, "list changed computers"
+}
+
+query! {
     /// Entries of the activity log, oldest first.
     #[derive(Default)]
     Activity {
@@ -262,11 +267,39 @@ query! {
         pub client: Option<ComputerName>,
         /// Only changes of this `type`, for example `release_approved`.
         pub kind: Option<String>,
+        /// Only changes of one of these types; of any when empty.
+        pub kinds: Vec<String>,
+        /// Only what tells of something that went wrong; see [`is_failure`](crate::changes::summary::is_failure).
+        pub only: Only,
         /// Only from this time on.
         pub since: Option<Timestamp>,
+        /// Only up to this time.
+        pub until: Option<Timestamp>,
+        /// Which end of the log a page is of.
+        pub end: LogEnd,
         /// At most so many; see [`page_limit`]. `None` means a whole page.
         pub limit: Option<u32>,
     } -> Vec<LoggedEntry>, "read the activity log"
+}
+
+/// Which entries of the log are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Only {
+    /// All.
+    #[default]
+    Everything,
+    /// Those that tell of something that went wrong.
+    Failures,
+}
+
+/// Which end of the log a page is of; its entries stand oldest first in both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogEnd {
+    /// The first entries that are wanted.
+    #[default]
+    Oldest,
+    /// The last entries that are wanted.
+    Newest,
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@ use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Platform, SerialNumber, ServerId};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId,
+};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
-use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
 use sealpost_manifests::wire::report::Report;
 
 use crate::rules::account::Actor;
@@ -87,6 +89,12 @@ pub struct ReleaseRow {
     pub state: ReleaseState,
     /// The channels that point to it, and those that it was approved for.
     pub channels: Vec<ChannelName>,
+    /// The channels that a person approved it for.
+    pub approved_for: Vec<ChannelName>,
+    /// Whether computers that run it are told to go back.
+    pub rollback: bool,
+    /// The attempt that a computer is told which has none of its own.
+    pub attempt: u32,
     /// The minisign key that signed the manifest; absent when it was refused.
     pub signer: Option<PublicKey>,
     /// Bytes of the payload as downloaded.
@@ -95,7 +103,7 @@ pub struct ReleaseRow {
     pub staged_at: Timestamp,
     /// When and by whom it was approved or rejected.
     pub decided: Option<DecidedBy>,
-    /// Why it was rejected, refused or withdrawn.
+    /// Why it was rejected, refused, halted or withdrawn.
     pub reason: Option<String>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,
@@ -190,10 +198,34 @@ pub struct ClientRow {
     pub lease_until: Option<Timestamp>,
     /// What it said that it runs.
     pub installed: Vec<InstalledPackage>,
+    /// What it ran before of these packages, where it was another release.
+    pub before: Vec<InstalledPackage>,
+    /// What it said last is not as it was signed.
+    pub drift: Vec<DriftRow>,
     /// What it should run by its newest assignment.
     pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
     pub last_reports: Vec<Report>,
+}
+
+/// An installed package that is not as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftRow {
+    /// The package.
+    pub package: PackageName,
+    /// How it differs.
+    pub kind: DriftKind,
+    /// When the computer first said so.
+    pub since: Timestamp,
+}
+
+/// Computers that say that packages are not as they were signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriftedRow {
+    /// How many.
+    pub count: u64,
+    /// The first of them; see [`WAITING_NAMES`].
+    pub names: Vec<ComputerName>,
 }
 
 /// How a client went on after a restore of the server.

@@ -7,11 +7,12 @@ use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
-use sealpost_manifests::ids::{ChannelName, ComputerName, RequestId, SerialNumber, ServerId};
+use sealpost_manifests::ids::{ComputerName, RequestId, SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
+use sealpost_site::rules::names::MixedScripts;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,8 +57,9 @@ async fn ledger(folder: &Path) -> Arc<Ledger> {
 async fn reserve(ledger: &Ledger, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let name = ComputerName::new(format!("pc-{number}")).unwrap();
-        let channel = ChannelName::new("stable").unwrap();
-        ledger.execute(at(2), Reserve { actor: admin(), name, channel, serial: None }).await.unwrap();
+        let (channel, mixed) = (None, MixedScripts::AskBack);
+        let reserve = Reserve { actor: admin(), name, channel, mixed, serial: None };
+        ledger.execute(at(2), reserve).await.unwrap();
     }
 }
 

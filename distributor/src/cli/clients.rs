@@ -1,20 +1,24 @@
-//! `distributor clients list|show|reserve|setup`.
+//! `distributor clients list|show|reserve|channel|setup`.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use sealpost_admin_api::clients::{Client, ClientsPage, ReserveRequest, SetupRequest};
+use jiff::Timestamp;
+use sealpost_admin_api::clients::{ChannelRequest, Client, ClientsPage, ReserveRequest, SetupRequest};
 use sealpost_files::{PRIVATE, Unfinished, sync_parent};
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
+use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, SerialNumber};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_site::rules::contact::ClientState;
 
 use super::api::{AdminApi, segment};
+use super::colors;
 use super::outcome::Outcome;
-use super::output::{Table, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell};
+use super::output::{
+    Table, age, counted, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell,
+};
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
 const MAX_SETUP_BYTES: u64 = 64 * 1024;
@@ -24,6 +28,7 @@ pub(super) enum Command {
     List(List),
     Show(Show),
     Reserve(Reserve),
+    Channel(Channel),
     Setup(Setup),
 }
 
@@ -59,16 +64,36 @@ pub(super) struct Show {
 Examples:
   distributor clients reserve reception-1
   distributor clients reserve lab-7 --channel beta
+  distributor clients reserve büro-7 --json
   distributor clients reserve lab-7 --serial ABCDE-FGHJK-MNPQR-STVWX")]
 pub(super) struct Reserve {
     /// The computer's name. It cannot be changed or freed later.
     name: String,
-    /// The channel that it follows.
-    #[arg(long, default_value = "stable")]
-    channel: String,
+    /// The channel that it follows [default: stable]. A computer that holds a seat is moved with `clients channel`.
+    #[arg(long)]
+    channel: Option<String>,
+    /// The name mixes letters of several scripts, and is meant so.
+    #[arg(long)]
+    mixed_scripts: bool,
     /// Take the seat of this serial number; one computer may hold a seat of several [default: the first with a free seat].
     #[arg(long, value_name = "SERIAL")]
     serial: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Move a computer to another channel. What it runs stays until something newer is approved for that channel.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients channel reception-1 beta
+  distributor clients channel lab-7 stable --json")]
+pub(super) struct Channel {
+    /// The computer's name.
+    name: String,
+    /// The channel that it follows from now on.
+    channel: String,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -97,6 +122,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::List(options) => list(&api, &options).await,
         Command::Show(options) => show(&api, &options).await,
         Command::Reserve(options) => reserve(&api, &options).await,
+        Command::Channel(options) => channel(&api, &options).await,
         Command::Setup(options) => setup(&api, &options).await,
     }
 }
@@ -114,6 +140,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         print_json(&ClientsPage { clients: all, next: None })?;
         return Ok(Outcome::Done);
     }
+    let now = Timestamp::now();
     let mut table = Table::new(&[
         "NAME",
         "STATE",
@@ -123,7 +150,8 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         "SHOULD RUN",
         "LAST REFRESH",
         "LEASE UNTIL",
-    ]);
+    ])
+    .with_states(1);
     for client in &all {
         table.row([
             client.name.to_string(),
@@ -132,17 +160,27 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             client.display_version.clone(),
             runs(client),
             should_run(client),
-            seconds_or_dash(client.last_contact),
+            client.last_contact.map_or_else(|| "-".to_owned(), |at| age(at, now)),
             seconds_or_dash(client.lease_until),
         ]);
     }
     table.print()?;
+    let drifted = all.iter().filter(|client| !client.drift.is_empty()).count() as u64;
+    if drifted > 0 {
+        let says = counted(drifted, "computer says", "computers say");
+        tell(format_args!(
+            "{says} that packages are not as they were signed (marked !): see `distributor clients show`"
+        ));
+    }
     Ok(Outcome::Done)
 }
 
 fn runs(client: &Client) -> String {
-    let runs =
-        client.installed.iter().map(|package| format!("{} {}", package.package(), package.release.version));
+    let drifted = |package: &PackageName| client.drift.iter().any(|drift| drift.package == *package);
+    let runs = client.installed.iter().map(|package| {
+        let mark = if drifted(package.package()) { "!" } else { "" };
+        format!("{} {}{mark}", package.package(), package.release.version)
+    });
     dash_if_empty(runs.collect())
 }
 
@@ -150,6 +188,11 @@ fn should_run(client: &Client) -> String {
     let assigned =
         client.assigned.iter().map(|told| format!("{} {}", told.release.package, told.release.version));
     dash_if_empty(assigned.collect())
+}
+
+/// A time with how long ago it was.
+fn aged_or_dash(time: Option<Timestamp>, now: Timestamp) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{} ({})", seconds(time), age(time, now)))
 }
 
 fn dash_if_empty(parts: Vec<String>) -> String {
@@ -163,10 +206,12 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
         print_json(&client)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!("{}: {}, channel {}", client.name, name_of(client.state), client.channel))?;
+    let now = Timestamp::now();
+    let state = colors::state(&name_of(client.state));
+    print_line(format_args!("{}: {state}, channel {}", client.name, client.channel))?;
     print_line(format_args!("  version       {}", plain(&client.display_version)))?;
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
-    print_line(format_args!("  last refresh  {}", seconds_or_dash(client.last_contact)))?;
+    print_line(format_args!("  last refresh  {}", aged_or_dash(client.last_contact, now)))?;
     print_line(format_args!("  lease until   {}", seconds_or_dash(client.lease_until)))?;
     print_line(format_args!("  connected     {}", if client.connected { "yes" } else { "no" }))?;
     if let Some(platform) = &client.platform {
@@ -211,6 +256,15 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     }
     print_line(format_args!("  runs          {}", runs(&client)))?;
     print_line(format_args!("  should run    {}", should_run(&client)))?;
+    for drift in &client.drift {
+        print_line(format_args!(
+            "  changed       {} is not as it was signed [{}], since {} ({})",
+            drift.package,
+            drift.kind,
+            seconds(drift.since),
+            age(drift.since, now)
+        ))?;
+    }
     for explanation in &client.explanations {
         print_line(format_args!("  {}", plain(&explanation.sentence)))?;
     }
@@ -241,16 +295,30 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
 
 async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
     let name = ComputerName::new(&options.name).context("cannot reserve a seat")?;
-    let channel = ChannelName::new(&options.channel).context("cannot reserve a seat")?;
+    let channel =
+        options.channel.as_ref().map(ChannelName::new).transpose().context("cannot reserve a seat")?;
     let serial =
         options.serial.as_ref().map(SerialNumber::new).transpose().context("cannot reserve a seat")?;
-    let request = ReserveRequest { name, channel: Some(channel), serial };
+    let request = ReserveRequest { name, channel, mixed_scripts: options.mixed_scripts, serial };
     let client: Client = api.post("/clients", &request).await?;
     if options.json {
         print_json(&client)?;
         return Ok(Outcome::Done);
     }
     print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
+    Ok(Outcome::Done)
+}
+
+async fn channel(api: &AdminApi, options: &Channel) -> anyhow::Result<Outcome> {
+    let name = ComputerName::new(&options.name).context("cannot move a computer")?;
+    let channel = ChannelName::new(&options.channel).context("cannot move a computer")?;
+    let path = format!("/clients/{}/channel", segment(name.as_str()));
+    let client: Client = api.post(&path, &ChannelRequest { channel }).await?;
+    if options.json {
+        print_json(&client)?;
+        return Ok(Outcome::Done);
+    }
+    print_line(format_args!("{} follows the channel {}", client.name, client.channel))?;
     Ok(Outcome::Done)
 }
 

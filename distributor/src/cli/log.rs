@@ -15,9 +15,12 @@ use super::api::{AdminApi, segment};
 use super::outcome::Outcome;
 use super::output::{plain, print_json, print_line, seconds, tell};
 use super::reach::Reach;
+use super::when;
 use crate::app;
 use crate::home::Home;
 
+/// Entries with which `--follow` begins.
+const FOLLOW_BEGINS_WITH: u32 = 10;
 /// Longest line of the log, in bytes.
 const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -28,26 +31,38 @@ const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
     after_help = "\
 Examples:
   distributor log
+  distributor log -n 20
   distributor log --follow
-  distributor log --client reception-1 --since 2026-01-31T00:00:00Z
-  distributor log --kind release_approved --json
+  distributor log --client reception-1 --since \"2026-01-31 08:00\" --until now
+  distributor log --failed --since 2h
+  distributor log --kind release_approved --kind release_halted --json
   distributor log verify
   distributor log checkpoint --out 2026.checkpoint
   distributor log prove 1042 --out approval.proof.json"
 )]
 pub(super) struct Options {
-    /// Go on with what happens from now on, until Ctrl-C.
+    /// Go on with what happens from now on, until Ctrl-C. Begins with the last 10 entries, unless -n or --since says
+    /// otherwise.
     #[arg(long)]
     follow: bool,
+    /// Only the last so many entries of those that are asked for.
+    #[arg(short = 'n', long = "last", value_name = "N")]
+    last: Option<u32>,
     /// Only what concerns this computer.
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Only entries of this kind, for example release_approved.
-    #[arg(long, value_name = "KIND")]
-    kind: Option<String>,
-    /// Only from this time on (RFC 3339, or a date).
+    /// Only entries of this kind, for example release_approved. May be given more than once.
+    #[arg(long = "kind", value_name = "KIND")]
+    kinds: Vec<String>,
+    /// Only what went wrong: failed and refused installs, failed pulls, refused requests, forks, changed files.
+    #[arg(long)]
+    failed: bool,
+    /// Only from this time on: "2026-11-25 22:14" (UTC), a date, an age like 90m, 2h or 3d, now, today or yesterday.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+    /// Only up to this time, in the same forms.
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    until: Option<String>,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
@@ -169,23 +184,25 @@ fn query(options: &Options) -> anyhow::Result<String> {
         let name = ComputerName::new(client).context("cannot use --client")?;
         parts.push(format!("client={}", segment(name.as_str())));
     }
-    if let Some(kind) = &options.kind {
-        parts.push(format!("kind={}", segment(kind)));
+    if !options.kinds.is_empty() {
+        parts.push(format!("kind={}", segment(&options.kinds.join(","))));
     }
+    if options.failed {
+        parts.push("failed=true".to_owned());
+    }
+    let now = Timestamp::now();
     if let Some(since) = &options.since {
-        parts.push(format!("since={}", segment(&parse_since(since)?.to_string())));
+        parts.push(format!("since={}", segment(&when::parse("--since", since, now)?.to_string())));
+    }
+    if let Some(until) = &options.until {
+        parts.push(format!("until={}", segment(&when::parse("--until", until, now)?.to_string())));
+    }
+    // Whoever follows wants what comes, and not everything that ever was.
+    let begins = (options.follow && options.since.is_none()).then_some(FOLLOW_BEGINS_WITH);
+    if let Some(last) = options.last.or(begins) {
+        parts.push(format!("last={last}"));
     }
     Ok(parts.join("&"))
-}
-
-fn parse_since(text: &str) -> anyhow::Result<Timestamp> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    let day = text.parse::<jiff::civil::Date>();
-    let day =
-        day.with_context(|| format!("cannot use --since {text:?}: give 2026-01-31 or 2026-01-31T08:00:00Z"))?;
-    Ok(day.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp())
 }
 
 fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {

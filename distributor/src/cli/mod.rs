@@ -8,6 +8,7 @@ mod api;
 mod backup;
 mod certificate;
 mod clients;
+mod colors;
 mod init;
 mod ledger;
 mod log;
@@ -25,6 +26,7 @@ mod storage;
 mod token;
 mod unlock;
 mod updates;
+mod when;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

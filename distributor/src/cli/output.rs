@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_admin_api::licenses::License;
 use serde::Serialize;
 
+use super::colors;
+
 pub(super) use sealpost_site::rules::text::counted;
 
 /// Prints one line of result.
@@ -157,12 +159,20 @@ fn is_active(character: char) -> bool {
 /// Columns under a heading, as wide as their content.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
+    /// The column whose words have colors.
+    states: Option<usize>,
 }
 
 impl Table {
     /// A table with these column names.
     pub(super) fn new(heading: &[&str]) -> Self {
-        Self { rows: vec![heading.iter().map(|name| (*name).to_owned()).collect()] }
+        Self { rows: vec![heading.iter().map(|name| (*name).to_owned()).collect()], states: None }
+    }
+
+    /// With a column whose words say how something is.
+    pub(super) const fn with_states(mut self, column: usize) -> Self {
+        self.states = Some(column);
+        self
     }
 
     /// Adds a row; cells are made harmless.
@@ -178,8 +188,9 @@ impl Table {
             .collect();
         for row in &self.rows {
             let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let _ = write!(line, "{cell:<width$}  ");
+            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let padded = format!("{cell:<width$}  ");
+                line += &if self.states == Some(at) { colors::cell(&padded, cell) } else { padded };
             }
             print_line(line.trim_end())?;
         }

@@ -7,7 +7,7 @@ use sealpost_manifests::ids::SerialNumber;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{print_json, print_license, print_line, tell};
+use super::output::{plain, print_json, print_license, print_line, tell};
 
 /// Unlock the seats of a serial number.
 ///
@@ -47,8 +47,11 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         return Ok(Outcome::Done);
     }
     match view {
-        Registered::Granted { license, unconfirmed } => {
+        Registered::Granted { license, unconfirmed, notice, .. } => {
             print_license(&license)?;
+            if let Some(notice) = notice {
+                tell(plain(&notice));
+            }
             if unconfirmed {
                 tell(UNCONFIRMED);
             }

@@ -13,11 +13,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::Peer;
 
 use super::Site;
-use super::problem::{ApiError, RefusedWith};
+use super::problem::{ApiError, RefusedComputer, RefusedWith};
 use super::token::TokenRefusal;
 use crate::ports::upstream::{TargetClass, TargetEntry};
 use sealpost_site::queries::HolderById;
@@ -85,14 +86,15 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
             "the server has too much to do at once",
             "try again in a minute",
         );
-        return counted(&site, now, &peer.source(), busy.into_response());
+        return counted(&site, now, &peer.source(), None, busy.into_response());
     };
     match examine(&site, &peer, &mut parts, now).await {
         Ok(caller) => {
-            let source = match &caller {
-                Caller::Client(row) => row.name.to_string(),
-                Caller::Unnamed => peer.source(),
+            let name = match &caller {
+                Caller::Client(row) => Some(row.name.clone()),
+                Caller::Unnamed => None,
             };
+            let source = name.as_ref().map_or_else(|| peer.source(), ToString::to_string);
             parts.extensions.insert(caller);
             let answer = tokio::time::timeout(
                 site.parts.limits.answer_within,
@@ -106,9 +108,9 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
                 );
                 late.into_response()
             });
-            counted(&site, now, &source, response)
+            counted(&site, now, &source, name, response)
         }
-        Err(error) => counted(&site, now, &peer.source(), error.into_response()),
+        Err(error) => counted(&site, now, &peer.source(), None, error.into_response()),
     }
 }
 
@@ -119,12 +121,19 @@ fn refuse_unknown_peer() -> Response {
 }
 
 /// Counts and logs an answer that is a refusal. "Not there" is none: it ends every walk along the roots.
-fn counted(site: &Site, now: Timestamp, source: &str, response: Response) -> Response {
+fn counted(
+    site: &Site,
+    now: Timestamp,
+    source: &str,
+    name: Option<ComputerName>,
+    response: Response,
+) -> Response {
     if let Some(RefusedWith(code)) = response.extensions().get::<RefusedWith>().copied()
         && !matches!(code, ProblemCode::NotFound | ProblemCode::Internal)
     {
         site.metrics.count_refusal(code);
-        site.parts.ledger.count_refusal(now, code, source);
+        let said = response.extensions().get::<RefusedComputer>().map(|said| said.0.clone());
+        site.parts.ledger.count_refusal_of(now, code, source, name.or(said).as_ref());
         // The ledger says it once a minute; a line for each would let strangers fill the disk.
         tracing::debug!(%code, source, "a request was refused");
     }

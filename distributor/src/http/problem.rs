@@ -9,17 +9,23 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sealpost_files::with_causes;
 use sealpost_ledger::LedgerError;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// Marks an answer as a refusal, so that the layer in front can count it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefusedWith(pub(crate) ProblemCode);
 
+/// The computer that a refused request was about, as it proved or said.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedComputer(pub(crate) ComputerName);
+
 /// An error that becomes an answer.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
     problem: Problem,
+    computer: Option<Box<ComputerName>>,
 }
 
 impl ApiError {
@@ -30,6 +36,12 @@ impl ApiError {
     /// The same problem under another status, for 405 and the like.
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    /// The same, about a computer: the log says which.
+    pub(crate) fn about(mut self, computer: Option<ComputerName>) -> Self {
+        self.computer = computer.map(Box::new);
         self
     }
 
@@ -64,7 +76,7 @@ impl ApiError {
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self { status: status_of(problem.code), problem }
+        Self { status: status_of(problem.code), problem, computer: None }
     }
 }
 
@@ -96,6 +108,9 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(refused);
+        if let Some(computer) = self.computer {
+            response.extensions_mut().insert(RefusedComputer(*computer));
+        }
         response
     }
 }

@@ -137,6 +137,9 @@ mod tests {
             rollout: None,
             signer: None,
             reason: None,
+            approved_for: Vec::new(),
+            rollback: false,
+            attempt: 1,
         }
     }
 

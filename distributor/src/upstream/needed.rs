@@ -1,7 +1,7 @@
 //! Which releases the site needs: their files are never removed, and are fetched again when they are lost.
 //!
 //! Pure. A release is needed while it is staged or approved, while a computer runs it or was told to run it, and while it
-//! is the one to which a halt or a rollback goes back.
+//! is the one to which a halt or a rollback goes back. A halted one is kept, because a person may take the halt back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,15 +19,25 @@ pub(super) fn needed<'a>(
     in_use: &BTreeSet<Sha256Digest>,
 ) -> BTreeSet<Sha256Digest> {
     let mut before: BTreeMap<Line<'_>, (ReleaseCounter, Sha256Digest)> = BTreeMap::new();
-    for superseded in known.filter(|release| release.state == ReleaseState::Superseded) {
+    let mut halted = BTreeSet::new();
+    for superseded in known {
+        match superseded.state {
+            ReleaseState::Superseded => {}
+            ReleaseState::Halted => {
+                halted.insert(superseded.manifest);
+                continue;
+            }
+            _ => continue,
+        }
         let (package, platform) = (&superseded.release.package, &superseded.release.platform);
-        for channel in &superseded.channels {
+        for channel in &superseded.approved_for {
             let newest = (superseded.counter, superseded.manifest);
             let kept = before.entry((package, platform, channel)).or_insert(newest);
             *kept = newest.max(*kept);
         }
     }
-    in_use.iter().copied().chain(before.into_values().map(|(_, manifest)| manifest)).collect()
+    let before = before.into_values().map(|(_, manifest)| manifest);
+    in_use.iter().copied().chain(before).chain(halted).collect()
 }
 
 #[cfg(test)]
@@ -48,6 +58,9 @@ mod tests {
             counter: ReleaseCounter(version),
             state,
             channels: vec![ChannelName::new(channel).unwrap()],
+            approved_for: vec![ChannelName::new(channel).unwrap()],
+            rollback: false,
+            attempt: 1,
             rollout: None,
             signer: None,
             reason: None,
@@ -55,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_a_halt_would_bring_back_is_needed_and_one_before_it_is_not() {
+    fn a_release_that_a_halt_would_bring_back_is_needed_as_a_halted_one_and_one_before_it_is_not() {
         let known = [
             release(1, "stable", ReleaseState::Superseded),
             release(2, "stable", ReleaseState::Superseded),
@@ -63,10 +76,11 @@ mod tests {
             release(4, "beta", ReleaseState::Superseded),
             release(5, "beta", ReleaseState::Rejected),
             release(6, "beta", ReleaseState::Withdrawn),
+            release(7, "beta", ReleaseState::Halted),
         ];
         let in_use = BTreeSet::from([known[2].manifest]);
         let needed = needed(known.iter(), &in_use);
-        let expected = [1, 2, 3].map(|at| known[at].manifest);
+        let expected = [1, 2, 3, 6].map(|at| known[at].manifest);
         assert_eq!(needed, BTreeSet::from(expected));
     }
 }

@@ -16,5 +16,6 @@ mod refusals;
 mod restored;
 mod rollout;
 mod site;
+mod undoing;
 mod vendor;
 mod vendor_lies;

@@ -272,7 +272,8 @@ impl Site {
 
     pub(crate) async fn approve(&self, manifest: Sha256Digest) {
         let trust = self.parts().upstream.trust();
-        let command = ApproveRelease { actor: Actor::socket("ada"), manifest, trust, comment: String::new() };
+        let (actor, comment) = (Actor::socket("ada"), String::new());
+        let command = ApproveRelease { actor, manifest, channels: None, trust, comment };
         self.parts().ledger.execute(self.clock.now(), command).await.unwrap();
     }
 

@@ -31,6 +31,7 @@ use sealpost_site::commands::clients::{Enroll, IssueSetup, Reserve};
 use sealpost_site::commands::licenses::AcceptGrant;
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
+use sealpost_site::rules::names::MixedScripts;
 
 /// Computers that contact, spread over all reservations: more would only lengthen the preparation.
 const MAX_COMPUTERS: u32 = 2_000;
@@ -135,6 +136,7 @@ async fn publish(ledger: &Ledger, releases: u32, platform: &Platform) -> anyhow:
         let approve = ApproveRelease {
             actor: admin(),
             manifest,
+            channels: None,
             trust: Some(Arc::clone(&trust)),
             comment: String::new(),
         };
@@ -174,9 +176,10 @@ async fn enroll(
     let every = reservations.div_ceil(MAX_COMPUTERS);
     let enrolled = iter(0..reservations).map(|number| async move {
         let name = ComputerName::new(format!("pc-{number:06}"))?;
-        let channel = ChannelName::new("stable")?;
         let now = Timestamp::now();
-        ledger.execute(now, Reserve { actor: admin(), name: name.clone(), channel, serial: None }).await?;
+        let (channel, mixed) = (None, MixedScripts::AskBack);
+        let reserve = Reserve { actor: admin(), name: name.clone(), channel, mixed, serial: None };
+        ledger.execute(now, reserve).await?;
         let setup = SetupId::from_random(random_bytes()?);
         let issue = IssueSetup { actor: admin(), name: name.clone(), setup: setup.clone(), valid_days: 30 };
         ledger.execute(now, issue).await?;

@@ -257,6 +257,7 @@ impl World {
         ApproveRelease {
             actor: admin(),
             manifest,
+            channels: None,
             trust: Some(Arc::new(self.trust())),
             comment: String::new(),
         }

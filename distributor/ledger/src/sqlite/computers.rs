@@ -6,6 +6,7 @@ use sealpost_manifests::document::Document;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{HighestOrders, Order};
+use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::report::Report;
 use sealpost_site::changes::{ActivityEntry, Change, Recreated};
 use sealpost_site::rules::reports::ReportEffect;
@@ -40,7 +41,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             )
         }
         Change::LeaseIssued { client_id, order, entitlements } => {
-            lease_issued(connection, client_id, *order, entitlements)
+            lease_issued(connection, client_id, *order, entitlements)?;
+            seats_leased(connection, client_id, entitlements)
         }
         Change::AssignmentChanged { client_id, order, packages, .. } => {
             assignment_changed(connection, client_id, *order, packages)
@@ -65,6 +67,12 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             ],
         ),
         Change::ClientResumed { .. } => client_resumed(connection, entry),
+        Change::ChannelChanged { name, channel } => execute(
+            connection,
+            "UPDATE computers SET channel = ?2 WHERE name = ?1",
+            [name.as_str(), channel.as_str()],
+        ),
+        Change::DriftReported { client_id, drift } => drift_reported(connection, entry, client_id, drift),
         Change::ServerInitialized { .. }
         | Change::SerialRegistered { .. }
         | Change::GrantAccepted { .. }
@@ -80,7 +88,10 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ReleaseRejected { .. }
         | Change::ReleaseWithdrawn { .. }
         | Change::Refused { .. }
-        | Change::ServerListChanged { .. } => Ok(()),
+        | Change::ServerListChanged { .. }
+        | Change::ReleaseHalted { .. }
+        | Change::ReleaseReconsidered { .. }
+        | Change::ReleaseRetried { .. } => Ok(()),
     }
 }
 
@@ -183,6 +194,8 @@ fn forget_client(
         "DELETE FROM clients WHERE client_id = ?1",
         "DELETE FROM assigned WHERE client_id = ?1",
         "DELETE FROM last_reports WHERE client_id = ?1",
+        "DELETE FROM attempts WHERE client_id = ?1",
+        "DELETE FROM drifts WHERE client_id = ?1",
         "DELETE FROM log_forks WHERE client_id = ?1",
         "DELETE FROM contacts WHERE client_id = ?1",
         "DELETE FROM seen WHERE client_id = ?1",
@@ -216,6 +229,46 @@ fn lease_issued(
         "UPDATE clients SET lease_epoch = ?2, lease_sequence = ?3, lease_until = ?4 WHERE client_id = ?1",
         params![client_id.as_str(), integer(order.epoch.0), integer(order.sequence), until.map(micros)],
     )
+}
+
+/// From now on these seats are held: a computer that is set up again under the name takes no new license.
+fn seats_leased(
+    connection: &Connection,
+    client_id: &ClientId,
+    entitlements: &[Entitlement],
+) -> Result<(), StoreError> {
+    entitlements.iter().try_for_each(|entitlement| {
+        execute(
+            connection,
+            "UPDATE reservations SET leased = 1 WHERE serial = ?2 AND leased = 0 \
+             AND name = (SELECT name FROM clients WHERE client_id = ?1)",
+            [client_id.as_str(), entitlement.serial.as_str()],
+        )
+    })
+}
+
+/// All that a client says is not as it was signed; what it said before and says again keeps its time.
+fn drift_reported(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    client_id: &ClientId,
+    drift: &[Drift],
+) -> Result<(), StoreError> {
+    let packages: Vec<&str> = drift.iter().map(|drift| drift.package.as_str()).collect();
+    execute(
+        connection,
+        "DELETE FROM drifts WHERE client_id = ?1 AND package NOT IN (SELECT value FROM json_each(?2))",
+        params![client_id.as_str(), json(&packages)?],
+    )?;
+    drift.iter().try_for_each(|drift| {
+        execute(
+            connection,
+            "INSERT INTO drifts (client_id, package, kind, since) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (client_id, package) DO UPDATE SET kind = ?3, \
+             since = CASE WHEN kind = ?3 THEN since ELSE ?4 END",
+            params![client_id.as_str(), drift.package.as_str(), drift.kind.to_string(), micros(entry.at)],
+        )
+    })
 }
 
 fn assignment_changed(

@@ -4,21 +4,25 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order};
+use sealpost_manifests::wire::contact::{Drift, InstalledPackage};
 use sealpost_site::commands::contact::{
     ContactClient, ContactFacts, HeldGrantText, LastContact, LoadContact, LostFacts, SeenClient, ShownKey,
 };
 use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::restore::NameHolder;
+use serde::Deserialize;
 
 use super::connection::Connected;
 use super::entries::log_at;
 use super::lists::licenses::restore_columns;
-use super::lists::releases::approved;
+use super::lists::releases::{approved, known_release};
 use super::lists::servers::server_list;
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text,
@@ -29,17 +33,20 @@ use crate::store::{Read, StoreError};
 const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
      (SELECT max(epoch) FROM grants), (SELECT metadata_as_of FROM freshness), \
      (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_voided WHERE voided = 1), \
-     l.sequence, l.issued_at, l.ways, c.name, p.channel, c.client_key, c.forked, c.lease_epoch, c.lease_sequence, c.assignment_epoch, \
+     l.sequence, l.issued_at, l.ways, \
+     (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_rolled_back WHERE rollback = 1), c.name, p.channel, c.client_key, c.forked, c.lease_epoch, c.lease_sequence, c.assignment_epoch, \
      c.assignment_sequence, c.acknowledged_report, \
-     (SELECT json_group_array(json(g.document)) FROM reservations r JOIN grants g ON g.serial = r.serial \
+     (SELECT json_group_array(json_object('leased', r.leased, 'document', json(g.document))) FROM reservations r JOIN grants g ON g.serial = r.serial \
      WHERE r.name = c.name), \
      k.previous, k.next, k.answer, k.progress, t.lease, t.assignment, s.platform, s.agent_version, s.instance, \
-     s.hostname, s.installed, c.resumed_era, f.seen_size, f.seen_root \
+     s.hostname, s.installed, c.resumed_era, f.seen_size, f.seen_root, s.before, \
+     (SELECT json_group_array(json_object('package', package, 'kind', kind)) FROM drifts WHERE client_id = c.client_id), \
+     (SELECT json_group_object(manifest, attempt) FROM attempts WHERE client_id = c.client_id) \
      FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
 /// Where the client's columns begin.
-const CLIENT: usize = 12;
+const CLIENT: usize = 13;
 
 impl<C: Connected> Read<LoadContact> for C {
     fn read(&mut self, query: &LoadContact) -> Result<ContactFacts, StoreError> {
@@ -64,10 +71,21 @@ impl<C: Connected> Read<LoadContact> for C {
             Some(shown) => Some(lost(connection, &query.client_id, shown)?),
             None => None,
         };
+        let mut left = Vec::new();
+        let rolled_back: BTreeSet<Sha256Digest> = from_json(row, 12)?;
+        for manifest in query.runs.iter().filter(|manifest| rolled_back.contains(*manifest)) {
+            left.extend(known_release(connection, manifest)?);
+        }
+        let mut kept = Vec::new();
+        if !left.is_empty() {
+            kept = ran_before(connection, &query.client_id)?;
+        }
         Ok(ContactFacts {
             client,
             approved: approved(connection)?,
             voided: from_json(row, 8)?,
+            left,
+            kept,
             metadata_as_of: optional_time(row, 7)?,
             epoch: Epoch(optional_count(row, 6)?.unwrap_or(0)),
             restore,
@@ -78,8 +96,9 @@ impl<C: Connected> Read<LoadContact> for C {
 }
 
 fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError> {
-    let grants: Vec<SignedDocument> = from_json(row, CLIENT + 9)?;
-    let mut seats = grants.into_iter().map(held_grant).collect::<Result<Vec<_>, _>>()?;
+    let grants: Vec<Seat> = from_json(row, CLIENT + 9)?;
+    let held = |seat: Seat| held_grant(seat.document, seat.leased == 1);
+    let mut seats = grants.into_iter().map(held).collect::<Result<Vec<_>, _>>()?;
     // The order of a group is the planner's.
     seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
     let seen = match (optional_text::<Platform>(row, CLIENT + 16)?, row.get(CLIENT + 17)?) {
@@ -89,9 +108,12 @@ fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError>
             instance: optional_text(row, CLIENT + 18)?,
             hostname: row.get(CLIENT + 19)?,
             installed: optional_from_json(row, CLIENT + 20)?.unwrap_or_default(),
+            before: optional_from_json(row, CLIENT + 24)?.unwrap_or_default(),
         }),
         _ => None,
     };
+    let mut drift: Vec<Drift> = from_json(row, CLIENT + 25)?;
+    drift.sort_by(|one, other| one.package.cmp(&other.package));
     let resumed_era: Option<String> = row.get(CLIENT + 21)?;
     let log_fork = match (optional_count(row, CLIENT + 22)?, optional_text(row, CLIENT + 23)?) {
         (Some(size), Some(root)) => Some(LogHead { size, root }),
@@ -113,12 +135,38 @@ fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError>
         reported: BTreeSet::new(),
         resumed: resumed_era.as_deref() == Some(era),
         log_fork,
+        drift,
+        attempts: from_json(row, CLIENT + 26)?,
     })
 }
 
-fn held_grant(document: SignedDocument) -> Result<HeldGrantText, StoreError> {
+/// A seat as the statement gives it.
+#[derive(Deserialize)]
+struct Seat {
+    leased: u8,
+    document: SignedDocument,
+}
+
+fn held_grant(document: SignedDocument, leased: bool) -> Result<HeldGrantText, StoreError> {
     let grant: Grant = document::read(document.document.as_bytes())?;
-    Ok(HeldGrantText { grant, digest: document.digest(), document })
+    Ok(HeldGrantText { grant, digest: document.digest(), document, leased })
+}
+
+/// What a client ran before of the packages that it runs, as this site knows it.
+pub(super) fn ran_before(
+    connection: &Connection,
+    client_id: &ClientId,
+) -> Result<Vec<KnownRelease>, StoreError> {
+    let before: Option<Vec<InstalledPackage>> = connection
+        .prepare_cached("SELECT before FROM seen WHERE client_id = ?1")?
+        .query_row([client_id.as_str()], |row| optional_from_json(row, 0))
+        .optional()?
+        .flatten();
+    let mut releases = Vec::new();
+    for package in before.unwrap_or_default() {
+        releases.extend(known_release(connection, &package.manifest)?);
+    }
+    Ok(releases)
 }
 
 /// An order in two columns.
@@ -172,11 +220,14 @@ fn lost(connection: &Connection, client_id: &ClientId, shown: &ShownKey) -> Resu
         .collect::<rusqlite::Result<_>>()?;
     let mut seats = Vec::new();
     for serial in &shown.serials {
-        let document: Option<SignedDocument> = connection
-            .prepare_cached("SELECT document FROM grants WHERE serial = ?1")?
-            .query_row([serial.as_str()], |row| from_json(row, 0))
+        let found: Option<(SignedDocument, bool)> = connection
+            .prepare_cached(
+                "SELECT g.document, coalesce(r.leased, 0) FROM grants g LEFT JOIN reservations r \
+                 ON r.serial = g.serial AND r.name = ?2 WHERE g.serial = ?1",
+            )?
+            .query_row([serial.as_str(), shown.name.as_str()], |row| Ok((from_json(row, 0)?, row.get(1)?)))
             .optional()?;
-        seats.extend(document.map(held_grant).transpose()?);
+        seats.extend(found.map(|(document, leased)| held_grant(document, leased)).transpose()?);
     }
     let head = log_at(connection, shown.head.size)?.map(|log| log.head());
     Ok(LostFacts { was_replaced, holder, reserved, seats, head_is_known: head == Some(shown.head) })

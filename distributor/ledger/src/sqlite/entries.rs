@@ -6,12 +6,12 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{Frontier, NodeId, frontier_nodes, leaf_hash};
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry, StoredEntry, place_of};
 use sealpost_site::changes::summary;
-use sealpost_site::queries::{Activity, Log, LogEntry, LogNodes, page_limit};
+use sealpost_site::queries::{Activity, Log, LogEnd, LogEntry, LogNodes, Only, page_limit};
 
 use super::connection::Connected;
 use super::open_error::OpenError;
 use super::projections;
-use super::values::{count, digest, digests, integer, micros};
+use super::values::{count, digest, digests, integer, json, micros};
 use crate::store::{Read, StoreError, Walk};
 
 /// Appends an entry's bytes, and applies its change.
@@ -147,25 +147,41 @@ impl<C: Connected> Read<LogEntry> for C {
     }
 }
 
+/// As `sealpost_site::changes::summary::is_failure` says.
+const FAILURES: &str = "(kind IN (SELECT value FROM json_each(??)) \
+     OR (kind = 'step_reported' AND json_extract(CAST(entry AS TEXT), '$.change.effect') = 'failure') \
+     OR (kind = 'drift_reported' AND json_array_length(CAST(entry AS TEXT), '$.change.drift') > 0))";
+
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
         let mut sql = "SELECT entry, leaf, sequence FROM activity WHERE sequence > ?1".to_owned();
         let mut values = vec![Value::Integer(integer(filter.after))];
         let mut narrow = |condition: &str, value: Value| {
             values.push(value);
-            sql.push_str(&format!(" AND {condition} ?{}", values.len()));
+            let place = format!("?{}", values.len());
+            sql.push_str(&format!(" AND {}", condition.replace("??", &place)));
         };
         if let Some(name) = &filter.client {
-            narrow("computer =", Value::Text(name.to_string()));
+            narrow("computer = ??", Value::Text(name.to_string()));
         }
         if let Some(kind) = &filter.kind {
-            narrow("kind =", Value::Text(kind.clone()));
+            narrow("kind = ??", Value::Text(kind.clone()));
+        }
+        if !filter.kinds.is_empty() {
+            narrow("kind IN (SELECT value FROM json_each(??))", Value::Text(json(&filter.kinds)?));
+        }
+        if filter.only == Only::Failures {
+            narrow(FAILURES, Value::Text(json(&summary::FAILURES)?));
         }
         if let Some(since) = filter.since {
-            narrow("at >=", Value::Integer(micros(since)));
+            narrow("at >= ??", Value::Integer(micros(since)));
+        }
+        if let Some(until) = filter.until {
+            narrow("at <= ??", Value::Integer(micros(until)));
         }
         values.push(Value::Integer(i64::from(page_limit(filter.limit))));
-        sql.push_str(&format!(" ORDER BY sequence LIMIT ?{}", values.len()));
+        let order = if filter.end == LogEnd::Newest { "DESC" } else { "ASC" };
+        sql.push_str(&format!(" ORDER BY sequence {order} LIMIT ?{}", values.len()));
         let connection = self.connection();
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
@@ -175,6 +191,9 @@ impl<C: Connected> Read<Activity> for C {
             let (leaf, sequence) = (digest(row, 1)?, count(row, 2)?);
             let entry = chain::logged(bytes, leaf);
             entries.push(entry.map_err(|source| StoreError::Entry { sequence, source })?);
+        }
+        if filter.end == LogEnd::Newest {
+            entries.reverse();
         }
         Ok(entries)
     }

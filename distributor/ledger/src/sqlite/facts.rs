@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension};
-use sealpost_manifests::ids::{ComputerName, SerialNumber};
+use rusqlite::{Connection, OptionalExtension, Row};
+use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::clients::{
-    EnrolledClient, EnrollmentFacts, LoadEnrollment, LoadSeats, LoadSetup, SeatFacts, SetupFacts,
+    ChannelFacts, EnrolledClient, EnrollmentFacts, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
+    SeatFacts, SetupFacts,
 };
 use sealpost_site::commands::licenses::{GrantFacts, LoadHeldGrant};
 use sealpost_site::commands::pulls::{LoadPull, PullFacts, PulledVersions};
@@ -15,6 +16,7 @@ use sealpost_site::commands::releases::{
 };
 use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
 use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
+use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
@@ -23,7 +25,9 @@ use sealpost_site::rules::seats::GrantedSeats;
 
 use super::connection::Connected;
 use super::lists::licenses::{highest_epoch, restore_state};
-use super::lists::releases::{accepted_of, approved_of, known_release, manifest_of, next_rollout};
+use super::lists::releases::{
+    accepted_of, approved_of, known_channels, known_release, manifest_of, next_rollout,
+};
 use super::lists::servers::known_list;
 use super::values::{count, from_json, optional_count, optional_text, optional_time, text, time};
 use crate::store::{Read, StoreError};
@@ -32,12 +36,13 @@ impl<C: Connected> Read<LoadHeldGrant> for C {
     fn read(&mut self, query: &LoadHeldGrant) -> Result<GrantFacts, StoreError> {
         let connection = self.connection();
         let held = connection
-            .prepare_cached("SELECT generation, epoch, digest FROM grants WHERE serial = ?1")?
+            .prepare_cached("SELECT generation, epoch, digest, not_after FROM grants WHERE serial = ?1")?
             .query_row([query.serial.as_str()], |row| {
                 Ok(HeldGrant {
                     generation: count(row, 0)?,
                     epoch: Epoch(count(row, 1)?),
                     digest: text(row, 2)?,
+                    not_after: time(row, 3)?,
                 })
             })
             .optional()?;
@@ -66,7 +71,68 @@ impl<C: Connected> Read<LoadSeats> for C {
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(SeatFacts { reserved, grants, restore: restore_state(connection)? })
+        Ok(SeatFacts {
+            reserved,
+            channel: channel_of(connection, &query.name)?,
+            channels: known_channels(connection)?,
+            grants,
+            restore: restore_state(connection)?,
+        })
+    }
+}
+
+impl<C: Connected> Read<LoadChannels> for C {
+    fn read(&mut self, query: &LoadChannels) -> Result<ChannelFacts, StoreError> {
+        let connection = self.connection();
+        let (channel, channels) = (channel_of(connection, &query.name)?, known_channels(connection)?);
+        Ok(ChannelFacts { channel, channels })
+    }
+}
+
+/// The channel that a name follows, if it holds a seat.
+fn channel_of(connection: &Connection, name: &ComputerName) -> rusqlite::Result<Option<ChannelName>> {
+    connection
+        .prepare_cached("SELECT channel FROM computers WHERE name = ?1")?
+        .query_row([name.as_str()], |row| text(row, 0))
+        .optional()
+}
+
+/// The enrolled computers that another attempt is asked for.
+const ATTEMPTS: &str = "SELECT c.client_id, c.name, a.attempt, \
+     CASE l.failed WHEN 1 THEN json_extract(l.report, '$.attempt') END FROM clients c \
+     LEFT JOIN attempts a ON a.client_id = c.client_id AND a.manifest = ?1 \
+     LEFT JOIN last_reports l ON l.client_id = c.client_id AND l.manifest = ?1 AND l.package = ?2";
+
+impl<C: Connected> Read<LoadRetry> for C {
+    fn read(&mut self, query: &LoadRetry) -> Result<RetryFacts, StoreError> {
+        let connection = self.connection();
+        let Some(known) = known_release(connection, &query.manifest)? else {
+            return Ok(RetryFacts { known: None, computers: Vec::new() });
+        };
+        let (manifest, package) = (query.manifest.to_string(), known.release.package.to_string());
+        let read = |row: &Row<'_>| {
+            Ok(AttemptOf {
+                client_id: text(row, 0)?,
+                name: text(row, 1)?,
+                attempt: row.get(2)?,
+                failed: row.get(3)?,
+            })
+        };
+        let mut computers = Vec::new();
+        if query.names.is_empty() {
+            computers = connection
+                .prepare_cached(&format!(
+                    "{ATTEMPTS} WHERE l.failed = 1 ORDER BY c.name LIMIT {MAX_RETRIED}"
+                ))?
+                .query_map([&manifest, &package], read)?
+                .collect::<rusqlite::Result<_>>()?;
+        }
+        let mut named = connection.prepare_cached(&format!("{ATTEMPTS} WHERE c.name = ?3"))?;
+        let names: BTreeSet<&ComputerName> = query.names.iter().collect();
+        for name in names {
+            computers.extend(named.query_row([&manifest, &package, name.as_str()], read).optional()?);
+        }
+        Ok(RetryFacts { known: Some(known), computers })
     }
 }
 

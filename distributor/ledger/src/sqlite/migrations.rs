@@ -21,6 +21,29 @@ CREATE TABLE server_list (
 ) STRICT;
 ALTER TABLE contacts ADD COLUMN list_epoch INTEGER;
 ALTER TABLE contacts ADD COLUMN list_sequence INTEGER;
+ALTER TABLE seen ADD COLUMN before TEXT;
+ALTER TABLE reservations ADD COLUMN leased INTEGER NOT NULL DEFAULT 0;
+UPDATE reservations SET leased = 1 WHERE EXISTS (
+    SELECT 1 FROM activity a, json_each(CAST(a.entry AS TEXT), '$.change.entitlements') e
+    WHERE a.computer = reservations.name AND a.kind = 'lease_issued'
+    AND json_extract(e.value, '$.serial') = reservations.serial
+);
+ALTER TABLE releases ADD COLUMN rollback INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE releases ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX releases_rolled_back ON releases (manifest) WHERE rollback = 1;
+CREATE TABLE attempts (
+    client_id TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (client_id, manifest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE drifts (
+    client_id TEXT NOT NULL,
+    package TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (client_id, package)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings a file up to [`VERSION`].

@@ -27,20 +27,21 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
                 server_list.map(|order| integer(order.sequence)),
             ],
         ),
-        Note::ClientSeen { client_id, platform, agent_version, instance, hostname, installed } => {
+        Note::ClientSeen { client_id, platform, agent_version, instance, hostname, installed, before } => {
             let client_id = client_id.as_str();
             execute(
                 connection,
-                "INSERT INTO seen (client_id, platform, agent_version, instance, hostname, installed) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (client_id) DO UPDATE SET \
-                 platform = ?2, agent_version = ?3, instance = ?4, hostname = ?5, installed = ?6",
+                "INSERT INTO seen (client_id, platform, agent_version, instance, hostname, installed, before) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (client_id) DO UPDATE SET \
+                 platform = ?2, agent_version = ?3, instance = ?4, hostname = ?5, installed = ?6, before = ?7",
                 params![
                     client_id,
                     platform.as_str(),
                     agent_version,
                     instance.map(|digest| digest.to_string()),
                     hostname,
-                    json(installed)?
+                    json(installed)?,
+                    json(before)?
                 ],
             )?;
             execute(connection, "DELETE FROM installed WHERE client_id = ?1", [client_id])?;

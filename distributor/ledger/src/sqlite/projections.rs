@@ -46,7 +46,9 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::StepReported { .. }
         | Change::ForkDetected { .. }
         | Change::LogForkReported { .. }
-        | Change::ClientResumed { .. } => computers::apply(connection, entry),
+        | Change::ClientResumed { .. }
+        | Change::ChannelChanged { .. }
+        | Change::DriftReported { .. } => computers::apply(connection, entry),
         Change::LedgerRestored { era, epoch, resumes_until, lost_era, .. } => {
             ledger_restored(connection, entry, era, *epoch, *resumes_until)?;
             match lost_era {
@@ -77,7 +79,10 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::DeltaMade { .. }
         | Change::ReleaseApproved { .. }
         | Change::ReleaseRejected { .. }
-        | Change::ReleaseWithdrawn { .. } => releases::apply(connection, entry),
+        | Change::ReleaseWithdrawn { .. }
+        | Change::ReleaseHalted { .. }
+        | Change::ReleaseReconsidered { .. }
+        | Change::ReleaseRetried { .. } => releases::apply(connection, entry),
     }
 }
 

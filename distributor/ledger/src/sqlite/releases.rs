@@ -54,6 +54,34 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
             supersede(connection, supersession)
         }
+        Change::ReleaseHalted { manifest, reason, rollback, withdrawn, supersession, .. } => {
+            let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
+            decided(connection, entry, manifest, state, Some(reason))?;
+            let manifest = manifest.to_string();
+            execute(
+                connection,
+                "UPDATE releases SET rollback = ?2, approval = json_remove(approval, '$.comment') WHERE manifest = ?1",
+                params![manifest, rollback],
+            )?;
+            execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest])?;
+            supersede(connection, supersession)
+        }
+        Change::ReleaseReconsidered { manifest, attempt, .. } => {
+            decided(connection, entry, manifest, ReleaseState::Staged, None)?;
+            execute(
+                connection,
+                "UPDATE releases SET approval = NULL, rollback = 0, attempt = ?2 WHERE manifest = ?1",
+                params![manifest.to_string(), attempt],
+            )
+        }
+        Change::ReleaseRetried { manifest, computers, .. } => computers.iter().try_for_each(|next| {
+            execute(
+                connection,
+                "INSERT INTO attempts (client_id, manifest, attempt) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (client_id, manifest) DO UPDATE SET attempt = ?3",
+                params![next.client_id.as_str(), manifest.to_string(), next.attempt],
+            )
+        }),
         Change::CounterReset { package, counter, number, voided } => {
             execute(
                 connection,
@@ -83,7 +111,9 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }
         | Change::Refused { .. }
-        | Change::ServerListChanged { .. } => Ok(()),
+        | Change::ServerListChanged { .. }
+        | Change::ChannelChanged { .. }
+        | Change::DriftReported { .. } => Ok(()),
     }
 }
 

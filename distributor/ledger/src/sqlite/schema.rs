@@ -34,6 +34,8 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "restore_requests",
     "assigned",
     "last_reports",
+    "attempts",
+    "drifts",
     "releases",
     "deltas",
     "counter_resets",
@@ -95,6 +97,8 @@ CREATE TABLE reservations (
     name TEXT NOT NULL,
     serial TEXT NOT NULL,
     reserved_at INTEGER NOT NULL,
+    -- Whether a computer of this name ever had a lease with this seat.
+    leased INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (name, serial)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservations_by_serial ON reservations (serial);
@@ -170,6 +174,19 @@ CREATE TABLE last_reports (
     PRIMARY KEY (client_id, package)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX last_reports_by_manifest ON last_reports (manifest);
+CREATE TABLE attempts (
+    client_id TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (client_id, manifest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE drifts (
+    client_id TEXT NOT NULL,
+    package TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (client_id, package)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE releases (
     manifest TEXT PRIMARY KEY,
     package TEXT NOT NULL,
@@ -188,9 +205,12 @@ CREATE TABLE releases (
     reason TEXT,
     approval TEXT,
     rollout INTEGER,
-    voided INTEGER NOT NULL DEFAULT 0
+    voided INTEGER NOT NULL DEFAULT 0,
+    rollback INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE INDEX releases_voided ON releases (manifest) WHERE voided = 1;
+CREATE INDEX releases_rolled_back ON releases (manifest) WHERE rollback = 1;
 CREATE TABLE counter_resets (
     package TEXT PRIMARY KEY,
     counter INTEGER NOT NULL,
@@ -231,7 +251,8 @@ CREATE TABLE seen (
     agent_version TEXT NOT NULL,
     instance TEXT,
     hostname TEXT,
-    installed TEXT NOT NULL
+    installed TEXT NOT NULL,
+    before TEXT
 ) STRICT;
 CREATE TABLE installed (
     client_id TEXT NOT NULL,

@@ -51,6 +51,8 @@ CREATE TABLE reservations (
     name TEXT NOT NULL,
     serial TEXT NOT NULL,
     reserved_at INTEGER NOT NULL,
+    -- Whether a computer of this name ever had a lease with this seat.
+    leased INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (name, serial)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservations_by_serial ON reservations (serial);
@@ -126,6 +128,19 @@ CREATE TABLE last_reports (
     PRIMARY KEY (client_id, package)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX last_reports_by_manifest ON last_reports (manifest);
+CREATE TABLE attempts (
+    client_id TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (client_id, manifest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE drifts (
+    client_id TEXT NOT NULL,
+    package TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (client_id, package)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE releases (
     manifest TEXT PRIMARY KEY,
     package TEXT NOT NULL,
@@ -144,9 +159,12 @@ CREATE TABLE releases (
     reason TEXT,
     approval TEXT,
     rollout INTEGER,
-    voided INTEGER NOT NULL DEFAULT 0
+    voided INTEGER NOT NULL DEFAULT 0,
+    rollback INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE INDEX releases_voided ON releases (manifest) WHERE voided = 1;
+CREATE INDEX releases_rolled_back ON releases (manifest) WHERE rollback = 1;
 CREATE TABLE counter_resets (
     package TEXT PRIMARY KEY,
     counter INTEGER NOT NULL,
@@ -185,7 +203,8 @@ CREATE TABLE seen (
     agent_version TEXT NOT NULL,
     instance TEXT,
     hostname TEXT,
-    installed TEXT NOT NULL
+    installed TEXT NOT NULL,
+    before TEXT
 ) STRICT;
 CREATE TABLE installed (
     client_id TEXT NOT NULL,

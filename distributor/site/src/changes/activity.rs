@@ -23,6 +23,7 @@ use sealpost_manifests::order::{Epoch, HighestOrders, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 use serde::{Deserialize, Serialize};
@@ -338,6 +339,9 @@ pub enum Change {
         minute: Timestamp,
         /// How many requests.
         count: u64,
+        /// The computer that they were about, where the requests proved or said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        computer: Option<ComputerName>,
     },
     /// The ways to this server changed: its computers learn them with their next contacts.
     ServerListChanged {
@@ -346,6 +350,68 @@ pub enum Change {
         /// In order of preference.
         ways: Vec<ServerEntry>,
     },
+    /// A person stopped a release: it goes to nobody from now on.
+    ReleaseHalted {
+        /// Package, version and platform.
+        release: ReleaseId,
+        /// Its manifest's digest.
+        manifest: Sha256Digest,
+        /// The reason that was given.
+        reason: String,
+        /// Whether computers that run it are told to go back to what they ran before.
+        #[serde(default, skip_serializing_if = "is_false")]
+        rollback: bool,
+        /// The vendor withdrew it before, and it stays withdrawn.
+        #[serde(default, skip_serializing_if = "is_false")]
+        withdrawn: bool,
+        /// What it does to other approved releases.
+        #[serde(flatten)]
+        supersession: Supersession,
+    },
+    /// A person took back a rejection or a halt: the release waits for a decision again.
+    ReleaseReconsidered {
+        /// Package, version and platform.
+        release: ReleaseId,
+        /// Its manifest's digest.
+        manifest: Sha256Digest,
+        /// The attempt of computers that are told it from now on.
+        attempt: u32,
+    },
+    /// A person lets computers try a release again that they refused or went back from.
+    ReleaseRetried {
+        /// Package, version and platform.
+        release: ReleaseId,
+        /// Its manifest's digest.
+        manifest: Sha256Digest,
+        /// Which computers, each with its next attempt.
+        computers: Vec<NextAttempt>,
+    },
+    /// A person moved a computer to another channel.
+    ChannelChanged {
+        /// The name.
+        name: ComputerName,
+        /// The channel that it follows from now on.
+        channel: ChannelName,
+    },
+    /// A computer says that installed packages are not as they were signed, or are so again.
+    DriftReported {
+        /// The client.
+        client_id: ClientId,
+        /// All that differs now, one entry for each package; empty when all are as they were signed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        drift: Vec<Drift>,
+    },
+}
+
+/// A computer that is to try a release again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextAttempt {
+    /// The client.
+    pub client_id: ClientId,
+    /// Its name.
+    pub name: ComputerName,
+    /// Above every attempt before.
+    pub attempt: u32,
 }
 
 /// A decision of people for a release.

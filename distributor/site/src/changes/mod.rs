@@ -6,7 +6,7 @@ pub mod chain;
 pub mod note;
 pub mod summary;
 
-pub use activity::{ActivityEntry, Approval, Change, DisplacedComputer, Recreated};
+pub use activity::{ActivityEntry, Approval, Change, DisplacedComputer, NextAttempt, Recreated};
 pub use note::{ContactAnswer, Note, NoteKey};
 
 pub use crate::rules::account::Actor;

@@ -51,6 +51,9 @@ pub enum Note {
         hostname: Option<String>,
         /// What it runs, sorted by package.
         installed: Vec<InstalledPackage>,
+        /// What it ran before of these packages, where it was another release.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<InstalledPackage>,
     },
     /// A client was sent a new lease.
     LeaseSent {

@@ -10,11 +10,12 @@ use sealpost_manifests::setup::ServerEntry;
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
 use crate::rules::account::Actor;
+use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
 use crate::rules::text::escape;
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 26] = [
+pub const KINDS: [&str; 31] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -41,6 +42,11 @@ pub const KINDS: [&str; 26] = [
     "release_withdrawn",
     "refused",
     "server_list_changed",
+    "release_halted",
+    "release_reconsidered",
+    "release_retried",
+    "channel_changed",
+    "drift_reported",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -73,6 +79,11 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::ReleaseWithdrawn { .. } => "release_withdrawn",
         Change::Refused { .. } => "refused",
         Change::ServerListChanged { .. } => "server_list_changed",
+        Change::ReleaseHalted { .. } => "release_halted",
+        Change::ReleaseReconsidered { .. } => "release_reconsidered",
+        Change::ReleaseRetried { .. } => "release_retried",
+        Change::ChannelChanged { .. } => "channel_changed",
+        Change::DriftReported { .. } => "drift_reported",
     }
 }
 
@@ -83,6 +94,8 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
         (
             Change::SeatReserved { name, .. }
             | Change::SetupIssued { name, .. }
+            | Change::ChannelChanged { name, .. }
+            | Change::Refused { computer: Some(name), .. }
             | Change::ClientEnrolled { name, .. }
             | Change::ClientResumed { name, .. }
             | Change::UnknownComputerSeen { name, .. },
@@ -92,6 +105,21 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
         _ => None,
     }
 }
+
+/// Whether a change tells of something that went wrong. Stores look for these in their own words: see
+/// [`Activity`](crate::queries::Activity).
+#[must_use]
+pub fn is_failure(change: &Change) -> bool {
+    match change {
+        Change::StepReported { effect, .. } => *effect == ReportEffect::Failure,
+        Change::DriftReported { drift, .. } => !drift.is_empty(),
+        change => FAILURES.contains(&kind(change)),
+    }
+}
+
+/// Kinds whose entries all tell of something that went wrong.
+pub const FAILURES: [&str; 6] =
+    ["fork_detected", "log_fork_reported", "ledger_restored", "pull_failed", "release_refused", "refused"];
 
 /// Who did it, for people.
 #[must_use]
@@ -247,13 +275,53 @@ fn what(change: &Change) -> String {
         Change::ReleaseWithdrawn { release, reason, .. } => {
             format!("the vendor withdrew {release}: {}", escape(reason))
         }
-        Change::Refused { code, source, minute, count } => {
-            format!("refused {count} request(s) of {} in the minute of {minute}: {code}", escape(source))
+        Change::Refused { code, source, minute, count, computer } => {
+            let about = match computer {
+                Some(name) if name.as_str() != source => format!(" about {name}"),
+                _ => String::new(),
+            };
+            format!(
+                "refused {count} request(s) of {}{about} in the minute of {minute}: {code}",
+                escape(source)
+            )
         }
         Change::ServerListChanged { sequence, ways } => {
             let ways: Vec<String> = ways.iter().map(way).collect();
             format!("computers reach this server by {} (server list {sequence})", ways.join(", then "))
         }
+        Change::ReleaseHalted { .. }
+        | Change::ReleaseReconsidered { .. }
+        | Change::ReleaseRetried { .. }
+        | Change::ChannelChanged { .. }
+        | Change::DriftReported { .. } => undone_or_repaired(change),
+    }
+}
+
+/// What people do after a release or a computer turned out bad, and what computers say of themselves.
+fn undone_or_repaired(change: &Change) -> String {
+    match change {
+        Change::ReleaseHalted { release, reason, rollback, .. } => {
+            let back = if *rollback { "; computers that run it go back" } else { "" };
+            format!("halted {release}: {}{back}", escape(reason))
+        }
+        Change::ReleaseReconsidered { release, .. } => {
+            format!("took back the decision against {release}; it waits for a review again")
+        }
+        Change::ReleaseRetried { release, computers, .. } => {
+            let names: Vec<&str> = computers.iter().map(|computer| computer.name.as_str()).collect();
+            let shown = escape(&names.join(" "));
+            format!("lets {} computer(s) try {release} again: {shown}", names.len())
+        }
+        Change::ChannelChanged { name, channel } => format!("moved {name} to the channel {channel}"),
+        Change::DriftReported { drift, .. } if drift.is_empty() => {
+            "runs its packages as they were signed again".to_owned()
+        }
+        Change::DriftReported { drift, .. } => {
+            let parts: Vec<String> =
+                drift.iter().map(|drift| format!("{} [{}]", drift.package, drift.kind)).collect();
+            format!("says that packages are not as they were signed: {}", parts.join(", "))
+        }
+        _ => String::new(),
     }
 }
 

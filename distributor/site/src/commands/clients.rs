@@ -13,6 +13,7 @@ use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
 use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
+use crate::rules::names::{MixedScripts, asked_back, canonical, unknown_channel};
 use crate::rules::pending::{self, PendingDecision, PendingFacts};
 use crate::rules::restore::{RestoreState, unconfirmed_problem};
 use crate::rules::seats::{self, GrantedSeats};
@@ -31,6 +32,10 @@ query! {
 pub struct SeatFacts {
     /// The serial numbers whose seats the name holds already.
     pub reserved: BTreeSet<SerialNumber>,
+    /// The channel that the name follows, if it holds a seat.
+    pub channel: Option<ChannelName>,
+    /// The channels that releases are known of.
+    pub channels: BTreeSet<ChannelName>,
     /// Every grant with its seats, in the order in which the serial numbers came.
     pub grants: Vec<GrantedSeats>,
     /// Where the ledger stands after restores.
@@ -43,13 +48,18 @@ pub struct SeatFacts {
 pub struct Reserve {
     /// Who reserves.
     pub actor: Actor,
-    /// The name.
+    /// The name; the seat is that of its [`canonical`] spelling.
     pub name: ComputerName,
-    /// The channel that it follows. A name that holds a seat already keeps its channel.
-    pub channel: ChannelName,
+    /// The channel that it follows; when absent, the one that it follows already, or [`DEFAULT_CHANNEL`].
+    pub channel: Option<ChannelName>,
+    /// What to do about a name of several scripts.
+    pub mixed: MixedScripts,
     /// The serial number whose seat it is to be; the first with a free seat when absent.
     pub serial: Option<SerialNumber>,
 }
+
+/// The channel of a reservation that names none.
+pub const DEFAULT_CHANNEL: &str = "stable";
 
 impl Command for Reserve {
     type Facts = LoadSeats;
@@ -57,10 +67,20 @@ impl Command for Reserve {
     const ATTEMPTED: &'static str = "reserve a seat";
 
     fn facts(&self) -> LoadSeats {
-        LoadSeats { name: self.name.clone() }
+        LoadSeats { name: canonical(&self.name) }
     }
 
     fn decide(self, facts: SeatFacts, context: &Context<'_>) -> Decision<()> {
+        let name = canonical(&self.name);
+        if let (Some(follows), Some(wanted)) = (&facts.channel, &self.channel)
+            && follows != wanted
+        {
+            return Decision::refuse(Problem::new(
+                ProblemCode::WrongState,
+                format!("{name} holds a seat already and follows the channel {follows}, not {wanted}"),
+                format!("move it with `distributor clients channel {name} {wanted}`"),
+            ));
+        }
         let has = match &self.serial {
             Some(serial) => facts.reserved.contains(serial),
             None => !facts.reserved.is_empty(),
@@ -68,15 +88,80 @@ impl Command for Reserve {
         if has {
             return Decision::answer(());
         }
+        let channel = match facts.channel.or(self.channel) {
+            Some(channel) => channel,
+            None => match ChannelName::new(DEFAULT_CHANNEL) {
+                Ok(channel) => channel,
+                Err(_) => return Decision::refuse(missing("default channel")),
+            },
+        };
+        let refusal = asked_back(&name, self.mixed).or_else(|| unknown_channel(&channel, &facts.channels));
+        if let Some(problem) = refusal {
+            return Decision::refuse(problem);
+        }
         if let Some(restored) = facts.restore.unconfirmed() {
             return Decision::refuse(unconfirmed_problem("no seat can be reserved", restored.at));
         }
         match seats::take(&facts.grants, self.serial.as_ref(), context.now) {
             Err(refusal) => Decision::refuse(refusal.problem()),
-            Ok(serial) => Decision::answer(()).change(
-                self.actor,
-                Change::SeatReserved { name: self.name, channel: self.channel, serial: serial.clone() },
-            ),
+            Ok(serial) => {
+                let serial = serial.clone();
+                Decision::answer(()).change(self.actor, Change::SeatReserved { name, channel, serial })
+            }
+        }
+    }
+}
+
+query! {
+    /// What a move to another channel is decided from.
+    LoadChannels {
+        /// The name.
+        pub name: ComputerName,
+    } -> ChannelFacts, "read the channels"
+}
+
+/// As [`LoadChannels`] says.
+#[derive(Debug, Clone)]
+pub struct ChannelFacts {
+    /// The channel that the name follows, if it holds a seat.
+    pub channel: Option<ChannelName>,
+    /// The channels that releases are known of.
+    pub channels: BTreeSet<ChannelName>,
+}
+
+/// Moves a computer to another channel. What it runs stays until something newer is approved for that channel.
+#[derive(Debug, Clone)]
+pub struct ChangeChannel {
+    /// Who moves it.
+    pub actor: Actor,
+    /// The name.
+    pub name: ComputerName,
+    /// The channel that it follows from now on.
+    pub channel: ChannelName,
+}
+
+impl Command for ChangeChannel {
+    type Facts = LoadChannels;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "move a computer to another channel";
+
+    fn facts(&self) -> LoadChannels {
+        LoadChannels { name: self.name.clone() }
+    }
+
+    fn decide(self, facts: ChannelFacts, _: &Context<'_>) -> Decision<()> {
+        let Self { actor, name, channel } = self;
+        match facts.channel {
+            None => Decision::refuse(Problem::new(
+                ProblemCode::NotReserved,
+                format!("no seat is reserved for the computer {name}"),
+                format!("reserve one with `distributor clients reserve {name} --channel {channel}`"),
+            )),
+            Some(follows) if follows == channel => Decision::answer(()),
+            Some(_) => match unknown_channel(&channel, &facts.channels) {
+                Some(problem) => Decision::refuse(problem),
+                None => Decision::answer(()).change(actor, Change::ChannelChanged { name, channel }),
+            },
         }
     }
 }

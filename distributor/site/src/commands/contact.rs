@@ -43,6 +43,7 @@ impl Command for AnswerContact {
         LoadContact {
             client_id: self.contact.client_id.clone(),
             reports: !self.contact.reports.is_empty(),
+            runs: self.contact.packages.iter().map(|package| package.manifest).collect(),
             shown: self.shown.as_ref().map(|shown| ShownKey {
                 name: shown.lease.computer_name.clone(),
                 serials: shown.lease.entitlements.iter().map(|seat| seat.serial.clone()).collect(),

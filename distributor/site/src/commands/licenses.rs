@@ -9,7 +9,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use super::decision::{Command, Context, Decision, NoFacts};
 use crate::changes::{Actor, Change, Note};
 use crate::queries::{Query, query};
-use crate::rules::grants::{Acceptance, HeldGrant, judge};
+use crate::rules::grants::{Acceptance, Came, HeldGrant, judge};
 use crate::rules::restore::RestoreState;
 
 /// A registration code was made for a serial number.
@@ -80,6 +80,8 @@ pub struct AcceptGrant {
 pub struct GrantAnswer {
     /// Whether the ledger was restored, and this grant does not confirm it.
     pub unconfirmed: bool,
+    /// What it changed of the one before.
+    pub came: Came,
 }
 
 impl Command for AcceptGrant {
@@ -104,7 +106,8 @@ impl Command for AcceptGrant {
         // An answer to an earlier registration, kept until now, says nothing of this restore.
         let confirms = facts.restore.is_confirmed_by(grant.epoch) && facts.answers_restored;
         let unconfirmed = facts.restore.unconfirmed().is_some() && !confirms;
-        let answer = GrantAnswer { unconfirmed };
+        let came = Came::of(facts.held.map(|held| held.not_after), grant.not_after);
+        let answer = GrantAnswer { unconfirmed, came };
         let held = facts.held;
         match judge(&grant, document.digest(), held, asked_for.as_ref(), &server.server_id, &server.site_key)
         {

@@ -12,5 +12,6 @@ pub mod pulls;
 pub mod releases;
 pub mod restores;
 pub mod servers;
+pub mod undoing;
 
 pub use decision::{Command, Context, Decision, NoFacts, Terms, missing};

@@ -49,7 +49,7 @@ pub struct ReleaseFacts {
 
 impl ReleaseFacts {
     /// What changes when the known release becomes `after`; `None` when it leaves the approved ones.
-    fn supersession(&self, manifest: Sha256Digest, after: Option<KnownRelease>) -> Supersession {
+    pub(super) fn supersession(&self, manifest: Sha256Digest, after: Option<KnownRelease>) -> Supersession {
         let others = self.approved.iter().filter(|release| release.manifest != manifest).cloned();
         let approved: Vec<KnownRelease> = others.chain(after).collect();
         supersession(&approved)
@@ -102,7 +102,7 @@ impl Command for StageRelease {
         };
         match (step, known) {
             (Transition::Unchanged, Some(known)) => {
-                let channels = channels_after_pull(known.state, &known.channels, &self.channels);
+                let channels = channels_after_pull(&known.approved_for, &self.channels);
                 if channels == known.channels {
                     return Decision::answer(());
                 }
@@ -222,13 +222,15 @@ impl Command for WithdrawRelease {
     }
 }
 
-/// Approves the manifest that was shown. Again: the same answer.
+/// Approves the manifest that was shown, for the channels that were shown with it. Again: the same answer.
 #[derive(Debug, Clone)]
 pub struct ApproveRelease {
     /// Who approves.
     pub actor: Actor,
     /// The digest that was reviewed.
     pub manifest: Sha256Digest,
+    /// The channels that it is approved for; those that point to it now when absent.
+    pub channels: Option<Vec<ChannelName>>,
     /// The vendor's trust document as of the last good pull.
     pub trust: Option<Arc<TrustDocument>>,
     /// Why, for whoever reads the log later; may be empty.
@@ -247,28 +249,32 @@ impl Command for ApproveRelease {
     fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
         let manifest = self.manifest;
         let reviewed = Reviewed { manifest, found: facts.known.as_ref() };
-        match (review::approve(reviewed, &facts.approved, self.trust.as_deref()), &facts.known) {
-            (Err(refusal), _) => Decision::refuse(refusal.problem()),
-            (Ok(Transition::To(state)), Some(known)) => {
-                let after = KnownRelease { state, ..known.clone() };
+        let pointing = facts.known.as_ref().map(|known| known.channels.clone()).unwrap_or_default();
+        let channels = self.channels.unwrap_or(pointing);
+        match review::approve(reviewed, &channels, &facts.approved, self.trust.as_deref()) {
+            Err(refusal) => Decision::refuse(refusal.problem()),
+            Ok(Some(after)) => {
+                // One that goes on to further channels stays the same rollout.
+                let goes_on = reviewed.found.filter(|found| found.state != ReleaseState::Staged);
+                let rollout = goes_on.and_then(|found| found.rollout).unwrap_or(facts.next_rollout);
                 let approvals = match &self.actor {
                     Actor::Admin { account } => vec![account.clone()],
                     Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => Vec::new(),
                 };
                 let change = Change::ReleaseApproved {
-                    release: known.release.clone(),
+                    release: after.release.clone(),
                     manifest,
                     approval: Approval {
-                        channels: known.channels.clone(),
+                        channels: after.approved_for.clone(),
                         approvals,
                         comment: text::stored(self.comment.trim()),
                     },
-                    rollout: facts.next_rollout,
+                    rollout,
                     supersession: facts.supersession(manifest, Some(after)),
                 };
                 Decision::answer(()).change(self.actor, change)
             }
-            (Ok(_), _) => Decision::answer(()),
+            Ok(None) => Decision::answer(()),
         }
     }
 }

@@ -1,19 +1,23 @@
 //! What one computer should run, and whether the answer to a contact brings a new assignment.
 //!
-//! Invariant: only approved releases, of the client's channel, for its platform, within its license, not lower than what
-//! it runs. Left out on purpose: rings, windows and deadlines; an approved release goes to all clients of its channel.
+//! Invariant: only approved releases, approved for the client's channel, for its platform, within its license, not lower
+//! than what it runs or ran; and a rollback only from a release that a person halted with that in mind, to the one that
+//! this computer said it ran before. Left out on purpose: rings, windows and deadlines; an approved release goes to all
+//! clients of the channels that it was approved for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment};
+use sealpost_manifests::assignment::{Action, Assignment, MAX_WHY_BYTES, PackageAssignment, Why};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
 use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::word::Word;
 
-use crate::rules::release::KnownRelease;
+use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::text;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
 const FRESHNESS_STEP: SignedDuration = SignedDuration::from_hours(24);
@@ -29,6 +33,8 @@ pub struct Computer<'a> {
     pub licensed: &'a [PackageName],
     /// What it runs.
     pub installed: &'a [InstalledPackage],
+    /// What it ran before, where it was another release: what it went back from is not gone below again.
+    pub before: &'a [InstalledPackage],
     /// Manifests of releases above a counter that the vendor reset: running one of them keeps nothing out.
     pub voided: &'a BTreeSet<Sha256Digest>,
 }
@@ -77,16 +83,103 @@ pub fn gets(release: &KnownRelease, releases: &[KnownRelease], computer: &Comput
 
 fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let package = &release.release.package;
-    let runs_newer = computer.installed.iter().any(|installed| {
-        installed.package() == package
-            && installed.counter > release.counter
-            && !computer.voided.contains(&installed.manifest)
-    });
-    release.channels.contains(computer.channel)
+    let had_newer = |had: &[InstalledPackage]| {
+        had.iter().any(|had| {
+            had.package() == package
+                && had.counter > release.counter
+                && !computer.voided.contains(&had.manifest)
+        })
+    };
+    // What runs may be offered again, however it came to run; below what ran before, agents install nothing new.
+    let runs = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
+    let runs_newer = had_newer(computer.installed) || (!runs && had_newer(computer.before));
+    release.goes_to().contains(computer.channel)
         && release.release.platform.fits(computer.platform)
         // Every license covers the agent itself.
         && (computer.licensed.is_empty() || computer.licensed.contains(package) || package.is_agent())
         && !runs_newer
+}
+
+/// What a computer is told of one package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told<'r> {
+    /// What it is to run.
+    pub release: &'r KnownRelease,
+    /// Whether it installs it or goes back to it.
+    pub action: TellTo<'r>,
+    /// Raised when an admin retries.
+    pub attempt: u32,
+}
+
+/// How a computer comes to run what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TellTo<'r> {
+    /// It installs it.
+    Install,
+    /// It goes back to it, because this release was halted.
+    GoBackFrom(&'r KnownRelease),
+}
+
+/// What a contact looks at besides what is approved.
+#[derive(Debug, Clone, Copy)]
+pub struct Undoing<'r> {
+    /// Releases that the computer runs and that are to be left.
+    pub left: &'r [KnownRelease],
+    /// Releases that it ran before, as this site knows them.
+    pub kept: &'r [KnownRelease],
+    /// Attempts of this computer's own, by manifest.
+    pub attempts: &'r BTreeMap<Sha256Digest, u32>,
+}
+
+/// What the computer is told, sorted by package: what it should run, and where it should go back.
+#[must_use]
+pub fn told<'r>(
+    approved: &'r [KnownRelease],
+    undoing: &Undoing<'r>,
+    computer: &Computer<'_>,
+) -> Vec<Told<'r>> {
+    let install = |release: &'r KnownRelease| Told {
+        release,
+        action: TellTo::Install,
+        attempt: attempt_of(release, undoing.attempts),
+    };
+    let mut by_package: BTreeMap<&PackageName, Told<'r>> = wanted(approved, computer)
+        .into_iter()
+        .map(|release| (&release.release.package, install(release)))
+        .collect();
+    for left in undoing.left {
+        let package = &left.release.package;
+        // A newer release that is approved leads away from it too.
+        if by_package.contains_key(package) {
+            continue;
+        }
+        if let Some(kept) = goes_back_to(left, undoing.kept, computer) {
+            let attempt = attempt_of(kept, undoing.attempts);
+            by_package.insert(package, Told { release: kept, action: TellTo::GoBackFrom(left), attempt });
+        }
+    }
+    by_package.into_values().collect()
+}
+
+/// The release that the computer ran before the one that it leaves, if this site let it run and did not stop it since.
+fn goes_back_to<'r>(
+    left: &KnownRelease,
+    kept: &'r [KnownRelease],
+    computer: &Computer<'_>,
+) -> Option<&'r KnownRelease> {
+    let runs = computer.installed.iter().any(|installed| installed.manifest == left.manifest);
+    let package = &left.release.package;
+    let before = computer.before.iter().find(|before| before.package() == package).filter(|_| runs)?;
+    let good = |release: &&KnownRelease| {
+        release.manifest == before.manifest
+            && matches!(release.state, ReleaseState::Approved | ReleaseState::Superseded)
+            && !computer.voided.contains(&release.manifest)
+    };
+    kept.iter().find(good)
+}
+
+fn attempt_of(release: &KnownRelease, attempts: &BTreeMap<Sha256Digest, u32>) -> u32 {
+    attempts.get(&release.manifest).copied().unwrap_or(0).max(release.attempt).max(1)
 }
 
 /// What an assignment is decided from.
@@ -101,7 +194,7 @@ pub struct AssignmentFacts<'a> {
     /// The order of the assignment that the client says it holds.
     pub held: Option<Order>,
     /// What it should run.
-    pub wanted: &'a [&'a KnownRelease],
+    pub wanted: &'a [Told<'a>],
     /// Epoch of a new assignment.
     pub epoch: Epoch,
     /// When the vendor's metadata was last found fresh; `None` before the first pull.
@@ -167,10 +260,11 @@ fn needs_new(
     }
     let same = facts.wanted.len() == last.packages.len()
         && facts.wanted.iter().zip(&last.packages).all(|(wanted, told)| {
-            told.action == Action::Install
-                && wanted.release == told.release
-                && wanted.manifest == told.manifest
-                && rollout_of(wanted) == told.rollout
+            wanted.action() == told.action
+                && wanted.release.release == told.release
+                && wanted.release.manifest == told.manifest
+                && rollout_of(wanted.release) == told.rollout
+                && wanted.attempt == told.attempt
         });
     if !same {
         return Some(AssignmentReason::WantedChanged);
@@ -186,10 +280,40 @@ fn needs_new(
     None
 }
 
-/// What an assignment says of one package.
-#[must_use]
-pub fn package_assignment(release: &KnownRelease) -> PackageAssignment {
-    PackageAssignment::install(release.release.clone(), release.manifest, rollout_of(release), 1)
+impl Told<'_> {
+    /// The word for it.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        match self.action {
+            TellTo::Install => Action::Install,
+            TellTo::GoBackFrom(_) => Action::Rollback,
+        }
+    }
+
+    /// What an assignment says of the package.
+    #[must_use]
+    pub fn assignment(&self) -> PackageAssignment {
+        let release = self.release;
+        let install = PackageAssignment::install(
+            release.release.clone(),
+            release.manifest,
+            rollout_of(release),
+            self.attempt,
+        );
+        match self.action {
+            TellTo::Install => install,
+            TellTo::GoBackFrom(left) => {
+                PackageAssignment { action: Action::Rollback, why: why_back(left), ..install }
+            }
+        }
+    }
+}
+
+fn why_back(left: &KnownRelease) -> Option<Why> {
+    let code = Word::new("halted").ok()?;
+    let reason = left.reason.as_deref().unwrap_or_default();
+    let text = text::at_most(&format!("{} was halted: {reason}", left.release), MAX_WHY_BYTES).to_owned();
+    Some(Why { code, text })
 }
 
 /// Approved releases have a rollout; 0 stands for none.
@@ -224,6 +348,9 @@ mod tests {
             rollout: Some(counter),
             signer: None,
             reason: None,
+            approved_for: vec![ChannelName::new(channel).unwrap()],
+            rollback: false,
+            attempt: 1,
         }
     }
 
@@ -235,8 +362,14 @@ mod tests {
         let channel = ChannelName::new("stable").unwrap();
         let platform = Platform::new("linux-x86_64").unwrap();
         let voided = BTreeSet::new();
-        let computer =
-            Computer { channel: &channel, platform: &platform, licensed, installed, voided: &voided };
+        let computer = Computer {
+            channel: &channel,
+            platform: &platform,
+            licensed,
+            installed,
+            before: &[],
+            voided: &voided,
+        };
         wanted(approved, &computer).iter().map(|one| one.release.to_string()).collect()
     }
 
@@ -315,6 +448,7 @@ mod tests {
                 platform: &platform,
                 licensed: &[],
                 installed: &installed,
+                before: &[],
                 voided: &voided,
             };
             assert_eq!(wanted(std::slice::from_ref(&good), &computer).len(), expected);
@@ -332,6 +466,7 @@ mod tests {
             platform: &platform,
             licensed: &av,
             installed: &[],
+            before: &[],
             voided: &voided,
         };
         let old = approved("av", "1", "any", 1, "stable");
@@ -344,12 +479,65 @@ mod tests {
         assert!(!gets(&beta, &[old, new, beta.clone()], &computer));
     }
 
+    #[test]
+    fn a_computer_goes_back_only_from_what_was_halted_for_it_and_only_to_what_it_ran() {
+        let installed = |release: &KnownRelease| InstalledPackage {
+            release: release.release.clone(),
+            kind: PackageKind::Program,
+            counter: release.counter,
+            manifest: release.manifest,
+        };
+        let (first, second) =
+            (approved("av", "1", "any", 1, "stable"), approved("av", "2", "any", 2, "stable"));
+        let bad = KnownRelease {
+            state: ReleaseState::Halted,
+            rollback: true,
+            reason: Some("crashes".to_owned()),
+            ..approved("av", "3", "any", 3, "stable")
+        };
+        let (channel, platform, voided) =
+            (ChannelName::new("stable").unwrap(), Platform::any(), BTreeSet::new());
+        let attempts = BTreeMap::from([(first.manifest, 4)]);
+        let tell = |left: &[KnownRelease], runs: &KnownRelease, before: Option<&KnownRelease>| {
+            let (runs, before) = ([installed(runs)], before.map(installed));
+            let computer = Computer {
+                channel: &channel,
+                platform: &platform,
+                licensed: &[],
+                installed: &runs,
+                before: before.as_slice(),
+                voided: &voided,
+            };
+            let kept = [first.clone()];
+            let undoing = Undoing { left, kept: &kept, attempts: &attempts };
+            let approved = [second.clone()];
+            let told = told(&approved, &undoing, &computer);
+            told.iter().map(Told::assignment).collect::<Vec<_>>()
+        };
+        let left = [bad.clone()];
+        let back = tell(&left, &bad, Some(&first));
+        assert_eq!(back.len(), 1);
+        assert_eq!(
+            (&back[0].action, back[0].manifest, back[0].attempt),
+            (&Action::Rollback, first.manifest, 4)
+        );
+        assert_eq!(back[0].why.as_ref().unwrap().text, "av 3 (any) was halted: crashes");
+        // Halted without a rollback; nothing known of before; never seen here: it keeps what it runs.
+        assert!(tell(&[], &bad, Some(&first)).is_empty());
+        assert!(tell(&left, &bad, None).is_empty());
+        assert!(tell(&left, &bad, Some(&second)).is_empty());
+        // Back again: what is approved below the release that it left is not offered to it.
+        assert!(tell(&[], &first, Some(&bad)).is_empty());
+        assert_eq!(tell(&[], &first, None)[0].manifest, second.manifest);
+    }
+
     const DAY: i64 = 24 * 3600;
 
     #[test]
     fn an_assignment_is_renewed_for_a_reason_and_else_kept() {
         let release = approved("av", "1", "any", 1, "stable");
-        let wanted = [&release];
+        let told = |attempt| Told { release: &release, action: TellTo::Install, attempt };
+        let wanted = [told(1)];
         let last = Assignment {
             client_id: ClientId::from_random([1; 16]),
             server_id: ServerId::from_random([2; 16]),
@@ -359,7 +547,7 @@ mod tests {
             issued_at: at(0),
             expires_at: at(30 * DAY),
             metadata_as_of: at(0),
-            packages: vec![package_assignment(&release)],
+            packages: vec![told(1).assignment()],
         };
         let facts = AssignmentFacts {
             now: at(0),
@@ -380,6 +568,7 @@ mod tests {
                 AssignmentReason::Fresher,
             ),
             (AssignmentFacts { wanted: &[], ..facts.clone() }, AssignmentReason::WantedChanged),
+            (AssignmentFacts { wanted: &[told(2)], ..facts.clone() }, AssignmentReason::WantedChanged),
             (AssignmentFacts { epoch: Epoch::of(2, 0), ..facts.clone() }, AssignmentReason::EpochChanged),
             (AssignmentFacts { last: None, ..facts.clone() }, AssignmentReason::TextUnknown),
             (

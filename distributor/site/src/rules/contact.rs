@@ -11,7 +11,7 @@ use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{Nonce, ServerId};
+use sealpost_manifests::ids::{ChannelName, Nonce, ServerId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, HighestOrders, MAX_ORDERED_TYPES, Order, Ordered};
 use sealpost_manifests::server_list::ServerList;
@@ -209,8 +209,16 @@ fn as_noted(order: Order) -> Order {
     Order { epoch: Epoch(order.epoch.0.min(HIGHEST)), sequence: order.sequence.min(HIGHEST) }
 }
 
-/// A seat of the computer's name: its grant, and the digest of the grant's text.
-pub type SeatInLease<'a> = (&'a Grant, Sha256Digest);
+/// A seat of the computer's name.
+#[derive(Debug, Clone, Copy)]
+pub struct SeatInLease<'a> {
+    /// Its newest grant.
+    pub grant: &'a Grant,
+    /// Digest of the grant's text.
+    pub digest: Sha256Digest,
+    /// Whether a computer of this name had a lease with this seat before: what is set up again takes no new license.
+    pub leased: bool,
+}
 
 /// What a lease is decided from.
 #[derive(Debug, Clone, Copy)]
@@ -225,6 +233,8 @@ pub struct LeaseFacts<'a> {
     pub held: Option<Order>,
     /// The seats that a new lease would name.
     pub seats: &'a [SeatInLease<'a>],
+    /// The channel that the computer follows.
+    pub channel: &'a ChannelName,
     /// Epoch of a new lease.
     pub epoch: Epoch,
     /// When the ledger was found to be restored, while the vendor has not confirmed it.
@@ -249,7 +259,7 @@ pub enum LeaseDecision {
 /// Why a client gets no lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withheld {
-    /// The grants lapsed before this client's first lease.
+    /// The grants lapsed before the first lease of this computer's seats.
     Lapsed {
         /// When the last one did.
         at: Timestamp,
@@ -294,20 +304,24 @@ pub enum LeaseReason {
     GrantChanged,
     /// The vendor raised the epoch.
     EpochChanged,
+    /// The computer was moved to another channel.
+    ChannelChanged,
     /// Its text is not known here any more.
     TextUnknown,
 }
 
-/// The seats that a lease names: those that the last one named, and those of live grants. What lapsed before the
-/// computer had it gives nothing. Without the last lease's text all seats of a computer that had one count.
+/// The seats that a lease names: those that a computer of this name had a lease with before, and those of live grants.
+/// What lapsed before anybody had it gives nothing. Without the last lease's text all seats of a client that had one
+/// count.
 pub fn seats_due<'s>(
     seats: &'s [SeatInLease<'s>],
     last: Option<&'s Lease>,
     ever: bool,
     now: Timestamp,
 ) -> impl Iterator<Item = &'s SeatInLease<'s>> {
-    seats.iter().filter(move |(grant, _)| {
+    seats.iter().filter(move |SeatInLease { grant, leased, .. }| {
         let had = match last {
+            _ if *leased => true,
             Some(last) => last.entitlements.iter().any(|seat| seat.serial == grant.serial),
             None => ever,
         };
@@ -333,14 +347,15 @@ pub fn decide_lease(facts: &LeaseFacts<'_>) -> LeaseDecision {
 }
 
 fn withheld(facts: &LeaseFacts<'_>) -> Option<Withheld> {
-    let Some(newest_end) = facts.seats.iter().map(|(grant, _)| grant.not_after).max() else {
+    let Some(newest_end) = facts.seats.iter().map(|seat| seat.grant.not_after).max() else {
         // What a client holds is good to its end, whatever became of the grant.
         return (!facts.ever).then_some(Withheld::NoGrant);
     };
     if facts.ever {
         return None;
     }
-    if newest_end < facts.now {
+    // A computer that is set up again holds the seat that it had.
+    if newest_end < facts.now && !facts.seats.iter().any(|seat| seat.leased) {
         return Some(Withheld::Lapsed { at: newest_end });
     }
     facts.unconfirmed_since.map(|since| Withheld::Unconfirmed { since })
@@ -355,9 +370,12 @@ fn needs_new(facts: &LeaseFacts<'_>, last: &Lease) -> Option<LeaseReason> {
     }
     let named: BTreeSet<_> = last.entitlements.iter().map(|seat| (&seat.serial, seat.grant)).collect();
     let due = seats_due(facts.seats, Some(last), facts.ever, facts.now);
-    let wanted: BTreeSet<_> = due.map(|(grant, digest)| (&grant.serial, *digest)).collect();
+    let wanted: BTreeSet<_> = due.map(|seat| (&seat.grant.serial, seat.digest)).collect();
     if named != wanted {
         return Some(LeaseReason::GrantChanged);
+    }
+    if last.channel != *facts.channel {
+        return Some(LeaseReason::ChannelChanged);
     }
     let end = last.not_after().unwrap_or(last.issued_at);
     let life = end.duration_since(last.issued_at);

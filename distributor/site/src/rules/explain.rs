@@ -2,8 +2,9 @@
 //!
 //! Invariant: the sentence names the first reason in the order in which the reasons stop an install (identity, lease,
 //! approval, assignment, contact, the agent's own report), so that removing that reason brings the next one or success.
+//! A package that is not as it was signed never "runs as it should".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
@@ -11,13 +12,14 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ComputerName, PackageName, Platform};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
+use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::ClientRow;
-use crate::rules::assignment::{Computer, licensed_packages, wanted};
+use crate::rules::assignment::{Computer, TellTo, Told, Undoing, licensed_packages, told, wanted};
 use crate::rules::contact::ClientState;
-use crate::rules::release::KnownRelease;
+use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::text::escape;
 
 /// A computer that did not come for longer than this has lost contact: two of its usual four-hour contacts are missing.
@@ -36,6 +38,10 @@ pub struct ExplainFacts {
     pub staged: Vec<KnownRelease>,
     /// Manifests of releases above a counter that the vendor reset.
     pub voided: BTreeSet<Sha256Digest>,
+    /// The releases that it runs or ran, as this site knows them, whatever became of them.
+    pub had: Vec<KnownRelease>,
+    /// Attempts of its own, by manifest.
+    pub attempts: BTreeMap<Sha256Digest, u32>,
 }
 
 /// One sentence for each package that the computer runs, should run, or could run after a review.
@@ -50,25 +56,42 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         platform: &platform,
         licensed: &licensed,
         installed: &client.installed,
+        before: &client.before,
         voided: &facts.voided,
     };
-    let (should, could) = (wanted(&facts.approved, &computer), wanted(&facts.staged, &computer));
+    let left: Vec<KnownRelease> = facts.had.iter().filter(|release| release.rollback).cloned().collect();
+    let undoing = Undoing { left: &left, kept: &facts.had, attempts: &facts.attempts };
+    let should = told(&facts.approved, &undoing, &computer);
+    // Also what is approved for other channels, and waits for a decision in this one.
+    let waiting = facts.approved.iter().filter(|release| release.waits_for().next().is_some());
+    let waiting = waiting.map(|release| release.approved_too(&release.channels.clone()));
+    let undecided: Vec<KnownRelease> = facts.staged.iter().cloned().chain(waiting).collect();
+    let could: Vec<&KnownRelease> = wanted(&undecided, &computer)
+        .into_iter()
+        .filter(|could| !should.iter().any(|told| told.release.manifest == could.manifest))
+        .collect();
     let mut packages: BTreeSet<&PackageName> = BTreeSet::new();
     packages.extend(client.installed.iter().map(|installed| &installed.release.package));
+    packages.extend(client.drift.iter().map(|drift| &drift.package));
     packages.extend(client.assigned.iter().map(|told| &told.release.package));
-    packages.extend(should.iter().chain(&could).map(|release| &release.release.package));
-    packages.into_iter().map(|package| explain(&view(client, package, &should, &could), now)).collect()
+    packages.extend(
+        should
+            .iter()
+            .map(|told| told.release)
+            .chain(could.iter().copied())
+            .map(|release| &release.release.package),
+    );
+    packages.into_iter().map(|package| explain(&view(facts, package, &should, &could), now)).collect()
 }
 
 fn view<'a>(
-    client: &'a ClientRow,
+    facts: &'a ExplainFacts,
     package: &'a PackageName,
-    should: &[&'a KnownRelease],
+    should: &[Told<'a>],
     could: &[&'a KnownRelease],
 ) -> PackageView<'a> {
-    let of = |releases: &[&'a KnownRelease]| -> Option<&'a KnownRelease> {
-        releases.iter().find(|release| release.release.package == *package).copied()
-    };
+    let client = &facts.client;
+    let could = could.iter().find(|release| release.release.package == *package);
     let installed = client.installed.iter().find(|installed| installed.release.package == *package);
     let assigned = client.assigned.iter().find(|told| told.release.package == *package);
     PackageView {
@@ -78,11 +101,22 @@ fn view<'a>(
         lease_until: client.lease_until,
         package,
         runs: installed.map(|installed| (&installed.release.version, installed.manifest)),
-        assigned: assigned.map(|told| (&told.release, told.manifest)),
-        wanted: of(should).map(|release| (&release.release, release.manifest)),
-        waits_for_review: of(could).map(|release| &release.release),
+        drift: client.drift.iter().find(|drift| drift.package == *package).map(|drift| drift.kind),
+        stopped: installed.and_then(|installed| stopped(&facts.had, installed.manifest)),
+        assigned: assigned.map(|told| (told.manifest, told.attempt)),
+        wanted: should.iter().find(|told| told.release.release.package == *package).copied(),
+        waits_for_review: could.map(|release| &release.release),
         last_report: client.last_reports.iter().find(|report| report.release.package == *package),
     }
+}
+
+/// A release that runs although it goes to nobody any more.
+fn stopped(had: &[KnownRelease], manifest: Sha256Digest) -> Option<&KnownRelease> {
+    let stopped = |release: &&KnownRelease| {
+        matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn)
+            && release.manifest == manifest
+    };
+    had.iter().find(stopped)
 }
 
 /// What is known of one package on one computer.
@@ -100,10 +134,14 @@ pub struct PackageView<'a> {
     pub package: &'a PackageName,
     /// What it runs.
     pub runs: Option<(&'a Version, Sha256Digest)>,
-    /// What it should run, by its newest assignment.
-    pub assigned: Option<(&'a ReleaseId, Sha256Digest)>,
+    /// How what it runs differs from what was signed.
+    pub drift: Option<DriftKind>,
+    /// What it runs, if that was halted or withdrawn.
+    pub stopped: Option<&'a KnownRelease>,
+    /// The manifest that it should run, by its newest assignment, and the attempt.
+    pub assigned: Option<(Sha256Digest, u32)>,
     /// What it should run, by what is approved now.
-    pub wanted: Option<(&'a ReleaseId, Sha256Digest)>,
+    pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
     pub waits_for_review: Option<&'a ReleaseId>,
     /// Its last report about this package.
@@ -142,6 +180,7 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
         Some((version, _)) => format!("{} runs {} {version}", view.name, view.package),
         None => format!("{} does not run {}", view.name, view.package),
     };
+    let runs = runs + view.drift.map_or("", changed);
     let (rest, changes) = reason(view, now);
     Explanation { package: view.package.clone(), sentence: format!("{runs}{rest}"), changes }
 }
@@ -162,8 +201,12 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         }
         ClientState::Active => {}
     }
-    let Some((wanted, manifest)) = view.wanted else { return nothing_wanted(view) };
+    let Some(told) = view.wanted else { return nothing_wanted(view) };
+    let (wanted, manifest) = (&told.release.release, told.release.manifest);
     if view.runs.is_some_and(|(_, running)| running == manifest) {
+        if view.drift.is_some() {
+            return repair(view);
+        }
         return match view.waits_for_review {
             Some(newer) => {
                 (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin)
@@ -171,7 +214,13 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
             None => (" as it should".into(), ChangesWhen::NewRelease),
         };
     }
-    let should = format!(" and should run {}", wanted.version);
+    let should = match told.action {
+        TellTo::Install => format!(" and should run {}", wanted.version),
+        TellTo::GoBackFrom(left) => {
+            let why = escape(left.reason.as_deref().unwrap_or_default());
+            format!(", which was halted here ({why}), and should go back to {}", wanted.version)
+        }
+    };
     let Some(last_contact) = view.last_contact else {
         return (format!("{should}; it has not contacted the server yet"), ChangesWhen::Contact);
     };
@@ -197,19 +246,53 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
             ChangesWhen::Contact,
         );
     }
-    if view.assigned.is_none_or(|(_, assigned)| assigned != manifest) {
+    if view.assigned != Some((manifest, told.attempt)) {
         return (
             format!("{should}; it hears of it at its next contact, or at once when it is connected"),
             ChangesWhen::Contact,
         );
     }
-    match view.last_report.filter(|report| report.manifest == manifest) {
+    let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
+    match view.last_report.filter(of_attempt) {
         None => (format!("{should}; it was told so and has not reported yet"), ChangesWhen::Contact),
-        Some(report) => reported(&should, report),
+        Some(report) => reported(&should, report, view.name),
     }
 }
 
+/// How a package that is not as it was signed is described.
+const fn changed(kind: DriftKind) -> &'static str {
+    match kind {
+        DriftKind::Missing => ", whose folder is gone",
+        DriftKind::Link => ", but its `current` link leads elsewhere",
+        DriftKind::Changed => ", whose files were changed on the computer",
+        DriftKind::Other(_) => ", which is not as it was signed",
+    }
+}
+
+fn repair(view: &PackageView<'_>) -> (String, ChangesWhen) {
+    let text = format!("; repair it there with `agent-updater repair {}`", view.package);
+    (text, ChangesWhen::Contact)
+}
+
 fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
+    if let Some(stopped) = view.stopped {
+        let why = escape(stopped.reason.as_deref().unwrap_or_default());
+        let next = match view.waits_for_review {
+            Some(release) => format!("{} waits for a review", release.version),
+            None if stopped.rollback => {
+                "what it ran before is not known here or was stopped too; it runs on until something newer is approved"
+                    .to_owned()
+            }
+            None => "it runs on until something newer is approved".to_owned(),
+        };
+        let who =
+            if stopped.state == ReleaseState::Withdrawn { "the vendor withdrew" } else { "was halted here" };
+        let text = format!(", which {who} ({why}); {next}");
+        return (text, ChangesWhen::Admin);
+    }
+    if view.drift.is_some() {
+        return repair(view);
+    }
     match view.waits_for_review {
         Some(release) => (
             format!("; {} waits for a review: see `distributor updates show`", release.version),
@@ -223,16 +306,19 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
     }
 }
 
-fn reported(should: &str, report: &Report) -> (String, ChangesWhen) {
+fn reported(should: &str, report: &Report, name: &ComputerName) -> (String, ChangesWhen) {
     let why = match escape(&report.detail) {
         detail if detail.is_empty() => report.reason.to_string(),
         detail => format!("{}: {detail}", report.reason),
     };
     let at = report.at;
     if report.step == InstallStep::RollBack {
-        let text =
-            format!("{should}; it rolled back at {at} ({why}) and does not retry this release automatically");
-        return (text, ChangesWhen::Vendor);
+        let ReleaseId { package, version, .. } = &report.release;
+        let text = format!(
+            "{should}; it rolled back at {at} ({why}) and does not retry this release automatically: when the cause is \
+             gone, run `distributor updates retry {package}:{version} --client {name}`"
+        );
+        return (text, ChangesWhen::Admin);
     }
     match report.outcome {
         Outcome::Ok => {
@@ -245,73 +331,4 @@ fn reported(should: &str, report: &Report) -> (String, ChangesWhen) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use sealpost_manifests::ids::Platform;
-    use sealpost_manifests::wire::report::ReasonCode;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
-        let name = ComputerName::new("pc-1").unwrap();
-        let package = PackageName::new("acme-av").unwrap();
-        let release = ReleaseId {
-            package: package.clone(),
-            version: Version::new("2.0").unwrap(),
-            platform: Platform::any(),
-        };
-        let (old, new) = (Sha256Digest::of(b"old"), Sha256Digest::of(b"new"));
-        let version = Version::new("1.0").unwrap();
-        let report = Report {
-            id: 1,
-            at: at(90),
-            release: release.clone(),
-            manifest: new,
-            rollout: 1,
-            attempt: 1,
-            step: InstallStep::TestLoad,
-            outcome: Outcome::Refused,
-            reason: ReasonCode::HookFailed,
-            detail: "bad\u{1b}[31m".into(),
-        };
-        let good = PackageView {
-            name: &name,
-            state: ClientState::Active,
-            last_contact: Some(at(90)),
-            lease_until: Some(at(1000)),
-            package: &package,
-            runs: Some((&version, old)),
-            assigned: Some((&release, new)),
-            wanted: Some((&release, new)),
-            waits_for_review: None,
-            last_report: Some(&report),
-        };
-        let say = |view: &PackageView<'_>, expected: &str| {
-            let sentence = explain(view, at(100)).sentence;
-            assert!(sentence.contains(expected), "{sentence:?} does not say {expected:?}");
-            assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
-        };
-        say(&good, "pc-1 runs acme-av 1.0 and should run 2.0; test_load refused");
-        say(&good, "hook_failed: bad");
-        say(
-            &PackageView { runs: Some((&release.version, new)), ..good.clone() },
-            "pc-1 runs acme-av 2.0 as it should",
-        );
-        say(&PackageView { last_report: None, ..good.clone() }, "was told so");
-        say(&PackageView { assigned: None, ..good.clone() }, "at its next contact");
-        say(&PackageView { lease_until: Some(at(99)), ..good.clone() }, "lease ended");
-        say(&PackageView { lease_until: None, ..good.clone() }, "license lapsed");
-        say(&PackageView { last_contact: None, ..good.clone() }, "not contacted");
-        say(&PackageView { state: ClientState::Reserved, ..good.clone() }, "setup file");
-        say(&PackageView { state: ClientState::Forked, ..good.clone() }, "two computers");
-        let unreviewed = PackageView { wanted: None, waits_for_review: Some(&release), ..good.clone() };
-        say(&unreviewed, "2.0 waits for a review");
-        let silent = explain(&good, at(90 + 10 * 3600));
-        assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));
-        let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };
-        say(&PackageView { last_report: Some(&rolled), ..good }, "rolled back");
-    }
-}
+mod tests;

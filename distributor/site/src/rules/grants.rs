@@ -3,12 +3,14 @@
 //! The vendor's signature is checked before; here it is only compared. Left out on purpose: a new site key for the same
 //! server id, and the vendor's word that a restore is confirmed (both come as grants with higher epochs).
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use serde::{Deserialize, Serialize};
 
 /// What is held of the same serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct HeldGrant {
     pub epoch: Epoch,
     /// Digest of its exact text.
     pub digest: Sha256Digest,
+    /// Until when it is good.
+    pub not_after: Timestamp,
 }
 
 /// What to do with a good grant.
@@ -28,6 +32,61 @@ pub enum Acceptance {
     New,
     /// It is the one that is held: answer the same.
     Same,
+}
+
+/// What a grant that was accepted changed of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Came {
+    /// There was none of this serial number.
+    First,
+    /// It is good for longer than the one before.
+    LaterEnd {
+        /// Until when the one before was good.
+        before: Timestamp,
+    },
+    /// It ends when the one before does; something else may be new.
+    SameEnd,
+    /// It ends earlier.
+    EarlierEnd {
+        /// Until when the one before was good.
+        before: Timestamp,
+    },
+}
+
+/// Vendors renew a grant that has fewer days left than this; before, a registration brings the same end.
+pub const RENEWED_WITHIN_DAYS: i64 = 90;
+
+impl Came {
+    /// Compares the end of a grant with that of the one before.
+    #[must_use]
+    pub fn of(before: Option<Timestamp>, not_after: Timestamp) -> Self {
+        match before {
+            None => Self::First,
+            Some(before) if before < not_after => Self::LaterEnd { before },
+            Some(before) if before > not_after => Self::EarlierEnd { before },
+            Some(_) => Self::SameEnd,
+        }
+    }
+
+    /// What is said of it to whoever wanted the license renewed, if the end is not a later one.
+    #[must_use]
+    pub fn said(self, not_after: Timestamp, now: Timestamp) -> Option<String> {
+        let days_left = not_after.duration_since(now).as_secs() / (24 * 3_600);
+        match self {
+            Self::First | Self::LaterEnd { .. } => None,
+            Self::EarlierEnd { before } => {
+                Some(format!("the new grant ends earlier than the one before, which was good until {before}"))
+            }
+            Self::SameEnd if days_left < RENEWED_WITHIN_DAYS => Some(
+                "the vendor did not renew the license: the grant has the same end as before; ask the vendor"
+                    .to_owned(),
+            ),
+            Self::SameEnd => Some(format!(
+                "the grant has the same end as before; vendors renew it when fewer than {RENEWED_WITHIN_DAYS} days are left"
+            )),
+        }
+    }
 }
 
 /// Why a grant is refused.
@@ -153,4 +212,21 @@ pub fn judge(
         return Err(GrantRefusal::Epoch { held: held.epoch, offered: grant.epoch });
     }
     Ok(Acceptance::New)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_says_whether_the_license_runs_longer_than_before() {
+        let at = |day: i64| Timestamp::from_second(day * 24 * 3_600).unwrap();
+        assert_eq!(Came::of(None, at(366)), Came::First);
+        assert_eq!(Came::of(Some(at(366)), at(731)), Came::LaterEnd { before: at(366) });
+        assert_eq!(Came::of(Some(at(366)), at(731)).said(at(731), at(360)), None);
+        let same = Came::of(Some(at(366)), at(366));
+        assert!(same.said(at(366), at(360)).unwrap().contains("did not renew"), "six days are left");
+        assert!(same.said(at(366), at(200)).unwrap().contains("fewer than 90 days"));
+        assert!(Came::of(Some(at(366)), at(300)).said(at(300), at(200)).unwrap().contains("earlier"));
+    }
 }

@@ -26,6 +26,9 @@ impl UnderReview {
             .filter(|other| other.release.package == release.release.package)
             .filter(|other| other.manifest != release.manifest)
             .collect();
+        // Also in the channels that wait for a decision.
+        let channels = release.channels.clone();
+        let release = if channels.is_empty() { release } else { release.approved_too(&channels) };
         all.push(release.clone());
         Self { release, all, voided }
     }
@@ -39,6 +42,7 @@ impl UnderReview {
             platform: row.platform.as_ref().unwrap_or(&self.release.release.platform),
             licensed: &licensed,
             installed: &row.installed,
+            before: &[],
             voided: &self.voided,
         };
         gets(&self.release, &self.all, &computer)
@@ -71,6 +75,9 @@ mod tests {
             rollout: None,
             signer: None,
             reason: None,
+            approved_for: vec![ChannelName::new("stable").unwrap()],
+            rollback: false,
+            attempt: 1,
         }
     }
 

@@ -1,8 +1,11 @@
 //! The life of an update at this site, and when an approved release is superseded.
 //!
-//! `staged → (approved | rejected) → superseded | withdrawn`; what did not pass staging is refused. Every command is
-//! safe to send again. An illegal transition is a typed error that names the command and the state.
-//! Left out on purpose: deferral, rings and halts.
+//! `staged → approved → superseded | halted | withdrawn`; `staged → rejected`; what a person rejected or halted can be
+//! staged again, and then needs a new decision. What did not pass staging is refused. An illegal transition is a typed
+//! error that names the command and the state.
+//! What is approved is a manifest *for named channels*: a release goes to no other channel, wherever the vendor's
+//! pointers move.
+//! Left out on purpose: deferral and rings.
 
 use std::fmt;
 
@@ -29,12 +32,21 @@ pub enum ReleaseState {
     Withdrawn,
     /// It did not pass staging.
     Refused,
+    /// A person stopped it after its approval: it goes to nobody.
+    Halted,
 }
 
 impl ReleaseState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Staged, Self::Approved, Self::Rejected, Self::Superseded, Self::Withdrawn, Self::Refused];
+    pub const ALL: [Self; 7] = [
+        Self::Staged,
+        Self::Approved,
+        Self::Rejected,
+        Self::Superseded,
+        Self::Withdrawn,
+        Self::Refused,
+        Self::Halted,
+    ];
 
     /// The stable text, as it is stored.
     #[must_use]
@@ -46,6 +58,7 @@ impl ReleaseState {
             Self::Superseded => "superseded",
             Self::Withdrawn => "withdrawn",
             Self::Refused => "refused",
+            Self::Halted => "halted",
         }
     }
 }
@@ -69,6 +82,26 @@ pub enum ReleaseCommand {
     Reject,
     /// The vendor withdraws.
     Withdraw,
+    /// A person stops it.
+    Halt,
+    /// A person takes back a rejection or a halt.
+    Reconsider,
+    /// A person lets computers try it again.
+    Retry,
+}
+
+impl ReleaseCommand {
+    /// Every command.
+    pub const ALL: [Self; 8] = [
+        Self::Stage,
+        Self::Refuse,
+        Self::Approve,
+        Self::Reject,
+        Self::Withdraw,
+        Self::Halt,
+        Self::Reconsider,
+        Self::Retry,
+    ];
 }
 
 impl fmt::Display for ReleaseCommand {
@@ -79,6 +112,9 @@ impl fmt::Display for ReleaseCommand {
             Self::Approve => "approve",
             Self::Reject => "reject",
             Self::Withdraw => "withdraw",
+            Self::Halt => "halt",
+            Self::Reconsider => "reconsider",
+            Self::Retry => "retry",
         })
     }
 }
@@ -125,9 +161,12 @@ pub fn transition(
         return match command {
             Command::Stage => Ok(Transition::To(State::Staged)),
             Command::Refuse => Ok(Transition::To(State::Refused)),
-            Command::Approve | Command::Reject | Command::Withdraw => {
-                Err(IllegalTransition::Unknown { command })
-            }
+            Command::Approve
+            | Command::Reject
+            | Command::Withdraw
+            | Command::Halt
+            | Command::Reconsider
+            | Command::Retry => Err(IllegalTransition::Unknown { command }),
         };
     };
     match (command, state) {
@@ -135,35 +174,33 @@ pub fn transition(
         (Command::Stage, State::Refused) => Ok(Transition::To(State::Staged)),
         (Command::Refuse, State::Refused)
         | (Command::Stage, _)
-        | (Command::Approve, State::Approved | State::Superseded)
+        | (Command::Approve | Command::Retry, State::Approved)
         | (Command::Reject, State::Rejected)
-        | (Command::Withdraw, State::Withdrawn | State::Refused) => Ok(Transition::Unchanged),
+        | (Command::Withdraw, State::Withdrawn | State::Refused)
+        | (Command::Reconsider, State::Staged)
+        | (Command::Halt, State::Halted | State::Withdrawn) => Ok(Transition::Unchanged),
         (Command::Approve, State::Staged) => Ok(Transition::To(State::Approved)),
         (Command::Reject, State::Staged) => Ok(Transition::To(State::Rejected)),
-        (Command::Withdraw, State::Staged | State::Approved | State::Rejected | State::Superseded) => {
-            Ok(Transition::To(State::Withdrawn))
-        }
-        (Command::Refuse, _)
-        | (Command::Approve, State::Rejected | State::Withdrawn | State::Refused)
-        | (Command::Reject, State::Approved | State::Superseded | State::Withdrawn | State::Refused) => {
-            Err(IllegalTransition::State { command, state })
-        }
+        (Command::Withdraw, _) => Ok(Transition::To(State::Withdrawn)),
+        (Command::Halt, State::Approved | State::Superseded) => Ok(Transition::To(State::Halted)),
+        (Command::Reconsider, State::Rejected | State::Halted) => Ok(Transition::To(State::Staged)),
+        (
+            Command::Refuse
+            | Command::Approve
+            | Command::Reject
+            | Command::Halt
+            | Command::Reconsider
+            | Command::Retry,
+            _,
+        ) => Err(IllegalTransition::State { command, state }),
     }
 }
 
-/// The channels of a staged release when the vendor's pointers moved: what it was approved for stays, so that a pointer
-/// to a newer release that nobody approved yet takes nothing away.
+/// The channels of a release when the vendor's pointers moved: what it was approved for stays, so that a pointer to a
+/// newer release that nobody approved yet takes nothing away.
 #[must_use]
-pub fn channels_after_pull(
-    state: ReleaseState,
-    before: &[ChannelName],
-    now: &[ChannelName],
-) -> Vec<ChannelName> {
-    let keep = matches!(state, ReleaseState::Approved | ReleaseState::Superseded);
-    let mut channels: Vec<ChannelName> = now.to_vec();
-    if keep {
-        channels.extend_from_slice(before);
-    }
+pub fn channels_after_pull(approved_for: &[ChannelName], now: &[ChannelName]) -> Vec<ChannelName> {
+    let mut channels: Vec<ChannelName> = now.iter().chain(approved_for).cloned().collect();
     channels.sort();
     channels.dedup();
     channels
@@ -180,21 +217,53 @@ pub struct KnownRelease {
     pub state: ReleaseState,
     /// Its release counter.
     pub counter: ReleaseCounter,
-    /// Channels that it goes to.
+    /// Channels that point to it, and those that it was approved for.
     pub channels: Vec<ChannelName>,
+    /// Channels that a person approved it for.
+    pub approved_for: Vec<ChannelName>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,
     /// The key that signed its manifest; absent when it was refused.
     pub signer: Option<PublicKey>,
-    /// Why it was rejected, refused or withdrawn.
+    /// Why it was rejected, refused, halted or withdrawn.
     pub reason: Option<String>,
+    /// Whether computers that run it are told to go back to what they ran before.
+    pub rollback: bool,
+    /// The attempt that a computer is told which has none of its own.
+    pub attempt: u32,
 }
 
 impl KnownRelease {
+    /// The channels to whose computers it goes; of one that nobody approved yet, those to which it would go.
+    #[must_use]
+    pub fn goes_to(&self) -> &[ChannelName] {
+        match self.state {
+            ReleaseState::Approved
+            | ReleaseState::Superseded
+            | ReleaseState::Halted
+            | ReleaseState::Withdrawn => &self.approved_for,
+            ReleaseState::Staged | ReleaseState::Rejected | ReleaseState::Refused => &self.channels,
+        }
+    }
+
+    /// Channels that point to it and that nobody approved it for.
+    pub fn waits_for(&self) -> impl Iterator<Item = &ChannelName> {
+        self.channels.iter().filter(|channel| !self.approved_for.contains(channel))
+    }
+
+    /// As it is once a person approved it for these channels too.
+    #[must_use]
+    pub fn approved_too(&self, channels: &[ChannelName]) -> Self {
+        let mut approved_for: Vec<ChannelName> = self.approved_for.iter().chain(channels).cloned().collect();
+        approved_for.sort();
+        approved_for.dedup();
+        Self { approved_for, state: ReleaseState::Approved, ..self.clone() }
+    }
+
     /// Whether `self` takes the place of `older` for the clients of a channel.
     fn replaces(&self, older: &Self, channel: &ChannelName) -> bool {
         self.counter > older.counter
-            && self.channels.contains(channel)
+            && self.goes_to().contains(channel)
             && (self.release.platform == older.release.platform
                 || (self.release.version != older.release.version
                     && self.release.platform.fits(&older.release.platform)))
@@ -205,9 +274,9 @@ impl KnownRelease {
 /// approved or superseded).
 #[must_use]
 pub fn is_superseded(release: &KnownRelease, approved: &[KnownRelease]) -> bool {
-    !release.channels.is_empty()
+    !release.goes_to().is_empty()
         && release
-            .channels
+            .goes_to()
             .iter()
             .all(|channel| approved.iter().any(|newer| newer.replaces(release, channel)))
 }
@@ -269,16 +338,14 @@ mod tests {
         assert!(transition(None, Approve).is_err());
         assert_eq!(transition(Some(Approved), Withdraw), Ok(Transition::To(Withdrawn)));
         assert_eq!(transition(Some(Withdrawn), Withdraw), Ok(Transition::Unchanged));
+        assert!(transition(Some(ReleaseState::Superseded), Approve).is_err(), "it would go to nobody");
     }
 
     #[test]
     fn every_command_is_safe_to_send_again() {
-        use ReleaseCommand as Command;
         let states = ReleaseState::ALL.into_iter().map(Some).chain([None]);
         for state in states {
-            for command in
-                [Command::Stage, Command::Refuse, Command::Approve, Command::Reject, Command::Withdraw]
-            {
+            for command in ReleaseCommand::ALL {
                 if let Ok(Transition::To(after)) = transition(state, command) {
                     assert_eq!(
                         transition(Some(after), command),
@@ -301,9 +368,12 @@ mod tests {
             state: ReleaseState::Approved,
             counter: ReleaseCounter(counter),
             channels: channels.iter().map(|name| ChannelName::new(name).unwrap()).collect(),
+            approved_for: channels.iter().map(|name| ChannelName::new(name).unwrap()).collect(),
             rollout: Some(counter),
             signer: None,
             reason: None,
+            rollback: false,
+            attempt: 1,
         }
     }
 
@@ -358,9 +428,37 @@ mod tests {
         let names = |names: &[&str]| -> Vec<ChannelName> {
             names.iter().map(|name| ChannelName::new(name).unwrap()).collect()
         };
-        let moved = channels_after_pull(ReleaseState::Approved, &names(&["stable"]), &names(&["beta"]));
+        let moved = channels_after_pull(&names(&["stable"]), &names(&["beta"]));
         assert_eq!(moved, names(&["beta", "stable"]));
-        let staged = channels_after_pull(ReleaseState::Staged, &names(&["stable"]), &names(&["beta"]));
-        assert_eq!(staged, names(&["beta"]));
+        assert_eq!(channels_after_pull(&[], &names(&["beta"])), names(&["beta"]));
+    }
+
+    #[test]
+    fn a_halted_release_can_be_staged_again_and_decided_anew() {
+        use ReleaseCommand::{Approve, Halt, Reconsider, Reject, Retry};
+        use ReleaseState::{Approved, Halted, Rejected, Staged, Superseded, Withdrawn};
+        for state in [Approved, Superseded] {
+            assert_eq!(transition(Some(state), Halt), Ok(Transition::To(Halted)));
+        }
+        assert!(transition(Some(Staged), Halt).is_err(), "what nobody approved is rejected instead");
+        for state in [Rejected, Halted] {
+            assert_eq!(transition(Some(state), Reconsider), Ok(Transition::To(Staged)));
+        }
+        for command in [Approve, Reject, Retry] {
+            assert!(transition(Some(Halted), command).is_err(), "{command}");
+        }
+        assert!(transition(Some(Withdrawn), Reconsider).is_err(), "the vendor took it back");
+    }
+
+    #[test]
+    fn a_release_goes_to_the_channels_that_it_was_approved_for_and_waits_for_the_others() {
+        let mut moved = release("2", "any", 2, &["beta", "stable"]);
+        moved.approved_for = vec![ChannelName::new("beta").unwrap()];
+        let old = release("1", "any", 1, &["stable"]);
+        assert!(!is_superseded(&old, &[old.clone(), moved.clone()]), "stable is not served by it yet");
+        assert_eq!(moved.waits_for().map(ToString::to_string).collect::<Vec<_>>(), ["stable"]);
+        let approved = moved.approved_too(&moved.channels.clone());
+        assert_eq!(approved.waits_for().count(), 0);
+        assert!(is_superseded(&old, &[old.clone(), approved]));
     }
 }

@@ -4,6 +4,7 @@
 //! one, because every agent refuses a lower counter. Left out on purpose: rules that approve, and four-eyes.
 
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -44,6 +45,15 @@ pub enum ReviewRefusal {
         /// Which.
         release: ReleaseId,
     },
+    /// No channel of this name points to it.
+    NotOfChannel {
+        /// Which.
+        release: ReleaseId,
+        /// The channel that was named.
+        channel: ChannelName,
+        /// Those that point to it.
+        channels: Vec<ChannelName>,
+    },
 }
 
 impl ReviewRefusal {
@@ -56,11 +66,19 @@ impl ReviewRefusal {
                 format!("cannot {command}: no release with manifest {manifest} is staged here"),
                 "look at it again with `distributor updates show`, and decide on the digest that is shown",
             ),
-            Self::State { release, transition } => Problem::new(
-                ProblemCode::WrongState,
-                format!("{release}: {transition}"),
-                "see `distributor updates show` for what was decided, by whom and why",
-            ),
+            Self::State { release, transition } => {
+                Problem::new(ProblemCode::WrongState, format!("{release}: {transition}"), hint(transition))
+            }
+            Self::NotOfChannel { release, channel, channels } => {
+                let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
+                Problem::new(
+                    ProblemCode::WrongState,
+                    format!(
+                        "{release} cannot be approved for the channel {channel}: the vendor does not point it there"
+                    ),
+                    format!("it is of the channels {}", channels.join(", ")),
+                )
+            }
             Self::SignerNotTrusted { release } => Problem::new(
                 ProblemCode::BadSignature,
                 format!(
@@ -70,7 +88,7 @@ impl ReviewRefusal {
             ),
             Self::Reason => Problem::new(
                 ProblemCode::BadRequest,
-                format!("a rejection needs a reason of 1 to {MAX_REASON_BYTES} bytes"),
+                format!("a rejection or a halt needs a reason of 1 to {MAX_REASON_BYTES} bytes"),
                 "say in one sentence why, for whoever reads the log later",
             ),
             Self::NewerApproved { release } => Problem::new(
@@ -91,29 +109,66 @@ pub struct Reviewed<'a> {
     pub found: Option<&'a KnownRelease>,
 }
 
-/// Decides about an approval. `approved` are the releases of the same package that are approved or superseded, and
-/// `trust` is the vendor's trust document as of the last good pull.
+/// What becomes of a transition that a state does not allow, and what to type.
+fn hint(illegal: &IllegalTransition) -> &'static str {
+    use ReleaseCommand::{Approve, Halt, Reject, Retry};
+    use ReleaseState::{Approved, Halted, Rejected, Staged, Superseded};
+    let IllegalTransition::State { command, state } = illegal else {
+        return "see `distributor updates list` for what there is";
+    };
+    match (command, state) {
+        (Approve | Retry, Rejected | Halted) => {
+            "stage it again with `distributor updates reconsider`, then approve it"
+        }
+        (Reject, Approved | Superseded) => "stop it with `distributor updates halt`",
+        (Halt, Staged) => "nobody gets it before its approval; say no with `distributor updates reject`",
+        (Retry, Staged) => "approve it first with `distributor updates approve`",
+        _ => "see `distributor updates show` for what was decided, by whom and why",
+    }
+}
+
+/// Decides about an approval for `channels`: what the release is then, or `None` if it is so already. `approved` are the
+/// releases of the same package that are approved or superseded, and `trust` is the vendor's trust document as of the
+/// last good pull.
 ///
 /// # Errors
 /// [`ReviewRefusal`].
 pub fn approve(
     reviewed: Reviewed<'_>,
+    channels: &[ChannelName],
     approved: &[KnownRelease],
     trust: Option<&TrustDocument>,
-) -> Result<Transition, ReviewRefusal> {
-    if let Some(release) = reviewed.found
-        && release.state == ReleaseState::Staged
-        && !signer_is_trusted(release, trust)
-    {
-        return Err(ReviewRefusal::SignerNotTrusted { release: release.release.clone() });
+) -> Result<Option<KnownRelease>, ReviewRefusal> {
+    let (manifest, command) = (reviewed.manifest, ReleaseCommand::Approve);
+    let Some(found) = reviewed.found else {
+        return Err(ReviewRefusal::UnknownDigest { command, manifest });
+    };
+    let release = || found.release.clone();
+    if let Some(channel) = channels.iter().find(|channel| !found.channels.contains(channel)) {
+        let (channel, channels) = (channel.clone(), found.channels.clone());
+        return Err(ReviewRefusal::NotOfChannel { release: release(), channel, channels });
     }
-    let step = decide(reviewed, ReleaseCommand::Approve)?;
-    match (step, reviewed.found) {
-        (Transition::To(_), Some(release)) if is_superseded(release, approved) => {
-            Err(ReviewRefusal::NewerApproved { release: release.release.clone() })
+    let adds = channels.iter().any(|channel| !found.approved_for.contains(channel));
+    match found.state {
+        ReleaseState::Approved if !adds => return Ok(None),
+        // What newer releases replaced in its channels can still be approved for another one.
+        ReleaseState::Approved | ReleaseState::Superseded => {}
+        ReleaseState::Staged
+        | ReleaseState::Rejected
+        | ReleaseState::Withdrawn
+        | ReleaseState::Refused
+        | ReleaseState::Halted => {
+            decide(reviewed, command)?;
         }
-        _ => Ok(step),
     }
+    let after = found.approved_too(channels);
+    if is_superseded(&after, approved) {
+        return Err(ReviewRefusal::NewerApproved { release: release() });
+    }
+    if !signer_is_trusted(found, trust) {
+        return Err(ReviewRefusal::SignerNotTrusted { release: release() });
+    }
+    Ok(Some(after))
 }
 
 /// The vendor may have revoked a key since the release was staged; then every agent would refuse it.
@@ -127,10 +182,38 @@ fn signer_is_trusted(release: &KnownRelease, trust: Option<&TrustDocument>) -> b
 /// # Errors
 /// [`ReviewRefusal`].
 pub fn reject(reviewed: Reviewed<'_>, reason: &str) -> Result<Transition, ReviewRefusal> {
-    if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
-        return Err(ReviewRefusal::Reason);
-    }
+    check_reason(reason)?;
     decide(reviewed, ReleaseCommand::Reject)
+}
+
+/// Decides about a halt, for a reason that an admin gives.
+///
+/// # Errors
+/// [`ReviewRefusal`].
+pub fn halt(reviewed: Reviewed<'_>, reason: &str) -> Result<Transition, ReviewRefusal> {
+    check_reason(reason)?;
+    decide(reviewed, ReleaseCommand::Halt)
+}
+
+/// Decides whether a decision against a release is taken back.
+///
+/// # Errors
+/// [`ReviewRefusal`].
+pub fn reconsider(reviewed: Reviewed<'_>) -> Result<Transition, ReviewRefusal> {
+    decide(reviewed, ReleaseCommand::Reconsider)
+}
+
+/// Decides whether computers may be told to try a release again.
+///
+/// # Errors
+/// [`ReviewRefusal`].
+pub fn retry(reviewed: Reviewed<'_>) -> Result<Transition, ReviewRefusal> {
+    decide(reviewed, ReleaseCommand::Retry)
+}
+
+fn check_reason(reason: &str) -> Result<(), ReviewRefusal> {
+    let fits = !reason.is_empty() && reason.len() <= MAX_REASON_BYTES;
+    if fits { Ok(()) } else { Err(ReviewRefusal::Reason) }
 }
 
 fn decide(reviewed: Reviewed<'_>, command: ReleaseCommand) -> Result<Transition, ReviewRefusal> {
@@ -166,6 +249,9 @@ mod tests {
             rollout: None,
             signer: Some(signer.clone()),
             reason: None,
+            approved_for: Vec::new(),
+            rollback: false,
+            attempt: 1,
         }
     }
 
@@ -196,15 +282,49 @@ mod tests {
         let release = staged(&key);
         let reviewed = Reviewed { manifest: release.manifest, found: Some(&release) };
         let good = trust(&key, KeyStatus::Retired);
-        assert_eq!(approve(reviewed, &[], Some(&good)), Ok(Transition::To(ReleaseState::Approved)));
+        let channels = release.channels.clone();
+        let after = approve(reviewed, &channels, &[], Some(&good)).unwrap().unwrap();
+        assert_eq!((after.state, after.approved_for), (ReleaseState::Approved, channels.clone()));
         let refusal = ReviewRefusal::SignerNotTrusted { release: release.release.clone() };
         for trust in [Some(&trust(&key, KeyStatus::Revoked)), Some(&trust(&other, KeyStatus::Active)), None] {
-            assert_eq!(approve(reviewed, &[], trust), Err(refusal.clone()));
+            assert_eq!(approve(reviewed, &channels, &[], trust), Err(refusal.clone()));
         }
         // What was approved before is answered again, whatever became of the key.
-        let approved = KnownRelease { state: ReleaseState::Approved, ..release.clone() };
+        let approved = release.approved_too(&channels);
         let again = Reviewed { found: Some(&approved), ..reviewed };
-        assert_eq!(approve(again, &[], None), Ok(Transition::Unchanged));
+        assert_eq!(approve(again, &channels, &[], None), Ok(None));
+    }
+
+    #[test]
+    fn an_approval_is_for_named_channels_and_says_no_where_it_would_reach_nobody() {
+        let key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+        let trust = trust(&key, KeyStatus::Retired);
+        let names = |names: &[&str]| -> Vec<ChannelName> {
+            names.iter().map(|name| ChannelName::new(name).unwrap()).collect()
+        };
+        let approve_for = |release: &KnownRelease, channels: &[&str], approved: &[KnownRelease]| {
+            let reviewed = Reviewed { manifest: release.manifest, found: Some(release) };
+            approve(reviewed, &names(channels), approved, Some(&trust))
+        };
+        let moved = KnownRelease { channels: names(&["beta", "stable"]), ..staged(&key) };
+        let for_beta = approve_for(&moved, &["beta"], &[]).unwrap().unwrap();
+        assert_eq!(for_beta.approved_for, names(&["beta"]));
+        assert_eq!(for_beta.goes_to(), names(&["beta"]));
+        let both = approve_for(&for_beta, &["beta", "stable"], &[]).unwrap().unwrap();
+        assert_eq!(both.goes_to(), names(&["beta", "stable"]));
+        let refusal = approve_for(&moved, &["nightly"], &[]).unwrap_err();
+        assert!(matches!(refusal, ReviewRefusal::NotOfChannel { .. }), "{refusal:?}");
+
+        let newer = KnownRelease {
+            manifest: Sha256Digest::of(b"newer"),
+            counter: ReleaseCounter(2),
+            ..for_beta.clone()
+        };
+        let superseded = KnownRelease { state: ReleaseState::Superseded, ..for_beta };
+        let refusal = approve_for(&superseded, &["beta"], std::slice::from_ref(&newer)).unwrap_err();
+        assert!(matches!(refusal, ReviewRefusal::NewerApproved { .. }), "{refusal:?}");
+        let elsewhere = approve_for(&superseded, &["stable"], &[newer]).unwrap().unwrap();
+        assert_eq!(elsewhere.state, ReleaseState::Approved, "nothing newer serves stable");
     }
 
     #[test]

@@ -39,6 +39,13 @@ fn is_harmful(character: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&character)
 }
 
+/// As much of a text as fits into so many bytes, in whole characters.
+#[must_use]
+pub fn at_most(text: &str, max_bytes: usize) -> &str {
+    let end = (0..=max_bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
 /// A reason or problem as it is stored.
 #[must_use]
 pub fn stored(text: &str) -> String {
@@ -83,5 +90,6 @@ mod tests {
         assert_eq!(stored(&"ü".repeat(5000)).chars().count(), 500);
         assert_eq!(agent_version(&"ü".repeat(5000)).chars().count(), 64);
         assert_eq!(source("192.0.2.1"), "192.0.2.1");
+        assert_eq!((at_most("aü", 2), at_most("aü", 3), at_most("a", 9)), ("a", "aü", "a"));
     }
 }

@@ -11,21 +11,20 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use sealpost_admin_api::clients::{
-    Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest, SetupRequest,
+    ChannelRequest, Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest, SetupRequest,
 };
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, ComputerName, NameError, SetupId};
+use sealpost_manifests::ids::{ComputerName, NameError, SetupId};
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::clients::{IssueSetup, Reserve};
+use sealpost_site::commands::clients::{ChangeChannel, IssueSetup, Reserve};
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::explain::{Explanation, explain_client};
+use sealpost_site::rules::names::{MixedScripts, canonical};
 
-/// The channel of a reservation that names none.
-const DEFAULT_CHANNEL: &str = "stable";
 /// Days for which a setup file is good, unless an admin says otherwise.
 const SETUP_DAYS: u16 = 30;
 /// Most days for which one can be good: its code is a secret that lies around.
@@ -50,6 +49,7 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<Client>, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
+    let name = reserved(&site, name).await?.name;
     let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
     let facts = facts.ok_or_else(|| not_reserved(&name))?;
     let explanations = explain_client(&facts, site.now());
@@ -62,15 +62,30 @@ pub(crate) async fn reserve(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ReserveRequest>,
 ) -> Result<Json<Client>, ApiError> {
-    let channel = match request.channel {
-        Some(channel) => channel,
-        None => ChannelName::new(DEFAULT_CHANNEL).map_err(bad_name)?,
-    };
-    let name = request.name;
-    let command = Reserve { actor, name: name.clone(), channel, serial: request.serial };
+    let ReserveRequest { name, channel, mixed_scripts, serial } = request;
+    let mixed = if mixed_scripts { MixedScripts::Meant } else { MixedScripts::AskBack };
+    let command = Reserve { actor, name: name.clone(), channel, mixed, serial };
     site.parts.ledger.execute(site.now(), command).await?;
+    let name = canonical(&name);
     let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
         ApiError::done_but_unread(&error, "the seat is taken", "distributor clients show")
+    })?;
+    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new())))
+}
+
+/// Moves a computer to another channel.
+pub(crate) async fn channel(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<ChannelRequest>,
+) -> Result<Json<Client>, ApiError> {
+    let name = ComputerName::new(name).map_err(bad_name)?;
+    let row = reserved(&site, name).await?;
+    let (name, channel) = (row.name, request.channel);
+    site.parts.ledger.execute(site.now(), ChangeChannel { actor, name: name.clone(), channel }).await?;
+    let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
+        ApiError::done_but_unread(&error, "the computer is moved", "distributor clients show")
     })?;
     Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new())))
 }
@@ -120,9 +135,15 @@ pub(crate) async fn setup(
     Ok((headers, text).into_response())
 }
 
+/// The reservation of a name, in whatever spelling.
 async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError> {
-    let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await?;
-    row.ok_or_else(|| not_reserved(&name))
+    let ledger = &site.parts.ledger;
+    if let Some(row) = ledger.query(ClientByName { name: name.clone() }).await? {
+        return Ok(row);
+    }
+    // A dot at the end is the same name; an older ledger may hold a name with one.
+    let plain = canonical(&name);
+    ledger.query(ClientByName { name: plain }).await?.ok_or_else(|| not_reserved(&name))
 }
 
 fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Client {

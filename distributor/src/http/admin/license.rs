@@ -47,8 +47,12 @@ pub(crate) async fn register(
     }
     match site.parts.authority.register(sync::RegisterRequest { site_key, registration }).await {
         Ok(answer) => {
-            let Unlocked { license, unconfirmed } = accept(&site, actor, answer.grant, Some(serial)).await?;
-            Ok(Json(Registered::Granted { license, unconfirmed }))
+            let Unlocked { license, unconfirmed, came } =
+                accept(&site, actor, answer.grant, Some(serial)).await?;
+            let notice = came
+                .filter(|_| reason == RegistrationReason::Renew)
+                .and_then(|came| came.said(license.not_after, site.now()));
+            Ok(Json(Registered::Granted { license, unconfirmed, came, notice }))
         }
         Err(error @ AuthorityError::Unreachable { .. }) => {
             Ok(Json(Registered::Code { code, reason: Some(error.to_string()) }))
@@ -137,7 +141,8 @@ async fn accept(
         .map_err(|error| ApiError::done_but_unread(&error, "the grant is accepted", "distributor status"))?;
     let license = licenses.into_iter().find(|row| row.serial == serial);
     let license = license.map(License::from);
-    license.map(|license| Unlocked { license, unconfirmed: accepted.unconfirmed }).ok_or_else(|| {
+    let came = Some(accepted.came);
+    license.map(|license| Unlocked { license, unconfirmed: accepted.unconfirmed, came }).ok_or_else(|| {
         ApiError::new(
             ProblemCode::Internal,
             "the accepted grant is not in the ledger",

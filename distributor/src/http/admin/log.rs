@@ -11,13 +11,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery, MAX_WITNESSED, VerifyRequest};
+use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery, MAX_LAST, MAX_WITNESSED, VerifyRequest};
 use sealpost_files::with_causes;
 use sealpost_manifests::log::{Checkpoint, LogProof, ProofPlan, leaf_of};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary::KINDS;
-use sealpost_site::queries::{Activity, LogEntry as EntryBytes};
+use sealpost_site::queries::{Activity, ClientByName, LogEnd, LogEntry as EntryBytes, Only};
 use tokio::sync::watch;
 
 use crate::http::Site;
@@ -40,24 +40,10 @@ pub(crate) async fn log(
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
-    if let Some(kind) = &query.kind
-        && !KINDS.contains(&kind.as_str())
-    {
-        // An empty answer would read as: it never happened.
-        return Err(bad_query(&format!(
-            "no entries are of the kind {kind:?}; kinds are {}",
-            KINDS.join(", ")
-        )));
-    }
-    let filter = Activity {
-        after: query.after.unwrap_or(0),
-        client: query.client,
-        kind: query.kind,
-        since: query.since,
-        limit: Some(PAGE),
-    };
+    let follow = query.follow.unwrap_or(false);
+    let filter = filter(&site, query).await?;
     // Subscribed before the first read, so that nothing falls between.
-    let commits = query.follow.unwrap_or(false).then(|| site.parts.ledger.subscribe());
+    let commits = follow.then(|| site.parts.ledger.subscribe());
     let mut cursor = Cursor { site, filter, commits, done: false };
     // The first page is read before the answer begins, so that its errors have a status.
     let first = page(&mut cursor).await?;
@@ -71,6 +57,62 @@ pub(crate) async fn log(
     let mut response = Body::from_stream(lines).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     Ok(response)
+}
+
+/// What is wanted, checked: an empty answer would read as "it never happened".
+async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
+    let kinds: Vec<String> =
+        query.kind.iter().flat_map(|kinds| kinds.split(',')).map(|kind| kind.trim().to_owned()).collect();
+    if let Some(kind) = kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+        return Err(bad_query(&format!(
+            "no entries are of the kind {kind:?}; kinds are {}",
+            KINDS.join(", ")
+        )));
+    }
+    let limit = match query.last {
+        Some(last) if last > MAX_LAST => {
+            let most = format!("at most the last {MAX_LAST} entries can be asked for; --since goes further");
+            return Err(bad_query(&most));
+        }
+        last => last,
+    };
+    if let Some(name) = &query.client {
+        let known = Activity { client: Some(name.clone()), limit: Some(1), ..Activity::default() };
+        let ledger = &site.parts.ledger;
+        if ledger.query(known).await?.is_empty()
+            && ledger.query(ClientByName { name: name.clone() }).await?.is_none()
+        {
+            return Err(ApiError::not_found(
+                format!("nothing is known of a computer named {name}"),
+                "`distributor clients list` shows all names",
+            ));
+        }
+    }
+    let only = if query.failed.unwrap_or(false) { Only::Failures } else { Only::Everything };
+    let wanted = Activity {
+        after: query.after.unwrap_or(0),
+        client: query.client,
+        kind: None,
+        kinds,
+        only,
+        since: query.since,
+        until: query.until,
+        end: LogEnd::Oldest,
+        limit: Some(PAGE),
+    };
+    match limit {
+        None => Ok(wanted),
+        // The head as it is now: what comes later is later than the last ones.
+        Some(0) => Ok(Activity { after: site.parts.ledger.head().size, ..wanted }),
+        Some(_) => {
+            let newest = Activity { end: LogEnd::Newest, limit, ..wanted.clone() };
+            let first = site.parts.ledger.query(newest).await?.first().map(|logged| logged.entry.sequence());
+            Ok(match first {
+                Some(first) => Activity { after: first.saturating_sub(1), ..wanted },
+                None => wanted,
+            })
+        }
+    }
 }
 
 /// Re-computes the whole log.

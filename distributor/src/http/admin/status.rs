@@ -6,9 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
-use sealpost_site::queries::{LastPull, LogForks, ReleaseCounts, Restores};
+use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
+use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::text::counted;
-use sealpost_site::rules::warnings;
+use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
@@ -29,6 +31,9 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
+    let drifted = ledger.query(Drifted {}).await?;
+    warnings.extend(drift::warning(&drifted.names, drifted.count));
+    warnings.extend(attention::warnings(&of_interest(&site).await?));
     warnings.extend(problem);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files));
@@ -74,4 +79,15 @@ fn announced(newer: &NewerServer) -> String {
         _ => format!("look at it with `distributor updates show {}:{}`", release.package, release.version),
     };
     format!("version {} of this server is {state}: {next}", release.version)
+}
+
+/// Releases that may want attention: the newest of each state.
+async fn of_interest(site: &Site) -> Result<Vec<ReleaseRow>, ApiError> {
+    let mut rows = Vec::new();
+    for state in [ReleaseState::Staged, ReleaseState::Approved, ReleaseState::Halted, ReleaseState::Withdrawn]
+    {
+        let page = Releases { state: Some(state), after: None, limit: MAX_PAGE };
+        rows.extend(site.parts.ledger.query(page).await?);
+    }
+    Ok(rows)
 }

@@ -7,11 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use sealpost_keys::note::SignedNote;
 use sealpost_manifests::document::Document;
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Checkpoint, ConsistencyProof, ProofPlan};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::contact::{AnswerContact, Shown};
+use sealpost_site::queries::HolderById;
 use sealpost_site::rules::contact::{check, unknown_client};
 
 use super::{access_token, evidence, sign};
@@ -30,7 +32,11 @@ pub(crate) async fn contact(
     let cost = u32::try_from(contact.reports.len()).unwrap_or(u32::MAX).saturating_add(1);
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
     let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
-    let outcome = site.parts.ledger.execute(now, AnswerContact { contact, shown }).await?;
+    let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown }).await;
+    let outcome = match answered {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(ApiError::from(error).about(name_of(&site, &client_id).await)),
+    };
     let (checkpoint, consistency) = match &outcome.lease {
         Some(lease) => witness(&site, lease, outcome.held_head).await?,
         None => (None, None),
@@ -49,6 +55,12 @@ pub(crate) async fn contact(
         acknowledged_report: outcome.acknowledged_report,
         notice: outcome.notice,
     }))
+}
+
+/// The name of a client that is known here, for the log.
+async fn name_of(site: &Site, client_id: &ClientId) -> Option<ComputerName> {
+    let holder = site.parts.ledger.query(HolderById { client_id: client_id.clone() }).await;
+    holder.ok().flatten().map(|row| row.name)
 }
 
 /// The checkpoint of the head that a new lease names, and the proof that it extends the head that the client holds.

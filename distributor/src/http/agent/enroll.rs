@@ -44,8 +44,10 @@ async fn answer(
     let enrollment = verified(site, request)?;
     let proven = proven(site, request, &enrollment).await?;
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
+    let name = enrollment.computer_name.clone();
     let command = Enroll { source: peer.source(), enrollment, proven, new_id: ClientId::from_random(random) };
-    let outcome = site.parts.ledger.execute(now, command).await?;
+    let outcome = site.parts.ledger.execute(now, command).await;
+    let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
     Ok(EnrollAnswer {
         enrolled: sign(site, &outcome.enrolled)?,
         grants: outcome.grants,

@@ -32,6 +32,7 @@ pub(super) fn activity_entries() -> Seeds {
         ("releases", log(releases())),
         ("restore", log(restore())),
         ("troubles", log(troubles())),
+        ("later", golden("distributor/ledger/tests/golden/log.v2.later.jsonl")),
     ];
     seeds.extend(frozen_log());
     seeds
@@ -182,6 +183,7 @@ fn troubles() -> Vec<Change> {
             source: "192.0.2.1".to_owned(),
             minute: Timestamp::UNIX_EPOCH,
             count: 3,
+            computer: None,
         },
     ]
 }

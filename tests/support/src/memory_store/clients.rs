@@ -6,8 +6,10 @@ use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_site::queries::{ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients};
-use sealpost_site::rows::{ClientRow, HolderRow, LogForkRow, RecipientRow};
+use sealpost_site::queries::{
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, HolderById, Recipients,
+};
+use sealpost_site::rows::{ClientRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, WAITING_NAMES};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
@@ -54,7 +56,9 @@ impl State {
             }),
             last_contact: answered.map(|answered| answered.at),
             lease_until: client.and_then(|client| client.lease_until),
-            installed: seen.map(|seen| seen.installed.to_vec()).unwrap_or_default(),
+            installed: seen.as_ref().map(|seen| seen.installed.to_vec()).unwrap_or_default(),
+            before: seen.map(|seen| seen.before.to_vec()).unwrap_or_default(),
+            drift: client.map(|client| client.drift.values().cloned().collect()).unwrap_or_default(),
             assigned: client.map(|client| client.assigned.values().cloned().collect()).unwrap_or_default(),
             last_reports: client
                 .map(|client| client.last_reports.values().map(|last| last.report.clone()).collect())
@@ -118,13 +122,35 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
     fn read(&mut self, query: &ExplainClient) -> Result<Option<ExplainFacts>, StoreError> {
         let state = self.state();
         let Some(client) = state.client(&query.name) else { return Ok(None) };
+        let had = client.installed.iter().chain(&client.before);
+        let had = had.filter_map(|package| state.known_release(&package.manifest)).collect();
+        let held_by = state.client_named(&query.name);
+        let attempts = held_by.map(|(_, client)| client.attempts.clone()).unwrap_or_default();
         Ok(Some(ExplainFacts {
             client,
+            had,
+            attempts,
             grants: state.grants_of(&query.name),
             approved: state.approved(),
             staged: state.staged(),
             voided: state.voided(),
         }))
+    }
+}
+
+impl<H: Holds> Read<Drifted> for Handle<H> {
+    fn read(&mut self, _: &Drifted) -> Result<DriftedRow, StoreError> {
+        let state = self.state();
+        let changed = |client_id| state.clients.get(client_id).is_some_and(|client| !client.drift.is_empty());
+        let mut names: Vec<ComputerName> = state
+            .client_of
+            .iter()
+            .filter(|(_, client)| changed(*client))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let count = names.len() as u64;
+        names.truncate(WAITING_NAMES as usize);
+        Ok(DriftedRow { count, names })
     }
 }
 

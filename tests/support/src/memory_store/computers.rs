@@ -1,15 +1,17 @@
 //! What changes of computers do: seats, clients, what they were issued, what they reported, and how they come back.
 
+use jiff::Timestamp;
 use sealpost_ledger::store::StoreError;
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::document::Document;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{HighestOrders, Order};
+use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::{ActivityEntry, Change, NoteKey, Recreated};
-use sealpost_site::rows::ResumedRow;
+use sealpost_site::rows::{DriftRow, ResumedRow};
 use sealpost_site::rules::reports::ReportEffect;
 
 use super::state::{Client, Computer, LastReport, LogFork, State};
@@ -31,6 +33,12 @@ impl State {
                     client.issued(Lease::TYPE, *order);
                     client.lease_until = until;
                 });
+                let name = self.clients.get(client_id).map(|client| client.name.clone());
+                if let Some(computer) = name.and_then(|name| self.computers.get_mut(&name)) {
+                    let held = entitlements.iter().map(|seat| &seat.serial);
+                    let held: Vec<_> = held.filter(|serial| computer.serials.contains(*serial)).collect();
+                    computer.leased.extend(held.into_iter().cloned());
+                }
             }
             Change::AssignmentChanged { client_id, order, packages, .. } => {
                 self.with_client(client_id, |client| {
@@ -48,7 +56,18 @@ impl State {
                 let fork = LogFork { held: *held, seen: *seen, at: entry.at };
                 self.with_client(client_id, |client| client.log_fork = Some(fork));
             }
+            Change::ChannelChanged { name, channel } => {
+                if let Some(computer) = self.computers.get_mut(name) {
+                    computer.channel.clone_from(channel);
+                }
+            }
+            Change::DriftReported { client_id, drift } => {
+                self.with_client(client_id, |client| client.drift_reported(drift, entry.at));
+            }
             Change::ServerInitialized { .. }
+            | Change::ReleaseHalted { .. }
+            | Change::ReleaseReconsidered { .. }
+            | Change::ReleaseRetried { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }
             | Change::ServerListChanged { .. }
@@ -101,6 +120,7 @@ impl State {
             channel: channel.clone(),
             reserved_at: entry.at,
             serials: Default::default(),
+            leased: Default::default(),
         })
     }
 
@@ -126,6 +146,8 @@ impl State {
             last_reports: Default::default(),
             resumed: None,
             log_fork: None,
+            drift: Default::default(),
+            attempts: Default::default(),
         };
         self.add_client(client_id, client, replaces.as_ref())?;
         if let Some(setup) = self.setups.get_mut(name) {
@@ -233,6 +255,8 @@ impl State {
             last_reports: Default::default(),
             resumed: None,
             log_fork: None,
+            drift: Default::default(),
+            attempts: Default::default(),
         };
         self.add_client(client_id, client, recreated.replaces.as_ref())?;
         let restored_at = self.restore.restored.as_ref().map(|restored| restored.at);
@@ -255,6 +279,17 @@ impl Client {
 
     fn assign(&mut self, packages: &[PackageAssignment]) {
         self.assigned = packages.iter().map(|told| (told.release.package.clone(), told.clone())).collect();
+    }
+
+    /// What it says again keeps its time.
+    fn drift_reported(&mut self, drift: &[Drift], at: Timestamp) {
+        let before = std::mem::take(&mut self.drift);
+        self.drift.extend(drift.iter().map(|drift| {
+            let said = before.get(&drift.package).filter(|row| row.kind == drift.kind);
+            let (package, kind) = (drift.package.clone(), drift.kind);
+            let since = said.map_or(at, |row| row.since);
+            (package.clone(), DriftRow { package, kind, since })
+        }));
     }
 
     fn step_reported(&mut self, report: &Report, effect: ReportEffect) {

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::document::Document;
-use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::ids::{ClientId, SerialNumber};
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::wire::contact::Drift;
 use sealpost_site::commands::contact::{
     ContactClient, ContactFacts, HeldGrantText, LastContact, LoadContact, LostFacts, SeenClient, ShownKey,
 };
 use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::restore::NameHolder;
 
 use super::state::{Client, License, State};
@@ -23,8 +25,21 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             Some(client) => Some(state.contact_client(client_id, client, query.reports)?),
             None => None,
         };
+        let left: Vec<KnownRelease> = query
+            .runs
+            .iter()
+            .filter_map(|manifest| state.known_release(manifest))
+            .filter(|release| release.rollback)
+            .collect();
+        let before = match state.seen(client_id) {
+            Some(seen) if !left.is_empty() => seen.before.to_vec(),
+            _ => Vec::new(),
+        };
+        let kept = before.iter().filter_map(|ran| state.known_release(&ran.manifest)).collect();
         Ok(ContactFacts {
             client,
+            left,
+            kept,
             approved: state.approved(),
             voided: state.voided(),
             metadata_as_of: state.metadata_as_of(),
@@ -55,6 +70,7 @@ impl State {
             instance: seen.instance,
             hostname: seen.hostname.map(str::to_owned),
             installed: seen.installed.to_vec(),
+            before: seen.before.to_vec(),
         });
         let reported = if reports { client.last_reports.keys().cloned().collect() } else { BTreeSet::new() };
         Ok(ContactClient {
@@ -62,7 +78,10 @@ impl State {
             channel: computer.channel.clone(),
             client_key: client.client_key.clone(),
             forked: client.forked,
-            seats: self.licenses_of(&client.name).map(held_text).collect(),
+            seats: self
+                .licenses_of(&client.name)
+                .map(|license| held_text(license, &computer.leased))
+                .collect(),
             lease_order: client.order(Lease::TYPE),
             assignment_order: client.order(Assignment::TYPE),
             acknowledged_report: client.acknowledged_report,
@@ -73,12 +92,19 @@ impl State {
             reported,
             resumed: client.resumed.as_ref().is_some_and(|(era, _)| *era == self.restore.era),
             log_fork: client.log_fork.as_ref().map(|fork| fork.seen),
+            drift: client
+                .drift
+                .values()
+                .map(|row| Drift { package: row.package.clone(), kind: row.kind })
+                .collect(),
+            attempts: client.attempts.clone(),
         })
     }
 
     fn lost(&self, client_id: &ClientId, shown: &ShownKey) -> LostFacts {
         let holder = self.client_named(&shown.name).filter(|(holder, _)| *holder != client_id);
         let computer = self.computers.get(&shown.name);
+        let leased = computer.map(|computer| computer.leased.clone()).unwrap_or_default();
         LostFacts {
             was_replaced: self.replaced.contains(client_id),
             holder: holder.map(|(holder, client)| NameHolder {
@@ -91,17 +117,18 @@ impl State {
                 .serials
                 .iter()
                 .filter_map(|serial| self.licenses.get(serial))
-                .map(held_text)
+                .map(|license| held_text(license, &leased))
                 .collect(),
             head_is_known: self.had_head(shown.head),
         }
     }
 }
 
-fn held_text(license: &License) -> HeldGrantText {
+fn held_text(license: &License, leased: &BTreeSet<SerialNumber>) -> HeldGrantText {
     HeldGrantText {
         grant: license.grant.clone(),
         document: license.document.clone(),
         digest: license.document.digest(),
+        leased: leased.contains(&license.grant.serial),
     }
 }

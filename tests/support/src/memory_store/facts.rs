@@ -1,11 +1,14 @@
 //! What commands decide from.
 
+use std::collections::BTreeSet;
+
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{
-    EnrolledClient, EnrollmentFacts, LoadEnrollment, LoadSeats, LoadSetup, SeatFacts, SetupFacts,
+    ChannelFacts, EnrolledClient, EnrollmentFacts, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
+    SeatFacts, SetupFacts,
 };
 use sealpost_site::commands::licenses::{GrantFacts, LoadHeldGrant};
 use sealpost_site::commands::pulls::{LoadPull, PullFacts};
@@ -14,6 +17,7 @@ use sealpost_site::commands::releases::{
 };
 use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
 use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
+use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
@@ -38,6 +42,7 @@ impl<H: Holds> Read<LoadHeldGrant> for Handle<H> {
             generation: license.grant.generation,
             epoch: license.grant.epoch,
             digest: license.document.digest(),
+            not_after: license.grant.not_after,
         });
         let asked = query.request_id.as_ref();
         let answers_restored = asked.is_some_and(|asked| state.restore_requests.contains(asked));
@@ -58,10 +63,48 @@ impl<H: Holds> Read<LoadSeats> for Handle<H> {
         });
         let computer = state.computers.get(&query.name);
         Ok(SeatFacts {
+            channel: computer.map(|computer| computer.channel.clone()),
+            channels: state.known_channels(),
             reserved: computer.map(|computer| computer.serials.clone()).unwrap_or_default(),
             grants: grants.collect(),
             restore: state.restore.clone(),
         })
+    }
+}
+
+impl<H: Holds> Read<LoadChannels> for Handle<H> {
+    fn read(&mut self, query: &LoadChannels) -> Result<ChannelFacts, StoreError> {
+        let state = self.state();
+        let channel = state.computers.get(&query.name).map(|computer| computer.channel.clone());
+        Ok(ChannelFacts { channel, channels: state.known_channels() })
+    }
+}
+
+impl<H: Holds> Read<LoadRetry> for Handle<H> {
+    fn read(&mut self, query: &LoadRetry) -> Result<RetryFacts, StoreError> {
+        let state = self.state();
+        let Some(known) = state.known_release(&query.manifest) else {
+            return Ok(RetryFacts { known: None, computers: Vec::new() });
+        };
+        let of = |name: &ComputerName| {
+            let (client_id, client) = state.client_named(name)?;
+            let last = client.last_reports.get(&known.release.package);
+            let failed = last.filter(|last| last.failed && last.report.manifest == query.manifest);
+            Some(AttemptOf {
+                client_id: client_id.clone(),
+                name: name.clone(),
+                attempt: client.attempts.get(&query.manifest).copied(),
+                failed: failed.map(|last| last.report.attempt),
+            })
+        };
+        let named: BTreeSet<&ComputerName> = query.names.iter().collect();
+        let computers = if named.is_empty() {
+            let failed = state.client_of.keys().filter_map(of).filter(|computer| computer.failed.is_some());
+            failed.take(MAX_RETRIED as usize).collect()
+        } else {
+            named.into_iter().filter_map(of).collect()
+        };
+        Ok(RetryFacts { known: Some(known), computers })
     }
 }
 

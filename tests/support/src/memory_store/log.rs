@@ -4,7 +4,8 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{Frontier, LogHead, NodeId, node_hash};
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry};
-use sealpost_site::queries::{Activity, Log, LogEntry, LogNodes, page_limit};
+use sealpost_site::changes::summary::is_failure;
+use sealpost_site::queries::{Activity, Log, LogEnd, LogEntry, LogNodes, Only, page_limit};
 
 use super::state::State;
 use super::store::{Handle, Holds};
@@ -52,7 +53,10 @@ impl<H: Holds> Read<Activity> for Handle<H> {
     fn read(&mut self, query: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
         let state = self.state();
         let wanted = state.log.values().map(|logged| &logged.linked).filter(|linked| matches(query, linked));
-        let page = wanted.take(page_limit(query.limit) as usize);
+        let wanted: Vec<&LinkedEntry> = wanted.collect();
+        let limit = page_limit(query.limit) as usize;
+        let skipped = if query.end == LogEnd::Newest { wanted.len().saturating_sub(limit) } else { 0 };
+        let page = wanted.into_iter().skip(skipped).take(limit);
         let logged = page.map(|linked| chain::logged(linked.bytes.clone(), linked.leaf));
         Ok(logged.collect::<Result<_, _>>()?)
     }
@@ -63,5 +67,8 @@ fn matches(query: &Activity, linked: &LinkedEntry) -> bool {
     linked.entry.sequence > query.after
         && query.client.as_ref().is_none_or(|name| found_by.computer.as_deref() == Some(name.as_str()))
         && query.kind.as_ref().is_none_or(|kind| found_by.kind == *kind)
+        && (query.kinds.is_empty() || query.kinds.contains(&found_by.kind))
+        && (query.only == Only::Everything || is_failure(&linked.entry.change))
         && query.since.is_none_or(|since| linked.entry.at >= since)
+        && query.until.is_none_or(|until| linked.entry.at <= until)
 }

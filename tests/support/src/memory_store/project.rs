@@ -85,7 +85,9 @@ impl State {
             | Change::AssignmentChanged { .. }
             | Change::StepReported { .. }
             | Change::ForkDetected { .. }
-            | Change::LogForkReported { .. } => self.project_computer(entry)?,
+            | Change::LogForkReported { .. }
+            | Change::ChannelChanged { .. }
+            | Change::DriftReported { .. } => self.project_computer(entry)?,
             Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => {
                 let versions = PulledVersions {
                     root: *root_version,
@@ -103,7 +105,10 @@ impl State {
             | Change::DeltaMade { .. }
             | Change::ReleaseApproved { .. }
             | Change::ReleaseRejected { .. }
-            | Change::ReleaseWithdrawn { .. } => self.project_release(entry),
+            | Change::ReleaseWithdrawn { .. }
+            | Change::ReleaseHalted { .. }
+            | Change::ReleaseReconsidered { .. }
+            | Change::ReleaseRetried { .. } => self.project_release(entry),
         }
         Ok(())
     }

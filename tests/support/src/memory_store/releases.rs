@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
 use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::summary::reason_of;
@@ -48,6 +48,7 @@ impl State {
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Approved, None, &approval.comment);
                     row.rollout = Some(*rollout);
+                    row.approved_for.clone_from(&approval.channels);
                 });
                 self.supersede(supersession);
             }
@@ -66,7 +67,35 @@ impl State {
                 }
                 self.supersede(supersession);
             }
+            Change::ReleaseHalted { manifest, reason, rollback, withdrawn, supersession, .. } => {
+                let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
+                self.with_release(manifest, |row| {
+                    decide(row, entry, state, Some(reason), "");
+                    row.rollback = *rollback;
+                });
+                for client in self.clients.values_mut() {
+                    client.assigned.retain(|_, told| told.manifest != *manifest);
+                }
+                self.supersede(supersession);
+            }
+            Change::ReleaseReconsidered { manifest, attempt, .. } => {
+                self.with_release(manifest, |row| {
+                    decide(row, entry, ReleaseState::Staged, None, "");
+                    row.approved_for.clear();
+                    row.rollback = false;
+                    row.attempt = *attempt;
+                });
+            }
+            Change::ReleaseRetried { manifest, computers, .. } => {
+                for next in computers {
+                    if let Some(client) = self.clients.get_mut(&next.client_id) {
+                        client.attempts.insert(*manifest, next.attempt);
+                    }
+                }
+            }
             Change::ServerInitialized { .. }
+            | Change::ChannelChanged { .. }
+            | Change::DriftReported { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }
             | Change::ServerListChanged { .. }
@@ -126,6 +155,9 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
         severity: Severity::Normal,
         state,
         channels: Vec::new(),
+        approved_for: Vec::new(),
+        rollback: false,
+        attempt: 1,
         signer: None,
         payload_bytes: 0,
         staged_at: entry.at,
@@ -267,6 +299,9 @@ pub(super) fn known(row: &ReleaseRow) -> KnownRelease {
         rollout: row.rollout,
         signer: row.signer.clone(),
         reason: row.reason.clone(),
+        approved_for: row.approved_for.clone(),
+        rollback: row.rollback,
+        attempt: row.attempt,
     }
 }
 
@@ -280,6 +315,16 @@ impl State {
             one.release.package.cmp(&other.release.package).then(key(one).cmp(&key(other)))
         });
         approved
+    }
+
+    /// The channels that releases are known of.
+    pub(super) fn known_channels(&self) -> BTreeSet<ChannelName> {
+        self.releases.values().flat_map(|row| row.channels.iter().cloned()).collect()
+    }
+
+    /// A release, if it is known here.
+    pub(super) fn known_release(&self, manifest: &Sha256Digest) -> Option<KnownRelease> {
+        self.releases.get(manifest).map(known)
     }
 
     /// Manifests of releases above a counter that the vendor reset.

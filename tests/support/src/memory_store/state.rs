@@ -23,7 +23,7 @@ use sealpost_manifests::word::Word;
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
-use sealpost_site::rows::{KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
+use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
 use sealpost_site::rules::restore::{Progress, RestoreState};
 
 /// Everything that was committed, or that one transaction sees.
@@ -80,6 +80,8 @@ pub(super) struct Computer {
     pub(super) reserved_at: Timestamp,
     /// The serial numbers whose seats it holds.
     pub(super) serials: BTreeSet<SerialNumber>,
+    /// Those of them with which a computer of this name had a lease.
+    pub(super) leased: BTreeSet<SerialNumber>,
 }
 
 #[derive(Debug, Clone)]
@@ -120,6 +122,9 @@ pub(super) struct Client {
     /// Its last resumption, and the era of that.
     pub(super) resumed: Option<(EraId, ResumedRow)>,
     pub(super) log_fork: Option<LogFork>,
+    pub(super) drift: BTreeMap<PackageName, DriftRow>,
+    /// Attempts of its own, by manifest.
+    pub(super) attempts: BTreeMap<Sha256Digest, u32>,
 }
 
 impl Client {
@@ -150,6 +155,7 @@ pub(super) struct Seen<'a> {
     pub(super) instance: Option<Sha256Digest>,
     pub(super) hostname: Option<&'a str>,
     pub(super) installed: &'a [InstalledPackage],
+    pub(super) before: &'a [InstalledPackage],
 }
 
 /// The last contact of a client.
@@ -184,9 +190,11 @@ impl State {
 
     pub(super) fn seen(&self, client_id: &ClientId) -> Option<Seen<'_>> {
         match self.notes.get(&NoteKey::ClientSeen(client_id.clone())) {
-            Some(Note::ClientSeen { platform, agent_version, instance, hostname, installed, .. }) => {
+            Some(Note::ClientSeen {
+                platform, agent_version, instance, hostname, installed, before, ..
+            }) => {
                 let (instance, hostname) = (*instance, hostname.as_deref());
-                Some(Seen { platform, agent_version, instance, hostname, installed })
+                Some(Seen { platform, agent_version, instance, hostname, installed, before })
             }
             _ => None,
         }

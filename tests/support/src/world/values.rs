@@ -9,6 +9,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::releases::{RejectRelease, WithdrawRelease};
 use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::names::MixedScripts;
 
 /// A day in seconds.
 pub const DAY: i64 = 24 * 3600;
@@ -22,13 +23,19 @@ pub fn admin() -> Actor {
 /// The admin takes a seat for a name on channel `stable`, of any serial number.
 #[must_use]
 pub fn reserve(name: &str) -> Reserve {
-    reserve_for(name, "stable")
+    Reserve {
+        actor: admin(),
+        name: computer_name(name),
+        channel: None,
+        mixed: MixedScripts::AskBack,
+        serial: None,
+    }
 }
 
 /// The admin takes a seat for a name on a channel, of any serial number.
 #[must_use]
 pub fn reserve_for(name: &str, channel_name: &str) -> Reserve {
-    Reserve { actor: admin(), name: computer_name(name), channel: channel(channel_name), serial: None }
+    Reserve { channel: Some(channel(channel_name)), ..reserve(name) }
 }
 
 /// The admin takes a seat of one serial number for a name.

@@ -1,30 +1,35 @@
 //! Reservations and their computers.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, ExplainClient, HolderById, Recipients, page_limit,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, HolderById, Recipients, page_limit,
 };
-use sealpost_site::rows::{ClientRow, HolderRow, LogForkRow, RecipientRow, ResumedRow};
+use sealpost_site::rows::{
+    ClientRow, DriftRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, WAITING_NAMES,
+};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 
-use super::releases::{approved, staged, voided};
+use super::releases::{approved, known_release, staged, voided};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
-    count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, time,
+    count, from_json, from_word, optional_count, optional_from_json, optional_text, optional_time, text, time,
 };
 use crate::store::{Read, StoreError};
 
 const CLIENT_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_id, c.client_key, c.forked, \
      coalesce(s.platform, c.platform), coalesce(s.agent_version, c.agent_version), k.at, c.lease_until, s.installed, \
      s.hostname, s.instance, c.resumed_era = (SELECT era FROM server), c.resumed_at, c.resumed_contacts, \
-     c.provisional_until, c.displaced_contacts, f.held_size, f.held_root, f.seen_size, f.seen_root, f.at \
+     c.provisional_until, c.displaced_contacts, f.held_size, f.held_root, f.seen_size, f.seen_root, f.at, s.before \
      FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
 
@@ -78,6 +83,8 @@ fn bare_client(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
         last_contact: optional_time(row, 8)?,
         lease_until: optional_time(row, 9)?,
         installed: optional_from_json(row, 10)?.unwrap_or_default(),
+        before: optional_from_json(row, 23)?.unwrap_or_default(),
+        drift: Vec::new(),
         assigned: Vec::new(),
         last_reports: Vec::new(),
     })
@@ -111,6 +118,12 @@ fn log_fork(row: &Row<'_>) -> rusqlite::Result<Option<LogForkRow>> {
 fn with_packages(connection: &Connection, mut row: ClientRow) -> rusqlite::Result<ClientRow> {
     let Some(client_id) = &row.client_id else { return Ok(row) };
     row.assigned = assigned(connection, client_id)?;
+    row.drift = connection
+        .prepare_cached("SELECT package, kind, since FROM drifts WHERE client_id = ?1 ORDER BY package")?
+        .query_map([client_id.as_str()], |row| {
+            Ok(DriftRow { package: text(row, 0)?, kind: from_word(row, 1)?, since: time(row, 2)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
     row.last_reports = connection
         .prepare_cached("SELECT report FROM last_reports WHERE client_id = ?1 ORDER BY package")?
         .query_map([client_id.as_str()], |row| from_json(row, 0))?
@@ -171,8 +184,18 @@ impl<C: Connected> Read<ExplainClient> for C {
             )?
             .query_map([query.name.as_str()], |row| from_json(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
+        let mut had = Vec::new();
+        for package in client.installed.iter().chain(&client.before) {
+            had.extend(known_release(connection, &package.manifest)?);
+        }
+        let attempts = match &client.client_id {
+            Some(client_id) => attempts(connection, client_id)?,
+            None => BTreeMap::new(),
+        };
         Ok(Some(ExplainFacts {
             client,
+            had,
+            attempts,
             grants: read_grants(&grants)?,
             approved: approved(connection)?,
             staged: staged(connection)?,
@@ -181,9 +204,32 @@ impl<C: Connected> Read<ExplainClient> for C {
     }
 }
 
+fn attempts(connection: &Connection, client_id: &ClientId) -> rusqlite::Result<BTreeMap<Sha256Digest, u32>> {
+    connection
+        .prepare_cached("SELECT manifest, attempt FROM attempts WHERE client_id = ?1")?
+        .query_map([client_id.as_str()], |row| Ok((text(row, 0)?, row.get(1)?)))?
+        .collect()
+}
+
 fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
     let grants = documents.iter().map(|document| document::read::<Grant>(document.document.as_bytes()));
     Ok(grants.collect::<Result<_, _>>()?)
+}
+
+impl<C: Connected> Read<Drifted> for C {
+    fn read(&mut self, _: &Drifted) -> Result<DriftedRow, StoreError> {
+        let connection = self.connection();
+        let count = connection
+            .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts")?
+            .query_row([], |row| count(row, 0))?;
+        let names = connection
+            .prepare_cached(
+                "SELECT DISTINCT c.name FROM drifts d JOIN clients c ON c.client_id = d.client_id ORDER BY c.name LIMIT ?1",
+            )?
+            .query_map([WAITING_NAMES], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(DriftedRow { count, names })
+    }
 }
 
 impl<C: Connected> Read<Recipients> for C {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::Approval;
@@ -27,7 +27,8 @@ const RELEASE_COLUMNS: &str = "SELECT package, version, platform, manifest, kind
      signer, payload_bytes, staged_at, decided_at, decided_by, reason, rollout, voided, approval, \
      (SELECT count(*) FROM assigned a WHERE a.manifest = r.manifest), \
      (SELECT count(*) FROM installed i WHERE i.manifest = r.manifest), \
-     (SELECT count(*) FROM last_reports l WHERE l.manifest = r.manifest AND l.failed = 1) FROM releases r";
+     (SELECT count(*) FROM last_reports l WHERE l.manifest = r.manifest AND l.failed = 1), rollback, attempt \
+     FROM releases r";
 
 impl<C: Connected> Read<Releases> for C {
     fn read(&mut self, query: &Releases) -> Result<Vec<ReleaseRow>, StoreError> {
@@ -89,6 +90,7 @@ impl<C: Connected> Read<ReleaseByManifest> for C {
 
 fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
     let approval: Option<Approval> = optional_from_json(row, 17)?;
+    let approved_for = approval.as_ref().map(|approval| approval.channels.clone()).unwrap_or_default();
     let comment = approval.map(|approval| approval.comment).filter(|comment| !comment.is_empty());
     let decided = match (optional_time(row, 12)?, optional_from_json(row, 13)?) {
         (Some(at), Some(actor)) => Some(DecidedBy { at, actor, comment }),
@@ -102,6 +104,9 @@ fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
         severity: from_word(row, 6)?,
         state: from_word(row, 7)?,
         channels: from_json(row, 8)?,
+        approved_for,
+        rollback: row.get(21)?,
+        attempt: row.get(22)?,
         signer: optional_text(row, 9)?,
         payload_bytes: count(row, 10)?,
         staged_at: time(row, 11)?,
@@ -145,7 +150,8 @@ impl<C: Connected> Read<ReleaseCounts> for C {
 macro_rules! known_releases {
     ($rest:literal) => {
         concat!(
-            "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason FROM releases ",
+            "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason, \
+             coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt FROM releases ",
             $rest
         )
     };
@@ -161,6 +167,9 @@ fn known(row: &Row<'_>) -> rusqlite::Result<KnownRelease> {
         rollout: optional_count(row, 7)?,
         signer: optional_text(row, 8)?,
         reason: row.get(9)?,
+        approved_for: from_json(row, 10)?,
+        rollback: row.get(11)?,
+        attempt: row.get(12)?,
     })
 }
 
@@ -202,7 +211,7 @@ impl<C: Connected> Read<DeltaReleases> for C {
         let rows = connection
             .prepare_cached(
                 "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason, \
-                 in_use, payload_bytes FROM (SELECT *, \
+                 coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt, in_use, payload_bytes FROM (SELECT *, \
                  (EXISTS (SELECT 1 FROM assigned a WHERE a.manifest = r.manifest) \
                  OR EXISTS (SELECT 1 FROM installed i WHERE i.manifest = r.manifest)) AS in_use FROM releases r) \
                  WHERE manifest > ?1 AND (in_use OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
@@ -212,8 +221,8 @@ impl<C: Connected> Read<DeltaReleases> for C {
                 |row| {
                     Ok(DeltaReleaseRow {
                         release: known(row)?,
-                        in_use: row.get(10)?,
-                        payload_bytes: count(row, 11)?,
+                        in_use: row.get(13)?,
+                        payload_bytes: count(row, 14)?,
                         bases: Vec::new(),
                     })
                 },
@@ -318,6 +327,14 @@ pub(in crate::sqlite) fn manifest_of(
             |row| text(row, 0),
         )
         .optional()
+}
+
+/// The channels that releases are known of.
+pub(in crate::sqlite) fn known_channels(connection: &Connection) -> rusqlite::Result<BTreeSet<ChannelName>> {
+    connection
+        .prepare_cached("SELECT DISTINCT j.value FROM releases r, json_each(r.channels) j")?
+        .query_map([], |row| text(row, 0))?
+        .collect()
 }
 
 /// The number of the next rollout.

@@ -207,14 +207,15 @@ const QUIET: [&str; 7] = [
 ];
 
 /// A first contact that brings a lease and an assignment.
-const FIRST: [&str; 17] = [
+const FIRST: [&str; 18] = [
     "BEGIN IMMEDIATE",
     "SELECT server",
     "SELECT releases",
     "SAVEPOINT command",
-    // The lease, then the assignment of one release.
+    // The lease of one seat, then the assignment of one release.
     "INSERT activity",
     "UPDATE clients",
+    "UPDATE reservations",
     "INSERT activity",
     "UPDATE clients",
     "DELETE assigned",
@@ -256,7 +257,7 @@ async fn a_quiet_contact_is_seven_statements_and_each_is_planned_once() {
 }
 
 #[tokio::test]
-async fn a_first_contact_with_a_lease_and_an_assignment_is_seventeen_statements() {
+async fn a_first_contact_with_a_lease_and_an_assignment_is_eighteen_statements() {
     let server = Server::new().await;
     let mut computer = server.enrolled("pc-1").await;
     server.traced();

@@ -97,7 +97,7 @@ fn what_was_only_noted_in_a_file_of_version_3_is_read_after_it_too() {
     let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
     let Split { mut writer, .. } = store.split(0).unwrap();
     let client_id = ClientId::from_random([3; 16]);
-    let query = LoadContact { client_id, reports: true, shown: None };
+    let query = LoadContact { client_id, reports: true, runs: Vec::new(), shown: None };
     let facts = Read::<LoadContact>::read(&mut *writer, &query).unwrap();
     let client = facts.client.unwrap();
     assert_eq!(client.last.unwrap().progress.last.contacts, 41);

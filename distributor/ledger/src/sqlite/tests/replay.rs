@@ -10,19 +10,22 @@ use sealpost_manifests::ids::{ClientId, Nonce, RequestId};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::{ActivityEntry, summary};
+use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::{Receipt, RestoreCause};
 use sealpost_test_support::world::{
-    Computer, World, admin, computer_name, era, installed, reject, report, reserve, serial, withdraw,
+    Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial, withdraw,
 };
 
 use super::LedgerFile;
@@ -98,6 +101,22 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
         contacts(world, ledger, &mut computer, contact * 100_000).await;
         computer.packages = vec![installed(&row)];
     }
+    // What the last contact reported is tried again; and the computer says that its files were changed.
+    let retry = RetryRelease { actor: admin(), manifest: second, names: vec![computer.name.clone()] };
+    ledger.execute(world.at(400_001), retry).await.unwrap();
+    computer.drift = vec![Drift { package: row.release.package.clone(), kind: DriftKind::Changed }];
+    contacts(world, ledger, &mut computer, 400_002).await;
+    for to in ["beta", "stable"] {
+        let moved = ChangeChannel { actor: admin(), name: computer.name.clone(), channel: channel(to) };
+        ledger.execute(world.at(400_003), moved).await.unwrap();
+    }
+    let third = staged(world, ledger, 5, &["nightly"]).await;
+    ledger.execute(world.at(400_004), world.approve(third)).await.unwrap();
+    let reason = "it crashes".to_owned();
+    let halt = HaltRelease { actor: admin(), manifest: third, reason, runs: WhoRunsIt::GoesBack };
+    ledger.execute(world.at(400_005), halt).await.unwrap();
+    let again = ReconsiderRelease { actor: admin(), manifest: third };
+    ledger.execute(world.at(400_006), again).await.unwrap();
     // One computer enrolls again, another is cloned.
     let mut replaced = enrolled(world, ledger, world.computer("pc-2")).await;
     replaced.packages = vec![installed(&row)];

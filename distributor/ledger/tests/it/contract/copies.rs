@@ -148,6 +148,7 @@ pub(super) async fn a_client_id_that_was_replaced_stays_so_after_restores_too(
         let asked = LoadContact {
             client_id: old.client_id.clone().unwrap(),
             reports: false,
+            runs: Vec::new(),
             shown: world.answer_shown(&old, 3).facts().shown,
         };
         assert!(ledger.query(asked).await.unwrap().lost.unwrap().was_replaced);

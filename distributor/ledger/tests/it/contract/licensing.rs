@@ -72,7 +72,11 @@ pub(super) async fn the_same_name_takes_no_second_seat(world: &World, bench: &dy
     ledger.execute(world.at(2), reserve("pc-1")).await.unwrap();
     let first = client(&ledger, &name).await;
     let head = ledger.head().size;
-    ledger.execute(world.at(9), reserve_for("PC-1", "beta")).await.unwrap();
+    for spelling in ["PC-1", "  pc-1 ", "pc-1.", "\u{ff30}\u{ff23}-1"] {
+        ledger.execute(world.at(9), reserve(spelling)).await.unwrap();
+    }
+    let elsewhere = ledger.execute(world.at(9), reserve_for("pc-1", "beta")).await;
+    assert_eq!(refused(elsewhere), ProblemCode::WrongState, "a reservation moves no computer");
     let again = client(&ledger, &name).await;
     assert_eq!((again.reserved_at, again.channel), (first.reserved_at, first.channel));
     unchanged(&ledger, head);
@@ -242,7 +246,9 @@ pub(super) async fn a_name_holds_a_seat_of_each_serial_number_and_is_counted_wit
     }
     let mut first = world.enrolled(&ledger, "pc-1").await;
     assert_eq!(world.contacts(&ledger, &mut first, 10).await.lease.unwrap().entitlements.len(), 1);
-    let second = Reserve { channel: channel("beta"), ..reserve_of("pc-1", serial(2)) };
+    let second = reserve_of("pc-1", serial(2));
+    let elsewhere = Reserve { channel: Some(channel("beta")), ..second.clone() };
+    assert_eq!(refused(ledger.execute(world.at(11), elsewhere).await), ProblemCode::WrongState);
     ledger.execute(world.at(11), second.clone()).await.unwrap();
     ledger.execute(world.at(11), reserve_of("pc-2", serial(2))).await.unwrap();
     let head = ledger.head().size;

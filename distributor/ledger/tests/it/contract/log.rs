@@ -7,7 +7,8 @@ use sealpost_ledger::LedgerError;
 use sealpost_manifests::log::{LogHead, NodeId, ProofPlan, leaf_hash, verify_consistency, verify_inclusion};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
-use sealpost_site::queries::{Activity, Clients, LastPull, Licenses, LogEntry, LogNodes};
+use sealpost_site::commands::pulls::PullFailed;
+use sealpost_site::queries::{Activity, Clients, LastPull, Licenses, LogEnd, LogEntry, LogNodes, Only};
 use sealpost_site::rows::{ClientRow, PullRow};
 use sealpost_test_support::world::{World, computer_name, reserve};
 
@@ -20,7 +21,8 @@ pub(super) async fn refusals_are_counted_into_one_entry_per_source_and_minute(
 ) {
     let ledger = bench.open();
     for second in 0..50 {
-        ledger.count_refusal(world.at(second % 10), ProblemCode::NoLease, "pc-1");
+        let name = computer_name("pc-1");
+        ledger.count_refusal_of(world.at(second % 10), ProblemCode::NoLease, "192.0.2.7", Some(&name));
         ledger.count_refusal(world.at(second % 10), ProblemCode::Unauthenticated, "192.0.2.9\n");
     }
     ledger.close().await.unwrap();
@@ -35,6 +37,11 @@ pub(super) async fn refusals_are_counted_into_one_entry_per_source_and_minute(
         })
         .collect();
     assert_eq!(counts, [(ProblemCode::Unauthenticated, 50), (ProblemCode::NoLease, 50)]);
+    // What is known to be about a computer is found by its name.
+    let of_name = Activity { client: Some(computer_name("pc-1")), ..Activity::default() };
+    let of_name = activity(&ledger, of_name).await;
+    assert_eq!(of_name.len(), 1);
+    assert!(of_name[0].summary.contains("of 192.0.2.7 about pc-1"), "{}", of_name[0].summary);
     sound(&ledger).await;
 }
 
@@ -56,8 +63,22 @@ pub(super) async fn the_log_is_filtered_and_bounded(world: &World, bench: &dyn B
     let since = activity(&ledger, Activity { since: Some(world.at(3)), ..Activity::default() }).await;
     assert!(since.len() >= 20);
     assert!(since.iter().all(|logged| logged.entry.at() >= world.at(3)));
+    let until = Activity { until: Some(world.at(2)), ..Activity::default() };
+    let until = activity(&ledger, until).await;
+    assert!(!until.is_empty() && until.iter().all(|logged| logged.entry.at() <= world.at(2)));
+    let newest = Activity { end: LogEnd::Newest, limit: Some(2), ..Activity::default() };
+    let newest: Vec<u64> = activity(&ledger, newest).await.iter().map(|one| one.entry.sequence()).collect();
+    assert_eq!(newest, [61, 62], "the last ones, oldest first");
+    let kinds = ["seat_reserved", "setup_issued"].map(str::to_owned).to_vec();
+    let of_kinds = activity(&ledger, Activity { kinds, ..Activity::default() }).await;
+    assert_eq!(of_kinds.len(), 40);
+    let failures = Activity { only: Only::Failures, ..Activity::default() };
+    assert!(activity(&ledger, failures.clone()).await.is_empty(), "nothing went wrong");
+    let failed = PullFailed { reason: "no route".to_owned() };
+    ledger.execute(world.at(4), failed).await.unwrap();
+    assert_eq!(activity(&ledger, failures).await[0].entry.kind(), "pull_failed");
     let flood = activity(&ledger, Activity { limit: Some(u32::MAX), ..Activity::default() }).await;
-    assert_eq!(flood.len(), 62);
+    assert_eq!(flood.len(), 63);
     assert_eq!(ledger.query(Clients { after: None, limit: 7 }).await.unwrap().len(), 7);
     let last = Some(computer_name("pc-8"));
     assert_eq!(ledger.query(Clients { after: last, limit: 7 }).await.unwrap()[0].name.as_str(), "pc-9");

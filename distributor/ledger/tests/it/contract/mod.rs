@@ -16,6 +16,7 @@ mod restored;
 mod restores;
 mod reviews;
 mod servers;
+mod undoing;
 
 use sealpost_test_support::world::World;
 
@@ -121,6 +122,17 @@ contracts! {
         an_order_that_nothing_can_follow_locks_no_computer_out,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
+    }
+    undoing {
+        an_approval_for_one_channel_gives_nothing_to_another_that_the_pointer_moved_to,
+        a_superseded_release_is_not_approved_again_without_a_word,
+        a_halted_release_goes_to_nobody_and_the_one_before_is_approved_again,
+        a_halt_with_a_rollback_leads_each_computer_to_what_it_ran_before,
+        a_retry_raises_the_attempt_of_who_failed_and_of_nobody_else,
+        a_reconsidered_release_is_decided_anew_and_offered_in_a_later_attempt,
+        a_computer_moved_to_another_channel_gets_what_is_approved_there,
+        drift_is_logged_when_it_changes_and_shown_until_it_is_gone,
+        a_computer_that_was_set_up_again_gets_its_lease_after_a_lapse_of_the_grant_too,
     }
     servers {
         a_client_learns_the_newest_ways_once_and_who_did_not_is_listed,

@@ -35,7 +35,7 @@ fn keep_notes(writer: &mut dyn WriteStore, notes: &[Note]) {
 }
 
 fn contact_of(reader: &mut dyn ReadStore, client_id: &ClientId) -> ContactClient {
-    let query = LoadContact { client_id: client_id.clone(), reports: false, shown: None };
+    let query = LoadContact { client_id: client_id.clone(), reports: false, runs: Vec::new(), shown: None };
     Read::<LoadContact>::read(reader, &query).unwrap().client.unwrap()
 }
 
@@ -76,6 +76,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 agent_version: format!("9.{number}"),
                 instance: Some(Sha256Digest::of(&[number])),
                 hostname: (number == 7).then(|| "PC SEVEN".to_owned()),
+                before: Vec::new(),
                 installed: if number == 7 { vec![installed(&row)] } else { Vec::new() },
             },
             Note::LeaseSent { lease },

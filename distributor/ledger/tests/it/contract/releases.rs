@@ -85,6 +85,12 @@ pub(super) async fn what_a_decision_does_to_other_releases_stands_in_its_entry(
     );
     // The vendor's pointer `stable` moves on to what is approved for `beta`.
     ledger.execute(world.at(7), world.staged("acme-av", 2, &["beta", "stable"])).await.unwrap();
+    assert_eq!(
+        newest_consequences(&ledger).await,
+        Supersession::default(),
+        "nobody approved it for `stable`"
+    );
+    ledger.execute(world.at(7), world.approve(second)).await.unwrap();
     assert_eq!(newest_consequences(&ledger).await, superseded(&[first]));
     let third = world.approved(&ledger, "acme-av", 3, &["stable"]).await.manifest;
     assert_eq!(
@@ -129,6 +135,7 @@ async fn newest_consequences(ledger: &Ledger) -> Supersession {
         Some(
             Change::ReleaseApproved { supersession, .. }
             | Change::ReleaseWithdrawn { supersession, .. }
+            | Change::ReleaseHalted { supersession, .. }
             | Change::ReleaseChannelsChanged { supersession, .. },
         ) => supersession.clone(),
         other => panic!("{other:?}"),

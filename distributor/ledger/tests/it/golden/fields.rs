@@ -35,6 +35,13 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
             fields.push(("comment", approval.comment.is_empty()));
             fields
         }
+        Change::ReleaseHalted { rollback, withdrawn, supersession: of, .. } => {
+            let mut fields = supersession(of);
+            fields.extend([("rollback", !rollback), ("withdrawn", !withdrawn)]);
+            fields
+        }
+        Change::Refused { computer, .. } => vec![("computer", computer.is_none())],
+        Change::DriftReported { drift, .. } => vec![("drift", drift.is_empty())],
         Change::ServerInitialized { .. }
         | Change::SerialRegistered { .. }
         | Change::SeatReserved { .. }
@@ -46,8 +53,10 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::ReleaseStaged { .. }
         | Change::DeltaMade { .. }
         | Change::ReleaseRejected { .. }
-        | Change::Refused { .. }
-        | Change::ServerListChanged { .. } => Vec::new(),
+        | Change::ServerListChanged { .. }
+        | Change::ReleaseReconsidered { .. }
+        | Change::ReleaseRetried { .. }
+        | Change::ChannelChanged { .. } => Vec::new(),
     }
 }
 

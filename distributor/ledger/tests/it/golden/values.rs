@@ -12,10 +12,11 @@ use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, HighestOrders, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_manifests::word::Word;
-use sealpost_site::changes::{Actor, Approval, Change, DisplacedComputer, Recreated};
+use sealpost_site::changes::{Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated};
 use sealpost_site::rules::account::{Account, AccountKind};
 use sealpost_site::rules::release::Supersession;
 use sealpost_site::rules::reports::ReportEffect;
@@ -82,15 +83,53 @@ pub(super) fn every_change(world: &World) -> Vec<(Actor, Change)> {
             source: "192.0.2.9".to_owned(),
             minute: world.at(60),
             count: 12,
+            computer: None,
         },
     ));
     changes
 }
 
-/// Kinds that came with server lists.
-pub(super) fn of_servers(world: &World) -> Vec<(Actor, Change)> {
+/// Kinds that came after the first ones: server lists, what is undone, and what computers say of themselves.
+pub(super) fn later_changes(world: &World) -> Vec<(Actor, Change)> {
     let ways = vec![world.way("new.example", 443), world.way("192.0.2.7", 16770)];
-    vec![(admin(), Change::ServerListChanged { sequence: 1, ways })]
+    let name = computer_name("pc-1");
+    let changed = |kind| Drift { package: release(1).package, kind };
+    let drift = vec![changed(DriftKind::Changed)];
+    vec![
+        (admin(), Change::ServerListChanged { sequence: 1, ways }),
+        (
+            admin(),
+            Change::ReleaseHalted {
+                release: release(2),
+                manifest: manifest(2),
+                reason: "it crashes".to_owned(),
+                rollback: true,
+                withdrawn: true,
+                supersession: Supersession { superseded: vec![manifest(9)], restored: vec![manifest(1)] },
+            },
+        ),
+        (admin(), Change::ReleaseReconsidered { release: release(3), manifest: manifest(3), attempt: 2 }),
+        (
+            admin(),
+            Change::ReleaseRetried {
+                release: release(1),
+                manifest: manifest(1),
+                computers: vec![NextAttempt { client_id: client(3), name: name.clone(), attempt: 4 }],
+            },
+        ),
+        (admin(), Change::ChannelChanged { name: name.clone(), channel: channel("beta") }),
+        (of(&name, 3), Change::DriftReported { client_id: client(3), drift }),
+        (
+            Actor::Server,
+            Change::Refused {
+                code: ProblemCode::ContactForked,
+                source: "192.0.2.9".to_owned(),
+                minute: world.at(120),
+                count: 2,
+                computer: Some(name),
+            },
+        ),
+    ]
 }
 
 fn of_licenses(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {

@@ -9,18 +9,19 @@ use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, Se
 use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
-use sealpost_site::commands::clients::{LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
 use sealpost_site::commands::contact::{LoadContact, ShownKey};
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
 use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::servers::LoadServerList;
+use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Endings, ExplainClient,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry, LogForks,
-    LogNodes, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
-    SetupOf, StoredTime, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
+    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEnd,
+    LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores,
+    Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -62,6 +63,7 @@ async fn of_the_site(pair: &Pair) {
     pair.query(Licenses {}).await;
     pair.query(LogForks {}).await;
     pair.query(ServersLearned {}).await;
+    pair.query(Drifted {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
     pair.query(Endings { now: sqlite.floor.unwrap() }).await;
@@ -87,6 +89,8 @@ async fn of_releases(pair: &Pair, known: &Known) {
         pair.query(ReleaseByManifest { manifest }).await;
         pair.query(KnownReleaseOf { manifest }).await;
         pair.query(LoadRelease { manifest, claimed }).await;
+        pair.query(LoadRetry { manifest, names: Vec::new() }).await;
+        pair.query(LoadRetry { manifest, names: known.names.iter().cloned().collect() }).await;
         for base in &known.bases {
             pair.query(LoadDelta { base: *base, target: manifest }).await;
         }
@@ -111,6 +115,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
         pair.query(SetupOf { name: name.clone() }).await;
         pair.query(LoadSeats { name: name.clone() }).await;
         pair.query(LoadSetup { name: name.clone() }).await;
+        pair.query(LoadChannels { name: name.clone() }).await;
         pair.query(LoadEnrollment { name: name.clone() }).await;
         pair.query(ExplainClient { name: name.clone() }).await;
         pair.query(Activity { client: Some(name), after: 5, ..Activity::default() }).await;
@@ -124,12 +129,19 @@ async fn of_computers(pair: &Pair, known: &Known) {
 }
 
 async fn of_clients(pair: &Pair, known: &Known) {
+    let runs: Vec<Sha256Digest> = known.releases.iter().map(|(_, manifest)| *manifest).collect();
     let name = |at: usize| known.names.iter().nth(at % known.names.len().max(1)).cloned();
     for (at, client_id) in known.clients.iter().cloned().chain([ClientId::from_random([255; 16])]).enumerate()
     {
         pair.query(ClientKey { client_id: client_id.clone() }).await;
         pair.query(HolderById { client_id: client_id.clone() }).await;
-        pair.query(LoadContact { client_id: client_id.clone(), reports: true, shown: None }).await;
+        pair.query(LoadContact {
+            client_id: client_id.clone(),
+            reports: true,
+            runs: runs.clone(),
+            shown: None,
+        })
+        .await;
         let Some(name) = name(at) else { continue };
         for (size, root) in known.heads.iter().rev().step_by(5).take(5) {
             let shown = ShownKey {
@@ -138,7 +150,8 @@ async fn of_clients(pair: &Pair, known: &Known) {
                 head: LogHead { size: *size, root: *root },
             };
             let client_id = client_id.clone();
-            pair.query(LoadContact { client_id, reports: false, shown: Some(shown) }).await;
+            pair.query(LoadContact { client_id, reports: false, runs: runs.clone(), shown: Some(shown) })
+                .await;
         }
     }
 }
@@ -159,6 +172,13 @@ async fn of_the_log(pair: &Pair) -> Vec<String> {
         after = last.entry.sequence();
         let since = Some(last.entry.at());
         pair.query(Activity { since, limit: Some(3), ..Activity::default() }).await;
+        pair.query(Activity { until: since, limit: Some(7), end: LogEnd::Newest, ..Activity::default() })
+            .await;
+    }
+    for end in [LogEnd::Oldest, LogEnd::Newest] {
+        let some = ["release_approved", "step_reported"].map(str::to_owned).to_vec();
+        pair.query(Activity { kinds: some, end, limit: Some(9), ..Activity::default() }).await;
+        pair.query(Activity { only: Only::Failures, end, limit: Some(50), ..Activity::default() }).await;
     }
     let mut kinds = Vec::new();
     for kind in summary::KINDS.map(str::to_owned) {

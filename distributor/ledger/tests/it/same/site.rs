@@ -11,20 +11,24 @@ use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
-use sealpost_site::commands::clients::Reserve;
+use sealpost_site::commands::clients::{ChangeChannel, Reserve};
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
-use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter, StageRelease};
+use sealpost_site::commands::releases::{
+    ApproveRelease, NoteDelta, RefuseRelease, ResetCounter, StageRelease,
+};
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::RestoreCause;
 use sealpost_test_support::world::{
-    Computer, PACKAGES, World, admin, computer_name, era, installed, reject, report, reserve_for, serial,
-    withdraw,
+    Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
+    serial, withdraw,
 };
 
 use super::pair::Pair;
@@ -165,6 +169,12 @@ impl<'a> Site<'a> {
     async fn reserves(&mut self) {
         let (now, name) = (self.now(), self.name());
         let channel = ["stable", "beta"][self.pick(2)];
+        if self.random.below(3) == 0 {
+            let name = computer_name(&name);
+            let moved = ChangeChannel { actor: admin(), name, channel: self::channel(channel) };
+            let _ = self.pair.execute(now, moved).await;
+            return;
+        }
         let wanted = [None, Some(serial(1)), Some(serial(2)), Some(serial(3))][self.pick(4)].clone();
         let command = Reserve { serial: wanted, ..reserve_for(&name, channel) };
         let _ = self.pair.execute(now, command).await;
@@ -249,6 +259,10 @@ impl<'a> Site<'a> {
                 let outcome = [Outcome::Ok, Outcome::Refused][self.pick(2)];
                 computer.reports = vec![report(self.random.below(40), &row, InstallStep::Keep, outcome)];
                 computer.packages = vec![installed(&row)];
+                let package = row.release.package.clone();
+                let kind = [DriftKind::Missing, DriftKind::Link, DriftKind::Changed][self.pick(3)];
+                let drifted = self.random.below(3) == 0;
+                computer.drift = if drifted { vec![Drift { package, kind }] } else { Vec::new() };
             }
         }
         let sent = self.world.answer(&computer);
@@ -273,7 +287,7 @@ impl<'a> Site<'a> {
         let now = self.now();
         let known = (!self.staged.is_empty()).then(|| self.pick(self.staged.len()));
         let known = known.map(|at| self.staged[at].clone());
-        match (self.random.below(11), known) {
+        match (self.random.below(16), known) {
             (0..=3, _) | (_, None) => {
                 let package = PACKAGES[self.pick(PACKAGES.len())];
                 let channels: &[&str] = [&["stable"][..], &["beta"], &["beta", "stable"], &[]][self.pick(4)];
@@ -307,6 +321,27 @@ impl<'a> Site<'a> {
                     number: self.resets,
                 };
                 self.pair.execute(now, ResetCounter { reset }).await.unwrap();
+            }
+            (10 | 11, Some(known)) => {
+                let runs = [WhoRunsIt::Keeps, WhoRunsIt::GoesBack][self.pick(2)];
+                let reason = "it crashes".to_owned();
+                let halt = HaltRelease { actor: admin(), manifest: known.manifest, reason, runs };
+                let _ = self.pair.execute(now, halt).await;
+            }
+            (12, Some(known)) => {
+                let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };
+                let _ = self.pair.execute(now, again).await;
+            }
+            (13, Some(known)) => {
+                let names =
+                    if self.random.below(2) == 0 { Vec::new() } else { vec![computer_name(&self.name())] };
+                let retry = RetryRelease { actor: admin(), manifest: known.manifest, names };
+                let _ = self.pair.execute(now, retry).await;
+            }
+            (14, Some(known)) => {
+                let channels = Some(vec![channel(["stable", "beta"][self.pick(2)])]);
+                let approve = ApproveRelease { channels, ..self.world.approve(known.manifest) };
+                let _ = self.pair.execute(now, approve).await;
             }
             (_, Some(known)) => {
                 let base = Sha256Digest::of(&[u8::try_from(self.random.below(3)).unwrap()]);

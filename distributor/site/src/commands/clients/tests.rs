@@ -23,6 +23,10 @@ fn name() -> ComputerName {
     ComputerName::new("pc-1").unwrap()
 }
 
+fn channel(name: &str) -> ChannelName {
+    ChannelName::new(name).unwrap()
+}
+
 fn serial(id: u8) -> SerialNumber {
     SerialNumber::from_random([id; 19])
 }
@@ -55,8 +59,13 @@ fn refusal<T: std::fmt::Debug>(decision: Decision<T>) -> ProblemCode {
 }
 
 fn reserve(serial: Option<SerialNumber>) -> Reserve {
-    let channel = ChannelName::new("stable").unwrap();
-    Reserve { actor: Actor::socket("alice"), name: name(), channel, serial }
+    Reserve {
+        actor: Actor::socket("alice"),
+        name: name(),
+        channel: None,
+        mixed: MixedScripts::AskBack,
+        serial,
+    }
 }
 
 /// Two serial numbers with seats; the name holds those of `reserved`.
@@ -64,6 +73,8 @@ fn seats(reserved: &[u8], restore: RestoreState) -> SeatFacts {
     let grant = |id| GrantedSeats { serial: serial(id), seats: 5, used: 1, not_after: at(366) };
     SeatFacts {
         reserved: reserved.iter().map(|id| serial(*id)).collect(),
+        channel: (!reserved.is_empty()).then(|| channel("stable")),
+        channels: BTreeSet::from([channel("beta"), channel("stable")]),
         grants: vec![grant(1), grant(2)],
         restore,
     }
@@ -88,6 +99,43 @@ fn a_name_takes_one_seat_of_each_serial_number_and_one_of_any_is_enough_for_whoe
     assert_eq!(taken(&decide(reserve(Some(serial(2))), seats(&[1, 2], whole()))), None);
     let unknown = decide(reserve(Some(serial(3))), seats(&[1], whole()));
     assert_eq!(refusal(unknown), ProblemCode::NotUnlocked);
+}
+
+#[test]
+fn a_name_that_holds_a_seat_is_moved_by_no_reservation_and_only_to_a_channel_that_there_is() {
+    let beta = || Reserve { channel: Some(channel("beta")), ..reserve(None) };
+    assert_eq!(taken(&decide(beta(), seats(&[], RestoreState::default()))), Some(serial(1)));
+    let refused = decide(beta(), seats(&[1], RestoreState::default()));
+    let hint = refused.answer.as_ref().unwrap_err().hint.clone();
+    assert!(hint.contains("`distributor clients channel pc-1 beta`"), "{hint}");
+    assert_eq!(refusal(refused), ProblemCode::WrongState);
+    let typo = Reserve { channel: Some(channel("bata")), ..reserve(None) };
+    assert_eq!(refusal(decide(typo, seats(&[], RestoreState::default()))), ProblemCode::NotFound);
+
+    let facts = |follows: Option<&str>| ChannelFacts {
+        channel: follows.map(channel),
+        channels: BTreeSet::from([channel("beta"), channel("stable")]),
+    };
+    let to = |wanted: &str| ChangeChannel { actor: Actor::Server, name: name(), channel: channel(wanted) };
+    let moved = decide(to("beta"), facts(Some("stable")));
+    assert!(matches!(moved.changes.as_slice(), [(_, Change::ChannelChanged { .. })]), "{:?}", moved.changes);
+    assert!(decide(to("beta"), facts(Some("beta"))).changes.is_empty(), "it is there already");
+    assert_eq!(refusal(decide(to("bata"), facts(Some("stable")))), ProblemCode::NotFound);
+    assert_eq!(refusal(decide(to("beta"), facts(None))), ProblemCode::NotReserved);
+}
+
+#[test]
+fn a_spelling_with_a_dot_at_its_end_takes_no_second_seat_and_mixed_letters_are_asked_back() {
+    let dotted = Reserve { name: ComputerName::new("PC-1.").unwrap(), ..reserve(None) };
+    assert_eq!(dotted.facts().name, name(), "it is looked up by the name that a seat would have");
+    assert_eq!(taken(&decide(dotted.clone(), seats(&[1], RestoreState::default()))), None);
+    assert_eq!(taken(&decide(dotted, seats(&[], RestoreState::default()))), Some(serial(1)));
+    let mixed = ComputerName::new("p\u{441}-1").unwrap();
+    let ask = Reserve { name: mixed, ..reserve(None) };
+    let asked = decide(ask.clone(), seats(&[], RestoreState::default()));
+    assert_eq!(refusal(asked), ProblemCode::BadRequest);
+    let meant = decide(Reserve { mixed: MixedScripts::Meant, ..ask }, seats(&[], RestoreState::default()));
+    assert_eq!(meant.changes.len(), 1);
 }
 
 #[test]

@@ -6,16 +6,15 @@ use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::Contact;
 
 use super::facts::{
-    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, next_order, not_held, order_of,
+    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
     server_list,
 };
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
-    AssignmentDecision, AssignmentFacts, Computer, decide, licensed_packages, package_assignment, wanted,
+    AssignmentDecision, AssignmentFacts, Computer, Told, Undoing, decide, licensed_packages, told,
 };
 use crate::rules::contact::{Claim, LeaseDecision, LeaseFacts, SeatInLease, decide_lease, held, seats_due};
-use crate::rules::release::KnownRelease;
 use crate::rules::reports;
 use crate::rules::restore::Progress;
 
@@ -102,7 +101,7 @@ impl<'a> Answering<'a> {
             name: client.name.clone(),
         });
         let actor = Actor::Client { client_id: contact.client_id.clone(), name: client.name.clone() };
-        for change in reported.into_iter().chain(self.log_fork()) {
+        for change in reported.into_iter().chain(self.log_fork()).chain(self.drift()) {
             decision = decision.change(actor.clone(), change);
         }
         if let Sent::New(lease, change) = lease {
@@ -111,9 +110,9 @@ impl<'a> Answering<'a> {
         if let Sent::New(assignment, change) = assignment {
             decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
         }
-        let seen = SeenClient::of(contact);
+        let seen = self.seen();
         if client.seen.as_ref() != Some(&seen) {
-            let SeenClient { platform, agent_version, instance, hostname, installed } = seen;
+            let SeenClient { platform, agent_version, instance, hostname, installed, before } = seen;
             let client_id = contact.client_id.clone();
             decision = decision.note(Note::ClientSeen {
                 client_id,
@@ -122,6 +121,7 @@ impl<'a> Answering<'a> {
                 instance,
                 hostname,
                 installed,
+                before,
             });
         }
         decision.note(Note::ContactAnswered {
@@ -163,20 +163,35 @@ impl<'a> Answering<'a> {
         })
     }
 
+    /// What is not as it was signed, if the client says something else than last time.
+    fn drift(&self) -> Option<Change> {
+        let drift = drift(self.contact);
+        let client_id = self.contact.client_id.clone();
+        (self.client.drift != drift).then_some(Change::DriftReported { client_id, drift })
+    }
+
+    fn seen(&self) -> SeenClient {
+        SeenClient::of(self.contact, self.client.seen.as_ref())
+    }
+
     /// The lease to send, and the notice if there is none to be had.
     fn lease(&self) -> (Sent<Lease>, Option<String>) {
         if let Some(shown) = self.shown {
             return (self.resumed_lease(shown), None);
         }
         let client = self.client;
-        let seats: Vec<SeatInLease<'_>> =
-            client.seats.iter().map(|seat| (&seat.grant, seat.digest)).collect();
+        let seats: Vec<SeatInLease<'_>> = client
+            .seats
+            .iter()
+            .map(|seat| SeatInLease { grant: &seat.grant, digest: seat.digest, leased: seat.leased })
+            .collect();
         let decision = decide_lease(&LeaseFacts {
             now: self.context.now,
             last: client.lease.as_ref(),
             ever: client.lease_order.is_some(),
             held: held(&self.contact.highest, Claim::Lease),
             seats: &seats,
+            channel: &client.channel,
             epoch: self.epoch(client.lease_order),
             unconfirmed_since: self.facts.restore.unconfirmed().map(|restored| restored.at),
             resumed: client.resumed,
@@ -194,11 +209,11 @@ impl<'a> Answering<'a> {
         let ever = self.client.lease_order.is_some();
         let due = seats_due(seats, self.client.lease.as_ref(), ever, self.context.now);
         let entitlements = due
-            .map(|(grant, digest)| Entitlement {
-                serial: grant.serial.clone(),
-                model: grant.model,
-                packages: grant.packages.clone(),
-                grant: *digest,
+            .map(|seat| Entitlement {
+                serial: seat.grant.serial.clone(),
+                model: seat.grant.model,
+                packages: seat.grant.packages.clone(),
+                grant: seat.digest,
                 not_after,
             })
             .collect();
@@ -242,13 +257,17 @@ impl<'a> Answering<'a> {
         let licensed = licensed_packages(client.seats.iter().map(|seat| &seat.grant));
         // Without a grant nothing is covered; no packages in a grant mean all.
         let approved = if client.seats.is_empty() { &[] } else { facts.approved.as_slice() };
-        let wanted = wanted(
+        let seen = self.seen();
+        let undoing = Undoing { left: &facts.left, kept: &facts.kept, attempts: &client.attempts };
+        let wanted = told(
             approved,
+            &undoing,
             &Computer {
                 channel: &client.channel,
                 platform: &self.contact.platform,
                 licensed: &licensed,
-                installed: &self.contact.packages,
+                installed: &seen.installed,
+                before: &seen.before,
                 voided: &facts.voided,
             },
         );
@@ -273,7 +292,7 @@ impl<'a> Answering<'a> {
 
     fn new_assignment(
         &self,
-        wanted: &[&KnownRelease],
+        wanted: &[Told<'_>],
         metadata_as_of: jiff::Timestamp,
         shown: Option<Order>,
     ) -> Sent<Assignment> {
@@ -288,7 +307,7 @@ impl<'a> Answering<'a> {
             issued_at: context.now,
             expires_at: context.after_days(context.terms.assignment_days),
             metadata_as_of,
-            packages: wanted.iter().map(|release| package_assignment(release)).collect(),
+            packages: wanted.iter().map(Told::assignment).collect(),
         };
         let change = Change::AssignmentChanged {
             client_id: assignment.client_id.clone(),

@@ -1,6 +1,6 @@
 //! What a contact is decided from, what a client shows with it, and what it is answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -15,7 +15,7 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::server_list::ServerList;
-use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
+use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT};
 
 use crate::changes::ContactAnswer;
 use crate::queries::{Query, query};
@@ -32,6 +32,8 @@ query! {
         pub client_id: ClientId,
         /// Whether it reports something: only then its reported packages are looked up.
         pub reports: bool,
+        /// Manifests of what it runs: only if one of them is to be left, what it ran before is looked up.
+        pub runs: Vec<Sha256Digest>,
         /// What it shows, if it shows something: only then what may have been lost is looked up.
         pub shown: Option<ShownKey>,
     } -> ContactFacts, "read a client's contact"
@@ -57,6 +59,10 @@ pub struct ContactFacts {
     pub approved: Vec<KnownRelease>,
     /// Manifests of releases above a counter that the vendor reset.
     pub voided: BTreeSet<Sha256Digest>,
+    /// Releases that it runs and that a person halted so that computers go back from them.
+    pub left: Vec<KnownRelease>,
+    /// Releases that it ran before; only where it runs one that is to be left.
+    pub kept: Vec<KnownRelease>,
     /// When the vendor's metadata was last found fresh; `None` before the first pull.
     pub metadata_as_of: Option<Timestamp>,
     /// The highest epoch of any grant.
@@ -117,6 +123,10 @@ pub struct ContactClient {
     pub resumed: bool,
     /// The head that it reported last as not extending the one that it holds.
     pub log_fork: Option<LogHead>,
+    /// What it said last is not as it was signed, sorted by package.
+    pub drift: Vec<Drift>,
+    /// Attempts of its own, by manifest.
+    pub attempts: BTreeMap<Sha256Digest, u32>,
 }
 
 /// A grant with its exact text.
@@ -128,6 +138,8 @@ pub struct HeldGrantText {
     pub document: SignedDocument,
     /// Digest of that text.
     pub digest: Sha256Digest,
+    /// Whether a computer of this name had a lease with this seat before.
+    pub leased: bool,
 }
 
 /// The last contact that was answered.
@@ -154,20 +166,33 @@ pub struct SeenClient {
     pub hostname: Option<String>,
     /// What it runs, sorted by package.
     pub installed: Vec<InstalledPackage>,
+    /// What it ran before of the packages that it runs, where it was another release, sorted by package.
+    pub before: Vec<InstalledPackage>,
 }
 
 impl SeenClient {
-    /// What a contact says, in the form in which it is noted: each package once, sorted; the last one counts.
+    /// What a contact says, in the form in which it is noted: each package once, sorted; the last one counts. `last` is
+    /// what the client said before.
     #[must_use]
-    pub fn of(contact: &Contact) -> Self {
-        let by_package: std::collections::BTreeMap<&PackageName, &InstalledPackage> =
+    pub fn of(contact: &Contact, last: Option<&Self>) -> Self {
+        let by_package: BTreeMap<&PackageName, &InstalledPackage> =
             contact.packages.iter().map(|package| (package.package(), package)).collect();
+        let find = |list: &[InstalledPackage], package: &PackageName| {
+            list.iter().find(|one| one.package() == package).cloned()
+        };
+        let before = by_package.iter().filter_map(|(package, runs)| {
+            let last = last?;
+            let ran = find(&last.installed, package).filter(|ran| ran.manifest != runs.manifest);
+            ran.or_else(|| find(&last.before, package))
+        });
+        let before = before.collect();
         Self {
             platform: contact.platform.clone(),
             agent_version: text::agent_version(&contact.agent_version),
             instance: contact.instance,
             hostname: contact.hostname.as_deref().map(text::stored),
             installed: by_package.into_values().cloned().collect(),
+            before,
         }
     }
 }
@@ -227,6 +252,13 @@ pub(super) fn server_list(
     let known = facts.server_list.as_ref()?;
     let newer = held(&contact.highest, Claim::ServerList) < Some(known.order(facts.epoch));
     newer.then(|| known.document(server, facts.epoch))
+}
+
+/// What a contact says of changed packages, in the form in which it is noted: each package once, sorted.
+pub(super) fn drift(contact: &Contact) -> Vec<Drift> {
+    let by_package: BTreeMap<&PackageName, &Drift> =
+        contact.drift.iter().take(MAX_DRIFT).map(|drift| (&drift.package, drift)).collect();
+    by_package.into_values().cloned().collect()
 }
 
 /// The order of the next document: above what was issued and what was shown, in the highest epoch of all.

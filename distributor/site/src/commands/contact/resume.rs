@@ -71,6 +71,8 @@ pub(super) fn lost_client(
         reported: BTreeSet::new(),
         resumed: false,
         log_fork: None,
+        drift: Vec::new(),
+        attempts: BTreeMap::new(),
     };
     let recreated = Recreated {
         client_key: client.client_key.clone(),

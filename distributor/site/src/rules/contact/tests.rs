@@ -144,6 +144,10 @@ fn lease(end: i64) -> Lease {
     }
 }
 
+fn seat<'a>(grant: &'a Grant, text: &str) -> SeatInLease<'a> {
+    SeatInLease { grant, digest: digest(text), leased: false }
+}
+
 fn facts<'a>(now: i64, last: &'a Lease, seats: &'a [SeatInLease<'a>]) -> LeaseFacts<'a> {
     LeaseFacts {
         now: at(now),
@@ -151,6 +155,7 @@ fn facts<'a>(now: i64, last: &'a Lease, seats: &'a [SeatInLease<'a>]) -> LeaseFa
         ever: true,
         held: Some(order(1, 5)),
         seats,
+        channel: &last.channel,
         epoch: Epoch::of(1, 0),
         unconfirmed_since: None,
         resumed: false,
@@ -160,7 +165,7 @@ fn facts<'a>(now: i64, last: &'a Lease, seats: &'a [SeatInLease<'a>]) -> LeaseFa
 #[test]
 fn a_lease_is_renewed_after_a_day_and_not_in_the_same_second() {
     let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
-    let seats = [(&grant, digest("grant"))];
+    let seats = [seat(&grant, "grant")];
     assert_eq!(decide_lease(&facts(DAY, &last, &seats)), LeaseDecision::Keep);
     assert_eq!(decide_lease(&facts(DAY + 1, &last, &seats)), LeaseDecision::Issue(LeaseReason::Age));
 }
@@ -168,7 +173,7 @@ fn a_lease_is_renewed_after_a_day_and_not_in_the_same_second() {
 #[test]
 fn a_short_lease_is_renewed_after_a_third_of_its_life() {
     let (short, grant) = (lease(300), grant(1, 366 * DAY));
-    let seats = [(&grant, digest("grant"))];
+    let seats = [seat(&grant, "grant")];
     assert_eq!(decide_lease(&facts(101, &short, &seats)), LeaseDecision::Issue(LeaseReason::Age));
     assert_eq!(decide_lease(&facts(100, &short, &seats)), LeaseDecision::Keep);
 }
@@ -176,7 +181,7 @@ fn a_short_lease_is_renewed_after_a_third_of_its_life() {
 #[test]
 fn a_client_that_does_not_hold_the_newest_lease_gets_it_again_without_a_new_entry() {
     let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
-    let seats = [(&grant, digest("grant"))];
+    let seats = [seat(&grant, "grant")];
     for held in [None, Some(order(1, 4)), Some(order(0, 9))] {
         assert_eq!(decide_lease(&LeaseFacts { held, ..facts(60, &last, &seats) }), LeaseDecision::Resend);
     }
@@ -197,16 +202,37 @@ fn what_a_client_claims_beyond_what_was_issued_is_told_apart() {
 #[test]
 fn a_lapsed_grant_gives_no_first_lease_but_renews_those_that_exist() {
     let (after, last, grant) = (400 * DAY, lease(30 * DAY), grant(1, 366 * DAY));
-    let seats = [(&grant, digest("grant"))];
+    let seats = [seat(&grant, "grant")];
     let first = LeaseFacts { ever: false, last: None, held: None, ..facts(after, &last, &seats) };
     assert_eq!(decide_lease(&first), LeaseDecision::Withhold(Withheld::Lapsed { at: at(366 * DAY) }));
     assert_eq!(decide_lease(&facts(after, &last, &seats)), LeaseDecision::Issue(LeaseReason::Age));
 }
 
 #[test]
+fn a_computer_that_is_set_up_again_gets_the_lease_of_its_seat_after_a_lapse_too() {
+    let (after, last, grant) = (400 * DAY, lease(30 * DAY), grant(1, 366 * DAY));
+    let seats = [SeatInLease { leased: true, ..seat(&grant, "grant") }];
+    let again = LeaseFacts { ever: false, last: None, held: None, ..facts(after, &last, &seats) };
+    assert_eq!(decide_lease(&again), LeaseDecision::Issue(LeaseReason::First));
+    assert_eq!(seats_due(&seats, None, false, at(after)).count(), 1);
+    // A restored ledger may have lost that the seat went to another computer of that name.
+    let unconfirmed = LeaseFacts { unconfirmed_since: Some(at(0)), ..again };
+    assert!(matches!(decide_lease(&unconfirmed), LeaseDecision::Withhold(Withheld::Unconfirmed { .. })));
+}
+
+#[test]
+fn a_computer_that_was_moved_to_another_channel_gets_a_lease_that_says_so() {
+    let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
+    let seats = [seat(&grant, "grant")];
+    let beta = ChannelName::new("beta").unwrap();
+    let moved = LeaseFacts { channel: &beta, ..facts(60, &last, &seats) };
+    assert_eq!(decide_lease(&moved), LeaseDecision::Issue(LeaseReason::ChannelChanged));
+}
+
+#[test]
 fn a_seat_of_a_lapsed_grant_is_added_to_no_lease_that_did_not_name_it() {
     let (last, live, lapsed) = (lease(30 * DAY), grant(1, 366 * DAY), grant(2, 0));
-    let seats = [(&live, digest("grant")), (&lapsed, digest("lapsed"))];
+    let seats = [seat(&live, "grant"), seat(&lapsed, "lapsed")];
     assert_eq!(decide_lease(&facts(60, &last, &seats)), LeaseDecision::Keep);
     assert_eq!(decide_lease(&facts(0, &last, &seats)), LeaseDecision::Issue(LeaseReason::GrantChanged));
 }
@@ -214,9 +240,9 @@ fn a_seat_of_a_lapsed_grant_is_added_to_no_lease_that_did_not_name_it() {
 #[test]
 fn a_changed_grant_or_epoch_brings_a_new_lease() {
     let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
-    let other = [(&grant, digest("other"))];
+    let other = [seat(&grant, "other")];
     assert_eq!(decide_lease(&facts(1, &last, &other)), LeaseDecision::Issue(LeaseReason::GrantChanged));
-    let seats = [(&grant, digest("grant"))];
+    let seats = [seat(&grant, "grant")];
     let epoch = LeaseFacts { epoch: Epoch::of(2, 0), ..facts(1, &last, &seats) };
     assert_eq!(decide_lease(&epoch), LeaseDecision::Issue(LeaseReason::EpochChanged));
 }
@@ -224,7 +250,7 @@ fn a_changed_grant_or_epoch_brings_a_new_lease() {
 #[test]
 fn an_unconfirmed_ledger_renews_whom_it_knows_gives_no_first_lease_and_one_term_to_whom_it_resumed() {
     let (last, grant) = (lease(30 * DAY), grant(1, 366 * DAY));
-    let seats = [(&grant, digest("grant"))];
+    let seats = [seat(&grant, "grant")];
     let since = at(DAY);
     let unconfirmed = LeaseFacts { unconfirmed_since: Some(since), ..facts(2 * DAY, &last, &seats) };
     assert_eq!(decide_lease(&unconfirmed), LeaseDecision::Issue(LeaseReason::Age));

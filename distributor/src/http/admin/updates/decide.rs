@@ -1,4 +1,5 @@
-//! `POST /api/v1/updates/approve` and `…/reject`: a person decides, and names the digest that was shown to them.
+//! `POST /api/v1/updates/approve`, `…/reject`, `…/halt`, `…/reconsider` and `…/retry`: a person decides, and names the
+//! digest that was shown to them.
 //!
 //! Whom an approval concerns is woken by `push`, which follows the log: so it is the same whoever approved.
 
@@ -6,10 +7,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use sealpost_admin_api::updates::{ApproveRequest, RejectRequest, Update};
+use sealpost_admin_api::updates::{
+    ApproveRequest, HaltRequest, ReconsiderRequest, RejectRequest, Retried, RetryRequest, Update,
+};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
+use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
 
 use super::show::unknown;
@@ -23,8 +27,8 @@ pub(crate) async fn approve(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> Result<Json<Update>, ApiError> {
-    let ApproveRequest { manifest, comment } = request;
-    let command = ApproveRelease { actor, manifest, trust: site.parts.upstream.trust(), comment };
+    let ApproveRequest { manifest, channels, comment } = request;
+    let command = ApproveRelease { actor, manifest, channels, trust: site.parts.upstream.trust(), comment };
     site.parts.ledger.execute(site.now(), command).await?;
     decided(&site, manifest).await
 }
@@ -37,6 +41,38 @@ pub(crate) async fn reject(
     let RejectRequest { manifest, reason } = request;
     site.parts.ledger.execute(site.now(), RejectRelease { actor, manifest, reason }).await?;
     decided(&site, manifest).await
+}
+
+pub(crate) async fn halt(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<HaltRequest>,
+) -> Result<Json<Update>, ApiError> {
+    let HaltRequest { manifest, reason, rollback } = request;
+    let runs = if rollback { WhoRunsIt::GoesBack } else { WhoRunsIt::Keeps };
+    site.parts.ledger.execute(site.now(), HaltRelease { actor, manifest, reason, runs }).await?;
+    decided(&site, manifest).await
+}
+
+pub(crate) async fn reconsider(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<ReconsiderRequest>,
+) -> Result<Json<Update>, ApiError> {
+    let ReconsiderRequest { manifest } = request;
+    site.parts.ledger.execute(site.now(), ReconsiderRelease { actor, manifest }).await?;
+    decided(&site, manifest).await
+}
+
+pub(crate) async fn retry(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<RetryRequest>,
+) -> Result<Json<Retried>, ApiError> {
+    let RetryRequest { manifest, clients: names } = request;
+    let clients = site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names }).await?;
+    let Json(update) = decided(&site, manifest).await?;
+    Ok(Json(Retried { update, clients }))
 }
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {

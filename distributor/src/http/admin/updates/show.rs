@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use sealpost_admin_api::updates::{Review, ReviewContent};
+use sealpost_admin_api::updates::{Downgrade, Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::{
     ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
 };
+use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::recipients::UnderReview;
+use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
 use crate::http::problem::ApiError;
@@ -43,30 +45,72 @@ pub(crate) async fn show(
         compared_with: review.base,
         difference: review.difference,
     });
-    let (recipients, recipient_count) = recipients(&site, digest).await?;
-    Ok(Json(Review { update: update.into(), content, recipients, recipient_count }))
+    let found = computers(&site, digest).await?;
+    Ok(Json(Review {
+        update: update.into(),
+        content,
+        recipients: found.recipients.names,
+        recipient_count: found.recipients.count,
+        runners: found.runners.names,
+        runner_count: found.runners.count,
+        downgrade: found.downgrade.map(|down| Downgrade { from: down.from, computers: down.computers }),
+    }))
 }
 
-/// Who gets the release once it is approved: the first names, and how many they are.
-async fn recipients(site: &Site, manifest: Sha256Digest) -> Result<(Vec<ComputerName>, u64), ApiError> {
+/// The computers that a release concerns.
+#[derive(Default)]
+struct Concerned {
+    /// Those that get it once it is approved.
+    recipients: Names,
+    /// Those that said last that they run it.
+    runners: Names,
+    downgrade: Option<downgrade::Downgrade>,
+}
+
+/// The first names, and how many they are.
+#[derive(Default)]
+struct Names {
+    names: Vec<ComputerName>,
+    count: u64,
+}
+
+impl Names {
+    fn add(&mut self, name: &ComputerName) {
+        self.count += 1;
+        if self.names.len() < MAX_NAMED {
+            self.names.push(name.clone());
+        }
+    }
+}
+
+/// Looks through all computers once.
+async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, ApiError> {
     let ledger = &site.parts.ledger;
-    let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok((Vec::new(), 0)) };
+    let mut found = Concerned::default();
+    let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok(found) };
     let approved = ledger.query(ApprovedReleases {}).await?;
-    let under_review = UnderReview::new(release, approved, ledger.query(VoidedReleases {}).await?);
-    let (mut named, mut count) = (Vec::new(), 0u64);
+    let mut down = LeadsDown::new(&release, &approved);
+    let voided = ledger.query(VoidedReleases {}).await?;
+    let under_review = UnderReview::new(release.clone(), approved.clone(), voided);
+    // What was stopped reaches nobody, whatever it would reach.
+    let stopped = matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn);
     let mut after = None;
     loop {
         let page = ledger.query(Recipients { after, limit: MAX_PAGE }).await?;
         let is_last = page.len() < MAX_PAGE as usize;
         after = page.last().map(|row| row.name.clone());
-        for row in page.into_iter().filter(|row| under_review.reaches(row)) {
-            count += 1;
-            if named.len() < MAX_NAMED {
-                named.push(row.name);
+        for row in &page {
+            if row.installed.iter().any(|runs| runs.manifest == manifest) {
+                found.runners.add(&row.name);
+            }
+            if !stopped && under_review.reaches(row) {
+                found.recipients.add(&row.name);
+                down.recipient(row);
             }
         }
         if is_last {
-            return Ok((named, count));
+            found.downgrade = down.finish();
+            return Ok(found);
         }
     }
 }

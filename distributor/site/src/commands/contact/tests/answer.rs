@@ -115,7 +115,7 @@ fn an_answer_without_news_is_one_note_and_carries_no_proof() {
         grants: vec![grant(1).digest],
         ..contact(Some(2), 3)
     };
-    quiet.seen = Some(super::super::SeenClient::of(&sent));
+    quiet.seen = Some(super::super::SeenClient::of(&sent, None));
     let decision = decide(facts(Some(quiet)), sent, None);
     assert!(decision.changes.is_empty());
     assert!(matches!(decision.notes.as_slice(), [Note::ContactAnswered { .. }]), "{:?}", decision.notes);

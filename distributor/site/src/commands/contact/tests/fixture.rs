@@ -1,7 +1,7 @@
 //! One site, one client, and the facts about it. Its ledger has [`LOGGED`] entries and one grant; the client made
 //! [`ANSWERED`] contacts that the ledger knows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_keys::{KeyId, Minisig, PublicKey};
@@ -101,7 +101,7 @@ pub(super) fn grant(id: u8) -> HeldGrantText {
     let minisig = format!("untrusted comment: c\nRUQA{signature}=\ntrusted comment: c\n{global}==\n");
     let document =
         SignedDocument { document: format!("grant {id}"), minisig: Minisig::parse(&minisig).unwrap() };
-    HeldGrantText { digest: document.digest(), grant, document }
+    HeldGrantText { digest: document.digest(), grant, document, leased: false }
 }
 
 /// A lease of these serial numbers, with a head of the log of this size.
@@ -167,6 +167,8 @@ pub(super) fn client() -> ContactClient {
         reported: BTreeSet::new(),
         resumed: false,
         log_fork: None,
+        drift: Vec::new(),
+        attempts: BTreeMap::new(),
     }
 }
 
@@ -176,6 +178,8 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         client,
         approved: Vec::new(),
         voided: BTreeSet::new(),
+        left: Vec::new(),
+        kept: Vec::new(),
         metadata_as_of: Some(at(TODAY - 1)),
         epoch: Epoch::of(1, 0),
         restore: RestoreState::default(),
@@ -261,6 +265,9 @@ pub(super) fn approved() -> KnownRelease {
         rollout: Some(1),
         signer: None,
         reason: None,
+        approved_for: vec![ChannelName::new("stable").unwrap()],
+        rollback: false,
+        attempt: 1,
     }
 }
 

@@ -219,6 +219,7 @@ fn resumed_before(base: u64) -> ContactClient {
         instance: Some(Sha256Digest::of(b"the thief's computer")),
         hostname: None,
         installed: Vec::new(),
+        before: Vec::new(),
     });
     client
 }

@@ -1,0 +1,40 @@
+//! Computers whose packages are not as they were signed: what the site is told of them.
+
+use sealpost_manifests::ids::ComputerName;
+
+use crate::rules::text::counted;
+
+/// Names in the warning.
+const MAX_NAMED: usize = 5;
+
+/// What is said of them: `names` are the first of `count`.
+#[must_use]
+pub fn warning(names: &[ComputerName], count: u64) -> Option<String> {
+    if count == 0 {
+        return None;
+    }
+    let named: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
+    let more = if count > named.len() as u64 { ", …" } else { "" };
+    let say = counted(count, "computer says", "computers say");
+    Some(format!(
+        "{say} that installed packages are not as they were signed ({}{more}): see `distributor clients show NAME`, and \
+         repair them there with `agent-updater repair PACKAGE`",
+        named.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_computers_are_counted_and_the_first_are_named() {
+        let names: Vec<ComputerName> =
+            (1..=7).map(|number| ComputerName::new(format!("pc-{number}")).unwrap()).collect();
+        assert_eq!(warning(&[], 0), None);
+        let one = warning(&names[..1], 1).unwrap();
+        assert!(one.starts_with("1 computer says ") && one.contains("(pc-1):"), "{one}");
+        let all = warning(&names, 70).unwrap();
+        assert!(all.starts_with("70 computers say ") && all.contains("pc-5, …"), "{all}");
+    }
+}

@@ -1,0 +1,113 @@
+use super::*;
+use sealpost_manifests::ids::Platform;
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::report::ReasonCode;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+#[test]
+fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
+    let name = ComputerName::new("pc-1").unwrap();
+    let package = PackageName::new("acme-av").unwrap();
+    let release = ReleaseId {
+        package: package.clone(),
+        version: Version::new("2.0").unwrap(),
+        platform: Platform::any(),
+    };
+    let (old, new) = (Sha256Digest::of(b"old"), Sha256Digest::of(b"new"));
+    let version = Version::new("1.0").unwrap();
+    let approved = KnownRelease {
+        release: release.clone(),
+        manifest: new,
+        state: ReleaseState::Approved,
+        counter: ReleaseCounter(2),
+        channels: Vec::new(),
+        approved_for: Vec::new(),
+        rollout: Some(1),
+        signer: None,
+        reason: None,
+        rollback: false,
+        attempt: 1,
+    };
+    let halted =
+        KnownRelease { state: ReleaseState::Halted, reason: Some("it crashes".into()), ..approved.clone() };
+    let told = |attempt| Told { release: &approved, action: TellTo::Install, attempt };
+    let report = Report {
+        id: 1,
+        at: at(90),
+        release: release.clone(),
+        manifest: new,
+        rollout: 1,
+        attempt: 1,
+        step: InstallStep::TestLoad,
+        outcome: Outcome::Refused,
+        reason: ReasonCode::HookFailed,
+        detail: "bad\u{1b}[31m".into(),
+    };
+    let good = PackageView {
+        name: &name,
+        state: ClientState::Active,
+        last_contact: Some(at(90)),
+        lease_until: Some(at(1000)),
+        package: &package,
+        runs: Some((&version, old)),
+        drift: None,
+        stopped: None,
+        assigned: Some((new, 1)),
+        wanted: Some(told(1)),
+        waits_for_review: None,
+        last_report: Some(&report),
+    };
+    let say = |view: &PackageView<'_>, expected: &str| {
+        let sentence = explain(view, at(100)).sentence;
+        assert!(sentence.contains(expected), "{sentence:?} does not say {expected:?}");
+        assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+    };
+    say(&good, "pc-1 runs acme-av 1.0 and should run 2.0; test_load refused");
+    say(&good, "hook_failed: bad");
+    say(
+        &PackageView { runs: Some((&release.version, new)), ..good.clone() },
+        "pc-1 runs acme-av 2.0 as it should",
+    );
+    say(&PackageView { last_report: None, ..good.clone() }, "was told so");
+    say(&PackageView { assigned: None, ..good.clone() }, "at its next contact");
+    say(&PackageView { lease_until: Some(at(99)), ..good.clone() }, "lease ended");
+    say(&PackageView { lease_until: None, ..good.clone() }, "license lapsed");
+    say(&PackageView { last_contact: None, ..good.clone() }, "not contacted");
+    say(&PackageView { state: ClientState::Reserved, ..good.clone() }, "setup file");
+    say(&PackageView { state: ClientState::Forked, ..good.clone() }, "two computers");
+    let unreviewed = PackageView { wanted: None, waits_for_review: Some(&release), ..good.clone() };
+    say(&unreviewed, "2.0 waits for a review");
+    let silent = explain(&good, at(90 + 10 * 3600));
+    assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));
+    let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };
+    let failed = PackageView { last_report: Some(&rolled), ..good.clone() };
+    say(&failed, "rolled back");
+    say(&failed, "run `distributor updates retry acme-av:2.0 --client pc-1`");
+    // An admin let it try again: the report of the attempt before says nothing any more.
+    let retried = PackageView { wanted: Some(told(2)), ..failed };
+    say(&retried, "at its next contact");
+    say(&PackageView { assigned: Some((new, 2)), ..retried }, "was told so");
+    // What was stopped, and what is not as it was signed, never runs as it should.
+    let runs = PackageView { runs: Some((&release.version, new)), ..good.clone() };
+    let changed = PackageView { drift: Some(DriftKind::Changed), ..runs.clone() };
+    say(
+        &changed,
+        "2.0, whose files were changed on the computer; repair it there with `agent-updater repair acme-av`",
+    );
+    let stopped = PackageView { stopped: Some(&halted), wanted: None, ..runs.clone() };
+    say(&stopped, "2.0, which was halted here (it crashes); it runs on until something newer is approved");
+    let withdrawn = KnownRelease { state: ReleaseState::Withdrawn, ..halted.clone() };
+    say(
+        &PackageView { stopped: Some(&withdrawn), ..stopped.clone() },
+        "which the vendor withdrew (it crashes)",
+    );
+    let back = Told { release: &approved, action: TellTo::GoBackFrom(&halted), attempt: 1 };
+    let back = PackageView { runs: Some((&version, old)), wanted: Some(back), last_report: None, ..good };
+    say(&back, "halted here (it crashes), and should go back to 2.0; it was told so");
+    for view in [changed, stopped] {
+        assert!(!explain(&view, at(100)).sentence.contains("as it should"));
+    }
+}

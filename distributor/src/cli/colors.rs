@@ -1,0 +1,49 @@
+//! Colors for the words that say how something is: on a terminal only, and not where `NO_COLOR` is set.
+
+use std::io::{self, IsTerminal};
+
+/// Whether standard output shows colors (see no-color.org).
+fn are_shown() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && io::stdout().is_terminal()
+}
+
+/// The word for a state, in its color where colors are shown.
+pub(super) fn state(word: &str) -> String {
+    colored(word, word, are_shown())
+}
+
+/// The same for a cell that stands beside others: `cell` is what is printed for `word`.
+pub(super) fn cell(cell: &str, word: &str) -> String {
+    colored(cell, word, are_shown())
+}
+
+fn colored(text: &str, word: &str, shown: bool) -> String {
+    match code(word).filter(|_| shown) {
+        Some(code) => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        None => text.to_owned(),
+    }
+}
+
+/// The color of a state: what is well, what waits for somebody, what was stopped or failed, what is over.
+fn code(word: &str) -> Option<&'static str> {
+    match word {
+        "approved" | "active" => Some("32"),
+        "staged" | "reserved" => Some("33"),
+        "halted" | "withdrawn" | "refused" | "rejected" | "forked" => Some("31"),
+        "superseded" => Some("2"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_has_a_color_where_colors_are_shown_and_the_plain_word_elsewhere() {
+        assert_eq!(colored("halted", "halted", true), "\u{1b}[31mhalted\u{1b}[0m");
+        assert_eq!(colored("halted   ", "halted", false), "halted   ");
+        assert_eq!(colored("something new", "something new", true), "something new");
+    }
+}

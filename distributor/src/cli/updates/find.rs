@@ -1,0 +1,29 @@
+//! Finding the release that a person means.
+
+use sealpost_admin_api::updates::{Review, Update, UpdatesPage};
+
+use crate::cli::api::AdminApi;
+use crate::cli::reference;
+
+/// Every release, page by page.
+pub(super) async fn all(api: &AdminApi) -> anyhow::Result<Vec<Update>> {
+    let mut updates = Vec::new();
+    let mut path = "/updates".to_owned();
+    loop {
+        let page: UpdatesPage = api.get(&path).await?;
+        updates.extend(page.updates);
+        let Some(next) = page.next else { return Ok(updates) };
+        path = format!("/updates?after={next}");
+    }
+}
+
+/// The release that a reference names.
+pub(super) async fn one(api: &AdminApi, reference: &str) -> anyhow::Result<Update> {
+    Ok(reference::find(reference, &all(api).await?)?.clone())
+}
+
+/// The same, as a reviewer sees it.
+pub(super) async fn review(api: &AdminApi, reference: &str) -> anyhow::Result<Review> {
+    let manifest = one(api, reference).await?.manifest;
+    api.get(&format!("/updates/{manifest}")).await
+}

@@ -1,0 +1,110 @@
+//! Waiting until a release runs where it should.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::Args;
+use sealpost_admin_api::updates::Review;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::rules::release::ReleaseState;
+use tokio::time::Instant;
+
+use super::find;
+use crate::cli::api::AdminApi;
+use crate::cli::outcome::Outcome;
+use crate::cli::output::{counted, name_of, print_json, tell};
+
+/// How often the server is asked.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Watch an approved release until every computer that gets it runs it or failed. Ends with 1 when one failed, or when
+/// the time is over.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor updates watch acme-av:1.0.1
+  distributor updates watch acme-av:1.0.1 --timeout 30 --json")]
+pub(crate) struct Watch {
+    /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// Give up after so many minutes [default: wait until Ctrl-C].
+    #[arg(long, value_name = "MINUTES")]
+    timeout: Option<u64>,
+    /// Print how it ended as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(api: &AdminApi, options: &Watch) -> anyhow::Result<Outcome> {
+    let manifest = find::one(api, &options.reference).await?.manifest;
+    let view = until_done(api, manifest, options.timeout).await?;
+    if options.json {
+        print_json(&view)?;
+    }
+    Ok(outcome(&view))
+}
+
+/// Follows a release until nothing more is to be expected of it, and answers how it stands then.
+pub(super) async fn until_done(
+    api: &AdminApi,
+    manifest: Sha256Digest,
+    timeout: Option<u64>,
+) -> anyhow::Result<Review> {
+    let ends = timeout.map(|minutes| Instant::now() + Duration::from_secs(minutes.saturating_mul(60)));
+    let mut said = String::new();
+    loop {
+        let view: Review = api.get(&format!("/updates/{manifest}")).await?;
+        if view.update.state != ReleaseState::Approved {
+            bail!(
+                "{} is {}, and goes to nobody; see `distributor updates show`",
+                view.update.release,
+                name_of(view.update.state)
+            );
+        }
+        let line = progress(&view);
+        if line != said {
+            tell(&line);
+            said = line;
+        }
+        if is_done(&view) {
+            return Ok(view);
+        }
+        if ends.is_some_and(|ends| Instant::now() >= ends) {
+            tell("the time is over; `distributor clients list` shows who has not got it yet");
+            return Ok(view);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                return Ok(view);
+            }
+        }
+    }
+}
+
+/// Whether it ended well.
+pub(super) const fn outcome(view: &Review) -> Outcome {
+    if is_content(view) { Outcome::Done } else { Outcome::Damage }
+}
+
+fn progress(view: &Review) -> String {
+    let row = &view.update;
+    let failed = if row.failed > 0 { format!(", {} failed", row.failed) } else { String::new() };
+    format!(
+        "{}: {} of {} run it, {} told{failed}",
+        row.release,
+        view.runner_count,
+        counted(view.recipient_count, "computer", "computers"),
+        row.assigned
+    )
+}
+
+const fn is_done(view: &Review) -> bool {
+    view.runner_count.saturating_add(view.update.failed) >= view.recipient_count
+}
+
+const fn is_content(view: &Review) -> bool {
+    view.update.failed == 0 && view.runner_count >= view.recipient_count
+}

@@ -1,0 +1,95 @@
+//! What people type for a time.
+
+use anyhow::{Context, bail};
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// A time that somebody typed for an option: a time, a date, an age, or a word for one.
+pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let text = text.trim();
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let day = |date: Date| -> anyhow::Result<Timestamp> { Ok(date.to_zoned(TimeZone::UTC)?.timestamp()) };
+    match text {
+        "now" => return Ok(now),
+        "today" => return day(today),
+        "yesterday" => return day(today.yesterday()?),
+        _ => {}
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Some(age) = age(text) {
+        return now.checked_sub(age).with_context(|| format!("{option} {text:?} is before all times"));
+    }
+    // A date without a time is its beginning; one with a time is never cut to its day.
+    if text.contains([':', 'T', ' ']) {
+        if let Ok(time) = text.parse::<DateTime>() {
+            return Ok(time.to_zoned(TimeZone::UTC)?.timestamp());
+        }
+    } else if let Ok(date) = text.parse::<Date>() {
+        return day(date);
+    }
+    bail!(
+        "cannot use {option} {text:?}: give a time (\"2026-11-25 22:14\", in UTC as the log prints it), a date, an age \
+         (90m, 2h, 3d), now, today or yesterday"
+    )
+}
+
+/// An age like `90m` or `1h30m`.
+fn age(text: &str) -> Option<SignedDuration> {
+    let mut whole = SignedDuration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|character: char| !character.is_ascii_digit()).filter(|at| *at > 0)?;
+        let (number, unit) = rest.split_at(digits);
+        let seconds_each = match unit.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        let seconds = number.parse::<i64>().ok()?.checked_mul(seconds_each)?;
+        whole = whole.checked_add(SignedDuration::from_secs(seconds))?;
+        rest = unit.get(1..)?;
+    }
+    (!text.is_empty()).then_some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-26T07:30:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_time_is_taken_as_it_was_typed_and_never_cut_to_its_day() {
+        for (typed, expected) in [
+            ("2026-11-25 22:14", "2026-11-25T22:14:00Z"),
+            ("2026-11-25T22:14:05", "2026-11-25T22:14:05Z"),
+            ("2026-11-25T22:14:00+02:00", "2026-11-25T20:14:00Z"),
+            ("2026-11-25", "2026-11-25T00:00:00Z"),
+            ("1h", "2026-11-26T06:30:00Z"),
+            ("1h30m", "2026-11-26T06:00:00Z"),
+            ("2d", "2026-11-24T07:30:00Z"),
+            ("1w", "2026-11-19T07:30:00Z"),
+            ("now", "2026-11-26T07:30:00Z"),
+            ("today", "2026-11-26T00:00:00Z"),
+            ("yesterday", "2026-11-25T00:00:00Z"),
+        ] {
+            assert_eq!(parse("--since", typed, now()).unwrap().to_string(), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_what_can_be_typed() {
+        for typed in ["", "tomorrow-ish", "5", "h", "1y", "2026-13-01", "22:14", "99999999999999999999d"] {
+            let error = parse("--until", typed, now()).unwrap_err().to_string();
+            assert!(error.contains("--until") && error.contains("yesterday"), "{typed}: {error}");
+        }
+    }
+}

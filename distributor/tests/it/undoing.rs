@@ -1,0 +1,213 @@
+//! What people do when a release turned out bad, over HTTP and on the command line; and how they find it in the log.
+
+use std::path::Path;
+
+use reqwest::header;
+use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::status::Status;
+use sealpost_admin_api::updates::{Review, Update};
+use sealpost_manifests::server_list::ServerList;
+use sealpost_manifests::setup::ServerEntry;
+use sealpost_manifests::wire::contact::{Drift, DriftKind};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::license::serial;
+use sealpost_test_support::names::acme_av;
+
+use crate::agent::{Agent, send};
+use crate::program::{json, refused, serve, stdout, stop};
+use crate::site::{Site, code};
+use crate::vendor::start_vendor;
+
+#[tokio::test]
+async fn a_halt_wakes_the_connected_computer_and_takes_the_release_out_of_its_assignment() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    site.pull().await;
+    site.approve(manifest).await;
+    let answer = agent.contact(&site).await;
+    assert_eq!(agent.assignment(&answer).packages[0].manifest, manifest);
+    let mut stream = agent.get(&site, "/wake").await;
+    assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let halt = serde_json::json!({ "manifest": manifest, "reason": "it crashes" });
+    let halted: Update = site.post("/updates/halt", &halt).await;
+    assert_eq!((halted.state, halted.reason.as_deref()), (ReleaseState::Halted, Some("it crashes")));
+    let mut text = String::new();
+    while !text.contains("event: contact") {
+        text.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+    }
+    let answer = agent.contact(&site).await;
+    assert!(agent.assignment(&answer).packages.is_empty());
+    let retry = serde_json::json!({ "manifest": manifest });
+    assert_eq!(site.post_refused("/updates/retry", &retry).await.code, ProblemCode::WrongState);
+    let staged: Update = site.post("/updates/reconsider", &retry).await;
+    assert_eq!((staged.state, staged.attempt), (ReleaseState::Staged, 2));
+}
+
+#[tokio::test]
+async fn the_signed_ways_to_the_server_go_out_with_a_contact_and_name_this_server() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let setup = {
+        site.reserve("pc-1").await;
+        site.setup("pc-1").await
+    };
+    let known = setup.servers[0].server.clone();
+    let mut agent = Agent::new(setup);
+    agent.enroll(&site).await;
+    assert!(agent.contact(&site).await.server_list.is_none());
+    let ways = vec![ServerEntry { port: 443, ..known.clone() }, known.clone()];
+    let announce = AnnounceServers { actor: Actor::Server, ways: ways.clone() };
+    site.server.ledger().execute(site.clock.now(), announce).await.unwrap();
+    let list = agent.contact(&site).await.server_list.unwrap();
+    let list = list.verify::<ServerList>(std::slice::from_ref(&known.site_key)).unwrap().into_inner();
+    assert_eq!((list.problem(&known), list.servers), (None, ways));
+}
+
+#[tokio::test]
+async fn a_refused_contact_is_found_in_the_log_by_the_computer_s_name() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    let mut forked = agent.next_contact();
+    forked.previous = None;
+    let request = agent.contact_request(&forked);
+    let refused = code(send(&site, "/agent/v1/contact", &request).await).await;
+    assert_ne!(refused, ProblemCode::BadSignature);
+    // Counted refusals are written once a minute, and when the server stops.
+    let site = site.restart().await;
+    let log =
+        site.admin(reqwest::Method::GET, "/log?client=pc-1&kind=refused", None).await.text().await.unwrap();
+    assert!(log.contains("127.0.0.1 about pc-1"), "{log}");
+}
+
+#[tokio::test]
+async fn changed_files_are_shown_with_the_computer_and_warned_of() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let mut contact = agent.next_contact();
+    contact.drift = vec![Drift { package: acme_av(), kind: DriftKind::Changed }];
+    agent.send_contact(&site, &contact).await;
+    let client: Client = site.get("/clients/pc-1").await;
+    assert_eq!(client.drift[0].kind, DriftKind::Changed);
+    assert!(client.explanations[0].sentence.contains("repair"), "{:?}", client.explanations);
+    let status: Status = site.get("/status").await;
+    let warned = status.warnings.iter().any(|text| text.contains("1 computer says") && text.contains("pc-1"));
+    assert!(warned, "{:?}", status.warnings);
+    agent.contact(&site).await;
+    let client: Client = site.get("/clients/pc-1").await;
+    assert!(client.drift.is_empty());
+}
+
+#[tokio::test]
+async fn a_lower_version_under_a_higher_counter_is_called_a_downgrade() {
+    let vendor = start_vendor(10).await;
+    let new = vendor.release("2.0", &[("engine", b"two")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(new).await;
+    let old = vendor.release("1.9", &[("engine", b"one")]);
+    site.pull().await;
+    let review: Review = site.get(&format!("/updates/{old}")).await;
+    let down = review.downgrade.unwrap();
+    assert_eq!((down.from.as_str(), down.computers), ("2.0", 0));
+    let review: Review = site.get(&format!("/updates/{new}")).await;
+    assert!(review.downgrade.is_none(), "1.9 waits for a review and is approved for nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_command_line_what_cannot_be_is_said_and_what_was_decided_can_be_undone() {
+    let vendor = start_vendor(3).await;
+    vendor.release("2.0", &[("engine", b"two")]);
+    let (url, root) = (vendor.url(), vendor.root_file());
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let server = {
+        let (home, root) = (home.clone(), root.clone());
+        let start = move || {
+            let root = root.to_str().unwrap();
+            stdout(&home, &["init", "--vendor-url", &url, "--root", root, "--address", "127.0.0.1"]);
+            let server = serve(&home);
+            stdout(&home, &["register", serial().as_ref()]);
+            stdout(&home, &["pull"]);
+            stdout(&home, &["updates", "approve", "acme-av:2.0", "--yes"]);
+            server
+        };
+        tokio::task::spawn_blocking(start).await.unwrap()
+    };
+    vendor.publish(&vendor.draft("1.9", &[("engine", b"one")]), &["beta", "stable"]);
+    let walk = move || {
+        names_and_channels(&home);
+        decisions(&home);
+        the_log(&home);
+        stop(server);
+    };
+    tokio::task::spawn_blocking(walk).await.unwrap();
+}
+
+fn names_and_channels(home: &Path) {
+    stdout(home, &["pull"]);
+    stdout(home, &["clients", "reserve", "pc-1"]);
+    assert!(stdout(home, &["clients", "reserve", "PC-1."]).contains("pc-1 holds a seat"));
+    assert_eq!(json(home, &["status", "--json"])["licenses"][0]["used"], 1, "one seat for all spellings");
+    let elsewhere = refused(home, &["clients", "reserve", "pc-1", "--channel", "beta"]);
+    assert!(elsewhere.contains("`distributor clients channel pc-1 beta`"), "{elsewhere}");
+    let typo = refused(home, &["clients", "reserve", "pc-2", "--channel", "bata"]);
+    assert!(typo.contains("beta, stable"), "{typo}");
+    let mixed = refused(home, &["clients", "reserve", "p\u{441}-3"]);
+    assert!(mixed.contains("--mixed-scripts"), "{mixed}");
+    stdout(home, &["clients", "reserve", "p\u{441}-3", "--mixed-scripts"]);
+    assert!(stdout(home, &["clients", "channel", "pc-1", "beta"]).contains("pc-1 follows the channel beta"));
+    assert!(refused(home, &["clients", "channel", "pc-1", "bata"]).contains("beta, stable"));
+    assert!(refused(home, &["clients", "channel", "pc-9", "beta"]).contains("clients reserve"));
+    stdout(home, &["clients", "channel", "pc-1", "stable"]);
+}
+
+fn decisions(home: &Path) {
+    let shown = stdout(home, &["updates", "show", "acme-av:1.9"]);
+    assert!(shown.contains("DOWNGRADE") && shown.contains("goes to    2 computers"), "{shown}");
+    let for_beta = ["updates", "approve", "acme-av:1.9", "--yes", "--channel", "beta"];
+    stdout(home, &for_beta);
+    let status = stdout(home, &["status"]);
+    assert!(status.contains("approved for beta, and the vendor points stable to it too"), "{status}");
+    let listed = stdout(home, &["updates", "list"]);
+    assert!(listed.contains("beta (waits: stable)"), "{listed}");
+    assert!(!listed.contains('\u{1b}'), "no colors where no terminal is");
+    stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    // 2.0 is superseded now: it would reach nobody.
+    assert!(refused(home, &["updates", "approve", "acme-av:2.0", "--yes"]).contains("newer release"));
+    assert!(refused(home, &["updates", "retry", "acme-av:1.9"]).contains("nothing to try again"));
+    let halted = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes", "--rollback"]);
+    assert!(halted.contains("halted acme-av 1.9"), "{halted}");
+    assert!(refused(home, &["updates", "watch", "acme-av:1.9"]).contains("is halted"));
+    assert!(refused(home, &["updates", "approve", "acme-av:1.9", "--yes"]).contains("updates reconsider"));
+    let states = |version: &str| {
+        let updates = json(home, &["updates", "list", "--json"]);
+        let all = updates["updates"].as_array().unwrap();
+        let one = all.iter().find(|row| row["release"]["version"] == version).unwrap();
+        one["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((states("1.9"), states("2.0")), ("halted".to_owned(), "approved".to_owned()));
+    stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    assert_eq!(states("1.9"), "staged");
+}
+
+fn the_log(home: &Path) {
+    let kinds = ["log", "--kind", "release_halted", "--kind", "release_reconsidered"];
+    assert_eq!(stdout(home, &kinds).lines().count(), 2);
+    let last = stdout(home, &["log", "-n", "1"]);
+    assert!(last.contains("took back the decision"), "{last}");
+    assert_eq!(stdout(home, &["log", "--since", "1h", "-n", "3"]).lines().count(), 3);
+    assert_eq!(stdout(home, &["log", "--until", "yesterday"]), "");
+    assert_eq!(stdout(home, &["log", "--failed"]), "");
+    assert!(
+        refused(home, &["log", "--client", "nobody"]).contains("nothing is known of a computer named nobody")
+    );
+    assert!(refused(home, &["log", "--since", "22:14"]).contains("yesterday"));
+    assert!(!stdout(home, &["log", "--client", "pc-1"]).is_empty());
+}
