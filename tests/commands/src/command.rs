@@ -196,6 +196,7 @@ mod tests {
             "distributor token",
             "distributor --help",
             "distributor token new \"two words\" | head -n 1",
+            "distributor status >status.txt",
         ] {
             assert_eq!(judge(command, false), Verdict::Understood, "{command}");
         }

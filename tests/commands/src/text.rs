@@ -18,7 +18,9 @@ pub fn advised_in_text(text: &str, line: usize, programs: &[&str]) -> Vec<Advise
     let mut found = spans(text, line);
     // As a remedy that is printed on a line of its own. (The text of a comment begins with a space.)
     let is_command = programs.iter().any(|program| {
-        text.strip_prefix(program).is_some_and(|rest| rest.starts_with(' ')) && !text.contains(['`', '\n'])
+        let rest = text.strip_prefix(program).and_then(|rest| rest.strip_prefix(' '));
+        rest.is_some_and(|rest| rest.starts_with(|first: char| first == '-' || first.is_ascii_lowercase()))
+            && !text.contains(['`', '\n'])
     });
     if is_command {
         found.push(Advised { command: text.to_owned(), line, is_whole: false });
@@ -162,6 +164,7 @@ mod tests {
         let found = advised_in_text("publisher root renew", 1, &PROGRAMS);
         assert_eq!(commands(found), [(1, "publisher root renew".to_owned())]);
         assert_eq!(commands(advised_in_text(" publisher makes", 1, &PROGRAMS)), []);
+        assert_eq!(commands(advised_in_text("publisher {newer} is there", 1, &PROGRAMS)), []);
         assert_eq!(commands(advised_in_text("publishers", 1, &PROGRAMS)), []);
     }
 
