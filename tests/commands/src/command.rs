@@ -97,8 +97,9 @@ fn words(command: &str) -> Vec<String> {
             None => words.iter_mut().last().into_iter().for_each(|word| word.push(one)),
         }
     }
-    let end =
-        words.iter().position(|word| matches!(word.as_str(), "|" | ">" | ">>" | "&" | "&&" | "<" | "#"));
+    let end = words
+        .iter()
+        .position(|word| matches!(word.as_str(), "|" | "&" | "&&" | "#" | "<") || word.starts_with('>'));
     words.truncate(end.unwrap_or(words.len()));
     // What a person adds is left out of a sentence: `publisher release … --attach sbom`.
     words.retain(|word| !matches!(word.as_str(), "" | "…" | "..."));
