@@ -97,8 +97,9 @@ fn words(command: &str) -> Vec<String> {
             None => words.iter_mut().last().into_iter().for_each(|word| word.push(one)),
         }
     }
-    let end =
-        words.iter().position(|word| matches!(word.as_str(), "|" | ">" | ">>" | "&" | "&&" | "<" | "#"));
+    let end = words
+        .iter()
+        .position(|word| matches!(word.as_str(), "|" | "&" | "&&" | "#" | "<") || word.starts_with('>'));
     words.truncate(end.unwrap_or(words.len()));
     // What a person adds is left out of a sentence: `publisher release … --attach sbom`.
     words.retain(|word| !matches!(word.as_str(), "" | "…" | "..."));
@@ -196,6 +197,7 @@ mod tests {
             "distributor token",
             "distributor --help",
             "distributor token new \"two words\" | head -n 1",
+            "distributor status >status.txt",
         ] {
             assert_eq!(judge(command, false), Verdict::Understood, "{command}");
         }

@@ -12,10 +12,19 @@ pub struct Advised {
 }
 
 /// The commands in a text of a program, which begins on `line`: spans between backticks, and indented lines that begin
-/// with a program's name, as the examples of `--help` do.
+/// with a program's name, as the examples of `--help` do; and a text that is nothing but a command.
 #[must_use]
 pub fn advised_in_text(text: &str, line: usize, programs: &[&str]) -> Vec<Advised> {
     let mut found = spans(text, line);
+    // As a remedy that is printed on a line of its own. (The text of a comment begins with a space.)
+    let is_command = programs.iter().any(|program| {
+        let rest = text.strip_prefix(program).and_then(|rest| rest.strip_prefix(' '));
+        rest.is_some_and(|rest| rest.starts_with(|first: char| first == '-' || first.is_ascii_lowercase()))
+            && !text.contains(['`', '\n'])
+    });
+    if is_command {
+        found.push(Advised { command: text.to_owned(), line, is_whole: false });
+    }
     for (at, example) in joined_lines(text) {
         if example.starts_with("  ") {
             found.extend(shell_commands(&example, line + at, programs));
@@ -148,6 +157,15 @@ mod tests {
     fn a_span_that_goes_over_two_lines_is_one_command() {
         let found = advised_in_text("see `distributor\n  status`, or `pull`", 7, &PROGRAMS);
         assert_eq!(commands(found), [(7, "distributor status".to_owned()), (8, "pull".to_owned())]);
+    }
+
+    #[test]
+    fn a_text_that_is_nothing_but_a_command_is_one() {
+        let found = advised_in_text("publisher root renew", 1, &PROGRAMS);
+        assert_eq!(commands(found), [(1, "publisher root renew".to_owned())]);
+        assert_eq!(commands(advised_in_text(" publisher makes", 1, &PROGRAMS)), []);
+        assert_eq!(commands(advised_in_text("publisher {newer} is there", 1, &PROGRAMS)), []);
+        assert_eq!(commands(advised_in_text("publishers", 1, &PROGRAMS)), []);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
     machine
         .shell("cp /var/lib/sealpost-publisher/root.json /var/tmp/root.json; chmod 644 /var/tmp/root.json")?;
     machine.shell(&format!(
-        "runuser -u sealpost -- {DISTRIBUTOR} init --vendor-url http://127.0.0.1:8080 --root /var/tmp/root.json \
+        "{DISTRIBUTOR} init --vendor-url http://127.0.0.1:8080 --root /var/tmp/root.json \
          --address 127.0.0.1"
     ))?;
     machine.enable(&["sealpost-distributor.socket", "sealpost-distributor.service"])?;
