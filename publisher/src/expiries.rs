@@ -237,6 +237,13 @@ impl Left {
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.0.abs().as_hours();
+        if self.0.abs().as_mins() == 0 {
+            return f.write_str(if self.0 > SignedDuration::ZERO {
+                "in less than a minute"
+            } else {
+                "just now"
+            });
+        }
         let text = match hours {
             0 => counted(self.0.abs().as_mins(), "minute"),
             hours @ 1..48 => counted(hours, "hour"),
@@ -263,6 +270,8 @@ mod tests {
         assert_eq!(left(1), "in 1 hour");
         assert_eq!(left(-24 * 3), "3 days ago");
         assert_eq!(Left::of(now + SignedDuration::from_mins(1), now).to_string(), "in 1 minute");
+        assert_eq!(left(0), "just now");
+        assert_eq!(Left::of(now + SignedDuration::from_secs(9), now).to_string(), "in less than a minute");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const PORT: u16 = 8080;
 Examples:
   publisher --home acme serve
   publisher --home acme serve --listen 127.0.0.1:0
-  publisher --home acme serve --public --listen 0.0.0.0:443 --certificate tls/server.crt --key tls/server.key
+  publisher --home acme serve --public --certificate tls/server.crt --key tls/server.key
   publisher --home acme serve --public --passphrase-file /run/credentials/publisher
 
 With a certificate it speaks TLS, else plain HTTP; everything in the repository is signed. Serial

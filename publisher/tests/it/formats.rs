@@ -9,7 +9,7 @@ use sealpost_keys::{PassphraseSource, key_file};
 use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
 use sealpost_manifests::wire::sync::RegisterRequest;
 use sealpost_publisher::authority::{Authority, Issuer, Outcome, verify_registration};
-use sealpost_publisher::home::{LifetimeDays, Settings, Vendor};
+use sealpost_publisher::home::{LifetimeDays, ServeSettings, Settings, Vendor};
 
 use crate::support::now;
 
@@ -36,6 +36,20 @@ fn older_vendor_settings_stay_readable_and_the_newest_are_what_is_written() {
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(values(&expected.to_commented_text()), values(include_str!("../golden/vendor-2.toml")));
+
+    expected.keys.root_dir = Some("/media/safe".into());
+    expected.serve = ServeSettings {
+        listen: Some("0.0.0.0:443".parse().unwrap()),
+        certificate: Some("tls/server.crt".into()),
+        key: Some("tls/server.key".into()),
+    };
+    let path = golden("vendor-serve.toml");
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_some() && !path.exists() {
+        fs::write(&path, expected.to_commented_text()).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(read(&text), expected);
+    assert_eq!(values(&expected.to_commented_text()), values(&text));
 }
 
 /// What `license-3.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the file is written if it is missing. It goes on from

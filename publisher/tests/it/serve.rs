@@ -253,3 +253,20 @@ fn the_listener_of_a_socket_unit_is_used_and_systemd_is_told() {
         assert_eq!(message(), "STOPPING=1\n");
     }
 }
+
+#[test]
+fn systemd_gets_signs_of_life_while_it_runs() {
+    let bench = Bench::ready();
+    let manager = UnixDatagram::bind(bench.path("manager")).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = bench.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", bench.path("manager")).env("WATCHDOG_USEC", "300000");
+    let server = Server::start(command);
+    for _ in 0..4 {
+        let mut bytes = [0; 1024];
+        let length = manager.recv(&mut bytes).unwrap();
+        let message = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        assert!(["READY=1\n", "WATCHDOG=1\n"].contains(&message.as_str()), "{message}");
+    }
+    server.ends_well();
+}

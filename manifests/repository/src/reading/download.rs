@@ -58,7 +58,7 @@ pub(super) async fn to_file(
     }
     progress(part.received);
     loop {
-        let error = match part.receive(transport, progress).await.and_then(|()| part.judge()) {
+        let error = match part.receive(transport, progress).await.and_then(|()| part.judge(transport)) {
             Ok(()) => break,
             Err(error) => error,
         };
@@ -84,18 +84,18 @@ pub(super) async fn to_memory(
     target: &ListedTarget,
 ) -> Result<Vec<u8>, DownloadError> {
     check(latch, target)?;
-    let name = || target.name.clone();
+    let (name, location) = (|| target.name.clone(), || transport.location(&target.path));
     let body = transport
         .target(&target.path, 0)
         .await
         .map_err(|source| DownloadError::Transport { name: name(), source })?
-        .ok_or_else(|| DownloadError::Absent { name: name() })?;
+        .ok_or_else(|| DownloadError::Absent { name: name(), location: location() })?;
     let mut chunks = body.chunks;
     let (mut bytes, mut hasher) = (Vec::new(), target.digests.hasher());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|source| DownloadError::Transport { name: name(), source })?;
         if length_of(&bytes) + length_of(&chunk) > target.length {
-            return Err(DownloadError::TooLong { name: name(), total: target.length });
+            return Err(DownloadError::TooLong { name: name(), total: target.length, location: location() });
         }
         hasher.update(&chunk);
         bytes.extend_from_slice(&chunk);
@@ -103,7 +103,7 @@ pub(super) async fn to_memory(
     if length_of(&bytes) == target.length && hasher.matches() {
         Ok(bytes)
     } else {
-        Err(DownloadError::Mismatch { name: name() })
+        Err(DownloadError::Mismatch { name: name(), location: location() })
     }
 }
 

@@ -161,10 +161,14 @@ pub enum DownloadError {
         source: Option<TransportError>,
     },
     /// Metadata lists it, and the server does not have it.
-    #[error("the repository lists {name} but has no such file; try again later, then ask its owner")]
+    #[error(
+        "the repository lists {name} but has no such file ({location}); try again later, then ask its owner"
+    )]
     Absent {
         /// Name of the target.
         name: String,
+        /// Where it was looked for, without credentials.
+        location: String,
     },
     /// The server could not be asked.
     #[error("cannot download {name}")]
@@ -177,21 +181,27 @@ pub enum DownloadError {
     },
     /// More bytes came than are listed.
     #[error(
-        "{name} is longer than the {total} bytes that are signed; it was thrown away, the server is faulty or hostile"
+        "{name} is longer than the {total} bytes that are signed ({location}); it was thrown away, the server or a proxy \
+         is faulty or hostile"
     )]
     TooLong {
         /// Name of the target.
         name: String,
         /// Bytes that it may have.
         total: u64,
+        /// Where it came from, without credentials.
+        location: String,
     },
     /// Other bytes came than are listed.
     #[error(
-        "{name} has another digest than the signed one; it was thrown away, the server is faulty or hostile"
+        "{name} has another digest than the signed one ({location}); it was thrown away, the server or a proxy is faulty \
+         or hostile"
     )]
     Mismatch {
         /// Name of the target.
         name: String,
+        /// Where it came from, without credentials.
+        location: String,
     },
     /// A file could not be read, written or renamed.
     #[error("cannot {action} {}; check disk space and permissions", path.display())]

@@ -82,7 +82,10 @@ impl<'a> Part<'a> {
             .target(&self.target.path, self.received)
             .await
             .map_err(|source| DownloadError::Transport { name: name(), source })?
-            .ok_or_else(|| DownloadError::Absent { name: name() })?;
+            .ok_or_else(|| DownloadError::Absent {
+                name: name(),
+                location: transport.location(&self.target.path),
+            })?;
         if body.offset != self.received {
             // A server that cannot skip sends the whole file.
             self.restart()?;
@@ -96,7 +99,8 @@ impl<'a> Part<'a> {
                 Err(source) => return Err(self.interrupted(Some(source))),
             };
             if self.received + length_of(&chunk) > total {
-                return Err(DownloadError::TooLong { name: self.target.name.clone(), total });
+                let location = transport.location(&self.target.path);
+                return Err(DownloadError::TooLong { name: self.target.name.clone(), total, location });
             }
             self.file.write_all(&chunk).map_err(|source| self.failed("write", source))?;
             self.hasher.update(&chunk);
@@ -107,12 +111,13 @@ impl<'a> Part<'a> {
     }
 
     /// Checks, when all bytes are here, that they are the listed ones.
-    pub(super) fn judge(&mut self) -> Result<(), DownloadError> {
+    pub(super) fn judge(&mut self, transport: &dyn Transport) -> Result<(), DownloadError> {
         let hasher = std::mem::replace(&mut self.hasher, self.target.digests.hasher());
         if hasher.matches() {
             Ok(())
         } else {
-            Err(DownloadError::Mismatch { name: self.target.name.clone() })
+            let location = transport.location(&self.target.path);
+            Err(DownloadError::Mismatch { name: self.target.name.clone(), location })
         }
     }
 

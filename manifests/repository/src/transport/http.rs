@@ -231,6 +231,10 @@ impl Transport for HttpTransport {
     ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>> {
         Box::pin(self.open_target(path, offset))
     }
+
+    fn location(&self, path: &TargetPath) -> String {
+        below(&self.targets_base, &path.encoded()).map_or_else(|_| path.encoded(), |url| shown(&url))
+    }
 }
 
 /// A base ends in a slash, so that a name can be put behind it.

@@ -21,6 +21,11 @@ pub trait Transport: Send + Sync {
         path: &'a TargetPath,
         offset: u64,
     ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>>;
+
+    /// Where a target is fetched from, for messages; without credentials.
+    fn location(&self, path: &TargetPath) -> String {
+        path.encoded()
+    }
 }
 
 /// The bytes of a target as they arrive. How many come is not known; the receiver counts.

@@ -215,6 +215,28 @@ async fn a_listed_file_that_is_forbidden_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn other_bytes_than_are_signed_are_named_with_their_address() {
+    let vendor = Vendor::with_release();
+    let root = vendor.path().to_owned();
+    let server = Server::start(move |path, _| match std::fs::read(root.join(path.trim_start_matches('/'))) {
+        Ok(_) if path.contains(".tar.gz") => answer("200 OK", "", b"other bytes"),
+        Ok(_) if path.contains(".channels") => not_found(),
+        Ok(bytes) => answer("200 OK", "", &bytes),
+        Err(_) => not_found(),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (store, destination) = (folder.path().join("store"), folder.path().join("file"));
+    let mut reader = Reader::open(&vendor.root_bytes, &store, Arc::new(server.transport())).unwrap();
+    reader.refresh(now()).await.unwrap();
+    for name in ["acme-av_1.0.0_any.tar.gz", "acme-av.channels"] {
+        let info = reader.target(&target(name), now()).await.unwrap().unwrap();
+        let error = reader.download(info.listed(), &destination, Resume::Continue, &mut |_| {}).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(&format!("{}/targets/", server.base)) && error.contains(name), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_web_page_or_compressed_bytes_in_the_place_of_a_file_are_named_with_the_address() {
     let page = b"\n<!DOCTYPE html><html>log in</html>".as_slice();
     let server = Server::start(move |path, _| match path {
