@@ -90,7 +90,7 @@ fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {
             (false, _) => ending.remedy.clone(),
         };
         let left = if ending.seconds_left > 0 { span(ending.seconds_left) } else { "ended".to_owned() };
-        table.row([seconds(ending.at), left, ending.what.trim_end_matches(',').to_owned(), renewed]);
+        table.row([seconds(ending.at), left, ending.what.clone(), renewed]);
     }
     table.print()
 }

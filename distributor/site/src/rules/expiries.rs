@@ -127,7 +127,7 @@ impl Expiry {
     pub fn of_setup(name: &ComputerName, at: Timestamp) -> Self {
         Self {
             kind: ExpiryKind::SetupCode,
-            what: format!("the setup file of the computer {name}, which was not used yet,"),
+            what: format!("the unused setup file of the computer {name}"),
             label: "first".to_owned(),
             at,
             renewed_by_itself: false,
@@ -224,7 +224,10 @@ mod tests {
         let root = warn("root", 90).unwrap();
         assert!(root.contains("less than 90 days") && root.contains("`publisher root renew`"), "{root}");
         let role = warn("acme-av", 30).unwrap();
-        assert!(role.contains("less than 30 days") && role.contains("`publisher role renew acme-av`"), "{role}");
+        assert!(
+            role.contains("less than 30 days") && role.contains("`publisher role renew acme-av`"),
+            "{role}"
+        );
     }
 
     #[test]
