@@ -12,6 +12,7 @@ use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
 use serde::{Deserialize, Serialize};
 
 use crate::licenses::License;
+use crate::storage::StorageSummary;
 
 /// The server at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct Status {
     /// Stored files that are needed and are damaged or missing; the next pull fetches them.
     #[serde(default)]
     pub missing_files: Vec<String>,
+    /// What is stored, as found last; absent until it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageSummary>,
     /// A newer version of the server itself, which the vendor offers; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer: Option<NewerServer>,

@@ -19,6 +19,32 @@ pub struct StorageView {
     pub removed_bytes: Option<u64>,
 }
 
+/// The same in one line, as found last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageSummary {
+    /// Everything that is stored, in bytes.
+    pub bytes: u64,
+    /// Of that, in bytes, what nobody needs and is removed in time.
+    pub unneeded_bytes: u64,
+    /// Free disk space, in bytes.
+    pub free_bytes: u64,
+    /// Free disk space that a pull leaves, in bytes: with less, no payload is fetched.
+    pub keep_free_bytes: u64,
+}
+
+impl StorageView {
+    /// The sums over all kinds of files.
+    #[must_use]
+    pub fn summary(&self, keep_free_bytes: u64) -> StorageSummary {
+        StorageSummary {
+            bytes: self.kinds.iter().map(|kind| kind.bytes).sum(),
+            unneeded_bytes: self.kinds.iter().map(|kind| kind.unneeded_bytes).sum(),
+            free_bytes: self.free_bytes,
+            keep_free_bytes,
+        }
+    }
+}
+
 /// Files of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredKind {

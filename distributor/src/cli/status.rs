@@ -4,7 +4,7 @@ use sealpost_admin_api::status::Status;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{Table, age, counted, plain, print_json, print_line, seconds, span};
+use super::output::{Table, age, counted, plain, print_json, print_line, seconds, size, span};
 
 /// Ends that are shown without being asked for.
 const ENDS_SHOWN: usize = 5;
@@ -48,6 +48,14 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
     ))?;
+    if let Some(stored) = view.storage {
+        print_line(format_args!(
+            "stored      {}, {} of it not needed; {} free",
+            size(stored.bytes),
+            size(stored.unneeded_bytes),
+            size(stored.free_bytes)
+        ))?;
+    }
     print_line(format_args!("log         {}", counted(view.ledger_head.size, "entry", "entries")))?;
     print_line("")?;
     print_line("License Summary")?;
@@ -82,7 +90,7 @@ fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {
             (false, _) => ending.remedy.clone(),
         };
         let left = if ending.seconds_left > 0 { span(ending.seconds_left) } else { "ended".to_owned() };
-        table.row([seconds(ending.at), left, ending.what.trim_end_matches(',').to_owned(), renewed]);
+        table.row([seconds(ending.at), left, ending.what.clone(), renewed]);
     }
     table.print()
 }

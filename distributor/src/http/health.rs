@@ -60,6 +60,7 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
     let pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
     let now = site.now();
+    let stored = site.parts.upstream.stored().unwrap_or_default();
     let count = |state| releases.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
     Ok(Gauges {
         connected_clients: site.parts.push.connected() as u64,
@@ -68,6 +69,8 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         releases: ReleaseState::ALL.into_iter().map(|state| (state.as_str(), count(state))).collect(),
         last_pull_age_secs: pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
         activity_entries: ledger.head().size,
+        stored_bytes: stored.bytes,
+        free_bytes: stored.free_bytes,
         missing_files: site.parts.upstream.missing().len() as u64,
         expiries: expiries.iter().map(|expiry| ExpiryGauge::of(expiry, now)).collect(),
     })

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sealpost_admin_api::addresses::AddressesView;
 use sealpost_admin_api::certificates::CertificateView;
 use sealpost_admin_api::pulls::PullSummary;
-use sealpost_admin_api::storage::StorageView;
+use sealpost_admin_api::storage::{StorageSummary, StorageView};
 use sealpost_keys::note::LogKey;
 use sealpost_keys::{SealingKey, SigningKey};
 use sealpost_ledger::sqlite::{self, SqliteStore};
@@ -79,6 +79,10 @@ impl Upstream for Nothing {
 
     fn check(&self) -> BoxFuture<'_, Result<StorageView, Problem>> {
         self.storage()
+    }
+
+    fn stored(&self) -> Option<StorageSummary> {
+        None
     }
 
     fn missing(&self) -> Vec<String> {

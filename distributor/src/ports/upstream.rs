@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
-use sealpost_admin_api::storage::StorageView;
+use sealpost_admin_api::storage::{StorageSummary, StorageView};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::ReleaseId;
@@ -86,6 +86,9 @@ pub trait Upstream: Send + Sync {
 
     /// Compares every stored file with its digest; what is damaged is no longer sent. Reads the whole store.
     fn check(&self) -> BoxFuture<'_, Result<StorageView, Problem>>;
+
+    /// What is stored, as found last; `None` until it was looked at.
+    fn stored(&self) -> Option<StorageSummary>;
 
     /// Names of needed files that are damaged or missing, as found last.
     fn missing(&self) -> Vec<String>;

@@ -217,6 +217,14 @@ impl ServerPresence {
         let certificates = Arc::clone(&self.certificates);
         blocking(move || certificates.switch(&wanted, now)).await??;
         let behind = learned.map(waiting).filter(|waiting| waiting.count > 0);
+        if let Some(behind) = &behind {
+            let (count, names) = (behind.count, behind.names.join(", "));
+            tracing::warn!(
+                count,
+                names,
+                "computers that have not learned the new CA refuse this server from now on"
+            );
+        }
         self.with(|state| state.left_behind = behind);
         Ok(())
     }

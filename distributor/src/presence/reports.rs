@@ -225,7 +225,7 @@ impl Presence for ServerPresence {
             );
             return vec![Expiry {
                 kind: ExpiryKind::OwnCertificate,
-                what: "the server's certificate, which you brought,".to_owned(),
+                what: "the server's certificate that you brought".to_owned(),
                 label: "server".to_owned(),
                 at: presented.not_after.min(presented.ca_not_after),
                 renewed_by_itself: false,

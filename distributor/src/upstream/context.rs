@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use sealpost_admin_api::storage::StorageSummary;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
 use sealpost_manifests::document;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
@@ -76,6 +77,7 @@ pub(super) struct Context {
     live: RwLock<Live>,
     /// Names of needed files that are not there, as found last.
     missing: RwLock<Vec<String>>,
+    stored: RwLock<Option<StorageSummary>>,
     trust: RwLock<Option<Arc<TrustDocument>>>,
 }
 
@@ -107,6 +109,7 @@ impl Context {
             storage_note: home.storage_note(),
             live: RwLock::new(Live::of(settings)),
             missing: RwLock::default(),
+            stored: RwLock::default(),
             trust: RwLock::new(trust),
         })
     }
@@ -117,6 +120,14 @@ impl Context {
 
     pub(super) fn set_missing(&self, names: Vec<String>) {
         *self.missing.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    pub(super) fn stored(&self) -> Option<StorageSummary> {
+        *self.stored.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_stored(&self, summary: StorageSummary) {
+        *self.stored.write().unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
 
     /// What is configured now.

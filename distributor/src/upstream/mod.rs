@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
-use sealpost_admin_api::storage::StorageView;
+use sealpost_admin_api::storage::{StorageSummary, StorageView};
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::digest::Sha256Digest;
@@ -247,6 +247,10 @@ impl Upstream for VendorUpstream {
             storage::scrub_all(&self.context, Duration::ZERO, 0).await.map_err(failed)?;
             storage::reconcile(&self.context, Removal::Nothing).await.map_err(failed)
         })
+    }
+
+    fn stored(&self) -> Option<StorageSummary> {
+        self.context.stored()
     }
 
     fn missing(&self) -> Vec<String> {

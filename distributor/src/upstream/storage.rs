@@ -76,7 +76,9 @@ pub(super) async fn reconcile(context: &Context, removal: Removal) -> Result<Sto
     };
     let found = if removed.is_some_and(|bytes| bytes > 0) { look(context).await? } else { found };
     context.set_missing(found.missing.clone());
-    view(context, found, note.scrubbed_at, removed).await
+    let view = view(context, found, note.scrubbed_at, removed).await?;
+    context.set_stored(view.summary(live.limits.keep_free_bytes));
+    Ok(view)
 }
 
 /// Which of the stored files are needed.

@@ -261,6 +261,9 @@ async fn storage_is_shown_with_its_bounds_and_cleaned_over_the_api() {
     let kinds: Vec<&str> = view.kinds.iter().map(|kind| kind.kind.as_str()).collect();
     assert_eq!(kinds, ["payloads", "deltas", "metadata", "unpacked", "downloads", "logs"]);
     assert!(view.kinds.iter().all(|kind| !kind.bound.is_empty()) && view.free_bytes > 0, "{view:?}");
+    let status: Status = site.get("/status").await;
+    let stored = status.storage.unwrap();
+    assert!(stored.bytes > 0 && stored.free_bytes > 0, "{stored:?}");
     let cleaned: StorageView = site.post("/storage/clean", &serde_json::json!({})).await;
     assert_eq!((cleaned.removed_bytes, cleaned.missing.len()), (Some(0), 0), "what is staged stays");
 }

@@ -24,9 +24,10 @@ fn is_stored(site: &Site, sha256: &Sha256Digest) -> bool {
 
 /// Pulls and approves releases 1.0 to `count`.0; answers their manifests and payloads.
 async fn approved_in_turn(vendor: &Vendor, site: &Site, count: u8) -> Vec<(Sha256Digest, Sha256Digest)> {
-    let mut releases = Vec::new();
+    // Large and alike, so that deltas between them are worth having.
+    let (mut content, mut releases) = (sealpost_test_support::release::noise(60_000), Vec::new());
     for version in 1..=count {
-        let content = [version; 3000];
+        content[usize::from(version)] ^= 0xff;
         let manifest = vendor.release(&format!("{version}.0"), &[("data", &content)]);
         site.pull().await.unwrap();
         site.approve(manifest).await;
@@ -43,7 +44,6 @@ fn stored(site: &Site, releases: &[(Sha256Digest, Sha256Digest)]) -> Vec<bool> {
 async fn superseded_payloads_are_removed_and_the_approved_one_and_the_one_before_it_never() {
     let (vendor, mut site) = vendor_and_site().await;
     let releases = approved_in_turn(&vendor, &site, 4).await;
-    site.parts().staging.reconcile().await.unwrap();
     let before = site.parts().upstream.storage().await.unwrap();
     assert!(before.kinds.iter().find(|kind| kind.kind == "payloads").unwrap().unneeded_bytes > 0);
     assert!(before.missing.is_empty());
@@ -104,15 +104,7 @@ async fn a_damaged_file_of_an_approved_release_that_no_channel_points_to_is_foun
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_to_or_from_what_nobody_needs_is_removed_with_its_note() {
     let (vendor, site) = vendor_and_site().await;
-    let noise = sealpost_test_support::release::noise(60_000);
-    for version in 1..=4_u8 {
-        let mut content = noise.clone();
-        content[usize::from(version)] ^= 0xff;
-        let manifest = vendor.release(&format!("{version}.0"), &[("data", &content)]);
-        site.pull().await.unwrap();
-        site.parts().staging.reconcile().await.unwrap();
-        site.approve(manifest).await;
-    }
+    approved_in_turn(&vendor, &site, 4).await;
     let before = site.parts().staging.deltas().unwrap();
     assert!(before.len() >= 3, "{before:?}");
     site.parts().upstream.clean().await.unwrap();
@@ -136,4 +128,23 @@ async fn a_file_that_nobody_asks_for_is_found_damaged_by_the_scrub() {
     assert_eq!(names, ["acme-av_1.0_any.tar.gz"]);
     assert_eq!(view.scrubbed_at, Some(site.clock.now()));
     assert!(!is_stored(&site, &payload) && is_stored(&site, &manifest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cleaning_that_was_killed_anywhere_is_ended_by_the_next_one() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 4).await;
+    // Killed after a delta's note was removed and before its blob was, and between two payloads.
+    let forgotten = site.parts().staging.deltas().unwrap()[0];
+    site.parts().staging.forget_delta(&forgotten).unwrap();
+    site.parts().blobs.remove(&releases[0].1).unwrap();
+    site.restart().await;
+    let cleaned = site.parts().upstream.clean().await.unwrap();
+    assert!(cleaned.missing.is_empty(), "{cleaned:?}");
+    assert_eq!(stored(&site, &releases), [false, false, true, true]);
+    assert!(!is_stored(&site, &forgotten.blob.sha256));
+    // What is needed of it is made again.
+    site.parts().staging.reconcile().await.unwrap();
+    assert!(site.pull_well().await.is_empty());
+    assert!(site.parts().upstream.missing().is_empty());
 }

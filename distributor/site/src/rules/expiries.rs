@@ -127,7 +127,7 @@ impl Expiry {
     pub fn of_setup(name: &ComputerName, at: Timestamp) -> Self {
         Self {
             kind: ExpiryKind::SetupCode,
-            what: format!("the setup file of the computer {name}, which was not used yet,"),
+            what: format!("the unused setup file of the computer {name}"),
             label: "first".to_owned(),
             at,
             renewed_by_itself: false,

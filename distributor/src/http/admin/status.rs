@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
+use sealpost_admin_api::storage::StorageSummary;
 use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -17,6 +18,8 @@ use crate::http::ends::{Ends, gather};
 use crate::http::newer::newer;
 use crate::http::problem::ApiError;
 
+/// Bytes of a mebibyte.
+const MIB: u64 = 1024 * 1024;
 /// Files that a warning names.
 const MAX_NAMED_FILES: usize = 3;
 
@@ -28,6 +31,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let restore = ledger.query(Restores {}).await?;
     let forks = ledger.query(LogForks {}).await?;
     let (missing_files, newer) = (site.parts.upstream.missing(), newer(&site).await?);
+    let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
@@ -37,6 +41,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(problem);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files));
+    warnings.extend(storage.and_then(full));
     warnings.extend(newer.as_ref().map(announced));
     let addresses = site.parts.presence.addresses();
     Ok(Json(Status {
@@ -54,6 +59,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         now,
         expiries: expiries.into_iter().map(|expiry| Ending::of(expiry, now)).collect(),
         missing_files,
+        storage,
         newer,
     }))
 }
@@ -70,6 +76,17 @@ fn damage(missing: &[String]) -> Option<String> {
         counted(count, "stored file is", "stored files are"),
         named.join(", ")
     ))
+}
+
+fn full(storage: StorageSummary) -> Option<String> {
+    (storage.free_bytes < storage.keep_free_bytes).then(|| {
+        format!(
+            "the disk has {} MiB free, and `limits.keep_free_mib` keeps {}: no payload is fetched; make room, or run \
+             `distributor storage clean`",
+            storage.free_bytes / MIB,
+            storage.keep_free_bytes / MIB
+        )
+    })
 }
 
 fn announced(newer: &NewerServer) -> String {
