@@ -8,8 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_admin_api::licenses::License;
 use serde::Serialize;
 
-use super::colors;
-
 pub(super) use sealpost_site::rules::text::counted;
 
 /// Prints one line of result.
@@ -190,7 +188,7 @@ impl Table {
             let mut line = String::new();
             for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
                 let padded = format!("{cell:<width$}  ");
-                line += &if self.states == Some(at) { colors::cell(&padded, cell) } else { padded };
+                line += &if self.states == Some(at) { super::colors::cell(&padded, cell) } else { padded };
             }
             print_line(line.trim_end())?;
         }

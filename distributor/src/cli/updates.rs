@@ -205,6 +205,9 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
             plain(&options.reference)
         ),
     };
+    if let Some(down) = view.downgrade.as_ref().filter(|_| options.yes || options.digest.is_some()) {
+        tell(format_args!("{} is a downgrade: it takes the place of {}", view.update.release, down.from));
+    }
     let comment = options.comment.clone().unwrap_or_default();
     let request = ApproveRequest { manifest, channels: Some(channels), comment };
     let row: Update = api.post("/updates/approve", &request).await?;

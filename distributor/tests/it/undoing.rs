@@ -8,8 +8,9 @@ use sealpost_admin_api::status::Status;
 use sealpost_admin_api::updates::{Review, Update};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::ServerEntry;
-use sealpost_manifests::wire::contact::{Drift, DriftKind};
+use sealpost_manifests::wire::contact::{Drift, DriftKind, InstalledPackage};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::rules::release::ReleaseState;
@@ -17,7 +18,7 @@ use sealpost_test_support::license::serial;
 use sealpost_test_support::names::acme_av;
 
 use crate::agent::{Agent, send};
-use crate::program::{json, refused, serve, stdout, stop};
+use crate::program::{json, refused, run, serve, stdout, stop};
 use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
@@ -118,6 +119,63 @@ async fn a_lower_version_under_a_higher_counter_is_called_a_downgrade() {
     assert_eq!((down.from.as_str(), down.computers), ("2.0", 0));
     let review: Review = site.get(&format!("/updates/{new}")).await;
     assert!(review.downgrade.is_none(), "1.9 waits for a review and is approved for nobody");
+}
+
+/// What a command ends with, asked of the server in this process.
+async fn ends_with(site: &Site, arguments: &'static [&'static str]) -> (i32, String) {
+    let home = site.home();
+    let output = tokio::task::spawn_blocking(move || run(&home, arguments)).await.unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut good = Agent::licensed(&site, "pc-1").await;
+    let mut bad = Agent::licensed(&site, "pc-2").await;
+    site.pull().await;
+    site.approve(manifest).await;
+    let row = site.updates().await.updates.remove(0);
+    let mut contact = good.next_contact();
+    let runs =
+        InstalledPackage { release: row.release.clone(), kind: row.kind, counter: row.counter, manifest };
+    contact.packages = vec![runs.clone()];
+    good.send_contact(&site, &contact).await;
+    let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0", "--timeout", "0"]).await;
+    assert!(
+        code == 1 && said.contains("1 of 2 computers run it") && said.contains("the time is over"),
+        "{said}"
+    );
+
+    let report = |attempt| Report {
+        id: u64::from(attempt),
+        at: site.clock.now(),
+        release: row.release.clone(),
+        manifest,
+        rollout: 1,
+        attempt,
+        step: InstallStep::RollBack,
+        outcome: Outcome::Ok,
+        reason: ReasonCode::HookFailed,
+        detail: String::new(),
+    };
+    let mut contact = bad.next_contact();
+    contact.reports = vec![report(1)];
+    bad.send_contact(&site, &contact).await;
+    let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
+    assert!(code == 1 && said.contains("1 failed"), "{said}");
+    let (code, said) = ends_with(&site, &["updates", "retry", "acme-av:1.0"]).await;
+    assert_eq!(code, 0, "{said}");
+    let answer = bad.contact(&site).await;
+    assert_eq!(bad.assignment(&answer).packages[0].attempt, 2);
+    let mut again = bad.next_contact();
+    again.packages = vec![runs];
+    again.reports = vec![Report { step: InstallStep::Keep, ..report(2) }];
+    bad.send_contact(&site, &again).await;
+    let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
+    assert!(code == 0 && said.contains("2 of 2 computers run it"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,247 @@
+use super::*;
+use crate::rules::release::ReleaseState;
+use sealpost_manifests::ids::{ClientId, ServerId};
+use sealpost_manifests::order::Signer;
+use sealpost_manifests::release::{PackageKind, ReleaseId};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn approved(package: &str, version: &str, platform: &str, counter: u64, channel: &str) -> KnownRelease {
+    KnownRelease {
+        release: ReleaseId {
+            package: PackageName::new(package).unwrap(),
+            version: Version::new(version).unwrap(),
+            platform: Platform::new(platform).unwrap(),
+        },
+        manifest: Sha256Digest::of(format!("{package} {version} {platform}").as_bytes()),
+        counter: ReleaseCounter(counter),
+        state: ReleaseState::Approved,
+        channels: vec![ChannelName::new(channel).unwrap()],
+        rollout: Some(counter),
+        signer: None,
+        reason: None,
+        approved_for: vec![ChannelName::new(channel).unwrap()],
+        rollback: false,
+        attempt: 1,
+    }
+}
+
+fn versions(
+    approved: &[KnownRelease],
+    licensed: &[PackageName],
+    installed: &[InstalledPackage],
+) -> Vec<String> {
+    let channel = ChannelName::new("stable").unwrap();
+    let platform = Platform::new("linux-x86_64").unwrap();
+    let voided = BTreeSet::new();
+    let computer = Computer {
+        channel: &channel,
+        platform: &platform,
+        licensed,
+        installed,
+        before: &[],
+        voided: &voided,
+    };
+    wanted(approved, &computer).iter().map(|one| one.release.to_string()).collect()
+}
+
+#[test]
+fn only_what_is_of_the_channel_and_platform_and_license_is_wanted() {
+    let releases = [
+        approved("av", "1", "linux-x86_64", 1, "stable"),
+        approved("av", "2", "linux-x86_64", 2, "beta"),
+        approved("av", "3", "linux-aarch64", 3, "stable"),
+        approved("signatures", "7", "any", 7, "stable"),
+    ];
+    assert_eq!(versions(&releases, &[], &[]), ["av 1 (linux-x86_64)", "signatures 7 (any)"]);
+    let av = [PackageName::new("av").unwrap()];
+    assert_eq!(versions(&releases, &av, &[]), ["av 1 (linux-x86_64)"]);
+}
+
+#[test]
+fn the_newest_version_wins_and_of_it_the_exact_platform() {
+    let releases = [
+        approved("av", "1", "linux-x86_64", 1, "stable"),
+        approved("av", "2", "linux-x86_64", 2, "stable"),
+        approved("av", "2", "any", 3, "stable"),
+    ];
+    assert_eq!(versions(&releases, &[], &[]), ["av 2 (linux-x86_64)"]);
+    let reversed: Vec<KnownRelease> = releases.iter().rev().cloned().collect();
+    assert_eq!(versions(&reversed, &[], &[]), ["av 2 (linux-x86_64)"]);
+    // The order in which they come decides nothing, also where versions and platforms cross.
+    let crossed = [
+        approved("av", "2", "linux-x86_64", 5, "stable"),
+        approved("av", "2.1", "any", 6, "stable"),
+        approved("av", "2", "any", 7, "stable"),
+    ];
+    for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]] {
+        let ordered = order.map(|at| crossed[at].clone());
+        assert_eq!(versions(&ordered, &[], &[]), ["av 2 (linux-x86_64)"]);
+    }
+    let newer = [releases[0].clone(), approved("av", "9", "any", 9, "stable")];
+    assert_eq!(versions(&newer, &[], &[]), ["av 9 (any)"]);
+}
+
+#[test]
+fn nothing_lower_than_what_runs_is_wanted() {
+    let releases = [approved("av", "1", "any", 1, "stable")];
+    let newer = approved("av", "2", "any", 2, "stable");
+    let installed = [InstalledPackage {
+        release: newer.release,
+        kind: PackageKind::Program,
+        counter: newer.counter,
+        manifest: newer.manifest,
+    }];
+    assert!(versions(&releases, &[], &installed).is_empty());
+}
+
+#[test]
+fn a_release_above_a_counter_that_was_reset_keeps_nothing_out() {
+    let good = approved("av", "1", "any", 1, "stable");
+    let stolen = approved("av", "9", "any", u64::MAX, "stable");
+    let installed = [InstalledPackage {
+        release: stolen.release.clone(),
+        kind: PackageKind::Program,
+        counter: stolen.counter,
+        manifest: stolen.manifest,
+    }];
+    let (channel, platform) = (ChannelName::new("stable").unwrap(), Platform::any());
+    for (voided, expected) in [(BTreeSet::new(), 0), (BTreeSet::from([stolen.manifest]), 1)] {
+        let computer = Computer {
+            channel: &channel,
+            platform: &platform,
+            licensed: &[],
+            installed: &installed,
+            before: &[],
+            voided: &voided,
+        };
+        assert_eq!(wanted(std::slice::from_ref(&good), &computer).len(), expected);
+    }
+}
+
+#[test]
+fn a_release_under_review_goes_to_whom_the_next_contact_would_bring_it() {
+    let (channel, platform) = (ChannelName::new("stable").unwrap(), Platform::new("linux-x86_64").unwrap());
+    let av = [PackageName::new("av").unwrap()];
+    let voided = BTreeSet::new();
+    let computer = Computer {
+        channel: &channel,
+        platform: &platform,
+        licensed: &av,
+        installed: &[],
+        before: &[],
+        voided: &voided,
+    };
+    let old = approved("av", "1", "any", 1, "stable");
+    let new = approved("av", "2", "any", 2, "stable");
+    let all = [old.clone(), new.clone()];
+    assert!(gets(&new, &all, &computer) && !gets(&old, &all, &computer));
+    let unlicensed = approved("cad", "1", "any", 1, "stable");
+    assert!(!gets(&unlicensed, std::slice::from_ref(&unlicensed), &computer));
+    let beta = approved("av", "3", "any", 3, "beta");
+    assert!(!gets(&beta, &[old, new, beta.clone()], &computer));
+}
+
+#[test]
+fn a_computer_goes_back_only_from_what_was_halted_for_it_and_only_to_what_it_ran() {
+    let installed = |release: &KnownRelease| InstalledPackage {
+        release: release.release.clone(),
+        kind: PackageKind::Program,
+        counter: release.counter,
+        manifest: release.manifest,
+    };
+    let (first, second) = (approved("av", "1", "any", 1, "stable"), approved("av", "2", "any", 2, "stable"));
+    let bad = KnownRelease {
+        state: ReleaseState::Halted,
+        rollback: true,
+        reason: Some("crashes".to_owned()),
+        ..approved("av", "3", "any", 3, "stable")
+    };
+    let (channel, platform, voided) = (ChannelName::new("stable").unwrap(), Platform::any(), BTreeSet::new());
+    let attempts = BTreeMap::from([(first.manifest, 4)]);
+    let tell = |left: &[KnownRelease], runs: &KnownRelease, before: Option<&KnownRelease>| {
+        let (runs, before) = ([installed(runs)], before.map(installed));
+        let computer = Computer {
+            channel: &channel,
+            platform: &platform,
+            licensed: &[],
+            installed: &runs,
+            before: before.as_slice(),
+            voided: &voided,
+        };
+        let kept = [first.clone()];
+        let undoing = Undoing { left, kept: &kept, attempts: &attempts };
+        let approved = [second.clone()];
+        let told = told(&approved, &undoing, &computer);
+        told.iter().map(Told::assignment).collect::<Vec<_>>()
+    };
+    let left = [bad.clone()];
+    let back = tell(&left, &bad, Some(&first));
+    assert_eq!(back.len(), 1);
+    assert_eq!((&back[0].action, back[0].manifest, back[0].attempt), (&Action::Rollback, first.manifest, 4));
+    assert_eq!(back[0].why.as_ref().unwrap().text, "av 3 (any) was halted: crashes");
+    // Halted without a rollback; nothing known of before; never seen here: it keeps what it runs.
+    assert!(tell(&[], &bad, Some(&first)).is_empty());
+    assert!(tell(&left, &bad, None).is_empty());
+    assert!(tell(&left, &bad, Some(&second)).is_empty());
+    // Back again: what is approved below the release that it left is not offered to it.
+    assert!(tell(&[], &first, Some(&bad)).is_empty());
+    assert_eq!(tell(&[], &first, None)[0].manifest, second.manifest);
+}
+
+const DAY: i64 = 24 * 3600;
+
+#[test]
+fn an_assignment_is_renewed_for_a_reason_and_else_kept() {
+    let release = approved("av", "1", "any", 1, "stable");
+    let told = |attempt| Told { release: &release, action: TellTo::Install, attempt };
+    let wanted = [told(1)];
+    let last = Assignment {
+        client_id: ClientId::from_random([1; 16]),
+        server_id: ServerId::from_random([2; 16]),
+        signer: Signer::SiteKey,
+        epoch: Epoch::of(1, 0),
+        sequence: 2,
+        issued_at: at(0),
+        expires_at: at(30 * DAY),
+        metadata_as_of: at(0),
+        packages: vec![told(1).assignment()],
+    };
+    let facts = AssignmentFacts {
+        now: at(0),
+        last: Some(&last),
+        ever: true,
+        held: Some(Order { epoch: Epoch::of(1, 0), sequence: 2 }),
+        wanted: &wanted,
+        epoch: Epoch::of(1, 0),
+        metadata_as_of: Some(at(DAY)),
+    };
+    use AssignmentDecision::{Issue, Keep, Nothing, Resend};
+    assert_eq!(decide(&facts), Keep);
+    assert_eq!(decide(&AssignmentFacts { held: None, ..facts.clone() }), Resend);
+    let reasons = [
+        (AssignmentFacts { now: at(20 * DAY + 1), ..facts.clone() }, AssignmentReason::NearExpiry),
+        (AssignmentFacts { metadata_as_of: Some(at(DAY + 1)), ..facts.clone() }, AssignmentReason::Fresher),
+        (AssignmentFacts { wanted: &[], ..facts.clone() }, AssignmentReason::WantedChanged),
+        (AssignmentFacts { wanted: &[told(2)], ..facts.clone() }, AssignmentReason::WantedChanged),
+        (AssignmentFacts { epoch: Epoch::of(2, 0), ..facts.clone() }, AssignmentReason::EpochChanged),
+        (AssignmentFacts { last: None, ..facts.clone() }, AssignmentReason::TextUnknown),
+        (AssignmentFacts { ever: false, last: None, held: None, ..facts.clone() }, AssignmentReason::First),
+    ];
+    for (facts, reason) in reasons {
+        assert_eq!(decide(&facts), Issue(reason));
+    }
+    assert_eq!(decide(&AssignmentFacts { metadata_as_of: None, ..facts.clone() }), Nothing);
+    assert_eq!(decide(&AssignmentFacts { ever: false, last: None, wanted: &[], ..facts }), Nothing);
+}
+
+#[test]
+fn a_license_of_any_product_covers_the_agent_itself() {
+    let releases =
+        [approved("agent-updater", "2", "any", 1, "stable"), approved("cad", "1", "any", 1, "stable")];
+    let av = [PackageName::new("av").unwrap()];
+    assert_eq!(versions(&releases, &av, &[]), ["agent-updater 2 (any)"]);
+}
