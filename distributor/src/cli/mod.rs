@@ -138,6 +138,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     let reach = arguments.reach;
+    // They write into the home, which the server reads as another user.
+    if matches!(arguments.command, Command::Token(_) | Command::Ledger(_)) {
+        sealpost_service::owner::act_as_owner_of(&reach.home)?;
+    }
     match arguments.command {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),
