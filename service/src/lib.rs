@@ -1,5 +1,5 @@
 //! What a program of ours needs to be a well-behaved service and command line, and nothing of what it does: signals,
-//! the service manager, inherited sockets, unit files, completions and man pages.
+//! the service manager, inherited sockets, unit files, completions and man pages; and whose files root makes.
 //!
 //! Invariant: without a service manager everything here does nothing, quietly; a service manager that cannot be reached
 //! never ends a program.
@@ -10,6 +10,7 @@
 
 pub mod command_line;
 pub mod notify;
+pub mod owner;
 pub mod signals;
 pub mod sockets;
 pub mod subcommands;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal as Number, kill_process};
 use sealpost_service::signals::{Signal, Signals};
-use sealpost_service::{notify, sockets};
+use sealpost_service::{notify, owner, sockets};
 
 /// Is set in a process that a test started.
 const ROLE: &str = "SEALPOST_SERVICE_ROLE";
@@ -272,6 +272,47 @@ fn a_socket_that_is_no_tcp_listener_is_refused_and_one_for_another_process_is_le
         let mut child = hand_over(name, datagrams(), meant).spawn().unwrap();
         let mut heard = Heard::from(&mut child);
         assert_eq!(heard.next(), said);
+        ends_well(heard, child);
+    }
+}
+
+#[test]
+fn what_root_types_for_a_services_home_is_done_as_its_owner_without_any_of_roots_rights() {
+    let home = env::var_os("SEALPOST_SERVICE_HOME");
+    if let Some(home) = home {
+        owner::act_as_owner_of(home.as_ref()).unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let told =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        say(&format!("{} {} [{}] {}", told("Uid:"), told("Gid:"), told("Groups:"), told("CapEff:")));
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let name = "what_root_types_for_a_services_home_is_done_as_its_owner_without_any_of_roots_rights";
+    let folder = tempfile::tempdir().unwrap();
+    // The test's program lies where another user may not come.
+    let program = folder.path().join("program");
+    std::fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    for (owner, uid) in [(None, "0"), (Some(65_534), "65534")] {
+        std::os::unix::fs::chown(&home, owner, owner).unwrap();
+        let mut child = Command::new(&program)
+            .args(["--exact", name, "--nocapture"])
+            .env("SEALPOST_SERVICE_HOME", &home)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut heard = Heard::from(&mut child);
+        let said = heard.next();
+        assert!(said.starts_with(&format!("{uid}\t{uid}\t{uid}\t{uid}")), "{said}");
+        if uid != "0" {
+            assert!(said.contains(" [] 0000000000000000"), "{said}");
+        }
         ends_well(heard, child);
     }
 }

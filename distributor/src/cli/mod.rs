@@ -211,6 +211,10 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
              it there"
         );
     }
+    // They write into the home, which the server reads as another user.
+    if matches!(arguments.command, Command::Token(_) | Command::Ledger(_)) {
+        sealpost_service::owner::act_as_owner_of(&reach.home)?;
+    }
     match arguments.command {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),

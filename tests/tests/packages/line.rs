@@ -54,6 +54,11 @@ fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
     machine.enable(&["sealpost-distributor.socket", "sealpost-distributor.service"])?;
     machine.wait_until_active(SERVICES[1])?;
     machine.shell(&format!("{DISTRIBUTOR} register {serial}"))?;
+    // What root types for the home can be read by the service's user.
+    machine.shell(&format!("(umask 077; {DISTRIBUTOR} token new ada >/root/ada.token)"))?;
+    machine.shell(
+        "distributor --server https://127.0.0.1:16770 --ca /var/lib/sealpost/tls/ca.crt --token-file /root/ada.token status",
+    )?;
     machine.shell(&format!("{DISTRIBUTOR} clients reserve pc-1"))?;
     machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /root/pc-1.setup.json"))?;
 
