@@ -144,6 +144,7 @@ impl Command {
             Self::Init(_)
                 | Self::Serve(_)
                 | Self::Token(_)
+                | Self::Service(_)
                 | Self::Backup(_)
                 | Self::Restore(_)
                 | Self::Ledger(_)

@@ -217,12 +217,15 @@ fn a_release_says_what_it_is_about_and_brings_documents() {
 #[test]
 fn agents_and_servers_are_released_as_kinds_of_their_own() {
     let bench = Bench::ready();
-    for kind in ["agent", "server"] {
+    let program = bench.path("content/agent-updater");
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for (package, kind) in [("agent-updater", "agent"), ("distributor", "server")] {
         bench.ok(&[
             "release",
             "content",
             "--package",
-            kind,
+            package,
             "--kind",
             kind,
             "--channel",
@@ -233,7 +236,7 @@ fn agents_and_servers_are_released_as_kinds_of_their_own() {
         ]);
         let manifest = file_with_suffix(
             &bench.path("home/repository/targets"),
-            &format!(".{kind}_1_linux-x86_64.manifest"),
+            &format!(".{package}_1_linux-x86_64.manifest"),
         );
         let manifest: serde_json::Value =
             serde_json::from_slice(&fs::read(manifest.unwrap()).unwrap()).unwrap();
@@ -245,7 +248,7 @@ fn agents_and_servers_are_released_as_kinds_of_their_own() {
             "release",
             "content",
             "--package",
-            "agent",
+            "distributor",
             "--kind",
             "program",
             "--channel",
@@ -253,7 +256,7 @@ fn agents_and_servers_are_released_as_kinds_of_their_own() {
             "--version",
             "2",
         ],
-        &["holds agent, not program"],
+        &["holds server, not program"],
     );
 }
 
