@@ -16,3 +16,4 @@ mod restored;
 mod self_update;
 mod server;
 mod trust;
+mod years;
