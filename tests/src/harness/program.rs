@@ -233,6 +233,15 @@ impl Daemon {
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
+    /// Tells it to read its configuration again.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn reload(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id().try_into()?).context("a process id")?;
+        Ok(kill_process(pid, Signal::HUP)?)
+    }
+
     /// Whether it has ended.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use sealpost_test_support::folders::write_file;
 use serde_json::Value;
 
 use super::lab::Lab;
@@ -99,8 +100,21 @@ impl Site {
     /// # Errors
     /// When it does not start.
     pub fn serve(&mut self) -> Result<()> {
+        let listen = self.listen.clone();
+        self.serve_with(&["--listen", &listen])
+    }
+
+    /// Starts the Primary Server where its configuration says.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn serve_as_configured(&mut self) -> Result<()> {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&mut self, arguments: &[&str]) -> Result<()> {
         let mut command = self.programs.command("distributor");
-        command.arg("--home").arg(&self.home).args(["serve", "--listen", &self.listen]);
+        command.arg("--home").arg(&self.home).arg("serve").args(arguments);
         let log = self.home.with_extension("log");
         let (daemon, line) = Daemon::start(command, "distributor serve", &log, "listening on ")?;
         let port = line.rsplit(':').next().and_then(|port| port.trim().trim_end_matches('/').parse().ok());
@@ -108,6 +122,15 @@ impl Site {
         self.listen = format!("127.0.0.1:{port}");
         self.server = Some((daemon, port));
         Ok(())
+    }
+
+    /// Writes settings that replace those of `distributor.toml`, and tells a running server to read them.
+    ///
+    /// # Errors
+    /// When they cannot be written, or the server is gone.
+    pub fn configure(&self, text: &str) -> Result<()> {
+        write_file(&self.home.join("distributor.d/test.toml"), text)?;
+        self.server.as_ref().map_or(Ok(()), |(daemon, _)| daemon.reload())
     }
 
     /// The port of the running server.
