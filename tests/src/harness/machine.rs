@@ -71,7 +71,9 @@ impl Root {
     /// # Errors
     /// When it does not come up; with what its console said.
     pub fn boot(self) -> Result<Machine> {
-        let group = format!("sealpost-test-{}", std::process::id());
+        // The lab's own name: several computers may run for one process of tests.
+        let lab = self.folder.parent().and_then(Path::file_name).context("a root without a lab")?;
+        let group = lab.to_string_lossy().into_owned();
         let console = self.folder.with_extension(CONSOLE);
         let output = File::create(&console)?;
         let mut command = Command::new(workspace().join("tests/boot-machine"));

@@ -16,8 +16,14 @@ const DISTRIBUTOR: &str = "distributor --home /var/lib/sealpost";
 const PRODUCT: &str = "#!/bin/sh\nwhile :; do sleep 1; done\n";
 /// Starts the product as its own process, as products do that are no units.
 const START: &str = "#!/bin/sh\nsetsid \"$SEALPOST_CURRENT/scanner\" </dev/null >/dev/null 2>&1 &\necho $! >/run/scanner.pid\n";
-/// Knocks at the server's port again and again, and writes down when nobody opens.
-const KNOCKING: &str = "#!/bin/bash\ntouch /run/knocking\nwhile [ -e /run/knocking ]; do\n  if exec 3<>/dev/tcp/127.0.0.1/16770; then echo 1 >>/run/let-in; exec 3>&-; else echo 1 >>/run/refused; fi\ndone\n";
+/// Knocks at the server's port again and again, and writes down when nobody opens. In a shell of its own each time: one
+/// whose redirection fails may end.
+const KNOCKING: &str = "#!/bin/bash
+touch /run/knocking
+while [ -e /run/knocking ]; do
+  if (exec 3<>/dev/tcp/127.0.0.1/16770); then echo 1 >>/run/let-in; else echo 1 >>/run/refused; fi
+done
+";
 
 /// A computer with the packages of the first version, on which vendor, site and agent run. `start` is the product's
 /// hook.
