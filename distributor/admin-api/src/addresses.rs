@@ -13,6 +13,9 @@ pub struct AddressesView {
     pub sequence: Option<u64>,
     /// Computers that have not learned the list.
     pub waiting: Waiting,
+    /// Computers that had not learned the wanted way when the others were given up; only in the answer to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<Waiting>,
 }
 
 /// One way to the server.

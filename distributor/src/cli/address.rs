@@ -5,7 +5,7 @@ use sealpost_admin_api::addresses::AddressesView;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{Table, counted, plain, print_json, print_line};
+use super::output::{Table, counted, plain, print_json, print_line, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -55,6 +55,14 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         table.row([way.port.to_string(), way.addresses.join(", "), served.to_owned()]);
     }
     table.print()?;
+    if let Some(left) = &view.left_behind {
+        tell(format_args!(
+            "left behind: {} ({}); each that does not get on needs a new setup file, from `distributor clients setup \
+             NAME`",
+            counted(left.count, "computer", "computers"),
+            plain(&left.names.join(", "))
+        ));
+    }
     match (view.ways.len(), view.waiting.count) {
         (0 | 1, _) => print_line("nothing is being changed")?,
         (_, 0) => print_line("every computer has learned the first line; the others end by themselves")?,

@@ -109,6 +109,7 @@ impl ServerPresence {
                 .collect(),
             sequence: learned.as_ref().map(|row| row.order.sequence),
             waiting: learned.as_ref().map(waiting).unwrap_or_default(),
+            left_behind: None,
         })
     }
 
@@ -125,7 +126,8 @@ impl ServerPresence {
         self.announce(learned.as_ref(), Some(Before::Drop), Some(actor)).await.map_err(problem_of)?;
         drop(turn);
         self.reconcile(Renew::WhatIsDue).await;
-        self.ways_view().await
+        let left_behind = learned.as_ref().map(waiting).filter(|left| left.count > 0);
+        Ok(AddressesView { left_behind, ..self.ways_view().await? })
     }
 
     async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
