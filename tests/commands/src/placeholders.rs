@@ -5,6 +5,7 @@ const SERIAL: &str = "55555-55555-55555-5555W";
 /// Values for placeholders of a known kind. The first that a parser accepts is taken.
 const KINDS: &[(&str, &[&str])] = &[
     ("SERIAL", &[SERIAL]),
+    ("SERVER_ID", &["9c1f0e6a2b7d4c35a8e0f1d2c3b4a596"]),
     ("RELEASE", &["acme-av:1.0.0"]),
     ("REF", &["acme-av:1.0.0"]),
     ("VERSION", &["1.0.0"]),

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use sealpost_commands::{Advised, Parsers, Verdict, advised_in_markdown, advised_in_text, texts_of_rust};
 
 /// Pages that tell people what to type. What a changelog says of an older version stays as it was.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/operations.md",
+    "docs/vendor.md",
+    "docs/upgrading.md",
     "docs/testing.md",
     "docs/FORMATS.md",
 ];
