@@ -363,11 +363,17 @@ impl Check {
 
     /// Whether the tree differs from a head that was seen of it.
     fn witness_damage(&mut self) -> Option<String> {
-        let seen = self.witnessed.last().filter(|seen| seen.size == self.log.size()).copied()?;
-        self.witnessed.pop();
-        (self.log.head() != seen).then(|| {
-            format!("the log was replaced: up to entry {} it is not the one whose head was seen", seen.size)
-        })
+        let head = self.log.head();
+        // Several may have seen the same size.
+        while let Some(seen) = self.witnessed.pop_if(|seen| seen.size == head.size) {
+            if seen != head {
+                let size = seen.size;
+                return Some(format!(
+                    "the log was replaced: up to entry {size} it is not the one whose head was seen"
+                ));
+            }
+        }
+        None
     }
 }
 

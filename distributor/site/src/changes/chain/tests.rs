@@ -97,6 +97,16 @@ fn an_edit_at_the_end_and_a_cut_are_found_by_who_saw_a_head() {
 }
 
 #[test]
+fn a_head_that_several_saw_is_no_damage() {
+    let (whole, heads) = log(5);
+    assert_eq!(check(&whole, vec![heads[4], heads[2], heads[4], heads[2]]).damage, None);
+    let other = LogHead { root: leaf_hash(b"other"), ..heads[4] };
+    for witnessed in [vec![heads[4], other], vec![other, heads[4]]] {
+        assert_eq!(check(&whole, witnessed).damage.unwrap().sequence, 5);
+    }
+}
+
+#[test]
 fn a_log_of_another_server_is_found() {
     let mut check = Check::new(None, Vec::new());
     assert_eq!(check.next(&log(1).0[0]), Next::Stop);
