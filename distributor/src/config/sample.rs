@@ -15,7 +15,7 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
     let mebibytes = |bytes: u64| bytes / (1024 * 1024);
     format!(
         "# The configuration of this Primary Server. Files named distributor.d/*.toml are read after it, in the\n\
-         # order of their names; each replaces single keys. `systemctl reload distributor` (SIGHUP) reads them\n\
+         # order of their names; each replaces single keys. `systemctl reload sealpost-distributor` (SIGHUP) reads them\n\
          # again; what counts only from the next start is said then.\n\
          \n\
          # Where the vendor publishes releases and answers registrations. Plain http is safe here: everything that\n\

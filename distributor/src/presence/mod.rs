@@ -137,7 +137,10 @@ impl ServerPresence {
         };
         others(&settings);
         let waiting = needs_a_restart(started, &settings);
-        tracing::info!(from_the_next_start = waiting.join(", "), "read the configuration again");
+        match waiting.as_slice() {
+            [] => tracing::info!("read the configuration again"),
+            keys => tracing::info!(from_the_next_start = keys.join(", "), "read the configuration again"),
+        }
         let said = waiting.iter().map(|key| {
             format!("`{key}` was changed in the configuration, and counts from the next start of the server")
         });

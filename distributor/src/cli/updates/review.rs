@@ -117,8 +117,8 @@ fn print_content(content: &ReviewContent) -> anyhow::Result<()> {
             size(difference.bytes_after)
         ))?,
         None => print_line(format_args!(
-            "  the first of its package here: {} files, {} installed",
-            content.files,
+            "  the first of its package here: {}, {} installed",
+            counted(content.files, "file", "files"),
             size(difference.bytes_after)
         ))?,
     }

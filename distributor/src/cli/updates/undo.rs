@@ -80,9 +80,14 @@ pub(super) async fn halt(api: &AdminApi, options: &Halt) -> anyhow::Result<Outco
         let named: Vec<&str> = view.runners.iter().map(AsRef::as_ref).collect();
         let more = view.runner_count.saturating_sub(named.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let what = if row.rollback { "are told to go back" } else { "keep it" };
+        let what = match (view.runner_count, row.rollback) {
+            (1, true) => "that runs it is told to go back",
+            (_, true) => "that run it are told to go back",
+            (1, false) => "that runs it keeps it",
+            (_, false) => "that run it keep it",
+        };
         let (count, names) = (counted(view.runner_count, "computer", "computers"), plain(&named.join(", ")));
-        print_line(format_args!("{count} that run it {what}: {names}{more}"))?;
+        print_line(format_args!("{count} {what}: {names}{more}"))?;
         if !row.rollback {
             tell("the same command with --rollback tells them to go back");
         }

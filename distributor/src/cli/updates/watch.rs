@@ -93,7 +93,7 @@ fn progress(view: &Review) -> String {
     let row = &view.update;
     let failed = if row.failed > 0 { format!(", {} failed", row.failed) } else { String::new() };
     format!(
-        "{}: {} of {} run it, {} told{failed}",
+        "{}: on {} of {}, {} told{failed}",
         row.release,
         view.runner_count,
         counted(view.recipient_count, "computer", "computers"),
