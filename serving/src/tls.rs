@@ -74,6 +74,26 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
     Ok(chain)
 }
 
+/// Checks that a certificate's chain and its key, both as PEM text that came from `path`, can be presented together. For a
+/// caller that stores the very bytes which were checked: its files may be replaced between two reads.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn check(path: &Path, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
+    let fail = |what| move |source| TlsError::File { what, path: path.to_owned(), source };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .take(MAX_CERTIFICATES + 1)
+        .collect::<Result<_, _>>()
+        .map_err(fail("certificates"))?;
+    if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
+        return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
+    }
+    let secret = PrivateKeyDer::from_pem_slice(key).map_err(fail("a private key"))?;
+    CertifiedKey::from_der(chain, secret, &provider())
+        .map(drop)
+        .map_err(|source| TlsError::Unusable { path: path.to_owned(), source })
+}
+
 /// What a server presents in each handshake: its certificate with the CA behind it, and its key.
 #[derive(Debug)]
 pub struct TlsIdentity {
@@ -254,5 +274,19 @@ mod tests {
         assert!(matches!(load(), Err(TlsError::Count { found: 0, .. })));
         let absent = server.folder.path().join("absent");
         assert!(matches!(certificates(&absent), Err(TlsError::File { .. })));
+    }
+
+    #[test]
+    fn texts_that_do_not_belong_together_are_refused_as_files_are() {
+        let (one, other) = (files(), files());
+        let text = |path: &Path| fs::read(path).unwrap();
+        let checked = |chain: &[u8], key: &[u8]| check(&one.certificate, chain, key);
+        checked(&text(&one.certificate), &text(&one.key)).unwrap();
+        let mixed = checked(&text(&one.certificate), &text(&other.key));
+        assert!(matches!(mixed, Err(TlsError::Unusable { .. })), "{mixed:?}");
+        assert!(matches!(checked(b"", &text(&one.key)), Err(TlsError::Count { found: 0, .. })));
+        assert!(matches!(checked(&text(&one.certificate), b""), Err(TlsError::File { .. })));
+        let many = text(&one.certificate).repeat(MAX_CERTIFICATES + 1);
+        assert!(matches!(checked(&many, &text(&one.key)), Err(TlsError::Count { .. })));
     }
 }
