@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::{PRIVATE, PUBLIC, read_bounded, replace, sync_parent};
@@ -26,6 +27,8 @@ const REPLACE_CA_BEFORE: SignedDuration = SignedDuration::from_hours(24 * 400);
 const LAST_DAYS_OF_CA: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// Largest file of an admin's own certificate or key, in bytes.
 const MAX_OWN_BYTES: u64 = 256 * 1024;
+/// Most certificates of an own chain: an agent looks for the pinned one among eight behind the first.
+const MAX_OWN_CERTIFICATES: usize = 9;
 
 /// Whose certificate it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,7 +323,7 @@ fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainF
     let refused =
         |problem: &str| PresenceError::Own { path: certificate.to_owned(), problem: problem.to_owned() };
     let (chain, secret) = (read_own(certificate)?, read_own(key)?);
-    sealpost_serving::tls::check(certificate, chain.as_bytes(), secret.as_bytes())?;
+    sealpost_serving::tls::check((certificate, chain.as_bytes()), (key, secret.as_bytes()))?;
     let facts = ChainFacts::of(&chain).ok_or_else(|| refused("a certificate in it cannot be read"))?;
     if facts.length < 2 {
         return Err(refused(
@@ -330,9 +333,18 @@ fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainF
     if !facts.is_linked {
         return Err(refused("each certificate in it must be issued by the one behind it"));
     }
+    if facts.length > MAX_OWN_CERTIFICATES {
+        return Err(refused(&format!(
+            "it holds {} certificates, and computers look at {MAX_OWN_CERTIFICATES}; leave out those that are not needed",
+            facts.length
+        )));
+    }
     if facts.not_after <= now {
         return Err(refused(&format!("it ended at {}; put a renewed one there", facts.not_after)));
     }
+    // A switch to one that computers refuse would cut all of them off.
+    let since_epoch = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
+    sealpost_serving::tls::check_pinned_end(certificate, chain.as_bytes(), since_epoch)?;
     Ok((format!("{}\n{chain}", secret.trim_end()), facts))
 }
 
@@ -362,10 +374,16 @@ fn remove(path: &Path) -> Result<(), PresenceError> {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_serving::tls::TlsError;
+
     use super::*;
 
+    fn owned((before, after): (&str, &str)) -> (String, String) {
+        (before.to_owned(), after.to_owned())
+    }
+
     #[test]
-    fn an_own_certificate_that_is_no_file_or_is_replaced_half_is_refused_and_never_waited_for() {
+    fn an_own_certificate_that_computers_would_refuse_or_that_never_comes_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let (id, now) = (ServerId::from_random([1; 16]), "2026-03-01T00:00:00Z".parse().unwrap());
@@ -381,6 +399,18 @@ mod tests {
         let fifo = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &path("pipe"), fifo, 0o600.into(), 0).unwrap();
         std::os::unix::fs::symlink("/dev/zero", path("endless")).unwrap();
+        // A CA that was made anew has the same name, and did not sign the certificate.
+        let text = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        let (leaf, _) = text("old.crt").split_once("-----END CERTIFICATE-----\n").map(owned).unwrap();
+        let (_, other_ca) = text("new.crt").split_once("-----END CERTIFICATE-----\n").map(owned).unwrap();
+        let mixed = format!("{leaf}-----END CERTIFICATE-----\n{other_ca}");
+        assert!(ChainFacts::of(&mixed).unwrap().is_linked);
+        std::fs::write(path("mixed.crt"), mixed).unwrap();
+        let refused = taken("mixed.crt", "old.key").unwrap_err();
+        assert!(matches!(refused, PresenceError::Tls(TlsError::NotIssued { .. })), "{refused}");
+        let long = format!("{}{}", text("old.crt"), other_ca.repeat(8));
+        std::fs::write(path("long.crt"), long).unwrap();
+        assert!(matches!(taken("long.crt", "old.key"), Err(PresenceError::Own { .. })));
         for odd in ["pipe", "endless", "absent"] {
             assert!(matches!(taken(odd, "old.key"), Err(PresenceError::Own { .. })), "{odd}");
             assert!(matches!(taken("old.crt", odd), Err(PresenceError::Own { .. })), "{odd}");
