@@ -397,7 +397,7 @@ mod tests {
         assert!(taken("old.crt", "old.key").is_ok());
         assert!(matches!(taken("new.crt", "old.key"), Err(PresenceError::Tls(_))));
         let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, &path("pipe"), fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), fifo, 0o600.into(), 0).unwrap();
         std::os::unix::fs::symlink("/dev/zero", path("endless")).unwrap();
         // A CA that was made anew has the same name, and did not sign the certificate.
         let text = |name: &str| std::fs::read_to_string(path(name)).unwrap();
