@@ -1,16 +1,24 @@
 //! Whose files a command makes: what root types for a service's home is done as the home's owner, so that the service can
 //! read what comes of it.
 //!
-//! Invariant: rights are only ever given up.
+//! Invariant: rights are only ever given up, and nothing of root's environment goes along but what a command line needs: the
+//! owner can read the environment of its processes.
 //! Left out on purpose: commands that read or write files elsewhere in root's name, such as backups.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What of root's environment a command line reads: language, terminal, time zone, and how much is logged.
+const KEPT: [&str; 9] =
+    ["PATH", "LANG", "LANGUAGE", "TERM", "TZ", "NO_COLOR", "COLUMNS", "RUST_LOG", "RUST_LIB_BACKTRACE"];
+/// And what these begin with: the rest of the language, and our own programs' settings.
+const KEPT_PREFIXES: [&str; 2] = ["LC_", "SEALPOST_"];
 
 /// Root types a command for a home that it cannot act for.
 #[derive(Debug, thiserror::Error)]
@@ -40,5 +48,12 @@ pub fn act_as_owner_of(home: &Path) -> Result<(), OwnerError> {
     let failed = |source| OwnerError { home: home.to_owned(), source };
     let program = env::current_exe().map_err(failed)?;
     let mut again = Command::new(program);
-    Err(failed(again.args(env::args_os().skip(1)).uid(owner.uid()).gid(owner.gid()).exec()))
+    again.args(env::args_os().skip(1)).uid(owner.uid()).gid(owner.gid());
+    again.env_clear().envs(env::vars_os().filter(|(name, _): &(OsString, OsString)| is_kept(name)));
+    Err(failed(again.exec()))
+}
+
+fn is_kept(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    KEPT.contains(&name) || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -268,7 +268,9 @@ fn a_socket_that_is_no_tcp_listener_is_refused_and_one_for_another_process_is_le
     }
     let name = "a_socket_that_is_no_tcp_listener_is_refused_and_one_for_another_process_is_left_alone";
     let datagrams = || OwnedFd::from(UnixDatagram::unbound().unwrap());
-    for (meant, said) in [("$$", "Err(InvalidInput)"), ("1", "Ok(0)")] {
+    for (meant, said) in
+        [("$$", "Err(InvalidInput)"), ("1", "Ok(0)"), ("", "Ok(0)"), ("0", "Ok(0)"), ("$$x", "Ok(0)")]
+    {
         let mut child = hand_over(name, datagrams(), meant).spawn().unwrap();
         let mut heard = Heard::from(&mut child);
         assert_eq!(heard.next(), said);
@@ -284,7 +286,14 @@ fn what_root_types_for_a_services_home_is_done_as_its_owner_without_any_of_roots
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let told =
             |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
-        say(&format!("{} {} [{}] {}", told("Uid:"), told("Gid:"), told("Groups:"), told("CapEff:")));
+        let knows_secret = env::var_os("SECRET_OF_ROOT").is_some();
+        say(&format!(
+            "{} {} [{}] {} {knows_secret}",
+            told("Uid:"),
+            told("Gid:"),
+            told("Groups:"),
+            told("CapEff:")
+        ));
         return;
     }
     if !rustix::process::geteuid().is_root() {
@@ -304,6 +313,7 @@ fn what_root_types_for_a_services_home_is_done_as_its_owner_without_any_of_roots
         let mut child = Command::new(&program)
             .args(["--exact", name, "--nocapture"])
             .env("SEALPOST_SERVICE_HOME", &home)
+            .env("SECRET_OF_ROOT", "secret")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -312,6 +322,7 @@ fn what_root_types_for_a_services_home_is_done_as_its_owner_without_any_of_roots
         assert!(said.starts_with(&format!("{uid}\t{uid}\t{uid}\t{uid}")), "{said}");
         if uid != "0" {
             assert!(said.contains(" [] 0000000000000000"), "{said}");
+            assert!(said.ends_with("false"), "the owner can read what root has in its environment: {said}");
         }
         ends_well(heard, child);
     }

@@ -8,13 +8,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use rustls::ServerConfig;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 
 /// Most certificates in a chain file.
 const MAX_CERTIFICATES: usize = 16;
@@ -55,6 +57,19 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// Clients that pin the certificate at the end would refuse it.
+    #[error(
+        "the certificate at the end of {}, which clients pin, does not vouch for the first one; put the CA's certificate \
+         there that issued it",
+        path.display()
+    )]
+    NotIssued {
+        /// The chain's file.
+        path: PathBuf,
+        /// What the library said.
+        #[source]
+        source: rustls::Error,
+    },
     /// The cryptography library does not offer the protocol versions.
     #[error("cannot set up TLS 1.2 and 1.3 with the cryptography that this program was built with")]
     Versions(#[source] rustls::Error),
@@ -72,6 +87,53 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
         return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
     }
     Ok(chain)
+}
+
+/// Checks that a certificate's chain and its key can be presented together: each with the file that it came from, as PEM.
+/// For a caller that stores the very bytes which were checked: files may be replaced between two reads.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn check((path, chain): (&Path, &[u8]), (key_path, key): (&Path, &[u8])) -> Result<(), TlsError> {
+    let failed = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::File { what, path, source }
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .take(MAX_CERTIFICATES + 1)
+        .collect::<Result<_, _>>()
+        .map_err(failed("certificates", path))?;
+    if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
+        return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
+    }
+    let secret = PrivateKeyDer::from_pem_slice(key).map_err(failed("a private key", key_path))?;
+    CertifiedKey::from_der(chain, secret, &provider())
+        .map(drop)
+        .map_err(|source| TlsError::Unusable { path: path.to_owned(), source })
+}
+
+/// Checks that the certificate at the end of a chain, whose key clients pin, vouches for the first one at a time since the
+/// Unix epoch. That a name says who issued a certificate shows nothing: a CA that was made anew has the same name.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn check_pinned_end(path: &Path, chain: &[u8], now: Duration) -> Result<(), TlsError> {
+    let failed = |source| TlsError::File { what: "certificates", path: path.to_owned(), source };
+    let refused = |source| TlsError::NotIssued { path: path.to_owned(), source };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .take(MAX_CERTIFICATES + 1)
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    let (Some((first, behind)), true) = (chain.split_first(), chain.len() <= MAX_CERTIFICATES) else {
+        return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
+    };
+    let (last, between) = behind.split_last().unwrap_or((first, &[]));
+    let mut roots = RootCertStore::empty();
+    roots.add(last.clone()).map_err(refused)?;
+    let first = ParsedCertificate::try_from(first).map_err(refused)?;
+    let now = UnixTime::since_unix_epoch(now);
+    let algorithms = provider().signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&first, &roots, between, now, algorithms).map_err(refused)
 }
 
 /// What a server presents in each handshake: its certificate with the CA behind it, and its key.
@@ -160,7 +222,7 @@ mod tests {
 
     use rcgen::{CertifiedKey as Generated, KeyPair, generate_simple_self_signed};
     use rustls::pki_types::ServerName;
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+    use rustls::{ClientConfig, ClientConnection, ServerConnection};
 
     use super::*;
 
@@ -254,5 +316,20 @@ mod tests {
         assert!(matches!(load(), Err(TlsError::Count { found: 0, .. })));
         let absent = server.folder.path().join("absent");
         assert!(matches!(certificates(&absent), Err(TlsError::File { .. })));
+    }
+
+    #[test]
+    fn texts_that_do_not_belong_together_are_refused_as_files_are() {
+        let (one, other) = (files(), files());
+        let text = |path: &Path| fs::read(path).unwrap();
+        let checked = |chain: &[u8], key: &[u8]| check((&one.certificate, chain), (&one.key, key));
+        checked(&text(&one.certificate), &text(&one.key)).unwrap();
+        let mixed = checked(&text(&one.certificate), &text(&other.key));
+        assert!(matches!(mixed, Err(TlsError::Unusable { .. })), "{mixed:?}");
+        assert!(matches!(checked(b"", &text(&one.key)), Err(TlsError::Count { found: 0, .. })));
+        let no_key = checked(&text(&one.certificate), b"");
+        assert!(matches!(&no_key, Err(TlsError::File { path, .. }) if *path == one.key), "{no_key:?}");
+        let many = text(&one.certificate).repeat(MAX_CERTIFICATES + 1);
+        assert!(matches!(checked(&many, &text(&one.key)), Err(TlsError::Count { .. })));
     }
 }

@@ -52,7 +52,8 @@ pub struct ServersLearnedRow {
     pub issued_at: Timestamp,
     /// The ways that it names.
     pub ways: Vec<ServerEntry>,
-    /// Enrolled computers whose last contact named a lower one, or none.
+    /// Enrolled computers whose last contact named a lower one, or none; all of them while a restored ledger is not
+    /// confirmed, because it may have lost a list of this order that they hold.
     pub waiting: u64,
     /// The first of them, by name; see [`WAITING_NAMES`].
     pub names: Vec<ComputerName>,

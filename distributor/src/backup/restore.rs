@@ -26,6 +26,8 @@ use crate::home::{Draft, Home};
 
 /// Longest name of a member, in bytes: eight parts of 255 bytes, and what stands between them.
 const MAX_NAME_BYTES: u64 = 8 * 256;
+/// Most bytes behind the last file: the zeros by which an archive ends, and what fills its last block.
+const MAX_BEHIND_BYTES: u64 = 1024 * 1024;
 
 type ArchiveMember<'a> = tar::Entry<'a, GzDecoder<File>>;
 
@@ -102,6 +104,11 @@ fn unpack(
     }
     if let Some(missing) = wanted.keys().next() {
         return Err(damaged(format!("{missing:?} is missing")));
+    }
+    // The checksum of the whole stands at its very end, and the list has no digest of its own.
+    let mut rest = archive.into_inner().take(MAX_BEHIND_BYTES + 1);
+    if io::copy(&mut rest, &mut io::sink()).map_err(unreadable)? > MAX_BEHIND_BYTES {
+        return Err(damaged("there is more behind its end".to_owned()));
     }
     for member in &list.members {
         if let MemberKind::Link { target } = &member.kind {

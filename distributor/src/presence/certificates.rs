@@ -6,9 +6,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_files::{PRIVATE, PUBLIC, replace, sync_parent};
+use sealpost_files::{PRIVATE, PUBLIC, read_bounded, replace, sync_parent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_serving::tls::TlsIdentity;
@@ -24,6 +25,10 @@ const RENEW_BEFORE: SignedDuration = SignedDuration::from_hours(24 * 180);
 const REPLACE_CA_BEFORE: SignedDuration = SignedDuration::from_hours(24 * 400);
 /// With less than this left the next CA is taken whoever has not learned it: with the old one they come no longer either.
 const LAST_DAYS_OF_CA: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// Largest file of an admin's own certificate or key, in bytes.
+const MAX_OWN_BYTES: u64 = 256 * 1024;
+/// Most certificates of an own chain: an agent looks for the pinned one among eight behind the first.
+const MAX_OWN_CERTIFICATES: usize = 9;
 
 /// Whose certificate it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -312,18 +317,13 @@ impl Disk<'_> {
     }
 }
 
-/// The admin's own certificate as one text, its key first, and what it says.
+/// The admin's own certificate as one text, its key first, and what it says. Each file is read once, and what was read is
+/// what is checked and stored: whoever renews them replaces one after the other.
 fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainFacts), PresenceError> {
     let refused =
         |problem: &str| PresenceError::Own { path: certificate.to_owned(), problem: problem.to_owned() };
-    // Read by the library that presents it: it says whether they belong together.
-    TlsIdentity::load(certificate, key, None)?;
-    let read = |path: &Path| {
-        let bytes = sealpost_files::read_input(path, 256 * 1024);
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
-        text.map_err(|error| PresenceError::Own { path: path.to_owned(), problem: error.to_string() })
-    };
-    let chain = read(certificate)?;
+    let (chain, secret) = (read_own(certificate)?, read_own(key)?);
+    sealpost_serving::tls::check((certificate, chain.as_bytes()), (key, secret.as_bytes()))?;
     let facts = ChainFacts::of(&chain).ok_or_else(|| refused("a certificate in it cannot be read"))?;
     if facts.length < 2 {
         return Err(refused(
@@ -333,10 +333,28 @@ fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainF
     if !facts.is_linked {
         return Err(refused("each certificate in it must be issued by the one behind it"));
     }
+    if facts.length > MAX_OWN_CERTIFICATES {
+        return Err(refused(&format!(
+            "it holds {} certificates, and computers look at {MAX_OWN_CERTIFICATES}; leave out those that are not needed",
+            facts.length
+        )));
+    }
     if facts.not_after <= now {
         return Err(refused(&format!("it ended at {}; put a renewed one there", facts.not_after)));
     }
-    Ok((format!("{}\n{chain}", read(key)?.trim_end()), facts))
+    // A switch to one that computers refuse would cut all of them off.
+    let since_epoch = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
+    sealpost_serving::tls::check_pinned_end(certificate, chain.as_bytes(), since_epoch)?;
+    Ok((format!("{}\n{chain}", secret.trim_end()), facts))
+}
+
+/// A file of the admin's. One that is no regular file is refused: a pipe would be waited for, for ever.
+fn read_own(path: &Path) -> Result<String, PresenceError> {
+    let refused = |problem: String| PresenceError::Own { path: path.to_owned(), problem };
+    let bytes = read_bounded(path, MAX_OWN_BYTES)
+        .map_err(|error| refused(error.to_string()))?
+        .ok_or_else(|| refused("there is no such file".to_owned()))?;
+    String::from_utf8(bytes).map_err(|_| refused("it is no text in PEM".to_owned()))
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), PresenceError> {
@@ -352,4 +370,50 @@ fn rename(from: &Path, to: &Path) -> Result<(), PresenceError> {
 fn remove(path: &Path) -> Result<(), PresenceError> {
     let removed = sealpost_files::remove_durably(path);
     removed.map(|_| ()).map_err(|source| PresenceError::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_serving::tls::TlsError;
+
+    use super::*;
+
+    fn owned((before, after): (&str, &str)) -> (String, String) {
+        (before.to_owned(), after.to_owned())
+    }
+
+    #[test]
+    fn an_own_certificate_that_computers_would_refuse_or_that_never_comes_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (id, now) = (ServerId::from_random([1; 16]), "2026-03-01T00:00:00Z".parse().unwrap());
+        for name in ["old", "new"] {
+            let ca = SiteCa::make(&id, now).unwrap();
+            let leaf = ca.issue(&id, &["pc.example".to_owned()], None, now).unwrap();
+            std::fs::write(path(&format!("{name}.crt")), leaf.chain).unwrap();
+            std::fs::write(path(&format!("{name}.key")), leaf.key).unwrap();
+        }
+        let taken = |certificate: &str, key: &str| own(&path(certificate), &path(key), now);
+        assert!(taken("old.crt", "old.key").is_ok());
+        assert!(matches!(taken("new.crt", "old.key"), Err(PresenceError::Tls(_))));
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), fifo, 0o600.into(), 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("endless")).unwrap();
+        // A CA that was made anew has the same name, and did not sign the certificate.
+        let text = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        let (leaf, _) = text("old.crt").split_once("-----END CERTIFICATE-----\n").map(owned).unwrap();
+        let (_, other_ca) = text("new.crt").split_once("-----END CERTIFICATE-----\n").map(owned).unwrap();
+        let mixed = format!("{leaf}-----END CERTIFICATE-----\n{other_ca}");
+        assert!(ChainFacts::of(&mixed).unwrap().is_linked);
+        std::fs::write(path("mixed.crt"), mixed).unwrap();
+        let refused = taken("mixed.crt", "old.key").unwrap_err();
+        assert!(matches!(refused, PresenceError::Tls(TlsError::NotIssued { .. })), "{refused}");
+        let long = format!("{}{}", text("old.crt"), other_ca.repeat(8));
+        std::fs::write(path("long.crt"), long).unwrap();
+        assert!(matches!(taken("long.crt", "old.key"), Err(PresenceError::Own { .. })));
+        for odd in ["pipe", "endless", "absent"] {
+            assert!(matches!(taken(odd, "old.key"), Err(PresenceError::Own { .. })), "{odd}");
+            assert!(matches!(taken("old.crt", odd), Err(PresenceError::Own { .. })), "{odd}");
+        }
+    }
 }

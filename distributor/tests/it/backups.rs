@@ -69,11 +69,17 @@ async fn a_backup_that_was_cut_changed_or_is_none_restores_nothing() {
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
+    let mut other_sum = good.clone();
+    let sum = other_sum.len() - 8;
+    other_sum[sum] ^= 1;
     let bad = folder.join("bad.backup");
-    for bytes in [&good[..good.len() / 2], &flipped, &good[..10], b"", b"not a backup"] {
+    for bytes in
+        [&good[..good.len() / 2], &flipped, &other_sum, &good[..sum], &good[..10], b"", b"not a backup"]
+    {
         std::fs::write(&bad, bytes).unwrap();
         let home = folder.join("restored");
-        let error = backup::restore(&Home::at(&home), &bad, Timestamp::now(), &mut silent).await.unwrap_err();
+        let restored = backup::restore(&Home::at(&home), &bad, Timestamp::now(), &mut silent).await;
+        let error = restored.err().unwrap_or_else(|| panic!("{} of {} bytes", bytes.len(), good.len()));
         assert!(matches!(error, BackupError::Damaged { .. } | BackupError::List { .. }), "{error:?}");
         assert!(Home::open(&home).is_err());
         let left: Vec<_> = std::fs::read_dir(&home).map(|found| found.collect()).unwrap_or_default();

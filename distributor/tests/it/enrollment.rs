@@ -1,15 +1,22 @@
 //! Enrollment and contact over the wire: retries, other people's codes and keys, forks, licenses.
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
+use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::licenses::{Registered, Unlocked};
 use sealpost_admin_api::status::Status;
 use sealpost_keys::SigningKey;
+use sealpost_ledger::sqlite::SqliteStore;
+use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Registration;
-use sealpost_manifests::ids::{ComputerName, ServerId};
+use sealpost_manifests::ids::{ChannelName, ComputerName, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::{Actor, Change};
+use sealpost_site::commands::clients::{LoadSeats, SeatFacts};
+use sealpost_site::commands::{Command, Context, Decision};
 use sealpost_test_support::license::serial;
 
 use crate::agent::{Agent, send};
@@ -239,4 +246,44 @@ pub(crate) async fn registration(site: &Site) -> Registration {
     let Registered::Code { code, reason: None } = view else { panic!("{view:?}") };
     let registration = text_code::decode(&code).unwrap();
     sealpost_manifests::grant::verify_registration(&registration).unwrap().into_inner()
+}
+
+/// A seat in a spelling that servers took before a dot at the end counted as the same name.
+struct ReserveAsBefore(ComputerName);
+
+impl Command for ReserveAsBefore {
+    type Facts = LoadSeats;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "reserve a seat as an older server did";
+
+    fn facts(&self) -> LoadSeats {
+        LoadSeats { name: self.0.clone() }
+    }
+
+    fn decide(self, _: SeatFacts, _: &Context<'_>) -> Decision<()> {
+        let channel = ChannelName::new("stable").unwrap();
+        let change = Change::SeatReserved { name: self.0, channel, serial: serial() };
+        Decision::answer(()).change(Actor::Server, change)
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_reserves_a_name_of_an_older_server_again_takes_no_second_seat() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let site = site
+        .between(async |home| {
+            let store = SqliteStore::open(&home.join("ledger.db")).unwrap();
+            let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+            let name = ComputerName::new("h.example.com.").unwrap();
+            ledger.execute(Timestamp::now(), ReserveAsBefore(name)).await.unwrap();
+            ledger.close().await.unwrap();
+        })
+        .await;
+    let again: Client = site.post("/clients", &serde_json::json!({ "name": "H.example.com." })).await;
+    assert_eq!(again.name.as_str(), "h.example.com.");
+    let other = serde_json::json!({ "name": "h.example.com.", "channel": "beta" });
+    assert_eq!(site.post_refused("/clients", &other).await.code, ProblemCode::WrongState);
+    let status: Status = site.get("/status").await;
+    assert_eq!(status.licenses[0].used, 1);
 }

@@ -1,6 +1,7 @@
 //! One contact: nonces, reports, lease, assignment, grants.
 //!
-//! Invariant: what is answered is noted together with the nonces, so that a retry gets the same answer. A contact
+//! Invariant: what is answered is noted together with the nonces, so that a retry gets the same answer; only an assignment
+//! of what is not approved any more is left out, because a halt counts from now on and not from the next contact. A contact
 //! without news writes one note. The head that a lease carries is the newest entry before the contact; it leaves the
 //! server only after the commit. A client that shows more than this ledger has is resumed; the file `resume` says how.
 
@@ -8,6 +9,7 @@ mod answer;
 mod facts;
 mod resume;
 
+use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::order::HighestOrders;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::Problem;
@@ -75,7 +77,8 @@ impl Command for AnswerContact {
             (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
             (NonceJudgement::Retry, None, Some(last), _) => {
                 let list = server_list(&facts, &contact, context.server);
-                Decision::answer(ContactOutcome { server_list: list, ..retried(client, &contact, last) })
+                let retried = retried(&facts, client, &contact, last);
+                Decision::answer(ContactOutcome { server_list: list, ..retried })
             }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
@@ -108,12 +111,23 @@ fn out_of_order(
     refused.change(actor, Change::ForkDetected { client_id })
 }
 
-/// The answer of the last contact again.
-fn retried(client: &ContactClient, contact: &Contact, last: &LastContact) -> ContactOutcome {
+/// The answer of the last contact again, without an assignment of what was halted, withdrawn or replaced since: the next
+/// contact brings another one.
+fn retried(
+    facts: &ContactFacts,
+    client: &ContactClient,
+    contact: &Contact,
+    last: &LastContact,
+) -> ContactOutcome {
+    let is_approved = |told: &PackageAssignment| {
+        told.action != Action::Install
+            || facts.approved.iter().any(|release| release.manifest == told.manifest)
+    };
+    let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
     ContactOutcome {
         grants: not_held(&client.seats, contact),
         lease: client.lease.clone().filter(|_| last.answer.lease),
-        assignment: client.assignment.clone().filter(|_| last.answer.assignment),
+        assignment: assignment.filter(|told| told.packages.iter().all(is_approved)).cloned(),
         server_list: None,
         held_head: last.answer.held_head,
         acknowledged_report: last.answer.acknowledged_report,

@@ -95,9 +95,13 @@ fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let runs_newer = had_newer(computer.installed) || (!runs && had_newer(computer.before));
     release.goes_to().contains(computer.channel)
         && release.release.platform.fits(computer.platform)
-        // Every license covers the agent itself.
-        && (computer.licensed.is_empty() || computer.licensed.contains(package) || package.is_agent())
+        && is_covered(package, computer)
         && !runs_newer
+}
+
+/// Every license covers the agent itself.
+fn is_covered(package: &PackageName, computer: &Computer<'_>) -> bool {
+    computer.licensed.is_empty() || computer.licensed.contains(package) || package.is_agent()
 }
 
 /// What a computer is told of one package.
@@ -161,7 +165,8 @@ pub fn told<'r>(
     by_package.into_values().collect()
 }
 
-/// The release that the computer ran before the one that it leaves, if this site let it run and did not stop it since.
+/// The release that the computer ran before the one that it leaves, if this site let it run and did not stop it since, and
+/// if the computer may have it today: what it ran before is its own word.
 fn goes_back_to<'r>(
     left: &KnownRelease,
     kept: &'r [KnownRelease],
@@ -172,6 +177,8 @@ fn goes_back_to<'r>(
     let before = computer.before.iter().find(|before| before.package() == package).filter(|_| runs)?;
     let good = |release: &&KnownRelease| {
         release.manifest == before.manifest
+            && is_covered(package, computer)
+            && release.release.platform.fits(computer.platform)
             && matches!(release.state, ReleaseState::Approved | ReleaseState::Superseded)
             && !computer.voided.contains(&release.manifest)
     };

@@ -10,6 +10,9 @@ use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use unicode_security::MixedScript as _;
 
+/// The letters that are drawn as nothing: the Hangul fillers, to which normalization leads others.
+const INVISIBLE: [char; 2] = ['\u{115f}', '\u{1160}'];
+
 /// What to do about a name whose letters come from several scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MixedScripts {
@@ -29,13 +32,17 @@ pub fn canonical(name: &ComputerName) -> ComputerName {
 /// Why a name is asked back, if it is.
 #[must_use]
 pub fn asked_back(name: &ComputerName, mixed: MixedScripts) -> Option<Problem> {
-    if mixed == MixedScripts::Meant || name.as_str().is_single_script() {
+    let is_plain = name.as_str().is_single_script() && !name.as_str().contains(INVISIBLE);
+    if mixed == MixedScripts::Meant || is_plain {
         return None;
     }
     let spelled: String = name.as_str().chars().flat_map(spelled).collect();
     Some(Problem::new(
         ProblemCode::BadRequest,
-        format!("the name {name} mixes letters of several scripts ({spelled}); a seat is taken for good"),
+        format!(
+            "the name {name} mixes letters of several scripts, or has letters that nobody sees ({spelled}); a seat is \
+             taken for good"
+        ),
         "type it again; if it is meant so, add --mixed-scripts",
     ))
 }
@@ -96,6 +103,15 @@ mod tests {
         let problem = asked_back(&mixed, MixedScripts::AskBack).unwrap();
         assert!(problem.message.contains("p\\u{441}-17"), "{}", problem.message);
         assert_eq!(asked_back(&mixed, MixedScripts::Meant), None);
+    }
+
+    #[test]
+    fn a_name_with_a_letter_that_nobody_sees_is_asked_back() {
+        assert_eq!(asked_back(&name("\u{cef4}\u{d4e8}\u{d130}"), MixedScripts::AskBack), None);
+        for filler in ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'] {
+            let hidden = name(&format!("\u{cef4}\u{d4e8}{filler}\u{d130}"));
+            assert!(asked_back(&hidden, MixedScripts::AskBack).is_some(), "{filler:?}");
+        }
     }
 
     #[test]

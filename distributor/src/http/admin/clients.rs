@@ -63,6 +63,19 @@ pub(crate) async fn reserve(
     JsonBody(request): JsonBody<ReserveRequest>,
 ) -> Result<Json<Client>, ApiError> {
     let ReserveRequest { name, channel, mixed_scripts, serial } = request;
+    if let Some(row) = held_in_this_spelling(&site, &name).await? {
+        if serial.is_none() && channel.as_ref().is_none_or(|channel| *channel == row.channel) {
+            return Ok(Json(client(&site, row, Vec::new())));
+        }
+        let plain = canonical(&name);
+        return Err(ApiError::new(
+            ProblemCode::WrongState,
+            format!("{name} holds a seat already, in this spelling of an older server"),
+            format!(
+                "move it with `distributor clients channel {name} CHANNEL`; {plain} would be another seat"
+            ),
+        ));
+    }
     let mixed = if mixed_scripts { MixedScripts::Meant } else { MixedScripts::AskBack };
     let command = Reserve { actor, name: name.clone(), channel, mixed, serial };
     site.parts.ledger.execute(site.now(), command).await?;
@@ -144,6 +157,15 @@ async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError
     // A dot at the end is the same name; an older ledger may hold a name with one.
     let plain = canonical(&name);
     ledger.query(ClientByName { name: plain }).await?.ok_or_else(|| not_reserved(&name))
+}
+
+/// The seat of a name that an older ledger holds in a spelling that is not canonical: a script that reserves it once more
+/// means this one, and must not take another.
+async fn held_in_this_spelling(site: &Site, name: &ComputerName) -> Result<Option<ClientRow>, ApiError> {
+    if canonical(name) == *name {
+        return Ok(None);
+    }
+    Ok(site.parts.ledger.query(ClientByName { name: name.clone() }).await?)
 }
 
 fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Client {

@@ -22,6 +22,9 @@ use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
 use crate::http::token::TOKEN_VALID_SECS;
 
+/// Changed packages that take as much of the log as one report.
+const DRIFTS_PER_ENTRY: usize = 16;
+
 /// Answers a contact, after the ledger has it on disk; a retry gets the same lease and assignment.
 pub(crate) async fn contact(
     State(site): State<Arc<Site>>,
@@ -29,7 +32,7 @@ pub(crate) async fn contact(
 ) -> Result<Json<ContactAnswer>, ApiError> {
     let (contact, shown) = verified(&site, &request).await?;
     let now = site.now();
-    let cost = u32::try_from(contact.reports.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let cost = cost(contact.reports.len(), contact.drift.len());
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
     let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
     let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown }).await;
@@ -85,6 +88,13 @@ async fn witness(
     Ok((Some(checkpoint), consistency))
 }
 
+/// What a contact may have written to the log, in entries of usual size: a computer that says something else of its packages
+/// each time writes as much as one that reports.
+fn cost(reports: usize, drift: usize) -> u32 {
+    let entries = reports.saturating_add(drift.div_ceil(DRIFTS_PER_ENTRY)).saturating_add(1);
+    u32::try_from(entries).unwrap_or(u32::MAX)
+}
+
 fn too_often(wait_secs: i64) -> ApiError {
     ApiError::new(
         ProblemCode::Busy,
@@ -122,4 +132,16 @@ async fn verified(site: &Site, request: &ContactRequest) -> Result<(Contact, Opt
     let contact = contact.into_inner();
     let shown = documents.map(|documents| evidence::shown(site, documents, &contact)).transpose()?;
     Ok((contact, shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_computer_says_of_changed_packages_is_counted_as_its_reports_are() {
+        assert_eq!((cost(0, 0), cost(3, 0)), (1, 4));
+        assert_eq!((cost(0, 1), cost(0, 16), cost(0, 17), cost(0, 64)), (2, 2, 3, 5));
+        assert_eq!(cost(usize::MAX, usize::MAX), u32::MAX);
+    }
 }

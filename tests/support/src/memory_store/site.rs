@@ -30,7 +30,8 @@ impl<H: Holds> Read<ServersLearned> for Handle<H> {
         let order = list.order(state.epoch());
         let waits = |client_id| {
             let answered = state.answered(client_id);
-            answered.and_then(|answered| answered.server_list) < Some(order)
+            state.restore.unconfirmed().is_some()
+                || answered.and_then(|answered| answered.server_list) < Some(order)
         };
         let mut names: Vec<_> = state
             .client_of

@@ -3,5 +3,6 @@
 mod begin;
 mod crash;
 mod fixture;
+mod reach;
 mod settle;
 mod watch;

@@ -1,17 +1,18 @@
 //! The ways to this server, and who learned them.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_site::queries::ServersLearned;
 use sealpost_site::rows::{KnownServerList, ServersLearnedRow, WAITING_NAMES};
 
-use super::licenses::highest_epoch;
+use super::licenses::{highest_epoch, restore_state};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{count, integer, optional_count, optional_from_json, optional_time, text};
 use crate::store::{Read, StoreError};
 
-/// Enrolled computers that did not say that they hold the list of the order (?1, ?2).
+/// Enrolled computers that did not say that they hold the list of the order (?1, ?2). All of them (?3) while the ledger is
+/// not confirmed after a restore: what they hold may be another list of that order, which this ledger has lost.
 const WAITING: &str = "FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id \
-     WHERE k.list_epoch IS NULL OR (k.list_epoch, k.list_sequence) < (?1, ?2)";
+     WHERE ?3 OR k.list_epoch IS NULL OR (k.list_epoch, k.list_sequence) < (?1, ?2)";
 
 impl<C: Connected> Read<ServersLearned> for C {
     fn read(&mut self, _: &ServersLearned) -> Result<Option<ServersLearnedRow>, StoreError> {
@@ -19,12 +20,13 @@ impl<C: Connected> Read<ServersLearned> for C {
         let Some(list) = known_list(connection)? else { return Ok(None) };
         let order = list.order(highest_epoch(connection)?);
         let (epoch, sequence) = (integer(order.epoch.0), integer(order.sequence));
+        let all = restore_state(connection)?.unconfirmed().is_some();
         let waiting = connection
             .prepare_cached(&format!("SELECT count(*) {WAITING}"))?
-            .query_row([epoch, sequence], |row| count(row, 0))?;
+            .query_row(params![epoch, sequence, all], |row| count(row, 0))?;
         let names = connection
-            .prepare_cached(&format!("SELECT c.name {WAITING} ORDER BY c.name LIMIT ?3"))?
-            .query_map([epoch, sequence, i64::from(WAITING_NAMES)], |row| text(row, 0))?
+            .prepare_cached(&format!("SELECT c.name {WAITING} ORDER BY c.name LIMIT ?4"))?
+            .query_map(params![epoch, sequence, all, WAITING_NAMES], |row| text(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
         let KnownServerList { issued_at, ways, .. } = list;
         Ok(Some(ServersLearnedRow { order, issued_at, ways, waiting, names }))

@@ -4,10 +4,12 @@ use sealpost_ledger::Ledger;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::setup::ServerEntry;
+use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::queries::ServersLearned;
 use sealpost_site::rows::ServersLearnedRow;
-use sealpost_test_support::world::{World, admin, computer_name};
+use sealpost_site::rules::restore::RestoreCause;
+use sealpost_test_support::world::{World, admin, computer_name, era};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, entries_of, sound};
@@ -87,4 +89,24 @@ pub(super) async fn a_list_that_a_client_claims_and_nobody_announced_decides_not
     assert_eq!(order.sequence, 2, "nobody's word moves the next list");
     assert_eq!(world.contacts(&ledger, &mut other, 50).await.server_list.unwrap().order(), order);
     assert!(world.contacts(&ledger, &mut liar, 60).await.server_list.is_none());
+}
+
+pub(super) async fn while_a_restored_ledger_is_not_confirmed_nobody_counts_as_having_learned_its_list(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 5).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    announced(world, &ledger, 10, vec![world.way("first.example", 16770)]).await;
+    for seconds in [20, 30] {
+        world.contacts(&ledger, &mut computer, seconds).await;
+    }
+    assert_eq!(learned(&ledger).await.waiting, 0);
+    // The list that it holds may be another one of the same order, which the ledger has lost.
+    let cause = RestoreCause::Rebuilt { head: ledger.head() };
+    let declared = DeclareRestore { actor: admin(), cause, new_era: era(1) };
+    ledger.execute(world.at(40), declared).await.unwrap();
+    let row = learned(&ledger).await;
+    assert_eq!((row.waiting, row.names), (1, vec![computer_name("pc-1")]));
 }

@@ -192,6 +192,42 @@ fn a_computer_goes_back_only_from_what_was_halted_for_it_and_only_to_what_it_ran
     assert_eq!(tell(&[], &first, None)[0].manifest, second.manifest);
 }
 
+#[test]
+fn a_rollback_gives_nothing_that_a_computer_may_not_have_whatever_it_says_it_ran() {
+    let installed = |release: &KnownRelease| InstalledPackage {
+        release: release.release.clone(),
+        kind: PackageKind::Program,
+        counter: release.counter,
+        manifest: release.manifest,
+    };
+    let first =
+        KnownRelease { state: ReleaseState::Superseded, ..approved("cad", "1", "linux-x86_64", 1, "stable") };
+    let bad = KnownRelease {
+        state: ReleaseState::Halted,
+        rollback: true,
+        ..approved("cad", "2", "linux-x86_64", 2, "stable")
+    };
+    let (channel, voided) = (ChannelName::new("stable").unwrap(), BTreeSet::new());
+    let goes_back = |licensed: &str, platform: &str| {
+        let (platform, licensed) = (Platform::new(platform).unwrap(), [PackageName::new(licensed).unwrap()]);
+        let (runs, before) = ([installed(&bad)], [installed(&first)]);
+        let computer = Computer {
+            channel: &channel,
+            platform: &platform,
+            licensed: &licensed,
+            installed: &runs,
+            before: &before,
+            voided: &voided,
+        };
+        let (left, kept) = ([bad.clone()], [first.clone()]);
+        let undoing = Undoing { left: &left, kept: &kept, attempts: &BTreeMap::new() };
+        !told(&[], &undoing, &computer).is_empty()
+    };
+    assert!(goes_back("cad", "linux-x86_64"));
+    assert!(!goes_back("av", "linux-x86_64"), "its license does not cover it");
+    assert!(!goes_back("cad", "linux-aarch64"), "it is for another platform");
+}
+
 const DAY: i64 = 24 * 3600;
 
 #[test]

@@ -1,5 +1,6 @@
 //! Contacts in order: what an answer brings, withholds and notes.
 
+use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, HighestOrders, Order, Ordered};
@@ -137,6 +138,22 @@ fn a_retry_gets_the_answer_of_the_first_try_and_writes_nothing() {
     assert_eq!(outcome.lease, Some(lease(5, 40, &[1])));
     assert_eq!((outcome.assignment, outcome.held_head), (None, Some(30)));
     assert_eq!(outcome.receipt, receipt(0, ANSWERED));
+}
+
+#[test]
+fn a_retry_does_not_get_an_assignment_of_what_was_stopped_since() {
+    let mut client = client();
+    let told = PackageAssignment::install(approved().release, approved().manifest, 1, 1);
+    client.assignment = Some(Assignment { packages: vec![told], ..assignment(2) });
+    client.last.as_mut().unwrap().answer.assignment = true;
+    let retried = |approved| {
+        let facts = ContactFacts { approved, ..facts(Some(client.clone())) };
+        let outcome = decide(facts, contact(Some(1), 2), None).answer.unwrap();
+        assert!(outcome.retry);
+        outcome.assignment
+    };
+    assert_eq!(retried(vec![approved()]), client.assignment);
+    assert_eq!(retried(Vec::new()), None, "halted, withdrawn or replaced after the answer that was lost");
 }
 
 #[test]
