@@ -3,32 +3,41 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 
 use crate::flows::context::Host;
+use crate::flows::ways::ways;
+use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 use crate::records::server::ServerRecords;
 use crate::server::Endpoint;
 
 /// Longest wait for one address.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Most addresses that are tried.
-const MAX_ADDRESSES: usize = 16;
+/// How many are asked at once: a list may begin with many that lead nowhere.
+const AT_ONCE: usize = 8;
 
 /// Whether an address answers and is healthy.
 pub(super) async fn is_reachable(host: &Host) -> bool {
-    for endpoint in endpoints(host).unwrap_or_default().iter().take(MAX_ADDRESSES) {
-        let asked = endpoint.client().get(format!("{}/healthz", endpoint.address())).timeout(TIMEOUT).send();
-        if asked.await.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-            return true;
-        }
-    }
-    false
+    let asked = stream::iter(endpoints(host).unwrap_or_default()).map(is_healthy).buffer_unordered(AT_ONCE);
+    let mut healthy = asked.filter(|is_healthy| std::future::ready(*is_healthy)).boxed();
+    healthy.next().await.is_some()
 }
 
-/// The addresses of the server; `None` if the records do not say.
+async fn is_healthy(endpoint: Endpoint) -> bool {
+    let asked = endpoint.client().get(format!("{}/healthz", endpoint.address())).timeout(TIMEOUT).send();
+    asked.await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+}
+
+/// The ways to the server, as contacts use them; `None` if the records do not say.
 fn endpoints(host: &Host) -> Option<Vec<Endpoint>> {
     let progress = Progress::load(&host.home).ok()?;
+    if let Ok(holdings) = Holdings::load(&host.home, &progress, host.now()) {
+        let ways = ways(host, &holdings, &progress).ok()?;
+        return Some(ways.into_iter().map(|way| way.endpoint).collect());
+    }
+    // The new program may have spoiled what it holds; that must not keep the one of before from coming back.
     let enrollment = ServerRecords::of(&host.home, progress.server()?).enrollment().ok()??;
     let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
     Endpoint::of_server(&enrollment.server, &times).ok()

@@ -12,6 +12,7 @@ use crate::domain::release::Refusal;
 use crate::domain::self_update::record::{Ended, How, SelfRecord};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
+use crate::flows::install_root;
 use crate::platform::program;
 use crate::platform::store::StoreError;
 use crate::ports::Killed;
@@ -54,6 +55,10 @@ impl From<RecordError> for SettleError {
 pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
     // While somebody else holds the lock, a trial goes on.
     let Ok(_lock) = host.home.lock_watch() else { return Ok(()) };
+    // What lies on a disk that is not mounted is not lost.
+    if install_root::problem(host).is_some() {
+        return Ok(());
+    }
     let record = load_or_put_aside(host)?;
     if record.trial.is_some() {
         return Ok(());
