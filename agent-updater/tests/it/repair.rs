@@ -9,7 +9,6 @@ use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::install_root::accept_new;
 use sealpost_agent_updater::flows::repair::repair;
 use sealpost_agent_updater::flows::retry::retry;
-use sealpost_agent_updater::ports::{Faults, Killed};
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
@@ -266,28 +265,4 @@ fn products_that_moved_are_found_and_ones_that_are_lost_for_good_come_again_when
     assert!(answer.ok, "{answer:?}");
     assert_eq!(site.installed().as_deref(), Some("three"));
     assert!(agent.cycle().problems.is_empty());
-}
-
-#[test]
-fn an_install_that_was_interrupted_is_finished_once_its_disk_is_there_again() {
-    let site = Site::new();
-    let mut agent = installed(&site);
-    site.release("2", 2, "two");
-    agent.context.host.faults = Box::new(KilledAt("after-switched"));
-    drop(agent.cycle());
-    agent = site.agent();
-    let disk = unmount(&site);
-    let problems = agent.cycle().problems.join(" ");
-    assert!(problems.contains("an interrupted install could not be finished"), "{problems}");
-    mount(&site, disk);
-    assert!(agent.cycle().problems.is_empty());
-    assert_eq!(site.installed().as_deref(), Some("two"));
-}
-
-struct KilledAt(&'static str);
-
-impl Faults for KilledAt {
-    fn at(&self, point: &str) -> Result<(), Killed> {
-        if point == self.0 { Err(Killed) } else { Ok(()) }
-    }
 }
