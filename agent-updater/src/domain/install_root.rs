@@ -20,7 +20,6 @@ pub struct Seen<'s> {
     pub is_a_slot_there: bool,
 }
 
-/// What follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is the one.

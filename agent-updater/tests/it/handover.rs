@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
+use sealpost_agent_updater::domain::self_update::launch::Why;
 use sealpost_agent_updater::domain::self_update::record::SelfRecord;
 use sealpost_agent_updater::ports::{DAEMON_BEGINS, EXECUTES, Faults, Killed, WATCH_BEGINS};
 use sealpost_agent_updater::records::self_state;
@@ -17,7 +19,7 @@ use sealpost_test_support::folders::write_executable;
 use sealpost_test_support::wait;
 use sealpost_test_support::web::{Fault, Times};
 
-use crate::self_update::{Lab, Process, program_of, runs};
+use crate::self_update::{Lab, PACKAGED, Process, program_of, runs};
 use crate::ways::{list, moved, send};
 
 /// A service manager, as far as it listens.
@@ -80,7 +82,7 @@ fn a_service_manager_hears_signs_of_life_and_no_stop_from_one_program_to_the_nex
     let manager = Manager::new(&lab);
     let agent = manager.start(&lab);
     wait::until("it is ready", || manager.count("READY=1") > 0);
-    lab.release("1.0", 1, std::path::Path::new(crate::self_update::PACKAGED));
+    lab.release("1.0", 1, Path::new(PACKAGED));
     lab.wait_for(&agent, "1.0");
     manager.hears_again("WATCHDOG=1");
     assert_eq!(manager.count("STOPPING=1"), 0, "the service did not stop");
@@ -131,6 +133,34 @@ fn a_hang_up_before_the_program_on_trial_listens_does_not_end_it() {
     let child = trial_of(&lab, &agent);
     assert_eq!(lab.state().trial.unwrap().exits, 0);
     assert!(runs(child) && runs(agent.pid()));
+}
+
+#[test]
+fn a_person_goes_back_to_the_packaged_program_when_no_earlier_release_is_kept() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    let agent = lab.start();
+    lab.wait_for(&agent, "1.0");
+    lab.wait_for_report("1.0", InstallStep::Keep, ReasonCode::Done);
+    let asked = Command::new(PACKAGED)
+        .arg("--home")
+        .arg(lab.home.path())
+        .args(["rollback", "agent-updater"])
+        .output()
+        .unwrap();
+    assert!(asked.status.success(), "{asked:?}");
+    let packaged = Path::new(PACKAGED).canonicalize().unwrap();
+    wait::until("the packaged program runs in the same process", || agent.program() == packaged);
+    lab.wait_for_report("1.0", InstallStep::RollBack, ReasonCode::AskedLocally);
+    let contacts = lab.site.contacts().len();
+    wait::until("further contacts", || lab.site.contacts().len() >= contacts + 2);
+    assert_eq!(lab.state(), SelfRecord::default(), "it is not installed again by itself");
+    assert_eq!(agent.program(), packaged);
+    let running = self_state::running(&lab.home).unwrap();
+    assert_eq!(running.why, Why::Packaged);
+    // The next release is another matter.
+    lab.release("1.1", 2, Path::new(PACKAGED));
+    lab.wait_for(&agent, "1.1");
 }
 
 /// Stops the process of the test at a point, as a service manager would.

@@ -4,6 +4,8 @@
 //! Invariant: it never waits for a server, and never gives up: if nothing else can be executed, this program is the
 //! daemon. A process keeps its id through all of it, so that a service manager goes on watching the same one.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use crate::ports::{DAEMON_BEGINS, EXECUTES, WATCH_BEGINS};
 use crate::records::self_state::{self, Running};
 
 use super::error::LaunchError;
-use super::record::{EXECUTED, RecordError, load_or_put_aside, me, save};
+use super::record::{EXECUTED, PACKAGED, RecordError, load_or_put_aside, me, save};
 use super::starts::starts;
 use super::watch::{WatchEnd, stop_asked, watch, within};
 use super::watchdog::OwnCommand;
@@ -43,7 +45,9 @@ pub async fn run(context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchErr
         Signals::listen().map_err(|source| LaunchError::System { action: "listen for signals", source })?;
     // Alive as long as this thread gets to it: the network is here, and what blocks has threads of its own.
     let signs_of_life = tokio::spawn(notify::keep_watchdog(async || true));
-    let end = Launcher { own, unwritten: Mutex::new(None) }.run(context, &mut signals).await;
+    let end = Launcher { own, unwritten: Mutex::new(None), packaged_is_unusable: AtomicBool::new(false) }
+        .run(context, &mut signals)
+        .await;
     signs_of_life.abort();
     end
 }
@@ -78,13 +82,14 @@ struct Launcher {
     own: OwnCommand,
     /// The record that the disk did not take.
     unwritten: Mutex<Option<SelfRecord>>,
+    /// The packaged program could not be executed: it is not tried after each cycle.
+    packaged_is_unusable: AtomicBool,
 }
 
 /// Why no other program was executed.
 enum NotExecuted {
     /// The agent was told to stop.
     Stopped,
-    /// For people.
     Failed(String),
 }
 
@@ -136,6 +141,14 @@ impl Launcher {
                     }
                 }
             }
+            Launch::ExecutePackaged => match self.execute_packaged(signals).await {
+                NotExecuted::Stopped => Ok(Next::Stop),
+                NotExecuted::Failed(problem) => {
+                    tracing::error!("the packaged program cannot be the agent: {problem}");
+                    self.packaged_is_unusable.store(true, Ordering::Relaxed);
+                    Ok(Next::Daemon(Why::PackagedUnusable, Box::new(record)))
+                }
+            },
             Launch::Supersede => {
                 let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
                 let detail = "the operating system's package brought a newer agent meanwhile".to_owned();
@@ -164,6 +177,20 @@ impl Launcher {
             return NotExecuted::Stopped;
         }
         NotExecuted::Failed(with_causes(&execute(&self.own, next, &opened)))
+    }
+
+    /// Executes the packaged program in the place of this one; returns only with the reason why not.
+    async fn execute_packaged(&self, signals: &mut Signals) -> NotExecuted {
+        let opened = match packaged_path().map(|path| program::open_unsigned(&path)) {
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => return NotExecuted::Failed(with_causes(&error)),
+            None => return NotExecuted::Failed("it is not known where it is".to_owned()),
+        };
+        if within(LAST_LOOK, stop_asked(signals)).await {
+            return NotExecuted::Stopped;
+        }
+        let failed = opened.execute(&self.own.arguments(), &[(EXECUTED, None), (PACKAGED, None)]);
+        NotExecuted::Failed(with_causes(&failed))
     }
 
     async fn be_daemon(
@@ -212,7 +239,11 @@ impl Launcher {
     fn is_another_due(&self, host: &Host) -> bool {
         let lock = host.home.lock_watch().ok();
         let Ok(record) = self.record(host, lock.as_ref()) else { return false };
-        !matches!(launch(&record, &me(&record), watchdog(lock.as_ref())), Launch::Here(_))
+        match launch(&record, &me(&record), watchdog(lock.as_ref())) {
+            Launch::Here(_) => false,
+            Launch::ExecutePackaged => !self.packaged_is_unusable.load(Ordering::Relaxed),
+            Launch::Execute(_) | Launch::Watch | Launch::Supersede => true,
+        }
     }
 
     /// The record: the one that is not on disk yet, else the one that is.
@@ -264,7 +295,17 @@ fn watchdog(lock: Option<&FileLock>) -> Watchdog {
 
 /// Executes a program in the place of this one; returns only if that fails.
 fn execute(own: &OwnCommand, next: &SlotProgram, opened: &OpenProgram) -> ProgramError {
-    opened.execute(&own.arguments(), (EXECUTED, &next.manifest().to_string()))
+    let (manifest, packaged) = (next.manifest().to_string(), packaged_path());
+    let packaged = packaged.as_ref().map(|path| path.as_os_str());
+    opened.execute(&own.arguments(), &[(EXECUTED, Some(manifest.as_ref())), (PACKAGED, packaged)])
+}
+
+/// Where the packaged program is: this one, unless another one executed it and said where that is.
+fn packaged_path() -> Option<PathBuf> {
+    match std::env::var_os(EXECUTED) {
+        Some(_) => std::env::var_os(PACKAGED).map(PathBuf::from),
+        None => program::own_path().ok(),
+    }
 }
 
 /// The version of this program, as people know it.
