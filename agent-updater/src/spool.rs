@@ -251,9 +251,16 @@ mod tests {
     fn the_spool_and_its_batches_are_bounded() {
         let (_folder, home) = home();
         let mut spool = Spool::open(&home).unwrap();
-        for _ in 0..MAX_WAITING + 10 {
+        add(&mut spool, &"ü".repeat(3_000));
+        // As many as the spool holds, by one write.
+        let one = spool.content.waiting[0].clone();
+        let many = (1u64..).map(|id| Report { id, ..one.clone() }).take(MAX_WAITING - 5);
+        spool.content = Content { last_id: MAX_WAITING as u64 - 5, dropped: 0, waiting: many.collect() };
+        for _ in 0..15 {
             add(&mut spool, &"ü".repeat(3_000));
         }
+        assert_eq!((spool.content.dropped, spool.content.waiting[0].id), (10, 11), "the oldest go");
+        let spool = Spool::open(&home).unwrap();
         assert_eq!(spool.len(), MAX_WAITING);
         assert!(spool.batch(0).iter().all(|report| report.detail.len() <= MAX_DETAIL_BYTES));
         assert!(serde_json::to_string(&spool.batch(0)).unwrap().len() <= 256 * 1024);

@@ -12,7 +12,6 @@ use crate::config::{ConfigError, Settings};
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult};
-use crate::flows::daemon::{self, DaemonError};
 use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
@@ -75,14 +74,6 @@ impl Agent {
     #[must_use]
     pub fn status(&self) -> Status {
         status::read(&self.context.host)
-    }
-
-    /// Runs as the daemon until it is told to stop, whichever program is to be it.
-    ///
-    /// # Errors
-    /// [`DaemonError`].
-    pub async fn run(self) -> Result<(), DaemonError> {
-        daemon::run(Arc::new(self.context), |_| false).await.map(drop)
     }
 
     /// Runs as the program that is to be the daemon until it is told to stop. `config` is the configuration that a person

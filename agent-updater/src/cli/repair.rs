@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::Agent;
 use crate::control::{Request, ask};
+use crate::flows::install_root::accept_new;
 use crate::flows::repair::repair;
 
 use super::output::print_answer;
@@ -19,6 +20,7 @@ use super::runtime::blocking;
 Examples:
   agent-updater repair acme-av
   agent-updater repair
+  agent-updater repair --new-install-root
 
 Without a package, every installed one is looked at. A whole slot and the link to it need no server;
 what is missing is fetched from what the server assigns, and verified anew. The product is stopped
@@ -26,6 +28,10 @@ and started by its hooks.")]
 pub(super) struct Repair {
     /// The package [default: every installed one].
     package: Option<PackageName>,
+    /// Says that the folders of all products are lost for good, or their disk is: the install root is taken as it is, and
+    /// what was installed is fetched again.
+    #[arg(long)]
+    new_install_root: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -33,6 +39,9 @@ pub(super) struct Repair {
 
 impl Repair {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+        if self.new_install_root {
+            accept_new(&agent.context.host)?;
+        }
         let request = Request::Repair(self.package.clone());
         let answer = match runtime.block_on(ask(&agent.home().socket(), &request))? {
             Some(answer) => answer,

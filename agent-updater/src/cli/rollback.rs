@@ -18,9 +18,11 @@ use super::runtime::blocking;
 #[command(after_help = "\
 Examples:
   agent-updater rollback acme-av
+  agent-updater rollback agent-updater
 
 Works without a server and without a lease. The newer release is not reinstalled automatically; the
-next one that is assigned is installed.")]
+next one that is assigned is installed. Of the agent itself, the program of the operating system's package
+runs again when no earlier release is kept.")]
 pub(super) struct Rollback {
     /// The package.
     package: PackageName,

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod gate_file;
 pub mod grants;
 pub mod install;
+pub mod install_root;
 pub mod license;
 pub mod policy;
 pub mod reaction;

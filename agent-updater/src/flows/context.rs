@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
+use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 
 use crate::config::Settings;
@@ -62,6 +63,22 @@ pub struct Context {
     pub network: Network,
     /// Interrupts waits for the network while a person waits for something that needs no server.
     pub interrupt: Arc<AtomicBool>,
+}
+
+/// Reads the configuration again; called between cycles, which all see one configuration, while nobody else holds the
+/// context. What is wrong with it is logged, and the old one stays.
+pub(super) fn reload(context: &mut Arc<Context>) {
+    let Some(context) = Arc::get_mut(context) else {
+        tracing::error!("the configuration is in use and was not read again; send the signal again");
+        return;
+    };
+    match context.host.settings.again(&context.host.home) {
+        Ok(settings) => {
+            context.host.settings = settings;
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => tracing::error!("{}; the configuration of before stays in force", with_causes(&error)),
+    }
 }
 
 /// A number that differs between computers and calls; not a secret.

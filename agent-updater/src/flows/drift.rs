@@ -20,6 +20,7 @@ use crate::slots::beneath::BeneathError;
 use crate::slots::{Current, Slots};
 
 use super::context::Host;
+use super::install_root;
 
 /// Which of a package's releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +40,20 @@ pub struct Found {
     pub kind: DriftKind,
     /// What exactly, for people.
     pub detail: String,
+    /// Whether the whole install root is another one; a repair of the package puts nothing right then.
+    pub is_elsewhere: bool,
 }
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { package, release, place, detail, .. } = self;
+        let Self { package, release, place, detail, is_elsewhere, .. } = self;
         let role = match place {
             Place::Current => "",
             Place::Previous => ", which a rollback goes to,",
         };
+        if *is_elsewhere {
+            return write!(f, "{release}{role} is not there: {detail}");
+        }
         write!(
             f,
             "{release}{role} is not as it was signed: {detail}; `agent-updater repair {package}` puts it right"
@@ -67,6 +73,7 @@ pub enum Keep {
 #[must_use]
 pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
     let open = Journal::of(&host.home, &*host.faults).open_change().ok().flatten();
+    let elsewhere = install_root::problem(host);
     let mut found = Vec::new();
     for (package, record) in packages::load_all(&host.home).unwrap_or_default() {
         let Ok(record) = record else { continue };
@@ -74,6 +81,16 @@ pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
             continue;
         }
         let installed = [(Place::Current, record.current), (Place::Previous, record.previous)];
+        if let Some(detail) = &elsewhere {
+            let missing = installed.into_iter().filter_map(|(place, one)| {
+                let release = one.filter(|one| one.kind != PackageKind::Agent)?.release;
+                let (package, detail) = (release.package.clone(), escape(detail));
+                let kind = DriftKind::Missing;
+                Some(Found { package, release, place, kind, detail, is_elsewhere: true })
+            });
+            found.extend(missing);
+            continue;
+        }
         let before = footprints::load(&host.home, &package);
         let mut now = Footprints::default();
         for (place, installed) in installed.into_iter().filter_map(|(place, one)| Some((place, one?))) {
@@ -111,7 +128,8 @@ fn look_at(
         Err(error) => (DriftKind::Changed, with_causes(&error)),
     };
     let release = installed.release.clone();
-    Some(Found { package: release.package.clone(), release, place, kind, detail: escape(&detail) })
+    let (package, detail) = (release.package.clone(), escape(&detail));
+    Some(Found { package, release, place, kind, detail, is_elsewhere: false })
 }
 
 /// How a release differs from what was signed, if it does.

@@ -14,6 +14,7 @@ pub mod drift;
 pub mod enroll;
 mod gate;
 pub mod install;
+pub mod install_root;
 mod origin;
 pub mod repair;
 mod reports;

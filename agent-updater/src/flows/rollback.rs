@@ -6,10 +6,13 @@ use sealpost_manifests::ids::PackageName;
 use crate::control::{Answer, AnswerCode};
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
+use crate::records::packages;
 
 use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
 use super::reports;
+use super::self_update::packaged::{GoBackError, back_to_packaged};
+use super::self_update::settle::{SettleError, settle};
 
 /// Why a rollback did not end.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,10 @@ pub enum RollbackError {
     Store(#[from] StoreError),
     #[error("the rollback could not be finished")]
     Engine(#[from] EngineError),
+    #[error("the rollback of the agent could not be recorded")]
+    OwnRecord(#[from] GoBackError),
+    #[error("the rollback of the agent is not noted everywhere yet; the next contact does that")]
+    Settle(#[from] SettleError),
 }
 
 /// Goes back to the previous release.
@@ -30,8 +37,14 @@ pub fn roll_back(host: &Host, package: &PackageName) -> Result<ChangeEnd, Rollba
     host.home.prepare()?;
     let _lock = host.home.lock_cycle()?;
     let mut spool = reports::open(host)?;
+    Engine::new(host, &mut spool).recover()?;
+    // Of the agent itself there is always the packaged program to go back to.
+    let is_first = package.is_agent() && packages::load(&host.home, package)?.previous.is_none();
+    if is_first && back_to_packaged(host)? {
+        settle(host, &mut spool)?;
+        return Ok(ChangeEnd::Kept);
+    }
     let mut engine = Engine::new(host, &mut spool);
-    engine.recover()?;
     match engine.roll_back(package) {
         Ok(end) => Ok(end),
         Err(error) => {
@@ -47,6 +60,14 @@ pub fn roll_back(host: &Host, package: &PackageName) -> Result<ChangeEnd, Rollba
 #[must_use]
 pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
     match end {
+        ChangeEnd::Kept if package.is_agent() => Answer {
+            ok: true,
+            code: AnswerCode::RolledBack,
+            lines: vec![
+                "the packaged program is the agent again; it stays so until another release is assigned"
+                    .to_owned(),
+            ],
+        },
         ChangeEnd::Kept => Answer {
             ok: true,
             code: AnswerCode::RolledBack,

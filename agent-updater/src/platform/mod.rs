@@ -1,13 +1,12 @@
 //! What depends on the operating system: who may write a path, free disk space, what the machine says of itself,
-//! child processes with bounds, programs of the agent itself, the service manager, local users, records on disk, and waiting for the network. Linux first; Windows and macOS would follow here and in
-//! [`crate::slots`].
+//! child processes with bounds, programs of the agent itself, local users, records on disk, and waiting for the network.
+//! Linux first; Windows and macOS would follow here and in [`crate::slots`].
 //!
 //! Left out on purpose: durable writes, folders and locks, which are the same in every program (`sealpost-files`).
 
 pub mod disk;
 pub mod machine;
 pub mod network;
-pub mod notify;
 pub mod ownership;
 pub mod process;
 pub mod program;

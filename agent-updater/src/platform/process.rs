@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -150,6 +151,16 @@ fn watch(child: &mut Child, deadline: Instant, tail: &mut Tail) -> io::Result<bo
     }
 }
 
+/// Whether a process has a handler of its own for a signal. Without one, most signals end it.
+#[must_use]
+pub fn catches(pid: u32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let bit = u32::try_from(signal.as_raw() - 1).unwrap_or(u32::MAX);
+    mask.checked_shr(bit).is_some_and(|shifted| shifted & 1 == 1)
+}
+
 /// Reads once; `true` if it read something. Closes the pipe at its end.
 fn take(pipe: &mut Option<impl Read>, tail: &mut Tail) -> io::Result<bool> {
     let Some(open) = pipe else { return Ok(false) };
@@ -223,8 +234,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn is_running(pid_file: &Path) -> bool {
-        let pid = std::fs::read_to_string(pid_file).unwrap();
-        match std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
+        let pid = fs::read_to_string(pid_file).unwrap();
+        match fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
             // The state follows the closing parenthesis of the name; a zombie does not run.
             Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']),
             Err(_) => false,
@@ -241,6 +252,21 @@ mod tests {
         assert!(matches!(finished.ending, Ending::Exited(status) if status.code() == Some(3)));
         let output = String::from_utf8(finished.output).unwrap();
         assert!(output.contains("out\n") && output.contains("err\n"));
+    }
+
+    #[test]
+    fn it_is_seen_whether_a_process_handles_a_signal() {
+        let mut child = Command::new("/bin/bash")
+            .args(["-c", "trap : HUP; echo; read"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        assert!(catches(child.id(), Signal::HUP) && !catches(child.id(), Signal::USR1));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!catches(child.id(), Signal::HUP), "it is gone");
     }
 
     #[test]
@@ -285,7 +311,7 @@ mod tests {
         let finished = shell(&script, LONG, Leftovers::Leave);
         assert!(matches!(finished.ending, Ending::Exited(status) if status.success()));
         assert!(is_running(&pid_file));
-        let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     }
 

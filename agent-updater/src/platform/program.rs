@@ -4,10 +4,11 @@
 //! Invariant: what was checked is what is executed: a program is opened once, its owner, mode and bytes are checked
 //! through the open file, and that file is executed. Nobody but root and the agent can change it, nor the way to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -53,27 +54,49 @@ pub fn is_own(path: &Path) -> bool {
     (own.dev(), own.ino()) == (other.dev(), other.ino())
 }
 
+/// The path of the program of this process. Where it was replaced meanwhile, that of what took its place.
+///
+/// # Errors
+/// The system's.
+pub fn own_path() -> io::Result<PathBuf> {
+    let path = fs::read_link(OWN_PROGRAM)?;
+    let name = path.as_os_str().as_bytes();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+    Ok(PathBuf::from(OsStr::from_bytes(name)))
+}
+
 /// Opens a program and checks it.
 ///
 /// # Errors
 /// [`ProgramError`].
 pub fn open(path: &Path, sha256: &Sha256Digest) -> Result<OpenProgram, ProgramError> {
+    let mut program = open_unsigned(path)?;
+    let mut hasher = Sha256Hasher::new();
+    io::copy(&mut program.file, &mut Digesting(&mut hasher))
+        .map_err(|source| ProgramError::Io { path: path.to_owned(), source })?;
+    if hasher.finish() != *sha256 {
+        return Err(ProgramError::Changed(path.to_owned()));
+    }
+    Ok(program)
+}
+
+/// Opens a program that the operating system's package installed, of which nobody signed a digest for the agent; its owner
+/// and mode are checked.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn open_unsigned(path: &Path) -> Result<OpenProgram, ProgramError> {
     let failed = |source| ProgramError::Io { path: path.to_owned(), source };
     ensure_not_writable_by_others(path).map_err(|error| ProgramError::Ownership(path.to_owned(), error))?;
     // Not blocking, so that a pipe in the place of the program cannot hang the agent.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
-    let mut file = options.open(path).map_err(failed)?;
+    let file = options.open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     let is_ours = is_trusted_owner(found.uid()) && found.mode() & 0o022 == 0;
     if !found.is_file() || !is_ours || found.mode() & 0o111 == 0 {
         return Err(ProgramError::NotExecutable(path.to_owned()));
-    }
-    let mut hasher = Sha256Hasher::new();
-    io::copy(&mut file, &mut Digesting(&mut hasher)).map_err(failed)?;
-    if hasher.finish() != *sha256 {
-        return Err(ProgramError::Changed(path.to_owned()));
     }
     Ok(OpenProgram { file, path: path.to_owned() })
 }
@@ -98,11 +121,19 @@ impl OpenProgram {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
-    /// Executes it in the place of this process, which keeps its id; returns only if that fails.
+    /// Executes it in the place of this process, which keeps its id; returns only if that fails. A variable without a value
+    /// is taken out of its environment.
     #[must_use]
-    pub fn execute(&self, arguments: &[OsString], (variable, value): (&str, &str)) -> ProgramError {
+    pub fn execute(&self, arguments: &[OsString], variables: &[(&str, Option<&OsStr>)]) -> ProgramError {
         let mut command = Command::new(self.path_of_file());
-        let source = command.arg0(&self.path).args(arguments).env(variable, value).exec();
+        command.arg0(&self.path).args(arguments);
+        for (variable, value) in variables {
+            match value {
+                Some(value) => command.env(variable, value),
+                None => command.env_remove(variable),
+            };
+        }
+        let source = command.exec();
         ProgramError::Io { path: self.path.clone(), source }
     }
 }

@@ -79,5 +79,11 @@ pub fn self_update_points() -> Vec<String> {
 /// The point at which the daemon begins: a new program may hang there.
 pub const DAEMON_BEGINS: &str = "daemon-begins";
 
+/// The point at which the watchdog of a trial begins.
+pub const WATCH_BEGINS: &str = "watch-begins";
+
+/// The point before another program of the agent is executed in the place of this one.
+pub const EXECUTES: &str = "executes";
+
 /// The point of the journal's removal, which ends a change.
 pub const CLEARED: &str = "cleared";

@@ -11,6 +11,7 @@ pub mod computer;
 pub mod footprints;
 pub mod gate;
 pub mod holdings;
+pub mod install_root;
 pub mod manifests;
 pub mod packages;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! The slots of a package: each release whole in a read-only folder of its own, and `current`, a link to one of them.
 //!
 //! ```text
+//! INSTALL_ROOT/.sealpost-install-root
 //! INSTALL_ROOT/PACKAGE/slots/1.2.0-0123456789ab/…
 //! INSTALL_ROOT/PACKAGE/slots/1.3.0-cdef01234567.building/…
 //! INSTALL_ROOT/PACKAGE/current -> slots/1.2.0-0123456789ab
@@ -13,6 +14,7 @@ pub mod beneath;
 mod build;
 mod check;
 mod footprint;
+mod mark;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,7 @@ use crate::domain::record::SlotId;
 use beneath::{BeneathError, Folder, Kind, io_error};
 pub use build::{SlotBase, SlotBuilder};
 pub use check::{Difference, SlotFault};
+pub use mark::{read_mark, write_mark};
 
 /// The folder of slots, in the package's folder.
 const SLOTS: &str = "slots";

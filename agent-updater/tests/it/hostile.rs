@@ -140,7 +140,7 @@ fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
     // Every later download stalls too.
     site.web.fail(".tar.gz", Fault::StallAfter(1_000), Times::Next(8));
     let (socket, stop) = (agent.home().socket(), Arc::clone(&agent.context.host.stop));
-    let running = site.runtime.spawn(agent.run());
+    let running = site.runtime.spawn(agent.launch(None));
     wait::until("the download", || site.web.asked(".tar.gz").len() > asked);
     let answer = site.runtime.block_on(ask(&socket, &Request::Rollback(package()))).unwrap().unwrap();
     assert!(answer.ok, "{:?}", answer.lines);
@@ -165,5 +165,5 @@ fn of_two_agents_at_once_the_second_touches_nothing() {
     assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);
     assert_eq!(site.installed().as_deref(), Some("two"));
     let _daemon = agent.home().lock_daemon().unwrap();
-    assert!(site.runtime.block_on(site.agent().run()).is_err());
+    assert!(site.runtime.block_on(site.agent().launch(None)).is_err());
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::Answer;
+use sealpost_agent_updater::flows::install::ChangeEnd;
+use sealpost_agent_updater::flows::install_root::accept_new;
 use sealpost_agent_updater::flows::repair::repair;
 use sealpost_agent_updater::flows::retry::retry;
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
-use sealpost_test_support::folders::{set_mode, write_executable};
+use sealpost_test_support::folders::{set_mode, write_executable, write_file};
 
 use crate::site::{Site, package};
 
@@ -192,4 +194,75 @@ fn what_was_given_up_is_tried_again_by_the_person_who_repaired_the_cause() {
             == (InstallStep::Check, Outcome::Ok, ReasonCode::AskedLocally)
     };
     assert_eq!(server.reports.iter().filter(asked).count(), 2);
+}
+
+/// What a disk leaves that is not mounted: an empty folder.
+fn unmount(site: &Site) -> PathBuf {
+    let (root, disk) = (site.computer.path().join("home/products"), site.computer.path().join("disk"));
+    fs::rename(&root, &disk).unwrap();
+    fs::create_dir(&root).unwrap();
+    disk
+}
+
+fn mount(site: &Site, disk: PathBuf) {
+    let root = site.computer.path().join("home/products");
+    fs::remove_dir_all(&root).unwrap();
+    fs::rename(disk, root).unwrap();
+}
+
+#[test]
+fn while_the_disk_of_the_products_is_not_mounted_nothing_is_installed_repaired_or_forgotten() {
+    let site = Site::new();
+    let agent = installed(&site);
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    let disk = unmount(&site);
+    site.release("3", 3, "three");
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("its disk may not be mounted"), "{problems}");
+    assert!(!problems.contains("`agent-updater repair acme`"), "it would put nothing right: {problems}");
+    let root = site.computer.path().join("home/products");
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing is written beneath the mount point");
+    let status = agent.status();
+    assert!(status.problems.iter().any(|problem| problem.text.contains("may not be mounted")), "{status:?}");
+    assert_eq!(status.packages[0].runs.as_deref(), Some("2"));
+    let answer = repaired(&agent);
+    assert!(!answer.ok && answer.lines.join(" ").contains("`agent-updater repair --new-install-root`"));
+    assert!(agent.roll_back(&package()).is_ok_and(|end| end != ChangeEnd::Kept));
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+    mount(&site, disk);
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+    assert_eq!(agent.roll_back(&package()).unwrap(), ChangeEnd::Kept);
+    assert_eq!(site.installed().as_deref(), Some("two"), "what is gone back to was not forgotten");
+}
+
+#[test]
+fn products_that_moved_are_found_and_ones_that_are_lost_for_good_come_again_when_a_person_says_so() {
+    let site = Site::new();
+    let agent = installed(&site);
+    // Moved together with their folder: a path is no mark.
+    let (root, moved) = (site.computer.path().join("home/products"), site.computer.path().join("moved"));
+    fs::rename(&root, &moved).unwrap();
+    let config = format!("install_root = {:?}\n", moved.display().to_string());
+    write_file(&site.computer.path().join("home/agent.toml"), config).unwrap();
+    let agent_there = site.agent();
+    site.release("2", 2, "two");
+    assert!(agent_there.cycle().problems.is_empty());
+    assert_eq!(fs::read_to_string(moved.join("acme/current/text")).unwrap(), "two");
+    // Put back from a copy without the mark, as an agent of before left them.
+    fs::rename(&moved, &root).unwrap();
+    fs::remove_file(root.join(".sealpost-install-root")).unwrap();
+    fs::remove_file(site.computer.path().join("home/agent.toml")).unwrap();
+    site.release("3", 3, "three");
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("three"));
+    // Lost for good.
+    fs::remove_dir_all(&root).unwrap();
+    assert!(!repaired(&agent).ok);
+    accept_new(&agent.context.host).unwrap();
+    let answer = repaired(&agent);
+    assert!(answer.ok, "{answer:?}");
+    assert_eq!(site.installed().as_deref(), Some("three"));
+    assert!(agent.cycle().problems.is_empty());
 }

@@ -55,7 +55,9 @@ fn a_part_of_a_download_is_kept_while_it_is_assigned_and_a_month_without_an_assi
     let downloads = home(&site).join("downloads");
     let part = fs::read_dir(&downloads).unwrap().next().unwrap().unwrap().path();
     make_old(&part, 400);
+    site.web.fail("contact", Fault::Answer(503, Vec::new()), Times::Always);
     agent.cycle();
+    site.web.make_no_faults();
     assert_eq!(count(&downloads), 1, "it is assigned");
     assert!(agent.status().to_text().contains("1 unfinished download"));
     fs::remove_file(site.server_record("assignment")).unwrap();

@@ -22,28 +22,28 @@ use sealpost_test_support::web::{Fault, Times};
 use crate::site::Site;
 
 /// The program that the operating system's package would have installed.
-const PACKAGED: &str = env!("CARGO_BIN_EXE_agent-updater");
+pub(crate) const PACKAGED: &str = env!("CARGO_BIN_EXE_agent-updater");
 
 /// A daemon of the test. Killed when it is dropped.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    fn program(&self) -> PathBuf {
+    pub(crate) fn program(&self) -> PathBuf {
         program_of(self.pid())
     }
 
     /// Its child, if it has one.
-    fn child(&self) -> Option<u32> {
+    pub(crate) fn child(&self) -> Option<u32> {
         let pid = self.pid();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         children.split_whitespace().next().map(|child| child.parse().unwrap())
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap().success());
     }
 }
@@ -55,33 +55,41 @@ impl Drop for Process {
     }
 }
 
-fn program_of(pid: u32) -> PathBuf {
+pub(crate) fn program_of(pid: u32) -> PathBuf {
     fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default()
 }
 
-fn runs(pid: u32) -> bool {
+pub(crate) fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']) && !rest.is_empty())
 }
 
-struct Lab {
-    site: Site,
-    home: Home,
+pub(crate) struct Lab {
+    pub(crate) site: Site,
+    pub(crate) home: Home,
 }
 
 impl Lab {
     /// An enrolled computer that judges new agents within seconds.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Site::of(PackageName::agent());
         let home = site.enrolled().home().clone();
-        let config = "[self_update]\nconfirm_within_secs = 4\nprobation_secs = 1\n[cadence]\nunlicensed_secs = 1\n\
-                      licensed_secs = 2\nlost_secs = 1\njitter_percent = 0\n";
-        write_file(&home.config(), config).unwrap();
-        Self { site, home }
+        let lab = Self { site, home };
+        lab.judge_within(4);
+        lab
+    }
+
+    /// For how long the server may be reachable without a contact; read when a program begins.
+    fn judge_within(&self, secs: u32) {
+        let config = format!(
+            "[self_update]\nconfirm_within_secs = {secs}\nprobation_secs = 1\n[cadence]\nunlicensed_secs = 1\n\
+             licensed_secs = 1\nlost_secs = 1\njitter_percent = 0\n"
+        );
+        write_file(&self.home.config(), config).unwrap();
     }
 
     /// Publishes and assigns an agent whose program is this one, without what a debugger needs, if that can be had.
-    fn release(&self, version: &str, counter: u64, program: &Path) {
+    pub(crate) fn release(&self, version: &str, counter: u64, program: &Path) {
         let folder = self.site.computer.path().join(format!("agent-{version}"));
         let to = folder.join("agent-updater");
         write_executable(&to, fs::read(program).unwrap()).unwrap();
@@ -92,16 +100,22 @@ impl Lab {
     }
 
     /// A release is built and on trial; no daemon runs.
-    fn on_trial(&self, version: &str, counter: u64) {
+    pub(crate) fn on_trial(&self, version: &str, counter: u64) {
         self.release(version, counter, Path::new(PACKAGED));
         drop(self.site.agent().cycle());
         assert!(self.state().trial.is_some(), "{:?}", self.reports());
     }
 
-    fn start(&self) -> Process {
+    pub(crate) fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    /// Starts the packaged program with variables in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = Command::new(PACKAGED);
         command.arg("--home").arg(self.home.path()).arg("run").stdin(Stdio::null());
+        command.env_remove("NOTIFY_SOCKET").envs(variables.iter().copied());
         Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
     }
 
@@ -125,12 +139,12 @@ impl Lab {
         self.site.computer.path().join("agent.log")
     }
 
-    fn state(&self) -> SelfRecord {
+    pub(crate) fn state(&self) -> SelfRecord {
         self_state::load(&self.home).unwrap()
     }
 
     /// Waits until a process runs the stable program of this version.
-    fn wait_for(&self, process: &Process, version: &str) {
+    pub(crate) fn wait_for(&self, process: &Process, version: &str) {
         wait::until(
             &format!("{version} runs; {}", fs::read_to_string(self.log()).unwrap_or_default()),
             || {
@@ -153,7 +167,7 @@ impl Lab {
             .collect()
     }
 
-    fn wait_for_report(&self, version: &str, step: InstallStep, reason: ReasonCode) {
+    pub(crate) fn wait_for_report(&self, version: &str, step: InstallStep, reason: ReasonCode) {
         wait::until(&format!("{version} {step} {reason}"), || {
             self.reports().iter().any(|(of, at, _, why)| of == version && *at == step && *why == reason)
         });
@@ -177,17 +191,23 @@ fn a_new_agent_takes_the_place_of_the_one_before_in_the_same_process_and_again()
     let told = contacts.last().unwrap().packages.iter().find(|one| one.package().is_agent()).unwrap().clone();
     assert_eq!(told.release.version.as_str(), "1.1", "the server is told what runs");
     assert!(!lab.home.gate(&PackageName::agent()).exists(), "the agent has no gate");
+}
 
-    // A restart by its service begins with the packaged program, and ends in the same one.
+#[test]
+fn a_restart_by_its_service_begins_with_the_packaged_program_and_ends_in_the_confirmed_one() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    let agent = lab.start();
+    lab.wait_for(&agent, "1.0");
     agent.signal("-TERM");
     wait::until("it ends", || !runs(agent.pid()));
     let agent = lab.start();
-    lab.wait_for(&agent, "1.1");
+    lab.wait_for(&agent, "1.0");
     // A second one is refused, and says nothing of itself.
     let mut second = lab.start();
     assert!(!second.0.wait().unwrap().success());
     let status = lab.site.agent().status();
-    assert_eq!((status.agent.version.as_str(), status.agent.why), ("1.1", Some(Why::Confirmed)));
+    assert_eq!((status.agent.version.as_str(), status.agent.why), ("1.0", Some(Why::Confirmed)));
 }
 
 #[test]
@@ -195,12 +215,15 @@ fn a_new_agent_that_completes_no_contact_although_the_server_can_be_reached_is_g
     let lab = Lab::new();
     lab.on_trial("1.0", 1);
     lab.site.web.fail("contact", Fault::Answer(503, Vec::new()), Times::Always);
+    lab.judge_within(2);
     let agent = lab.start();
     wait::until("the new agent runs as a child", || {
         let to = lab.state().trial.map(|trial| trial.to.path);
         agent.child().is_some_and(|child| Some(program_of(child)) == to)
     });
     let child = agent.child().unwrap();
+    // For the release that follows: the configuration is read again at the end of a trial.
+    lab.judge_within(4);
     wait::until("it is given back", || lab.state().trial.is_none());
     wait::until("the child ends", || !runs(child));
     lab.site.web.make_no_faults();
@@ -245,6 +268,7 @@ fn without_a_server_a_trial_goes_on_over_kills_and_restarts_and_ends_well_once_i
         lab.site.web.fail(path, Fault::Answer(503, Vec::new()), Times::Always);
     }
     let trial = lab.state().trial;
+    lab.judge_within(1);
     for signal in ["-KILL", "-TERM"] {
         let agent = lab.start();
         let asked = lab.site.web.asked("contact").len();
@@ -252,12 +276,13 @@ fn without_a_server_a_trial_goes_on_over_kills_and_restarts_and_ends_well_once_i
         let child = agent.child().unwrap();
         assert_eq!(program_of(child), trial.as_ref().unwrap().to.path);
         // Far longer than the server may be reachable.
-        std::thread::sleep(Duration::from_secs(6));
+        std::thread::sleep(Duration::from_secs(2));
         assert_eq!(lab.state().trial, trial, "nothing was counted");
         agent.signal(signal);
         wait::until("both end", || !runs(agent.pid()) && !runs(child));
         assert_eq!(lab.state().trial, trial);
     }
+    lab.judge_within(4);
     let agent = lab.start();
     wait::until("the new agent runs", || agent.child().is_some());
     let mut second = lab.start();

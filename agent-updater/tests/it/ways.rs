@@ -17,7 +17,7 @@ use crate::server::serve;
 use crate::site::Site;
 
 /// A list of the site's server, signed with its key.
-fn list(site: &Site, sequence: u64, servers: Vec<ServerEntry>) -> ServerList {
+pub(crate) fn list(site: &Site, sequence: u64, servers: Vec<ServerEntry>) -> ServerList {
     let known = &site.setup.servers[0].server;
     ServerList {
         server_id: known.server_id.clone(),
@@ -29,18 +29,18 @@ fn list(site: &Site, sequence: u64, servers: Vec<ServerEntry>) -> ServerList {
     }
 }
 
-fn send(site: &Site, list: &ServerList) {
+pub(crate) fn send(site: &Site, list: &ServerList) {
     let mut server = site.server.lock().unwrap();
     server.server_list = Some(SignedDocument::sign(list, &server.site_key).unwrap());
 }
 
 /// The way of the setup file.
-fn setup_way(site: &Site) -> ServerEntry {
+pub(crate) fn setup_way(site: &Site) -> ServerEntry {
     site.setup.servers[0].server.clone()
 }
 
 /// The same server under another port and another CA.
-fn moved(site: &Site) -> (Web, ServerEntry) {
+pub(crate) fn moved(site: &Site) -> (Web, ServerEntry) {
     let (web, pin) = site.runtime.block_on(serve(&site.server));
     let way = ServerEntry { port: web.port(), ca_spki_sha256: vec![pin], ..setup_way(site) };
     (web, way)

@@ -4,7 +4,7 @@
 //! The certificate is issued anew long before it ends, and whenever it does not name an address. Another port, another
 //! address and another CA are one operation: what is new is announced in the signed server list, what was before is
 //! served on, and when every computer has learned the list, or an admin says so, the old is dropped.
-//! Everything here is a reconciler ([`ServerPresence::reconcile`]): run twice, or killed in the middle, the result is the
+//! Everything here is a reconciler (`reconcile`): run twice, or killed in the middle, the result is the
 //! same. Left out on purpose: how computers learn the list (it stands in the answer to a contact).
 
 mod certificates;

@@ -144,10 +144,7 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     contact.packages = vec![runs.clone()];
     good.send_contact(&site, &contact).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0", "--timeout", "0"]).await;
-    assert!(
-        code == 1 && said.contains("on 1 of 2 computers") && said.contains("the time is over"),
-        "{said}"
-    );
+    assert!(code == 1 && said.contains("on 1 of 2 computers") && said.contains("the time is over"), "{said}");
 
     let report = |attempt| Report {
         id: u64::from(attempt),

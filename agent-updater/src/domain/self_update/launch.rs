@@ -17,7 +17,7 @@ use super::record::{SelfRecord, SlotProgram};
 pub enum Me {
     /// None that the record names: the one of the operating system's package, with its version.
     Packaged(String),
-    /// A slot program, by the digest of its manifest.
+    /// A slot program, by the digest of its manifest; also one that the record does not name any more.
     Slot(Sha256Digest),
 }
 
@@ -35,6 +35,8 @@ pub enum Launch {
     Here(Why),
     /// Execute this program in the place of this one.
     Execute(Box<SlotProgram>),
+    /// Execute the packaged program in the place of this one: no slot program is to run any more.
+    ExecutePackaged,
     /// Watch the program that is on trial.
     Watch,
     /// End the trial: the packaged program is newer than the one on trial.
@@ -53,6 +55,8 @@ pub enum Why {
     OnTrial,
     /// The one that should run cannot be executed.
     OtherUnusable,
+    /// The packaged one should run, and cannot be executed before the service is started anew.
+    PackagedUnusable,
 }
 
 impl fmt::Display for Why {
@@ -63,6 +67,9 @@ impl fmt::Display for Why {
             Self::Confirmed => "the last update of the agent that was confirmed",
             Self::OnTrial => "an update of the agent that is on trial",
             Self::OtherUnusable => "the packaged program, because the confirmed update cannot be executed",
+            Self::PackagedUnusable => {
+                "an update of the agent that was given up, until the agent's service is restarted"
+            }
         })
     }
 }
@@ -84,6 +91,7 @@ pub fn launch(record: &SelfRecord, me: &Me, watchdog: Watchdog) -> Launch {
         };
     }
     match &record.stable {
+        None if matches!(me, Me::Slot(_)) => Launch::ExecutePackaged,
         None => Launch::Here(Why::Packaged),
         Some(stable) if is_me(stable) => Launch::Here(Why::Confirmed),
         Some(stable) if is_newer(me, &stable.installed.release.version) => Launch::Here(Why::PackagedIsNewer),
@@ -142,6 +150,14 @@ mod tests {
             launch(&SelfRecord::default(), &packaged("1"), Watchdog::None),
             Launch::Here(Why::Packaged)
         );
+    }
+
+    #[test]
+    fn a_slot_program_that_nothing_names_any_more_makes_way_for_the_packaged_one() {
+        assert_eq!(launch(&SelfRecord::default(), &slot("1"), Watchdog::None), Launch::ExecutePackaged);
+        // But the first trial of the next one is watched by whoever is there.
+        let next = SelfRecord::default().on_trial(ChangeKind::Install, program("2"), AT);
+        assert_eq!(launch(&next, &slot("1"), Watchdog::None), Launch::Watch);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub enum How {
     Confirmed,
     /// The program of before runs again.
     GivenBack,
-    /// The stable program cannot be executed any more.
+    /// The stable program cannot be executed any more; or, for a local rollback, a person went back to the packaged one.
     Lost,
 }
 
@@ -147,6 +147,17 @@ impl SelfRecord {
         let ended = Ended { how, kind, from: None, to, reason, detail, at };
         Self { stable: None, trial: self.trial, ended: Some(ended) }
     }
+
+    /// The record after a person went back to the packaged program; as it is if no other is stable. The release is given
+    /// up, and not installed again by itself.
+    #[must_use]
+    pub fn back_to_packaged(self, at: Timestamp) -> Self {
+        let Some(to) = self.stable else { return self };
+        let (how, kind, reason) = (How::Lost, ChangeKind::LocalRollback, ReasonCode::AskedLocally);
+        let detail = "back to the packaged program".to_owned();
+        let ended = Ended { how, kind, from: None, to, reason, detail, at };
+        Self { stable: None, trial: self.trial, ended: Some(ended) }
+    }
 }
 
 #[cfg(test)]
@@ -229,5 +240,6 @@ pub(crate) mod tests {
         let lost = stable.lost("changed".to_owned(), AT);
         assert_eq!((lost.stable, lost.ended.unwrap().how), (None, How::Lost));
         assert_eq!(SelfRecord::default().lost(String::new(), AT), SelfRecord::default());
+        assert_eq!(SelfRecord::default().back_to_packaged(AT), SelfRecord::default());
     }
 }

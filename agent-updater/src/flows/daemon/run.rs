@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::control::{Answer, AnswerCode, PendingRequest, Request, listen as listen_control, serve};
 use crate::domain::cadence::WakeBudget;
-use crate::flows::context::{Context, Host, seed};
+use crate::flows::context::{Context, Host, reload, seed};
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::repair::repair;
 use crate::flows::retry::retry;
@@ -65,12 +65,14 @@ enum Turn {
 type Done = (CycleResult, Option<(oneshot::Sender<Answer>, Answer)>);
 
 /// Runs until it is told to stop, or until `is_another_due` says after a cycle that another program takes its place. Gives
-/// the context back; while it runs nobody else holds it.
+/// the context back; while it runs nobody else holds it. A stop that came before its beginning counts too. The caller gives
+/// the service manager its signs of life.
 ///
 /// # Errors
 /// [`DaemonError`].
 pub async fn run(
     mut context: Arc<Context>,
+    signals: &mut Signals,
     is_another_due: impl Fn(&Host) -> bool,
 ) -> Result<(Arc<Context>, DaemonEnd), DaemonError> {
     let home = context.host.home.clone();
@@ -81,10 +83,6 @@ pub async fn run(
     let (access, seen_access) = watch::channel(None);
     let (wake, mut wakes) = mpsc::channel(1);
     let waker = tokio::spawn(keep_listening(seen_access, wake));
-    let mut signals =
-        Signals::listen().map_err(|source| DaemonError::System { action: "listen for signals", source })?;
-    // Alive as long as this thread gets to it: the network is here, and cycles have threads of their own.
-    let watchdog = tokio::spawn(notify::keep_watchdog(async || true));
     notify::ready();
     print_running();
 
@@ -127,7 +125,7 @@ pub async fn run(
             Turn::Cycle => start_cycle(&context),
             Turn::Request(request) => start_request(&context, request),
         };
-        let done = finish(&context, work, &mut signals, &mut requests, &mut waiting, &mut wants_reload).await;
+        let done = finish(&context, work, signals, &mut requests, &mut waiting, &mut wants_reload).await;
         context.interrupt.store(false, Ordering::SeqCst);
         let Some((result, reply)) = done else { break Err(DaemonError::Panicked) };
         // From here on by a monotonic clock.
@@ -150,10 +148,12 @@ pub async fn run(
             break Ok(DaemonEnd::AnotherProgram);
         }
     };
-    notify::stopping();
+    // A service manager that hears this ends the process, and with it the program that follows.
+    if !matches!(result, Ok(DaemonEnd::AnotherProgram)) {
+        notify::stopping();
+    }
     control.abort();
     waker.abort();
-    watchdog.abort();
     let _ = std::fs::remove_file(home.socket());
     let end = result?;
     Ok((context, end))
@@ -164,23 +164,6 @@ fn open_control(home: &Home, requests: &mpsc::Sender<PendingRequest>) -> Result<
     let listener = listen_control(&home.socket())
         .map_err(|source| DaemonError::System { action: "open its control socket", source })?;
     Ok(tokio::spawn(serve(listener, requests.clone())))
-}
-
-/// Reads the configuration again; called between cycles, which all see one configuration. What is wrong with it is
-/// logged, and the old one stays.
-fn reload(context: &mut Arc<Context>) {
-    // Nobody else holds it between cycles.
-    let Some(context) = Arc::get_mut(context) else {
-        tracing::error!("the configuration is in use and was not read again; send the signal again");
-        return;
-    };
-    match context.host.settings.again(&context.host.home) {
-        Ok(settings) => {
-            context.host.settings = settings;
-            tracing::info!("the configuration was read again");
-        }
-        Err(error) => tracing::error!("{}; the configuration of before stays in force", with_causes(&error)),
-    }
 }
 
 /// The one line on stdout.

@@ -10,6 +10,7 @@ use crate::domain::install::{JournalStep, Next, Recovery, StepResult, advance, r
 use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
+use crate::flows::install_root;
 use crate::flows::self_update::begin::{NotBegun, begin, ensure_newest};
 use crate::journal::{Journal, JournalError};
 use crate::ports::Source;
@@ -140,8 +141,9 @@ impl<'a> Engine<'a> {
             interruptions: 0,
             why: None,
         };
-        let room =
-            built_from.as_ref().map_or(Ok(()), |(vetted, _)| ensure_room(self.host, vetted.manifest()));
+        let room = install_root::ensure(self.host).and_then(|()| {
+            built_from.as_ref().map_or(Ok(()), |(vetted, _)| ensure_room(self.host, vetted.manifest()))
+        });
         if let Err(refusal) = room.and_then(|()| ensure_hooks_can_run(self.host, &change)) {
             self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
             return Ok(ChangeEnd::Refused(refusal));
@@ -165,6 +167,10 @@ impl<'a> Engine<'a> {
     pub fn recover(&mut self) -> Result<Option<(PackageName, ChangeEnd)>, EngineError> {
         let Some(mut change) = self.journal.open_change()? else { return Ok(None) };
         let package = change.to.release.package.clone();
+        // Nothing can be finished there, and it must not end as if it had failed.
+        if let Some(problem) = install_root::problem(self.host) {
+            return Err(EngineError::InstallRoot(problem));
+        }
         tracing::warn!(%package, step = %change.step, "an install was interrupted; finishing it");
         let end = match recovery(change.step, change.interruptions) {
             Recovery::Discard => {
@@ -196,7 +202,9 @@ impl<'a> Engine<'a> {
         record: &PackageRecord,
         to: Installed,
     ) -> (Change, Result<(), Refusal>) {
-        let (ground, found) = match ground(self.host, &to.release.package, record) {
+        let found =
+            install_root::ensure(self.host).and_then(|()| ground(self.host, &to.release.package, record));
+        let (ground, found) = match found {
             Ok(ground) => (ground, Ok(())),
             Err(refusal) => (Ground { from: record.current.clone(), lost: None }, Err(refusal)),
         };

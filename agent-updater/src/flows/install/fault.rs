@@ -39,6 +39,9 @@ pub enum EngineError {
         #[source]
         source: BeneathError,
     },
+    /// What is installed lies elsewhere.
+    #[error("{0}")]
+    InstallRoot(String),
     /// Another change is open: only its journal knows which product is stopped.
     #[error(
         "an earlier change of {package} is not finished; it is continued at the next contact, before anything else"

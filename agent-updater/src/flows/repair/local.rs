@@ -12,6 +12,7 @@ use crate::domain::record::{Installed, PackageRecord};
 use crate::flows::context::Host;
 use crate::flows::cycle::Repairs;
 use crate::flows::install::{ChangeEnd, Engine, EngineError};
+use crate::flows::install_root;
 use crate::flows::reports;
 use crate::home::HomeError;
 use crate::journal::{Journal, JournalError};
@@ -27,6 +28,9 @@ use super::record::load_or_make;
 pub(super) enum RepairError {
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// What is installed lies elsewhere, and is not to be forgotten.
+    #[error("{0}")]
+    InstallRoot(String),
     #[error("the agent's records cannot be used")]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -56,6 +60,9 @@ enum Whole {
 pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, RepairError> {
     host.home.prepare()?;
     let _lock = host.home.lock_cycle()?;
+    if let Some(problem) = install_root::problem(host) {
+        return Err(RepairError::InstallRoot(problem));
+    }
     let mut spool = reports::open(host)?;
     let mut engine = Engine::new(host, &mut spool);
     let mut local = Local::default();

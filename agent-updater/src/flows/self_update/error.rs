@@ -15,7 +15,7 @@ pub enum LaunchError {
     Daemon(#[from] DaemonError),
     #[error("it is not known which program of the agent is to run")]
     State(#[from] SelfStateError),
-    #[error("the watchdog of the new agent cannot {action}")]
+    #[error("the agent cannot {action}")]
     System {
         action: &'static str,
         #[source]

@@ -10,6 +10,7 @@
 pub mod begin;
 pub mod contacted;
 mod error;
+pub mod packaged;
 mod reach;
 mod record;
 pub mod run;

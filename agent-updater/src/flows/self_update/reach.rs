@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 use sealpost_files::with_causes;
 
@@ -18,16 +19,19 @@ use crate::server::Endpoint;
 
 /// Longest wait for one address.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How many are asked at once: a list may begin with many that lead nowhere.
+const AT_ONCE: usize = 8;
 
 /// Whether an address answers and is healthy.
 pub(super) async fn is_reachable(host: &Host) -> bool {
-    for endpoint in endpoints(host).unwrap_or_default() {
-        let asked = endpoint.client().get(format!("{}/healthz", endpoint.address())).timeout(TIMEOUT).send();
-        if asked.await.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-            return true;
-        }
-    }
-    false
+    let asked = stream::iter(endpoints(host).unwrap_or_default()).map(is_healthy).buffer_unordered(AT_ONCE);
+    let mut healthy = asked.filter(|is_healthy| std::future::ready(*is_healthy)).boxed();
+    healthy.next().await.is_some()
+}
+
+async fn is_healthy(endpoint: Endpoint) -> bool {
+    let asked = endpoint.client().get(format!("{}/healthz", endpoint.address())).timeout(TIMEOUT).send();
+    asked.await.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }
 
 /// Every address of the server, in the order of a contact; `None` if the records do not say.

@@ -13,6 +13,9 @@ use crate::records::self_state::{self, SelfStateError};
 /// Tells a program which one the launcher executed, by the digest of its manifest.
 pub(super) const EXECUTED: &str = "SEALPOST_AGENT_SLOT";
 
+/// Tells a program that the launcher executed where the packaged one is.
+pub(super) const PACKAGED: &str = "SEALPOST_AGENT_PACKAGED";
+
 /// Why a step was not recorded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecordError {
@@ -55,8 +58,8 @@ pub(super) fn me(record: &SelfRecord) -> Me {
     };
     let mut named = named.into_iter().flatten();
     let own = named.clone().find(|program| is_own(&program.path)).or_else(|| named.find(is_executed));
-    match own {
-        Some(program) => Me::Slot(*program.manifest()),
+    match own.map(|program| *program.manifest()).or_else(|| executed.as_ref()?.parse().ok()) {
+        Some(manifest) => Me::Slot(manifest),
         None => Me::Packaged(env!("CARGO_PKG_VERSION").to_owned()),
     }
 }

@@ -4,47 +4,52 @@
 //! Invariant: it never waits for a server, and never gives up: if nothing else can be executed, this program is the
 //! daemon. A process keeps its id through all of it, so that a service manager goes on watching the same one.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sealpost_files::{FileLock, with_causes};
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_service::notify;
+use sealpost_service::signals::Signals;
+use tokio::task::spawn_blocking;
 
 use crate::domain::self_update::launch::{Launch, Me, Watchdog, Why, launch};
 use crate::domain::self_update::record::{SelfRecord, SlotProgram};
 use crate::domain::self_update::step::TrialStep;
-use crate::flows::context::{Context, Host};
+use crate::flows::context::{Context, Host, reload};
 use crate::flows::daemon::{self, DaemonEnd};
 use crate::home::HomeError;
 use crate::platform::program::{self, OpenProgram, ProgramError};
-use crate::ports::DAEMON_BEGINS;
+use crate::ports::{DAEMON_BEGINS, EXECUTES, WATCH_BEGINS};
 use crate::records::self_state::{self, Running};
 
 use super::error::LaunchError;
-use super::record::{EXECUTED, RecordError, load_or_put_aside, me, save};
+use super::record::{EXECUTED, PACKAGED, RecordError, load_or_put_aside, me, save};
 use super::starts::starts;
-use super::watch::{WatchEnd, watch};
+use super::watch::{WatchEnd, stop_asked, watch, within};
 use super::watchdog::OwnCommand;
+
+/// For how long a stop that has come already is looked for before another program is executed: long enough for this
+/// process to see what the system has delivered.
+const LAST_LOOK: Duration = Duration::from_millis(20);
 
 /// Runs as the program that is to run, until the agent is told to stop.
 ///
 /// # Errors
 /// [`LaunchError`].
-pub async fn run(mut context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchError> {
-    context.host.home.prepare()?;
-    let launcher = Launcher { own, unwritten: Mutex::new(None) };
-    loop {
-        context = match launcher.next(&context.host)? {
-            Next::Daemon(why, record) => match launcher.be_daemon(context, why, &record).await? {
-                (_, DaemonEnd::Stopped) => return Ok(()),
-                (context, DaemonEnd::AnotherProgram) => context,
-            },
-            Next::Watch(lock, record) => match launcher.watch(&context.host, lock, record).await? {
-                Watched::Stopped => return Ok(()),
-                Watched::Ended => context,
-            },
-            Next::LookAgain => context,
-        }
-    }
+pub async fn run(context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchError> {
+    // Listened to through everything that this process becomes: a stop between two of them is not lost.
+    let mut signals =
+        Signals::listen().map_err(|source| LaunchError::System { action: "listen for signals", source })?;
+    // Alive as long as this thread gets to it: the network is here, and what blocks has threads of its own.
+    let signs_of_life = tokio::spawn(notify::keep_watchdog(async || true));
+    let end = Launcher { own, unwritten: Mutex::new(None), packaged_is_unusable: AtomicBool::new(false) }
+        .run(context, &mut signals)
+        .await;
+    signs_of_life.abort();
+    end
 }
 
 /// In the watchdog's child: executes the program that is on trial in the place of this process.
@@ -53,7 +58,7 @@ pub async fn run(mut context: Arc<Context>, own: OwnCommand) -> Result<(), Launc
 /// [`LaunchError`]; it never returns otherwise.
 pub fn become_trial(host: &Host, own: &OwnCommand, watchdog: u32) -> Result<(), LaunchError> {
     program::die_with_parent(watchdog)
-        .map_err(|source| LaunchError::System { action: "be tied to its child", source })?;
+        .map_err(|source| LaunchError::System { action: "tie the new program to its watchdog", source })?;
     let trial = self_state::load(&host.home)?.trial.ok_or(LaunchError::NoTrial)?;
     let opened = program::open(&trial.to.path, &trial.to.sha256).map_err(LaunchError::NotExecuted)?;
     Err(LaunchError::NotExecuted(execute(own, &trial.to, &opened)))
@@ -64,6 +69,7 @@ enum Next {
     Daemon(Why, Box<SelfRecord>),
     Watch(Option<FileLock>, Box<SelfRecord>),
     LookAgain,
+    Stop,
 }
 
 /// How watching a trial ended.
@@ -76,17 +82,55 @@ struct Launcher {
     own: OwnCommand,
     /// The record that the disk did not take.
     unwritten: Mutex<Option<SelfRecord>>,
+    /// The packaged program could not be executed: it is not tried after each cycle.
+    packaged_is_unusable: AtomicBool,
+}
+
+/// Why no other program was executed.
+enum NotExecuted {
+    /// The agent was told to stop.
+    Stopped,
+    Failed(String),
 }
 
 impl Launcher {
-    fn next(&self, host: &Host) -> Result<Next, LaunchError> {
+    async fn run(&self, mut context: Arc<Context>, signals: &mut Signals) -> Result<(), LaunchError> {
+        context.host.home.prepare()?;
+        loop {
+            context = match self.next(&context.host, signals).await? {
+                Next::Daemon(why, record) => match self.be_daemon(context, why, &record, signals).await? {
+                    (_, DaemonEnd::Stopped) => return Ok(()),
+                    (context, DaemonEnd::AnotherProgram) => context,
+                },
+                Next::Watch(lock, record) => match self.watch(&context.host, lock, record, signals).await? {
+                    Watched::Stopped => return Ok(()),
+                    Watched::Ended => {
+                        // The program on trial was told of changes, and this one was not.
+                        reload(&mut context);
+                        context
+                    }
+                },
+                Next::LookAgain => context,
+                Next::Stop => {
+                    notify::stopping();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn next(&self, host: &Host, signals: &mut Signals) -> Result<Next, LaunchError> {
         let lock = host.home.lock_watch().ok();
         let record = self.record(host, lock.as_ref())?;
         match launch(&record, &me(&record), watchdog(lock.as_ref())) {
             Launch::Here(why) => Ok(Next::Daemon(why, Box::new(record))),
             Launch::Watch => Ok(Next::Watch(lock, Box::new(record))),
             Launch::Execute(next) => {
-                let problem = self.execute(&next);
+                host.faults.at(EXECUTES)?;
+                let problem = match self.execute(&next, signals).await {
+                    NotExecuted::Stopped => return Ok(Next::Stop),
+                    NotExecuted::Failed(problem) => problem,
+                };
                 tracing::error!(program = %next.path.display(), "cannot be the agent: {problem}");
                 match lock {
                     lock if record.trial.is_some() => Ok(Next::Watch(lock, Box::new(record))),
@@ -97,6 +141,14 @@ impl Launcher {
                     }
                 }
             }
+            Launch::ExecutePackaged => match self.execute_packaged(signals).await {
+                NotExecuted::Stopped => Ok(Next::Stop),
+                NotExecuted::Failed(problem) => {
+                    tracing::error!("the packaged program cannot be the agent: {problem}");
+                    self.packaged_is_unusable.store(true, Ordering::Relaxed);
+                    Ok(Next::Daemon(Why::PackagedUnusable, Box::new(record)))
+                }
+            },
             Launch::Supersede => {
                 let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
                 let detail = "the operating system's package brought a newer agent meanwhile".to_owned();
@@ -109,14 +161,36 @@ impl Launcher {
 
     /// Executes a program in the place of this one, if it starts; returns only with the reason why not. One that was
     /// confirmed long ago may miss a library today.
-    fn execute(&self, next: &SlotProgram) -> String {
-        match program::open(&next.path, &next.sha256) {
-            Ok(opened) => match starts(&opened) {
-                Ok(()) => with_causes(&execute(&self.own, next, &opened)),
-                Err(problem) => problem,
-            },
-            Err(error) => with_causes(&error),
+    async fn execute(&self, next: &SlotProgram, signals: &mut Signals) -> NotExecuted {
+        let opened = match program::open(&next.path, &next.sha256) {
+            Ok(opened) => opened,
+            Err(error) => return NotExecuted::Failed(with_causes(&error)),
+        };
+        let tried = spawn_blocking(move || (starts(&opened), opened)).await;
+        let opened = match tried {
+            Ok((Ok(()), opened)) => opened,
+            Ok((Err(problem), _)) => return NotExecuted::Failed(problem),
+            Err(error) => return NotExecuted::Failed(error.to_string()),
+        };
+        // The program that follows does not hear what this one was told.
+        if within(LAST_LOOK, stop_asked(signals)).await {
+            return NotExecuted::Stopped;
         }
+        NotExecuted::Failed(with_causes(&execute(&self.own, next, &opened)))
+    }
+
+    /// Executes the packaged program in the place of this one; returns only with the reason why not.
+    async fn execute_packaged(&self, signals: &mut Signals) -> NotExecuted {
+        let opened = match packaged_path().map(|path| program::open_unsigned(&path)) {
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => return NotExecuted::Failed(with_causes(&error)),
+            None => return NotExecuted::Failed("it is not known where it is".to_owned()),
+        };
+        if within(LAST_LOOK, stop_asked(signals)).await {
+            return NotExecuted::Stopped;
+        }
+        let failed = opened.execute(&self.own.arguments(), &[(EXECUTED, None), (PACKAGED, None)]);
+        NotExecuted::Failed(with_causes(&failed))
     }
 
     async fn be_daemon(
@@ -124,6 +198,7 @@ impl Launcher {
         context: Arc<Context>,
         why: Why,
         record: &SelfRecord,
+        signals: &mut Signals,
     ) -> Result<(Arc<Context>, DaemonEnd), LaunchError> {
         let home = &context.host.home;
         // Said by the one daemon only.
@@ -134,7 +209,7 @@ impl Launcher {
             tracing::warn!("`status` cannot be told which program runs: {}", with_causes(&error));
         }
         tracing::info!(version = running.version, "this is {why}");
-        Ok(daemon::run(context, |host| self.is_another_due(host)).await?)
+        Ok(daemon::run(context, signals, |host| self.is_another_due(host)).await?)
     }
 
     async fn watch(
@@ -142,11 +217,13 @@ impl Launcher {
         host: &Host,
         lock: Option<FileLock>,
         record: Box<SelfRecord>,
+        signals: &mut Signals,
     ) -> Result<Watched, LaunchError> {
         let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
         // A daemon that is still at work must not be taken for an end of the new program by itself.
         drop(host.home.lock_daemon()?);
-        match watch(host, &self.own, *record).await? {
+        host.faults.at(WATCH_BEGINS)?;
+        match watch(host, &self.own, *record, signals).await? {
             WatchEnd::Stopped => Ok(Watched::Stopped),
             WatchEnd::Confirmed => Ok(Watched::Ended),
             WatchEnd::GivenBack(record) => {
@@ -162,7 +239,11 @@ impl Launcher {
     fn is_another_due(&self, host: &Host) -> bool {
         let lock = host.home.lock_watch().ok();
         let Ok(record) = self.record(host, lock.as_ref()) else { return false };
-        !matches!(launch(&record, &me(&record), watchdog(lock.as_ref())), Launch::Here(_))
+        match launch(&record, &me(&record), watchdog(lock.as_ref())) {
+            Launch::Here(_) => false,
+            Launch::ExecutePackaged => !self.packaged_is_unusable.load(Ordering::Relaxed),
+            Launch::Execute(_) | Launch::Watch | Launch::Supersede => true,
+        }
     }
 
     /// The record: the one that is not on disk yet, else the one that is.
@@ -214,7 +295,17 @@ fn watchdog(lock: Option<&FileLock>) -> Watchdog {
 
 /// Executes a program in the place of this one; returns only if that fails.
 fn execute(own: &OwnCommand, next: &SlotProgram, opened: &OpenProgram) -> ProgramError {
-    opened.execute(&own.arguments(), (EXECUTED, &next.manifest().to_string()))
+    let (manifest, packaged) = (next.manifest().to_string(), packaged_path());
+    let packaged = packaged.as_ref().map(|path| path.as_os_str());
+    opened.execute(&own.arguments(), &[(EXECUTED, Some(manifest.as_ref())), (PACKAGED, packaged)])
+}
+
+/// Where the packaged program is: this one, unless another one executed it and said where that is.
+fn packaged_path() -> Option<PathBuf> {
+    match std::env::var_os(EXECUTED) {
+        Some(_) => std::env::var_os(PACKAGED).map(PathBuf::from),
+        None => program::own_path().ok(),
+    }
 }
 
 /// The version of this program, as people know it.

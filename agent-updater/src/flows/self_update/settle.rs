@@ -12,6 +12,7 @@ use crate::domain::release::Refusal;
 use crate::domain::self_update::record::{Ended, How, SelfRecord};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
+use crate::flows::install_root;
 use crate::platform::program;
 use crate::platform::store::StoreError;
 use crate::ports::Killed;
@@ -54,6 +55,10 @@ impl From<RecordError> for SettleError {
 pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
     // While somebody else holds the lock, a trial goes on.
     let Ok(_lock) = host.home.lock_watch() else { return Ok(()) };
+    // What lies on a disk that is not mounted is not lost.
+    if install_root::problem(host).is_some() {
+        return Ok(());
+    }
     let record = load_or_put_aside(host)?;
     if record.trial.is_some() {
         return Ok(());
@@ -104,6 +109,9 @@ fn noted(before: PackageRecord, ended: &Ended, change: &Change) -> PackageRecord
         How::Confirmed => before.kept(change, ended.at),
         How::GivenBack if ended.kind == ChangeKind::LocalRollback => before,
         How::GivenBack => before.rolled_back(change, ended.reason, ended.at),
+        How::Lost if ended.kind == ChangeKind::LocalRollback => {
+            PackageRecord { current: None, ..before.with_given_up(&change.to, ended.reason, ended.at) }
+        }
         // Not given up: the same release, built anew, is as good as it was.
         How::Lost => PackageRecord { current: None, ..before },
     }
@@ -162,6 +170,10 @@ fn report(host: &Host, spool: &mut Spool, ended: &Ended, change: &Change) {
             let detail = format!("{runs} runs; the release that was given up is not retried automatically");
             add(to, (InstallStep::RollBack, Outcome::Ok, ended.reason), &detail);
             tracing::warn!(release = %to.release, reason = %ended.reason, "is not the agent: {}", ended.detail);
+        }
+        How::Lost if ended.kind == ChangeKind::LocalRollback => {
+            add(to, (InstallStep::RollBack, Outcome::Ok, ended.reason), &ended.detail);
+            tracing::info!(release = %to.release, "is not the agent any more: {}", ended.detail);
         }
         How::Lost => {
             add(to, (InstallStep::Start, Outcome::Failed, ended.reason), &ended.detail);

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use sealpost_files::with_causes;
 use sealpost_manifests::wire::report::ReasonCode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use sealpost_service::notify;
+use sealpost_service::signals::{Signal, Signals};
 use tokio::time::{Instant, sleep};
 
 use crate::domain::self_update::record::{SelfRecord, Trial};
 use crate::domain::self_update::step::TrialStep;
 use crate::domain::self_update::trial::{AfterExit, Bounds, Look, Verdict, after_exit, judge};
 use crate::flows::context::Host;
-use crate::platform::notify;
 use crate::records::self_state;
 
 use super::error::LaunchError;
@@ -31,8 +31,6 @@ const WRITE_EVERY_SECS: u64 = 30;
 const LET_FINISH: Duration = Duration::from_secs(15 * 60);
 /// How long it may take when it is given back.
 const LET_GO: Duration = Duration::from_secs(60);
-/// How often the service manager gets a sign of life; none that is asked for shorter than a minute is known.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// When the whole system stops, the child may be told before its watchdog: within this time that is no end by itself.
 const STOPPING_TOGETHER: Duration = Duration::from_secs(2);
 
@@ -58,65 +56,22 @@ enum Attended {
     Stop,
 }
 
-/// What the watchdog is told by signals.
-enum Told {
-    Stop,
-    /// The configuration is to be read again: the daemon is told.
-    Reload,
+/// Waits until the agent is told to stop. A program that begins afterwards reads the configuration anyway.
+pub(super) async fn stop_asked(signals: &mut Signals) {
+    while signals.next().await != Signal::Stop {}
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, LaunchError> {
-        let listen = |kind| {
-            signal(kind).map_err(|source| LaunchError::System { action: "listen for signals", source })
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.hangup.recv() => Told::Reload,
-        }
-    }
-
-    /// Waits until it is told to stop. Without a daemon there is nobody to tell of the configuration.
-    async fn stop(&mut self) {
-        while let Told::Reload = self.next().await {}
-    }
-}
-
-/// Tells the service manager again and again that the agent is up, as long as this thread gets to it.
-async fn keep_alive() -> Result<WatchEnd, LaunchError> {
-    loop {
-        notify::ready_and_alive();
-        sleep(SIGN_OF_LIFE).await;
-    }
-}
-
-/// Watches the trial of a record. The caller holds the watch lock.
+/// Watches the trial of a record. The caller holds the watch lock, listens to signals, and gives the service manager its
+/// signs of life.
 pub(super) async fn watch(
     host: &Host,
     own: &OwnCommand,
     record: SelfRecord,
+    signals: &mut Signals,
 ) -> Result<WatchEnd, LaunchError> {
-    let signals = Signals::listen()?;
-    let mut watchdog = Watchdog { host, own, record, bounds: host.settings.self_update, signals };
-    tokio::select! {
-        end = watchdog.run() => end,
-        never = keep_alive() => never,
-    }
+    // The program on trial cannot say it: it is a child, and the service is this process.
+    notify::ready();
+    Watchdog { host, own, record, bounds: host.settings.self_update, signals }.run().await
 }
 
 async fn stop(child: &mut TrialChild, within: Duration) {
@@ -126,7 +81,7 @@ async fn stop(child: &mut TrialChild, within: Duration) {
 }
 
 /// Whether something happens within a time.
-async fn within(time: Duration, event: impl Future<Output = ()>) -> bool {
+pub(super) async fn within(time: Duration, event: impl Future<Output = ()>) -> bool {
     tokio::time::timeout(time, event).await.is_ok()
 }
 
@@ -135,7 +90,7 @@ struct Watchdog<'w> {
     own: &'w OwnCommand,
     record: SelfRecord,
     bounds: Bounds,
-    signals: Signals,
+    signals: &'w mut Signals,
 }
 
 impl Watchdog<'_> {
@@ -147,7 +102,10 @@ impl Watchdog<'_> {
                     let within = match &attended {
                         Attended::Confirmed => LET_FINISH,
                         // The service manager says how long this may take.
-                        Attended::Stop => Duration::MAX,
+                        Attended::Stop => {
+                            notify::stopping();
+                            Duration::MAX
+                        }
                         Attended::GiveBack { .. } | Attended::Exited(_) => LET_GO,
                     };
                     stop(&mut child, within).await;
@@ -160,14 +118,14 @@ impl Watchdog<'_> {
                 Attended::Stop => return Ok(WatchEnd::Stopped),
                 Attended::GiveBack { reason, detail } => (reason, detail),
                 Attended::Exited(what) => {
-                    if within(STOPPING_TOGETHER, self.signals.stop()).await {
-                        return Ok(WatchEnd::Stopped);
+                    if within(STOPPING_TOGETHER, stop_asked(self.signals)).await {
+                        return Ok(stopped());
                     }
                     match self.count_exit(&what)? {
                         AfterExit::GiveBack { reason, detail } => (reason, detail),
                         AfterExit::StartAgain(pause) => {
-                            if within(pause, self.signals.stop()).await {
-                                return Ok(WatchEnd::Stopped);
+                            if within(pause, stop_asked(self.signals)).await {
+                                return Ok(stopped());
                             }
                             continue;
                         }
@@ -186,7 +144,7 @@ impl Watchdog<'_> {
         // What an earlier process said counts for nothing.
         self_state::forget_contacted(&self.host.home)?;
         let child = TrialChild::start(self.own)
-            .map_err(|source| LaunchError::System { action: "start it", source })?;
+            .map_err(|source| LaunchError::System { action: "start the program that is on trial", source })?;
         let release = &self.trial()?.to.installed.release;
         tracing::info!(%release, pid = child.pid(), "is on trial");
         Ok(child)
@@ -198,17 +156,21 @@ impl Watchdog<'_> {
         let mut contacted_at: Option<Instant> = None;
         let mut reachable_since: Option<Instant> = None;
         let mut reachable = Duration::from_secs(self.trial()?.reachable_secs);
+        let mut wants_reload = false;
         loop {
+            wants_reload = wants_reload && !child.reload();
             let next_look = async {
                 sleep(pause).await;
                 is_reachable(self.host).await
             };
             let is_reachable_now = tokio::select! {
                 biased;
-                told = self.signals.next() => match told {
-                    Told::Stop => return Ok(Attended::Stop),
-                    Told::Reload => {
-                        child.reload();
+                signal = self.signals.next() => match signal {
+                    Signal::Stop => return Ok(Attended::Stop),
+                    Signal::Reload => {
+                        notify::reloading();
+                        wants_reload = true;
+                        notify::ready();
                         continue;
                     }
                 },
@@ -300,6 +262,11 @@ impl Watchdog<'_> {
             }
         }
     }
+}
+
+fn stopped() -> WatchEnd {
+    notify::stopping();
+    WatchEnd::Stopped
 }
 
 /// How often the child is looked at: often enough for the shortest bound.

@@ -9,11 +9,15 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::platform::notify;
+use crate::platform::process::catches;
 use crate::platform::program::OWN_PROGRAM;
 
 /// The option by which the watchdog tells its child that it is to execute the program that is on trial.
 pub(super) const TRIAL_OPTION: &str = "--trial-of";
+
+/// The variables by which a service manager says where and how it wants to be told. The child must not see them: it would
+/// speak for the service, and the manager listens to its own process only.
+const OF_THE_MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// How this process was called, as far as the programs that follow it need it.
 #[derive(Debug, Clone)]
@@ -55,7 +59,7 @@ impl TrialChild {
             .args([OsString::from(TRIAL_OPTION), std::process::id().to_string().into()])
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        for variable in notify::VARIABLES {
+        for variable in OF_THE_MANAGER {
             command.env_remove(variable);
         }
         let child = command.spawn()?;
@@ -72,9 +76,14 @@ impl TrialChild {
         self.child.wait().await
     }
 
-    /// Tells it to read its configuration again.
-    pub(super) fn reload(&self) {
-        self.signal(Signal::HUP);
+    /// Tells it to read its configuration again; `false` while it does not listen to that yet, which would end it. It
+    /// reads the configuration of that moment when it begins.
+    pub(super) fn reload(&self) -> bool {
+        let listens = catches(self.pid, Signal::HUP);
+        if listens {
+            self.signal(Signal::HUP);
+        }
+        listens
     }
 
     /// Asks it to end, and kills it if it does not within the time: its journal leads on from wherever it was. Only this

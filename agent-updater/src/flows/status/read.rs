@@ -18,6 +18,7 @@ use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
+use crate::flows::install_root;
 use crate::flows::retention;
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
@@ -78,6 +79,11 @@ pub fn read(host: &Host) -> Status {
             notices.extend(holdings.server_list.problem("server_list"));
         }
     }
+    problems.extend(install_root::problem(host).map(|text| StatusProblem {
+        code: ProblemKind::InstallRootElsewhere,
+        package: None,
+        text,
+    }));
     problems.extend(package_problems(&packages));
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
     let enrollment = holdings.as_ref().map(|holdings| &holdings.enrollment);

@@ -81,6 +81,7 @@ pub enum ProblemKind {
     GivenUp,
     NotAsSigned,
     NotInstalled,
+    InstallRootElsewhere,
 }
 
 /// The lease, as far as people need it.

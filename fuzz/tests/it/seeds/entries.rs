@@ -32,7 +32,7 @@ pub(super) fn activity_entries() -> Seeds {
         ("releases", log(releases())),
         ("restore", log(restore())),
         ("troubles", log(troubles())),
-        ("later", golden("distributor/ledger/tests/golden/log.v2.later.jsonl")),
+        ("golden_later", golden("distributor/ledger/tests/golden/log.v2.later.jsonl")),
     ];
     seeds.extend(frozen_log());
     seeds

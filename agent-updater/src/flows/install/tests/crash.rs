@@ -62,11 +62,18 @@ fn a_kill_at_any_point_of_an_install_leaves_the_old_or_the_new_release_whole_and
     }
 }
 
-#[test]
-fn a_kill_at_any_point_of_the_recovery_itself_is_recovered_from() {
+/// The product is not touched before these points.
+fn is_untouched(point: &str) -> bool {
+    let untouched = JournalStep::ALL.into_iter().filter(|step| *step <= JournalStep::Trying);
+    untouched.map(|step| format!("before-{step}")).any(|untouched| untouched == point)
+}
+
+/// Kills installs at these points, and then the recovery at every point.
+fn kill_recoveries(of: impl Fn(&str) -> bool) {
     // The points at which an action was done and not recorded; the test above has all points.
     let unrecorded = || fault_points().into_iter().filter(|point| point.starts_with("before-"));
-    for first in unrecorded() {
+    let mut reached = 0;
+    for first in unrecorded().filter(|first| of(first)) {
         for second in unrecorded() {
             let computer = Computer::new();
             let mut one = computer.publish("1", 1, ONE);
@@ -79,11 +86,23 @@ fn a_kill_at_any_point_of_the_recovery_itself_is_recovered_from() {
                 Some(computer.with_engine(|engine| engine.recover()).is_err_and(|error| error.is_killed()))
             });
             if killed {
+                reached += 1;
                 computer.recover();
             }
             is_one_of_both(&computer, &one, &two, &format!("killed {first}, then {second}"));
         }
     }
+    assert!(reached > 0);
+}
+
+#[test]
+fn a_kill_of_the_recovery_of_what_did_not_touch_the_product_is_recovered_from() {
+    kill_recoveries(is_untouched);
+}
+
+#[test]
+fn a_kill_of_the_recovery_of_what_touched_the_product_is_recovered_from() {
+    kill_recoveries(|point| !is_untouched(point));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use sealpost_test_support::delta;
 use sealpost_test_support::folders::{set_mode, write_executable, write_file, write_folder};
 use sealpost_test_support::names::{self, release_id};
 use sealpost_test_support::release::{Draft, assignment, noise};
+use tempfile::TempDir;
 
 use crate::config::Settings;
 use crate::domain::record::{Installed, PackageRecord};
@@ -89,7 +91,7 @@ impl Source for Published {
 }
 
 pub(super) struct Computer {
-    pub(super) root: tempfile::TempDir,
+    pub(super) root: TempDir,
     pub(super) host: Host,
     pub(super) kill: SimulatedKill,
     pub(super) key: SigningKey,
@@ -116,7 +118,7 @@ pub(super) fn package() -> PackageName {
 
 impl Computer {
     pub(super) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = folder();
         set_mode(root.path(), 0o755).unwrap();
         let home = Home::at(&root.path().join("home")).unwrap();
         home.prepare().unwrap();
@@ -274,6 +276,17 @@ impl Computer {
         let spool = Spool::open(&self.host.home).unwrap();
         spool.batch(0).iter().map(|report| (report.step, report.outcome, report.reason)).collect()
     }
+}
+
+/// A folder in memory, if programs can be executed there: the kills here are simulated, so whatever was written is still
+/// there, and making it durable is most of what these tests would wait for.
+fn folder() -> TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm").ok().filter(|folder| {
+        let program = folder.path().join("program");
+        write_executable(&program, "#!/bin/sh\n").is_ok()
+            && Command::new(&program).status().is_ok_and(|status| status.success())
+    });
+    in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
 /// A release key of the package, as a trust document lists it.

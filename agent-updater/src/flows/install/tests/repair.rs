@@ -179,10 +179,10 @@ fn a_repair_whose_hooks_fail_leaves_the_whole_release_and_gives_nothing_up() {
     assert!(computer.record().given_up.is_empty());
 }
 
-#[test]
-fn a_kill_at_any_point_of_a_repair_leaves_it_repairable() {
+/// Kills repairs of these damages at every point.
+fn kill_repairs(of: [&str; 2]) {
     let mut reached = 0;
-    for (what, damage) in damages() {
+    for (what, damage) in damages().into_iter().filter(|(what, _)| of.contains(what)) {
         for point in fault_points() {
             let computer = Computer::new();
             let mut one = computer.publish("1", 1, ONE);
@@ -206,7 +206,22 @@ fn a_kill_at_any_point_of_a_repair_leaves_it_repairable() {
             );
         }
     }
-    assert!(reached > 60, "{reached}");
+    assert!(reached > 20, "{reached}");
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_repair_of_what_was_removed_leaves_it_repairable() {
+    kill_repairs(["no folder", "no slot"]);
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_repair_of_the_link_leaves_it_repairable() {
+    kill_repairs(["no link", "a link elsewhere"]);
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_repair_of_files_leaves_it_repairable() {
+    kill_repairs(["a changed file", "an added file"]);
 }
 
 #[test]
@@ -226,4 +241,31 @@ fn a_change_whose_old_slot_is_removed_meanwhile_ends_and_is_no_dead_end() {
         computer.assert_runs(&one, point);
     }
     assert_eq!(ChangeKind::Repair.asked_back(), None);
+}
+
+#[test]
+fn an_install_that_was_interrupted_is_finished_once_its_disk_is_there_again() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    *computer.kill.0.lock().unwrap() = Some("after-stopped".to_owned());
+    let mut two = computer.publish("2", 2, TWO);
+    assert!(computer.install(&mut two, 0).is_err_and(|error| error.is_killed()));
+    // What a disk leaves that is not mounted: an empty folder.
+    let (root, disk) = (computer.host.settings.install_root.clone(), computer.root.path().join("disk"));
+    fs::rename(&root, &disk).unwrap();
+    fs::create_dir(&root).unwrap();
+    for _ in 0..3 {
+        let error = computer.with_engine(|engine| engine.recover()).unwrap_err();
+        assert!(error.to_string().contains("may not be mounted"), "{error}");
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+    fs::remove_dir(&root).unwrap();
+    fs::rename(&disk, &root).unwrap();
+    assert!(computer.recover().is_some());
+    assert_eq!(computer.recover(), None);
+    computer.assert_runs(
+        if computer.record().current.unwrap().manifest == two.signed.digest() { &two } else { &one },
+        "mounted",
+    );
 }
