@@ -12,6 +12,7 @@ use sealpost_manifests::license_time::{LicenseFloor, VendorStatement};
 use sealpost_manifests::log::{LogKeyCertificate, LogProof};
 use sealpost_manifests::order::{Ordered, Signer};
 use sealpost_manifests::release::{FileKind, ReleaseId, ReleaseManifest, link_stays_inside};
+use sealpost_manifests::server_list::{MAX_WAYS, ServerList};
 use sealpost_manifests::setup::{MAX_CA_PINS, SetupFile};
 use sealpost_manifests::trust::{KeyStatus, TrustDocument};
 use sealpost_manifests::wire::contact::Contact;
@@ -52,6 +53,7 @@ const READERS: &[Reader] = readers! {
     Lease => |lease| check_lease(&lease),
     Assignment => |assignment| check_order(&assignment),
     SetupFile => |setup| check_setup(&setup),
+    ServerList => |list| check_server_list(&list),
     Contact => |contact| site::contact(&contact),
     Enrollment => |enrollment| site::enrollment(&enrollment),
     Enrolled => drop,
@@ -102,6 +104,17 @@ fn check_manifest(manifest: &ReleaseManifest) {
         assert!(manifest.release.is_attachment(&attachment.target));
     }
     assert!(manifest.installed_bytes() <= manifest.payload.tar.length);
+}
+
+/// A list that a computer takes leads to the server that it knows, in few ways.
+fn check_server_list(list: &ServerList) {
+    for known in &list.servers {
+        if list.problem(known).is_none() {
+            assert!(!list.servers.is_empty() && list.servers.len() <= MAX_WAYS);
+            assert!(list.servers.iter().all(|way| way.site_key == known.site_key && way.problem().is_none()));
+            assert_eq!(list.server_id, known.server_id);
+        }
+    }
 }
 
 fn check_channels(channels: &ChannelsDocument) {

@@ -7,6 +7,7 @@ use sealpost_manifests::grant::{Grant, Registration};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogKeyCertificate;
 use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
@@ -25,6 +26,7 @@ pub(crate) fn signed_documents(data: &[u8]) -> bool {
         verified::<Registration>(&signed).is_some(),
         verified::<Lease>(&signed).is_some(),
         verified::<Assignment>(&signed).is_some(),
+        verified::<ServerList>(&signed).is_some(),
         verified::<Contact>(&signed).is_some(),
         verified::<Enrollment>(&signed).is_some(),
         verified::<Enrolled>(&signed).is_some(),

@@ -32,6 +32,7 @@ const TYPES: &[&str] = &[
     "log_proof",
     "registration",
     "release",
+    "server_list",
     "setup",
     "trust",
 ];
