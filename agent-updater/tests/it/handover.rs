@@ -13,9 +13,7 @@ use sealpost_agent_updater::domain::self_update::launch::Why;
 use sealpost_agent_updater::domain::self_update::record::SelfRecord;
 use sealpost_agent_updater::ports::{DAEMON_BEGINS, EXECUTES, Faults, Killed, WATCH_BEGINS};
 use sealpost_agent_updater::records::self_state;
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
-use sealpost_test_support::folders::write_executable;
 use sealpost_test_support::wait;
 use sealpost_test_support::web::{Fault, Times};
 
@@ -61,7 +59,11 @@ impl Manager {
 
 /// A trial that goes on: the server refuses its contacts, and does not count as reachable.
 fn open_trial(lab: &Lab) {
-    lab.on_trial("1.0", 1);
+    open_trial_of(lab, Path::new(PACKAGED));
+}
+
+fn open_trial_of(lab: &Lab, program: &Path) {
+    lab.on_trial_of("1.0", 1, program);
     for path in ["contact", "healthz"] {
         lab.site.web.fail(path, Fault::Answer(503, Vec::new()), Times::Always);
     }
@@ -160,7 +162,7 @@ fn a_person_goes_back_to_the_packaged_program_when_no_earlier_release_is_kept() 
     assert_eq!(running.why, Why::Packaged);
     // The next release is another matter.
     lab.release("1.1", 2, Path::new(PACKAGED));
-    lab.wait_for(&agent, "1.1");
+    wait::until("it is on trial", || lab.state().trial.is_some());
 }
 
 /// Stops the process of the test at a point, as a service manager would.
@@ -180,16 +182,11 @@ fn a_stop_between_two_programs_of_the_agent_is_not_lost() {
     for point in [DAEMON_BEGINS, WATCH_BEGINS, EXECUTES] {
         let lab = Lab::new();
         if point != DAEMON_BEGINS {
-            open_trial(&lab);
+            // Ends with an error if it is executed: it has no command `run`.
+            open_trial_of(&lab, Path::new("/bin/cat"));
         }
         if point == EXECUTES {
-            // Ends with an error if it is executed: this is no option of it.
-            let mut record = lab.state().confirmed(lab.site.agent().context.host.now());
-            let program = record.stable.as_mut().unwrap();
-            program.path = lab.site.computer.path().join("program");
-            let cat = fs::read("/bin/cat").unwrap();
-            write_executable(&program.path, &cat).unwrap();
-            program.sha256 = Sha256Digest::of(&cat);
+            let record = lab.state().confirmed(lab.site.agent().context.host.now());
             self_state::save(&lab.home, &SelfRecord { ended: None, ..record }).unwrap();
         }
         let before = lab.state();
