@@ -35,24 +35,11 @@ fn follow(site: &Site, agent: &Agent, text: &str) {
     }
 }
 
-#[test]
-fn whichever_record_is_damaged_following_the_message_leads_all_the_way_back() {
-    let records: [(&str, Place, bool); 13] = [
-        ("journal", |site| home(site).join("state/journal.json"), true),
-        ("computer", |site| home(site).join("state/computer.json"), true),
-        ("vendor", |site| home(site).join("state/vendor.json"), true),
-        ("servers", |site| home(site).join("state/servers.json"), true),
-        ("reports", |site| home(site).join("state/reports.json"), false),
-        ("package", |site| home(site).join("state/packages/acme.json"), true),
-        ("footprints", |site| home(site).join("state/footprints/acme.json"), false),
-        ("enrollment", |site| site.server_record("enrollment"), true),
-        ("contact", |site| site.server_record("contact"), true),
-        ("standing", |site| site.server_record("standing"), true),
-        ("lease", |site| site.server_record("lease"), false),
-        ("assignment", |site| site.server_record("assignment"), false),
-        ("gate", |site| home(site).join("gate/acme"), false),
-    ];
-    for (name, path, needs_a_person) in records {
+/// A name, the record, and whether a person has to do something.
+type Damaged = (&'static str, Place, bool);
+
+fn damage_and_follow(records: &[Damaged]) {
+    for &(name, path, needs_a_person) in records {
         let site = Site::new();
         site.server.lock().unwrap().is_strict = true;
         let agent = site.enrolled();
@@ -77,6 +64,32 @@ fn whichever_record_is_damaged_following_the_message_leads_all_the_way_back() {
         assert!(agent.roll_back(&package()).is_ok(), "{name}");
         assert_eq!(site.installed().as_deref(), Some("two"), "{name}");
     }
+}
+
+#[test]
+fn whichever_record_of_this_computer_is_damaged_following_the_message_leads_all_the_way_back() {
+    damage_and_follow(&[
+        ("journal", |site| home(site).join("state/journal.json"), true),
+        ("computer", |site| home(site).join("state/computer.json"), true),
+        ("vendor", |site| home(site).join("state/vendor.json"), true),
+        ("servers", |site| home(site).join("state/servers.json"), true),
+        ("reports", |site| home(site).join("state/reports.json"), false),
+        ("package", |site| home(site).join("state/packages/acme.json"), true),
+        ("footprints", |site| home(site).join("state/footprints/acme.json"), false),
+        ("install_root", |site| home(site).join("state/install_root.json"), false),
+        ("gate", |site| home(site).join("gate/acme"), false),
+    ]);
+}
+
+#[test]
+fn whichever_record_of_a_server_is_damaged_following_the_message_leads_all_the_way_back() {
+    damage_and_follow(&[
+        ("enrollment", |site| site.server_record("enrollment"), true),
+        ("contact", |site| site.server_record("contact"), true),
+        ("standing", |site| site.server_record("standing"), true),
+        ("lease", |site| site.server_record("lease"), false),
+        ("assignment", |site| site.server_record("assignment"), false),
+    ]);
 }
 
 #[test]
