@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
@@ -28,6 +28,10 @@ impl Refusal {
     }
 }
 
+/// How far a floor may be ahead of the time that has passed: the boot clock, by which floors earn their credit, counts
+/// whole seconds.
+const FLOOR_SLACK: SignedDuration = SignedDuration::from_secs(1);
+
 /// Checks that the time at which the server found the vendor's metadata fresh is recent enough, and not before the last.
 ///
 /// # Errors
@@ -39,7 +43,8 @@ pub fn judge_freshness(
     max_age_days: u32,
 ) -> Result<(), Refusal> {
     let too_old = |detail| Err(Refusal::new(ReasonCode::MetadataTooOld, detail));
-    if let Some(floor) = floor.filter(|floor| metadata_as_of < *floor) {
+    let is_earlier = |floor: &Timestamp| floor.duration_since(metadata_as_of) > FLOOR_SLACK;
+    if let Some(floor) = floor.filter(is_earlier) {
         return too_old(format!(
             "the server names metadata as of {metadata_as_of}, and named {floor} before"
         ));
@@ -270,5 +275,8 @@ mod tests {
         assert!(judge_freshness(may, None, may, 30).is_ok());
         assert!(judge_freshness(may, Some(june), june, 90).is_err());
         assert!(judge_freshness(may, None, june, 30).is_err());
+        // A floor that rose with whole seconds of the boot clock may be a part of one ahead.
+        assert!(judge_freshness(at("2026-06-29T23:59:59.1Z"), Some(june), june, 90).is_ok());
+        assert!(judge_freshness(at("2026-06-29T23:59:58.9Z"), Some(june), june, 90).is_err());
     }
 }
