@@ -118,11 +118,11 @@ impl Presence for Nothing {
         Box::pin(async { Err(nothing()) })
     }
 
-    fn renew(&self, _: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+    fn renew(&self, _: Actor, _: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>> {
         self.certificate()
     }
 
-    fn switch(&self, _: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+    fn switch(&self, _: Actor, _: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>> {
         self.certificate()
     }
 

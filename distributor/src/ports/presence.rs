@@ -60,10 +60,10 @@ pub trait Presence: Send + Sync {
     fn certificate(&self) -> BoxFuture<'_, Result<CertificateView, Problem>>;
 
     /// Makes a certificate anew though it is not due.
-    fn renew(&self, what: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>>;
+    fn renew(&self, actor: Actor, what: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>>;
 
     /// Presents the certificate that waits.
-    fn switch(&self, whom: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>>;
+    fn switch(&self, actor: Actor, whom: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>>;
 
     /// The ways to the server that computers are told, and who has not learned them.
     fn ways(&self) -> BoxFuture<'_, Result<AddressesView, Problem>>;

@@ -169,12 +169,17 @@ impl ServerPresence {
 
     /// Does what is due. What fails is logged, shown in `status`, and tried again.
     async fn reconcile(&self, renew: Renew) {
+        self.reconcile_for(&Actor::Server, renew).await;
+    }
+
+    /// The same because somebody asks for it: what is announced then stands under their name in the log.
+    async fn reconcile_for(&self, actor: &Actor, renew: Renew) {
         let _turn = self.turn.lock().await;
         let mut problems = Vec::new();
         if let Err(error) = self.reconcile_certificates(renew).await {
             problems.push(with_causes(&error));
         }
-        if let Err(error) = self.reconcile_ways(&mut problems).await {
+        if let Err(error) = self.reconcile_ways(actor, &mut problems).await {
             problems.push(with_causes(&error));
         }
         for problem in &problems {
@@ -191,11 +196,11 @@ impl ServerPresence {
     }
 
     /// Announces what is new, opens and closes doors, and presents the next certificate when every computer knows it.
-    async fn reconcile_ways(&self, problems: &mut Vec<String>) -> Result<(), LedgerError> {
+    async fn reconcile_ways(&self, actor: &Actor, problems: &mut Vec<String>) -> Result<(), LedgerError> {
         // A turn can end one step and begin the next: learned, switched, and the old pin dropped.
         for _ in 0..3 {
             let learned = self.learned().await?;
-            self.announce(learned.as_ref(), None, None).await?;
+            self.announce(actor, learned.as_ref(), None).await?;
             let learned = self.learned().await?;
             self.reconcile_doors(learned.as_ref(), problems).await;
             let standing = self.certificates.standing();
@@ -233,12 +238,12 @@ impl ServerPresence {
     }
 
     /// Announces the ways that are wanted now, if they are others than before. `before` says what becomes of the ways
-    /// that were announced; without it, who has learned decides. `actor` is the admin who says so.
+    /// that were announced; without it, who has learned decides.
     async fn announce(
         &self,
+        actor: &Actor,
         learned: Option<&ServersLearnedRow>,
         before: Option<Before>,
-        actor: Option<Actor>,
     ) -> Result<(), LedgerError> {
         let Some(wanted) = self.wanted_way() else { return Ok(()) };
         let announced = learned.map(|row| row.ways.as_slice()).unwrap_or_default();
@@ -248,7 +253,7 @@ impl ServerPresence {
         if ways == announced {
             return Ok(());
         }
-        let actor = actor.unwrap_or(Actor::Server);
+        let actor = actor.clone();
         self.parts.ledger.execute(self.parts.clock.now(), AnnounceServers { actor, ways }).await?;
         Ok(())
     }

@@ -43,7 +43,7 @@ impl ServerPresence {
         })
     }
 
-    async fn renewed(&self, what: Renewal) -> Result<CertificateView, Problem> {
+    async fn renewed(&self, actor: &Actor, what: Renewal) -> Result<CertificateView, Problem> {
         let renew = match what {
             Renewal::Certificate => Renew::Certificate,
             Renewal::SiteCa if self.certificates.standing().issuer == Issuer::Own => {
@@ -55,13 +55,13 @@ impl ServerPresence {
             }
             Renewal::SiteCa => Renew::SiteCa,
         };
-        self.reconcile(renew).await;
+        self.reconcile_for(actor, renew).await;
         self.no_problem()?;
         self.view().await
     }
 
-    async fn switched(&self, whom: Switch) -> Result<CertificateView, Problem> {
-        self.reconcile(Renew::WhatIsDue).await;
+    async fn switched(&self, actor: &Actor, whom: Switch) -> Result<CertificateView, Problem> {
+        self.reconcile_for(actor, Renew::WhatIsDue).await;
         if self.certificates.standing().next.is_none() {
             self.no_problem()?;
             return Err(Problem::new(
@@ -89,7 +89,7 @@ impl ServerPresence {
         let switched = self.switch_now(learned.as_ref()).await;
         drop(turn);
         switched.map_err(|error| failed(&error))?;
-        self.reconcile(Renew::WhatIsDue).await;
+        self.reconcile_for(actor, Renew::WhatIsDue).await;
         self.view().await
     }
 
@@ -113,7 +113,7 @@ impl ServerPresence {
         })
     }
 
-    async fn finished(&self, actor: Actor) -> Result<AddressesView, Problem> {
+    async fn finished(&self, actor: &Actor) -> Result<AddressesView, Problem> {
         let turn = self.turn.lock().await;
         let learned = self.learned().await.map_err(problem_of)?;
         if learned.as_ref().is_none_or(|row| row.ways.len() < 2) {
@@ -123,9 +123,9 @@ impl ServerPresence {
                 "change `addresses` or `listen` in distributor.toml, then reload the server with SIGHUP",
             ));
         }
-        self.announce(learned.as_ref(), Some(Before::Drop), Some(actor)).await.map_err(problem_of)?;
+        self.announce(actor, learned.as_ref(), Some(Before::Drop)).await.map_err(problem_of)?;
         drop(turn);
-        self.reconcile(Renew::WhatIsDue).await;
+        self.reconcile_for(actor, Renew::WhatIsDue).await;
         let left_behind = learned.as_ref().map(waiting).filter(|left| left.count > 0);
         Ok(AddressesView { left_behind, ..self.ways_view().await? })
     }
@@ -264,12 +264,12 @@ impl Presence for ServerPresence {
         Box::pin(self.view())
     }
 
-    fn renew(&self, what: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>> {
-        Box::pin(self.renewed(what))
+    fn renew(&self, actor: Actor, what: Renewal) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        Box::pin(async move { self.renewed(&actor, what).await })
     }
 
-    fn switch(&self, whom: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>> {
-        Box::pin(self.switched(whom))
+    fn switch(&self, actor: Actor, whom: Switch) -> BoxFuture<'_, Result<CertificateView, Problem>> {
+        Box::pin(async move { self.switched(&actor, whom).await })
     }
 
     fn ways(&self) -> BoxFuture<'_, Result<AddressesView, Problem>> {
@@ -277,7 +277,7 @@ impl Presence for ServerPresence {
     }
 
     fn finish(&self, actor: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>> {
-        Box::pin(self.finished(actor))
+        Box::pin(async move { self.finished(&actor).await })
     }
 }
 

@@ -196,6 +196,26 @@ async fn a_ca_near_its_end_is_replaced_by_itself_and_a_switch_names_whom_it_leav
 }
 
 #[tokio::test]
+async fn who_replaces_the_ca_and_who_presents_it_before_all_know_it_stands_in_the_log() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    agent.contact(&site).await;
+    let announced = async || {
+        let log = site.admin(Method::GET, "/log?kind=server_list_changed", None).await.text().await.unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| line["entry"]["actor"].clone()).collect::<Vec<_>>()
+    };
+    let before = announced().await.len();
+    let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    let _: CertificateView = site.post("/certificate/switch", &serde_json::json!({ "now": true })).await;
+    let after = announced().await.split_off(before);
+    assert_eq!(after.len(), 2, "the new pin, and the end of the old one: {after:?}");
+    for actor in after {
+        assert_eq!(actor["kind"], "admin", "{actor}");
+    }
+}
+
+#[tokio::test]
 async fn a_switch_of_the_ca_that_was_killed_halfway_is_ended_by_the_next_start() {
     let vendor = start_vendor(3).await;
     let (site, _agent) = settled(&vendor).await;

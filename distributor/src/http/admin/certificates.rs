@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use sealpost_admin_api::certificates::{CertificateView, RenewRequest, SwitchRequest};
+use sealpost_site::changes::Actor;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -17,16 +18,18 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<Certifica
 
 pub(crate) async fn renew(
     State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RenewRequest>,
 ) -> Result<Json<CertificateView>, ApiError> {
     let what = if request.ca { Renewal::SiteCa } else { Renewal::Certificate };
-    Ok(Json(site.parts.presence.renew(what).await?))
+    Ok(Json(site.parts.presence.renew(actor, what).await?))
 }
 
 pub(crate) async fn switch(
     State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<SwitchRequest>,
 ) -> Result<Json<CertificateView>, ApiError> {
     let whom = if request.now { Switch::Now } else { Switch::WhenLearned };
-    Ok(Json(site.parts.presence.switch(whom).await?))
+    Ok(Json(site.parts.presence.switch(actor, whom).await?))
 }
