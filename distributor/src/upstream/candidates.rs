@@ -110,9 +110,46 @@ pub(super) fn newly_withdrawn(channels: &ChannelsDocument, known: &[KnownRelease
         .collect()
 }
 
-/// Whether a channel points to a known release that did not point to it before.
-pub(super) fn adds_a_channel(known: &KnownRelease, channels: &[ChannelName]) -> bool {
-    channels.iter().any(|channel| !known.channels.contains(channel))
+/// A release to which channels point.
+#[derive(Debug, Clone)]
+pub(super) struct Pointed {
+    pub(super) release: ReleaseId,
+    pub(super) manifest: Sha256Digest,
+    pub(super) channels: Vec<ChannelName>,
+}
+
+impl Pointed {
+    pub(super) fn of(candidate: &Candidate) -> Self {
+        Self {
+            release: candidate.release.clone(),
+            manifest: candidate.manifest.sha256(),
+            channels: candidate.channels.clone(),
+        }
+    }
+}
+
+/// The channels to which the vendor offers a known release: those that point to it, and those that pointed to it and moved
+/// on to a higher one, so that what waits for its review can still be approved. A channel that went back to a lower
+/// release, or to none, took it back. `known` are all releases of its package.
+pub(super) fn offered_to(
+    release: &KnownRelease,
+    known: &[KnownRelease],
+    pointed: &[Pointed],
+) -> Vec<ChannelName> {
+    let of_package = || pointed.iter().filter(|one| one.release.package == release.release.package);
+    let is_higher = |other: &Pointed| {
+        let found = known.iter().find(|known| known.manifest == other.manifest);
+        // What was refused has no counter here: the channel went on to it all the same.
+        found.is_none_or(|found| found.state == ReleaseState::Refused || found.counter > release.counter)
+    };
+    let still = |channel: &&ChannelName| {
+        of_package().any(|other| other.channels.contains(channel) && is_higher(other))
+    };
+    let now = of_package().filter(|one| one.manifest == release.manifest).flat_map(|one| &one.channels);
+    let mut channels: Vec<ChannelName> = now.chain(release.channels.iter().filter(still)).cloned().collect();
+    channels.sort();
+    channels.dedup();
+    channels
 }
 
 #[cfg(test)]
@@ -165,11 +202,27 @@ mod tests {
     }
 
     #[test]
-    fn a_release_moves_only_when_a_channel_is_new_to_it() {
-        let known = known(1, ReleaseState::Approved);
-        let channel = |name| ChannelName::new(name).unwrap();
-        assert!(!adds_a_channel(&known, &[channel("stable")]));
-        assert!(!adds_a_channel(&known, &[]));
-        assert!(adds_a_channel(&known, &[channel("stable"), channel("beta")]));
+    fn a_channel_that_moved_on_leaves_a_release_to_its_review_and_one_that_went_back_takes_it_away() {
+        let known = [
+            known(1, ReleaseState::Approved),
+            known(2, ReleaseState::Staged),
+            known(3, ReleaseState::Staged),
+            known(4, ReleaseState::Refused),
+        ];
+        let points = |at: usize, channels: &[&str]| Pointed {
+            release: known[at].release.clone(),
+            manifest: known[at].manifest,
+            channels: channels.iter().map(|name| ChannelName::new(*name).unwrap()).collect(),
+        };
+        let offered = |pointed: &[Pointed]| -> Vec<String> {
+            offered_to(&known[1], &known, pointed).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(offered(&[points(1, &["stable"])]), ["stable"]);
+        assert_eq!(offered(&[points(1, &["beta", "stable"])]), ["beta", "stable"]);
+        assert_eq!(offered(&[points(2, &["stable"])]), ["stable"], "it moved on");
+        assert_eq!(offered(&[points(3, &["stable"])]), ["stable"], "to one that is refused here");
+        assert!(offered(&[points(0, &["stable"])]).is_empty(), "it went back");
+        assert!(offered(&[]).is_empty(), "it points to nothing");
+        assert_eq!(offered(&[points(0, &["stable"]), points(1, &["beta"])]), ["beta"]);
     }
 }

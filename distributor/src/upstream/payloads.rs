@@ -7,12 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_repository::TargetInfo;
 
-use super::candidates::{Candidate, adds_a_channel};
+use super::candidates::Candidate;
 use super::error::PullError;
 use super::fetch::{self, Fetcher, blocking};
 use super::known::KnownReleases;
@@ -29,8 +28,6 @@ pub(super) struct Examined {
     pub(super) refused: Vec<Refused>,
     /// Releases that claim the manifest of another one: refused, and not recorded.
     pub(super) misnamed: Vec<Refused>,
-    /// Known releases to which further channels point.
-    pub(super) moved: Vec<(Sha256Digest, Vec<ChannelName>)>,
     /// The first payload that could not be fetched.
     pub(super) failure: Option<PullError>,
 }
@@ -72,10 +69,10 @@ pub(super) async fn examine_all(
         }
         let of_package = known.of(&candidate.release.package);
         let before = of_package.iter().find(|known| known.manifest == manifest);
-        match before.map(|known| (known.state, known)) {
-            Some((ReleaseState::Withdrawn, _)) => {}
-            Some((ReleaseState::Refused, _)) if refused_before == RefusedBefore::Leave => {}
-            None | Some((ReleaseState::Refused, _)) => {
+        match before.map(|known| known.state) {
+            Some(ReleaseState::Withdrawn) => {}
+            Some(ReleaseState::Refused) if refused_before == RefusedBefore::Leave => {}
+            None | Some(ReleaseState::Refused) => {
                 match examine(fetcher, trust, &candidate, of_package).await {
                     Ok(Ok(release)) => examined.fetched.push(release),
                     Ok(Err(problems)) => {
@@ -85,12 +82,9 @@ pub(super) async fn examine_all(
                     Err(error) => examined.go_on_after(error, &candidate)?,
                 }
             }
-            Some((_, known)) => {
+            Some(_) => {
                 if let Err(error) = refetch(fetcher, &candidate).await {
                     examined.go_on_after(error, &candidate)?;
-                }
-                if adds_a_channel(known, &candidate.channels) {
-                    examined.moved.push((manifest, candidate.channels));
                 }
             }
         }

@@ -22,8 +22,9 @@ use sealpost_repository::{ReaderHandle, Refreshed};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{RefuseRelease, ResetCounter, StageRelease, WithdrawRelease};
 use sealpost_site::queries::{LicenseTime, ReleaseByManifest};
+use sealpost_site::rules::release::{ReleaseState, channels_after_pull};
 
-use super::candidates::Withdrawal;
+use super::candidates::{Pointed, Withdrawal, offered_to};
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{Fetcher, blocking};
@@ -59,6 +60,7 @@ pub(super) async fn pull(
     let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others } =
         documents(context, &fetcher).await?;
 
+    let pointed: Vec<Pointed> = candidates.iter().map(Pointed::of).collect();
     let mut releases = withdraw(context, now, &trust.counter_resets, withdrawn).await?;
     let (mirror, trust_digest) = (Arc::clone(&context.mirror), trust_info.sha256());
     let (changed, trust_is_new) = blocking(move || {
@@ -80,6 +82,7 @@ pub(super) async fn pull(
         examine_all(&mut fetcher, &trust, &known, candidates, others, &needed, refused_before).await?;
     let fetched_bytes = fetcher.fetched_bytes;
     let failure = stage(context, now, examined, &mut releases).await?;
+    move_channels(&context.ledger, now, &pointed).await?;
     match failure {
         // What came of it stays, so that the next pull goes on there.
         Some(failure) => return Err(failure),
@@ -147,7 +150,7 @@ async fn stage(
     examined: Examined,
     releases: &mut Vec<PulledRelease>,
 ) -> Result<Option<PullError>, PullError> {
-    let Examined { fetched, refused, misnamed, moved, failure } = examined;
+    let Examined { fetched, refused, misnamed, failure } = examined;
     let ledger = &*context.ledger;
     for Refused { release, manifest, problems } in refused {
         let refused = RefuseRelease { release: release.clone(), manifest, problems: problems.clone() };
@@ -165,10 +168,22 @@ async fn stage(
         };
         releases.push(PulledRelease { release: id, manifest, outcome });
     }
-    for (manifest, channels) in moved {
-        add_channels(ledger, now, manifest, channels).await?;
-    }
     Ok(failure)
+}
+
+/// Notes where the vendor's pointers moved to, and from.
+async fn move_channels(ledger: &Ledger, now: Timestamp, pointed: &[Pointed]) -> Result<(), LedgerError> {
+    let known = known_releases(ledger).await?;
+    for release in known.all() {
+        if matches!(release.state, ReleaseState::Withdrawn | ReleaseState::Refused) {
+            continue;
+        }
+        let offered = offered_to(release, known.of(&release.release.package), pointed);
+        if channels_after_pull(&release.approved_for, &offered) != release.channels {
+            set_channels(ledger, now, release.manifest, offered).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes a refused release. That the ledger's rules do not take the note holds up nothing else of the pull.
@@ -183,8 +198,8 @@ async fn note_refused(ledger: &Ledger, now: Timestamp, refused: RefuseRelease) -
     }
 }
 
-/// Notes that further channels point to a known release.
-async fn add_channels(
+/// Notes the channels that a known release is offered to.
+async fn set_channels(
     ledger: &Ledger,
     now: Timestamp,
     manifest: Sha256Digest,

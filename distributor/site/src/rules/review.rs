@@ -45,6 +45,11 @@ pub enum ReviewRefusal {
         /// Which.
         release: ReleaseId,
     },
+    /// No channel points to it any more.
+    OfNoChannel {
+        /// Which.
+        release: ReleaseId,
+    },
     /// No channel of this name points to it.
     NotOfChannel {
         /// Which.
@@ -69,6 +74,11 @@ impl ReviewRefusal {
             Self::State { release, transition } => {
                 Problem::new(ProblemCode::WrongState, format!("{release}: {transition}"), hint(transition))
             }
+            Self::OfNoChannel { release } => Problem::new(
+                ProblemCode::WrongState,
+                format!("{release} cannot be approved: the vendor points no channel to it any more"),
+                "look at `distributor updates list` for what is offered now",
+            ),
             Self::NotOfChannel { release, channel, channels } => {
                 let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
                 Problem::new(
@@ -147,6 +157,9 @@ pub fn approve(
     if let Some(channel) = channels.iter().find(|channel| !found.channels.contains(channel)) {
         let (channel, channels) = (channel.clone(), found.channels.clone());
         return Err(ReviewRefusal::NotOfChannel { release: release(), channel, channels });
+    }
+    if found.state == ReleaseState::Staged && found.channels.is_empty() {
+        return Err(ReviewRefusal::OfNoChannel { release: release() });
     }
     let adds = channels.iter().any(|channel| !found.approved_for.contains(channel));
     match found.state {
