@@ -88,6 +88,34 @@ async fn a_promotion_to_another_channel_adds_that_channel_and_takes_nothing_anew
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_its_channel_went_back_from_cannot_be_approved_and_one_that_it_moved_on_from_can() {
+    let (vendor, site) = vendor_and_site().await;
+    let [first, second, third] = ["1.0", "2.0", "3.0"].map(|version| vendor.draft(version, FILES));
+    vendor.publish(&first, &["stable"]);
+    site.pull().await.unwrap();
+    let taken_back = vendor.publish(&second, &["stable"]);
+    site.pull().await.unwrap();
+    vendor.point("stable", "1.0");
+    site.pull().await.unwrap();
+    let row = site.row(taken_back).await.unwrap();
+    assert_eq!((row.state, row.channels.as_slice()), (ReleaseState::Staged, &[][..]));
+    let refused = site.try_approve(taken_back).await.unwrap_err().to_string();
+    assert!(refused.contains("no channel"), "{refused}");
+
+    vendor.point("stable", "2.0");
+    site.pull().await.unwrap();
+    vendor.publish(&third, &["stable"]);
+    site.pull().await.unwrap();
+    assert_eq!(
+        site.row(taken_back).await.unwrap().channels,
+        [channel("stable")],
+        "3.0 waits for its review too"
+    );
+    site.approve(taken_back).await;
+    assert_eq!(site.state(taken_back).await, Some(ReleaseState::Approved));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_release_is_withdrawn_here_too() {
     let (vendor, site, manifest) = approved(FILES).await;
     vendor.withdraw("1.0", "deletes quarantine");

@@ -20,7 +20,7 @@ use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
 use sealpost_distributor::upstream::{self, Pace, VendorUpstream, vendor_transport};
 use sealpost_keys::SigningKey;
 use sealpost_ledger::sqlite::{self, SqliteStore};
-use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_ledger::{Ledger, LedgerError, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
@@ -271,10 +271,14 @@ impl Site {
     }
 
     pub(crate) async fn approve(&self, manifest: Sha256Digest) {
+        self.try_approve(manifest).await.unwrap();
+    }
+
+    pub(crate) async fn try_approve(&self, manifest: Sha256Digest) -> Result<(), LedgerError> {
         let trust = self.parts().upstream.trust();
         let (actor, comment) = (Actor::socket("ada"), String::new());
         let command = ApproveRelease { actor, manifest, channels: None, trust, comment };
-        self.parts().ledger.execute(self.clock.now(), command).await.unwrap();
+        self.parts().ledger.execute(self.clock.now(), command).await
     }
 
     pub(crate) async fn seen(&self) -> Seen {
