@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sealpost_serving::Peer;
 
-use sealpost_site::queries::{LastPull, ReleaseCounts};
+use sealpost_site::queries::{Drifted, LastPull, ReleaseCounts};
 use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
@@ -71,6 +71,7 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         activity_entries: ledger.head().size,
         stored_bytes: stored.bytes,
         free_bytes: stored.free_bytes,
+        drifted_clients: ledger.query(Drifted {}).await?.count,
         missing_files: site.parts.upstream.missing().len() as u64,
         expiries: expiries.iter().map(|expiry| ExpiryGauge::of(expiry, now)).collect(),
     })

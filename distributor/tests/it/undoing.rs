@@ -100,9 +100,15 @@ async fn changed_files_are_shown_with_the_computer_and_warned_of() {
     let status: Status = site.get("/status").await;
     let warned = status.warnings.iter().any(|text| text.contains("1 computer says") && text.contains("pc-1"));
     assert!(warned, "{:?}", status.warnings);
+    let drifted = async || {
+        let text = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix("sealpost_drifted_clients ")).unwrap().to_owned()
+    };
+    assert_eq!(drifted().await, "1");
     agent.contact(&site).await;
     let client: Client = site.get("/clients/pc-1").await;
     assert!(client.drift.is_empty());
+    assert_eq!(drifted().await, "0");
 }
 
 #[tokio::test]
