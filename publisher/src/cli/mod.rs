@@ -109,7 +109,7 @@ Examples:
 Examples:
   publisher --home acme serial new --seats 10
   publisher --home acme serial list
-  publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX
+  publisher --home acme serial show ABCDE-FGHJK-MNPQR-STVWX
   publisher --home acme serial unlock registration-code.txt"
     )]
     Serial(serial::Command),

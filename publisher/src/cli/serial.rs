@@ -48,8 +48,8 @@ Examples:
     /// Change the seats of a serial number; its next registration gets a grant for them.
     #[command(after_help = "\
 Examples:
-  publisher --home acme serial seats XXXXX-XXXXX-XXXXX-XXXXX 25
-  publisher --home acme serial seats XXXXX-XXXXX-XXXXX-XXXXX 25 --json
+  publisher --home acme serial seats ABCDE-FGHJK-MNPQR-STVWX 25
+  publisher --home acme serial seats ABCDE-FGHJK-MNPQR-STVWX 25 --json
 
 Fewer seats than are in use take nothing from anybody: the site gives no new license until the number
 fits again.")]
@@ -76,8 +76,8 @@ Examples:
     /// Show one serial number: its grants, and what its server said with each registration.
     #[command(after_help = "\
 Examples:
-  publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX
-  publisher --home acme serial show XXXXX-XXXXX-XXXXX-XXXXX --json
+  publisher --home acme serial show ABCDE-FGHJK-MNPQR-STVWX
+  publisher --home acme serial show ABCDE-FGHJK-MNPQR-STVWX --json
 
 Look at two things. More seats in use than were granted: the server lost licenses that it had
 given, or its ledger was changed. A log that became shorter, or has other entries, although the

@@ -61,14 +61,14 @@ fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
     machine.wait_until_active(SERVICES[1])?;
     machine.shell(&format!("{DISTRIBUTOR} register {serial}"))?;
     // What root types for the home can be read by the service's user.
-    machine.shell(&format!("(umask 077; {DISTRIBUTOR} token new ada >/root/ada.token)"))?;
+    machine.shell(&format!("(umask 077; {DISTRIBUTOR} token new ada >/srv/ada.token)"))?;
     machine.shell(
-        "distributor --server https://127.0.0.1:16770 --ca /var/lib/sealpost/tls/ca.crt --token-file /root/ada.token status",
+        "distributor --server https://127.0.0.1:16770 --ca /var/lib/sealpost/tls/ca.crt --token-file /srv/ada.token status",
     )?;
     machine.shell(&format!("{DISTRIBUTOR} clients reserve pc-1"))?;
-    machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /root/pc-1.setup.json"))?;
+    machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /srv/pc-1.setup.json"))?;
 
-    machine.shell("agent-updater enroll --setup /root/pc-1.setup.json --root /var/tmp/root.json")?;
+    machine.shell("agent-updater enroll --setup /srv/pc-1.setup.json --root /var/tmp/root.json")?;
     let settings = format!("[packages.scanner]\nstart = {start}\n");
     write_file(&machine.path("/var/lib/sealpost-agent/agent.toml"), settings)?;
     machine.enable(&["sealpost-agent.service"])?;

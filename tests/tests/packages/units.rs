@@ -81,7 +81,7 @@ fn a_service_says_what_comes_next_and_what_cannot_be_one_is_refused() -> Result<
     ensure!(printed.contains("ListenStream=16770"), "{printed}");
 
     let mut hidden = lab.programs().command("publisher");
-    hidden.args(["--home", "/root/acme", "install-service", "--root", &root, "--program", "/bin/true"]);
+    hidden.args(["--home", "/run/user/acme", "install-service", "--root", &root, "--program", "/bin/true"]);
     let said = run(hidden)?.refused()?;
     ensure!(said.contains("choose a home below /var/lib or /srv"), "{said}");
     ensure!(!lab.path("computer").exists(), "something was written");

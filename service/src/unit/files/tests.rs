@@ -60,13 +60,16 @@ fn what_a_unit_would_misread_or_hide_from_its_service_is_refused() {
     {
         assert!(matches!(of(program, home), Err(LayoutError::Unnameable(_))), "{home}");
     }
-    for home in ["/home/ada/site", "/root/site", "/tmp/site"] {
-        let refusal = of(program, home).unwrap_err().to_string();
+    for hidden in HIDDEN {
+        let refusal = of(program, &format!("{hidden}/site")).unwrap_err().to_string();
         assert!(refusal.contains("choose a home below /var/lib"), "{refusal}");
     }
-    let refusal = of(Path::new("/home/ada/distributor"), "/srv/site").unwrap_err().to_string();
+    let own = Path::new(HIDDEN[0]).join("distributor");
+    let refusal = of(&own, "/srv/site").unwrap_err().to_string();
     assert!(refusal.contains("copy the program to /usr/local/bin"), "{refusal}");
-    assert!(Layout::new(Program::Agent, Path::new("/opt/agent"), Path::new("/home/ada/agent")).is_ok());
+    assert!(
+        Layout::new(Program::Agent, Path::new("/opt/agent"), &Path::new(HIDDEN[0]).join("agent")).is_ok()
+    );
 }
 
 #[test]
