@@ -164,7 +164,7 @@ impl Keyring {
                 if named_id(&path).is_some_and(|id| !root_ids.contains(&id) || found.contains_key(&id)) {
                     continue;
                 }
-                let key = self.read(&path, "root")?;
+                let key = self.read_at(&path, "root")?;
                 let id = tuf_key_id(&key.public());
                 if root_ids.contains(&id) {
                     found.insert(id, key);
@@ -210,9 +210,14 @@ impl Keyring {
         }
     }
 
+    /// The key at a path as the settings name it.
     fn read(&self, path: &Path, purpose: &str) -> Result<SigningKey, KeyringError> {
-        let path = self.home.join(path);
-        let open = |passphrase: Option<&Passphrase>| key_file::read_secret_with(&path, passphrase);
+        self.read_at(&self.home.join(path), purpose)
+    }
+
+    /// The key at a path as this process reaches it.
+    fn read_at(&self, path: &Path, purpose: &str) -> Result<SigningKey, KeyringError> {
+        let open = |passphrase: Option<&Passphrase>| key_file::read_secret_with(path, passphrase);
         let result = match open(None) {
             Err(KeyFileError::PassphraseNeeded { .. }) => match self.passphrase()? {
                 Some(passphrase) => open(Some(&passphrase)),

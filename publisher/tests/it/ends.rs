@@ -67,6 +67,16 @@ async fn a_renewed_root_carries_sites_that_pinned_the_first_one_over_years() {
     assert_eq!(home.root(), Site::of(&home).root, "what is shipped stays the first root");
 }
 
+#[test]
+fn root_keys_are_found_from_where_the_command_is_typed() {
+    let bench = Bench::ready();
+    bench.ok(&["root", "renew"]);
+    bench.ok(&["root", "renew", "--root-keys", "home/root-keys"]);
+    fs::rename(bench.path("home/root-keys"), bench.path("safe")).unwrap();
+    bench.fails(&["root", "renew"], &["root-keys"]);
+    bench.ok(&["root", "renew", "--root-keys", "safe"]);
+}
+
 #[tokio::test]
 async fn a_root_that_has_ended_is_renewed_too_and_readers_go_on() {
     let home = Home::new();
