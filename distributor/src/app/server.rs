@@ -171,7 +171,7 @@ fn certify(
 
 /// What serves a listener for computers.
 fn tls(identity: Arc<TlsIdentity>, routes: Router, limits: ConnectionLimits) -> Result<Serve, AppError> {
-    let tls = TlsListeners::of(identity)?;
+    let tls = TlsListeners::of(identity, &limits)?;
     Ok(Box::new(move |listener, stopped| {
         Box::pin(serve(tls.over(listener), routes.clone(), limits, stopped))
     }))
