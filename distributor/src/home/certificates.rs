@@ -94,7 +94,10 @@ impl SiteCa {
             Some(key) => KeyPair::from_pem(key)?,
             None => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
         };
-        let mut server = CertificateParams::new(addresses.to_vec())?;
+        // A dot at the end is no part of a name in a certificate, and nobody who looks for the name asks with it.
+        let names: Vec<String> =
+            addresses.iter().map(|address| address.trim_end_matches('.').to_owned()).collect();
+        let mut server = CertificateParams::new(names)?;
         server.distinguished_name = named(&format!("Sealpost server {server_id}"));
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

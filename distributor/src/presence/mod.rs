@@ -3,7 +3,8 @@
 //!
 //! The certificate is issued anew long before it ends, and whenever it does not name an address. Another port, another
 //! address and another CA are one operation: what is new is announced in the signed server list, what was before is
-//! served on, and when every computer has learned the list, or an admin says so, the old is dropped.
+//! served on, and when every computer has learned the list, or an admin says so, the old is dropped. The configuration
+//! says which port is the new one, whatever a socket unit holds.
 //! Everything here is a reconciler (`reconcile`): run twice, or killed in the middle, the result is the
 //! same. Left out on purpose: how computers learn the list (it stands in the answer to a contact).
 
@@ -51,6 +52,17 @@ pub struct Parts {
     pub root_sha256: Sha256Digest,
 }
 
+/// The ports that a server begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct StartedOn {
+    /// The one that it listens on already.
+    pub port: u16,
+    /// The one that the configuration says; 0 for one that computers are not told of, since another start has another.
+    pub configured: u16,
+    /// The one that a socket unit holds, if there is a socket unit.
+    pub held: Option<u16>,
+}
+
 /// As the module says.
 pub struct ServerPresence {
     parts: Parts,
@@ -67,6 +79,8 @@ struct State {
     port: Option<u16>,
     /// The port that it was started on.
     started_on: u16,
+    /// The port that a socket unit holds.
+    held: Option<u16>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
     left_behind: Option<Waiting>,
@@ -94,6 +108,7 @@ impl ServerPresence {
             settings: settings.clone(),
             port: None,
             started_on: settings.listen.port(),
+            held: None,
             doors: None,
             left_behind: None,
             problems: Vec::new(),
@@ -112,12 +127,14 @@ impl ServerPresence {
         self.certificates.identity()
     }
 
-    /// The server listens behind these doors. `configured` is the port that the configuration says; with 0 it takes a free
-    /// one at each start, which computers are not told of.
-    pub async fn listening(&self, doors: &Arc<dyn Doors>, port: u16, configured: u16) {
+    /// The server listens behind these doors.
+    pub async fn listening(&self, doors: &Arc<dyn Doors>, ports: StartedOn) {
         self.with(|state| {
-            state.started_on = port;
-            state.port = (configured != 0).then_some(port);
+            state.started_on = ports.port;
+            // What is configured counts, or the restart of a server that was moved would move it back to the port that
+            // its socket unit still holds.
+            state.port = (ports.configured != 0).then_some(ports.configured);
+            state.held = ports.held;
             state.doors = Some(Arc::downgrade(doors));
         });
         self.reconcile(Renew::WhatIsDue).await;
@@ -259,8 +276,8 @@ impl ServerPresence {
     }
 
     async fn reconcile_doors(&self, learned: Option<&ServersLearnedRow>, problems: &mut Vec<String>) {
-        let (doors, mut needed) =
-            self.with(|state| (state.doors.clone(), vec![state.port.unwrap_or(state.started_on)]));
+        let (doors, held, mut needed) =
+            self.with(|state| (state.doors.clone(), state.held, vec![state.port.unwrap_or(state.started_on)]));
         let doors = doors.and_then(|doors| doors.upgrade());
         let Some(doors) = doors else { return };
         needed.extend(learned.into_iter().flat_map(|row| &row.ways).map(|way| way.port));
@@ -279,6 +296,8 @@ impl ServerPresence {
                     .push(format!("cannot listen on port {port}, where computers come ({error}): {hint}"));
             }
         }
+        // On the port that a socket unit holds, callers would wait in its queue for ever and not be refused.
+        needed.extend(held);
         // A door stays open while the one that is to replace it cannot be opened.
         for port in doors.open_ports().into_iter().filter(|port| all_open && !needed.contains(port)) {
             doors.close(port);

@@ -45,14 +45,14 @@ impl ServerPresence {
 
     async fn renewed(&self, actor: &Actor, what: Renewal) -> Result<CertificateView, Problem> {
         let renew = match what {
-            Renewal::Certificate => Renew::Certificate,
-            Renewal::SiteCa if self.certificates.standing().issuer == Issuer::Own => {
+            _ if self.certificates.standing().issuer == Issuer::Own => {
                 return Err(Problem::new(
                     ProblemCode::WrongState,
                     "the server presents a certificate that you brought, not one of the site CA",
                     "replace the files that `tls.certificate` and `tls.key` name in the configuration",
                 ));
             }
+            Renewal::Certificate => Renew::Certificate,
             Renewal::SiteCa => Renew::SiteCa,
         };
         self.reconcile_for(actor, renew).await;
@@ -131,12 +131,13 @@ impl ServerPresence {
     }
 
     async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
-        let (mut said, addresses) = self.with(|state| {
+        let (mut said, addresses, ports) = self.with(|state| {
             let said: Vec<String> = state.problems.iter().chain(&state.configuration).cloned().collect();
-            (said, state.settings.addresses.clone())
+            (said, state.settings.addresses.clone(), state.held.zip(state.port))
         });
+        said.extend(ports.and_then(|(held, wanted)| other_port_held(held, wanted)));
         let standing = self.certificates.standing();
-        said.extend(standing.problem);
+        said.extend(standing.problems);
         let missing = standing.presented.missing(&addresses);
         if !missing.is_empty() {
             said.push(format!("{}; {}", unnamed(&missing), MISSING_HINT));
@@ -173,6 +174,17 @@ impl ServerPresence {
         let problem = self.with(|state| state.problems.first().cloned());
         problem.map_or(Ok(()), |problem| Err(Problem::new(ProblemCode::Internal, problem, LOG_HINT)))
     }
+}
+
+/// The server is reached on both ports; only its next start may find the wanted one taken, and callers wait no longer while
+/// it is replaced.
+fn other_port_held(held: u16, wanted: u16) -> Option<String> {
+    (held != wanted).then(|| {
+        format!(
+            "the socket unit holds port {held}, and `listen` says {wanted}: give both the same port, as \
+             `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
+        )
+    })
 }
 
 /// What helps when the certificate does not name an address.

@@ -2,6 +2,7 @@
 //! own certificate, all while it runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -13,7 +14,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
-use crate::site::{Site, free_port, problem};
+use crate::site::{Site, configure, free_port, problem};
 use crate::vendor::start_vendor;
 
 /// A licensed site on a fixed port, with one computer in contact.
@@ -123,6 +124,43 @@ async fn another_port_is_served_beside_the_old_one_until_every_computer_has_lear
     assert!(!moving(&warnings(&site).await));
     site = site.restart().await;
     assert_eq!(ways(&site).await.ways.len(), 1);
+}
+
+#[tokio::test]
+async fn a_move_outlives_a_restart_behind_a_socket_unit_that_still_holds_the_old_port() {
+    let vendor = start_vendor(3).await;
+    let held = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let (old, new) = (held.local_addr().unwrap().port(), free_port());
+    let site = Site::licensed(&vendor).await;
+    configure(&site.home(), &format!("listen = \"127.0.0.1:{old}\"\n"));
+    let site = site.replaced(Arc::clone(&held)).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    agent.contact(&site).await;
+    let unit_is_said = async |site: &Site| {
+        warnings(site).await.iter().any(|warning| warning.contains(&format!("socket unit holds port {old}")))
+    };
+    assert!(!unit_is_said(&site).await);
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    assert!(unit_is_said(&site).await);
+
+    let site = site.replaced(Arc::clone(&held)).await;
+    let ports = |view: AddressesView| view.ways.iter().map(|way| (way.port, way.served)).collect::<Vec<_>>();
+    assert_eq!(ports(ways(&site).await), [(new, true), (old, true)]);
+    assert!(answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "127.0.0.1", new).await);
+    assert!(unit_is_said(&site).await);
+    site.reserve("pc-2").await;
+    assert_eq!(site.setup("pc-2").await.servers[0].server.port, new);
+    // A problem of the unit keeps nothing else from being done.
+    let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({})).await;
+    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({})).await;
+    assert_eq!(ports(view), [(new, true)]);
+    assert!(answers(&ca(&site), "127.0.0.1", old).await, "callers would wait in the unit's queue");
+
+    // The unit holds the new port.
+    drop(held);
+    let site = site.restart().await;
+    assert_eq!(ports(ways(&site).await), [(new, true)]);
+    assert!(!unit_is_said(&site).await && !answers(&ca(&site), "127.0.0.1", old).await);
 }
 
 #[tokio::test]
@@ -273,6 +311,8 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     site.server.reload().await;
     assert!(answers(&own_ca, "127.0.0.1", port).await && !answers(&ca(&site), "127.0.0.1", port).await);
     assert_eq!(certificate(&site).await.issuer, "own");
+    let refused = site.post_refused("/certificate/renew", &serde_json::json!({})).await;
+    assert!(refused.code == ProblemCode::WrongState && refused.hint.contains("tls.certificate"), "{refused}");
 
     // Renewed by the same CA: taken at once. It does not name what is configured: no setup file.
     own.issue(&folder, &["other.example"]);
