@@ -55,7 +55,7 @@ pub(super) async fn pull(
         limits: live.limits,
         now,
         fetched_bytes: 0,
-        touched: BTreeSet::new(),
+        unfinished: BTreeSet::new(),
     };
     let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others } =
         documents(context, &fetcher).await?;
@@ -83,10 +83,9 @@ pub(super) async fn pull(
     let fetched_bytes = fetcher.fetched_bytes;
     let failure = stage(context, now, examined, &mut releases).await?;
     move_channels(&context.ledger, now, &pointed).await?;
-    match failure {
-        // What came of it stays, so that the next pull goes on there.
-        Some(failure) => return Err(failure),
-        None => fetcher.sweep().await,
+    fetcher.sweep().await;
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     let mirror = Arc::clone(&context.mirror);
     blocking(move || mirror.note_examined_trust(&trust_digest)).await??;
