@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -63,9 +63,10 @@ pub(super) async fn pull(
     let pointed: Vec<Pointed> = candidates.iter().map(Pointed::of).collect();
     let mut releases = withdraw(context, now, &trust.counter_resets, withdrawn).await?;
     let (mirror, trust_digest) = (Arc::clone(&context.mirror), trust_info.sha256());
+    let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_metadata_days));
     let (changed, trust_is_new) = blocking(move || {
         let trust_is_new = mirror.examined_trust() != Some(trust_digest);
-        Ok::<_, PullError>((mirror.publish(&files, index, now)?, trust_is_new))
+        Ok::<_, PullError>((mirror.publish(&files, index, keep, now)?, trust_is_new))
     })
     .await??;
     context.set_trust(trust.clone());
