@@ -12,6 +12,7 @@ mod certificates;
 mod chain;
 mod error;
 mod reports;
+mod wake;
 mod ways;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -29,8 +30,10 @@ use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::queries::ServersLearned;
 use sealpost_site::rows::ServersLearnedRow;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
+use self::wake::{Wake, Woken};
 use self::ways::Before;
 use crate::config::{Settings, needs_a_restart};
 use crate::home::Home;
@@ -39,8 +42,8 @@ use crate::ports::doors::Doors;
 
 pub use self::error::PresenceError;
 
-/// How often it is looked whether something is due: a certificate is issued months before its end, and the last
-/// computer that learns a list does so at any time.
+/// How often it is looked whether something is due that only time brings, such as the end of a certificate. All else wakes
+/// the look.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What a presence is made of.
@@ -70,6 +73,7 @@ pub struct ServerPresence {
     state: Mutex<State>,
     /// One reconciliation at a time.
     turn: AsyncMutex<()>,
+    wake: Wake,
 }
 
 /// What changes while the server runs.
@@ -119,6 +123,7 @@ impl ServerPresence {
             certificates: Arc::new(opened),
             state: Mutex::new(state),
             turn: AsyncMutex::new(()),
+            wake: Wake::default(),
         }))
     }
 
@@ -149,7 +154,9 @@ impl ServerPresence {
             Err(error) => {
                 tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
                 let said = format!("{error} (the configuration before stays in force)");
-                return self.with(|state| state.configuration = vec![said]);
+                self.with(|state| state.configuration = vec![said]);
+                // The files that the one before names may be others by now.
+                return self.wake.changed();
             }
         };
         others(&settings);
@@ -176,12 +183,21 @@ impl ServerPresence {
         self.reconcile(Renew::WhatIsDue).await;
     }
 
-    /// Looks from time to time whether something is due.
+    /// Looks whether something is due: when something has changed, and from time to time.
     pub async fn keep(self: Arc<Self>) {
+        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            self.reconcile(Renew::WhatIsDue).await;
+            // The last computer that learns a list matters, and thousands may come before it.
+            if self.wake.woken(&mut ticks).await == Woken::Changed || self.all_have_learned().await {
+                self.reconcile(Renew::WhatIsDue).await;
+            }
         }
+    }
+
+    async fn all_have_learned(&self) -> bool {
+        // What cannot be read now is tried again by the look.
+        self.learned().await.map_or(true, |row| row.is_some_and(|row| row.waiting == 0))
     }
 
     /// Does what is due. What fails is logged, shown in `status`, and tried again.
@@ -214,6 +230,8 @@ impl ServerPresence {
 
     /// Announces what is new, opens and closes doors, and presents the next certificate when every computer knows it.
     async fn reconcile_ways(&self, actor: &Actor, problems: &mut Vec<String>) -> Result<(), LedgerError> {
+        // Before anything is announced, so that nobody learns it unheard.
+        self.wake.set_awaits(true);
         // A turn can end one step and begin the next: learned, switched, and the old pin dropped.
         for _ in 0..3 {
             let learned = self.learned().await?;
@@ -221,7 +239,10 @@ impl ServerPresence {
             let learned = self.learned().await?;
             self.reconcile_doors(learned.as_ref(), problems).await;
             let standing = self.certificates.standing();
-            let Some(next) = standing.next else { return Ok(()) };
+            let Some(next) = standing.next else {
+                self.wake.set_awaits(learned.is_some_and(|row| row.ways.len() > 1));
+                return Ok(());
+            };
             let knows = |row: &ServersLearnedRow| {
                 row.waiting == 0 && row.ways.iter().all(|way| way.ca_spki_sha256.contains(&next.pin))
             };
@@ -276,8 +297,8 @@ impl ServerPresence {
     }
 
     async fn reconcile_doors(&self, learned: Option<&ServersLearnedRow>, problems: &mut Vec<String>) {
-        let (doors, held, mut needed) =
-            self.with(|state| (state.doors.clone(), state.held, vec![state.port.unwrap_or(state.started_on)]));
+        let (doors, held, mut needed) = self
+            .with(|state| (state.doors.clone(), state.held, vec![state.port.unwrap_or(state.started_on)]));
         let doors = doors.and_then(|doors| doors.upgrade());
         let Some(doors) = doors else { return };
         needed.extend(learned.into_iter().flat_map(|row| &row.ways).map(|way| way.port));

@@ -268,6 +268,14 @@ impl Presence for ServerPresence {
         ]
     }
 
+    fn look_soon(&self) {
+        self.wake.changed();
+    }
+
+    fn list_is_known(&self) {
+        self.wake.learned();
+    }
+
     fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>> {
         Box::pin(self.all_warnings(now))
     }

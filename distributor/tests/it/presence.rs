@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -161,6 +162,25 @@ async fn a_move_outlives_a_restart_behind_a_socket_unit_that_still_holds_the_old
     let site = site.restart().await;
     assert_eq!(ports(ways(&site).await), [(new, true)]);
     assert!(!unit_is_said(&site).await && !answers(&ca(&site), "127.0.0.1", old).await);
+}
+
+#[tokio::test]
+async fn a_move_ends_when_the_last_computer_says_that_it_has_learned_and_waits_for_no_time() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    let new = free_port();
+    agent.contact(&site).await;
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    agent.contact(&site).await;
+    agent.contact(&site).await;
+    let moved = async {
+        while ways(&site).await.ways.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Less than the pause between two looks.
+    tokio::time::timeout(Duration::from_secs(30), moved).await.unwrap();
+    assert_eq!(ways(&site).await.ways[0].port, new);
 }
 
 #[tokio::test]
