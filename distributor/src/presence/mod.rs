@@ -11,6 +11,7 @@
 mod certificates;
 mod chain;
 mod error;
+mod left_behind;
 mod reports;
 mod wake;
 mod ways;
@@ -27,12 +28,13 @@ use sealpost_manifests::setup::{ServerEntry, ServerRole};
 use sealpost_serving::tls::TlsIdentity;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
-use sealpost_site::queries::ServersLearned;
+use sealpost_site::queries::{Activity, LeftBehind, LogEnd, ServersLearned};
 use sealpost_site::rows::ServersLearnedRow;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
+use self::left_behind::{ANNOUNCES, Announced, Replaced, replaced};
 use self::wake::{Wake, Woken};
 use self::ways::Before;
 use crate::config::{Settings, needs_a_restart};
@@ -87,7 +89,8 @@ struct State {
     held: Option<u16>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
-    left_behind: Option<Waiting>,
+    /// The last change of the CA, as of this list and this pin.
+    replaced: Option<(u64, Sha256Digest, Option<Replaced>)>,
     /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
     problems: Vec<String>,
     configuration: Vec<String>,
@@ -114,7 +117,7 @@ impl ServerPresence {
             started_on: settings.listen.port(),
             held: None,
             doors: None,
-            left_behind: None,
+            replaced: None,
             problems: Vec::new(),
             configuration: Vec::new(),
         };
@@ -271,7 +274,6 @@ impl ServerPresence {
                 "computers that have not learned the new CA refuse this server from now on"
             );
         }
-        self.with(|state| state.left_behind = behind);
         Ok(())
     }
 
@@ -327,6 +329,35 @@ impl ServerPresence {
 
     async fn learned(&self) -> Result<Option<ServersLearnedRow>, LedgerError> {
         self.parts.ledger.query(ServersLearned {}).await
+    }
+
+    /// Whom the last change of the CA left behind, and who was not heard since.
+    async fn left_behind(&self, learned: Option<&ServersLearnedRow>) -> Result<Option<Waiting>, LedgerError> {
+        // Who knows the newest list knows its pin.
+        let Some(row) = learned.filter(|row| row.waiting > 0) else { return Ok(None) };
+        let Some(Replaced { sequence, since }) = self.replaced(row.order.sequence).await? else {
+            return Ok(None);
+        };
+        let left = self.parts.ledger.query(LeftBehind { sequence, since }).await?;
+        let names = left.names.iter().map(ToString::to_string).collect();
+        Ok((left.count > 0).then_some(Waiting { count: left.count, names }))
+    }
+
+    /// The last change of the CA. The log is read once for each list.
+    async fn replaced(&self, sequence: u64) -> Result<Option<Replaced>, LedgerError> {
+        let presented = self.certificates.standing().presented.pin;
+        let known = self.with(|state| state.replaced);
+        if let Some((_, _, replaced)) = known.filter(|(list, pin, _)| (*list, *pin) == (sequence, presented))
+        {
+            return Ok(replaced);
+        }
+        let newest =
+            Activity { kind: Some(ANNOUNCES.to_owned()), end: LogEnd::Newest, ..Activity::default() };
+        let announced = self.parts.ledger.query(newest).await?;
+        let announced: Vec<Announced> = announced.iter().filter_map(Announced::of).collect();
+        let replaced = replaced(&announced, &presented);
+        self.with(|state| state.replaced = Some((sequence, presented, replaced)));
+        Ok(replaced)
     }
 
     /// The way that the configuration wants; `None` while there is nothing to tell.

@@ -25,8 +25,8 @@ impl ServerPresence {
         let standing = self.certificates.standing();
         let learned = self.learned().await.map_err(problem_of)?;
         let presented = standing.presented;
-        let (addresses, left_behind) =
-            self.with(|state| (state.settings.addresses.clone(), state.left_behind.clone()));
+        let addresses = self.with(|state| state.settings.addresses.clone());
+        let left_behind = self.left_behind(learned.as_ref()).await.map_err(problem_of)?;
         Ok(CertificateView {
             issuer: word(standing.issuer).to_owned(),
             missing: presented.missing(&addresses),
@@ -149,6 +149,10 @@ impl ServerPresence {
                 None
             }
         };
+        match self.left_behind(learned.as_ref()).await {
+            Ok(left) => said.extend(left.as_ref().map(refusing)),
+            Err(error) => said.push(with_causes(&error)),
+        }
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
         let left = waiting(&row);
         let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
@@ -185,6 +189,16 @@ fn other_port_held(held: u16, wanted: u16) -> Option<String> {
              `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
         )
     })
+}
+
+fn refusing(left: &Waiting) -> String {
+    let (refuse, whom) = if left.count == 1 { ("refuses", "it") } else { ("refuse", "each") };
+    format!(
+        "{} not know the new CA of this server's certificate, and {refuse} the server ({}): make {whom} a new setup file with \
+         `distributor clients setup NAME`",
+        counted(left.count, "computer does", "computers do"),
+        named(left)
+    )
 }
 
 /// What helps when the certificate does not name an address.

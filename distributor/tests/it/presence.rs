@@ -254,6 +254,40 @@ async fn a_ca_near_its_end_is_replaced_by_itself_and_a_switch_names_whom_it_leav
 }
 
 #[tokio::test]
+async fn whom_a_switch_left_behind_is_shown_also_after_a_restart_until_it_comes_again() {
+    let vendor = start_vendor(4).await;
+    let (site, mut agent) = settled(&vendor).await;
+    let mut learned = Agent::licensed(&site, "pc-2").await;
+    Agent::licensed(&site, "pc-3").await;
+    for agent in [&mut agent, &mut learned] {
+        agent.contact(&site).await;
+    }
+    let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    learned.contact(&site).await;
+    learned.contact(&site).await;
+    site.clock.forward(SignedDuration::from_mins(10));
+    let _: CertificateView = site.post("/certificate/switch", &serde_json::json!({ "now": true })).await;
+    let site = site.restart().await;
+    let refusing = async |site: &Site| {
+        let warned = warnings(site).await;
+        warned.into_iter().find(|warning| warning.contains("not know the new CA"))
+    };
+    let warned = refusing(&site).await.unwrap();
+    assert!(warned.contains("2 computers") && warned.contains("pc-1, pc-3"), "{warned}");
+    assert!(warned.contains("`distributor clients setup NAME`"), "{warned}");
+    assert_eq!(certificate(&site).await.left_behind.unwrap().names, ["pc-1", "pc-3"]);
+    // Who enrolls from now on knows it from its setup file.
+    site.clock.forward(SignedDuration::from_mins(10));
+    Agent::licensed(&site, "pc-4").await;
+    agent.contact(&site).await;
+    assert_eq!(certificate(&site).await.left_behind.unwrap().names, ["pc-3"]);
+    // A new setup file, or a repaired one.
+    let setup = site.setup("pc-3").await;
+    Agent::new(setup).enroll(&site).await;
+    assert!(certificate(&site).await.left_behind.is_none() && refusing(&site).await.is_none());
+}
+
+#[tokio::test]
 async fn who_replaces_the_ca_and_who_presents_it_before_all_know_it_stands_in_the_log() {
     let vendor = start_vendor(3).await;
     let (site, mut agent) = settled(&vendor).await;
