@@ -1,7 +1,7 @@
 //! Who holds a TCP port on this computer: named when the server cannot listen there.
 //!
-//! Reads `/proc` as far as this account may: another account's programs are seen as "another account". Left out on
-//! purpose: everything but Linux.
+//! Reads what `/proc` has of processes, and nothing else of it, since the unit hides the rest (`ProcSubset=pid`).
+//! Programs of other accounts are seen as "another account". Left out on purpose: everything but Linux.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::config::DEFAULT_PORT;
 
-/// State of a listening socket in `/proc/net/tcp`.
+/// State of a listening socket in `/proc/self/net/tcp`.
 const LISTEN: &str = "0A";
 
 /// What helps when a socket cannot be bound; with the `address` of a TCP port, who holds it.
@@ -37,9 +37,8 @@ pub fn hint(error: &io::Error, address: Option<SocketAddr>) -> String {
 
 /// The program that listens on a port: its name and process id, or that it is another account's; `None` if nobody seems
 /// to.
-#[must_use]
-pub fn holder(address: SocketAddr) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+fn holder(address: SocketAddr) -> Option<String> {
+    let inodes: Vec<String> = ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .flat_map(|table| listening_inodes(&table, address.port()))

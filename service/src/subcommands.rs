@@ -115,7 +115,8 @@ impl InstallService {
 
 fn tell(done: &Installed, out: &mut impl Write) -> io::Result<()> {
     if done.by_package {
-        writeln!(out, "a package brought the units already; nothing was written")?;
+        let none = if done.written.is_empty() { "; nothing was written" } else { "" };
+        writeln!(out, "a package brought the units already{none}")?;
     }
     for path in &done.written {
         writeln!(out, "written: {}", path.display())?;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Limits on the connections of one listener. The default suits a server for the computers of one site.
+/// Limits on the connections of one listener, or of those that [`TlsListeners`](crate::TlsListeners) makes together. The
+/// default suits a server for the computers of one site.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// Connections at once, from all sources together.

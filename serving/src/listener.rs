@@ -9,6 +9,8 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::limits::ConnectionLimits;
+use crate::places::Places;
 use crate::socket_path::SocketPath;
 use crate::tls::{TlsError, TlsIdentity};
 
@@ -17,7 +19,11 @@ const PRIVATE_SOCKET: u32 = 0o600;
 
 /// A socket that accepts connections.
 #[derive(Debug)]
-pub struct Listener(Kind);
+pub struct Listener {
+    kind: Kind,
+    /// The places that it shares with other listeners; none for one that has its own.
+    shared: Option<Arc<Places>>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -34,23 +40,28 @@ pub(crate) enum Accepted {
     Unix(UnixStream, u32),
 }
 
-/// Makes listeners that present one identity, whatever port they are on.
+/// Makes listeners that present one identity and share the places for connections, whatever port they are on: the
+/// process has so many file descriptors, however many ports it listens on.
 #[derive(Debug, Clone)]
-pub struct TlsListeners(Arc<ServerConfig>);
+pub struct TlsListeners {
+    config: Arc<ServerConfig>,
+    places: Arc<Places>,
+}
 
 impl TlsListeners {
-    /// With this certificate and key, which may be replaced later.
+    /// With this certificate and key, which may be replaced later, and so many connections over all of them.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn of(identity: Arc<TlsIdentity>) -> Result<Self, TlsError> {
-        Ok(Self(identity.server_config()?))
+    pub fn of(identity: Arc<TlsIdentity>, limits: &ConnectionLimits) -> Result<Self, TlsError> {
+        Ok(Self { config: identity.server_config()?, places: Arc::new(Places::new(limits)) })
     }
 
     /// HTTP over TLS on a listener.
     #[must_use]
     pub fn over(&self, listener: TcpListener) -> Listener {
-        Listener(Kind::Tls(listener, Arc::clone(&self.0)))
+        let kind = Kind::Tls(listener, Arc::clone(&self.config));
+        Listener { kind, shared: Some(Arc::clone(&self.places)) }
     }
 }
 
@@ -58,7 +69,7 @@ impl Listener {
     /// Plain HTTP: for what is signed anyway, or behind a reverse proxy.
     #[must_use]
     pub const fn tcp(listener: TcpListener) -> Self {
-        Self(Kind::Tcp(listener))
+        Self { kind: Kind::Tcp(listener), shared: None }
     }
 
     /// HTTP over TLS, with this certificate and key.
@@ -66,18 +77,23 @@ impl Listener {
     /// # Errors
     /// [`TlsError`].
     pub fn tls(listener: TcpListener, identity: Arc<TlsIdentity>) -> Result<Self, TlsError> {
-        Ok(Self(Kind::Tls(listener, identity.server_config()?)))
+        Ok(Self { kind: Kind::Tls(listener, identity.server_config()?), shared: None })
     }
 
     /// HTTP over a Unix socket, for root and the account that this process runs under.
     #[must_use]
     pub const fn unix(listener: UnixListener) -> Self {
-        Self(Kind::Unix(listener))
+        Self { kind: Kind::Unix(listener), shared: None }
+    }
+
+    /// The places for its connections: those that it shares, or ones of its own within these limits.
+    pub(crate) fn places(&self, limits: &ConnectionLimits) -> Arc<Places> {
+        self.shared.clone().unwrap_or_else(|| Arc::new(Places::new(limits)))
     }
 
     /// The next connection; `None` if an account that may not use the socket was turned away.
     pub(crate) async fn accept(&self) -> io::Result<Option<Accepted>> {
-        let (stream, address, tls) = match &self.0 {
+        let (stream, address, tls) = match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 (stream, address, None)

@@ -1,4 +1,4 @@
-//! The places for connections of one listener: so many in all, and so many per source.
+//! The places for connections of one listener, or of several that share them: so many in all, and so many per source.
 //!
 //! Invariant: the map of sources has an entry only while the source has a connection, so the number of places bounds
 //! it.
@@ -15,7 +15,7 @@ use crate::source::network_of;
 /// How many connections each source has.
 type Counts = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// The places of one listener.
+/// As the module says.
 #[derive(Debug)]
 pub(crate) struct Places {
     all: Arc<Semaphore>,

@@ -14,14 +14,14 @@ use tower::Service;
 use crate::connection::Connection;
 use crate::limits::ConnectionLimits;
 use crate::listener::Listener;
-use crate::places::Places;
 
 /// Pause after a failed accept: most likely there are no file descriptors left, and an error for each attempt would
 /// fill the log.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves connections until `stop` resolves, then lets requests under way end, for a bounded time. Each request
-/// carries its [`Peer`](crate::Peer) as an extension.
+/// carries its [`Peer`](crate::Peer) as an extension. A listener that shares its places brings them; all else is as these
+/// limits say.
 pub async fn serve<S, B>(
     listener: Listener,
     service: S,
@@ -34,7 +34,7 @@ pub async fn serve<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let places = Places::new(&limits);
+    let places = listener.places(&limits);
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);

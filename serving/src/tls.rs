@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -38,14 +38,14 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: rustls::pki_types::pem::Error,
+        source: pem::Error,
     },
     /// It holds no certificate, or too many.
     #[error("{} holds {found} certificates; expected 1 to {MAX_CERTIFICATES}", path.display())]
     Count {
         /// The file.
         path: PathBuf,
-        /// How many it holds.
+        /// How many were read before there were too many.
         found: usize,
     },
     /// Certificate and key do not fit.
@@ -80,13 +80,28 @@ pub enum TlsError {
 /// # Errors
 /// [`TlsError`].
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let fail = |source| TlsError::File { what: "certificates", path: path.to_owned(), source };
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(fail)?.collect::<Result<_, _>>().map_err(fail)?;
+    let opened = CertificateDer::pem_file_iter(path);
+    chain_of(path, opened.map_err(|source| not_certificates(path, source))?)
+}
+
+/// The certificates that are read from a file, one at the least and not more than a chain may have.
+fn chain_of(
+    path: &Path,
+    read: impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    // One more shows that there are too many, however long the file is.
+    let chain: Vec<_> = read
+        .take(MAX_CERTIFICATES + 1)
+        .collect::<Result<_, _>>()
+        .map_err(|source| not_certificates(path, source))?;
     if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
         return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
     }
     Ok(chain)
+}
+
+fn not_certificates(path: &Path, source: pem::Error) -> TlsError {
+    TlsError::File { what: "certificates", path: path.to_owned(), source }
 }
 
 /// Checks that a certificate's chain and its key can be presented together: each with the file that it came from, as PEM.
@@ -95,18 +110,8 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
 /// # Errors
 /// [`TlsError`].
 pub fn check((path, chain): (&Path, &[u8]), (key_path, key): (&Path, &[u8])) -> Result<(), TlsError> {
-    let failed = |what, path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::File { what, path, source }
-    };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
-        .take(MAX_CERTIFICATES + 1)
-        .collect::<Result<_, _>>()
-        .map_err(failed("certificates", path))?;
-    if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
-        return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
-    }
-    let secret = PrivateKeyDer::from_pem_slice(key).map_err(failed("a private key", key_path))?;
+    let chain = chain_of(path, CertificateDer::pem_slice_iter(chain))?;
+    let secret = PrivateKeyDer::from_pem_slice(key).map_err(|source| not_a_key(key_path, source))?;
     CertifiedKey::from_der(chain, secret, &provider())
         .map(drop)
         .map_err(|source| TlsError::Unusable { path: path.to_owned(), source })
@@ -118,14 +123,10 @@ pub fn check((path, chain): (&Path, &[u8]), (key_path, key): (&Path, &[u8])) -> 
 /// # Errors
 /// [`TlsError`].
 pub fn check_pinned_end(path: &Path, chain: &[u8], now: Duration) -> Result<(), TlsError> {
-    let failed = |source| TlsError::File { what: "certificates", path: path.to_owned(), source };
     let refused = |source| TlsError::NotIssued { path: path.to_owned(), source };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
-        .take(MAX_CERTIFICATES + 1)
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    let (Some((first, behind)), true) = (chain.split_first(), chain.len() <= MAX_CERTIFICATES) else {
-        return Err(TlsError::Count { path: path.to_owned(), found: chain.len() });
+    let chain = chain_of(path, CertificateDer::pem_slice_iter(chain))?;
+    let Some((first, behind)) = chain.split_first() else {
+        return Err(TlsError::Count { path: path.to_owned(), found: 0 });
     };
     let (last, between) = behind.split_last().unwrap_or((first, &[]));
     let mut roots = RootCertStore::empty();
@@ -202,14 +203,14 @@ fn read(certificate: &Path, key: &Path, ca: Option<&Path>) -> Result<Arc<Certifi
             }
         }
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
-        what: "a private key",
-        path: key.to_owned(),
-        source,
-    })?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| not_a_key(key, source))?;
     CertifiedKey::from_der(chain, secret, &provider())
         .map(Arc::new)
         .map_err(|source| TlsError::Unusable { path: certificate.to_owned(), source })
+}
+
+fn not_a_key(path: &Path, source: pem::Error) -> TlsError {
+    TlsError::File { what: "a private key", path: path.to_owned(), source }
 }
 
 fn provider() -> CryptoProvider {

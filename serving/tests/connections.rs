@@ -9,7 +9,10 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
-use sealpost_serving::{ConnectionLimits, Listener, Peer, WhenFull, bind_private_socket, serve};
+use sealpost_serving::tls::TlsIdentity;
+use sealpost_serving::{
+    ConnectionLimits, Listener, Peer, TlsListeners, WhenFull, bind_private_socket, serve,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Notify, oneshot};
@@ -128,6 +131,31 @@ async fn beyond_the_limit_a_connection_is_closed_or_waits_as_the_limits_say() {
     let mut start = [0; 12];
     tokio::time::timeout(BOUND, second.read_exact(&mut start)).await.unwrap().unwrap();
     assert_eq!(&start, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn listeners_of_one_server_share_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("server.crt"), folder.path().join("server.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    // Nothing but the limit ends a connection here in time.
+    let hour = Duration::from_secs(3600);
+    let one = ConnectionLimits { connections: 1, handshake_within: hour, ..ConnectionLimits::default() };
+    let listeners = TlsListeners::of(TlsIdentity::load(&certificate, &key, None).unwrap(), &one).unwrap();
+    let mut callers = Vec::new();
+    for _ in 0..2 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        callers.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        let service = service(Arc::default(), Arc::default());
+        tokio::spawn(serve(listeners.over(listener), service, one, std::future::pending::<()>()));
+    }
+    let [first, second] = callers.as_mut_slice() else { panic!("there are two") };
+    tokio::select! {
+        answer = read_to_end(first) => assert!(answer.is_empty() && second.try_read(&mut [0]).is_err()),
+        answer = read_to_end(second) => assert!(answer.is_empty() && first.try_read(&mut [0]).is_err()),
+    }
 }
 
 #[tokio::test]

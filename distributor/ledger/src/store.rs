@@ -17,9 +17,9 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEntry,
-    LogForks, LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
-    ServersLearned, SetupOf, VoidedReleases,
+    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses,
+    Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts, Releases,
+    Restores, Server, ServersLearned, SetupOf, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -116,6 +116,7 @@ pub trait ReadStore:
     + Read<LastPull>
     + Read<Endings>
     + Read<ServersLearned>
+    + Read<LeftBehind>
     + Read<Drifted>
     + Read<Activity>
 {

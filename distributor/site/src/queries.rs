@@ -14,8 +14,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, DriftedRow, EndingsRow, HolderRow, LicenseRow, LogForkRow, PullRow,
-    RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
+    ClientRow, DeltaReleaseRow, DriftedRow, EndingsRow, HolderRow, LeftBehindRow, LicenseRow, LogForkRow,
+    PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -242,6 +242,17 @@ query! {
 query! {
     /// The newest server list, and which enrolled computers did not learn it yet; `None` before the first.
     ServersLearned {} -> Option<ServersLearnedRow>, "read who learned the ways to this server"
+}
+
+query! {
+    /// Enrolled computers that never said that they hold a server list of this sequence or a later one, and that the server
+    /// has not heard since: what the lists from this one on name, they do not know.
+    LeftBehind {
+        /// The first list that names it.
+        pub sequence: u64,
+        /// Who contacted the server, or enrolled, after this time knows it.
+        pub since: Timestamp,
+    } -> LeftBehindRow, "read who was left behind"
 }
 
 query! {

@@ -59,6 +59,15 @@ pub struct ServersLearnedRow {
     pub names: Vec<ComputerName>,
 }
 
+/// Computers that a change of the server's ways or CA left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftBehindRow {
+    /// How many.
+    pub count: u64,
+    /// The first of them, by name; see [`WAITING_NAMES`].
+    pub names: Vec<ComputerName>,
+}
+
 /// The leases and the setup code that end first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndingsRow {
@@ -70,7 +79,7 @@ pub struct EndingsRow {
     pub setup: Option<(ComputerName, Timestamp)>,
 }
 
-/// Most names of a [`ServersLearnedRow`].
+/// Most names of a [`ServersLearnedRow`] and of a [`LeftBehindRow`].
 pub const WAITING_NAMES: u32 = 20;
 
 /// A release as the site sees it.

@@ -37,7 +37,7 @@ use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::doors::Doors;
 use crate::ports::presence::Presence;
-use crate::presence::{self, ServerPresence};
+use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
 use crate::tasks::Tasks;
 
@@ -86,6 +86,7 @@ impl Server {
     pub async fn start(home: &Path, options: StartOptions) -> Result<Self, AppError> {
         let opened = Opened::open(home, options.clock).await?;
         let wanted = options.listen.unwrap_or(opened.settings.listen);
+        let is_held = options.inherited.is_some();
         let listener = listeners::take(options.inherited, wanted).await.map_err(AppError::port(wanted))?;
         let address = listener.local_addr().map_err(AppError::port(wanted))?;
         let socket = opened.home.admin_socket();
@@ -99,9 +100,13 @@ impl Server {
         let doors = Arc::new(TlsDoors::new(address, tls(presence.identity(), router(&site), limits)?));
         doors.serve(listener, address.port());
         let known: Arc<dyn Doors> = Arc::clone(&doors) as Arc<dyn Doors>;
-        // Another port than the configured one is nothing that computers should remember.
-        let told = options.listen.map_or(opened.settings.listen.port(), |_| 0);
-        presence.listening(&known, address.port(), told).await;
+        let ports = StartedOn {
+            port: address.port(),
+            // Another port than the configured one is nothing that computers should remember.
+            configured: options.listen.map_or(opened.settings.listen.port(), |_| 0),
+            held: is_held.then_some(address.port()),
+        };
+        presence.listening(&known, ports).await;
         let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
         let mut tasks = Tasks::new();
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));
@@ -171,7 +176,7 @@ fn certify(
 
 /// What serves a listener for computers.
 fn tls(identity: Arc<TlsIdentity>, routes: Router, limits: ConnectionLimits) -> Result<Serve, AppError> {
-    let tls = TlsListeners::of(identity)?;
+    let tls = TlsListeners::of(identity, &limits)?;
     Ok(Box::new(move |listener, stopped| {
         Box::pin(serve(tls.over(listener), routes.clone(), limits, stopped))
     }))

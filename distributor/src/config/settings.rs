@@ -342,7 +342,7 @@ pub fn parse_vendor_url(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// Checks the names and IP addresses under which agents find the server.
+/// Checks the names and IP addresses under which agents find the server; answers names without a dot at the end.
 ///
 /// # Errors
 /// What is wrong with them, for people.
@@ -350,16 +350,21 @@ pub fn parse_addresses(addresses: Vec<String>) -> Result<Vec<String>, String> {
     if addresses.len() > 32 {
         return Err("more than 32 addresses".to_owned());
     }
+    let mut named = Vec::with_capacity(addresses.len());
     for address in &addresses {
+        // A name with a dot at its end is the same name; a certificate has it without.
+        let address = address.strip_suffix('.').unwrap_or(address);
         let is_name = !address.is_empty()
             && address.len() <= 253
             && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
-            && !address.starts_with(['-', '.']);
+            && !address.starts_with(['-', '.'])
+            && !address.ends_with('.');
         if !is_name && address.parse::<std::net::IpAddr>().is_err() {
             return Err(format!("{address:?} is not a host name or IP address; leave the port out"));
         }
+        named.push(address.to_owned());
     }
-    Ok(addresses)
+    Ok(named)
 }
 
 /// A duration as people write it (`90s`, `15m`, `1h 30m`, `7 days`), within bounds.

@@ -56,6 +56,16 @@ fn later_fragments_replace_single_keys_in_the_order_of_their_names() {
 }
 
 #[test]
+fn an_address_is_taken_without_the_dot_at_its_end() {
+    let settings =
+        load("vendor_url = 'http://v.example'\naddresses = ['pc.example.', '192.0.2.7']", &[]).unwrap();
+    assert_eq!(settings.addresses, ["pc.example", "192.0.2.7"]);
+    for odd in ["pc.example..", ".", ""] {
+        load(&format!("vendor_url = 'http://v.example'\naddresses = ['{odd}']"), &[]).unwrap_err();
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_at_once_with_its_file_and_key() {
     let error = load(
         "vendor_url = 'ftp://a.example'\nlisten = 'here'\n[pull]\nevery = '1s'",

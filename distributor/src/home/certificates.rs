@@ -17,7 +17,7 @@ use sealpost_manifests::ids::ServerId;
 /// Ten years: the CA outlives the computers that pin it.
 const CA_DAYS: i64 = 3653;
 /// Longest lifetime that common TLS stacks accept for a server's certificate, less a day.
-pub const SERVER_DAYS: i64 = 397;
+const SERVER_DAYS: i64 = 397;
 /// Year, month and day from which they are valid: before any site. What a server made while its clock was ahead is good
 /// today; its CA is made for this server alone and is pinned, so an earlier beginning gives nothing away.
 const VALID_SINCE: (i32, u8, u8) = (2026, 1, 1);
@@ -94,7 +94,10 @@ impl SiteCa {
             Some(key) => KeyPair::from_pem(key)?,
             None => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
         };
-        let mut server = CertificateParams::new(addresses.to_vec())?;
+        // A dot at the end is no part of a name in a certificate, and nobody who looks for the name asks with it.
+        let names: Vec<String> =
+            addresses.iter().map(|address| address.trim_end_matches('.').to_owned()).collect();
+        let mut server = CertificateParams::new(names)?;
         server.distinguished_name = named(&format!("Sealpost server {server_id}"));
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -9,7 +9,7 @@ mod error;
 mod init;
 mod places;
 
-pub use self::certificates::{CertificateError, Leaf, SERVER_DAYS, SiteCa, ca_spki_sha256, end_of};
+pub use self::certificates::{CertificateError, Leaf, SiteCa, ca_spki_sha256, end_of};
 pub use self::draft::Draft;
 pub use self::error::HomeError;
 pub use self::init::{InitOptions, NewServer};

@@ -89,8 +89,6 @@ places! {
     admin_socket = "admin.sock",
     /// The folder of the text log.
     log_folder = "log",
-    /// The text log of activity.
-    activity_log = "log/activity.log",
     /// What is remembered of stored files: since when one is not needed, and when all were checked.
     storage_note = "storage.json",
     /// The record of the vendor's metadata that was trusted before.

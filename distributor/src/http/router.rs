@@ -43,7 +43,8 @@ pub(crate) fn admitted(site: &Arc<Site>, routes: Router<Arc<Site>>) -> Router<Ar
 fn admin_routes(site: &Arc<Site>) -> Router<Arc<Site>> {
     Endpoint::all().fold(Router::new(), |routes, endpoint| {
         let guard = (Arc::clone(site), endpoint.permission());
-        let guarded = handler(endpoint).route_layer(from_fn_with_state(guard, admin::auth::authenticate));
+        let told = handler(endpoint).route_layer(from_fn_with_state(Arc::clone(site), told));
+        let guarded = told.route_layer(from_fn_with_state(guard, admin::auth::authenticate));
         routes.route(endpoint.path(), guarded)
     })
 }
@@ -101,6 +102,16 @@ fn finish(routes: Router<Arc<Site>>, site: &Arc<Site>) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(Arc::clone(site), count))
         .with_state(Arc::clone(site))
+}
+
+/// What an admin did may matter to how the server stands in the network.
+async fn told(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let is_command = request.method() == axum::http::Method::POST;
+    let response = next.run(request).await;
+    if is_command && response.status().is_success() {
+        site.parts.presence.look_soon();
+    }
+    response
 }
 
 async fn count(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {

@@ -1,6 +1,7 @@
 //! The admission layer by itself, with routes that only a test has.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -32,7 +33,7 @@ use tower::ServiceExt;
 
 use super::admin_tokens::AdminTokens;
 use super::limits::RequestLimits;
-use super::router::{admitted, agent_routes};
+use super::router::{admin_router, admitted, agent_routes};
 use super::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use super::token::AccessTokens;
 use super::{Site, SiteParts};
@@ -92,7 +93,13 @@ impl Upstream for Nothing {
     fn suspect(&self, _: Sha256Digest) {}
 }
 
-impl Presence for Nothing {
+/// A presence that counts how often it is told to look.
+#[derive(Default)]
+struct Still {
+    looks: AtomicU32,
+}
+
+impl Presence for Still {
     fn addresses(&self) -> Addresses {
         Addresses {
             addresses: vec!["127.0.0.1".to_owned()],
@@ -109,6 +116,12 @@ impl Presence for Nothing {
     fn expiries(&self) -> Vec<Expiry> {
         Vec::new()
     }
+
+    fn look_soon(&self) {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn list_is_known(&self) {}
 
     fn warnings(&self, _: Timestamp) -> BoxFuture<'_, Vec<String>> {
         Box::pin(async { Vec::new() })
@@ -178,6 +191,10 @@ impl Clock for Nothing {
 }
 
 fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
+    site_with(limits, Arc::new(Still::default()))
+}
+
+fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let key = SigningKey::generate().unwrap();
     let ledger = folder.path().join("ledger.db");
@@ -205,14 +222,17 @@ fn site(limits: RequestLimits) -> (Arc<Site>, TempDir) {
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
-        presence: Arc::new(Nothing),
+        presence,
         limits,
     });
     (site, folder)
 }
 
 async fn ask(router: &Router, method: Method, path: &str) -> (StatusCode, String) {
-    let peer = Peer::Network("192.0.2.1".parse().unwrap());
+    ask_as(Peer::Network("192.0.2.1".parse().unwrap()), router, method, path).await
+}
+
+async fn ask_as(peer: Peer, router: &Router, method: Method, path: &str) -> (StatusCode, String) {
     let request = Request::builder().method(method).uri(path).extension(peer).body(Body::empty()).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status();
@@ -251,6 +271,23 @@ async fn every_route_of_the_agent_api_has_a_class() {
             StatusCode::UNAUTHORIZED
         };
         assert_eq!(status, expected, "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_an_admin_did_makes_the_presence_look_at_once_and_what_was_only_asked_or_refused_does_not() {
+    let presence = Arc::new(Still::default());
+    let (site, _folder) = site_with(RequestLimits::default(), Arc::clone(&presence) as Arc<dyn Presence>);
+    let router = admin_router(&site);
+    let admin = || Peer::Local { account: "root".to_owned() };
+    for (method, path, status, looks) in [
+        (Method::GET, "/api/v1/storage", StatusCode::OK, 0),
+        (Method::POST, "/api/v1/addresses/finish", StatusCode::INTERNAL_SERVER_ERROR, 0),
+        (Method::POST, "/api/v1/storage/clean", StatusCode::OK, 1),
+    ] {
+        let (found, body) = ask_as(admin(), &router, method, path).await;
+        assert_eq!(found, status, "{path}: {body}");
+        assert_eq!(presence.looks.load(Ordering::SeqCst), looks, "{path}");
     }
 }
 

@@ -9,7 +9,7 @@ pub trait Doors: Send + Sync {
     /// The ports that are open; the first is the one that the server was started on.
     fn open_ports(&self) -> Vec<u16>;
 
-    /// Listens on a port too, on the same address as before; nothing if it does already.
+    /// Listens on a port too, on the same address as before; nothing if it does already, or the server stops.
     ///
     /// # Errors
     /// What the system said.

@@ -53,6 +53,12 @@ pub trait Presence: Send + Sync {
     /// The certificates of the server that end.
     fn expiries(&self) -> Vec<Expiry>;
 
+    /// Something was changed that may matter here: what is due is done at once, and not at the next look.
+    fn look_soon(&self);
+
+    /// A computer said that it holds the newest server list. Cheap: called for every contact.
+    fn list_is_known(&self);
+
     /// What is being changed and needs somebody, or cannot be done.
     fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>>;
 

@@ -68,8 +68,8 @@ pub(super) struct Standing {
     pub(super) next: Option<Next>,
     /// The site CA in use ends within days: the next one is taken now.
     pub(super) is_urgent: bool,
-    /// Why the admin's own certificate is not taken.
-    pub(super) problem: Option<String>,
+    /// Why the admin's own certificate is not taken, and what went wrong with the site's beside it.
+    pub(super) problems: Vec<String>,
 }
 
 /// As the module says.
@@ -78,12 +78,16 @@ pub(super) struct Certificates {
     home: Home,
     server_id: ServerId,
     identity: Arc<TlsIdentity>,
-    /// One change of files at a time; inside, how it stood last.
+    /// One change of files at a time. Held while keys are made and files are flushed, so never by who only looks.
+    changing: Mutex<()>,
+    /// How it stood after the last change. Locked to copy it alone.
     standing: Mutex<Standing>,
 }
 
 impl Certificates {
-    /// Ends a replacement that was interrupted, issues a certificate for these names if that is due, and loads it.
+    /// Loads the certificate that is there. One for these names is issued only if there is none: what is due is done by
+    /// [`Certificates::reconcile`], and what keeps it from being done keeps no server with a good certificate from
+    /// starting.
     pub(super) fn open(
         home: &Home,
         server_id: ServerId,
@@ -91,9 +95,9 @@ impl Certificates {
         now: Timestamp,
     ) -> Result<Self, PresenceError> {
         let disk = Disk { home, server_id: &server_id };
-        disk.finish_switch()?;
         let own = home.read_pem(&home.own_identity())?;
-        if own.is_none() {
+        if own.is_none() && disk.site_certificate()?.is_none() {
+            disk.finish_switch()?;
             disk.issue_if_due(names, Renew::WhatIsDue, now)?;
         }
         let (issuer, presented) = disk.presented()?;
@@ -104,8 +108,9 @@ impl Certificates {
                 TlsIdentity::load(&home.server_certificate(), &home.server_key(), Some(&ca))?
             }
         };
-        let standing = Standing { issuer, presented, next: None, is_urgent: false, problem: None };
-        Ok(Self { home: home.clone(), server_id, identity, standing: Mutex::new(standing) })
+        let standing = Standing { issuer, presented, next: None, is_urgent: false, problems: Vec::new() };
+        let (changing, standing) = (Mutex::default(), Mutex::new(standing));
+        Ok(Self { home: home.clone(), server_id, identity, changing, standing })
     }
 
     pub(super) fn identity(&self) -> Arc<TlsIdentity> {
@@ -113,38 +118,49 @@ impl Certificates {
     }
 
     pub(super) fn standing(&self) -> Standing {
-        self.lock().clone()
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set_standing(&self, standing: &Standing) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing.clone();
+    }
+
+    /// Until it is dropped, nobody else changes files.
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn disk(&self) -> Disk<'_> {
         Disk { home: &self.home, server_id: &self.server_id }
     }
 
-    /// Makes anew what is due, and finds out what waits. A reconciler: run twice, nothing more happens.
+    /// Makes anew what is due, and finds out what waits. A reconciler: run twice, nothing more happens. After an error it
+    /// stands as it stood before.
     pub(super) fn reconcile(
         &self,
         wanted: &Wanted,
         renew: Renew,
         now: Timestamp,
     ) -> Result<Standing, PresenceError> {
-        let mut standing = self.lock();
-        let disk = self.disk();
-        disk.issue_if_due(&wanted.names, renew, now)?;
-        let site_pin = self.home.ca_pin()?;
+        let _one_at_a_time = self.change();
+        let (mut standing, disk) = (self.standing(), self.disk());
+        (standing.next, standing.problems, standing.is_urgent) = (None, Vec::new(), false);
+        match disk.reconcile_site(&wanted.names, renew, now) {
+            // What is wrong with the site's own files holds up no certificate of the admin's.
+            Err(error) if wanted.own.is_some() && renew == Renew::WhatIsDue => {
+                standing.problems.push(sealpost_files::with_causes(&error));
+            }
+            other => other?,
+        }
         let in_use = disk.presented()?.1.pin;
-        (standing.next, standing.problem, standing.is_urgent) = (None, None, false);
         match &wanted.own {
             Some((certificate, key)) => match own(certificate, key, now) {
                 Ok((text, facts)) if facts.pin == in_use => self.take_own(&text)?,
                 Ok((_, facts)) => standing.next = Some(Next { issuer: Issuer::Own, pin: facts.pin }),
-                Err(error) => standing.problem = Some(sealpost_files::with_causes(&error)),
+                Err(error) => standing.problems.push(sealpost_files::with_causes(&error)),
             },
             None if disk.presented()?.0 == Issuer::Own => {
-                standing.next = Some(Next { issuer: Issuer::Site, pin: site_pin });
+                standing.next = Some(Next { issuer: Issuer::Site, pin: self.home.ca_pin()? });
             }
             None => {
                 let left = disk.site_ca_end()?.duration_since(now);
@@ -156,13 +172,14 @@ impl Certificates {
             }
         }
         self.load(&mut standing)?;
-        Ok(standing.clone())
+        self.set_standing(&standing);
+        Ok(standing)
     }
 
-    /// Presents the certificate that waits; nothing if none does.
+    /// Presents the certificate that waits; nothing if none does. After an error it still waits.
     pub(super) fn switch(&self, wanted: &Wanted, now: Timestamp) -> Result<Standing, PresenceError> {
-        let mut standing = self.lock();
-        let disk = self.disk();
+        let _one_at_a_time = self.change();
+        let (mut standing, disk) = (self.standing(), self.disk());
         match standing.next.take() {
             Some(Next { issuer: Issuer::Own, .. }) => {
                 if let Some((certificate, key)) = &wanted.own {
@@ -181,7 +198,8 @@ impl Certificates {
             None => {}
         }
         self.load(&mut standing)?;
-        Ok(standing.clone())
+        self.set_standing(&standing);
+        Ok(standing)
     }
 
     fn take_own(&self, text: &str) -> Result<(), PresenceError> {
@@ -218,7 +236,16 @@ struct Disk<'a> {
 }
 
 impl Disk<'_> {
-    /// The next CA's key has its place, and its certificate has not: a replacement was killed in between.
+    /// Ends a replacement of the CA, and issues the site's certificate if that is due and it is the one in use.
+    fn reconcile_site(&self, names: &[String], renew: Renew, now: Timestamp) -> Result<(), PresenceError> {
+        self.finish_switch()?;
+        if self.home.read_pem(&self.home.own_identity())?.is_some() {
+            return Ok(());
+        }
+        self.issue_if_due(names, renew, now)
+    }
+
+    /// The next CA's key has its place, and its certificate has not: a replacement was killed, or failed, in between.
     fn finish_switch(&self) -> Result<(), PresenceError> {
         if self.next_key_is_gone() && self.home.next_ca_certificate().exists() {
             rename(&self.home.next_ca_certificate(), &self.home.ca_certificate())?;
@@ -257,11 +284,17 @@ impl Disk<'_> {
         Ok(end.ok_or(crate::home::CertificateError::Unreadable)?)
     }
 
+    /// What the site's certificate says; `None` if there is none that can be read.
+    fn site_certificate(&self) -> Result<Option<ChainFacts>, PresenceError> {
+        let text = self.home.read_pem(&self.home.server_certificate())?;
+        Ok(text.and_then(|text| ChainFacts::of(&text)))
+    }
+
     /// Issues the server's certificate, if its end is near, it does not name an address, it is not of this CA, or it is
     /// asked for. The server's key stays, so that one file is replaced and never two.
     fn issue_if_due(&self, names: &[String], renew: Renew, now: Timestamp) -> Result<(), PresenceError> {
         let certificate = self.home.server_certificate();
-        let present = self.home.read_pem(&certificate)?.and_then(|text| ChainFacts::of(&text));
+        let present = self.site_certificate()?;
         let ca_pin = self.home.ca_pin()?;
         let ca_end = self.site_ca_end()?;
         let due = present.as_ref().is_none_or(|present| {
@@ -271,7 +304,7 @@ impl Disk<'_> {
         if !due && renew != Renew::Certificate {
             return Ok(());
         }
-        // Names that it has stay: what was announced once may still be in use.
+        // Without a name to issue it for it names what it named: computers may still come there.
         let mut all: Vec<String> = names.to_vec();
         if all.is_empty() {
             all.extend(present.into_iter().flat_map(|present| present.names));
@@ -380,6 +413,109 @@ mod tests {
 
     fn owned((before, after): (&str, &str)) -> (String, String) {
         (before.to_owned(), after.to_owned())
+    }
+
+    fn now() -> Timestamp {
+        "2026-03-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// A home with a site CA, and a certificate of it for `pc.example`.
+    fn home(folder: &Path) -> (Home, ServerId) {
+        let (home, id) = (Home::at(folder), ServerId::from_random([1; 16]));
+        std::fs::create_dir(folder.join("tls")).unwrap();
+        let ca = SiteCa::make(&id, now()).unwrap();
+        let leaf = ca.issue(&id, &names(&["pc.example"]), None, now()).unwrap();
+        for (path, text) in [
+            (home.ca_certificate(), ca.certificate),
+            (home.ca_key(), ca.key),
+            (home.server_certificate(), leaf.chain),
+            (home.server_key(), leaf.key),
+        ] {
+            std::fs::write(path, text).unwrap();
+        }
+        (home, id)
+    }
+
+    /// The files of an admin's certificate for `pc.example`, by a CA of their own.
+    fn own_files(folder: &Path) -> (SiteCa, (PathBuf, PathBuf)) {
+        let paths = (folder.join("own.crt"), folder.join("own.key"));
+        let ca = SiteCa::make(&ServerId::from_random([2; 16]), now()).unwrap();
+        issue_own(&ca, &paths, "pc.example");
+        (ca, paths)
+    }
+
+    fn issue_own(ca: &SiteCa, (certificate, key): &(PathBuf, PathBuf), name: &str) {
+        let leaf = ca.issue(&ServerId::from_random([2; 16]), &names(&[name]), None, now()).unwrap();
+        std::fs::write(certificate, leaf.chain).unwrap();
+        std::fs::write(key, leaf.key).unwrap();
+    }
+
+    #[test]
+    fn a_server_with_a_good_certificate_starts_though_a_new_one_is_due_and_cannot_be_issued() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, id) = home(folder.path());
+        let key = std::fs::read(home.ca_key()).unwrap();
+        std::fs::remove_file(home.ca_key()).unwrap();
+        let wanted = Wanted { names: names(&["pc.example", "new.example"]), own: None };
+        let opened = Certificates::open(&home, id.clone(), &wanted.names, now()).unwrap();
+        assert_eq!(opened.standing().presented.names, ["pc.example"]);
+        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap_err();
+        assert_eq!(opened.standing().presented.names, ["pc.example"]);
+        std::fs::write(home.ca_key(), key).unwrap();
+        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert_eq!(opened.standing().presented.names, wanted.names);
+        // Without a certificate there is nothing to start with.
+        std::fs::remove_file(home.server_certificate()).unwrap();
+        std::fs::remove_file(home.ca_key()).unwrap();
+        Certificates::open(&home, id, &wanted.names, now()).unwrap_err();
+    }
+
+    #[test]
+    fn trouble_with_the_sites_own_files_holds_up_no_certificate_of_the_admins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, id) = home(folder.path());
+        let opened = Certificates::open(&home, id, &names(&["pc.example"]), now()).unwrap();
+        std::fs::remove_file(home.ca_key()).unwrap();
+        let (ca, paths) = own_files(folder.path());
+        let wanted = Wanted { names: names(&["new.example"]), own: Some(paths.clone()) };
+        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert_eq!(standing.next.unwrap().issuer, Issuer::Own);
+        assert_eq!(standing.problems.len(), 1, "that the site's certificate is due is said");
+        assert!(opened.reconcile(&wanted, Renew::Certificate, now()).is_err(), "who asks for it is told");
+        opened.switch(&wanted, now()).unwrap();
+        // In use, it is renewed without a look at what it needs not.
+        issue_own(&ca, &paths, "new.example");
+        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert_eq!((standing.presented.names, standing.problems), (names(&["new.example"]), Vec::new()));
+    }
+
+    #[test]
+    fn a_switch_of_the_ca_that_failed_halfway_is_ended_by_the_next_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, id) = home(folder.path());
+        let wanted = Wanted { names: names(&["pc.example"]), own: None };
+        let opened = Certificates::open(&home, id, &wanted.names, now()).unwrap();
+        let next = opened.reconcile(&wanted, Renew::SiteCa, now()).unwrap().next.unwrap().pin;
+        std::fs::rename(home.next_ca_key(), home.ca_key()).unwrap();
+        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert_eq!((standing.presented.pin, standing.next), (next, None));
+    }
+
+    #[test]
+    fn an_address_with_a_dot_at_its_end_is_issued_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, id) = home(folder.path());
+        let wanted = Wanted { names: names(&["dotted.example."]), own: None };
+        let opened = Certificates::open(&home, id, &wanted.names, now()).unwrap();
+        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        let issued = std::fs::read(home.server_certificate()).unwrap();
+        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert_eq!(std::fs::read(home.server_certificate()).unwrap(), issued);
+        assert_eq!(opened.standing().presented.names, ["dotted.example"]);
     }
 
     #[test]

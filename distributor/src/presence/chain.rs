@@ -129,6 +129,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_was_given_with_a_dot_at_its_end_is_covered() {
+        let asked = ["pc.example.".to_owned(), "pc.example".to_owned()];
+        assert_eq!(facts(&["pc.example."]).missing(&asked), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_is_no_chain_has_no_facts() {
         assert_eq!(ChainFacts::of(""), None);
         assert_eq!(ChainFacts::of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), None);

@@ -3,14 +3,17 @@
 //!
 //! The certificate is issued anew long before it ends, and whenever it does not name an address. Another port, another
 //! address and another CA are one operation: what is new is announced in the signed server list, what was before is
-//! served on, and when every computer has learned the list, or an admin says so, the old is dropped.
+//! served on, and when every computer has learned the list, or an admin says so, the old is dropped. The configuration
+//! says which port is the new one, whatever a socket unit holds.
 //! Everything here is a reconciler (`reconcile`): run twice, or killed in the middle, the result is the
 //! same. Left out on purpose: how computers learn the list (it stands in the answer to a contact).
 
 mod certificates;
 mod chain;
 mod error;
+mod left_behind;
 mod reports;
+mod wake;
 mod ways;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -25,11 +28,14 @@ use sealpost_manifests::setup::{ServerEntry, ServerRole};
 use sealpost_serving::tls::TlsIdentity;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
-use sealpost_site::queries::ServersLearned;
+use sealpost_site::queries::{Activity, LeftBehind, LogEnd, ServersLearned};
 use sealpost_site::rows::ServersLearnedRow;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
+use self::left_behind::{ANNOUNCES, Announced, Replaced, replaced};
+use self::wake::{Wake, Woken};
 use self::ways::Before;
 use crate::config::{Settings, needs_a_restart};
 use crate::home::Home;
@@ -38,8 +44,8 @@ use crate::ports::doors::Doors;
 
 pub use self::error::PresenceError;
 
-/// How often it is looked whether something is due: a certificate is issued months before its end, and the last
-/// computer that learns a list does so at any time.
+/// How often it is looked whether something is due that only time brings, such as the end of a certificate. All else wakes
+/// the look.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What a presence is made of.
@@ -51,6 +57,17 @@ pub struct Parts {
     pub root_sha256: Sha256Digest,
 }
 
+/// The ports that a server begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct StartedOn {
+    /// The one that it listens on already.
+    pub port: u16,
+    /// The one that the configuration says; 0 for one that computers are not told of, since another start has another.
+    pub configured: u16,
+    /// The one that a socket unit holds, if there is a socket unit.
+    pub held: Option<u16>,
+}
+
 /// As the module says.
 pub struct ServerPresence {
     parts: Parts,
@@ -58,6 +75,7 @@ pub struct ServerPresence {
     state: Mutex<State>,
     /// One reconciliation at a time.
     turn: AsyncMutex<()>,
+    wake: Wake,
 }
 
 /// What changes while the server runs.
@@ -67,9 +85,12 @@ struct State {
     port: Option<u16>,
     /// The port that it was started on.
     started_on: u16,
+    /// The port that a socket unit holds.
+    held: Option<u16>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
-    left_behind: Option<Waiting>,
+    /// The last change of the CA, as of this list and this pin.
+    replaced: Option<(u64, Sha256Digest, Option<Replaced>)>,
     /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
     problems: Vec<String>,
     configuration: Vec<String>,
@@ -94,8 +115,9 @@ impl ServerPresence {
             settings: settings.clone(),
             port: None,
             started_on: settings.listen.port(),
+            held: None,
             doors: None,
-            left_behind: None,
+            replaced: None,
             problems: Vec::new(),
             configuration: Vec::new(),
         };
@@ -104,6 +126,7 @@ impl ServerPresence {
             certificates: Arc::new(opened),
             state: Mutex::new(state),
             turn: AsyncMutex::new(()),
+            wake: Wake::default(),
         }))
     }
 
@@ -112,12 +135,14 @@ impl ServerPresence {
         self.certificates.identity()
     }
 
-    /// The server listens behind these doors. `configured` is the port that the configuration says; with 0 it takes a free
-    /// one at each start, which computers are not told of.
-    pub async fn listening(&self, doors: &Arc<dyn Doors>, port: u16, configured: u16) {
+    /// The server listens behind these doors.
+    pub async fn listening(&self, doors: &Arc<dyn Doors>, ports: StartedOn) {
         self.with(|state| {
-            state.started_on = port;
-            state.port = (configured != 0).then_some(port);
+            state.started_on = ports.port;
+            // What is configured counts, or the restart of a server that was moved would move it back to the port that
+            // its socket unit still holds.
+            state.port = (ports.configured != 0).then_some(ports.configured);
+            state.held = ports.held;
             state.doors = Some(Arc::downgrade(doors));
         });
         self.reconcile(Renew::WhatIsDue).await;
@@ -132,7 +157,9 @@ impl ServerPresence {
             Err(error) => {
                 tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
                 let said = format!("{error} (the configuration before stays in force)");
-                return self.with(|state| state.configuration = vec![said]);
+                self.with(|state| state.configuration = vec![said]);
+                // The files that the one before names may be others by now.
+                return self.wake.changed();
             }
         };
         others(&settings);
@@ -159,12 +186,21 @@ impl ServerPresence {
         self.reconcile(Renew::WhatIsDue).await;
     }
 
-    /// Looks from time to time whether something is due.
+    /// Looks whether something is due: when something has changed, and from time to time.
     pub async fn keep(self: Arc<Self>) {
+        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            self.reconcile(Renew::WhatIsDue).await;
+            // The last computer that learns a list matters, and thousands may come before it.
+            if self.wake.woken(&mut ticks).await == Woken::Changed || self.all_have_learned().await {
+                self.reconcile(Renew::WhatIsDue).await;
+            }
         }
+    }
+
+    async fn all_have_learned(&self) -> bool {
+        // What cannot be read now is tried again by the look.
+        self.learned().await.map_or(true, |row| row.is_some_and(|row| row.waiting == 0))
     }
 
     /// Does what is due. What fails is logged, shown in `status`, and tried again.
@@ -197,6 +233,8 @@ impl ServerPresence {
 
     /// Announces what is new, opens and closes doors, and presents the next certificate when every computer knows it.
     async fn reconcile_ways(&self, actor: &Actor, problems: &mut Vec<String>) -> Result<(), LedgerError> {
+        // Before anything is announced, so that nobody learns it unheard.
+        self.wake.set_awaits(true);
         // A turn can end one step and begin the next: learned, switched, and the old pin dropped.
         for _ in 0..3 {
             let learned = self.learned().await?;
@@ -204,7 +242,10 @@ impl ServerPresence {
             let learned = self.learned().await?;
             self.reconcile_doors(learned.as_ref(), problems).await;
             let standing = self.certificates.standing();
-            let Some(next) = standing.next else { return Ok(()) };
+            let Some(next) = standing.next else {
+                self.wake.set_awaits(learned.is_some_and(|row| row.ways.len() > 1));
+                return Ok(());
+            };
             let knows = |row: &ServersLearnedRow| {
                 row.waiting == 0 && row.ways.iter().all(|way| way.ca_spki_sha256.contains(&next.pin))
             };
@@ -233,7 +274,6 @@ impl ServerPresence {
                 "computers that have not learned the new CA refuse this server from now on"
             );
         }
-        self.with(|state| state.left_behind = behind);
         Ok(())
     }
 
@@ -259,8 +299,8 @@ impl ServerPresence {
     }
 
     async fn reconcile_doors(&self, learned: Option<&ServersLearnedRow>, problems: &mut Vec<String>) {
-        let (doors, mut needed) =
-            self.with(|state| (state.doors.clone(), vec![state.port.unwrap_or(state.started_on)]));
+        let (doors, held, mut needed) = self
+            .with(|state| (state.doors.clone(), state.held, vec![state.port.unwrap_or(state.started_on)]));
         let doors = doors.and_then(|doors| doors.upgrade());
         let Some(doors) = doors else { return };
         needed.extend(learned.into_iter().flat_map(|row| &row.ways).map(|way| way.port));
@@ -279,6 +319,8 @@ impl ServerPresence {
                     .push(format!("cannot listen on port {port}, where computers come ({error}): {hint}"));
             }
         }
+        // On the port that a socket unit holds, callers would wait in its queue for ever and not be refused.
+        needed.extend(held);
         // A door stays open while the one that is to replace it cannot be opened.
         for port in doors.open_ports().into_iter().filter(|port| all_open && !needed.contains(port)) {
             doors.close(port);
@@ -287,6 +329,35 @@ impl ServerPresence {
 
     async fn learned(&self) -> Result<Option<ServersLearnedRow>, LedgerError> {
         self.parts.ledger.query(ServersLearned {}).await
+    }
+
+    /// Whom the last change of the CA left behind, and who was not heard since.
+    async fn left_behind(&self, learned: Option<&ServersLearnedRow>) -> Result<Option<Waiting>, LedgerError> {
+        // Who knows the newest list knows its pin.
+        let Some(row) = learned.filter(|row| row.waiting > 0) else { return Ok(None) };
+        let Some(Replaced { sequence, since }) = self.replaced(row.order.sequence).await? else {
+            return Ok(None);
+        };
+        let left = self.parts.ledger.query(LeftBehind { sequence, since }).await?;
+        let names = left.names.iter().map(ToString::to_string).collect();
+        Ok((left.count > 0).then_some(Waiting { count: left.count, names }))
+    }
+
+    /// The last change of the CA. The log is read once for each list.
+    async fn replaced(&self, sequence: u64) -> Result<Option<Replaced>, LedgerError> {
+        let presented = self.certificates.standing().presented.pin;
+        let known = self.with(|state| state.replaced);
+        if let Some((_, _, replaced)) = known.filter(|(list, pin, _)| (*list, *pin) == (sequence, presented))
+        {
+            return Ok(replaced);
+        }
+        let newest =
+            Activity { kind: Some(ANNOUNCES.to_owned()), end: LogEnd::Newest, ..Activity::default() };
+        let announced = self.parts.ledger.query(newest).await?;
+        let announced: Vec<Announced> = announced.iter().filter_map(Announced::of).collect();
+        let replaced = replaced(&announced, &presented);
+        self.with(|state| state.replaced = Some((sequence, presented, replaced)));
+        Ok(replaced)
     }
 
     /// The way that the configuration wants; `None` while there is nothing to tell.

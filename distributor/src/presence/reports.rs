@@ -25,8 +25,8 @@ impl ServerPresence {
         let standing = self.certificates.standing();
         let learned = self.learned().await.map_err(problem_of)?;
         let presented = standing.presented;
-        let (addresses, left_behind) =
-            self.with(|state| (state.settings.addresses.clone(), state.left_behind.clone()));
+        let addresses = self.with(|state| state.settings.addresses.clone());
+        let left_behind = self.left_behind(learned.as_ref()).await.map_err(problem_of)?;
         Ok(CertificateView {
             issuer: word(standing.issuer).to_owned(),
             missing: presented.missing(&addresses),
@@ -45,14 +45,14 @@ impl ServerPresence {
 
     async fn renewed(&self, actor: &Actor, what: Renewal) -> Result<CertificateView, Problem> {
         let renew = match what {
-            Renewal::Certificate => Renew::Certificate,
-            Renewal::SiteCa if self.certificates.standing().issuer == Issuer::Own => {
+            _ if self.certificates.standing().issuer == Issuer::Own => {
                 return Err(Problem::new(
                     ProblemCode::WrongState,
                     "the server presents a certificate that you brought, not one of the site CA",
                     "replace the files that `tls.certificate` and `tls.key` name in the configuration",
                 ));
             }
+            Renewal::Certificate => Renew::Certificate,
             Renewal::SiteCa => Renew::SiteCa,
         };
         self.reconcile_for(actor, renew).await;
@@ -131,12 +131,13 @@ impl ServerPresence {
     }
 
     async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
-        let (mut said, addresses) = self.with(|state| {
+        let (mut said, addresses, ports) = self.with(|state| {
             let said: Vec<String> = state.problems.iter().chain(&state.configuration).cloned().collect();
-            (said, state.settings.addresses.clone())
+            (said, state.settings.addresses.clone(), state.held.zip(state.port))
         });
+        said.extend(ports.and_then(|(held, wanted)| other_port_held(held, wanted)));
         let standing = self.certificates.standing();
-        said.extend(standing.problem);
+        said.extend(standing.problems);
         let missing = standing.presented.missing(&addresses);
         if !missing.is_empty() {
             said.push(format!("{}; {}", unnamed(&missing), MISSING_HINT));
@@ -148,6 +149,10 @@ impl ServerPresence {
                 None
             }
         };
+        match self.left_behind(learned.as_ref()).await {
+            Ok(left) => said.extend(left.as_ref().map(refusing)),
+            Err(error) => said.push(with_causes(&error)),
+        }
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
         let left = waiting(&row);
         let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
@@ -173,6 +178,27 @@ impl ServerPresence {
         let problem = self.with(|state| state.problems.first().cloned());
         problem.map_or(Ok(()), |problem| Err(Problem::new(ProblemCode::Internal, problem, LOG_HINT)))
     }
+}
+
+/// The server is reached on both ports; only its next start may find the wanted one taken, and callers wait no longer while
+/// it is replaced.
+fn other_port_held(held: u16, wanted: u16) -> Option<String> {
+    (held != wanted).then(|| {
+        format!(
+            "the socket unit holds port {held}, and `listen` says {wanted}: give both the same port, as \
+             `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
+        )
+    })
+}
+
+fn refusing(left: &Waiting) -> String {
+    let (refuse, whom) = if left.count == 1 { ("refuses", "it") } else { ("refuse", "each") };
+    format!(
+        "{} not know the new CA of this server's certificate, and {refuse} the server ({}): make {whom} a new setup file with \
+         `distributor clients setup NAME`",
+        counted(left.count, "computer does", "computers do"),
+        named(left)
+    )
 }
 
 /// What helps when the certificate does not name an address.
@@ -254,6 +280,14 @@ impl Presence for ServerPresence {
                     .to_owned(),
             },
         ]
+    }
+
+    fn look_soon(&self) {
+        self.wake.changed();
+    }
+
+    fn list_is_known(&self) {
+        self.wake.learned();
     }
 
     fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>> {

@@ -17,6 +17,7 @@ use super::error::UpstreamError;
 use super::fetch::MAX_DOCUMENT_BYTES;
 use super::mirror::Mirror;
 use super::pace::Pace;
+use super::stored::NoteFile;
 use crate::config::{Limits, Settings, Storage};
 use crate::home::Home;
 use crate::ports::blobs::BlobStore;
@@ -73,7 +74,7 @@ pub(super) struct Context {
     pub(super) staging_folder: PathBuf,
     pub(super) log_folder: PathBuf,
     /// Where it is remembered since when stored files are not needed.
-    pub(super) storage_note: PathBuf,
+    pub(super) storage_note: Arc<NoteFile>,
     live: RwLock<Live>,
     /// Names of needed files that are not there, as found last.
     missing: RwLock<Vec<String>>,
@@ -106,7 +107,7 @@ impl Context {
             pace: parts.pace,
             staging_folder: home.staging(),
             log_folder: home.log_folder(),
-            storage_note: home.storage_note(),
+            storage_note: Arc::new(NoteFile::at(home.storage_note())),
             live: RwLock::new(Live::of(settings)),
             missing: RwLock::default(),
             stored: RwLock::default(),

@@ -13,6 +13,7 @@ use super::mirror::PublishError;
 use crate::config::VendorCaError;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StagingError;
+use crate::ports::upstream::MirrorReadError;
 use sealpost_ledger::LedgerError;
 
 /// Why the upstream could not be opened.
@@ -81,6 +82,12 @@ pub enum PullError {
     Publish {
         #[from]
         source: PublishError,
+    },
+    /// What is listed is not known, so nothing can be said to be listed no longer.
+    #[error("nothing was removed, because it is not known what is needed")]
+    Mirrored {
+        #[from]
+        source: MirrorReadError,
     },
     #[error("cannot stage a release")]
     Staging {

@@ -36,8 +36,8 @@ pub(super) struct Fetcher<'a> {
     pub(super) now: Timestamp,
     /// Bytes of payload that this pull fetched.
     pub(super) fetched_bytes: u64,
-    /// Files in the downloads folder that belong to this pull.
-    pub(super) touched: BTreeSet<PathBuf>,
+    /// Files in the downloads folder that the next pull continues.
+    pub(super) unfinished: BTreeSet<PathBuf>,
 }
 
 impl Fetcher<'_> {
@@ -91,11 +91,10 @@ impl Fetcher<'_> {
         if blocking(move || blobs.length(&sha256)).await?? == Some(expected.length) {
             return Ok(());
         }
-        let destination = self.downloads.join(expected.sha256.to_string());
+        let destination = self.destination_of(target);
         let received_before = file_length(&part_of(&destination));
         let needed = target.length().saturating_sub(received_before).saturating_add(unpacked_bytes);
         self.make_room(target, needed).await?;
-        self.touched.extend([destination.clone(), part_of(&destination)]);
         let mut most_received = received_before;
         let mut resumes = 0;
         loop {
@@ -118,6 +117,16 @@ impl Fetcher<'_> {
         Ok(())
     }
 
+    /// Keeps what came of a payload that this pull does not bring to its end.
+    pub(super) fn keep_unfinished(&mut self, target: &TargetInfo) {
+        let destination = self.destination_of(target);
+        self.unfinished.extend([part_of(&destination), destination]);
+    }
+
+    fn destination_of(&self, target: &TargetInfo) -> PathBuf {
+        self.downloads.join(target.sha256().to_string())
+    }
+
     /// Refuses a file that would leave less free space than has to stay free, before it is fetched.
     pub(super) async fn make_room(&self, target: &TargetInfo, needed: u64) -> Result<(), PullError> {
         let (path, keep) = (self.downloads.to_owned(), self.limits.keep_free_bytes);
@@ -134,13 +143,13 @@ impl Fetcher<'_> {
         .await?
     }
 
-    /// Removes partial payloads that no pull needs. A failure is logged and does not fail the pull.
+    /// Removes partial payloads that no pull continues. A failure is logged and does not fail the pull.
     pub(super) async fn sweep(self) {
-        let (downloads, touched) = (self.downloads.to_owned(), self.touched);
+        let (downloads, unfinished) = (self.downloads.to_owned(), self.unfinished);
         let swept = blocking(move || {
             for entry in fs::read_dir(downloads)? {
                 let path = entry?.path();
-                if !touched.contains(&path) {
+                if !unfinished.contains(&path) {
                     fs::remove_file(&path)?;
                 }
             }

@@ -134,12 +134,15 @@ impl VendorUpstream {
         }
     }
 
-    /// Looks at stored files while no pull runs.
+    /// Looks at stored files while no pull runs; in a task of its own, so that a caller that disconnects does not give a
+    /// pull its turn while files are still removed.
     async fn reconcile_storage(&self, removal: Removal) -> Result<StorageView, Problem> {
-        let state = self.state.lock().await;
-        let view = storage::reconcile(&self.context, removal).await;
-        drop(state);
-        view.map_err(failed)
+        let (context, state) = (Arc::clone(&self.context), Arc::clone(&self.state));
+        let task = tokio::spawn(async move {
+            let _no_pull_runs = state.lock().await;
+            storage::reconcile(&context, removal).await
+        });
+        task.await.unwrap_or(Err(PullError::Ended)).map_err(failed)
     }
 
     /// A reconciler: may be stopped and started at any moment.
@@ -326,7 +329,10 @@ async fn make_deltas(context: &Context) {
 
 /// What went wrong with stored files, as an answer.
 fn failed(error: PullError) -> Problem {
-    let hint = "check the server's disk and its log, then try again";
+    let hint = match error {
+        PullError::Mirrored { .. } => "run `distributor pull`, then try again",
+        _ => "check the server's disk and its log, then try again",
+    };
     Problem::new(ProblemCode::Internal, with_causes(&error), hint)
 }
 

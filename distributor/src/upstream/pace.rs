@@ -88,6 +88,11 @@ impl Receiving {
     async fn next(mut self) -> Option<(Result<Vec<u8>, TransportError>, Option<Self>)> {
         loop {
             let until = self.pace.until();
+            // A body that always has something ready lets no timeout come.
+            if until.is_some_and(|until| until <= Instant::now()) {
+                let location = self.location.clone();
+                return Some((Err(TransportError::TookTooLong { location }), None));
+            }
             let wait = until.map_or(self.window_ends, |until| until.min(self.window_ends));
             match timeout_at(wait, self.body.next()).await {
                 Ok(chunk) => {
@@ -96,10 +101,8 @@ impl Receiving {
                     self.received = self.received.saturating_add(bytes.len() as u64);
                     return Some((chunk, Some(self)));
                 }
-                Err(_) if until.is_some_and(|until| until <= Instant::now()) => {
-                    let location = self.location.clone();
-                    return Some((Err(TransportError::TookTooLong { location }), None));
-                }
+                // The next turn finds that the time of the pull is over.
+                Err(_) if until == Some(wait) => {}
                 Err(_) if self.received < self.pace.per_window() => {
                     let (received, seconds) = (self.received, self.pace.window.as_secs());
                     let location = self.location.clone();
@@ -200,5 +203,14 @@ mod tests {
         pace.begin(Duration::from_millis(300));
         let late = error_of(receiving(&pace, every(Duration::from_millis(100), 100_000))).await.unwrap();
         assert!(matches!(late, TransportError::TookTooLong { .. }), "{late}");
+    }
+
+    #[tokio::test]
+    async fn a_payload_whose_bytes_are_always_there_ends_in_time_too() {
+        let pace = Pace::at_least(1);
+        pace.begin(Duration::ZERO);
+        let ready = stream::repeat(vec![0; 10]).take(1000).boxed();
+        let late = error_of(receiving(&pace, ready)).await;
+        assert!(matches!(late, Some(TransportError::TookTooLong { .. })), "{late:?}");
     }
 }

@@ -79,19 +79,19 @@ pub(super) async fn examine_all(
                         tracing::warn!(release = %candidate.release, ?problems, "a release is refused");
                         examined.refused.push(Refused { release: candidate.release, manifest, problems });
                     }
-                    Err(error) => examined.go_on_after(error, &candidate)?,
+                    Err(error) => examined.go_on_after(error, &candidate, fetcher)?,
                 }
             }
             Some(_) => {
                 if let Err(error) = refetch(fetcher, &candidate).await {
-                    examined.go_on_after(error, &candidate)?;
+                    examined.go_on_after(error, &candidate, fetcher)?;
                 }
             }
         }
     }
     for other in others.into_iter().filter(|other| needed.contains(&other.manifest.sha256())) {
         if let Err(error) = refetch(fetcher, &other).await {
-            examined.go_on_after(error, &other)?;
+            examined.go_on_after(error, &other, fetcher)?;
         }
     }
     examined.fetched.sort_by_key(|release| release.manifest.counter);
@@ -99,11 +99,17 @@ pub(super) async fn examine_all(
 }
 
 impl Examined {
-    /// Keeps what is about one release alone; passes on what stops the pull.
-    fn go_on_after(&mut self, error: PullError, candidate: &Candidate) -> Result<(), PullError> {
+    /// Notes what is about one release alone, whose files the next pull continues; passes on what stops the pull.
+    fn go_on_after(
+        &mut self,
+        error: PullError,
+        candidate: &Candidate,
+        fetcher: &mut Fetcher<'_>,
+    ) -> Result<(), PullError> {
         if !error.is_about_one_file() {
             return Err(error);
         }
+        candidate.payload.iter().chain(&candidate.attachments).for_each(|file| fetcher.keep_unfinished(file));
         let reason = sealpost_files::with_causes(&error);
         tracing::warn!(release = %candidate.release, reason, "a release cannot be fetched now; others go on");
         self.failure.get_or_insert(error);

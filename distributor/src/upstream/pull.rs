@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome, PulledRelease};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -55,7 +55,7 @@ pub(super) async fn pull(
         limits: live.limits,
         now,
         fetched_bytes: 0,
-        touched: BTreeSet::new(),
+        unfinished: BTreeSet::new(),
     };
     let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others } =
         documents(context, &fetcher).await?;
@@ -63,9 +63,10 @@ pub(super) async fn pull(
     let pointed: Vec<Pointed> = candidates.iter().map(Pointed::of).collect();
     let mut releases = withdraw(context, now, &trust.counter_resets, withdrawn).await?;
     let (mirror, trust_digest) = (Arc::clone(&context.mirror), trust_info.sha256());
+    let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_metadata_days));
     let (changed, trust_is_new) = blocking(move || {
         let trust_is_new = mirror.examined_trust() != Some(trust_digest);
-        Ok::<_, PullError>((mirror.publish(&files, index, now)?, trust_is_new))
+        Ok::<_, PullError>((mirror.publish(&files, index, keep, now)?, trust_is_new))
     })
     .await??;
     context.set_trust(trust.clone());
@@ -83,10 +84,9 @@ pub(super) async fn pull(
     let fetched_bytes = fetcher.fetched_bytes;
     let failure = stage(context, now, examined, &mut releases).await?;
     move_channels(&context.ledger, now, &pointed).await?;
-    match failure {
-        // What came of it stays, so that the next pull goes on there.
-        Some(failure) => return Err(failure),
-        None => fetcher.sweep().await,
+    fetcher.sweep().await;
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     let mirror = Arc::clone(&context.mirror);
     blocking(move || mirror.note_examined_trust(&trust_digest)).await??;

@@ -1,7 +1,7 @@
 //! What the server stores: removed when nothing needs it, compared with its digests, and shown.
 //!
 //! Everything here is a reconciler: run twice, or killed in the middle, the result is the same. It runs beside no pull:
-//! a file that a pull counts on is never removed under it.
+//! a file that a pull counts on is never removed under it. While the mirror's index is damaged nothing is removed.
 //! Left out on purpose: fetching again, which the next pull does.
 
 use std::collections::BTreeSet;
@@ -23,9 +23,10 @@ use super::error::PullError;
 use super::fetch::{MAX_DOCUMENT_BYTES, blocking};
 use super::known::{in_use, known_releases};
 use super::needed::needed;
-use super::stored::{Needed, StorageNote};
+use super::stored::Needed;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StoredDelta;
+use crate::ports::upstream::MirrorReadError;
 
 /// Least pause between two rounds, whatever is configured or fails.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
@@ -48,29 +49,34 @@ struct Found {
     deltas: BTreeSet<Sha256Digest>,
     unneeded_deltas: Vec<StoredDelta>,
     missing: Vec<String>,
+    /// Why it is not known what is listed. Then nothing counts as unneeded.
+    unlisted: Option<MirrorReadError>,
 }
 
 /// Removes what is due, and finds out what is missing. The caller sees to it that no pull runs.
 pub(super) async fn reconcile(context: &Context, removal: Removal) -> Result<StorageView, PullError> {
     let found = look(context).await?;
     let (now, live) = (context.clock.now(), context.live());
-    context.mirror.keep_replaced(live.storage.keep_metadata_days);
     let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_superseded_days));
-    let note_path = context.storage_note.clone();
-    let mut note = blocking(move || StorageNote::read(&note_path)).await?;
+    let file = Arc::clone(&context.storage_note);
+    let mut note = blocking(move || file.read()).await?;
     let removed = match removal {
         Removal::Nothing => None,
         removal => {
+            if let Some(error) = found.unlisted.clone() {
+                return Err(error.into());
+            }
             let due = note.due(&found.unneeded, keep, now);
             let due = match removal {
                 Removal::Everything => found.unneeded.iter().map(|blob| blob.sha256).collect(),
                 _ => due,
             };
+            // Before the note is written, which a full disk may have no room for.
             let bytes = remove(context, &found, due).await?;
-            let (path, note) = (context.storage_note.clone(), note.clone());
-            blocking(move || note.write(&path))
-                .await?
-                .map_err(|source| PullError::Disk { path: context.storage_note.clone(), source })?;
+            let (file, unneeded) = (Arc::clone(&context.storage_note), found.unneeded.clone());
+            let written = blocking(move || file.change(|note| drop(note.due(&unneeded, keep, now)))).await?;
+            let path = || context.storage_note.path().to_owned();
+            note = written.map_err(|source| PullError::Disk { path: path(), source })?;
             Some(bytes)
         }
     };
@@ -89,13 +95,22 @@ async fn look(context: &Context) -> Result<Found, PullError> {
     let (mirror, blobs) = (Arc::clone(&context.mirror), Arc::clone(&context.blobs));
     let staging = Arc::clone(&context.staging);
     blocking(move || {
-        let generations = mirror.listed();
         let mut needed = Needed::default();
-        needed.listed(&generations, &releases);
+        let unlisted = match mirror.listed() {
+            Ok(generations) => {
+                needed.listed(&generations, &releases);
+                None
+            }
+            Err(error) => Some(error),
+        };
         manifests.into_iter().for_each(|manifest| needed.manifest(manifest));
         for manifest in &releases {
-            // What cannot be read is missing, and the next pull fetches it.
-            let Ok(Some(bytes)) = blobs.read(manifest, MAX_DOCUMENT_BYTES) else { continue };
+            let bytes = match blobs.read(manifest, MAX_DOCUMENT_BYTES) {
+                Ok(Some(bytes)) => bytes,
+                // The next pull fetches it, and nobody can use the files of a release without it.
+                Ok(None) | Err(BlobError::Damaged { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
             if let Ok(manifest) = document::read::<ReleaseManifest>(&bytes) {
                 needed.unlisted(&manifest);
             }
@@ -104,12 +119,13 @@ async fn look(context: &Context) -> Result<Found, PullError> {
         let deltas = noted.iter().map(|delta| delta.blob.sha256).collect();
         let unneeded_deltas = needed.deltas(noted, &releases);
         let stored = blobs.list()?;
-        let unneeded = stored.iter().filter(|blob| !needed.keeps(&blob.sha256)).copied().collect();
+        let is_unneeded = |blob: &&Blob| unlisted.is_none() && !needed.keeps(&blob.sha256);
+        let unneeded = stored.iter().filter(is_unneeded).copied().collect();
         let mut missing = needed.missing(&stored);
         if !mirror.is_whole() {
             missing.push("the vendor's metadata".to_owned());
         }
-        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing })
+        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing, unlisted })
     })
     .await?
 }
@@ -266,13 +282,8 @@ pub(super) async fn scrub(context: &Context, sha256: Sha256Digest) {
 }
 
 async fn note_scrubbed(context: &Context) {
-    let (path, now) = (context.storage_note.clone(), context.clock.now());
-    let written = blocking(move || {
-        let mut note = StorageNote::read(&path);
-        note.scrubbed_at = Some(now);
-        note.write(&path)
-    })
-    .await;
+    let (file, now) = (Arc::clone(&context.storage_note), context.clock.now());
+    let written = blocking(move || file.change(|note| note.scrubbed_at = Some(now))).await;
     if let Ok(Err(error)) = written {
         tracing::warn!(%error, "cannot note that all stored files were checked");
     }

@@ -1,12 +1,14 @@
 //! Which stored files are needed, which are missing, and since when the others are not needed.
 //!
-//! Pure, but for the note. Invariants: documents of releases that the ledger knows stay for ever, they are small and a
+//! Pure, but for the note and its file. Invariants: documents of releases that the ledger knows stay for ever, they are small and a
 //! reviewer reads them; a payload, an attachment or a delta of a release that the site needs is never unneeded; what is
-//! not needed stays for the configured time, counted from when that was first found.
+//! not needed stays for the configured time, counted from when that was first found; who changes the note begins with
+//! what is in its file, and nobody else changes it meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::{PRIVATE, read_bounded, replace};
@@ -104,13 +106,13 @@ pub(super) struct StorageNote {
 impl StorageNote {
     /// Reads the note. One that is missing, damaged or of another version is as good as none: then files that are not
     /// needed stay for longer, and nothing else happens.
-    pub(super) fn read(path: &Path) -> Self {
+    fn read(path: &Path) -> Self {
         let read = read_bounded(path, MAX_NOTE_BYTES).ok().flatten();
         let note: Option<Self> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         note.filter(|note| note.version == VERSION).unwrap_or_default()
     }
 
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+    fn write(&self, path: &Path) -> io::Result<()> {
         let note = Self { version: VERSION, ..self.clone() };
         replace(path, &serde_json::to_vec(&note)?, PRIVATE)
     }
@@ -130,6 +132,36 @@ impl StorageNote {
         }
         let due = self.unneeded_since.iter().filter(|(_, since)| now.duration_since(**since) >= keep);
         due.map(|(sha256, _)| *sha256).collect()
+    }
+}
+
+/// The file of the note, which several tasks change.
+#[derive(Debug)]
+pub(super) struct NoteFile {
+    path: PathBuf,
+    changing: Mutex<()>,
+}
+
+impl NoteFile {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, changing: Mutex::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn read(&self) -> StorageNote {
+        StorageNote::read(&self.path)
+    }
+
+    /// Changes what is in the file; answers what is there then.
+    pub(super) fn change(&self, change: impl FnOnce(&mut StorageNote)) -> io::Result<StorageNote> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut note = self.read();
+        change(&mut note);
+        note.write(&self.path)?;
+        Ok(note)
     }
 }
 
@@ -155,6 +187,26 @@ mod tests {
         assert!(note.due(&[b], keep, at(60)).is_empty());
         assert_eq!(note.due(&[a, b], keep, at(90)), BTreeSet::from([b.sha256]));
         assert_eq!(note.due(&[a], keep, at(180)), BTreeSet::from([a.sha256]));
+    }
+
+    #[test]
+    fn two_who_change_the_note_at_once_lose_nothing_of_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = NoteFile::at(folder.path().join("storage.json"));
+        let unneeded = |note: &mut StorageNote, name: &str| {
+            note.unneeded_since.insert(blob(name).sha256, at(0));
+        };
+        std::thread::scope(|scope| {
+            for half in 0..2 {
+                let file = &file;
+                scope.spawn(move || {
+                    for number in 0..20 {
+                        file.change(|note| unneeded(note, &format!("{half} {number}"))).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(file.read().unneeded_since.len(), 40);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! own certificate, all while it runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -13,7 +15,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
-use crate::site::{Site, free_port, problem};
+use crate::site::{Site, configure, free_port, problem};
 use crate::vendor::start_vendor;
 
 /// A licensed site on a fixed port, with one computer in contact.
@@ -126,6 +128,62 @@ async fn another_port_is_served_beside_the_old_one_until_every_computer_has_lear
 }
 
 #[tokio::test]
+async fn a_move_outlives_a_restart_behind_a_socket_unit_that_still_holds_the_old_port() {
+    let vendor = start_vendor(3).await;
+    let held = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let (old, new) = (held.local_addr().unwrap().port(), free_port());
+    let site = Site::licensed(&vendor).await;
+    configure(&site.home(), &format!("listen = \"127.0.0.1:{old}\"\n"));
+    let site = site.replaced(Arc::clone(&held)).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    agent.contact(&site).await;
+    let unit_is_said = async |site: &Site| {
+        warnings(site).await.iter().any(|warning| warning.contains(&format!("socket unit holds port {old}")))
+    };
+    assert!(!unit_is_said(&site).await);
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    assert!(unit_is_said(&site).await);
+
+    let site = site.replaced(Arc::clone(&held)).await;
+    let ports = |view: AddressesView| view.ways.iter().map(|way| (way.port, way.served)).collect::<Vec<_>>();
+    assert_eq!(ports(ways(&site).await), [(new, true), (old, true)]);
+    assert!(answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "127.0.0.1", new).await);
+    assert!(unit_is_said(&site).await);
+    site.reserve("pc-2").await;
+    assert_eq!(site.setup("pc-2").await.servers[0].server.port, new);
+    // A problem of the unit keeps nothing else from being done.
+    let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({})).await;
+    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({})).await;
+    assert_eq!(ports(view), [(new, true)]);
+    assert!(answers(&ca(&site), "127.0.0.1", old).await, "callers would wait in the unit's queue");
+
+    // The unit holds the new port.
+    drop(held);
+    let site = site.restart().await;
+    assert_eq!(ports(ways(&site).await), [(new, true)]);
+    assert!(!unit_is_said(&site).await && !answers(&ca(&site), "127.0.0.1", old).await);
+}
+
+#[tokio::test]
+async fn a_move_ends_when_the_last_computer_says_that_it_has_learned_and_waits_for_no_time() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    let new = free_port();
+    agent.contact(&site).await;
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    agent.contact(&site).await;
+    agent.contact(&site).await;
+    let moved = async {
+        while ways(&site).await.ways.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Less than the pause between two looks.
+    tokio::time::timeout(Duration::from_secs(30), moved).await.unwrap();
+    assert_eq!(ways(&site).await.ways[0].port, new);
+}
+
+#[tokio::test]
 async fn an_admin_ends_a_move_whoever_has_not_learned_it() {
     let vendor = start_vendor(3).await;
     let (site, _agent) = settled(&vendor).await;
@@ -193,6 +251,40 @@ async fn a_ca_near_its_end_is_replaced_by_itself_and_a_switch_names_whom_it_leav
     let view: CertificateView = site.post("/certificate/switch", &serde_json::json!({ "now": true })).await;
     assert_eq!(view.left_behind.unwrap().names, ["pc-1"]);
     assert!(view.ca_not_after.duration_since(site.clock.now()).as_hours() > 24 * 3000);
+}
+
+#[tokio::test]
+async fn whom_a_switch_left_behind_is_shown_also_after_a_restart_until_it_comes_again() {
+    let vendor = start_vendor(4).await;
+    let (site, mut agent) = settled(&vendor).await;
+    let mut learned = Agent::licensed(&site, "pc-2").await;
+    Agent::licensed(&site, "pc-3").await;
+    for agent in [&mut agent, &mut learned] {
+        agent.contact(&site).await;
+    }
+    let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    learned.contact(&site).await;
+    learned.contact(&site).await;
+    site.clock.forward(SignedDuration::from_mins(10));
+    let _: CertificateView = site.post("/certificate/switch", &serde_json::json!({ "now": true })).await;
+    let site = site.restart().await;
+    let refusing = async |site: &Site| {
+        let warned = warnings(site).await;
+        warned.into_iter().find(|warning| warning.contains("not know the new CA"))
+    };
+    let warned = refusing(&site).await.unwrap();
+    assert!(warned.contains("2 computers") && warned.contains("pc-1, pc-3"), "{warned}");
+    assert!(warned.contains("`distributor clients setup NAME`"), "{warned}");
+    assert_eq!(certificate(&site).await.left_behind.unwrap().names, ["pc-1", "pc-3"]);
+    // Who enrolls from now on knows it from its setup file.
+    site.clock.forward(SignedDuration::from_mins(10));
+    Agent::licensed(&site, "pc-4").await;
+    agent.contact(&site).await;
+    assert_eq!(certificate(&site).await.left_behind.unwrap().names, ["pc-3"]);
+    // A new setup file, or a repaired one.
+    let setup = site.setup("pc-3").await;
+    Agent::new(setup).enroll(&site).await;
+    assert!(certificate(&site).await.left_behind.is_none() && refusing(&site).await.is_none());
 }
 
 #[tokio::test]
@@ -273,6 +365,8 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     site.server.reload().await;
     assert!(answers(&own_ca, "127.0.0.1", port).await && !answers(&ca(&site), "127.0.0.1", port).await);
     assert_eq!(certificate(&site).await.issuer, "own");
+    let refused = site.post_refused("/certificate/renew", &serde_json::json!({})).await;
+    assert!(refused.code == ProblemCode::WrongState && refused.hint.contains("tls.certificate"), "{refused}");
 
     // Renewed by the same CA: taken at once. It does not name what is configured: no setup file.
     own.issue(&folder, &["other.example"]);

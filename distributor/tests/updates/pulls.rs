@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
 use sealpost_admin_api::pulls::PulledOutcome;
+use sealpost_distributor::config::Limits;
 use sealpost_distributor::ports::upstream::{TargetClass, Upstream};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -12,7 +13,7 @@ use sealpost_test_support::names::channel;
 use sealpost_test_support::release::noise;
 use sealpost_test_support::web::{Fault, Times};
 
-use crate::site::{approved, vendor_and_site};
+use crate::site::{Site, approved, vendor_and_site};
 
 const FILES: &[(&str, &[u8])] = &[("bin/av", b"one"), ("etc/av.conf", b"quiet = true\n")];
 
@@ -183,6 +184,35 @@ async fn a_cut_download_is_continued_where_it_ended() {
     let asked = site.web.asked(".tar.gz");
     assert_eq!(asked.iter().flatten().count(), 1, "{asked:?}");
     assert!(std::fs::read_dir(site.home().downloads()).unwrap().next().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_pull_continues_is_removed_also_while_another_payload_fails() {
+    let (vendor, mut site) = vendor_and_site().await;
+    vendor.release("1.0", &[("data", &noise(400_000))]);
+    site.web.fail(".tar.gz", Fault::CutAfter(5_000), Times::Always);
+    site.pull().await.unwrap_err();
+    let begun = downloads(&site);
+    assert!(matches!(begun.as_slice(), [name] if name.ends_with(".part")), "{begun:?}");
+    // Of a release that the vendor has withdrawn since.
+    let stale = site.home().downloads().join(format!("{}.part", "0".repeat(64)));
+    std::fs::write(&stale, [0; 100]).unwrap();
+    site.pull().await.unwrap_err();
+    assert_eq!(downloads(&site), begun);
+    // No room for the rest of it: that may be made.
+    std::fs::write(&stale, [0; 100]).unwrap();
+    site.web.make_no_faults();
+    let everything = Limits { keep_free_bytes: u64::MAX, ..Limits::default() };
+    site.limit(everything).await;
+    let problem = site.pull().await.unwrap_err();
+    assert!(problem.message.contains("no room for"), "{problem}");
+    assert_eq!(downloads(&site), begun);
+}
+
+/// Names of the files that are being fetched.
+fn downloads(site: &Site) -> Vec<String> {
+    let entries = std::fs::read_dir(site.home().downloads()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,6 +85,15 @@ struct FragileStaging {
     inner: Arc<FolderStaging>,
     broken: Arc<AtomicBool>,
     deltas_may_begin: Arc<tokio::sync::Mutex<()>>,
+    removal: Arc<Removal>,
+}
+
+/// Holds up a cleaning in the middle, when a test wants it.
+#[derive(Default)]
+pub(crate) struct Removal {
+    /// While it is held, no note of a delta is removed.
+    pub(crate) may_go_on: tokio::sync::Mutex<()>,
+    pub(crate) has_begun: AtomicBool,
 }
 
 impl Staging for FragileStaging {
@@ -115,6 +124,8 @@ impl Staging for FragileStaging {
     }
 
     fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError> {
+        self.removal.has_begun.store(true, Ordering::SeqCst);
+        let _may_go_on = self.removal.may_go_on.blocking_lock();
         self.inner.forget_delta(delta)
     }
 }
@@ -131,6 +142,7 @@ pub(crate) struct Site {
     pub(crate) staging_broken: Arc<AtomicBool>,
     /// While it is held, no delta is made.
     pub(crate) deltas_may_begin: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) removal: Arc<Removal>,
     pub(crate) running: Option<Running>,
 }
 
@@ -163,6 +175,7 @@ impl Site {
             root_bytes: vendor.root_bytes().to_vec(),
             staging_broken: Arc::default(),
             deltas_may_begin: Arc::default(),
+            removal: Arc::default(),
             running: None,
         };
         site.start();
@@ -195,6 +208,7 @@ impl Site {
                 inner: staging.clone(),
                 broken: self.staging_broken.clone(),
                 deltas_may_begin: self.deltas_may_begin.clone(),
+                removal: self.removal.clone(),
             }),
             clock,
             transport: vendor_transport(&self.web.url(), None, &self.pace).unwrap(),

@@ -1,11 +1,16 @@
 //! What is stored: what nobody needs is removed in time, what somebody needs never, and what is damaged is fetched again.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use sealpost_distributor::ports::staging::Staging;
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
+use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_test_support::vendor::Vendor;
 
@@ -128,6 +133,49 @@ async fn a_file_that_nobody_asks_for_is_found_damaged_by_the_scrub() {
     assert_eq!(names, ["acme-av_1.0_any.tar.gz"]);
     assert_eq!(view.scrubbed_at, Some(site.clock.now()));
     assert!(!is_stored(&site, &payload) && is_stored(&site, &manifest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_removed_while_the_mirror_is_damaged() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 4).await;
+    let (blobs, generation) =
+        (site.parts().blobs.list().unwrap(), site.parts().upstream.mirror().generation());
+    let index = site.home().mirror().join(format!("gen-{:08}/index", generation.unwrap()));
+    std::fs::write(index, "nonsense").unwrap();
+    site.restart().await;
+    let refused = site.parts().upstream.clean().await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Internal);
+    assert!(refused.message.contains("nothing was removed") && refused.hint.contains("pull"), "{refused}");
+    site.parts().upstream.collect().await.unwrap_err();
+    assert_eq!(site.parts().blobs.list().unwrap(), blobs);
+    let view = site.parts().upstream.storage().await.unwrap();
+    assert!(view.kinds.iter().all(|kind| kind.unneeded_bytes == 0), "{view:?}");
+    assert!(view.missing.iter().any(|missing| missing.name == "the vendor's metadata"), "{view:?}");
+    site.pull().await.unwrap();
+    site.parts().upstream.clean().await.unwrap();
+    assert_eq!(stored(&site, &releases), [false, false, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_waits_for_a_cleaning_whose_caller_has_gone() {
+    let (vendor, site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 4).await;
+    let held_up = site.removal.may_go_on.lock().await;
+    let upstream = Arc::clone(&site.parts().upstream);
+    let cleaning = tokio::spawn(async move { upstream.clean().await });
+    while !site.removal.has_begun.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    cleaning.abort();
+    assert!(cleaning.await.unwrap_err().is_cancelled());
+    site.web.forget_asked();
+    let mut pull = std::pin::pin!(site.pull());
+    assert!(tokio::time::timeout(Duration::from_millis(500), pull.as_mut()).await.is_err());
+    assert!(site.web.asked("timestamp.json").is_empty(), "files are still removed");
+    drop(held_up);
+    pull.await.unwrap();
+    assert_eq!(stored(&site, &releases), [false, false, true, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,6 +79,11 @@ impl Program {
         }
     }
 
+    /// Where a package lays its executable.
+    pub(super) fn packaged_executable(self) -> PathBuf {
+        PathBuf::from(format!("/usr/bin/{}", self.name()))
+    }
+
     /// A file that a home has as soon as it can be served.
     pub(super) const fn sign_of_a_home(self) -> &'static str {
         match self {
@@ -214,11 +219,21 @@ impl Layout {
     pub fn files(&self, strict: Strict) -> Vec<UnitFile> {
         let units = self.program.units().iter().map(|(name, text)| self.unit(name, text));
         let companions = self.program.companions().iter().map(|(path, text)| self.companion(path, text));
-        let strict = match strict {
+        units.chain(companions).chain(self.drop_in(strict)).collect()
+    }
+
+    /// What confines the unit of this name further, whoever laid that; `None` if nothing should, or could.
+    pub(super) fn drop_in(&self, strict: Strict) -> Option<UnitFile> {
+        match strict {
             Strict::No => None,
             Strict::Yes => self.program.strict().map(|(path, text)| self.companion(path, text)),
-        };
-        units.chain(companions).chain(strict).collect()
+        }
+    }
+
+    /// Whether it is where a package lays it, so that a package's units are for it.
+    pub(super) fn is_packaged(&self) -> bool {
+        self.executable == self.program.packaged_executable()
+            && self.home == Path::new(self.program.standard_home())
     }
 
     fn unit(&self, name: &str, text: &str) -> UnitFile {
@@ -247,7 +262,7 @@ impl Layout {
     fn placed(&self, text: &str) -> String {
         let standard = self.program.standard_home();
         let (executable, home) = (self.executable.display().to_string(), self.home.display().to_string());
-        let packaged = format!("/usr/bin/{}", self.program.name());
+        let packaged = self.program.packaged_executable().display().to_string();
         text.lines().fold(String::with_capacity(text.len()), |mut placed, line| {
             if self.home != Path::new(standard) && line.starts_with("StateDirectoryMode=") {
                 return placed;

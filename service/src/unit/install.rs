@@ -20,7 +20,7 @@ pub struct Installed {
     pub written: Vec<PathBuf>,
     /// Files that were left as they are: the same already, or the admin's settings.
     pub kept: Vec<PathBuf>,
-    /// A package brought the units; nothing was written.
+    /// A package brought the units; none of them was written.
     pub by_package: bool,
     /// Commands for a root shell, in order.
     pub next: Vec<String>,
@@ -32,6 +32,19 @@ pub enum InstallError {
     /// Somebody else wrote it.
     #[error("{0} is there, and `install-service` did not write it; move it away, and try again")]
     NotOurs(PathBuf),
+    /// Units of its own would overrule the package's, which are replaced with the package.
+    #[error(
+        "a package brought {unit}, which starts {executable} with the home {home}; type `{executable} install-service` \
+         to use it, or remove the package to have another program or home as the service"
+    )]
+    Packaged {
+        /// The package's unit.
+        unit: PathBuf,
+        /// The program that it starts.
+        executable: PathBuf,
+        /// The home of that program.
+        home: &'static str,
+    },
     /// The system refused.
     #[error("cannot write {path}; run as root")]
     Io {
@@ -46,16 +59,23 @@ pub enum InstallError {
 /// Writes a service's files below `root` (`/` but in tests and images). Nothing is enabled or started.
 ///
 /// # Errors
-/// [`InstallError`]; [`InstallError::NotOurs`] before anything is written.
+/// [`InstallError`]; [`InstallError::NotOurs`] and [`InstallError::Packaged`] before anything is written.
 pub fn install(layout: &Layout, strict: Strict, root: &Path) -> Result<Installed, InstallError> {
     let mut done = Installed { written: Vec::new(), kept: Vec::new(), by_package: false, next: Vec::new() };
-    if is_packaged(layout.program(), root) {
-        done.by_package = true;
-        done.next = next_steps(layout, root, false);
-        return Ok(done);
-    }
+    let program = layout.program();
+    let files = match packaged_unit(program, root) {
+        None => layout.files(strict),
+        Some(_) if layout.is_packaged() => {
+            done.by_package = true;
+            layout.drop_in(strict).into_iter().collect()
+        }
+        Some(unit) => {
+            let (executable, home) = (program.packaged_executable(), program.standard_home());
+            return Err(InstallError::Packaged { unit, executable, home });
+        }
+    };
     let mut to_write = Vec::new();
-    for file in layout.files(strict) {
+    for file in files {
         let path = below(root, &file.path);
         match standing(&path, &file).map_err(|source| InstallError::Io { path: path.clone(), source })? {
             Standing::Absent | Standing::Older => to_write.push((path, file)),
@@ -67,7 +87,7 @@ pub fn install(layout: &Layout, strict: Strict, root: &Path) -> Result<Installed
         write(&path, &file).map_err(|source| InstallError::Io { path: path.clone(), source })?;
         done.written.push(path);
     }
-    done.next = next_steps(layout, root, true);
+    done.next = next_steps(layout, root, &done);
     Ok(done)
 }
 
@@ -103,22 +123,24 @@ fn write(path: &Path, file: &UnitFile) -> io::Result<()> {
     replace(path, file.text.as_bytes(), PUBLIC)
 }
 
-fn is_packaged(program: Program, root: &Path) -> bool {
-    PACKAGED.iter().any(|folder| {
-        program.units().iter().any(|(name, _)| fs::exists(root.join(folder).join(name)).unwrap_or(false))
-    })
+/// A unit that a package brought.
+fn packaged_unit(program: Program, root: &Path) -> Option<PathBuf> {
+    let places = PACKAGED.iter().flat_map(|folder| {
+        program.units().iter().map(move |(name, _)| Path::new("/").join(folder).join(name))
+    });
+    places.into_iter().find(|unit| fs::exists(below(root, unit)).unwrap_or(false))
 }
 
 /// What a person types in a root shell to have the service.
-fn next_steps(layout: &Layout, root: &Path, reload: bool) -> Vec<String> {
+fn next_steps(layout: &Layout, root: &Path, done: &Installed) -> Vec<String> {
     let (program, home) = (layout.program(), layout.home().display());
     let (executable, service, user) = (layout.executable().display(), program.service(), program.user());
     let mut steps = Vec::new();
-    if reload {
-        if program != Program::Agent {
-            steps.push(format!("systemd-sysusers /etc/sysusers.d/{service}.conf"));
-            steps.push(format!("install -d -o {user} -g {user} -m 700 {home}"));
-        }
+    if !done.by_package && program != Program::Agent {
+        steps.push(format!("systemd-sysusers /etc/sysusers.d/{service}.conf"));
+        steps.push(format!("install -d -o {user} -g {user} -m 700 {home}"));
+    }
+    if !done.by_package || !done.written.is_empty() {
         steps.push("systemctl daemon-reload".to_owned());
     }
     if !below(root, layout.home()).join(program.sign_of_a_home()).exists() {
@@ -211,16 +233,43 @@ mod tests {
         let folder = root.path().join("usr/lib/systemd/system");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("sealpost-agent.service"), "[Service]\n").unwrap();
-        let done = install(&layout(Program::Agent), Strict::Yes, root.path()).unwrap();
+        let done = install(&packaged("/var/lib/sealpost-agent"), Strict::No, root.path()).unwrap();
         assert!(done.by_package && done.written.is_empty());
         assert!(!root.path().join("etc").exists());
         assert_eq!(
             done.next,
             [
-                "/usr/local/bin/agent-updater --home /var/lib/sealpost-agent enroll --setup FILE --root ROOT.json",
+                "/usr/bin/agent-updater --home /var/lib/sealpost-agent enroll --setup FILE --root ROOT.json",
                 "systemctl enable --now sealpost-agent.service"
             ]
         );
+        let strict = install(&packaged("/var/lib/sealpost-agent"), Strict::Yes, root.path()).unwrap();
+        let drop_in = root.path().join("etc/systemd/system/sealpost-agent.service.d/strict.conf");
+        assert!(strict.by_package && strict.written == [drop_in]);
+        assert_eq!(strict.next[0], "systemctl daemon-reload");
+    }
+
+    fn packaged(home: &str) -> Layout {
+        Layout::new(Program::Agent, Path::new("/usr/bin/agent-updater"), Path::new(home)).unwrap()
+    }
+
+    #[test]
+    fn another_program_or_home_than_the_packages_is_not_said_to_be_installed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("usr/lib/systemd/system");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("sealpost-agent.service"), "[Service]\n").unwrap();
+        for other in [layout(Program::Agent), packaged("/srv/agent")] {
+            let refusal = install(&other, Strict::No, root.path()).unwrap_err();
+            let said = refusal.to_string();
+            assert!(matches!(refusal, InstallError::Packaged { .. }), "{said}");
+            assert!(
+                said.contains("a package brought /usr/lib/systemd/system/sealpost-agent.service"),
+                "{said}"
+            );
+            assert!(said.contains("`/usr/bin/agent-updater install-service`"), "{said}");
+        }
+        assert!(!root.path().join("etc").exists());
     }
 
     #[test]

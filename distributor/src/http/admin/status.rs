@@ -7,6 +7,7 @@ use axum::extract::State;
 use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
 use sealpost_admin_api::storage::StorageSummary;
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -37,7 +38,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
     warnings.extend(drift::warning(&drifted.names, drifted.count));
-    warnings.extend(attention::warnings(&of_interest(&site).await?));
+    warnings.extend(attention::warnings(&of_interest(ledger, MAX_PAGE).await?));
     warnings.extend(problem);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files));
@@ -98,13 +99,56 @@ fn announced(newer: &NewerServer) -> String {
     format!("version {} of this server is {state}: {next}", release.version)
 }
 
-/// Releases that may want attention: the newest of each state.
-async fn of_interest(site: &Site) -> Result<Vec<ReleaseRow>, ApiError> {
+/// Releases that may want attention: every one in these states, since an older one may be what computers run.
+async fn of_interest(ledger: &Ledger, page_size: u32) -> Result<Vec<ReleaseRow>, LedgerError> {
     let mut rows = Vec::new();
     for state in [ReleaseState::Staged, ReleaseState::Approved, ReleaseState::Halted, ReleaseState::Withdrawn]
     {
-        let page = Releases { state: Some(state), after: None, limit: MAX_PAGE };
-        rows.extend(site.parts.ledger.query(page).await?);
+        let mut after = None;
+        loop {
+            let page = ledger.query(Releases { state: Some(state), after, limit: page_size }).await?;
+            let is_last = page.len() < page_size as usize;
+            after = page.last().map(|row| row.manifest);
+            rows.extend(page);
+            if is_last {
+                break;
+            }
+        }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::Timestamp;
+    use sealpost_keys::SigningKey;
+    use sealpost_ledger::LedgerSettings;
+    use sealpost_ledger::sqlite::{self, SqliteStore};
+    use sealpost_manifests::ids::ServerId;
+    use sealpost_test_support::world::World;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_wants_attention_is_found_behind_the_first_page_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, now) = (folder.path().join("ledger.db"), Timestamp::UNIX_EPOCH);
+        let world = World::new();
+        let key = SigningKey::generate().unwrap().public();
+        sqlite::create(&path, ServerId::of_site_key(&key), key, now).unwrap();
+        let store = SqliteStore::open(&path).unwrap();
+        let ledger: Ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+        for counter in 1..=5 {
+            let staged = world.staged("acme-av", counter, &["stable"]);
+            ledger.execute(now, staged).await.unwrap();
+        }
+        for page_size in [1, 2, 5, 1000] {
+            let found = of_interest(&ledger, page_size).await.unwrap();
+            let found: BTreeSet<_> = found.into_iter().map(|row| row.manifest).collect();
+            assert_eq!(found.len(), 5, "{page_size}");
+        }
+        ledger.close().await.unwrap();
+    }
 }

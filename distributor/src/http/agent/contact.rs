@@ -44,6 +44,9 @@ pub(crate) async fn contact(
         Some(lease) => witness(&site, lease, outcome.held_head).await?,
         None => (None, None),
     };
+    if outcome.server_list.is_none() {
+        site.parts.presence.list_is_known();
+    }
     tracing::debug!(client = %outcome.name, retry = outcome.retry, "answered a contact");
     Ok(Json(ContactAnswer {
         grants: outcome.grants,

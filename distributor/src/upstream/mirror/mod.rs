@@ -15,7 +15,6 @@ mod loaded;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
@@ -30,8 +29,6 @@ use self::loaded::{CURRENT, Loaded};
 use super::targets::TargetIndex;
 use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry};
 
-/// How long a replaced generation stays readable, in days, unless the configuration says otherwise.
-const KEEP_REPLACED_DAYS: u32 = 30;
 /// Most generations, however fast the vendor publishes. Files that did not change are shared.
 const MAX_GENERATIONS: usize = 100;
 /// Largest root, in bytes; the reader takes no larger metadata file.
@@ -51,7 +48,6 @@ pub struct Mirror {
     /// An error: the current generation is damaged, until a pull replaces it.
     loaded: RwLock<Result<Loaded, MirrorReadError>>,
     publishing: Mutex<()>,
-    keep_days: AtomicU32,
 }
 
 impl Mirror {
@@ -73,8 +69,7 @@ impl Mirror {
         if let Err(error) = &loaded {
             tracing::error!(%error, "the mirror cannot be used");
         }
-        let keep_days = AtomicU32::new(KEEP_REPLACED_DAYS);
-        Ok(Self { root: root.to_owned(), loaded: RwLock::new(loaded), publishing: Mutex::new(()), keep_days })
+        Ok(Self { root: root.to_owned(), loaded: RwLock::new(loaded), publishing: Mutex::new(()) })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -124,9 +119,11 @@ impl Mirror {
     }
 
     /// Every target that agents can be given: of the current generation first, then of those before that are in memory.
-    pub(crate) fn listed(&self) -> Vec<Vec<TargetEntry>> {
-        let Ok(loaded) = self.loaded() else { return Vec::new() };
-        loaded.listed()
+    ///
+    /// # Errors
+    /// [`MirrorReadError`] while the current generation is damaged: then nobody knows which targets there are.
+    pub(crate) fn listed(&self) -> Result<Vec<Vec<TargetEntry>>, MirrorReadError> {
+        Ok(self.loaded()?.listed())
     }
 
     /// Whether every metadata file that may be given out still has its digest. `false` also while the current generation
@@ -135,13 +132,8 @@ impl Mirror {
         self.loaded().is_ok_and(|loaded| loaded.current().is_none_or(|current| current.is_whole()))
     }
 
-    /// How long replaced generations stay, from now on.
-    pub(crate) fn keep_replaced(&self, days: u32) {
-        self.keep_days.store(days, Ordering::Relaxed);
-    }
-
     /// Makes these files the current generation, unless they are already; answers whether they were new. Removes
-    /// generations that were replaced long ago, and those beyond the 100 newest.
+    /// generations that were replaced longer ago than `keep`, and those beyond the 100 newest.
     ///
     /// # Errors
     /// [`PublishError`]; the generation before stays current.
@@ -149,6 +141,7 @@ impl Mirror {
         &self,
         files: &[MirroredFile],
         targets: TargetIndex,
+        keep: SignedDuration,
         now: Timestamp,
     ) -> Result<bool, PublishError> {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +152,7 @@ impl Mirror {
             && before.index.targets == index.targets
             && before.is_whole()
         {
-            self.remove_old(before.number, now)?;
+            self.remove_old(before.number, keep, now)?;
             return Ok(false);
         }
         self.keep_roots(files)?;
@@ -168,7 +161,7 @@ impl Mirror {
         Generation::write(&self.root, number, files, &index, before.as_deref())?;
         self.switch(number)?;
         self.reload();
-        self.remove_old(number, now)?;
+        self.remove_old(number, keep, now)?;
         Ok(true)
     }
 
@@ -221,8 +214,7 @@ impl Mirror {
     }
 
     /// A generation was replaced at the time at which the next one was published.
-    fn remove_old(&self, current: u64, now: Timestamp) -> Result<(), PublishError> {
-        let keep = SignedDuration::from_hours(24 * i64::from(self.keep_days.load(Ordering::Relaxed)));
+    fn remove_old(&self, current: u64, keep: SignedDuration, now: Timestamp) -> Result<(), PublishError> {
         let (mut old, mut replaced_at, mut seen) = (Vec::new(), now, 0);
         for number in numbers(&self.root).map_err(|source| failed("list", &self.root, source))? {
             seen += 1;

@@ -3,6 +3,8 @@ use sealpost_manifests::digest::Sha256Digest;
 
 use super::*;
 
+const MONTH: SignedDuration = SignedDuration::from_hours(24 * 30);
+
 fn file(name: &str, bytes: &str) -> MirroredFile {
     MirroredFile { name: name.to_owned(), bytes: bytes.as_bytes().to_vec() }
 }
@@ -28,7 +30,7 @@ fn a_generation_is_served_whole_and_survives_a_restart() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     assert_eq!(mirror.read("timestamp.json"), Ok(None));
-    assert!(mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap());
+    assert!(mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(0)).unwrap());
     for mirror in [mirror, Mirror::open(root.path()).unwrap()] {
         assert_eq!(mirror.generation(), Some(1));
         assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
@@ -43,8 +45,8 @@ fn a_generation_is_served_whole_and_survives_a_restart() {
 fn the_same_metadata_again_is_no_new_generation() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
-    assert!(mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap());
-    assert!(!mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap());
+    assert!(mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(0)).unwrap());
+    assert!(!mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(1)).unwrap());
     assert_eq!(folders(root.path()), [1]);
 }
 
@@ -52,15 +54,15 @@ fn the_same_metadata_again_is_no_new_generation() {
 fn replaced_metadata_stays_readable_for_thirty_days_and_roots_for_ever() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
-    mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(0)).unwrap();
     let mut next = generation("2");
     next[0] = file("2.root.json", "root two");
-    mirror.publish(&next, TargetIndex::default(), at(100)).unwrap();
+    mirror.publish(&next, TargetIndex::default(), MONTH, at(100)).unwrap();
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"2");
     assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1", "just replaced");
-    mirror.publish(&generation("3"), TargetIndex::default(), at(129)).unwrap();
+    mirror.publish(&generation("3"), TargetIndex::default(), MONTH, at(129)).unwrap();
     assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1", "replaced 29 days ago");
-    mirror.publish(&generation("4"), TargetIndex::default(), at(131)).unwrap();
+    mirror.publish(&generation("4"), TargetIndex::default(), MONTH, at(131)).unwrap();
     assert_eq!(mirror.read("1.snapshot.json"), Ok(None), "replaced 31 days ago");
     assert_eq!(folders(root.path()), [4, 3, 2]);
     assert_eq!(mirror.read("1.root.json").unwrap().unwrap(), b"root");
@@ -68,11 +70,28 @@ fn replaced_metadata_stays_readable_for_thirty_days_and_roots_for_ever() {
 }
 
 #[test]
+fn what_is_configured_counts_from_the_first_pull_on() {
+    let root = tempfile::tempdir().unwrap();
+    for (number, day) in [("1", 0), ("2", 1)] {
+        Mirror::open(root.path())
+            .unwrap()
+            .publish(&generation(number), TargetIndex::default(), MONTH, at(day))
+            .unwrap();
+    }
+    let year = SignedDuration::from_hours(24 * 365);
+    for (keep, kept) in [(year, &[3, 2, 1][..]), (MONTH, &[3, 2])] {
+        let mirror = Mirror::open(root.path()).unwrap();
+        mirror.publish(&generation("3"), TargetIndex::default(), keep, at(60)).unwrap();
+        assert_eq!(folders(root.path()), kept);
+    }
+}
+
+#[test]
 fn generations_are_bounded_however_fast_the_vendor_publishes() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     for number in 1..=103 {
-        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), at(0)).unwrap();
+        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), MONTH, at(0)).unwrap();
     }
     let kept = folders(root.path());
     assert_eq!((kept.len(), kept.first(), kept.last()), (MAX_GENERATIONS, Some(&103), Some(&4)));
@@ -84,7 +103,7 @@ fn many_generations_back_a_file_is_found_though_its_index_is_not_in_memory() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     for number in 1..=8 {
-        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), at(number)).unwrap();
+        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), MONTH, at(number)).unwrap();
     }
     assert_eq!(mirror.read("1.snapshot.json").unwrap().unwrap(), b"1");
 }
@@ -95,7 +114,7 @@ fn an_old_generation_that_is_damaged_is_not_taken_for_absence_and_does_not_keep_
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     for number in 1..=8 {
-        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), at(number)).unwrap();
+        mirror.publish(&generation(&number.to_string()), TargetIndex::default(), MONTH, at(number)).unwrap();
     }
     fs::write(root.path().join("gen-00000001/index"), b"nonsense").unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
@@ -119,7 +138,7 @@ fn each_role_says_when_it_expires_and_of_the_roots_the_newest_does() {
         role("timestamp.json", 7),
         role("4.acme-av.json", 90),
     ];
-    mirror.publish(&files, TargetIndex::default(), at(0)).unwrap();
+    mirror.publish(&files, TargetIndex::default(), MONTH, at(0)).unwrap();
     let expiry = |role: &str, day: i64| RoleExpiry { role: role.to_owned(), at: at(day) };
     let expected = [expiry("acme-av", 90), expiry("root", 365), expiry("timestamp", 7)];
     assert_eq!(mirror.expiries().unwrap(), expected);
@@ -129,17 +148,20 @@ fn each_role_says_when_it_expires_and_of_the_roots_the_newest_does() {
 fn a_flipped_bit_is_an_error_until_the_next_pull_repairs_it() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
-    mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(0)).unwrap();
     fs::write(root.path().join("gen-00000001/timestamp.json"), b"0").unwrap();
     assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
-    assert!(mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap(), "written anew");
+    assert!(mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(1)).unwrap(), "written anew");
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
 }
 
 #[test]
 fn a_damaged_index_is_not_taken_for_an_empty_mirror() {
     let root = tempfile::tempdir().unwrap();
-    Mirror::open(root.path()).unwrap().publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    Mirror::open(root.path())
+        .unwrap()
+        .publish(&generation("1"), TargetIndex::default(), MONTH, at(0))
+        .unwrap();
     let index = root.path().join("gen-00000001/index");
     let mut bytes = fs::read(&index).unwrap();
     let last = bytes.len() - 2;
@@ -148,7 +170,11 @@ fn a_damaged_index_is_not_taken_for_an_empty_mirror() {
     let mirror = Mirror::open(root.path()).unwrap();
     assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
     assert!(mirror.find_target("x").is_none());
-    mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap();
+    assert!(
+        matches!(mirror.listed(), Err(MirrorReadError::Damaged { .. })),
+        "nothing may be said to be listed no longer"
+    );
+    mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(1)).unwrap();
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
 }
 
@@ -156,14 +182,14 @@ fn a_damaged_index_is_not_taken_for_an_empty_mirror() {
 fn a_kill_before_the_switch_leaves_the_old_generation_current() {
     let root = tempfile::tempdir().unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
-    mirror.publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(0)).unwrap();
     // As a process killed just before the switch leaves it: a whole new generation, and a half one.
     let index = Index::of(&generation("2"), TargetIndex::default(), at(1));
     Generation::write(root.path(), 2, &generation("2"), &index, None).unwrap();
     fs::create_dir(root.path().join(UNFINISHED)).unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
-    assert!(mirror.publish(&generation("2"), TargetIndex::default(), at(2)).unwrap());
+    assert!(mirror.publish(&generation("2"), TargetIndex::default(), MONTH, at(2)).unwrap());
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"2");
     assert!(!root.path().join(UNFINISHED).exists());
 }
@@ -171,12 +197,15 @@ fn a_kill_before_the_switch_leaves_the_old_generation_current() {
 #[test]
 fn an_index_of_an_older_format_counts_as_damaged_until_the_next_pull() {
     let root = tempfile::tempdir().unwrap();
-    Mirror::open(root.path()).unwrap().publish(&generation("1"), TargetIndex::default(), at(0)).unwrap();
+    Mirror::open(root.path())
+        .unwrap()
+        .publish(&generation("1"), TargetIndex::default(), MONTH, at(0))
+        .unwrap();
     let index = root.path().join("gen-00000001/index");
     fs::write(&index, format!("sealpost-mirror-1 {}\n{{}}", Sha256Digest::of(b"{}"))).unwrap();
     let mirror = Mirror::open(root.path()).unwrap();
     assert!(matches!(mirror.read("timestamp.json"), Err(MirrorReadError::Damaged { .. })));
-    mirror.publish(&generation("1"), TargetIndex::default(), at(1)).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(1)).unwrap();
     assert_eq!(mirror.read("timestamp.json").unwrap().unwrap(), b"1");
 }
 

@@ -2,10 +2,11 @@
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_site::queries::{
-    LastPull, LicenseTime, Licenses, LogForks, Restores, Server, ServersLearned, StoredTime, page_limit,
+    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, Restores, Server, ServersLearned, StoredTime,
+    page_limit,
 };
 use sealpost_site::rows::{
-    LicenseRow, LogForkRow, PullRow, ServerIdentity, ServersLearnedRow, WAITING_NAMES,
+    LeftBehindRow, LicenseRow, LogForkRow, PullRow, ServerIdentity, ServersLearnedRow, WAITING_NAMES,
 };
 use sealpost_site::rules::restore::RestoreState;
 
@@ -42,6 +43,28 @@ impl<H: Holds> Read<ServersLearned> for Handle<H> {
         let waiting = names.len() as u64;
         names.truncate(WAITING_NAMES as usize);
         Ok(Some(ServersLearnedRow { order, issued_at: list.issued_at, ways: list.ways, waiting, names }))
+    }
+}
+
+impl<H: Holds> Read<LeftBehind> for Handle<H> {
+    fn read(&mut self, query: &LeftBehind) -> Result<LeftBehindRow, StoreError> {
+        let state = self.state();
+        let is_behind = |client_id| {
+            let answered = state.answered(client_id);
+            let held = answered.as_ref().and_then(|answered| answered.server_list);
+            let heard = answered.map(|answered| answered.at);
+            let heard = heard.or_else(|| state.clients.get(client_id).map(|client| client.enrolled_at));
+            held.map_or(0, |order| order.sequence) < query.sequence && heard <= Some(query.since)
+        };
+        let mut names: Vec<_> = state
+            .client_of
+            .iter()
+            .filter(|(_, client)| is_behind(client))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let count = names.len() as u64;
+        names.truncate(WAITING_NAMES as usize);
+        Ok(LeftBehindRow { count, names })
     }
 }
 

@@ -1,18 +1,24 @@
 //! The ways to this server, and who learned them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use sealpost_site::queries::ServersLearned;
-use sealpost_site::rows::{KnownServerList, ServersLearnedRow, WAITING_NAMES};
+use sealpost_site::queries::{LeftBehind, ServersLearned};
+use sealpost_site::rows::{KnownServerList, LeftBehindRow, ServersLearnedRow, WAITING_NAMES};
 
 use super::licenses::{highest_epoch, restore_state};
 use crate::sqlite::connection::Connected;
-use crate::sqlite::values::{count, integer, optional_count, optional_from_json, optional_time, text};
+use crate::sqlite::values::{
+    count, integer, micros, optional_count, optional_from_json, optional_time, text,
+};
 use crate::store::{Read, StoreError};
 
 /// Enrolled computers that did not say that they hold the list of the order (?1, ?2). All of them (?3) while the ledger is
 /// not confirmed after a restore: what they hold may be another list of that order, which this ledger has lost.
 const WAITING: &str = "FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id \
      WHERE ?3 OR k.list_epoch IS NULL OR (k.list_epoch, k.list_sequence) < (?1, ?2)";
+
+/// Enrolled computers that said of no list from the sequence ?1 on that they hold it, and were not heard after ?2.
+const LEFT_BEHIND: &str = "FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id \
+     WHERE coalesce(k.list_sequence, 0) < ?1 AND coalesce(k.at, c.enrolled_at) <= ?2";
 
 impl<C: Connected> Read<ServersLearned> for C {
     fn read(&mut self, _: &ServersLearned) -> Result<Option<ServersLearnedRow>, StoreError> {
@@ -30,6 +36,21 @@ impl<C: Connected> Read<ServersLearned> for C {
             .collect::<rusqlite::Result<_>>()?;
         let KnownServerList { issued_at, ways, .. } = list;
         Ok(Some(ServersLearnedRow { order, issued_at, ways, waiting, names }))
+    }
+}
+
+impl<C: Connected> Read<LeftBehind> for C {
+    fn read(&mut self, query: &LeftBehind) -> Result<LeftBehindRow, StoreError> {
+        let connection = self.connection();
+        let (sequence, since) = (integer(query.sequence), micros(query.since));
+        let count = connection
+            .prepare_cached(&format!("SELECT count(*) {LEFT_BEHIND}"))?
+            .query_row(params![sequence, since], |row| count(row, 0))?;
+        let names = connection
+            .prepare_cached(&format!("SELECT c.name {LEFT_BEHIND} ORDER BY c.name LIMIT ?3"))?
+            .query_map(params![sequence, since, WAITING_NAMES], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(LeftBehindRow { count, names })
     }
 }
 

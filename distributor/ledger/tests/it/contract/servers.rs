@@ -6,8 +6,8 @@ use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::servers::AnnounceServers;
-use sealpost_site::queries::ServersLearned;
-use sealpost_site::rows::ServersLearnedRow;
+use sealpost_site::queries::{LeftBehind, ServersLearned};
+use sealpost_site::rows::{LeftBehindRow, ServersLearnedRow};
 use sealpost_site::rules::restore::RestoreCause;
 use sealpost_test_support::world::{World, admin, computer_name, era};
 
@@ -69,6 +69,36 @@ pub(super) async fn a_client_learns_the_newest_ways_once_and_who_did_not_is_list
     let ledger = bench.open();
     assert_eq!(learned(&ledger).await.order, later);
     sound(&ledger).await;
+}
+
+pub(super) async fn who_did_not_learn_a_list_is_left_behind_until_it_is_heard_again(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 5).await;
+    let mut knows = world.enrolled(&ledger, "pc-1").await;
+    let mut returns = world.enrolled(&ledger, "pc-2").await;
+    world.enrolled(&ledger, "pc-3").await;
+    let first = announced(world, &ledger, 10, vec![world.way("first.example", 16770)]).await;
+    for seconds in [20, 30] {
+        world.contacts(&ledger, &mut knows, seconds).await;
+    }
+    announced(world, &ledger, 40, vec![world.way("second.example", 16770)]).await;
+    let later = world.reserved(&ledger, "pc-4").await;
+    ledger.execute(world.at(60), world.enroll(&later)).await.unwrap();
+    let left = async |ledger: &Ledger| {
+        let query = LeftBehind { sequence: first.sequence, since: world.at(50) };
+        ledger.query(query).await.unwrap()
+    };
+    let names = |names: &[&str]| names.iter().map(|name| computer_name(name)).collect::<Vec<_>>();
+    let expected = LeftBehindRow { count: 2, names: names(&["pc-2", "pc-3"]) };
+    assert_eq!(left(&ledger).await, expected, "pc-4 has come later");
+    world.contacts(&ledger, &mut returns, 70).await;
+    assert_eq!(left(&ledger).await, LeftBehindRow { count: 1, names: names(&["pc-3"]) });
+    ledger.close().await.unwrap();
+    drop(ledger);
+    assert_eq!(left(&bench.open()).await.count, 1);
 }
 
 pub(super) async fn a_list_that_a_client_claims_and_nobody_announced_decides_nothing(

@@ -19,9 +19,9 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LicenseTime, Licenses, Log, LogEnd,
-    LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts, Releases, Restores,
-    Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
+    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses,
+    Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts, Releases,
+    Restores, Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -63,6 +63,9 @@ async fn of_the_site(pair: &Pair) {
     pair.query(Licenses {}).await;
     pair.query(LogForks {}).await;
     pair.query(ServersLearned {}).await;
+    for sequence in [0, 1, 3] {
+        pair.query(LeftBehind { sequence, since: sqlite.floor.unwrap() }).await;
+    }
     pair.query(Drifted {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
