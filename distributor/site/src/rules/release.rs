@@ -48,6 +48,12 @@ impl ReleaseState {
         Self::Halted,
     ];
 
+    /// Whether a person let it go to computers, and nobody stopped it since.
+    #[must_use]
+    pub const fn is_or_was_approved(self) -> bool {
+        matches!(self, Self::Approved | Self::Superseded)
+    }
+
     /// The stable text, as it is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
