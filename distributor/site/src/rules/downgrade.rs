@@ -132,6 +132,7 @@ mod tests {
                 counter: release.counter,
                 manifest: release.manifest,
             }],
+            before: Vec::new(),
         }
     }
 
