@@ -30,6 +30,7 @@ use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use serde::Serialize;
 
+use crate::notice;
 use crate::publication::whole_seconds;
 
 pub use clearings::Clearing;
@@ -118,6 +119,8 @@ impl Authority {
         let grants = grants::all(&self.connection, serial)?;
         let registrations = registrations::all(&self.connection, serial)?;
         entry.not_after = grants.last().map(|grant| grant.not_after);
+        entry.renewable_from =
+            grants.last().map(|grant| notice::renewable_from(grant.issued_at, grant.not_after));
         entry.used = registrations.last().and_then(|registration| registration.used);
         let clearings = clearings::all(&self.connection, serial)?;
         Ok(SerialHistory { entry, grants, registrations, clearings })
