@@ -2,7 +2,7 @@
 //!
 //! Invariants: the same request gets the same grant, byte for byte, for ever; another request of the server gets the
 //! newest grant again until the terms change or its end comes near ([`notice`]); the generation of a serial's grants only
-//! rises; every grant that was handed out is kept. The
+//! rises; every grant that was handed out is kept. A key of a stolen server gets nothing, not even what it got before. The
 //! caller's transaction holds all of it together.
 //!
 //! An epoch is the server's, not the serial's: a grant has the highest that any grant of its server has, and only the
@@ -22,6 +22,7 @@ use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use serde::Serialize;
 
+use super::clearings;
 use super::error::{AuthorityError, MAX_EPOCHS_AHEAD, MAX_NEW_PER_DAY, RegisterError, damaged, failed};
 use super::registrations::{self, HeadRemark};
 use super::serials::{self, SerialEntry};
@@ -101,6 +102,9 @@ pub(super) fn answer(
     issuer: &Issuer<'_>,
     now: Timestamp,
 ) -> Result<Answer, RegisterError> {
+    if clearings::is_refused(transaction, &registration.site_key)? {
+        return Err(RegisterError::RefusedKey);
+    }
     let entry = serials::find(transaction, &registration.serial)?.ok_or(RegisterError::UnknownSerial)?;
     check_server(transaction, registration, &entry)?;
     if let Some(before) = registrations::answered(transaction, registration)? {
