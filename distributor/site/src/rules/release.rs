@@ -239,6 +239,14 @@ pub struct KnownRelease {
     pub attempt: u32,
 }
 
+/// Of the channels that point to a release, those that nobody approved it for.
+pub fn unapproved<'c>(
+    channels: &'c [ChannelName],
+    approved_for: &'c [ChannelName],
+) -> impl Iterator<Item = &'c ChannelName> {
+    channels.iter().filter(|channel| !approved_for.contains(channel))
+}
+
 impl KnownRelease {
     /// The channels to whose computers it goes; of one that nobody approved yet, those to which it would go.
     #[must_use]
@@ -254,7 +262,7 @@ impl KnownRelease {
 
     /// Channels that point to it and that nobody approved it for.
     pub fn waits_for(&self) -> impl Iterator<Item = &ChannelName> {
-        self.channels.iter().filter(|channel| !self.approved_for.contains(channel))
+        unapproved(&self.channels, &self.approved_for)
     }
 
     /// As it is once a person approved it for these channels too.
