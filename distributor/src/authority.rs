@@ -11,6 +11,7 @@
 //! | status | 2xx: the body is read as a grant; any other: as a problem. Redirects are not followed |
 //! | body | at most 256 KiB of it are read; what is no JSON of the expected shape is no answer |
 //! | `grant` | nothing before a license key of the TUF-verified trust document signed it, for this server and site key |
+//! | `renewable_from` | shown to the admin who asked; decides nothing |
 //! | `code` of a problem | shown to the admin who asked. `busy`, `internal`, `not_found` and unknown codes count as "cannot be reached"; no code changes anything here |
 //! | `message`, `hint` of a problem | shown, as [`escape`] leaves them: cut, and without control characters |
 //! | every other field | passed over |

@@ -12,12 +12,8 @@ use serde::Serialize;
 
 use crate::authority::SerialEntry;
 use crate::home::{KeyNeeded, KeyState, Keyring, Vendor};
+use crate::notice::{self, WARN_DAYS};
 use crate::publication::lifetimes;
-
-/// Days before the end at which a warning becomes louder.
-pub const WARN_DAYS: [i64; 3] = [7, 30, 90];
-/// What is renewed daily and has less than this left, was not renewed for days; unless it lives that short.
-const STALE: SignedDuration = SignedDuration::from_hours(72);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +43,9 @@ pub struct Expiry {
     /// The key that the command needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyNeeded>,
+    /// The role, if it is one.
+    #[serde(skip)]
+    pub role: Option<RoleName>,
     /// What is left of it is so little that somebody should look.
     #[serde(skip)]
     warn_below: SignedDuration,
@@ -104,24 +103,28 @@ impl Expiry {
                 "put a new certificate and its key in place of {shown}; a running server takes them over by itself"
             ),
             key: None,
-            warn_below: days(WARN_DAYS[2]),
+            role: None,
+            warn_below: notice::before_end(None),
         }
     }
 
     /// The newest grant of a serial number, if there is one.
     #[must_use]
     pub fn of_grant(serial: &SerialEntry) -> Option<Self> {
+        let (at, renewable_from) = serial.not_after.zip(serial.renewable_from)?;
         Some(Self {
             kind: ExpiryKind::Grant,
             what: serial.serial.to_string(),
-            at: serial.not_after?,
+            at,
             renewed_by_itself: false,
             remedy: format!(
                 "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you",
                 serial.serial
             ),
             key: None,
-            warn_below: days(WARN_DAYS[2]),
+            role: None,
+            // Before, a registration would bring the same grant again.
+            warn_below: renewable_from.duration_until(at),
         })
     }
 }
@@ -146,9 +149,8 @@ pub fn of_repository(vendor: &Vendor, keyring: &Keyring, editor: &RepositoryEdit
     let each = editor.expiries().into_iter().map(|(role, at)| {
         let key = KeyNeeded::of(editor, &role, keyring.place(&role));
         let remedy = remedy(&role, &key);
-        // What lives shortly is not warned of as soon as it is signed.
-        let online = |life: SignedDuration| STALE.min(life / 2);
-        let list = |life: SignedDuration| days(WARN_DAYS[2]).min(life / 2);
+        let online = |life: SignedDuration| notice::before_end_of_daily(Some(life));
+        let list = |life: SignedDuration| notice::before_end(Some(life));
         let (kind, warn_below) = match &role {
             RoleName::Root => (ExpiryKind::Root, list(lifetimes.root)),
             RoleName::Targets => (ExpiryKind::Role, list(lifetimes.targets)),
@@ -157,7 +159,8 @@ pub fn of_repository(vendor: &Vendor, keyring: &Keyring, editor: &RepositoryEdit
             RoleName::Timestamp => (ExpiryKind::Timestamp, online(lifetimes.timestamp)),
         };
         let renewed_by_itself = matches!(role, RoleName::Snapshot | RoleName::Timestamp);
-        Expiry { kind, what: role.to_string(), at, renewed_by_itself, remedy, key: Some(key), warn_below }
+        let (what, key) = (role.to_string(), Some(key));
+        Expiry { kind, what, at, renewed_by_itself, remedy, key, role: Some(role), warn_below }
     });
     each.collect()
 }
@@ -174,7 +177,7 @@ pub fn ended(
 ) -> Vec<String> {
     let is_signed = |end: &Expiry| {
         end.renewed_by_itself
-            || signing.iter().any(|role| role.as_str() == end.what && *role != RoleName::Root)
+            || end.role.as_ref().is_some_and(|role| signing.contains(role) && *role != RoleName::Root)
     };
     of_repository(vendor, keyring, editor)
         .iter()
@@ -217,10 +220,6 @@ fn as_typed(path: &Path) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
-}
-
-fn days(days: i64) -> SignedDuration {
-    SignedDuration::from_hours(24 * days)
 }
 
 /// How long it is until a time, or since, as people say it.

@@ -1,8 +1,9 @@
 //! The vendor's side: signs and publishes releases, sells seats, answers registrations.
 //!
 //! A release goes through [`release`] into the repository by way of [`publication`], which knows the crash-safe order;
-//! [`trust`] says which keys count; [`renewal`] and [`root`] keep it from expiring, and [`expiries`] says what ends when; [`server`] hands the files out; [`authority`]
-//! sells seats; [`lint`] trusts none of it and reads it as a site does. It knows none of the other programs.
+//! [`trust`] says which keys count; [`renewal`] and [`root`] keep it from expiring, [`expiries`] says what ends when, and
+//! [`notice`] how long before; [`server`] hands the files out; [`authority`] sells seats; [`lint`] trusts none of it and
+//! reads it as a site does. It knows none of the other programs.
 //!
 //! Invariant: whatever is killed at whatever moment, the published repository verifies as it was before or as it is
 //! after, and running the same command again completes it.
@@ -14,6 +15,7 @@ pub mod expiries;
 pub mod home;
 pub mod init;
 pub mod lint;
+pub mod notice;
 pub mod payload;
 pub mod publication;
 pub mod release;

@@ -48,7 +48,7 @@ pub fn scan(folder: &Path) -> Result<PayloadSource, BuildError> {
     PayloadSource::scan(folder).map_err(BuildError::Content)
 }
 
-/// Builds the payload; `progress` gets the bytes of its tar so far.
+/// Builds the payload; `progress` gets the bytes of its compressed form that were written so far.
 pub fn build(
     source: &PayloadSource,
     staging: &Path,

@@ -13,12 +13,11 @@ use sealpost_repository::RoleName;
 
 use crate::expiries::{self, Nearness};
 use crate::home::{Keyring, KeyringError, Vendor};
+use crate::notice;
 use crate::publication::{Publication, PublicationError, lifetimes};
 
 /// Age at which timestamp and snapshot are renewed, unless half their life is shorter.
 const ONLINE_AGE: SignedDuration = SignedDuration::from_hours(24);
-/// What is left of a list when its end is warned of.
-const WARNED_FROM: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Whether timestamp and snapshot are renewed before they are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +64,9 @@ pub fn renew(
     let mut renewed = Renewed::default();
     let mut keys: Vec<SigningKey> = Vec::new();
     let mut roles = Vec::new();
-    let ends = expiries::of_repository(vendor, keyring, publication.editor());
-    for ((role, expires), end) in publication.editor().expiries().into_iter().zip(&ends) {
-        let left = now.duration_until(expires);
+    for end in expiries::of_repository(vendor, keyring, publication.editor()) {
+        let Some(role) = end.role.clone() else { continue };
+        let left = now.duration_until(end.at);
         if role == RoleName::Root {
             renewed.warnings.extend(end.warning(now));
             renewed.has_ended |= end.nearness(now) == Nearness::Ended;
@@ -89,7 +88,7 @@ pub fn renew(
             }
         }
     }
-    renewed.roles = sign_again(vendor, keyring, publication, roles, keys, now)?;
+    renewed.roles = sign_again(keyring, publication, roles, keys, now)?;
     Ok(renewed)
 }
 
@@ -110,7 +109,7 @@ pub fn renew_lists(
         return Err(RenewError::NoSuchRole { role: role.clone() });
     }
     let keys = lists.iter().filter_map(|role| list_key(keyring, role)).collect::<Result<Vec<_>, _>>()?;
-    let roles = sign_again(vendor, keyring, publication, lists.to_vec(), keys, now)?;
+    let roles = sign_again(keyring, publication, lists.to_vec(), keys, now)?;
     Ok(Renewed { roles, ..Renewed::default() })
 }
 
@@ -125,7 +124,6 @@ fn list_key(keyring: &Keyring, role: &RoleName) -> Option<Result<SigningKey, Key
 
 /// Each role that was signed, and when it expires now.
 fn sign_again(
-    vendor: &Vendor,
     keyring: &Keyring,
     mut publication: Publication,
     mut roles: Vec<RoleName>,
@@ -145,9 +143,8 @@ fn sign_again(
     for role in &roles {
         publication.editor_mut().renew(role);
     }
-    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
-    let after = Publication::open(vendor, || {})?;
-    Ok(after.editor().expiries().into_iter().filter(|(role, _)| roles.contains(role)).collect())
+    let written = publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    Ok(written.expiries.into_iter().filter(|(role, _)| roles.contains(role)).collect())
 }
 
 fn push_new(roles: &mut Vec<RoleName>, role: RoleName) {
@@ -164,7 +161,7 @@ fn is_due(role: &RoleName, left: SignedDuration, vendor: &Vendor, urgency: Urgen
         urgency == Urgency::Now || left <= life - ONLINE_AGE.min(life / 2) || left > life
     };
     // As soon as it is warned of, so that the warning's command does something; of a short life not at every run.
-    let list = |life: SignedDuration| (life / 4).max(WARNED_FROM.min(life / 2));
+    let list = |life: SignedDuration| (life / 4).max(notice::before_end(Some(life)));
     match role {
         RoleName::Timestamp => online(lifetimes.timestamp),
         RoleName::Snapshot => online(lifetimes.snapshot),

@@ -60,11 +60,10 @@ pub fn renew_root(
     };
     keys.push(keyring.timestamp()?);
     publication.editor_mut().renew(&RoleName::Root);
-    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
-    let after = Publication::open(vendor, || {})?;
-    let expires = after.editor().expiries().into_iter().find(|(role, _)| *role == RoleName::Root);
+    let written = publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    let expires = written.expiries.into_iter().find(|(role, _)| *role == RoleName::Root);
     Ok(RootRenewed {
-        version: after.editor().root_version(),
+        version: written.root_version,
         expires: expires.map_or(now, |(_, expires)| expires),
         signed_by,
     })

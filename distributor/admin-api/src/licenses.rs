@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use sealpost_manifests::grant::{LicenseModel, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_site::rows::LicenseRow;
-use sealpost_site::rules::grants::Came;
 use serde::{Deserialize, Serialize};
 
 /// A line of the License Summary.
@@ -73,9 +72,6 @@ pub enum Registered {
         license: License,
         /// Whether the ledger was restored, and this grant does not confirm it.
         unconfirmed: bool,
-        /// What the grant changed of the one before.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        came: Option<Came>,
         /// What is to be said of it, if the license does not run longer than before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         notice: Option<String>,
@@ -96,9 +92,9 @@ pub struct Unlocked {
     pub license: License,
     /// Whether the ledger was restored, and this grant does not confirm it.
     pub unconfirmed: bool,
-    /// What the grant changed of the one before.
+    /// What is to be said of it, if the license does not run longer than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub came: Option<Came>,
+    pub notice: Option<String>,
 }
 
 /// `POST /api/v1/unlock`.

@@ -10,8 +10,8 @@ pub struct StorageView {
     pub kinds: Vec<StoredKind>,
     /// Free disk space, in bytes.
     pub free_bytes: u64,
-    /// Files that are needed and are damaged or missing; the next pull fetches them.
-    pub missing: Vec<MissingFile>,
+    /// Names of files that are needed and are damaged or missing, as in `status`; the next pull fetches them.
+    pub missing: Vec<String>,
     /// When all stored files were last compared with their digests.
     pub scrubbed_at: Option<Timestamp>,
     /// Bytes that the last cleaning removed; only in the answer to one.
@@ -58,11 +58,4 @@ pub struct StoredKind {
     pub unneeded_bytes: u64,
     /// What bounds them, for people.
     pub bound: String,
-}
-
-/// A stored file that is needed and is not there whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissingFile {
-    /// Its target name.
-    pub name: String,
 }

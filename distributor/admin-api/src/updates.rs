@@ -9,7 +9,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::Actor;
 use sealpost_site::rows::ReleaseRow;
-use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::release::{ReleaseState, unapproved};
 use serde::{Deserialize, Serialize};
 
 /// Releases in one page, at the most.
@@ -87,6 +87,19 @@ pub struct Update {
     pub failed: u64,
     /// Deltas that lead to it.
     pub deltas: Vec<Delta>,
+    /// That its payload is not here, and whether it comes back; only in the answer to an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_missing: Option<MissingPayload>,
+}
+
+/// What becomes of a payload that was removed, or lost, before its release was approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingPayload {
+    /// The vendor's repository lists it: the next pull fetches it.
+    FetchedByNextPull,
+    /// The vendor's repository does not list it any more.
+    NotListed,
 }
 
 const fn first_attempt() -> u32 {
@@ -96,7 +109,7 @@ const fn first_attempt() -> u32 {
 impl Update {
     /// Channels that point to it and that nobody approved it for.
     pub fn waits_for(&self) -> impl Iterator<Item = &ChannelName> {
-        self.channels.iter().filter(|channel| !self.approved_for.contains(channel))
+        unapproved(&self.channels, &self.approved_for)
     }
 }
 
@@ -172,6 +185,7 @@ impl From<ReleaseRow> for Update {
             installed,
             failed,
             deltas: deltas.into_iter().map(|delta| Delta { base: delta.base, bytes: delta.bytes }).collect(),
+            payload_missing: None,
         }
     }
 }

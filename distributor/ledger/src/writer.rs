@@ -55,13 +55,13 @@ impl Job for FlushRefusals {
     }
 
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), WriteError> {
-        let entries = self.counted.counts.iter().map(|((minute, code, source, computer), count)| {
+        let entries = self.counted.counts.iter().map(|((minute, code, source), tally)| {
             let change = Change::Refused {
                 code: *code,
                 source: source.clone(),
                 minute: *minute,
-                count: *count,
-                computer: computer.clone(),
+                count: tally.count,
+                computer: tally.computer().cloned(),
             };
             (Actor::Server, change)
         });

@@ -294,6 +294,8 @@ pub struct RecipientRow {
     pub grants: Vec<Grant>,
     /// What it said that it runs.
     pub installed: Vec<InstalledPackage>,
+    /// What it ran before, where that was another release.
+    pub before: Vec<InstalledPackage>,
 }
 
 /// One grant, as counted here: a line of the License Summary.

@@ -86,6 +86,7 @@ mod tests {
             installed: 0,
             failed: 0,
             deltas: Vec::new(),
+            payload_missing: None,
         }
     }
 

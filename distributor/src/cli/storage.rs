@@ -86,7 +86,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     let checked = view.scrubbed_at.map_or_else(|| "not yet in whole".to_owned(), seconds);
     print_line(format_args!("checked     {checked}"))?;
     for missing in &view.missing {
-        print_line(format_args!("missing     {} (`distributor pull` fetches it)", plain(&missing.name)))?;
+        print_line(format_args!("missing     {} (`distributor pull` fetches it)", plain(missing)))?;
     }
     if let Some(removed) = view.removed_bytes {
         print_line(format_args!("removed     {}", size(removed)))?;

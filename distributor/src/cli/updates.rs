@@ -7,7 +7,7 @@ mod watch;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use sealpost_admin_api::updates::{ApproveRequest, RejectRequest, Update, UpdatesPage};
+use sealpost_admin_api::updates::{ApproveRequest, MissingPayload, RejectRequest, Update, UpdatesPage};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 
@@ -211,6 +211,7 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
     let comment = options.comment.clone().unwrap_or_default();
     let request = ApproveRequest { manifest, channels: Some(channels), comment };
     let row: Update = api.post("/updates/approve", &request).await?;
+    tell_of_missing_payload(&row);
     if options.wait {
         if !options.json {
             tell(format_args!("approved {} for {}", row.release, review::channels(&row)));
@@ -232,6 +233,19 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         review::channels(&row)
     ))?;
     Ok(Outcome::Done)
+}
+
+fn tell_of_missing_payload(row: &Update) {
+    let what = match row.payload_missing {
+        None => return,
+        Some(MissingPayload::FetchedByNextPull) => {
+            "the next pull fetches it; `distributor pull` does so now, and until then nobody gets the release"
+        }
+        Some(MissingPayload::NotListed) => {
+            "the vendor's repository does not list it any more, so nobody can get the release: ask the vendor"
+        }
+    };
+    tell(format_args!("the payload of {} was removed here meanwhile: {what}", row.release));
 }
 
 async fn reject(api: &AdminApi, options: Reject) -> anyhow::Result<Outcome> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sealpost_admin_api::status::NewerServer;
 use sealpost_manifests::release::{Encoding, PackageKind};
+use sealpost_manifests::version::Version;
 use sealpost_site::queries::{MAX_PAGE, Releases};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -15,6 +16,8 @@ use super::problem::ApiError;
 
 /// The package of this program.
 const PACKAGE: &str = "distributor";
+/// The version that runs.
+const OWN: &str = env!("CARGO_PKG_VERSION");
 
 /// The newest approved or staged release of this program that is newer than the running one.
 pub(crate) async fn newer(site: &Arc<Site>) -> Result<Option<NewerServer>, ApiError> {
@@ -23,10 +26,8 @@ pub(crate) async fn newer(site: &Arc<Site>) -> Result<Option<NewerServer>, ApiEr
         let query = Releases { state: Some(state), after: None, limit: MAX_PAGE };
         for row in site.parts.ledger.query(query).await? {
             let is_ours = row.kind == PackageKind::Server && row.release.package.as_str() == PACKAGE;
-            let version = row.release.version.as_str();
-            let best =
-                newest.as_ref().map_or(env!("CARGO_PKG_VERSION"), |best| best.release.version.as_str());
-            if is_ours && is_newer(version, best) {
+            let best = newest.as_ref().map(|best| &best.release.version);
+            if is_ours && is_newer(&row.release.version, best) {
                 newest = Some(row);
             }
         }
@@ -43,32 +44,26 @@ pub(crate) async fn newer(site: &Arc<Site>) -> Result<Option<NewerServer>, ApiEr
     }))
 }
 
-/// Whether a version is above another: number by number, text by text; a version with something behind its numbers is a
-/// test version, and below the same numbers alone.
-fn is_newer(version: &str, than: &str) -> bool {
-    let parts = |text: &str| -> (Vec<u64>, bool, String) {
-        let (numbers, rest) = text.split_once(['-', '+', '~']).unwrap_or((text, ""));
-        let numbers = numbers.split('.').map(|part| part.parse().unwrap_or(0)).collect();
-        (numbers, rest.is_empty(), rest.to_owned())
-    };
-    let ((mut one, one_final, one_rest), (mut other, other_final, other_rest)) =
-        (parts(version), parts(than));
-    let length = one.len().max(other.len());
-    one.resize(length, 0);
-    other.resize(length, 0);
-    (one, one_final, one_rest) > (other, other_final, other_rest)
+/// Whether a version is above the best one so far; above that of this program while there is none.
+fn is_newer(version: &Version, best: Option<&Version>) -> bool {
+    match best {
+        Some(best) => version.precedence(best).is_gt(),
+        None => Version::new(OWN).is_ok_and(|own| version.precedence(&own).is_gt()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_newer;
+    use super::{OWN, Version, is_newer};
 
     #[test]
-    fn versions_are_compared_by_their_numbers() {
-        for (newer, older) in [("0.10.0", "0.9.9"), ("1.0", "0.1.0"), ("1.0.1", "1.0"), ("1.0", "1.0-rc1")] {
-            assert!(is_newer(newer, older), "{newer} {older}");
-            assert!(!is_newer(older, newer), "{older} {newer}");
+    fn a_version_is_newer_as_people_read_it_also_than_its_own_candidates() {
+        let version = |text: &str| Version::new(text).unwrap();
+        for (newer, older) in [("0.10.0", "0.9.9"), ("1.0", "1.0-rc1"), ("1.0-rc.10", "1.0-rc.9")] {
+            assert!(is_newer(&version(newer), Some(&version(older))), "{newer} {older}");
+            assert!(!is_newer(&version(older), Some(&version(newer))), "{older} {newer}");
         }
-        assert!(!is_newer("1.0", "1.0.0") && !is_newer("1.0.0", "1.0"));
+        assert!(!is_newer(&version("1.0+build.2"), Some(&version("1.0"))), "builds say nothing");
+        assert!(!is_newer(&version(OWN), None) && is_newer(&version("9999.0"), None));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_admin_api::storage::{MissingFile, StorageView, StoredKind};
+use sealpost_admin_api::storage::{StorageView, StoredKind};
 use sealpost_files::with_causes;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -207,7 +207,6 @@ async fn view(
     })
     .await??;
     kinds.extend(more);
-    let missing = missing.into_iter().map(|name| MissingFile { name }).collect();
     Ok(StorageView { kinds, free_bytes, missing, scrubbed_at, removed_bytes })
 }
 

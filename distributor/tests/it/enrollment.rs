@@ -14,10 +14,12 @@ use sealpost_manifests::ids::{ChannelName, ComputerName, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::sync::RegisterAnswer;
 use sealpost_site::changes::{Actor, Change};
 use sealpost_site::commands::clients::{LoadSeats, SeatFacts};
 use sealpost_site::commands::{Command, Context, Decision};
 use sealpost_test_support::license::serial;
+use sealpost_test_support::web::Fault;
 
 use crate::agent::{Agent, send};
 use crate::site::{Site, code};
@@ -200,9 +202,18 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
     assert_eq!(refused.code, ProblemCode::NotUnlocked);
 
     let registration = registration(&site).await;
-    let unlock_code = text_code::encode(&vendor.grant(&registration, 2));
+    let grant = vendor.grant(&registration, 2);
+    let unlock_code = text_code::encode(&grant);
     let unlocked: Unlocked = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
-    assert_eq!(unlocked.license.licenses, 2);
+    assert_eq!((unlocked.license.licenses, unlocked.notice), (2, None));
+    let again: Unlocked = site.post("/unlock", &serde_json::json!({ "code": unlock_code })).await;
+    assert!(again.notice.unwrap().contains("same end as before"), "nothing was renewed, and it says so");
+    let from = site.clock.now() + jiff::SignedDuration::from_hours(24);
+    let answer = RegisterAnswer { grant, renewable_from: Some(from) };
+    vendor.answer_next_registration(Fault::Content(serde_json::to_vec(&answer).unwrap()));
+    let renewed: Registered = site.post("/register", &serde_json::json!({ "serial": serial() })).await;
+    let Registered::Granted { notice: Some(notice), .. } = renewed else { panic!("{renewed:?}") };
+    assert!(notice.contains(&format!("renews it from {from}")), "{notice}");
     site.reserve("pc-1").await;
     site.reserve("PC-1").await;
     site.reserve("pc-2").await;

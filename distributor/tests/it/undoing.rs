@@ -5,7 +5,8 @@ use std::path::Path;
 use reqwest::header;
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::status::Status;
-use sealpost_admin_api::updates::{Review, Update};
+use sealpost_admin_api::storage::StorageView;
+use sealpost_admin_api::updates::{MissingPayload, Review, Update};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::{Drift, DriftKind, InstalledPackage};
@@ -47,6 +48,25 @@ async fn a_halt_wakes_the_connected_computer_and_takes_the_release_out_of_its_as
     assert_eq!(site.post_refused("/updates/retry", &retry).await.code, ProblemCode::WrongState);
     let staged: Update = site.post("/updates/reconsider", &retry).await;
     assert_eq!((staged.state, staged.attempt), (ReleaseState::Staged, 2));
+}
+
+#[tokio::test]
+async fn who_approves_a_reconsidered_release_is_told_that_its_payload_was_removed_and_comes_back() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    let reject = serde_json::json!({ "manifest": manifest, "reason": "not now" });
+    let _: Update = site.post("/updates/reject", &reject).await;
+    let cleaned: StorageView = site.post("/storage/clean", &serde_json::json!({})).await;
+    assert!(cleaned.removed_bytes.unwrap() > 0);
+    let this = serde_json::json!({ "manifest": manifest });
+    let _: Update = site.post("/updates/reconsider", &this).await;
+    let approved: Update = site.post("/updates/approve", &this).await;
+    assert_eq!(approved.payload_missing, Some(MissingPayload::FetchedByNextPull));
+    site.pull().await;
+    let again: Update = site.post("/updates/approve", &this).await;
+    assert_eq!(again.payload_missing, None);
 }
 
 #[tokio::test]

@@ -129,8 +129,7 @@ async fn a_file_that_nobody_asks_for_is_found_damaged_by_the_scrub() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, b"other bytes").unwrap();
     let view = site.parts().upstream.check().await.unwrap();
-    let names: Vec<&str> = view.missing.iter().map(|missing| missing.name.as_str()).collect();
-    assert_eq!(names, ["acme-av_1.0_any.tar.gz"]);
+    assert_eq!(view.missing, ["acme-av_1.0_any.tar.gz"]);
     assert_eq!(view.scrubbed_at, Some(site.clock.now()));
     assert!(!is_stored(&site, &payload) && is_stored(&site, &manifest));
 }

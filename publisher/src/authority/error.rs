@@ -82,6 +82,11 @@ pub enum RegisterError {
     )]
     OtherSiteKey,
     #[error(
+        "cannot register: the vendor was told that this server was stolen, and refuses its key; set up a new server with \
+         `distributor init`, or ask the vendor"
+    )]
+    RefusedKey,
+    #[error(
         "cannot register: the server id is not the one of the site key that it registers with first; make a new \
          registration on the server, with `distributor register`"
     )]

@@ -1,8 +1,9 @@
 //! Grants: what a registration is answered with.
 //!
 //! Invariants: the same request gets the same grant, byte for byte, for ever; another request of the server gets the
-//! newest grant again until the terms change or less than 90 days of it are left; the generation of a serial's grants only rises;
-//! every grant that was handed out is kept. The caller's transaction holds all of it together.
+//! newest grant again until the terms change or its end comes near ([`notice`]); the generation of a serial's grants only
+//! rises; every grant that was handed out is kept. A key of a stolen server gets nothing, not even what it got before. The
+//! caller's transaction holds all of it together.
 //!
 //! An epoch is the server's, not the serial's: a grant has the highest that any grant of its server has, and only the
 //! answer to a restored server has a higher one (see `sealpost_manifests::order`).
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sealpost_keys::{Minisig, PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
@@ -21,16 +22,14 @@ use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use serde::Serialize;
 
+use super::clearings;
 use super::error::{AuthorityError, MAX_EPOCHS_AHEAD, MAX_NEW_PER_DAY, RegisterError, damaged, failed};
 use super::registrations::{self, HeadRemark};
 use super::serials::{self, SerialEntry};
+use crate::notice;
 
 /// The epoch of a server that was never restored.
 const FIRST_EPOCH: Epoch = Epoch::of(1, 0);
-
-/// What is left of a grant when a registration gets a new one, unless half of its life is shorter: sites are warned from
-/// then on, and a site that registers within that time does not lapse.
-const RENEWED_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Who grants, and for how long.
 #[derive(Debug)]
@@ -103,6 +102,9 @@ pub(super) fn answer(
     issuer: &Issuer<'_>,
     now: Timestamp,
 ) -> Result<Answer, RegisterError> {
+    if clearings::is_refused(transaction, &registration.site_key)? {
+        return Err(RegisterError::RefusedKey);
+    }
     let entry = serials::find(transaction, &registration.serial)?.ok_or(RegisterError::UnknownSerial)?;
     check_server(transaction, registration, &entry)?;
     if let Some(before) = registrations::answered(transaction, registration)? {
@@ -143,9 +145,9 @@ impl Answer {
     }
 }
 
+/// Sites are warned from then on, and a site that registers within that time does not lapse.
 fn renewable_from(grant: &Grant) -> Timestamp {
-    let life = grant.vendor_time.duration_until(grant.not_after);
-    grant.not_after.checked_sub(RENEWED_WITHIN.min(life / 2)).unwrap_or(Timestamp::MIN)
+    notice::renewable_from(grant.vendor_time, grant.not_after)
 }
 
 /// Whether the server may register the serial number.

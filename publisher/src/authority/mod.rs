@@ -4,7 +4,8 @@
 //! every grant that was handed out is kept, and every registration with its answer, on disk before the answer goes out.
 //! A registration is one immediate transaction, so that two at once cannot both win.
 //!
-//! The vendor can clear a binding; then the next registration binds the serial number anew.
+//! The vendor can clear a binding; then the next registration binds the serial number anew. The keys of a stolen server
+//! are refused for good.
 //!
 //! Left out on purpose: floating seats and syncs (later versions), HTTP (the server's).
 
@@ -30,9 +31,10 @@ use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use serde::Serialize;
 
+use crate::notice;
 use crate::publication::whole_seconds;
 
-pub use clearings::Clearing;
+pub use clearings::{ClearedKey, Clearing};
 pub use error::{AuthorityError, RegisterError};
 pub use grants::{Answer, GrantEntry, Issuer, Outcome, Remark};
 pub use registration::{RegistrationError, read_registration_code, verify_registration};
@@ -89,20 +91,23 @@ impl Authority {
     }
 
     /// Clears the bindings of a server: the next registration of each serial number binds it to whichever server sends
-    /// it, or to the same server with another site key. Answers with the serial numbers.
+    /// it, or to the same server with another site key. With [`ClearedKey::Stolen`] no key with which the server was ever
+    /// bound registers anything again; that can also be said later, of a server that has nothing any more. Answers with
+    /// the serial numbers.
     ///
     /// # Errors
     /// [`AuthorityError::UnknownServer`], or the database failed; nothing was changed then.
     pub fn clear_key(
         &mut self,
         server: &ServerId,
+        key: ClearedKey,
         now: Timestamp,
     ) -> Result<Vec<SerialNumber>, AuthorityError> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(error::failed("begin to clear a binding"))?;
-        let serials = clearings::clear(&transaction, server, whole_seconds(now))?;
+        let serials = clearings::clear(&transaction, server, key, whole_seconds(now))?;
         transaction.commit().map_err(error::failed("commit that a binding was cleared"))?;
         Ok(serials)
     }
@@ -118,6 +123,8 @@ impl Authority {
         let grants = grants::all(&self.connection, serial)?;
         let registrations = registrations::all(&self.connection, serial)?;
         entry.not_after = grants.last().map(|grant| grant.not_after);
+        entry.renewable_from =
+            grants.last().map(|grant| notice::renewable_from(grant.issued_at, grant.not_after));
         entry.used = registrations.last().and_then(|registration| registration.used);
         let clearings = clearings::all(&self.connection, serial)?;
         Ok(SerialHistory { entry, grants, registrations, clearings })

@@ -66,7 +66,8 @@ const FIRST: &str = "
 /// Each step from one format to the next, beginning at [`FIRST_FORMAT`].
 const MIGRATIONS: &[&str] = &[CLEARINGS];
 /// To format 3: bindings that the vendor cleared. A cleared serial number keeps its row as it was, because its generation
-/// goes on; `cleared_at` says that the next registration may bind it anew.
+/// goes on; `cleared_at` says that the next registration may bind it anew. A key of a stolen server is its 32 bytes, so
+/// that it stays refused under another key id too.
 const CLEARINGS: &str = "
     ALTER TABLE serials ADD COLUMN cleared_at TEXT;
     CREATE TABLE clearings (
@@ -77,6 +78,11 @@ const CLEARINGS: &str = "
         cleared_at TEXT NOT NULL
     ) STRICT;
     CREATE INDEX clearings_by_serial ON clearings (serial, number);
+    CREATE TABLE refused_keys (
+        key        BLOB PRIMARY KEY CHECK (length(key) = 32),
+        server_id  TEXT NOT NULL,
+        refused_at TEXT NOT NULL
+    ) STRICT;
 ";
 
 /// Opens an existing database: write-ahead log, everything flushed before it counts as committed.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::error::{AuthorityError, damaged, failed};
 use super::terms::{MAX_SEATS, Terms};
+use crate::notice;
 
 /// A serial number as the vendor sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +26,9 @@ pub struct SerialEntry {
     pub generation: u64,
     /// When the newest grant ends.
     pub not_after: Option<Timestamp>,
+    /// From when on a registration gets a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewable_from: Option<Timestamp>,
     /// Seats in use, as the server said when it registered last.
     pub used: Option<u32>,
 }
@@ -73,9 +77,10 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, Authority
     let mut statement = connection
         .prepare(
             "SELECT s.serial, s.seats, s.model, s.packages, s.created_at, s.server_id, s.generation, \
-             (SELECT g.not_after FROM grants g WHERE g.serial = s.serial AND g.generation = s.generation), \
+             g.issued_at, g.not_after, \
              (SELECT r.used FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1), \
-             s.cleared_at FROM serials s ORDER BY s.rowid",
+             s.cleared_at FROM serials s LEFT JOIN grants g ON g.serial = s.serial AND g.generation = s.generation \
+             ORDER BY s.rowid",
         )
         .map_err(failed(attempt))?;
     let rows = statement.query_map([], SerialRow::read).map_err(failed(attempt))?;
@@ -90,7 +95,7 @@ pub(super) fn find(
     connection
         .query_row(
             "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL, NULL, \
-             cleared_at FROM serials WHERE serial = ?1",
+             NULL, cleared_at FROM serials WHERE serial = ?1",
             [serial.as_str()],
             SerialRow::read,
         )
@@ -140,6 +145,7 @@ struct SerialRow {
     created_at: String,
     server_id: Option<String>,
     generation: i64,
+    issued_at: Option<String>,
     not_after: Option<String>,
     used: Option<u32>,
     cleared_at: Option<String>,
@@ -155,9 +161,10 @@ impl SerialRow {
             created_at: row.get(4)?,
             server_id: row.get(5)?,
             generation: row.get(6)?,
-            not_after: row.get(7)?,
-            used: row.get(8)?,
-            cleared_at: row.get(9)?,
+            issued_at: row.get(7)?,
+            not_after: row.get(8)?,
+            used: row.get(9)?,
+            cleared_at: row.get(10)?,
         })
     }
 
@@ -169,6 +176,8 @@ impl SerialRow {
         let server = self.server_id.map(ServerId::new).transpose().map_err(|_| damaged("a server id"))?;
         let (server_id, cleared_from) =
             if self.cleared_at.is_some() { (None, server) } else { (server, None) };
+        let issued_at = self.issued_at.as_deref().map(time).transpose()?;
+        let not_after = self.not_after.as_deref().map(time).transpose()?;
         Ok(SerialEntry {
             serial: SerialNumber::new(&self.serial).map_err(|_| damaged("a serial number"))?,
             terms: Terms {
@@ -180,7 +189,8 @@ impl SerialRow {
             server_id,
             cleared_from,
             generation: u64::try_from(self.generation).map_err(|_| damaged("a grant's generation"))?,
-            not_after: self.not_after.as_deref().map(time).transpose()?,
+            not_after,
+            renewable_from: issued_at.zip(not_after).map(|(from, until)| notice::renewable_from(from, until)),
             used: self.used,
         })
     }

@@ -113,6 +113,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
                 tell("note: it is lower than before; what was kept out can be installed again");
             }
             print_minimum(&package, set.minimum_counter, json)?;
+            warn_of_ends(&vendor, &keyring);
         }
         Command::Set { package, channel, version, json, passphrase } => {
             let keyring = Keyring::new(&vendor, passphrase.source());
@@ -124,12 +125,12 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
                      it"
                 ));
             }
-            warn_of_ends(&vendor, &keyring);
             if json {
                 print_json(&set)?;
             } else {
                 print_line(format_args!("{package}: channel {channel} -> {version}"))?;
             }
+            warn_of_ends(&vendor, &keyring);
         }
     }
     Ok(Ending::Done)

@@ -7,23 +7,32 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 
 use super::output::{Ending, confirm, counted, print_json, print_line};
-use crate::authority::Authority;
+use crate::authority::{Authority, ClearedKey};
 use crate::home::Vendor;
 
-/// Clear the bindings of a server, so that its serial numbers can be registered by another server or site key.
+/// Clear the bindings of a server that was lost or stolen, so that its serial numbers can be registered by another one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   publisher --home acme clear-key 9c1f0e6a2b7d4c35a8e0f1d2c3b4a596
   publisher --home acme clear-key 9c1f0e6a2b7d4c35a8e0f1d2c3b4a596 --yes --json
+  publisher --home acme clear-key 9c1f0e6a2b7d4c35a8e0f1d2c3b4a596 --stolen
 
 For a site that lost its server and has no backup of its keys. The next registration of each serial
 number binds it again, whoever sends it. The old server keeps its grant until that ends, so make
 sure that it is gone. `publisher serial list` names the server of each serial number, and
-`publisher serial show` what was cleared.")]
+`publisher serial show` what was cleared.
+
+With --stolen no key of that server registers anything again, and gets no new grant; that cannot be
+taken back. The customer sets up a new server: a restored backup would have the refused key. Whoever
+stole the server knows its serial numbers too and could register them with another key, so let the
+new server register at once, or sell new ones with `publisher serial new`.")]
 pub(super) struct Options {
     /// The id of the server, as `publisher serial list` shows it.
     server: ServerId,
+    /// The server was stolen, or its keys were copied: refuse them for good.
+    #[arg(long)]
+    stolen: bool,
     /// Do not ask back.
     #[arg(long)]
     yes: bool,
@@ -33,27 +42,34 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
-    let Options { server, yes, json } = options;
+    let Options { server, stolen, yes, json } = options;
+    let key = if stolen { ClearedKey::Stolen } else { ClearedKey::Lost };
     let vendor = Vendor::open(home)?;
     let mut authority = Authority::open(&vendor.license_database())?;
     let bound = authority.bound_to(&server)?;
-    if !yes && !bound.is_empty() {
+    if !yes && (stolen || !bound.is_empty()) {
+        let refused = if stolen { "; its key is refused from now on, for good" } else { "" };
         let what = format!(
             "the server {server} has {}, and whoever registers one next gets it; the old server keeps its grant until \
-             that ends",
+             that ends{refused}",
             counted(bound.len(), "serial number")
         );
         confirm(&what, "--yes")?;
     }
-    let cleared = authority.clear_key(&server, Timestamp::now())?;
+    let cleared = authority.clear_key(&server, key, Timestamp::now())?;
     if json {
-        print_json(&serde_json::json!({ "server_id": server, "serials": cleared }))?;
-    } else {
-        let serials: Vec<&str> = cleared.iter().map(SerialNumber::as_str).collect();
+        print_json(&serde_json::json!({ "server_id": server, "serials": cleared, "stolen": stolen }))?;
+        return Ok(Ending::Done);
+    }
+    let serials: Vec<&str> = cleared.iter().map(SerialNumber::as_str).collect();
+    if !serials.is_empty() {
         print_line(format_args!(
             "cleared the server {server}: {} can be registered anew",
             serials.join(", ")
         ))?;
+    }
+    if stolen {
+        print_line(format_args!("the server {server} was stolen: its key is refused from now on"))?;
     }
     Ok(Ending::Done)
 }

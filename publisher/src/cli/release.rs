@@ -137,12 +137,12 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             released => break released?,
         }
     };
-    warn_of_ends(&vendor, &keyring);
     if json {
         print_json(&released)?
     } else {
         print_released(&released)?
     }
+    warn_of_ends(&vendor, &keyring);
     Ok(Ending::Done)
 }
 

@@ -141,13 +141,18 @@ fn check_packages(vendor: &Vendor, packages: &[PackageName]) -> anyhow::Result<(
         return Ok(());
     }
     let publication = Publication::open(vendor, waiting)?;
-    let Some(unknown) = packages.iter().find(|package| !publication.knows(package)) else { return Ok(()) };
+    let unknown = packages.iter().filter(|package| !publication.knows(package)).map(PackageName::as_str);
+    let unknown: Vec<&str> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
     let known: Vec<&str> = publication.editor().packages().map(PackageName::as_str).collect();
     if known.is_empty() {
         tell("note: nothing was released yet, so the package names could not be checked");
         return Ok(());
     }
-    confirm(&format!("there is no package {unknown}; released were {}", known.join(", ")), "--unreleased")
+    let (unknown, known) = (unknown.join(" and no package "), known.join(", "));
+    confirm(&format!("there is no package {unknown}; released were {known}"), "--unreleased")
 }
 
 fn set_seats(vendor: &Vendor, serial: &SerialNumber, seats: u32, json: bool) -> anyhow::Result<()> {
@@ -222,9 +227,10 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
     }
     for clearing in clearings {
         print_line(format_args!(
-            "cleared {}: it was taken from the server {}",
+            "cleared {}: it was taken from the server {}{}",
             dated(clearing.cleared_at, now),
-            clearing.server_id
+            clearing.server_id,
+            if clearing.stolen { ", which was stolen: its key is refused" } else { "" }
         ))?;
     }
     for registration in registrations {

@@ -14,7 +14,9 @@ use tokio::net::TcpListener;
 use super::output::{Ending, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::Vendor;
-use crate::server::{Carrier, CertificateFiles, Licenses, Running, Served, connection_limits, router};
+use crate::server::{
+    Carrier, CertificateFiles, Keeping, Licenses, Running, Served, connection_limits, router,
+};
 
 const PORT: u16 = 8080;
 
@@ -59,8 +61,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let served = options.certificate_files(&vendor).map(Served::load).transpose()?;
     let carrier = if served.is_some() { Carrier::Tls } else { Carrier::PlainHttp };
     // Opened now, so that a wrong passphrase is an error at the start and not at the first renewal.
-    let running = Running::open(vendor, options.passphrase.source(), waiting)?;
-    let licenses = Licenses::new(running.licensing(waiting)?, carrier);
+    let (running, licensing) = Running::open(vendor, options.passphrase.source(), waiting)?;
+    let licenses = Licenses::new(licensing, carrier);
     let router = router(&running.vendor().repository(), &licenses);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
     runtime.block_on(async {
@@ -86,11 +88,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         notify::ready();
         let watchdog = tokio::spawn(notify::keep_watchdog(|| async { true }));
         let stop = async {
-            while signals.next().await == Signal::Reload {
-                notify::reloading();
-                keeping.reload(|vendor| options.certificate_files(vendor)).await;
-                notify::ready();
-            }
+            let files_of = |vendor: &Vendor| options.certificate_files(vendor);
+            until_stopped(&mut signals, &mut keeping, files_of).await;
             notify::stopping();
         };
         sealpost_serving::serve(listener, router, connection_limits(), stop).await;
@@ -101,6 +100,34 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     // A renewal that is being written may be killed safely; waiting only saves the next start from doing it again.
     runtime.shutdown_timeout(Duration::from_secs(5));
     Ok(Ending::Done)
+}
+
+/// Reloads whenever it is told to, until it is told to stop. A reload may wait for another publisher's lock for as long
+/// as that one works, so a stop is heard meanwhile, and another reload is not lost.
+async fn until_stopped(
+    signals: &mut Signals,
+    keeping: &mut Keeping,
+    files_of: impl Fn(&Vendor) -> Option<CertificateFiles>,
+) {
+    let mut due = false;
+    loop {
+        if !due && signals.next().await == Signal::Stop {
+            return;
+        }
+        due = false;
+        notify::reloading();
+        let mut reload = std::pin::pin!(keeping.reload(&files_of));
+        loop {
+            tokio::select! {
+                () = &mut reload => break,
+                signal = signals.next() => match signal {
+                    Signal::Stop => return,
+                    Signal::Reload => due = true,
+                },
+            }
+        }
+        notify::ready();
+    }
 }
 
 /// The listener of a socket unit, if there is one.

@@ -10,6 +10,7 @@ use sealpost_manifests::trust::{KeyStatus, TrustDocument};
 use sealpost_manifests::version::ReleaseCounter;
 
 use super::contact::ContactOptions;
+use super::ends::warn_of_ends;
 use super::output::{Ending, Tone, dated, painted, print_json, print_line, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
@@ -93,6 +94,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
                     reset.reset.number, reset.next
                 ))?;
             }
+            warn_of_ends(&vendor, &keyring);
         }
         Command::Contact { contact, remove, passphrase } => {
             let contact = contact.into_contact();
@@ -104,6 +106,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             }
             let keyring = Keyring::new(&vendor, passphrase.source());
             print_trust(&set_contact(&vendor, &keyring, contact, Timestamp::now(), waiting)?)?;
+            warn_of_ends(&vendor, &keyring);
         }
     }
     Ok(Ending::Done)

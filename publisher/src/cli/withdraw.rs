@@ -54,7 +54,6 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
              channel set {package} {channel} VERSION`"
         ));
     }
-    warn_of_ends(&vendor, &keyring);
     if json {
         print_json(&withdrawn)?;
     } else {
@@ -65,5 +64,6 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             withdrawn.reason
         ))?;
     }
+    warn_of_ends(&vendor, &keyring);
     Ok(Ending::Done)
 }

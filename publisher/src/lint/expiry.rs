@@ -12,12 +12,11 @@ use sealpost_repository::MAX_METADATA_BYTES;
 use serde::Deserialize;
 
 use super::report::{Code, Report};
-use crate::expiries::{Left, WARN_DAYS};
+use crate::expiries::Left;
+use crate::notice::{WARN_DAYS, before_end_of_daily};
 
 /// A time at which nothing has expired. The walk reads at this time, so that expired metadata does not end it.
 pub(super) const BEFORE_EVERYTHING: Timestamp = Timestamp::UNIX_EPOCH;
-/// `publisher serve` renews daily; after three days without, something is wrong.
-const STALE: SignedDuration = SignedDuration::from_hours(72);
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -27,8 +26,18 @@ struct Envelope {
 #[derive(Deserialize)]
 struct Signed {
     expires: Timestamp,
+    /// Only a timestamp says it.
+    #[serde(rename = "x-sealpost-signed-at", default)]
+    signed_at: Option<Timestamp>,
     #[serde(default)]
     meta: BTreeMap<String, Pinned>,
+}
+
+impl Signed {
+    /// How long it was to live, where that can be told.
+    fn life(&self) -> Option<SignedDuration> {
+        self.signed_at.map(|signed_at| signed_at.duration_until(self.expires))
+    }
 }
 
 #[derive(Deserialize)]
@@ -111,7 +120,7 @@ fn check_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report
     let left = now.duration_until(signed.expires);
     if left <= SignedDuration::ZERO {
         report.defect(Code::RoleEnded, subject, format_args!("it expired at {}; {next}", signed.expires));
-    } else if left < STALE {
+    } else if left < before_end_of_daily(signed.life()) {
         report.warn(
             Code::RoleEnds,
             subject,

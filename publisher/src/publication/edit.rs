@@ -36,6 +36,15 @@ impl Publication {
     /// Locks the home and loads the repository; calls `waiting` once if another publisher has the lock.
     pub fn open(vendor: &Vendor, waiting: impl FnOnce()) -> Result<Self, PublicationError> {
         let lock = vendor.lock(waiting)?;
+        Self::load(vendor, lock)
+    }
+
+    /// The same, if no other publisher has the lock.
+    pub fn open_if_free(vendor: &Vendor) -> Result<Option<Self>, PublicationError> {
+        vendor.try_lock()?.map(|lock| Self::load(vendor, lock)).transpose()
+    }
+
+    fn load(vendor: &Vendor, lock: FileLock) -> Result<Self, PublicationError> {
         let root = read_root(vendor)?;
         let repository = vendor.repository();
         let editor = RepositoryEditor::load(&repository, &root, lifetimes(&vendor.settings().lifetime_days))?;

@@ -170,6 +170,10 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
         RegisterError::BoundToOtherServer | RegisterError::OtherSiteKey => {
             (ProblemCode::SerialBound, "use the server that registered first, or ask the vendor")
         }
+        RegisterError::RefusedKey => (
+            ProblemCode::Forbidden,
+            "a backup of the stolen server brings the refused key back: set up a new one",
+        ),
         RegisterError::NotItsOwnId
         | RegisterError::UnknownReason { .. }
         | RegisterError::RequestIdUsed

@@ -48,7 +48,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Opens the keys that a server needs; the passphrase is asked for now, and once.
+    /// Opens the keys that a server needs, and what grants are made of; the passphrase is asked for now, and once, and the
+    /// home is locked once.
     ///
     /// # Errors
     /// [`RunningError`].
@@ -56,36 +57,31 @@ impl Running {
         vendor: Vendor,
         source: PassphraseSource,
         waiting: impl FnOnce(),
-    ) -> Result<Self, RunningError> {
+    ) -> Result<(Self, Licensing), RunningError> {
         let keyring = Keyring::new(&vendor, source);
         Self::checked(vendor, keyring, waiting)
     }
 
-    fn checked(vendor: Vendor, keyring: Keyring, waiting: impl FnOnce()) -> Result<Self, RunningError> {
-        license_key(&vendor, &keyring, waiting)?;
+    fn checked(
+        vendor: Vendor,
+        keyring: Keyring,
+        waiting: impl FnOnce(),
+    ) -> Result<(Self, Licensing), RunningError> {
+        let licensing = Licensing {
+            vendor: vendor.settings().vendor.clone(),
+            key: license_key(&vendor, &keyring, waiting)?,
+            authority: Authority::open(&vendor.license_database())?,
+            grant_days: vendor.settings().lifetime_days.grant,
+            time_zone: vendor.time_zone(),
+        };
         keyring.timestamp()?;
         keyring.snapshot()?;
-        Ok(Self { vendor, keyring: Arc::new(keyring) })
+        Ok((Self { vendor, keyring: Arc::new(keyring) }, licensing))
     }
 
     #[must_use]
     pub const fn vendor(&self) -> &Vendor {
         &self.vendor
-    }
-
-    /// What grants are made of.
-    ///
-    /// # Errors
-    /// [`RunningError`].
-    pub fn licensing(&self, waiting: impl FnOnce()) -> Result<Licensing, RunningError> {
-        let vendor = &self.vendor;
-        Ok(Licensing {
-            vendor: vendor.settings().vendor.clone(),
-            key: license_key(vendor, &self.keyring, waiting)?,
-            authority: Authority::open(&vendor.license_database())?,
-            grant_days: vendor.settings().lifetime_days.grant,
-            time_zone: vendor.time_zone(),
-        })
     }
 
     /// Keeps everything fresh until it is stopped. Needs a tokio runtime.
@@ -103,9 +99,7 @@ impl Running {
     fn reread(&self) -> Result<(Self, Licensing), RunningError> {
         let vendor = Vendor::open(self.vendor.home())?;
         let keyring = self.keyring.reopened(&vendor);
-        let again = Self::checked(vendor, keyring, || {})?;
-        let licensing = again.licensing(|| {})?;
-        Ok((again, licensing))
+        Self::checked(vendor, keyring, || {})
     }
 }
 
@@ -120,7 +114,8 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// Reads settings, keys and certificate again; `files_of` says where the certificate of a vendor lies.
+    /// Reads settings, keys and certificate again; `files_of` says where the certificate of a vendor lies. It waits while
+    /// another publisher has the home's lock; safe to drop meanwhile, which leaves what is in force.
     pub async fn reload(&mut self, files_of: impl Fn(&Vendor) -> Option<CertificateFiles>) {
         let before = self.current.borrow().clone();
         let listened = before.vendor.settings().serve.listen;

@@ -145,6 +145,12 @@ fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_say
     let shown = bench.ok(&["serial", "show", serial.as_str()]);
     assert!(shown.contains(&format!("taken from the server {server}")), "{shown}");
     bench.fails(&["clear-key", &server, "--yes"], &["no serial number is bound", "publisher serial list"]);
+
+    // That it was stolen comes out later.
+    bench.fails(&["clear-key", &server, "--stolen"], &["0 serial numbers", "--yes", "for good"]);
+    assert!(bench.ok(&["clear-key", &server, "--stolen", "--yes"]).contains("its key is refused"));
+    bench.fails(&["serial", "unlock", &code(&site)], &["was stolen", "`distributor init`"]);
+    assert!(bench.ok(&["serial", "show", serial.as_str()]).contains("which was stolen"));
 }
 
 #[test]
@@ -154,6 +160,19 @@ fn a_license_for_a_package_that_was_never_released_needs_a_word() {
     bench.ok(&["serial", "new", "--seats", "10", "--package", "acme-av"]);
     let sell = ["serial", "new", "--seats", "10", "--package", "nosuch"];
     bench.fails(&sell, &["no package nosuch", "acme-av", "--unreleased"]);
+    let two = [
+        "serial",
+        "new",
+        "--seats",
+        "10",
+        "--package",
+        "nosuch",
+        "--package",
+        "acme-av",
+        "--package",
+        "other",
+    ];
+    bench.fails(&two, &["no package nosuch", "no package other", "--unreleased"]);
     assert_eq!(bench.ok(&["serial", "list"]).lines().count(), 2, "nothing was sold");
     bench.ok(&[sell.as_slice(), &["--unreleased"]].concat());
 }

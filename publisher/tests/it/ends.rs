@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::release::PackageKind;
@@ -354,6 +354,47 @@ fn a_vendor_who_types_what_warnings_name_publishes_for_three_years() {
         assert!(succeeded && said.contains("0 defects, 0 warnings"), "day {day}: {said}");
     }
     assert!(roots >= 3 && roles >= 3, "{roots} {roles}");
+}
+
+#[test]
+fn every_publication_says_what_ends_soon_after_its_result() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    for arguments in [
+        &["channel", "minimum", "acme-av", "--counter", "1"][..],
+        &["channel", "set", "acme-av", "early", "1.0"],
+        &["trust", "contact", "--contact-mail", "licenses@acme.example"],
+        &["trust", "reset-counter", "acme-av", "--to", "7"],
+    ] {
+        let mut command = bench.command(arguments);
+        command.env("FAKETIME", "+300d").env("LD_PRELOAD", FAKETIME);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.contains("warning: the root expires in"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_grant_that_lives_shortly_is_warned_of_once_its_server_can_renew_it() {
+    let home = Home::new();
+    let mut authority = Authority::open(&home.vendor().license_database()).unwrap();
+    let terms = Terms { seats: 5, model: LicenseModel::Named, packages: Vec::new() };
+    let serial = authority.new_serial(&terms, now()).unwrap();
+    let (site, key) = (SigningKey::generate().unwrap(), home.keyring().license().unwrap());
+    let request = verify_registration(&register_request(&registration(&serial, &site), &site)).unwrap();
+    let issuer = Issuer { vendor: "Acme", key: &key, grant_days: 60, time_zone: &jiff::tz::TimeZone::UTC };
+    let answer = authority.register(&request, &issuer, now()).unwrap();
+    let warned = |at: Timestamp| {
+        let status = status_at(&home, at);
+        status.expiries.iter().any(|end| end.kind == ExpiryKind::Grant)
+    };
+    assert!(!warned(answer.renewable_from - SignedDuration::from_secs(1)));
+    assert!(warned(answer.renewable_from + SignedDuration::from_secs(1)));
+    assert_eq!(authority.serials().unwrap()[0].renewable_from, Some(answer.renewable_from));
+    assert_eq!(authority.history(&serial).unwrap().entry.renewable_from, Some(answer.renewable_from));
 }
 
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";

@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef;
 use sealpost_keys::{PassphraseSource, key_file};
 use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
 use sealpost_manifests::wire::sync::RegisterRequest;
-use sealpost_publisher::authority::{Authority, Issuer, Outcome, verify_registration};
+use sealpost_publisher::authority::{Authority, ClearedKey, Issuer, Outcome, verify_registration};
 use sealpost_publisher::home::{LifetimeDays, ServeSettings, Settings, Vendor};
 
 use crate::support::now;
@@ -64,7 +64,7 @@ fn write_golden() {
     Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
     let mut authority = Authority::open(&path).unwrap();
     let server = authority.serials().unwrap()[1].server_id.clone().unwrap();
-    authority.clear_key(&server, now()).unwrap();
+    authority.clear_key(&server, ClearedKey::Stolen, now()).unwrap();
     drop(authority);
     fs::write(golden("license-3.sql"), dump(&path)).unwrap();
 }
@@ -77,7 +77,7 @@ fn dump(path: &Path) -> String {
     for statement in schema(&connection) {
         text.push_str(&format!("{statement};\n"));
     }
-    for table in ["serials", "grants", "registrations", "clearings"] {
+    for table in ["serials", "grants", "registrations", "clearings", "refused_keys"] {
         let mut rows = connection.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).unwrap();
         let columns = rows.column_count();
         let mut rows = rows.query([]).unwrap();
@@ -87,6 +87,10 @@ fn dump(path: &Path) -> String {
                 ValueRef::Integer(number) => number.to_string(),
                 ValueRef::Text(text) => {
                     format!("'{}'", std::str::from_utf8(text).unwrap().replace('\'', "''"))
+                }
+                ValueRef::Blob(bytes) => {
+                    let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                    format!("X'{digits}'")
                 }
                 other => panic!("{other:?}"),
             };
@@ -152,6 +156,7 @@ fn a_license_database_with_a_cleared_binding_stays_readable() {
     let history = authority.history(&cleared.serial).unwrap();
     assert_eq!((history.grants.len(), history.registrations.len()), (2, 3));
     assert_eq!(Some(&history.clearings[0].server_id), cleared.cleared_from.as_ref());
+    assert!(history.clearings[0].stolen);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::RegisterAnswer;
+use sealpost_publisher::home::Vendor;
 
 use crate::process::Bench;
 use crate::support::{register_request, registration};
@@ -252,6 +253,37 @@ fn the_listener_of_a_socket_unit_is_used_and_systemd_is_told() {
         server.ends_well();
         assert_eq!(message(), "STOPPING=1\n");
     }
+}
+
+#[test]
+fn a_stop_is_heard_while_a_reload_waits_for_another_publisher() {
+    let bench = Bench::ready();
+    let manager = UnixDatagram::bind(bench.path("manager")).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let message = || {
+        let mut bytes = [0; 1024];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let mut command = bench.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", bench.path("manager"));
+    let mut server = Server::start(command);
+    assert_eq!(message(), "READY=1\n");
+    let held = Vendor::open(&bench.path("home")).unwrap().lock(|| {}).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    assert!(message().starts_with("RELOADING=1\n"));
+    server.signal(rustix::process::Signal::TERM);
+    let until = Instant::now() + PATIENCE;
+    let ended = loop {
+        if let Some(ended) = server.child.try_wait().unwrap() {
+            break ended;
+        }
+        assert!(Instant::now() < until, "it waits for the other publisher, and hears nothing");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(ended.code(), Some(0));
+    assert_eq!(message(), "STOPPING=1\n");
+    drop(held);
 }
 
 #[test]

@@ -270,8 +270,21 @@ impl<C: Connected> Read<LoadRelease> for C {
             Some(claimed) => manifest_of(connection, claimed)?,
             None => None,
         };
-        Ok(ReleaseFacts { known, manifest_of_claimed, approved, next_rollout: next_rollout(connection)? })
+        Ok(ReleaseFacts {
+            known,
+            manifest_of_claimed,
+            approved,
+            next_rollout: next_rollout(connection)?,
+            highest_attempt: highest_attempt(connection, query)?,
+        })
     }
+}
+
+/// Only retries are in the table, so it is short.
+fn highest_attempt(connection: &Connection, query: &LoadRelease) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached("SELECT coalesce(max(attempt), 0) FROM attempts WHERE manifest = ?1")?
+        .query_row([query.manifest.to_string()], |row| row.get(0))
 }
 
 impl<C: Connected> Read<LoadCounterReset> for C {

@@ -1,22 +1,27 @@
 //! A ledger from its log alone: a new file, the same entries byte for byte, and every chained table made again from them.
 //!
 //! Invariant: the log is checked while it is copied, and a damaged one makes no ledger. What is not chained is lost:
-//! the last contacts of computers, what they said of themselves, freshness, and the vendor's statement about the time.
+//! the last contacts of computers, freshness, and the vendor's statement about the time. Of what computers said of
+//! themselves comes back what their reports of installs say: without what they ran before, a halt led nobody back.
 //! So the caller declares the rebuilt ledger as restored; its computers show what they hold, and go on.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sealpost_files::{PRIVATE, sync_parent};
+use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::chain::{Check, LinkedEntry, LogDamage, Next, ReadEntry, StoredEntry, read};
+use sealpost_site::changes::installs::Installs;
 use sealpost_site::changes::{ActivityEntry, Change, Note};
 use sealpost_site::rows::ServerIdentity;
 
 use super::connection::{open_read_only, open_writable};
 use super::open_error::OpenError;
+use super::values::text;
 use super::{entries, notes, schema};
 use crate::store::{StoreError, Walk};
 
@@ -69,13 +74,14 @@ pub fn rebuild(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<
     target.execute_batch("BEGIN EXCLUSIVE")?;
     schema::create(&target)?;
     let mut log = Frontier::empty();
+    let mut installs = Installs::default();
     let mut check = None;
     let mut failure = None;
     entries::walk(&source, &mut |stored| {
         let check = check.get_or_insert_with(|| Check::new(identity(&stored), Vec::new()));
         let step = match check.next(&stored) {
             Next::Stop => return Walk::Stop,
-            Next::Continue => take(&target, &mut log, stored),
+            Next::Continue => take(&target, &mut log, &mut installs, stored),
         };
         match step {
             Ok(()) => {
@@ -95,6 +101,10 @@ pub fn rebuild(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<
     if let Some(damage) = found.damage {
         return Err(RebuildError::Damaged(damage));
     }
+    let clients = enrolled(&target)?;
+    for note in installs.notes(&clients) {
+        notes::keep(&target, &note)?;
+    }
     target.execute_batch("COMMIT")?;
     target.close().map_err(|(_, error)| error)?;
     sync_parent(to).map_err(failed)?;
@@ -112,8 +122,20 @@ fn identity(first: &StoredEntry) -> Option<ServerIdentity> {
     }
 }
 
+/// The clients of today.
+fn enrolled(target: &rusqlite::Connection) -> Result<BTreeSet<ClientId>, StoreError> {
+    let mut statement = target.prepare("SELECT client_id FROM clients")?;
+    let clients = statement.query_map([], |row| text(row, 0))?;
+    Ok(clients.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Copies one entry, and applies it.
-fn take(target: &rusqlite::Connection, log: &mut Frontier, stored: StoredEntry) -> Result<(), StoreError> {
+fn take(
+    target: &rusqlite::Connection,
+    log: &mut Frontier,
+    installs: &mut Installs,
+    stored: StoredEntry,
+) -> Result<(), StoreError> {
     let sequence = stored.sequence;
     let entry: ActivityEntry = match read(&stored.bytes) {
         Ok(ReadEntry::Known(entry)) => *entry,
@@ -122,6 +144,7 @@ fn take(target: &rusqlite::Connection, log: &mut Frontier, stored: StoredEntry) 
     };
     let linked = LinkedEntry::of_stored(log, entry, stored.bytes);
     entries::append(target, &linked)?;
+    installs.take(&linked.entry.change);
     // License time never goes back behind what the log shows.
     notes::keep(target, &Note::TimeFloor { floor: linked.entry.at })
 }

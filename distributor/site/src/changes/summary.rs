@@ -289,17 +289,6 @@ fn what(change: &Change) -> String {
             let ways: Vec<String> = ways.iter().map(way).collect();
             format!("computers reach this server by {} (server list {sequence})", ways.join(", then "))
         }
-        Change::ReleaseHalted { .. }
-        | Change::ReleaseReconsidered { .. }
-        | Change::ReleaseRetried { .. }
-        | Change::ChannelChanged { .. }
-        | Change::DriftReported { .. } => undone_or_repaired(change),
-    }
-}
-
-/// What people do after a release or a computer turned out bad, and what computers say of themselves.
-fn undone_or_repaired(change: &Change) -> String {
-    match change {
         Change::ReleaseHalted { release, reason, rollback, .. } => {
             let back = if *rollback { "; computers that run it go back" } else { "" };
             format!("halted {release}: {}{back}", escape(reason))
@@ -321,7 +310,6 @@ fn undone_or_repaired(change: &Change) -> String {
                 drift.iter().map(|drift| format!("{} [{}]", drift.package, drift.kind)).collect();
             format!("says that packages are not as they were signed: {}", parts.join(", "))
         }
-        _ => String::new(),
     }
 }
 

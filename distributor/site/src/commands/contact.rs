@@ -119,9 +119,14 @@ fn retried(
     contact: &Contact,
     last: &LastContact,
 ) -> ContactOutcome {
-    let is_approved = |told: &PackageAssignment| {
-        told.action != Action::Install
-            || facts.approved.iter().any(|release| release.manifest == told.manifest)
+    let is_approved = |told: &PackageAssignment| match told.action {
+        Action::Install => facts.approved.iter().any(|release| release.manifest == told.manifest),
+        Action::Rollback => facts.kept.iter().any(|kept| {
+            kept.manifest == told.manifest
+                && kept.state.is_or_was_approved()
+                && !facts.voided.contains(&kept.manifest)
+        }),
+        Action::Other(_) => false,
     };
     let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
     ContactOutcome {

@@ -45,6 +45,8 @@ pub struct ReleaseFacts {
     pub approved: Vec<KnownRelease>,
     /// The number of the next rollout.
     pub next_rollout: u64,
+    /// The highest attempt of the known release that a computer was told by a retry; 0 where there was none.
+    pub highest_attempt: u32,
 }
 
 impl ReleaseFacts {
@@ -107,7 +109,7 @@ impl Command for StageRelease {
                     return Decision::answer(());
                 }
                 let after = KnownRelease { channels: channels.clone(), ..known.clone() };
-                let after = Some(after).filter(|release| is_or_was_approved(release.state));
+                let after = Some(after).filter(|release| release.state.is_or_was_approved());
                 let supersession = facts.supersession(manifest, after);
                 let change = Change::ReleaseChannelsChanged { manifest, channels, supersession };
                 Decision::answer(()).change(Actor::Server, change)
@@ -137,10 +139,6 @@ impl StageRelease {
 
 fn legal_withdrawal(state: ReleaseState) -> bool {
     matches!(transition(Some(state), ReleaseCommand::Withdraw), Ok(Transition::To(_)))
-}
-
-const fn is_or_was_approved(state: ReleaseState) -> bool {
-    matches!(state, ReleaseState::Approved | ReleaseState::Superseded)
 }
 
 /// A release did not pass staging.
@@ -354,7 +352,7 @@ impl Command for ResetCounter {
         let (above, good): (Vec<_>, Vec<_>) =
             facts.releases.into_iter().partition(|release| release.counter > counter);
         let voided = above.iter().map(|release| release.manifest).collect();
-        let good: Vec<_> = good.into_iter().filter(|release| is_or_was_approved(release.state)).collect();
+        let good: Vec<_> = good.into_iter().filter(|release| release.state.is_or_was_approved()).collect();
         let supersession = supersession(&good);
         let reset = Change::CounterReset { package, counter, number, voided };
         let withdrawn = above.into_iter().filter(|release| legal_withdrawal(release.state)).map(|release| {

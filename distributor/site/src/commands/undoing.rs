@@ -17,6 +17,9 @@ use crate::rules::text;
 
 /// Computers in one entry of the log: an entry stays small.
 const COMPUTERS_PER_ENTRY: usize = 500;
+/// A report's attempt counts at most this far above what is known here: it is the computer's own word, and attempts of all
+/// computers would be used up with it.
+const BELIEVED_ABOVE: u32 = 1_000;
 /// Most names in one request.
 pub const MAX_NAMED: usize = 1_000;
 
@@ -98,8 +101,8 @@ impl Command for ReconsiderRelease {
         match (review::reconsider(Reviewed { manifest, found: facts.known.as_ref() }), facts.known) {
             (Err(refusal), _) => Decision::refuse(refusal.problem()),
             (Ok(Transition::To(_)), Some(KnownRelease { release, attempt, .. })) => {
-                // Who went back from it takes it again only in a later attempt.
-                let attempt = attempt.saturating_add(1);
+                // Who went back from it takes it again only in a later attempt, also where a retry raised its own.
+                let attempt = attempt.max(facts.highest_attempt).saturating_add(1);
                 Decision::answer(())
                     .change(self.actor, Change::ReleaseReconsidered { release, manifest, attempt })
             }
@@ -174,8 +177,9 @@ impl Command for RetryRelease {
             return Decision::refuse(problem);
         }
         let next = |computer: &AttemptOf| {
-            let before = [computer.attempt, computer.failed].into_iter().flatten().max().unwrap_or(0);
-            before.max(known.attempt).saturating_add(1)
+            let told = computer.attempt.unwrap_or(0).max(known.attempt);
+            let failed = computer.failed.unwrap_or(0).min(told.saturating_add(BELIEVED_ABOVE));
+            told.max(failed).saturating_add(1)
         };
         // An attempt that it was told and has not failed in yet is the retry that was asked for.
         let due = facts.computers.iter().filter(|computer| {

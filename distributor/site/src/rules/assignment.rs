@@ -16,7 +16,7 @@ use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::word::Word;
 
-use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::release::KnownRelease;
 use crate::rules::text;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
@@ -29,8 +29,8 @@ pub struct Computer<'a> {
     pub channel: &'a ChannelName,
     /// What it can run.
     pub platform: &'a Platform,
-    /// Packages that its license covers; empty means every package.
-    pub licensed: &'a [PackageName],
+    /// What its license covers.
+    pub licensed: &'a Licensed,
     /// What it runs.
     pub installed: &'a [InstalledPackage],
     /// What it ran before, where it was another release: what it went back from is not gone below again.
@@ -39,17 +39,41 @@ pub struct Computer<'a> {
     pub voided: &'a BTreeSet<Sha256Digest>,
 }
 
-/// The packages that grants cover together; empty means every package.
-#[must_use]
-pub fn licensed_packages<'g>(grants: impl IntoIterator<Item = &'g Grant>) -> Vec<PackageName> {
-    let mut packages = BTreeSet::new();
-    for grant in grants {
-        if grant.packages.is_empty() {
-            return Vec::new();
-        }
-        packages.extend(grant.packages.iter().cloned());
+/// What the grants of one computer cover together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Licensed {
+    /// There is no grant.
+    Nothing,
+    /// These packages, and the agent itself.
+    Packages(BTreeSet<PackageName>),
+    /// Every package: a grant names none.
+    Everything,
+}
+
+impl Licensed {
+    /// By the grants whose seats it holds.
+    #[must_use]
+    pub fn by<'g>(grants: impl IntoIterator<Item = &'g Grant>) -> Self {
+        grants.into_iter().fold(Self::Nothing, |before, grant| match before {
+            Self::Everything => Self::Everything,
+            _ if grant.packages.is_empty() => Self::Everything,
+            Self::Nothing => Self::Packages(grant.packages.iter().cloned().collect()),
+            Self::Packages(mut packages) => {
+                packages.extend(grant.packages.iter().cloned());
+                Self::Packages(packages)
+            }
+        })
     }
-    packages.into_iter().collect()
+
+    /// Whether it covers a package. Every license covers the agent itself.
+    #[must_use]
+    pub fn covers(&self, package: &PackageName) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Packages(packages) => packages.contains(package) || package.is_agent(),
+            Self::Everything => true,
+        }
+    }
 }
 
 /// What the computer should run: per package the newest approved release that is for it, sorted by package.
@@ -95,13 +119,8 @@ fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let runs_newer = had_newer(computer.installed) || (!runs && had_newer(computer.before));
     release.goes_to().contains(computer.channel)
         && release.release.platform.fits(computer.platform)
-        && is_covered(package, computer)
+        && computer.licensed.covers(package)
         && !runs_newer
-}
-
-/// Every license covers the agent itself.
-fn is_covered(package: &PackageName, computer: &Computer<'_>) -> bool {
-    computer.licensed.is_empty() || computer.licensed.contains(package) || package.is_agent()
 }
 
 /// What a computer is told of one package.
@@ -177,9 +196,9 @@ fn goes_back_to<'r>(
     let before = computer.before.iter().find(|before| before.package() == package).filter(|_| runs)?;
     let good = |release: &&KnownRelease| {
         release.manifest == before.manifest
-            && is_covered(package, computer)
+            && computer.licensed.covers(package)
             && release.release.platform.fits(computer.platform)
-            && matches!(release.state, ReleaseState::Approved | ReleaseState::Superseded)
+            && release.state.is_or_was_approved()
             && !computer.voided.contains(&release.manifest)
     };
     kept.iter().find(good)

@@ -4,7 +4,7 @@
 use sealpost_manifests::ids::ChannelName;
 
 use crate::rows::ReleaseRow;
-use crate::rules::release::ReleaseState;
+use crate::rules::release::{ReleaseState, unapproved};
 use crate::rules::text::{counted, escape};
 
 /// One sentence for each, in the order in which the releases come. `releases` are those that are staged, approved, halted
@@ -49,12 +49,8 @@ fn waiting(row: &ReleaseRow, releases: &[ReleaseRow]) -> Option<String> {
                 && matches!(newer.state, ReleaseState::Staged | ReleaseState::Approved)
         })
     };
-    let waits: Vec<&str> = row
-        .channels
-        .iter()
-        .filter(|channel| !row.approved_for.contains(channel) && !moved_on(channel))
-        .map(AsRef::as_ref)
-        .collect();
+    let waits = unapproved(&row.channels, &row.approved_for).filter(|channel| !moved_on(channel));
+    let waits: Vec<&str> = waits.map(AsRef::as_ref).collect();
     if waits.is_empty() {
         return None;
     }

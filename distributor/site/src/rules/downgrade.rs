@@ -3,8 +3,6 @@
 //! A vendor may ship an old version under a new release counter, which computers install like any other. That can be
 //! meant, and nobody should have to find it out by comparing numbers. It is only shown, and decides nothing.
 
-use std::cmp::Ordering;
-
 use sealpost_manifests::version::Version;
 
 use crate::rows::RecipientRow;
@@ -59,29 +57,17 @@ impl<'a> LeadsDown<'a> {
     }
 
     fn take(&mut self, version: &Version, computers: u64) {
-        if order(version, &self.release.release.version) != Ordering::Greater {
+        if version.precedence(&self.release.release.version).is_le() {
             return;
         }
         let before = self.found.take();
         let count = before.as_ref().map_or(0, |found| found.computers) + computers;
         let from = before
             .map(|found| found.from)
-            .filter(|from| order(from, version) == Ordering::Greater)
+            .filter(|from| from.precedence(version).is_gt())
             .unwrap_or_else(|| version.clone());
         self.found = Some(Downgrade { from, computers: count });
     }
-}
-
-/// Compares versions part by part: numbers as numbers, anything else as text; of two that begin alike the longer one is
-/// higher.
-fn order(one: &Version, other: &Version) -> Ordering {
-    let parts = |version: &Version| -> Vec<(u64, String)> {
-        let parts = version.as_str().split(['.', '-', '_', '+']);
-        parts
-            .map(|part| part.parse().map_or((0, part.to_owned()), |number| (number, String::new())))
-            .collect()
-    };
-    parts(one).cmp(&parts(other))
 }
 
 #[cfg(test)]
@@ -132,17 +118,22 @@ mod tests {
                 counter: release.counter,
                 manifest: release.manifest,
             }],
+            before: Vec::new(),
         }
     }
 
     #[test]
-    fn versions_are_compared_as_people_read_them() {
-        for (low, high) in
-            [("1.9", "1.10"), ("1", "1.0.1"), ("2.0-rc1", "2.0-rc2"), ("9", "10"), ("20261125", "20261126")]
-        {
-            assert_eq!(order(&version(low), &version(high)), Ordering::Less, "{low} {high}");
-        }
-        assert_eq!(order(&version("1.02"), &version("1.2")), Ordering::Equal);
+    fn a_release_after_its_own_candidates_leads_up_and_a_candidate_after_it_leads_down() {
+        let (candidate, finished) = (release("1.0-rc1", 1), release("1.0", 2));
+        let leads_down = |to: &KnownRelease, from: &KnownRelease| {
+            let mut down = LeadsDown::new(to, std::slice::from_ref(from));
+            down.recipient(&runs("a", from));
+            down.finish()
+        };
+        assert_eq!(leads_down(&finished, &candidate), None);
+        let from = Some(Downgrade { from: version("1.0"), computers: 1 });
+        assert_eq!(leads_down(&candidate, &finished), from);
+        assert_eq!(leads_down(&release("1.0+build.1", 3), &finished), None, "the same to whoever reads it");
     }
 
     #[test]

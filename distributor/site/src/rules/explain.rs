@@ -17,7 +17,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::ClientRow;
-use crate::rules::assignment::{Computer, TellTo, Told, Undoing, licensed_packages, told, wanted};
+use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told, wanted};
 use crate::rules::contact::ClientState;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::text::escape;
@@ -50,7 +50,7 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     let client = &facts.client;
     // A computer that has not enrolled has no platform yet; what runs anywhere is all that is known to fit.
     let platform = client.platform.clone().unwrap_or_else(Platform::any);
-    let licensed = licensed_packages(&facts.grants);
+    let licensed = Licensed::by(&facts.grants);
     let computer = Computer {
         channel: &client.channel,
         platform: &platform,
@@ -81,7 +81,17 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
             .chain(could.iter().copied())
             .map(|release| &release.release.package),
     );
-    packages.into_iter().map(|package| explain(&view(facts, package, &should, &could), now)).collect()
+    if licensed == Licensed::Nothing {
+        // What is approved for others is what it would get with a license.
+        packages.extend(facts.approved.iter().map(|release| &release.release.package));
+    }
+    packages
+        .into_iter()
+        .map(|package| {
+            let is_licensed = licensed != Licensed::Nothing;
+            explain(&PackageView { is_licensed, ..view(facts, package, &should, &could) }, now)
+        })
+        .collect()
 }
 
 fn view<'a>(
@@ -104,6 +114,7 @@ fn view<'a>(
         drift: client.drift.iter().find(|drift| drift.package == *package).map(|drift| drift.kind),
         stopped: installed.and_then(|installed| stopped(&facts.had, installed.manifest)),
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
+        is_licensed: true,
         wanted: should.iter().find(|told| told.release.release.package == *package).copied(),
         waits_for_review: could.map(|release| &release.release),
         last_report: client.last_reports.iter().find(|report| report.release.package == *package),
@@ -140,6 +151,8 @@ pub struct PackageView<'a> {
     pub stopped: Option<&'a KnownRelease>,
     /// The manifest that it should run, by its newest assignment, and the attempt.
     pub assigned: Option<(Sha256Digest, u32)>,
+    /// Whether any license covers the computer, as far as is known here.
+    pub is_licensed: bool,
     /// What it should run, by what is approved now.
     pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
@@ -200,6 +213,11 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
             );
         }
         ClientState::Active => {}
+    }
+    if !view.is_licensed {
+        let text = "; no grant for its seat is known here, so it is told nothing: run `distributor register` with its \
+                    serial number";
+        return (text.into(), ChangesWhen::Admin);
     }
     let Some(told) = view.wanted else { return nothing_wanted(view) };
     let (wanted, manifest) = (&told.release.release, told.release.manifest);

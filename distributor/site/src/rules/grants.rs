@@ -3,14 +3,15 @@
 //! The vendor's signature is checked before; here it is only compared. Left out on purpose: a new site key for the same
 //! server id, and the vendor's word that a restore is confirmed (both come as grants with higher epochs).
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::grant::{Grant, LicenseModel};
+use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use serde::{Deserialize, Serialize};
 
 /// What is held of the same serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +36,7 @@ pub enum Acceptance {
 }
 
 /// What a grant that was accepted changed of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Came {
     /// There was none of this serial number.
     First,
@@ -54,37 +54,47 @@ pub enum Came {
     },
 }
 
-/// Vendors renew a grant that has fewer days left than this; before, a registration brings the same end.
-pub const RENEWED_WITHIN_DAYS: i64 = 90;
-
 impl Came {
-    /// Compares the end of a grant with that of the one before.
+    /// Compares the end of a grant with that of the one before, by whole seconds: stores keep no finer ones.
     #[must_use]
     pub fn of(before: Option<Timestamp>, not_after: Timestamp) -> Self {
-        match before {
-            None => Self::First,
-            Some(before) if before < not_after => Self::LaterEnd { before },
-            Some(before) if before > not_after => Self::EarlierEnd { before },
-            Some(_) => Self::SameEnd,
+        let Some(before) = before else { return Self::First };
+        match before.as_second().cmp(&not_after.as_second()) {
+            Ordering::Less => Self::LaterEnd { before },
+            Ordering::Equal => Self::SameEnd,
+            Ordering::Greater => Self::EarlierEnd { before },
         }
     }
 
-    /// What is said of it to whoever wanted the license renewed, if the end is not a later one.
+    /// What is said of it to whoever asked for the grant, if the license does not run longer than before.
+    ///
+    /// `reason` is why the vendor was asked, `None` if a code came by hand. `renewable_from` is the vendor's own word from
+    /// when on it gives a new grant; it is not signed, so it is shown and decides nothing. When vendors renew is theirs to
+    /// say: without it nothing is guessed.
     #[must_use]
-    pub fn said(self, not_after: Timestamp, now: Timestamp) -> Option<String> {
-        let days_left = not_after.duration_since(now).as_secs() / (24 * 3_600);
+    pub fn said(
+        self,
+        reason: Option<RegistrationReason>,
+        renewable_from: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<String> {
         match self {
             Self::First | Self::LaterEnd { .. } => None,
             Self::EarlierEnd { before } => {
                 Some(format!("the new grant ends earlier than the one before, which was good until {before}"))
             }
-            Self::SameEnd if days_left < RENEWED_WITHIN_DAYS => Some(
-                "the vendor did not renew the license: the grant has the same end as before; ask the vendor"
+            // Whoever bought seats, or was restored, did not ask for a later end.
+            Self::SameEnd if reason.is_some_and(|reason| reason != RegistrationReason::Renew) => None,
+            Self::SameEnd => Some(match renewable_from {
+                Some(from) if now < from => format!(
+                    "the grant has the same end as before; the vendor says that it renews it from {from} on"
+                ),
+                Some(_) => "the vendor did not renew the license: the grant has the same end as before; ask the vendor"
                     .to_owned(),
-            ),
-            Self::SameEnd => Some(format!(
-                "the grant has the same end as before; vendors renew it when fewer than {RENEWED_WITHIN_DAYS} days are left"
-            )),
+                None => "the grant has the same end as before; if the license was to run longer, ask the vendor when it \
+                         renews it"
+                    .to_owned(),
+            }),
         }
     }
 }
@@ -223,10 +233,20 @@ mod tests {
         let at = |day: i64| Timestamp::from_second(day * 24 * 3_600).unwrap();
         assert_eq!(Came::of(None, at(366)), Came::First);
         assert_eq!(Came::of(Some(at(366)), at(731)), Came::LaterEnd { before: at(366) });
-        assert_eq!(Came::of(Some(at(366)), at(731)).said(at(731), at(360)), None);
-        let same = Came::of(Some(at(366)), at(366));
-        assert!(same.said(at(366), at(360)).unwrap().contains("did not renew"), "six days are left");
-        assert!(same.said(at(366), at(200)).unwrap().contains("fewer than 90 days"));
-        assert!(Came::of(Some(at(366)), at(300)).said(at(300), at(200)).unwrap().contains("earlier"));
+        let finer = at(366) + jiff::SignedDuration::from_nanos(9);
+        assert_eq!(Came::of(Some(at(366)), finer), Came::SameEnd);
+        let asked = Some(RegistrationReason::Renew);
+        assert_eq!(Came::of(Some(at(366)), at(731)).said(asked, None, at(360)), None);
+        let same = |reason, from| Came::of(Some(at(366)), at(366)).said(reason, from, at(200));
+        assert!(same(asked, Some(at(276))).unwrap().contains("renews it from 1970-10-04"));
+        assert!(same(asked, Some(at(200))).unwrap().contains("did not renew"));
+        for reason in [asked, None] {
+            let said = same(reason, None).unwrap();
+            assert!(said.contains("same end") && !said.contains("days"), "nothing is guessed: {said}");
+        }
+        assert_eq!(same(Some(RegistrationReason::MoreSeats), Some(at(276))), None);
+        let shorter =
+            Came::of(Some(at(366)), at(300)).said(Some(RegistrationReason::MoreSeats), None, at(200));
+        assert!(shorter.unwrap().contains("earlier"));
     }
 }

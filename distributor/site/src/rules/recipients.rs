@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sealpost_manifests::digest::Sha256Digest;
 
 use crate::rows::RecipientRow;
-use crate::rules::assignment::{Computer, gets, licensed_packages};
+use crate::rules::assignment::{Computer, Licensed, gets};
 use crate::rules::release::KnownRelease;
 
 /// A release under review among those that are approved.
@@ -36,13 +36,13 @@ impl UnderReview {
     /// Whether a computer gets it. A computer that has not come yet counts as one whose platform it fits.
     #[must_use]
     pub fn reaches(&self, row: &RecipientRow) -> bool {
-        let licensed = licensed_packages(&row.grants);
+        let licensed = Licensed::by(&row.grants);
         let computer = Computer {
             channel: &row.channel,
             platform: row.platform.as_ref().unwrap_or(&self.release.release.platform),
             licensed: &licensed,
             installed: &row.installed,
-            before: &[],
+            before: &row.before,
             voided: &self.voided,
         };
         gets(&self.release, &self.all, &computer)
@@ -58,8 +58,9 @@ mod tests {
     use sealpost_manifests::grant::{Grant, LicenseModel};
     use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform, SerialNumber, ServerId};
     use sealpost_manifests::order::Epoch;
-    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::release::{PackageKind, ReleaseId};
     use sealpost_manifests::version::{ReleaseCounter, Version};
+    use sealpost_manifests::wire::contact::InstalledPackage;
 
     fn release(version: &str, counter: u64, state: ReleaseState) -> KnownRelease {
         KnownRelease {
@@ -78,6 +79,15 @@ mod tests {
             approved_for: vec![ChannelName::new("stable").unwrap()],
             rollback: false,
             attempt: 1,
+        }
+    }
+
+    fn runs(release: &KnownRelease) -> InstalledPackage {
+        InstalledPackage {
+            release: release.release.clone(),
+            kind: PackageKind::Program,
+            counter: release.counter,
+            manifest: release.manifest,
         }
     }
 
@@ -106,8 +116,9 @@ mod tests {
             name: ComputerName::new("pc-1").unwrap(),
             channel: ChannelName::new("stable").unwrap(),
             platform: None,
-            grants: Vec::new(),
+            grants: vec![grant_for("av")],
             installed: Vec::new(),
+            before: Vec::new(),
         };
         let approved = vec![release("1", 1, ReleaseState::Approved)];
         let staged =
@@ -117,6 +128,11 @@ mod tests {
         assert!(!staged.reaches(&other));
         let unlicensed = RecipientRow { grants: vec![grant_for("cad")], ..row.clone() };
         assert!(!staged.reaches(&unlicensed));
+        assert!(!staged.reaches(&RecipientRow { grants: Vec::new(), ..row.clone() }), "no grant");
+        // Below what a computer ran before, agents install nothing.
+        let ran = release("3", 3, ReleaseState::Halted);
+        let went_back = RecipientRow { before: vec![runs(&ran)], ..row.clone() };
+        assert!(!staged.reaches(&went_back), "it went back from a newer one");
         let older =
             UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone(), BTreeSet::new());
         assert!(!older.reaches(&row), "an older release than the approved one reaches nobody");

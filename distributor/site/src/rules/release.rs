@@ -48,6 +48,12 @@ impl ReleaseState {
         Self::Halted,
     ];
 
+    /// Whether a person let it go to computers, and nobody stopped it since.
+    #[must_use]
+    pub const fn is_or_was_approved(self) -> bool {
+        matches!(self, Self::Approved | Self::Superseded)
+    }
+
     /// The stable text, as it is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -233,6 +239,14 @@ pub struct KnownRelease {
     pub attempt: u32,
 }
 
+/// Of the channels that point to a release, those that nobody approved it for.
+pub fn unapproved<'c>(
+    channels: &'c [ChannelName],
+    approved_for: &'c [ChannelName],
+) -> impl Iterator<Item = &'c ChannelName> {
+    channels.iter().filter(|channel| !approved_for.contains(channel))
+}
+
 impl KnownRelease {
     /// The channels to whose computers it goes; of one that nobody approved yet, those to which it would go.
     #[must_use]
@@ -248,7 +262,7 @@ impl KnownRelease {
 
     /// Channels that point to it and that nobody approved it for.
     pub fn waits_for(&self) -> impl Iterator<Item = &ChannelName> {
-        self.channels.iter().filter(|channel| !self.approved_for.contains(channel))
+        unapproved(&self.channels, &self.approved_for)
     }
 
     /// As it is once a person approved it for these channels too.

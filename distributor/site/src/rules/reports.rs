@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::contact::MAX_PACKAGES;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use serde::{Deserialize, Serialize};
 
 /// What a report does to the state of its package on its computer.
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub enum ReportEffect {
     /// It is the newest of its package, and the install goes on or is done.
     Progress,
-    /// It is the newest of its package, and the computer refused the release or went back.
+    /// It is the newest of its package, and the computer refused the release, or went back without being asked to by the
+    /// site.
     Failure,
     /// It is only logged: the computer reported about too many packages before.
     Unlisted,
@@ -34,7 +35,8 @@ pub fn effect(report: &Report, reported: &BTreeSet<PackageName>) -> ReportEffect
     if !reported.contains(&report.release.package) && reported.len() >= MAX_PACKAGES {
         return ReportEffect::Unlisted;
     }
-    if report.outcome != Outcome::Ok || report.step == InstallStep::RollBack {
+    let asked_by_site = report.reason == ReasonCode::AskedBySite;
+    if report.outcome != Outcome::Ok || (report.step == InstallStep::RollBack && !asked_by_site) {
         ReportEffect::Failure
     } else {
         ReportEffect::Progress
@@ -49,7 +51,6 @@ mod tests {
     use sealpost_manifests::ids::Platform;
     use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::Version;
-    use sealpost_manifests::wire::report::ReasonCode;
 
     fn report(id: u64, package: &str, step: InstallStep, outcome: Outcome) -> Report {
         Report {
@@ -86,6 +87,19 @@ mod tests {
         assert_eq!(of(InstallStep::TestLoad, Outcome::Refused), ReportEffect::Failure);
         assert_eq!(of(InstallStep::Download, Outcome::Failed), ReportEffect::Failure);
         assert_eq!(of(InstallStep::RollBack, Outcome::Ok), ReportEffect::Failure);
+    }
+
+    #[test]
+    fn a_rollback_counts_as_failed_unless_the_site_asked_for_it_and_it_worked() {
+        let of = |outcome, reason| {
+            let report = Report { reason, ..report(1, "a", InstallStep::RollBack, outcome) };
+            effect(&report, &BTreeSet::new())
+        };
+        assert_eq!(of(Outcome::Ok, ReasonCode::AskedBySite), ReportEffect::Progress);
+        assert_eq!(of(Outcome::Failed, ReasonCode::AskedBySite), ReportEffect::Failure);
+        for reason in [ReasonCode::HookFailed, ReasonCode::Interrupted, ReasonCode::AskedLocally] {
+            assert_eq!(of(Outcome::Ok, reason), ReportEffect::Failure, "{reason}");
+        }
     }
 
     #[test]

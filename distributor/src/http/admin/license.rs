@@ -19,7 +19,7 @@ use sealpost_manifests::text_code;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::sync;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
+use sealpost_site::commands::licenses::{AcceptGrant, GrantAnswer, RegisterSerial};
 use sealpost_site::queries::{Licenses, Restores};
 
 use crate::http::Site;
@@ -47,12 +47,9 @@ pub(crate) async fn register(
     }
     match site.parts.authority.register(sync::RegisterRequest { site_key, registration }).await {
         Ok(answer) => {
-            let Unlocked { license, unconfirmed, came } =
-                accept(&site, actor, answer.grant, Some(serial)).await?;
-            let notice = came
-                .filter(|_| reason == RegistrationReason::Renew)
-                .and_then(|came| came.said(license.not_after, site.now()));
-            Ok(Json(Registered::Granted { license, unconfirmed, came, notice }))
+            let (license, accepted) = accept(&site, actor, answer.grant, Some(serial)).await?;
+            let notice = accepted.came.said(Some(reason), answer.renewable_from, site.now());
+            Ok(Json(Registered::Granted { license, unconfirmed: accepted.unconfirmed, notice }))
         }
         Err(error @ AuthorityError::Unreachable { .. }) => {
             Ok(Json(Registered::Code { code, reason: Some(error.to_string()) }))
@@ -107,7 +104,9 @@ pub(crate) async fn unlock(
     JsonBody(request): JsonBody<UnlockRequest>,
 ) -> Result<Json<Unlocked>, ApiError> {
     let grant = read(&request.code)?;
-    Ok(Json(accept(&site, actor, grant, None).await?))
+    let (license, accepted) = accept(&site, actor, grant, None).await?;
+    let notice = accepted.came.said(None, None, site.now());
+    Ok(Json(Unlocked { license, unconfirmed: accepted.unconfirmed, notice }))
 }
 
 fn read(code: &str) -> Result<SignedDocument, ApiError> {
@@ -129,7 +128,7 @@ async fn accept(
     actor: Actor,
     document: SignedDocument,
     asked_for: Option<SerialNumber>,
-) -> Result<Unlocked, ApiError> {
+) -> Result<(License, GrantAnswer), ApiError> {
     let grant = verified(site, &document).await?.into_inner();
     let serial = grant.serial.clone();
     let ledger = &site.parts.ledger;
@@ -140,9 +139,7 @@ async fn accept(
         .await
         .map_err(|error| ApiError::done_but_unread(&error, "the grant is accepted", "distributor status"))?;
     let license = licenses.into_iter().find(|row| row.serial == serial);
-    let license = license.map(License::from);
-    let came = Some(accepted.came);
-    license.map(|license| Unlocked { license, unconfirmed: accepted.unconfirmed, came }).ok_or_else(|| {
+    license.map(|license| (License::from(license), accepted)).ok_or_else(|| {
         ApiError::new(
             ProblemCode::Internal,
             "the accepted grant is not in the ledger",

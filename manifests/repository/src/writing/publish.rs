@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use sealpost_files::{PUBLIC, Unfinished, create_or_same, open_regular, replace, sync_folder};
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 
 use crate::target::length_of;
 use crate::writing::editor::TargetSource;
+use crate::writing::role::RoleName;
 use crate::writing::signing::{SignedRepository, SignedTarget};
 
 /// Why a signed repository was not published. Readers see it as it was before; load it again and repeat.
@@ -55,6 +57,10 @@ pub enum PublishError {
 pub struct Written {
     /// Version of the timestamp that readers see now.
     pub timestamp_version: u64,
+    /// Version of the root that readers end at now.
+    pub root_version: u64,
+    /// When each role expires now, as [`RepositoryEditor::expiries`](crate::RepositoryEditor::expiries) says it.
+    pub expiries: Vec<(RoleName, Timestamp)>,
     /// The files that were written, in order, relative to the repository.
     pub files: Vec<PathBuf>,
 }
@@ -86,7 +92,12 @@ impl SignedRepository {
         let path = metadata.join("timestamp.json");
         replace(&path, &self.timestamp, PUBLIC).map_err(|source| PublishError::Write { path, source })?;
         written.push(PathBuf::from("metadata/timestamp.json"));
-        Ok(Written { timestamp_version: self.timestamp_version, files: written })
+        Ok(Written {
+            timestamp_version: self.timestamp_version,
+            root_version: self.root_version,
+            expiries: self.expiries,
+            files: written,
+        })
     }
 
     /// The bytes of the root, if this publishes one: what `init` hands to those who will pin it.

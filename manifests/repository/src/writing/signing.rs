@@ -91,6 +91,7 @@ impl RepositoryEditor {
                 let snapshot = Pins::snapshot(self.pins.clone(), expires, version);
                 let bytes = self.signed_by_root(&role, &snapshot, signers)?;
                 let pin = Pin::of(&bytes, version);
+                self.snapshot = Some((pin.clone(), expires));
                 files.push((format!("{version}.snapshot.json"), bytes));
                 pin
             }
@@ -99,6 +100,8 @@ impl RepositoryEditor {
         let expires = expiry(&RoleName::Timestamp, now, self.lifetimes.timestamp)?;
         let timestamp = Pins::timestamp(snapshot, expires, version, Second::at(now));
         let timestamp = self.signed_by_root(&RoleName::Timestamp, &timestamp, signers)?;
+        self.timestamp = Some((version, expires));
+        let (root_version, expiries) = (self.root.version, self.expiries());
         let targets = self
             .sources
             .into_values()
@@ -107,7 +110,15 @@ impl RepositoryEditor {
                 Some(SignedTarget { path, sha256: target.hashes.sha256, length: target.length, source })
             })
             .collect();
-        Ok(SignedRepository { folder: self.folder, targets, files, timestamp, timestamp_version: version })
+        Ok(SignedRepository {
+            folder: self.folder,
+            targets,
+            files,
+            timestamp,
+            timestamp_version: version,
+            root_version,
+            expiries,
+        })
     }
 
     /// Above every version that was published or that a crashed run left behind.
@@ -157,6 +168,8 @@ pub struct SignedRepository {
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) timestamp: Vec<u8>,
     pub(super) timestamp_version: u64,
+    pub(super) root_version: u64,
+    pub(super) expiries: Vec<(RoleName, Timestamp)>,
 }
 
 /// A target that has to be in its place before metadata lists it.

@@ -282,3 +282,15 @@ fn a_package_cannot_be_named_like_a_top_level_role() {
         assert!(matches!(error, EditError::ReservedName { .. }));
     }
 }
+
+#[test]
+fn a_publication_says_when_each_role_ends_as_the_next_editor_reads_it() {
+    let vendor = Vendor::new();
+    let later = now() + jiff::SignedDuration::from_hours(24);
+    let written = vendor.release("acme-av", "1.0.0", b"payload one", later);
+    assert_eq!((written.root_version, &written.expiries), (1, &vendor.editor().expiries()));
+    assert_eq!(written.expiries.len(), 5);
+    vendor.renew_root();
+    let written = vendor.renew(&RoleName::Timestamp, later);
+    assert_eq!((written.root_version, &written.expiries), (2, &vendor.editor().expiries()));
+}

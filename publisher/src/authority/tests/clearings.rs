@@ -1,11 +1,12 @@
 //! Bindings that the vendor cleared: who can register then, and what stays on record.
 
-use sealpost_keys::SigningKey;
+use sealpost_keys::{KeyId, PublicKey, SigningKey};
 use sealpost_manifests::grant::{Registration, RegistrationReason};
 use sealpost_test_support::clock::days;
 
 use super::{Bench, Server, now};
-use crate::authority::{AuthorityError, Outcome, RegisterError};
+use crate::authority::clearings::is_refused;
+use crate::authority::{AuthorityError, ClearedKey, Outcome, RegisterError};
 
 #[test]
 fn after_a_binding_was_cleared_the_next_server_that_registers_gets_the_serial_number() {
@@ -16,7 +17,7 @@ fn after_a_binding_was_cleared_the_next_server_that_registers_gets_the_serial_nu
     bench.register(&other_serial, &old, now()).unwrap();
     assert!(matches!(bench.register(&serial, &new, now()), Err(RegisterError::BoundToOtherServer)));
 
-    let cleared = bench.authority.clear_key(&old.id, now()).unwrap();
+    let cleared = bench.authority.clear_key(&old.id, ClearedKey::Lost, now()).unwrap();
     assert_eq!(cleared, [serial.clone(), other_serial]);
     let answer = bench.register(&serial, &new, now()).unwrap();
     let grant = bench.grant(&answer);
@@ -38,7 +39,7 @@ fn the_same_server_comes_back_with_another_site_key_and_a_higher_key_epoch() {
     let old = Server::new();
     bench.register(&serial, &old, now()).unwrap();
     bench.register(&other_serial, &old, now()).unwrap();
-    bench.authority.clear_key(&old.id, now()).unwrap();
+    bench.authority.clear_key(&old.id, ClearedKey::Lost, now()).unwrap();
     let again = Server { id: old.id.clone(), key: SigningKey::generate().unwrap() };
     for serial in [&serial, &other_serial] {
         let answer = bench.register(serial, &again, now()).unwrap();
@@ -68,7 +69,7 @@ fn a_retry_of_an_old_request_gets_its_old_answer_and_binds_nothing() {
         bench.authority.register(&old.verified(registration), &issuer, now() + days(1))
     };
     let first = issue(&mut bench, &asked).unwrap();
-    bench.authority.clear_key(&old.id, now()).unwrap();
+    bench.authority.clear_key(&old.id, ClearedKey::Lost, now()).unwrap();
     let again = issue(&mut bench, &asked).unwrap();
     assert_eq!((again.outcome, again.grant.document), (Outcome::Repeated, first.grant.document.clone()));
     assert!(bench.authority.history(&serial).unwrap().entry.server_id.is_none());
@@ -84,14 +85,53 @@ fn a_server_that_has_nothing_cannot_be_cleared() {
     let serial = bench.sell(10);
     let server = Server::new();
     assert!(matches!(
-        bench.authority.clear_key(&server.id, now()),
+        bench.authority.clear_key(&server.id, ClearedKey::Lost, now()),
         Err(AuthorityError::UnknownServer { .. })
     ));
     bench.register(&serial, &server, now()).unwrap();
-    bench.authority.clear_key(&server.id, now()).unwrap();
+    bench.authority.clear_key(&server.id, ClearedKey::Lost, now()).unwrap();
     assert!(matches!(
-        bench.authority.clear_key(&server.id, now()),
+        bench.authority.clear_key(&server.id, ClearedKey::Lost, now()),
         Err(AuthorityError::UnknownServer { .. })
     ));
     assert_eq!(bench.authority.history(&serial).unwrap().clearings.len(), 1);
+}
+
+#[test]
+fn a_key_of_a_stolen_server_registers_nothing_again_and_a_new_server_gets_its_serial_numbers() {
+    let mut bench = Bench::new();
+    let (serial, other_serial) = (bench.sell(10), bench.sell(5));
+    let (stolen, new) = (Server::new(), Server::new());
+    let asked = stolen.registration(&serial);
+    bench.register(&serial, &stolen, now()).unwrap();
+    let cleared = bench.authority.clear_key(&stolen.id, ClearedKey::Stolen, now()).unwrap();
+    assert_eq!(cleared, std::slice::from_ref(&serial));
+    for wanted in [&serial, &other_serial] {
+        assert!(matches!(bench.register(wanted, &stolen, now()), Err(RegisterError::RefusedKey)));
+    }
+    // Under another key id it is the same key.
+    let renamed = PublicKey::new(KeyId::from_bytes([9; 8]), stolen.key.public().ed25519_bytes());
+    assert!(is_refused(&bench.authority.connection, &renamed).unwrap());
+    let issuer =
+        crate::authority::Issuer { vendor: "Acme", key: &bench.key, grant_days: 366, time_zone: &bench.zone };
+    let retried = bench.authority.register(&stolen.verified(&asked), &issuer, now());
+    assert!(matches!(retried, Err(RegisterError::RefusedKey)), "not even what it got before");
+    assert_eq!(bench.register(&serial, &new, now()).unwrap().outcome, Outcome::Issued);
+    assert!(bench.authority.history(&serial).unwrap().clearings[0].stolen);
+}
+
+#[test]
+fn that_a_server_was_stolen_can_be_said_after_its_bindings_were_cleared_and_again() {
+    let mut bench = Bench::new();
+    let serial = bench.sell(10);
+    let server = Server::new();
+    let nobody = bench.authority.clear_key(&server.id, ClearedKey::Stolen, now());
+    assert!(matches!(nobody, Err(AuthorityError::UnknownServer { .. })));
+    bench.register(&serial, &server, now()).unwrap();
+    bench.authority.clear_key(&server.id, ClearedKey::Lost, now()).unwrap();
+    assert!(!bench.authority.history(&serial).unwrap().clearings[0].stolen);
+    for _ in 0..2 {
+        assert!(bench.authority.clear_key(&server.id, ClearedKey::Stolen, now()).unwrap().is_empty());
+        assert!(matches!(bench.register(&serial, &server, now()), Err(RegisterError::RefusedKey)));
+    }
 }

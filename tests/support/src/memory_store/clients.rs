@@ -159,9 +159,11 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
         let state = self.state();
         let mut rows = Vec::new();
         for (name, _) in state.after(query.after.as_ref()).take(page(query.limit)) {
-            let Some(ClientRow { channel, platform, installed, .. }) = state.client(name) else { continue };
+            let Some(ClientRow { channel, platform, installed, before, .. }) = state.client(name) else {
+                continue;
+            };
             let grants = state.grants_of(name);
-            rows.push(RecipientRow { name: name.clone(), channel, platform, grants, installed });
+            rows.push(RecipientRow { name: name.clone(), channel, platform, grants, installed, before });
         }
         Ok(rows)
     }

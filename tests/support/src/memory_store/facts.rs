@@ -194,13 +194,14 @@ impl<H: Holds> Read<LoadRelease> for Handle<H> {
         let found = state.releases.get(&query.manifest).map(known);
         let mut approved = Vec::new();
         if let Some(found) = &found {
-            let of_package = state.releases.values().filter(|row| {
-                row.release.package == found.release.package
-                    && matches!(row.state, ReleaseState::Approved | ReleaseState::Superseded)
-            });
+            let of_package = state
+                .releases
+                .values()
+                .filter(|row| row.release.package == found.release.package && row.state.is_or_was_approved());
             approved.extend(of_package.map(known));
             approved.sort_by_key(|release| (release.counter, release.manifest));
         }
+        let attempts = state.clients.values().filter_map(|client| client.attempts.get(&query.manifest));
         let claimed = query.claimed.as_ref().and_then(|claimed| {
             let mut rows = state.releases.values();
             rows.find(|row| row.release == *claimed && row.state != ReleaseState::Refused)
@@ -210,6 +211,7 @@ impl<H: Holds> Read<LoadRelease> for Handle<H> {
             manifest_of_claimed: claimed.map(|row| row.manifest),
             approved,
             next_rollout: state.releases.values().filter_map(|row| row.rollout).max().unwrap_or(0) + 1,
+            highest_attempt: attempts.copied().max().unwrap_or(0),
         })
     }
 }

@@ -9,6 +9,7 @@ use sealpost_ledger::store::{ReadStore, Split, Store, StoreError, Walk, WriteSto
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::Frontier;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, ReadEntry, StoredEntry, link};
+use sealpost_site::changes::installs::Installs;
 use sealpost_site::changes::{Actor, Change, Note};
 
 use super::state::State;
@@ -94,12 +95,14 @@ impl MemoryStore {
         copy
     }
 
-    /// What comes of the log alone, read again from its bytes: everything that is only noted is lost.
+    /// What comes of the log alone, read again from its bytes. What is only noted is lost, but for what reports of installs
+    /// say.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn rebuilt(&self) -> Result<Self, StoreError> {
         let (rebuilt, mut log, mut state) = (Self::default(), Frontier::empty(), State::default());
+        let mut installs = Installs::default();
         for (sequence, logged) in &self.shared.committed().log {
             let bytes = logged.linked.bytes.clone();
             let entry = match chain::read(&bytes) {
@@ -110,9 +113,12 @@ impl MemoryStore {
                 Err(source) => return Err(StoreError::Entry { sequence: *sequence, source }),
             };
             let floor = entry.at;
+            installs.take(&entry.change);
             state.append(&LinkedEntry::of_stored(&mut log, entry, bytes))?;
             state.keep(&Note::TimeFloor { floor });
         }
+        let clients = state.clients.keys().cloned().collect();
+        installs.notes(&clients).iter().for_each(|note| state.keep(note));
         rebuilt.shared.publish(Arc::new(state));
         Ok(rebuilt)
     }

@@ -238,7 +238,7 @@ impl<C: Connected> Read<Recipients> for C {
         let mut statement = connection.prepare_cached(
             "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
              (SELECT json_group_array(json(g.document) ORDER BY o.serial) FROM reservations o \
-             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed \
+             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed, s.before \
              FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
              WHERE r.name > ?1 ORDER BY r.name LIMIT ?2",
         )?;
@@ -253,6 +253,7 @@ impl<C: Connected> Read<Recipients> for C {
                 platform: optional_text(row, 2)?,
                 grants: read_grants(&grants)?,
                 installed: optional_from_json(row, 4)?.unwrap_or_default(),
+                before: optional_from_json(row, 5)?.unwrap_or_default(),
             });
         }
         Ok(recipients)

@@ -122,6 +122,7 @@ contracts! {
         an_order_that_nothing_can_follow_locks_no_computer_out,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
+        a_halt_after_a_rebuild_leads_a_computer_back_to_what_it_ran_before,
     }
     undoing {
         an_approval_for_one_channel_gives_nothing_to_another_that_the_pointer_moved_to,

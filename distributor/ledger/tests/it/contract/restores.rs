@@ -1,24 +1,29 @@
 //! Contracts of a ledger that is older than what it answered. What is restored here is a copy of the whole store, as of
 //! a server's home, or what the log alone makes.
 
+use sealpost_manifests::assignment::Action;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, Ordered};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::Change;
 use sealpost_site::commands::clients::LoadEnrollment;
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
 use sealpost_site::rows::ResumedRow;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::restore::{Receipt, RestoreCause, RestoreState};
-use sealpost_test_support::world::{Computer, DAY, World, admin, era, reserve, reserve_of, serial};
+use sealpost_test_support::world::{
+    Computer, DAY, World, admin, era, installed, report, reserve, reserve_of, serial,
+};
 
 use super::restored::{RESTORED, lived_in, lives_on, stops};
 use crate::bench::Bench;
 use crate::fixture::{
-    WorldExt, activity, client, clients, entries_of, find_client, kinds_after, licenses, refused, restores,
-    sound, unchanged,
+    WorldExt, activity, client, clients, entries_of, find_client, kinds_after, licenses, refused, release,
+    restores, sound, unchanged,
 };
 
 pub(super) async fn a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on(
@@ -326,5 +331,38 @@ pub(super) async fn a_ledger_that_was_made_of_its_log_serves_its_clients(world: 
         .execute(world.at(RESTORED + 70), AnswerContact { contact: world.contact(&stale), shown: None })
         .await;
     assert_eq!(refused(tries), ProblemCode::NonceUnknown);
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_halt_after_a_rebuild_leads_a_computer_back_to_what_it_ran_before(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    let first = release(&ledger, computer.assignment.as_ref().unwrap().packages[0].manifest).await;
+    let second = world.approved(&ledger, "acme-av", 2, &["stable"]).await;
+    for (id, row, seconds) in [(1, &first, 30), (2, &second, 40)] {
+        computer.packages = vec![installed(row)];
+        computer.reports = vec![report(id, row, InstallStep::Keep, Outcome::Ok)];
+        world.contacts(&ledger, &mut computer, seconds).await;
+    }
+    computer.reports.clear();
+    let head = ledger.head();
+    stops(ledger).await;
+
+    let rebuilt = bench.rebuilt();
+    let ledger = rebuilt.open();
+    let declared = DeclareRestore { actor: admin(), cause: RestoreCause::Rebuilt { head }, new_era: era(1) };
+    ledger.execute(world.at(RESTORED), declared).await.unwrap();
+    // How fresh the metadata is was only noted.
+    world.pull(&ledger, RESTORED).await;
+    let (manifest, reason) = (second.manifest, "it crashes".to_owned());
+    let halt = HaltRelease { actor: admin(), manifest, reason, runs: WhoRunsIt::GoesBack };
+    ledger.execute(world.at(RESTORED), halt).await.unwrap();
+    let outcome = world.goes_on(&ledger, &mut computer, RESTORED, 2).await;
+    let told = outcome.assignment.unwrap().packages;
+    let told: Vec<_> = told.iter().map(|told| (told.action, told.manifest)).collect();
+    assert_eq!(told, [(Action::Rollback, first.manifest)]);
     sound(&ledger).await;
 }

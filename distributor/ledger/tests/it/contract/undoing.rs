@@ -277,6 +277,14 @@ pub(super) async fn a_reconsidered_release_is_decided_anew_and_offered_in_a_late
     ledger.execute(world.at(15), world.approve(row.manifest)).await.unwrap();
     let again = only(told(world, &ledger, &mut computer, 16).await);
     assert_eq!((again.attempt, again.rollout), (2, row.rollout.unwrap() + 1));
+    // A retry raised the attempt of one computer: the next review goes above that one too.
+    ledger.execute(world.at(17), retry(row.manifest, &["pc-1"])).await.unwrap();
+    ledger.execute(world.at(18), retry(row.manifest, &["pc-1"])).await.unwrap();
+    assert_eq!(only(told(world, &ledger, &mut computer, 19).await).attempt, 4);
+    ledger.execute(world.at(20), halt(row.manifest, WhoRunsIt::GoesBack)).await.unwrap();
+    ledger.execute(world.at(21), reconsider()).await.unwrap();
+    ledger.execute(world.at(22), world.approve(row.manifest)).await.unwrap();
+    assert_eq!(only(told(world, &ledger, &mut computer, 23).await).attempt, 5);
     sound(&ledger).await;
 }
 

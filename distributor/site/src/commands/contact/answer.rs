@@ -12,7 +12,7 @@ use super::facts::{
 use crate::changes::{Actor, Change, ContactAnswer, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
-    AssignmentDecision, AssignmentFacts, Computer, Told, Undoing, decide, licensed_packages, told,
+    AssignmentDecision, AssignmentFacts, Computer, Licensed, Told, Undoing, decide, told,
 };
 use crate::rules::contact::{Claim, LeaseDecision, LeaseFacts, SeatInLease, decide_lease, held, seats_due};
 use crate::rules::reports;
@@ -78,7 +78,8 @@ impl<'a> Answering<'a> {
     pub(super) fn answer(self) -> Decision<ContactOutcome> {
         let (reported, acknowledged_report) = self.reports();
         let (lease, notice) = self.lease();
-        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment() };
+        let seen = SeenClient::of(self.contact, self.client.seen.as_ref());
+        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment(&seen) };
         let (client, contact) = (self.client, self.contact);
         let held_head = contact.held_head.as_ref().map(|head| head.size);
         let answer = ContactAnswer {
@@ -110,7 +111,6 @@ impl<'a> Answering<'a> {
         if let Sent::New(assignment, change) = assignment {
             decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
         }
-        let seen = self.seen();
         if client.seen.as_ref() != Some(&seen) {
             let SeenClient { platform, agent_version, instance, hostname, installed, before } = seen;
             let client_id = contact.client_id.clone();
@@ -168,10 +168,6 @@ impl<'a> Answering<'a> {
         let drift = drift(self.contact);
         let client_id = self.contact.client_id.clone();
         (self.client.drift != drift).then_some(Change::DriftReported { client_id, drift })
-    }
-
-    fn seen(&self) -> SeenClient {
-        SeenClient::of(self.contact, self.client.seen.as_ref())
     }
 
     /// The lease to send, and the notice if there is none to be had.
@@ -252,15 +248,12 @@ impl<'a> Answering<'a> {
         Sent::New(Box::new(lease), Box::new(change))
     }
 
-    fn assignment(&self) -> Sent<Assignment> {
+    fn assignment(&self, seen: &SeenClient) -> Sent<Assignment> {
         let (facts, client) = (self.facts, self.client);
-        let licensed = licensed_packages(client.seats.iter().map(|seat| &seat.grant));
-        // Without a grant nothing is covered; no packages in a grant mean all.
-        let approved = if client.seats.is_empty() { &[] } else { facts.approved.as_slice() };
-        let seen = self.seen();
+        let licensed = Licensed::by(client.seats.iter().map(|seat| &seat.grant));
         let undoing = Undoing { left: &facts.left, kept: &facts.kept, attempts: &client.attempts };
         let wanted = told(
-            approved,
+            &facts.approved,
             &undoing,
             &Computer {
                 channel: &client.channel,

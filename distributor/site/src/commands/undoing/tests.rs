@@ -40,7 +40,13 @@ fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decisio
 
 fn facts(known: &KnownRelease, others: &[KnownRelease]) -> ReleaseFacts {
     let approved = others.iter().chain([known]).cloned().collect();
-    ReleaseFacts { known: Some(known.clone()), manifest_of_claimed: None, approved, next_rollout: 9 }
+    ReleaseFacts {
+        known: Some(known.clone()),
+        manifest_of_claimed: None,
+        approved,
+        next_rollout: 9,
+        highest_attempt: 0,
+    }
 }
 
 fn halt(known: &KnownRelease, runs: WhoRunsIt) -> HaltRelease {
@@ -118,6 +124,9 @@ fn a_retry_raises_the_attempt_of_those_that_failed_once_and_of_those_that_are_na
     assert!(again.changes.is_empty() && again.answer.unwrap().is_empty());
     let named = retry(&["a"], vec![computer("a", None, None)]);
     assert_eq!(attempts(&named), [2]);
+    // What a computer says of itself does not use up the attempts of all others.
+    let lies = retry(&["a"], vec![computer("a", Some(2), Some(u32::MAX))]);
+    assert_eq!(attempts(&lies), [2 + 1_000 + 1]);
     assert!(retry(&["b"], Vec::new()).answer.unwrap_err().message.contains("named b"));
     assert!(retry(&[], Vec::new()).answer.is_err(), "nobody failed");
     let many = (0..1_200).map(|number| computer(&format!("pc-{number}"), None, Some(1))).collect();

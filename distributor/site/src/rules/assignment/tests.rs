@@ -29,11 +29,11 @@ fn approved(package: &str, version: &str, platform: &str, counter: u64, channel:
     }
 }
 
-fn versions(
-    approved: &[KnownRelease],
-    licensed: &[PackageName],
-    installed: &[InstalledPackage],
-) -> Vec<String> {
+fn covers(package: &str) -> Licensed {
+    Licensed::Packages(BTreeSet::from([PackageName::new(package).unwrap()]))
+}
+
+fn versions(approved: &[KnownRelease], licensed: &Licensed, installed: &[InstalledPackage]) -> Vec<String> {
     let channel = ChannelName::new("stable").unwrap();
     let platform = Platform::new("linux-x86_64").unwrap();
     let voided = BTreeSet::new();
@@ -56,9 +56,13 @@ fn only_what_is_of_the_channel_and_platform_and_license_is_wanted() {
         approved("av", "3", "linux-aarch64", 3, "stable"),
         approved("signatures", "7", "any", 7, "stable"),
     ];
-    assert_eq!(versions(&releases, &[], &[]), ["av 1 (linux-x86_64)", "signatures 7 (any)"]);
-    let av = [PackageName::new("av").unwrap()];
+    assert_eq!(
+        versions(&releases, &Licensed::Everything, &[]),
+        ["av 1 (linux-x86_64)", "signatures 7 (any)"]
+    );
+    let av = covers("av");
     assert_eq!(versions(&releases, &av, &[]), ["av 1 (linux-x86_64)"]);
+    assert!(versions(&releases, &Licensed::Nothing, &[]).is_empty());
 }
 
 #[test]
@@ -68,9 +72,9 @@ fn the_newest_version_wins_and_of_it_the_exact_platform() {
         approved("av", "2", "linux-x86_64", 2, "stable"),
         approved("av", "2", "any", 3, "stable"),
     ];
-    assert_eq!(versions(&releases, &[], &[]), ["av 2 (linux-x86_64)"]);
+    assert_eq!(versions(&releases, &Licensed::Everything, &[]), ["av 2 (linux-x86_64)"]);
     let reversed: Vec<KnownRelease> = releases.iter().rev().cloned().collect();
-    assert_eq!(versions(&reversed, &[], &[]), ["av 2 (linux-x86_64)"]);
+    assert_eq!(versions(&reversed, &Licensed::Everything, &[]), ["av 2 (linux-x86_64)"]);
     // The order in which they come decides nothing, also where versions and platforms cross.
     let crossed = [
         approved("av", "2", "linux-x86_64", 5, "stable"),
@@ -79,10 +83,10 @@ fn the_newest_version_wins_and_of_it_the_exact_platform() {
     ];
     for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]] {
         let ordered = order.map(|at| crossed[at].clone());
-        assert_eq!(versions(&ordered, &[], &[]), ["av 2 (linux-x86_64)"]);
+        assert_eq!(versions(&ordered, &Licensed::Everything, &[]), ["av 2 (linux-x86_64)"]);
     }
     let newer = [releases[0].clone(), approved("av", "9", "any", 9, "stable")];
-    assert_eq!(versions(&newer, &[], &[]), ["av 9 (any)"]);
+    assert_eq!(versions(&newer, &Licensed::Everything, &[]), ["av 9 (any)"]);
 }
 
 #[test]
@@ -95,7 +99,7 @@ fn nothing_lower_than_what_runs_is_wanted() {
         counter: newer.counter,
         manifest: newer.manifest,
     }];
-    assert!(versions(&releases, &[], &installed).is_empty());
+    assert!(versions(&releases, &Licensed::Everything, &installed).is_empty());
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn a_release_above_a_counter_that_was_reset_keeps_nothing_out() {
         let computer = Computer {
             channel: &channel,
             platform: &platform,
-            licensed: &[],
+            licensed: &Licensed::Everything,
             installed: &installed,
             before: &[],
             voided: &voided,
@@ -125,7 +129,7 @@ fn a_release_above_a_counter_that_was_reset_keeps_nothing_out() {
 #[test]
 fn a_release_under_review_goes_to_whom_the_next_contact_would_bring_it() {
     let (channel, platform) = (ChannelName::new("stable").unwrap(), Platform::new("linux-x86_64").unwrap());
-    let av = [PackageName::new("av").unwrap()];
+    let av = covers("av");
     let voided = BTreeSet::new();
     let computer = Computer {
         channel: &channel,
@@ -167,7 +171,7 @@ fn a_computer_goes_back_only_from_what_was_halted_for_it_and_only_to_what_it_ran
         let computer = Computer {
             channel: &channel,
             platform: &platform,
-            licensed: &[],
+            licensed: &Licensed::Everything,
             installed: &runs,
             before: before.as_slice(),
             voided: &voided,
@@ -208,8 +212,8 @@ fn a_rollback_gives_nothing_that_a_computer_may_not_have_whatever_it_says_it_ran
         ..approved("cad", "2", "linux-x86_64", 2, "stable")
     };
     let (channel, voided) = (ChannelName::new("stable").unwrap(), BTreeSet::new());
-    let goes_back = |licensed: &str, platform: &str| {
-        let (platform, licensed) = (Platform::new(platform).unwrap(), [PackageName::new(licensed).unwrap()]);
+    let goes_back = |licensed: Licensed, platform: &str| {
+        let platform = Platform::new(platform).unwrap();
         let (runs, before) = ([installed(&bad)], [installed(&first)]);
         let computer = Computer {
             channel: &channel,
@@ -223,9 +227,10 @@ fn a_rollback_gives_nothing_that_a_computer_may_not_have_whatever_it_says_it_ran
         let undoing = Undoing { left: &left, kept: &kept, attempts: &BTreeMap::new() };
         !told(&[], &undoing, &computer).is_empty()
     };
-    assert!(goes_back("cad", "linux-x86_64"));
-    assert!(!goes_back("av", "linux-x86_64"), "its license does not cover it");
-    assert!(!goes_back("cad", "linux-aarch64"), "it is for another platform");
+    assert!(goes_back(covers("cad"), "linux-x86_64"));
+    assert!(!goes_back(covers("av"), "linux-x86_64"), "its license does not cover it");
+    assert!(!goes_back(Licensed::Nothing, "linux-x86_64"), "no grant is no license for everything");
+    assert!(!goes_back(covers("cad"), "linux-aarch64"), "it is for another platform");
 }
 
 const DAY: i64 = 24 * 3600;
@@ -278,6 +283,7 @@ fn an_assignment_is_renewed_for_a_reason_and_else_kept() {
 fn a_license_of_any_product_covers_the_agent_itself() {
     let releases =
         [approved("agent-updater", "2", "any", 1, "stable"), approved("cad", "1", "any", 1, "stable")];
-    let av = [PackageName::new("av").unwrap()];
+    let av = covers("av");
     assert_eq!(versions(&releases, &av, &[]), ["agent-updater 2 (any)"]);
+    assert!(versions(&releases, &Licensed::Nothing, &[]).is_empty(), "no license covers nothing");
 }

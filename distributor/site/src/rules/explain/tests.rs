@@ -56,6 +56,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         drift: None,
         stopped: None,
         assigned: Some((new, 1)),
+        is_licensed: true,
         wanted: Some(told(1)),
         waits_for_review: None,
         last_report: Some(&report),
@@ -75,6 +76,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     say(&PackageView { assigned: None, ..good.clone() }, "at its next contact");
     say(&PackageView { lease_until: Some(at(99)), ..good.clone() }, "lease ended");
     say(&PackageView { lease_until: None, ..good.clone() }, "license lapsed");
+    say(&PackageView { is_licensed: false, ..good.clone() }, "no grant for its seat is known here");
     say(&PackageView { last_contact: None, ..good.clone() }, "not contacted");
     say(&PackageView { state: ClientState::Reserved, ..good.clone() }, "setup file");
     say(&PackageView { state: ClientState::Forked, ..good.clone() }, "two computers");

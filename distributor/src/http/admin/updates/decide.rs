@@ -8,9 +8,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use sealpost_admin_api::updates::{
-    ApproveRequest, HaltRequest, ReconsiderRequest, RejectRequest, Retried, RetryRequest, Update,
+    ApproveRequest, HaltRequest, MissingPayload, ReconsiderRequest, RejectRequest, Retried, RetryRequest,
+    Update,
 };
+use sealpost_files::with_causes;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
@@ -30,7 +33,29 @@ pub(crate) async fn approve(
     let ApproveRequest { manifest, channels, comment } = request;
     let command = ApproveRelease { actor, manifest, channels, trust: site.parts.upstream.trust(), comment };
     site.parts.ledger.execute(site.now(), command).await?;
-    decided(&site, manifest).await
+    let Json(update) = decided(&site, manifest).await?;
+    let payload_missing = missing_payload(&site, manifest).await;
+    Ok(Json(Update { payload_missing, ..update }))
+}
+
+/// Whether the payload of a release is not here, and what becomes of it. A rejected release loses its payload in time; who
+/// takes that back and approves it would wait for an install that cannot begin.
+async fn missing_payload(site: &Site, manifest: Sha256Digest) -> Option<MissingPayload> {
+    let review = match site.parts.staging.review(manifest).await {
+        Ok(review) => review?,
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::warn!(error, "the release is approved, and its manifest cannot be read");
+            return None;
+        }
+    };
+    let payload = review.manifest.payload.encoding(Encoding::Gzip)?.sha256;
+    if site.parts.blobs.place(&payload).is_some() {
+        return None;
+    }
+    let name = review.manifest.release.payload_target(Encoding::Gzip).ok()?;
+    let is_listed = site.parts.upstream.find_target(&format!("{payload}.{name}")).is_some();
+    Some(if is_listed { MissingPayload::FetchedByNextPull } else { MissingPayload::NotListed })
 }
 
 pub(crate) async fn reject(

@@ -1,10 +1,11 @@
 //! Contacts in order: what an answer brings, withholds and notes.
 
-use sealpost_manifests::assignment::{Assignment, PackageAssignment};
+use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, HighestOrders, Order, Ordered};
-use sealpost_manifests::wire::contact::Contact;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use super::fixture::{
@@ -12,7 +13,8 @@ use super::fixture::{
     lease, leased, order, progress, receipt, refused_without_a_trace, restored, serial,
 };
 use crate::changes::Note;
-use crate::commands::contact::{ContactClient, ContactFacts};
+use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, SeenClient};
+use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::Progress;
 
 /// A client that enrolled and has not contacted yet, with seats of these serial numbers.
@@ -116,7 +118,7 @@ fn an_answer_without_news_is_one_note_and_carries_no_proof() {
         grants: vec![grant(1).digest],
         ..contact(Some(2), 3)
     };
-    quiet.seen = Some(super::super::SeenClient::of(&sent, None));
+    quiet.seen = Some(SeenClient::of(&sent, None));
     let decision = decide(facts(Some(quiet)), sent, None);
     assert!(decision.changes.is_empty());
     assert!(matches!(decision.notes.as_slice(), [Note::ContactAnswered { .. }]), "{:?}", decision.notes);
@@ -154,6 +156,53 @@ fn a_retry_does_not_get_an_assignment_of_what_was_stopped_since() {
     };
     assert_eq!(retried(vec![approved()]), client.assignment);
     assert_eq!(retried(Vec::new()), None, "halted, withdrawn or replaced after the answer that was lost");
+}
+
+#[test]
+fn a_retry_does_not_lead_back_to_what_was_stopped_since() {
+    let mut client = client();
+    let told = PackageAssignment::install(approved().release, approved().manifest, 1, 1);
+    let told = PackageAssignment { action: Action::Rollback, ..told };
+    client.assignment = Some(Assignment { packages: vec![told], ..assignment(2) });
+    client.last.as_mut().unwrap().answer.assignment = true;
+    let retried = |kept: Vec<KnownRelease>| {
+        let facts = ContactFacts { kept, ..facts(Some(client.clone())) };
+        decide(facts, contact(Some(1), 2), None).answer.unwrap().assignment
+    };
+    for state in [ReleaseState::Approved, ReleaseState::Superseded] {
+        assert_eq!(retried(vec![KnownRelease { state, ..approved() }]), client.assignment);
+    }
+    for state in [ReleaseState::Halted, ReleaseState::Withdrawn] {
+        assert_eq!(retried(vec![KnownRelease { state, ..approved() }]), None, "{state}");
+    }
+    assert_eq!(retried(Vec::new()), None, "what it left is not left any more");
+}
+
+#[test]
+fn a_computer_without_any_grant_is_not_led_back_either() {
+    let bad = KnownRelease {
+        manifest: Sha256Digest::of(b"bad"),
+        state: ReleaseState::Halted,
+        rollback: true,
+        ..approved()
+    };
+    let runs = |release: &KnownRelease| InstalledPackage {
+        release: release.release.clone(),
+        kind: PackageKind::Program,
+        counter: release.counter,
+        manifest: release.manifest,
+    };
+    let told = |seats: Vec<HeldGrantText>| {
+        let mut client = ContactClient { seats, ..client() };
+        let sent = Contact { packages: vec![runs(&bad)], ..contact(Some(2), 3) };
+        let before = Contact { packages: vec![runs(&approved())], ..sent.clone() };
+        client.seen = Some(SeenClient::of(&before, None));
+        let facts = ContactFacts { left: vec![bad.clone()], kept: vec![approved()], ..facts(Some(client)) };
+        let packages = decide(facts, sent, None).answer.unwrap().assignment.map(|told| told.packages);
+        packages.unwrap_or_default().into_iter().map(|told| told.action).collect::<Vec<_>>()
+    };
+    assert_eq!(told(vec![grant(1)]), [Action::Rollback]);
+    assert_eq!(told(Vec::new()), []);
 }
 
 #[test]
