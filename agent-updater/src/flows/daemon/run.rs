@@ -92,10 +92,13 @@ pub async fn run(
     let mut waiting: VecDeque<PendingRequest> = VecDeque::new();
     let mut wants_reload = false;
     let result = loop {
-        let turn = match waiting.pop_front() {
-            _ if std::mem::take(&mut wants_reload) => Turn::Reload,
-            Some(request) => Turn::Request(request),
-            None => tokio::select! {
+        // What waits is taken only to be carried out: whoever asked hears otherwise that the agent stops.
+        let turn = if std::mem::take(&mut wants_reload) {
+            Turn::Reload
+        } else if let Some(request) = waiting.pop_front() {
+            Turn::Request(request)
+        } else {
+            tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
                     Signal::Stop => Turn::Stop,
@@ -108,7 +111,7 @@ pub async fn run(
                     due = due.min(Instant::now() + Duration::from_millis(pause));
                     continue;
                 }
-            },
+            }
         };
         let work = match turn {
             Turn::Stop => break Ok(DaemonEnd::Stopped),
