@@ -3,6 +3,7 @@
 use std::fs;
 
 use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -167,7 +168,7 @@ fn a_list_that_is_damaged_on_disk_is_shown_and_comes_again_and_a_new_enrollment_
     assert!(notices.contains("server_list"), "{notices}");
     assert_answered(&agent);
     assert_eq!(fs::read(&path).unwrap(), good);
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     assert!(!path.exists());
     assert_answered(&agent);
     assert!(path.exists());
