@@ -79,7 +79,8 @@ impl Slots {
     /// # Errors
     /// [`BeneathError`].
     pub fn find(install_root: &Path, package: &PackageName) -> Result<Option<Self>, BeneathError> {
-        if !install_root.exists() {
+        // What cannot be looked at is not gone.
+        if !install_root.try_exists().map_err(|source| io_error("look for", install_root, source))? {
             return Ok(None);
         }
         let root = Folder::open_root(install_root)?;

@@ -1,6 +1,7 @@
 //! Enrollment: every pin, and a lost answer.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use sealpost_agent_updater::domain::gate_file::OpenNow;
 use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName};
@@ -44,6 +45,22 @@ fn a_computer_enrolls_and_keeps_its_key_private() {
     let status = site.agent().status();
     assert_eq!(status.computer_name.as_deref(), Some("pc-1"));
     assert_eq!(site.gate(), OpenNow::default(), "not licensed yet");
+}
+
+#[test]
+fn a_key_that_cannot_be_looked_at_is_not_replaced_by_a_new_one() {
+    let site = Site::new();
+    let agent = site.agent();
+    agent.home().prepare().unwrap();
+    for path in [agent.home().client_key(), agent.home().sealing_key()] {
+        symlink(path.file_name().unwrap(), &path).unwrap();
+        let error =
+            agent.enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse).unwrap_err();
+        assert!(matches!(error, EnrollError::Unreadable { .. }), "{error}");
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "it is as it was");
+        fs::remove_file(&path).unwrap();
+    }
+    assert_not_enrolled(&site);
 }
 
 #[test]
