@@ -61,14 +61,16 @@ fn look(host: &Host) -> Result<Look, InstallRootError> {
 #[must_use]
 pub fn problem(host: &Host) -> Option<String> {
     let is_elsewhere = look(host).is_ok_and(|look| look.verdict == Verdict::Elsewhere);
-    is_elsewhere.then(|| {
-        let root = host.settings.install_root.display();
-        format!(
-            "nothing of what is installed is in the install root {root}: its disk may not be mounted, or the folders were \
-             moved; mount it, or name their new place as `install_root` in agent.toml; if they are lost for good, run \
-             `agent-updater repair --new-install-root`"
-        )
-    })
+    is_elsewhere.then(|| told(host))
+}
+
+fn told(host: &Host) -> String {
+    let root = host.settings.install_root.display();
+    format!(
+        "nothing of what is installed is in the install root {root}: its disk may not be mounted, or the folders were \
+         moved; mount it, or name their new place as `install_root` in agent.toml; if they are lost for good, run \
+         `agent-updater repair --new-install-root`"
+    )
 }
 
 /// Checks, before anything is changed, that it is the right one, and notes a new one.
@@ -76,13 +78,14 @@ pub fn problem(host: &Host) -> Option<String> {
 /// # Errors
 /// [`Refusal`].
 pub(super) fn ensure(host: &Host) -> Result<(), Refusal> {
-    if let Some(problem) = problem(host) {
-        return Err(Refusal::new(ReasonCode::LocalFault, problem));
-    }
-    let noted = look(host).and_then(|look| match look.verdict {
-        Verdict::Adopt => adopt(host, look.found),
-        Verdict::Same | Verdict::Elsewhere => Ok(()),
-    });
+    let noted = match look(host) {
+        Ok(Look { verdict: Verdict::Elsewhere, .. }) => {
+            return Err(Refusal::new(ReasonCode::LocalFault, told(host)));
+        }
+        Ok(Look { verdict: Verdict::Same, .. }) => Ok(()),
+        Ok(Look { verdict: Verdict::Adopt, found }) => adopt(host, found),
+        Err(error) => Err(error),
+    };
     noted.map_err(|error| {
         let is_full = matches!(&error, InstallRootError::Root(error) if error.is_disk_full());
         let reason = if is_full { ReasonCode::DiskFull } else { ReasonCode::LocalFault };
