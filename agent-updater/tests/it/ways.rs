@@ -145,6 +145,8 @@ fn a_list_that_leads_nowhere_does_not_cut_a_computer_off() {
     // The server was taken over for an hour, and signed ways that lead nowhere.
     send(&site, &list(&site, 2, vec![dead(&site)]));
     assert_answered(&agent);
+    let from: Vec<&str> = agent.status().ways.iter().map(|way| way.from).collect();
+    assert_eq!(from, ["server_list", "answered_last", "setup_file"], "the status says why each is tried");
     let before = contacts(&new);
     assert_answered(&agent);
     assert!(contacts(&new) > before, "the way that answered last is used");
