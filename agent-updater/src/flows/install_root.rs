@@ -11,9 +11,11 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::install_root::{Seen, Verdict, judge};
+use crate::domain::record::Installed;
 use crate::domain::release::Refusal;
+use crate::domain::self_update::record::SelfRecord;
 use crate::platform::store::StoreError;
-use crate::records::{install_root, packages};
+use crate::records::{install_root, packages, self_state};
 use crate::slots::beneath::BeneathError;
 use crate::slots::{Slots, read_mark, write_mark};
 
@@ -38,20 +40,26 @@ struct Look {
 fn look(host: &Host) -> Result<Look, InstallRootError> {
     let root = &host.settings.install_root;
     let (known, found) = (install_root::load(&host.home)?, read_mark(root)?);
-    let (mut is_anything_installed, mut is_a_slot_there) = (false, false);
-    for (package, record) in packages::load_all(&host.home)? {
-        // Of one that cannot be read nobody knows that nothing is installed.
-        let Ok(record) = record else {
-            is_anything_installed = true;
-            continue;
-        };
-        for installed in record.current.iter().chain(&record.previous) {
-            is_anything_installed = true;
-            is_a_slot_there |= match Slots::find(root, &package)? {
-                Some(slots) => slots.has(&installed.slot)?,
-                None => false,
-            };
+    let mut is_anything_installed = false;
+    let mut installed: Vec<Installed> = Vec::new();
+    for record in packages::load_all(&host.home)?.into_values() {
+        match record {
+            Ok(record) => installed.extend(record.current.into_iter().chain(record.previous)),
+            // Of one that cannot be read nobody knows that nothing is installed.
+            Err(_) => is_anything_installed = true,
         }
+    }
+    // A program of the agent that is on trial stands in no record of a package yet. What is damaged of it is told elsewhere.
+    let SelfRecord { stable, trial, .. } = self_state::load(&host.home).unwrap_or_default();
+    let programs = stable.into_iter().chain(trial.map(|trial| trial.to));
+    installed.extend(programs.map(|program| program.installed));
+    is_anything_installed |= !installed.is_empty();
+    let mut is_a_slot_there = false;
+    for Installed { release, slot, .. } in &installed {
+        is_a_slot_there |= match Slots::find(root, &release.package)? {
+            Some(slots) => slots.has(slot)?,
+            None => false,
+        };
     }
     let seen = Seen { known: known.as_ref(), found: found.as_ref(), is_anything_installed, is_a_slot_there };
     Ok(Look { verdict: judge(&seen), found })
