@@ -25,6 +25,8 @@ const DAEMON_LOCK: &str = "agent.lock";
 const CYCLE_LOCK: &str = "cycle.lock";
 /// Lock of whoever writes which program of the agent runs, or watches one that is on trial.
 const WATCH_LOCK: &str = "self/watch.lock";
+/// The folder of what is known of the agent's own program; swept by whoever holds [`WATCH_LOCK`].
+const SELF: &str = "self";
 /// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
 /// them.
 const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "state/footprints"];
@@ -72,7 +74,7 @@ impl Home {
             (self.path.join("state/footprints"), 0o755),
             (self.servers(), 0o755),
             (self.gates(), 0o755),
-            (self.path.join("self"), 0o755),
+            (self.path.join(SELF), 0o755),
             (self.path.join("manifests"), 0o755),
             (self.path.join("downloads"), 0o700),
         ];
@@ -91,12 +93,18 @@ impl Home {
         self.lock(DAEMON_LOCK)
     }
 
-    /// The lock of whoever writes which program of the agent runs. A watchdog holds it as long as a trial goes on.
+    /// The lock of whoever writes which program of the agent runs. A watchdog holds it as long as a trial goes on. Files that
+    /// a killed process left unfinished are removed.
     ///
     /// # Errors
     /// [`HomeError::Busy`] when another process holds it.
     pub fn lock_watch(&self) -> Result<FileLock, HomeError> {
-        self.lock(WATCH_LOCK)
+        let lock = self.lock(WATCH_LOCK)?;
+        // What stays is removed the next time: the daemon writes what it says of itself there, without this lock.
+        if let Err(error) = sweep(&self.path.join(SELF)) {
+            tracing::debug!(%error, "unfinished files of the agent's own program stay");
+        }
+        Ok(lock)
     }
 
     /// The lock of whoever changes something; held for one cycle. Files that a killed process left unfinished are
@@ -297,5 +305,13 @@ mod tests {
         }
         drop(home.lock_cycle().unwrap());
         assert!(left.iter().all(|path| !path.exists()));
+        // The folder of the agent's own program has another lock.
+        let own = folder.path().join("self/.unfinished-x");
+        std::fs::write(&own, b"half").unwrap();
+        let held = home.lock_watch().unwrap();
+        assert!(!own.exists());
+        std::fs::write(&own, b"half").unwrap();
+        assert!(home.lock_watch().is_err() && own.exists(), "it is the holder's");
+        drop(held);
     }
 }

@@ -10,11 +10,8 @@ use sealpost_files::{PRIVATE, sync_parent};
 
 use crate::domain::record::Change;
 use crate::home::Home;
-use crate::platform::store::{self, StoreError};
+use crate::platform::store::{self, PUT_ASIDE, StoreError};
 use crate::ports::{CLEARED, Faults, Killed};
-
-/// What the name of a journal ends with that was put aside, as in `platform::store`.
-const PUT_ASIDE: &str = "damaged.json";
 
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +70,7 @@ impl<'a> Journal<'a> {
     /// Whether a journal was put aside, and not every product was started since.
     #[must_use]
     pub fn is_put_aside(&self) -> bool {
-        self.path.with_extension(PUT_ASIDE).exists()
+        store::aside(&self.path).exists()
     }
 
     /// Notes that every product was started after a journal was put aside; it is kept for people.
@@ -81,7 +78,7 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// The system's.
     pub fn note_all_started(&self) -> io::Result<()> {
-        let aside = self.path.with_extension(PUT_ASIDE);
+        let aside = store::aside(&self.path);
         fs::rename(&aside, self.path.with_extension(format!("ended.{PUT_ASIDE}")))?;
         sync_parent(&aside)
     }

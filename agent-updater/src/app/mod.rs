@@ -51,8 +51,13 @@ impl Agent {
 
     /// # Errors
     /// [`EnrollError`].
-    pub fn enroll(&self, setup: &Path, root: Option<&Path>) -> Result<EnrolledAs, EnrollError> {
-        enroll::enroll(&self.context, setup, root, OtherName::Refuse)
+    pub fn enroll(
+        &self,
+        setup: &Path,
+        root: Option<&Path>,
+        other_name: OtherName,
+    ) -> Result<EnrolledAs, EnrollError> {
+        enroll::enroll(&self.context, setup, root, other_name)
     }
 
     pub fn cycle(&self) -> CycleResult {

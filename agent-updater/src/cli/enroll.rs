@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use crate::app::Agent;
-use crate::flows::enroll::{OtherName, enroll};
+use crate::flows::enroll::OtherName;
 
 use super::runtime::blocking;
 
@@ -37,7 +37,7 @@ impl Enroll {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
         let other_name = if self.replace { OtherName::Replace } else { OtherName::Refuse };
         let enrolled = blocking(runtime, agent, move |agent| {
-            enroll(&agent.context, &self.setup, self.root.as_deref(), other_name)
+            agent.enroll(&self.setup, self.root.as_deref(), other_name)
         })??;
         for warning in &enrolled.warnings {
             eprintln!("warning: {warning}");

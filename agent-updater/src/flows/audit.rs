@@ -12,6 +12,7 @@ use crate::records::{manifests, packages};
 use crate::slots::{SlotFault, Slots};
 
 use super::context::Host;
+use super::install_root;
 
 /// Name of the slot in use, as it is shown.
 const CURRENT: &str = "current";
@@ -42,6 +43,7 @@ pub fn audit(host: &Host) -> Result<Vec<AuditedSlot>, HoldingsError> {
     let _lock = host.home.wait_for_cycle().ok();
     let progress = Progress::load(&host.home)?;
     let holdings = Holdings::load(&host.home, &progress, host.now())?;
+    let elsewhere = install_root::problem(host);
     let mut audited = Vec::new();
     for (package, record) in packages::load_all(&host.home)? {
         let record = match record {
@@ -60,7 +62,8 @@ pub fn audit(host: &Host) -> Result<Vec<AuditedSlot>, HoldingsError> {
         };
         let installed = [(CURRENT, record.current), (PREVIOUS, record.previous)];
         for (slot, installed) in installed.into_iter().filter_map(|(slot, one)| Some((slot, one?))) {
-            audited.push(audit_slot(host, &package, slot, &installed, &holdings));
+            let one = audit_slot(host, &package, slot, &installed, &holdings, elsewhere.as_deref());
+            audited.push(one);
         }
     }
     Ok(audited)
@@ -72,14 +75,21 @@ fn audit_slot(
     slot: &'static str,
     installed: &Installed,
     holdings: &Holdings,
+    elsewhere: Option<&str>,
 ) -> AuditedSlot {
     let mut problems = Vec::new();
-    let files = match Slots::open(&host.settings.install_root, package) {
-        Ok(slots) => {
+    // An audit makes nothing: where no folder is, a disk may not be mounted.
+    let files = match Slots::find(&host.settings.install_root, package) {
+        Ok(Some(slots)) => {
             if slot == CURRENT {
                 problems.extend(link_problem(&slots, installed));
             }
             compare(host, &slots, installed, holdings, &mut problems)
+        }
+        Ok(None) => {
+            let folder = host.settings.install_root.join(package.as_str());
+            problems.push(elsewhere.map_or_else(|| format!("{} is gone", folder.display()), str::to_owned));
+            0
         }
         Err(error) => {
             problems.push(with_causes(&error));

@@ -108,9 +108,9 @@ pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
 
 /// What of it the server is told: one entry for each package whose running release is not as it was signed.
 #[must_use]
-pub fn reported(host: &Host) -> Vec<Drift> {
-    let found = look(host, Keep::Yes).into_iter().filter(|found| found.place == Place::Current);
-    found.map(|found| Drift { package: found.package, kind: found.kind }).take(MAX_DRIFT).collect()
+pub fn reported(found: &[Found]) -> Vec<Drift> {
+    let found = found.iter().filter(|found| found.place == Place::Current);
+    found.map(|found| Drift { package: found.package.clone(), kind: found.kind }).take(MAX_DRIFT).collect()
 }
 
 fn look_at(

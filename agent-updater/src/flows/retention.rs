@@ -4,7 +4,7 @@
 //! |---|---|
 //! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built |
 //! | downloads | of what is assigned; without an assignment for 30 days; each no longer than its payload |
-//! | records that were put aside | one per record, for 90 days |
+//! | records that were put aside | one per record, for 90 days after that |
 //!
 //! Invariants: what runs, what a rollback goes to and what is assigned is never collected; nothing is while a change is
 //! open. The agent writes no log files: what it logs goes to stderr, whose keeper (the journal) has bounds of its own.
@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::domain::record::PackageRecord;
 use crate::home::Home;
 use crate::journal::Journal;
+use crate::platform::store::PUT_ASIDE;
 use crate::records::{manifests, packages};
 use crate::slots::Slots;
 
@@ -33,9 +34,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DOWNLOAD_DAYS: u32 = 30;
 /// How long a damaged record is kept for people to look at.
 const PUT_ASIDE_DAYS: u32 = 90;
-/// What the name of a record that was put aside ends with.
-const PUT_ASIDE: &str = ".damaged.json";
-/// Most files whose length is added up; a status must not walk a disk for minutes.
+/// Most files of all slots together whose length is added up; a status must not walk a disk for minutes.
 const MAX_COUNTED: usize = 200_000;
 
 /// How much of something there is.
@@ -105,11 +104,12 @@ pub fn usage(host: &Host) -> Usage {
         put_aside: sum(&put_aside(&host.home)),
         ..Usage::default()
     };
+    let mut counted = 0;
     for package in packages::load_all(&host.home).unwrap_or_default().into_keys() {
         let slots = host.settings.install_root.join(package.as_str()).join("slots");
         for slot in files_in(&slots) {
             usage.slots.count += 1;
-            usage.slots.bytes = usage.slots.bytes.saturating_add(length_beneath(&slot));
+            usage.slots.bytes = usage.slots.bytes.saturating_add(length_beneath(&slot, &mut counted));
         }
         let manifests = sum(&files_in(&host.home.manifests(&package)));
         usage.manifests.count += manifests.count;
@@ -119,11 +119,14 @@ pub fn usage(host: &Host) -> Usage {
 }
 
 fn put_aside(home: &Home) -> Vec<PathBuf> {
-    let state = home.state("x").parent().map(Path::to_owned).unwrap_or_default();
+    let folder_of = |file: PathBuf| file.parent().map(Path::to_owned).unwrap_or_default();
+    let folders = [folder_of(home.state("x")), folder_of(home.self_state()), home.package_records()];
     let mut found = Vec::new();
-    for folder in [state, home.package_records()].into_iter().chain(files_in(&home.servers())) {
-        let is_put_aside =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(PUT_ASIDE));
+    for folder in folders.into_iter().chain(files_in(&home.servers())) {
+        let is_put_aside = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_suffix(PUT_ASIDE)).is_some_and(|name| name.ends_with('.'))
+        };
         found.extend(files_in(&folder).into_iter().filter(is_put_aside));
     }
     found
@@ -157,20 +160,37 @@ fn sum(paths: &[PathBuf]) -> Kept {
     Kept { count: paths.len(), bytes: lengths.fold(0, u64::saturating_add) }
 }
 
-fn length_beneath(folder: &Path) -> u64 {
-    let (mut folders, mut bytes, mut counted) = (vec![folder.to_owned()], 0u64, 0usize);
+/// The length of everything beneath a folder, as far as [`MAX_COUNTED`] goes; `counted` is what was counted before.
+fn length_beneath(folder: &Path, counted: &mut usize) -> u64 {
+    let (mut folders, mut bytes) = (vec![folder.to_owned()], 0u64);
     while let Some(folder) = folders.pop() {
         for path in files_in(&folder) {
-            counted += 1;
+            if *counted >= MAX_COUNTED {
+                return bytes;
+            }
+            *counted += 1;
             match fs::symlink_metadata(&path) {
                 Ok(found) if found.is_dir() => folders.push(path),
                 Ok(found) => bytes = bytes.saturating_add(found.len()),
                 Err(_) => {}
             }
-            if counted >= MAX_COUNTED {
-                return bytes;
-            }
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_files_are_looked_at_however_many_slots_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            fs::write(folder.path().join(name), "1").unwrap();
+        }
+        let mut counted = MAX_COUNTED - 3;
+        let lengths: Vec<u64> = (0..3).map(|_| length_beneath(folder.path(), &mut counted)).collect();
+        assert_eq!((lengths, counted), (vec![2, 1, 0], MAX_COUNTED));
+    }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use sealpost_files::{frame, read_bounded, remove_durably, replace, sync_parent, unframe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,8 @@ use serde::de::DeserializeOwned;
 const LABEL_NAME: &str = "sealpost-record ";
 /// The version of the records that this program writes and reads.
 const VERSION: u32 = 3;
+/// What the name of a file that was put aside ends with, after a dot.
+pub const PUT_ASIDE: &str = "damaged.json";
 /// Largest record, in bytes: the reports or an assignment may be some megabytes.
 const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;
 
@@ -137,14 +140,38 @@ pub fn remove(path: &Path) -> Result<(), StoreError> {
     remove_durably(path).map_err(|source| StoreError::Io { action: "remove", path: path.to_owned(), source })
 }
 
-/// Gives a record that cannot be used another name, `NAME.damaged.json`, for people to look at.
+/// Gives a record that cannot be used another name, for people to look at.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn put_aside(path: &Path) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Io { action: "put aside", path: path.to_owned(), source };
-    fs::rename(path, path.with_extension("damaged.json")).map_err(failed)?;
-    sync_parent(path).map_err(failed)
+    rename_aside(path).map_err(|source| StoreError::Io { action: "put aside", path: path.to_owned(), source })
+}
+
+/// As [`put_aside`], for a file of any form; durable at return.
+///
+/// # Errors
+/// The system's.
+pub fn rename_aside(path: &Path) -> io::Result<()> {
+    begin_its_time(path);
+    fs::rename(path, aside(path))?;
+    sync_parent(path)
+}
+
+/// The path of a file after it was put aside: `NAME.damaged.json`.
+#[must_use]
+pub fn aside(path: &Path) -> PathBuf {
+    path.with_extension(PUT_ASIDE)
+}
+
+/// How long it is kept counts from now on, and not from when it was written last, which may be years ago.
+fn begin_its_time(path: &Path) {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    // Without a link being followed, and without opening what may be no file.
+    if let Err(error) = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        tracing::warn!(path = %path.display(), %error, "may be kept for a shorter time than others");
+    }
 }
 
 /// Replaces a record that cannot be used, and keeps it under another name, as [`put_aside`] does. At no instant is there
@@ -153,8 +180,9 @@ pub fn put_aside(path: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError`]; the damaged record is still there then.
 pub fn replace_damaged<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
-    let aside = path.with_extension("damaged.json");
+    let aside = aside(path);
     let failed = |source| StoreError::Io { action: "put aside", path: path.to_owned(), source };
+    begin_its_time(path);
     remove_durably(&aside).map_err(failed)?;
     fs::hard_link(path, &aside).map_err(failed)?;
     save(path, value, mode)
@@ -222,6 +250,21 @@ mod tests {
             replace_damaged(&path, &vec![7u32], 0o644).unwrap();
             assert_eq!(load::<Vec<u32>>(&path).unwrap().unwrap(), [7]);
             assert_eq!(fs::read_to_string(folder.path().join("a.damaged.json")).unwrap(), damage);
+        }
+    }
+
+    #[test]
+    fn how_long_a_record_is_kept_counts_from_when_it_was_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let before = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        let aside: [&dyn Fn(); 2] =
+            [&|| put_aside(&path).unwrap(), &|| replace_damaged(&path, &vec![7u32], 0o644).unwrap()];
+        for put_aside in aside {
+            fs::write(&path, "damaged").unwrap();
+            fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+            put_aside();
+            assert!(fs::metadata(super::aside(&path)).unwrap().modified().unwrap() > before);
         }
     }
 

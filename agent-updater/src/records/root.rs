@@ -23,5 +23,5 @@ pub fn read(home: &Home) -> io::Result<Option<Vec<u8>>> {
 /// The system's.
 pub fn pin(home: &Home, bytes: &[u8]) -> io::Result<()> {
     let path = home.root();
-    if path.exists() { Ok(()) } else { replace(&path, bytes, PUBLIC) }
+    if path.try_exists()? { Ok(()) } else { replace(&path, bytes, PUBLIC) }
 }

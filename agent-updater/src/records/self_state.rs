@@ -5,11 +5,10 @@
 //! program that they are about. The record has a label of its own, because launchers of every version read it; one that
 //! is damaged is put aside, and the record of the package says what is stable.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{PUBLIC, frame, read_bounded, remove_durably, replace, sync_parent, unframe};
+use sealpost_files::{PUBLIC, frame, read_bounded, remove_durably, replace, unframe};
 use sealpost_manifests::digest::Sha256Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::self_update::launch::Why;
 use crate::domain::self_update::record::SelfRecord;
 use crate::home::Home;
+use crate::platform::store::rename_aside;
 
 /// The label of the record's frame.
 const LABEL: &str = "sealpost-self 1";
@@ -88,9 +88,7 @@ pub fn save(home: &Home, record: &SelfRecord) -> Result<(), SelfStateError> {
 /// [`SelfStateError::Io`].
 pub fn put_aside(home: &Home) -> Result<(), SelfStateError> {
     let path = home.self_state();
-    fs::rename(&path, path.with_extension("damaged"))
-        .and_then(|()| sync_parent(&path))
-        .map_err(SelfStateError::io("put aside", &path))
+    rename_aside(&path).map_err(SelfStateError::io("put aside", &path))
 }
 
 /// What a program on trial said last; one that cannot be read says nothing.
@@ -155,6 +153,8 @@ fn write<T: Serialize>(path: &Path, label: &str, value: &T) -> Result<(), SelfSt
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use crate::domain::record::ChangeKind;
     use crate::domain::self_update::record::tests::{AT, program};
 
@@ -184,7 +184,7 @@ mod tests {
         }
         put_aside(&home).unwrap();
         assert_eq!(load(&home).unwrap(), SelfRecord::default());
-        assert!(home.path().join("self/state.damaged").is_file());
+        assert!(home.path().join("self/state.damaged.json").is_file());
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl Slots {
     /// # Errors
     /// [`BeneathError`].
     pub fn find(install_root: &Path, package: &PackageName) -> Result<Option<Self>, BeneathError> {
-        if !install_root.exists() {
+        // What cannot be looked at is not gone.
+        if !install_root.try_exists().map_err(|source| io_error("look for", install_root, source))? {
             return Ok(None);
         }
         let root = Folder::open_root(install_root)?;
@@ -139,16 +140,21 @@ impl Slots {
         }
     }
 
-    /// Gives another name to a file or folder that stands in the place of `current`, so that nothing of it is lost.
+    /// Gives another name to a file or folder that stands in the place of the link `current`, so that nothing of it is
+    /// lost; `true` if there was one.
     ///
     /// # Errors
     /// [`BeneathError`], also when much was put aside before and still lies there.
-    pub fn put_current_aside(&self) -> Result<(), BeneathError> {
+    pub fn put_no_link_aside(&self) -> Result<bool, BeneathError> {
+        if self.find_current()? != Current::NoLink {
+            return Ok(false);
+        }
         for number in 1..=MAX_PUT_ASIDE {
             let name = format!("{PUT_ASIDE}{number}");
             if self.package.kind(&name)?.is_none() {
                 self.package.rename(CURRENT, &name)?;
-                return self.package.sync();
+                self.package.sync()?;
+                return Ok(true);
             }
         }
         let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);

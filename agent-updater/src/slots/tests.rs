@@ -213,3 +213,12 @@ fn slots_that_nobody_needs_are_removed() {
     fixture.slots.remove(&keep).unwrap();
     assert!(!fixture.slots.has(&keep).unwrap());
 }
+
+#[test]
+fn an_install_root_that_cannot_be_looked_at_is_not_taken_for_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Slots::find(&folder.path().join("missing"), &package()).unwrap().is_none());
+    let turning = folder.path().join("turning");
+    symlink("turning", &turning).unwrap();
+    assert!(Slots::find(&turning, &package()).is_err());
+}

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::records::computer::ComputerProgress;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::web::{Fault, Times};
@@ -121,7 +122,7 @@ fn a_computer_whose_clock_stands_at_1970_enrolls_contacts_and_installs() {
     // Issued some days before it is used.
     site.setup.issued_at = Timestamp::now() - DAY * 10;
     let dead = site.agent_with(ManualClock::still_at(Timestamp::from_second(60).unwrap()));
-    dead.enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap();
+    dead.enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse).unwrap();
     for (number, text) in [(1, "one"), (2, "two")] {
         site.release(&number.to_string(), number, text);
         let cycle = dead.cycle();
@@ -141,7 +142,7 @@ fn enrolling_again_resets_a_floor_that_is_wrong() {
     assert!(floor(&agent) > Timestamp::now() + DAY * 399);
     // A grant that this computer would not take for newer.
     renew(&site, 1);
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     assert!(floor(&agent) <= Timestamp::now());
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);

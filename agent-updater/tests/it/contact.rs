@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::domain::cadence::Standing;
 use sealpost_agent_updater::domain::gate_file::OpenNow;
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::platform::store;
 use sealpost_manifests::document::SignedDocument;
@@ -157,7 +158,7 @@ fn damaged_progress_installs_nothing_and_leaves_the_gate_alone() {
     assert_eq!(site.gate(), OPEN);
     assert_eq!(site.installed().as_deref(), Some("one"));
     // The way out that the message names.
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("two"));

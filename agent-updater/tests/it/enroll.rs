@@ -1,9 +1,10 @@
 //! Enrollment: every pin, and a lost answer.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use sealpost_agent_updater::domain::gate_file::OpenNow;
-use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName, enroll};
+use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName};
 use sealpost_files::with_causes;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
@@ -47,14 +48,31 @@ fn a_computer_enrolls_and_keeps_its_key_private() {
 }
 
 #[test]
+fn a_key_that_cannot_be_looked_at_is_not_replaced_by_a_new_one() {
+    let site = Site::new();
+    let agent = site.agent();
+    agent.home().prepare().unwrap();
+    for path in [agent.home().client_key(), agent.home().sealing_key()] {
+        symlink(path.file_name().unwrap(), &path).unwrap();
+        let error =
+            agent.enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse).unwrap_err();
+        assert!(matches!(error, EnrollError::Unreadable { .. }), "{error}");
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "it is as it was");
+        fs::remove_file(&path).unwrap();
+    }
+    assert_not_enrolled(&site);
+}
+
+#[test]
 fn after_a_lost_answer_the_same_key_enrolls_again() {
     let site = Site::new();
     site.web.once("enroll", Fault::LoseTheAnswer);
     let agent = site.agent();
-    let lost = agent.enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let lost =
+        agent.enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse).unwrap_err();
     assert!(matches!(lost, EnrollError::AllFailed(_)), "{lost}");
     assert_not_enrolled(&site);
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     let keys: Vec<_> = site
         .server
         .lock()
@@ -73,7 +91,10 @@ fn another_sites_server_is_refused_by_its_certificate_before_anything_is_sent() 
     // The other site has a good grant and knows the code; what it cannot have is the pinned CA's key.
     let (other, _) = site.runtime.block_on(serve(&site.server));
     site.listed().server.port = other.port();
-    let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let error = site
+        .agent()
+        .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+        .unwrap_err();
     assert!(with_causes(&error).contains("pins"), "{}", with_causes(&error));
     assert!(site.server.lock().unwrap().enrollments.is_empty());
     assert_not_enrolled(&site);
@@ -98,7 +119,10 @@ fn a_server_with_a_good_grant_for_another_id_or_site_key_is_refused() {
                 server.site_key = other_key;
             }
         }
-        let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+        let error = site
+            .agent()
+            .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+            .unwrap_err();
         assert!(matches!(error, EnrollError::Answer { .. }), "case {case}: {error}");
         assert_not_enrolled(&site);
     }
@@ -108,10 +132,13 @@ fn a_server_with_a_good_grant_for_another_id_or_site_key_is_refused() {
 fn an_enrollment_of_another_computer_is_refused() {
     let mut site = Site::new();
     site.server.lock().unwrap().server_id = ServerId::from_random([42; 16]);
-    let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let error = site
+        .agent()
+        .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+        .unwrap_err();
     assert!(matches!(error, EnrollError::Answer { .. }), "{error}");
     site.setup.servers.clear();
-    let error = site.agent().enroll(&site.setup_file(), None).unwrap_err();
+    let error = site.agent().enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err();
     assert!(error.to_string().contains("lists no server"), "{error}");
     assert_not_enrolled(&site);
 }
@@ -121,17 +148,20 @@ fn a_root_that_the_setup_file_does_not_name_is_refused_and_a_pinned_one_is_never
     let mut site = Site::new();
     let good = site.setup.root_sha256;
     site.setup.root_sha256 = Sha256Digest::of(b"another root");
-    let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let error = site
+        .agent()
+        .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+        .unwrap_err();
     assert!(matches!(error, EnrollError::OtherRoot { .. }), "{error}");
     assert!(!site.computer.path().join("home/root.json").exists());
     site.setup.root_sha256 = good;
     site.enrolled();
     let other = site.computer.path().join("other-root.json");
     fs::write(&other, b"another root").unwrap();
-    let error = site.agent().enroll(&site.setup_file(), Some(&other)).unwrap_err();
+    let error = site.agent().enroll(&site.setup_file(), Some(&other), OtherName::Refuse).unwrap_err();
     assert!(matches!(error, EnrollError::RootPinned { .. }), "{error}");
     site.setup.root_sha256 = Sha256Digest::of(b"another root");
-    let error = site.agent().enroll(&site.setup_file(), None).unwrap_err();
+    let error = site.agent().enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err();
     assert!(matches!(error, EnrollError::OtherRoot { .. }), "{error}");
     assert_eq!(fs::read(site.computer.path().join("home/root.json")).unwrap(), site.vendor.root_bytes());
 }
@@ -144,11 +174,11 @@ fn enrolling_again_repairs_a_damaged_enrollment_and_a_missing_root_as_their_mess
     fs::write(site.server_record("enrollment"), "damaged").unwrap();
     let problems = agent.cycle().problems.join(" ");
     assert!(problems.contains("enroll this computer again"), "{problems}");
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     fs::remove_file(site.computer.path().join("home/root.json")).unwrap();
     let problems = agent.cycle().problems.join(" ");
     assert!(problems.contains("enroll this computer again with --root"), "{problems}");
-    agent.enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap();
+    agent.enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse).unwrap();
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("one"));
@@ -158,7 +188,10 @@ fn enrolling_again_repairs_a_damaged_enrollment_and_a_missing_root_as_their_mess
 fn a_refusal_of_the_server_is_passed_on_with_its_code_and_hint() {
     let site = Site::new();
     site.refuse("enroll", ProblemCode::EnrollmentCodeUsed);
-    let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let error = site
+        .agent()
+        .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+        .unwrap_err();
     let text = with_causes(&error);
     assert!(text.contains("enrollment_code_used") && text.contains("ask the test"), "{text}");
     assert!(!text.contains(site.setup.servers[0].enrollment_code.as_ref().unwrap().as_str()));
@@ -170,17 +203,23 @@ fn a_setup_file_of_another_kind_and_a_server_of_another_role_are_explained_and_s
     let mut site = Site::new();
     let listed = site.setup.servers[0].clone();
     site.setup.kind = "pool".parse().unwrap();
-    let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let error = site
+        .agent()
+        .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+        .unwrap_err();
     assert!(error.to_string().contains("update the agent"), "{error}");
     site.setup.kind = SetupKind::Reserved;
     let mut relay = listed.clone();
     relay.server.role = "relay".parse().unwrap();
     site.setup.servers = vec![relay.clone()];
-    let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+    let error = site
+        .agent()
+        .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+        .unwrap_err();
     assert!(error.to_string().contains("relay"), "{error}");
     assert_not_enrolled(&site);
     site.setup.servers = vec![relay, listed];
-    site.agent().enroll(&site.setup_file(), None).unwrap();
+    site.agent().enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
 }
 
 #[test]
@@ -196,7 +235,10 @@ fn a_log_key_that_the_site_did_not_certify_for_this_server_is_refused() {
     };
     for certificate in certificates {
         site.server.lock().unwrap().log.certificate = certificate;
-        let error = site.agent().enroll(&site.setup_file(), Some(&site.vendor.root_file())).unwrap_err();
+        let error = site
+            .agent()
+            .enroll(&site.setup_file(), Some(&site.vendor.root_file()), OtherName::Refuse)
+            .unwrap_err();
         assert!(matches!(error, EnrollError::Answer { .. }), "{error}");
         assert_not_enrolled(&site);
     }
@@ -214,7 +256,7 @@ fn enrolling_with_another_server_keeps_what_the_first_one_gave_and_works_with_th
     let (second, _web, listed) = server_of(&site.vendor, &site.runtime);
     second.lock().unwrap().client_id = ClientId::from_random([9; 16]);
     site.setup.servers = vec![listed];
-    let enrolled = agent.enroll(&site.setup_file(), None).unwrap();
+    let enrolled = agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     assert!(enrolled.warnings.iter().any(|warning| warning.contains(first.server.server_id.as_str())));
     let contacts = site.server.lock().unwrap().contacts.len();
     let cycle = agent.cycle();
@@ -225,7 +267,7 @@ fn enrolling_with_another_server_keeps_what_the_first_one_gave_and_works_with_th
     site.setup.servers = vec![first];
     assert_eq!(records.map(|name| fs::read(site.server_record(name)).unwrap()), kept);
     // And back: the nonces go on where they were.
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     assert!(agent.cycle().problems.is_empty());
     let contacts = site.contacts();
     assert_eq!(contacts.last().unwrap().previous, Some(contacts[contacts.len() - 2].next.clone()));
@@ -238,7 +280,7 @@ fn another_computers_setup_file_is_refused_before_anything_is_sent_and_names_the
     agent.cycle();
     let record = fs::read(site.server_record("enrollment")).unwrap();
     site.setup.computer_name = Some(ComputerName::new("pc-2").unwrap());
-    let error = agent.enroll(&site.setup_file(), None).unwrap_err();
+    let error = agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err();
     assert!(matches!(error, EnrollError::OtherName { .. }), "{error}");
     for part in ["pc-1", "pc-2", "--replace", "takes a seat", "for good"] {
         assert!(error.to_string().contains(part), "{error}");
@@ -247,13 +289,13 @@ fn another_computers_setup_file_is_refused_before_anything_is_sent_and_names_the
     assert_eq!(fs::read(site.server_record("enrollment")).unwrap(), record);
     // Also when the enrollment cannot be read: then the lease says who this computer is.
     fs::write(site.server_record("enrollment"), "damaged").unwrap();
-    let error = agent.enroll(&site.setup_file(), None).unwrap_err();
+    let error = agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err();
     assert!(matches!(error, EnrollError::OtherName { .. }), "{error}");
     // The same name again is no other computer, and whoever pays the price gets the other name.
     site.setup.computer_name = Some(ComputerName::new("pc-1").unwrap());
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     site.setup.computer_name = Some(ComputerName::new("pc-2").unwrap());
-    enroll(&agent.context, &site.setup_file(), None, OtherName::Replace).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Replace).unwrap();
     assert_eq!(agent.status().computer_name.as_deref(), Some("pc-2"));
 }
 
@@ -266,7 +308,7 @@ fn enrolling_again_as_the_same_client_keeps_its_nonces_and_resets_orders_and_hea
     site.server.lock().unwrap().sequence = 0;
     let cycle = agent.cycle();
     assert!(cycle.problems.iter().any(|problem| problem.contains("held before")), "{:?}", cycle.problems);
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     site.server.lock().unwrap().sequence = 0;
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);

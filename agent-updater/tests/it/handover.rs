@@ -1,6 +1,7 @@
 //! From one program of the agent to the next: what a service manager hears, and which signals arrive, on the whole way.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,7 +74,9 @@ fn open_trial_of(lab: &Lab, program: &Path) {
 fn trial_of(lab: &Lab, agent: &Process) -> u32 {
     let to = lab.state().trial.unwrap().to.path;
     wait::until("the program on trial runs", || {
-        lab.home.socket().exists() && agent.child().is_some_and(|child| program_of(child) == to)
+        // Its mode comes last: then nothing more is done to it.
+        let is_open = fs::metadata(lab.home.socket()).is_ok_and(|found| found.mode() & 0o777 == 0o600);
+        is_open && agent.child().is_some_and(|child| program_of(child) == to)
     });
     agent.child().unwrap()
 }
@@ -110,9 +113,10 @@ fn during_a_trial_the_watchdog_gives_the_signs_of_life_and_passes_a_hang_up_on_t
     fs::remove_file(lab.home.socket()).unwrap();
     agent.signal("-HUP");
     wait::until("the program on trial read its configuration again", || lab.home.socket().exists());
-    assert_eq!(manager.count("RELOADING=1"), 1);
-    manager.hears_again("WATCHDOG=1");
     assert_eq!(agent.child(), Some(child), "it lives on");
+    wait::until("the service manager heard it", || manager.count("RELOADING=1") > 0);
+    manager.hears_again("WATCHDOG=1");
+    assert_eq!(manager.count("RELOADING=1"), 1);
     assert_eq!(lab.state().trial.unwrap().exits, 0);
     assert_eq!(manager.count("STOPPING=1"), 0);
     agent.signal("-TERM");

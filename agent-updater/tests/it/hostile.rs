@@ -7,6 +7,7 @@ use std::thread;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::{Request, ask};
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::wait;
 use sealpost_test_support::web::{Fault, Times};
@@ -160,7 +161,7 @@ fn of_two_agents_at_once_the_second_touches_nothing() {
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("another agent-updater")));
         assert!(agent.roll_back(&package()).is_err());
-        assert!(agent.enroll(&site.setup_file(), None).is_err());
+        assert!(agent.enroll(&site.setup_file(), None, OtherName::Refuse).is_err());
     }
     assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);
     assert_eq!(site.installed().as_deref(), Some("two"));

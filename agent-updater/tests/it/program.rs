@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sealpost_agent_updater::home::Home;
 use sealpost_test_support::folders::{set_mode, write_executable, write_file};
 use sealpost_test_support::wait;
+use sealpost_test_support::web::{Fault, Times};
 
 use crate::site::Site;
 
@@ -100,6 +101,25 @@ fn a_hang_up_reads_the_configuration_again_and_ends_nothing() {
     assert!(daemon.is_running());
     daemon.signal(Signal::TERM);
     wait::until("it ends when it is told to", || !daemon.is_running());
+}
+
+#[test]
+fn a_hang_up_while_a_rollback_waits_does_not_lose_the_rollback() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    for (number, text) in [(1, "one"), (2, "two")] {
+        site.release(&number.to_string(), number, text);
+        assert!(agent.cycle().problems.is_empty());
+    }
+    // A contact that goes on until something interrupts it.
+    site.web.fail("contact", Fault::StallAfter(1), Times::Always);
+    let asked = site.web.asked("contact").len();
+    let daemon = Daemon::start(&mut program(&home(&site)));
+    wait::until("a contact goes on", || site.web.asked("contact").len() > asked);
+    daemon.signal(Signal::HUP);
+    let answer = program(&home(&site)).args(["rollback", "acme"]).output().unwrap();
+    assert!(answer.status.success(), "{}", said(&answer));
+    assert_eq!(site.installed().as_deref(), Some("one"));
 }
 
 #[test]

@@ -9,11 +9,14 @@ use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::install_root::accept_new;
 use sealpost_agent_updater::flows::repair::repair;
 use sealpost_agent_updater::flows::retry::retry;
+use sealpost_agent_updater::records::self_state;
+use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
-use sealpost_test_support::folders::{set_mode, write_executable, write_file};
+use sealpost_test_support::folders::{make_writable, set_mode, write_executable, write_file};
 
+use crate::self_update::Lab;
 use crate::site::{Site, package};
 
 type Damage = fn(&Site);
@@ -197,14 +200,14 @@ fn what_was_given_up_is_tried_again_by_the_person_who_repaired_the_cause() {
 }
 
 /// What a disk leaves that is not mounted: an empty folder.
-fn unmount(site: &Site) -> PathBuf {
+pub(crate) fn unmount(site: &Site) -> PathBuf {
     let (root, disk) = (site.computer.path().join("home/products"), site.computer.path().join("disk"));
     fs::rename(&root, &disk).unwrap();
     fs::create_dir(&root).unwrap();
     disk
 }
 
-fn mount(site: &Site, disk: PathBuf) {
+pub(crate) fn mount(site: &Site, disk: PathBuf) {
     let root = site.computer.path().join("home/products");
     fs::remove_dir_all(&root).unwrap();
     fs::rename(disk, root).unwrap();
@@ -229,12 +232,53 @@ fn while_the_disk_of_the_products_is_not_mounted_nothing_is_installed_repaired_o
     let answer = repaired(&agent);
     assert!(!answer.ok && answer.lines.join(" ").contains("`agent-updater repair --new-install-root`"));
     assert!(agent.roll_back(&package()).is_ok_and(|end| end != ChangeEnd::Kept));
-    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+    for audited in agent.audit().unwrap() {
+        assert_eq!(audited.code, "not_as_signed");
+        assert!(audited.problems.join(" ").contains("its disk may not be mounted"), "{audited:?}");
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nobody made a folder beneath the mount point");
     mount(&site, disk);
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
     assert_eq!(agent.roll_back(&package()).unwrap(), ChangeEnd::Kept);
     assert_eq!(site.installed().as_deref(), Some("two"), "what is gone back to was not forgotten");
+}
+
+#[test]
+fn the_agents_own_release_is_checked_its_link_put_right_and_what_is_damaged_built_again() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    let agent = lab.site.agent();
+    self_state::save(&lab.home, &lab.state().confirmed(agent.context.host.now())).unwrap();
+    agent.cycle();
+    let repaired = || {
+        let answer = repair(&agent.context, Some(&PackageName::agent())).1;
+        assert!(answer.ok, "{answer:?}");
+        answer.lines.join(" ")
+    };
+    let is_sound = || agent.audit().unwrap().iter().all(|one| one.problems.is_empty());
+    assert!(is_sound());
+    assert!(repaired().contains("is as it was signed"));
+    let current = lab.home.path().join("products/agent-updater/current");
+    let slot = fs::read_link(&current).unwrap();
+    for damage in [None, Some("a folder in its place")] {
+        fs::remove_file(&current).unwrap();
+        if damage.is_some() {
+            fs::create_dir(&current).unwrap();
+        }
+        assert!(!is_sound());
+        assert!(repaired().contains("is in its place again"), "{damage:?}");
+        assert_eq!(fs::read_link(&current).unwrap(), slot, "{damage:?}");
+        assert!(is_sound(), "{damage:?}");
+    }
+    // A file that no launcher looks at.
+    let folder = fs::canonicalize(&current).unwrap();
+    make_writable(&folder);
+    fs::write(folder.join("more"), "by hand").unwrap();
+    assert!(repaired().contains("until the next contact has built it again"));
+    agent.cycle();
+    assert!(lab.state().trial.is_some(), "it is built again, and on trial as any new one");
+    assert!(!folder.join("more").exists());
 }
 
 #[test]

@@ -71,17 +71,25 @@ fn a_part_of_a_download_is_kept_while_it_is_assigned_and_a_month_without_an_assi
 }
 
 #[test]
-fn a_record_that_was_put_aside_is_shown_and_kept_for_a_quarter_of_a_year() {
+fn a_record_that_was_put_aside_is_shown_and_kept_for_a_quarter_of_a_year_from_then_on() {
     let site = Site::new();
     let agent = site.enrolled();
-    fs::write(home(&site).join("state/reports.json"), "damaged").unwrap();
+    let records = ["state/reports.json", "self/state"].map(|name| home(&site).join(name));
+    for record in &records {
+        fs::write(record, "damaged").unwrap();
+        // Written last long before it was put aside.
+        make_old(record, 400);
+    }
     agent.cycle();
-    let aside = home(&site).join("state/reports.damaged.json");
-    assert!(agent.status().to_text().contains("1 damaged record put aside"));
-    make_old(&aside, 89);
     agent.cycle();
-    assert!(aside.exists());
-    make_old(&aside, 91);
-    agent.cycle();
-    assert!(!aside.exists());
+    let aside = ["state/reports", "self/state"].map(|name| home(&site).join(format!("{name}.damaged.json")));
+    assert!(agent.status().to_text().contains("2 damaged records put aside"), "{}", agent.status().to_text());
+    for (days, is_kept) in [(89, true), (91, false)] {
+        for path in &aside {
+            assert!(path.exists(), "{days}");
+            make_old(path, days);
+        }
+        agent.cycle();
+        assert!(aside.iter().all(|path| path.exists() == is_kept), "{days}");
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sealpost_agent_updater::domain::self_update::launch::Why;
 use sealpost_agent_updater::domain::self_update::record::SelfRecord;
+use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::records::{packages, self_state};
 use sealpost_manifests::digest::Sha256Digest;
@@ -19,6 +20,7 @@ use sealpost_test_support::release::Draft;
 use sealpost_test_support::wait;
 use sealpost_test_support::web::{Fault, Times};
 
+use crate::repair::{mount, unmount};
 use crate::site::Site;
 
 /// The program that the operating system's package would have installed.
@@ -338,6 +340,42 @@ fn a_stable_program_that_was_changed_is_not_executed_and_comes_back_with_the_nex
     lab.wait_for_report("1.0", InstallStep::Start, ReasonCode::LocalFault);
     lab.wait_for(&agent, "1.0");
     assert!(fs::metadata(program).unwrap().len() > 1_000_000);
+}
+
+#[test]
+fn while_the_disk_of_its_slots_is_not_mounted_another_program_is_the_agent_and_nothing_is_recorded() {
+    for is_confirmed in [true, false] {
+        let lab = Lab::new();
+        lab.on_trial("1.0", 1);
+        if is_confirmed {
+            let confirmed = lab.state().confirmed(lab.site.agent().context.host.now());
+            self_state::save(&lab.home, &confirmed).unwrap();
+            drop(lab.site.agent().cycle());
+        }
+        let before = lab.state();
+        let disk = unmount(&lab.site);
+        let contacts = lab.site.contacts().len();
+        let agent = lab.start();
+        wait::until("contacts", || lab.site.contacts().len() >= contacts + 2);
+        assert_eq!(lab.state(), before, "nothing is lost, and no trial failed");
+        assert_eq!(self_state::running(&lab.home).unwrap().why, Why::OtherUnusable);
+        let status = lab.site.agent().status();
+        let code = status.problems.first().map(|problem| problem.code);
+        assert_eq!(code, Some(ProblemKind::InstallRootElsewhere));
+        assert!(status.to_text().contains("its disk may not be mounted"), "it says why it ends with 1");
+        mount(&lab.site, disk);
+        lab.wait_for(&agent, "1.0");
+    }
+}
+
+#[test]
+fn a_program_that_no_record_names_says_the_version_that_it_was_built_as() {
+    let lab = Lab::new();
+    let unknown = Sha256Digest::of(b"a release that was given up").to_string();
+    let _agent = lab.start_with(&[("SEALPOST_AGENT_SLOT", &unknown)]);
+    wait::until("it runs", || self_state::running(&lab.home).is_some());
+    let running = self_state::running(&lab.home).unwrap();
+    assert_eq!((running.version.as_str(), running.why), (env!("CARGO_PKG_VERSION"), Why::PackagedUnusable));
 }
 
 #[test]

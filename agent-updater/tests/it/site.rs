@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::domain::boot::BootMoment;
 use sealpost_agent_updater::domain::gate_file::{OpenNow, open_now};
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::platform::machine;
 use sealpost_agent_updater::ports::Clock;
@@ -148,7 +149,7 @@ impl Site {
 
     pub(crate) fn enrolled(&self) -> Agent {
         let agent = self.agent();
-        agent.enroll(&self.setup_file(), Some(&self.vendor.root_file())).unwrap();
+        agent.enroll(&self.setup_file(), Some(&self.vendor.root_file()), OtherName::Refuse).unwrap();
         agent
     }
 

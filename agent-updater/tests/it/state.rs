@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::flows::repair::repair;
 use sealpost_files::with_causes;
 
@@ -31,7 +32,7 @@ fn follow(site: &Site, agent: &Agent, text: &str) {
             site.server.lock().unwrap().replace_client();
         }
         let root = text.contains("--root").then(|| site.vendor.root_file());
-        agent.enroll(&site.setup_file(), root.as_deref()).unwrap();
+        agent.enroll(&site.setup_file(), root.as_deref(), OtherName::Refuse).unwrap();
     }
 }
 
@@ -171,10 +172,10 @@ fn a_damaged_key_is_explained_and_a_new_setup_file_leads_on() {
     fs::write(&key, "damaged").unwrap();
     let text = shown(&agent);
     assert!(text.contains("enroll this computer again"), "{text}");
-    let why = with_causes(&agent.enroll(&site.setup_file(), None).unwrap_err());
+    let why = with_causes(&agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err());
     assert!(why.contains("move it away") && why.contains("new setup file"), "{why}");
     fs::rename(&key, key.with_extension("away")).unwrap();
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     site.server.lock().unwrap().sequence += 10;
     assert!(agent.cycle().problems.is_empty());
 }

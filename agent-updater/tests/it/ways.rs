@@ -3,6 +3,7 @@
 use std::fs;
 
 use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -144,6 +145,8 @@ fn a_list_that_leads_nowhere_does_not_cut_a_computer_off() {
     // The server was taken over for an hour, and signed ways that lead nowhere.
     send(&site, &list(&site, 2, vec![dead(&site)]));
     assert_answered(&agent);
+    let from: Vec<&str> = agent.status().ways.iter().map(|way| way.from).collect();
+    assert_eq!(from, ["server_list", "answered_last", "setup_file"], "the status says why each is tried");
     let before = contacts(&new);
     assert_answered(&agent);
     assert!(contacts(&new) > before, "the way that answered last is used");
@@ -167,7 +170,7 @@ fn a_list_that_is_damaged_on_disk_is_shown_and_comes_again_and_a_new_enrollment_
     assert!(notices.contains("server_list"), "{notices}");
     assert_answered(&agent);
     assert_eq!(fs::read(&path).unwrap(), good);
-    agent.enroll(&site.setup_file(), None).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     assert!(!path.exists());
     assert_answered(&agent);
     assert!(path.exists());

@@ -1,9 +1,12 @@
 //! The texts of a Rust file: its string literals and its comments, each as people read it.
 
-/// The texts of a source file, with the line on which each begins. Tests (what follows `#[cfg(test)]`) are left out.
+/// What stands before an item that is compiled for tests only.
+const FOR_TESTS: &str = "#[cfg(test)]";
+
+/// The texts of a source file, with the line on which each begins. Items for tests (each that follows `#[cfg(test)]`) are
+/// left out, and nothing else: one may stand in the middle of a file.
 #[must_use]
 pub fn texts_of_rust(source: &str) -> Vec<(usize, String)> {
-    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
     let mut reader = Reader { rest: source, line: 1, texts: Vec::new() };
     while reader.step() {}
     reader.texts
@@ -19,7 +22,9 @@ impl Reader<'_> {
     /// Takes the next token; `false` at the end.
     fn step(&mut self) -> bool {
         let Some(next) = self.rest.chars().next() else { return false };
-        if self.rest.starts_with("//") {
+        if self.rest.starts_with(FOR_TESTS) {
+            self.item_for_tests();
+        } else if self.rest.starts_with("//") {
             self.comment();
         } else if self.rest.starts_with("r\"") || self.rest.starts_with("r#") {
             self.raw_string();
@@ -35,6 +40,26 @@ impl Reader<'_> {
             self.skip(next.len_utf8());
         }
         true
+    }
+
+    /// Passes over the attribute and its item: up to a `;` outside of brackets, or the end of the item's braces.
+    fn item_for_tests(&mut self) {
+        self.skip(FOR_TESTS.len());
+        let (before, mut depth) = (self.texts.len(), 0usize);
+        while let Some(next) = self.rest.chars().next() {
+            match next {
+                '(' | '[' | '{' => depth += 1,
+                // What the item stands in ends here.
+                ')' | ']' | '}' if depth == 0 => break,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            self.step();
+            if depth == 0 && matches!(next, ';' | '}') {
+                break;
+            }
+        }
+        self.texts.truncate(before);
     }
 
     fn skip(&mut self, bytes: usize) {
@@ -131,5 +156,24 @@ mod tests {
                 (5, "`e \"f\"`".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn what_follows_an_item_for_tests_is_read_and_the_item_is_not() {
+        let items = [
+            "mod tests;",
+            "use a::{b, c};",
+            "const X: [u8; 2] = *b\"`}\";",
+            "#[path = \"`x`\"]\nmod tests;",
+            "fn f() -> [u8; 1] { // `no` }\n    if x == '}' { \"`no`\" } else { r#\"}\"# }\n}",
+        ];
+        for item in items {
+            let line = 3 + item.matches('\n').count();
+            let source = format!("#[cfg(test)]\n{item}\nconst A: &str = \"`a`\";");
+            assert_eq!(texts_of_rust(&source), [(line, "`a`".to_owned())], "{item}");
+        }
+        // An item in the middle of another one.
+        let source = "impl A {\n    #[cfg(test)]\n    fn f() { \"`no`\" }\n}\n// `a`";
+        assert_eq!(texts_of_rust(source), [(5, " `a`\n".to_owned())]);
     }
 }

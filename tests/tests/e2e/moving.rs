@@ -1,16 +1,36 @@
 //! A Primary Server that gets another port, another address or another CA: its computers learn it from the server itself,
 //! and until they have, nothing is taken away from them.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use sealpost_tests::harness::{Computer, Lab, Site, Vendor, wait_until};
 
 const PACKAGE: &str = "scanner";
 
-/// A port that nobody listens on.
+/// The lowest port that is tried.
+const LOWEST_PORT: u32 = 20_000;
+
+/// A port that nobody listens on, and that the system gives to nobody by itself: one of its own choice could go to any
+/// connection of another test before a server listens there. Tests that run at the same time begin at different ports.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let end: u32 = range.split_whitespace().next().context("a range of ports")?.parse()?;
+    let count = end.checked_sub(LOWEST_PORT).filter(|&count| count > 0);
+    let count =
+        count.context("the system gives out every port from 20000 on; no test can have one of its own")?;
+    let first = std::process::id().wrapping_mul(101);
+    for _ in 0..count {
+        let next = first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = u16::try_from(LOWEST_PORT + next)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("every port from {LOWEST_PORT} to {end} is in use")
 }
 
 /// A vendor, and a site whose port stands in its configuration.
@@ -98,12 +118,12 @@ fn another_site_ca_is_presented_when_every_computer_has_learned_its_pin() -> Res
     let (vendor, mut site, _) = on_a_configured_port(&lab)?;
     let computer = Computer::enrolled(&lab, &site, "pc", &vendor.root())?;
     computer.check()?.ok()?;
-    let before = std::fs::read(site.home().join("tls/ca.crt"))?;
+    let before = fs::read(site.home().join("tls/ca.crt"))?;
     site.distributor(&["certificate", "renew", "--site-ca"])?.ok()?;
-    ensure!(std::fs::read(site.home().join("tls/ca.crt"))? == before, "nobody knows the new one yet");
+    ensure!(fs::read(site.home().join("tls/ca.crt"))? == before, "nobody knows the new one yet");
     computer.check()?.ok()?;
     computer.check()?.ok()?;
-    wait_until("the new CA is in use", || Ok(std::fs::read(site.home().join("tls/ca.crt"))? != before))?;
+    wait_until("the new CA is in use", || Ok(fs::read(site.home().join("tls/ca.crt"))? != before))?;
     for _ in 0..2 {
         computer.check()?.ok()?;
         site.stop()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sealpost_tests::harness::{Lab, Root};
 
 use super::built::{Built, PACKAGES, can_run};
@@ -22,6 +22,11 @@ fn files(root: &Root) -> Result<BTreeSet<String>> {
 
 fn dpkg(root: &Root, arguments: &[&str]) -> Result<String> {
     root.run(&[&["dpkg"], arguments].concat())?.ok()
+}
+
+fn agent_package<'p>(packages: &[&'p str]) -> Result<&'p str> {
+    let mut named = packages.iter().filter(|path| path.contains("sealpost-agent"));
+    named.next().copied().context("no package of the agent")
 }
 
 #[test]
@@ -103,7 +108,23 @@ fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_o
         "products went with the agent"
     );
     ensure!(!agent.join("keys").exists());
-    fs::remove_dir_all(agent)?;
+    fs::remove_dir_all(&agent)?;
+
+    // Products that run elsewhere read the gate beneath the home all the same; an empty home goes whole.
+    for (is_gate_used, name) in [(true, "gate"), (false, "products")] {
+        dpkg(&root, &["-i", agent_package(&new)?])?;
+        fs::create_dir_all(agent.join(name))?;
+        if is_gate_used {
+            fs::write(agent.join("gate/scanner"), "")?;
+        }
+        let said = dpkg(&root, &["-P", "sealpost-agent"])?;
+        ensure!(agent.join("gate/scanner").is_file() == is_gate_used, "{said}");
+        ensure!(agent.exists() == is_gate_used && said.contains("stays, with") == is_gate_used, "{said}");
+        ensure!(!said.contains("rmdir"), "a folder that stays is no error: {said}");
+        if is_gate_used {
+            fs::remove_dir_all(&agent)?;
+        }
+    }
     let after = files(&root)?;
     let left: Vec<&String> = after.symmetric_difference(&before).collect();
     ensure!(left.is_empty(), "packages left or took: {left:?}");

@@ -47,7 +47,7 @@ pub enum Launch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// No other was ever confirmed.
+    /// No other is in force: none was confirmed, or it was gone back from.
     Packaged,
     /// A slot program was confirmed, and is older.
     PackagedIsNewer,
@@ -62,11 +62,13 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Packaged => "the packaged program, because no update of the agent was confirmed",
+            Self::Packaged => "the packaged program, because no update of the agent is in force",
             Self::PackagedIsNewer => "the packaged program, because it is newer than the confirmed update",
             Self::Confirmed => "the last update of the agent that was confirmed",
             Self::OnTrial => "an update of the agent that is on trial",
-            Self::OtherUnusable => "the packaged program, because the confirmed update cannot be executed",
+            Self::OtherUnusable => {
+                "this program, because the update of the agent that should run cannot be executed"
+            }
             Self::PackagedUnusable => {
                 "an update of the agent that was given up, until the agent's service is restarted"
             }

@@ -10,7 +10,7 @@ use sealpost_manifests::wire::report::Report;
 
 use crate::domain::record::Installed;
 use crate::flows::context::Host;
-use crate::flows::drift;
+use crate::flows::drift::{Found, reported as reported_drift};
 use crate::home::Home;
 use crate::platform::machine;
 use crate::platform::store::StoreError;
@@ -28,6 +28,7 @@ pub(super) fn new_contact(
     standing: &ServerStanding,
     state: &ContactState,
     reports: Vec<Report>,
+    found: &[Found],
 ) -> Result<OutstandingContact, ContactError> {
     let key: SigningKey = read_secret(&host.home.client_key(), &PassphraseSource::None)?;
     let next = Nonce::from_random(random_bytes::<16>()?);
@@ -48,7 +49,7 @@ pub(super) fn new_contact(
         hostname: machine::hostname(),
         packages: installed_packages(&host.home)?,
         reports,
-        drift: drift::reported(host),
+        drift: reported_drift(found),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

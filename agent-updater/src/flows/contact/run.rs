@@ -7,6 +7,7 @@ use sealpost_files::escape;
 use sealpost_manifests::wire::contact::{ContactAnswer, MAX_RECEIPT_BYTES};
 
 use crate::flows::context::{Context, Host};
+use crate::flows::drift::Found;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
@@ -49,7 +50,7 @@ pub(in crate::flows) struct Answered {
     pub(in crate::flows) notices: Vec<String>,
 }
 
-/// One contact, with as many addresses as it needs.
+/// One contact, with as many addresses as it needs. `found` is what was found not to be as it was signed.
 ///
 /// # Errors
 /// [`ContactError`].
@@ -58,6 +59,7 @@ pub(in crate::flows) fn contact(
     holdings: &mut Holdings,
     progress: &mut Progress,
     spool: &mut Spool,
+    found: &[Found],
 ) -> Result<Answered, ContactError> {
     let host = &context.host;
     let server_id = holdings.identity.server_id.clone();
@@ -67,7 +69,7 @@ pub(in crate::flows) fn contact(
         Some(outstanding) => (outstanding, true),
         None => {
             let reports = spool.batch(records.acknowledged_report());
-            let outstanding = new_contact(host, holdings, &progress.standing, &state, reports)?;
+            let outstanding = new_contact(host, holdings, &progress.standing, &state, reports, found)?;
             state.outstanding = Some(outstanding.clone());
             records.save_contact_state(&state)?;
             (outstanding, false)

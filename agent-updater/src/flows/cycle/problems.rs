@@ -5,7 +5,7 @@ use sealpost_files::with_causes;
 
 use crate::domain::policy::Decision;
 use crate::flows::context::Host;
-use crate::flows::drift::{self, Keep, Place};
+use crate::flows::drift::{Found, Place};
 use crate::records::holdings::{HeldDocument, Holdings};
 use crate::records::progress::Progress;
 
@@ -24,8 +24,9 @@ impl Problems {
         }
     }
 
-    /// Adds what is wrong with lease and assignment, and a line for each package that does not run what it should.
-    pub(super) fn add_unfinished(&mut self, host: &Host, progress: &Progress) {
+    /// Adds what is wrong with lease and assignment, what was found not to be as it was signed, and a line for each package
+    /// that does not run what it should.
+    pub(super) fn add_unfinished(&mut self, host: &Host, progress: &Progress, found: &[Found]) {
         let Ok(holdings) = Holdings::load(&host.home, progress, host.now()) else { return };
         self.lines.extend(holdings.lease.problem("lease"));
         // No assignment at all means that nothing is approved for this computer: it is up to date.
@@ -33,7 +34,7 @@ impl Problems {
             self.lines.extend(holdings.assignment.problem("assignment"));
         }
         self.notices.extend(progress.standing.log.problem());
-        for found in drift::look(host, Keep::Yes) {
+        for found in found {
             match found.place {
                 Place::Current => self.add(found.to_string()),
                 Place::Previous => self.notices.push(found.to_string()),

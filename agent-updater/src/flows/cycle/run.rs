@@ -7,6 +7,7 @@ use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
 use crate::flows::contact::{Access, ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
+use crate::flows::drift::{self, Found, Keep};
 use crate::flows::install::Engine;
 use crate::flows::self_update::contacted;
 use crate::flows::self_update::settle::settle;
@@ -134,6 +135,8 @@ fn rounds(
     let host = &context.host;
     let mut access = None;
     let mut tries = Tries::new();
+    // What a look found, as long as nothing was changed since: each walks the folders of every product.
+    let mut looked: Option<Vec<Found>> = None;
     for _ in 0..MAX_ROUNDS {
         let mut holdings = match Holdings::load(&host.home, progress, host.now()) {
             Ok(holdings) => holdings,
@@ -145,7 +148,8 @@ fn rounds(
                 return access;
             }
         };
-        let answered = match contact(context, &mut holdings, progress, spool) {
+        let found = looked.get_or_insert_with(|| drift::look(host, Keep::Yes));
+        let answered = match contact(context, &mut holdings, progress, spool, found) {
             Ok(answered) => answered,
             // The server did not fail: contact is neither good nor lost.
             Err(ContactError::Interrupted(error)) => {
@@ -203,6 +207,9 @@ fn rounds(
             .carry_out(&mut tries)
         });
         access = answered.access;
+        if has_tried {
+            looked = None;
+        }
         if let Err(error) = progress.save(&host.home) {
             problems.add(with_causes(&error));
         }
@@ -211,7 +218,8 @@ fn rounds(
             break;
         }
     }
-    problems.add_unfinished(host, progress);
+    let found = looked.unwrap_or_else(|| drift::look(host, Keep::Yes));
+    problems.add_unfinished(host, progress, &found);
     access
 }
 

@@ -61,8 +61,20 @@ enum Turn {
     Stop,
 }
 
-/// The result of a turn, and the answer to whoever asked for it.
-type Done = (CycleResult, Option<(oneshot::Sender<Answer>, Answer)>);
+/// What a turn led to.
+struct Done {
+    result: CycleResult,
+    /// Of a program on trial.
+    longest_pause: Option<Duration>,
+    /// The answer to whoever asked for it.
+    reply: Option<(oneshot::Sender<Answer>, Answer)>,
+}
+
+impl Done {
+    fn new(context: &Context, result: CycleResult, reply: Option<(oneshot::Sender<Answer>, Answer)>) -> Self {
+        Self { result, longest_pause: contacted::longest_pause(&context.host), reply }
+    }
+}
 
 /// Runs until it is told to stop, or until `is_another_due` says after a cycle that another program takes its place. Gives
 /// the context back; while it runs nobody else holds it. A stop that came before its beginning counts too. The caller gives
@@ -73,11 +85,13 @@ type Done = (CycleResult, Option<(oneshot::Sender<Answer>, Answer)>);
 pub async fn run(
     mut context: Arc<Context>,
     signals: &mut Signals,
-    is_another_due: impl Fn(&Host) -> bool,
+    is_another_due: impl Fn(&Host) -> bool + Clone + Send + 'static,
 ) -> Result<(Arc<Context>, DaemonEnd), DaemonError> {
     let home = context.host.home.clone();
-    home.prepare()?;
-    let _lock = home.lock_daemon()?;
+    let prepared = home.clone();
+    let _lock = spawn_blocking(move || prepared.prepare().and_then(|()| prepared.lock_daemon()))
+        .await
+        .map_err(|_| DaemonError::Panicked)??;
     let (requests_in, mut requests) = mpsc::channel(MAX_WAITING_REQUESTS);
     let mut control = open_control(&home, &requests_in)?;
     let (access, seen_access) = watch::channel(None);
@@ -92,10 +106,13 @@ pub async fn run(
     let mut waiting: VecDeque<PendingRequest> = VecDeque::new();
     let mut wants_reload = false;
     let result = loop {
-        let turn = match waiting.pop_front() {
-            _ if std::mem::take(&mut wants_reload) => Turn::Reload,
-            Some(request) => Turn::Request(request),
-            None => tokio::select! {
+        // What waits is taken only to be carried out: whoever asked hears otherwise that the agent stops.
+        let turn = if std::mem::take(&mut wants_reload) {
+            Turn::Reload
+        } else if let Some(request) = waiting.pop_front() {
+            Turn::Request(request)
+        } else {
+            tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
                     Signal::Stop => Turn::Stop,
@@ -108,7 +125,7 @@ pub async fn run(
                     due = due.min(Instant::now() + Duration::from_millis(pause));
                     continue;
                 }
-            },
+            }
         };
         let work = match turn {
             Turn::Stop => break Ok(DaemonEnd::Stopped),
@@ -127,11 +144,11 @@ pub async fn run(
         };
         let done = finish(&context, work, signals, &mut requests, &mut waiting, &mut wants_reload).await;
         context.interrupt.store(false, Ordering::SeqCst);
-        let Some((result, reply)) = done else { break Err(DaemonError::Panicked) };
+        let Some(Done { result, longest_pause, reply }) = done else { break Err(DaemonError::Panicked) };
         // From here on by a monotonic clock.
         due = Instant::now()
             + result.next_contact.duration_since(context.host.now()).try_into().unwrap_or(Duration::ZERO);
-        if let Some(pause) = contacted::longest_pause(&context.host) {
+        if let Some(pause) = longest_pause {
             due = due.min(Instant::now() + pause);
         }
         if let Some(new) = result.access {
@@ -144,8 +161,12 @@ pub async fn run(
         if context.host.stop.load(Ordering::SeqCst) {
             break Ok(DaemonEnd::Stopped);
         }
-        if is_another_due(&context.host) {
-            break Ok(DaemonEnd::AnotherProgram);
+        // It reads the disk, which may hang; this thread gives the signs of life.
+        let (is_another_due, held) = (is_another_due.clone(), Arc::clone(&context));
+        match spawn_blocking(move || is_another_due(&held.host)).await {
+            Ok(false) => {}
+            Ok(true) => break Ok(DaemonEnd::AnotherProgram),
+            Err(_) => break Err(DaemonError::Panicked),
         }
     };
     // A service manager that hears this ends the process, and with it the program that follows.
@@ -175,14 +196,14 @@ fn print_running() {
 
 fn start_cycle(context: &Arc<Context>) -> JoinHandle<Done> {
     let context = Arc::clone(context);
-    spawn_blocking(move || (cycle::run(&context), None))
+    spawn_blocking(move || Done::new(&context, cycle::run(&context), None))
 }
 
 fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<Done> {
     let context = Arc::clone(context);
     spawn_blocking(move || {
         let (result, answer) = carry_out(&context, &pending.request);
-        (result, Some((pending.reply, answer)))
+        Done::new(&context, result, Some((pending.reply, answer)))
     })
 }
 

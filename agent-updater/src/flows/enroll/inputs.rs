@@ -76,7 +76,7 @@ pub(super) fn pin_root(home: &Home, setup: &SetupFile, given: Option<&Path>) -> 
 /// The client key: made at the first enrollment, and kept from then on.
 pub(super) fn client_key(home: &Home) -> Result<SigningKey, EnrollError> {
     let path = home.client_key();
-    if !path.exists() {
+    if !is_there(&path)? {
         write_secret(&path, &SigningKey::generate()?, None)?;
     }
     Ok(read_secret(&path, &PassphraseSource::None)?)
@@ -85,10 +85,15 @@ pub(super) fn client_key(home: &Home) -> Result<SigningKey, EnrollError> {
 /// The key that servers seal to: made beside the client key, and kept from then on.
 pub(super) fn sealing_key(home: &Home) -> Result<SealingPublicKey, EnrollError> {
     let path = home.sealing_key();
-    if !path.exists() {
+    if !is_there(&path)? {
         SealingKey::generate()?.write_file(&path)?;
     }
     Ok(SealingKey::read_file(&path)?.public())
+}
+
+/// A key that cannot be looked at is not made anew: it is the computer's identity.
+fn is_there(path: &Path) -> Result<bool, EnrollError> {
+    path.try_exists().map_err(|source| EnrollError::Unreadable { path: path.to_owned(), source })
 }
 
 fn read_file(path: &Path, max_bytes: u64) -> Result<Option<Vec<u8>>, EnrollError> {

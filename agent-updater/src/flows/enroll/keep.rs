@@ -5,9 +5,6 @@
 //! of the packages, whose product may run) stays.
 
 use sealpost_files::with_causes;
-use sealpost_manifests::document;
-use sealpost_manifests::ids::ClientId;
-use sealpost_manifests::lease::Lease;
 
 use crate::domain::cadence::Standing;
 use crate::domain::floors::Floors;
@@ -21,6 +18,7 @@ use crate::records::standing::ServerStanding;
 use crate::records::vendor::VendorRecord;
 
 use super::answer::Accepted;
+use super::before::identity_before;
 
 /// Keeps an enrollment; durable at return.
 pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> Result<(), StoreError> {
@@ -36,7 +34,7 @@ pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> R
     vendor.save(&host.home)?;
     let standing = repaired(records.standing())?;
     records.save_standing(&standing_of_the_new(standing))?;
-    let is_known = client_before(records).is_some_and(|before| before == enrollment.client_id);
+    let is_known = identity_before(records).is_some_and(|before| before.client_id == enrollment.client_id);
     // The nonces go on with a client that the server knows already: without them it would take this computer for a copy
     // of itself.
     if !is_known || records.contact_state().is_err() {
@@ -45,19 +43,6 @@ pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> R
     records.remove_server_list()?;
     records.save_enrollment(enrollment)?;
     servers::prefer(&host.home, &enrollment.server.server_id)
-}
-
-/// Whose records these are. If the enrollment is damaged, the lease says it: it is not verified, and decides only whether
-/// nonces go on that lead nowhere for any other client.
-fn client_before(records: ServerRecords<'_>) -> Option<ClientId> {
-    match records.enrollment() {
-        Ok(before) => before.map(|before| before.client_id),
-        Err(_) => {
-            let lease = records.lease().ok().flatten()?;
-            let lease: Lease = document::read(lease.document.as_bytes()).ok()?;
-            Some(lease.client_id)
-        }
-    }
 }
 
 /// The floors begin again: the setup file's time, then what the vendor says in its grants, the newest last.

@@ -8,6 +8,7 @@
 //! The setup file's time is the floor of this computer's: a dead clock battery stops nobody from enrolling.
 
 mod answer;
+mod before;
 mod error;
 mod inputs;
 mod keep;

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_manifests::document;
 use sealpost_manifests::ids::{ComputerName, ServerId};
-use sealpost_manifests::lease::Lease;
 use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 
@@ -21,6 +19,7 @@ use crate::records::vendor::VendorRecord;
 use crate::server::{AccessToken, Endpoint};
 
 use super::answer::{Accepted, Applicant, judge_answer, request_body};
+use super::before::identity_before;
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::keep;
@@ -155,29 +154,17 @@ fn ensure_same_name(
 ) -> Result<(), EnrollError> {
     for listed in &setup.servers {
         let server = &listed.server.server_id;
-        let Some(enrolled) = name_before(ServerRecords::of(home, server)) else { continue };
-        if enrolled != *name {
+        let Some(before) = identity_before(ServerRecords::of(home, server)) else { continue };
+        if before.computer_name != *name {
             return Err(EnrollError::OtherName {
                 path: path.to_owned(),
                 server: server.clone(),
-                enrolled,
+                enrolled: before.computer_name,
                 asked: name.clone(),
             });
         }
     }
     Ok(())
-}
-
-/// The name by which a server knows this computer. If the enrollment is damaged, the lease says it, unverified: at worst
-/// a person has to add an option.
-fn name_before(records: ServerRecords<'_>) -> Option<ComputerName> {
-    match records.enrollment() {
-        Ok(enrollment) => Some(enrollment?.computer_name),
-        Err(_) => {
-            let lease = records.lease().ok().flatten()?;
-            document::read::<Lease>(lease.document.as_bytes()).ok().map(|lease| lease.computer_name)
-        }
-    }
 }
 
 /// What a person should know about servers that this computer was enrolled with before.

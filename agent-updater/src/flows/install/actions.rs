@@ -263,7 +263,7 @@ impl<'a> Actions<'a> {
 /// Puts the slot of a repair in its place, and the link to it. Idempotent.
 fn put_right(change: &Change, slots: &Slots) -> Result<(), BeneathError> {
     slots.replace(&change.to.slot)?;
-    put_aside_no_link(slots)?;
+    slots.put_no_link_aside()?;
     slots.switch(Some(&change.to.slot))
 }
 
@@ -273,15 +273,11 @@ pub(super) fn put_back(change: &Change, slots: &Slots) -> Result<(), BeneathErro
     if change.kind == ChangeKind::Repair {
         slots.replace(&change.to.slot)?;
     }
-    put_aside_no_link(slots)?;
+    slots.put_no_link_aside()?;
     match &change.from {
         Some(from) if slots.has(&from.slot)? => slots.switch(Some(&from.slot)),
         _ => slots.switch(None),
     }
-}
-
-fn put_aside_no_link(slots: &Slots) -> Result<(), BeneathError> {
-    if slots.find_current()? == Current::NoLink { slots.put_current_aside() } else { Ok(()) }
 }
 
 /// The slots of the package of a change.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use sealpost_files::with_causes;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::PackageName;
-use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::trust::TrustDocument;
 
 use crate::domain::record::{Installed, PackageRecord};
@@ -14,6 +13,7 @@ use crate::flows::cycle::Repairs;
 use crate::flows::install::{ChangeEnd, Engine, EngineError};
 use crate::flows::install_root;
 use crate::flows::reports;
+use crate::flows::self_update::packaged::lose;
 use crate::home::HomeError;
 use crate::journal::{Journal, JournalError};
 use crate::platform::store::StoreError;
@@ -71,7 +71,11 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
     for package in wanted(host, only, whole)? {
         let record = load_or_make(host, &package, trust.as_ref(), &mut local.lines)?;
         let record = without_damaged_previous(host, &package, record, trust.as_ref(), &mut local)?;
-        let Some(installed) = record.current.filter(|current| current.kind != PackageKind::Agent) else {
+        if package.is_agent() {
+            repair_agent(host, record.current.as_ref(), trust.as_ref(), &mut local)?;
+            continue;
+        }
+        let Some(installed) = record.current else {
             local.lines.push(format!(
                 "nothing of {package} is installed; what is assigned is installed at the next contact"
             ));
@@ -96,6 +100,56 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
         tracing::warn!(%error, "the journal that was put aside cannot be renamed");
     }
     Ok(local)
+}
+
+/// The agent's own release: no engine starts it. Its link is put right here, and what is not as it was signed is taken for
+/// lost, so that the next contact builds it again while the packaged program runs.
+fn repair_agent(
+    host: &Host,
+    current: Option<&Installed>,
+    trust: Option<&TrustDocument>,
+    local: &mut Local,
+) -> Result<(), EngineError> {
+    let package = PackageName::agent();
+    let failed = |source| EngineError::Slots { package: package.clone(), source };
+    let slots = Slots::find(&host.settings.install_root, &package).map_err(failed)?;
+    if let Some(slots) = &slots
+        && slots.put_no_link_aside().map_err(failed)?
+    {
+        let path = slots.current_path();
+        local.lines.push(format!("what stood in the place of the link {} was put aside", path.display()));
+    }
+    let Some(current) = current else {
+        local.lines.push(
+            "no release of the agent is recorded as installed: the packaged program is the agent".to_owned(),
+        );
+        return Ok(());
+    };
+    let release = &current.release;
+    let line = match slots {
+        Some(_) if is_whole(host, current, trust) && is_linked(host, current) => {
+            format!("{release} is as it was signed")
+        }
+        Some(slots) if is_whole(host, current, trust) => {
+            slots.switch(Some(&current.slot)).map_err(failed)?;
+            format!("the link to {release} is in its place again")
+        }
+        // Without the vendor's keys nobody can say that it is damaged.
+        _ if trust.is_none() => format!("{release} cannot be checked before the next contact"),
+        _ => match lose(host, "its files are not as they were signed") {
+            Ok(true) => format!(
+                "{release} is not as it was signed: the packaged program is the agent until the next contact has built \
+                 it again"
+            ),
+            Ok(false) => format!("{release} is not as it was signed; the next contact decides about it"),
+            Err(error) => {
+                local.failed = true;
+                format!("{release} is not repaired: {}", with_causes(&error))
+            }
+        },
+    };
+    local.lines.push(line);
+    Ok(())
 }
 
 /// Ends what an interrupted change left. A journal that leads nowhere is put aside.
@@ -174,7 +228,7 @@ pub(super) fn told(installed: &Installed, end: &ChangeEnd) -> (String, bool) {
     let release = &installed.release;
     match end {
         ChangeEnd::Kept => (format!("{release} is repaired and started"), true),
-        // Of the agent's own package only, which is not repaired here.
+        // Of the agent's own package only, which no engine repairs.
         ChangeEnd::OnTrial => (format!("{release} is on trial"), true),
         ChangeEnd::RolledBack(reason) => (
             format!("{release} is in its place again, but its hooks fail ({reason}); look at the product"),

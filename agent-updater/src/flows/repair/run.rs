@@ -25,7 +25,7 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     } else {
         cycle::run_with_repairs(context, &needs_bytes)
     };
-    let damaged = drift::look(host, Keep::Yes);
+    let damaged = if needs_bytes.is_empty() { Vec::new() } else { drift::look(host, Keep::Yes) };
     let installed = local::installed(host);
     for package in &needs_bytes {
         let is_damaged = |found: &&drift::Found| found.package == *package && found.place == Place::Current;

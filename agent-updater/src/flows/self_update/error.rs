@@ -25,6 +25,9 @@ pub enum LaunchError {
     NotExecuted(#[source] crate::platform::program::ProgramError),
     #[error("there is no program on trial; this command is for the agent itself")]
     NoTrial,
+    /// Its disk work panicked. The record holds what it was doing; a restart goes on from there.
+    #[error("the launcher ended by a fault of the program; restart the daemon and report what its log says")]
+    Panicked,
     /// A test simulated a kill here.
     #[error(transparent)]
     Killed(#[from] Killed),

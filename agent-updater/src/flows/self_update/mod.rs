@@ -8,6 +8,7 @@
 //! Left out on purpose: fetching and building the release (`flows::install`).
 
 pub mod begin;
+mod blocking;
 pub mod contacted;
 mod error;
 pub mod packaged;

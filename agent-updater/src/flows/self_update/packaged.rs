@@ -1,7 +1,9 @@
-//! Going back from the only release of the agent to the packaged program, because a person at the computer asks for it.
+//! Going back from a release of the agent to the packaged program: because a person at the computer asks for it, or because
+//! a repair found the release damaged.
 //!
 //! It needs no trial: the packaged program ran before, and lies where the operating system put it.
 
+use crate::domain::self_update::record::SelfRecord;
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::home::HomeError;
@@ -34,7 +36,27 @@ pub fn back_to_packaged(host: &Host) -> Result<bool, GoBackError> {
     if record.stable.is_none() || record.trial.is_some() {
         return Ok(false);
     }
-    match save(host, TrialStep::Lost, &record.back_to_packaged(host.now())) {
+    let back = record.back_to_packaged(host.now());
+    record_end(host, &back)
+}
+
+/// Records that the stable program is lost, as [`back_to_packaged`] does, but so that the next contact builds the same
+/// release again; `false` if none is stable, or a trial goes on.
+///
+/// # Errors
+/// [`GoBackError`].
+pub fn lose(host: &Host, detail: &str) -> Result<bool, GoBackError> {
+    let _lock = host.home.lock_watch()?;
+    let record = load_or_put_aside(host)?;
+    if record.stable.is_none() || record.trial.is_some() || record.ended.is_some() {
+        return Ok(false);
+    }
+    let lost = record.lost(detail.to_owned(), host.now());
+    record_end(host, &lost)
+}
+
+fn record_end(host: &Host, record: &SelfRecord) -> Result<bool, GoBackError> {
+    match save(host, TrialStep::Lost, record) {
         Ok(()) => Ok(true),
         Err(RecordError::State(error)) => Err(error.into()),
         Err(RecordError::Killed(killed)) => Err(killed.into()),

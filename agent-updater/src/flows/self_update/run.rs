@@ -20,11 +20,13 @@ use crate::domain::self_update::record::{SelfRecord, SlotProgram};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::{Context, Host, reload};
 use crate::flows::daemon::{self, DaemonEnd};
+use crate::flows::install_root;
 use crate::home::HomeError;
 use crate::platform::program::{self, OpenProgram, ProgramError};
 use crate::ports::{DAEMON_BEGINS, EXECUTES, WATCH_BEGINS};
 use crate::records::self_state::{self, Running};
 
+use super::blocking::on_disk;
 use super::error::LaunchError;
 use super::record::{EXECUTED, PACKAGED, RecordError, load_or_put_aside, me, save};
 use super::starts::starts;
@@ -45,9 +47,9 @@ pub async fn run(context: Arc<Context>, own: OwnCommand) -> Result<(), LaunchErr
         Signals::listen().map_err(|source| LaunchError::System { action: "listen for signals", source })?;
     // Alive as long as this thread gets to it: the network is here, and what blocks has threads of its own.
     let signs_of_life = tokio::spawn(notify::keep_watchdog(async || true));
-    let end = Launcher { own, unwritten: Mutex::new(None), packaged_is_unusable: AtomicBool::new(false) }
-        .run(context, &mut signals)
-        .await;
+    let launcher =
+        Launcher { own, unwritten: Mutex::new(None), packaged_is_unusable: AtomicBool::new(false) };
+    let end = Arc::new(launcher).run(context, &mut signals).await;
     signs_of_life.abort();
     end
 }
@@ -72,6 +74,13 @@ enum Next {
     Stop,
 }
 
+/// What is due by the record, and the lock under which that was found.
+struct Due {
+    lock: Option<FileLock>,
+    record: SelfRecord,
+    launch: Launch,
+}
+
 /// How watching a trial ended.
 enum Watched {
     Stopped,
@@ -94,15 +103,19 @@ enum NotExecuted {
 }
 
 impl Launcher {
-    async fn run(&self, mut context: Arc<Context>, signals: &mut Signals) -> Result<(), LaunchError> {
-        context.host.home.prepare()?;
+    async fn run(
+        self: &Arc<Self>,
+        mut context: Arc<Context>,
+        signals: &mut Signals,
+    ) -> Result<(), LaunchError> {
+        on_disk(&context, |host| host.home.prepare()).await??;
         loop {
-            context = match self.next(&context.host, signals).await? {
-                Next::Daemon(why, record) => match self.be_daemon(context, why, &record, signals).await? {
+            context = match self.next(&context, signals).await? {
+                Next::Daemon(why, record) => match self.be_daemon(context, why, record, signals).await? {
                     (_, DaemonEnd::Stopped) => return Ok(()),
                     (context, DaemonEnd::AnotherProgram) => context,
                 },
-                Next::Watch(lock, record) => match self.watch(&context.host, lock, record, signals).await? {
+                Next::Watch(lock, record) => match self.watch(&context, lock, record, signals).await? {
                     Watched::Stopped => return Ok(()),
                     Watched::Ended => {
                         // The program on trial was told of changes, and this one was not.
@@ -119,24 +132,35 @@ impl Launcher {
         }
     }
 
-    async fn next(&self, host: &Host, signals: &mut Signals) -> Result<Next, LaunchError> {
-        let lock = host.home.lock_watch().ok();
-        let record = self.record(host, lock.as_ref())?;
-        match launch(&record, &me(&record), watchdog(lock.as_ref())) {
+    async fn next(
+        self: &Arc<Self>,
+        context: &Arc<Context>,
+        signals: &mut Signals,
+    ) -> Result<Next, LaunchError> {
+        let launcher = Arc::clone(self);
+        let Due { lock, record, launch } = on_disk(context, move |host| launcher.due(host)).await??;
+        match launch {
             Launch::Here(why) => Ok(Next::Daemon(why, Box::new(record))),
-            Launch::Watch => Ok(Next::Watch(lock, Box::new(record))),
+            Launch::Watch => match on_disk(context, install_root::problem).await? {
+                None => Ok(Next::Watch(lock, Box::new(record))),
+                Some(problem) => Ok(without_install_root(&problem, record)),
+            },
             Launch::Execute(next) => {
-                host.faults.at(EXECUTES)?;
+                context.host.faults.at(EXECUTES)?;
                 let problem = match self.execute(&next, signals).await {
                     NotExecuted::Stopped => return Ok(Next::Stop),
                     NotExecuted::Failed(problem) => problem,
                 };
                 tracing::error!(program = %next.path.display(), "cannot be the agent: {problem}");
+                if let Some(problem) = on_disk(context, install_root::problem).await? {
+                    return Ok(without_install_root(&problem, record));
+                }
                 match lock {
                     lock if record.trial.is_some() => Ok(Next::Watch(lock, Box::new(record))),
                     None => Ok(Next::Daemon(Why::OtherUnusable, Box::new(record))),
-                    Some(_lock) => {
-                        self.write(host, TrialStep::Lost, record.lost(problem, host.now()))?;
+                    Some(lock) => {
+                        let lost = record.lost(problem, context.host.now());
+                        self.write_on_disk(context, lock, TrialStep::Lost, lost).await?;
                         Ok(Next::LookAgain)
                     }
                 }
@@ -150,10 +174,10 @@ impl Launcher {
                 }
             },
             Launch::Supersede => {
-                let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
+                let lock = lock.ok_or_else(|| HomeError::Busy(context.host.home.path().to_owned()))?;
                 let detail = "the operating system's package brought a newer agent meanwhile".to_owned();
-                let record = record.given_back(ReasonCode::ReleaseTooOld, detail, host.now());
-                self.write(host, TrialStep::GivenBack, record)?;
+                let record = record.given_back(ReasonCode::ReleaseTooOld, detail, context.host.now());
+                self.write_on_disk(context, lock, TrialStep::GivenBack, record).await?;
                 Ok(Next::LookAgain)
             }
         }
@@ -162,14 +186,14 @@ impl Launcher {
     /// Executes a program in the place of this one, if it starts; returns only with the reason why not. One that was
     /// confirmed long ago may miss a library today.
     async fn execute(&self, next: &SlotProgram, signals: &mut Signals) -> NotExecuted {
-        let opened = match program::open(&next.path, &next.sha256) {
-            Ok(opened) => opened,
-            Err(error) => return NotExecuted::Failed(with_causes(&error)),
-        };
-        let tried = spawn_blocking(move || (starts(&opened), opened)).await;
-        let opened = match tried {
-            Ok((Ok(()), opened)) => opened,
-            Ok((Err(problem), _)) => return NotExecuted::Failed(problem),
+        let (path, sha256) = (next.path.clone(), next.sha256);
+        let tried = spawn_blocking(move || {
+            let opened = program::open(&path, &sha256).map_err(|error| with_causes(&error))?;
+            starts(&opened).map(|()| opened)
+        });
+        let opened = match tried.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(problem)) => return NotExecuted::Failed(problem),
             Err(error) => return NotExecuted::Failed(error.to_string()),
         };
         // The program that follows does not hear what this one was told.
@@ -181,10 +205,13 @@ impl Launcher {
 
     /// Executes the packaged program in the place of this one; returns only with the reason why not.
     async fn execute_packaged(&self, signals: &mut Signals) -> NotExecuted {
-        let opened = match packaged_path().map(|path| program::open_unsigned(&path)) {
-            Some(Ok(opened)) => opened,
-            Some(Err(error)) => return NotExecuted::Failed(with_causes(&error)),
-            None => return NotExecuted::Failed("it is not known where it is".to_owned()),
+        let Some(path) = packaged_path() else {
+            return NotExecuted::Failed("it is not known where it is".to_owned());
+        };
+        let opened = match spawn_blocking(move || program::open_unsigned(&path)).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return NotExecuted::Failed(with_causes(&error)),
+            Err(error) => return NotExecuted::Failed(error.to_string()),
         };
         if within(LAST_LOOK, stop_asked(signals)).await {
             return NotExecuted::Stopped;
@@ -194,40 +221,44 @@ impl Launcher {
     }
 
     async fn be_daemon(
-        &self,
+        self: &Arc<Self>,
         context: Arc<Context>,
         why: Why,
-        record: &SelfRecord,
+        record: Box<SelfRecord>,
         signals: &mut Signals,
     ) -> Result<(Arc<Context>, DaemonEnd), LaunchError> {
-        let home = &context.host.home;
         // Said by the one daemon only.
-        drop(home.lock_daemon()?);
+        on_disk(&context, |host| host.home.lock_daemon().map(drop)).await??;
         context.host.faults.at(DAEMON_BEGINS)?;
-        let running = Running { version: version(record), why };
-        if let Err(error) = self_state::save_running(home, &running) {
-            tracing::warn!("`status` cannot be told which program runs: {}", with_causes(&error));
-        }
-        tracing::info!(version = running.version, "this is {why}");
-        Ok(daemon::run(context, signals, |host| self.is_another_due(host)).await?)
+        on_disk(&context, move |host| {
+            let running = Running { version: version(&record), why };
+            if let Err(error) = self_state::save_running(&host.home, &running) {
+                tracing::warn!("`status` cannot be told which program runs: {}", with_causes(&error));
+            }
+            tracing::info!(version = running.version, "this is {why}");
+        })
+        .await?;
+        let launcher = Arc::clone(self);
+        Ok(daemon::run(context, signals, move |host| launcher.is_another_due(host)).await?)
     }
 
     async fn watch(
         &self,
-        host: &Host,
+        context: &Arc<Context>,
         lock: Option<FileLock>,
         record: Box<SelfRecord>,
         signals: &mut Signals,
     ) -> Result<Watched, LaunchError> {
-        let _lock = lock.ok_or_else(|| HomeError::Busy(host.home.path().to_owned()))?;
+        let _lock = lock.ok_or_else(|| HomeError::Busy(context.host.home.path().to_owned()))?;
         // A daemon that is still at work must not be taken for an end of the new program by itself.
-        drop(host.home.lock_daemon()?);
-        host.faults.at(WATCH_BEGINS)?;
-        match watch(host, &self.own, *record, signals).await? {
+        on_disk(context, |host| host.home.lock_daemon().map(drop)).await??;
+        context.host.faults.at(WATCH_BEGINS)?;
+        match watch(context, &self.own, *record, signals).await? {
             WatchEnd::Stopped => Ok(Watched::Stopped),
             WatchEnd::Confirmed => Ok(Watched::Ended),
             WatchEnd::GivenBack(record) => {
-                if self_state::load(&host.home).ok().as_ref() != Some(&*record) {
+                let written = on_disk(context, |host| self_state::load(&host.home).ok()).await?;
+                if written.as_ref() != Some(&*record) {
                     *self.unwritten() = Some(*record);
                 }
                 Ok(Watched::Ended)
@@ -237,13 +268,22 @@ impl Launcher {
 
     /// Whether another program than this one is to be the daemon. Asked after each cycle.
     fn is_another_due(&self, host: &Host) -> bool {
-        let lock = host.home.lock_watch().ok();
-        let Ok(record) = self.record(host, lock.as_ref()) else { return false };
-        match launch(&record, &me(&record), watchdog(lock.as_ref())) {
+        let Ok(Due { launch, .. }) = self.due(host) else { return false };
+        match launch {
             Launch::Here(_) => false,
             Launch::ExecutePackaged => !self.packaged_is_unusable.load(Ordering::Relaxed),
-            Launch::Execute(_) | Launch::Watch | Launch::Supersede => true,
+            // Where the other program lies on a disk that is not mounted, this one goes on until it is.
+            Launch::Execute(_) | Launch::Watch => install_root::problem(host).is_none(),
+            Launch::Supersede => true,
         }
+    }
+
+    /// What is due by the record.
+    fn due(&self, host: &Host) -> Result<Due, LaunchError> {
+        let lock = host.home.lock_watch().ok();
+        let record = self.record(host, lock.as_ref())?;
+        let launch = launch(&record, &me(&record), watchdog(lock.as_ref()));
+        Ok(Due { lock, record, launch })
     }
 
     /// The record: the one that is not on disk yet, else the one that is.
@@ -269,6 +309,22 @@ impl Launcher {
         }
     }
 
+    /// As [`Launcher::write`]; the lock is held until it is done.
+    async fn write_on_disk(
+        self: &Arc<Self>,
+        context: &Arc<Context>,
+        lock: FileLock,
+        step: TrialStep,
+        record: SelfRecord,
+    ) -> Result<(), LaunchError> {
+        let launcher = Arc::clone(self);
+        on_disk(context, move |host| {
+            let _lock = lock;
+            launcher.write(host, step, record)
+        })
+        .await?
+    }
+
     /// Writes the record, and keeps it in memory as long as the disk does not take it.
     fn write(&self, host: &Host, step: TrialStep, record: SelfRecord) -> Result<(), LaunchError> {
         let unwritten = match save(host, step, &record) {
@@ -286,6 +342,13 @@ impl Launcher {
     fn unwritten(&self) -> MutexGuard<'_, Option<SelfRecord>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is installed lies on a disk that is not mounted: this program is the daemon until it is, and nothing is recorded,
+/// since nothing is lost and no trial failed.
+fn without_install_root(problem: &str, record: SelfRecord) -> Next {
+    tracing::error!("this program goes on: {problem}");
+    Next::Daemon(Why::OtherUnusable, Box::new(record))
 }
 
 /// Whoever did not get the lock is watched, or came second.
@@ -317,6 +380,10 @@ fn version(record: &SelfRecord) -> String {
         Me::Slot(manifest) => named
             .into_iter()
             .find(|program| *program.manifest() == manifest)
-            .map_or_else(String::new, |program| program.installed.release.version.to_string()),
+            // No record names it; it was built as this version.
+            .map_or_else(
+                || env!("CARGO_PKG_VERSION").to_owned(),
+                |program| program.installed.release.version.to_string(),
+            ),
     }
 }

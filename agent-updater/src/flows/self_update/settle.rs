@@ -123,6 +123,7 @@ fn keep(host: &Host, record: &PackageRecord) -> Result<(), SettleError> {
     let slots = Slots::open(&host.settings.install_root, &package)?;
     let slot = record.current.as_ref().map(|current| &current.slot);
     if slots.current().ok().flatten().as_ref() != slot {
+        slots.put_no_link_aside()?;
         switch(&slots, slot)?;
     }
     packages::save(&host.home, &package, record)?;

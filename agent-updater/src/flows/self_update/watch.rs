@@ -4,6 +4,7 @@
 //! decides and by nothing else; a record that cannot be written delays a confirmation, and never the way back.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_files::with_causes;
@@ -15,11 +16,12 @@ use tokio::time::{Instant, sleep};
 use crate::domain::self_update::record::{SelfRecord, Trial};
 use crate::domain::self_update::step::TrialStep;
 use crate::domain::self_update::trial::{AfterExit, Bounds, Look, Verdict, after_exit, judge};
-use crate::flows::context::Host;
+use crate::flows::context::Context;
 use crate::records::self_state;
 
+use super::blocking::on_disk;
 use super::error::LaunchError;
-use super::reach::is_reachable;
+use super::reach::Reach;
 use super::record::{RecordError, save};
 use super::watchdog::{OwnCommand, TrialChild};
 
@@ -64,14 +66,15 @@ pub(super) async fn stop_asked(signals: &mut Signals) {
 /// Watches the trial of a record. The caller holds the watch lock, listens to signals, and gives the service manager its
 /// signs of life.
 pub(super) async fn watch(
-    host: &Host,
+    context: &Arc<Context>,
     own: &OwnCommand,
     record: SelfRecord,
     signals: &mut Signals,
 ) -> Result<WatchEnd, LaunchError> {
     // The program on trial cannot say it: it is a child, and the service is this process.
     notify::ready();
-    Watchdog { host, own, record, bounds: host.settings.self_update, signals }.run().await
+    let bounds = context.host.settings.self_update;
+    Watchdog { context, own, record, bounds, signals }.run().await
 }
 
 async fn stop(child: &mut TrialChild, within: Duration) {
@@ -86,7 +89,7 @@ pub(super) async fn within(time: Duration, event: impl Future<Output = ()>) -> b
 }
 
 struct Watchdog<'w> {
-    host: &'w Host,
+    context: &'w Arc<Context>,
     own: &'w OwnCommand,
     record: SelfRecord,
     bounds: Bounds,
@@ -96,7 +99,7 @@ struct Watchdog<'w> {
 impl Watchdog<'_> {
     async fn run(&mut self) -> Result<WatchEnd, LaunchError> {
         loop {
-            let attended = match self.start() {
+            let attended = match self.start().await {
                 Ok(mut child) => {
                     let attended = self.attend(&mut child).await?;
                     let within = match &attended {
@@ -121,7 +124,7 @@ impl Watchdog<'_> {
                     if within(STOPPING_TOGETHER, stop_asked(self.signals)).await {
                         return Ok(stopped());
                     }
-                    match self.count_exit(&what)? {
+                    match self.count_exit(&what).await? {
                         AfterExit::GiveBack { reason, detail } => (reason, detail),
                         AfterExit::StartAgain(pause) => {
                             if within(pause, stop_asked(self.signals)).await {
@@ -132,7 +135,7 @@ impl Watchdog<'_> {
                     }
                 }
             };
-            return self.give_back(reason, detail);
+            return self.give_back(reason, detail).await;
         }
     }
 
@@ -140,9 +143,9 @@ impl Watchdog<'_> {
         self.record.trial.as_ref().ok_or(LaunchError::NoTrial)
     }
 
-    fn start(&self) -> Result<TrialChild, LaunchError> {
+    async fn start(&self) -> Result<TrialChild, LaunchError> {
         // What an earlier process said counts for nothing.
-        self_state::forget_contacted(&self.host.home)?;
+        on_disk(self.context, |host| self_state::forget_contacted(&host.home)).await??;
         let child = TrialChild::start(self.own)
             .map_err(|source| LaunchError::System { action: "start the program that is on trial", source })?;
         let release = &self.trial()?.to.installed.release;
@@ -157,11 +160,13 @@ impl Watchdog<'_> {
         let mut reachable_since: Option<Instant> = None;
         let mut reachable = Duration::from_secs(self.trial()?.reachable_secs);
         let mut wants_reload = false;
+        let mut reach = Reach::default();
         loop {
+            reach.renew(self.context).await?;
             wants_reload = wants_reload && !child.reload();
             let next_look = async {
                 sleep(pause).await;
-                is_reachable(self.host).await
+                reach.is_reachable().await
             };
             let is_reachable_now = tokio::select! {
                 biased;
@@ -181,7 +186,7 @@ impl Watchdog<'_> {
                 now = next_look => now,
             };
             let now = Instant::now();
-            let contacted = self_state::contacted(&self.host.home);
+            let contacted = on_disk(self.context, |host| self_state::contacted(&host.home)).await?;
             let is_own = contacted.is_some_and(|contacted| {
                 contacted.pid == pid
                     && self.trial().is_ok_and(|trial| contacted.manifest == *trial.to.manifest())
@@ -199,9 +204,9 @@ impl Watchdog<'_> {
             let (total, verdict) = judge(reachable, look, &self.bounds);
             reachable = total;
             match verdict {
-                Verdict::GoOn => self.count_reachable(reachable)?,
+                Verdict::GoOn => self.count_reachable(reachable).await?,
                 Verdict::Confirm => {
-                    if self.confirm()? {
+                    if self.confirm().await? {
                         return Ok(Attended::Confirmed);
                     }
                 }
@@ -211,9 +216,9 @@ impl Watchdog<'_> {
     }
 
     /// Records that the program is stable; `false` if the disk does not take it, and it is tried again.
-    fn confirm(&mut self) -> Result<bool, LaunchError> {
-        let confirmed = self.record.clone().confirmed(self.host.now());
-        match save(self.host, TrialStep::Confirmed, &confirmed) {
+    async fn confirm(&mut self) -> Result<bool, LaunchError> {
+        let confirmed = self.record.clone().confirmed(self.context.host.now());
+        match self.save(TrialStep::Confirmed, &confirmed).await? {
             Ok(()) => {
                 self.record = confirmed;
                 Ok(true)
@@ -226,34 +231,34 @@ impl Watchdog<'_> {
         }
     }
 
-    fn give_back(&mut self, reason: ReasonCode, detail: String) -> Result<WatchEnd, LaunchError> {
+    async fn give_back(&mut self, reason: ReasonCode, detail: String) -> Result<WatchEnd, LaunchError> {
         tracing::error!(%reason, "the agent of before goes on: {detail}");
-        let given_back = self.record.clone().given_back(reason, detail, self.host.now());
-        self.note(TrialStep::GivenBack, &given_back)?;
+        let given_back = self.record.clone().given_back(reason, detail, self.context.host.now());
+        self.note(TrialStep::GivenBack, &given_back).await?;
         Ok(WatchEnd::GivenBack(Box::new(given_back)))
     }
 
-    fn count_exit(&mut self, what: &str) -> Result<AfterExit, LaunchError> {
+    async fn count_exit(&mut self, what: &str) -> Result<AfterExit, LaunchError> {
         tracing::warn!(ended = what, "the program that is on trial ended by itself");
         if let Some(trial) = &mut self.record.trial {
             trial.exits = trial.exits.saturating_add(1);
         }
-        self.note(TrialStep::Counted, &self.record)?;
+        self.note(TrialStep::Counted, &self.record).await?;
         Ok(after_exit(self.trial()?, what, &self.bounds))
     }
 
-    fn count_reachable(&mut self, reachable: Duration) -> Result<(), LaunchError> {
+    async fn count_reachable(&mut self, reachable: Duration) -> Result<(), LaunchError> {
         let Some(trial) = &mut self.record.trial else { return Ok(()) };
         if reachable.as_secs() < trial.reachable_secs.saturating_add(WRITE_EVERY_SECS) {
             return Ok(());
         }
         trial.reachable_secs = reachable.as_secs();
-        self.note(TrialStep::Counted, &self.record)
+        self.note(TrialStep::Counted, &self.record).await
     }
 
     /// Writes what a full disk may keep out: it is known in this process all the same.
-    fn note(&self, step: TrialStep, record: &SelfRecord) -> Result<(), LaunchError> {
-        match save(self.host, step, record) {
+    async fn note(&self, step: TrialStep, record: &SelfRecord) -> Result<(), LaunchError> {
+        match self.save(step, record).await? {
             Ok(()) => Ok(()),
             Err(RecordError::Killed(killed)) => Err(killed.into()),
             Err(RecordError::State(error)) => {
@@ -261,6 +266,15 @@ impl Watchdog<'_> {
                 Ok(())
             }
         }
+    }
+
+    async fn save(
+        &self,
+        step: TrialStep,
+        record: &SelfRecord,
+    ) -> Result<Result<(), RecordError>, LaunchError> {
+        let record = record.clone();
+        on_disk(self.context, move |host| save(host, step, &record)).await
     }
 }
 

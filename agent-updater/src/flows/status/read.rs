@@ -79,11 +79,13 @@ pub fn read(host: &Host) -> Status {
             notices.extend(holdings.server_list.problem("server_list"));
         }
     }
-    problems.extend(install_root::problem(host).map(|text| StatusProblem {
-        code: ProblemKind::InstallRootElsewhere,
-        package: None,
-        text,
-    }));
+    if let Some(text) = install_root::problem(host) {
+        // Products say it with their packages; the agent's own release does not.
+        if !found.iter().any(|found| found.is_elsewhere && found.place == Place::Current) {
+            notices.push(text.clone());
+        }
+        problems.push(StatusProblem { code: ProblemKind::InstallRootElsewhere, package: None, text });
+    }
     problems.extend(package_problems(&packages));
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
     let enrollment = holdings.as_ref().map(|holdings| &holdings.enrollment);
@@ -155,24 +157,27 @@ fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
 fn ways(holdings: &Holdings, progress: &Progress) -> Vec<WayStatus> {
     let list = holdings.server_list.good();
     let answered = progress.standing.answered_by.as_ref();
+    let setup = &holdings.enrollment.server;
     let shown = |way: ServerEntry| {
         let address = way.addresses.first().map(String::as_str).unwrap_or_default();
-        let is_listed = list.is_some_and(|list| {
-            let same = |listed: &ServerEntry| {
-                listed.port == way.port
-                    && listed.ca_spki_sha256 == way.ca_spki_sha256
-                    && listed.addresses.iter().any(|listed| listed == address)
-            };
-            list.servers.iter().any(same)
-        });
+        let names = |entry: &ServerEntry| {
+            entry.port == way.port
+                && entry.ca_spki_sha256 == way.ca_spki_sha256
+                && entry.addresses.iter().any(|named| named == address)
+        };
+        let from = match list {
+            Some(list) if list.servers.iter().any(names) => "server_list",
+            _ if names(setup) => "setup_file",
+            _ => "answered_last",
+        };
         WayStatus {
             address: format!("{address}:{}", way.port),
             pins: way.ca_spki_sha256.len(),
-            from: if is_listed { "server_list" } else { "setup_file" },
+            from,
             answered_last: answered == Some(&way),
         }
     };
-    single_ways(list, answered, &holdings.enrollment.server).into_iter().map(shown).collect()
+    single_ways(list, answered, setup).into_iter().map(shown).collect()
 }
 
 fn open_change(host: &Host, notices: &mut Vec<String>) -> Option<Change> {

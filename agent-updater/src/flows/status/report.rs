@@ -56,7 +56,7 @@ pub struct WayStatus {
     pub address: String,
     /// How many CA keys are accepted there; two while the CA is replaced.
     pub pins: usize,
-    /// `server_list`, or `setup_file` for a last resort.
+    /// `server_list`; `setup_file` for a last resort; `answered_last` if neither names it any more.
     pub from: &'static str,
     /// Whether the last answer came by it.
     pub answered_last: bool,

@@ -108,7 +108,7 @@ fn what_cannot_be_recorded_is_not_on_trial_and_leaves_no_slot() {
     let computer = Computer::new();
     let mut one = computer.publish("1.0", 1, "/bin/true");
     // In the place of the record: what can neither be read, nor be put aside, nor be replaced by a file.
-    for name in ["self/state", "self/state.damaged"] {
+    for name in ["self/state", "self/state.damaged.json"] {
         let folder = computer.host.home.path().join(name);
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("x"), b"x").unwrap();

@@ -111,6 +111,18 @@ impl Computer {
         Self { root, host, kill, key, trust }
     }
 
+    /// This computer once more, for what keeps its own.
+    pub(super) fn same_host(&self) -> Host {
+        Host {
+            settings: self.host.settings.clone(),
+            home: self.host.home.clone(),
+            clock: Arc::new(SystemClock),
+            disk: Box::new(RoomyDisk),
+            faults: Box::new(self.kill.clone()),
+            stop: Arc::default(),
+        }
+    }
+
     /// A release whose program is a copy of one of this computer's.
     pub(super) fn publish(&self, version: &str, counter: u64, program: &str) -> Release {
         self.publish_bytes(version, counter, &fs::read(program).unwrap())

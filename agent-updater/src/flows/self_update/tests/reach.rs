@@ -1,6 +1,8 @@
 //! Where the watchdog looks for the server.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::{SealingPublicKey, SigningKey};
@@ -12,9 +14,12 @@ use sealpost_manifests::order::{Epoch, Signer};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::{ServerEntry, ServerRole};
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
+use tokio::runtime::Handle;
 
 use super::fixture::Computer;
-use crate::flows::self_update::reach::endpoints;
+use crate::flows::context::Context;
+use crate::flows::self_update::reach::{Reach, known};
+use crate::platform::network::Network;
 use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::servers;
 use crate::records::vendor::VendorRecord;
@@ -83,7 +88,7 @@ fn enroll(computer: &Computer) -> (SigningKey, ServerEntry) {
 fn the_watchdog_looks_for_a_server_that_moved_where_contacts_find_it() {
     let computer = Computer::new();
     let looked_at = || -> Vec<String> {
-        endpoints(&computer.host).unwrap().iter().map(|one| one.address().to_owned()).collect()
+        known(&computer.host).endpoints.iter().map(|one| one.address().to_owned()).collect()
     };
     let (site, server) = enroll(&computer);
     assert_eq!(looked_at(), ["https://old.example:16770"]);
@@ -104,4 +109,20 @@ fn the_watchdog_looks_for_a_server_that_moved_where_contacts_find_it() {
         .save(&computer.host.home)
         .unwrap();
     assert_eq!(looked_at(), ["https://old.example:16770"]);
+}
+
+#[tokio::test]
+async fn the_records_are_not_read_again_at_every_look() {
+    let computer = Computer::new();
+    enroll(&computer);
+    let network = Network::new(Handle::current(), &[]);
+    let context = Arc::new(Context { host: computer.same_host(), network, interrupt: Arc::default() });
+    let mut reach = Reach::default();
+    reach.renew(&context).await.unwrap();
+    fs::remove_dir_all(computer.host.home.servers()).unwrap();
+    reach.renew(&context).await.unwrap();
+    assert_eq!((reach.known.endpoints.len(), &reach.known.problem), (1, &None));
+    let mut reach = Reach::default();
+    reach.renew(&context).await.unwrap();
+    assert!(reach.known.endpoints.is_empty() && reach.known.problem.is_some(), "{:?}", reach.known);
 }

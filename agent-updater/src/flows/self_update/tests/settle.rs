@@ -97,7 +97,7 @@ fn after_damage_of_the_record_what_is_stable_is_known_from_the_record_of_the_pac
     computer.settle().unwrap();
     assert_eq!(computer.state(), state, "nothing was tried again for it");
     assert_eq!(computer.agreed("damaged").as_deref(), Some("1.0"));
-    assert!(computer.host.home.path().join("self/state.damaged").exists(), "for people to look at");
+    assert!(computer.host.home.path().join("self/state.damaged.json").exists(), "for people to look at");
     // The other way round.
     packages::save(&computer.host.home, &sealpost_manifests::ids::PackageName::agent(), &Default::default())
         .unwrap();

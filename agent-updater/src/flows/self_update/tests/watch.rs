@@ -1,17 +1,20 @@
 //! The watchdog, with a child that ends at once: the program of a test does not know the option of a trial.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_service::signals::Signals;
+use tokio::runtime::Handle;
 
 use super::fixture::Computer;
 use crate::domain::self_update::record::{How, SelfRecord};
 use crate::domain::self_update::trial::Bounds;
-use crate::flows::context::Host;
+use crate::flows::context::Context;
 use crate::flows::self_update::watch::{WatchEnd, watch};
 use crate::flows::self_update::{LaunchError, OwnCommand};
+use crate::platform::network::Network;
 
 fn impatient(computer: &mut Computer) -> OwnCommand {
     computer.host.settings.self_update =
@@ -19,8 +22,10 @@ fn impatient(computer: &mut Computer) -> OwnCommand {
     OwnCommand { home: computer.host.home.path().to_owned(), config: None }
 }
 
-async fn watched(host: &Host, own: &OwnCommand, record: SelfRecord) -> Result<WatchEnd, LaunchError> {
-    watch(host, own, record, &mut Signals::listen().unwrap()).await
+async fn watched(computer: &Computer, own: &OwnCommand, record: SelfRecord) -> Result<WatchEnd, LaunchError> {
+    let network = Network::new(Handle::current(), &[]);
+    let context = Context { host: computer.same_host(), network, interrupt: Arc::default() };
+    watch(&Arc::new(context), own, record, &mut Signals::listen().unwrap()).await
 }
 
 #[tokio::test]
@@ -28,7 +33,7 @@ async fn a_program_that_ends_again_and_again_is_given_back_without_any_server() 
     let mut computer = Computer::new();
     let own = impatient(&mut computer);
     computer.on_trial(&mut computer.publish("1.0", 1, "/bin/true"));
-    let end = watched(&computer.host, &own, computer.state()).await.unwrap();
+    let end = watched(&computer, &own, computer.state()).await.unwrap();
     let WatchEnd::GivenBack(record) = end else { panic!("{end:?}") };
     assert_eq!(*record, computer.state());
     let ended = record.ended.unwrap();
@@ -46,7 +51,7 @@ async fn what_was_counted_before_a_restart_counts_after_it() {
     let mut record = computer.state();
     record.trial.as_mut().unwrap().exits = 1;
     computer.write(&record);
-    let WatchEnd::GivenBack(record) = watched(&computer.host, &own, computer.state()).await.unwrap() else {
+    let WatchEnd::GivenBack(record) = watched(&computer, &own, computer.state()).await.unwrap() else {
         panic!("not given back")
     };
     assert!(record.ended.unwrap().detail.contains("2 times"), "one before, and one now");
@@ -63,7 +68,7 @@ async fn a_disk_that_takes_no_record_does_not_keep_the_program_of_before_from_co
     fs::remove_file(&state).unwrap();
     fs::create_dir(&state).unwrap();
     fs::write(state.join("x"), b"x").unwrap();
-    let WatchEnd::GivenBack(kept) = watched(&computer.host, &own, record).await.unwrap() else {
+    let WatchEnd::GivenBack(kept) = watched(&computer, &own, record).await.unwrap() else {
         panic!("not given back")
     };
     assert!(kept.trial.is_none() && kept.ended.is_some(), "it is known in this process");
@@ -76,7 +81,7 @@ async fn a_kill_while_something_is_counted_leaves_the_trial_open() {
     computer.on_trial(&mut computer.publish("1.0", 1, "/bin/true"));
     for (point, exits) in [("before-counted", 0), ("after-counted", 1)] {
         *computer.kill.0.lock().unwrap() = Some(point.to_owned());
-        assert!(watched(&computer.host, &own, computer.state()).await.is_err());
+        assert!(watched(&computer, &own, computer.state()).await.is_err());
         assert_eq!(computer.state().trial.unwrap().exits, exits, "{point}");
     }
 }
