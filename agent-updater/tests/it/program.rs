@@ -189,6 +189,66 @@ fn the_status_ends_with_1_when_something_needs_a_person_and_with_0_when_nothing_
 }
 
 #[test]
+fn the_status_ends_with_1_while_the_server_refuses_what_no_later_contact_mends() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let shown = || {
+        let output = program(&home(&site)).args(["status", "--json"]).output().unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code().unwrap(), shown["problems"].as_array().unwrap().clone())
+    };
+    for code in ["unknown_computer", "contact_forked", "displaced", "nonce_unknown", "bad_signature"] {
+        site.refuse("contact", code.parse().unwrap());
+        agent.cycle();
+        let (status, problems) = shown();
+        assert_eq!((status, problems.len()), (1, 1), "{code}: {problems:?}");
+        assert_eq!(
+            (problems[0]["code"].as_str(), problems[0]["refusal"].as_str()),
+            (Some("refused"), Some(code))
+        );
+        let text = problems[0]["text"].as_str().unwrap();
+        assert!(
+            text.contains("refused by the test") && text.contains("agent-updater enroll --setup FILE"),
+            "{text}"
+        );
+    }
+    // A server that is busy or at fault is asked again, and nobody is needed.
+    for code in ["busy", "internal"] {
+        site.web.make_no_faults();
+        site.refuse("contact", code.parse().unwrap());
+        agent.cycle();
+        assert_eq!(shown(), (0, Vec::new()), "{code}");
+    }
+    // It answers, and says why there is no lease.
+    {
+        let mut server = site.server.lock().unwrap();
+        server.withholds = true;
+        server.notice = Some("no seat is free".to_owned());
+    }
+    agent.cycle();
+    let (status, problems) = shown();
+    assert_eq!((status, problems[0]["code"].as_str()), (1, Some("no_lease")), "{problems:?}");
+    assert!(problems[0]["text"].as_str().unwrap().contains("no seat is free"), "{problems:?}");
+    site.server.lock().unwrap().withholds = false;
+    agent.cycle();
+    assert_eq!(shown(), (0, Vec::new()));
+    // A new setup file is what mends it, and the refusal of before does not stay.
+    site.refuse("contact", "unknown_computer".parse().unwrap());
+    agent.cycle();
+    site.enrolled();
+    assert_eq!(shown(), (0, Vec::new()));
+}
+
+#[test]
+fn a_computer_that_is_not_enrolled_is_told_the_command() {
+    let site = Site::new();
+    let output = program(&home(&site)).arg("status").output().unwrap();
+    let text = said(&output);
+    let line = text.lines().find(|line| line.starts_with("Computer")).unwrap();
+    assert!(line.contains("not enrolled: `agent-updater enroll --setup FILE`"), "{text}");
+}
+
+#[test]
 fn a_home_with_a_path_of_more_than_a_hundred_characters_works() {
     let site = Site::new();
     let deep = site.computer.path().join("x".repeat(100)).join("y".repeat(60));

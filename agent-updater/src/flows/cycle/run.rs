@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
@@ -143,7 +144,7 @@ fn rounds(
             Err(error) => {
                 problems.add(with_causes(&error));
                 if !matches!(error, HoldingsError::NotEnrolled) {
-                    note_contact(host, progress, ContactOutcome::AllFailed, Some(with_causes(&error)));
+                    note_failure(host, progress, with_causes(&error), None);
                 }
                 return access;
             }
@@ -158,7 +159,7 @@ fn rounds(
             }
             Err(error) => {
                 let text = with_causes(&error);
-                note_contact(host, progress, ContactOutcome::AllFailed, Some(text.clone()));
+                note_failure(host, progress, text.clone(), error.refused());
                 problems.add(text);
                 return access;
             }
@@ -185,7 +186,7 @@ fn rounds(
             Some(_) => ContactOutcome::AnsweredWithLease,
             None => ContactOutcome::AnsweredWithoutLease,
         };
-        note_contact(host, progress, outcome, None);
+        note_answer(host, progress, outcome);
         contacted::answered(host);
         progress.standing.next_contact = Some(due(host, progress, Some(&holdings)));
         progress.standing.notices = answered.notices;
@@ -223,13 +224,17 @@ fn rounds(
     access
 }
 
-fn note_contact(host: &Host, progress: &mut Progress, outcome: ContactOutcome, problem: Option<String>) {
+fn note_answer(host: &Host, progress: &mut Progress, outcome: ContactOutcome) {
     let standing = &mut progress.standing;
     standing.standing = standing_after(standing.standing, outcome);
-    if problem.is_none() {
-        standing.answered_at = Some(host.now());
-    }
-    standing.last_contact = Some(LastContact { at: host.now(), problem });
+    standing.answered_at = Some(host.now());
+    standing.last_contact = Some(LastContact { at: host.now(), problem: None, refused: None });
+}
+
+fn note_failure(host: &Host, progress: &mut Progress, problem: String, refused: Option<ProblemCode>) {
+    let standing = &mut progress.standing;
+    standing.standing = standing_after(standing.standing, ContactOutcome::AllFailed);
+    standing.last_contact = Some(LastContact { at: host.now(), problem: Some(problem), refused });
 }
 
 fn update_gate(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>, problems: &mut Problems) {

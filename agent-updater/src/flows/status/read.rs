@@ -13,6 +13,7 @@ use crate::control::is_listening;
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
+use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, PackageRecord};
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
@@ -26,6 +27,7 @@ use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::progress::Progress;
+use crate::records::standing::ServerStanding;
 use crate::records::{gate, packages};
 use crate::spool::Spool;
 
@@ -48,7 +50,7 @@ pub fn read(host: &Host) -> Status {
     let holdings = match holdings {
         Ok(holdings) => Some(holdings),
         Err((code, why)) => {
-            problems.push(StatusProblem { code, package: None, text: why.clone() });
+            problems.push(StatusProblem::of_computer(code, why.clone()));
             notices.push(why);
             None
         }
@@ -56,11 +58,8 @@ pub fn read(host: &Host) -> Status {
     let mut damaged = Vec::new();
     let change = open_change(host, &mut damaged);
     let records = package_records(host, &mut damaged);
-    problems.extend(damaged.iter().map(|why| StatusProblem {
-        code: ProblemKind::RecordDamaged,
-        package: None,
-        text: why.clone(),
-    }));
+    let of_record = |why: &String| StatusProblem::of_computer(ProblemKind::RecordDamaged, why.clone());
+    problems.extend(damaged.iter().map(of_record));
     notices.extend(damaged);
     let found = drift::look(host, Keep::No);
     let previous = found.iter().filter(|found| found.place == Place::Previous);
@@ -84,7 +83,7 @@ pub fn read(host: &Host) -> Status {
         if !found.iter().any(|found| found.is_elsewhere && found.place == Place::Current) {
             notices.push(text.clone());
         }
-        problems.push(StatusProblem { code: ProblemKind::InstallRootElsewhere, package: None, text });
+        problems.push(StatusProblem::of_computer(ProblemKind::InstallRootElsewhere, text));
     }
     problems.extend(package_problems(&packages));
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
@@ -92,10 +91,7 @@ pub fn read(host: &Host) -> Status {
     let standing = &progress.standing;
     let last_contact = standing.last_contact.as_ref();
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
-    // Before the first license there is nothing that was lost.
-    if let Some(why) = lease_problem.clone().filter(|_| standing.standing != Standing::Unlicensed) {
-        problems.push(StatusProblem { code: ProblemKind::NoLease, package: None, text: why });
-    }
+    problems.extend(contact_problems(standing, lease_problem.as_deref()));
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
     Status {
         at: now,
@@ -131,13 +127,33 @@ fn described(error: &HoldingsError) -> (ProblemKind, String) {
     (code, with_causes(error))
 }
 
+/// What needs a person, of the lease and of the last contact.
+fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> Vec<StatusProblem> {
+    let mut problems = Vec::new();
+    let last = standing.last_contact.as_ref();
+    let refusal = last.and_then(|contact| Some((contact.refused?, contact.problem.as_deref()?)));
+    if let Some((code, remedy, why)) = refusal.and_then(|(code, why)| Some((code, remedy(code)?, why))) {
+        let text = format!("{why}; {remedy}");
+        let refusal = Some(code);
+        problems.push(StatusProblem { code: ProblemKind::Refused, package: None, refusal, text });
+    }
+    // Before the first answer there is nothing that was lost; a server that answers without a lease says why.
+    let was_answered = last.is_some_and(|contact| contact.problem.is_none());
+    if let Some(why) = lease_problem.filter(|_| standing.standing != Standing::Unlicensed || was_answered) {
+        let said = standing.notices.iter().map(String::as_str);
+        let text: Vec<&str> = std::iter::once(why).chain(said.filter(|_| was_answered)).collect();
+        problems.push(StatusProblem::of_computer(ProblemKind::NoLease, text.join("; ")));
+    }
+    problems
+}
+
 /// What needs a person, of the packages.
 fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
     let mut problems = Vec::new();
     for status in packages {
         let mut add = |code, text: &str| {
             let package = Some(status.package.clone());
-            problems.push(StatusProblem { code, package, text: text.to_owned() });
+            problems.push(StatusProblem { code, package, refusal: None, text: text.to_owned() });
         };
         if let Some(drift) = &status.drift {
             add(ProblemKind::NotAsSigned, &drift.text);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::assignment::Urgency;
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Serialize;
 
 use crate::domain::cadence::Standing;
@@ -68,6 +69,9 @@ pub struct StatusProblem {
     pub code: ProblemKind,
     /// The package, if it is about one.
     pub package: Option<PackageName>,
+    /// With which code the server refused, of a contact that it refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<ProblemCode>,
     pub text: String,
 }
 
@@ -82,6 +86,15 @@ pub enum ProblemKind {
     NotAsSigned,
     NotInstalled,
     InstallRootElsewhere,
+    /// The server refused the last contact, and will refuse the next one.
+    Refused,
+}
+
+impl StatusProblem {
+    /// A problem of the computer as a whole.
+    pub(super) const fn of_computer(code: ProblemKind, text: String) -> Self {
+        Self { code, package: None, refusal: None, text }
+    }
 }
 
 /// The lease, as far as people need it.

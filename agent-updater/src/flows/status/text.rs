@@ -67,7 +67,8 @@ impl Status {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name:<14} {value}");
         };
-        line("Computer", self.computer_name.as_deref().unwrap_or("not enrolled"));
+        let not_enrolled = "not enrolled: `agent-updater enroll --setup FILE`";
+        line("Computer", self.computer_name.as_deref().unwrap_or(not_enrolled));
         if self.server.is_some() {
             line("Server", &self.ways());
         }
