@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
+use sealpost_repository::Pace;
+use tokio::sync::watch;
 
 use crate::config::Settings;
 use crate::domain::boot::BootMoment;
@@ -15,6 +17,7 @@ use crate::domain::time::whole_seconds;
 use crate::home::Home;
 use crate::platform::network::Network;
 use crate::ports::{Clock, Disk, Faults};
+use crate::server::Access;
 use crate::server::pin::TlsTimes;
 
 /// This computer. All that an install works with: it has no network, and gets bytes only through
@@ -63,6 +66,11 @@ pub struct Context {
     pub network: Network,
     /// Interrupts waits for the network while a person waits for something that needs no server.
     pub interrupt: Arc<AtomicBool>,
+    /// The right to read from the server that the last answered contact gave; whoever listens for its wakes sees it at
+    /// once, and not only when what the contact brought is installed.
+    pub access: watch::Sender<Option<Access>>,
+    /// How fast downloads have to come.
+    pub pace: Arc<Pace>,
 }
 
 /// Reads the configuration again; called between cycles, which all see one configuration, while nobody else holds the
@@ -74,6 +82,7 @@ pub(super) fn reload(context: &mut Arc<Context>) {
     };
     match context.host.settings.again(&context.host.home) {
         Ok(settings) => {
+            context.pace.set(settings.min_bytes_per_second);
             context.host.settings = settings;
             tracing::info!("the configuration was read again");
         }

@@ -104,6 +104,21 @@ fn a_hang_up_reads_the_configuration_again_and_ends_nothing() {
 }
 
 #[test]
+fn a_daemon_hears_the_server_while_a_download_drips() {
+    let site = Site::new();
+    site.enrolled();
+    site.server.lock().unwrap().wake = Some(b"event: contact\ndata: now\n\n".to_vec());
+    site.web.fail(".tar.gz", Fault::Drip, Times::Always);
+    site.release("1", 1, "one");
+    let daemon = Daemon::start(&mut program(&home(&site)));
+    for downloads in 1..3 {
+        wait::until("the download goes on", || site.web.asked(".tar.gz").len() > downloads);
+    }
+    assert!(site.contacts().len() > 2, "each was interrupted by a contact");
+    drop(daemon);
+}
+
+#[test]
 fn a_hang_up_while_a_rollback_waits_does_not_lose_the_rollback() {
     let site = Site::new();
     let agent = site.enrolled();
@@ -179,7 +194,12 @@ fn the_status_ends_with_1_when_something_needs_a_person_and_with_0_when_nothing_
     assert_eq!(explained.matches("hook:").count(), 4, "{explained}");
     fs::remove_file(home.join("products/acme/current")).unwrap();
     assert_eq!(codes(), (1, vec!["not_as_signed".to_owned()]));
-    assert_eq!(program(&home).args(["repair", "acme"]).status().unwrap().code(), Some(0));
+    let text = said(&status(&[]));
+    assert!(!text.contains("up to date") && text.contains("but not as it was signed"), "{text}");
+    let repaired = program(&home).args(["repair", "acme"]).output().unwrap();
+    assert_eq!(repaired.status.code(), Some(0));
+    let text = said(&repaired);
+    assert!(text.contains("is repaired; no start hook is configured") && !text.contains("started"), "{text}");
     assert_eq!(codes(), (0, Vec::new()));
     fs::write(home.join("state/packages/acme.json"), "damaged").unwrap();
     assert_eq!(codes().0, 1);
@@ -269,7 +289,8 @@ fn a_home_with_a_path_of_more_than_a_hundred_characters_works() {
     let daemon = Daemon::start(&mut program(&home));
     let checked = program(&home).args(["check", "--json"]).output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
-    assert_eq!((answer["ok"].as_bool(), answer["code"].as_str()), (Some(true), Some("up_to_date")));
+    assert_eq!((answer["ok"].as_bool(), answer["code"].as_str()), (Some(true), Some("nothing_assigned")));
+    assert!(answer["lines"][0].as_str().unwrap().contains("nothing is assigned"), "{answer}");
     let status = program(&home).args(["status", "--json"]).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["daemon"], true);

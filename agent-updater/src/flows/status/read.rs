@@ -14,7 +14,7 @@ use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::reaction::remedy;
-use crate::domain::record::{Change, PackageRecord};
+use crate::domain::record::{Change, Installed, PackageRecord};
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -28,6 +28,7 @@ use crate::journal::Journal;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::progress::Progress;
 use crate::records::standing::ServerStanding;
+use crate::records::withdrawn::Withdrawals;
 use crate::records::{gate, packages};
 use crate::spool::Spool;
 
@@ -64,7 +65,9 @@ pub fn read(host: &Host) -> Status {
     let found = drift::look(host, Keep::No);
     let previous = found.iter().filter(|found| found.place == Place::Previous);
     notices.extend(previous.map(ToString::to_string));
+    let withdrawals = Withdrawals::load(&host.home);
     let assigned = Assigned {
+        withdrawals: &withdrawals,
         holdings: holdings.as_ref(),
         progress: &progress,
         change: change.as_ref(),
@@ -165,6 +168,14 @@ fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
             }
             _ => {}
         }
+        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.runs) {
+            let text = format!(
+                "the vendor withdrew {} {runs}, which runs here: {why}; let the administrator approve another release, \
+                 or take it back with `distributor updates halt {0}:{runs} --rollback --reason TEXT`",
+                status.package
+            );
+            add(ProblemKind::Withdrawn, &text);
+        }
     }
     problems
 }
@@ -227,6 +238,7 @@ fn package_records(host: &Host, notices: &mut Vec<String>) -> BTreeMap<PackageNa
 
 /// What is known about the assigned packages.
 struct Assigned<'s> {
+    withdrawals: &'s Withdrawals,
     holdings: Option<&'s Holdings>,
     progress: &'s Progress,
     change: Option<&'s Change>,
@@ -266,8 +278,20 @@ impl Assigned<'_> {
             };
             unless_on_trial(host, package, decide(wanted, &situation))
         });
+        let why_withdrawn = |installed: &Option<Installed>| {
+            Some(self.withdrawals.reason(&installed.as_ref()?.release)?.to_owned())
+        };
+        let withdrawn = why_withdrawn(&record.current);
         let refusal = self.progress.computer.refusals.get(package);
+        let drift = self
+            .found
+            .iter()
+            .find(|found| found.package == *package && found.place == Place::Current)
+            .map(|found| DriftStatus { kind: found.kind.to_string(), text: found.to_string() });
         let sentence = match (&decision, refusal) {
+            (Some(Decision::UpToDate), _) if drift.is_some() => {
+                "the right release, but not as it was signed".to_owned()
+            }
             (Some(Decision::Install), Some(why)) => {
                 format!("not installed: {why}; it is tried again at the next contact")
             }
@@ -279,6 +303,9 @@ impl Assigned<'_> {
                 "to be rolled back to at the next contact, as the site's administrator asks".to_owned()
             }
             (Some(decision), _) => decision.to_string(),
+            (None, _) if withdrawn.is_some() => {
+                "the vendor withdrew it, so the server assigns it no more; what is installed stays".to_owned()
+            }
             (None, _) => "the server assigns nothing; what is installed stays".to_owned(),
         };
         let config = host.settings.package(package);
@@ -286,18 +313,16 @@ impl Assigned<'_> {
             package: package.clone(),
             runs: record.current.as_ref().map(|current| current.release.version.to_string()),
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
-            up_to_date: decision == Some(Decision::UpToDate),
+            up_to_date: decision == Some(Decision::UpToDate) && drift.is_none(),
             decision: decision.as_ref().map(Decision::code),
-            drift: self
-                .found
-                .iter()
-                .find(|found| found.package == *package && found.place == Place::Current)
-                .map(|found| DriftStatus { kind: found.kind.to_string(), text: found.to_string() }),
+            drift,
             gate: self.gate(host, package),
             urgency: wanted.map(|wanted| wanted.urgency),
             sentence,
             changes_at: decision.as_ref().and_then(Decision::changes_at),
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
+            withdrawn,
+            previous_withdrawn: why_withdrawn(&record.previous),
             under_way: self
                 .change
                 .filter(|change| change.to.release.package == *package)

@@ -88,6 +88,8 @@ pub enum ProblemKind {
     InstallRootElsewhere,
     /// The server refused the last contact, and will refuse the next one.
     Refused,
+    /// The vendor withdrew what runs.
+    Withdrawn,
 }
 
 impl StatusProblem {
@@ -111,7 +113,7 @@ pub struct PackageStatus {
     pub package: PackageName,
     pub runs: Option<String>,
     pub should_run: Option<String>,
-    /// Whether the two are the same.
+    /// Whether the two are the same, and what runs is as it was signed.
     pub up_to_date: bool,
     /// What is decided about the assigned release, as a code; `None` if nothing is assigned.
     pub decision: Option<&'static str>,
@@ -125,8 +127,12 @@ pub struct PackageStatus {
     pub sentence: String,
     /// When that changes without a new contact.
     pub changes_at: Option<Timestamp>,
+    /// Why the vendor withdrew the release that runs, if it did.
+    pub withdrawn: Option<String>,
     /// The version that `rollback` goes to.
     pub previous: Option<String>,
+    /// Why the vendor withdrew that one, if it did: `rollback` refuses it without `--withdrawn`.
+    pub previous_withdrawn: Option<String>,
     /// A change that is not finished, with its step.
     pub under_way: Option<String>,
     /// Hooks that are not configured, and the consequence of each.
