@@ -9,6 +9,7 @@ use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 use sealpost_repository::Pace;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 use crate::config::Settings;
 use crate::domain::boot::BootMoment;
@@ -73,14 +74,19 @@ pub struct Context {
     pub pace: Arc<Pace>,
 }
 
-/// Reads the configuration again; called between cycles, which all see one configuration, while nobody else holds the
-/// context. What is wrong with it is logged, and the old one stays.
-pub(super) fn reload(context: &mut Arc<Context>) {
+/// Reads the configuration again, on a thread that may block; called between cycles, which all see one configuration,
+/// while nobody else holds the context. What is wrong with it is logged, and the old one stays.
+pub(super) async fn reload(context: &mut Arc<Context>) {
+    let (before, home) = (context.host.settings.clone(), context.host.home.clone());
+    let Ok(read) = spawn_blocking(move || before.again(&home)).await else {
+        tracing::error!("the configuration was not read again; the one of before stays in force");
+        return;
+    };
     let Some(context) = Arc::get_mut(context) else {
         tracing::error!("the configuration is in use and was not read again; send the signal again");
         return;
     };
-    match context.host.settings.again(&context.host.home) {
+    match read {
         Ok(settings) => {
             context.pace.set(settings.min_bytes_per_second);
             context.host.settings = settings;

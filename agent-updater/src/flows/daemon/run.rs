@@ -149,7 +149,7 @@ pub async fn run(
             Turn::Stop => break Ok(DaemonEnd::Stopped),
             Turn::Reload => {
                 notify::reloading();
-                reload(&mut context);
+                reload(&mut context).await;
                 match open_control(&home, &requests_in) {
                     Ok(opened) => std::mem::replace(&mut control, opened).abort(),
                     Err(error) => tracing::error!("{}; the old one stays", with_causes(&error)),
