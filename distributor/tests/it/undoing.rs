@@ -202,6 +202,63 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_halt_says_who_goes_back_and_names_who_has_nothing_to_go_back_to() {
+    let vendor = start_vendor(10).await;
+    let old = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut agents = [Agent::licensed(&site, "pc-1").await, Agent::licensed(&site, "pc-2").await];
+    site.pull().await;
+    site.approve(old).await;
+    let bad = vendor.release("1.1", &[("engine", b"two")]);
+    site.pull().await;
+    site.approve(bad).await;
+    let rows = site.updates().await.updates;
+    let says = |manifest| {
+        let row: &Update = rows.iter().find(|row| row.manifest == manifest).unwrap();
+        InstalledPackage { release: row.release.clone(), kind: row.kind, counter: row.counter, manifest }
+    };
+    for (agent, runs) in [(0, says(old)), (0, says(bad)), (1, says(bad))] {
+        let agent = &mut agents[agent];
+        let mut contact = agent.next_contact();
+        contact.packages = vec![runs];
+        agent.send_contact(&site, &contact).await;
+    }
+    let halt = |more: &[&'static str]| {
+        let mut arguments = vec!["updates", "halt", "acme-av:1.1", "--reason", "it crashes"];
+        arguments.extend(more);
+        let home = site.home();
+        async move { tokio::task::spawn_blocking(move || run(&home, &arguments)).await.unwrap() }
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let kept = halt(&[]).await;
+    let said = text(&kept.stdout);
+    assert_eq!(kept.status.code(), Some(0), "{said}");
+    assert!(said.contains("1 computer that runs it keeps it: pc-1"), "{said}");
+    let told = halt(&["--rollback"]).await;
+    let said = text(&told.stdout);
+    assert_eq!(told.status.code(), Some(1), "it was asked for what cannot be: {said}");
+    assert!(said.contains("1 computer that runs it is told to go back: pc-1"), "{said}");
+    let stays = "1 computer that runs it has nothing to go back to and keeps it until a newer release is approved: pc-2";
+    assert!(said.contains(stays), "{said}");
+    let again = halt(&["--rollback"]).await;
+    assert!(text(&again.stdout).contains("is halted already; nothing changed"), "{}", text(&again.stdout));
+    let listed = halt(&["--rollback", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!((&listed["state"], &listed["rollback"]), (&"halted".into(), &true.into()));
+    let leaving = serde_json::json!({
+        "can_go_back": { "count": 1, "names": ["pc-1"] },
+        "updating": { "count": 0, "names": [] },
+        "cannot_go_back": { "count": 1, "names": ["pc-2"] },
+    });
+    assert_eq!(listed["leaving"], leaving);
+    let review: Review = site.get(&format!("/updates/{bad}")).await;
+    assert_eq!(serde_json::to_value(review.leaving).unwrap(), leaving);
+    let status: Status = site.get("/status").await;
+    let words = "1 is told to go back; 1 has nothing to go back to and runs on (pc-2): approve a newer release for it";
+    assert!(status.warnings.iter().any(|text| text.ends_with(words)), "{:?}", status.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_the_command_line_what_cannot_be_is_said_and_what_was_decided_can_be_undone() {
     let vendor = start_vendor(3).await;
     vendor.release("2.0", &[("engine", b"two")]);
@@ -260,11 +317,16 @@ fn decisions(home: &Path) {
     assert!(listed.contains("beta (waits: stable)"), "{listed}");
     assert!(!listed.contains('\u{1b}'), "no colors where no terminal is");
     stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    let entries = stdout(home, &["log"]).lines().count();
+    let again = stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    assert!(again.contains("is approved already for beta, stable; nothing changed"), "{again}");
     // 2.0 is superseded now: it would reach nobody.
     assert!(refused(home, &["updates", "approve", "acme-av:2.0", "--yes"]).contains("newer release"));
     assert!(refused(home, &["updates", "retry", "acme-av:1.9"]).contains("nothing to try again"));
     let halted = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes", "--rollback"]);
     assert!(halted.contains("halted acme-av 1.9"), "{halted}");
+    let again = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes"]);
+    assert!(again.contains("is halted already; nothing changed"), "{again}");
     assert!(refused(home, &["updates", "watch", "acme-av:1.9"]).contains("is halted"));
     assert!(refused(home, &["updates", "approve", "acme-av:1.9", "--yes"]).contains("updates reconsider"));
     let states = |version: &str| {
@@ -276,11 +338,18 @@ fn decisions(home: &Path) {
     assert_eq!((states("1.9"), states("2.0")), ("halted".to_owned(), "approved".to_owned()));
     stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
     assert_eq!(states("1.9"), "staged");
+    let again = stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    assert!(again.contains("waits for a review already; nothing changed"), "{again}");
+    let reject = ["updates", "reject", "acme-av:1.9", "--reason", "not now"];
+    assert!(stdout(home, &reject).contains("rejected acme-av 1.9"));
+    assert!(stdout(home, &reject).contains("is rejected already; nothing changed"));
+    stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    assert_eq!(stdout(home, &["log"]).lines().count(), entries + 4, "what changed nothing is not logged");
 }
 
 fn the_log(home: &Path) {
     let kinds = ["log", "--kind", "release_halted", "--kind", "release_reconsidered"];
-    assert_eq!(stdout(home, &kinds).lines().count(), 2);
+    assert_eq!(stdout(home, &kinds).lines().count(), 3);
     let last = stdout(home, &["log", "-n", "1"]);
     assert!(last.contains("took back the decision"), "{last}");
     assert_eq!(stdout(home, &["log", "--since", "1h", "-n", "3"]).lines().count(), 3);

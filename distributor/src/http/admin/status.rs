@@ -8,6 +8,7 @@ use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -16,6 +17,7 @@ use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
+use crate::http::leaving::leaving;
 use crate::http::newer::newer;
 use crate::http::problem::ApiError;
 
@@ -31,14 +33,21 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let releases = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
     let forks = ledger.query(LogForks {}).await?;
-    let (missing_files, newer) = (site.parts.upstream.missing(), newer(&site).await?);
+    let missing_files = site.parts.upstream.missing();
+    let of_interest = of_interest(ledger, MAX_PAGE).await?;
+    let newer = newer(&site, &of_interest).await?;
     let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
     warnings.extend(drift::warning(&drifted.names, drifted.count));
-    warnings.extend(attention::warnings(&of_interest(ledger, MAX_PAGE).await?));
+    let stopped: Vec<Sha256Digest> = of_interest
+        .iter()
+        .filter(|row| attention::is_stopped_and_runs(row))
+        .map(|row| row.manifest)
+        .collect();
+    warnings.extend(attention::warnings(&of_interest, &leaving(ledger, &stopped).await?));
     warnings.extend(problem);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files));

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use sealpost_admin_api::updates::{
-    ApproveRequest, HaltRequest, MissingPayload, ReconsiderRequest, RejectRequest, Retried, RetryRequest,
-    Update,
+    ApproveRequest, HaltRequest, Halted, MissingPayload, ReconsiderRequest, RejectRequest, Retried,
+    RetryRequest, Update,
 };
 use sealpost_files::with_causes;
+use sealpost_ledger::LedgerError;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
@@ -22,6 +23,7 @@ use sealpost_site::queries::ReleaseByManifest;
 use super::show::unknown;
 use crate::http::Site;
 use crate::http::body::JsonBody;
+use crate::http::leaving::leaving;
 use crate::http::problem::ApiError;
 
 /// Approves; again with the same digest answers the same.
@@ -72,11 +74,13 @@ pub(crate) async fn halt(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<HaltRequest>,
-) -> Result<Json<Update>, ApiError> {
+) -> Result<Json<Halted>, ApiError> {
     let HaltRequest { manifest, reason, rollback } = request;
     let runs = if rollback { WhoRunsIt::GoesBack } else { WhoRunsIt::Keeps };
     site.parts.ledger.execute(site.now(), HaltRelease { actor, manifest, reason, runs }).await?;
-    decided(&site, manifest).await
+    let Json(update) = decided(&site, manifest).await?;
+    let runners = leaving(&site.parts.ledger, &[manifest]).await.map_err(unread)?.remove(&manifest);
+    Ok(Json(Halted { update, leaving: runners.unwrap_or_default().into() }))
 }
 
 pub(crate) async fn reconsider(
@@ -101,8 +105,10 @@ pub(crate) async fn retry(
 }
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
-    let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(|error| {
-        ApiError::done_but_unread(&error, "the decision is made", "distributor updates show")
-    })?;
+    let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(unread)?;
     Ok(Json(row.ok_or_else(|| unknown(&manifest.to_string()))?.into()))
+}
+
+fn unread(error: LedgerError) -> ApiError {
+    ApiError::done_but_unread(&error, "the decision is made", "distributor updates show")
 }
