@@ -34,7 +34,7 @@ Examples:
 
 What is a slip most of the time is asked back on a terminal, and needs an option elsewhere: a further
 package (--new-package), an unknown platform (--new-platform), a lower version than the channel's
-(--downgrade), private keys among the files (--with-private-keys).
+(--downgrade), private keys, tokens or serial numbers among the files (--with-private-keys).
 The first release of a package makes its keys. A release that was cut short is completed by the same command again.")]
 pub(super) struct Options {
     /// The folder whose content is released.

@@ -19,6 +19,7 @@ mod order;
 mod permit;
 mod permits;
 mod publish;
+mod secrets;
 mod withdraw;
 
 pub use channel::{ChannelSet, read_channels, set_channel};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sealpost_keys::{SealingKey, SigningKey, key_file};
+use sealpost_keys::{SealingKey, SigningKey, Token, key_file};
 use sealpost_publisher::release::{Order, ReleaseError};
 
 use crate::process::{Bench, strs};
@@ -73,6 +73,26 @@ fn a_secret_key_of_ours_is_never_released_under_whatever_name() {
 
     fs::write(bench.path("content/demo.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     refused(&bench, &strs(&bench.release("1.0")), &["demo.pem", "private key", "--with-private-keys"]);
+    bench.ok(&[strs(&bench.release("1.0")), vec!["--with-private-keys"]].concat());
+}
+
+#[test]
+fn what_holds_secrets_of_ours_is_never_released_under_whatever_name() {
+    let bench = Bench::ready();
+    let innocent = bench.path("content/readme.txt");
+    // The database as it lies in the vendor's home, while its home is elsewhere.
+    fs::copy(bench.path("home/license.db"), &innocent).unwrap();
+    refused(&bench, &strs(&bench.release("1.0")), &["readme.txt", "license database"]);
+    for (text, what) in [
+        (include_str!("../../../manifests/tests/golden/setup.v2.json"), "a setup file"),
+        (include_str!("../../../manifests/tests/golden/grant.unlock-code.txt"), "a grant"),
+        (include_str!("../../../manifests/tests/golden/grant.signed.json"), "a grant"),
+    ] {
+        fs::write(&innocent, text).unwrap();
+        refused(&bench, &strs(&bench.release("1.0")), &["readme.txt", what, "take it out"]);
+    }
+    fs::write(&innocent, format!("{}\n", Token::generate().unwrap().as_str())).unwrap();
+    refused(&bench, &strs(&bench.release("1.0")), &["admin token", "--with-private-keys"]);
     bench.ok(&[strs(&bench.release("1.0")), vec!["--with-private-keys"]].concat());
 }
 
