@@ -114,6 +114,7 @@ pub fn release(
     };
     for channel in &order.channels {
         channels.channels.insert(channel.clone(), id.version.clone());
+        channels.emptied.remove(channel);
     }
     publication.put_channels(&channels, now)?;
     let set = order.channels.iter().map(|channel| (channel.clone(), id.version.clone())).collect();

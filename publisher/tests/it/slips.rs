@@ -116,6 +116,48 @@ fn what_is_a_slip_most_of_the_time_needs_a_word_and_is_named_all_at_once() {
 }
 
 #[test]
+fn a_further_channel_and_a_lower_version_are_asked_back_and_a_channel_can_be_removed() {
+    let bench = Bench::ready();
+    // The first channel of a package cannot be another one misspelled.
+    bench.ok(&strs(&bench.release("1.0")));
+    bench.ok(&strs(&bench.release("1.1")));
+    let typo = ["channel", "set", "acme-av", "stabel", "1.1"];
+    refused(&bench, &typo, &["no channel stabel yet, only stable", "--new-channel"]);
+    let typo = with(&bench, "stable", "stabel");
+    refused(&bench, &strs(&typo), &["no channel stabel yet, only stable", "--new-channel"]);
+    let lower = ["channel", "set", "acme-av", "stable", "1.0"];
+    refused(&bench, &lower, &["channel stable points at 1.1", "--downgrade"]);
+    bench.ok(&[&lower[..], &["--downgrade"]].concat());
+
+    bench.ok(&["channel", "set", "acme-av", "beta", "1.1", "--new-channel"]);
+    let said = bench.ok(&["channel", "remove", "acme-av", "beta"]);
+    assert!(said.contains("removed channel beta, which pointed at 1.1"), "{said}");
+    assert!(!bench.ok(&["channel", "list"]).contains("beta"));
+    refused(&bench, &["channel", "remove", "acme-av", "beta"], &["no such channel; there are: stable"]);
+    // What a withdrawal emptied is no new channel, and can be removed too.
+    bench.ok(&["channel", "set", "acme-av", "beta", "1.1", "--new-channel"]);
+    bench.ok(&["withdraw", "acme-av", "1.1", "--reason", "it hurts"]);
+    assert!(bench.ok(&["channel", "show"]).contains("channel beta -> nothing"));
+    bench.ok(&["channel", "set", "acme-av", "beta", "1.0"]);
+    bench.ok(&["lint"]);
+    bench.ok(&["withdraw", "acme-av", "1.0", "--reason", "it hurts too"]);
+    bench.ok(&["channel", "remove", "acme-av", "beta"]);
+    assert!(!bench.ok(&["channel", "show"]).contains("beta"));
+}
+
+#[test]
+fn a_day_that_there_is_not_is_said_in_plain_words() {
+    let bench = Bench::ready();
+    let release = bench.release("1.0");
+    for day in ["2028-13-01", "2028-02-31", "next year"] {
+        let output = bench.run(&[strs(&release), vec!["--supported-until", day]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("is neither a day such as 2028-12-31"), "{said}");
+        assert!(!said.contains("parse") && !said.contains("parameter"), "{said}");
+    }
+}
+
+#[test]
 fn a_higher_version_needs_no_word_although_it_sorts_before_as_text() {
     let home = Home::new();
     let publish = |version: &str| {
