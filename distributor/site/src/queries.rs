@@ -299,6 +299,8 @@ pub enum Only {
     /// All.
     #[default]
     Everything,
+    /// All but those that say only that a release has no hook for a step.
+    WithoutAbsentHooks,
     /// Those that tell of something that went wrong.
     Failures,
 }

@@ -181,7 +181,9 @@ async fn of_the_log(pair: &Pair) -> Vec<String> {
     for end in [LogEnd::Oldest, LogEnd::Newest] {
         let some = ["release_approved", "step_reported"].map(str::to_owned).to_vec();
         pair.query(Activity { kinds: some, end, limit: Some(9), ..Activity::default() }).await;
-        pair.query(Activity { only: Only::Failures, end, limit: Some(50), ..Activity::default() }).await;
+        for only in [Only::Failures, Only::WithoutAbsentHooks] {
+            pair.query(Activity { only, end, limit: Some(50), ..Activity::default() }).await;
+        }
     }
     let mut kinds = Vec::new();
     for kind in summary::KINDS.map(str::to_owned) {
