@@ -6,7 +6,7 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{ApprovedReleases, KnownReleases, MAX_PAGE, Recipients, VoidedReleases};
 use sealpost_site::rules::leaving::{Leaving, Runners};
-use sealpost_site::rules::release::KnownRelease;
+use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 /// The runners of each of these releases, by manifest.
 pub(crate) async fn leaving(
@@ -39,6 +39,13 @@ pub(crate) async fn leaving(
             return Ok(all.into_iter().map(|(release, runners)| (release.manifest, runners)).collect());
         }
     }
+}
+
+/// The releases that were halted here or withdrawn by the vendor, by manifest.
+pub(crate) async fn stopped(ledger: &Ledger) -> Result<BTreeMap<Sha256Digest, ReleaseState>, LedgerError> {
+    let is_stopped = |state| matches!(state, ReleaseState::Halted | ReleaseState::Withdrawn);
+    let known = known(ledger).await?.into_iter().filter(|release| is_stopped(release.state));
+    Ok(known.map(|release| (release.manifest, release.state)).collect())
 }
 
 /// Every release, whatever became of it: a computer may have run it before.

@@ -1,9 +1,11 @@
 //! What people do when a release turned out bad, over HTTP and on the command line; and how they find it in the log.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use reqwest::header;
-use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::clients::{Client, ClientsPage, Stopped};
 use sealpost_admin_api::status::Status;
 use sealpost_admin_api::storage::StorageView;
 use sealpost_admin_api::updates::{MissingPayload, Review, Update};
@@ -19,7 +21,7 @@ use sealpost_test_support::license::serial;
 use sealpost_test_support::names::acme_av;
 
 use crate::agent::{Agent, send};
-use crate::program::{json, refused, run, serve, stdout, stop};
+use crate::program::{distributor, json, refused, run, serve, stdout, stop};
 use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
@@ -199,6 +201,24 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     bad.send_contact(&site, &again).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
     assert!(code == 0 && said.contains("on 2 of 2 computers"), "{said}");
+    // A name is found in whatever spelling.
+    let (code, said) = ends_with(&site, &["updates", "retry", "acme-av:1.0", "--client", "PC-2."]).await;
+    assert_eq!(code, 0, "{said}");
+
+    // Steps without a hook are many and say nothing: they are shown on request.
+    let mut contact = bad.next_contact();
+    contact.reports = vec![Report { step: InstallStep::Stop, reason: ReasonCode::NoHook, ..report(3) }];
+    bad.send_contact(&site, &contact).await;
+    let shown = async |more: &'static [&'static str]| {
+        let home = site.home();
+        let arguments = [&["log"], more].concat();
+        tokio::task::spawn_blocking(move || stdout(&home, &arguments)).await.unwrap()
+    };
+    assert!(!shown(&[]).await.contains("[no_hook]") && shown(&[]).await.contains("[hook_failed]"));
+    for all in [&["--all"][..], &["--json"], &["--kind", "step_reported"], &["--client", "PC-2.", "--all"]] {
+        assert!(shown(all).await.contains("no_hook"), "{all:?}");
+    }
+    assert_eq!(shown(&["-n", "4"]).await.lines().count(), 4, "what is left out is not counted either");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,6 +271,14 @@ async fn a_halt_says_who_goes_back_and_names_who_has_nothing_to_go_back_to() {
         "cannot_go_back": { "count": 1, "names": ["pc-2"] },
     });
     assert_eq!(listed["leaving"], leaving);
+    let page: ClientsPage = site.get("/clients").await;
+    let client: Client = site.get("/clients/pc-1").await;
+    for client in page.clients.iter().chain([&client]) {
+        assert_eq!(client.stopped, [Stopped { package: acme_av(), state: ReleaseState::Halted }]);
+    }
+    let home = site.home();
+    let listed = tokio::task::spawn_blocking(move || stdout(&home, &["clients", "list"])).await.unwrap();
+    assert!(listed.contains("acme-av 1.1 (halted)"), "{listed}");
     let review: Review = site.get(&format!("/updates/{bad}")).await;
     assert_eq!(serde_json::to_value(review.leaving).unwrap(), leaving);
     let status: Status = site.get("/status").await;
@@ -304,6 +332,12 @@ fn names_and_channels(home: &Path) {
     assert!(refused(home, &["clients", "channel", "pc-1", "bata"]).contains("beta, stable"));
     assert!(refused(home, &["clients", "channel", "pc-9", "beta"]).contains("clients reserve"));
     stdout(home, &["clients", "channel", "pc-1", "stable"]);
+    // The file of an earlier code is known as one of the same computer, however its name was typed.
+    let out = home.with_file_name("pc-1.setup.json");
+    let out = out.to_str().unwrap();
+    for spelling in ["pc-1", "PC-1.", "pc-1"] {
+        stdout(home, &["clients", "setup", spelling, "--out", out]);
+    }
 }
 
 fn decisions(home: &Path) {
@@ -359,5 +393,24 @@ fn the_log(home: &Path) {
         refused(home, &["log", "--client", "nobody"]).contains("nothing is known of a computer named nobody")
     );
     assert!(refused(home, &["log", "--since", "22:14"]).contains("yesterday"));
-    assert!(!stdout(home, &["log", "--client", "pc-1"]).is_empty());
+    let of_pc_1 = stdout(home, &["log", "--client", "pc-1"]);
+    assert!(!of_pc_1.is_empty());
+    assert_eq!(stdout(home, &["log", "--client", "PC-1."]), of_pc_1);
+    follows(home);
+}
+
+/// `log --follow` begins with the last ten entries, and does not print everything that ever was.
+fn follows(home: &Path) {
+    assert!(stdout(home, &["log", "--all"]).lines().count() > 12);
+    let last = stdout(home, &["log", "--all", "-n", "10"]);
+    let mut command = distributor(home);
+    let mut child = command.args(["log", "--follow", "--all"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let begins: Vec<String> = lines.by_ref().take(10).collect();
+    stdout(home, &["clients", "reserve", "pc-5"]);
+    let next = lines.next().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(begins, last.lines().collect::<Vec<_>>());
+    assert!(next.contains("pc-5"), "{next}");
 }

@@ -14,11 +14,13 @@ use sealpost_admin_api::updates::{
 use sealpost_files::with_causes;
 use sealpost_ledger::LedgerError;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::queries::{ClientByName, ReleaseByManifest};
+use sealpost_site::rules::names::canonical;
 
 use super::show::unknown;
 use crate::http::Site;
@@ -98,10 +100,23 @@ pub(crate) async fn retry(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RetryRequest>,
 ) -> Result<Json<Retried>, ApiError> {
-    let RetryRequest { manifest, clients: names } = request;
+    let RetryRequest { manifest, clients } = request;
+    let mut names = Vec::with_capacity(clients.len());
+    for name in clients {
+        names.push(held_name(&site, name).await?);
+    }
     let clients = site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names }).await?;
     let Json(update) = decided(&site, manifest).await?;
     Ok(Json(Retried { update, clients }))
+}
+
+/// The name that holds the seat, in whatever spelling it was given.
+async fn held_name(site: &Site, name: ComputerName) -> Result<ComputerName, ApiError> {
+    let plain = canonical(&name);
+    if plain == name || site.parts.ledger.query(ClientByName { name: name.clone() }).await?.is_some() {
+        return Ok(name);
+    }
+    Ok(plain)
 }
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
