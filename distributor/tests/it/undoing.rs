@@ -18,7 +18,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_test_support::license::serial;
-use sealpost_test_support::names::acme_av;
+use sealpost_test_support::names::{acme_av, channel};
 
 use crate::agent::{Agent, send};
 use crate::program::{distributor, json, refused, run, serve, stdout, stop};
@@ -69,6 +69,29 @@ async fn who_approves_a_reconsidered_release_is_told_that_its_payload_was_remove
     site.pull().await;
     let again: Update = site.post("/updates/approve", &this).await;
     assert_eq!(again.payload_missing, None);
+}
+
+#[tokio::test]
+async fn a_channel_that_the_vendor_removed_is_dropped_and_who_follows_it_is_warned_of() {
+    let vendor = start_vendor(10).await;
+    vendor.publish(&vendor.draft("1.0", &[("engine", b"one")]), &["beta", "stable"]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    let _: Client = site.post("/clients", &serde_json::json!({ "name": "pc-1", "channel": "beta" })).await;
+    let warned = async |site: &Site| {
+        let status: Status = site.get("/status").await;
+        status.warnings.into_iter().find(|text| text.contains("channel beta"))
+    };
+    assert_eq!(warned(&site).await, None);
+    vendor.remove_channel("beta");
+    site.pull().await;
+    assert_eq!(site.updates().await.updates[0].channels, [channel("stable")]);
+    let site = site.restart().await;
+    let said = warned(&site).await.unwrap();
+    assert!(said.starts_with("1 computer follows the channel beta") && said.contains("(pc-1)"), "{said}");
+    vendor.point("beta", "1.0");
+    site.pull().await;
+    assert_eq!(warned(&site).await, None);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Releases that want a person's attention: stopped ones that still run somewhere, and approved ones that a further
 //! channel points to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
@@ -71,6 +71,27 @@ fn leave(row: &ReleaseRow, runners: &Runners) -> Vec<String> {
         ));
     }
     parts
+}
+
+/// One sentence for each channel that computers follow and the vendor has no more. Before the vendor has any channel
+/// nothing is said.
+#[must_use]
+pub fn left_channels(
+    offered: &BTreeSet<ChannelName>,
+    followers: &BTreeMap<ChannelName, Named>,
+) -> Vec<String> {
+    let left = followers.iter().filter(|(channel, _)| !offered.is_empty() && !offered.contains(*channel));
+    left.map(|(channel, who)| {
+        let follow = counted(who.count, "computer follows", "computers follow");
+        let them = if who.count == 1 { "it" } else { "them" };
+        format!(
+            "{follow} the channel {channel}, which the vendor does not have ({}): nothing new comes to {them}; the vendor \
+             has {}: `distributor clients channel NAME CHANNEL` moves {them}",
+            names(who),
+            offered.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
+        )
+    })
+    .collect()
 }
 
 fn names(named: &Named) -> String {
@@ -201,6 +222,18 @@ mod tests {
             assert!(!text.contains("told to go back") && !text.contains("--rollback"), "{text}");
             assert!(text.contains("approve a newer release"), "{text}");
         }
+    }
+
+    #[test]
+    fn who_follows_a_channel_that_the_vendor_does_not_have_is_named() {
+        let channel = |name: &str| ChannelName::new(name).unwrap();
+        let followers =
+            BTreeMap::from([(channel("beta"), named(&["pc-1"])), (channel("stable"), named(&["pc-2"]))]);
+        let said = left_channels(&BTreeSet::from([channel("stable")]), &followers);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("1 computer follows the channel beta"), "{said:?}");
+        assert!(said[0].contains("(pc-1)") && said[0].contains("the vendor has stable"), "{said:?}");
+        assert!(left_channels(&BTreeSet::new(), &followers).is_empty(), "nothing was pulled yet");
     }
 
     #[test]
