@@ -85,7 +85,7 @@ fn database(bytes: &[u8]) -> Option<&'static str> {
         return None;
     }
     let has = |table: &&str| bytes.windows(table.len()).any(|window| window == table.as_bytes());
-    DATABASES.iter().find(|(_, tables)| tables.iter().all(|table| has(&table))).map(|(what, _)| *what)
+    DATABASES.iter().find(|(_, tables)| tables.iter().all(has)).map(|(what, _)| *what)
 }
 
 /// A backup of a Primary Server, as it is made or unzipped.

@@ -172,8 +172,9 @@ fn what(change: &Change) -> String {
         }
         Change::GrantAccepted { serial, generation, epoch, seats, model, not_after, confirms, .. } => {
             let confirms = if *confirms { "; it confirms the restored ledger" } else { "" };
+            let noun = if *seats == 1 { "seat" } else { "seats" };
             format!(
-                "accepted a grant of {seats} {model} seats for {serial} (generation {generation}, epoch {epoch}, valid until {not_after}){confirms}"
+                "accepted a grant of {seats} {model} {noun} for {serial} (generation {generation}, epoch {epoch}, valid until {not_after}){confirms}"
             )
         }
         Change::SeatReserved { name, channel, serial } => {
@@ -291,7 +292,7 @@ fn what(change: &Change) -> String {
             };
             format!(
                 "refused {} of {}{about} in the minute of {minute}: {code}",
-                counted(u64::from(*count), "request", "requests"),
+                counted(*count, "request", "requests"),
                 escape(source)
             )
         }
