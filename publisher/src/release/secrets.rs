@@ -31,6 +31,8 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const BACKUP_LIST: &[u8] = b"backup.json\0";
 const TAR_HEADER_BYTES: usize = 512;
 const SQLITE: &[u8] = b"SQLite format 3\0";
+/// How the write-ahead log of a SQLite database begins, in either byte order: what it holds last stands there.
+const SQLITE_LOG: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
 /// Tables that only databases of ours have together.
 const DATABASES: [(&str, [&str; 2]); 2] = [
     (
@@ -136,6 +138,9 @@ fn perhaps(bytes: &[u8]) -> Option<&'static str> {
     let is_pem = |line: &[u8]| line.starts_with(b"-----BEGIN ") && line.ends_with(b"PRIVATE KEY-----");
     if lines.any(is_pem) {
         return Some("is or holds a private key");
+    }
+    if SQLITE_LOG.iter().any(|magic| bytes.starts_with(magic)) {
+        return Some("is the write-ahead log of a database, perhaps of one of ours");
     }
     let text = std::str::from_utf8(bytes).ok()?.trim();
     if text.parse::<Token>().is_ok() {
@@ -250,6 +255,11 @@ mod tests {
         };
         let ledger = include_str!("../../../distributor/ledger/tests/golden/ledger.v3.sql");
         assert_eq!(made("ledger", ledger), Some(Secret::Ours("a Primary Server's ledger")));
+        let open = rusqlite::Connection::open(folder.path().join("open")).unwrap();
+        open.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+            .unwrap();
+        let log = secret_in_file(&folder.path().join("open-wal")).unwrap();
+        assert!(matches!(log, Some(Secret::Perhaps(what)) if what.contains("write-ahead log")), "{log:?}");
         assert_eq!(made("product", "CREATE TABLE serials (serial TEXT); CREATE TABLE signatures (x)"), None);
     }
 }
