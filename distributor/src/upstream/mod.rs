@@ -12,6 +12,7 @@ mod fetch;
 mod known;
 mod mirror;
 mod needed;
+mod offered;
 mod pace;
 mod payloads;
 mod prepare;
@@ -24,6 +25,7 @@ mod targets;
 mod transport;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,7 @@ use sealpost_admin_api::storage::{StorageSummary, StorageView};
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_repository::ReaderHandle;
@@ -230,6 +233,10 @@ impl Upstream for VendorUpstream {
 
     fn find_target(&self, file_name: &str) -> Option<TargetEntry> {
         self.context.mirror.find_target(file_name)
+    }
+
+    fn channels(&self) -> Option<BTreeSet<ChannelName>> {
+        offered::channels(&self.context.mirror, &*self.context.blobs)
     }
 
     fn trust(&self) -> Option<Arc<TrustDocument>> {

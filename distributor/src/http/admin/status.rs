@@ -1,5 +1,6 @@
 //! `GET /api/v1/status`: the License Summary, the last pull, who is connected, and what will need attention.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,7 +9,11 @@ use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
+use sealpost_site::queries::{
+    Drifted, Followers, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores,
+};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::text::counted;
@@ -16,6 +21,7 @@ use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
+use crate::http::leaving::leaving;
 use crate::http::newer::newer;
 use crate::http::problem::ApiError;
 
@@ -31,14 +37,23 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let releases = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
     let forks = ledger.query(LogForks {}).await?;
-    let (missing_files, newer) = (site.parts.upstream.missing(), newer(&site).await?);
+    let missing_files = site.parts.upstream.missing();
+    let of_interest = of_interest(ledger, MAX_PAGE).await?;
+    let newer = newer(&site, &of_interest).await?;
     let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
     warnings.extend(drift::warning(&drifted.names, drifted.count));
-    warnings.extend(attention::warnings(&of_interest(ledger, MAX_PAGE).await?));
+    let stopped: Vec<Sha256Digest> = of_interest
+        .iter()
+        .filter(|row| attention::is_stopped_and_runs(row))
+        .map(|row| row.manifest)
+        .collect();
+    let mut attention = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
+    attention.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
+    warnings.extend(attention);
     warnings.extend(problem);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files));
@@ -63,6 +78,14 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         storage,
         newer,
     }))
+}
+
+/// The channels that the vendor has; none if that is not known.
+async fn offered(site: &Site) -> Result<BTreeSet<ChannelName>, ApiError> {
+    let upstream = Arc::clone(&site.parts.upstream);
+    let channels = tokio::task::spawn_blocking(move || upstream.channels()).await;
+    let channels = channels.map_err(|error| ApiError::internal("read the vendor's channels", &error))?;
+    Ok(channels.unwrap_or_default())
 }
 
 fn damage(missing: &[String]) -> Option<String> {
@@ -120,8 +143,6 @@ async fn of_interest(ledger: &Ledger, page_size: u32) -> Result<Vec<ReleaseRow>,
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use jiff::Timestamp;
     use sealpost_keys::SigningKey;
     use sealpost_ledger::LedgerSettings;
