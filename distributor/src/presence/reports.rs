@@ -1,5 +1,7 @@
 //! What the presence answers to admins: the certificate, the ways, what waits for whom, and what an admin may hurry.
 
+use std::net::SocketAddr;
+
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::addresses::{AddressesView, WayView};
@@ -8,13 +10,15 @@ use sealpost_files::with_causes;
 use sealpost_ledger::LedgerError;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::changes::Actor;
+use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::expiries::{Expiry, ExpiryKind};
 use sealpost_site::rules::text::counted;
 
 use super::certificates::{Issuer, Renew};
 use super::error::PresenceError;
+use super::listening::{covers, unserved};
 use super::ways::Before;
-use super::{ServerPresence, waiting};
+use super::{About, ServerPresence, State, Told, waiting};
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 
 /// Names in one warning.
@@ -95,18 +99,20 @@ impl ServerPresence {
 
     async fn ways_view(&self) -> Result<AddressesView, Problem> {
         let learned = self.learned().await.map_err(problem_of)?;
-        let doors = self.with(|state| state.doors.clone()).and_then(|doors| doors.upgrade());
-        let open = doors.map(|doors| doors.open_ports()).unwrap_or_default();
+        let open = self.doors().map(|doors| doors.open_at()).unwrap_or_default();
+        let remembered = self.remembered().await;
         let here = self.addresses();
         let ways = match &learned {
             Some(row) => row.ways.iter().map(|way| (way.addresses.clone(), way.port)).collect(),
             None => vec![(here.addresses, here.port)],
         };
-        let ways = ways.into_iter();
+        let view = |(addresses, port): (Vec<String>, u16)| {
+            let unserved = unserved(&addresses, port, &open, &remembered, Self::is_own);
+            let served = unserved.is_empty() && open.iter().any(|door| door.port() == port);
+            WayView { addresses, port, served, unserved }
+        };
         Ok(AddressesView {
-            ways: ways
-                .map(|(addresses, port)| WayView { served: open.contains(&port), addresses, port })
-                .collect(),
+            ways: ways.into_iter().map(view).collect(),
             sequence: learned.as_ref().map(|row| row.order.sequence),
             waiting: learned.as_ref().map(waiting).unwrap_or_default(),
             left_behind: None,
@@ -131,11 +137,15 @@ impl ServerPresence {
     }
 
     async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
-        let (mut said, addresses, ports) = self.with(|state| {
-            let said: Vec<String> = state.problems.iter().chain(&state.configuration).cloned().collect();
-            (said, state.settings.addresses.clone(), state.held.zip(state.port))
+        let (mut said, addresses, held, kept) = self.with(|state| {
+            let problems = state.problems.iter().map(|trouble| &trouble.said);
+            let said: Vec<String> = problems.chain(&state.configuration).cloned().collect();
+            let held = state.held.filter(|_| state.port.is_some());
+            (said, state.settings.addresses.clone(), held, state.kept_open.clone())
         });
-        said.extend(ports.and_then(|(held, wanted)| other_port_held(held, wanted)));
+        let wanted = self.wanted_door();
+        said.extend(held.and_then(|held| another_is_held(held, wanted)));
+        said.extend(kept_open(&kept, wanted));
         let standing = self.certificates.standing();
         said.extend(standing.problems);
         let missing = standing.presented.missing(&addresses);
@@ -149,6 +159,7 @@ impl ServerPresence {
                 None
             }
         };
+        said.extend(self.unserved(learned.as_ref()).await);
         match self.left_behind(learned.as_ref()).await {
             Ok(left) => said.extend(left.as_ref().map(refusing)),
             Err(error) => said.push(with_causes(&error)),
@@ -173,20 +184,55 @@ impl ServerPresence {
         said
     }
 
-    /// What went wrong in the last turn, as an answer.
+    /// Where computers are told to come first, and nothing listens.
+    async fn unserved(&self, learned: Option<&ServersLearnedRow>) -> Option<String> {
+        let way = learned?.ways.first()?;
+        let (open, remembered) = (self.doors()?.open_at(), self.remembered().await);
+        let unserved = unserved(&way.addresses, way.port, &open, &remembered, Self::is_own);
+        (!unserved.is_empty()).then(|| {
+            format!(
+                "computers are told to come to {}, port {}, and nothing listens there: correct `listen` or `addresses`, then \
+                 reload the server with SIGHUP",
+                unserved.join(", "),
+                way.port
+            )
+        })
+    }
+
+    /// What went wrong in the last turn with the certificate, as an answer.
     fn no_problem(&self) -> Result<(), Problem> {
-        let problem = self.with(|state| state.problems.first().cloned());
-        problem.map_or(Ok(()), |problem| Err(Problem::new(ProblemCode::Internal, problem, LOG_HINT)))
+        let trouble = |state: &mut State| {
+            state.problems.iter().find(|trouble| trouble.about == About::Certificate).cloned()
+        };
+        let trouble = self.with(trouble);
+        trouble.map_or(Ok(()), |trouble| Err(Problem::new(ProblemCode::Internal, trouble.said, LOG_HINT)))
     }
 }
 
-/// The server is reached on both ports; only its next start may find the wanted one taken, and callers wait no longer while
-/// it is replaced.
-fn other_port_held(held: u16, wanted: u16) -> Option<String> {
-    (held != wanted).then(|| {
+/// The server is reached at both; only its next start may find the wanted one taken, and callers wait no longer while it
+/// is replaced.
+fn another_is_held(held: SocketAddr, wanted: SocketAddr) -> Option<String> {
+    if covers(held, wanted) {
+        return None;
+    }
+    let (held, wanted) = if held.port() == wanted.port() {
+        (held.to_string(), wanted.to_string())
+    } else {
+        (format!("port {}", held.port()), wanted.port().to_string())
+    };
+    Some(format!(
+        "the socket unit holds {held}, and `listen` says {wanted}: give both the same, as \
+         `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
+    ))
+}
+
+fn kept_open(kept: &[SocketAddr], wanted: SocketAddr) -> Option<String> {
+    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    (!kept.is_empty()).then(|| {
         format!(
-            "the socket unit holds port {held}, and `listen` says {wanted}: give both the same port, as \
-             `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
+            "`listen` says {wanted}, and computers are told to come where only {} answers, which is therefore served on: \
+             name in `addresses` where they are to come, then reload the server with SIGHUP",
+            kept.join(", ")
         )
     })
 }
@@ -216,8 +262,12 @@ fn unnamed(missing: &[String]) -> String {
 
 impl Presence for ServerPresence {
     fn addresses(&self) -> Addresses {
-        let (addresses, port) =
-            self.with(|state| (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on)));
+        let (addresses, port) = self.with(|state| match &state.told {
+            Told::Before { addresses, port } => (addresses.clone(), *port),
+            Told::Configured | Told::Nothing => {
+                (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on.port()))
+            }
+        });
         Addresses { addresses, port, ca_spki_sha256: self.pins(), root_sha256: self.parts.root_sha256 }
     }
 

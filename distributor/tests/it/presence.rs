@@ -19,7 +19,7 @@ use crate::site::{Site, configure, free_port, problem};
 use crate::vendor::start_vendor;
 
 /// A licensed site on a fixed port, with one computer in contact.
-async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
+pub(crate) async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
     let site = Site::on_a_fixed_port(vendor).await;
     let serial = sealpost_test_support::license::serial();
     let _: serde_json::Value = site.post("/register", &serde_json::json!({ "serial": serial })).await;
@@ -27,7 +27,7 @@ async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
     (site, agent)
 }
 
-async fn warnings(site: &Site) -> Vec<String> {
+pub(crate) async fn warnings(site: &Site) -> Vec<String> {
     let status: Status = site.get("/status").await;
     status.warnings
 }
@@ -36,19 +36,19 @@ async fn certificate(site: &Site) -> CertificateView {
     site.get("/certificate").await
 }
 
-async fn ways(site: &Site) -> AddressesView {
+pub(crate) async fn ways(site: &Site) -> AddressesView {
     site.get("/addresses").await
 }
 
 /// Whether the server answers on this port, by a CA.
-async fn answers(ca: &Path, host: &str, port: u16) -> bool {
+pub(crate) async fn answers(ca: &Path, host: &str, port: u16) -> bool {
     let pem = std::fs::read(ca).unwrap();
     let trusted = reqwest::Certificate::from_pem_bundle(&pem).unwrap();
     let client = Client::builder().tls_certs_only(trusted).no_proxy().build().unwrap();
     client.get(format!("https://{host}:{port}/healthz")).send().await.is_ok()
 }
 
-fn ca(site: &Site) -> PathBuf {
+pub(crate) fn ca(site: &Site) -> PathBuf {
     site.home().join("tls/ca.crt")
 }
 
