@@ -19,7 +19,7 @@ pub use self::sample::sample;
 pub use self::settings::{
     ConfigError, DEFAULT_PORT, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
 };
-pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_client};
+pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_ca_ends, vendor_client};
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::queries::{Activity, LeftBehind, LogEnd, ServersLearned};
 use sealpost_site::rows::ServersLearnedRow;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -105,7 +106,7 @@ struct State {
     replaced: Option<(u64, Sha256Digest, Option<Replaced>)>,
     /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
     problems: Vec<Trouble>,
-    configuration: Vec<String>,
+    configuration: Vec<Warning>,
 }
 
 /// The way that computers are told first.
@@ -206,6 +207,7 @@ impl ServerPresence {
             Err(error) => {
                 tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
                 let said = format!("{error} (the configuration before stays in force)");
+                let said = Warning::new(WarningCode::ConfigurationRefused, said);
                 self.with(|state| state.configuration = vec![said]);
                 // The files that the one before names may be others by now.
                 return self.wake.changed();
@@ -218,12 +220,15 @@ impl ServerPresence {
             keys => tracing::info!(from_the_next_start = keys.join(", "), "read the configuration again"),
         }
         let said = waiting.iter().map(|key| {
-            format!("`{key}` was changed in the configuration, and counts from the next start of the server")
+            let said = format!(
+                "`{key}` was changed in the configuration, and counts from the next start of the server"
+            );
+            Warning::new(WarningCode::RestartNeeded, said)
         });
         self.adopt(&settings, said.collect()).await;
     }
 
-    async fn adopt(&self, settings: &Settings, said: Vec<String>) {
+    async fn adopt(&self, settings: &Settings, said: Vec<Warning>) {
         self.with(|state| {
             let moved = settings.listen.port() != state.settings.listen.port() && settings.listen.port() != 0;
             if moved && state.port.is_some() {

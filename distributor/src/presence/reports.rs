@@ -13,12 +13,14 @@ use sealpost_site::changes::Actor;
 use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::expiries::{Expiry, ExpiryKind};
 use sealpost_site::rules::text::counted;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 
 use super::certificates::{Issuer, Renew};
 use super::error::PresenceError;
 use super::listening::{covers, unserved};
 use super::ways::Before;
-use super::{About, ServerPresence, State, Told, waiting};
+use super::{About, ServerPresence, State, Told, Trouble, waiting};
+use crate::config::vendor_ca_ends;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 
 /// Names in one warning.
@@ -136,52 +138,109 @@ impl ServerPresence {
         Ok(AddressesView { left_behind, ..self.ways_view().await? })
     }
 
-    async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
+    async fn all_warnings(&self, now: Timestamp) -> Vec<Warning> {
         let (mut said, addresses, held, kept) = self.with(|state| {
-            let problems = state.problems.iter().map(|trouble| &trouble.said);
-            let said: Vec<String> = problems.chain(&state.configuration).cloned().collect();
+            let said: Vec<Warning> = state
+                .problems
+                .iter()
+                .map(Trouble::warning)
+                .chain(state.configuration.iter().cloned())
+                .collect();
             let held = state.held.filter(|_| state.port.is_some());
             (said, state.settings.addresses.clone(), held, state.kept_open.clone())
         });
+        let mut say =
+            |code, message: Option<String>| said.extend(message.map(|message| Warning::new(code, message)));
         let wanted = self.wanted_door();
-        said.extend(held.and_then(|held| another_is_held(held, wanted)));
-        said.extend(kept_open(&kept, wanted));
+        say(WarningCode::SocketUnitDiffers, held.and_then(|held| another_is_held(held, wanted)));
+        say(WarningCode::ListenDiffers, kept_open(&kept, wanted));
         let standing = self.certificates.standing();
-        said.extend(standing.problems);
-        let missing = standing.presented.missing(&addresses);
-        if !missing.is_empty() {
-            said.push(format!("{}; {}", unnamed(&missing), MISSING_HINT));
+        for problem in standing.problems {
+            say(WarningCode::CertificateFailed, Some(problem));
         }
+        let missing = standing.presented.missing(&addresses);
+        let is_missing = !missing.is_empty();
+        say(
+            WarningCode::CertificateNames,
+            is_missing.then(|| format!("{}; {}", unnamed(&missing), MISSING_HINT)),
+        );
         let learned = match self.learned().await {
             Ok(learned) => learned,
             Err(error) => {
-                said.push(with_causes(&error));
+                say(WarningCode::Internal, Some(with_causes(&error)));
                 None
             }
         };
-        said.extend(self.unserved(learned.as_ref()).await);
+        say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()).await);
         match self.left_behind(learned.as_ref()).await {
-            Ok(left) => said.extend(left.as_ref().map(refusing)),
-            Err(error) => said.push(with_causes(&error)),
+            Ok(left) => say(WarningCode::ComputersLeftBehind, left.as_ref().map(refusing)),
+            Err(error) => say(WarningCode::Internal, Some(with_causes(&error))),
         }
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
         let left = waiting(&row);
         let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
         if standing.next.is_some() {
-            said.push(format!(
+            let message = format!(
                 "{who} not learned the new CA of this server's certificate yet ({names}): it is presented when all have, \
                  or at once with `distributor certificate switch --now`"
-            ));
+            );
+            say(WarningCode::CaNotLearned, Some(message));
         }
         if row.ways.len() > 1 {
             let since = now.duration_since(row.issued_at).as_hours() / 24;
-            said.push(format!(
+            let message = format!(
                 "{who} not learned the new address or port of this server yet ({names}), {} after it changed: what was \
                  before is served until all have, or until `distributor address finish`",
                 counted(u64::try_from(since).unwrap_or(0), "day", "days")
-            ));
+            );
+            say(WarningCode::AddressNotLearned, Some(message));
         }
         said
+    }
+
+    fn certificates_that_end(&self) -> Vec<Expiry> {
+        let standing = self.certificates.standing();
+        let presented = standing.presented;
+        if standing.issuer == Issuer::Own {
+            let own = self.with(|state| state.settings.tls.clone());
+            let place = own.map_or_else(
+                || "set `tls.certificate` in the configuration again".to_owned(),
+                |own| {
+                    format!(
+                        "put a renewed one at {}; the server takes it by itself",
+                        own.certificate.display()
+                    )
+                },
+            );
+            return vec![Expiry {
+                kind: ExpiryKind::OwnCertificate,
+                what: "the server's certificate that you brought".to_owned(),
+                label: "server".to_owned(),
+                at: presented.not_after.min(presented.ca_not_after),
+                renewed_by_itself: false,
+                remedy: place,
+            }];
+        }
+        vec![
+            Expiry {
+                kind: ExpiryKind::Certificate,
+                what: "the server's certificate".to_owned(),
+                label: "server".to_owned(),
+                at: presented.not_after,
+                renewed_by_itself: true,
+                remedy: "run `distributor certificate renew`".to_owned(),
+            },
+            Expiry {
+                kind: ExpiryKind::SiteCa,
+                what: "the site CA's certificate".to_owned(),
+                label: "server".to_owned(),
+                at: presented.ca_not_after,
+                renewed_by_itself: true,
+                remedy: "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers \
+                         have learned it"
+                    .to_owned(),
+            },
+        ]
     }
 
     /// Where computers are told to come first, and nothing listens.
@@ -206,6 +265,16 @@ impl ServerPresence {
         };
         let trouble = self.with(trouble);
         trouble.map_or(Ok(()), |trouble| Err(Problem::new(ProblemCode::Internal, trouble.said, LOG_HINT)))
+    }
+}
+
+impl Trouble {
+    fn warning(&self) -> Warning {
+        let code = match self.about {
+            About::Certificate => WarningCode::CertificateFailed,
+            About::Listening => WarningCode::ListenFailed,
+        };
+        Warning::new(code, self.said.clone())
     }
 }
 
@@ -288,48 +357,11 @@ impl Presence for ServerPresence {
     }
 
     fn expiries(&self) -> Vec<Expiry> {
-        let standing = self.certificates.standing();
-        let presented = standing.presented;
-        if standing.issuer == Issuer::Own {
-            let own = self.with(|state| state.settings.tls.clone());
-            let place = own.map_or_else(
-                || "set `tls.certificate` in the configuration again".to_owned(),
-                |own| {
-                    format!(
-                        "put a renewed one at {}; the server takes it by itself",
-                        own.certificate.display()
-                    )
-                },
-            );
-            return vec![Expiry {
-                kind: ExpiryKind::OwnCertificate,
-                what: "the server's certificate that you brought".to_owned(),
-                label: "server".to_owned(),
-                at: presented.not_after.min(presented.ca_not_after),
-                renewed_by_itself: false,
-                remedy: place,
-            }];
-        }
-        vec![
-            Expiry {
-                kind: ExpiryKind::Certificate,
-                what: "the server's certificate".to_owned(),
-                label: "server".to_owned(),
-                at: presented.not_after,
-                renewed_by_itself: true,
-                remedy: "run `distributor certificate renew`".to_owned(),
-            },
-            Expiry {
-                kind: ExpiryKind::SiteCa,
-                what: "the site CA's certificate".to_owned(),
-                label: "server".to_owned(),
-                at: presented.ca_not_after,
-                renewed_by_itself: true,
-                remedy: "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers \
-                         have learned it"
-                    .to_owned(),
-            },
-        ]
+        let vendor_ca = self.with(|state| state.settings.vendor_ca.clone());
+        let mut expiries = self.certificates_that_end();
+        let ends = vendor_ca.map(|path| vendor_ca_ends(&path)).unwrap_or_default();
+        expiries.extend(ends.iter().map(|(subject, at)| Expiry::of_vendor_ca(subject, *at)));
+        expiries
     }
 
     fn look_soon(&self) {
@@ -340,7 +372,7 @@ impl Presence for ServerPresence {
         self.wake.learned();
     }
 
-    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>> {
+    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<Warning>> {
         Box::pin(self.all_warnings(now))
     }
 

@@ -98,7 +98,10 @@ async fn changed_files_are_shown_with_the_computer_and_warned_of() {
     assert_eq!(client.drift[0].kind, DriftKind::Changed);
     assert!(client.explanations[0].sentence.contains("repair"), "{:?}", client.explanations);
     let status: Status = site.get("/status").await;
-    let warned = status.warnings.iter().any(|text| text.contains("1 computer says") && text.contains("pc-1"));
+    let warned = status
+        .warnings
+        .iter()
+        .any(|warning| warning.message.contains("1 computer says") && warning.message.contains("pc-1"));
     assert!(warned, "{:?}", status.warnings);
     let drifted = async || {
         let text = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();

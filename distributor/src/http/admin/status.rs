@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use sealpost_admin_api::licenses::License;
-use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
+use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status, WarningView};
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::text::counted;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
@@ -26,7 +27,7 @@ const MAX_NAMED_FILES: usize = 3;
 
 pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
-    let Ends { expiries, licenses, problem } = gather(&site, now).await?;
+    let Ends { expiries, licenses, problems } = gather(&site, now).await?;
     let last_pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
@@ -37,20 +38,23 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
-    warnings.extend(drift::warning(&drifted.names, drifted.count));
-    warnings.extend(attention::warnings(&of_interest(ledger, MAX_PAGE).await?));
-    warnings.extend(problem);
+    let coded = |code| move |said: String| Warning::new(code, said);
+    let drifted = drift::warning(&drifted.names, drifted.count);
+    warnings.extend(drifted.map(coded(WarningCode::ClientsDrifted)));
+    let releases_said = attention::warnings(&of_interest(ledger, MAX_PAGE).await?);
+    warnings.extend(releases_said.into_iter().map(coded(WarningCode::ReleaseAttention)));
+    warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
-    warnings.extend(damage(&missing_files));
-    warnings.extend(storage.and_then(full));
-    warnings.extend(newer.as_ref().map(announced));
+    warnings.extend(damage(&missing_files).map(coded(WarningCode::FilesDamaged)));
+    warnings.extend(storage.and_then(full).map(coded(WarningCode::DiskFull)));
+    warnings.extend(newer.as_ref().map(announced).map(coded(WarningCode::ServerNewer)));
     let addresses = site.parts.presence.addresses();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server_id: ledger.server_id(),
         addresses: addresses.addresses,
         port: addresses.port,
-        warnings,
+        warnings: warnings.into_iter().map(WarningView::from).collect(),
         licenses: licenses.into_iter().map(License::from).collect(),
         last_pull: last_pull.into(),
         connected_clients: site.parts.push.connected() as u64,
