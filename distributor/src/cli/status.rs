@@ -49,13 +49,16 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
     ))?;
-    if let Some(stored) = view.storage {
+    if let Some(stored) = &view.storage {
         print_line(format_args!(
             "stored      {}, {} of it not needed; {} free",
             size(stored.bytes),
             size(stored.unneeded_bytes),
             size(stored.free_bytes)
         ))?;
+        let kinds = stored.kinds.iter().map(|kind| format!("{} {}", plain(&kind.kind), size(kind.bytes)));
+        let kinds: Vec<String> = kinds.collect();
+        print_line(format_args!("            {} (bounds: `distributor storage show`)", kinds.join(", ")))?;
     }
     print_line(format_args!("log         {}", counted(view.ledger_head.size, "entry", "entries")))?;
     print_line("")?;

@@ -46,7 +46,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files).map(coded(WarningCode::FilesDamaged)));
-    warnings.extend(storage.and_then(full).map(coded(WarningCode::DiskFull)));
+    warnings.extend(storage.as_ref().and_then(full).map(coded(WarningCode::DiskFull)));
     warnings.extend(newer.as_ref().map(announced).map(coded(WarningCode::ServerNewer)));
     let addresses = site.parts.presence.addresses();
     Ok(Json(Status {
@@ -83,7 +83,7 @@ fn damage(missing: &[String]) -> Option<String> {
     ))
 }
 
-fn full(storage: StorageSummary) -> Option<String> {
+fn full(storage: &StorageSummary) -> Option<String> {
     (storage.free_bytes < storage.keep_free_bytes).then(|| {
         format!(
             "the disk has {} MiB free, and `limits.keep_free_mib` keeps {}: no payload is fetched; make room, or run \
