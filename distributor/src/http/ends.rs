@@ -14,7 +14,7 @@ use super::problem::ApiError;
 
 /// The list, and why a part of it is missing.
 pub(crate) struct Ends {
-    /// Soonest first.
+    /// The soonest stands first.
     pub(crate) expiries: Vec<Expiry>,
     pub(crate) licenses: Vec<LicenseRow>,
     /// That a file is damaged is no reason to leave the others out.

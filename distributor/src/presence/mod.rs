@@ -116,7 +116,7 @@ enum Told {
     Configured,
     /// The one before, since the wanted one has no open door.
     Before { addresses: Vec<String>, port: u16 },
-    /// None yet.
+    /// There is no way yet of which computers were told.
     Nothing,
 }
 

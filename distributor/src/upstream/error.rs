@@ -134,7 +134,8 @@ impl PullError {
     /// Whether it may go well once the disk has more room.
     pub(super) fn needs_room(&self) -> bool {
         let itself: &(dyn Error + 'static) = self;
-        let mut causes = std::iter::successors(Some(itself), |error: &&(dyn Error + 'static)| (*error).source());
+        let mut causes =
+            std::iter::successors(Some(itself), |error: &&(dyn Error + 'static)| (*error).source());
         let is_full = |error: &(dyn Error + 'static)| {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
             matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
