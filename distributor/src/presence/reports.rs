@@ -191,7 +191,10 @@ impl ServerPresence {
             let message = format!(
                 "{who} not learned the new address or port of this server yet ({names}), {} after it changed: what was \
                  before is served until all have, or until `distributor address finish`",
-                counted(u64::try_from(since).unwrap_or(0), "day", "days")
+                match u64::try_from(since) {
+                    Ok(days @ 1..) => counted(days, "day", "days"),
+                    _ => "less than a day".to_owned(),
+                }
             );
             say(WarningCode::AddressNotLearned, Some(message));
         }
