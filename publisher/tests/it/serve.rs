@@ -133,7 +133,7 @@ async fn with_a_certificate_it_speaks_tls_and_a_changed_certificate_is_served_wi
 #[test]
 fn a_port_that_another_program_holds_is_refused_with_its_holder() {
     let bench = Bench::ready();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = bench.command(&["serve", "--listen", &address]).output().unwrap();
     assert!(!output.status.success());
