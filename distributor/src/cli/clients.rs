@@ -18,7 +18,8 @@ use super::api::{AdminApi, segment};
 use super::colors;
 use super::outcome::Outcome;
 use super::output::{
-    Table, age, ask, can_ask, counted, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell,
+    Table, age, ask, can_ask, counted, name_of, plain, print_json, print_line, seconds, seconds_away,
+    seconds_or_dash, tell,
 };
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
@@ -215,7 +216,8 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     print_line(format_args!("  version       {}", plain(&client.display_version)))?;
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
     print_line(format_args!("  last refresh  {}", aged_or_dash(client.last_contact, now)))?;
-    print_line(format_args!("  lease until   {}", seconds_or_dash(client.lease_until)))?;
+    let lease_until = client.lease_until.map_or_else(|| "-".to_owned(), |end| seconds_away(end, now));
+    print_line(format_args!("  lease until   {lease_until}"))?;
     print_line(format_args!("  connected     {}", if client.connected { "yes" } else { "no" }))?;
     if let Some(platform) = &client.platform {
         print_line(format_args!("  platform      {platform}"))?;

@@ -29,6 +29,7 @@ use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::warnings::Warning;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -128,7 +129,7 @@ impl Presence for Still {
 
     fn list_is_known(&self) {}
 
-    fn warnings(&self, _: Timestamp) -> BoxFuture<'_, Vec<String>> {
+    fn warnings(&self, _: Timestamp) -> BoxFuture<'_, Vec<Warning>> {
         Box::pin(async { Vec::new() })
     }
 

@@ -193,7 +193,11 @@ impl VendorUpstream {
                 result.clone()
             } else {
                 let began = Instant::now();
-                let result = pull_once(&context, &mut state, trigger).await;
+                let mut result = pull_once(&context, &mut state, trigger).await;
+                // What it staged is known by now, and none of its files is taken for one that nobody needs.
+                if result.as_ref().is_err_and(PullError::needs_room) && storage::made_room(&context).await {
+                    result = pull_once(&context, &mut state, trigger).await;
+                }
                 let result = conclude(&context, &mut state, result).await;
                 state.last = Some((began, result.clone()));
                 state.tried_at = Some(context.clock.now());

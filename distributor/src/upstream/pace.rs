@@ -147,6 +147,14 @@ impl Transport for PacedTransport {
             Ok(Some(TargetBody { offset, chunks: chunks.boxed() }))
         })
     }
+
+    fn metadata_location(&self, name: &str) -> String {
+        self.inner.metadata_location(name)
+    }
+
+    fn location(&self, path: &TargetPath) -> String {
+        self.inner.location(path)
+    }
 }
 
 #[cfg(test)]

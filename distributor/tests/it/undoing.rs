@@ -80,7 +80,7 @@ async fn a_channel_that_the_vendor_removed_is_dropped_and_who_follows_it_is_warn
     let _: Client = site.post("/clients", &serde_json::json!({ "name": "pc-1", "channel": "beta" })).await;
     let warned = async |site: &Site| {
         let status: Status = site.get("/status").await;
-        status.warnings.into_iter().find(|text| text.contains("channel beta"))
+        status.warnings.into_iter().map(|warning| warning.message).find(|text| text.contains("channel beta"))
     };
     assert_eq!(warned(&site).await, None);
     vendor.remove_channel("beta");
@@ -143,7 +143,10 @@ async fn changed_files_are_shown_with_the_computer_and_warned_of() {
     assert_eq!(client.drift[0].kind, DriftKind::Changed);
     assert!(client.explanations[0].sentence.contains("repair"), "{:?}", client.explanations);
     let status: Status = site.get("/status").await;
-    let warned = status.warnings.iter().any(|text| text.contains("1 computer says") && text.contains("pc-1"));
+    let warned = status
+        .warnings
+        .iter()
+        .any(|warning| warning.message.contains("1 computer says") && warning.message.contains("pc-1"));
     assert!(warned, "{:?}", status.warnings);
     let drifted = async || {
         let text = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
@@ -306,7 +309,7 @@ async fn a_halt_says_who_goes_back_and_names_who_has_nothing_to_go_back_to() {
     assert_eq!(serde_json::to_value(review.leaving).unwrap(), leaving);
     let status: Status = site.get("/status").await;
     let words = "1 is told to go back; 1 has nothing to go back to and runs on (pc-2): approve a newer release for it";
-    assert!(status.warnings.iter().any(|text| text.ends_with(words)), "{:?}", status.warnings);
+    assert!(status.warnings.iter().any(|warning| warning.message.ends_with(words)), "{:?}", status.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]

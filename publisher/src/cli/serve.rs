@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sealpost_service::port_holder::reason;
 use sealpost_service::signals::{Signal, Signals};
 use sealpost_service::{notify, sockets};
 use sealpost_serving::Listener;
@@ -146,12 +147,10 @@ fn inherited() -> anyhow::Result<Option<std::net::TcpListener>> {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| match address.port() {
-        1..1024 => format!(
-            "cannot listen on {address}; is the port taken, or may this account not use ports below 1024? choose another \
-             with --listen"
-        ),
-        _ => format!("cannot listen on {address}; is the port taken? choose another with --listen"),
+    TcpListener::bind(address).await.map_err(|error| {
+        let reason = reason(&error, Some(address)).map_or_else(String::new, |reason| format!("{reason}; "));
+        anyhow::Error::new(error)
+            .context(format!("cannot listen on {address}; {reason}choose another with --listen"))
     })
 }
 

@@ -136,6 +136,18 @@ async fn with_a_certificate_it_speaks_tls_and_a_changed_certificate_is_served_wi
 }
 
 #[test]
+fn a_port_that_another_program_holds_is_refused_with_its_holder() {
+    let bench = Bench::ready();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = bench.command(&["serve", "--listen", &address]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let holder = format!("(process {}) listens there; choose another with --listen", std::process::id());
+    assert!(said.contains(&address) && said.contains(&holder), "{said}");
+}
+
+#[test]
 fn a_certificate_without_its_key_and_one_that_does_not_fit_are_refused_at_the_start() {
     let bench = Bench::ready();
     put_certificate(&bench.path("one"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use sealpost_admin_api::licenses::License;
-use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
+use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status, WarningView};
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -17,6 +17,7 @@ use sealpost_site::queries::{
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::text::counted;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
@@ -32,7 +33,7 @@ const MAX_NAMED_FILES: usize = 3;
 
 pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
-    let Ends { expiries, licenses, problem } = gather(&site, now).await?;
+    let Ends { expiries, licenses, problems } = gather(&site, now).await?;
     let last_pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
@@ -45,27 +46,29 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
-    warnings.extend(drift::warning(&drifted.names, drifted.count));
+    let coded = |code| move |said: String| Warning::new(code, said);
+    let drifted = drift::warning(&drifted.names, drifted.count);
+    warnings.extend(drifted.map(coded(WarningCode::ClientsDrifted)));
     let stopped: Vec<Sha256Digest> = of_interest
         .iter()
         .filter(|row| attention::is_stopped_and_runs(row))
         .map(|row| row.manifest)
         .collect();
-    let mut attention = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
-    attention.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
-    warnings.extend(attention);
-    warnings.extend(problem);
+    let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
+    said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
+    warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
+    warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
-    warnings.extend(damage(&missing_files));
-    warnings.extend(storage.and_then(full));
-    warnings.extend(newer.as_ref().map(announced));
+    warnings.extend(damage(&missing_files).map(coded(WarningCode::FilesDamaged)));
+    warnings.extend(storage.as_ref().and_then(full).map(coded(WarningCode::DiskFull)));
+    warnings.extend(newer.as_ref().map(announced).map(coded(WarningCode::ServerNewer)));
     let addresses = site.parts.presence.addresses();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server_id: ledger.server_id(),
         addresses: addresses.addresses,
         port: addresses.port,
-        warnings,
+        warnings: warnings.into_iter().map(WarningView::from).collect(),
         licenses: licenses.into_iter().map(License::from).collect(),
         last_pull: last_pull.into(),
         connected_clients: site.parts.push.connected() as u64,
@@ -102,7 +105,7 @@ fn damage(missing: &[String]) -> Option<String> {
     ))
 }
 
-fn full(storage: StorageSummary) -> Option<String> {
+fn full(storage: &StorageSummary) -> Option<String> {
     (storage.free_bytes < storage.keep_free_bytes).then(|| {
         format!(
             "the disk has {} MiB free, and `limits.keep_free_mib` keeps {}: no payload is fetched; make room, or run \
