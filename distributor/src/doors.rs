@@ -1,17 +1,19 @@
-//! The listeners for computers: one for each TCP port on which they come.
+//! The listeners for computers: one for each TCP address on which they come.
 //!
-//! Invariant: each port is served by one listener; all of them end, with their requests, before [`TlsDoors::close_all`]
-//! answers, also those that were closed before it; after it no door opens any more.
-//! Left out on purpose: which ports are needed (`presence` knows).
+//! Invariant: each address is served by one listener; all of them end, with their requests, before
+//! [`TlsDoors::close_all`] answers, also those that were closed before it; after it no door opens any more.
+//! Left out on purpose: which addresses are needed (`presence` knows).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 use crate::ports::doors::Doors;
 
@@ -20,9 +22,13 @@ pub type Stopped = BoxFuture<'static, ()>;
 /// Serves the connections of one listener until it is told to stop.
 pub type Serve = Box<dyn Fn(TcpListener, Stopped) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// How long a listener that was told to stop may take to give its address back.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+/// Pause between two tries to take the address.
+const TRY_EVERY: Duration = Duration::from_millis(5);
+
 /// As the module says.
 pub struct TlsDoors {
-    ip: IpAddr,
     serve: Serve,
     state: Mutex<State>,
 }
@@ -37,29 +43,26 @@ struct State {
 }
 
 struct Door {
-    port: u16,
+    address: SocketAddr,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for TlsDoors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsDoors")
-            .field("ip", &self.ip)
-            .field("ports", &self.open_ports())
-            .finish_non_exhaustive()
+        f.debug_struct("TlsDoors").field("open_at", &self.open_at()).finish_non_exhaustive()
     }
 }
 
 impl TlsDoors {
-    /// Doors on this address; none is open yet.
+    /// No door is open yet.
     #[must_use]
-    pub fn new(address: SocketAddr, serve: Serve) -> Self {
-        Self { ip: address.ip(), serve, state: Mutex::default() }
+    pub fn new(serve: Serve) -> Self {
+        Self { serve, state: Mutex::default() }
     }
 
     /// Serves a listener that is bound already; not after [`TlsDoors::close_all`], which ends it.
-    pub fn serve(&self, listener: TcpListener, port: u16) {
+    pub fn serve(&self, listener: TcpListener, address: SocketAddr) {
         let mut state = self.lock();
         if state.is_closed {
             return;
@@ -70,7 +73,7 @@ impl TlsDoors {
             let _ = stopping.wait_for(|stopping| *stopping).await;
         });
         let listener = tokio::spawn((self.serve)(listener, stopped));
-        state.open.push(Door { port, stop, listener });
+        state.open.push(Door { address, stop, listener });
     }
 
     /// Closes every door for good, and waits until their requests have ended, and those of the doors that were closed
@@ -96,10 +99,10 @@ impl TlsDoors {
 }
 
 impl State {
-    /// Tells the listeners of these ports to stop.
-    fn end(&mut self, which: impl Fn(u16) -> bool) {
+    /// Tells the listeners of these addresses to stop.
+    fn end(&mut self, which: impl Fn(SocketAddr) -> bool) {
         self.ending.retain(|listener| !listener.is_finished());
-        for door in self.open.extract_if(.., |door| which(door.port)) {
+        for door in self.open.extract_if(.., |door| which(door.address)) {
             // Fails only when the listener has ended.
             let _ = door.stop.send(true);
             self.ending.push(door.listener);
@@ -107,30 +110,60 @@ impl State {
     }
 }
 
-impl Doors for TlsDoors {
-    fn open_ports(&self) -> Vec<u16> {
-        self.lock().open.iter().map(|door| door.port).collect()
+impl TlsDoors {
+    /// Whether there is nothing to open: it is open already, or nothing opens any more.
+    fn is_settled(&self, address: SocketAddr) -> bool {
+        let state = self.lock();
+        state.is_closed || state.open.iter().any(|door| door.address == address)
     }
 
-    fn open(&self, port: u16) -> BoxFuture<'_, io::Result<()>> {
+    /// Opens an address that listeners which were told to stop are about to give back.
+    async fn take_over(&self, address: SocketAddr) -> io::Result<()> {
+        let until = Instant::now() + GIVEN_BACK_WITHIN;
+        loop {
+            match self.open(address).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                    sleep(TRY_EVERY).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Doors for TlsDoors {
+    fn open_at(&self) -> Vec<SocketAddr> {
+        self.lock().open.iter().map(|door| door.address).collect()
+    }
+
+    fn open(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            let needs_nothing = {
-                let state = self.lock();
-                state.is_closed || state.open.iter().any(|door| door.port == port)
-            };
-            if needs_nothing {
+            if self.is_settled(address) {
                 return Ok(());
             }
-            let listener = TcpListener::bind(SocketAddr::new(self.ip, port)).await?;
-            self.serve(listener, port);
-            tracing::info!(port, "listens on a further port");
+            let listener = TcpListener::bind(address).await?;
+            self.serve(listener, address);
+            tracing::info!(%address, "listens on a further address");
             Ok(())
         })
     }
 
-    fn close(&self, port: u16) {
-        self.lock().end(|open| open == port);
-        tracing::info!(port, "listens no longer on a port");
+    fn replace(&self, others: Vec<SocketAddr>, address: SocketAddr) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.lock().end(|open| others.contains(&open));
+            let Err(error) = self.take_over(address).await else { return Ok(()) };
+            for other in others {
+                if let Err(error) = self.take_over(other).await {
+                    tracing::error!(address = %other, %error, "cannot listen again on an address");
+                }
+            }
+            Err(error)
+        })
+    }
+
+    fn close(&self, address: SocketAddr) {
+        self.lock().end(|open| open == address);
+        tracing::info!(%address, "listens no longer on an address");
     }
 }
 
@@ -153,25 +186,25 @@ mod tests {
                 release.notified().await;
             })
         });
-        TlsDoors::new(SocketAddr::from(([127, 0, 0, 1], 0)), serve)
+        TlsDoors::new(serve)
     }
 
-    async fn bound() -> (TcpListener, u16) {
+    async fn bound() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        (listener, port)
+        let address = listener.local_addr().unwrap();
+        (listener, address)
     }
 
     #[tokio::test]
     async fn a_stop_waits_for_the_requests_of_a_port_that_was_closed_before_it() {
         let release = Arc::new(Notify::new());
         let doors = doors(&release);
-        let (listener, port) = bound().await;
-        doors.serve(listener, port);
-        doors.close(port);
-        assert_eq!(doors.open_ports(), Vec::<u16>::new());
+        let (listener, address) = bound().await;
+        doors.serve(listener, address);
+        doors.close(address);
+        assert_eq!(doors.open_at(), Vec::<SocketAddr>::new());
         let mut closing = std::pin::pin!(doors.close_all());
-        let early = std::time::Duration::from_millis(100);
+        let early = Duration::from_millis(100);
         assert!(tokio::time::timeout(early, closing.as_mut()).await.is_err(), "its request is under way");
         release.notify_one();
         closing.await;
@@ -181,13 +214,33 @@ mod tests {
     async fn no_door_opens_after_the_stop() {
         let doors = doors(&Arc::default());
         doors.close_all().await;
-        let (listener, port) = bound().await;
+        let (listener, address) = bound().await;
         drop(listener);
-        doors.open(port).await.unwrap();
-        assert_eq!(doors.open_ports(), Vec::<u16>::new());
-        drop(TcpListener::bind(("127.0.0.1", port)).await.unwrap());
-        let (listener, port) = bound().await;
-        doors.serve(listener, port);
-        assert_eq!(doors.open_ports(), Vec::<u16>::new());
+        doors.open(address).await.unwrap();
+        assert_eq!(doors.open_at(), Vec::<SocketAddr>::new());
+        drop(TcpListener::bind(address).await.unwrap());
+        let (listener, address) = bound().await;
+        doors.serve(listener, address);
+        assert_eq!(doors.open_at(), Vec::<SocketAddr>::new());
+    }
+
+    #[tokio::test]
+    async fn all_addresses_of_a_port_are_taken_in_place_of_one_and_one_in_place_of_all() {
+        let release = Arc::new(Notify::new());
+        let doors = doors(&release);
+        let (listener, one) = bound().await;
+        let all = SocketAddr::from(([0, 0, 0, 0], one.port()));
+        doors.serve(listener, one);
+        assert_eq!(doors.open(all).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        doors.replace(vec![one], all).await.unwrap();
+        assert_eq!(doors.open_at(), [all]);
+        doors.replace(vec![all], one).await.unwrap();
+        assert_eq!(doors.open_at(), [one]);
+        // Another program took a part of it: what was open is open again.
+        let other = SocketAddr::from(([127, 0, 0, 2], one.port()));
+        let _taken = TcpListener::bind(other).await.unwrap();
+        assert_eq!(doors.replace(vec![one], all).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(doors.open_at(), [one]);
+        release.notify_waiters();
     }
 }

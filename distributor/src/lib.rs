@@ -16,7 +16,6 @@ pub mod ledger_marker;
 pub mod ledger_rebuild;
 pub mod listeners;
 pub mod open_files;
-pub mod port_holder;
 pub mod ports;
 pub mod presence;
 pub mod push;

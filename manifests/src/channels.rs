@@ -3,7 +3,7 @@
 //! A TUF target (`<package>.channels`), covered by TUF signatures only. It decides what is *offered*; what is
 //! *installed* an admin decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::ids::{ChannelName, NameError, PackageName, Platform, TargetName};
 use crate::release::ReleaseId;
 use crate::version::{ReleaseCounter, Version};
 
-/// A version that must no longer be installed, and to which nothing goes back.
+/// A version that nothing installs any more, and to which nothing goes back unless a person at the computer says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawn {
     /// The version that was withdrawn.
@@ -32,6 +32,10 @@ pub struct ChannelsDocument {
     pub package: PackageName,
     /// The version that each channel points to.
     pub channels: BTreeMap<ChannelName, Version>,
+    /// Channels that point to nothing, since what they pointed to was withdrawn: they are no new ones when they are set
+    /// again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub emptied: BTreeSet<ChannelName>,
     /// Withdrawn releases stay listed for ever.
     #[serde(default)]
     pub withdrawn: Vec<Withdrawn>,
@@ -61,6 +65,7 @@ impl ChannelsDocument {
         Self {
             package,
             channels: BTreeMap::new(),
+            emptied: BTreeSet::new(),
             withdrawn: Vec::new(),
             mandatory: Vec::new(),
             minimum_counter: None,
@@ -99,6 +104,11 @@ impl ChannelsDocument {
     #[must_use]
     pub fn is_below_minimum(&self, counter: ReleaseCounter) -> bool {
         self.minimum_counter.is_some_and(|minimum| counter < minimum)
+    }
+
+    /// The channels that there are, also those that point to nothing for the time being.
+    pub fn known(&self) -> impl Iterator<Item = &ChannelName> {
+        self.channels.keys().chain(&self.emptied)
     }
 
     /// The channels that point to a version.

@@ -11,6 +11,7 @@
 pub mod command_line;
 pub mod notify;
 pub mod owner;
+pub mod port_holder;
 pub mod signals;
 pub mod sockets;
 pub mod subcommands;

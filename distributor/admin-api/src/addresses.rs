@@ -25,6 +25,9 @@ pub struct WayView {
     pub addresses: Vec<String>,
     /// TCP port.
     pub port: u16,
-    /// Whether the server listens there.
+    /// Whether the server listens at all of them.
     pub served: bool,
+    /// The addresses at which it does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<String>,
 }

@@ -1,5 +1,7 @@
 //! `/api/v1/clients`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
@@ -11,6 +13,7 @@ use sealpost_manifests::wire::report::Report;
 use sealpost_site::rows::{ClientRow, DriftRow, LogForkRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
+use sealpost_site::rules::release::ReleaseState;
 use serde::{Deserialize, Serialize};
 
 /// Clients in one page, at the most.
@@ -72,6 +75,9 @@ pub struct Client {
     /// Installed packages that are not as they were signed, as it said last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
+    /// Installed packages whose release goes to nobody any more: the vendor withdrew it, or it was halted here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<Stopped>,
     /// What it should run.
     pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
@@ -87,9 +93,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// What is answered of a reservation.
+    /// What is answered of a reservation; `stopped` are the halted and withdrawn releases of the site, by manifest.
     #[must_use]
-    pub fn new(row: ClientRow, connected: bool, explanations: Vec<Explanation>) -> Self {
+    pub fn new(
+        row: ClientRow,
+        connected: bool,
+        explanations: Vec<Explanation>,
+        stopped: &BTreeMap<Sha256Digest, ReleaseState>,
+    ) -> Self {
         let display_version = row.display_version().to_string();
         let ClientRow {
             name,
@@ -112,6 +123,11 @@ impl Client {
             assigned,
             last_reports,
         } = row;
+        let stopped = installed.iter().filter_map(|runs| {
+            let state = *stopped.get(&runs.manifest)?;
+            Some(Stopped { package: runs.package().clone(), state })
+        });
+        let stopped = stopped.collect();
         Self {
             name,
             channel,
@@ -129,6 +145,7 @@ impl Client {
             lease_until,
             installed,
             drift: drift.into_iter().map(Drift::from).collect(),
+            stopped,
             assigned,
             last_reports,
             display_version,
@@ -136,6 +153,15 @@ impl Client {
             explanations,
         }
     }
+}
+
+/// An installed package whose release goes to nobody any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The package.
+    pub package: PackageName,
+    /// Withdrawn or halted.
+    pub state: ReleaseState,
 }
 
 /// An installed package that is not as it was signed.

@@ -72,9 +72,13 @@ pub enum Registered {
         license: License,
         /// Whether the ledger was restored, and this grant does not confirm it.
         unconfirmed: bool,
-        /// What is to be said of it, if the license does not run longer than before.
+        /// What is to be said of it, if the license does not run longer than before, or not for the seats that were asked
+        /// for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         notice: Option<String>,
+        /// The seats of the grant before, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seats_before: Option<u32>,
     },
     /// This code goes to the vendor by hand.
     Code {
@@ -92,9 +96,12 @@ pub struct Unlocked {
     pub license: License,
     /// Whether the ledger was restored, and this grant does not confirm it.
     pub unconfirmed: bool,
-    /// What is to be said of it, if the license does not run longer than before.
+    /// What is to be said of it, if the license does not run longer than before, or has fewer seats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// The seats of the grant before, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats_before: Option<u32>,
 }
 
 /// `POST /api/v1/unlock`.

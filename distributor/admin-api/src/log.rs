@@ -30,6 +30,9 @@ pub struct LogQuery {
     /// `true`: only what tells of something that went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<bool>,
+    /// `true`: without entries that say only that a release has no hook for a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_absent_hooks: Option<bool>,
     /// Only the last so many of those that are there now; at most [`MAX_LAST`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<u32>,

@@ -7,8 +7,9 @@ use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::rows::PullRow;
-use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::expiries::{Expiry, Level};
 use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
+use sealpost_site::rules::warnings::Warning;
 use serde::{Deserialize, Serialize};
 
 use crate::licenses::License;
@@ -40,7 +41,7 @@ pub struct Status {
     /// The server's license time.
     pub now: Timestamp,
     /// What will need somebody's attention, and when.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<WarningView>,
     /// Everything that ends, soonest first.
     #[serde(default)]
     pub expiries: Vec<Ending>,
@@ -53,6 +54,24 @@ pub struct Status {
     /// A newer version of the server itself, which the vendor offers; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer: Option<NewerServer>,
+}
+
+/// What will need somebody's attention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarningView {
+    /// A stable word for what it is about: `ends`, `disk_full`, `listen_failed`, …
+    pub code: String,
+    /// `notice`, `warning` or `urgent`.
+    pub level: String,
+    /// The sentence for people, with what to do.
+    pub message: String,
+}
+
+impl From<Warning> for WarningView {
+    fn from(warning: Warning) -> Self {
+        let Warning { code, level, message } = warning;
+        Self { code: code.as_str().to_owned(), level: level.as_str().to_owned(), message }
+    }
 }
 
 /// Something that ends.
@@ -70,6 +89,9 @@ pub struct Ending {
     pub renewed_by_itself: bool,
     /// What to do about it, with the exact command.
     pub remedy: String,
+    /// `notice`, `warning` or `urgent`; absent while nobody has to do anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
 }
 
 impl Ending {
@@ -77,8 +99,9 @@ impl Ending {
     #[must_use]
     pub fn of(expiry: Expiry, now: Timestamp) -> Self {
         let seconds_left = expiry.seconds_left(now);
+        let level = expiry.level(now).map(Level::as_str).map(str::to_owned);
         let Expiry { kind, what, at, renewed_by_itself, remedy, label: _ } = expiry;
-        Self { kind: kind.as_str().to_owned(), what, at, seconds_left, renewed_by_itself, remedy }
+        Self { kind: kind.as_str().to_owned(), what, at, seconds_left, renewed_by_itself, remedy, level }
     }
 }
 

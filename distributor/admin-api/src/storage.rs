@@ -19,8 +19,8 @@ pub struct StorageView {
     pub removed_bytes: Option<u64>,
 }
 
-/// The same in one line, as found last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The same in short, as found last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageSummary {
     /// Everything that is stored, in bytes.
     pub bytes: u64,
@@ -30,6 +30,9 @@ pub struct StorageSummary {
     pub free_bytes: u64,
     /// Free disk space that a pull leaves, in bytes: with less, no payload is fetched.
     pub keep_free_bytes: u64,
+    /// The same per kind of file, with what bounds it.
+    #[serde(default)]
+    pub kinds: Vec<StoredKind>,
 }
 
 impl StorageView {
@@ -41,6 +44,7 @@ impl StorageView {
             unneeded_bytes: self.kinds.iter().map(|kind| kind.unneeded_bytes).sum(),
             free_bytes: self.free_bytes,
             keep_free_bytes,
+            kinds: self.kinds.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::Actor;
 use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::release::{ReleaseState, unapproved};
 use serde::{Deserialize, Serialize};
 
@@ -207,9 +208,49 @@ pub struct Review {
     /// How many they are; `runners` names the first hundred.
     #[serde(default)]
     pub runner_count: u64,
+    /// What leads them away from it; only of a halted or withdrawn release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
     /// The higher version that it takes the place of, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downgrade: Option<Downgrade>,
+}
+
+/// Some computers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Computers {
+    /// How many they are.
+    pub count: u64,
+    /// The first hundred of them, by name.
+    pub names: Vec<ComputerName>,
+}
+
+impl From<Named> for Computers {
+    fn from(named: Named) -> Self {
+        Self { count: named.count, names: named.names }
+    }
+}
+
+/// The computers that run a stopped release, by what leads them away from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// They have something to go back to: they are told to where `rollback` is set.
+    pub can_go_back: Computers,
+    /// They are told to install a newer release, with or without a rollback.
+    pub updating: Computers,
+    /// They run it until something newer is approved for them.
+    pub cannot_go_back: Computers,
+}
+
+impl From<Runners> for Leaving {
+    fn from(runners: Runners) -> Self {
+        let Runners { can_go_back, updating, cannot_go_back } = runners;
+        Self {
+            can_go_back: can_go_back.into(),
+            updating: updating.into(),
+            cannot_go_back: cannot_go_back.into(),
+        }
+    }
 }
 
 /// A release leads down to a lower version.
@@ -324,6 +365,17 @@ pub struct HaltRequest {
     /// Whether computers that run it are told to go back to what they ran before.
     #[serde(default)]
     pub rollback: bool,
+}
+
+/// The answer to a halt: the release as it is now, and who runs it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Halted {
+    /// The release.
+    #[serde(flatten)]
+    pub update: Update,
+    /// Who runs it.
+    #[serde(default)]
+    pub leaving: Leaving,
 }
 
 /// `POST /api/v1/updates/reconsider`.

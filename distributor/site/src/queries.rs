@@ -3,12 +3,12 @@
 //! Invariant: every list is bounded by its question, whatever a caller wants; what needs all of them pages.
 //! Facts of commands are asked for in the same way; those questions stand beside their commands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
@@ -19,6 +19,7 @@ use crate::rows::{
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
+use crate::rules::leaving::Named;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
 
@@ -269,6 +270,11 @@ query! {
 }
 
 query! {
+    /// Who follows which channel: reserved computers, of each channel the first by name.
+    Followers {} -> BTreeMap<ChannelName, Named>, "list who follows which channel"
+}
+
+query! {
     /// Entries of the activity log, oldest first.
     #[derive(Default)]
     Activity {
@@ -299,6 +305,8 @@ pub enum Only {
     /// All.
     #[default]
     Everything,
+    /// All but those that say only that a release has no hook for a step.
+    WithoutAbsentHooks,
     /// Those that tell of something that went wrong.
     Failures,
 }

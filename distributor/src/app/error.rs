@@ -7,10 +7,9 @@ use std::path::Path;
 use sealpost_manifests::document::DocumentError;
 use sealpost_serving::tls::TlsError;
 
-use crate::config::{ConfigError, VendorCaError};
+use crate::config::{ConfigError, VendorCaError, port_hint};
 use crate::home::HomeError;
 use crate::ledger_marker::MarkerError;
-use crate::port_holder;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StagingError;
 use crate::presence::PresenceError;
@@ -74,13 +73,13 @@ impl AppError {
     /// The admin socket cannot be bound.
     pub(super) fn socket(socket: &Path) -> impl FnOnce(io::Error) -> Self {
         let address = socket.display().to_string();
-        move |source| Self::Listen { address, hint: port_holder::hint(&source, None), source }
+        move |source| Self::Listen { address, hint: port_hint(&source, None), source }
     }
 
     /// A TCP port cannot be listened on. Whoever holds it is named.
     pub(super) fn port(address: SocketAddr) -> impl FnOnce(io::Error) -> Self {
         move |source| {
-            let hint = port_holder::hint(&source, Some(address));
+            let hint = port_hint(&source, Some(address));
             Self::Listen { address: address.to_string(), hint, source }
         }
     }

@@ -97,16 +97,16 @@ impl Server {
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
-        let doors = Arc::new(TlsDoors::new(address, tls(presence.identity(), router(&site), limits)?));
-        doors.serve(listener, address.port());
+        let doors = Arc::new(TlsDoors::new(tls(presence.identity(), router(&site), limits)?));
+        doors.serve(listener, address);
         let known: Arc<dyn Doors> = Arc::clone(&doors) as Arc<dyn Doors>;
-        let ports = StartedOn {
-            port: address.port(),
-            // Another port than the configured one is nothing that computers should remember.
-            configured: options.listen.map_or(opened.settings.listen.port(), |_| 0),
-            held: is_held.then_some(address.port()),
+        let started_on = StartedOn {
+            address,
+            // Another address than the configured one is nothing that computers should remember.
+            configured_port: options.listen.map_or(opened.settings.listen.port(), |_| 0),
+            is_held,
         };
-        presence.listening(&known, ports).await;
+        presence.listening(&known, started_on).await;
         let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
         let mut tasks = Tasks::new();
         tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));

@@ -51,8 +51,12 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     }
     let mut table = Table::new(&["PORT", "ADDRESSES", "SERVED"]);
     for way in &view.ways {
-        let served = if way.served { "yes" } else { "no" };
-        table.row([way.port.to_string(), way.addresses.join(", "), served.to_owned()]);
+        let served = match (way.served, way.unserved.is_empty()) {
+            (true, _) => "yes".to_owned(),
+            (false, true) => "no".to_owned(),
+            (false, false) => format!("not {}", plain(&way.unserved.join(", "))),
+        };
+        table.row([way.port.to_string(), way.addresses.join(", "), served]);
     }
     table.print()?;
     if let Some(left) = &view.left_behind {

@@ -1,11 +1,12 @@
 //! `distributor certificate show|renew|switch`.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use sealpost_admin_api::certificates::{CertificateView, RenewRequest, SwitchRequest};
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{counted, plain, print_json, print_line, seconds, tell};
+use super::output::{counted, plain, print_json, print_line, seconds_away, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -79,12 +80,13 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 fn show(view: &CertificateView) -> anyhow::Result<()> {
+    let now = Timestamp::now();
     let issuer =
         if view.issuer == "own" { "the certificate that you brought" } else { "issued by the site CA" };
     print_line(format_args!("presented   {issuer}"))?;
     print_line(format_args!("names       {}", plain(&view.names.join(", "))))?;
-    print_line(format_args!("ends        {}", seconds(view.not_after)))?;
-    print_line(format_args!("CA ends     {}", seconds(view.ca_not_after)))?;
+    print_line(format_args!("ends        {}", seconds_away(view.not_after, now)))?;
+    print_line(format_args!("CA ends     {}", seconds_away(view.ca_not_after, now)))?;
     print_line(format_args!("CA pin      {}", view.pin))?;
     if !view.missing.is_empty() {
         print_line(format_args!("not named   {}", plain(&view.missing.join(", "))))?;

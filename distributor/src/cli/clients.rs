@@ -12,12 +12,14 @@ use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, SerialNumber};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::names::{MixedScripts, asked_back, canonical};
 
 use super::api::{AdminApi, segment};
 use super::colors;
 use super::outcome::Outcome;
 use super::output::{
-    Table, age, counted, name_of, plain, print_json, print_line, seconds, seconds_or_dash, tell,
+    Table, age, ask, can_ask, counted, name_of, plain, print_json, print_line, seconds, seconds_away,
+    seconds_or_dash, tell,
 };
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
@@ -179,7 +181,9 @@ fn runs(client: &Client) -> String {
     let drifted = |package: &PackageName| client.drift.iter().any(|drift| drift.package == *package);
     let runs = client.installed.iter().map(|package| {
         let mark = if drifted(package.package()) { "!" } else { "" };
-        format!("{} {}{mark}", package.package(), package.release.version)
+        let stopped = client.stopped.iter().find(|stopped| stopped.package == *package.package());
+        let stopped = stopped.map(|stopped| format!(" ({})", name_of(stopped.state))).unwrap_or_default();
+        format!("{} {}{mark}{stopped}", package.package(), package.release.version)
     });
     dash_if_empty(runs.collect())
 }
@@ -212,7 +216,8 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     print_line(format_args!("  version       {}", plain(&client.display_version)))?;
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
     print_line(format_args!("  last refresh  {}", aged_or_dash(client.last_contact, now)))?;
-    print_line(format_args!("  lease until   {}", seconds_or_dash(client.lease_until)))?;
+    let lease_until = client.lease_until.map_or_else(|| "-".to_owned(), |end| seconds_away(end, now));
+    print_line(format_args!("  lease until   {lease_until}"))?;
     print_line(format_args!("  connected     {}", if client.connected { "yes" } else { "no" }))?;
     if let Some(platform) = &client.platform {
         print_line(format_args!("  platform      {platform}"))?;
@@ -299,8 +304,21 @@ async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
         options.channel.as_ref().map(ChannelName::new).transpose().context("cannot reserve a seat")?;
     let serial =
         options.serial.as_ref().map(SerialNumber::new).transpose().context("cannot reserve a seat")?;
-    let request = ReserveRequest { name, channel, mixed_scripts: options.mixed_scripts, serial };
-    let client: Client = api.post("/clients", &request).await?;
+    let mut request = ReserveRequest { name, channel, mixed_scripts: options.mixed_scripts, serial };
+    let client: Client = match api.post("/clients", &request).await {
+        Err(refused) if can_ask() && !request.mixed_scripts => {
+            let Some(question) = asked_back(&canonical(&request.name), MixedScripts::AskBack) else {
+                return Err(refused);
+            };
+            if !ask(&format!("{}. Is it meant so?", plain(&question.message)))? {
+                tell("not reserved; nothing was changed");
+                return Ok(Outcome::Damage);
+            }
+            request.mixed_scripts = true;
+            api.post("/clients", &request).await?
+        }
+        answered => answered?,
+    };
     if options.json {
         print_json(&client)?;
         return Ok(Outcome::Done);
@@ -323,14 +341,16 @@ async fn channel(api: &AdminApi, options: &Channel) -> anyhow::Result<Outcome> {
 }
 
 async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
-    let name = ComputerName::new(&options.name).context("cannot issue a setup file")?;
+    // In whatever spelling it was typed: the file is named, and later recognized, by the name that holds the seat.
+    let typed = ComputerName::new(&options.name).context("cannot issue a setup file")?;
+    let name = canonical(&typed);
     let out = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.setup.json")));
     ensure_not_anothers(&out, &name)?;
     // Made before the code is issued, so that a code is not lost to a full or missing folder.
     let attempted = || format!("cannot write the setup file {}", out.display());
     let file = unfinished(&out).with_context(attempted)?;
     let request = SetupRequest { valid_days: options.valid_days };
-    let path = format!("/clients/{}/setup", segment(name.as_str()));
+    let path = format!("/clients/{}/setup", segment(typed.as_str()));
     let text = api.post_for_text(&path, &request).await?;
     finish(file, &text, &out).with_context(attempted)?;
     print_line(out.display())?;
@@ -352,7 +372,7 @@ fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
     let mut text = Vec::new();
     let read = file.take(MAX_SETUP_BYTES).read_to_end(&mut text);
     let earlier = read.ok().and_then(|_| document::read::<SetupFile>(&text).ok());
-    if earlier.is_some_and(|earlier| earlier.computer_name.as_ref() == Some(name)) {
+    if earlier.is_some_and(|earlier| earlier.computer_name.as_ref().map(canonical).as_ref() == Some(name)) {
         return Ok(());
     }
     bail!(

@@ -29,8 +29,8 @@ fn colored(text: &str, word: &str, shown: bool) -> String {
 fn code(word: &str) -> Option<&'static str> {
     match word {
         "approved" | "active" => Some("32"),
-        "staged" | "reserved" => Some("33"),
-        "halted" | "withdrawn" | "refused" | "rejected" | "forked" => Some("31"),
+        "staged" | "reserved" | "warning" => Some("33"),
+        "halted" | "withdrawn" | "refused" | "rejected" | "forked" | "urgent" => Some("31"),
         "superseded" => Some("2"),
         _ => None,
     }

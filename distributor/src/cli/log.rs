@@ -13,7 +13,7 @@ use sealpost_manifests::log::{Checkpoint, LogHead, LogProof, MAX_LOG_PROOF_BYTES
 
 use super::api::{AdminApi, segment};
 use super::outcome::Outcome;
-use super::output::{plain, print_json, print_line, seconds, tell};
+use super::output::{counted, plain, print_json, print_line, seconds, tell};
 use super::reach::Reach;
 use super::when;
 use crate::app;
@@ -63,6 +63,9 @@ pub(super) struct Options {
     /// Only up to this time, in the same forms.
     #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     until: Option<String>,
+    /// Also the steps of an install for which the release has no hook; with --json and --kind they are always there.
+    #[arg(long)]
+    all: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
@@ -190,6 +193,9 @@ fn query(options: &Options) -> anyhow::Result<String> {
     if options.failed {
         parts.push("failed=true".to_owned());
     }
+    if !options.all && !options.json && options.kinds.is_empty() {
+        parts.push("without_absent_hooks=true".to_owned());
+    }
     let now = Timestamp::now();
     if let Some(since) = &options.since {
         parts.push(format!("since={}", segment(&when::parse("--since", since, now)?.to_string())));
@@ -235,14 +241,16 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
         );
     } else {
         print_line(format_args!(
-            "the log is whole: {} entries, head {} sha256:{}",
-            check.entries, check.head.size, check.head.root
+            "the log is whole: {}, head {} sha256:{}",
+            counted(check.entries, "entry", "entries"),
+            check.head.size,
+            check.head.root
         ))?;
     }
     if check.newer > 0 && !options.json {
         tell(format_args!(
-            "{} entries were written by a newer version of this program; update it to read them",
-            check.newer
+            "{} written by a newer version of this program; update it to read all",
+            counted(check.newer, "entry was", "entries were")
         ));
     }
     Ok(if check.damage.is_some() { Outcome::Damage } else { Outcome::Done })
@@ -301,9 +309,9 @@ fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
         }
     };
     print_line(format_args!(
-        "the log of server {} with {} entries (root sha256:{}) holds entry {}:",
+        "the log of server {} with {} (root sha256:{}) holds entry {}:",
         proven.server_id,
-        proven.head.size,
+        counted(proven.head.size, "entry", "entries"),
         proven.head.root,
         proven.index + 1
     ))?;

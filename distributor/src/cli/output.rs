@@ -93,6 +93,13 @@ pub(super) fn age(at: jiff::Timestamp, now: jiff::Timestamp) -> String {
     }
 }
 
+/// A time with how far it is away: `2027-01-01T00:00:00Z (in 36 days)`.
+pub(super) fn seconds_away(at: jiff::Timestamp, now: jiff::Timestamp) -> String {
+    let left = at.as_second().saturating_sub(now.as_second());
+    let away = if left > 0 { format!("in {}", span(left)) } else { age(at, now) };
+    format!("{} ({away})", seconds(at))
+}
+
 /// A time span in its largest unit: `3 hours`.
 pub(super) fn span(seconds: i64) -> String {
     let seconds = seconds.unsigned_abs();
@@ -220,6 +227,13 @@ mod tests {
         ] {
             assert_eq!(age(at(1000), at(1000 + seconds)), said);
         }
+    }
+
+    #[test]
+    fn a_time_is_shown_with_how_far_it_is_away_on_either_side_of_now() {
+        let at = |day: i64| jiff::Timestamp::from_second(day * 86_400).unwrap();
+        assert_eq!(seconds_away(at(396), at(0)), "1971-02-01T00:00:00Z (in 396 days)");
+        assert_eq!(seconds_away(at(0), at(3)), "1970-01-01T00:00:00Z (3 days ago)");
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(super) struct Options {
     /// Do not ask the vendor; print the registration code.
     #[arg(long)]
     offline: bool,
-    /// Tell the vendor that more seats were bought, and not that the license is renewed.
+    /// Tell the vendor that more seats were bought, and not that the license is renewed. Ends with 1 if the vendor granted
+    /// no more than before.
     #[arg(long)]
     more_seats: bool,
     /// Print the answer as JSON.
@@ -42,9 +43,17 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
     let way = if options.offline { RegisterWay::Offline } else { RegisterWay::Online };
     let reason = options.more_seats.then_some(RegistrationReason::MoreSeats);
     let view: Registered = api.post("/register", &RegisterRequest { serial, way, reason }).await?;
+    let outcome = match &view {
+        Registered::Granted { license, seats_before: Some(before), .. }
+            if options.more_seats && license.licenses <= *before =>
+        {
+            Outcome::Damage
+        }
+        _ => Outcome::Done,
+    };
     if options.json {
         print_json(&view)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     match view {
         Registered::Granted { license, unconfirmed, notice, .. } => {
@@ -66,5 +75,5 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
             print_line(code.trim_end())?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }

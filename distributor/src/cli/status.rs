@@ -1,8 +1,9 @@
 //! `distributor status`.
 
-use sealpost_admin_api::status::Status;
+use sealpost_admin_api::status::{Status, WarningView};
 
 use super::api::AdminApi;
+use super::colors::state;
 use super::outcome::Outcome;
 use super::output::{Table, age, counted, plain, print_json, print_line, seconds, size, span};
 
@@ -48,13 +49,16 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
     ))?;
-    if let Some(stored) = view.storage {
+    if let Some(stored) = &view.storage {
         print_line(format_args!(
             "stored      {}, {} of it not needed; {} free",
             size(stored.bytes),
             size(stored.unneeded_bytes),
             size(stored.free_bytes)
         ))?;
+        let kinds = stored.kinds.iter().map(|kind| format!("{} {}", plain(&kind.kind), size(kind.bytes)));
+        let kinds: Vec<String> = kinds.collect();
+        print_line(format_args!("            {} (bounds: `distributor storage show`)", kinds.join(", ")))?;
     }
     print_line(format_args!("log         {}", counted(view.ledger_head.size, "entry", "entries")))?;
     print_line("")?;
@@ -75,14 +79,14 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
     print_line("")?;
     print_line("What ends first (all with `distributor status --ends`)")?;
     print_ends(&view, ENDS_SHOWN)?;
-    for warning in &view.warnings {
-        print_line(format_args!("warning: {}", plain(warning)))?;
+    for WarningView { level, message, .. } in &view.warnings {
+        print_line(format_args!("{}: {}", state(&plain(level)), plain(message)))?;
     }
     Ok(Outcome::Done)
 }
 
 fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {
-    let mut table = Table::new(&["ENDS", "IN", "WHAT", "RENEWED BY"]);
+    let mut table = Table::new(&["ENDS", "IN", "LEVEL", "WHAT", "RENEWED BY"]).with_states(2);
     for ending in view.expiries.iter().take(most) {
         let renewed = match (ending.renewed_by_itself, most == usize::MAX) {
             (true, false) => "itself".to_owned(),
@@ -90,7 +94,8 @@ fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {
             (false, _) => ending.remedy.clone(),
         };
         let left = if ending.seconds_left > 0 { span(ending.seconds_left) } else { "ended".to_owned() };
-        table.row([seconds(ending.at), left, ending.what.clone(), renewed]);
+        let level = ending.level.clone().unwrap_or_else(|| "-".to_owned());
+        table.row([seconds(ending.at), left, level, ending.what.clone(), renewed]);
     }
     table.print()
 }

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::Outcome;
-use super::output::{Table, age, plain, print_line, seconds, tell};
+use super::output::{Table, age, plain, print_line, seconds, span, tell};
 use crate::home::Home;
 use crate::http::admin_tokens::AdminTokens;
+
+/// Days that a token is good for, unless something else is said: a year and a day.
+const DAYS: u32 = 366;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -18,15 +21,23 @@ pub(super) enum Command {
     Revoke(Revoke),
 }
 
-/// Make a token for an admin who comes over the network. It is printed once and stored nowhere.
+/// Make a token for an admin who comes over the network. It is printed once and stored nowhere, and ends after a year if
+/// nothing else is said; `status` warns before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   (umask 077; distributor token new anna > anna.token)
+  (umask 077; distributor token new monitor --forever > monitor.token)
   distributor --server https://server:16770 --ca ca.crt --token-file anna.token status")]
 pub(super) struct New {
     /// Whose it is; the log names it.
     name: String,
+    /// Days until it ends.
+    #[arg(long, value_name = "N", default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=36_600))]
+    days: u32,
+    /// It is good until it is revoked.
+    #[arg(long, conflicts_with = "days")]
+    forever: bool,
 }
 
 /// List tokens by name.
@@ -51,14 +62,26 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
     let tokens = AdminTokens::at(&home.admin_tokens());
     match command {
         Command::New(options) => {
-            let token = tokens.create(&options.name, Timestamp::now())?;
+            let now = Timestamp::now();
+            let ends_at =
+                (!options.forever).then(|| now + SignedDuration::from_hours(24 * i64::from(options.days)));
+            let token = tokens.create(&options.name, now, ends_at)?;
             print_line(token.as_str())?;
-            tell("this token is shown once; keep it in a file that only its owner can read");
+            let until = ends_at
+                .map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {}", seconds(end)));
+            tell(format_args!(
+                "this token is shown once, and good {until}; keep it in a file that only its owner can read"
+            ));
         }
         Command::List(List {}) => {
-            let (mut table, now) = (Table::new(&["NAME", "MADE AT", "AGE"]), Timestamp::now());
+            let (mut table, now) = (Table::new(&["NAME", "MADE AT", "AGE", "ENDS", "IN"]), Timestamp::now());
             for (name, token) in tokens.list()? {
-                table.row([name, seconds(token.created_at), age(token.created_at, now)]);
+                let (ends, left) = match token.ends_at {
+                    None => ("never".to_owned(), "-".to_owned()),
+                    Some(end) if end <= now => (seconds(end), "ended".to_owned()),
+                    Some(end) => (seconds(end), span(end.as_second() - now.as_second())),
+                };
+                table.row([name, seconds(token.created_at), age(token.created_at, now), ends, left]);
             }
             table.print()?;
         }

@@ -226,12 +226,12 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         print_json(&row)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!(
-        "approved {} [sha256:{}] for {}",
-        row.release,
-        row.manifest,
-        review::channels(&row)
-    ))?;
+    let (release, channels) = (&row.release, review::channels(&row));
+    if undo::is_as_before(&view.update, &row) {
+        print_line(format_args!("{release} is approved already for {channels}; nothing changed"))?;
+    } else {
+        print_line(format_args!("approved {release} [sha256:{manifest}] for {channels}"))?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -249,14 +249,18 @@ fn tell_of_missing_payload(row: &Update) {
 }
 
 async fn reject(api: &AdminApi, options: Reject) -> anyhow::Result<Outcome> {
-    let manifest = find::one(api, &options.reference).await?.manifest;
-    let row: Update =
-        api.post("/updates/reject", &RejectRequest { manifest, reason: options.reason }).await?;
+    let before = find::one(api, &options.reference).await?;
+    let request = RejectRequest { manifest: before.manifest, reason: options.reason };
+    let row: Update = api.post("/updates/reject", &request).await?;
     if options.json {
         print_json(&row)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!("rejected {} [sha256:{}]", row.release, row.manifest))?;
+    if undo::is_as_before(&before, &row) {
+        print_line(format_args!("{} is rejected already; nothing changed", row.release))?;
+    } else {
+        print_line(format_args!("rejected {} [sha256:{}]", row.release, row.manifest))?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -11,8 +11,6 @@ pub fn needs_a_restart(running: &Settings, new: &Settings) -> Vec<&'static str> 
     let keys = [
         ("vendor_url", running.vendor_url != new.vendor_url),
         ("vendor_ca", running.vendor_ca != new.vendor_ca),
-        // Another port is opened beside the old one; another address cannot be while the port is in use.
-        ("listen", running.listen.ip() != new.listen.ip()),
         ("license.lease_days", running.lease_days != new.lease_days),
         ("limits.delta_memory_mib", old.delta_memory_bytes != limits.delta_memory_bytes),
         ("limits.delta_time", old.delta_time != limits.delta_time),

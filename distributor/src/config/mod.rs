@@ -8,16 +8,18 @@
 mod changed;
 mod fragments;
 mod inputs;
+mod port_hint;
 mod sample;
 mod settings;
 mod vendor;
 
 pub use self::changed::needs_a_restart;
+pub use self::port_hint::port_hint;
 pub use self::sample::sample;
 pub use self::settings::{
     ConfigError, DEFAULT_PORT, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
 };
-pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_client};
+pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_ca_ends, vendor_client};
 
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,9 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # order of their names; each replaces single keys. `systemctl reload sealpost-distributor` (SIGHUP) reads them\n\
          # again; what counts only from the next start is said then.\n\
          \n\
-         # Where the vendor publishes releases and answers registrations. Plain http is safe here: everything that\n\
-         # comes from there is signed by the vendor, and is checked against root.json.\n\
+         # Where the vendor publishes releases and answers registrations. Plain http is enough for releases: all that\n\
+         # comes from there is signed by the vendor, and is checked against root.json. A serial number is a secret, and\n\
+         # is sent over https only: with plain http, `distributor register` prints a code to exchange by hand.\n\
          vendor_url = {vendor_url}\n\
          # A PEM file with the CA of the vendor's server, if this system does not trust it.\n\
          # vendor_ca = \"/etc/sealpost/vendor-ca.pem\"\n\

@@ -123,5 +123,5 @@ fn what_a_running_server_cannot_take_is_named_and_nothing_else() {
     );
     assert!(needs_a_restart(&running, &new).is_empty());
     let new = with("listen = '127.0.0.2:1'\n[license]\nlease_days = 3\n[limits]\nmax_connections = 2");
-    assert_eq!(needs_a_restart(&running, &new), ["listen", "license.lease_days", "limits.max_connections"]);
+    assert_eq!(needs_a_restart(&running, &new), ["license.lease_days", "limits.max_connections"]);
 }

@@ -7,7 +7,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use reqwest::{Certificate, ClientBuilder, Url, redirect};
+use x509_parser::pem::Pem;
 
 /// Largest CA file, in bytes.
 const MAX_CA_BYTES: u64 = 256 * 1024;
@@ -45,6 +47,21 @@ pub fn vendor_client(vendor_url: &str, vendor_ca: Option<&Path>) -> Result<Clien
         client = client.tls_certs_merge(certificates);
     }
     Ok(client)
+}
+
+/// The certificates of a `vendor_ca` file: what each is called, and its end. An unreadable file has none: the server does
+/// not start with it. Blocks for a small file.
+#[must_use]
+pub fn vendor_ca_ends(path: &Path) -> Vec<(String, Timestamp)> {
+    let pem = sealpost_files::read_input(path, MAX_CA_BYTES).unwrap_or_default();
+    let certificates = Pem::iter_from_buffer(&pem).filter_map(Result::ok);
+    let end = |pem: Pem| {
+        let certificate = pem.parse_x509().ok()?;
+        let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let name = name.map_or_else(|| certificate.subject().to_string(), str::to_owned);
+        Some((name, Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?))
+    };
+    certificates.filter_map(end).collect()
 }
 
 /// Whether nobody on the way can read what is sent there: over TLS, or on this computer.

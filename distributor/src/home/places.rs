@@ -91,6 +91,8 @@ places! {
     log_folder = "log",
     /// What is remembered of stored files: since when one is not needed, and when all were checked.
     storage_note = "storage.json",
+    /// The TCP addresses that the server listened on last.
+    listening = "listening.json",
     /// The record of the vendor's metadata that was trusted before.
     tuf_store = "tuf",
     mirror = "mirror",

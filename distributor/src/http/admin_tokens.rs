@@ -52,6 +52,25 @@ pub struct AdminToken {
     pub digest: TokenDigest,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Its end; absent for one without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+}
+
+impl AdminToken {
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
+}
+
+/// Whose token a text is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recognized {
+    /// The name of a token that is good.
+    Good(String),
+    /// The name of one that has ended.
+    Ended(String),
+    Unknown,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,20 +92,26 @@ impl AdminTokens {
         Self { path: path.to_owned() }
     }
 
-    /// The name of the token that this text is. Blocks for a small file.
+    /// The token that this text is. Blocks for a small file.
     ///
     /// # Errors
-    /// [`AdminTokenError`]; an unknown token is `None`.
-    pub fn recognize(&self, text: &str) -> Result<Option<String>, AdminTokenError> {
-        let Ok(token) = text.parse::<Token>() else { return Ok(None) };
+    /// [`AdminTokenError`].
+    pub fn recognize(&self, text: &str, now: Timestamp) -> Result<Recognized, AdminTokenError> {
+        let Ok(token) = text.parse::<Token>() else { return Ok(Recognized::Unknown) };
         let tokens = self.read()?.tokens;
         // Every digest is compared, so that the time says nothing about the place.
-        Ok(tokens.iter().fold(
-            None,
-            |found, (name, known)| {
-                if known.digest.matches(&token) { Some(name.clone()) } else { found }
-            },
-        ))
+        let found =
+            tokens.iter().fold(
+                None,
+                |found, (name, known)| {
+                    if known.digest.matches(&token) { Some((name, known)) } else { found }
+                },
+            );
+        Ok(match found {
+            None => Recognized::Unknown,
+            Some((name, known)) if known.has_ended(now) => Recognized::Ended(name.clone()),
+            Some((name, _)) => Recognized::Good(name.clone()),
+        })
     }
 
     /// Every token by name.
@@ -97,11 +122,16 @@ impl AdminTokens {
         Ok(self.read()?.tokens)
     }
 
-    /// Makes a token; it is not stored and cannot be shown again.
+    /// Makes a token; it is not stored and cannot be shown again. Without `ends_at` it is good until it is revoked.
     ///
     /// # Errors
     /// [`AdminTokenError`], also when the name is taken.
-    pub fn create(&self, name: &str, now: Timestamp) -> Result<Token, AdminTokenError> {
+    pub fn create(
+        &self,
+        name: &str,
+        now: Timestamp,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Token, AdminTokenError> {
         let refuse = |rule| Err(AdminTokenError::Name { name: name.chars().take(80).collect(), rule });
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(plain) {
@@ -116,7 +146,7 @@ impl AdminTokens {
             return refuse("there are 500 tokens; revoke some first");
         }
         let token = Token::generate()?;
-        file.tokens.insert(name.to_owned(), AdminToken { digest: token.digest(), created_at: now });
+        file.tokens.insert(name.to_owned(), AdminToken { digest: token.digest(), created_at: now, ends_at });
         self.write(&file)?;
         Ok(token)
     }
@@ -173,19 +203,34 @@ impl AdminTokens {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn a_token_with_an_end_is_good_until_then_and_one_without_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let ending = tokens.create("anna", NOW, Some(at(100))).unwrap();
+        let endless = tokens.create("ci", NOW, None).unwrap();
+        let of = |token: &Token, second| tokens.recognize(token.as_str(), at(second)).unwrap();
+        assert_eq!(of(&ending, 99), Recognized::Good("anna".to_owned()));
+        assert_eq!(of(&ending, 100), Recognized::Ended("anna".to_owned()));
+        assert_eq!(of(&endless, 4_000_000_000), Recognized::Good("ci".to_owned()));
+    }
+
     #[test]
     fn a_token_is_recognized_until_it_is_revoked_and_is_not_in_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
-        let token = tokens.create("ci", Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(tokens.recognize(token.as_str()).unwrap().as_deref(), Some("ci"));
-        assert_eq!(tokens.recognize("something").unwrap(), None);
+        let token = tokens.create("ci", Timestamp::UNIX_EPOCH, None).unwrap();
+        assert_eq!(tokens.recognize(token.as_str(), NOW).unwrap(), Recognized::Good("ci".to_owned()));
+        assert_eq!(tokens.recognize("something", NOW).unwrap(), Recognized::Unknown);
         let text = std::fs::read_to_string(folder.path().join("admin-tokens.json")).unwrap();
         assert!(!text.contains(token.as_str()));
-        assert!(tokens.create("ci", Timestamp::UNIX_EPOCH).is_err());
-        assert!(tokens.create("a b", Timestamp::UNIX_EPOCH).is_err());
+        assert!(tokens.create("ci", Timestamp::UNIX_EPOCH, None).is_err());
+        assert!(tokens.create("a b", Timestamp::UNIX_EPOCH, None).is_err());
         assert!(tokens.revoke("ci").unwrap());
-        assert_eq!(tokens.recognize(token.as_str()).unwrap(), None);
+        assert_eq!(tokens.recognize(token.as_str(), NOW).unwrap(), Recognized::Unknown);
     }
 
     #[test]
@@ -193,13 +238,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
         for number in 0..20 {
-            tokens.create(&format!("old-{number}"), Timestamp::UNIX_EPOCH).unwrap();
+            tokens.create(&format!("old-{number}"), Timestamp::UNIX_EPOCH, None).unwrap();
         }
         std::thread::scope(|scope| {
             for number in 0..20 {
                 let tokens = &tokens;
                 scope.spawn(move || tokens.revoke(&format!("old-{number}")).unwrap());
-                scope.spawn(move || tokens.create(&format!("new-{number}"), Timestamp::UNIX_EPOCH).unwrap());
+                scope.spawn(move || {
+                    tokens.create(&format!("new-{number}"), Timestamp::UNIX_EPOCH, None).unwrap()
+                });
             }
         });
         let left = tokens.list().unwrap();
@@ -216,7 +263,7 @@ mod tests {
         let tokens = AdminTokens::at(&path);
         let names: Vec<String> = tokens.list().unwrap().into_keys().collect();
         assert_eq!(names, ["anna@example.com", "ci"]);
-        assert_eq!(tokens.recognize(&"A".repeat(43)).unwrap().as_deref(), Some("ci"));
+        assert_eq!(tokens.recognize(&"A".repeat(43), NOW).unwrap(), Recognized::Good("ci".to_owned()));
         tokens.write(&tokens.read().unwrap()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), golden);
         let older = golden.replace("\"version\": 2", "\"version\": 1");
@@ -229,11 +276,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin-tokens.json");
         let tokens = AdminTokens::at(&path);
-        let token = tokens.create("ci", Timestamp::UNIX_EPOCH).unwrap();
+        let token = tokens.create("ci", Timestamp::UNIX_EPOCH, None).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(tokens.recognize(token.as_str()), Err(AdminTokenError::Exposed { .. })));
+        assert!(matches!(tokens.recognize(token.as_str(), NOW), Err(AdminTokenError::Exposed { .. })));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "{}").unwrap();
-        assert!(matches!(tokens.recognize(token.as_str()), Err(AdminTokenError::Damaged { .. })));
+        assert!(matches!(tokens.recognize(token.as_str(), NOW), Err(AdminTokenError::Damaged { .. })));
     }
 }

@@ -3,38 +3,50 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sealpost_files::with_causes;
 use sealpost_site::queries::{Endings, Licenses};
 use sealpost_site::rows::LicenseRow;
 use sealpost_site::rules::expiries::{Expiry, in_the_ledger};
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 
 use super::Site;
 use super::problem::ApiError;
 
 /// The list, and why a part of it is missing.
 pub(crate) struct Ends {
+    /// The soonest stands first.
     pub(crate) expiries: Vec<Expiry>,
     pub(crate) licenses: Vec<LicenseRow>,
-    /// That the mirrored metadata is damaged is no reason to leave the others out.
-    pub(crate) problem: Option<String>,
+    /// That a file is damaged is no reason to leave the others out.
+    pub(crate) problems: Vec<Warning>,
 }
 
 pub(crate) async fn gather(site: &Arc<Site>, now: Timestamp) -> Result<Ends, ApiError> {
     let ledger = &site.parts.ledger;
     let licenses = ledger.query(Licenses {}).await?;
     let endings = ledger.query(Endings { now }).await?;
-    let mut expiries = site.parts.presence.expiries();
-    let upstream = Arc::clone(&site.parts.upstream);
-    let roles = tokio::task::spawn_blocking(move || upstream.expiries())
+    let of_files = Arc::clone(site);
+    let (mut expiries, problems) = tokio::task::spawn_blocking(move || in_files(&of_files))
         .await
-        .map_err(|error| ApiError::internal("read its metadata", &error))?;
-    let problem = match roles {
-        Ok(roles) => {
-            expiries.extend(roles.iter().map(|role| Expiry::of_role(&role.role, role.at)));
-            None
-        }
-        Err(error) => Some(error.to_string()),
-    };
+        .map_err(|error| ApiError::internal("read what ends", &error))?;
     expiries.extend(in_the_ledger(&licenses, &endings));
     expiries.sort_by_key(|expiry| expiry.at);
-    Ok(Ends { expiries, licenses, problem })
+    Ok(Ends { expiries, licenses, problems })
+}
+
+/// What stands in files: certificates, the vendor's roles, admin tokens.
+fn in_files(site: &Site) -> (Vec<Expiry>, Vec<Warning>) {
+    let mut expiries = site.parts.presence.expiries();
+    let mut problems = Vec::new();
+    match site.parts.upstream.expiries() {
+        Ok(roles) => expiries.extend(roles.iter().map(|role| Expiry::of_role(&role.role, role.at))),
+        Err(error) => problems.push(Warning::new(WarningCode::MetadataDamaged, error.to_string())),
+    }
+    match site.parts.admin_tokens.list() {
+        Ok(tokens) => expiries.extend(
+            tokens.iter().filter_map(|(name, token)| Some(Expiry::of_admin_token(name, token.ends_at?))),
+        ),
+        Err(error) => problems.push(Warning::new(WarningCode::Internal, with_causes(&error))),
+    }
+    (expiries, problems)
 }

@@ -73,6 +73,6 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         free_bytes: stored.free_bytes,
         drifted_clients: ledger.query(Drifted {}).await?.count,
         missing_files: site.parts.upstream.missing().len() as u64,
-        expiries: expiries.iter().map(|expiry| ExpiryGauge::of(expiry, now)).collect(),
+        expiries: ExpiryGauge::of_each(&expiries, now),
     })
 }

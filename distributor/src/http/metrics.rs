@@ -1,5 +1,6 @@
 //! Counters for `/metrics`, in Prometheus' text format. Numbers only, but for what ends, which has a name.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,12 +43,17 @@ pub(crate) struct ExpiryGauge {
 }
 
 impl ExpiryGauge {
-    pub(crate) fn of(expiry: &Expiry, now: Timestamp) -> Self {
-        Self {
-            kind: expiry.kind.as_str(),
-            what: expiry.label.clone(),
-            seconds_left: expiry.seconds_left(now),
-        }
+    /// One for each label, since monitors take no more: of several the one that comes first. `expiries` are sorted.
+    pub(crate) fn of_each(expiries: &[Expiry], now: Timestamp) -> Vec<Self> {
+        let mut known = BTreeSet::new();
+        let first = expiries.iter().filter(|expiry| known.insert((expiry.kind, &expiry.label)));
+        first
+            .map(|expiry| Self {
+                kind: expiry.kind.as_str(),
+                what: expiry.label.clone(),
+                seconds_left: expiry.seconds_left(now),
+            })
+            .collect()
     }
 }
 
@@ -152,6 +158,14 @@ mod tests {
         let text = Metrics::new().text(&Gauges { expiries, ..Gauges::default() });
         let line = "sealpost_expiry_seconds{kind=\"setup_code\",what=\"the \\\"setup\\\" file\"} -5\n";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn of_several_that_end_under_one_label_monitors_see_the_first() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let expiries = [Expiry::of_admin_token("anna", at(10)), Expiry::of_admin_token("ci", at(20))];
+        let gauges = ExpiryGauge::of_each(&expiries, at(0));
+        assert_eq!(gauges.iter().map(|gauge| gauge.seconds_left).collect::<Vec<_>>(), [10]);
     }
 
     #[test]

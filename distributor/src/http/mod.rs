@@ -16,6 +16,7 @@ mod agent;
 mod body;
 mod ends;
 mod health;
+mod leaving;
 mod metrics;
 mod newer;
 mod problem;

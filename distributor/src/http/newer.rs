@@ -7,7 +7,6 @@ use std::sync::Arc;
 use sealpost_admin_api::status::NewerServer;
 use sealpost_manifests::release::{Encoding, PackageKind};
 use sealpost_manifests::version::Version;
-use sealpost_site::queries::{MAX_PAGE, Releases};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 
@@ -19,29 +18,35 @@ const PACKAGE: &str = "distributor";
 /// The version that runs.
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
-/// The newest approved or staged release of this program that is newer than the running one.
-pub(crate) async fn newer(site: &Arc<Site>) -> Result<Option<NewerServer>, ApiError> {
-    let mut newest: Option<ReleaseRow> = None;
-    for state in [ReleaseState::Approved, ReleaseState::Staged] {
-        let query = Releases { state: Some(state), after: None, limit: MAX_PAGE };
-        for row in site.parts.ledger.query(query).await? {
-            let is_ours = row.kind == PackageKind::Server && row.release.package.as_str() == PACKAGE;
-            let best = newest.as_ref().map(|best| &best.release.version);
-            if is_ours && is_newer(&row.release.version, best) {
-                newest = Some(row);
-            }
-        }
-    }
-    let Some(row) = newest else { return Ok(None) };
+/// The newest approved or staged release of this program that is newer than the running one, out of `releases`.
+pub(crate) async fn newer(
+    site: &Arc<Site>,
+    releases: &[ReleaseRow],
+) -> Result<Option<NewerServer>, ApiError> {
+    let Some(row) = newest(releases) else { return Ok(None) };
     let review = site.parts.staging.review(row.manifest).await;
     let review = review.map_err(|error| ApiError::internal("read a staged release", &error))?;
     let payload = review.and_then(|review| review.manifest.payload.encoding(Encoding::Gzip).copied());
     let payload = payload.and_then(|blob| site.parts.blobs.place(&blob.sha256));
     Ok(Some(NewerServer {
-        release: row.release,
+        release: row.release.clone(),
         state: row.state.as_str().to_owned(),
         payload: payload.map(|path| path.display().to_string()),
     }))
+}
+
+/// Of two with the same version the approved one, since that one is decided.
+fn newest(releases: &[ReleaseRow]) -> Option<&ReleaseRow> {
+    let mut newest: Option<&ReleaseRow> = None;
+    for state in [ReleaseState::Approved, ReleaseState::Staged] {
+        for row in releases.iter().filter(|row| row.state == state) {
+            let is_ours = row.kind == PackageKind::Server && row.release.package.as_str() == PACKAGE;
+            if is_ours && is_newer(&row.release.version, newest.map(|best| &best.release.version)) {
+                newest = Some(row);
+            }
+        }
+    }
+    newest
 }
 
 /// Whether a version is above the best one so far; above that of this program while there is none.

@@ -1,5 +1,6 @@
 //! The admission layer by itself, with routes that only a test has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,7 +21,7 @@ use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::ids::{ChannelName, ServerId};
 use sealpost_manifests::log::{LogKeyCertificate, origin};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -28,6 +29,7 @@ use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::warnings::Warning;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -63,6 +65,10 @@ impl Upstream for Nothing {
     }
 
     fn find_target(&self, _: &str) -> Option<TargetEntry> {
+        None
+    }
+
+    fn channels(&self) -> Option<BTreeSet<ChannelName>> {
         None
     }
 
@@ -123,7 +129,7 @@ impl Presence for Still {
 
     fn list_is_known(&self) {}
 
-    fn warnings(&self, _: Timestamp) -> BoxFuture<'_, Vec<String>> {
+    fn warnings(&self, _: Timestamp) -> BoxFuture<'_, Vec<Warning>> {
         Box::pin(async { Vec::new() })
     }
 

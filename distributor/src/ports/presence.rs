@@ -9,6 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::warnings::Warning;
 
 /// What setup files say of this server, besides its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub trait Presence: Send + Sync {
     /// A problem that names the addresses which the certificate does not name, and what to do.
     fn checked_addresses(&self) -> Result<Addresses, Problem>;
 
-    /// The certificates of the server that end.
+    /// The certificates of the server that end, and those by which it knows the vendor's. Blocks for small files.
     fn expiries(&self) -> Vec<Expiry>;
 
     /// Something was changed that may matter here: what is due is done at once, and not at the next look.
@@ -60,7 +61,7 @@ pub trait Presence: Send + Sync {
     fn list_is_known(&self);
 
     /// What is being changed and needs somebody, or cannot be done.
-    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>>;
+    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<Warning>>;
 
     /// The certificate that is presented, and what is about to replace it.
     fn certificate(&self) -> BoxFuture<'_, Result<CertificateView, Problem>>;

@@ -4,18 +4,22 @@
 //! The certificate is issued anew long before it ends, and whenever it does not name an address. Another port, another
 //! address and another CA are one operation: what is new is announced in the signed server list, what was before is
 //! served on, and when every computer has learned the list, or an admin says so, the old is dropped. The configuration
-//! says which port is the new one, whatever a socket unit holds.
+//! says which port is the new one, whatever a socket unit holds. A way is announced when its door is open, not before.
 //! Everything here is a reconciler (`reconcile`): run twice, or killed in the middle, the result is the
 //! same. Left out on purpose: how computers learn the list (it stands in the answer to a contact).
 
 mod certificates;
 mod chain;
+mod doorkeeping;
 mod error;
 mod left_behind;
+mod listening;
+mod remembered;
 mod reports;
 mod wake;
 mod ways;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -30,11 +34,13 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::queries::{Activity, LeftBehind, LogEnd, ServersLearned};
 use sealpost_site::rows::ServersLearnedRow;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
 use self::left_behind::{ANNOUNCES, Announced, Replaced, replaced};
+use self::remembered::Remembered;
 use self::wake::{Wake, Woken};
 use self::ways::Before;
 use crate::config::{Settings, needs_a_restart};
@@ -57,21 +63,22 @@ pub struct Parts {
     pub root_sha256: Sha256Digest,
 }
 
-/// The ports that a server begins with.
+/// What a server begins with.
 #[derive(Debug, Clone, Copy)]
 pub struct StartedOn {
-    /// The one that it listens on already.
-    pub port: u16,
-    /// The one that the configuration says; 0 for one that computers are not told of, since another start has another.
-    pub configured: u16,
-    /// The one that a socket unit holds, if there is a socket unit.
-    pub held: Option<u16>,
+    /// The address that it listens on already.
+    pub address: SocketAddr,
+    /// The port that the configuration says; 0 for one that computers are not told of, since another start has another.
+    pub configured_port: u16,
+    /// Whether a socket unit holds the address.
+    pub is_held: bool,
 }
 
 /// As the module says.
 pub struct ServerPresence {
     parts: Parts,
     certificates: Arc<Certificates>,
+    remembered: Arc<Remembered>,
     state: Mutex<State>,
     /// One reconciliation at a time.
     turn: AsyncMutex<()>,
@@ -83,17 +90,54 @@ struct State {
     settings: Settings,
     /// The port of the wanted way; none before the server listens, and for a port that changes at each start.
     port: Option<u16>,
-    /// The port that it was started on.
-    started_on: u16,
-    /// The port that a socket unit holds.
-    held: Option<u16>,
+    /// The address that it was started on.
+    started_on: SocketAddr,
+    /// The address that a socket unit holds.
+    held: Option<SocketAddr>,
+    /// The way that computers are told first.
+    told: Told,
+    /// Where it listens on though `listen` says another address, because computers are told to come there.
+    kept_open: Vec<SocketAddr>,
+    /// Addresses that could not be taken in place of others since the configuration was read, and why.
+    in_vain: Vec<(SocketAddr, String)>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
     /// The last change of the CA, as of this list and this pin.
     replaced: Option<(u64, Sha256Digest, Option<Replaced>)>,
     /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
-    problems: Vec<String>,
-    configuration: Vec<String>,
+    problems: Vec<Trouble>,
+    configuration: Vec<Warning>,
+}
+
+/// The way that computers are told first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    /// The one that the configuration wants: its door is open.
+    Configured,
+    /// The one before, since the wanted one has no open door.
+    Before { addresses: Vec<String>, port: u16 },
+    /// There is no way yet of which computers were told.
+    Nothing,
+}
+
+/// What one turn could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    about: About,
+    said: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Certificate,
+    /// Where the server listens. No reason why a certificate should not be presented.
+    Listening,
+}
+
+impl Trouble {
+    fn certificate(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { about: About::Certificate, said: with_causes(error) }
+    }
 }
 
 impl std::fmt::Debug for ServerPresence {
@@ -108,14 +152,18 @@ impl ServerPresence {
     /// # Errors
     /// [`PresenceError`].
     pub async fn open(home: &Home, settings: &Settings, parts: Parts) -> Result<Arc<Self>, PresenceError> {
+        let remembered = Arc::new(Remembered::at(home.listening()));
         let (home, server_id, now) = (home.clone(), parts.ledger.server_id(), parts.clock.now());
         let names = settings.addresses.clone();
         let opened = blocking(move || Certificates::open(&home, server_id, &names, now)).await??;
         let state = State {
             settings: settings.clone(),
             port: None,
-            started_on: settings.listen.port(),
+            started_on: settings.listen,
             held: None,
+            told: Told::Configured,
+            kept_open: Vec::new(),
+            in_vain: Vec::new(),
             doors: None,
             replaced: None,
             problems: Vec::new(),
@@ -124,6 +172,7 @@ impl ServerPresence {
         Ok(Arc::new(Self {
             parts,
             certificates: Arc::new(opened),
+            remembered,
             state: Mutex::new(state),
             turn: AsyncMutex::new(()),
             wake: Wake::default(),
@@ -136,13 +185,14 @@ impl ServerPresence {
     }
 
     /// The server listens behind these doors.
-    pub async fn listening(&self, doors: &Arc<dyn Doors>, ports: StartedOn) {
+    pub async fn listening(&self, doors: &Arc<dyn Doors>, started_on: StartedOn) {
+        let StartedOn { address, configured_port, is_held } = started_on;
         self.with(|state| {
-            state.started_on = ports.port;
+            state.started_on = address;
             // What is configured counts, or the restart of a server that was moved would move it back to the port that
             // its socket unit still holds.
-            state.port = (ports.configured != 0).then_some(ports.configured);
-            state.held = ports.held;
+            state.port = (configured_port != 0).then_some(configured_port);
+            state.held = is_held.then_some(address);
             state.doors = Some(Arc::downgrade(doors));
         });
         self.reconcile(Renew::WhatIsDue).await;
@@ -157,6 +207,7 @@ impl ServerPresence {
             Err(error) => {
                 tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
                 let said = format!("{error} (the configuration before stays in force)");
+                let said = Warning::new(WarningCode::ConfigurationRefused, said);
                 self.with(|state| state.configuration = vec![said]);
                 // The files that the one before names may be others by now.
                 return self.wake.changed();
@@ -169,12 +220,15 @@ impl ServerPresence {
             keys => tracing::info!(from_the_next_start = keys.join(", "), "read the configuration again"),
         }
         let said = waiting.iter().map(|key| {
-            format!("`{key}` was changed in the configuration, and counts from the next start of the server")
+            let said = format!(
+                "`{key}` was changed in the configuration, and counts from the next start of the server"
+            );
+            Warning::new(WarningCode::RestartNeeded, said)
         });
         self.adopt(&settings, said.collect()).await;
     }
 
-    async fn adopt(&self, settings: &Settings, said: Vec<String>) {
+    async fn adopt(&self, settings: &Settings, said: Vec<Warning>) {
         self.with(|state| {
             let moved = settings.listen.port() != state.settings.listen.port() && settings.listen.port() != 0;
             if moved && state.port.is_some() {
@@ -182,6 +236,7 @@ impl ServerPresence {
             }
             state.settings = settings.clone();
             state.configuration = said;
+            state.in_vain.clear();
         });
         self.reconcile(Renew::WhatIsDue).await;
     }
@@ -213,13 +268,15 @@ impl ServerPresence {
         let _turn = self.turn.lock().await;
         let mut problems = Vec::new();
         if let Err(error) = self.reconcile_certificates(renew).await {
-            problems.push(with_causes(&error));
+            problems.push(Trouble::certificate(&error));
         }
-        if let Err(error) = self.reconcile_ways(actor, &mut problems).await {
-            problems.push(with_causes(&error));
+        let mut doors = Vec::new();
+        if let Err(error) = self.reconcile_ways(actor, &mut problems, &mut doors).await {
+            problems.push(Trouble::certificate(&error));
         }
-        for problem in &problems {
-            tracing::error!(problem, "the server cannot be reached as its configuration says");
+        problems.extend(doors.into_iter().map(|said| Trouble { about: About::Listening, said }));
+        for Trouble { said, .. } in &problems {
+            tracing::error!(problem = said, "the server cannot be reached as its configuration says");
         }
         self.with(|state| state.problems = problems);
     }
@@ -232,15 +289,21 @@ impl ServerPresence {
     }
 
     /// Announces what is new, opens and closes doors, and presents the next certificate when every computer knows it.
-    async fn reconcile_ways(&self, actor: &Actor, problems: &mut Vec<String>) -> Result<(), LedgerError> {
+    async fn reconcile_ways(
+        &self,
+        actor: &Actor,
+        problems: &mut Vec<Trouble>,
+        doors: &mut Vec<String>,
+    ) -> Result<(), LedgerError> {
         // Before anything is announced, so that nobody learns it unheard.
         self.wake.set_awaits(true);
         // A turn can end one step and begin the next: learned, switched, and the old pin dropped.
         for _ in 0..3 {
             let learned = self.learned().await?;
+            self.open_doors(learned.as_ref()).await;
             self.announce(actor, learned.as_ref(), None).await?;
             let learned = self.learned().await?;
-            self.reconcile_doors(learned.as_ref(), problems).await;
+            *doors = self.settle_doors(learned.as_ref()).await;
             let standing = self.certificates.standing();
             let Some(next) = standing.next else {
                 self.wake.set_awaits(learned.is_some_and(|row| row.ways.len() > 1));
@@ -254,7 +317,7 @@ impl ServerPresence {
                 return Ok(());
             }
             if let Err(error) = self.switch_now(learned.as_ref()).await {
-                problems.push(with_causes(&error));
+                problems.push(Trouble::certificate(&error));
                 return Ok(());
             }
         }
@@ -298,35 +361,6 @@ impl ServerPresence {
         Ok(())
     }
 
-    async fn reconcile_doors(&self, learned: Option<&ServersLearnedRow>, problems: &mut Vec<String>) {
-        let (doors, held, mut needed) = self
-            .with(|state| (state.doors.clone(), state.held, vec![state.port.unwrap_or(state.started_on)]));
-        let doors = doors.and_then(|doors| doors.upgrade());
-        let Some(doors) = doors else { return };
-        needed.extend(learned.into_iter().flat_map(|row| &row.ways).map(|way| way.port));
-        let mut all_open = true;
-        for port in &needed {
-            if let Err(error) = doors.open(*port).await {
-                all_open = false;
-                let hint = match needed.first() {
-                    Some(wanted) if wanted != port => {
-                        "computers that have not learned the new port are not served there; free it, or end the move with \
-                         `distributor address finish`"
-                    }
-                    _ => "free it, or set another in `listen`",
-                };
-                problems
-                    .push(format!("cannot listen on port {port}, where computers come ({error}): {hint}"));
-            }
-        }
-        // On the port that a socket unit holds, callers would wait in its queue for ever and not be refused.
-        needed.extend(held);
-        // A door stays open while the one that is to replace it cannot be opened.
-        for port in doors.open_ports().into_iter().filter(|port| all_open && !needed.contains(port)) {
-            doors.close(port);
-        }
-    }
-
     async fn learned(&self) -> Result<Option<ServersLearnedRow>, LedgerError> {
         self.parts.ledger.query(ServersLearned {}).await
     }
@@ -360,9 +394,14 @@ impl ServerPresence {
         Ok(replaced)
     }
 
-    /// The way that the configuration wants; `None` while there is nothing to tell.
+    /// The way that computers are to be told first: the one that the configuration wants, once its door is open; `None`
+    /// while there is nothing to tell.
     fn wanted_way(&self) -> Option<ServerEntry> {
-        let (addresses, port) = self.with(|state| (state.settings.addresses.clone(), state.port));
+        let (addresses, port) = self.with(|state| match state.told.clone() {
+            Told::Configured => (state.settings.addresses.clone(), state.port),
+            Told::Before { addresses, port } => (addresses, Some(port)),
+            Told::Nothing => (Vec::new(), None),
+        });
         let port = port.filter(|_| !addresses.is_empty())?;
         Some(ServerEntry {
             role: ServerRole::Primary,

@@ -1,5 +1,7 @@
 //! What the presence answers to admins: the certificate, the ways, what waits for whom, and what an admin may hurry.
 
+use std::net::SocketAddr;
+
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::addresses::{AddressesView, WayView};
@@ -8,13 +10,17 @@ use sealpost_files::with_causes;
 use sealpost_ledger::LedgerError;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::changes::Actor;
+use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::expiries::{Expiry, ExpiryKind};
 use sealpost_site::rules::text::counted;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 
 use super::certificates::{Issuer, Renew};
 use super::error::PresenceError;
+use super::listening::{covers, unserved};
 use super::ways::Before;
-use super::{ServerPresence, waiting};
+use super::{About, ServerPresence, State, Told, Trouble, waiting};
+use crate::config::vendor_ca_ends;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 
 /// Names in one warning.
@@ -95,18 +101,20 @@ impl ServerPresence {
 
     async fn ways_view(&self) -> Result<AddressesView, Problem> {
         let learned = self.learned().await.map_err(problem_of)?;
-        let doors = self.with(|state| state.doors.clone()).and_then(|doors| doors.upgrade());
-        let open = doors.map(|doors| doors.open_ports()).unwrap_or_default();
+        let open = self.doors().map(|doors| doors.open_at()).unwrap_or_default();
+        let remembered = self.remembered().await;
         let here = self.addresses();
         let ways = match &learned {
             Some(row) => row.ways.iter().map(|way| (way.addresses.clone(), way.port)).collect(),
             None => vec![(here.addresses, here.port)],
         };
-        let ways = ways.into_iter();
+        let view = |(addresses, port): (Vec<String>, u16)| {
+            let unserved = unserved(&addresses, port, &open, &remembered, Self::is_own);
+            let served = unserved.is_empty() && open.iter().any(|door| door.port() == port);
+            WayView { addresses, port, served, unserved }
+        };
         Ok(AddressesView {
-            ways: ways
-                .map(|(addresses, port)| WayView { served: open.contains(&port), addresses, port })
-                .collect(),
+            ways: ways.into_iter().map(view).collect(),
             sequence: learned.as_ref().map(|row| row.order.sequence),
             waiting: learned.as_ref().map(waiting).unwrap_or_default(),
             left_behind: None,
@@ -130,114 +138,70 @@ impl ServerPresence {
         Ok(AddressesView { left_behind, ..self.ways_view().await? })
     }
 
-    async fn all_warnings(&self, now: Timestamp) -> Vec<String> {
-        let (mut said, addresses, ports) = self.with(|state| {
-            let said: Vec<String> = state.problems.iter().chain(&state.configuration).cloned().collect();
-            (said, state.settings.addresses.clone(), state.held.zip(state.port))
+    async fn all_warnings(&self, now: Timestamp) -> Vec<Warning> {
+        let (mut said, addresses, held, kept) = self.with(|state| {
+            let said: Vec<Warning> = state
+                .problems
+                .iter()
+                .map(Trouble::warning)
+                .chain(state.configuration.iter().cloned())
+                .collect();
+            let held = state.held.filter(|_| state.port.is_some());
+            (said, state.settings.addresses.clone(), held, state.kept_open.clone())
         });
-        said.extend(ports.and_then(|(held, wanted)| other_port_held(held, wanted)));
+        let mut say =
+            |code, message: Option<String>| said.extend(message.map(|message| Warning::new(code, message)));
+        let wanted = self.wanted_door();
+        say(WarningCode::SocketUnitDiffers, held.and_then(|held| another_is_held(held, wanted)));
+        say(WarningCode::ListenDiffers, kept_open(&kept, wanted));
         let standing = self.certificates.standing();
-        said.extend(standing.problems);
-        let missing = standing.presented.missing(&addresses);
-        if !missing.is_empty() {
-            said.push(format!("{}; {}", unnamed(&missing), MISSING_HINT));
+        for problem in standing.problems {
+            say(WarningCode::CertificateFailed, Some(problem));
         }
+        let missing = standing.presented.missing(&addresses);
+        let is_missing = !missing.is_empty();
+        say(
+            WarningCode::CertificateNames,
+            is_missing.then(|| format!("{}; {}", unnamed(&missing), MISSING_HINT)),
+        );
         let learned = match self.learned().await {
             Ok(learned) => learned,
             Err(error) => {
-                said.push(with_causes(&error));
+                say(WarningCode::Internal, Some(with_causes(&error)));
                 None
             }
         };
+        say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()).await);
         match self.left_behind(learned.as_ref()).await {
-            Ok(left) => said.extend(left.as_ref().map(refusing)),
-            Err(error) => said.push(with_causes(&error)),
+            Ok(left) => say(WarningCode::ComputersLeftBehind, left.as_ref().map(refusing)),
+            Err(error) => say(WarningCode::Internal, Some(with_causes(&error))),
         }
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
         let left = waiting(&row);
         let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
         if standing.next.is_some() {
-            said.push(format!(
+            let message = format!(
                 "{who} not learned the new CA of this server's certificate yet ({names}): it is presented when all have, \
                  or at once with `distributor certificate switch --now`"
-            ));
+            );
+            say(WarningCode::CaNotLearned, Some(message));
         }
         if row.ways.len() > 1 {
             let since = now.duration_since(row.issued_at).as_hours() / 24;
-            said.push(format!(
+            let message = format!(
                 "{who} not learned the new address or port of this server yet ({names}), {} after it changed: what was \
                  before is served until all have, or until `distributor address finish`",
-                counted(u64::try_from(since).unwrap_or(0), "day", "days")
-            ));
+                match u64::try_from(since) {
+                    Ok(days @ 1..) => counted(days, "day", "days"),
+                    _ => "less than a day".to_owned(),
+                }
+            );
+            say(WarningCode::AddressNotLearned, Some(message));
         }
         said
     }
 
-    /// What went wrong in the last turn, as an answer.
-    fn no_problem(&self) -> Result<(), Problem> {
-        let problem = self.with(|state| state.problems.first().cloned());
-        problem.map_or(Ok(()), |problem| Err(Problem::new(ProblemCode::Internal, problem, LOG_HINT)))
-    }
-}
-
-/// The server is reached on both ports; only its next start may find the wanted one taken, and callers wait no longer while
-/// it is replaced.
-fn other_port_held(held: u16, wanted: u16) -> Option<String> {
-    (held != wanted).then(|| {
-        format!(
-            "the socket unit holds port {held}, and `listen` says {wanted}: give both the same port, as \
-             `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
-        )
-    })
-}
-
-fn refusing(left: &Waiting) -> String {
-    let (refuse, whom) = if left.count == 1 { ("refuses", "it") } else { ("refuse", "each") };
-    format!(
-        "{} not know the new CA of this server's certificate, and {refuse} the server ({}): make {whom} a new setup file with \
-         `distributor clients setup NAME`",
-        counted(left.count, "computer does", "computers do"),
-        named(left)
-    )
-}
-
-/// What helps when the certificate does not name an address.
-const MISSING_HINT: &str =
-    "add it to the certificate that `tls.certificate` names, or take it out of `addresses`";
-const LOG_HINT: &str = "correct what the message names, then try again; the server's log has more";
-
-fn unnamed(missing: &[String]) -> String {
-    format!(
-        "the server's certificate does not name {}: computers that come to {} refuse it",
-        missing.join(", "),
-        if missing.len() == 1 { "it" } else { "them" }
-    )
-}
-
-impl Presence for ServerPresence {
-    fn addresses(&self) -> Addresses {
-        let (addresses, port) =
-            self.with(|state| (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on)));
-        Addresses { addresses, port, ca_spki_sha256: self.pins(), root_sha256: self.parts.root_sha256 }
-    }
-
-    fn checked_addresses(&self) -> Result<Addresses, Problem> {
-        let addresses = self.addresses();
-        if addresses.addresses.is_empty() {
-            return Err(Problem::new(
-                ProblemCode::WrongState,
-                "the configuration names no address under which computers reach this server",
-                "set `addresses` in distributor.toml, then reload the server with SIGHUP",
-            ));
-        }
-        let missing = self.certificates.standing().presented.missing(&addresses.addresses);
-        if !missing.is_empty() {
-            return Err(Problem::new(ProblemCode::WrongState, unnamed(&missing), MISSING_HINT));
-        }
-        Ok(addresses)
-    }
-
-    fn expiries(&self) -> Vec<Expiry> {
+    fn certificates_that_end(&self) -> Vec<Expiry> {
         let standing = self.certificates.standing();
         let presented = standing.presented;
         if standing.issuer == Issuer::Own {
@@ -282,6 +246,127 @@ impl Presence for ServerPresence {
         ]
     }
 
+    /// Where computers are told to come first, and nothing listens.
+    async fn unserved(&self, learned: Option<&ServersLearnedRow>) -> Option<String> {
+        let way = learned?.ways.first()?;
+        let (open, remembered) = (self.doors()?.open_at(), self.remembered().await);
+        let unserved = unserved(&way.addresses, way.port, &open, &remembered, Self::is_own);
+        (!unserved.is_empty()).then(|| {
+            format!(
+                "computers are told to come to {}, port {}, and nothing listens there: correct `listen` or `addresses`, then \
+                 reload the server with SIGHUP",
+                unserved.join(", "),
+                way.port
+            )
+        })
+    }
+
+    /// What went wrong in the last turn with the certificate, as an answer.
+    fn no_problem(&self) -> Result<(), Problem> {
+        let trouble = |state: &mut State| {
+            state.problems.iter().find(|trouble| trouble.about == About::Certificate).cloned()
+        };
+        let trouble = self.with(trouble);
+        trouble.map_or(Ok(()), |trouble| Err(Problem::new(ProblemCode::Internal, trouble.said, LOG_HINT)))
+    }
+}
+
+impl Trouble {
+    fn warning(&self) -> Warning {
+        let code = match self.about {
+            About::Certificate => WarningCode::CertificateFailed,
+            About::Listening => WarningCode::ListenFailed,
+        };
+        Warning::new(code, self.said.clone())
+    }
+}
+
+/// The server is reached at both; only its next start may find the wanted one taken, and callers wait no longer while it
+/// is replaced.
+fn another_is_held(held: SocketAddr, wanted: SocketAddr) -> Option<String> {
+    if covers(held, wanted) {
+        return None;
+    }
+    let (held, wanted) = if held.port() == wanted.port() {
+        (held.to_string(), wanted.to_string())
+    } else {
+        (format!("port {}", held.port()), wanted.port().to_string())
+    };
+    Some(format!(
+        "the socket unit holds {held}, and `listen` says {wanted}: give both the same, as \
+         `systemctl edit sealpost-distributor.socket` shows, then stop and start the socket unit and the service"
+    ))
+}
+
+fn kept_open(kept: &[SocketAddr], wanted: SocketAddr) -> Option<String> {
+    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    (!kept.is_empty()).then(|| {
+        format!(
+            "`listen` says {wanted}, and computers are told to come where only {} answers, which is therefore served on: \
+             name in `addresses` where they are to come, then reload the server with SIGHUP",
+            kept.join(", ")
+        )
+    })
+}
+
+fn refusing(left: &Waiting) -> String {
+    let (refuse, whom) = if left.count == 1 { ("refuses", "it") } else { ("refuse", "each") };
+    format!(
+        "{} not know the new CA of this server's certificate, and {refuse} the server ({}): make {whom} a new setup file with \
+         `distributor clients setup NAME`",
+        counted(left.count, "computer does", "computers do"),
+        named(left)
+    )
+}
+
+/// What helps when the certificate does not name an address.
+const MISSING_HINT: &str =
+    "add it to the certificate that `tls.certificate` names, or take it out of `addresses`";
+const LOG_HINT: &str = "correct what the message names, then try again; the server's log has more";
+
+fn unnamed(missing: &[String]) -> String {
+    format!(
+        "the server's certificate does not name {}: computers that come to {} refuse it",
+        missing.join(", "),
+        if missing.len() == 1 { "it" } else { "them" }
+    )
+}
+
+impl Presence for ServerPresence {
+    fn addresses(&self) -> Addresses {
+        let (addresses, port) = self.with(|state| match &state.told {
+            Told::Before { addresses, port } => (addresses.clone(), *port),
+            Told::Configured | Told::Nothing => {
+                (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on.port()))
+            }
+        });
+        Addresses { addresses, port, ca_spki_sha256: self.pins(), root_sha256: self.parts.root_sha256 }
+    }
+
+    fn checked_addresses(&self) -> Result<Addresses, Problem> {
+        let addresses = self.addresses();
+        if addresses.addresses.is_empty() {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "the configuration names no address under which computers reach this server",
+                "set `addresses` in distributor.toml, then reload the server with SIGHUP",
+            ));
+        }
+        let missing = self.certificates.standing().presented.missing(&addresses.addresses);
+        if !missing.is_empty() {
+            return Err(Problem::new(ProblemCode::WrongState, unnamed(&missing), MISSING_HINT));
+        }
+        Ok(addresses)
+    }
+
+    fn expiries(&self) -> Vec<Expiry> {
+        let vendor_ca = self.with(|state| state.settings.vendor_ca.clone());
+        let mut expiries = self.certificates_that_end();
+        let ends = vendor_ca.map(|path| vendor_ca_ends(&path)).unwrap_or_default();
+        expiries.extend(ends.iter().map(|(subject, at)| Expiry::of_vendor_ca(subject, *at)));
+        expiries
+    }
+
     fn look_soon(&self) {
         self.wake.changed();
     }
@@ -290,7 +375,7 @@ impl Presence for ServerPresence {
         self.wake.learned();
     }
 
-    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<String>> {
+    fn warnings(&self, now: Timestamp) -> BoxFuture<'_, Vec<Warning>> {
         Box::pin(self.all_warnings(now))
     }
 

@@ -123,7 +123,7 @@ impl Context {
     }
 
     pub(super) fn stored(&self) -> Option<StorageSummary> {
-        *self.stored.read().unwrap_or_else(PoisonError::into_inner)
+        self.stored.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set_stored(&self, summary: StorageSummary) {

@@ -1,5 +1,6 @@
 //! Why the upstream cannot be opened, and why a pull fails: each with what to do next.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -67,7 +68,8 @@ pub enum PullError {
     Download { source: DownloadError },
     /// The disk is too full for what would be fetched. All values are in bytes.
     #[error(
-        "no room for {name}: {needed} bytes are needed, {free} are free and {keep} must stay free; make room, then \
+        "no room for {name}: {needed} bytes are needed, {free} are free and {keep} must stay free; make room on the disk \
+         (`distributor storage show` says what is stored, `distributor storage clean` removes what nothing needs), then \
          pull again"
     )]
     NoRoom { name: String, needed: u64, free: u64, keep: u64 },
@@ -127,6 +129,18 @@ impl PullError {
             Self::NoRoom { .. } | Self::Blobs { .. } | Self::Slow { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether it may go well once the disk has more room.
+    pub(super) fn needs_room(&self) -> bool {
+        let itself: &(dyn Error + 'static) = self;
+        let mut causes =
+            std::iter::successors(Some(itself), |error: &&(dyn Error + 'static)| (*error).source());
+        let is_full = |error: &(dyn Error + 'static)| {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        };
+        matches!(self, Self::NoRoom { .. }) || causes.any(is_full)
     }
 
     /// What the admin can do next.

@@ -12,6 +12,7 @@ mod fetch;
 mod known;
 mod mirror;
 mod needed;
+mod offered;
 mod payloads;
 mod prepare;
 mod pull;
@@ -23,6 +24,7 @@ mod targets;
 mod transport;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,7 @@ use sealpost_admin_api::storage::{StorageSummary, StorageView};
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_repository::ReaderHandle;
@@ -190,7 +193,11 @@ impl VendorUpstream {
                 result.clone()
             } else {
                 let began = Instant::now();
-                let result = pull_once(&context, &mut state, trigger).await;
+                let mut result = pull_once(&context, &mut state, trigger).await;
+                // What it staged is known by now, and none of its files is taken for one that nobody needs.
+                if result.as_ref().is_err_and(PullError::needs_room) && storage::made_room(&context).await {
+                    result = pull_once(&context, &mut state, trigger).await;
+                }
                 let result = conclude(&context, &mut state, result).await;
                 state.last = Some((began, result.clone()));
                 state.tried_at = Some(context.clock.now());
@@ -230,6 +237,10 @@ impl Upstream for VendorUpstream {
 
     fn find_target(&self, file_name: &str) -> Option<TargetEntry> {
         self.context.mirror.find_target(file_name)
+    }
+
+    fn channels(&self) -> Option<BTreeSet<ChannelName>> {
+        offered::channels(&self.context.mirror, &*self.context.blobs)
     }
 
     fn trust(&self) -> Option<Arc<TrustDocument>> {

@@ -28,7 +28,7 @@ pub(super) struct Examined {
     pub(super) refused: Vec<Refused>,
     /// Releases that claim the manifest of another one: refused, and not recorded.
     pub(super) misnamed: Vec<Refused>,
-    /// The first payload that could not be fetched.
+    /// Why a payload could not be fetched.
     pub(super) failure: Option<PullError>,
 }
 
@@ -112,7 +112,12 @@ impl Examined {
         candidate.payload.iter().chain(&candidate.attachments).for_each(|file| fetcher.keep_unfinished(file));
         let reason = sealpost_files::with_causes(&error);
         tracing::warn!(release = %candidate.release, reason, "a release cannot be fetched now; others go on");
-        self.failure.get_or_insert(error);
+        // Of several, the one about which something can be done.
+        let is_first =
+            self.failure.as_ref().is_none_or(|failure| error.needs_room() && !failure.needs_room());
+        if is_first {
+            self.failure = Some(error);
+        }
         Ok(())
     }
 }

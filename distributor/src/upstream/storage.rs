@@ -87,6 +87,25 @@ pub(super) async fn reconcile(context: &Context, removal: Removal) -> Result<Sto
     Ok(view)
 }
 
+/// Removes everything that is not needed, however long ago it was; answers whether that was anything. The caller sees to
+/// it that no pull runs.
+pub(super) async fn made_room(context: &Context) -> bool {
+    match reconcile(context, Removal::Everything).await {
+        Ok(view) => {
+            let bytes = view.removed_bytes.unwrap_or_default();
+            tracing::warn!(
+                bytes,
+                "the disk has no room for a pull; what nothing needs was removed before its time"
+            );
+            bytes > 0
+        }
+        Err(error) => {
+            tracing::warn!(error = with_causes(&error), "cannot make room for a pull");
+            false
+        }
+    }
+}
+
 /// Which of the stored files are needed.
 async fn look(context: &Context) -> Result<Found, PullError> {
     let known = known_releases(&context.ledger).await?;
@@ -163,7 +182,10 @@ async fn view(
             files: blobs().count() as u64,
             bytes: blobs().map(|blob| blob.length).sum(),
             unneeded_bytes: unneeded.iter().filter(|blob| of(blob)).map(|blob| blob.length).sum(),
-            bound: format!("removed {} days after nothing needs them", storage.keep_superseded_days),
+            bound: format!(
+                "removed {} days after nothing needs them, sooner when the disk has no room",
+                storage.keep_superseded_days
+            ),
         }
     };
     let mut kinds = vec![
@@ -175,7 +197,7 @@ async fn view(
             "metadata",
             context.mirror.folder().to_owned(),
             format!(
-                "replaced generations are removed after {} days, or as soon as there are 100",
+                "replaced generations count too, and are removed after {} days, or as soon as there are 100",
                 storage.keep_metadata_days
             ),
         ),

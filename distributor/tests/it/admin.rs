@@ -1,5 +1,6 @@
 //! The admin API: who may use it, seats under load, the log.
 
+use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use sealpost_admin_api::clients::ClientsPage;
 use sealpost_admin_api::log::{LogCheck, LogEntry};
@@ -9,7 +10,7 @@ use sealpost_distributor::http::admin_tokens::AdminTokens;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 
-use crate::site::{Site, code, good};
+use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
     assert_eq!(code(wrong).await, ProblemCode::Unauthenticated);
 
     let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
-    let token = tokens.create("anna", jiff::Timestamp::now()).unwrap();
+    let token = tokens.create("anna", jiff::Timestamp::now(), None).unwrap();
     let request = site.http.post(&url).bearer_auth(token.as_str());
     let _: serde_json::Value =
         good(request.json(&serde_json::json!({ "name": "pc-1" })).send().await.unwrap()).await;
@@ -38,12 +39,41 @@ async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_is_in_the_list_of_what_ends_and_refused_after_its_end() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
+    let end = site.clock.now() + SignedDuration::from_hours(24 * 6);
+    let ending = tokens.create("anna", site.clock.now(), Some(end)).unwrap();
+    let endless = tokens.create("ci", site.clock.now(), None).unwrap();
+    let ask = async |token: &str| {
+        site.http.get(site.url("/api/v1/status")).bearer_auth(token).send().await.unwrap()
+    };
+    let status: Status = good(ask(ending.as_str()).await).await;
+    let listed: Vec<_> = status.expiries.iter().filter(|ending| ending.kind == "admin_token").collect();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!((listed[0].at, listed[0].level.as_deref()), (end, Some("urgent")));
+    let warned = status.warnings.iter().find(|warning| warning.message.contains("admin token anna")).unwrap();
+    assert_eq!((warned.code.as_str(), warned.level.as_str()), ("ends", "urgent"));
+    assert!(warned.message.contains("`distributor token revoke anna`"), "{warned:?}");
+    let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("sealpost_expiry_seconds{kind=\"admin_token\",what=\"first\"}"), "{metrics}");
+
+    site.clock.forward(SignedDuration::from_hours(24 * 6));
+    let refused = problem(ask(ending.as_str()).await).await;
+    assert_eq!(refused.code, ProblemCode::TokenExpired);
+    assert!(refused.hint.contains("`distributor token new anna`"), "{refused}");
+    let status: Status = good(ask(endless.as_str()).await).await;
+    assert!(status.warnings.iter().any(|warning| warning.code == "ended"));
+}
+
+#[tokio::test]
 async fn a_stranger_who_guesses_waits_and_locks_out_no_admin_behind_the_same_address() {
     let vendor = start_vendor(1).await;
     let site = Site::start(&vendor).await;
     let url = site.url("/api/v1/clients");
     let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
-    let token = tokens.create("anna", jiff::Timestamp::now()).unwrap();
+    let token = tokens.create("anna", jiff::Timestamp::now(), None).unwrap();
     let mut last = StatusCode::OK;
     for _ in 0..50 {
         last = site.http.get(&url).bearer_auth("x".repeat(43)).send().await.unwrap().status();

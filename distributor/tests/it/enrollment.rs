@@ -9,7 +9,8 @@ use sealpost_keys::SigningKey;
 use sealpost_ledger::sqlite::SqliteStore;
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::grant::Registration;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::{Grant, Registration};
 use sealpost_manifests::ids::{ChannelName, ComputerName, ServerId};
 use sealpost_manifests::text_code;
 use sealpost_manifests::wire::enroll::EnrollRequest;
@@ -18,10 +19,11 @@ use sealpost_manifests::wire::sync::RegisterAnswer;
 use sealpost_site::changes::{Actor, Change};
 use sealpost_site::commands::clients::{LoadSeats, SeatFacts};
 use sealpost_site::commands::{Command, Context, Decision};
-use sealpost_test_support::license::serial;
+use sealpost_test_support::license::{serial, terms};
 use sealpost_test_support::web::Fault;
 
 use crate::agent::{Agent, send};
+use crate::program::run;
 use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
@@ -219,6 +221,35 @@ async fn before_an_unlock_nothing_can_be_reserved_and_without_the_vendor_the_cod
     site.reserve("pc-2").await;
     let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-3" })).await;
     assert_eq!(refused.code, ProblemCode::NoSeatFree);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_says_when_there_are_fewer_seats_than_before_or_no_more() {
+    let vendor = start_vendor(5).await;
+    let site = Site::start(&vendor).await;
+    let registration = registration(&site).await;
+    let grant = |generation, seats| {
+        let terms = Grant { generation, ..terms(&registration, seats, site.clock.now()) };
+        SignedDocument::sign(&terms, &vendor.license_key).unwrap()
+    };
+    let unlock = async |grant: &SignedDocument| -> Unlocked {
+        site.post("/unlock", &serde_json::json!({ "code": text_code::encode(grant) })).await
+    };
+    let five = grant(1, 5);
+    assert_eq!(unlock(&five).await.seats_before, None);
+    let answer = RegisterAnswer { grant: five, renewable_from: None };
+    vendor.answer_next_registration(Fault::Content(serde_json::to_vec(&answer).unwrap()));
+    let home = site.home();
+    let more = move || run(&home, &["register", serial().as_ref(), "--more-seats"]);
+    let output = tokio::task::spawn_blocking(more).await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the vendor granted no more seats: there are 5 seats, as before"), "{said}");
+    let fewer = unlock(&grant(2, 2)).await;
+    assert_eq!((fewer.license.licenses, fewer.seats_before), (2, Some(5)));
+    let notice = fewer.notice.unwrap();
+    assert!(notice.contains("the grant has 2 seats, and the one before had 5: 2 are free"), "{notice}");
+    assert_eq!(unlock(&grant(3, 7)).await.license.licenses, 7);
 }
 
 #[tokio::test]

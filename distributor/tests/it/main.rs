@@ -9,6 +9,7 @@ mod backups;
 mod command_line;
 mod connections;
 mod enrollment;
+mod listening;
 mod operations;
 mod presence;
 mod program;

@@ -244,7 +244,9 @@ async fn a_payload_that_was_damaged_on_disk_is_not_sent_whole_is_shown_and_is_fe
     while status.missing_files.is_empty() {
         status = site.get("/status").await;
     }
-    assert!(status.warnings.iter().any(|warning| warning.contains("1 stored file is damaged or missing")));
+    assert!(
+        status.warnings.iter().any(|warning| warning.message.contains("1 stored file is damaged or missing"))
+    );
     site.pull().await;
     let status: Status = site.get("/status").await;
     assert!(status.missing_files.is_empty(), "{status:?}");
@@ -279,7 +281,7 @@ async fn a_newer_version_of_the_server_itself_is_announced_with_its_payload() {
     site.pull().await;
     let status: Status = site.get("/status").await;
     assert!(
-        status.warnings.iter().any(|warning| warning.contains("updates show distributor:999.0")),
+        status.warnings.iter().any(|warning| warning.message.contains("updates show distributor:999.0")),
         "{status:?}"
     );
     site.approve(manifest).await;
@@ -288,7 +290,11 @@ async fn a_newer_version_of_the_server_itself_is_announced_with_its_payload() {
     assert_eq!((newer.release.version.as_str(), newer.state.as_str()), ("999.0", "approved"));
     let payload = newer.payload.unwrap();
     assert!(Path::new(&payload).is_file());
-    assert!(status.warnings.iter().any(|warning| warning.contains(&payload)), "{:?}", status.warnings);
+    assert!(
+        status.warnings.iter().any(|warning| warning.message.contains(&payload)),
+        "{:?}",
+        status.warnings
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use sealpost_admin_api::addresses::AddressesView;
 use sealpost_admin_api::certificates::CertificateView;
 use sealpost_admin_api::status::Status;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::rules::warnings::WarningCode;
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
@@ -19,7 +20,7 @@ use crate::site::{Site, configure, free_port, problem};
 use crate::vendor::start_vendor;
 
 /// A licensed site on a fixed port, with one computer in contact.
-async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
+pub(crate) async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
     let site = Site::on_a_fixed_port(vendor).await;
     let serial = sealpost_test_support::license::serial();
     let _: serde_json::Value = site.post("/register", &serde_json::json!({ "serial": serial })).await;
@@ -27,28 +28,28 @@ async fn settled(vendor: &ServedVendor) -> (Site, Agent) {
     (site, agent)
 }
 
-async fn warnings(site: &Site) -> Vec<String> {
+pub(crate) async fn warnings(site: &Site) -> Vec<String> {
     let status: Status = site.get("/status").await;
-    status.warnings
+    status.warnings.into_iter().map(|warning| warning.message).collect()
 }
 
 async fn certificate(site: &Site) -> CertificateView {
     site.get("/certificate").await
 }
 
-async fn ways(site: &Site) -> AddressesView {
+pub(crate) async fn ways(site: &Site) -> AddressesView {
     site.get("/addresses").await
 }
 
 /// Whether the server answers on this port, by a CA.
-async fn answers(ca: &Path, host: &str, port: u16) -> bool {
+pub(crate) async fn answers(ca: &Path, host: &str, port: u16) -> bool {
     let pem = std::fs::read(ca).unwrap();
     let trusted = reqwest::Certificate::from_pem_bundle(&pem).unwrap();
     let client = Client::builder().tls_certs_only(trusted).no_proxy().build().unwrap();
     client.get(format!("https://{host}:{port}/healthz")).send().await.is_ok()
 }
 
-fn ca(site: &Site) -> PathBuf {
+pub(crate) fn ca(site: &Site) -> PathBuf {
     site.home().join("tls/ca.crt")
 }
 
@@ -419,6 +420,35 @@ async fn a_configuration_that_cannot_be_used_leaves_the_old_one_in_force_and_a_r
     assert!(warned.iter().any(|warning| warning.contains("`license.lease_days`")), "{warned:?}");
     site.reload_with("").await;
     assert!(!warnings(&site).await.iter().any(|warning| warning.contains("lease_days")));
+}
+
+#[tokio::test]
+async fn the_end_of_the_ca_by_which_the_vendor_is_known_is_in_the_list_of_what_ends() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    // Any certificate will do.
+    let ends = certificate(&site).await.ca_not_after;
+    site.reload_with(&format!("vendor_ca = \"{}\"\n", ca(&site).display())).await;
+    let status: Status = site.get("/status").await;
+    let listed = status.expiries.iter().find(|ending| ending.kind == "vendor_ca").unwrap();
+    assert!(listed.at == ends && listed.what.contains("Sealpost"), "{listed:?}");
+    assert!(status.warnings.iter().any(|warning| warning.code == "restart_needed"));
+}
+
+#[tokio::test]
+async fn each_warning_has_a_code_that_the_page_for_administrators_explains() {
+    let page = include_str!("../../../docs/operations.md");
+    for code in WarningCode::ALL {
+        assert!(page.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
+    }
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    let status = site.admin(Method::GET, "/status", None).await.text().await.unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let said: Vec<_> =
+        status["warnings"].as_array().unwrap().iter().map(|warning| &warning["code"]).collect();
+    assert_eq!(said, ["no_license", "never_pulled"]);
+    assert_eq!(status["warnings"][0]["level"], "notice");
 }
 
 #[tokio::test]

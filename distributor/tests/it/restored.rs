@@ -90,7 +90,7 @@ async fn after_a_copied_home_came_back_every_computer_goes_on_and_nothing_new_is
     let status: Status = site.get("/status").await;
     assert!(!status.restored.unwrap().confirmed);
     assert!(
-        status.warnings.iter().any(|warning| warning.contains("register SERIAL")),
+        status.warnings.iter().any(|warning| warning.message.contains("register SERIAL")),
         "{:?}",
         status.warnings
     );
@@ -245,7 +245,7 @@ async fn names_that_were_given_after_the_first_restore_are_not_lost_to_a_second_
     second.goes_on(&site).await.unwrap();
     let status: Status = site.get("/status").await;
     assert_eq!((status.licenses[0].licenses, status.licenses[0].used), (2, 3));
-    assert!(status.warnings.iter().any(|warning| warning.contains("2 seats, of which 3 are used")));
+    assert!(status.warnings.iter().any(|warning| warning.message.contains("2 seats, of which 3 are used")));
     confirm(&site).await;
     let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-4" })).await;
     assert_eq!(refused.code, ProblemCode::NoSeatFree, "nothing new before the count is right");

@@ -1,9 +1,11 @@
 //! What people do when a release turned out bad, over HTTP and on the command line; and how they find it in the log.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use reqwest::header;
-use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::clients::{Client, ClientsPage, Stopped};
 use sealpost_admin_api::status::Status;
 use sealpost_admin_api::storage::StorageView;
 use sealpost_admin_api::updates::{MissingPayload, Review, Update};
@@ -16,10 +18,10 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_test_support::license::serial;
-use sealpost_test_support::names::acme_av;
+use sealpost_test_support::names::{acme_av, channel};
 
 use crate::agent::{Agent, send};
-use crate::program::{json, refused, run, serve, stdout, stop};
+use crate::program::{distributor, json, refused, run, serve, stdout, stop};
 use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
@@ -67,6 +69,29 @@ async fn who_approves_a_reconsidered_release_is_told_that_its_payload_was_remove
     site.pull().await;
     let again: Update = site.post("/updates/approve", &this).await;
     assert_eq!(again.payload_missing, None);
+}
+
+#[tokio::test]
+async fn a_channel_that_the_vendor_removed_is_dropped_and_who_follows_it_is_warned_of() {
+    let vendor = start_vendor(10).await;
+    vendor.publish(&vendor.draft("1.0", &[("engine", b"one")]), &["beta", "stable"]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    let _: Client = site.post("/clients", &serde_json::json!({ "name": "pc-1", "channel": "beta" })).await;
+    let warned = async |site: &Site| {
+        let status: Status = site.get("/status").await;
+        status.warnings.into_iter().map(|warning| warning.message).find(|text| text.contains("channel beta"))
+    };
+    assert_eq!(warned(&site).await, None);
+    vendor.remove_channel("beta");
+    site.pull().await;
+    assert_eq!(site.updates().await.updates[0].channels, [channel("stable")]);
+    let site = site.restart().await;
+    let said = warned(&site).await.unwrap();
+    assert!(said.starts_with("1 computer follows the channel beta") && said.contains("(pc-1)"), "{said}");
+    vendor.point("beta", "1.0");
+    site.pull().await;
+    assert_eq!(warned(&site).await, None);
 }
 
 #[tokio::test]
@@ -118,7 +143,10 @@ async fn changed_files_are_shown_with_the_computer_and_warned_of() {
     assert_eq!(client.drift[0].kind, DriftKind::Changed);
     assert!(client.explanations[0].sentence.contains("repair"), "{:?}", client.explanations);
     let status: Status = site.get("/status").await;
-    let warned = status.warnings.iter().any(|text| text.contains("1 computer says") && text.contains("pc-1"));
+    let warned = status
+        .warnings
+        .iter()
+        .any(|warning| warning.message.contains("1 computer says") && warning.message.contains("pc-1"));
     assert!(warned, "{:?}", status.warnings);
     let drifted = async || {
         let text = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
@@ -199,6 +227,89 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     bad.send_contact(&site, &again).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
     assert!(code == 0 && said.contains("on 2 of 2 computers"), "{said}");
+    // A name is found in whatever spelling.
+    let (code, said) = ends_with(&site, &["updates", "retry", "acme-av:1.0", "--client", "PC-2."]).await;
+    assert_eq!(code, 0, "{said}");
+
+    // Steps without a hook are many and say nothing: they are shown on request.
+    let mut contact = bad.next_contact();
+    contact.reports = vec![Report { step: InstallStep::Stop, reason: ReasonCode::NoHook, ..report(3) }];
+    bad.send_contact(&site, &contact).await;
+    let shown = async |more: &'static [&'static str]| {
+        let home = site.home();
+        let arguments = [&["log"], more].concat();
+        tokio::task::spawn_blocking(move || stdout(&home, &arguments)).await.unwrap()
+    };
+    assert!(!shown(&[]).await.contains("[no_hook]") && shown(&[]).await.contains("[hook_failed]"));
+    for all in [&["--all"][..], &["--json"], &["--kind", "step_reported"], &["--client", "PC-2.", "--all"]] {
+        assert!(shown(all).await.contains("no_hook"), "{all:?}");
+    }
+    assert_eq!(shown(&["-n", "4"]).await.lines().count(), 4, "what is left out is not counted either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_says_who_goes_back_and_names_who_has_nothing_to_go_back_to() {
+    let vendor = start_vendor(10).await;
+    let old = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut agents = [Agent::licensed(&site, "pc-1").await, Agent::licensed(&site, "pc-2").await];
+    site.pull().await;
+    site.approve(old).await;
+    let bad = vendor.release("1.1", &[("engine", b"two")]);
+    site.pull().await;
+    site.approve(bad).await;
+    let rows = site.updates().await.updates;
+    let says = |manifest| {
+        let row: &Update = rows.iter().find(|row| row.manifest == manifest).unwrap();
+        InstalledPackage { release: row.release.clone(), kind: row.kind, counter: row.counter, manifest }
+    };
+    for (agent, runs) in [(0, says(old)), (0, says(bad)), (1, says(bad))] {
+        let agent = &mut agents[agent];
+        let mut contact = agent.next_contact();
+        contact.packages = vec![runs];
+        agent.send_contact(&site, &contact).await;
+    }
+    let halt = |more: &[&'static str]| {
+        let mut arguments = vec!["updates", "halt", "acme-av:1.1", "--reason", "it crashes"];
+        arguments.extend(more);
+        let home = site.home();
+        async move { tokio::task::spawn_blocking(move || run(&home, &arguments)).await.unwrap() }
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let kept = halt(&[]).await;
+    let said = text(&kept.stdout);
+    assert_eq!(kept.status.code(), Some(0), "{said}");
+    assert!(said.contains("1 computer that runs it keeps it: pc-1"), "{said}");
+    let told = halt(&["--rollback"]).await;
+    let said = text(&told.stdout);
+    assert_eq!(told.status.code(), Some(1), "it was asked for what cannot be: {said}");
+    assert!(said.contains("1 computer that runs it is told to go back: pc-1"), "{said}");
+    let stays = "1 computer that runs it has nothing to go back to and keeps it until a newer release is approved: pc-2";
+    assert!(said.contains(stays), "{said}");
+    let again = halt(&["--rollback"]).await;
+    assert!(text(&again.stdout).contains("is halted already; nothing changed"), "{}", text(&again.stdout));
+    let listed = halt(&["--rollback", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!((&listed["state"], &listed["rollback"]), (&"halted".into(), &true.into()));
+    let leaving = serde_json::json!({
+        "can_go_back": { "count": 1, "names": ["pc-1"] },
+        "updating": { "count": 0, "names": [] },
+        "cannot_go_back": { "count": 1, "names": ["pc-2"] },
+    });
+    assert_eq!(listed["leaving"], leaving);
+    let page: ClientsPage = site.get("/clients").await;
+    let client: Client = site.get("/clients/pc-1").await;
+    for client in page.clients.iter().chain([&client]) {
+        assert_eq!(client.stopped, [Stopped { package: acme_av(), state: ReleaseState::Halted }]);
+    }
+    let home = site.home();
+    let listed = tokio::task::spawn_blocking(move || stdout(&home, &["clients", "list"])).await.unwrap();
+    assert!(listed.contains("acme-av 1.1 (halted)"), "{listed}");
+    let review: Review = site.get(&format!("/updates/{bad}")).await;
+    assert_eq!(serde_json::to_value(review.leaving).unwrap(), leaving);
+    let status: Status = site.get("/status").await;
+    let words = "1 is told to go back; 1 has nothing to go back to and runs on (pc-2): approve a newer release for it";
+    assert!(status.warnings.iter().any(|warning| warning.message.ends_with(words)), "{:?}", status.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,6 +358,12 @@ fn names_and_channels(home: &Path) {
     assert!(refused(home, &["clients", "channel", "pc-1", "bata"]).contains("beta, stable"));
     assert!(refused(home, &["clients", "channel", "pc-9", "beta"]).contains("clients reserve"));
     stdout(home, &["clients", "channel", "pc-1", "stable"]);
+    // The file of an earlier code is known as one of the same computer, however its name was typed.
+    let out = home.with_file_name("pc-1.setup.json");
+    let out = out.to_str().unwrap();
+    for spelling in ["pc-1", "PC-1.", "pc-1"] {
+        stdout(home, &["clients", "setup", spelling, "--out", out]);
+    }
 }
 
 fn decisions(home: &Path) {
@@ -260,11 +377,16 @@ fn decisions(home: &Path) {
     assert!(listed.contains("beta (waits: stable)"), "{listed}");
     assert!(!listed.contains('\u{1b}'), "no colors where no terminal is");
     stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    let entries = stdout(home, &["log"]).lines().count();
+    let again = stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    assert!(again.contains("is approved already for beta, stable; nothing changed"), "{again}");
     // 2.0 is superseded now: it would reach nobody.
     assert!(refused(home, &["updates", "approve", "acme-av:2.0", "--yes"]).contains("newer release"));
     assert!(refused(home, &["updates", "retry", "acme-av:1.9"]).contains("nothing to try again"));
     let halted = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes", "--rollback"]);
     assert!(halted.contains("halted acme-av 1.9"), "{halted}");
+    let again = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes"]);
+    assert!(again.contains("is halted already; nothing changed"), "{again}");
     assert!(refused(home, &["updates", "watch", "acme-av:1.9"]).contains("is halted"));
     assert!(refused(home, &["updates", "approve", "acme-av:1.9", "--yes"]).contains("updates reconsider"));
     let states = |version: &str| {
@@ -276,11 +398,18 @@ fn decisions(home: &Path) {
     assert_eq!((states("1.9"), states("2.0")), ("halted".to_owned(), "approved".to_owned()));
     stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
     assert_eq!(states("1.9"), "staged");
+    let again = stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    assert!(again.contains("waits for a review already; nothing changed"), "{again}");
+    let reject = ["updates", "reject", "acme-av:1.9", "--reason", "not now"];
+    assert!(stdout(home, &reject).contains("rejected acme-av 1.9"));
+    assert!(stdout(home, &reject).contains("is rejected already; nothing changed"));
+    stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    assert_eq!(stdout(home, &["log"]).lines().count(), entries + 4, "what changed nothing is not logged");
 }
 
 fn the_log(home: &Path) {
     let kinds = ["log", "--kind", "release_halted", "--kind", "release_reconsidered"];
-    assert_eq!(stdout(home, &kinds).lines().count(), 2);
+    assert_eq!(stdout(home, &kinds).lines().count(), 3);
     let last = stdout(home, &["log", "-n", "1"]);
     assert!(last.contains("took back the decision"), "{last}");
     assert_eq!(stdout(home, &["log", "--since", "1h", "-n", "3"]).lines().count(), 3);
@@ -290,5 +419,24 @@ fn the_log(home: &Path) {
         refused(home, &["log", "--client", "nobody"]).contains("nothing is known of a computer named nobody")
     );
     assert!(refused(home, &["log", "--since", "22:14"]).contains("yesterday"));
-    assert!(!stdout(home, &["log", "--client", "pc-1"]).is_empty());
+    let of_pc_1 = stdout(home, &["log", "--client", "pc-1"]);
+    assert!(!of_pc_1.is_empty());
+    assert_eq!(stdout(home, &["log", "--client", "PC-1."]), of_pc_1);
+    follows(home);
+}
+
+/// `log --follow` begins with the last ten entries, and does not print everything that ever was.
+fn follows(home: &Path) {
+    assert!(stdout(home, &["log", "--all"]).lines().count() > 12);
+    let last = stdout(home, &["log", "--all", "-n", "10"]);
+    let mut command = distributor(home);
+    let mut child = command.args(["log", "--follow", "--all"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let begins: Vec<String> = lines.by_ref().take(10).collect();
+    stdout(home, &["clients", "reserve", "pc-5"]);
+    let next = lines.next().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(begins, last.lines().collect::<Vec<_>>());
+    assert!(next.contains("pc-5"), "{next}");
 }

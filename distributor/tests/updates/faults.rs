@@ -90,6 +90,30 @@ async fn metadata_that_goes_back_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_cannot_be_read_is_named_with_its_address() {
+    let (vendor, mut site) = settled().await;
+    for (version, file) in [("2.0", "timestamp.json"), ("3.0", "snapshot.json"), ("4.0", "acme-av.json")] {
+        vendor.release(version, NEWER);
+        let damaged = vendor.copy();
+        let folder = damaged.path().join("metadata");
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().ends_with(file) {
+                std::fs::remove_file(&path).unwrap();
+                std::fs::write(&path, "{\n").unwrap();
+            }
+        }
+        site.web.serve_folder(damaged.path());
+        let problem = site.pull().await.unwrap_err();
+        let address = format!("{}/metadata/", site.web.url());
+        assert!(problem.message.contains(&address) && problem.message.contains(file), "{file}: {problem}");
+        site.web.serve_folder(&vendor.repository());
+        site.pull().await.unwrap();
+    }
+    site.restart().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mixed_metadata_is_refused() {
     let (vendor, mut site) = settled().await;
     let old_role = std::fs::read(vendor.metadata_file("2.acme-av.json")).unwrap();

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use sealpost_distributor::config::Limits;
 use sealpost_distributor::ports::staging::Staging;
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_manifests::digest::Sha256Digest;
@@ -150,7 +151,7 @@ async fn nothing_is_removed_while_the_mirror_is_damaged() {
     assert_eq!(site.parts().blobs.list().unwrap(), blobs);
     let view = site.parts().upstream.storage().await.unwrap();
     assert!(view.kinds.iter().all(|kind| kind.unneeded_bytes == 0), "{view:?}");
-    assert!(view.missing.iter().any(|missing| missing.name == "the vendor's metadata"), "{view:?}");
+    assert!(view.missing.iter().any(|missing| missing == "the vendor's metadata"), "{view:?}");
     site.pull().await.unwrap();
     site.parts().upstream.clean().await.unwrap();
     assert_eq!(stored(&site, &releases), [false, false, true, true]);
@@ -194,4 +195,62 @@ async fn a_cleaning_that_was_killed_anywhere_is_ended_by_the_next_one() {
     site.parts().staging.reconcile().await.unwrap();
     assert!(site.pull_well().await.is_empty());
     assert!(site.parts().upstream.missing().is_empty());
+}
+
+/// Waits for what the schedule does by itself. The runtime's clock runs ahead when nothing else is to be done.
+async fn in_time(is_done: impl Fn() -> bool) {
+    let most = Duration::from_secs(60 * 24 * 3600);
+    let began = tokio::time::Instant::now();
+    while !is_done() {
+        assert!(began.elapsed() < most, "nothing happened in {} days", most.as_secs() / 86_400);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+}
+
+#[tokio::test]
+async fn stored_files_are_compared_with_their_digests_by_the_server_itself() {
+    let (vendor, site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 1).await;
+    let path = site.parts().blobs.place(&releases[0].1).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, vec![0; bytes.len()]).unwrap();
+    assert!(site.parts().upstream.missing().is_empty());
+    tokio::time::pause();
+    let schedule = site.parts().upstream.spawn_schedule();
+    in_time(|| !site.parts().upstream.missing().is_empty()).await;
+    schedule.abort();
+}
+
+#[tokio::test]
+async fn what_nobody_needs_is_removed_by_the_server_itself_when_its_time_has_come() {
+    let (vendor, site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 3).await;
+    site.collect().await;
+    site.clock.forward(SignedDuration::from_hours(24 * 89));
+    tokio::time::pause();
+    let schedule = site.parts().upstream.spawn_schedule();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(stored(&site, &releases), [true, true, true]);
+    site.clock.forward(SignedDuration::from_hours(24 * 2));
+    in_time(|| stored(&site, &releases) == [false, true, true]).await;
+    schedule.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_without_room_removes_first_what_nobody_needs() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let releases = approved_in_turn(&vendor, &site, 3).await;
+    vendor.release("4.0", &[("data", &sealpost_test_support::release::noise(60_000))]);
+    // There is no room whatever is removed: what nobody needs goes all the same, and nothing else.
+    site.limit(Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() }).await;
+    let problem = site.pull().await.unwrap_err();
+    assert!(
+        problem.message.contains("no room for acme-av_4.0")
+            && problem.message.contains("`distributor storage clean`"),
+        "{problem}"
+    );
+    assert_eq!(stored(&site, &releases), [false, true, true]);
+    site.limit(Limits { keep_free_bytes: 0, ..Limits::default() }).await;
+    site.pull().await.unwrap();
 }

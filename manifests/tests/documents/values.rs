@@ -146,6 +146,7 @@ pub(crate) fn channels() -> ChannelsDocument {
     ChannelsDocument {
         package: package("acme-av"),
         channels: BTreeMap::from([(ChannelName::new("stable").unwrap(), version("5.2"))]),
+        emptied: BTreeSet::new(),
         withdrawn: vec![Withdrawn {
             version: version("5.1"),
             reason: "loses logs".to_owned(),

@@ -1,5 +1,6 @@
-//! `publisher channel list|show|set|minimum`
+//! `publisher channel list|show|set|remove|minimum`
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -9,10 +10,13 @@ use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
 use super::ends::warn_of_ends;
-use super::output::{Ending, Tone, dated, painted, print_json, print_line, tell, waiting};
+use super::output::{Ending, Tone, can_ask, confirm, dated, painted, print_json, print_line, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
-use crate::release::{Minimum, read_channels, set_channel, set_minimum};
+use crate::release::{
+    ChannelOf, ChannelSet, Minimum, Permit, ReleaseError, read_channels, remove_channel, set_channel,
+    set_minimum,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -73,7 +77,10 @@ above what a channel offers.")]
     #[command(after_help = "\
 Examples:
   publisher --home acme channel set acme-av stable 1.0.1
-  publisher --home acme channel set acme-av early 2.0.0-rc1 --json")]
+  publisher --home acme channel set acme-av early 2.0.0-rc1 --new-channel --json
+
+A channel that the package does not have (--new-channel) and a lower version than the channel's
+(--downgrade) are asked back on a terminal, and need an option elsewhere.")]
     Set {
         /// The package.
         package: PackageName,
@@ -81,6 +88,31 @@ Examples:
         channel: ChannelName,
         /// The version.
         version: Version,
+        /// It is meant to be a new channel.
+        #[arg(long)]
+        new_channel: bool,
+        /// It is meant to be a lower version than the one that the channel points at.
+        #[arg(long)]
+        downgrade: bool,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        passphrase: PassphraseOptions,
+    },
+    /// Remove a channel of a package: nothing new comes through it.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme channel remove acme-av early
+  publisher --home acme channel remove acme-av early --json
+
+Releases stay, and so does what sites approved for the channel. Computers that follow it get
+nothing new: each site warns of them, and moves them with `distributor clients channel`.")]
+    Remove {
+        /// The package.
+        package: PackageName,
+        /// The channel.
+        channel: ChannelName,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -115,10 +147,12 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             print_minimum(&package, set.minimum_counter, json)?;
             warn_of_ends(&vendor, &keyring);
         }
-        Command::Set { package, channel, version, json, passphrase } => {
+        Command::Set { package, channel, version, new_channel, downgrade, json, passphrase } => {
             let keyring = Keyring::new(&vendor, passphrase.source());
-            let set =
-                set_channel(&vendor, &keyring, &package, &channel, &version, Timestamp::now(), waiting)?;
+            let given = [(new_channel, Permit::NewChannel), (downgrade, Permit::Downgrade)];
+            let permits = given.into_iter().filter_map(|(given, permit)| given.then_some(permit)).collect();
+            let of = ChannelOf { package: &package, channel: &channel };
+            let set = set_asking(&vendor, &keyring, of, &version, permits)?;
             if let Some(before) = &set.lower_than {
                 tell(format_args!(
                     "note: {version} was released before {before}; servers and computers that have {before} stay with \
@@ -132,8 +166,46 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             }
             warn_of_ends(&vendor, &keyring);
         }
+        Command::Remove { package, channel, json, passphrase } => {
+            let keyring = Keyring::new(&vendor, passphrase.source());
+            let of = ChannelOf { package: &package, channel: &channel };
+            let removed = remove_channel(&vendor, &keyring, of, Timestamp::now(), waiting)?;
+            tell(
+                "note: computers that follow it get nothing new; each site warns of them, and moves them with \
+                 `distributor clients channel`",
+            );
+            if json {
+                print_json(&removed)?;
+            } else {
+                let pointed = removed.pointed_at.map(|version| format!(", which pointed at {version}"));
+                let pointed = pointed.unwrap_or_default();
+                print_line(format_args!("{package}: removed channel {channel}{pointed}"))?;
+            }
+            warn_of_ends(&vendor, &keyring);
+        }
     }
     Ok(Ending::Done)
+}
+
+/// Sets a channel; what is a slip most of the time is asked back on a terminal.
+fn set_asking(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    of: ChannelOf<'_>,
+    version: &Version,
+    mut permits: BTreeSet<Permit>,
+) -> anyhow::Result<ChannelSet> {
+    loop {
+        match set_channel(vendor, keyring, of, version, &permits, Timestamp::now(), waiting) {
+            Err(ReleaseError::ChannelQuestions { questions, .. }) if can_ask() => {
+                for question in questions {
+                    confirm(&question.what, question.permit.flag())?;
+                    permits.insert(question.permit);
+                }
+            }
+            set => return Ok(set?),
+        }
+    }
 }
 
 fn print_table(all: &[ChannelsDocument]) -> anyhow::Result<()> {
@@ -142,6 +214,9 @@ fn print_table(all: &[ChannelsDocument]) -> anyhow::Result<()> {
         let package = &channels.package;
         for (channel, version) in &channels.channels {
             print_line(format_args!("{package:<32}  {channel:<16}  {version}"))?;
+        }
+        for channel in &channels.emptied {
+            print_line(format_args!("{package:<32}  {channel:<16}  -"))?;
         }
         for withdrawn in &channels.withdrawn {
             let (version, reason) = (&withdrawn.version, &withdrawn.reason);
@@ -177,6 +252,9 @@ fn print_channels(channels: &ChannelsDocument) -> anyhow::Result<()> {
     print_line(format_args!("{package}, signed {}", dated(channels.signed_at, Timestamp::now())))?;
     for (channel, version) in &channels.channels {
         print_line(format_args!("  channel {channel} -> {version}"))?;
+    }
+    for channel in &channels.emptied {
+        print_line(format_args!("  channel {channel} -> nothing, since what it pointed at was withdrawn"))?;
     }
     for withdrawn in &channels.withdrawn {
         print_line(format_args!("  withdrawn {}: {}", withdrawn.version, withdrawn.reason))?;

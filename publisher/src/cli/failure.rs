@@ -45,7 +45,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
                 Some("wrong_state")
             }
             ReleaseError::Withdraw { .. } => Some("wrong_state"),
-            ReleaseError::Questions { .. } => Some("confirmation_needed"),
+            ReleaseError::Questions { .. } | ReleaseError::ChannelQuestions { .. } => {
+                Some("confirmation_needed")
+            }
             ReleaseError::InHome { .. } => Some("holds_secrets"),
             ReleaseError::Ended { .. } => Some("role_ended"),
             ReleaseError::NoSuchPackage { .. } | ReleaseError::NoSuchVersion { .. } => Some("not_found"),

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{HumanBytes, ProgressBar};
 use jiff::Timestamp;
@@ -33,8 +33,8 @@ Examples:
       --supported-until 2028-12-31 --attach cyclonedx=sbom.cdx.json --attach provenance=build.intoto.jsonl
 
 What is a slip most of the time is asked back on a terminal, and needs an option elsewhere: a further
-package (--new-package), an unknown platform (--new-platform), a lower version than the channel's
-(--downgrade), private keys among the files (--with-private-keys).
+package (--new-package), a further channel of one (--new-channel), an unknown platform
+(--new-platform), a lower version than the channel's (--downgrade), private keys, tokens or serial numbers among the files (--with-private-keys).
 The first release of a package makes its keys. A release that was cut short is completed by the same command again.")]
 pub(super) struct Options {
     /// The folder whose content is released.
@@ -77,6 +77,9 @@ pub(super) struct Options {
     /// It is meant to be a new package.
     #[arg(long)]
     new_package: bool,
+    /// A channel is meant to be a new one of the package.
+    #[arg(long)]
+    new_channel: bool,
     /// The platform is meant, although no program of ours is known to report it.
     #[arg(long)]
     new_platform: bool,
@@ -166,6 +169,7 @@ impl Options {
         });
         let permits = [
             (self.new_package, Permit::NewPackage),
+            (self.new_channel, Permit::NewChannel),
             (self.new_platform, Permit::NewPlatform),
             (self.downgrade, Permit::Downgrade),
             (self.with_private_keys, Permit::PrivateKeys),
@@ -201,7 +205,8 @@ fn parse_end(text: &str, zone: &TimeZone) -> anyhow::Result<Timestamp> {
     }
     let wrong =
         || format!("{text:?} is neither a day such as 2028-12-31 nor a time such as 2028-12-31T12:00:00Z");
-    let day: Date = text.parse().with_context(wrong)?;
+    // What the parser says of its own parts helps nobody.
+    let day: Date = text.parse().map_err(|_| anyhow!("cannot use --supported-until: {}", wrong()))?;
     let end = day.to_zoned(zone.clone()).and_then(|start| start.end_of_day()).with_context(wrong)?;
     Ok(whole_seconds(end.timestamp()))
 }

@@ -11,7 +11,7 @@ use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{PackageName, SerialNumber};
 use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
 
-use super::output::{Ending, confirm, dated, print_json, print_line, seconds, tell, waiting};
+use super::output::{Ending, confirm, counted, dated, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::active_keys::license_key;
 use crate::authority::{
@@ -198,6 +198,10 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn many(number: u32, noun: &str) -> String {
+    counted(usize::try_from(number).unwrap_or(usize::MAX), noun)
+}
+
 fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()> {
     let history = Authority::open(&vendor.license_database())?.history(serial)?;
     if json {
@@ -209,17 +213,16 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
     let packages = terms.packages.iter().map(PackageName::as_str).collect::<Vec<_>>().join(", ");
     let packages = if packages.is_empty() { "every package".to_owned() } else { packages };
     print_line(format_args!(
-        "{serial}: {} {} seats for {packages}; server {}; sold {}",
-        terms.seats,
-        terms.model,
+        "{serial}: {} for {packages}; server {}; sold {}",
+        many(terms.seats, &format!("{} seat", terms.model)),
         server_of(&entry),
         dated(entry.created_at, now)
     ))?;
     for grant in grants {
         print_line(format_args!(
-            "grant {}: {} seats, epoch {}, issued {}, valid until {}",
+            "grant {}: {}, epoch {}, issued {}, valid until {}",
             grant.generation,
-            grant.seats,
+            many(grant.seats, "seat"),
             grant.epoch,
             seconds(grant.issued_at),
             dated(grant.not_after, now)
@@ -237,12 +240,12 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
         let used = registration.used.map_or_else(|| "?".to_owned(), |used| used.to_string());
         let over = if registration.is_over() { " (more than granted)" } else { "" };
         print_line(format_args!(
-            "registration {} ({}): answered with grant {}, {used} of {} seats in use{over}, epoch {}, log of {} entries \
-             {}, request {}",
+            "registration {} ({}): answered with grant {}, {used} of {} in use{over}, epoch {}, log of {} entries {}, \
+             request {}",
             seconds(registration.answered_at),
             registration.reason,
             registration.generation,
-            registration.seats,
+            many(registration.seats, "seat"),
             registration.epoch,
             registration.ledger_head.size,
             registration.ledger_head.root.short(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sealpost_service::port_holder::reason;
 use sealpost_service::signals::{Signal, Signals};
 use sealpost_service::{notify, sockets};
 use sealpost_serving::Listener;
@@ -33,7 +34,7 @@ With a certificate it speaks TLS, else plain HTTP; everything in the repository 
 numbers are secret, so registrations are answered only over TLS, on this computer, or behind a web
 server on this computer that sends X-Forwarded-Proto: https. Its X-Forwarded-For tells customers
 apart when wrong registrations are slowed down. The options overrule the section [serve] of
-vendor.toml.
+vendor.toml; a certificate that is named there is in `publisher status`, with its end.
 Releases made by other processes are served at once, and a changed certificate within seconds.
 SIGHUP reads vendor.toml, keys and certificate again. A listener of a systemd socket unit is used
 if there is one.")]
@@ -81,6 +82,12 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             tell(
                 "note: this is plain HTTP, so registrations of other computers are refused; give --certificate and \
                  --key, or put a web server with TLS in front",
+            );
+        }
+        if options.certificate.is_some() {
+            tell(
+                "note: `publisher status` does not warn of the end of a certificate that is given by option; name it in \
+                 the section [serve] of vendor.toml",
             );
         }
         let mut keeping = running.keep(licenses, served);
@@ -140,12 +147,10 @@ fn inherited() -> anyhow::Result<Option<std::net::TcpListener>> {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| match address.port() {
-        1..1024 => format!(
-            "cannot listen on {address}; is the port taken, or may this account not use ports below 1024? choose another \
-             with --listen"
-        ),
-        _ => format!("cannot listen on {address}; is the port taken? choose another with --listen"),
+    TcpListener::bind(address).await.map_err(|error| {
+        let reason = reason(&error, Some(address)).map_or_else(String::new, |reason| format!("{reason}; "));
+        anyhow::Error::new(error)
+            .context(format!("cannot listen on {address}; {reason}choose another with --listen"))
     })
 }
 

@@ -13,7 +13,9 @@ use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::release::{Withdrawal, withdraw};
 
-/// Withdraw a version: nobody installs it any more, and nothing goes back to it. This stays for ever.
+/// Withdraw a version: nothing installs it any more, and nothing goes back to it unless a person at the computer says so.
+///
+/// This stays for ever.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +23,8 @@ Examples:
   publisher --home acme withdraw acme-av 2.0 --platform linux-aarch64 --reason \"does not start\" --json
 
 Channels that point at it point at nothing from then on; point them at another version with
-`publisher channel set`. Computers that run it go on until their site halts the release; each
+`publisher channel set`. A person at a computer can still go back to it by name
+(`agent-updater rollback PACKAGE --withdrawn`). Computers that run it go on until their site halts the release; each
 site shows which they are, with the reason.")]
 pub(super) struct Options {
     /// The package.

@@ -16,7 +16,7 @@ pub(super) const RESTORE: &str = "; restore it from the published copy, and see 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicationError {
-    #[error("cannot begin a publication")]
+    #[error("cannot open the repository of the vendor")]
     Home(#[from] HomeError),
     /// The pinned root could not be read.
     #[error("cannot read {}; restore it: it is metadata/1.root.json of the published repository", path.display())]

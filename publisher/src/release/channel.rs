@@ -1,4 +1,6 @@
-//! The channels of a package: reading them, and pointing one at a release.
+//! The channels of a package: reading them, pointing one at a release, and removing one.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
@@ -8,6 +10,8 @@ use serde::Serialize;
 
 use super::error::ReleaseError;
 use super::live::check_live;
+use super::permit::Permit;
+use super::permits::about_channel;
 use crate::home::{Keyring, Vendor};
 use crate::publication::{Publication, Published};
 
@@ -41,6 +45,13 @@ pub fn read_channels(
     wanted.iter().map(|package| Ok(publication.channels(package)?)).collect()
 }
 
+/// Which channel of which package.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelOf<'a> {
+    pub package: &'a PackageName,
+    pub channel: &'a ChannelName,
+}
+
 /// Points a channel at a version that was released for at least one platform and is not withdrawn.
 ///
 /// # Errors
@@ -48,9 +59,9 @@ pub fn read_channels(
 pub fn set_channel(
     vendor: &Vendor,
     keyring: &Keyring,
-    package: &PackageName,
-    channel: &ChannelName,
+    ChannelOf { package, channel }: ChannelOf<'_>,
     version: &Version,
+    permits: &BTreeSet<Permit>,
     now: Timestamp,
     waiting: impl FnOnce(),
 ) -> Result<ChannelSet, ReleaseError> {
@@ -88,7 +99,12 @@ pub fn set_channel(
     if let Some(reason) = reasons.as_ref().and_then(|reasons| reasons.first()) {
         return Err(refused(format!("version {version} is withdrawn ({reason}); choose another")));
     }
+    if let Some(question) = about_channel(&channels, channel, version, permits) {
+        let (package, channel, questions) = (package.clone(), channel.clone(), vec![question]);
+        return Err(ReleaseError::ChannelQuestions { package, channel, questions });
+    }
     let before = channels.channels.insert(channel.clone(), version.clone());
+    channels.emptied.remove(channel);
     publication.put_channels(&channels, now)?;
     let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
     publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
@@ -98,6 +114,46 @@ pub fn set_channel(
         version: version.clone(),
         lower_than: before.filter(|before| counters(&releases, before).1 > Some(highest)),
     })
+}
+
+/// A channel that was removed.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChannelRemoved {
+    pub package: PackageName,
+    pub channel: ChannelName,
+    /// The version that it pointed at, if it pointed at one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointed_at: Option<Version>,
+}
+
+/// Removes a channel. Releases stay, and what a site approved for the channel stays approved there.
+///
+/// # Errors
+/// [`ReleaseError`]; the repository is as it was.
+pub fn remove_channel(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    ChannelOf { package, channel }: ChannelOf<'_>,
+    now: Timestamp,
+    waiting: impl FnOnce(),
+) -> Result<ChannelRemoved, ReleaseError> {
+    let mut publication = Publication::open(vendor, waiting)?;
+    if !publication.knows(package) {
+        return Err(ReleaseError::NoSuchPackage { package: package.clone() });
+    }
+    check_live(vendor, keyring, &publication, package, now)?;
+    let mut channels = publication.channels(package)?;
+    let pointed_at = channels.channels.remove(channel);
+    if !channels.emptied.remove(channel) && pointed_at.is_none() {
+        let known: Vec<&str> = channels.known().map(AsRef::as_ref).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let problem = format!("there is no such channel; there are: {known}");
+        return Err(ReleaseError::Channel { package: package.clone(), channel: channel.clone(), problem });
+    }
+    publication.put_channels(&channels, now)?;
+    let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
+    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    Ok(ChannelRemoved { package: package.clone(), channel: channel.clone(), pointed_at })
 }
 
 /// The lowest and the highest counter that a version has on the platforms that it was released for.

@@ -25,6 +25,12 @@ pub enum ReleaseError {
     /// A slip most of the time; each with the option that says that it is meant.
     #[error("cannot release {release} without being told that it is meant:{}", asked(questions))]
     Questions { release: ReleaseId, questions: Vec<Question> },
+    /// The same of a channel.
+    #[error(
+        "cannot set channel {channel} of {package} without being told that it is meant:{}",
+        asked(questions)
+    )]
+    ChannelQuestions { package: PackageName, channel: ChannelName, questions: Vec<Question> },
     /// All that is secret in it would be published.
     #[error(
         "cannot release {}: {} is {what}, with its secret keys; put what is to be released into a folder of its own",
@@ -39,7 +45,7 @@ pub enum ReleaseError {
         source: io::Error,
     },
     /// The channel cannot point there; `problem` says why not, and what to do.
-    #[error("cannot set channel {channel} of {package}: {problem}")]
+    #[error("cannot change channel {channel} of {package}: {problem}")]
     Channel { package: PackageName, channel: ChannelName, problem: String },
     #[error("there is no package {package}; see `publisher channel show` for those that there are")]
     NoSuchPackage { package: PackageName },

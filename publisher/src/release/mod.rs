@@ -19,9 +19,10 @@ mod order;
 mod permit;
 mod permits;
 mod publish;
+mod secrets;
 mod withdraw;
 
-pub use channel::{ChannelSet, read_channels, set_channel};
+pub use channel::{ChannelOf, ChannelRemoved, ChannelSet, read_channels, remove_channel, set_channel};
 pub use error::ReleaseError;
 pub use listing::{ReleaseEntry, list_releases, show_release};
 pub use minimum::{Minimum, MinimumSet, set_minimum};

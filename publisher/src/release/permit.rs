@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Permit {
     /// A package that was never released.
     NewPackage,
+    /// A channel that the package does not have.
+    NewChannel,
     /// A platform that no program of ours reports.
     NewPlatform,
     /// A version below the one that a channel points at.
@@ -28,6 +30,7 @@ impl Permit {
     pub const fn flag(self) -> &'static str {
         match self {
             Self::NewPackage => "--new-package",
+            Self::NewChannel => "--new-channel",
             Self::NewPlatform => "--new-platform",
             Self::Downgrade => "--downgrade",
             Self::PrivateKeys => "--with-private-keys",

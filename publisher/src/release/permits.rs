@@ -1,8 +1,11 @@
 //! Which orders are a slip most of the time, and need a permit.
 
+use std::collections::BTreeSet;
+
 use sealpost_manifests::channels::ChannelsDocument;
-use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
 use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::version::Version;
 use sealpost_repository::RoleName;
 
 use super::order::Order;
@@ -53,16 +56,36 @@ pub(super) fn open_questions(
         );
     }
     for channel in &order.channels {
-        if let Some(before) = channels.channels.get(channel)
-            && id.version.precedence(before).is_lt()
-        {
-            ask(
-                Permit::Downgrade,
-                format!("channel {channel} points at {before}, and {} is a lower version", id.version),
-            );
-        }
+        questions.extend(about_channel(channels, channel, &id.version, &order.permits));
     }
     questions
+}
+
+/// What needs a permit when a channel is pointed at a version. The first channel of a package cannot be another one
+/// misspelled.
+pub(super) fn about_channel(
+    channels: &ChannelsDocument,
+    channel: &ChannelName,
+    version: &Version,
+    permits: &BTreeSet<Permit>,
+) -> Option<Question> {
+    let known: Vec<&str> = channels.known().map(AsRef::as_ref).collect();
+    let (permit, what) = match channels.channels.get(channel) {
+        Some(before) if version.precedence(before).is_lt() => (
+            Permit::Downgrade,
+            format!("channel {channel} points at {before}, and {version} is a lower version"),
+        ),
+        None if !known.is_empty() && !known.contains(&channel.as_ref()) => (
+            Permit::NewChannel,
+            format!(
+                "{} has no channel {channel} yet, only {}; this would make it, and no computer follows it",
+                channels.package,
+                known.join(", ")
+            ),
+        ),
+        _ => return None,
+    };
+    (!permits.contains(&permit)).then_some(Question { permit, what })
 }
 
 /// Also one that was meant before.

@@ -18,11 +18,12 @@ use tempfile::NamedTempFile;
 
 use super::attachments::{self, Attached};
 use super::error::ReleaseError;
-use super::leaks::{Secret, home_around, secret_in, secret_in_file};
+use super::leaks::home_around;
 use super::live::check_live;
 use super::order::{Order, check_history, check_minimum, check_order, check_same, next_counter};
 use super::permit::{Permit, Question};
 use super::permits::open_questions;
+use super::secrets::{Secret, secret_in, secret_in_file};
 use crate::active_keys::check_active;
 use crate::home::{Keyring, Vendor};
 use crate::payload::{self, Built};
@@ -113,6 +114,7 @@ pub fn release(
     };
     for channel in &order.channels {
         channels.channels.insert(channel.clone(), id.version.clone());
+        channels.emptied.remove(channel);
     }
     publication.put_channels(&channels, now)?;
     let set = order.channels.iter().map(|channel| (channel.clone(), id.version.clone())).collect();
@@ -200,10 +202,10 @@ fn check_secrets(order: &Order, source: &PayloadSource) -> Result<(), ReleaseErr
     for (place, secret) in found {
         match secret {
             Secret::Ours(what) => problems.push(format!("{place} is {what}; take it out of there")),
-            Secret::Pem if order.permits.contains(&Permit::PrivateKeys) => {}
-            Secret::Pem => questions.push(Question {
+            Secret::Perhaps(_) if order.permits.contains(&Permit::PrivateKeys) => {}
+            Secret::Perhaps(what) => questions.push(Question {
                 permit: Permit::PrivateKeys,
-                what: format!("{place} is or holds a private key, which everybody could read"),
+                what: format!("{place} {what}, which everybody could read"),
             }),
         }
     }

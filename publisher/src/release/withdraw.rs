@@ -1,4 +1,4 @@
-//! Withdrawing a version: it is not installed any more, and nothing goes back to it.
+//! Withdrawing a version: nothing installs it any more, and nothing goes back to it unless a person at the computer says so.
 //!
 //! Invariants: no channel points at a version that is withdrawn on all its platforms; it stays withdrawn for ever. A channel that pointed at it points
 //! at nothing until it is set again, because only the vendor knows what to offer instead.
@@ -111,6 +111,7 @@ pub fn withdraw(
     if !is_offered {
         pointing.extend(channels.channels_of(version).cloned());
         channels.channels.retain(|_, pointed| pointed != version);
+        channels.emptied.extend(pointing.iter().cloned());
     }
     let platforms = wanted.to_vec();
     publication.put_channels(&channels, now)?;

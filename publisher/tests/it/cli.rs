@@ -33,7 +33,8 @@ fn a_vendor_sets_up_releases_and_checks() {
     let expected =
         format!("published acme-av 1.0 ({}): manifest sha256:", sealpost_manifests::ids::Platform::current());
     assert!(said.starts_with(&expected) && said.trim_end().ends_with(" ; channel stable -> 1.0"), "{said}");
-    assert!(bench.ok(&["channel", "set", "acme-av", "early", "1.0"]).contains("early -> 1.0"));
+    let early = ["channel", "set", "acme-av", "early", "1.0", "--new-channel"];
+    assert!(bench.ok(&early).contains("early -> 1.0"));
     assert!(bench.ok(&["refresh"]).contains("timestamp"));
     assert!(bench.ok(&["lint"]).contains("0 defects"));
     let json: serde_json::Value = serde_json::from_str(&bench.ok(&["lint", "--json"])).unwrap();
@@ -356,12 +357,13 @@ impl Drop for Killed {
 #[test]
 fn help_of_every_command_has_an_example() {
     let bench = Bench::new();
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["init"],
         &["release"],
         &["channel", "show"],
         &["channel", "set"],
+        &["channel", "remove"],
         &["channel", "minimum"],
         &["trust", "show"],
         &["trust", "reset-counter"],

@@ -14,13 +14,13 @@ use sealpost_publisher::expiries::{ExpiryKind, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::lint::lint;
-use sealpost_publisher::release::{Order, Withdrawal, set_channel, withdraw};
+use sealpost_publisher::release::{Order, Withdrawal, withdraw};
 use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
 use sealpost_publisher::root::{RootError, renew_root};
 use sealpost_publisher::status::{Status, status};
 use sealpost_repository::{FolderTransport, Reader, RoleName};
 use sealpost_test_support::clock::days;
-use sealpost_test_support::names::{channel, package};
+use sealpost_test_support::names::package;
 
 use crate::process::{Bench, strs};
 use crate::support::{Home, now, plan, read, register_request, registration};
@@ -267,8 +267,7 @@ fn nothing_is_published_below_a_role_that_has_ended_and_the_command_that_renews_
         assert!(error.contains(word), "{error}");
     }
     assert!(!error.contains("acme-av`"), "its own role is signed by it: {error}");
-    let (stable, one) = (channel("stable"), "1.0".parse().unwrap());
-    let set = set_channel(&home.vendor(), &home.keyring(), &package("acme-av"), &stable, &one, later, || {});
+    let set = home.set_channel("acme-av", "stable", "1.0", later);
     assert!(set.unwrap_err().to_string().contains("`publisher root renew"));
     assert_eq!(fs::read(home.repository().join("metadata/timestamp.json")).unwrap(), before);
 
@@ -362,7 +361,7 @@ fn every_publication_says_what_ends_soon_after_its_result() {
     bench.ok(&strs(&bench.release("1.0")));
     for arguments in [
         &["channel", "minimum", "acme-av", "--counter", "1"][..],
-        &["channel", "set", "acme-av", "early", "1.0"],
+        &["channel", "set", "acme-av", "early", "1.0", "--new-channel"],
         &["trust", "contact", "--contact-mail", "licenses@acme.example"],
         &["trust", "reset-counter", "acme-av", "--to", "7"],
     ] {

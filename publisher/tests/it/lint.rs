@@ -10,7 +10,6 @@ use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
 use sealpost_publisher::active_keys::license_key;
 use sealpost_publisher::lint::{Finding, Level, lint};
-use sealpost_publisher::release::set_channel;
 use sealpost_repository::{RoleName, TargetSource};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::folders::flip_a_bit;
@@ -146,10 +145,7 @@ async fn a_channel_that_points_at_nothing_or_at_what_is_withdrawn_is_found() {
     assert_one(&defects, &["early", "9.9", "not released"]);
     assert_one(&defects, &["stable", "1.1", "it hurts"]);
     // Nor does the publisher itself go on with what is withdrawn.
-    let (vendor, keyring) = (home.vendor(), home.keyring());
-    let set = |to| {
-        set_channel(&vendor, &keyring, &package("acme-av"), &channel("late"), &version(to), now(), || {})
-    };
+    let set = |to| home.set_channel("acme-av", "late", to, now());
     assert!(set("1.1").unwrap_err().to_string().contains("it hurts"));
     assert!(home.release("acme-av", "1.1", "two").unwrap_err().to_string().contains("it hurts"));
     set("1.0").unwrap();

@@ -1,7 +1,7 @@
 //! The minimum counter: what is offered is never below it, and nothing below it is offered again.
 
 use sealpost_manifests::version::ReleaseCounter;
-use sealpost_publisher::release::{Minimum, MinimumSet, ReleaseError, set_channel, set_minimum};
+use sealpost_publisher::release::{Minimum, MinimumSet, ReleaseError, set_minimum};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{channel, package, version};
 
@@ -54,17 +54,7 @@ async fn what_a_channel_offers_is_never_below_the_minimum_and_nothing_below_it_i
     }
     assert_eq!(home.read().await.unwrap(), before);
 
-    let set = |to: &str| {
-        set_channel(
-            &home.vendor(),
-            &home.keyring(),
-            &package("acme-av"),
-            &channel("stable"),
-            &version(to),
-            now(),
-            || {},
-        )
-    };
+    let set = |to: &str| home.set_channel("acme-av", "stable", to, now());
     set("1.1").unwrap();
     minimum(&home, Minimum::Version(version("1.1"))).unwrap();
     let before = home.read().await.unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use sealpost_manifests::ids::Platform;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
-use sealpost_publisher::release::{Outcome, ReleaseError, set_channel};
+use sealpost_publisher::release::{Outcome, ReleaseError};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{channel, package, release_id, version};
 
@@ -112,18 +112,7 @@ async fn a_release_key_that_the_trust_document_does_not_list_is_refused() {
     );
 
     fs::copy(keys.join("other.role.key"), keys.join("acme-av.role.key")).unwrap();
-    assert!(
-        set_channel(
-            &home.vendor(),
-            &home.keyring(),
-            &package("acme-av"),
-            &channel("x"),
-            &version("1.0"),
-            now(),
-            || {}
-        )
-        .is_err()
-    );
+    assert!(home.set_channel("acme-av", "x", "1.0", now()).is_err());
     assert_eq!(home.read().await.unwrap(), before);
 }
 
@@ -142,17 +131,7 @@ async fn a_channel_points_only_at_what_was_released() {
     let home = Home::new();
     home.release("acme-av", "1.0", "one").unwrap();
     home.release("acme-av", "1.1", "two").unwrap();
-    let set = |name: &str, to: &str| {
-        set_channel(
-            &home.vendor(),
-            &home.keyring(),
-            &package(name),
-            &channel("early"),
-            &version(to),
-            now(),
-            || {},
-        )
-    };
+    let set = |name: &str, to: &str| home.set_channel(name, "early", to, now());
     assert!(matches!(set("acme-av", "3.0"), Err(ReleaseError::Channel { .. })));
     assert!(matches!(set("nothing", "1.0"), Err(ReleaseError::Channel { .. })));
     assert_eq!(set("acme-av", "1.1").unwrap().lower_than, None);

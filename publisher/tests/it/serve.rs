@@ -29,8 +29,12 @@ struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    fn start(command: Command) -> Self {
+        Self::start_saying(command, Stdio::null())
+    }
+
+    fn start_saying(mut command: Command, stderr: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
@@ -132,6 +136,18 @@ async fn with_a_certificate_it_speaks_tls_and_a_changed_certificate_is_served_wi
 }
 
 #[test]
+fn a_port_that_another_program_holds_is_refused_with_its_holder() {
+    let bench = Bench::ready();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = bench.command(&["serve", "--listen", &address]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let holder = format!("(process {}) listens there; choose another with --listen", std::process::id());
+    assert!(said.contains(&address) && said.contains(&holder), "{said}");
+}
+
+#[test]
 fn a_certificate_without_its_key_and_one_that_does_not_fit_are_refused_at_the_start() {
     let bench = Bench::ready();
     put_certificate(&bench.path("one"));
@@ -143,6 +159,18 @@ fn a_certificate_without_its_key_and_one_that_does_not_fit_are_refused_at_the_st
     bench.fails(&["serve", "--certificate", "absent", "--key", "two/server.key"], &["absent", "PEM"]);
     change_settings(&bench, |text| text.replace("# [serve]", "[serve]").replace("# key =", "key ="));
     bench.fails(&["serve"], &["vendor.toml", "serve.certificate"]);
+}
+
+#[test]
+fn a_certificate_that_is_given_by_option_is_said_to_be_in_no_status() {
+    let bench = Bench::ready();
+    put_certificate(&bench.path("tls"));
+    let options = ["--certificate", "tls/server.crt", "--key", "tls/server.key"];
+    let command = bench.command(&[&["serve", "--listen", "127.0.0.1:0"][..], &options].concat());
+    let file = fs::File::create(bench.path("said")).unwrap();
+    Server::start_saying(command, file).ends_well();
+    let said = fs::read_to_string(bench.path("said")).unwrap();
+    assert!(said.contains("`publisher status` does not warn") && said.contains("[serve]"), "{said}");
 }
 
 #[tokio::test]

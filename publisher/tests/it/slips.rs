@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sealpost_keys::{SealingKey, SigningKey, key_file};
+use sealpost_keys::{SealingKey, SigningKey, Token, key_file};
 use sealpost_publisher::release::{Order, ReleaseError};
 
 use crate::process::{Bench, strs};
@@ -77,6 +77,26 @@ fn a_secret_key_of_ours_is_never_released_under_whatever_name() {
 }
 
 #[test]
+fn what_holds_secrets_of_ours_is_never_released_under_whatever_name() {
+    let bench = Bench::ready();
+    let innocent = bench.path("content/readme.txt");
+    // The database as it lies in the vendor's home, while its home is elsewhere.
+    fs::copy(bench.path("home/license.db"), &innocent).unwrap();
+    refused(&bench, &strs(&bench.release("1.0")), &["readme.txt", "license database"]);
+    for (text, what) in [
+        (include_str!("../../../manifests/tests/golden/setup.v2.json"), "a setup file"),
+        (include_str!("../../../manifests/tests/golden/grant.unlock-code.txt"), "a grant"),
+        (include_str!("../../../manifests/tests/golden/grant.signed.json"), "a grant"),
+    ] {
+        fs::write(&innocent, text).unwrap();
+        refused(&bench, &strs(&bench.release("1.0")), &["readme.txt", what, "take it out"]);
+    }
+    fs::write(&innocent, format!("{}\n", Token::generate().unwrap().as_str())).unwrap();
+    refused(&bench, &strs(&bench.release("1.0")), &["admin token", "--with-private-keys"]);
+    bench.ok(&[strs(&bench.release("1.0")), vec!["--with-private-keys"]].concat());
+}
+
+#[test]
 fn what_is_a_slip_most_of_the_time_needs_a_word_and_is_named_all_at_once() {
     let bench = Bench::ready();
     // The first package of a vendor cannot be another one misspelled.
@@ -93,6 +113,48 @@ fn what_is_a_slip_most_of_the_time_needs_a_word_and_is_named_all_at_once() {
     // What was meant once is known.
     let again: Vec<&str> = odd.iter().map(|word| if *word == "1.0" { "1.1" } else { word }).collect();
     bench.ok(&again);
+}
+
+#[test]
+fn a_further_channel_and_a_lower_version_are_asked_back_and_a_channel_can_be_removed() {
+    let bench = Bench::ready();
+    // The first channel of a package cannot be another one misspelled.
+    bench.ok(&strs(&bench.release("1.0")));
+    bench.ok(&strs(&bench.release("1.1")));
+    let typo = ["channel", "set", "acme-av", "stabel", "1.1"];
+    refused(&bench, &typo, &["no channel stabel yet, only stable", "--new-channel"]);
+    let typo = with(&bench, "stable", "stabel");
+    refused(&bench, &strs(&typo), &["no channel stabel yet, only stable", "--new-channel"]);
+    let lower = ["channel", "set", "acme-av", "stable", "1.0"];
+    refused(&bench, &lower, &["channel stable points at 1.1", "--downgrade"]);
+    bench.ok(&[&lower[..], &["--downgrade"]].concat());
+
+    bench.ok(&["channel", "set", "acme-av", "beta", "1.1", "--new-channel"]);
+    let said = bench.ok(&["channel", "remove", "acme-av", "beta"]);
+    assert!(said.contains("removed channel beta, which pointed at 1.1"), "{said}");
+    assert!(!bench.ok(&["channel", "list"]).contains("beta"));
+    refused(&bench, &["channel", "remove", "acme-av", "beta"], &["no such channel; there are: stable"]);
+    // What a withdrawal emptied is no new channel, and can be removed too.
+    bench.ok(&["channel", "set", "acme-av", "beta", "1.1", "--new-channel"]);
+    bench.ok(&["withdraw", "acme-av", "1.1", "--reason", "it hurts"]);
+    assert!(bench.ok(&["channel", "show"]).contains("channel beta -> nothing"));
+    bench.ok(&["channel", "set", "acme-av", "beta", "1.0"]);
+    bench.ok(&["lint"]);
+    bench.ok(&["withdraw", "acme-av", "1.0", "--reason", "it hurts too"]);
+    bench.ok(&["channel", "remove", "acme-av", "beta"]);
+    assert!(!bench.ok(&["channel", "show"]).contains("beta"));
+}
+
+#[test]
+fn a_day_that_there_is_not_is_said_in_plain_words() {
+    let bench = Bench::ready();
+    let release = bench.release("1.0");
+    for day in ["2028-13-01", "2028-02-31", "next year"] {
+        let output = bench.run(&[strs(&release), vec!["--supported-until", day]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("is neither a day such as 2028-12-31"), "{said}");
+        assert!(!said.contains("parse") && !said.contains("parameter"), "{said}");
+    }
 }
 
 #[test]

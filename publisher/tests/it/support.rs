@@ -23,7 +23,9 @@ use sealpost_manifests::wire::sync::RegisterRequest;
 use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::publication::{Publication, lifetimes};
-use sealpost_publisher::release::{Order, Permit, ReleaseError, Released, release};
+use sealpost_publisher::release::{
+    ChannelOf, ChannelSet, Order, Permit, ReleaseError, Released, release, set_channel,
+};
 use sealpost_repository::{FolderTransport, Reader, RepositoryEditor, RoleName, Signers, TargetSource};
 use sealpost_test_support::folders::{copy_tree, file_with_suffix, write_folder};
 use sealpost_test_support::names::{self, channel, release_id};
@@ -121,7 +123,7 @@ impl Home {
     ) -> Order {
         let release = release_id(&names::package(package), version);
         let order = Order::new(self.content(files), release, kind, vec![channel("stable")]);
-        let permits = [Permit::NewPackage, Permit::NewPlatform, Permit::Downgrade].into();
+        let permits = [Permit::NewPackage, Permit::NewChannel, Permit::NewPlatform, Permit::Downgrade].into();
         Order { permits, ..order }
     }
 
@@ -131,6 +133,19 @@ impl Home {
 
     pub(crate) fn publish(&self, order: &Order) -> Result<Released, ReleaseError> {
         release(&self.vendor(), &self.keyring(), order, now(), &mut |_| {}, || {})
+    }
+
+    /// Points a channel, whatever slip that may be.
+    pub(crate) fn set_channel(
+        &self,
+        name: &str,
+        to: &str,
+        wanted: &str,
+        at: Timestamp,
+    ) -> Result<ChannelSet, ReleaseError> {
+        let of = ChannelOf { package: &names::package(name), channel: &channel(to) };
+        let permits = [Permit::NewChannel, Permit::Downgrade].into();
+        set_channel(&self.vendor(), &self.keyring(), of, &names::version(wanted), &permits, at, || {})
     }
 
     /// The trust document that is published now.

@@ -12,13 +12,13 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_publisher::authority::{Authority, Issuer, Terms, verify_registration};
 use sealpost_publisher::lint::{Level, lint};
 use sealpost_publisher::publication::{Publication, Standing};
-use sealpost_publisher::release::{ReleaseError, set_channel};
+use sealpost_publisher::release::ReleaseError;
 use sealpost_publisher::trust::{
     CounterWasReset, TrustError, reset_counter, retire_license_key, retire_release_key, set_contact,
 };
 use sealpost_repository::{RoleName, TargetSource};
 use sealpost_test_support::clock::days;
-use sealpost_test_support::names::{channel, package, release_id, version};
+use sealpost_test_support::names::{package, release_id, version};
 
 use crate::support::{Home, now, put, register_request, registration};
 
@@ -99,9 +99,7 @@ async fn after_a_stolen_key_used_the_highest_counter_a_reset_lets_the_vendor_go_
     // What the thief signed is offered to nobody, whatever is asked for.
     let refused = home.release("acme-av", "6.6", "one").unwrap_err().to_string();
     assert!(refused.contains("no longer trusted"), "{refused}");
-    let (vendor, keyring) = (home.vendor(), home.keyring());
-    let set =
-        set_channel(&vendor, &keyring, &package("acme-av"), &channel("x"), &version("6.6"), now(), || {});
+    let set = home.set_channel("acme-av", "x", "6.6", now());
     assert!(set.unwrap_err().to_string().contains("no longer trusted"));
 }
 

@@ -2,7 +2,7 @@
 
 use sealpost_publisher::lint::lint;
 use sealpost_publisher::release::{
-    ReleaseError, Withdrawal, WithdrawnNow, list_releases, set_channel, show_release, withdraw,
+    ReleaseError, Withdrawal, WithdrawnNow, list_releases, show_release, withdraw,
 };
 use sealpost_test_support::names::{channel, package};
 
@@ -34,11 +34,7 @@ async fn a_withdrawn_version_is_offered_by_no_channel_and_stays_withdrawn() {
     let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
     assert!(report.is_sound(), "{report:?}");
 
-    let set = |version: &str| {
-        let version = version.parse().unwrap();
-        let (vendor, keyring) = (home.vendor(), home.keyring());
-        set_channel(&vendor, &keyring, &package("acme-av"), &channel("stable"), &version, now(), || {})
-    };
+    let set = |version: &str| home.set_channel("acme-av", "stable", version, now());
     assert!(set("2.0").unwrap_err().to_string().contains("withdrawn"));
     set("1.0").unwrap();
     assert!(home.release("acme-av", "2.0", "two").unwrap_err().to_string().contains("withdrawn"));

@@ -175,6 +175,11 @@ impl Vendor {
         self.change_channels(|document| _ = document.channels.insert(channel(name), version(to)), |_| ());
     }
 
+    /// Removes a channel.
+    pub fn remove_channel(&self, name: &str) {
+        self.change_channels(|document| _ = document.channels.remove(&channel(name)), |_| ());
+    }
+
     /// Takes a version back.
     pub fn withdraw(&self, number: &str, reason: &str) {
         let (version, reason) = (version(number), reason.to_owned());

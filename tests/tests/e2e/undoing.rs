@@ -125,7 +125,8 @@ fn what_was_approved_for_one_channel_reaches_another_only_after_a_second_look() 
     let folder = lab.path("scanner-1.1");
     sealpost_tests::harness::write_file(&folder.join("VERSION"), "1.1")?;
     let folder = folder.to_string_lossy().into_owned();
-    let beta = ["--package", PACKAGE, "--version", "1.1", "--kind", "program", "--channel", "beta"];
+    let beta =
+        ["--package", PACKAGE, "--version", "1.1", "--kind", "program", "--channel", "beta", "--new-channel"];
     vendor.publisher(&[&["release", &folder], &beta[..]].concat())?.ok()?;
     site.pull()?;
     site.distributor(&["clients", "channel", "beta-pc", "beta"])?.ok()?;

@@ -152,6 +152,11 @@ const FAILURES: &str = "(kind IN (SELECT value FROM json_each(??)) \
      OR (kind = 'step_reported' AND json_extract(CAST(entry AS TEXT), '$.change.effect') = 'failure') \
      OR (kind = 'drift_reported' AND json_array_length(CAST(entry AS TEXT), '$.change.drift') > 0))";
 
+/// As `sealpost_site::changes::summary::is_absent_hook` says.
+const NO_ABSENT_HOOK: &str = "(kind <> 'step_reported' \
+     OR json_extract(CAST(entry AS TEXT), '$.change.report.outcome') <> 'ok' \
+     OR json_extract(CAST(entry AS TEXT), '$.change.report.reason') <> ??)";
+
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
         let mut sql = "SELECT entry, leaf, sequence FROM activity WHERE sequence > ?1".to_owned();
@@ -170,8 +175,10 @@ impl<C: Connected> Read<Activity> for C {
         if !filter.kinds.is_empty() {
             narrow("kind IN (SELECT value FROM json_each(??))", Value::Text(json(&filter.kinds)?));
         }
-        if filter.only == Only::Failures {
-            narrow(FAILURES, Value::Text(json(&summary::FAILURES)?));
+        match filter.only {
+            Only::Everything => {}
+            Only::WithoutAbsentHooks => narrow(NO_ABSENT_HOOK, Value::Text("no_hook".to_owned())),
+            Only::Failures => narrow(FAILURES, Value::Text(json(&summary::FAILURES)?)),
         }
         if let Some(since) = filter.since {
             narrow("at >= ??", Value::Integer(micros(since)));

@@ -7,12 +7,13 @@ use std::fmt::Write;
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerEntry;
+use sealpost_manifests::wire::report::{Outcome, ReasonCode};
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
 use crate::rules::account::Actor;
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
-use crate::rules::text::escape;
+use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
 pub const KINDS: [&str; 31] = [
@@ -117,6 +118,13 @@ pub fn is_failure(change: &Change) -> bool {
     }
 }
 
+/// Whether an entry says that a release has no hook for a step, which is most of what an install reports.
+#[must_use]
+pub fn is_absent_hook(change: &Change) -> bool {
+    matches!(change, Change::StepReported { report, .. }
+        if report.outcome == Outcome::Ok && report.reason == ReasonCode::NoHook)
+}
+
 /// Kinds whose entries all tell of something that went wrong.
 pub const FAILURES: [&str; 6] =
     ["fork_detected", "log_fork_reported", "ledger_restored", "pull_failed", "release_refused", "refused"];
@@ -164,8 +172,9 @@ fn what(change: &Change) -> String {
         }
         Change::GrantAccepted { serial, generation, epoch, seats, model, not_after, confirms, .. } => {
             let confirms = if *confirms { "; it confirms the restored ledger" } else { "" };
+            let noun = if *seats == 1 { "seat" } else { "seats" };
             format!(
-                "accepted a grant of {seats} {model} seats for {serial} (generation {generation}, epoch {epoch}, valid until {not_after}){confirms}"
+                "accepted a grant of {seats} {model} {noun} for {serial} (generation {generation}, epoch {epoch}, valid until {not_after}){confirms}"
             )
         }
         Change::SeatReserved { name, channel, serial } => {
@@ -234,8 +243,8 @@ fn what(change: &Change) -> String {
             text
         }
         Change::CounterReset { package, counter, voided, .. } => format!(
-            "the vendor reset the release counter of {package} to {counter}; {} release(s) above it count no more",
-            voided.len()
+            "the vendor reset the release counter of {package} to {counter}; {} above it no more",
+            counted(voided.len() as u64, "release counts", "releases count")
         ),
         Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => format!(
             "pulled the vendor's metadata: timestamp {timestamp_version}, snapshot {snapshot_version}, root {root_version}"
@@ -251,7 +260,8 @@ fn what(change: &Change) -> String {
         }
         Change::ReleaseRefused { release, problems, .. } => {
             let first = problems.first().map(|problem| escape(problem)).unwrap_or_default();
-            format!("refused {release} at staging, {} problem(s); the first: {first}", problems.len())
+            let count = counted(problems.len() as u64, "problem", "problems");
+            format!("refused {release} at staging, {count}; the first: {first}")
         }
         Change::ReleaseChannelsChanged { manifest, channels, .. } => {
             let channels: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();
@@ -281,7 +291,8 @@ fn what(change: &Change) -> String {
                 _ => String::new(),
             };
             format!(
-                "refused {count} request(s) of {}{about} in the minute of {minute}: {code}",
+                "refused {} of {}{about} in the minute of {minute}: {code}",
+                counted(*count, "request", "requests"),
                 escape(source)
             )
         }
@@ -299,7 +310,8 @@ fn what(change: &Change) -> String {
         Change::ReleaseRetried { release, computers, .. } => {
             let names: Vec<&str> = computers.iter().map(|computer| computer.name.as_str()).collect();
             let shown = escape(&names.join(" "));
-            format!("lets {} computer(s) try {release} again: {shown}", names.len())
+            let count = counted(names.len() as u64, "computer", "computers");
+            format!("lets {count} try {release} again: {shown}")
         }
         Change::ChannelChanged { name, channel } => format!("moved {name} to the channel {channel}"),
         Change::DriftReported { drift, .. } if drift.is_empty() => {

@@ -1,39 +1,103 @@
 //! Releases that want a person's attention: stopped ones that still run somewhere, and approved ones that a further
 //! channel points to.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 
 use crate::rows::ReleaseRow;
+use crate::rules::leaving::{Named, Runners};
 use crate::rules::release::{ReleaseState, unapproved};
 use crate::rules::text::{counted, escape};
 
+/// Names of computers in one sentence.
+const MAX_NAMED: usize = 5;
+
 /// One sentence for each, in the order in which the releases come. `releases` are those that are staged, approved, halted
-/// or withdrawn.
+/// or withdrawn; `runners` are the computers that run those that were stopped.
 #[must_use]
-pub fn warnings(releases: &[ReleaseRow]) -> Vec<String> {
-    releases.iter().filter_map(|row| stopped(row).or_else(|| waiting(row, releases))).collect()
+pub fn warnings(releases: &[ReleaseRow], runners: &BTreeMap<Sha256Digest, Runners>) -> Vec<String> {
+    let nobody = Runners::default();
+    let of = |row: &ReleaseRow| runners.get(&row.manifest).unwrap_or(&nobody);
+    releases.iter().filter_map(|row| stopped(row, of(row)).or_else(|| waiting(row, releases))).collect()
 }
 
-fn stopped(row: &ReleaseRow) -> Option<String> {
-    if row.installed == 0 {
+/// Whether a release was stopped and still runs somewhere: whose runners [`warnings`] wants to know.
+#[must_use]
+pub fn is_stopped_and_runs(row: &ReleaseRow) -> bool {
+    matches!(row.state, ReleaseState::Halted | ReleaseState::Withdrawn) && row.installed > 0
+}
+
+fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
+    if !is_stopped_and_runs(row) {
         return None;
     }
-    let (what, next) = match (row.state, row.rollback) {
-        (ReleaseState::Withdrawn, false) => ("the vendor withdrew it", how_back(row)),
-        (ReleaseState::Halted, false) => ("it was halted here", how_back(row)),
-        (ReleaseState::Withdrawn | ReleaseState::Halted, true) => ("they are told to go back", String::new()),
-        _ => return None,
+    let what = match row.state {
+        ReleaseState::Withdrawn => "the vendor withdrew",
+        _ => "was halted here",
     };
     let run = counted(row.installed, "computer runs", "computers run");
     let why = row.reason.as_deref().map(|reason| format!(" ({})", escape(reason))).unwrap_or_default();
-    Some(format!("{run} {}, and {what}{why}{next}", row.release))
+    let next = leave(row, runners);
+    let next = if next.is_empty() { "approve a newer release".to_owned() } else { next.join("; ") };
+    Some(format!("{run} {}, which {what}{why}: {next}", row.release))
 }
 
-fn how_back(row: &ReleaseRow) -> String {
+/// What leads them away from it, and what a person has to do for the others.
+fn leave(row: &ReleaseRow, runners: &Runners) -> Vec<String> {
+    let Runners { can_go_back, updating, cannot_go_back } = runners;
     let (package, version) = (&row.release.package, &row.release.version);
-    format!(
-        ": approve a newer release, or run `distributor updates halt {package}:{version} --reason TEXT --rollback`"
-    )
+    let mut parts = Vec::new();
+    if updating.count > 0 {
+        let told = counted(updating.count, "is", "are");
+        parts.push(format!("{told} told to install a newer release"));
+    }
+    if can_go_back.count > 0 && row.rollback {
+        parts.push(format!("{} told to go back", counted(can_go_back.count, "is", "are")));
+    }
+    if can_go_back.count > 0 && !row.rollback {
+        let can = counted(can_go_back.count, "goes", "go");
+        parts.push(format!(
+            "{can} back if you run `distributor updates halt {package}:{version} --reason TEXT --rollback`"
+        ));
+    }
+    if cannot_go_back.count > 0 {
+        let has = counted(cannot_go_back.count, "has", "have");
+        let (runs, them) = if cannot_go_back.count == 1 { ("runs", "it") } else { ("run", "them") };
+        parts.push(format!(
+            "{has} nothing to go back to and {runs} on ({}): approve a newer release for {them}",
+            names(cannot_go_back)
+        ));
+    }
+    parts
+}
+
+/// One sentence for each channel that computers follow and the vendor has no more. Before the vendor has any channel
+/// nothing is said.
+#[must_use]
+pub fn left_channels(
+    offered: &BTreeSet<ChannelName>,
+    followers: &BTreeMap<ChannelName, Named>,
+) -> Vec<String> {
+    let left = followers.iter().filter(|(channel, _)| !offered.is_empty() && !offered.contains(*channel));
+    left.map(|(channel, who)| {
+        let follow = counted(who.count, "computer follows", "computers follow");
+        let them = if who.count == 1 { "it" } else { "them" };
+        format!(
+            "{follow} the channel {channel}, which the vendor does not have ({}): nothing new comes to {them}; the vendor \
+             has {}: `distributor clients channel NAME CHANNEL` moves {them}",
+            names(who),
+            offered.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
+        )
+    })
+    .collect()
+}
+
+fn names(named: &Named) -> String {
+    let first: Vec<&str> = named.names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
+    let more = if named.count > first.len() as u64 { ", …" } else { "" };
+    format!("{}{more}", first.join(", "))
 }
 
 /// Channels that point to an approved release, that nobody approved it for, and that no newer release is in by now.
@@ -68,8 +132,7 @@ fn waiting(row: &ReleaseRow, releases: &[ReleaseRow]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use sealpost_manifests::digest::Sha256Digest;
-    use sealpost_manifests::ids::{PackageName, Platform};
+    use sealpost_manifests::ids::{ComputerName, PackageName, Platform};
     use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
@@ -106,6 +169,15 @@ mod tests {
         }
     }
 
+    fn named(names: &[&str]) -> Named {
+        let names: Vec<_> = names.iter().map(|name| ComputerName::new(*name).unwrap()).collect();
+        Named { count: names.len() as u64, names }
+    }
+
+    fn said(row: &ReleaseRow, runners: Runners) -> Option<String> {
+        warnings(std::slice::from_ref(row), &BTreeMap::from([(row.manifest, runners)])).pop()
+    }
+
     #[test]
     fn a_stopped_release_is_warned_of_while_a_computer_runs_it() {
         let halted = ReleaseRow {
@@ -113,28 +185,65 @@ mod tests {
             reason: Some("it crashes".to_owned()),
             ..row(1, ReleaseState::Halted, &["stable"], &["stable"])
         };
-        let said = warnings(std::slice::from_ref(&halted)).remove(0);
-        assert!(said.starts_with("2 computers run av 1.0") && said.contains("(it crashes)"), "{said}");
-        assert!(said.contains("`distributor updates halt av:1.0 --reason TEXT --rollback`"), "{said}");
-        let back = ReleaseRow { rollback: true, ..halted.clone() };
-        assert!(warnings(&[back]).remove(0).contains("told to go back"));
-        let withdrawn = ReleaseRow { state: ReleaseState::Withdrawn, installed: 1, ..halted.clone() };
+        let both = || Runners { can_go_back: named(&["pc-1", "pc-2"]), ..Runners::default() };
+        let text = said(&halted, both()).unwrap();
         assert!(
-            warnings(&[withdrawn])
-                .remove(0)
-                .starts_with("1 computer runs av 1.0 (any), and the vendor withdrew")
+            text.starts_with("2 computers run av 1.0 (any), which was halted here (it crashes): "),
+            "{text}"
         );
-        let nobody = ReleaseRow { installed: 0, ..halted };
-        assert!(warnings(&[nobody]).is_empty());
+        assert!(text.contains("`distributor updates halt av:1.0 --reason TEXT --rollback`"), "{text}");
+        let back = ReleaseRow { rollback: true, ..halted.clone() };
+        assert!(said(&back, both()).unwrap().ends_with(": 2 are told to go back"));
+        let withdrawn = ReleaseRow { state: ReleaseState::Withdrawn, installed: 1, ..halted.clone() };
+        let text = said(&withdrawn, Runners { updating: named(&["pc-1"]), ..Runners::default() }).unwrap();
+        let words = "1 computer runs av 1.0 (any), which the vendor withdrew (it crashes): 1 is told to install a newer release";
+        assert_eq!(text, words);
+        assert_eq!(said(&ReleaseRow { installed: 0, ..halted }, Runners::default()), None);
+    }
+
+    #[test]
+    fn who_has_nothing_to_go_back_to_is_named_and_not_promised_a_rollback() {
+        let halted = ReleaseRow {
+            installed: 3,
+            rollback: true,
+            ..row(1, ReleaseState::Halted, &["stable"], &["stable"])
+        };
+        let runners = Runners {
+            can_go_back: named(&["pc-1"]),
+            cannot_go_back: named(&["pc-2", "pc-3"]),
+            ..Runners::default()
+        };
+        let text = said(&halted, runners.clone()).unwrap();
+        assert!(text.contains("1 is told to go back; 2 have nothing to go back to"), "{text}");
+        assert!(text.contains("(pc-2, pc-3): approve a newer release for them"), "{text}");
+        let only = Runners { can_go_back: Named::default(), ..runners };
+        for rollback in [true, false] {
+            let text = said(&ReleaseRow { rollback, installed: 2, ..halted.clone() }, only.clone()).unwrap();
+            assert!(!text.contains("told to go back") && !text.contains("--rollback"), "{text}");
+            assert!(text.contains("approve a newer release"), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_follows_a_channel_that_the_vendor_does_not_have_is_named() {
+        let channel = |name: &str| ChannelName::new(name).unwrap();
+        let followers =
+            BTreeMap::from([(channel("beta"), named(&["pc-1"])), (channel("stable"), named(&["pc-2"]))]);
+        let said = left_channels(&BTreeSet::from([channel("stable")]), &followers);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("1 computer follows the channel beta"), "{said:?}");
+        assert!(said[0].contains("(pc-1)") && said[0].contains("the vendor has stable"), "{said:?}");
+        assert!(left_channels(&BTreeSet::new(), &followers).is_empty(), "nothing was pulled yet");
     }
 
     #[test]
     fn a_channel_that_waits_for_a_decision_is_named_until_the_vendor_moves_on() {
         let moved = row(2, ReleaseState::Approved, &["beta", "stable"], &["beta"]);
-        let said = warnings(std::slice::from_ref(&moved)).remove(0);
+        let said = warnings(std::slice::from_ref(&moved), &BTreeMap::new()).remove(0);
         assert!(said.contains("approved for beta, and the vendor points stable to it too"), "{said}");
         let newer = row(3, ReleaseState::Staged, &["stable"], &[]);
-        assert!(warnings(&[moved, newer]).is_empty());
-        assert!(warnings(&[row(1, ReleaseState::Approved, &["stable"], &["stable"])]).is_empty());
+        assert!(warnings(&[moved, newer], &BTreeMap::new()).is_empty());
+        let decided = row(1, ReleaseState::Approved, &["stable"], &["stable"]);
+        assert!(warnings(&[decided], &BTreeMap::new()).is_empty());
     }
 }

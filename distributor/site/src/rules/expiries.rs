@@ -2,8 +2,8 @@
 //! metrics and the warnings are made from it, so that none of them knows of an end that the others do not.
 //!
 //! Invariant: each line names the exact command that moves its end, also where somebody else types it. What is renewed
-//! by itself is warned of only when that did not happen: its renewal is due long before the first warning.
-//! Left out on purpose: admin tokens, which do not end.
+//! by itself is warned of only when that did not happen: its renewal is due long before the first warning. The level rises
+//! as the end comes nearer.
 
 use jiff::Timestamp;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
@@ -17,6 +17,29 @@ const RENEWED_DAILY: [&str; 2] = ["timestamp", "snapshot"];
 /// Days before the end of those.
 const WARN_DAYS_RENEWED: [i64; 1] = [3];
 const DAY_SECS: i64 = 24 * 60 * 60;
+
+/// How much something wants somebody. The words stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Good to know, or to be done some day.
+    Notice,
+    /// To be done within weeks.
+    Warning,
+    /// To be done now: something ends within days, or does not work.
+    Urgent,
+}
+
+impl Level {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Urgent => "urgent",
+        }
+    }
+}
 
 /// What kind of thing ends. The words are labels of metrics and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +60,10 @@ pub enum ExpiryKind {
     Lease,
     /// Codes of setup files that were not used; the one that ends first.
     SetupCode,
+    /// A certificate of the CA by which the vendor's server is checked (`vendor_ca`).
+    VendorCa,
+    /// The token of an admin who comes over the network.
+    AdminToken,
 }
 
 /// Something that ends.
@@ -69,6 +96,8 @@ impl ExpiryKind {
             Self::Grant => "grant",
             Self::Lease => "lease",
             Self::SetupCode => "setup_code",
+            Self::VendorCa => "vendor_ca",
+            Self::AdminToken => "admin_token",
         }
     }
 }
@@ -135,10 +164,54 @@ impl Expiry {
         }
     }
 
+    /// A certificate of the file that `vendor_ca` names; `subject` is its name in there.
+    #[must_use]
+    pub fn of_vendor_ca(subject: &str, at: Timestamp) -> Self {
+        Self {
+            kind: ExpiryKind::VendorCa,
+            what: format!("the certificate {subject:?} in `vendor_ca`"),
+            label: "first".to_owned(),
+            at,
+            renewed_by_itself: false,
+            remedy: "ask the vendor for its new CA, put it into the file, then restart the server".to_owned(),
+        }
+    }
+
+    /// The token of an admin.
+    #[must_use]
+    pub fn of_admin_token(name: &str, at: Timestamp) -> Self {
+        Self {
+            kind: ExpiryKind::AdminToken,
+            what: format!("the admin token {name}"),
+            label: "first".to_owned(),
+            at,
+            renewed_by_itself: false,
+            remedy: format!(
+                "run `distributor token revoke {name}`, and `distributor token new {name}` if another is needed"
+            ),
+        }
+    }
+
     /// Seconds until the end; below 0 after it.
     #[must_use]
     pub fn seconds_left(&self, now: Timestamp) -> i64 {
         self.at.as_second().saturating_sub(now.as_second())
+    }
+
+    /// How much it wants somebody now; `None` while nobody has to do anything.
+    #[must_use]
+    pub fn level(&self, now: Timestamp) -> Option<Level> {
+        let left = self.seconds_left(now);
+        let days =
+            *self.warn_days().iter().find(|days| left <= **days * DAY_SECS).or((left <= 0).then_some(&0))?;
+        Some(match self.kind {
+            // A computer that is switched off, or a file that is made again when somebody needs it.
+            ExpiryKind::Lease => Level::Warning,
+            ExpiryKind::SetupCode => Level::Notice,
+            _ if left <= 0 || days <= WARN_DAYS[0] => Level::Urgent,
+            _ if days <= WARN_DAYS[1] => Level::Warning,
+            _ => Level::Notice,
+        })
     }
 
     /// The warning, if it is time for one.
@@ -254,8 +327,38 @@ mod tests {
             ExpiryKind::Grant,
             ExpiryKind::Lease,
             ExpiryKind::SetupCode,
+            ExpiryKind::VendorCa,
+            ExpiryKind::AdminToken,
         ];
-        let words = kinds.map(ExpiryKind::as_str);
-        assert_eq!(words.join(" "), "certificate own_certificate site_ca root role grant lease setup_code");
+        let words = kinds.map(ExpiryKind::as_str).join(" ");
+        assert_eq!(
+            words,
+            "certificate own_certificate site_ca root role grant lease setup_code vendor_ca admin_token"
+        );
+        assert_eq!(
+            [Level::Notice, Level::Warning, Level::Urgent].map(Level::as_str),
+            ["notice", "warning", "urgent"]
+        );
+    }
+
+    #[test]
+    fn the_level_rises_at_30_and_7_days_and_an_end_of_what_is_made_again_at_need_is_never_urgent() {
+        let level = |kind, days: i64| of(kind, days * DAY_SECS).level(at(NOW));
+        let grant = [91, 90, 30, 7, 0].map(|days| level(ExpiryKind::Grant, days));
+        assert_eq!(
+            grant,
+            [None, Some(Level::Notice), Some(Level::Warning), Some(Level::Urgent), Some(Level::Urgent)]
+        );
+        assert_eq!([1, 0].map(|days| level(ExpiryKind::Lease, days)), [None, Some(Level::Warning)]);
+        assert_eq!(
+            [8, 7, -1].map(|days| level(ExpiryKind::SetupCode, days)),
+            [None, Some(Level::Notice), Some(Level::Notice)]
+        );
+        let renewed = |days: i64| Expiry::of_role("timestamp", at(NOW + days * DAY_SECS)).level(at(NOW));
+        assert_eq!([4, 3].map(renewed), [None, Some(Level::Urgent)]);
+        for days in -3..100 {
+            let end = of(ExpiryKind::Root, days * DAY_SECS);
+            assert_eq!(end.level(at(NOW)).is_some(), end.warning(at(NOW)).is_some(), "{days}");
+        }
     }
 }

@@ -13,6 +13,8 @@ use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+use crate::rules::text::counted;
+
 /// What is held of the same serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldGrant {
@@ -97,6 +99,33 @@ impl Came {
             }),
         }
     }
+}
+
+/// What is said of the seats of a grant, if they are fewer than before, or not more although more were asked for. `used`
+/// names hold one.
+#[must_use]
+pub fn seats_said(
+    before: Option<u32>,
+    seats: u32,
+    used: u32,
+    reason: Option<RegistrationReason>,
+) -> Option<String> {
+    let before = before?;
+    let now = counted(u64::from(seats), "seat", "seats");
+    if seats < before {
+        let kept = if used > seats {
+            format!(
+                "{} one and keep it, and nobody else gets one until the vendor grants more",
+                counted(u64::from(used), "name holds", "names hold")
+            )
+        } else {
+            format!("{} free", counted(u64::from(seats - used), "is", "are"))
+        };
+        return Some(format!("the grant has {now}, and the one before had {before}: {kept}"));
+    }
+    (seats == before && reason == Some(RegistrationReason::MoreSeats)).then(|| {
+        format!("the vendor granted no more seats: there are {now}, as before; ask the vendor whether more were sold")
+    })
 }
 
 /// Why a grant is refused.
@@ -248,5 +277,19 @@ mod tests {
         let shorter =
             Came::of(Some(at(366)), at(300)).said(Some(RegistrationReason::MoreSeats), None, at(200));
         assert!(shorter.unwrap().contains("earlier"));
+    }
+
+    #[test]
+    fn fewer_seats_and_no_more_seats_are_said() {
+        let more = Some(RegistrationReason::MoreSeats);
+        assert_eq!(seats_said(None, 5, 0, more), None);
+        assert_eq!(seats_said(Some(5), 6, 5, more), None);
+        assert_eq!(seats_said(Some(5), 5, 5, Some(RegistrationReason::Renew)), None);
+        let said = seats_said(Some(5), 5, 2, more).unwrap();
+        assert!(said.contains("no more seats: there are 5 seats, as before"), "{said}");
+        let said = seats_said(Some(5), 2, 1, Some(RegistrationReason::Renew)).unwrap();
+        assert_eq!(said, "the grant has 2 seats, and the one before had 5: 1 is free");
+        let said = seats_said(Some(5), 2, 4, None).unwrap();
+        assert!(said.contains("4 names hold one and keep it, and nobody else gets one"), "{said}");
     }
 }

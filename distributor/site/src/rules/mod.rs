@@ -12,6 +12,7 @@ pub mod enrollment;
 pub mod expiries;
 pub mod explain;
 pub mod grants;
+pub mod leaving;
 pub mod names;
 pub mod pending;
 pub mod recipients;

@@ -1,12 +1,12 @@
 //! What will need somebody's attention: the warnings of `status`.
 //!
-//! What ends is `expiries`' and says so itself. Left out on purpose: who is told. A warning is a sentence; the console,
-//! the CLI and monitors show it.
+//! What ends is `expiries`' and says so itself. Left out on purpose: who is told. A warning is a sentence for people, with
+//! a code and a level for monitors; the console and the CLI show it.
 
 use jiff::Timestamp;
 
 use crate::rows::{LicenseRow, LogForkRow, PullRow};
-use crate::rules::expiries::Expiry;
+use crate::rules::expiries::{Expiry, Level};
 use crate::rules::restore::RestoreState;
 use crate::rules::text::counted;
 
@@ -14,32 +14,149 @@ use crate::rules::text::counted;
 const STALE_PULL_DAYS: i64 = 3;
 const DAY_SECS: i64 = 24 * 60 * 60;
 
+/// Declares the codes of warnings: each with its word, which stays, and its usual level.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $level:ident;)*) => {
+        /// What a warning is about.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum WarningCode { $($(#[$doc])* $name,)* }
+
+        impl WarningCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word for it, in the API; `docs/operations.md` lists them.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            const fn level(self) -> Level {
+                match self { $(Self::$name => Level::$level,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No serial number is registered.
+    NoLicense = "no_license", Notice;
+    /// More seats are used than were granted.
+    SeatsOverused = "seats_overused", Warning;
+    /// Something ends soon.
+    Ends = "ends", Notice;
+    /// Something has ended.
+    Ended = "ended", Urgent;
+    /// The last pull failed.
+    PullFailed = "pull_failed", Warning;
+    /// Nothing was pulled yet.
+    NeverPulled = "never_pulled", Notice;
+    /// The vendor's metadata was not found fresh for days.
+    MetadataStale = "metadata_stale", Warning;
+    /// The mirrored metadata is damaged.
+    MetadataDamaged = "metadata_damaged", Urgent;
+    /// The ledger was restored.
+    LedgerRestored = "ledger_restored", Urgent;
+    /// Computers hold heads of another log.
+    LogForked = "log_forked", Warning;
+    /// Installed packages are not as they were signed.
+    ClientsDrifted = "clients_drifted", Warning;
+    /// A release was stopped and still runs, or waits for another approval.
+    ReleaseAttention = "release_attention", Warning;
+    /// Stored files are damaged or missing.
+    FilesDamaged = "files_damaged", Warning;
+    /// The disk has no room for payloads.
+    DiskFull = "disk_full", Urgent;
+    /// The vendor offers a newer version of the server.
+    ServerNewer = "server_newer", Notice;
+    /// The certificate could not be issued, read or presented.
+    CertificateFailed = "certificate_failed", Urgent;
+    /// The certificate does not name an address that computers are told.
+    CertificateNames = "certificate_names", Urgent;
+    /// The configuration cannot be used; the one before stays in force.
+    ConfigurationRefused = "configuration_refused", Warning;
+    /// A changed key counts from the next start.
+    RestartNeeded = "restart_needed", Notice;
+    /// The server cannot listen where it should.
+    ListenFailed = "listen_failed", Urgent;
+    /// `listen` and `addresses` lead to different places; both are served.
+    ListenDiffers = "listen_differs", Warning;
+    /// The socket unit holds another address than `listen` says.
+    SocketUnitDiffers = "socket_unit_differs", Warning;
+    /// Computers are told to come where nothing listens.
+    AddressUnserved = "address_unserved", Urgent;
+    /// Computers have not learned another address or port yet.
+    AddressNotLearned = "address_not_learned", Notice;
+    /// Computers have not learned the next CA yet.
+    CaNotLearned = "ca_not_learned", Notice;
+    /// Computers refuse the server since its CA was replaced.
+    ComputersLeftBehind = "computers_left_behind", Warning;
+    /// The server could not find out what wants attention.
+    Internal = "internal", Urgent;
+}
+
+/// What needs somebody's attention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What it is about.
+    pub code: WarningCode,
+    /// How much it wants somebody.
+    pub level: Level,
+    /// For people, with what to do.
+    pub message: String,
+}
+
+impl Warning {
+    /// With the usual level of its code.
+    #[must_use]
+    pub fn new(code: WarningCode, message: impl Into<String>) -> Self {
+        Self { code, level: code.level(), message: message.into() }
+    }
+
+    /// About something that ends, if it is time for it.
+    #[must_use]
+    pub fn of_end(expiry: &Expiry, now: Timestamp) -> Option<Self> {
+        let code = if expiry.seconds_left(now) > 0 { WarningCode::Ends } else { WarningCode::Ended };
+        Some(Self { code, level: expiry.level(now)?, message: expiry.warning(now)? })
+    }
+}
+
 /// Warnings about licenses, what ends, and pulls, in the order in which they are shown.
 #[must_use]
-pub fn warnings(expiries: &[Expiry], licenses: &[LicenseRow], pull: &PullRow, now: Timestamp) -> Vec<String> {
+pub fn warnings(
+    expiries: &[Expiry],
+    licenses: &[LicenseRow],
+    pull: &PullRow,
+    now: Timestamp,
+) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if licenses.is_empty() {
-        warnings.push("no license yet: `distributor register SERIAL` unlocks seats".to_owned());
+        let said = "no license yet: `distributor register SERIAL` unlocks seats";
+        warnings.push(Warning::new(WarningCode::NoLicense, said));
     }
     for license in licenses {
         if license.used > license.licenses {
-            warnings.push(format!(
+            let said = format!(
                 "serial {} has {}, of which {} are used: nothing is taken away, nothing new is given",
                 license.serial,
                 counted(u64::from(license.licenses), "seat", "seats"),
                 license.used
-            ));
+            );
+            warnings.push(Warning::new(WarningCode::SeatsOverused, said));
         }
     }
-    warnings.extend(expiries.iter().filter_map(|expiry| expiry.warning(now)));
+    warnings.extend(expiries.iter().filter_map(|expiry| Warning::of_end(expiry, now)));
     if let Some(failure) = &pull.failure {
-        warnings.push(format!("the last pull failed: {failure}"));
+        warnings.push(Warning::new(WarningCode::PullFailed, format!("the last pull failed: {failure}")));
     }
     match pull.metadata_as_of {
-        None => warnings.push("nothing was pulled yet: `distributor pull`".to_owned()),
+        None => {
+            let said = "nothing was pulled yet: `distributor pull`";
+            warnings.push(Warning::new(WarningCode::NeverPulled, said));
+        }
         Some(as_of) if now.as_second() - as_of.as_second() > STALE_PULL_DAYS * DAY_SECS => {
-            warnings
-                .push(format!("the vendor's metadata was last found fresh at {as_of}: check the connection"));
+            let said = format!("the vendor's metadata was last found fresh at {as_of}: check the connection");
+            warnings.push(Warning::new(WarningCode::MetadataStale, said));
         }
         Some(_) => {}
     }
@@ -51,38 +168,41 @@ const MAX_NAMED_FORKS: usize = 5;
 
 /// What is said of a restored ledger while it gives no new license, or computers still go on.
 #[must_use]
-pub fn restored(state: &RestoreState, now: Timestamp) -> Option<String> {
+pub fn restored(state: &RestoreState, now: Timestamp) -> Option<Warning> {
     let restored = state.restored.as_ref()?;
     let at = restored.at;
     if !restored.confirmed {
-        return Some(format!(
+        let said = format!(
             "the ledger was restored to an older state (found at {at}): no new license is given before the vendor \
              confirms; run `distributor register SERIAL`"
-        ));
+        );
+        return Some(Warning::new(WarningCode::LedgerRestored, said));
     }
     (now <= restored.resumes_until).then(|| {
-        format!(
+        let said = format!(
             "the ledger was restored (found at {at}), and the vendor confirmed it; computers that it lost go on until {}",
             restored.resumes_until
-        )
+        );
+        Warning { level: Level::Notice, ..Warning::new(WarningCode::LedgerRestored, said) }
     })
 }
 
 /// What is said of computers whose witnessed heads of the log do not fit each other.
 #[must_use]
-pub fn log_forks(forks: &[LogForkRow]) -> Option<String> {
+pub fn log_forks(forks: &[LogForkRow]) -> Option<Warning> {
     if forks.is_empty() {
         return None;
     }
     let count = u64::try_from(forks.len()).unwrap_or(u64::MAX);
     let named: Vec<String> = forks.iter().take(MAX_NAMED_FORKS).map(|fork| fork.name.to_string()).collect();
     let more = if forks.len() > named.len() { ", …" } else { "" };
-    Some(format!(
+    let said = format!(
         "{} of another log than this one ({}{more}): the log was replaced, or the server restored; run \
          `distributor log verify`, and `distributor clients show NAME` for the heads",
         counted(count, "computer holds a head", "computers hold heads"),
         named.join(", ")
-    ))
+    );
+    Some(Warning::new(WarningCode::LogForked, said))
 }
 
 #[cfg(test)]
@@ -107,9 +227,9 @@ mod tests {
         };
         let forks: Vec<LogForkRow> = (1..=7).map(fork).collect();
         assert_eq!(log_forks(&[]), None);
-        let one = log_forks(&forks[..1]).unwrap();
+        let one = log_forks(&forks[..1]).unwrap().message;
         assert!(one.starts_with("1 computer holds a head") && one.contains("(pc-1)"), "{one}");
-        let many = log_forks(&forks).unwrap();
+        let many = log_forks(&forks).unwrap().message;
         assert!(
             many.starts_with("7 computers hold heads") && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5, …)"),
             "{many}"
@@ -120,7 +240,9 @@ mod tests {
     fn a_new_server_says_what_to_do_first_and_a_used_up_one_what_is_wrong() {
         let fresh = warnings(&[], &[], &PullRow::default(), at(0));
         assert_eq!(fresh.len(), 2, "{fresh:?}");
-        assert!(fresh[0].contains("register SERIAL") && fresh[1].contains("distributor pull"));
+        assert!(
+            fresh[0].message.contains("register SERIAL") && fresh[1].message.contains("distributor pull")
+        );
         let license = LicenseRow {
             serial: SerialNumber::from_random([1; 19]),
             licenses: 1,
@@ -140,9 +262,12 @@ mod tests {
         };
         let said = warnings(&[], std::slice::from_ref(&license), &pulled(100, None), at(103 * DAY_SECS));
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains("has 1 seat, of which 3 are used"));
+        assert!(said[0].message.contains("has 1 seat, of which 3 are used"));
         let good = LicenseRow { licenses: 3, ..license };
         let said = warnings(&[], &[good], &pulled(100, Some("no route")), at(104 * DAY_SECS));
-        assert!(said[0].contains("no route") && said[1].contains("last found fresh"), "{said:?}");
+        assert!(
+            said[0].message.contains("no route") && said[1].message.contains("last found fresh"),
+            "{said:?}"
+        );
     }
 }

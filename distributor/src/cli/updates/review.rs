@@ -5,6 +5,7 @@ use sealpost_admin_api::updates::{ChangedFile, Review, ReviewContent, Update};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::summary;
 
+use super::undo::print_leaving;
 use crate::cli::colors;
 use crate::cli::output::{age, counted, name_of, plain, plain_lines, print_line, seconds, size};
 
@@ -79,8 +80,8 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
             release.version
         ))?;
     }
-    if row.rollback {
-        print_line("  rollback   computers that run it go back to what they ran before")?;
+    if let Some(leaving) = &view.leaving {
+        print_leaving(leaving, row.rollback)?;
     }
     Ok(())
 }

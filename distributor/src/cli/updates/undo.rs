@@ -2,17 +2,20 @@
 
 use anyhow::Context;
 use clap::Args;
-use sealpost_admin_api::updates::{HaltRequest, ReconsiderRequest, Retried, RetryRequest, Review, Update};
+use sealpost_admin_api::updates::{
+    HaltRequest, Halted, Leaving, ReconsiderRequest, Retried, RetryRequest, Update,
+};
 use sealpost_manifests::ids::ComputerName;
 
 use super::find;
 use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{counted, plain, print_json, print_line, tell};
+use crate::cli::output::{counted, name_of, plain, print_json, print_line, tell};
 
 /// Stop an approved release: from now on it goes to nobody, and the one before it is approved again.
 ///
-/// Computers that run it keep it, and are listed; with --rollback each is told to go back to what it ran before.
+/// Computers that run it keep it, and are listed; with --rollback each is told to go back to what it ran before. Ends with
+/// 1 if that was asked for and a computer has nothing to go back to: it keeps the release until a newer one is approved.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -67,42 +70,74 @@ pub(crate) struct Retry {
 }
 
 pub(super) async fn halt(api: &AdminApi, options: &Halt) -> anyhow::Result<Outcome> {
-    let manifest = find::one(api, &options.reference).await?.manifest;
-    let (reason, rollback) = (options.reason.clone(), options.rollback);
-    let row: Update = api.post("/updates/halt", &HaltRequest { manifest, reason, rollback }).await?;
+    let before = find::one(api, &options.reference).await?;
+    let (manifest, reason, rollback) = (before.manifest, options.reason.clone(), options.rollback);
+    let halted: Halted = api.post("/updates/halt", &HaltRequest { manifest, reason, rollback }).await?;
+    let (row, leaving) = (&halted.update, &halted.leaving);
+    let stays = rollback && leaving.cannot_go_back.count > 0;
+    let outcome = if stays { Outcome::Damage } else { Outcome::Done };
     if options.json {
-        print_json(&row)?;
-        return Ok(Outcome::Done);
+        print_json(&halted)?;
+        return Ok(outcome);
     }
-    print_line(format_args!("halted {} [sha256:{}]; it goes to nobody", row.release, row.manifest))?;
-    let view: Review = api.get(&format!("/updates/{manifest}")).await?;
-    if view.runner_count > 0 {
-        let named: Vec<&str> = view.runners.iter().map(AsRef::as_ref).collect();
-        let more = view.runner_count.saturating_sub(named.len() as u64);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let what = match (view.runner_count, row.rollback) {
-            (1, true) => "that runs it is told to go back",
-            (_, true) => "that run it are told to go back",
-            (1, false) => "that runs it keeps it",
-            (_, false) => "that run it keep it",
-        };
-        let (count, names) = (counted(view.runner_count, "computer", "computers"), plain(&named.join(", ")));
-        print_line(format_args!("{count} {what}: {names}{more}"))?;
-        if !row.rollback {
-            tell("the same command with --rollback tells them to go back");
+    if is_as_before(&before, row) {
+        print_line(format_args!("{} is {} already; nothing changed", row.release, name_of(row.state)))?;
+    } else {
+        print_line(format_args!("halted {} [sha256:{}]; it goes to nobody", row.release, row.manifest))?;
+    }
+    print_leaving(leaving, row.rollback)?;
+    if !row.rollback && leaving.can_go_back.count > 0 {
+        tell("the same command with --rollback tells those to go back that can");
+    }
+    Ok(outcome)
+}
+
+/// Whether a decision changed nothing, since the same was decided before.
+pub(super) fn is_as_before(before: &Update, after: &Update) -> bool {
+    let at = |row: &Update| row.decided.as_ref().map(|decided| decided.at);
+    before.state == after.state
+        && before.rollback == after.rollback
+        && before.approved_for == after.approved_for
+        && at(before) == at(after)
+}
+
+/// The computers that run a stopped release, a line for each way that leads away from it.
+pub(super) fn print_leaving(leaving: &Leaving, rollback: bool) -> anyhow::Result<()> {
+    let Leaving { can_go_back, updating, cannot_go_back } = leaving;
+    let back = if rollback { ["is told to go back", "are told to go back"] } else { ["keeps it", "keep it"] };
+    let newer = ["is told to install a newer release", "are told to install a newer release"];
+    let stays = [
+        "has nothing to go back to and keeps it until a newer release is approved",
+        "have nothing to go back to and keep it until a newer release is approved",
+    ];
+    for (who, [one, more]) in [(updating, newer), (can_go_back, back), (cannot_go_back, stays)] {
+        if who.count == 0 {
+            continue;
         }
+        let what = if who.count == 1 { format!("that runs it {one}") } else { format!("that run it {more}") };
+        let named: Vec<&str> = who.names.iter().map(AsRef::as_ref).collect();
+        let left_out = who.count.saturating_sub(named.len() as u64);
+        let left_out = if left_out > 0 { format!(" and {left_out} more") } else { String::new() };
+        let (count, names) = (counted(who.count, "computer", "computers"), plain(&named.join(", ")));
+        print_line(format_args!("  {count} {what}: {names}{left_out}"))?;
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 pub(super) async fn reconsider(api: &AdminApi, options: &Reconsider) -> anyhow::Result<Outcome> {
-    let manifest = find::one(api, &options.reference).await?.manifest;
+    let before = find::one(api, &options.reference).await?;
+    let manifest = before.manifest;
     let row: Update = api.post("/updates/reconsider", &ReconsiderRequest { manifest }).await?;
     if options.json {
         print_json(&row)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!("{} [sha256:{}] waits for a review again", row.release, row.manifest))?;
+    let what = if is_as_before(&before, &row) {
+        "waits for a review already; nothing changed"
+    } else {
+        "waits for a review again"
+    };
+    print_line(format_args!("{} [sha256:{}] {what}", row.release, row.manifest))?;
     Ok(Outcome::Done)
 }
 

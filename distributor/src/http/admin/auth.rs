@@ -13,6 +13,7 @@ use sealpost_site::rules::access::{Permission, permits};
 use sealpost_site::rules::account::{Account, AccountKind};
 
 use crate::http::Site;
+use crate::http::admin_tokens::Recognized;
 use crate::http::admission::{bearer, too_many_failures};
 use crate::http::problem::{ApiError, RefusedWith};
 
@@ -72,21 +73,31 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
         return Ok(Account { kind: AccountKind::Socket, id: account.clone() });
     }
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-    let name = match sent.map(str::to_owned) {
-        None => None,
+    let now = site.now();
+    let recognized = match sent.map(str::to_owned) {
+        None => Recognized::Unknown,
         Some(text) => {
             let tokens = site.parts.admin_tokens.clone();
-            tokio::task::spawn_blocking(move || tokens.recognize(&text))
+            tokio::task::spawn_blocking(move || tokens.recognize(&text, now))
                 .await
                 .map_err(|error| ApiError::internal("read its admin tokens", &error))?
                 .map_err(|error| ApiError::internal("read its admin tokens", &error))?
         }
     };
-    if let Some(name) = name {
-        return Ok(Account { kind: AccountKind::Token, id: name });
+    match recognized {
+        Recognized::Good(name) => return Ok(Account { kind: AccountKind::Token, id: name }),
+        Recognized::Ended(name) => {
+            return Err(ApiError::new(
+                ProblemCode::TokenExpired,
+                format!("the admin token {name} has ended"),
+                format!(
+                    "make another on the server: `distributor token revoke {name}`, then `distributor token new {name}`"
+                ),
+            ));
+        }
+        Recognized::Unknown => {}
     }
     // Only now: nobody guesses a token, and a stranger behind the same address must not lock an admin out.
-    let now = site.now();
     if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
         return Err(too_many_failures(wait));
     }

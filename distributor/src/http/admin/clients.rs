@@ -1,9 +1,11 @@
 //! `/api/v1/clients`: reservations, and the setup files for their computers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
+use crate::http::leaving::stopped;
 use crate::http::problem::{ApiError, bad_query};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -14,6 +16,7 @@ use sealpost_admin_api::clients::{
     ChannelRequest, Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest, SetupRequest,
 };
 use sealpost_keys::token::random_bytes;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ComputerName, NameError, SetupId};
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
@@ -24,6 +27,7 @@ use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::explain::{Explanation, explain_client};
 use sealpost_site::rules::names::{MixedScripts, canonical};
+use sealpost_site::rules::release::ReleaseState;
 
 /// Days for which a setup file is good, unless an admin says otherwise.
 const SETUP_DAYS: u16 = 30;
@@ -40,7 +44,8 @@ pub(crate) async fn list(
     let rows = site.parts.ledger.query(Clients { after: query.after, limit }).await?;
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
-    let clients = rows.into_iter().map(|row| client(&site, row, Vec::new())).collect();
+    let stopped = stopped(&site.parts.ledger).await?;
+    let clients = rows.into_iter().map(|row| shown(&site, row, Vec::new(), &stopped)).collect();
     Ok(Json(ClientsPage { clients, next }))
 }
 
@@ -53,7 +58,7 @@ pub(crate) async fn show(
     let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
     let facts = facts.ok_or_else(|| not_reserved(&name))?;
     let explanations = explain_client(&facts, site.now());
-    Ok(Json(client(&site, facts.client, explanations)))
+    Ok(Json(client(&site, facts.client, explanations).await?))
 }
 
 /// Takes a seat, for good; the same name again answers the same.
@@ -65,7 +70,7 @@ pub(crate) async fn reserve(
     let ReserveRequest { name, channel, mixed_scripts, serial } = request;
     if let Some(row) = held_in_this_spelling(&site, &name).await? {
         if serial.is_none() && channel.as_ref().is_none_or(|channel| *channel == row.channel) {
-            return Ok(Json(client(&site, row, Vec::new())));
+            return Ok(Json(client(&site, row, Vec::new()).await?));
         }
         let plain = canonical(&name);
         return Err(ApiError::new(
@@ -83,7 +88,7 @@ pub(crate) async fn reserve(
     let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
         ApiError::done_but_unread(&error, "the seat is taken", "distributor clients show")
     })?;
-    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new())))
+    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new()).await?))
 }
 
 /// Moves a computer to another channel.
@@ -100,7 +105,7 @@ pub(crate) async fn channel(
     let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
         ApiError::done_but_unread(&error, "the computer is moved", "distributor clients show")
     })?;
-    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new())))
+    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new()).await?))
 }
 
 /// Issues an enrollment code and answers the setup file; codes that were issued for the name before are void.
@@ -168,9 +173,20 @@ async fn held_in_this_spelling(site: &Site, name: &ComputerName) -> Result<Optio
     Ok(site.parts.ledger.query(ClientByName { name: name.clone() }).await?)
 }
 
-fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Client {
+async fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Result<Client, ApiError> {
+    let runs_nothing = row.installed.is_empty();
+    let stopped = if runs_nothing { BTreeMap::new() } else { stopped(&site.parts.ledger).await? };
+    Ok(shown(site, row, explanations, &stopped))
+}
+
+fn shown(
+    site: &Site,
+    row: ClientRow,
+    explanations: Vec<Explanation>,
+    stopped: &BTreeMap<Sha256Digest, ReleaseState>,
+) -> Client {
     let connected = row.client_id.as_ref().is_some_and(|id| site.parts.push.is_connected(id));
-    Client::new(row, connected, explanations)
+    Client::new(row, connected, explanations, stopped)
 }
 
 fn bad_name(error: NameError) -> ApiError {

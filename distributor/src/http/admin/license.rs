@@ -21,6 +21,7 @@ use sealpost_manifests::wire::sync;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::licenses::{AcceptGrant, GrantAnswer, RegisterSerial};
 use sealpost_site::queries::{Licenses, Restores};
+use sealpost_site::rules::grants::seats_said;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -47,9 +48,12 @@ pub(crate) async fn register(
     }
     match site.parts.authority.register(sync::RegisterRequest { site_key, registration }).await {
         Ok(answer) => {
-            let (license, accepted) = accept(&site, actor, answer.grant, Some(serial)).await?;
-            let notice = accepted.came.said(Some(reason), answer.renewable_from, site.now());
-            Ok(Json(Registered::Granted { license, unconfirmed: accepted.unconfirmed, notice }))
+            let Accepted { license, answer: accepted, seats_before } =
+                accept(&site, actor, answer.grant, Some(serial)).await?;
+            let ends = accepted.came.said(Some(reason), answer.renewable_from, site.now());
+            let seats = seats_said(seats_before, license.licenses, license.used, Some(reason));
+            let (unconfirmed, notice) = (accepted.unconfirmed, both(seats, ends));
+            Ok(Json(Registered::Granted { license, unconfirmed, notice, seats_before }))
         }
         Err(error @ AuthorityError::Unreachable { .. }) => {
             Ok(Json(Registered::Code { code, reason: Some(error.to_string()) }))
@@ -104,9 +108,26 @@ pub(crate) async fn unlock(
     JsonBody(request): JsonBody<UnlockRequest>,
 ) -> Result<Json<Unlocked>, ApiError> {
     let grant = read(&request.code)?;
-    let (license, accepted) = accept(&site, actor, grant, None).await?;
-    let notice = accepted.came.said(None, None, site.now());
-    Ok(Json(Unlocked { license, unconfirmed: accepted.unconfirmed, notice }))
+    let Accepted { license, answer, seats_before } = accept(&site, actor, grant, None).await?;
+    let ends = answer.came.said(None, None, site.now());
+    let seats = seats_said(seats_before, license.licenses, license.used, None);
+    let (unconfirmed, notice) = (answer.unconfirmed, both(seats, ends));
+    Ok(Json(Unlocked { license, unconfirmed, notice, seats_before }))
+}
+
+/// Two notices in one line.
+fn both(seats: Option<String>, ends: Option<String>) -> Option<String> {
+    match (seats, ends) {
+        (Some(seats), Some(ends)) => Some(format!("{seats}; {ends}")),
+        (seats, ends) => seats.or(ends),
+    }
+}
+
+/// A grant that was accepted, and what there was before.
+struct Accepted {
+    license: License,
+    answer: GrantAnswer,
+    seats_before: Option<u32>,
 }
 
 fn read(code: &str) -> Result<SignedDocument, ApiError> {
@@ -128,18 +149,20 @@ async fn accept(
     actor: Actor,
     document: SignedDocument,
     asked_for: Option<SerialNumber>,
-) -> Result<(License, GrantAnswer), ApiError> {
+) -> Result<Accepted, ApiError> {
     let grant = verified(site, &document).await?.into_inner();
     let serial = grant.serial.clone();
     let ledger = &site.parts.ledger;
-    let accepted = ledger.execute(site.now(), AcceptGrant { actor, grant, document, asked_for }).await?;
+    let before = ledger.query(Licenses {}).await?;
+    let seats_before = before.iter().find(|row| row.serial == serial).map(|row| row.licenses);
+    let answer = ledger.execute(site.now(), AcceptGrant { actor, grant, document, asked_for }).await?;
     site.adopt_time().await;
     let licenses = ledger
         .query(Licenses {})
         .await
         .map_err(|error| ApiError::done_but_unread(&error, "the grant is accepted", "distributor status"))?;
     let license = licenses.into_iter().find(|row| row.serial == serial);
-    license.map(|license| (License::from(license), accepted)).ok_or_else(|| {
+    license.map(|license| Accepted { license: license.into(), answer, seats_before }).ok_or_else(|| {
         ApiError::new(
             ProblemCode::Internal,
             "the accepted grant is not in the ledger",

@@ -13,11 +13,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery, MAX_LAST, MAX_WITNESSED, VerifyRequest};
 use sealpost_files::with_causes;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::log::{Checkpoint, LogProof, ProofPlan, leaf_of};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary::KINDS;
 use sealpost_site::queries::{Activity, ClientByName, LogEnd, LogEntry as EntryBytes, Only};
+use sealpost_site::rules::names::canonical;
 use tokio::sync::watch;
 
 use crate::http::Site;
@@ -76,22 +78,18 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
         }
         last => last,
     };
-    if let Some(name) = &query.client {
-        let known = Activity { client: Some(name.clone()), limit: Some(1), ..Activity::default() };
-        let ledger = &site.parts.ledger;
-        if ledger.query(known).await?.is_empty()
-            && ledger.query(ClientByName { name: name.clone() }).await?.is_none()
-        {
-            return Err(ApiError::not_found(
-                format!("nothing is known of a computer named {name}"),
-                "`distributor clients list` shows all names",
-            ));
-        }
-    }
-    let only = if query.failed.unwrap_or(false) { Only::Failures } else { Only::Everything };
+    let client = match query.client {
+        Some(name) => Some(known_computer(site, name).await?),
+        None => None,
+    };
+    let only = match (query.failed, query.without_absent_hooks) {
+        (Some(true), _) => Only::Failures,
+        (_, Some(true)) => Only::WithoutAbsentHooks,
+        _ => Only::Everything,
+    };
     let wanted = Activity {
         after: query.after.unwrap_or(0),
-        client: query.client,
+        client,
         kind: None,
         kinds,
         only,
@@ -113,6 +111,24 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
             })
         }
     }
+}
+
+/// The name under which a computer is found in the log or in the list, in whatever spelling it was given.
+async fn known_computer(site: &Site, name: ComputerName) -> Result<ComputerName, ApiError> {
+    let ledger = &site.parts.ledger;
+    let plain = canonical(&name);
+    for spelling in [&name, &plain] {
+        let entries = Activity { client: Some(spelling.clone()), limit: Some(1), ..Activity::default() };
+        if !ledger.query(entries).await?.is_empty()
+            || ledger.query(ClientByName { name: spelling.clone() }).await?.is_some()
+        {
+            return Ok(spelling.clone());
+        }
+    }
+    Err(ApiError::not_found(
+        format!("nothing is known of a computer named {name}"),
+        "`distributor clients list` shows all names",
+    ))
 }
 
 /// Re-computes the whole log.

@@ -1,21 +1,28 @@
 //! `GET /api/v1/status`: the License Summary, the last pull, who is connected, and what will need attention.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use sealpost_admin_api::licenses::License;
-use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status};
+use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status, WarningView};
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_site::queries::{Drifted, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
+use sealpost_site::queries::{
+    Drifted, Followers, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores,
+};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::text::counted;
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
+use crate::http::leaving::leaving;
 use crate::http::newer::newer;
 use crate::http::problem::ApiError;
 
@@ -26,31 +33,42 @@ const MAX_NAMED_FILES: usize = 3;
 
 pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
-    let Ends { expiries, licenses, problem } = gather(&site, now).await?;
+    let Ends { expiries, licenses, problems } = gather(&site, now).await?;
     let last_pull = ledger.query(LastPull {}).await?;
     let releases = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
     let forks = ledger.query(LogForks {}).await?;
-    let (missing_files, newer) = (site.parts.upstream.missing(), newer(&site).await?);
+    let missing_files = site.parts.upstream.missing();
+    let of_interest = of_interest(ledger, MAX_PAGE).await?;
+    let newer = newer(&site, &of_interest).await?;
     let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;
-    warnings.extend(drift::warning(&drifted.names, drifted.count));
-    warnings.extend(attention::warnings(&of_interest(ledger, MAX_PAGE).await?));
-    warnings.extend(problem);
+    let coded = |code| move |said: String| Warning::new(code, said);
+    let drifted = drift::warning(&drifted.names, drifted.count);
+    warnings.extend(drifted.map(coded(WarningCode::ClientsDrifted)));
+    let stopped: Vec<Sha256Digest> = of_interest
+        .iter()
+        .filter(|row| attention::is_stopped_and_runs(row))
+        .map(|row| row.manifest)
+        .collect();
+    let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
+    said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
+    warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
+    warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
-    warnings.extend(damage(&missing_files));
-    warnings.extend(storage.and_then(full));
-    warnings.extend(newer.as_ref().map(announced));
+    warnings.extend(damage(&missing_files).map(coded(WarningCode::FilesDamaged)));
+    warnings.extend(storage.as_ref().and_then(full).map(coded(WarningCode::DiskFull)));
+    warnings.extend(newer.as_ref().map(announced).map(coded(WarningCode::ServerNewer)));
     let addresses = site.parts.presence.addresses();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server_id: ledger.server_id(),
         addresses: addresses.addresses,
         port: addresses.port,
-        warnings,
+        warnings: warnings.into_iter().map(WarningView::from).collect(),
         licenses: licenses.into_iter().map(License::from).collect(),
         last_pull: last_pull.into(),
         connected_clients: site.parts.push.connected() as u64,
@@ -63,6 +81,14 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         storage,
         newer,
     }))
+}
+
+/// The channels that the vendor has; none if that is not known.
+async fn offered(site: &Site) -> Result<BTreeSet<ChannelName>, ApiError> {
+    let upstream = Arc::clone(&site.parts.upstream);
+    let channels = tokio::task::spawn_blocking(move || upstream.channels()).await;
+    let channels = channels.map_err(|error| ApiError::internal("read the vendor's channels", &error))?;
+    Ok(channels.unwrap_or_default())
 }
 
 fn damage(missing: &[String]) -> Option<String> {
@@ -79,7 +105,7 @@ fn damage(missing: &[String]) -> Option<String> {
     ))
 }
 
-fn full(storage: StorageSummary) -> Option<String> {
+fn full(storage: &StorageSummary) -> Option<String> {
     (storage.free_bytes < storage.keep_free_bytes).then(|| {
         format!(
             "the disk has {} MiB free, and `limits.keep_free_mib` keeps {}: no payload is fetched; make room, or run \
@@ -120,8 +146,6 @@ async fn of_interest(ledger: &Ledger, page_size: u32) -> Result<Vec<ReleaseRow>,
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use jiff::Timestamp;
     use sealpost_keys::SigningKey;
     use sealpost_ledger::LedgerSettings;

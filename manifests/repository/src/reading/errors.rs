@@ -18,6 +18,11 @@ pub(super) const MAX_ROLES: usize = 4096;
 /// Most bytes that one mirror generation may have, since it is held in memory.
 pub(super) const MAX_MIRROR_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Where a refused file came from, as the end of a clause.
+fn of(location: Option<&str>) -> String {
+    location.map_or_else(String::new, |location| format!(": {location}"))
+}
+
 /// Why a reader could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -51,10 +56,12 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
     /// The repository's metadata was refused, or could not be had.
-    #[error("cannot refresh the vendor's metadata ({refusal}); {}", refusal.hint())]
+    #[error("cannot refresh the vendor's metadata ({refusal}{}); {}", of(location.as_deref()), refusal.hint())]
     Refused {
         /// Why, as a stable code.
         refusal: Refusal,
+        /// Where the refused file came from, without credentials; `None` if it was not fetched now.
+        location: Option<String>,
         /// The verification core's or the transport's words.
         #[source]
         source: sigstore_tuf::Error,
@@ -101,12 +108,14 @@ pub enum TargetError {
         name: String,
     },
     /// A role on the way to it was refused, or could not be had.
-    #[error("cannot look up target {name:?} ({refusal}); {}", refusal.hint())]
+    #[error("cannot look up target {name:?} ({refusal}{}); {}", of(location.as_deref()), refusal.hint())]
     Refused {
         /// Name of the target.
         name: String,
         /// Why, as a stable code.
         refusal: Refusal,
+        /// Where the refused file came from, without credentials; `None` if it was not fetched now.
+        location: Option<String>,
         /// The verification core's or the transport's words.
         #[source]
         source: sigstore_tuf::Error,
@@ -254,12 +263,14 @@ pub enum MirrorError {
         source: RefreshError,
     },
     /// A pinned role was refused.
-    #[error("cannot mirror role {role} ({refusal}); {}", refusal.hint())]
+    #[error("cannot mirror role {role} ({refusal}{}); {}", of(location.as_deref()), refusal.hint())]
     Refused {
         /// Name of the role in metadata.
         role: String,
         /// Why, as a stable code.
         refusal: Refusal,
+        /// Where the refused file came from, without credentials; `None` if it was not fetched now.
+        location: Option<String>,
         /// The verification core's words.
         #[source]
         source: sigstore_tuf::Error,

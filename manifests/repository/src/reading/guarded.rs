@@ -9,6 +9,7 @@ use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{Error, Repository};
 
 use crate::reading::store::{Latch, refused};
+use crate::target::percent_encoded;
 use crate::transport::Transport;
 
 /// Metadata bytes that were fetched and verified before the core asks for them, by versioned file name.
@@ -29,11 +30,41 @@ impl Prefetched {
     }
 }
 
+/// The metadata file that came last from outside, and where from: a refusal that follows is about it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Received(Arc<Mutex<Option<(String, String)>>>);
+
+impl Received {
+    pub(crate) fn clear(&self) {
+        self.set(None);
+    }
+
+    /// Where the file came from that the core refuses so. `None` if what it refuses did not come now.
+    pub(crate) fn refused_as(&self, error: &Error) -> Option<String> {
+        let received = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (name, location) = received?;
+        match error {
+            // Says it itself, or is about what was kept.
+            Error::Transport { .. } | Error::Io { .. } => None,
+            Error::Expired { role, .. } => {
+                let role = format!("{}.json", percent_encoded(role));
+                (name == role || name.ends_with(&format!(".{role}"))).then_some(location)
+            }
+            _ => Some(location),
+        }
+    }
+
+    fn set(&self, received: Option<(String, String)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = received;
+    }
+}
+
 /// A transport behind a latch.
 pub(crate) struct Guarded {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) latch: Latch,
     pub(crate) prefetched: Prefetched,
+    pub(crate) received: Received,
 }
 
 impl Repository for Guarded {
@@ -43,10 +74,15 @@ impl Repository for Guarded {
             if let Some(bytes) = self.prefetched.take(name) {
                 return Ok(Some(bytes));
             }
-            self.transport
+            let bytes = self
+                .transport
                 .metadata(name, max_length)
                 .await
-                .map_err(|error| Error::transport_with_source(format!("cannot fetch {name}"), error))
+                .map_err(|error| Error::transport_with_source(format!("cannot fetch {name}"), error))?;
+            if bytes.is_some() {
+                self.received.set(Some((name.to_owned(), self.transport.metadata_location(name))));
+            }
+            Ok(bytes)
         })
     }
 

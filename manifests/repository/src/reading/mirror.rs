@@ -70,9 +70,13 @@ impl Reader {
 
     /// The unbroken run of roots that ends in the trusted one.
     fn known_roots(&self) -> Result<Vec<MirroredFile>, MirrorError> {
-        let pinned = TrustedMetadataSet::from_root(&self.pinned_root).map_err(|source| {
-            MirrorError::Refused { role: "root".to_owned(), refusal: Refusal::of(&source), source }
-        })?;
+        let pinned =
+            TrustedMetadataSet::from_root(&self.pinned_root).map_err(|source| MirrorError::Refused {
+                role: "root".to_owned(),
+                refusal: Refusal::of(&source),
+                location: None,
+                source,
+            })?;
         let newest = self.updater.trusted().root().version;
         let mut roots = Vec::new();
         for version in (1..=newest).rev() {

@@ -16,7 +16,7 @@ use sigstore_tuf::{Updater, UpdaterConfig};
 use crate::reading::delegations::listing_role;
 use crate::reading::download::{self, Downloaded, Resume};
 use crate::reading::errors::{DownloadError, OpenError, RefreshError, TargetError};
-use crate::reading::guarded::{Guarded, Prefetched};
+use crate::reading::guarded::{Guarded, Prefetched, Received};
 use crate::reading::refusal::Refusal;
 use crate::reading::store::{FailClosedStore, Latch, StoreError};
 use crate::signing_time::signed_at;
@@ -57,6 +57,7 @@ pub struct Reader {
     pub(super) latch: Latch,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) prefetched: Prefetched,
+    pub(super) received: Received,
     pub(super) pinned_root: Vec<u8>,
 }
 
@@ -75,11 +76,12 @@ impl Reader {
         let store =
             FailClosedStore::open(store).map_err(|error| OpenError::Store { source: Arc::new(error) })?;
         let latch = store.latch();
-        let (store, prefetched) = (Arc::new(store), Prefetched::default());
+        let (store, prefetched, received) = (Arc::new(store), Prefetched::default(), Received::default());
         let guarded = Guarded {
             transport: Arc::clone(&transport),
             latch: latch.clone(),
             prefetched: prefetched.clone(),
+            received: received.clone(),
         };
         let mut config = UpdaterConfig::default();
         config.max_root_rotations = ROOTS_PER_PASS;
@@ -89,7 +91,7 @@ impl Reader {
             .with_config(config)
             .with_store(Arc::clone(&store));
         latch.check().map_err(|source| OpenError::Store { source })?;
-        Ok(Self { updater, store, latch, transport, prefetched, pinned_root: pinned_root.to_vec() })
+        Ok(Self { updater, store, latch, transport, prefetched, received, pinned_root: pinned_root.to_vec() })
     }
 
     /// Brings root, timestamp, snapshot and top-level targets up to date, as of `now`.
@@ -100,13 +102,18 @@ impl Reader {
         let store_failed = |source| RefreshError::Store { source };
         self.latch.check().map_err(store_failed)?;
         self.prefetched.clear();
+        self.received.clear();
         let result = self.refresh_all_roots(now).await;
         // The core swallows what the store says; a result counts only if the store has not failed.
         self.latch.check().map_err(store_failed)?;
-        result.map_err(|source| RefreshError::Refused { refusal: Refusal::of(&source), source })?;
+        result.map_err(|source| RefreshError::Refused {
+            refusal: Refusal::of(&source),
+            location: self.received.refused_as(&source),
+            source,
+        })?;
         self.summary().ok_or_else(|| {
             let source = sigstore_tuf::Error::NotRefreshed;
-            RefreshError::Refused { refusal: Refusal::of(&source), source }
+            RefreshError::Refused { refusal: Refusal::of(&source), location: None, source }
         })
     }
 
@@ -135,11 +142,13 @@ impl Reader {
     pub async fn listed(&mut self, name: &str, now: Timestamp) -> Result<Option<ListedTarget>, TargetError> {
         let store_failed = |source| TargetError::Store { name: name.to_owned(), source };
         self.latch.check().map_err(store_failed)?;
+        self.received.clear();
         let found = self.updater.get_target_info(name, now).await;
         self.latch.check().map_err(store_failed)?;
         let found = found.map_err(|source| TargetError::Refused {
             name: name.to_owned(),
             refusal: Refusal::of(&source),
+            location: self.received.refused_as(&source),
             source,
         })?;
         let Some(found) = found else { return Ok(None) };

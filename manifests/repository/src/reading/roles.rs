@@ -36,7 +36,12 @@ impl Reader {
                         problem: "the server does not have",
                     })?;
                 trusted.update_delegated_targets(&bytes, role, delegator, now).map_err(|source| {
-                    MirrorError::Refused { role: role.to_owned(), refusal: Refusal::of(&source), source }
+                    MirrorError::Refused {
+                        role: role.to_owned(),
+                        refusal: Refusal::of(&source),
+                        location: Some(self.transport.metadata_location(&name)),
+                        source,
+                    }
                 })?;
                 self.store.write(&format!("{encoded}.json"), &bytes).map_err(store_failed)?;
                 bytes

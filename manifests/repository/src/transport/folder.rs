@@ -98,4 +98,8 @@ impl Transport for FolderTransport {
         let result = self.open_target(path, offset);
         Box::pin(async move { result })
     }
+
+    fn metadata_location(&self, name: &str) -> String {
+        self.metadata.join(name).display().to_string()
+    }
 }

@@ -232,6 +232,10 @@ impl Transport for HttpTransport {
         Box::pin(self.open_target(path, offset))
     }
 
+    fn metadata_location(&self, name: &str) -> String {
+        below(&self.metadata_base, name).map_or_else(|_| name.to_owned(), |url| shown(&url))
+    }
+
     fn location(&self, path: &TargetPath) -> String {
         below(&self.targets_base, &path.encoded()).map_or_else(|_| path.encoded(), |url| shown(&url))
     }

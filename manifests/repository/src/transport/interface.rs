@@ -22,6 +22,11 @@ pub trait Transport: Send + Sync {
         offset: u64,
     ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>>;
 
+    /// Where a metadata file is fetched from, for messages; without credentials.
+    fn metadata_location(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// Where a target is fetched from, for messages; without credentials.
     fn location(&self, path: &TargetPath) -> String {
         path.encoded()

@@ -161,6 +161,10 @@ impl Transport for PacedTransport {
         })
     }
 
+    fn metadata_location(&self, name: &str) -> String {
+        self.inner.metadata_location(name)
+    }
+
     fn location(&self, path: &TargetPath) -> String {
         self.inner.location(path)
     }

@@ -1,17 +1,19 @@
 //! Lists and look-ups of reservations and their computers.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, HolderById, Recipients,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Followers, HolderById, Recipients,
 };
 use sealpost_site::rows::{ClientRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, WAITING_NAMES};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
+use sealpost_site::rules::leaving::Named;
 
 use super::releases::page;
 use super::state::{Computer, State};
@@ -151,6 +153,16 @@ impl<H: Holds> Read<Drifted> for Handle<H> {
         let count = names.len() as u64;
         names.truncate(WAITING_NAMES as usize);
         Ok(DriftedRow { count, names })
+    }
+}
+
+impl<H: Holds> Read<Followers> for Handle<H> {
+    fn read(&mut self, _: &Followers) -> Result<BTreeMap<ChannelName, Named>, StoreError> {
+        let mut followers: BTreeMap<ChannelName, Named> = BTreeMap::new();
+        for (name, computer) in &self.state().computers {
+            followers.entry(computer.channel.clone()).or_default().add(name);
+        }
+        Ok(followers)
     }
 }
 

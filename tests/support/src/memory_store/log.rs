@@ -4,7 +4,7 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{Frontier, LogHead, NodeId, node_hash};
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry};
-use sealpost_site::changes::summary::is_failure;
+use sealpost_site::changes::summary::{is_absent_hook, is_failure};
 use sealpost_site::queries::{Activity, Log, LogEnd, LogEntry, LogNodes, Only, page_limit};
 
 use super::state::State;
@@ -68,7 +68,11 @@ fn matches(query: &Activity, linked: &LinkedEntry) -> bool {
         && query.client.as_ref().is_none_or(|name| found_by.computer.as_deref() == Some(name.as_str()))
         && query.kind.as_ref().is_none_or(|kind| found_by.kind == *kind)
         && (query.kinds.is_empty() || query.kinds.contains(&found_by.kind))
-        && (query.only == Only::Everything || is_failure(&linked.entry.change))
+        && match query.only {
+            Only::Everything => true,
+            Only::WithoutAbsentHooks => !is_absent_hook(&linked.entry.change),
+            Only::Failures => is_failure(&linked.entry.change),
+        }
         && query.since.is_none_or(|since| linked.entry.at >= since)
         && query.until.is_none_or(|until| linked.entry.at <= until)
 }

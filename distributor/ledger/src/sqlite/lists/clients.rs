@@ -8,16 +8,17 @@ use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, HolderById, Recipients, page_limit,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Followers, HolderById, Recipients, page_limit,
 };
 use sealpost_site::rows::{
     ClientRow, DriftRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, WAITING_NAMES,
 };
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
+use sealpost_site::rules::leaving::Named;
 
 use super::releases::{approved, known_release, staged, voided};
 use crate::sqlite::connection::Connected;
@@ -229,6 +230,19 @@ impl<C: Connected> Read<Drifted> for C {
             .query_map([WAITING_NAMES], |row| text(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(DriftedRow { count, names })
+    }
+}
+
+impl<C: Connected> Read<Followers> for C {
+    fn read(&mut self, _: &Followers) -> Result<BTreeMap<ChannelName, Named>, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached("SELECT channel, name FROM computers ORDER BY name")?;
+        let mut rows = statement.query([])?;
+        let mut followers: BTreeMap<ChannelName, Named> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            followers.entry(text(row, 0)?).or_default().add(&text(row, 1)?);
+        }
+        Ok(followers)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is stopped, undone and tried again; and what computers say that is not as it was signed.
 
+use std::collections::BTreeMap;
+
 use sealpost_ledger::Ledger;
 use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
@@ -10,9 +12,13 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::{Drifted, ExplainClient};
+use sealpost_site::queries::{
+    ApprovedReleases, Drifted, ExplainClient, KnownReleases, MAX_PAGE, Recipients, VoidedReleases,
+};
 use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::attention;
 use sealpost_site::rules::explain::explain_client;
+use sealpost_site::rules::leaving::{Leaving, Runners};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_test_support::world::{
     Computer, DAY, World, admin, channel, computer_name, installed, report, reserve_for,
@@ -49,6 +55,20 @@ async fn says(world: &World, ledger: &Ledger, name: &ComputerName, seconds: i64)
     let facts = ledger.query(ExplainClient { name: name.clone() }).await.unwrap().unwrap();
     let sentences = explain_client(&facts, world.at(seconds)).into_iter().map(|one| one.sentence);
     sentences.collect::<Vec<_>>().join("\n")
+}
+
+/// What `status` says of a stopped release.
+async fn warned_of(ledger: &Ledger, manifest: Sha256Digest) -> String {
+    let known = ledger.query(KnownReleases { after: None, limit: MAX_PAGE }).await.unwrap();
+    let approved = ledger.query(ApprovedReleases {}).await.unwrap();
+    let voided = ledger.query(VoidedReleases {}).await.unwrap();
+    let left = known.iter().find(|release| release.manifest == manifest).unwrap();
+    let (judge, mut runners) = (Leaving::new(&approved, &known, &voided), Runners::default());
+    for computer in ledger.query(Recipients { after: None, limit: MAX_PAGE }).await.unwrap() {
+        judge.add(left, &computer, &mut runners);
+    }
+    let row = release(ledger, manifest).await;
+    attention::warnings(&[row], &BTreeMap::from([(manifest, runners)])).remove(0)
 }
 
 /// A computer of a channel that is enrolled.
@@ -172,6 +192,12 @@ pub(super) async fn a_halt_with_a_rollback_leads_each_computer_to_what_it_ran_be
         computers.push(computer);
     }
     ledger.execute(world.at(20), halt(bad.manifest, WhoRunsIt::GoesBack)).await.unwrap();
+    let warned = warned_of(&ledger, bad.manifest).await;
+    assert!(warned.starts_with("3 computers run acme-av 3.0"), "{warned}");
+    assert!(
+        warned.contains("2 are told to go back; 1 has nothing to go back to and runs on (pc-3)"),
+        "{warned}"
+    );
     for (at, (computer, back_to)) in computers.iter_mut().zip([Some(&first), Some(&second), None]).enumerate()
     {
         let assignment = told(world, &ledger, computer, 30 + i64::try_from(at).unwrap()).await.unwrap();
@@ -191,6 +217,8 @@ pub(super) async fn a_halt_with_a_rollback_leads_each_computer_to_what_it_ran_be
     runs(back, &first);
     assert!(told(world, &ledger, back, 50).await.unwrap().packages.is_empty());
     let newer = world.approved(&ledger, "acme-av", 4, &["stable"]).await;
+    let warned = warned_of(&ledger, bad.manifest).await;
+    assert!(warned.ends_with(": 2 are told to install a newer release"), "{warned}");
     for computer in &mut computers {
         assert_eq!(only(told(world, &ledger, computer, 60).await).manifest, newer.manifest);
     }

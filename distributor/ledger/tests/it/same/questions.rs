@@ -19,9 +19,9 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses,
-    Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts, Releases,
-    Restores, Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
+    ExplainClient, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
+    Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts,
+    Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -67,6 +67,7 @@ async fn of_the_site(pair: &Pair) {
         pair.query(LeftBehind { sequence, since: sqlite.floor.unwrap() }).await;
     }
     pair.query(Drifted {}).await;
+    pair.query(Followers {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
     pair.query(Endings { now: sqlite.floor.unwrap() }).await;
@@ -181,7 +182,9 @@ async fn of_the_log(pair: &Pair) -> Vec<String> {
     for end in [LogEnd::Oldest, LogEnd::Newest] {
         let some = ["release_approved", "step_reported"].map(str::to_owned).to_vec();
         pair.query(Activity { kinds: some, end, limit: Some(9), ..Activity::default() }).await;
-        pair.query(Activity { only: Only::Failures, end, limit: Some(50), ..Activity::default() }).await;
+        for only in [Only::Failures, Only::WithoutAbsentHooks] {
+            pair.query(Activity { only, end, limit: Some(50), ..Activity::default() }).await;
+        }
     }
     let mut kinds = Vec::new();
     for kind in summary::KINDS.map(str::to_owned) {

@@ -8,20 +8,24 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use sealpost_admin_api::updates::{
-    ApproveRequest, HaltRequest, MissingPayload, ReconsiderRequest, RejectRequest, Retried, RetryRequest,
-    Update,
+    ApproveRequest, HaltRequest, Halted, MissingPayload, ReconsiderRequest, RejectRequest, Retried,
+    RetryRequest, Update,
 };
 use sealpost_files::with_causes;
+use sealpost_ledger::LedgerError;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::queries::{ClientByName, ReleaseByManifest};
+use sealpost_site::rules::names::canonical;
 
 use super::show::unknown;
 use crate::http::Site;
 use crate::http::body::JsonBody;
+use crate::http::leaving::leaving;
 use crate::http::problem::ApiError;
 
 /// Approves; again with the same digest answers the same.
@@ -72,11 +76,13 @@ pub(crate) async fn halt(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<HaltRequest>,
-) -> Result<Json<Update>, ApiError> {
+) -> Result<Json<Halted>, ApiError> {
     let HaltRequest { manifest, reason, rollback } = request;
     let runs = if rollback { WhoRunsIt::GoesBack } else { WhoRunsIt::Keeps };
     site.parts.ledger.execute(site.now(), HaltRelease { actor, manifest, reason, runs }).await?;
-    decided(&site, manifest).await
+    let Json(update) = decided(&site, manifest).await?;
+    let runners = leaving(&site.parts.ledger, &[manifest]).await.map_err(unread)?.remove(&manifest);
+    Ok(Json(Halted { update, leaving: runners.unwrap_or_default().into() }))
 }
 
 pub(crate) async fn reconsider(
@@ -94,15 +100,30 @@ pub(crate) async fn retry(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RetryRequest>,
 ) -> Result<Json<Retried>, ApiError> {
-    let RetryRequest { manifest, clients: names } = request;
+    let RetryRequest { manifest, clients } = request;
+    let mut names = Vec::with_capacity(clients.len());
+    for name in clients {
+        names.push(held_name(&site, name).await?);
+    }
     let clients = site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names }).await?;
     let Json(update) = decided(&site, manifest).await?;
     Ok(Json(Retried { update, clients }))
 }
 
+/// The name that holds the seat, in whatever spelling it was given.
+async fn held_name(site: &Site, name: ComputerName) -> Result<ComputerName, ApiError> {
+    let plain = canonical(&name);
+    if plain == name || site.parts.ledger.query(ClientByName { name: name.clone() }).await?.is_some() {
+        return Ok(name);
+    }
+    Ok(plain)
+}
+
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
-    let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(|error| {
-        ApiError::done_but_unread(&error, "the decision is made", "distributor updates show")
-    })?;
+    let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(unread)?;
     Ok(Json(row.ok_or_else(|| unknown(&manifest.to_string()))?.into()))
+}
+
+fn unread(error: LedgerError) -> ApiError {
+    ApiError::done_but_unread(&error, "the decision is made", "distributor updates show")
 }

@@ -4,21 +4,19 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use sealpost_admin_api::updates::{Downgrade, Review, ReviewContent};
+use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::{
     ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
 };
 use sealpost_site::rules::downgrade::{self, LeadsDown};
+use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::recipients::UnderReview;
 use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
+use crate::http::leaving::leaving;
 use crate::http::problem::ApiError;
-
-/// Names in the answer; the count is always whole.
-const MAX_NAMED: usize = 100;
 
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
@@ -53,6 +51,7 @@ pub(crate) async fn show(
         recipient_count: found.recipients.count,
         runners: found.runners.names,
         runner_count: found.runners.count,
+        leaving: found.leaving.map(Leaving::from),
         downgrade: found.downgrade.map(|down| Downgrade { from: down.from, computers: down.computers }),
     }))
 }
@@ -61,26 +60,12 @@ pub(crate) async fn show(
 #[derive(Default)]
 struct Concerned {
     /// Those that get it once it is approved.
-    recipients: Names,
+    recipients: Named,
     /// Those that said last that they run it.
-    runners: Names,
+    runners: Named,
+    /// Those by what leads them away from it, if it was stopped.
+    leaving: Option<Runners>,
     downgrade: Option<downgrade::Downgrade>,
-}
-
-/// The first names, and how many they are.
-#[derive(Default)]
-struct Names {
-    names: Vec<ComputerName>,
-    count: u64,
-}
-
-impl Names {
-    fn add(&mut self, name: &ComputerName) {
-        self.count += 1;
-        if self.names.len() < MAX_NAMED {
-            self.names.push(name.clone());
-        }
-    }
 }
 
 /// Looks through all computers once.
@@ -110,6 +95,9 @@ async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, Api
         }
         if is_last {
             found.downgrade = down.finish();
+            if stopped {
+                found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
+            }
             return Ok(found);
         }
     }

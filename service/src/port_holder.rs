@@ -1,4 +1,4 @@
-//! Who holds a TCP port on this computer: named when the server cannot listen there.
+//! Who holds a TCP port on this computer: named when a server cannot listen there.
 //!
 //! Reads what `/proc` has of processes, and nothing else of it, since the unit hides the rest (`ProcSubset=pid`).
 //! Programs of other accounts are seen as "another account". Left out on purpose: everything but Linux.
@@ -8,36 +8,31 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::DEFAULT_PORT;
-
 /// State of a listening socket in `/proc/self/net/tcp`.
 const LISTEN: &str = "0A";
 
-/// What helps when a socket cannot be bound; with the `address` of a TCP port, who holds it.
+/// Why the system refuses to listen on an address, for people; with the address of a TCP port, who holds it. `None` for
+/// an error that says it itself.
 #[must_use]
-pub fn hint(error: &io::Error, address: Option<SocketAddr>) -> String {
-    let held = address.filter(|_| error.kind() == io::ErrorKind::AddrInUse).and_then(holder);
-    if let Some(holder) = held {
-        return format!(
-            "{holder} listens there. Stop it if it is not needed. Change the port, which is {DEFAULT_PORT} everywhere, only \
-             if both are needed: `listen` in distributor.toml says it, and computers that are set up look for this server \
-             where it was until they have learned the new port from it, so both sides must match"
-        );
-    }
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another program uses it; stop that one first",
-        io::ErrorKind::PermissionDenied => "this account may not use it; ports below 1024 are root's",
-        io::ErrorKind::AddrNotAvailable => {
-            "this computer has no such address; correct `listen` in distributor.toml"
+pub fn reason(error: &io::Error, address: Option<SocketAddr>) -> Option<String> {
+    let reason = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            return Some(address.and_then(holder).map_or_else(
+                || "another program uses it".to_owned(),
+                |holder| format!("{holder} listens there"),
+            ));
         }
-        _ => "check the address, the path and this account's permissions",
-    }
-    .to_owned()
+        io::ErrorKind::PermissionDenied => "this account may not use it; ports below 1024 are root's",
+        io::ErrorKind::AddrNotAvailable => "this computer has no such address",
+        _ => return None,
+    };
+    Some(reason.to_owned())
 }
 
 /// The program that listens on a port: its name and process id, or that it is another account's; `None` if nobody seems
-/// to.
-fn holder(address: SocketAddr) -> Option<String> {
+/// to. Looks at every process, which takes milliseconds.
+#[must_use]
+pub fn holder(address: SocketAddr) -> Option<String> {
     let inodes: Vec<String> = ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())

@@ -1,0 +1,63 @@
+//! Who runs what was stopped, and what leads each of them away from it: one look at all computers.
+
+use std::collections::BTreeMap;
+
+use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::queries::{ApprovedReleases, KnownReleases, MAX_PAGE, Recipients, VoidedReleases};
+use sealpost_site::rules::leaving::{Leaving, Runners};
+use sealpost_site::rules::release::{KnownRelease, ReleaseState};
+
+/// The runners of each of these releases, by manifest.
+pub(crate) async fn leaving(
+    ledger: &Ledger,
+    stopped: &[Sha256Digest],
+) -> Result<BTreeMap<Sha256Digest, Runners>, LedgerError> {
+    if stopped.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let known = known(ledger).await?;
+    let approved = ledger.query(ApprovedReleases {}).await?;
+    let voided = ledger.query(VoidedReleases {}).await?;
+    let judge = Leaving::new(&approved, &known, &voided);
+    let mut all: Vec<(&KnownRelease, Runners)> = known
+        .iter()
+        .filter(|release| stopped.contains(&release.manifest))
+        .map(|release| (release, Runners::default()))
+        .collect();
+    let mut after = None;
+    loop {
+        let page = ledger.query(Recipients { after, limit: MAX_PAGE }).await?;
+        let is_last = page.len() < MAX_PAGE as usize;
+        after = page.last().map(|row| row.name.clone());
+        for row in &page {
+            for (release, runners) in &mut all {
+                judge.add(release, row, runners);
+            }
+        }
+        if is_last {
+            return Ok(all.into_iter().map(|(release, runners)| (release.manifest, runners)).collect());
+        }
+    }
+}
+
+/// The releases that were halted here or withdrawn by the vendor, by manifest.
+pub(crate) async fn stopped(ledger: &Ledger) -> Result<BTreeMap<Sha256Digest, ReleaseState>, LedgerError> {
+    let is_stopped = |state| matches!(state, ReleaseState::Halted | ReleaseState::Withdrawn);
+    let known = known(ledger).await?.into_iter().filter(|release| is_stopped(release.state));
+    Ok(known.map(|release| (release.manifest, release.state)).collect())
+}
+
+/// Every release, whatever became of it: a computer may have run it before.
+async fn known(ledger: &Ledger) -> Result<Vec<KnownRelease>, LedgerError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = ledger.query(KnownReleases { after, limit: MAX_PAGE }).await?;
+        let is_last = page.len() < MAX_PAGE as usize;
+        after = page.last().map(|release| release.manifest);
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
