@@ -19,7 +19,8 @@ const PAGES: [&str; 2] = ["docs/operations.md", "docs/vendor.md"];
 const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
 
 /// Commands of the pages that this test does not type, and why.
-const LEFT: [(&str, &str); 6] = [
+const LEFT: [(&str, &str); 7] = [
+    ("distributor register", "a sentence names it; it is typed with its serial number"),
     ("distributor updates halt", "a sentence names it; it is typed with its release"),
     ("publisher channel set", "a sentence names it; it is typed with its package"),
     ("publisher serial new", "a sentence names it; it is typed with its seats"),
@@ -237,6 +238,8 @@ fn the_vendor_begins(typing: &mut Typing) -> Result<()> {
         "publisher channel set PACKAGE CHANNEL VERSION",
         &["channel", "set", "scanner", "stable", "1.2"],
     )?;
+    typing.vendor.publisher(&["channel", "set", "scanner", "beta", "1.2", "--new-channel"])?.ok()?;
+    typing.types("publisher channel remove PACKAGE CHANNEL", &["channel", "remove", "scanner", "beta"])?;
     typing.types(
         "publisher channel minimum PACKAGE --version V",
         &["channel", "minimum", "scanner", "--version", "1.0"],
@@ -326,22 +329,31 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
         .types("distributor updates retry REF", &["updates", "retry", "scanner:1.3", "--client", "pc-2"])?;
     computer.check()?.ok()?;
     typing.types(
-        "distributor updates halt REF --rollback --reason TEXT",
-        &["updates", "halt", "scanner:1.3", "--rollback", "--reason", "hangs"],
+        "distributor updates halt REF --reason TEXT",
+        &["updates", "halt", "scanner:1.3", "--reason", "hangs"],
     )?;
-    computer.check()?.ok()?;
-    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
     typing.types("distributor updates reconsider REF", &["updates", "reconsider", "scanner:1.3"])?;
     typing.site.approve("scanner:1.3")?;
     typing.types(
-        "distributor updates halt REF --reason TEXT",
-        &["updates", "halt", "scanner:1.3", "--reason", "hangs"],
+        "distributor updates halt REF --rollback --reason TEXT",
+        &["updates", "halt", "scanner:1.3", "--rollback", "--reason", "hangs"],
     )?;
     typing.types("distributor clients channel NAME CHANNEL", &["clients", "channel", "pc-2", "stable"])?;
     typing.types(
         "publisher withdraw PACKAGE VERSION --reason TEXT",
         &["withdraw", "scanner", "1.3", "--reason", "hangs"],
     )?;
+    typing.site.pull()?;
+    computer.check()?.ok()?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
+    let said = computer.agent(&["rollback", "scanner"])?.refused()?;
+    ensure!(said.contains("the vendor withdrew scanner 1.3") && said.contains("--withdrawn"), "{said}");
+    typing.on(
+        computer,
+        "agent-updater rollback PACKAGE --withdrawn",
+        &["rollback", "scanner", "--withdrawn"],
+    )?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
     // No release of the agent was ever installed: the packaged program is what there is to go back to.
     typing.was_typed("agent-updater rollback agent-updater");
     let said = computer.agent(&["rollback", "agent-updater"])?.refused()?;

@@ -1,7 +1,7 @@
 //! Learning what the vendor withdrew of the releases on this computer, although nothing is to be installed: what was
 //! withdrawn is just what the server assigns no more.
 //!
-//! Read when the assignment changed, because that is how a site's decision shows, and else once a day.
+//! Read when the assignment changed, because that is how a site's decision shows, and else once an hour.
 //! Invariant: a look that fails changes nothing and fails nothing; what was withdrawn once stays so.
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,8 @@ use crate::home::Home;
 use crate::records::packages;
 use crate::records::withdrawn::{Withdrawals, WithdrawnRelease};
 
-const LOOK_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// With each contact of a licensed computer, and not with each of many wakes.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Longest reason that is kept, in characters.
 const MAX_REASON_CHARS: usize = 500;
 
