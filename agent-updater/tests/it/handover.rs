@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::ways::{list, moved, send};
 struct Manager {
     path: PathBuf,
     heard: Arc<Mutex<Vec<String>>>,
+    marks: AtomicUsize,
 }
 
 impl Manager {
@@ -40,7 +42,7 @@ impl Manager {
                 told.lock().unwrap().push(String::from_utf8_lossy(&buffer[..length]).into_owned());
             }
         });
-        Self { path, heard }
+        Self { path, heard, marks: AtomicUsize::new(0) }
     }
 
     /// Starts the agent as the service that this one manages.
@@ -48,7 +50,12 @@ impl Manager {
         lab.start_with(&[("NOTIFY_SOCKET", self.path.to_str().unwrap()), ("WATCHDOG_USEC", "600000")])
     }
 
+    /// How many of the messages that were sent until now say this. Messages arrive in their order, so once a further one
+    /// was heard, those before it were too.
     fn count(&self, what: &str) -> usize {
+        let mark = format!("MARK={}", self.marks.fetch_add(1, Ordering::Relaxed));
+        UnixDatagram::unbound().unwrap().send_to(mark.as_bytes(), &self.path).unwrap();
+        wait::until("what was sent is heard", || self.heard.lock().unwrap().contains(&mark));
         self.heard.lock().unwrap().iter().filter(|message| message.contains(what)).count()
     }
 
@@ -114,7 +121,6 @@ fn during_a_trial_the_watchdog_gives_the_signs_of_life_and_passes_a_hang_up_on_t
     agent.signal("-HUP");
     wait::until("the program on trial read its configuration again", || lab.home.socket().exists());
     assert_eq!(agent.child(), Some(child), "it lives on");
-    wait::until("the service manager heard it", || manager.count("RELOADING=1") > 0);
     manager.hears_again("WATCHDOG=1");
     assert_eq!(manager.count("RELOADING=1"), 1);
     assert_eq!(lab.state().trial.unwrap().exits, 0);
