@@ -1,6 +1,6 @@
 //! Bindings that the vendor cleared: who can register then, and what stays on record.
 
-use sealpost_keys::{KeyId, PublicKey, SigningKey};
+use sealpost_keys::{KeyId, PublicKey};
 use sealpost_manifests::grant::{Registration, RegistrationReason};
 use sealpost_test_support::clock::days;
 
