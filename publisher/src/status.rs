@@ -12,7 +12,7 @@ use sealpost_serving::tls::{self, TlsError};
 use serde::Serialize;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::expiries::{self, Expiry, ExpiryKind, Nearness};
+use crate::expiries::{self, Expiry, ExpiryKind, Level, Nearness};
 use crate::home::{Keyring, Vendor};
 use crate::publication::{Publication, PublicationError};
 
@@ -37,6 +37,7 @@ pub struct Status {
 pub struct Warning {
     /// For programs; it never changes its meaning.
     pub code: &'static str,
+    pub level: Level,
     pub message: String,
 }
 
@@ -84,7 +85,7 @@ pub fn status(
     expiries.extend(grants.filter(|grant| grant.nearness(now) != Nearness::Far));
     let warned = |end: &Expiry| {
         let code = if end.nearness(now) == Nearness::Ended { "ended" } else { "ends" };
-        end.warning(now).map(|message| Warning { code, message })
+        end.warning(now).map(|message| Warning { code, level: end.level(now), message })
     };
     let mut warnings: Vec<Warning> = expiries.iter().filter_map(warned).collect();
     warnings.extend(problems);
@@ -96,7 +97,8 @@ pub fn status(
 #[must_use]
 pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
     let path = vendor.certificate()?;
-    let unreadable = |message: String| Warning { code: "certificate_unreadable", message };
+    let unreadable =
+        |message: String| Warning { code: "certificate_unreadable", level: Level::Urgent, message };
     Some(match end_of_certificate(&path) {
         Ok(Some(at)) => Ok(Expiry::of_certificate(&path, at)),
         Ok(None) => Err(unreadable(format!(

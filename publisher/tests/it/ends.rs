@@ -10,7 +10,7 @@ use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::release::PackageKind;
 use sealpost_publisher::authority::{Authority, Issuer, Terms, verify_registration};
-use sealpost_publisher::expiries::{ExpiryKind, Nearness};
+use sealpost_publisher::expiries::{ExpiryKind, Level, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::lint::lint;
@@ -352,16 +352,29 @@ fn a_vendor_who_types_what_warnings_name_publishes_for_three_years() {
         let (succeeded, said, _) = at(day, &["status"]);
         assert!(succeeded && said.contains("nothing is to be done"), "day {day}: {said}");
         let (succeeded, _, error) = at(day, &strs(&bench.release(&format!("1.{day}"))));
-        assert!(succeeded && !error.contains("warning:"), "day {day}: {error}");
+        assert!(succeeded && !error.contains("expires in"), "day {day}: {error}");
         // A vendor who never looks hears of what ends soon at the next release.
         if day == 250 {
             let (succeeded, _, error) = at(300, &strs(&bench.release("1.250.1")));
-            assert!(succeeded && error.contains("warning: the root expires in"), "{error}");
+            assert!(succeeded && error.contains("notice: the root expires in"), "{error}");
         }
         let (succeeded, said, _) = at(day, &["lint"]);
         assert!(succeeded && said.contains("0 defects, 0 warnings"), "day {day}: {said}");
     }
     assert!(roots >= 3 && roles >= 3, "{roots} {roles}");
+}
+
+#[test]
+fn a_warning_becomes_louder_at_ninety_thirty_and_seven_days_as_at_a_site() {
+    let home = Home::new();
+    let root_ends = status_at(&home, now()).expiries[0].at;
+    let level = |left: i64| {
+        let warnings = status_at(&home, root_ends - days(left)).warnings;
+        warnings.into_iter().find(|warning| warning.message.starts_with("the root")).map(|found| found.level)
+    };
+    let levels = [91, 89, 29, 6, -1].map(level);
+    let [notice, warning, urgent] = [Level::Notice, Level::Warning, Level::Urgent].map(Some);
+    assert_eq!(levels, [None, notice, warning, urgent, urgent]);
 }
 
 #[test]
@@ -379,7 +392,7 @@ fn every_publication_says_what_ends_soon_after_its_result() {
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.success() && said.contains("warning: the root expires in"),
+            output.status.success() && said.contains("notice: the root expires in"),
             "{arguments:?}: {said}"
         );
     }
