@@ -73,8 +73,8 @@ pub fn status(
     let publication = Publication::open(vendor, waiting)?;
     let mut expiries = expiries::of_repository(vendor, keyring, publication.editor());
     let newer_publisher = newer_publisher(&publication)?;
+    let mut problems = empty_channels(&publication)?;
     drop(publication);
-    let mut problems = Vec::new();
     match certificate_end(vendor) {
         None => {}
         Some(Ok(end)) => expiries.push(end),
@@ -91,6 +91,25 @@ pub fn status(
     warnings.extend(problems);
     let vendor = vendor.settings().vendor.clone();
     Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
+}
+
+/// Channels whose release was withdrawn and that nobody pointed at another since: who follows them gets nothing new.
+fn empty_channels(publication: &Publication) -> Result<Vec<Warning>, PublicationError> {
+    let mut warnings = Vec::new();
+    for package in publication.editor().packages() {
+        for channel in &publication.channels(package)?.emptied {
+            warnings.push(Warning {
+                code: "channel_empty",
+                level: Level::Warning,
+                message: format!(
+                    "the channel {channel} of {package} points at nothing, since its release was withdrawn; point it at \
+                     another with `publisher channel set {package} {channel} VERSION`, or remove it with `publisher channel \
+                     remove {package} {channel}`"
+                ),
+            });
+        }
+    }
+    Ok(warnings)
 }
 
 /// When the certificate of `publisher serve` ends; `None` if the settings name none.
