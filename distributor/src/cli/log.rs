@@ -21,6 +21,9 @@ use crate::home::Home;
 
 /// Entries with which `--follow` begins.
 const FOLLOW_BEGINS_WITH: u32 = 10;
+/// Digits of a digest, and how many of them a line shows.
+const DIGEST_DIGITS: usize = 64;
+const SHOWN_DIGITS: usize = 12;
 /// Longest line of the log, in bytes.
 const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -240,7 +243,24 @@ fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {
     }
     let logged: LogEntry = serde_json::from_slice(line)
         .context("cannot read an entry; do this program and the server have the same version?")?;
-    print_line(format_args!("{:>6}  {}  {}", logged.sequence, seconds(logged.at), plain(&logged.summary)))
+    let summary = with_short_digests(&plain(&logged.summary));
+    print_line(format_args!("{:>6}  {}  {summary}", logged.sequence, seconds(logged.at)))
+}
+
+/// A text whose digests are cut to as many digits as name an update; `--json` has them whole.
+fn with_short_digests(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    for part in text.split_inclusive(|character: char| !character.is_ascii_hexdigit()) {
+        let digits = part.trim_end_matches(|character: char| !character.is_ascii_hexdigit());
+        match digits.get(..SHOWN_DIGITS).filter(|_| digits.len() == DIGEST_DIGITS) {
+            Some(begin) => {
+                short.push_str(begin);
+                short.push_str(part.get(DIGEST_DIGITS..).unwrap_or_default());
+            }
+            None => short.push_str(part),
+        }
+    }
+    short
 }
 
 async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Result<Outcome> {
@@ -366,4 +386,20 @@ fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
     ))?;
     print_line(plain(&proven.entry))?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_of_a_line_are_cut_and_nothing_else_is() {
+        let digest = "0123456789abcdef".repeat(4);
+        let text = format!("approved acme-av 1.0 [sha256:{digest}] of ü {digest}");
+        let short = "approved acme-av 1.0 [sha256:0123456789ab] of ü 0123456789ab";
+        assert_eq!(with_short_digests(&text), short);
+        for kept in [format!("{digest}0"), digest[1..].to_owned(), "acme".to_owned(), String::new()] {
+            assert_eq!(with_short_digests(&kept), kept);
+        }
+    }
 }

@@ -392,6 +392,8 @@ fn decisions(home: &Path) {
     // 2.0 is superseded now: it would reach nobody.
     assert!(refused(home, &["updates", "approve", "acme-av:2.0", "--yes"]).contains("newer release"));
     assert!(refused(home, &["updates", "retry", "acme-av:1.9"]).contains("nothing to try again"));
+    let unknown = refused(home, &["updates", "show", "acme-av:7", "--json"]);
+    assert!(unknown.contains("\"code\":\"not_found\""), "{unknown}");
     let halted = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes", "--rollback"]);
     assert!(halted.contains("halted acme-av 1.9"), "{halted}");
     let again = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes"]);
