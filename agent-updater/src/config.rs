@@ -27,6 +27,10 @@ pub const METADATA_MAX_AGE_DAYS: u32 = 30;
 pub const CONFIRM_WITHIN_SECS: u32 = 600;
 /// Default time for which a new agent must live on after its contact, in seconds.
 pub const PROBATION_SECS: u32 = 60;
+/// Default speed of a download, below which it is given up until the next contact, in KiB per second: a modem's.
+pub const MIN_KIB_PER_SECOND: u32 = 1;
+/// Time over which that speed is averaged. A thin line may stall for a while.
+pub const DOWNLOAD_WINDOW: Duration = Duration::from_secs(120);
 /// How often a new agent may end by itself.
 const EXITS_ON_TRIAL: u32 = 5;
 
@@ -41,6 +45,8 @@ pub struct Settings {
     packages: BTreeMap<PackageName, PackageConfig>,
     pub cadence: Cadence,
     pub metadata_max_age_days: u32,
+    /// A download that is slower, averaged over [`DOWNLOAD_WINDOW`], is given up until the next contact; 0 allows any.
+    pub min_bytes_per_second: u64,
     /// The bounds of a trial of the agent's own new program.
     pub self_update: Bounds,
     without_hooks: PackageConfig,
@@ -84,6 +90,7 @@ struct File {
     install_root: Option<PathBuf>,
     metadata_max_age_days: u32,
     cadence: CadenceFile,
+    download: DownloadFile,
     self_update: SelfUpdateFile,
     packages: BTreeMap<String, PackageConfig>,
 }
@@ -94,6 +101,7 @@ impl Default for File {
             install_root: None,
             metadata_max_age_days: METADATA_MAX_AGE_DAYS,
             cadence: CadenceFile::default(),
+            download: DownloadFile::default(),
             self_update: SelfUpdateFile::default(),
             packages: BTreeMap::new(),
         }
@@ -117,6 +125,18 @@ impl Default for CadenceFile {
             lost_secs: cadence::LOST_SECS,
             jitter_percent: cadence::JITTER_PERCENT,
         }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DownloadFile {
+    min_kib_per_second: u32,
+}
+
+impl Default for DownloadFile {
+    fn default() -> Self {
+        Self { min_kib_per_second: MIN_KIB_PER_SECOND }
     }
 }
 
@@ -239,6 +259,7 @@ impl Settings {
                 jitter_percent: jitter_percent.min(50),
             },
             metadata_max_age_days: file.metadata_max_age_days,
+            min_bytes_per_second: u64::from(file.download.min_kib_per_second) * 1_024,
             self_update: Bounds {
                 confirm_within: Duration::from_secs(u64::from(confirm_within_secs)),
                 probation: Duration::from_secs(u64::from(probation_secs)),

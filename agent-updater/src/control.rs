@@ -24,13 +24,20 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a caller could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// Whether a person means to go back to a release that the vendor withdrew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToWithdrawn {
+    Refuse,
+    Allow,
+}
+
 /// What a daemon can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Contact the server now.
     Check,
     /// Go back to the previous release.
-    Rollback(PackageName),
+    Rollback(PackageName, ToWithdrawn),
     /// Put a package right that is not as it was signed; every one if none is named.
     Repair(Option<PackageName>),
     /// Forget that releases of a package were given up, and contact the server now.
@@ -41,7 +48,9 @@ impl Request {
     fn to_line(&self) -> String {
         match self {
             Self::Check => "check\n".to_owned(),
-            Self::Rollback(package) => format!("rollback {package}\n"),
+            Self::Rollback(package, ToWithdrawn::Refuse) => format!("rollback {package}\n"),
+            // A daemon from before this asked nobody back, and does not understand it.
+            Self::Rollback(package, ToWithdrawn::Allow) => format!("rollback-withdrawn {package}\n"),
             Self::Repair(None) => "repair\n".to_owned(),
             Self::Repair(Some(package)) => format!("repair {package}\n"),
             Self::Retry(package) => format!("retry {package}\n"),
@@ -50,10 +59,12 @@ impl Request {
 
     fn parse(line: &str) -> Option<Self> {
         let line = line.strip_suffix('\n')?;
+        let rollback = |package, to| Some(Self::Rollback(PackageName::new(package).ok()?, to));
         match line.split_once(' ') {
             None if line == "check" => Some(Self::Check),
             None if line == "repair" => Some(Self::Repair(None)),
-            Some(("rollback", package)) => PackageName::new(package).ok().map(Self::Rollback),
+            Some(("rollback", package)) => rollback(package, ToWithdrawn::Refuse),
+            Some(("rollback-withdrawn", package)) => rollback(package, ToWithdrawn::Allow),
             Some(("repair", package)) => PackageName::new(package).ok().map(Some).map(Self::Repair),
             Some(("retry", package)) => PackageName::new(package).ok().map(Self::Retry),
             _ => None,
@@ -76,6 +87,8 @@ pub struct Answer {
 #[serde(rename_all = "snake_case")]
 pub enum AnswerCode {
     UpToDate,
+    /// The server assigns nothing to this computer.
+    NothingAssigned,
     /// Something is not as it should be: a line says what.
     NotUpToDate,
     RolledBack,
@@ -87,6 +100,8 @@ pub enum AnswerCode {
     Repaired,
     NotRepaired,
     NothingGivenUp,
+    /// The vendor withdrew what would be gone back to.
+    Withdrawn,
     /// It could not even begin.
     Failed,
     Stopping,
@@ -217,7 +232,8 @@ mod tests {
         let acme = || PackageName::new("acme").unwrap();
         for request in [
             Request::Check,
-            Request::Rollback(acme()),
+            Request::Rollback(acme(), ToWithdrawn::Refuse),
+            Request::Rollback(acme(), ToWithdrawn::Allow),
             Request::Repair(None),
             Request::Repair(Some(acme())),
             Request::Retry(acme()),

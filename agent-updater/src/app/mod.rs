@@ -6,9 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sealpost_manifests::ids::PackageName;
+use sealpost_repository::Pace;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
-use crate::config::{ConfigError, Settings};
+use crate::config::{ConfigError, DOWNLOAD_WINDOW, Settings};
+use crate::control::ToWithdrawn;
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult};
@@ -38,6 +41,7 @@ impl Agent {
         let settings = Settings::load_named_or_default(config, &home)?;
         let (stop, interrupt) = (Arc::default(), Arc::default());
         let network = Network::new(runtime, &[&stop, &interrupt]);
+        let pace = Pace::averaged_over(DOWNLOAD_WINDOW, settings.min_bytes_per_second);
         let host = Host {
             home,
             settings,
@@ -46,7 +50,7 @@ impl Agent {
             faults: Box::new(ProcessFaults),
             stop,
         };
-        Ok(Self { context: Context { host, network, interrupt } })
+        Ok(Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } })
     }
 
     /// # Errors
@@ -66,8 +70,8 @@ impl Agent {
 
     /// # Errors
     /// [`RollbackError`].
-    pub fn roll_back(&self, package: &PackageName) -> Result<ChangeEnd, RollbackError> {
-        rollback::roll_back(&self.context.host, package)
+    pub fn roll_back(&self, package: &PackageName, to: ToWithdrawn) -> Result<ChangeEnd, RollbackError> {
+        rollback::roll_back(&self.context.host, package, to)
     }
 
     /// # Errors

@@ -7,7 +7,7 @@ use sealpost_manifests::ids::PackageName;
 use tokio::runtime::Runtime;
 
 use crate::app::Agent;
-use crate::control::{Request, ask};
+use crate::control::{Request, ToWithdrawn, ask};
 use crate::flows::rollback;
 
 use super::output::print_answer;
@@ -19,6 +19,7 @@ use super::runtime::blocking;
 Examples:
   agent-updater rollback acme-av
   agent-updater rollback agent-updater
+  agent-updater rollback acme-av --withdrawn
 
 Works without a server and without a lease. The newer release is not reinstalled automatically; the
 next one that is assigned is installed. Of the agent itself, the program of the operating system's package
@@ -26,6 +27,9 @@ runs again when no earlier release is kept.")]
 pub(super) struct Rollback {
     /// The package.
     package: PackageName,
+    /// Goes back also to a release that the vendor withdrew.
+    #[arg(long)]
+    withdrawn: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -33,12 +37,13 @@ pub(super) struct Rollback {
 
 impl Rollback {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        let request = Request::Rollback(self.package.clone());
+        let to = if self.withdrawn { ToWithdrawn::Allow } else { ToWithdrawn::Refuse };
+        let request = Request::Rollback(self.package.clone(), to);
         let answer = match runtime.block_on(ask(&agent.home().socket(), &request))? {
             Some(answer) => answer,
             None => {
                 let package = self.package.clone();
-                let end = blocking(runtime, agent, move |agent| agent.roll_back(&package))??;
+                let end = blocking(runtime, agent, move |agent| agent.roll_back(&package, to))??;
                 rollback::answer(&self.package, &end)
             }
         };

@@ -1,4 +1,4 @@
-//! What a refusal by a server makes this computer do, by its code.
+//! What a refusal by a server makes this computer do, and what it asks of a person, by its code.
 //!
 //! Invariant: a code is unsigned, so at most it makes the agent show the server what the server itself signed, or say
 //! something to a person. None deletes, resets or closes anything.
@@ -33,6 +33,45 @@ pub const fn reaction(code: ProblemCode) -> Reaction {
     }
 }
 
+/// What a person has to do about a refused contact before a later one is answered: `None` if that comes by itself.
+#[must_use]
+pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
+    match code {
+        // What the server signed was shown with the same contact, if there was any, and changed nothing.
+        ProblemCode::UnknownComputer
+        | ProblemCode::NonceUnknown
+        | ProblemCode::LedgerBehind
+        | ProblemCode::ContactForked
+        | ProblemCode::Displaced
+        | ProblemCode::BadSignature
+        | ProblemCode::WrongServer
+        | ProblemCode::NoLease
+        | ProblemCode::NotReserved
+        | ProblemCode::EnrollmentCodeWrong
+        | ProblemCode::EnrollmentCodeUsed
+        | ProblemCode::EnrollmentCodeExpired => Some(
+            "let the administrator make a setup file with `distributor clients setup NAME`, then run \
+             `agent-updater enroll --setup FILE`",
+        ),
+        ProblemCode::NoSeatFree
+        | ProblemCode::NotUnlocked
+        | ProblemCode::GrantExpired
+        | ProblemCode::GrantRefused
+        | ProblemCode::SerialBound
+        | ProblemCode::SerialUnknown
+        | ProblemCode::Unconfirmed => {
+            Some("let the administrator look at `distributor status`, which says what the license needs")
+        }
+        ProblemCode::BadRequest | ProblemCode::NotFound | ProblemCode::TooLarge | ProblemCode::Forbidden => {
+            Some(
+                "agent and server do not understand each other: compare their versions, and update the older one",
+            )
+        }
+        // Busy, at fault, or about something else than this computer's contacts; and codes of a later server.
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +90,25 @@ mod tests {
                 Reaction::Wait => assert!(!evidence.contains(&code) && !explained.contains(&code), "{code}"),
             }
         }
+    }
+
+    #[test]
+    fn what_passes_by_itself_needs_no_person_and_every_other_refusal_of_a_contact_names_a_remedy() {
+        use ProblemCode as Code;
+        let passing = [Code::Busy, Code::Internal, Code::Unauthenticated, Code::TokenExpired];
+        // Of downloads and of the server's admins.
+        let of_others = [
+            Code::NotEntitled,
+            Code::NotAssigned,
+            Code::DigestMismatch,
+            Code::WrongState,
+            Code::PullFailed,
+            Code::AlreadyExists,
+        ];
+        for code in Code::KNOWN.iter().copied() {
+            let needs_nobody = passing.contains(&code) || of_others.contains(&code);
+            assert_eq!(remedy(code).is_none(), needs_nobody, "{code}: a new code is to be judged here");
+        }
+        assert_eq!(remedy("of_a_later_server".parse().unwrap()), None);
     }
 }

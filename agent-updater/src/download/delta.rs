@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode};
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_repository::TransportError;
 
 use crate::domain::release::Refusal;
 
@@ -43,9 +44,18 @@ pub(super) async fn fetch(
     };
     file.set_len(received).map_err(|error| file_refusal(&error))?;
     file.seek(SeekFrom::Start(received)).map_err(|error| file_refusal(&error))?;
-    let mut chunks = response.bytes_stream();
+    let unreachable = {
+        let url = url.to_owned();
+        move |error: reqwest::Error| TransportError::Unreachable {
+            location: url.clone(),
+            source: error.without_url(),
+        }
+    };
+    let body =
+        response.bytes_stream().map(move |chunk| chunk.map(|bytes| bytes.to_vec()).map_err(&unreachable));
+    let mut chunks = origin.pace.keep(url.to_owned(), body.boxed());
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| refusal(ReasonCode::NetworkFailed, &error.without_url()))?;
+        let chunk = chunk.map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
         received = received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if received > max_bytes {
             file.set_len(0).map_err(|error| file_refusal(&error))?;

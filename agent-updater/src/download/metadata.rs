@@ -13,7 +13,9 @@ use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_repository::{DownloadError, HttpTransport, ReaderHandle, Refreshed, Resume, TargetInfo};
+use sealpost_repository::{
+    DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, TransportError,
+};
 
 use crate::domain::release::Refusal;
 
@@ -26,10 +28,8 @@ use super::reason::{of_download, of_refresh, of_target, refusal};
 const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Longest manifest, in bytes.
 const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
-/// Time limit of a download, on top of what its length takes at [`MIN_BYTES_PER_SEC`].
-const BASE_TIMEOUT: Duration = Duration::from_secs(600);
-/// A slower download is ended, so that no server can keep a computer waiting without limit.
-const MIN_BYTES_PER_SEC: u64 = 4 * 1024;
+/// Time limit of a small document. A payload has none: it keeps a pace, and makes way for contacts.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Tries of a download that is cut off; each continues where the last one ended.
 const MAX_TRIES: u32 = 4;
 
@@ -60,6 +60,7 @@ impl VendorMetadata {
         if let Some(token) = origin.token.clone() {
             transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
         }
+        let transport = PacedTransport::new(transport, Arc::clone(&origin.pace));
         let reader = ReaderHandle::open(pinned_root, store, Arc::new(transport))
             .await
             .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
@@ -133,7 +134,7 @@ impl VendorMetadata {
                 .await
                 .map_err(|error| refusal(of_target(&error), &error))
         };
-        within_time_limit(0, fetched).await
+        within_time_limit(fetched).await
     }
 
     /// Fetches the payload of a release, continuing what an earlier try left.
@@ -141,31 +142,28 @@ impl VendorMetadata {
     /// # Errors
     /// [`Refusal`].
     pub(super) async fn fetch_payload(&self, target: &TargetInfo, destination: &Path) -> Result<(), Refusal> {
-        let fetched = async {
-            let mut tries = 0;
-            loop {
-                let error = match self
-                    .reader
-                    .download(
-                        target.listed(),
-                        destination,
-                        Resume::Continue,
-                        on_terminal(target.name().to_string(), target.length()),
-                    )
-                    .await
-                {
-                    Ok(_) => return Ok(()),
-                    Err(error) => error,
-                };
-                tries += 1;
-                if tries >= MAX_TRIES || !is_cut_off(&error) {
-                    return Err(refusal(of_download(&error), &error));
-                }
-                tracing::info!(target = %target.name(), tries, "{error}");
-                tokio::time::sleep(pause_after(tries)).await;
+        let mut tries = 0;
+        loop {
+            let error = match self
+                .reader
+                .download(
+                    target.listed(),
+                    destination,
+                    Resume::Continue,
+                    on_terminal(target.name().to_string(), target.length()),
+                )
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries >= MAX_TRIES || !is_cut_off(&error) {
+                return Err(refusal(of_download(&error), &error));
             }
-        };
-        within_time_limit(target.length(), fetched).await
+            tracing::info!(target = %target.name(), tries, "{error}");
+            tokio::time::sleep(pause_after(tries)).await;
+        }
     }
 
     /// Fetches a delta of at most `max_bytes`; `false` if the server has none.
@@ -199,18 +197,20 @@ fn pause_after(tries: u32) -> Duration {
     Duration::from_millis(250 << tries)
 }
 
+/// Whether trying again at once may help: a server that is too slow is as slow then.
 fn is_cut_off(error: &DownloadError) -> bool {
-    matches!(error, DownloadError::Interrupted { .. } | DownloadError::Transport { .. })
+    let is_slow = |source: &TransportError| matches!(source, TransportError::TooSlow { .. });
+    match error {
+        DownloadError::Interrupted { source, .. } => !source.as_ref().is_some_and(is_slow),
+        DownloadError::Transport { source, .. } => !is_slow(source),
+        _ => false,
+    }
 }
 
-/// Ends work that takes longer than so many bytes may take; what was written so far is kept for the next try.
-async fn within_time_limit<T>(
-    bytes: u64,
-    work: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    let limit = BASE_TIMEOUT.saturating_add(Duration::from_secs(bytes / MIN_BYTES_PER_SEC));
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        let detail = format!("the server took more than {} s for {bytes} bytes", limit.as_secs());
+/// Ends work that takes longer than a small document may take.
+async fn within_time_limit<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(DOCUMENT_TIMEOUT, work).await.unwrap_or_else(|_| {
+        let detail = format!("the server took more than {} s for a document", DOCUMENT_TIMEOUT.as_secs());
         Err(Refusal::new(ReasonCode::NetworkFailed, detail))
     })
 }

@@ -1,6 +1,9 @@
 //! Where to fetch from, and with which credentials.
 
+use std::sync::Arc;
+
 use reqwest::Client;
+use sealpost_repository::Pace;
 
 /// The agent API of a server.
 #[derive(Clone)]
@@ -11,6 +14,8 @@ pub struct Origin {
     pub base: String,
     /// The access token, if there is one.
     pub token: Option<String>,
+    /// How fast downloads have to come.
+    pub pace: Arc<Pace>,
 }
 
 impl std::fmt::Debug for Origin {

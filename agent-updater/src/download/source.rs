@@ -36,11 +36,11 @@ impl Source for NetworkSource<'_> {
         max_bytes: u64,
     ) -> Result<bool, Refusal> {
         let fetched = self.metadata.fetch_delta(base, target, destination, max_bytes);
-        self.network.wait(fetched).map_err(interrupted)?
+        self.network.download(fetched).map_err(interrupted)?
     }
 
     fn payload(&mut self, destination: &Path) -> Result<(), Refusal> {
         let fetched = self.metadata.fetch_payload(&self.target, destination);
-        self.network.wait(fetched).map_err(interrupted)?
+        self.network.download(fetched).map_err(interrupted)?
     }
 }

@@ -7,6 +7,9 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
+use sealpost_repository::Pace;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 use crate::config::Settings;
 use crate::domain::boot::BootMoment;
@@ -15,6 +18,7 @@ use crate::domain::time::whole_seconds;
 use crate::home::Home;
 use crate::platform::network::Network;
 use crate::ports::{Clock, Disk, Faults};
+use crate::server::Access;
 use crate::server::pin::TlsTimes;
 
 /// This computer. All that an install works with: it has no network, and gets bytes only through
@@ -63,17 +67,28 @@ pub struct Context {
     pub network: Network,
     /// Interrupts waits for the network while a person waits for something that needs no server.
     pub interrupt: Arc<AtomicBool>,
+    /// The right to read from the server that the last answered contact gave; whoever listens for its wakes sees it at
+    /// once, and not only when what the contact brought is installed.
+    pub access: watch::Sender<Option<Access>>,
+    /// How fast downloads have to come.
+    pub pace: Arc<Pace>,
 }
 
-/// Reads the configuration again; called between cycles, which all see one configuration, while nobody else holds the
-/// context. What is wrong with it is logged, and the old one stays.
-pub(super) fn reload(context: &mut Arc<Context>) {
+/// Reads the configuration again, on a thread that may block; called between cycles, which all see one configuration,
+/// while nobody else holds the context. What is wrong with it is logged, and the old one stays.
+pub(super) async fn reload(context: &mut Arc<Context>) {
+    let (before, home) = (context.host.settings.clone(), context.host.home.clone());
+    let Ok(read) = spawn_blocking(move || before.again(&home)).await else {
+        tracing::error!("the configuration was not read again; the one of before stays in force");
+        return;
+    };
     let Some(context) = Arc::get_mut(context) else {
         tracing::error!("the configuration is in use and was not read again; send the signal again");
         return;
     };
-    match context.host.settings.again(&context.host.home) {
+    match read {
         Ok(settings) => {
+            context.pace.set(settings.min_bytes_per_second);
             context.host.settings = settings;
             tracing::info!("the configuration was read again");
         }

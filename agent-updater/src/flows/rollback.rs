@@ -2,11 +2,14 @@
 
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::control::{Answer, AnswerCode};
+use crate::control::{Answer, AnswerCode, ToWithdrawn};
+use crate::domain::release::Refusal;
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
 use crate::records::packages;
+use crate::records::withdrawn::Withdrawals;
 
 use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
@@ -33,16 +36,27 @@ pub enum RollbackError {
 ///
 /// # Errors
 /// [`RollbackError`].
-pub fn roll_back(host: &Host, package: &PackageName) -> Result<ChangeEnd, RollbackError> {
+pub fn roll_back(host: &Host, package: &PackageName, to: ToWithdrawn) -> Result<ChangeEnd, RollbackError> {
     host.home.prepare()?;
     let _lock = host.home.lock_cycle()?;
     let mut spool = reports::open(host)?;
     Engine::new(host, &mut spool).recover()?;
+    let previous = packages::load(&host.home, package)?.previous;
     // Of the agent itself there is always the packaged program to go back to.
-    let is_first = package.is_agent() && packages::load(&host.home, package)?.previous.is_none();
+    let is_first = package.is_agent() && previous.is_none();
     if is_first && back_to_packaged(host)? {
         settle(host, &mut spool)?;
         return Ok(ChangeEnd::Kept);
+    }
+    if to == ToWithdrawn::Refuse
+        && let Some(previous) = previous
+        && let Some(why) = Withdrawals::load(&host.home).reason(&previous.release)
+    {
+        let detail = format!(
+            "the vendor withdrew {}: {why}; `agent-updater rollback {package} --withdrawn` goes back to it all the same",
+            previous.release
+        );
+        return Ok(ChangeEnd::Refused(Refusal::new(ReasonCode::ReleaseWithdrawn, detail)));
     }
     let mut engine = Engine::new(host, &mut spool);
     match engine.roll_back(package) {
@@ -84,7 +98,11 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             )],
         },
         ChangeEnd::Refused(refusal) => {
-            Answer { ok: false, code: AnswerCode::NothingToGoBackTo, lines: vec![escape(&refusal.detail)] }
+            let code = match refusal.reason {
+                ReasonCode::ReleaseWithdrawn => AnswerCode::Withdrawn,
+                _ => AnswerCode::NothingToGoBackTo,
+            };
+            Answer { ok: false, code, lines: vec![escape(&refusal.detail)] }
         }
         ChangeEnd::RolledBack(reason) => Answer {
             ok: false,

@@ -21,3 +21,4 @@ pub mod server;
 pub mod servers;
 pub mod standing;
 pub mod vendor;
+pub mod withdrawn;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::setup::ServerEntry;
+use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct LastContact {
     pub at: Timestamp,
     /// Why it failed; `None` when it was answered.
     pub problem: Option<String>,
+    /// The code with which the server refused it, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ProblemCode>,
 }
 
 /// How this computer stands with a server.

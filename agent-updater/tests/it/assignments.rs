@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
+use sealpost_agent_updater::control::ToWithdrawn;
 use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
@@ -191,7 +192,7 @@ fn a_stolen_keys_highest_counter_is_survived_by_a_counter_reset_once() {
     // The same reset lowers nothing more, and going back to the stolen release raises nothing again.
     site.release("3", 5, "older");
     assert!(!agent.cycle().problems.is_empty());
-    agent.roll_back(&package()).unwrap();
+    agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
     assert_eq!(site.installed().as_deref(), Some("stolen"));
     site.release("4", 7, "next");
     let cycle = agent.cycle();

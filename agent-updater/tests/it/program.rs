@@ -104,6 +104,21 @@ fn a_hang_up_reads_the_configuration_again_and_ends_nothing() {
 }
 
 #[test]
+fn a_daemon_hears_the_server_while_a_download_drips() {
+    let site = Site::new();
+    site.enrolled();
+    site.server.lock().unwrap().wake = Some(b"event: contact\ndata: now\n\n".to_vec());
+    site.web.fail(".tar.gz", Fault::Drip, Times::Always);
+    site.release("1", 1, "one");
+    let daemon = Daemon::start(&mut program(&home(&site)));
+    for downloads in 1..3 {
+        wait::until("the download goes on", || site.web.asked(".tar.gz").len() > downloads);
+    }
+    assert!(site.contacts().len() > 2, "each was interrupted by a contact");
+    drop(daemon);
+}
+
+#[test]
 fn a_hang_up_while_a_rollback_waits_does_not_lose_the_rollback() {
     let site = Site::new();
     let agent = site.enrolled();
@@ -179,13 +194,78 @@ fn the_status_ends_with_1_when_something_needs_a_person_and_with_0_when_nothing_
     assert_eq!(explained.matches("hook:").count(), 4, "{explained}");
     fs::remove_file(home.join("products/acme/current")).unwrap();
     assert_eq!(codes(), (1, vec!["not_as_signed".to_owned()]));
-    assert_eq!(program(&home).args(["repair", "acme"]).status().unwrap().code(), Some(0));
+    let text = said(&status(&[]));
+    assert!(!text.contains("up to date") && text.contains("but not as it was signed"), "{text}");
+    let repaired = program(&home).args(["repair", "acme"]).output().unwrap();
+    assert_eq!(repaired.status.code(), Some(0));
+    let text = said(&repaired);
+    assert!(text.contains("is repaired; no start hook is configured") && !text.contains("started"), "{text}");
     assert_eq!(codes(), (0, Vec::new()));
     fs::write(home.join("state/packages/acme.json"), "damaged").unwrap();
     assert_eq!(codes().0, 1);
     let answer = program(&home).args(["rollback", "other", "--json"]).output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
     assert_eq!(answer["code"], "nothing_to_go_back_to");
+}
+
+#[test]
+fn the_status_ends_with_1_while_the_server_refuses_what_no_later_contact_mends() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let shown = || {
+        let output = program(&home(&site)).args(["status", "--json"]).output().unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code().unwrap(), shown["problems"].as_array().unwrap().clone())
+    };
+    for code in ["unknown_computer", "contact_forked", "displaced", "nonce_unknown", "bad_signature"] {
+        site.refuse("contact", code.parse().unwrap());
+        agent.cycle();
+        let (status, problems) = shown();
+        assert_eq!((status, problems.len()), (1, 1), "{code}: {problems:?}");
+        assert_eq!(
+            (problems[0]["code"].as_str(), problems[0]["refusal"].as_str()),
+            (Some("refused"), Some(code))
+        );
+        let text = problems[0]["text"].as_str().unwrap();
+        assert!(
+            text.contains("refused by the test") && text.contains("agent-updater enroll --setup FILE"),
+            "{text}"
+        );
+    }
+    // A server that is busy or at fault is asked again, and nobody is needed.
+    for code in ["busy", "internal"] {
+        site.web.make_no_faults();
+        site.refuse("contact", code.parse().unwrap());
+        agent.cycle();
+        assert_eq!(shown(), (0, Vec::new()), "{code}");
+    }
+    // It answers, and says why there is no lease.
+    {
+        let mut server = site.server.lock().unwrap();
+        server.withholds = true;
+        server.notice = Some("no seat is free".to_owned());
+    }
+    agent.cycle();
+    let (status, problems) = shown();
+    assert_eq!((status, problems[0]["code"].as_str()), (1, Some("no_lease")), "{problems:?}");
+    assert!(problems[0]["text"].as_str().unwrap().contains("no seat is free"), "{problems:?}");
+    site.server.lock().unwrap().withholds = false;
+    agent.cycle();
+    assert_eq!(shown(), (0, Vec::new()));
+    // A new setup file is what mends it, and the refusal of before does not stay.
+    site.refuse("contact", "unknown_computer".parse().unwrap());
+    agent.cycle();
+    site.enrolled();
+    assert_eq!(shown(), (0, Vec::new()));
+}
+
+#[test]
+fn a_computer_that_is_not_enrolled_is_told_the_command() {
+    let site = Site::new();
+    let output = program(&home(&site)).arg("status").output().unwrap();
+    let text = said(&output);
+    let line = text.lines().find(|line| line.starts_with("Computer")).unwrap();
+    assert!(line.contains("not enrolled: `agent-updater enroll --setup FILE`"), "{text}");
 }
 
 #[test]
@@ -209,7 +289,8 @@ fn a_home_with_a_path_of_more_than_a_hundred_characters_works() {
     let daemon = Daemon::start(&mut program(&home));
     let checked = program(&home).args(["check", "--json"]).output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
-    assert_eq!((answer["ok"].as_bool(), answer["code"].as_str()), (Some(true), Some("up_to_date")));
+    assert_eq!((answer["ok"].as_bool(), answer["code"].as_str()), (Some(true), Some("nothing_assigned")));
+    assert!(answer["lines"][0].as_str().unwrap().contains("nothing is assigned"), "{answer}");
     let status = program(&home).args(["status", "--json"]).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["daemon"], true);

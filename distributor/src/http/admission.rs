@@ -159,7 +159,7 @@ async fn examine(site: &Site, peer: &Peer, parts: &mut Parts, now: Timestamp) ->
         Wanted::Delta(delta) => Resource::Delta(&delta.target),
         Wanted::Target(entry) => match &entry.class {
             TargetClass::Trust => Resource::TrustTarget,
-            TargetClass::Channels { package } => Resource::Channels(package),
+            TargetClass::Channels { .. } => Resource::Channels,
             TargetClass::Release { manifest, .. } => Resource::Target(manifest),
         },
     };

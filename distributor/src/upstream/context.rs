@@ -11,12 +11,11 @@ use sealpost_admin_api::storage::StorageSummary;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
 use sealpost_manifests::document;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
-use sealpost_repository::Transport;
+use sealpost_repository::{Pace, Transport};
 
 use super::error::UpstreamError;
 use super::fetch::MAX_DOCUMENT_BYTES;
 use super::mirror::Mirror;
-use super::pace::Pace;
 use super::stored::NoteFile;
 use crate::config::{Limits, Settings, Storage};
 use crate::home::Home;

@@ -13,7 +13,6 @@ mod known;
 mod mirror;
 mod needed;
 mod offered;
-mod pace;
 mod payloads;
 mod prepare;
 mod pull;
@@ -52,10 +51,11 @@ use crate::config::Settings;
 use crate::home::Home;
 use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
 
+pub use sealpost_repository::Pace;
+
 pub use self::context::Parts;
 pub use self::error::{PullError, UpstreamError};
 pub use self::mirror::{Mirror, PublishError};
-pub use self::pace::Pace;
 pub use self::transport::vendor_transport;
 
 /// Longest sleep of the schedule, so that a clock that is set does not delay a pull for days.

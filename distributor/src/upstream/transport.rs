@@ -6,10 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealpost_repository::{HttpTransport, Transport};
+use sealpost_repository::{HttpTransport, Pace, PacedTransport, Transport};
 
 use super::error::UpstreamError;
-use super::pace::{Pace, PacedTransport};
 use crate::config::vendor_client;
 
 /// Upper bound on connecting to the vendor's server.
@@ -31,8 +30,7 @@ pub fn vendor_transport(
         .build()
         .map_err(|source| UpstreamError::Client { source })?;
     let base = vendor_url.trim_end_matches('/');
-    let targets = format!("{base}/targets");
-    let transport = HttpTransport::new(client, &format!("{base}/metadata"), &targets)
+    let transport = HttpTransport::new(client, &format!("{base}/metadata"), &format!("{base}/targets"))
         .map_err(|source| UpstreamError::Address { url: base.to_owned(), source })?;
-    Ok(Arc::new(PacedTransport::new(transport, targets, Arc::clone(pace))))
+    Ok(Arc::new(PacedTransport::new(transport, Arc::clone(pace))))
 }

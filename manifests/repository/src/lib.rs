@@ -29,7 +29,8 @@ pub use reading::{
 };
 pub use target::{ListedTarget, TargetInfo, TargetPath};
 pub use transport::{
-    BearerSource, FolderTransport, HttpTransport, TargetBody, Timeouts, Transport, TransportError,
+    BearerSource, FolderTransport, HttpTransport, Pace, PacedTransport, TargetBody, Timeouts, Transport,
+    TransportError,
 };
 pub use writing::{
     EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, RootSpec,

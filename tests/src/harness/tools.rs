@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::program::run;
 use super::workspace::{lock, target_folder, workspace};
@@ -48,31 +48,53 @@ impl Tool {
         }
     }
 
-    /// Whether a test that needs it can run; if not, that is said loudly, and where nothing may be skipped it is an
-    /// error.
+    /// Debian's package that has it.
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Clamscan => "clamav",
+            Self::SystemdAnalyze => "systemd",
+            Self::DpkgShlibdeps => "dpkg-dev",
+            other => other.name(),
+        }
+    }
+
+    /// Whether a comparison with somebody else's tool can run; if not, that is said loudly, and where nothing may be
+    /// skipped it is an error. What the product itself is tested with is required instead ([`Tool::require`]).
     ///
     /// # Errors
     /// When it is missing and nothing may be skipped.
     pub fn is_here(self, test: &str) -> Result<bool> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file()) {
-            return Ok(true);
-        }
-        missing(&format!(
-            "{test}: {} is not installed; run tests/run as root on Debian, or install it",
-            self.name()
-        ))
+        if self.is_in_path() { Ok(true) } else { missing(&self.absence(test)) }
     }
 
-    /// Whether a test that needs root's rights can run; else as [`Tool::is_here`].
+    /// Fails a test that cannot do without it.
     ///
     /// # Errors
-    /// When it cannot, and nothing may be skipped.
-    pub fn is_root(test: &str) -> Result<bool> {
-        if rustix::process::geteuid().is_root() {
-            return Ok(true);
-        }
-        missing(&format!("{test}: it needs root's rights"))
+    /// When it is missing; with what to install.
+    pub fn require(self, test: &str) -> Result<()> {
+        ensure!(self.is_in_path(), "{}", self.absence(test));
+        Ok(())
+    }
+
+    /// Fails a test that needs root's rights.
+    ///
+    /// # Errors
+    /// When it does not have them.
+    pub fn require_root(test: &str) -> Result<()> {
+        ensure!(rustix::process::geteuid().is_root(), "{test}: it needs root's rights; run it as root");
+        Ok(())
+    }
+
+    fn is_in_path(self) -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(self.name()).is_file())
+    }
+
+    fn absence(self, test: &str) -> String {
+        let (name, package) = (self.name(), self.package());
+        format!(
+            "{test}: {name} is not installed; `apt-get install {package}`, or run tests/run as root on Debian"
+        )
     }
 }
 
@@ -121,4 +143,18 @@ pub fn fetched_program() -> Result<PathBuf> {
     fetch.arg(&folder);
     run(fetch)?.ok().context("cannot fetch the releases of a real program")?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_names_the_package_to_install() {
+        let said = Tool::DpkgShlibdeps.absence("packages");
+        assert!(
+            said.contains("packages: dpkg-shlibdeps is not installed; `apt-get install dpkg-dev`"),
+            "{said}"
+        );
+    }
 }

@@ -93,7 +93,7 @@ fn a_serial_number_unlocks_one_site_by_hand_and_no_second_one() -> Result<()> {
 }
 
 /// The registration code in what `register --offline` printed: the longest run of lines that look like one.
-fn code_in(printed: &str) -> Result<String> {
+pub(crate) fn code_in(printed: &str) -> Result<String> {
     let is_code = |line: &str| {
         line.len() > 10
             && line.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-' || c == ' ')

@@ -10,6 +10,7 @@ mod line;
 mod lost_replies;
 mod moving;
 mod other_tools;
+mod pages;
 mod real_program;
 mod repairs;
 mod repository;

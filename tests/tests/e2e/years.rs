@@ -17,6 +17,7 @@ const MOST_ROUNDS: u32 = 4;
 struct World {
     vendor: Vendor,
     site: Site,
+    /// The first works by `check` alone; the others have a daemon.
     computers: Vec<Computer>,
     /// Every command that a warning named, so that the test can say that some did.
     typed: BTreeSet<String>,
@@ -31,10 +32,30 @@ impl World {
         self.vendor.set_clock(Some(&clock));
         self.site.set_clock(Some(&clock));
         for computer in &mut self.computers {
+            computer.stop()?;
             computer.set_clock(Some(&clock));
         }
         self.vendor.serve()?;
-        self.site.serve()
+        self.site.serve()?;
+        self.computers.iter_mut().skip(1).try_for_each(Computer::run)
+    }
+
+    /// Every computer makes a contact, and what its own status names is typed there.
+    fn computers_are_well(&mut self) -> Result<()> {
+        for computer in &self.computers {
+            computer.check()?.ok().with_context(|| computer.name().to_owned())?;
+            for command in backticked(&computer.status()?["problems"].to_string()) {
+                let words: Vec<&str> = command.split_whitespace().collect();
+                let Some((&"agent-updater", arguments)) = words.split_first() else {
+                    bail!("{} asks for {command:?}", computer.name());
+                };
+                computer.agent(arguments)?.ok().with_context(|| command.clone())?;
+                self.typed.insert(command);
+            }
+            let left = computer.status()?["problems"].to_string();
+            ensure!(left == "[]", "{}: {left}", computer.name());
+        }
+        Ok(())
     }
 
     /// What somebody who looks at the two servers is told to type, in the order in which it is told.
@@ -97,7 +118,9 @@ impl World {
 
 /// The commands of ours that stand between backticks.
 fn backticked(text: &str) -> Vec<String> {
-    let ours = |command: &&str| ["publisher ", "distributor "].iter().any(|name| command.starts_with(name));
+    let ours = |command: &&str| {
+        ["publisher ", "distributor ", "agent-updater "].iter().any(|name| command.starts_with(name))
+    };
     text.split('`').skip(1).step_by(2).filter(ours).map(str::to_owned).collect()
 }
 
@@ -119,9 +142,7 @@ fn three_years_pass_and_only_what_the_warnings_name_is_typed() -> Result<()> {
         world.begins(day).with_context(|| format!("day {day}"))?;
         world.site.pull().with_context(|| format!("day {day}"))?;
         world.answer_warnings().with_context(|| format!("day {day}"))?;
-        for computer in &world.computers {
-            computer.check()?.ok().with_context(|| format!("day {day}, {}", computer.name()))?;
-        }
+        world.computers_are_well().with_context(|| format!("day {day}"))?;
         if day / 365 > year {
             year = day / 365;
             world.a_release_arrives(&format!("{year}.0")).with_context(|| format!("day {day}"))?;

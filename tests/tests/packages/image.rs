@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use sealpost_tests::harness::{Lab, Root};
 
-use super::built::{Built, PACKAGES, can_run};
+use super::built::{Built, PACKAGES, require_tools};
 
 /// What stays of a package that was purged: Debian's own records, the users, whose numbers must not be given away, and
 /// what a start of the computer makes anew.
@@ -31,9 +31,7 @@ fn agent_package<'p>(packages: &[&'p str]) -> Result<&'p str> {
 
 #[test]
 fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_only() -> Result<()> {
-    if !can_run("packages in an image")? {
-        return Ok(());
-    }
+    require_tools("packages in an image")?;
     let lab = Lab::new()?;
     let root = Root::new(&lab, "image")?;
     let before = files(&root)?;

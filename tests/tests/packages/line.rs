@@ -6,11 +6,12 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use sealpost_tests::harness::{Lab, Machine, Root, wait_until, workspace, write_executable, write_file};
 
-use super::built::{Built, PACKAGES, can_run};
+use super::built::{Built, PACKAGES, require_tools};
 
 const SERVICES: [&str; 3] =
     ["sealpost-publisher.service", "sealpost-distributor.service", "sealpost-agent.service"];
 const PUBLISHER: &str = "runuser -u sealpost-publisher -- publisher --home /var/lib/sealpost-publisher";
+const REPOSITORY: &str = "/var/lib/sealpost-publisher/repository";
 const DISTRIBUTOR: &str = "distributor --home /var/lib/sealpost";
 /// A product that runs until somebody ends it.
 const PRODUCT: &str = "#!/bin/sh\nwhile :; do sleep 1; done\n";
@@ -76,6 +77,25 @@ fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
     Ok(machine)
 }
 
+/// Where no server of ours runs, the timer renews what ends within days.
+fn refreshed_by_timer(machine: &Machine) -> Result<()> {
+    let (service, timer) = ("sealpost-publisher-refresh.service", "sealpost-publisher-refresh.timer");
+    let timestamp = || machine.shell(&format!("stat -c %Y.%i {REPOSITORY}/metadata/timestamp.json"));
+    let before = timestamp()?;
+    machine.shell(&format!("systemctl stop {} sealpost-publisher.socket", SERVICES[0]))?;
+    machine.shell(&format!("systemctl start {service}")).with_context(|| machine.about(service))?;
+    ensure!(machine.property(service, "Result")? == "success", "{}", machine.about(service));
+    ensure!(timestamp()? != before, "nothing was renewed: {}", machine.about(service));
+    machine.enable(&[timer])?;
+    ensure!(machine.property(timer, "ActiveState")? == "active");
+    ensure!(machine.property(timer, "Triggers")? == service, "the timer starts something else");
+    let next = machine.property(timer, "NextElapseUSecRealtime")?;
+    ensure!(!next.is_empty() && next != "n/a", "the timer never elapses");
+    machine.shell(&format!("systemctl start sealpost-publisher.socket {}", SERVICES[0]))?;
+    machine.wait_until_active(SERVICES[0])?;
+    Ok(())
+}
+
 fn release(machine: &Machine, version: &str) -> Result<()> {
     let folder = format!("/srv/product-{version}");
     write_executable(&machine.path(&format!("{folder}/scanner")), PRODUCT)?;
@@ -114,9 +134,7 @@ fn confinement(machine: &Machine, service: &str) -> Result<String> {
 
 #[test]
 fn a_product_that_a_hook_started_lives_on_while_the_agent_is_restarted_killed_and_updated() -> Result<()> {
-    if !can_run("packages on a computer")? {
-        return Ok(());
-    }
+    require_tools("packages on a computer")?;
     let lab = Lab::new()?;
     let root = Root::new(&lab, "computer")?;
     write_executable(&root.path("/opt/acme/start"), START)?;
@@ -166,6 +184,7 @@ fn a_product_that_a_hook_started_lives_on_while_the_agent_is_restarted_killed_an
     machine.shell("rm /run/knocking; test ! -e /run/refused")?;
     product_runs(&machine, "an update of the agent")?;
 
+    refreshed_by_timer(&machine)?;
     // The line works on: the next release replaces the product.
     release(&machine, "1.1")?;
     approve(&machine, "1.1")?;
@@ -188,9 +207,7 @@ fn a_product_that_a_hook_started_lives_on_while_the_agent_is_restarted_killed_an
 #[test]
 fn a_service_gives_signs_of_life_and_one_that_hangs_is_started_again_and_a_confined_agent_works() -> Result<()>
 {
-    if !can_run("the watchdog on a computer")? {
-        return Ok(());
-    }
+    require_tools("the watchdog on a computer")?;
     let lab = Lab::new()?;
     let root = Root::new(&lab, "computer")?;
     for service in SERVICES {

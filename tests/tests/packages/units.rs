@@ -26,9 +26,7 @@ fn analyze(arguments: &[&str]) -> Command {
 
 #[test]
 fn systemd_finds_no_fault_in_the_units_and_they_are_confined() -> Result<()> {
-    if !Tool::SystemdAnalyze.is_here("units")? {
-        return Ok(());
-    }
+    Tool::SystemdAnalyze.require("units")?;
     let lab = Lab::new()?;
     let root = lab.path("computer");
     let root_text = root.to_string_lossy().into_owned();

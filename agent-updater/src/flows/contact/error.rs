@@ -2,6 +2,7 @@
 
 use sealpost_keys::{KeyError, KeyFileError};
 use sealpost_manifests::document::DocumentError;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::platform::network::WaitInterrupted;
 use crate::platform::store::StoreError;
@@ -20,7 +21,18 @@ pub enum ContactError {
     Random(#[from] KeyError),
     #[error(transparent)]
     Interrupted(#[from] WaitInterrupted),
-    /// Every address failed or refused.
-    #[error("no server answered: {}", .0.join("; "))]
-    AllFailed(Vec<String>),
+    /// Every address failed or refused; `refused` is the code of the last refusal.
+    #[error("no server answered: {}", failures.join("; "))]
+    AllFailed { failures: Vec<String>, refused: Option<ProblemCode> },
+}
+
+impl ContactError {
+    /// The code of the refusal, if the server refused.
+    #[must_use]
+    pub const fn refused(&self) -> Option<ProblemCode> {
+        match self {
+            Self::AllFailed { refused, .. } => *refused,
+            _ => None,
+        }
+    }
 }

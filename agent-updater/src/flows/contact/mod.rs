@@ -40,5 +40,4 @@ mod run;
 mod send;
 
 pub use error::ContactError;
-pub use run::Access;
 pub(super) use run::contact;

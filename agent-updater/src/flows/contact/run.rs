@@ -1,7 +1,5 @@
 //! The flow of a contact; see [`super`].
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::escape;
 use sealpost_manifests::wire::contact::{ContactAnswer, MAX_RECEIPT_BYTES};
@@ -12,7 +10,7 @@ use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 use crate::records::server::{ContactState, ServerRecords};
-use crate::server::{AccessToken, Endpoint};
+use crate::server::{Access, AccessToken, Endpoint};
 use crate::spool::Spool;
 
 use super::accept::accept;
@@ -24,21 +22,6 @@ use super::send::send;
 const MAX_NOTICE_CHARS: usize = 500;
 /// Longest time for which a token is used, in seconds, whatever its server says.
 const MAX_TOKEN_SECS: u32 = 24 * 60 * 60;
-
-/// The right to read from a server for a while.
-#[derive(Clone)]
-pub struct Access {
-    /// The address that answered.
-    pub endpoint: Endpoint,
-    pub token: AccessToken,
-    pub until: Timestamp,
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").field("endpoint", &self.endpoint.address()).finish_non_exhaustive()
-    }
-}
 
 #[derive(Debug)]
 pub(in crate::flows) struct Answered {

@@ -23,10 +23,11 @@ pub(super) fn send(
 ) -> Result<(Way, ContactAnswer), ContactError> {
     let enrollment = &holdings.enrollment;
     let ways = ways(&context.host, holdings, progress)
-        .map_err(|error| ContactError::AllFailed(vec![with_causes(&error)]))?;
+        .map_err(|error| ContactError::AllFailed { failures: vec![with_causes(&error)], refused: None })?;
     let client_id = &enrollment.client_id;
     let plain = body(client_id, outstanding, None)?;
     let mut failures = Vec::new();
+    let mut refused = None;
     // What the server signed is shown once per contact, so that no answer can make this computer go on and on.
     let mut evidence = holdings.evidence.clone();
     for way in ways {
@@ -44,6 +45,7 @@ pub(super) fn send(
             Ok(answer) => return Ok((way, answer)),
             Err(error) => {
                 failures.push(explained(&error));
+                refused = error.problem().map(|problem| problem.code).or(refused);
                 if !error.try_elsewhere() {
                     break;
                 }
@@ -53,7 +55,7 @@ pub(super) fn send(
     if failures.is_empty() {
         failures.push("the setup file lists no address; enroll this computer again".to_owned());
     }
-    Err(ContactError::AllFailed(failures))
+    Err(ContactError::AllFailed { failures, refused })
 }
 
 fn wants_evidence(error: &ServerError) -> bool {

@@ -8,13 +8,13 @@ use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
 use crate::download::{VendorMetadata, interrupted};
-use crate::flows::contact::Access;
 use crate::flows::context::{Context, Host};
 use crate::flows::origin::origin_of;
 use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
 use crate::records::root;
 use crate::records::server::ServerRecords;
+use crate::server::Access;
 
 /// How far apart two clocks may be that are both right: a server's that is a little ahead raises the floor above this
 /// computer's at each contact, and that is nothing to ask the vendor about.
@@ -83,7 +83,7 @@ fn vouched(
     let enrollment = &holdings.enrollment;
     let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
     let endpoint = access.endpoint.again(&times).map_err(|error| local(with_causes(&error)))?;
-    let origin = origin_of(&endpoint, &access.token);
+    let origin = origin_of(context, &endpoint, &access.token);
     let opened = VendorMetadata::open(root, host.home.tuf(), origin, as_of);
     context.network.wait(opened).map_err(interrupted)?
 }

@@ -11,6 +11,7 @@ mod problems;
 mod round;
 mod run;
 mod vet;
+mod withdrawn;
 
 pub use round::Repairs;
 pub use run::{CycleResult, run, run_with_repairs};

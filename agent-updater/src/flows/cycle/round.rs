@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::order::Ordered;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_manifests::word::Word;
 
 use crate::domain::policy::{Decision, Entitlement};
 use crate::domain::release::{Refusal, judge_freshness};
 use crate::download::{NetworkSource, VendorMetadata};
-use crate::flows::contact::Access;
 use crate::flows::context::Context;
 use crate::flows::install::{ChangeEnd, Engine, EngineError};
 use crate::flows::retention::collect_downloads;
@@ -19,11 +19,12 @@ use crate::records::computer::Told;
 use crate::records::holdings::Holdings;
 use crate::records::packages;
 use crate::records::progress::Progress;
+use crate::server::Access;
 use crate::spool::{Spool, Subject};
 
 use super::decide::decision;
 use super::vet::vet;
-use super::{go_back, metadata};
+use super::{go_back, metadata, withdrawn};
 
 /// Upper bound on tries of one package in one cycle.
 const MAX_TRIES: u32 = 2;
@@ -59,6 +60,7 @@ impl Round<'_> {
             let package = &wanted.release.package;
             if tries.get(package).is_some_and(|count| *count >= MAX_TRIES)
                 || self.context.network.is_interrupted()
+                || self.context.network.is_contact_due()
             {
                 continue;
             }
@@ -89,7 +91,9 @@ impl Round<'_> {
                     Some(Refusal::new(reason, format!("{} was rolled back ({reason})", wanted.release)))
                 }
             };
-            *tries.entry(package.clone()).or_insert(0) += cost(refusal.as_ref());
+            let makes_way = self.context.network.is_contact_due()
+                && refusal.as_ref().is_some_and(|refusal| refusal.reason == ReasonCode::Interrupted);
+            *tries.entry(package.clone()).or_insert(0) += if makes_way { 0 } else { cost(refusal.as_ref()) };
             let refusals = &mut self.progress.computer.refusals;
             match refusal {
                 Some(refusal) => {
@@ -98,6 +102,10 @@ impl Round<'_> {
                 }
                 None => drop(refusals.remove(package)),
             }
+        }
+        // Metadata that could not be opened for a release is not asked for once more.
+        if self.metadata.is_some() || !has_tried {
+            self.learn_what_was_withdrawn(&assignment);
         }
         has_tried
     }
@@ -172,6 +180,19 @@ impl Round<'_> {
         self.report_refusal(wanted, &Refusal::new(ReasonCode::ActionUnknown, sentence));
         let _ = self.progress.computer.told.insert(package.clone(), told);
         true
+    }
+
+    fn learn_what_was_withdrawn(&mut self, assignment: &Assignment) {
+        let host = &self.context.host;
+        let releases = withdrawn::to_look_up(&host.home, assignment.order(), host.now());
+        // Before the first lease the server answers no such request.
+        if releases.is_empty() || self.holdings.lease.good().is_none() {
+            return;
+        }
+        match self.open_metadata(assignment).and_then(|()| opened(self.metadata.as_ref())) {
+            Ok(metadata) => withdrawn::look_up(self.context, metadata, releases, assignment.order()),
+            Err(refusal) => tracing::debug!(%refusal, "what the vendor withdrew cannot be read"),
+        }
     }
 
     fn forget_what_was_told(&mut self, assignment: &Assignment) {

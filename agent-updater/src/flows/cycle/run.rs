@@ -1,11 +1,14 @@
 //! The flow of a cycle; see [`super`].
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
-use crate::flows::contact::{Access, ContactError, contact};
+use crate::flows::contact::{ContactError, contact};
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::drift::{self, Found, Keep};
 use crate::flows::install::Engine;
@@ -24,6 +27,10 @@ use super::round::{Repairs, Round, Tries};
 
 /// Upper bound on contacts in one cycle: the first, one after each round of installs to report them, and retries.
 const MAX_ROUNDS: usize = 4;
+/// Least time for downloads between two contacts that the server did not ask for.
+const LEAST_DOWNLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+/// Upper bound on further contacts in one cycle for which downloads make way; what is left goes on in the next.
+const MAX_INTERRUPTIONS: usize = 64;
 /// Seconds until the next try when another process holds the lock.
 const BUSY_SECS: i64 = 5;
 
@@ -32,8 +39,8 @@ const BUSY_SECS: i64 = 5;
 pub struct CycleResult {
     /// When the next cycle is due.
     pub next_contact: Timestamp,
-    /// The right to listen for wake events, if the contact was answered.
-    pub access: Option<Access>,
+    /// Whether the server assigns any package.
+    pub is_anything_assigned: bool,
     /// One line for everything that is not as it should be; empty when up to date.
     pub problems: Vec<String>,
     /// What a person should know, although nothing is to be done on this computer.
@@ -43,15 +50,26 @@ pub struct CycleResult {
 impl CycleResult {
     /// Of work that was no cycle; one follows at once, and reports it.
     pub(in crate::flows) fn at_once(host: &Host) -> Self {
-        Self { next_contact: host.now(), access: None, problems: Vec::new(), notices: Vec::new() }
+        Self {
+            next_contact: host.now(),
+            is_anything_assigned: true,
+            problems: Vec::new(),
+            notices: Vec::new(),
+        }
     }
 
     /// The answer to a person who asked for a contact.
     #[must_use]
     pub fn answer(&self) -> Answer {
         let ok = self.problems.is_empty();
-        let done = if ok { vec!["up to date".to_owned()] } else { self.problems.clone() };
-        let code = if ok { AnswerCode::UpToDate } else { AnswerCode::NotUpToDate };
+        let (code, done) = match (ok, self.is_anything_assigned) {
+            (true, true) => (AnswerCode::UpToDate, vec!["up to date".to_owned()]),
+            (true, false) => {
+                let line = "nothing is assigned to this computer: no release is approved for it";
+                (AnswerCode::NothingAssigned, vec![line.to_owned()])
+            }
+            (false, _) => (AnswerCode::NotUpToDate, self.problems.clone()),
+        };
         Answer { ok, code, lines: [done, self.notices.clone()].concat() }
     }
 }
@@ -84,10 +102,15 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
         Err(error) => return failed(host, with_causes(&error)),
     };
     progress.computer.floors.observe(host.now(), host.boot().as_ref());
-    let access = rounds(context, repairs, &mut progress, &mut spool, &mut problems);
+    rounds(context, repairs, &mut progress, &mut spool, &mut problems);
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
-    retention::collect(host, holdings.as_ref().and_then(|holdings| holdings.assignment.good()));
-    let next = due(host, &progress, holdings.as_ref());
+    let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
+    let is_anything_assigned = assignment.is_some_and(|assignment| !assignment.packages.is_empty());
+    retention::collect(host, assignment);
+    let next = match context.network.is_contact_due() {
+        true => host.now(),
+        false => due(host, &progress, holdings.as_ref()),
+    };
     progress.standing.next_contact = Some(next);
     update_gate(host, &mut progress, holdings.as_ref(), &mut problems);
     if let Err(error) = progress.save(&host.home) {
@@ -97,7 +120,7 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
     for problem in problems.iter().chain(&notices) {
         tracing::warn!("{problem}");
     }
-    CycleResult { next_contact: next, access, problems, notices }
+    CycleResult { next_contact: next, is_anything_assigned, problems, notices }
 }
 
 /// When the next contact is due: by the cadence, or when a window opens before.
@@ -115,14 +138,19 @@ fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>) -> Timesta
 fn busy(host: &Host, problem: String) -> CycleResult {
     let next = host.now().saturating_add(SignedDuration::from_secs(BUSY_SECS));
     let next_contact = next.unwrap_or(Timestamp::MAX);
-    CycleResult { next_contact, access: None, problems: vec![problem], notices: Vec::new() }
+    CycleResult { next_contact, is_anything_assigned: true, problems: vec![problem], notices: Vec::new() }
 }
 
 /// A cycle that could not even begin: nothing is installed, and the gate stays as it is.
 fn failed(host: &Host, problem: String) -> CycleResult {
     tracing::error!("{problem}");
     let next = next_contact(&host.settings.cadence, Standing::LostContact, host.now(), seed());
-    CycleResult { next_contact: next, access: None, problems: vec![problem], notices: Vec::new() }
+    CycleResult {
+        next_contact: next,
+        is_anything_assigned: true,
+        problems: vec![problem],
+        notices: Vec::new(),
+    }
 }
 
 fn rounds(
@@ -131,21 +159,23 @@ fn rounds(
     progress: &mut Progress,
     spool: &mut Spool,
     problems: &mut Problems,
-) -> Option<Access> {
+) {
     let host = &context.host;
-    let mut access = None;
     let mut tries = Tries::new();
     // What a look found, as long as nothing was changed since: each walks the folders of every product.
     let mut looked: Option<Vec<Found>> = None;
-    for _ in 0..MAX_ROUNDS {
+    let (mut done, mut interruptions) = (0, 0);
+    while done < MAX_ROUNDS {
+        let next = Duration::from_secs(u64::from(host.settings.cadence.licensed_secs));
+        context.network.begin_contact(next.max(LEAST_DOWNLOAD_TIME));
         let mut holdings = match Holdings::load(&host.home, progress, host.now()) {
             Ok(holdings) => holdings,
             Err(error) => {
                 problems.add(with_causes(&error));
                 if !matches!(error, HoldingsError::NotEnrolled) {
-                    note_contact(host, progress, ContactOutcome::AllFailed, Some(with_causes(&error)));
+                    note_failure(host, progress, with_causes(&error), None);
                 }
-                return access;
+                return;
             }
         };
         let found = looked.get_or_insert_with(|| drift::look(host, Keep::Yes));
@@ -154,23 +184,27 @@ fn rounds(
             // The server did not fail: contact is neither good nor lost.
             Err(ContactError::Interrupted(error)) => {
                 problems.add(error.to_string());
-                return access;
+                return;
             }
             Err(error) => {
                 let text = with_causes(&error);
-                note_contact(host, progress, ContactOutcome::AllFailed, Some(text.clone()));
+                note_failure(host, progress, text.clone(), error.refused());
                 problems.add(text);
-                return access;
+                return;
             }
         };
+        if let Some(access) = &answered.access {
+            context.access.send_replace(Some(access.clone()));
+        }
         if let Some(access) = &answered.access
             && correct_time(context, &holdings, progress, access)
         {
             // What was refused by the wrong time comes again.
             if let Err(error) = progress.save(&host.home) {
                 problems.add(with_causes(&error));
-                return answered.access;
+                return;
             }
+            done += 1;
             continue;
         }
         // Only what verifies after it is read back from disk counts.
@@ -178,14 +212,14 @@ fn rounds(
             Ok(holdings) => holdings,
             Err(error) => {
                 problems.add(with_causes(&error));
-                return access;
+                return;
             }
         };
         let outcome = match holdings.lease.good() {
             Some(_) => ContactOutcome::AnsweredWithLease,
             None => ContactOutcome::AnsweredWithoutLease,
         };
-        note_contact(host, progress, outcome, None);
+        note_answer(host, progress, outcome);
         contacted::answered(host);
         progress.standing.next_contact = Some(due(host, progress, Some(&holdings)));
         progress.standing.notices = answered.notices;
@@ -206,30 +240,35 @@ fn rounds(
             }
             .carry_out(&mut tries)
         });
-        access = answered.access;
         if has_tried {
             looked = None;
         }
         if let Err(error) = progress.save(&host.home) {
             problems.add(with_causes(&error));
         }
-        let is_done = !has_tried && spool.is_empty() && !answered.was_retry;
+        let is_contact_due = context.network.is_contact_due() && interruptions < MAX_INTERRUPTIONS;
+        let is_done = !has_tried && spool.is_empty() && !answered.was_retry && !is_contact_due;
         if is_done || context.network.is_interrupted() {
             break;
         }
+        // A download that made way goes on after the contact, as often as it takes.
+        if is_contact_due { interruptions += 1 } else { done += 1 }
     }
     let found = looked.unwrap_or_else(|| drift::look(host, Keep::Yes));
     problems.add_unfinished(host, progress, &found);
-    access
 }
 
-fn note_contact(host: &Host, progress: &mut Progress, outcome: ContactOutcome, problem: Option<String>) {
+fn note_answer(host: &Host, progress: &mut Progress, outcome: ContactOutcome) {
     let standing = &mut progress.standing;
     standing.standing = standing_after(standing.standing, outcome);
-    if problem.is_none() {
-        standing.answered_at = Some(host.now());
-    }
-    standing.last_contact = Some(LastContact { at: host.now(), problem });
+    standing.answered_at = Some(host.now());
+    standing.last_contact = Some(LastContact { at: host.now(), problem: None, refused: None });
+}
+
+fn note_failure(host: &Host, progress: &mut Progress, problem: String, refused: Option<ProblemCode>) {
+    let standing = &mut progress.standing;
+    standing.standing = standing_after(standing.standing, ContactOutcome::AllFailed);
+    standing.last_contact = Some(LastContact { at: host.now(), problem: Some(problem), refused });
 }
 
 fn update_gate(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>, problems: &mut Problems) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sealpost_files::with_causes;
 use sealpost_service::notify;
 use sealpost_service::signals::{Signal, Signals};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
@@ -61,6 +61,29 @@ enum Turn {
     Stop,
 }
 
+/// What reaches the daemon from outside, and what of it waits.
+struct Inbox {
+    requests: mpsc::Receiver<PendingRequest>,
+    wakes: mpsc::Receiver<()>,
+    waiting: VecDeque<PendingRequest>,
+    wants_reload: bool,
+    budget: WakeBudget,
+    started: Instant,
+}
+
+impl Inbox {
+    fn new(requests: mpsc::Receiver<PendingRequest>, wakes: mpsc::Receiver<()>) -> Self {
+        let (waiting, budget) = (VecDeque::new(), WakeBudget::default());
+        Self { requests, wakes, waiting, wants_reload: false, budget, started: Instant::now() }
+    }
+
+    /// When the contact is due that a wake asks for.
+    fn contact_after_wake(&mut self) -> Instant {
+        let pause = self.budget.pause_millis(self.started.elapsed(), seed());
+        Instant::now() + Duration::from_millis(pause)
+    }
+}
+
 /// What a turn led to.
 struct Done {
     result: CycleResult,
@@ -92,24 +115,20 @@ pub async fn run(
     let _lock = spawn_blocking(move || prepared.prepare().and_then(|()| prepared.lock_daemon()))
         .await
         .map_err(|_| DaemonError::Panicked)??;
-    let (requests_in, mut requests) = mpsc::channel(MAX_WAITING_REQUESTS);
+    let (requests_in, requests) = mpsc::channel(MAX_WAITING_REQUESTS);
     let mut control = open_control(&home, &requests_in)?;
-    let (access, seen_access) = watch::channel(None);
-    let (wake, mut wakes) = mpsc::channel(1);
-    let waker = tokio::spawn(keep_listening(seen_access, wake));
+    let (wake, wakes) = mpsc::channel(1);
+    let waker = tokio::spawn(keep_listening(context.access.subscribe(), wake));
     notify::ready();
     print_running();
 
-    let started = Instant::now();
-    let mut due = started;
-    let mut budget = WakeBudget::default();
-    let mut waiting: VecDeque<PendingRequest> = VecDeque::new();
-    let mut wants_reload = false;
+    let mut due = Instant::now();
+    let mut inbox = Inbox::new(requests, wakes);
     let result = loop {
         // What waits is taken only to be carried out: whoever asked hears otherwise that the agent stops.
-        let turn = if std::mem::take(&mut wants_reload) {
+        let turn = if std::mem::take(&mut inbox.wants_reload) {
             Turn::Reload
-        } else if let Some(request) = waiting.pop_front() {
+        } else if let Some(request) = inbox.waiting.pop_front() {
             Turn::Request(request)
         } else {
             tokio::select! {
@@ -118,11 +137,10 @@ pub async fn run(
                     Signal::Stop => Turn::Stop,
                     Signal::Reload => Turn::Reload,
                 },
-                Some(request) = requests.recv() => Turn::Request(request),
+                Some(request) = inbox.requests.recv() => Turn::Request(request),
                 () = tokio::time::sleep_until(due) => Turn::Cycle,
-                Some(()) = wakes.recv() => {
-                    let pause = budget.pause_millis(started.elapsed(), seed());
-                    due = due.min(Instant::now() + Duration::from_millis(pause));
+                Some(()) = inbox.wakes.recv() => {
+                    due = due.min(inbox.contact_after_wake());
                     continue;
                 }
             }
@@ -131,7 +149,7 @@ pub async fn run(
             Turn::Stop => break Ok(DaemonEnd::Stopped),
             Turn::Reload => {
                 notify::reloading();
-                reload(&mut context);
+                reload(&mut context).await;
                 match open_control(&home, &requests_in) {
                     Ok(opened) => std::mem::replace(&mut control, opened).abort(),
                     Err(error) => tracing::error!("{}; the old one stays", with_causes(&error)),
@@ -142,7 +160,7 @@ pub async fn run(
             Turn::Cycle => start_cycle(&context),
             Turn::Request(request) => start_request(&context, request),
         };
-        let done = finish(&context, work, signals, &mut requests, &mut waiting, &mut wants_reload).await;
+        let done = finish(&context, work, signals, &mut inbox).await;
         context.interrupt.store(false, Ordering::SeqCst);
         let Some(Done { result, longest_pause, reply }) = done else { break Err(DaemonError::Panicked) };
         // From here on by a monotonic clock.
@@ -151,8 +169,8 @@ pub async fn run(
         if let Some(pause) = longest_pause {
             due = due.min(Instant::now() + pause);
         }
-        if let Some(new) = result.access {
-            access.send_replace(Some(new));
+        if let Some(woken) = context.network.woken() {
+            due = due.min(woken);
         }
         if let Some((to, answer)) = reply {
             // The caller may be gone.
@@ -214,8 +232,8 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
             let answer = result.answer();
             (result, answer)
         }
-        Request::Rollback(package) => {
-            let answer = match roll_back(&context.host, package) {
+        Request::Rollback(package, to) => {
+            let answer = match roll_back(&context.host, package, *to) {
                 Ok(end) => rollback::answer(package, &end),
                 Err(error) => {
                     Answer { ok: false, code: AnswerCode::Failed, lines: vec![with_causes(&error)] }
@@ -233,25 +251,27 @@ async fn finish(
     context: &Context,
     mut work: JoinHandle<Done>,
     signals: &mut Signals,
-    requests: &mut mpsc::Receiver<PendingRequest>,
-    waiting: &mut VecDeque<PendingRequest>,
-    wants_reload: &mut bool,
+    inbox: &mut Inbox,
 ) -> Option<Done> {
     loop {
         tokio::select! {
             done = &mut work => return done.ok(),
             signal = signals.next() => match signal {
                 Signal::Stop => context.host.stop.store(true, Ordering::SeqCst),
-                Signal::Reload => *wants_reload = true,
+                Signal::Reload => inbox.wants_reload = true,
             },
-            Some(pending) = requests.recv(), if waiting.len() < MAX_WAITING_REQUESTS => match pending.request {
-                Request::Check | Request::Repair(_) | Request::Retry(_) => waiting.push_back(pending),
-                // No server, however slow, may delay a rollback.
-                Request::Rollback(_) => {
-                    context.interrupt.store(true, Ordering::SeqCst);
-                    waiting.push_front(pending);
+            Some(pending) = inbox.requests.recv(), if inbox.waiting.len() < MAX_WAITING_REQUESTS => {
+                match pending.request {
+                    Request::Check | Request::Repair(_) | Request::Retry(_) => inbox.waiting.push_back(pending),
+                    // No server, however slow, may delay a rollback.
+                    Request::Rollback(..) => {
+                        context.interrupt.store(true, Ordering::SeqCst);
+                        inbox.waiting.push_front(pending);
+                    }
                 }
-            },
+            }
+            // Nor may a download delay what the server has to say.
+            Some(()) = inbox.wakes.recv() => context.network.wake(inbox.contact_after_wake()),
         }
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::domain::cadence::backoff_millis;
-use crate::flows::contact::Access;
 use crate::flows::context::seed;
+use crate::server::Access;
 use crate::server::wake::{StreamEnd, listen};
 
 /// A stream that was open for this long counts as good, and the next pause is short again.

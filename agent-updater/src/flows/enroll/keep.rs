@@ -57,18 +57,13 @@ fn floors(host: &Host, accepted: &Accepted) -> Floors {
     floors
 }
 
-/// Orders, heads and notices begin again. A computer that was licensed stays so.
+/// Orders, heads, notices and the failure of the last contact begin again. A computer that was licensed stays so.
 fn standing_of_the_new(before: ServerStanding) -> ServerStanding {
     let standing = match before.standing {
         Standing::Unlicensed => Standing::Unlicensed,
         Standing::Licensed | Standing::LostContact => Standing::Licensed,
     };
-    ServerStanding {
-        standing,
-        answered_at: before.answered_at,
-        last_contact: before.last_contact,
-        ..ServerStanding::default()
-    }
+    ServerStanding { standing, answered_at: before.answered_at, ..ServerStanding::default() }
 }
 
 /// A damaged record is replaced by an empty one: enrolling is how a person repairs it. What keeps old releases out, the

@@ -123,7 +123,7 @@ fn enroll_with(
         let refused = |why: String| EnrollError::Answer { server: endpoint.address().to_owned(), why };
         let token = AccessToken::new(&answer.access_token)
             .ok_or_else(|| refused("its access token cannot be used".to_owned()))?;
-        let trust = read_trust(context, root, origin_of(&reader, &token))?;
+        let trust = read_trust(context, root, origin_of(context, &reader, &token))?;
         let accepted = judge_answer(server, applicant, &answer, &trust).map_err(refused)?;
         return Ok((accepted, trust));
     }

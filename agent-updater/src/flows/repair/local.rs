@@ -15,6 +15,7 @@ use crate::flows::install_root;
 use crate::flows::reports;
 use crate::flows::self_update::packaged::lose;
 use crate::home::HomeError;
+use crate::hooks::Hook;
 use crate::journal::{Journal, JournalError};
 use crate::platform::store::StoreError;
 use crate::records::vendor::VendorRecord;
@@ -90,7 +91,7 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
             local.lines.push(format!("{} is as it was signed", installed.release));
             continue;
         }
-        let (line, is_good) = told(&installed, &engine.repair(&installed, None)?);
+        let (line, is_good) = told(host, &installed, &engine.repair(&installed, None)?);
         local.lines.push(line);
         local.failed |= !is_good;
     }
@@ -224,10 +225,17 @@ fn without_damaged_previous(
 }
 
 /// What became of a package, for people, and whether it is good.
-pub(super) fn told(installed: &Installed, end: &ChangeEnd) -> (String, bool) {
+fn told(host: &Host, installed: &Installed, end: &ChangeEnd) -> (String, bool) {
     let release = &installed.release;
+    let has_start = Hook::Start.is_configured(host.settings.package(&release.package));
     match end {
-        ChangeEnd::Kept => (format!("{release} is repaired and started"), true),
+        ChangeEnd::Kept if has_start => (format!("{release} is repaired and started"), true),
+        ChangeEnd::Kept => (
+            format!(
+                "{release} is repaired; no start hook is configured, so start the product if it does not run"
+            ),
+            true,
+        ),
         // Of the agent's own package only, which no engine repairs.
         ChangeEnd::OnTrial => (format!("{release} is on trial"), true),
         ChangeEnd::RolledBack(reason) => (

@@ -119,7 +119,7 @@ impl Launcher {
                     Watched::Stopped => return Ok(()),
                     Watched::Ended => {
                         // The program on trial was told of changes, and this one was not.
-                        reload(&mut context);
+                        reload(&mut context).await;
                         context
                     }
                 },

@@ -13,7 +13,8 @@ use crate::control::is_listening;
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
-use crate::domain::record::{Change, PackageRecord};
+use crate::domain::reaction::remedy;
+use crate::domain::record::{Change, Installed, PackageRecord};
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -26,6 +27,8 @@ use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::progress::Progress;
+use crate::records::standing::ServerStanding;
+use crate::records::withdrawn::Withdrawals;
 use crate::records::{gate, packages};
 use crate::spool::Spool;
 
@@ -48,7 +51,7 @@ pub fn read(host: &Host) -> Status {
     let holdings = match holdings {
         Ok(holdings) => Some(holdings),
         Err((code, why)) => {
-            problems.push(StatusProblem { code, package: None, text: why.clone() });
+            problems.push(StatusProblem::of_computer(code, why.clone()));
             notices.push(why);
             None
         }
@@ -56,16 +59,15 @@ pub fn read(host: &Host) -> Status {
     let mut damaged = Vec::new();
     let change = open_change(host, &mut damaged);
     let records = package_records(host, &mut damaged);
-    problems.extend(damaged.iter().map(|why| StatusProblem {
-        code: ProblemKind::RecordDamaged,
-        package: None,
-        text: why.clone(),
-    }));
+    let of_record = |why: &String| StatusProblem::of_computer(ProblemKind::RecordDamaged, why.clone());
+    problems.extend(damaged.iter().map(of_record));
     notices.extend(damaged);
     let found = drift::look(host, Keep::No);
     let previous = found.iter().filter(|found| found.place == Place::Previous);
     notices.extend(previous.map(ToString::to_string));
+    let withdrawals = Withdrawals::load(&host.home);
     let assigned = Assigned {
+        withdrawals: &withdrawals,
         holdings: holdings.as_ref(),
         progress: &progress,
         change: change.as_ref(),
@@ -84,7 +86,7 @@ pub fn read(host: &Host) -> Status {
         if !found.iter().any(|found| found.is_elsewhere && found.place == Place::Current) {
             notices.push(text.clone());
         }
-        problems.push(StatusProblem { code: ProblemKind::InstallRootElsewhere, package: None, text });
+        problems.push(StatusProblem::of_computer(ProblemKind::InstallRootElsewhere, text));
     }
     problems.extend(package_problems(&packages));
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
@@ -92,10 +94,7 @@ pub fn read(host: &Host) -> Status {
     let standing = &progress.standing;
     let last_contact = standing.last_contact.as_ref();
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
-    // Before the first license there is nothing that was lost.
-    if let Some(why) = lease_problem.clone().filter(|_| standing.standing != Standing::Unlicensed) {
-        problems.push(StatusProblem { code: ProblemKind::NoLease, package: None, text: why });
-    }
+    problems.extend(contact_problems(standing, lease_problem.as_deref()));
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
     Status {
         at: now,
@@ -131,13 +130,33 @@ fn described(error: &HoldingsError) -> (ProblemKind, String) {
     (code, with_causes(error))
 }
 
+/// What needs a person, of the lease and of the last contact.
+fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> Vec<StatusProblem> {
+    let mut problems = Vec::new();
+    let last = standing.last_contact.as_ref();
+    let refusal = last.and_then(|contact| Some((contact.refused?, contact.problem.as_deref()?)));
+    if let Some((code, remedy, why)) = refusal.and_then(|(code, why)| Some((code, remedy(code)?, why))) {
+        let text = format!("{why}; {remedy}");
+        let refusal = Some(code);
+        problems.push(StatusProblem { code: ProblemKind::Refused, package: None, refusal, text });
+    }
+    // Before the first answer there is nothing that was lost; a server that answers without a lease says why.
+    let was_answered = last.is_some_and(|contact| contact.problem.is_none());
+    if let Some(why) = lease_problem.filter(|_| standing.standing != Standing::Unlicensed || was_answered) {
+        let said = standing.notices.iter().map(String::as_str);
+        let text: Vec<&str> = std::iter::once(why).chain(said.filter(|_| was_answered)).collect();
+        problems.push(StatusProblem::of_computer(ProblemKind::NoLease, text.join("; ")));
+    }
+    problems
+}
+
 /// What needs a person, of the packages.
 fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
     let mut problems = Vec::new();
     for status in packages {
         let mut add = |code, text: &str| {
             let package = Some(status.package.clone());
-            problems.push(StatusProblem { code, package, text: text.to_owned() });
+            problems.push(StatusProblem { code, package, refusal: None, text: text.to_owned() });
         };
         if let Some(drift) = &status.drift {
             add(ProblemKind::NotAsSigned, &drift.text);
@@ -148,6 +167,14 @@ fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
                 add(ProblemKind::NotInstalled, &status.sentence);
             }
             _ => {}
+        }
+        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.runs) {
+            let text = format!(
+                "the vendor withdrew {} {runs}, which runs here: {why}; let the administrator approve another release, \
+                 or take it back with `distributor updates halt {0}:{runs} --rollback --reason TEXT`",
+                status.package
+            );
+            add(ProblemKind::Withdrawn, &text);
         }
     }
     problems
@@ -211,6 +238,7 @@ fn package_records(host: &Host, notices: &mut Vec<String>) -> BTreeMap<PackageNa
 
 /// What is known about the assigned packages.
 struct Assigned<'s> {
+    withdrawals: &'s Withdrawals,
     holdings: Option<&'s Holdings>,
     progress: &'s Progress,
     change: Option<&'s Change>,
@@ -250,8 +278,20 @@ impl Assigned<'_> {
             };
             unless_on_trial(host, package, decide(wanted, &situation))
         });
+        let why_withdrawn = |installed: &Option<Installed>| {
+            Some(self.withdrawals.reason(&installed.as_ref()?.release)?.to_owned())
+        };
+        let withdrawn = why_withdrawn(&record.current);
         let refusal = self.progress.computer.refusals.get(package);
+        let drift = self
+            .found
+            .iter()
+            .find(|found| found.package == *package && found.place == Place::Current)
+            .map(|found| DriftStatus { kind: found.kind.to_string(), text: found.to_string() });
         let sentence = match (&decision, refusal) {
+            (Some(Decision::UpToDate), _) if drift.is_some() => {
+                "the right release, but not as it was signed".to_owned()
+            }
             (Some(Decision::Install), Some(why)) => {
                 format!("not installed: {why}; it is tried again at the next contact")
             }
@@ -263,6 +303,9 @@ impl Assigned<'_> {
                 "to be rolled back to at the next contact, as the site's administrator asks".to_owned()
             }
             (Some(decision), _) => decision.to_string(),
+            (None, _) if withdrawn.is_some() => {
+                "the vendor withdrew it, so the server assigns it no more; what is installed stays".to_owned()
+            }
             (None, _) => "the server assigns nothing; what is installed stays".to_owned(),
         };
         let config = host.settings.package(package);
@@ -270,18 +313,16 @@ impl Assigned<'_> {
             package: package.clone(),
             runs: record.current.as_ref().map(|current| current.release.version.to_string()),
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
-            up_to_date: decision == Some(Decision::UpToDate),
+            up_to_date: decision == Some(Decision::UpToDate) && drift.is_none(),
             decision: decision.as_ref().map(Decision::code),
-            drift: self
-                .found
-                .iter()
-                .find(|found| found.package == *package && found.place == Place::Current)
-                .map(|found| DriftStatus { kind: found.kind.to_string(), text: found.to_string() }),
+            drift,
             gate: self.gate(host, package),
             urgency: wanted.map(|wanted| wanted.urgency),
             sentence,
             changes_at: decision.as_ref().and_then(Decision::changes_at),
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
+            withdrawn,
+            previous_withdrawn: why_withdrawn(&record.previous),
             under_way: self
                 .change
                 .filter(|change| change.to.release.package == *package)

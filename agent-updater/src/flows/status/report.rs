@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::assignment::Urgency;
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Serialize;
 
 use crate::domain::cadence::Standing;
@@ -68,6 +69,9 @@ pub struct StatusProblem {
     pub code: ProblemKind,
     /// The package, if it is about one.
     pub package: Option<PackageName>,
+    /// With which code the server refused, of a contact that it refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<ProblemCode>,
     pub text: String,
 }
 
@@ -82,6 +86,17 @@ pub enum ProblemKind {
     NotAsSigned,
     NotInstalled,
     InstallRootElsewhere,
+    /// The server refused the last contact, and will refuse the next one.
+    Refused,
+    /// The vendor withdrew what runs.
+    Withdrawn,
+}
+
+impl StatusProblem {
+    /// A problem of the computer as a whole.
+    pub(super) const fn of_computer(code: ProblemKind, text: String) -> Self {
+        Self { code, package: None, refusal: None, text }
+    }
 }
 
 /// The lease, as far as people need it.
@@ -98,7 +113,7 @@ pub struct PackageStatus {
     pub package: PackageName,
     pub runs: Option<String>,
     pub should_run: Option<String>,
-    /// Whether the two are the same.
+    /// Whether the two are the same, and what runs is as it was signed.
     pub up_to_date: bool,
     /// What is decided about the assigned release, as a code; `None` if nothing is assigned.
     pub decision: Option<&'static str>,
@@ -112,8 +127,12 @@ pub struct PackageStatus {
     pub sentence: String,
     /// When that changes without a new contact.
     pub changes_at: Option<Timestamp>,
+    /// Why the vendor withdrew the release that runs, if it did.
+    pub withdrawn: Option<String>,
     /// The version that `rollback` goes to.
     pub previous: Option<String>,
+    /// Why the vendor withdrew that one, if it did: `rollback` refuses it without `--withdrawn`.
+    pub previous_withdrawn: Option<String>,
     /// A change that is not finished, with its step.
     pub under_way: Option<String>,
     /// Hooks that are not configured, and the consequence of each.

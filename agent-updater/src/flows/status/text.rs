@@ -67,7 +67,8 @@ impl Status {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name:<14} {value}");
         };
-        line("Computer", self.computer_name.as_deref().unwrap_or("not enrolled"));
+        let not_enrolled = "not enrolled: `agent-updater enroll --setup FILE`";
+        line("Computer", self.computer_name.as_deref().unwrap_or(not_enrolled));
         if self.server.is_some() {
             line("Server", &self.ways());
         }
@@ -131,6 +132,7 @@ impl PackageStatus {
         let runs = self.runs.as_deref().unwrap_or("nothing");
         let should = self.should_run.as_deref().unwrap_or("as it is");
         let color = match self.decision {
+            _ if self.drift.is_some() => Color::Red,
             Some("up_to_date") => Color::Green,
             Some("given_up") => Color::Red,
             _ => Color::Yellow,
@@ -138,6 +140,10 @@ impl PackageStatus {
         let sentence = paint.paint(color, &self.sentence);
         let _ = writeln!(text, "\n{}", self.package);
         let _ = writeln!(text, "  runs {runs}, should run {should}: {sentence}");
+        if let Some(why) = &self.withdrawn {
+            let line = format!("{runs} was withdrawn by the vendor: {why}");
+            let _ = writeln!(text, "  {}", paint.paint(Color::Red, &line));
+        }
         if let Some(drift) = &self.drift {
             let _ = writeln!(text, "  {}", paint.paint(Color::Red, &drift.text));
         }
@@ -155,7 +161,13 @@ impl PackageStatus {
             let _ = writeln!(text, "  under way: {under_way}");
         }
         if let Some(previous) = &self.previous {
-            let _ = writeln!(text, "  rollback goes to {previous}");
+            let _ = match &self.previous_withdrawn {
+                None => writeln!(text, "  rollback goes to {previous}"),
+                Some(why) => writeln!(
+                    text,
+                    "  rollback goes to {previous} with `--withdrawn` only: the vendor withdrew it: {why}"
+                ),
+            };
         }
         self.write_hooks(text, hooks);
     }

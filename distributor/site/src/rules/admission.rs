@@ -2,12 +2,12 @@
 //!
 //! Invariant: what is not named here is refused by whoever asks (there is no `Resource` for it). Before a lease, a
 //! computer with a token, which enrollment gives, reads root, metadata and trust.json, nothing else; targets need a
-//! live lease and an assignment that names them. Left out on purpose: counting and logging, which the caller does.
+//! live lease and an assignment that names them, but for channels: what the vendor withdrew is for whoever runs it, and
+//! just that is assigned no more. Left out on purpose: counting and logging, which the caller does.
 
 use jiff::Timestamp;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// Who asks, as far as it was proven.
@@ -47,8 +47,8 @@ pub enum Resource<'a> {
     Metadata,
     /// `trust.json`.
     TrustTarget,
-    /// The channels document of a package.
-    Channels(&'a PackageName),
+    /// The channels document of a package. The metadata name every package and version anyway.
+    Channels,
     /// A manifest, its signature or its payload, by the release's manifest digest.
     Target(&'a Sha256Digest),
     /// A delta to the release with this manifest digest.
@@ -89,8 +89,7 @@ fn judge(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Resu
     }
     let assigned = match resource {
         Resource::Metadata | Resource::TrustTarget => return Ok(()),
-        Resource::Enroll | Resource::Contact | Resource::Wake => true,
-        Resource::Channels(package) => holder.assigned.iter().any(|told| told.release.package == *package),
+        Resource::Enroll | Resource::Contact | Resource::Wake | Resource::Channels => true,
         Resource::Target(manifest) | Resource::Delta(manifest) => {
             holder.assigned.iter().any(|told| told.manifest == *manifest)
         }
@@ -153,7 +152,7 @@ fn identify(identity: Identity<'_>) -> Result<Holder<'_>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealpost_manifests::ids::Platform;
+    use sealpost_manifests::ids::{PackageName, Platform};
     use sealpost_manifests::release::ReleaseId;
     use sealpost_manifests::version::Version;
 
@@ -181,7 +180,6 @@ mod tests {
     fn every_identity_gets_exactly_what_the_trust_chain_says() {
         let assigned = assigned();
         let (mine, other) = (Sha256Digest::of(b"assigned"), Sha256Digest::of(b"other"));
-        let (package, foreign) = (PackageName::new("acme-av").unwrap(), PackageName::new("else").unwrap());
         let licensed = Holder { lease_until: Some(at(100)), forked: false, assigned: &assigned };
         let lapsed = Holder { lease_until: Some(at(99)), ..licensed };
         let unlicensed = Holder { lease_until: None, ..licensed };
@@ -189,9 +187,8 @@ mod tests {
         let client = Identity::Client;
         let open = [Resource::Enroll, Resource::Contact];
         let early = [Resource::Metadata, Resource::TrustTarget];
-        let leased =
-            [Resource::Channels(&package), Resource::Target(&mine), Resource::Delta(&mine), Resource::Wake];
-        let never = [Resource::Channels(&foreign), Resource::Target(&other), Resource::Delta(&other)];
+        let leased = [Resource::Channels, Resource::Target(&mine), Resource::Delta(&mine), Resource::Wake];
+        let never = [Resource::Target(&other), Resource::Delta(&other)];
         use ProblemCode as Code;
         let table = [
             (

@@ -10,8 +10,10 @@ mod error;
 mod folder;
 mod http;
 mod interface;
+mod pace;
 
 pub use error::TransportError;
 pub use folder::FolderTransport;
 pub use http::{BearerSource, HttpTransport, Timeouts};
 pub use interface::{TargetBody, Transport};
+pub use pace::{Pace, PacedTransport};

@@ -14,7 +14,9 @@ use sealpost_manifests::order::{Epoch, Signer};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::setup::{ServerEntry, ServerRole};
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
+use sealpost_repository::Pace;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::fixture::Computer;
 use crate::flows::context::Context;
@@ -116,7 +118,13 @@ async fn the_records_are_not_read_again_at_every_look() {
     let computer = Computer::new();
     enroll(&computer);
     let network = Network::new(Handle::current(), &[]);
-    let context = Arc::new(Context { host: computer.same_host(), network, interrupt: Arc::default() });
+    let context = Arc::new(Context {
+        host: computer.same_host(),
+        network,
+        interrupt: Arc::default(),
+        access: watch::Sender::new(None),
+        pace: Pace::at_least(0),
+    });
     let mut reach = Reach::default();
     reach.renew(&context).await.unwrap();
     fs::remove_dir_all(computer.host.home.servers()).unwrap();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_repository::Pace;
 use sealpost_service::signals::Signals;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::fixture::Computer;
 use crate::domain::self_update::record::{How, SelfRecord};
@@ -24,7 +26,13 @@ fn impatient(computer: &mut Computer) -> OwnCommand {
 
 async fn watched(computer: &Computer, own: &OwnCommand, record: SelfRecord) -> Result<WatchEnd, LaunchError> {
     let network = Network::new(Handle::current(), &[]);
-    let context = Context { host: computer.same_host(), network, interrupt: Arc::default() };
+    let context = Context {
+        host: computer.same_host(),
+        network,
+        interrupt: Arc::default(),
+        access: watch::Sender::new(None),
+        pace: Pace::at_least(0),
+    };
     watch(&Arc::new(context), own, record, &mut Signals::listen().unwrap()).await
 }
 

@@ -1,18 +1,22 @@
-//! The floor under the speed of the vendor's server: a server that sends a byte now and then does not hold a pull.
+//! The floor under the speed of a server: one that sends a byte now and then holds nobody.
 //!
-//! Invariants: a payload that brings fewer bytes in a window than the floor asks for is given up, and what came is kept;
-//! a document is fetched whole within one window; a pull ends its payloads in time for the next one, so that metadata
-//! and withdrawals never wait behind a payload for longer than pulls are apart.
+//! Invariants: a body that brings fewer bytes in a window than the floor asks for is given up, and what came is kept;
+//! whoever sets an end of the time for payloads ([`Pace::begin`]) has its end in time, however steady they come.
 //! Left out on purpose: metadata files, for which the HTTP transport has a deadline of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, stream};
-use sealpost_repository::{HttpTransport, TargetBody, TargetPath, Transport, TransportError};
+use futures_util::stream::{self, BoxStream};
 use tokio::time::{Instant, timeout_at};
+
+use crate::target::TargetPath;
+use crate::transport::error::TransportError;
+use crate::transport::http::HttpTransport;
+use crate::transport::interface::{TargetBody, Transport};
 
 /// Time over which the speed is averaged. A line may stall for some seconds.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -45,8 +49,8 @@ impl Pace {
         self.min_bytes_per_second.store(min_bytes_per_second, Ordering::Relaxed);
     }
 
-    /// Payloads of the pull that begins now have this long.
-    pub(super) fn begin(&self, within: Duration) {
+    /// Payloads have this long, from now on.
+    pub fn begin(&self, within: Duration) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(within);
     }
 
@@ -59,25 +63,42 @@ impl Pace {
         let per_second = self.min_bytes_per_second.load(Ordering::Relaxed);
         per_second.saturating_mul(self.window.as_secs().max(1))
     }
+
+    /// The chunks of a body from this location, as long as they keep the pace; the last item is the error if they do not.
+    pub fn keep(
+        self: &Arc<Self>,
+        location: String,
+        body: BoxStream<'static, Result<Vec<u8>, TransportError>>,
+    ) -> BoxStream<'static, Result<Vec<u8>, TransportError>> {
+        let receiving = Receiving {
+            body,
+            pace: Arc::clone(self),
+            location,
+            window_ends: Instant::now() + self.window,
+            received: 0,
+        };
+        stream::unfold(Some(receiving), |receiving| async move { receiving?.next().await }).boxed()
+    }
 }
 
 /// A transport whose payloads keep the pace.
-pub(super) struct PacedTransport {
+#[derive(Debug)]
+pub struct PacedTransport {
     inner: HttpTransport,
-    /// The address below which targets are, for messages.
-    targets: String,
     pace: Arc<Pace>,
 }
 
 impl PacedTransport {
-    pub(super) fn new(inner: HttpTransport, targets: String, pace: Arc<Pace>) -> Self {
-        Self { inner, targets, pace }
+    /// The transport, held to this pace.
+    #[must_use]
+    pub const fn new(inner: HttpTransport, pace: Arc<Pace>) -> Self {
+        Self { inner, pace }
     }
 }
 
 /// A body that is being received.
 struct Receiving {
-    body: stream::BoxStream<'static, Result<Vec<u8>, TransportError>>,
+    body: BoxStream<'static, Result<Vec<u8>, TransportError>>,
     pace: Arc<Pace>,
     location: String,
     window_ends: Instant,
@@ -136,15 +157,7 @@ impl Transport for PacedTransport {
             let Some(TargetBody { offset, chunks }) = self.inner.target(path, offset).await? else {
                 return Ok(None);
             };
-            let receiving = Receiving {
-                body: chunks,
-                pace: Arc::clone(&self.pace),
-                location: format!("{}/{}", self.targets, path.encoded()),
-                window_ends: Instant::now() + self.pace.window,
-                received: 0,
-            };
-            let chunks = stream::unfold(Some(receiving), |receiving| async move { receiving?.next().await });
-            Ok(Some(TargetBody { offset, chunks: chunks.boxed() }))
+            Ok(Some(TargetBody { offset, chunks: self.pace.keep(self.location(path), chunks) }))
         })
     }
 
@@ -161,7 +174,7 @@ impl Transport for PacedTransport {
 mod tests {
     use super::*;
 
-    fn receiving(pace: &Arc<Pace>, body: stream::BoxStream<'static, Vec<u8>>) -> Receiving {
+    fn receiving(pace: &Arc<Pace>, body: BoxStream<'static, Vec<u8>>) -> Receiving {
         Receiving {
             body: body.map(Ok).boxed(),
             pace: Arc::clone(pace),
@@ -182,7 +195,7 @@ mod tests {
     }
 
     /// A chunk of so many bytes every so often, for ever.
-    fn every(time: Duration, bytes: usize) -> stream::BoxStream<'static, Vec<u8>> {
+    fn every(time: Duration, bytes: usize) -> BoxStream<'static, Vec<u8>> {
         stream::unfold((), move |()| async move {
             tokio::time::sleep(time).await;
             Some((vec![0; bytes], ()))

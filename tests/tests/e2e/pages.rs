@@ -1,0 +1,440 @@
+//! The commands of the pages for vendors and admins, typed in an order in which they make sense, on a real vendor, site
+//! and computer; and a look that no page has a command that is not typed.
+//!
+//! What a command brings about has its own tests. This one says that the page is no fiction: the command, with its
+//! options as they stand there, does what a reader expects of it, or fails as it says.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use sealpost_tests::harness::{
+    Computer, Lab, Output, Site, Vendor, run, workspace, write_executable, write_file,
+};
+
+use crate::licensing::code_in;
+
+const PAGES: [&str; 2] = ["docs/operations.md", "docs/vendor.md"];
+const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
+
+/// Commands of the pages that this test does not type, and why.
+const LEFT: [(&str, &str); 7] = [
+    ("distributor register", "a sentence names it; it is typed with its serial number"),
+    ("distributor updates halt", "a sentence names it; it is typed with its release"),
+    ("publisher channel set", "a sentence names it; it is typed with its package"),
+    ("publisher serial new", "a sentence names it; it is typed with its seats"),
+    ("publisher role renew", "a sentence names it; it is typed with its roles"),
+    (
+        "publisher serve --public --certificate FILE --key FILE",
+        "it needs a certificate; the publisher's own tests make one",
+    ),
+    (
+        "publisher release … --category security --fixes CVE-2026-1234 --advisory-url URL --supported-until 2028-12-31 --attach cyclonedx=sbom.cdx.json",
+        "typed with the folder and the package that the dots stand for",
+    ),
+];
+
+/// The commands of ours in a page: between backticks, and at the beginning of a line of a block.
+fn documented(page: &str) -> BTreeSet<String> {
+    let is_ours = |text: &str| PROGRAMS.iter().any(|program| text.starts_with(program));
+    let (mut found, mut is_fenced, mut prose) = (BTreeSet::new(), false, String::new());
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            is_fenced = !is_fenced;
+        } else if is_fenced {
+            found.extend(is_ours(line).then(|| line.to_owned()));
+        } else {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    for paragraph in prose.split("\n\n") {
+        let spans = paragraph.split('`').skip(1).step_by(2);
+        let spans = spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "));
+        found.extend(spans.filter(|span| is_ours(span)));
+    }
+    found
+}
+
+/// Types commands, and remembers which of the pages' they were.
+struct Typing {
+    lab: Lab,
+    vendor: Vendor,
+    site: Site,
+    typed: BTreeSet<String>,
+}
+
+impl Typing {
+    /// Carries a command of a page out as these words.
+    fn carry_out(&mut self, documented: &str, words: &[&str]) -> Result<Output> {
+        self.typed.insert(documented.to_owned());
+        match documented.split(' ').next() {
+            Some("publisher") => self.vendor.publisher(words),
+            _ => self.site.distributor(words),
+        }
+        .with_context(|| documented.to_owned())
+    }
+
+    /// As [`Typing::carry_out`], for one that succeeds.
+    fn types(&mut self, documented: &str, words: &[&str]) -> Result<String> {
+        self.carry_out(documented, words)?.ok().with_context(|| documented.to_owned())
+    }
+
+    /// A command of a page that stands there as it is typed.
+    fn types_as_it_is(&mut self, documented: &str) -> Result<String> {
+        let words: Vec<&str> = documented.split(' ').skip(1).collect();
+        self.types(documented, &words)
+    }
+
+    fn on(&mut self, computer: &Computer, documented: &str, words: &[&str]) -> Result<String> {
+        self.typed.insert(documented.to_owned());
+        computer.agent(words)?.ok().with_context(|| documented.to_owned())
+    }
+
+    fn on_as_it_is(&mut self, computer: &Computer, documented: &str) -> Result<String> {
+        let words: Vec<&str> = documented.split(' ').skip(1).collect();
+        self.on(computer, documented, &words)
+    }
+
+    /// What a helper of the harness typed.
+    fn was_typed(&mut self, documented: &str) {
+        self.typed.insert(documented.to_owned());
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.lab.path(name).to_string_lossy().into_owned()
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path in UTF-8")
+}
+
+#[test]
+fn every_command_of_the_pages_is_typed() -> Result<()> {
+    let lab = Lab::new()?;
+    let vendor = Vendor::new(&lab, "vendor")?;
+    let site = Site::new(&lab, "site", "http://127.0.0.1:1", &vendor.root())?;
+    let mut typing = Typing { lab, vendor, site, typed: BTreeSet::new() };
+    typing.was_typed("publisher init");
+    typing.was_typed("distributor init");
+    services(&mut typing)?;
+    the_vendor_begins(&mut typing)?;
+    let second = the_site_begins(&mut typing)?;
+    let computer = a_computer(&mut typing)?;
+    undoing(&mut typing, &computer)?;
+    looking(&mut typing, &computer, &second)?;
+    customers(&mut typing)?;
+    moving_and_restoring(&mut typing, &computer)?;
+
+    let mut named = BTreeSet::new();
+    for page in PAGES {
+        named.extend(documented(&fs::read_to_string(workspace().join(page))?));
+    }
+    let left: BTreeSet<String> = LEFT.iter().map(|(command, _)| (*command).to_owned()).collect();
+    let known: BTreeSet<String> = typing.typed.union(&left).cloned().collect();
+    let missing: Vec<&String> = named.difference(&known).collect();
+    ensure!(
+        missing.is_empty(),
+        "pages have commands that nobody typed; type them here, or say why not: {missing:#?}"
+    );
+    let gone: Vec<&String> = known.difference(&named).collect();
+    ensure!(gone.is_empty(), "no page has these any more; leave them out here too: {gone:#?}");
+    Ok(())
+}
+
+fn services(typing: &mut Typing) -> Result<()> {
+    let root = typing.path("computer");
+    let into = ["install-service", "--root", &root, "--program", "/bin/true"];
+    for documented in [
+        "distributor install-service",
+        "publisher install-service",
+        "agent-updater install-service",
+        "agent-updater install-service --strict",
+    ] {
+        let (program, options) = documented.split_once(' ').context("a command")?;
+        // Of the home that a service has.
+        let mut install = typing.lab.programs().command(program);
+        install.args(into).args(options.split(' ').skip(1));
+        run(install)?.ok()?;
+        typing.was_typed(documented);
+    }
+    Ok(())
+}
+
+fn the_vendor_begins(typing: &mut Typing) -> Result<()> {
+    typing
+        .types("publisher trust contact", &["trust", "contact", "--contact-mail", "licenses@acme.example"])?;
+    let folder = typing.path("scanner");
+    for version in ["1.0", "1.1", "1.2", "1.3"] {
+        write_file(&typing.lab.path("scanner/VERSION"), version)?;
+        if version == "1.2" {
+            break;
+        }
+        typing.types(
+            "publisher release DIR --package PACKAGE --version V --kind program --channel stable",
+            &[
+                "release",
+                &folder,
+                "--package",
+                "scanner",
+                "--version",
+                version,
+                "--kind",
+                "program",
+                "--channel",
+                "stable",
+            ],
+        )?;
+    }
+    let bill = typing.path("sbom.cdx.json");
+    write_file(Path::new(&bill), "{\"bomFormat\":\"CycloneDX\"}")?;
+    let attached = format!("cyclonedx={bill}");
+    typing
+        .vendor
+        .publisher(&[
+            "release",
+            &folder,
+            "--package",
+            "scanner",
+            "--version",
+            "1.2",
+            "--kind",
+            "program",
+            "--channel",
+            "stable",
+            "--category",
+            "security",
+            "--fixes",
+            "CVE-2026-1234",
+            "--advisory-url",
+            "https://acme.example/1",
+            "--supported-until",
+            "2028-12-31",
+            "--attach",
+            &attached,
+        ])?
+        .ok()?;
+    let (own, program) = (typing.path("own"), typing.lab.path("own/agent-updater"));
+    write_executable(&program, "#!/bin/sh\n")?;
+    let documented = "publisher release FOLDER --package agent-updater --version 1.1 --kind agent --channel stable --new-package";
+    let words: Vec<&str> =
+        documented.split(' ').skip(1).map(|word| if word == "FOLDER" { &own } else { word }).collect();
+    typing.types(documented, &words)?;
+    typing.types_as_it_is("publisher status")?;
+    typing.types_as_it_is("publisher role renew targets")?;
+    typing.types("publisher role renew PACKAGE", &["role", "renew", "scanner"])?;
+    typing.types_as_it_is("publisher root renew")?;
+    let safe = typing.path("safe");
+    fs::rename(typing.vendor.home().join("root-keys"), &safe)?;
+    typing.types("publisher root renew --root-keys /media/safe", &["root", "renew", "--root-keys", &safe])?;
+    typing.types_as_it_is("publisher refresh")?;
+    typing.types_as_it_is("publisher lint")?;
+    typing.types_as_it_is("publisher releases list")?;
+    typing.types("publisher releases show PACKAGE VERSION", &["releases", "show", "scanner", "1.2"])?;
+    typing.types_as_it_is("publisher channel list")?;
+    typing.types(
+        "publisher channel set PACKAGE CHANNEL VERSION",
+        &["channel", "set", "scanner", "stable", "1.2"],
+    )?;
+    typing.vendor.publisher(&["channel", "set", "scanner", "beta", "1.2", "--new-channel"])?.ok()?;
+    typing.types("publisher channel remove PACKAGE CHANNEL", &["channel", "remove", "scanner", "beta"])?;
+    typing.types(
+        "publisher channel minimum PACKAGE --version V",
+        &["channel", "minimum", "scanner", "--version", "1.0"],
+    )?;
+    typing.types_as_it_is("publisher channel show")?;
+    typing.types_as_it_is("publisher trust show")?;
+    let url = typing.vendor.serve()?;
+    typing.was_typed("publisher serve");
+    typing.site.configure(&format!("vendor_url = {url:?}\n"))
+}
+
+/// Gives the second serial number.
+fn the_site_begins(typing: &mut Typing) -> Result<String> {
+    typing.site.serve()?;
+    typing.was_typed("distributor serve");
+    let printed = typing.types("publisher serial new --seats N", &["serial", "new", "--seats", "2"])?;
+    let serial = printed.lines().next().context("a serial number")?.to_owned();
+    typing.types("distributor register SERIAL", &["register", &serial])?;
+    typing.types("publisher serial seats SERIAL N", &["serial", "seats", &serial, "4"])?;
+    typing.types("distributor register SERIAL --more-seats", &["register", &serial, "--more-seats"])?;
+    let printed = typing.types(
+        "publisher serial new --seats N --unreleased",
+        &["serial", "new", "--seats", "1", "--package", "other", "--unreleased"],
+    )?;
+    let second = printed.lines().next().context("a serial number")?.to_owned();
+    let printed =
+        typing.types("distributor register SERIAL --offline", &["register", &second, "--offline"])?;
+    let (request, answer) = (typing.path("request"), typing.path("answer"));
+    write_file(Path::new(&request), code_in(&printed)?)?;
+    let unlock = typing.types("publisher serial unlock FILE", &["serial", "unlock", &request])?;
+    write_file(Path::new(&answer), unlock)?;
+    typing.types("distributor unlock CODE", &["unlock", &answer])?;
+    typing.types_as_it_is("distributor status")?;
+    typing.types("distributor token new NAME", &["token", "new", "ada"])?;
+    typing.types_as_it_is("distributor token list")?;
+    typing.types("distributor token revoke NAME", &["token", "revoke", "ada"])?;
+    typing.types_as_it_is("distributor certificate show")?;
+    typing.types_as_it_is("distributor certificate renew")?;
+    typing.types_as_it_is("distributor pull")?;
+    typing.types_as_it_is("distributor updates list")?;
+    typing.types("distributor updates show REF", &["updates", "show", "scanner:1.2"])?;
+    typing.types("distributor updates approve REF", &["updates", "approve", "scanner:1.2", "--yes"])?;
+    Ok(second)
+}
+
+fn a_computer(typing: &mut Typing) -> Result<Computer> {
+    let root = typing.vendor.root();
+    let mut computer = Computer::reserved(&typing.lab, &typing.site, "pc-2", &root)?;
+    let (setup, root) = (text(computer.setup())?.to_owned(), text(&root)?.to_owned());
+    typing.on(
+        &computer,
+        "agent-updater enroll --setup FILE --root root.json",
+        &["enroll", "--setup", &setup, "--root", &root],
+    )?;
+    typing.on(&computer, "agent-updater enroll --setup FILE", &["enroll", "--setup", &setup])?;
+    typing.on_as_it_is(&computer, "agent-updater check")?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
+    for documented in [
+        "agent-updater status",
+        "agent-updater status --json",
+        "agent-updater status --hooks",
+        "agent-updater audit",
+    ] {
+        typing.on_as_it_is(&computer, documented)?;
+    }
+    fs::remove_file(computer.current("scanner"))?;
+    typing.on(&computer, "agent-updater repair PACKAGE", &["repair", "scanner"])?;
+    typing.on_as_it_is(&computer, "agent-updater repair")?;
+    typing.on_as_it_is(&computer, "agent-updater repair --new-install-root")?;
+    computer.run()?;
+    typing.types("distributor updates watch REF", &["updates", "watch", "scanner:1.2", "--timeout", "1"])?;
+    computer.stop()?;
+    Ok(computer)
+}
+
+fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
+    write_file(&typing.lab.path("scanner/VERSION"), "1.3")?;
+    let folder = typing.path("scanner");
+    typing.vendor.release_program(Path::new(&folder), "scanner", "1.3")?;
+    typing.site.pull_and_approve("scanner:1.3")?;
+    computer.check()?.ok()?;
+    typing.on(computer, "agent-updater rollback PACKAGE", &["rollback", "scanner"])?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
+    typing.on(computer, "agent-updater retry PACKAGE", &["retry", "scanner"])?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
+    typing
+        .types("distributor updates retry REF", &["updates", "retry", "scanner:1.3", "--client", "pc-2"])?;
+    computer.check()?.ok()?;
+    typing.types(
+        "distributor updates halt REF --reason TEXT",
+        &["updates", "halt", "scanner:1.3", "--reason", "hangs"],
+    )?;
+    typing.types("distributor updates reconsider REF", &["updates", "reconsider", "scanner:1.3"])?;
+    typing.site.approve("scanner:1.3")?;
+    typing.types(
+        "distributor updates halt REF --rollback --reason TEXT",
+        &["updates", "halt", "scanner:1.3", "--rollback", "--reason", "hangs"],
+    )?;
+    typing.types("distributor clients channel NAME CHANNEL", &["clients", "channel", "pc-2", "stable"])?;
+    typing.types(
+        "publisher withdraw PACKAGE VERSION --reason TEXT",
+        &["withdraw", "scanner", "1.3", "--reason", "hangs"],
+    )?;
+    typing.site.pull()?;
+    computer.check()?.ok()?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
+    let said = computer.agent(&["rollback", "scanner"])?.refused()?;
+    ensure!(said.contains("the vendor withdrew scanner 1.3") && said.contains("--withdrawn"), "{said}");
+    typing.on(
+        computer,
+        "agent-updater rollback PACKAGE --withdrawn",
+        &["rollback", "scanner", "--withdrawn"],
+    )?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
+    // No release of the agent was ever installed: the packaged program is what there is to go back to.
+    typing.was_typed("agent-updater rollback agent-updater");
+    let said = computer.agent(&["rollback", "agent-updater"])?.refused()?;
+    ensure!(said.contains("agent-updater"), "{said}");
+    Ok(())
+}
+
+fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()> {
+    for documented in [
+        "distributor status --ends",
+        "distributor storage show",
+        "distributor storage clean",
+        "distributor storage check",
+        "distributor address show",
+        "distributor log",
+        "distributor log verify",
+    ] {
+        typing.types_as_it_is(documented)?;
+    }
+    // Where something is moved, the scenarios of moving type it.
+    let said = typing.carry_out("distributor address finish", &["address", "finish"])?.refused()?;
+    ensure!(said.contains("no address or port is being changed"), "{said}");
+    let (checkpoint, proof) = (typing.path("checkpoint"), typing.path("proof"));
+    typing.types("distributor log checkpoint --out FILE", &["log", "checkpoint", "--out", &checkpoint])?;
+    typing.types("distributor log prove 1042 --out FILE", &["log", "prove", "2", "--out", &proof])?;
+    let site_key = text(&typing.site.home().join("keys/site.pub"))?.to_owned();
+    typing.types(
+        "distributor log check-proof FILE --site-key site.pub",
+        &["log", "check-proof", &proof, "--site-key", &site_key],
+    )?;
+    typing.types("distributor clients reserve NAME", &["clients", "reserve", "pc-1"])?;
+    typing.types(
+        "distributor clients reserve NAME --serial SERIAL",
+        &["clients", "reserve", "pc-1", "--serial", second],
+    )?;
+    let setup = typing.path("pc-1.setup.json");
+    typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
+    typing.on(
+        computer,
+        "agent-updater enroll --setup FILE --replace",
+        &["enroll", "--setup", &setup, "--replace"],
+    )?;
+    Ok(())
+}
+
+fn customers(typing: &mut Typing) -> Result<()> {
+    typing.types_as_it_is("publisher serial list")?;
+    let serial = typing.vendor.serial(1)?;
+    typing.types("publisher serial show SERIAL", &["serial", "show", &serial])?;
+    typing.types(
+        "publisher trust reset-counter PACKAGE --to N",
+        &["trust", "reset-counter", "scanner", "--to", "4"],
+    )?;
+    Ok(())
+}
+
+fn moving_and_restoring(typing: &mut Typing, computer: &Computer) -> Result<()> {
+    let backup = typing.path("backup");
+    typing.types("distributor backup FILE", &["backup", &backup])?;
+    typing.site.distributor(&["certificate", "renew", "--site-ca"])?.ok()?;
+    typing.types_as_it_is("distributor certificate switch --now")?;
+    drop(computer.check()?);
+    typing.site.stop()?;
+    typing.types_as_it_is("distributor ledger rebuild")?;
+    let restored = typing.site.restored(&typing.lab, "restored", Path::new(&backup))?;
+    typing.was_typed("distributor --home NEW-HOME restore FILE");
+    let server_id = {
+        let setup: serde_json::Value = serde_json::from_slice(&fs::read(computer.setup())?)?;
+        let text = setup.to_string();
+        server_id(&text).context("a setup file without a server id")?
+    };
+    drop(restored);
+    typing.types("publisher clear-key SERVER_ID", &["clear-key", &server_id, "--yes"])?;
+    typing
+        .types("publisher clear-key SERVER_ID --stolen", &["clear-key", &server_id, "--stolen", "--yes"])?;
+    Ok(())
+}
+
+/// The id of the server in the text of a setup file.
+fn server_id(setup: &str) -> Option<String> {
+    let after = setup.split("server_id").nth(1)?;
+    let id = after.trim_start_matches(['\\', '"', ':']);
+    Some(id.split(['\\', '"']).next()?.to_owned())
+}
