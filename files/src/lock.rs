@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
 use crate::mode::PRIVATE;
 
 /// A lock on a file or folder, until it is dropped.
@@ -25,7 +27,8 @@ pub enum LockError {
 }
 
 impl FileLock {
-    /// Takes the lock of a file, which is made (0600) if it is not there.
+    /// Takes the lock of a file, which is made (0600) if it is not there. A link in its place is refused, not followed:
+    /// else whoever can write in its folder could have a file made anywhere.
     ///
     /// # Errors
     /// [`LockError`].
@@ -60,7 +63,9 @@ impl FileLock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
 }
 
 fn try_lock(file: File) -> Result<FileLock, LockError> {
@@ -90,5 +95,15 @@ mod tests {
         assert!(matches!(FileLock::try_take_folder(folder.path()), Err(LockError::Held)));
         drop(folder_lock);
         assert!(matches!(FileLock::try_take(&folder.path().join("no/lock")), Err(LockError::Io(_))));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_refused_and_nothing_is_made_where_it_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, outside) = (folder.path().join(".lock"), folder.path().join("outside"));
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        assert!(matches!(FileLock::try_take(&link), Err(LockError::Io(_))));
+        assert!(FileLock::take(&link, || {}).is_err());
+        assert!(!outside.exists());
     }
 }

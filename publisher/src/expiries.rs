@@ -65,6 +65,28 @@ pub enum Nearness {
     Far,
 }
 
+/// How much a warning wants somebody. The words stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// To be done some day.
+    Notice,
+    /// To be done within weeks.
+    Warning,
+    /// To be done now: something ended or ends within days, or does not work.
+    Urgent,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Urgent => "urgent",
+        })
+    }
+}
+
 impl Expiry {
     #[must_use]
     pub fn nearness(&self, now: Timestamp) -> Nearness {
@@ -87,6 +109,16 @@ impl Expiry {
             Nearness::Far => None,
             Nearness::Ended => Some(format!("{self} expired {left}; {}", self.remedy)),
             _ => Some(format!("{self} expires {left}; {}", self.remedy)),
+        }
+    }
+
+    /// How much the warning wants somebody; a site says it in the same words.
+    #[must_use]
+    pub fn level(&self, now: Timestamp) -> Level {
+        match self.nearness(now) {
+            Nearness::Ended | Nearness::Urgent => Level::Urgent,
+            Nearness::Soon => Level::Warning,
+            Nearness::Near | Nearness::Far => Level::Notice,
         }
     }
 

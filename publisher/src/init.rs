@@ -4,8 +4,9 @@
 //! or a key is replaced; `vendor.toml` is written last, so an interrupted `init` is never taken for a home.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::DirBuilder;
 use std::num::NonZeroU32;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -33,6 +34,8 @@ use crate::trust::{TrustError, check_contact};
 const MAX_ROOT_KEYS: u32 = 16;
 /// No clock that is right says less: 2026-01-01. One that was never set begins at 1970.
 const FIRST_POSSIBLE_TIME: Timestamp = Timestamp::constant(1_767_225_600, 0);
+/// Mode of a new home, of which the umask takes away.
+const MAX_HOME_MODE: u32 = 0o755;
 /// What must not be there yet.
 const PARTS: [&str; 5] = [SETTINGS_FILE, "keys", "repository", "root.json", "license.db"];
 
@@ -196,7 +199,8 @@ fn make_repository(
     Ok(root_bytes)
 }
 
-/// The umask says who may look into the home; what is secret in it has a mode of its own.
+/// The umask says who may look into the home, but lets nobody else write there; what is secret in it has a mode of its own.
 fn make_home(home: &Path) -> Result<(), HomeError> {
-    fs::create_dir_all(home).and_then(|()| sync_parent(home)).map_err(HomeError::writing(home))
+    let made = DirBuilder::new().recursive(true).mode(MAX_HOME_MODE).create(home);
+    made.and_then(|()| sync_parent(home)).map_err(HomeError::writing(home))
 }

@@ -12,7 +12,7 @@ use sealpost_serving::tls::{self, TlsError};
 use serde::Serialize;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::expiries::{self, Expiry, ExpiryKind, Nearness};
+use crate::expiries::{self, Expiry, ExpiryKind, Level, Nearness};
 use crate::home::{Keyring, Vendor};
 use crate::publication::{Publication, PublicationError};
 
@@ -37,6 +37,7 @@ pub struct Status {
 pub struct Warning {
     /// For programs; it never changes its meaning.
     pub code: &'static str,
+    pub level: Level,
     pub message: String,
 }
 
@@ -72,8 +73,8 @@ pub fn status(
     let publication = Publication::open(vendor, waiting)?;
     let mut expiries = expiries::of_repository(vendor, keyring, publication.editor());
     let newer_publisher = newer_publisher(&publication)?;
+    let mut problems = empty_channels(&publication)?;
     drop(publication);
-    let mut problems = Vec::new();
     match certificate_end(vendor) {
         None => {}
         Some(Ok(end)) => expiries.push(end),
@@ -84,7 +85,7 @@ pub fn status(
     expiries.extend(grants.filter(|grant| grant.nearness(now) != Nearness::Far));
     let warned = |end: &Expiry| {
         let code = if end.nearness(now) == Nearness::Ended { "ended" } else { "ends" };
-        end.warning(now).map(|message| Warning { code, message })
+        end.warning(now).map(|message| Warning { code, level: end.level(now), message })
     };
     let mut warnings: Vec<Warning> = expiries.iter().filter_map(warned).collect();
     warnings.extend(problems);
@@ -92,11 +93,31 @@ pub fn status(
     Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
 }
 
+/// Channels whose release was withdrawn and that nobody pointed at another since: who follows them gets nothing new.
+fn empty_channels(publication: &Publication) -> Result<Vec<Warning>, PublicationError> {
+    let mut warnings = Vec::new();
+    for package in publication.editor().packages() {
+        for channel in &publication.channels(package)?.emptied {
+            warnings.push(Warning {
+                code: "channel_empty",
+                level: Level::Warning,
+                message: format!(
+                    "the channel {channel} of {package} points at nothing, since its release was withdrawn; point it at \
+                     another with `publisher channel set {package} {channel} VERSION`, or remove it with `publisher channel \
+                     remove {package} {channel}`"
+                ),
+            });
+        }
+    }
+    Ok(warnings)
+}
+
 /// When the certificate of `publisher serve` ends; `None` if the settings name none.
 #[must_use]
 pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
     let path = vendor.certificate()?;
-    let unreadable = |message: String| Warning { code: "certificate_unreadable", message };
+    let unreadable =
+        |message: String| Warning { code: "certificate_unreadable", level: Level::Urgent, message };
     Some(match end_of_certificate(&path) {
         Ok(Some(at)) => Ok(Expiry::of_certificate(&path, at)),
         Ok(None) => Err(unreadable(format!(

@@ -198,10 +198,19 @@ pub struct Review {
     pub update: Update,
     /// What the manifest says; absent when it is not stored, as for a refused release.
     pub content: Option<ReviewContent>,
-    /// Which computers get it when it is approved.
+    /// Which computers get it; of a release that is not approved: when it is approved for all its channels.
     pub recipients: Vec<ComputerName>,
     /// How many they are; `recipients` names the first hundred.
     pub recipient_count: u64,
+    /// How many of them have a seat and never enrolled, so that nothing is to be expected of them.
+    #[serde(default)]
+    pub reserved_count: u64,
+    /// How many of them are enrolled and do not run it yet.
+    #[serde(default)]
+    pub pending_count: Option<u64>,
+    /// How many more would get an approved release, if it were approved for all channels that point to it.
+    #[serde(default)]
+    pub waiting_count: u64,
     /// Which computers said last that they run it.
     #[serde(default)]
     pub runners: Vec<ComputerName>,
@@ -402,4 +411,7 @@ pub struct Retried {
     pub update: Update,
     /// By name; empty when all that failed were asked before and have not tried since.
     pub clients: Vec<ComputerName>,
+    /// Those that were named and run it already: they have nothing to try again.
+    #[serde(default)]
+    pub running: Vec<ComputerName>,
 }

@@ -114,7 +114,7 @@ pub(super) struct Setup {
     /// Where to write the setup file [default: NAME.setup.json]. It holds a secret and is written for you alone.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Days for which the enrollment code in it is good [default: 30].
+    /// Days for which the enrollment code in it is good, 1 to 366 [default: 30].
     #[arg(long, value_name = "N")]
     valid_days: Option<u16>,
 }

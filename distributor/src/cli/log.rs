@@ -21,6 +21,9 @@ use crate::home::Home;
 
 /// Entries with which `--follow` begins.
 const FOLLOW_BEGINS_WITH: u32 = 10;
+/// Digits of a digest, and how many of them a line shows.
+const DIGEST_DIGITS: usize = 64;
+const SHOWN_DIGITS: usize = 12;
 /// Longest line of the log, in bytes.
 const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -46,12 +49,13 @@ pub(super) struct Options {
     #[arg(long)]
     follow: bool,
     /// Only the last so many entries of those that are asked for.
-    #[arg(short = 'n', long = "last", value_name = "N")]
+    #[arg(short = 'n', long = "last", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     last: Option<u32>,
     /// Only what concerns this computer.
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Only entries of this kind, for example release_approved. May be given more than once.
+    /// Only entries of this kind, for example release_approved; what is no kind is answered with all of them. May be given
+    /// more than once.
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
     /// Only what went wrong: failed and refused installs, failed pulls, refused requests, forks, changed files.
@@ -109,6 +113,9 @@ struct WriteCheckpoint {
     /// Where to write it [default: standard output].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print it as a text in JSON, or the file that it was written to.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Write a proof that an entry stands in the log. Whoever has the site's public key checks it without the log.
@@ -136,6 +143,9 @@ struct CheckProof {
     /// The site's public key, `keys/site.pub` of the server's home.
     #[arg(long, value_name = "FILE")]
     site_key: PathBuf,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcome> {
@@ -155,6 +165,7 @@ pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcom
 async fn show(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let mut response = api.stream(&format!("/log?{}", query(&options)?)).await?;
     let mut rest = Vec::new();
+    let mut is_empty = true;
     loop {
         let chunk = tokio::select! {
             chunk = response.chunk() => chunk.context("the server ended the log early")?,
@@ -168,12 +179,16 @@ async fn show(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
             print_entry(&line, options.json)?;
+            is_empty = false;
         }
         if rest.len() > MAX_LINE_BYTES {
             anyhow::bail!(
                 "the server sent a line of the log that is longer than {MAX_LINE_BYTES} bytes; give up"
             );
         }
+    }
+    if is_empty {
+        tell("nothing matches");
     }
     Ok(Outcome::Done)
 }
@@ -197,11 +212,22 @@ fn query(options: &Options) -> anyhow::Result<String> {
         parts.push("without_absent_hooks=true".to_owned());
     }
     let now = Timestamp::now();
-    if let Some(since) = &options.since {
-        parts.push(format!("since={}", segment(&when::parse("--since", since, now)?.to_string())));
+    let time = |option: &str, text: &Option<String>| -> anyhow::Result<Option<Timestamp>> {
+        text.as_ref().map(|text| when::parse(option, text, now)).transpose()
+    };
+    let (since, until) = (time("--since", &options.since)?, time("--until", &options.until)?);
+    // An empty answer would read as "it never happened".
+    if since.is_some_and(|since| since > now) {
+        anyhow::bail!("cannot use --since: that time lies in the future; give one that has passed");
     }
-    if let Some(until) = &options.until {
-        parts.push(format!("until={}", segment(&when::parse("--until", until, now)?.to_string())));
+    if since.zip(until).is_some_and(|(since, until)| since > until) {
+        anyhow::bail!("cannot use --until: --until is before --since; swap them");
+    }
+    if let Some(since) = since {
+        parts.push(format!("since={}", segment(&since.to_string())));
+    }
+    if let Some(until) = until {
+        parts.push(format!("until={}", segment(&until.to_string())));
     }
     // Whoever follows wants what comes, and not everything that ever was.
     let begins = (options.follow && options.since.is_none()).then_some(FOLLOW_BEGINS_WITH);
@@ -217,7 +243,24 @@ fn print_entry(line: &[u8], json: bool) -> anyhow::Result<()> {
     }
     let logged: LogEntry = serde_json::from_slice(line)
         .context("cannot read an entry; do this program and the server have the same version?")?;
-    print_line(format_args!("{:>6}  {}  {}", logged.sequence, seconds(logged.at), plain(&logged.summary)))
+    let summary = with_short_digests(&plain(&logged.summary));
+    print_line(format_args!("{:>6}  {}  {summary}", logged.sequence, seconds(logged.at)))
+}
+
+/// A text whose digests are cut to as many digits as name an update; `--json` has them whole.
+fn with_short_digests(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    for part in text.split_inclusive(|character: char| !character.is_ascii_hexdigit()) {
+        let digits = part.trim_end_matches(|character: char| !character.is_ascii_hexdigit());
+        match digits.get(..SHOWN_DIGITS).filter(|_| digits.len() == DIGEST_DIGITS) {
+            Some(begin) => {
+                short.push_str(begin);
+                short.push_str(part.get(DIGEST_DIGITS..).unwrap_or_default());
+            }
+            None => short.push_str(part),
+        }
+    }
+    short
 }
 
 async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Result<Outcome> {
@@ -275,7 +318,15 @@ fn signed_head(home: &Home, note: &SignedNote) -> anyhow::Result<LogHead> {
 
 async fn checkpoint(api: &AdminApi, options: &WriteCheckpoint) -> anyhow::Result<Outcome> {
     let note = api.get_text("/log/checkpoint").await?;
-    give(&note, options.out.as_deref(), "checkpoint")
+    if !options.json {
+        return give(&note, options.out.as_deref(), "checkpoint");
+    }
+    let out = options.out.as_deref();
+    if let Some(out) = out {
+        write_text(out, &note, "checkpoint")?;
+    }
+    print_json(&serde_json::json!({ "checkpoint": note, "out": out }))?;
+    Ok(Outcome::Done)
 }
 
 async fn prove(api: &AdminApi, options: &Prove) -> anyhow::Result<Outcome> {
@@ -287,13 +338,17 @@ async fn prove(api: &AdminApi, options: &Prove) -> anyhow::Result<Outcome> {
 fn give(text: &str, out: Option<&Path>, what: &str) -> anyhow::Result<Outcome> {
     match out {
         Some(out) => {
-            write_new(out, text.as_bytes(), PUBLIC)
-                .with_context(|| format!("cannot write the {what} {}", out.display()))?;
+            write_text(out, text, what)?;
             print_line(out.display())?;
         }
         None => print_line(text.trim_end())?,
     }
     Ok(Outcome::Done)
+}
+
+fn write_text(out: &Path, text: &str, what: &str) -> anyhow::Result<()> {
+    write_new(out, text.as_bytes(), PUBLIC)
+        .with_context(|| format!("cannot write the {what} {}", out.display()))
 }
 
 fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
@@ -303,11 +358,25 @@ fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
     let proven = LogProof::read(&bytes).and_then(|proof| proof.check(&key));
     let proven = match proven {
         Ok(proven) => proven,
+        Err(error) if options.json => {
+            print_json(&serde_json::json!({ "holds": false, "why": with_causes(&error) }))?;
+            return Ok(Outcome::Damage);
+        }
         Err(error) => {
             print_line(format_args!("the proof does not hold: {}", plain(&with_causes(&error))))?;
             return Ok(Outcome::Damage);
         }
     };
+    if options.json {
+        print_json(&serde_json::json!({
+            "holds": true,
+            "server_id": proven.server_id,
+            "head": proven.head,
+            "sequence": proven.index + 1,
+            "entry": proven.entry,
+        }))?;
+        return Ok(Outcome::Done);
+    }
     print_line(format_args!(
         "the log of server {} with {} (root sha256:{}) holds entry {}:",
         proven.server_id,
@@ -317,4 +386,20 @@ fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
     ))?;
     print_line(plain(&proven.entry))?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_of_a_line_are_cut_and_nothing_else_is() {
+        let digest = "0123456789abcdef".repeat(4);
+        let text = format!("approved acme-av 1.0 [sha256:{digest}] of ü {digest}");
+        let short = "approved acme-av 1.0 [sha256:0123456789ab] of ü 0123456789ab";
+        assert_eq!(with_short_digests(&text), short);
+        for kept in [format!("{digest}0"), digest[1..].to_owned(), "acme".to_owned(), String::new()] {
+            assert_eq!(with_short_digests(&kept), kept);
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! How people name an update: `PACKAGE:VERSION[:PLATFORM]`, or the beginning of its manifest's digest.
 
 use anyhow::bail;
-
 use sealpost_admin_api::updates::Update;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// Shortest beginning of a digest: short enough to type, long enough to mean one.
 const MIN_DIGEST_CHARS: usize = 12;
@@ -16,13 +16,18 @@ pub(super) fn find<'a>(reference: &str, updates: &'a [Update]) -> anyhow::Result
     let found: Vec<&Update> = updates.iter().filter(|row| names(reference, row)).collect();
     match found.as_slice() {
         [one] => Ok(one),
-        [] if updates.is_empty() => {
-            bail!("no update is called {reference:?}: there is none yet; run `distributor pull`")
+        [] => {
+            let hint = if updates.is_empty() {
+                "there is none yet; run `distributor pull`".to_owned()
+            } else {
+                format!(
+                    "name it PACKAGE:VERSION[:PLATFORM] or by {MIN_DIGEST_CHARS} or more digits of its manifest digest; \
+                     `distributor updates list` shows them"
+                )
+            };
+            let what = format!("no update is called {reference:?}");
+            Err(Problem::new(ProblemCode::NotFound, what, hint).into())
         }
-        [] => bail!(
-            "no update is called {reference:?}; name it PACKAGE:VERSION[:PLATFORM] or by {MIN_DIGEST_CHARS} or more \
-             digits of its manifest digest; `distributor updates list` shows them"
-        ),
         several => {
             let names: Vec<String> =
                 several.iter().map(|row| format!("{} [{}]", row.release, row.manifest.short())).collect();

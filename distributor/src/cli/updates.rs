@@ -80,9 +80,12 @@ pub(super) struct Approve {
     /// Why, for whoever reads the log later.
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// Wait until every computer that gets it runs it or failed; ends with 1 when one failed.
+    /// Wait until every enrolled computer that gets it runs it or failed; ends with 1 when one failed.
     #[arg(long)]
     wait: bool,
+    /// Give up waiting after so many minutes [default: wait until Ctrl-C].
+    #[arg(long, value_name = "MINUTES", requires = "wait")]
+    timeout: Option<u64>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -192,7 +195,13 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         None if options.yes => shown,
         None if can_ask() => {
             review::print_review(&view)?;
-            let computers = counted(view.recipient_count, "computer", "computers");
+            // Who follows only some of its channels is not counted one by one.
+            let computers = if options.channels.is_empty() {
+                let all = view.recipient_count.saturating_add(view.waiting_count);
+                counted(all, "computer", "computers")
+            } else {
+                "the computers".to_owned()
+            };
             if !ask(&format!("Approve {} for {computers} of {}?", view.update.release, named(&channels)))? {
                 tell("not approved; nothing was changed");
                 return Ok(Outcome::Damage);
@@ -216,7 +225,7 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         if !options.json {
             tell(format_args!("approved {} for {}", row.release, review::channels(&row)));
         }
-        let view = watch::until_done(api, manifest, None).await?;
+        let view = watch::until_done(api, manifest, options.timeout).await?;
         if options.json {
             print_json(&view)?;
         }

@@ -4,9 +4,9 @@
 //! Invariant: a tree has its name only when the whole payload was read and every byte was the signed one.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,6 +81,7 @@ impl Trees {
         let text = self.blobs.read(digest, MAX_MANIFEST_BYTES)?.ok_or_else(|| absent("manifest"))?;
         let draft = tempfile::Builder::new()
             .prefix(UNFINISHED)
+            .permissions(Permissions::from_mode(PRIVATE_FOLDER))
             .tempdir_in(&self.root)
             .map_err(|source| StagingError::io("make a folder in", &self.root, source))?;
         let tree = draft.path().join(TREE);

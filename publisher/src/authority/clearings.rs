@@ -1,7 +1,7 @@
 //! The table of cleared bindings: serial numbers that the vendor took from a server, so that another one, or the same one
-//! with another site key, can register them; and the keys of stolen servers, which register nothing any more.
+//! with the site key that it had, can register them; and the keys and ids of stolen servers, which register nothing any more.
 //!
-//! Invariants: each is recorded for good, in the transaction that clears it; a refused key is never accepted again.
+//! Invariants: each is recorded for good, in the transaction that clears it; a refused key or id is never accepted again.
 //! Left out on purpose: taking a grant back. It ends by itself; until then the old server goes on with it.
 
 use jiff::Timestamp;
@@ -88,12 +88,16 @@ fn keys_of(connection: &Connection, server: &ServerId) -> Result<Vec<PublicKey>,
         .collect()
 }
 
-/// Whether a key is one of a stolen server, whatever its key id says.
-pub(super) fn is_refused(connection: &Connection, key: &PublicKey) -> Result<bool, AuthorityError> {
+/// Whether a key is one of a stolen server, whatever its key id says, or an id is one.
+pub(super) fn is_refused(
+    connection: &Connection,
+    key: &PublicKey,
+    server: &ServerId,
+) -> Result<bool, AuthorityError> {
     connection
         .query_row(
-            "SELECT EXISTS (SELECT 1 FROM refused_keys WHERE key = ?1)",
-            [key.ed25519_bytes()],
+            "SELECT EXISTS (SELECT 1 FROM refused_keys WHERE key = ?1 OR server_id = ?2)",
+            params![key.ed25519_bytes(), server.as_str()],
             |row| row.get(0),
         )
         .map_err(failed("look a refused key up"))

@@ -77,12 +77,12 @@ pub enum RegisterError {
     )]
     BoundToOtherServer,
     #[error(
-        "cannot register: this server id is bound to another site key; restore the site key, or ask the \
-         vendor to clear the binding with `publisher clear-key`"
+        "cannot register: this server id is bound to another site key; restore the site key, or set up a new server with \
+         `distributor init` and ask the vendor to clear the binding with `publisher clear-key`"
     )]
     OtherSiteKey,
     #[error(
-        "cannot register: the vendor was told that this server was stolen, and refuses its key; set up a new server with \
+        "cannot register: the vendor was told that this server was stolen, and refuses its key and its id; set up a new server with \
          `distributor init`, or ask the vendor"
     )]
     RefusedKey,

@@ -2,8 +2,9 @@
 //!
 //! Invariants: the same request gets the same grant, byte for byte, for ever; another request of the server gets the
 //! newest grant again until the terms change or its end comes near ([`notice`]); the generation of a serial's grants only
-//! rises; every grant that was handed out is kept. A key of a stolen server gets nothing, not even what it got before. The
-//! caller's transaction holds all of it together.
+//! rises; every grant that was handed out is kept. A server's id is the one of its site key ([`check_server`]), so nobody gets
+//! a grant, an epoch or a key epoch under the id of another. A key or id of a stolen server gets nothing, not even what it
+//! got before. The caller's transaction holds all of it together.
 //!
 //! An epoch is the server's, not the serial's: a grant has the highest that any grant of its server has, and only the
 //! answer to a restored server has a higher one (see `sealpost_manifests::order`).
@@ -102,7 +103,7 @@ pub(super) fn answer(
     issuer: &Issuer<'_>,
     now: Timestamp,
 ) -> Result<Answer, RegisterError> {
-    if clearings::is_refused(transaction, &registration.site_key)? {
+    if clearings::is_refused(transaction, &registration.site_key, &registration.server_id)? {
         return Err(RegisterError::RefusedKey);
     }
     let entry = serials::find(transaction, &registration.serial)?.ok_or(RegisterError::UnknownSerial)?;
@@ -158,9 +159,8 @@ fn check_server(
 ) -> Result<(), RegisterError> {
     match &entry.server_id {
         Some(bound) if *bound != registration.server_id => return Err(RegisterError::BoundToOtherServer),
-        // The vendor cleared the binding, so that this server can come with another site key.
-        None if entry.cleared_from.as_ref() == Some(&registration.server_id) => {}
-        // Nobody can claim the id of another server before that one has registered.
+        // Nobody can claim the id of another server: not before that one has registered, and not after its binding was
+        // cleared. A restored server comes with its old key, and a new server has an id of its own.
         None if registration.server_id != ServerId::of_site_key(&registration.site_key) => {
             return Err(RegisterError::NotItsOwnId);
         }

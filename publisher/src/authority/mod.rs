@@ -4,8 +4,8 @@
 //! every grant that was handed out is kept, and every registration with its answer, on disk before the answer goes out.
 //! A registration is one immediate transaction, so that two at once cannot both win.
 //!
-//! The vendor can clear a binding; then the next registration binds the serial number anew. The keys of a stolen server
-//! are refused for good.
+//! The vendor can clear a binding; then the next registration binds the serial number anew, to a server with an id of its
+//! own. The keys and the id of a stolen server are refused for good.
 //!
 //! Left out on purpose: floating seats and syncs (later versions), HTTP (the server's).
 
@@ -91,8 +91,8 @@ impl Authority {
     }
 
     /// Clears the bindings of a server: the next registration of each serial number binds it to whichever server sends
-    /// it, or to the same server with another site key. With [`ClearedKey::Stolen`] no key with which the server was ever
-    /// bound registers anything again; that can also be said later, of a server that has nothing any more. Answers with
+    /// it, under the id of its own site key. With [`ClearedKey::Stolen`] no key with which the server was ever bound
+    /// registers anything again, and no key does under its id; that can also be said later, of a server that has nothing any more. Answers with
     /// the serial numbers.
     ///
     /// # Errors

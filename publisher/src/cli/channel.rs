@@ -209,20 +209,26 @@ fn set_asking(
 }
 
 fn print_table(all: &[ChannelsDocument]) -> anyhow::Result<()> {
-    print_line(format_args!("{:<32}  {:<16}  {}", "PACKAGE", "CHANNEL", "VERSION"))?;
+    print_line(format_args!("{:<32}  {:<16}  {:<16}  {}", "PACKAGE", "CHANNEL", "VERSION", "STATE"))?;
     for channels in all {
         let package = &channels.package;
         for (channel, version) in &channels.channels {
-            print_line(format_args!("{package:<32}  {channel:<16}  {version}"))?;
+            print_line(format_args!(
+                "{package:<32}  {channel:<16}  {version:<16}  offered",
+                version = version.as_str()
+            ))?;
         }
         for channel in &channels.emptied {
-            print_line(format_args!("{package:<32}  {channel:<16}  -"))?;
+            let state = painted("empty: what it pointed at was withdrawn", Tone::Attention);
+            print_line(format_args!("{package:<32}  {channel:<16}  {:<16}  {state}", "-"))?;
         }
         for withdrawn in &channels.withdrawn {
             let (version, reason) = (&withdrawn.version, &withdrawn.reason);
+            let state = painted("withdrawn", Tone::Bad);
             print_line(format_args!(
-                "{package:<32}  {}  {version}: {reason}",
-                painted(format_args!("{:<16}", "withdrawn"), Tone::Bad)
+                "{package:<32}  {:<16}  {:<16}  {state}: {reason}",
+                "-",
+                version.as_str()
             ))?;
         }
     }

@@ -19,12 +19,13 @@ Examples:
   publisher --home acme clear-key 9c1f0e6a2b7d4c35a8e0f1d2c3b4a596 --stolen
 
 For a site that lost its server and has no backup of its keys. The next registration of each serial
-number binds it again, whoever sends it. The old server keeps its grant until that ends, so make
+number binds it again, whoever sends it: a new server, which has an id of its own, or the old one with
+the key that it had. The old server keeps its grant until that ends, so make
 sure that it is gone. `publisher serial list` names the server of each serial number, and
 `publisher serial show` what was cleared.
 
-With --stolen no key of that server registers anything again, and gets no new grant; that cannot be
-taken back. The customer sets up a new server: a restored backup would have the refused key. Whoever
+With --stolen no key of that server registers anything again, and nobody does under its id; that cannot
+be taken back. The customer sets up a new server: a restored backup would have the refused key. Whoever
 stole the server knows its serial numbers too and could register them with another key, so let the
 new server register at once, or sell new ones with `publisher serial new`.")]
 pub(super) struct Options {
@@ -48,7 +49,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let mut authority = Authority::open(&vendor.license_database())?;
     let bound = authority.bound_to(&server)?;
     if !yes && (stolen || !bound.is_empty()) {
-        let refused = if stolen { "; its key is refused from now on, for good" } else { "" };
+        let refused = if stolen { "; its key and its id are refused from now on, for good" } else { "" };
         let what = format!(
             "the server {server} has {}, and whoever registers one next gets it; the old server keeps its grant until \
              that ends{refused}",
@@ -69,7 +70,9 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         ))?;
     }
     if stolen {
-        print_line(format_args!("the server {server} was stolen: its key is refused from now on"))?;
+        print_line(format_args!(
+            "the server {server} was stolen: its key and its id are refused from now on"
+        ))?;
     }
     Ok(Ending::Done)
 }

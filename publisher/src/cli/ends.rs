@@ -14,9 +14,9 @@ use crate::publication::Publication;
 pub(super) fn warn_of_ends(vendor: &Vendor, keyring: &Keyring) {
     let Ok(Some(publication)) = Publication::open_if_free(vendor) else { return };
     let now = Timestamp::now();
-    for warning in
-        of_repository(vendor, keyring, publication.editor()).iter().filter_map(|end| end.warning(now))
-    {
-        tell(format_args!("warning: {warning}"));
+    for end in of_repository(vendor, keyring, publication.editor()) {
+        if let Some(warning) = end.warning(now) {
+            tell(format_args!("{}: {warning}", end.level(now)));
+        }
     }
 }

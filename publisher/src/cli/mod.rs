@@ -146,8 +146,20 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
+impl Command {
+    /// Whether all that the command does is done as the home's owner, if root types it: the server must be able to read what
+    /// it makes, and a link that the owner lays must not lead root out of the home.
+    const fn is_the_owners(&self) -> bool {
+        // Units are root's; root keys are read before the rights are given up.
+        !matches!(self, Self::Service(_) | Self::Root(_))
+    }
+}
+
 fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
     let home = &arguments.home;
+    if arguments.command.is_the_owners() {
+        sealpost_service::owner::act_as_owner_of(home)?;
+    }
     match arguments.command {
         Command::Init(options) => init::run(home, options),
         Command::Release(options) => release::run(home, options),

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
+use sealpost_service::owner::act_as_owner_of;
 
 use super::output::{Ending, dated, print_json, print_line, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
-use crate::root::renew_root;
+use crate::root::{find_root_keys, renew_root};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -37,7 +38,10 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let Command::Renew { root_keys, json, passphrase } = command;
     let vendor = Vendor::open(home)?;
     let keyring = Keyring::new(&vendor, passphrase.source());
-    let renewed = renew_root(&vendor, &keyring, &root_keys, Timestamp::now(), waiting)?;
+    // A safe may open for root alone; all that is written in the home is its owner's.
+    let root_keys = find_root_keys(&vendor, &keyring, &root_keys)?;
+    act_as_owner_of(home)?;
+    let renewed = renew_root(&vendor, &keyring, root_keys, Timestamp::now(), waiting)?;
     if json {
         print_json(&renewed)?;
     } else {

@@ -52,13 +52,16 @@ Examples:
   publisher --home acme serial seats ABCDE-FGHJK-MNPQR-STVWX 25 --json
 
 Fewer seats than are in use take nothing from anybody: the site gives no new license until the number
-fits again.")]
+fits again. That is asked back on a terminal, and needs --fewer elsewhere.")]
     Seats {
         /// The serial number.
         serial: SerialNumber,
         /// Computers that may be licensed.
         #[arg(value_name = "N")]
         seats: u32,
+        /// It is meant to be fewer than are in use.
+        #[arg(long)]
+        fewer: bool,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -125,7 +128,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             let serial = authority.new_serial(&terms, Timestamp::now())?;
             if json { print_json(&authority.history(&serial)?.entry)? } else { print_line(serial)? }
         }
-        Command::Seats { serial, seats, json } => set_seats(&vendor, &serial, seats, json)?,
+        Command::Seats { serial, seats, fewer, json } => set_seats(&vendor, &serial, seats, fewer, json)?,
         Command::List { json } => list(&vendor, json)?,
         Command::Show { serial, json } => show(&vendor, &serial, json)?,
         Command::Unlock { code, out, passphrase } => {
@@ -155,15 +158,23 @@ fn check_packages(vendor: &Vendor, packages: &[PackageName]) -> anyhow::Result<(
     confirm(&format!("there is no package {unknown}; released were {known}"), "--unreleased")
 }
 
-fn set_seats(vendor: &Vendor, serial: &SerialNumber, seats: u32, json: bool) -> anyhow::Result<()> {
+fn set_seats(
+    vendor: &Vendor,
+    serial: &SerialNumber,
+    seats: u32,
+    fewer: bool,
+    json: bool,
+) -> anyhow::Result<()> {
     let mut authority = Authority::open(&vendor.license_database())?;
     let before = authority.history(serial)?.entry;
-    authority.set_seats(serial, seats)?;
     if let Some(used) = before.used.filter(|used| *used > seats) {
-        tell(format_args!(
-            "note: {used} seats were in use at the last registration; nobody loses one, and the site gives no new license"
-        ));
+        let what = format!(
+            "{} in use at the last registration; nobody loses one, and the site gives no new license",
+            if used == 1 { "1 seat was".to_owned() } else { format!("{used} seats were") }
+        );
+        if fewer { tell(format_args!("note: {what}")) } else { confirm(&what, "--fewer")? }
     }
+    authority.set_seats(serial, seats)?;
     if json {
         return print_json(&authority.history(serial)?.entry);
     }

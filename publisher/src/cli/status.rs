@@ -8,7 +8,7 @@ use sealpost_keys::PassphraseSource;
 use serde::Serialize;
 
 use super::output::{Ending, Tone, painted, print_json, print_line, seconds, waiting};
-use crate::expiries::{Expiry, Left, Nearness};
+use crate::expiries::{Expiry, Left, Level, Nearness};
 use crate::home::{KeyState, Keyring, Vendor};
 use crate::status::{Status, status};
 
@@ -50,7 +50,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             print_end(end, now)?;
         }
         for warning in &status.warnings {
-            print_line(format_args!("{}: {}", painted("warning", Tone::Bad), warning.message))?;
+            let tone = if warning.level == Level::Notice { Tone::Attention } else { Tone::Bad };
+            print_line(format_args!("{}: {}", painted(warning.level, tone), warning.message))?;
         }
         if let Some(newer) = &status.newer_publisher {
             print_line(format_args!(

@@ -6,13 +6,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use sealpost_files::{FileLock, LockError, PUBLIC, write_new};
+use sealpost_files::{FileLock, LockError, PUBLIC, read_bounded, write_new};
 
 use super::error::HomeError;
 use super::settings::Settings;
 
 /// The settings file's name; its presence marks a home.
 pub const SETTINGS_FILE: &str = "vendor.toml";
+/// The folder of the published repository.
+const REPOSITORY: &str = "repository";
+/// Settings are a page of text.
+const MAX_SETTINGS_BYTES: u64 = 1024 * 1024;
 /// Permission of everybody to write.
 const WRITABLE_BY_ALL: u32 = 0o002;
 
@@ -24,19 +28,24 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// Opens a home. One that every user of this computer can change is refused.
+    /// Opens a home. One that every user of this computer can change is refused, and so is one with such a repository.
     pub fn open(home: &Path) -> Result<Self, HomeError> {
         let path = home.join(SETTINGS_FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(HomeError::NotAHome { home: home.to_owned() });
-            }
+        let text = match read_bounded(&path, MAX_SETTINGS_BYTES) {
+            Ok(Some(bytes)) => String::from_utf8(bytes)
+                .map_err(|error| HomeError::Read { path: path.clone(), source: io::Error::other(error) })?,
+            Ok(None) => return Err(HomeError::NotAHome { home: home.to_owned() }),
             Err(source) => return Err(HomeError::Read { path, source }),
         };
-        for path in [home, &path] {
-            let found = fs::metadata(path);
-            let found = found.map_err(|source| HomeError::Read { path: path.to_owned(), source })?;
+        let repository = home.join(REPOSITORY);
+        let published = ["metadata", "targets"].map(|name| repository.join(name));
+        for path in [home, &path, &repository, &published[0], &published[1]] {
+            let found = match fs::metadata(path) {
+                Ok(found) => found,
+                // What is missing is told by whoever needs it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(HomeError::Read { path: path.to_owned(), source }),
+            };
             if found.permissions().mode() & WRITABLE_BY_ALL != 0 {
                 return Err(HomeError::WritableByAll { path: path.to_owned() });
             }
@@ -82,7 +91,7 @@ impl Vendor {
     /// The published repository: `metadata/` and `targets/`.
     #[must_use]
     pub fn repository(&self) -> PathBuf {
-        self.home.join("repository")
+        self.home.join(REPOSITORY)
     }
 
     /// The root that is shipped to sites.

@@ -6,11 +6,11 @@
 //!
 //! Left out on purpose: what a change means (releases and renewals do that), and which keys may sign.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_files::{FileLock, open_regular};
+use sealpost_files::{FileLock, open_regular, read_bounded};
 use sealpost_keys::SigningKey;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
@@ -23,6 +23,9 @@ use sealpost_repository::{
 
 use super::error::{PublicationError, RESTORE};
 use crate::home::{LifetimeDays, Vendor};
+
+/// What a reader takes of a root at most.
+const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 
 /// A repository that is being changed.
 #[derive(Debug)]
@@ -183,7 +186,11 @@ impl Publication {
 /// The root that sites pin, and from which the publisher itself verifies its repository.
 pub fn read_root(vendor: &Vendor) -> Result<Vec<u8>, PublicationError> {
     let path = vendor.root_file();
-    std::fs::read(&path).map_err(|source| PublicationError::Root { path, source })
+    match read_bounded(&path, MAX_ROOT_BYTES) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(PublicationError::Root { path, source: io::Error::from(io::ErrorKind::NotFound) }),
+        Err(source) => Err(PublicationError::Root { path, source }),
+    }
 }
 
 /// Where a target's file lies in the folder of targets.

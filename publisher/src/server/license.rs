@@ -166,7 +166,7 @@ async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<RegisterAnswer, Refu
 
 fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
     let (code, hint) = match error {
-        RegisterError::UnknownSerial => (ProblemCode::SerialUnknown, "compare it with the delivery note"),
+        RegisterError::UnknownSerial => (ProblemCode::SerialUnknown, "ask the vendor if it is the one there"),
         RegisterError::BoundToOtherServer | RegisterError::OtherSiteKey => {
             (ProblemCode::SerialBound, "use the server that registered first, or ask the vendor")
         }

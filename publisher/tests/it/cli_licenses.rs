@@ -100,6 +100,11 @@ fn what_a_server_said_with_each_registration_is_shown_and_what_is_odd_stands_out
     assert_eq!((&json["grants"][1]["epoch"], &json["used"]), (&(2u64 << 32).into(), &9.into()));
     assert!(bench.ok(&["serial", "list"]).contains(" 9 "));
 
+    // Fewer than are in use is a slip most of the time.
+    bench.fails(&["serial", "seats", sold.as_str(), "8"], &["9 seats were in use", "--fewer"]);
+    assert!(bench.ok(&["serial", "show", sold.as_str()]).contains("10 named seats"));
+    assert!(bench.ok(&["serial", "seats", sold.as_str(), "8", "--fewer"]).contains("8 seats instead of 10"));
+
     let unsold = SerialNumber::from_random([1; 19]);
     bench.fails(&["serial", "show", unsold.as_str()], &["no such serial number", "publisher serial list"]);
 }
@@ -148,7 +153,9 @@ fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_say
 
     // That it was stolen comes out later.
     bench.fails(&["clear-key", &server, "--stolen"], &["0 serial numbers", "--yes", "for good"]);
-    assert!(bench.ok(&["clear-key", &server, "--stolen", "--yes"]).contains("its key is refused"));
+    assert!(
+        bench.ok(&["clear-key", &server, "--stolen", "--yes"]).contains("its key and its id are refused")
+    );
     bench.fails(&["serial", "unlock", &code(&site)], &["was stolen", "`distributor init`"]);
     assert!(bench.ok(&["serial", "show", serial.as_str()]).contains("which was stolen"));
 }

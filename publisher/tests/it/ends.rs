@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,13 +10,13 @@ use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::release::PackageKind;
 use sealpost_publisher::authority::{Authority, Issuer, Terms, verify_registration};
-use sealpost_publisher::expiries::{ExpiryKind, Nearness};
+use sealpost_publisher::expiries::{ExpiryKind, Level, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
 use sealpost_publisher::lint::lint;
 use sealpost_publisher::release::{Order, Withdrawal, withdraw};
 use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
-use sealpost_publisher::root::{RootError, renew_root};
+use sealpost_publisher::root::{RootError, RootRenewed, find_root_keys, renew_root};
 use sealpost_publisher::status::{Status, status};
 use sealpost_repository::{FolderTransport, Reader, RoleName};
 use sealpost_test_support::clock::days;
@@ -27,6 +27,15 @@ use crate::support::{Home, now, plan, read, register_request, registration};
 
 fn status_at(home: &Home, at: Timestamp) -> Status {
     status(&home.vendor(), &home.keyring(), at, || {}).unwrap()
+}
+
+fn new_root(
+    vendor: &Vendor,
+    keyring: &Keyring,
+    folders: &[PathBuf],
+    at: Timestamp,
+) -> Result<RootRenewed, RootError> {
+    renew_root(vendor, keyring, find_root_keys(vendor, keyring, folders)?, at, || {})
 }
 
 /// A site that was set up at the beginning, and keeps what it trusts.
@@ -57,7 +66,7 @@ async fn a_renewed_root_carries_sites_that_pinned_the_first_one_over_years() {
     let mut at = now();
     for year in 1..=3 {
         at += days(300);
-        let renewed = renew_root(&home.vendor(), &home.keyring(), &[], at, || {}).unwrap();
+        let renewed = new_root(&home.vendor(), &home.keyring(), &[], at).unwrap();
         assert_eq!((renewed.version, renewed.expires), (year + 1, at + days(365)));
         renew(&home.vendor(), &home.keyring(), Urgency::Now, at, || {}).unwrap();
         assert_eq!(daily.root_version(&home, at).await, Ok(year + 1));
@@ -84,7 +93,7 @@ async fn a_root_that_has_ended_is_renewed_too_and_readers_go_on() {
     let later = now() + days(400);
     renew(&home.vendor(), &home.keyring(), Urgency::Now, later, || {}).unwrap();
     assert!(read(&home.repository(), &home.root(), later).await.is_err());
-    renew_root(&home.vendor(), &home.keyring(), &[], later, || {}).unwrap();
+    new_root(&home.vendor(), &home.keyring(), &[], later).unwrap();
     read(&home.repository(), &home.root(), later).await.unwrap();
 }
 
@@ -106,7 +115,7 @@ fn as_many_root_keys_sign_as_the_root_asks_for_from_whatever_folders() {
     let vendor = Vendor::open(&home).unwrap();
     let keyring = Keyring::new(&vendor, PassphraseSource::None);
     let before = fs::read_dir(home.join("repository/metadata")).unwrap().count();
-    let error = renew_root(&vendor, &keyring, &[], now(), || {}).unwrap_err();
+    let error = new_root(&vendor, &keyring, &[], now()).unwrap_err();
     assert!(matches!(error, RootError::TooFewKeys { found: 1, needed: 2, .. }), "{error:?}");
     assert_eq!(fs::read_dir(home.join("repository/metadata")).unwrap().count(), before);
 
@@ -114,7 +123,7 @@ fn as_many_root_keys_sign_as_the_root_asks_for_from_whatever_folders() {
     fs::copy(home.join("keys/targets.key"), other.join("a.key")).unwrap();
     fs::copy(home.join("keys/targets.pub"), other.join("a.pub")).unwrap();
     fs::copy(home.join("keys/snapshot.key"), other.join("b.key")).unwrap();
-    let renewed = renew_root(&vendor, &keyring, &[safe, other], now(), || {}).unwrap();
+    let renewed = new_root(&vendor, &keyring, &[safe, other], now()).unwrap();
     assert_eq!((renewed.version, renewed.signed_by), (2, 2));
 }
 
@@ -271,7 +280,7 @@ fn nothing_is_published_below_a_role_that_has_ended_and_the_command_that_renews_
     assert!(set.unwrap_err().to_string().contains("`publisher root renew"));
     assert_eq!(fs::read(home.repository().join("metadata/timestamp.json")).unwrap(), before);
 
-    renew_root(&home.vendor(), &home.keyring(), &[], later, || {}).unwrap();
+    new_root(&home.vendor(), &home.keyring(), &[], later).unwrap();
     renew_list(&[RoleName::Targets, RoleName::Package(package("acme-fw"))]);
     publish("2.0").unwrap();
 }
@@ -343,16 +352,29 @@ fn a_vendor_who_types_what_warnings_name_publishes_for_three_years() {
         let (succeeded, said, _) = at(day, &["status"]);
         assert!(succeeded && said.contains("nothing is to be done"), "day {day}: {said}");
         let (succeeded, _, error) = at(day, &strs(&bench.release(&format!("1.{day}"))));
-        assert!(succeeded && !error.contains("warning:"), "day {day}: {error}");
+        assert!(succeeded && !error.contains("expires in"), "day {day}: {error}");
         // A vendor who never looks hears of what ends soon at the next release.
         if day == 250 {
             let (succeeded, _, error) = at(300, &strs(&bench.release("1.250.1")));
-            assert!(succeeded && error.contains("warning: the root expires in"), "{error}");
+            assert!(succeeded && error.contains("notice: the root expires in"), "{error}");
         }
         let (succeeded, said, _) = at(day, &["lint"]);
         assert!(succeeded && said.contains("0 defects, 0 warnings"), "day {day}: {said}");
     }
     assert!(roots >= 3 && roles >= 3, "{roots} {roles}");
+}
+
+#[test]
+fn a_warning_becomes_louder_at_ninety_thirty_and_seven_days_as_at_a_site() {
+    let home = Home::new();
+    let root_ends = status_at(&home, now()).expiries[0].at;
+    let level = |left: i64| {
+        let warnings = status_at(&home, root_ends - days(left)).warnings;
+        warnings.into_iter().find(|warning| warning.message.starts_with("the root")).map(|found| found.level)
+    };
+    let levels = [91, 89, 29, 6, -1].map(level);
+    let [notice, warning, urgent] = [Level::Notice, Level::Warning, Level::Urgent].map(Some);
+    assert_eq!(levels, [None, notice, warning, urgent, urgent]);
 }
 
 #[test]
@@ -370,7 +392,7 @@ fn every_publication_says_what_ends_soon_after_its_result() {
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.success() && said.contains("warning: the root expires in"),
+            output.status.success() && said.contains("notice: the root expires in"),
             "{arguments:?}: {said}"
         );
     }

@@ -11,6 +11,7 @@ mod formats;
 mod init;
 mod lint;
 mod minimum;
+mod owner;
 mod process;
 mod release;
 mod renewal;

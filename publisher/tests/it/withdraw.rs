@@ -138,3 +138,19 @@ async fn a_version_can_be_withdrawn_on_one_platform_and_stays_offered_on_the_oth
     take_back(&[], "everywhere").unwrap();
     assert!(take_back(&[], "again").is_err());
 }
+
+#[test]
+fn a_channel_that_a_withdrawal_emptied_is_warned_of_with_the_command_and_listed_as_empty() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    bench.ok(&["withdraw", "acme-av", "1.0", "--reason", "deletes files"]);
+    let said = bench.ok(&["status"]);
+    assert!(said.contains("warning: the channel stable of acme-av points at nothing"), "{said}");
+    assert!(said.contains("`publisher channel set acme-av stable VERSION`"), "{said}");
+    assert!(!said.contains("nothing is to be done"), "{said}");
+    let listed = bench.ok(&["channel", "list"]);
+    let words: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["PACKAGE", "CHANNEL", "VERSION", "STATE"]);
+    assert_eq!(words[1][..4], ["acme-av", "stable", "-", "empty:"]);
+    assert_eq!(words[2], ["acme-av", "-", "1.0", "withdrawn:", "deletes", "files"]);
+}

@@ -41,7 +41,10 @@ const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoc
      k.previous, k.next, k.answer, k.progress, t.lease, t.assignment, s.platform, s.agent_version, s.instance, \
      s.hostname, s.installed, c.resumed_era, f.seen_size, f.seen_root, s.before, \
      (SELECT json_group_array(json_object('package', package, 'kind', kind)) FROM drifts WHERE client_id = c.client_id), \
-     (SELECT json_group_object(manifest, attempt) FROM attempts WHERE client_id = c.client_id) \
+     (SELECT json_group_object(manifest, attempt) FROM attempts WHERE client_id = c.client_id), \
+     (SELECT json_group_object(manifest, json_extract(report, '$.attempt')) FROM last_reports \
+     WHERE client_id = c.client_id AND failed = 1 AND json_extract(report, '$.step') = 'roll_back' \
+     AND json_extract(report, '$.reason') = 'asked_locally') \
      FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
@@ -137,6 +140,7 @@ fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError>
         log_fork,
         drift,
         attempts: from_json(row, CLIENT + 26)?,
+        left_locally: from_json(row, CLIENT + 27)?,
     })
 }
 

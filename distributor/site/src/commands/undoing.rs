@@ -19,7 +19,7 @@ use crate::rules::text;
 const COMPUTERS_PER_ENTRY: usize = 500;
 /// A report's attempt counts at most this far above what is known here: it is the computer's own word, and attempts of all
 /// computers would be used up with it.
-const BELIEVED_ABOVE: u32 = 1_000;
+pub(super) const BELIEVED_ABOVE: u32 = 1_000;
 /// Most names in one request.
 pub const MAX_NAMED: usize = 1_000;
 

@@ -152,6 +152,8 @@ pub struct Undoing<'r> {
     pub kept: &'r [KnownRelease],
     /// Attempts of this computer's own, by manifest.
     pub attempts: &'r BTreeMap<Sha256Digest, u32>,
+    /// Attempts below which this computer does not go back to a release, because it gave it up before.
+    pub back: &'r BTreeMap<Sha256Digest, u32>,
 }
 
 /// What the computer is told, sorted by package: what it should run, and where it should go back.
@@ -177,7 +179,8 @@ pub fn told<'r>(
             continue;
         }
         if let Some(kept) = goes_back_to(left, undoing.kept, computer) {
-            let attempt = attempt_of(kept, undoing.attempts);
+            let above = undoing.back.get(&kept.manifest).copied().unwrap_or(0);
+            let attempt = attempt_of(kept, undoing.attempts).max(above);
             by_package.insert(package, Told { release: kept, action: TellTo::GoBackFrom(left), attempt });
         }
     }

@@ -226,7 +226,7 @@ impl Expiry {
             format!("{what} ends at {at}, in less than {within} days")
         };
         Some(if self.renewed_by_itself {
-            format!("{said}; it is renewed by itself, and was not: {remedy}")
+            format!("{said}; the renewal goes by itself, and did not happen: {remedy}")
         } else {
             format!("{said}; {remedy}")
         })

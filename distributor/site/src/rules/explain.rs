@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ComputerName, PackageName, Platform};
@@ -60,7 +61,10 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         voided: &facts.voided,
     };
     let left: Vec<KnownRelease> = facts.had.iter().filter(|release| release.rollback).cloned().collect();
-    let undoing = Undoing { left: &left, kept: &facts.had, attempts: &facts.attempts };
+    // It was told to go back in a later attempt, if it had given that release up before.
+    let back = client.assigned.iter().filter(|told| told.action == Action::Rollback);
+    let back = back.map(|told| (told.manifest, told.attempt)).collect();
+    let undoing = Undoing { left: &left, kept: &facts.had, attempts: &facts.attempts, back: &back };
     let should = told(&facts.approved, &undoing, &computer);
     // Also what is approved for other channels, and waits for a decision in this one.
     let waiting = facts.approved.iter().filter(|release| release.waits_for().next().is_some());

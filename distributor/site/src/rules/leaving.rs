@@ -81,7 +81,12 @@ impl<'a> Leaving<'a> {
             voided: self.voided,
         };
         let attempts = BTreeMap::new();
-        let undoing = Undoing { left: std::slice::from_ref(left), kept: self.known, attempts: &attempts };
+        let undoing = Undoing {
+            left: std::slice::from_ref(left),
+            kept: self.known,
+            attempts: &attempts,
+            back: &attempts,
+        };
         let all = told(self.approved, &undoing, &computer);
         let of_package = |told: &&Told<'_>| told.release.release.package == left.release.package;
         match all.iter().find(of_package).map(|told| told.action) {

@@ -62,7 +62,7 @@ pub fn unknown_channel(channel: &ChannelName, known: &BTreeSet<ChannelName>) -> 
     Some(Problem::new(
         ProblemCode::NotFound,
         format!("the vendor has no channel {channel}: a computer that follows it would get nothing"),
-        format!("give one of these with --channel: {}", names.join(", ")),
+        format!("give one of these channels: {}", names.join(", ")),
     ))
 }
 

@@ -1,4 +1,4 @@
-//! Who gets a release once it is approved: asked of every computer by the same function as at its contact.
+//! Who gets a release, now or once it is approved: asked of every computer by the same function as at its contact.
 
 use std::collections::BTreeSet;
 
@@ -6,36 +6,74 @@ use sealpost_manifests::digest::Sha256Digest;
 
 use crate::rows::RecipientRow;
 use crate::rules::assignment::{Computer, Licensed, gets};
-use crate::rules::release::KnownRelease;
+use crate::rules::release::{KnownRelease, ReleaseState};
 
 /// A release under review among those that are approved.
 #[derive(Debug, Clone)]
 pub struct UnderReview {
+    /// As it is; for a release that is not approved, as its approval would make it.
+    now: Among,
+    /// As the approval of all its channels would make it; `None` where that is the same.
+    once_approved: Option<Among>,
+    voided: BTreeSet<Sha256Digest>,
+}
+
+/// How a release reaches a computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It gets it; of a release that is not approved: once it is.
+    Gets,
+    /// It gets it once it is approved for more channels that point to it.
+    OnceApproved,
+    /// It does not get it.
+    Not,
+}
+
+#[derive(Debug, Clone)]
+struct Among {
     release: KnownRelease,
     /// Approved releases of its package, and the release itself.
     all: Vec<KnownRelease>,
-    voided: BTreeSet<Sha256Digest>,
 }
 
 impl UnderReview {
     /// Puts a release beside the approved ones.
     #[must_use]
     pub fn new(release: KnownRelease, approved: Vec<KnownRelease>, voided: BTreeSet<Sha256Digest>) -> Self {
-        let mut all: Vec<KnownRelease> = approved
+        let others: Vec<KnownRelease> = approved
             .into_iter()
             .filter(|other| other.release.package == release.release.package)
             .filter(|other| other.manifest != release.manifest)
             .collect();
-        // Also in the channels that wait for a decision.
-        let channels = release.channels.clone();
-        let release = if channels.is_empty() { release } else { release.approved_too(&channels) };
-        all.push(release.clone());
-        Self { release, all, voided }
+        let among = |release: KnownRelease| {
+            let all = others.iter().chain([&release]).cloned().collect();
+            Among { release, all }
+        };
+        let everywhere = if release.channels.is_empty() {
+            release.clone()
+        } else {
+            let channels = release.channels.clone();
+            release.clone().approved_too(&channels)
+        };
+        if release.state == ReleaseState::Approved {
+            return Self { now: among(release), once_approved: Some(among(everywhere)), voided };
+        }
+        Self { now: among(everywhere), once_approved: None, voided }
     }
 
     /// Whether a computer gets it. A computer that has not come yet counts as one whose platform it fits.
     #[must_use]
-    pub fn reaches(&self, row: &RecipientRow) -> bool {
+    pub fn reach(&self, row: &RecipientRow) -> Reach {
+        match &self.once_approved {
+            _ if self.now.reaches(row, &self.voided) => Reach::Gets,
+            Some(once_approved) if once_approved.reaches(row, &self.voided) => Reach::OnceApproved,
+            _ => Reach::Not,
+        }
+    }
+}
+
+impl Among {
+    fn reaches(&self, row: &RecipientRow, voided: &BTreeSet<Sha256Digest>) -> bool {
         let licensed = Licensed::by(&row.grants);
         let computer = Computer {
             channel: &row.channel,
@@ -43,7 +81,7 @@ impl UnderReview {
             licensed: &licensed,
             installed: &row.installed,
             before: &row.before,
-            voided: &self.voided,
+            voided,
         };
         gets(&self.release, &self.all, &computer)
     }
@@ -52,7 +90,6 @@ impl UnderReview {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::release::ReleaseState;
     use jiff::Timestamp;
     use sealpost_keys::{KeyId, PublicKey};
     use sealpost_manifests::grant::{Grant, LicenseModel};
@@ -123,20 +160,44 @@ mod tests {
         let approved = vec![release("1", 1, ReleaseState::Approved)];
         let staged =
             UnderReview::new(release("2", 2, ReleaseState::Staged), approved.clone(), BTreeSet::new());
-        assert!(staged.reaches(&row), "a computer that has not come yet counts");
+        assert_eq!(staged.reach(&row), Reach::Gets, "a computer that has not come yet counts");
         let other = RecipientRow { platform: Some(Platform::new("linux-aarch64").unwrap()), ..row.clone() };
-        assert!(!staged.reaches(&other));
+        assert_eq!(staged.reach(&other), Reach::Not);
         let unlicensed = RecipientRow { grants: vec![grant_for("cad")], ..row.clone() };
-        assert!(!staged.reaches(&unlicensed));
-        assert!(!staged.reaches(&RecipientRow { grants: Vec::new(), ..row.clone() }), "no grant");
+        assert_eq!(staged.reach(&unlicensed), Reach::Not);
+        assert_eq!(staged.reach(&RecipientRow { grants: Vec::new(), ..row.clone() }), Reach::Not, "no grant");
         // Below what a computer ran before, agents install nothing.
         let ran = release("3", 3, ReleaseState::Halted);
         let went_back = RecipientRow { before: vec![runs(&ran)], ..row.clone() };
-        assert!(!staged.reaches(&went_back), "it went back from a newer one");
+        assert_eq!(staged.reach(&went_back), Reach::Not, "it went back from a newer one");
         let older =
             UnderReview::new(release("0", 0, ReleaseState::Staged), approved.clone(), BTreeSet::new());
-        assert!(!older.reaches(&row), "an older release than the approved one reaches nobody");
+        assert_eq!(older.reach(&row), Reach::Not, "an older release than the approved one reaches nobody");
         let itself = UnderReview::new(approved[0].clone(), approved, BTreeSet::new());
-        assert!(itself.reaches(&row));
+        assert_eq!(itself.reach(&row), Reach::Gets);
+    }
+
+    #[test]
+    fn an_approved_release_reaches_its_approved_channels_and_others_once_it_is_approved_for_them() {
+        let [stable, beta] = ["stable", "beta"].map(|name| ChannelName::new(name).unwrap());
+        let row = |channel: &ChannelName| RecipientRow {
+            name: ComputerName::new("pc-1").unwrap(),
+            channel: channel.clone(),
+            platform: None,
+            grants: vec![grant_for("av")],
+            installed: Vec::new(),
+            before: Vec::new(),
+        };
+        let both = KnownRelease {
+            channels: vec![beta.clone(), stable.clone()],
+            approved_for: vec![beta.clone()],
+            ..release("2", 2, ReleaseState::Approved)
+        };
+        let under_review = UnderReview::new(both.clone(), vec![both.clone()], BTreeSet::new());
+        let reach = [&beta, &stable].map(|channel| under_review.reach(&row(channel)));
+        assert_eq!(reach, [Reach::Gets, Reach::OnceApproved]);
+        let staged = KnownRelease { state: ReleaseState::Staged, approved_for: Vec::new(), ..both };
+        let under_review = UnderReview::new(staged, Vec::new(), BTreeSet::new());
+        assert_eq!(under_review.reach(&row(&stable)), Reach::Gets, "what its approval would do");
     }
 }

@@ -52,7 +52,9 @@ pub enum SeatRefusal {
     },
     /// Every seat is held.
     NoSeatFree {
-        /// Granted over all serial numbers.
+        /// The serial number that was asked for, if it is counted alone.
+        serial: Option<SerialNumber>,
+        /// Granted by it, or over all serial numbers.
         seats: u64,
         /// Held.
         used: u64,
@@ -81,11 +83,14 @@ impl SeatRefusal {
                 format!("no seat can be reserved: the license lapsed at {at}"),
                 "run `distributor register SERIAL` to renew it; computers that hold a seat keep it",
             ),
-            Self::NoSeatFree { seats, used } => Problem::new(
-                ProblemCode::NoSeatFree,
-                format!("no seat is free: {used} of {seats} are used"),
-                "ask the vendor for more seats on the same serial number; a named seat cannot be moved or freed",
-            ),
+            Self::NoSeatFree { serial, seats, used } => {
+                let of = serial.as_ref().map_or_else(String::new, |serial| format!(" of {serial}"));
+                Problem::new(
+                    ProblemCode::NoSeatFree,
+                    format!("no seat{of} is free: {used} of {seats} are used"),
+                    "ask the vendor for more seats on the same serial number; a named seat cannot be moved or freed",
+                )
+            }
         }
     }
 }
@@ -115,8 +120,18 @@ pub fn take<'g>(
     }
     let seats: u64 = grants.iter().map(|grant| u64::from(grant.seats)).sum();
     let used: u64 = grants.iter().map(|grant| u64::from(grant.used)).sum();
+    // One that is asked for and has none is counted alone.
+    let asked = grants.iter().find(|grant| wanted == Some(&grant.serial)).filter(|grant| grant.free() == 0);
+    let none_free = || match asked {
+        Some(grant) => SeatRefusal::NoSeatFree {
+            serial: Some(grant.serial.clone()),
+            seats: grant.seats.into(),
+            used: grant.used.into(),
+        },
+        None => SeatRefusal::NoSeatFree { serial: None, seats, used },
+    };
     if used >= seats {
-        return Err(SeatRefusal::NoSeatFree { seats, used });
+        return Err(none_free());
     }
     let free = grants
         .iter()
@@ -129,7 +144,7 @@ pub fn take<'g>(
         }
         expired = expired.max(Some(grant.not_after));
     }
-    Err(expired.map_or(SeatRefusal::NoSeatFree { seats, used }, |at| SeatRefusal::GrantExpired { at }))
+    Err(expired.map_or_else(none_free, |at| SeatRefusal::GrantExpired { at }))
 }
 
 #[cfg(test)]
@@ -155,7 +170,7 @@ mod tests {
         assert!(take(&[grant(1, 10, 9, 100)], None, at(100)).is_ok());
         assert_eq!(
             take(&[grant(1, 10, 10, 100)], None, at(0)),
-            Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 })
+            Err(SeatRefusal::NoSeatFree { serial: None, seats: 10, used: 10 })
         );
         assert!(take(&[grant(1, 0, 0, 100)], None, at(0)).is_err());
     }
@@ -188,8 +203,20 @@ mod tests {
     #[test]
     fn a_grant_that_shrank_below_its_use_is_made_up_for_elsewhere_first() {
         let grants = [grant(1, 5, 10, 100), grant(2, 5, 0, 100)];
-        assert_eq!(take(&grants, None, at(0)), Err(SeatRefusal::NoSeatFree { seats: 10, used: 10 }));
+        assert_eq!(
+            take(&grants, None, at(0)),
+            Err(SeatRefusal::NoSeatFree { serial: None, seats: 10, used: 10 })
+        );
         let more = [grant(1, 5, 10, 100), grant(2, 6, 0, 100)];
         assert_eq!(take(&more, None, at(0)), Ok(&more[1].serial));
+    }
+
+    #[test]
+    fn a_serial_number_that_was_asked_for_and_has_no_seat_free_is_counted_alone() {
+        let grants = [grant(1, 100, 150, 9), grant(2, 3, 3, 9)];
+        let said = |wanted| take(&grants, wanted, at(0)).unwrap_err().problem().message;
+        let serial = &grants[1].serial;
+        assert_eq!(said(Some(serial)), format!("no seat of {serial} is free: 3 of 3 are used"));
+        assert_eq!(said(None), "no seat is free: 153 of 103 are used");
     }
 }

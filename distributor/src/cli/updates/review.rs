@@ -68,6 +68,18 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         ))?;
     }
     print_names("  goes to    ", &view.recipients, view.recipient_count)?;
+    if view.reserved_count > 0 {
+        let count = counted(view.reserved_count, "of them has", "of them have");
+        print_line(format_args!("             {count} a seat and never enrolled"))?;
+    }
+    if view.waiting_count > 0 {
+        let waits: Vec<&str> = row.waits_for().map(AsRef::as_ref).collect();
+        print_line(format_args!(
+            "  waits for  {} more, once it is approved for {}",
+            counted(view.waiting_count, "computer", "computers"),
+            waits.join(", ")
+        ))?;
+    }
     if view.runner_count > 0 {
         print_names("  run by     ", &view.runners, view.runner_count)?;
     }

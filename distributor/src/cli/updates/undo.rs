@@ -51,7 +51,8 @@ pub(crate) struct Reconsider {
     json: bool,
 }
 
-/// Let computers try an approved release again that they refused or went back from.
+/// Let computers try an approved release again that they refused or went back from. Ends with 1 when all that were named run
+/// it already.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -146,11 +147,25 @@ pub(super) async fn retry(api: &AdminApi, options: &Retry) -> anyhow::Result<Out
     let clients = options.clients.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>();
     let clients = clients.context("cannot use --client")?;
     let retried: Retried = api.post("/updates/retry", &RetryRequest { manifest, clients }).await?;
+    let outcome = if retried.clients.is_empty() && !retried.running.is_empty() {
+        Outcome::Damage
+    } else {
+        Outcome::Done
+    };
     if options.json {
         print_json(&retried)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     let release = &retried.update.release;
+    if !retried.running.is_empty() {
+        let running: Vec<&str> = retried.running.iter().map(AsRef::as_ref).collect();
+        let runs = if running.len() == 1 { "runs" } else { "run" };
+        let names = plain(&running.join(", "));
+        print_line(format_args!("{names} {runs} {release} already: nothing to retry"))?;
+        if retried.clients.is_empty() {
+            return Ok(outcome);
+        }
+    }
     if retried.clients.is_empty() {
         print_line(format_args!(
             "all that failed to install {release} were asked before; they have not tried since"

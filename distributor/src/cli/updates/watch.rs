@@ -17,8 +17,8 @@ use crate::cli::output::{counted, name_of, print_json, tell};
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Watch an approved release until every computer that gets it runs it or failed. Ends with 1 when one failed, or when
-/// the time is over.
+/// Watch an approved release until every enrolled computer that gets it runs it or failed. Ends with 1 when one failed, or
+/// when the time is over.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -68,6 +68,7 @@ pub(super) async fn until_done(
             said = line;
         }
         if is_done(&view) {
+            tell_of_the_rest(&view);
             return Ok(view);
         }
         if ends.is_some_and(|ends| Instant::now() >= ends) {
@@ -95,16 +96,42 @@ fn progress(view: &Review) -> String {
     format!(
         "{}: on {} of {}, {} told{failed}",
         row.release,
-        view.runner_count,
-        counted(view.recipient_count, "computer", "computers"),
+        expected(view).saturating_sub(pending(view)),
+        counted(expected(view), "computer", "computers"),
         row.assigned
     )
 }
 
+/// Who is not waited for.
+fn tell_of_the_rest(view: &Review) {
+    if view.reserved_count > 0 {
+        let (one, more) =
+            ("computer has a seat and never enrolled", "computers have seats and never enrolled");
+        tell(format_args!("{}: not waited for", counted(view.reserved_count, one, more)));
+    }
+    if view.waiting_count > 0 {
+        let count = counted(view.waiting_count, "computer follows", "computers follow");
+        tell(format_args!("{count} channels that it is not approved for"));
+    }
+}
+
+/// Computers of which it is to be expected that they come to run the release.
+const fn expected(view: &Review) -> u64 {
+    view.recipient_count.saturating_sub(view.reserved_count)
+}
+
+const fn pending(view: &Review) -> u64 {
+    match view.pending_count {
+        Some(pending) => pending,
+        // An older server does not say it.
+        None => view.recipient_count.saturating_sub(view.runner_count),
+    }
+}
+
 const fn is_done(view: &Review) -> bool {
-    view.runner_count.saturating_add(view.update.failed) >= view.recipient_count
+    pending(view) <= view.update.failed
 }
 
 const fn is_content(view: &Review) -> bool {
-    view.update.failed == 0 && view.runner_count >= view.recipient_count
+    view.update.failed == 0 && pending(view) == 0
 }

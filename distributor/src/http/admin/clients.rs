@@ -118,7 +118,11 @@ pub(crate) async fn setup(
     let name = ComputerName::new(name).map_err(bad_name)?;
     let valid_days = request.valid_days.unwrap_or(SETUP_DAYS);
     if valid_days == 0 || valid_days > MAX_SETUP_DAYS {
-        return Err(bad_query(&format!("a setup file is good for 1 to {MAX_SETUP_DAYS} days")));
+        return Err(ApiError::new(
+            ProblemCode::BadRequest,
+            format!("a setup file cannot be good for {valid_days} days"),
+            format!("give 1 to {MAX_SETUP_DAYS} days"),
+        ));
     }
     let row = reserved(&site, name).await?;
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw a setup", &error))?;

@@ -66,10 +66,14 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
     let kinds: Vec<String> =
         query.kind.iter().flat_map(|kinds| kinds.split(',')).map(|kind| kind.trim().to_owned()).collect();
     if let Some(kind) = kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
-        return Err(bad_query(&format!(
-            "no entries are of the kind {kind:?}; kinds are {}",
-            KINDS.join(", ")
-        )));
+        return Err(ApiError::new(
+            ProblemCode::BadRequest,
+            format!("no entries are of the kind {kind:?}"),
+            format!("kinds are {}", KINDS.join(", ")),
+        ));
+    }
+    if query.since.zip(query.until).is_some_and(|(since, until)| since > until) {
+        return Err(ApiError::new(ProblemCode::BadRequest, "`until` is before `since`", "swap them"));
     }
     let limit = match query.last {
         Some(last) if last > MAX_LAST => {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sigstore_tuf::TrustedMetadataSet;
 
-use sealpost_files::{FileLock, LockError, read_bounded, sweep};
+use sealpost_files::{FileLock, LockError, make_folder, read_bounded, sweep};
 
 use crate::limits::MAX_METADATA_BYTES;
 use crate::writing::metadata::{Pin, Pins, Root, Second, Targets, parse_verified};
@@ -70,6 +70,9 @@ pub enum LoadError {
     },
 }
 
+/// Mode of the repository's folders: everybody may read what is published, and a umask must not let others write there.
+const FOLDER_MODE: u32 = 0o755;
+
 /// What a verified repository says.
 pub(crate) struct Loaded {
     pub(crate) root: Root,
@@ -90,7 +93,7 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn open_or_create(path: &Path) -> Result<Self, LoadError> {
         for folder in [path.to_owned(), path.join("metadata"), path.join("targets")] {
-            fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+            make_folder(&folder, FOLDER_MODE).map_err(failed("create", &folder))?;
         }
         Self::open(path)
     }

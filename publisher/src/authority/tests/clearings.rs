@@ -1,6 +1,6 @@
 //! Bindings that the vendor cleared: who can register then, and what stays on record.
 
-use sealpost_keys::{KeyId, PublicKey, SigningKey};
+use sealpost_keys::{KeyId, PublicKey};
 use sealpost_manifests::grant::{Registration, RegistrationReason};
 use sealpost_test_support::clock::days;
 
@@ -33,24 +33,70 @@ fn after_a_binding_was_cleared_the_next_server_that_registers_gets_the_serial_nu
 }
 
 #[test]
-fn the_same_server_comes_back_with_another_site_key_and_a_higher_key_epoch() {
-    let mut bench = Bench::new();
-    let (serial, other_serial) = (bench.sell(10), bench.sell(5));
-    let old = Server::new();
-    bench.register(&serial, &old, now()).unwrap();
-    bench.register(&other_serial, &old, now()).unwrap();
-    bench.authority.clear_key(&old.id, ClearedKey::Lost, now()).unwrap();
-    let again = Server { id: old.id.clone(), key: SigningKey::generate().unwrap() };
-    for serial in [&serial, &other_serial] {
-        let answer = bench.register(serial, &again, now()).unwrap();
-        let grant = bench.grant(&answer);
-        assert_eq!((grant.key_epoch, &grant.server_id), (2, &old.id));
-        assert_eq!(grant.site_key, again.key.public());
+fn after_a_clearing_an_id_comes_back_with_the_key_that_it_had_and_with_no_other() {
+    for (kept_id, kept_key) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut bench = Bench::new();
+        let (serial, old) = (bench.sell(10), Server::new());
+        bench.register(&serial, &old, now()).unwrap();
+        bench.authority.clear_key(&old.id, ClearedKey::Lost, now()).unwrap();
+        let old_id = old.id.clone();
+        let answered = bench.register(&serial, &old.replaced(kept_id, kept_key), now());
+        match (kept_id, kept_key) {
+            (true, true) => {
+                let grant = bench.grant(&answered.unwrap());
+                assert_eq!((grant.key_epoch, grant.generation, &grant.server_id), (1, 2, &old_id));
+            }
+            (false, false) => {
+                let grant = bench.grant(&answered.unwrap());
+                assert_eq!((grant.key_epoch, grant.generation), (1, 2));
+                assert_ne!(grant.server_id, old_id);
+            }
+            _ => assert!(matches!(answered, Err(RegisterError::NotItsOwnId)), "{kept_id} {kept_key}"),
+        }
     }
-    assert!(matches!(bench.register(&serial, &old, now()), Err(RegisterError::OtherSiteKey)));
-    let stranger = Server { id: Server::new().id, key: SigningKey::generate().unwrap() };
-    let unbound = bench.sell(1);
-    assert!(matches!(bench.register(&unbound, &stranger, now()), Err(RegisterError::NotItsOwnId)));
+}
+
+#[test]
+fn neither_the_key_nor_the_id_of_a_stolen_server_gets_a_grant() {
+    for cleared_before in [false, true] {
+        for (kept_id, kept_key) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut bench = Bench::new();
+            let (serial, unbound, old) = (bench.sell(10), bench.sell(5), Server::new());
+            bench.register(&serial, &old, now()).unwrap();
+            if cleared_before {
+                bench.authority.clear_key(&old.id, ClearedKey::Lost, now()).unwrap();
+            }
+            bench.authority.clear_key(&old.id, ClearedKey::Stolen, now()).unwrap();
+            let asks = old.replaced(kept_id, kept_key);
+            for serial in [&serial, &unbound] {
+                let answered = bench.register(serial, &asks, now());
+                if kept_id || kept_key {
+                    assert!(matches!(answered, Err(RegisterError::RefusedKey)), "{kept_id} {kept_key}");
+                } else {
+                    assert_eq!(bench.grant(&answered.unwrap()).server_id, asks.id);
+                }
+            }
+        }
+    }
+}
+
+/// A program of before let a server come back with another key after a clearing. It goes on, with its key.
+#[test]
+fn a_server_that_came_back_with_another_key_in_an_older_version_goes_on() {
+    let mut bench = Bench::new();
+    let (serial, first) = (bench.sell(10), Server::new());
+    bench.register(&serial, &first, now()).unwrap();
+    let again = first.replaced(true, false);
+    bench
+        .authority
+        .connection
+        .execute("UPDATE serials SET site_key = ?1", [again.key.public().to_base64()])
+        .unwrap();
+    bench.authority.set_seats(&serial, 11).unwrap();
+    let answer = bench.register(&serial, &again, now()).unwrap();
+    assert_eq!((bench.grant(&answer).seats, bench.grant(&answer).key_epoch), (11, 2));
+    bench.authority.clear_key(&again.id, ClearedKey::Stolen, now()).unwrap();
+    assert!(matches!(bench.register(&serial, &again, now()), Err(RegisterError::RefusedKey)));
 }
 
 #[test]
@@ -111,7 +157,7 @@ fn a_key_of_a_stolen_server_registers_nothing_again_and_a_new_server_gets_its_se
     }
     // Under another key id it is the same key.
     let renamed = PublicKey::new(KeyId::from_bytes([9; 8]), stolen.key.public().ed25519_bytes());
-    assert!(is_refused(&bench.authority.connection, &renamed).unwrap());
+    assert!(is_refused(&bench.authority.connection, &renamed, &Server::new().id).unwrap());
     let issuer =
         crate::authority::Issuer { vendor: "Acme", key: &bench.key, grant_days: 366, time_zone: &bench.zone };
     let retried = bench.authority.register(&stolen.verified(&asked), &issuer, now());

@@ -77,6 +77,15 @@ impl Server {
         Self { id: ServerId::of_site_key(&key.public()), key }
     }
 
+    /// A server with this one's id, its key, both or neither; the rest is another server's.
+    fn replaced(self, keeps_id: bool, keeps_key: bool) -> Self {
+        let other = Self::new();
+        Self {
+            id: if keeps_id { self.id } else { other.id },
+            key: if keeps_key { self.key } else { other.key },
+        }
+    }
+
     fn registration(&self, serial: &SerialNumber) -> Registration {
         Registration {
             request_id: RequestId::from_random(sealpost_keys::token::random_bytes().unwrap()),

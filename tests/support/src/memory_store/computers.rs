@@ -1,14 +1,17 @@
 //! What changes of computers do: seats, clients, what they were issued, what they reported, and how they come back.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sealpost_ledger::store::StoreError;
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::wire::contact::Drift;
-use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode, Report};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::{ActivityEntry, Change, NoteKey, Recreated};
 use sealpost_site::rows::{DriftRow, ResumedRow};
@@ -290,6 +293,15 @@ impl Client {
             let since = said.map_or(at, |row| row.since);
             (package.clone(), DriftRow { package, kind, since })
         }));
+    }
+
+    /// What a person at the computer left last of each package, with its attempt.
+    pub(super) fn left_locally(&self) -> BTreeMap<Sha256Digest, u32> {
+        let left = self.last_reports.values().filter(|last| {
+            let Report { step, reason, .. } = &last.report;
+            last.failed && *step == InstallStep::RollBack && *reason == ReasonCode::AskedLocally
+        });
+        left.map(|last| (last.report.manifest, last.report.attempt)).collect()
     }
 
     fn step_reported(&mut self, report: &Report, effect: ReportEffect) {

@@ -98,6 +98,7 @@ impl State {
                 .map(|row| Drift { package: row.package.clone(), kind: row.kind })
                 .collect(),
             attempts: client.attempts.clone(),
+            left_locally: client.left_locally(),
         })
     }
 

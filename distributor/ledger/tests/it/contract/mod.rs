@@ -129,6 +129,7 @@ contracts! {
         a_superseded_release_is_not_approved_again_without_a_word,
         a_halted_release_goes_to_nobody_and_the_one_before_is_approved_again,
         a_halt_with_a_rollback_leads_each_computer_to_what_it_ran_before,
+        a_rollback_of_the_site_reaches_a_computer_that_a_person_led_away_from_the_release_before,
         a_retry_raises_the_attempt_of_who_failed_and_of_nobody_else,
         a_reconsidered_release_is_decided_anew_and_offered_in_a_later_attempt,
         a_computer_moved_to_another_channel_gets_what_is_approved_there,

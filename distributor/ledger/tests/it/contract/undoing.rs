@@ -8,7 +8,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
@@ -222,6 +222,42 @@ pub(super) async fn a_halt_with_a_rollback_leads_each_computer_to_what_it_ran_be
     for computer in &mut computers {
         assert_eq!(only(told(world, &ledger, computer, 60).await).manifest, newer.manifest);
     }
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_rollback_of_the_site_reaches_a_computer_that_a_person_led_away_from_the_release_before(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 5).await;
+    world.pull(&ledger, 4).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let bad = world.approved(&ledger, "acme-av", 2, &["stable"]).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    for row in [&bad, &old, &bad] {
+        runs(&mut computer, row);
+        world.contacts(&ledger, &mut computer, 10).await;
+    }
+    // The last of these was a person's rollback, by which the computer gave the old one up.
+    let left = Report {
+        attempt: 3,
+        reason: ReasonCode::AskedLocally,
+        ..report(1, &old, InstallStep::RollBack, Outcome::Ok)
+    };
+    computer.reports = vec![left];
+    world.contacts(&ledger, &mut computer, 11).await;
+    computer.reports.clear();
+    ledger.execute(world.at(20), halt(bad.manifest, WhoRunsIt::GoesBack)).await.unwrap();
+    let back = only(told(world, &ledger, &mut computer, 21).await);
+    assert_eq!((back.action, back.manifest, back.attempt), (Action::Rollback, old.manifest, 4));
+    let sentence = says(world, &ledger, &computer.name, 21).await;
+    assert!(sentence.contains("should go back to") && sentence.contains("was told so"), "{sentence}");
+    // While it reports its steps the order stays.
+    computer.reports = vec![Report { attempt: 4, ..report(2, &old, InstallStep::Check, Outcome::Ok) }];
+    assert!(told(world, &ledger, &mut computer, 22).await.is_none());
+    computer.reports.clear();
+    assert!(told(world, &ledger, &mut computer, 23).await.is_none());
     sound(&ledger).await;
 }
 

@@ -251,7 +251,9 @@ impl<'a> Answering<'a> {
     fn assignment(&self, seen: &SeenClient) -> Sent<Assignment> {
         let (facts, client) = (self.facts, self.client);
         let licensed = Licensed::by(client.seats.iter().map(|seat| &seat.grant));
-        let undoing = Undoing { left: &facts.left, kept: &facts.kept, attempts: &client.attempts };
+        let back = client.back();
+        let undoing =
+            Undoing { left: &facts.left, kept: &facts.kept, attempts: &client.attempts, back: &back };
         let wanted = told(
             &facts.approved,
             &undoing,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
-use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::assignment::{Action, Assignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
@@ -18,6 +18,7 @@ use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT};
 
 use crate::changes::ContactAnswer;
+use crate::commands::undoing::BELIEVED_ABOVE;
 use crate::queries::{Query, query};
 use crate::rows::{KnownServerList, ServerIdentity};
 use crate::rules::contact::{Claim, NoncePair, held};
@@ -127,6 +128,28 @@ pub struct ContactClient {
     pub drift: Vec<Drift>,
     /// Attempts of its own, by manifest.
     pub attempts: BTreeMap<Sha256Digest, u32>,
+    /// Releases that a person at the computer left by a rollback, if that is the last that it reported of the package: the
+    /// attempt in which it gave each up, by manifest.
+    pub left_locally: BTreeMap<Sha256Digest, u32>,
+}
+
+impl ContactClient {
+    /// Attempts in which the computer obeys when it is told to go back. What a person there left by a rollback it takes again
+    /// only in a later attempt than that; and what it was told so stays as it was told, also while it reports its steps.
+    pub(super) fn back(&self) -> BTreeMap<Sha256Digest, u32> {
+        let told = self.assignment.iter().flat_map(|told| &told.packages);
+        let told = told.filter(|package| package.action == Action::Rollback);
+        let mut back: BTreeMap<Sha256Digest, u32> =
+            told.map(|package| (package.manifest, package.attempt)).collect();
+        for (manifest, given_up) in &self.left_locally {
+            let known = self.attempts.get(manifest).copied().max(back.get(manifest).copied()).unwrap_or(1);
+            // The computer's own word counts at most so far.
+            let next = (*given_up).min(known.saturating_add(BELIEVED_ABOVE)).saturating_add(1);
+            let attempt = back.entry(*manifest).or_insert(next);
+            *attempt = next.max(*attempt);
+        }
+        back
+    }
 }
 
 /// A grant with its exact text.

@@ -73,6 +73,7 @@ pub(super) fn lost_client(
         log_fork: None,
         drift: Vec::new(),
         attempts: BTreeMap::new(),
+        left_locally: BTreeMap::new(),
     };
     let recreated = Recreated {
         client_key: client.client_key.clone(),

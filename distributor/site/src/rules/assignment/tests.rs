@@ -177,7 +177,7 @@ fn a_computer_goes_back_only_from_what_was_halted_for_it_and_only_to_what_it_ran
             voided: &voided,
         };
         let kept = [first.clone()];
-        let undoing = Undoing { left, kept: &kept, attempts: &attempts };
+        let undoing = Undoing { left, kept: &kept, attempts: &attempts, back: &BTreeMap::new() };
         let approved = [second.clone()];
         let told = told(&approved, &undoing, &computer);
         told.iter().map(Told::assignment).collect::<Vec<_>>()
@@ -224,7 +224,8 @@ fn a_rollback_gives_nothing_that_a_computer_may_not_have_whatever_it_says_it_ran
             voided: &voided,
         };
         let (left, kept) = ([bad.clone()], [first.clone()]);
-        let undoing = Undoing { left: &left, kept: &kept, attempts: &BTreeMap::new() };
+        let undoing =
+            Undoing { left: &left, kept: &kept, attempts: &BTreeMap::new(), back: &BTreeMap::new() };
         !told(&[], &undoing, &computer).is_empty()
     };
     assert!(goes_back(covers("cad"), "linux-x86_64"));

@@ -18,7 +18,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
-use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
+use sealpost_site::commands::undoing::{HaltRelease, MAX_NAMED, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{ClientByName, ReleaseByManifest};
 use sealpost_site::rules::names::canonical;
 
@@ -26,7 +26,7 @@ use super::show::unknown;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::leaving::leaving;
-use crate::http::problem::ApiError;
+use crate::http::problem::{ApiError, bad_query};
 
 /// Approves; again with the same digest answers the same.
 pub(crate) async fn approve(
@@ -101,13 +101,25 @@ pub(crate) async fn retry(
     JsonBody(request): JsonBody<RetryRequest>,
 ) -> Result<Json<Retried>, ApiError> {
     let RetryRequest { manifest, clients } = request;
-    let mut names = Vec::with_capacity(clients.len());
-    for name in clients {
-        names.push(held_name(&site, name).await?);
+    if clients.len() > MAX_NAMED {
+        // Refused before each is looked up.
+        return Err(bad_query(&format!("at most {MAX_NAMED} computers can be named at once")));
     }
-    let clients = site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names }).await?;
+    let (mut names, mut running) = (Vec::with_capacity(clients.len()), Vec::new());
+    for name in clients {
+        let name = held_name(&site, name).await?;
+        let known = site.parts.ledger.query(ClientByName { name: name.clone() }).await?;
+        let runs_it = known.is_some_and(|known| known.installed.iter().any(|runs| runs.manifest == manifest));
+        if runs_it { running.push(name) } else { names.push(name) }
+    }
+    // Without a name all that failed would be meant.
+    let clients = if names.is_empty() && !running.is_empty() {
+        Vec::new()
+    } else {
+        site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names }).await?
+    };
     let Json(update) = decided(&site, manifest).await?;
-    Ok(Json(Retried { update, clients }))
+    Ok(Json(Retried { update, clients, running }))
 }
 
 /// The name that holds the seat, in whatever spelling it was given.

@@ -11,7 +11,7 @@ use sealpost_site::queries::{
 };
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Named, Runners};
-use sealpost_site::rules::recipients::UnderReview;
+use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
@@ -49,6 +49,9 @@ pub(crate) async fn show(
         content,
         recipients: found.recipients.names,
         recipient_count: found.recipients.count,
+        reserved_count: found.reserved,
+        pending_count: Some(found.pending),
+        waiting_count: found.waiting,
         runners: found.runners.names,
         runner_count: found.runners.count,
         leaving: found.leaving.map(Leaving::from),
@@ -59,8 +62,14 @@ pub(crate) async fn show(
 /// The computers that a release concerns.
 #[derive(Default)]
 struct Concerned {
-    /// Those that get it once it is approved.
+    /// Those that get it, now or once it is approved.
     recipients: Named,
+    /// How many of them never enrolled.
+    reserved: u64,
+    /// How many of them are enrolled and do not run it.
+    pending: u64,
+    /// How many get it only once it is approved for more channels.
+    waiting: u64,
     /// Those that said last that they run it.
     runners: Named,
     /// Those by what leads them away from it, if it was stopped.
@@ -85,12 +94,27 @@ async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, Api
         let is_last = page.len() < MAX_PAGE as usize;
         after = page.last().map(|row| row.name.clone());
         for row in &page {
-            if row.installed.iter().any(|runs| runs.manifest == manifest) {
+            let runs_it = row.installed.iter().any(|runs| runs.manifest == manifest);
+            if runs_it {
                 found.runners.add(&row.name);
             }
-            if !stopped && under_review.reaches(row) {
-                found.recipients.add(&row.name);
-                down.recipient(row);
+            if stopped {
+                continue;
+            }
+            match under_review.reach(row) {
+                Reach::Gets => {
+                    found.recipients.add(&row.name);
+                    down.recipient(row);
+                    // Of a computer that never enrolled no platform is known.
+                    let is_enrolled = row.platform.is_some();
+                    found.reserved += u64::from(!is_enrolled);
+                    found.pending += u64::from(is_enrolled && !runs_it);
+                }
+                Reach::OnceApproved => {
+                    found.waiting += 1;
+                    down.recipient(row);
+                }
+                Reach::Not => {}
             }
         }
         if is_last {

@@ -169,6 +169,7 @@ pub(super) fn client() -> ContactClient {
         log_fork: None,
         drift: Vec::new(),
         attempts: BTreeMap::new(),
+        left_locally: BTreeMap::new(),
     }
 }
 
