@@ -146,10 +146,10 @@ fn next_steps(layout: &Layout, root: &Path, done: &Installed) -> Vec<String> {
     if !below(root, layout.home()).join(program.sign_of_a_home()).exists() {
         steps.push(match program {
             Program::Distributor => format!(
-                "runuser -u {user} -- {executable} --home {home} init --vendor-url URL --root ROOT.json"
+                "runuser --pty -u {user} -- {executable} --home {home} init --vendor-url URL --root ROOT.json"
             ),
             Program::Publisher => {
-                format!("runuser -u {user} -- {executable} --home {home} init --vendor NAME")
+                format!("runuser --pty -u {user} -- {executable} --home {home} init --vendor NAME")
             }
             Program::Agent => format!("{executable} --home {home} enroll --setup FILE --root ROOT.json"),
         });
