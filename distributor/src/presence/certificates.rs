@@ -152,13 +152,16 @@ impl Certificates {
             }
             other => other?,
         }
-        let in_use = disk.presented()?.1.pin;
+        let in_use = disk.presented()?.1;
         match &wanted.own {
-            Some((certificate, key)) => match own(certificate, key, now) {
-                Ok((text, facts)) if facts.pin == in_use => self.take_own(&text)?,
-                Ok((_, facts)) => standing.next = Some(Next { issuer: Issuer::Own, pin: facts.pin }),
-                Err(error) => standing.problems.push(sealpost_files::with_causes(&error)),
-            },
+            Some((certificate, key)) => {
+                standing.problems.extend(exposed(key));
+                match own_for(wanted, (certificate, key), &in_use, now) {
+                    Ok((text, facts)) if facts.pin == in_use.pin => self.take_own(&text)?,
+                    Ok((_, facts)) => standing.next = Some(Next { issuer: Issuer::Own, pin: facts.pin }),
+                    Err(error) => standing.problems.push(sealpost_files::with_causes(&error)),
+                }
+            }
             None if disk.presented()?.0 == Issuer::Own => {
                 standing.next = Some(Next { issuer: Issuer::Site, pin: self.home.ca_pin()? });
             }
@@ -183,7 +186,8 @@ impl Certificates {
         match standing.next.take() {
             Some(Next { issuer: Issuer::Own, .. }) => {
                 if let Some((certificate, key)) = &wanted.own {
-                    self.take_own(&own(certificate, key, now)?.0)?;
+                    let in_use = disk.presented()?.1;
+                    self.take_own(&own_for(wanted, (certificate, key), &in_use, now)?.0)?;
                 }
             }
             Some(Next { issuer: Issuer::Site, .. }) => {
@@ -350,12 +354,36 @@ impl Disk<'_> {
     }
 }
 
+/// The admin's own certificate, if no computer is lost by it: it names every address that computers are told. One that the
+/// certificate in use does not name either is no reason to refuse a renewed one.
+fn own_for(
+    wanted: &Wanted,
+    (certificate, key): (&Path, &Path),
+    in_use: &ChainFacts,
+    now: Timestamp,
+) -> Result<(String, ChainFacts), PresenceError> {
+    let (text, facts) = own(certificate, key, now)?;
+    let lacking_now = in_use.missing(&wanted.names);
+    let lost: Vec<String> =
+        facts.missing(&wanted.names).into_iter().filter(|name| !lacking_now.contains(name)).collect();
+    if lost.is_empty() {
+        return Ok((text, facts));
+    }
+    let problem = format!(
+        "it does not name {}, where computers come, so they would refuse this server; the certificate in use stays until \
+         there is one that names every address",
+        lost.join(", ")
+    );
+    Err(PresenceError::Own { path: certificate.to_owned(), problem })
+}
+
 /// The admin's own certificate as one text, its key first, and what it says. Each file is read once, and what was read is
 /// what is checked and stored: whoever renews them replaces one after the other.
 fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainFacts), PresenceError> {
     let refused =
         |problem: &str| PresenceError::Own { path: certificate.to_owned(), problem: problem.to_owned() };
     let (chain, secret) = (read_own(certificate)?, read_own(key)?);
+    let _is_readable = sealpost_serving::tls::check_key_file(key)?;
     sealpost_serving::tls::check((certificate, chain.as_bytes()), (key, secret.as_bytes()))?;
     let facts = ChainFacts::of(&chain).ok_or_else(|| refused("a certificate in it cannot be read"))?;
     if facts.length < 2 {
@@ -379,6 +407,14 @@ fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainF
     let since_epoch = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
     sealpost_serving::tls::check_pinned_end(certificate, chain.as_bytes(), since_epoch)?;
     Ok((format!("{}\n{chain}", secret.trim_end()), facts))
+}
+
+/// Said of a key that is used all the same: it is the admin's, and perhaps so on purpose.
+fn exposed(key: &Path) -> Option<String> {
+    matches!(sealpost_serving::tls::check_key_file(key), Ok(true)).then(|| {
+        let key = key.display();
+        format!("everybody on this computer can read tls.key {key} and be this server; run `chmod 600` on it")
+    })
 }
 
 /// A file of the admin's. One that is no regular file is refused: a pipe would be waited for, for ever.
@@ -448,10 +484,18 @@ mod tests {
         (ca, paths)
     }
 
-    fn issue_own(ca: &SiteCa, (certificate, key): &(PathBuf, PathBuf), name: &str) {
-        let leaf = ca.issue(&ServerId::from_random([2; 16]), &names(&[name]), None, now()).unwrap();
+    fn issue_own(ca: &SiteCa, paths: &(PathBuf, PathBuf), name: &str) {
+        issue_for(ca, paths, &names(&[name]));
+    }
+
+    fn issue_for(ca: &SiteCa, paths: &(PathBuf, PathBuf), names: &[String]) {
+        issue_at(ca, paths, names, now());
+    }
+
+    fn issue_at(ca: &SiteCa, (certificate, key): &(PathBuf, PathBuf), names: &[String], at: Timestamp) {
+        let leaf = ca.issue(&ServerId::from_random([2; 16]), names, None, at).unwrap();
         std::fs::write(certificate, leaf.chain).unwrap();
-        std::fs::write(key, leaf.key).unwrap();
+        sealpost_files::replace(key, leaf.key.as_bytes(), PRIVATE).unwrap();
     }
 
     #[test]
@@ -491,6 +535,59 @@ mod tests {
         issue_own(&ca, &paths, "new.example");
         let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
         assert_eq!((standing.presented.names, standing.problems), (names(&["new.example"]), Vec::new()));
+    }
+
+    #[test]
+    fn an_own_certificate_that_names_not_every_address_is_neither_presented_nor_prepared() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, id) = home(folder.path());
+        let (ca, paths) = own_files(folder.path());
+        let names = names(&["pc.example", "192.0.2.7"]);
+        let wanted = Wanted { names, own: Some(paths.clone()) };
+        let opened = Certificates::open(&home, id, &wanted.names, now()).unwrap();
+        // Of another CA: it does not wait to be switched to.
+        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert_eq!((standing.issuer, standing.next), (Issuer::Site, None));
+        let [said] = standing.problems.as_slice() else { panic!("{:?}", standing.problems) };
+        assert!(said.contains("192.0.2.7") && !said.contains("pc.example,"), "{said}");
+        // It waits, and is replaced by one that names less before the switch.
+        issue_for(&ca, &paths, &wanted.names);
+        assert!(opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap().next.is_some());
+        issue_own(&ca, &paths, "other.example");
+        opened.switch(&wanted, now()).unwrap_err();
+        assert_eq!(opened.standing().issuer, Issuer::Site);
+        issue_for(&ca, &paths, &wanted.names);
+        opened.switch(&wanted, now()).unwrap();
+        // Of the CA in use: the one before stays.
+        issue_own(&ca, &paths, "other.example");
+        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+        assert!(standing.presented.missing(&wanted.names).is_empty());
+        assert!(standing.problems[0].contains("pc.example, 192.0.2.7"), "{:?}", standing.problems);
+        // What the one in use does not name either keeps no renewed one from being taken.
+        let more =
+            Wanted { names: [&wanted.names[..], &["new.example".to_owned()]].concat(), ..wanted.clone() };
+        let later = now() + SignedDuration::from_hours(24 * 30);
+        issue_at(&ca, &paths, &wanted.names, later);
+        let before = opened.standing().presented.not_after;
+        let standing = opened.reconcile(&more, Renew::WhatIsDue, later).unwrap();
+        assert!(standing.presented.not_after > before && standing.problems.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_everybody_can_read_is_warned_of_and_one_that_others_can_write_is_not_taken() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (home, id) = home(folder.path());
+        let (_, paths) = own_files(folder.path());
+        let wanted = Wanted { names: names(&["pc.example"]), own: Some(paths.clone()) };
+        let opened = Certificates::open(&home, id, &wanted.names, now()).unwrap();
+        for (mode, is_taken) in [(0o644, true), (0o666, false)] {
+            std::fs::set_permissions(&paths.1, std::fs::Permissions::from_mode(mode)).unwrap();
+            let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
+            assert_eq!(standing.next.is_some(), is_taken, "{mode:o}");
+            let [said] = standing.problems.as_slice() else { panic!("{:?}", standing.problems) };
+            assert!(said.contains("chmod 600"), "{said}");
+        }
     }
 
     #[test]

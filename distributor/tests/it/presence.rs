@@ -369,29 +369,33 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     let refused = site.post_refused("/certificate/renew", &serde_json::json!({})).await;
     assert!(refused.code == ProblemCode::WrongState && refused.hint.contains("tls.certificate"), "{refused}");
 
-    // Renewed by the same CA: taken at once. It does not name what is configured: no setup file.
+    // Renewed by the same CA, without the address under which computers come: not taken, and said.
     own.issue(&folder, &["other.example"]);
     site.server.reload().await;
-    assert_eq!(certificate(&site).await.names, ["other.example"]);
+    assert_eq!(certificate(&site).await.names, ["127.0.0.1"]);
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name 127.0.0.1")));
+    own.issue(&folder, &["127.0.0.1"]);
+    // An address that it does not name: no setup file.
+    site.reload_with(&format!("addresses = [\"127.0.0.1\", \"other.example\"]\n{paths}")).await;
     site.reserve("pc-2").await;
     let answer = site.admin(Method::POST, "/clients/pc-2/setup", Some(serde_json::json!({}))).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     let refused = problem(answer).await;
     assert_eq!(refused.code, ProblemCode::WrongState);
     assert!(
-        refused.message.contains("does not name 127.0.0.1") && refused.hint.contains("addresses"),
+        refused.message.contains("does not name other.example") && refused.hint.contains("addresses"),
         "{refused}"
     );
-    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name 127.0.0.1")));
-    own.issue(&folder, &["127.0.0.1"]);
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name other.example")));
+    site.reload_with(&paths).await;
     // A damaged or lone certificate is not taken, and said.
     std::fs::write(folder.join("own.key"), "no key").unwrap();
     site.server.reload().await;
     assert!(warnings(&site).await.iter().any(|warning| warning.contains("own.key")));
-    assert_eq!(certificate(&site).await.names, ["other.example"]);
-    own.issue(&folder, &["127.0.0.1"]);
-    site.server.reload().await;
     assert_eq!(certificate(&site).await.names, ["127.0.0.1"]);
+    own.issue(&folder, &["127.0.0.1", "spare.example"]);
+    site.server.reload().await;
+    assert_eq!(certificate(&site).await.names, ["127.0.0.1", "spare.example"]);
 
     // A restart presents the same, and the way back leads to the site's own CA.
     let site = site.restart().await;
