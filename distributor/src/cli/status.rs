@@ -36,15 +36,15 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         print_ends(&view, usize::MAX)?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!("server      {} (version {})", view.server_id, view.version))?;
-    print_line(format_args!("reached at  {}, port {}", view.addresses.join(", "), view.port))?;
+    print_line(format_args!("server      {} (version {})", view.server_id, plain(&view.version)))?;
+    print_line(format_args!("reached at  {}, port {}", plain(&view.addresses.join(", ")), view.port))?;
     print_line(format_args!("connected   {}", counted(view.connected_clients, "computer", "computers")))?;
     let last_pull = view.last_pull.metadata_as_of;
     let last_pull =
         last_pull.map_or_else(|| "-".to_owned(), |at| format!("{} ({})", seconds(at), age(at, view.now)));
     print_line(format_args!("last pull   {last_pull}"))?;
     let releases: Vec<String> =
-        view.releases.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        view.releases.iter().map(|(state, count)| format!("{count} {}", plain(state))).collect();
     print_line(format_args!(
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
