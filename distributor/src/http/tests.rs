@@ -149,7 +149,7 @@ impl Presence for Still {
         Box::pin(async { Err(nothing()) })
     }
 
-    fn finish(&self, _: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+    fn finish(&self, _: Actor, _: Switch) -> BoxFuture<'_, Result<AddressesView, Problem>> {
         self.ways()
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::SignedDuration;
 use reqwest::{Client, StatusCode};
 use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::status::Status;
@@ -380,4 +381,18 @@ async fn a_vendor_behind_its_own_ca_is_reached_when_the_configuration_names_that
         .between(async |home| configure(home, &format!("vendor_url = {address:?}\nvendor_ca = {ca:?}\n")))
         .await;
     site.pull().await;
+}
+
+#[tokio::test]
+async fn the_status_ends_with_1_when_something_is_urgent() {
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    let status = async || {
+        let home = site.home();
+        tokio::task::spawn_blocking(move || run(&home, &["status"]).status.code()).await.unwrap()
+    };
+    assert_eq!(status().await, Some(0));
+    // The grant ends after a year, and nobody renewed it.
+    site.clock.forward(SignedDuration::from_hours(24 * 3000));
+    assert_eq!(status().await, Some(1));
 }

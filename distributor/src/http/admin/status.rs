@@ -22,6 +22,7 @@ use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
+use crate::http::failing;
 use crate::http::leaving::leaving;
 use crate::http::newer::newer;
 use crate::http::problem::ApiError;
@@ -57,6 +58,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
     said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
+    warnings.extend(failing::warnings(ledger, &of_interest, MAX_PAGE).await?);
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
     warnings.extend(damage(&missing_files).map(coded(WarningCode::FilesDamaged)));
