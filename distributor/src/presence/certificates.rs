@@ -495,7 +495,7 @@ mod tests {
     fn issue_at(ca: &SiteCa, (certificate, key): &(PathBuf, PathBuf), names: &[String], at: Timestamp) {
         let leaf = ca.issue(&ServerId::from_random([2; 16]), names, None, at).unwrap();
         std::fs::write(certificate, leaf.chain).unwrap();
-        sealpost_files::replace(key, leaf.key.as_bytes(), PRIVATE).unwrap();
+        replace(key, leaf.key.as_bytes(), PRIVATE).unwrap();
     }
 
     #[test]
