@@ -75,7 +75,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         (0 | 1, _) => print_line("nothing is being changed")?,
         (_, 0) => print_line("every computer has learned the first line; the others end by themselves")?,
         (_, count) => print_line(format_args!(
-            "{} not learned the first line yet: {}",
+            "{} not learned the first line yet, which takes two contacts of each: {}",
             counted(count, "computer has", "computers have"),
             plain(&view.waiting.names.join(", "))
         ))?,

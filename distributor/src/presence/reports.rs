@@ -37,6 +37,9 @@ impl ServerPresence {
             issuer: word(standing.issuer).to_owned(),
             missing: presented.missing(&addresses),
             names: presented.names,
+            serial: Some(presented.serial),
+            sha256: Some(presented.sha256),
+            not_before: Some(presented.not_before),
             not_after: presented.not_after,
             pin: presented.pin,
             ca_not_after: presented.ca_not_after,
@@ -54,7 +57,7 @@ impl ServerPresence {
             _ if self.certificates.standing().issuer == Issuer::Own => {
                 return Err(Problem::new(
                     ProblemCode::WrongState,
-                    "the server presents a certificate that you brought, not one of the site CA",
+                    "nothing was changed: the server presents a certificate that you brought, not one of the site CA",
                     "replace the files that `tls.certificate` and `tls.key` name in the configuration",
                 ));
             }
@@ -87,7 +90,7 @@ impl ServerPresence {
                     counted(left.count, "computer has", "computers have"),
                     named(&left)
                 ),
-                "wait until they have contacted the server, or leave them behind with \
+                "wait until they have contacted the server twice, or leave them behind with \
                  `distributor certificate switch --now`",
             ));
         }
@@ -183,9 +186,11 @@ impl ServerPresence {
             }
         };
         say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()).await);
-        let sayings: [(About, fn(&Waiting) -> String); 2] =
-            [(About::Certificate, refusing), (About::Listening, lost)];
-        for (about, sentence) in sayings {
+        for about in [About::Certificate, About::Listening] {
+            let sentence = |left: &Waiting| match about {
+                About::Certificate => refusing(left),
+                About::Listening => lost(left),
+            };
             match self.left_behind(about, learned.as_ref()).await {
                 Ok(left) => say(WarningCode::ComputersLeftBehind, left.as_ref().map(sentence)),
                 Err(error) => say(WarningCode::Internal, Some(with_causes(&error))),
@@ -196,16 +201,16 @@ impl ServerPresence {
         let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
         if standing.next.is_some() {
             let message = format!(
-                "{who} not learned the new CA of this server's certificate yet ({names}): it is presented when all have, \
-                 or at once with `distributor certificate switch --now`"
+                "{who} not learned the new CA of this server's certificate yet ({names}), which takes two contacts: it is \
+                 presented when all have, or at once with `distributor certificate switch --now`"
             );
             say(WarningCode::CaNotLearned, Some(message));
         }
         if row.ways.len() > 1 {
             let since = now.duration_since(row.issued_at).as_hours() / 24;
             let message = format!(
-                "{who} not learned the new address or port of this server yet ({names}), {} after it changed: what was \
-                 before is served until all have, or until `distributor address finish --now`",
+                "{who} not learned the new address or port of this server yet ({names}), {} after it changed; that takes two \
+                 contacts: what was before is served until all have, or until `distributor address finish --now`",
                 match u64::try_from(since) {
                     Ok(days @ 1..) => counted(days, "day", "days"),
                     _ => "less than a day".to_owned(),

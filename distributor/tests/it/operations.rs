@@ -248,7 +248,15 @@ async fn a_payload_that_was_damaged_on_disk_is_not_sent_whole_is_shown_and_is_fe
     assert!(
         status.warnings.iter().any(|warning| warning.message.contains("1 stored file is damaged or missing"))
     );
-    site.pull().await;
+    let home = site.home();
+    let said = tokio::task::spawn_blocking(move || {
+        let checked = run(&home, &["storage", "check"]);
+        let checked = (checked.status.code(), String::from_utf8(checked.stdout).unwrap());
+        assert!(checked.0 == Some(1) && checked.1.contains("damaged or missing"), "{checked:?}");
+        stdout(&home, &["pull"])
+    });
+    let said = said.await.unwrap();
+    assert!(said.contains("fetched again") && said.contains("nothing new"), "{said}");
     let status: Status = site.get("/status").await;
     assert!(status.missing_files.is_empty(), "{status:?}");
     assert!(agent.get(&site, &path).await.bytes().await.is_ok());
@@ -334,7 +342,18 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         assert!(stdout(&home, &["address", "show"]).contains("nothing is being changed"));
         assert!(stdout(&home, &["storage", "show"]).contains("payloads"));
         assert!(stdout(&home, &["storage", "clean"]).contains("removed     0 B"));
-        assert!(stdout(&home, &["certificate", "renew"]).contains("issued by the site CA"));
+        let identity = |text: &str, line: &str| {
+            let found = text.lines().find_map(|one| one.strip_prefix(line)).map(str::trim);
+            found.unwrap_or_default().to_owned()
+        };
+        let before = identity(&stdout(&home, &["certificate", "show"]), "certificate ");
+        let renewed = stdout(&home, &["certificate", "renew"]);
+        assert!(renewed.contains("issued by the site CA"));
+        assert_eq!(identity(&renewed, "before "), before);
+        let after = identity(&renewed, "certificate ");
+        assert!(after != before && after.contains("serial ") && after.contains("from 20"), "{after}");
+        stdout(&home, &["certificate", "renew", "--site-ca"]);
+        assert!(refused(&home, &["certificate", "renew", "--site-ca"]).contains("nothing was changed"));
         assert!(refused(&home, &["certificate", "switch"]).contains("no other certificate waits"));
         let ends = stdout(&home, &["status", "--ends"]);
         assert!(

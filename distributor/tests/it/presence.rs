@@ -250,6 +250,9 @@ async fn the_site_ca_is_replaced_by_two_pins_when_every_computer_has_learned_the
     let port = site.server.address().port();
     assert!(answers(&ca(&site), "127.0.0.1", port).await);
     let site = site.restart().await;
+    let log = std::fs::read_to_string(site.home().join("log/activity.log")).unwrap();
+    let begun = format!("CA pin {}, then {}", before.pin.short(), next.pin.short());
+    assert!(log.contains(&begun) && log.contains(&format!("CA pin {})", next.pin.short())), "{log}");
     agent.contact(&site).await;
     assert_eq!(pins(&agent), [next.pin], "the old pin is dropped");
     assert_eq!(site.setup("pc-2").await.servers[0].server.ca_spki_sha256, [next.pin]);
