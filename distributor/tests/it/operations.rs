@@ -1,9 +1,11 @@
 //! The server as a service among others: signals, sockets that are held for it, ports that are taken, deep homes, rotated
 //! logs, damaged files, and newer versions of itself.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -352,9 +354,9 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         assert_eq!(identity(&renewed, "before "), before);
         let after = identity(&renewed, "certificate ");
         assert!(after != before && after.contains("serial ") && after.contains("from 20"), "{after}");
+        assert!(refused(&home, &["certificate", "switch"]).contains("no other certificate waits"));
         stdout(&home, &["certificate", "renew", "--site-ca"]);
         assert!(refused(&home, &["certificate", "renew", "--site-ca"]).contains("nothing was changed"));
-        assert!(refused(&home, &["certificate", "switch"]).contains("no other certificate waits"));
         let ends = stdout(&home, &["status", "--ends"]);
         assert!(
             ends.contains("the site CA's certificate") && ends.contains("`distributor certificate renew`"),
@@ -414,4 +416,34 @@ async fn the_status_ends_with_1_when_something_is_urgent() {
     // The grant ends after a year, and nobody renewed it.
     site.clock.forward(SignedDuration::from_hours(24 * 3000));
     assert_eq!(status().await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_reached_nobody_ends_with_1_and_prints_the_code_to_carry() {
+    let vendor = start_vendor(1).await;
+    let root = vendor.root_file();
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        // Nobody listens there.
+        init(&home, "http://127.0.0.1:1", &root);
+        let server = serve(&home);
+        // The serial number comes by standard input, where no list of processes shows it.
+        let mut child = distributor(&home)
+            .args(["register", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{}", serial()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("registration code") && output.stdout.len() > 100, "{said}");
+        // Asked for, the code is what was wanted.
+        stdout(&home, &["register", &serial().to_string(), "--offline"]);
+        stop(server);
+    })
+    .await;
 }
