@@ -103,6 +103,7 @@ impl InstallService {
         };
         let home = if home == Path::new(".") { Path::new(program.standard_home()) } else { home };
         let layout = Layout::new(program, &executable, home)?;
+        layout.check_home(&self.root)?;
         if self.print {
             for file in layout.files(strict) {
                 writeln!(out, "# {}\n{}", file.path.display(), file.text)?;

@@ -6,6 +6,8 @@
 //! Invariant: what is presented is a chain whose key fits; a replacement that fails leaves the one before.
 //! Left out on purpose: noticing that files changed, and judging when a certificate ends (both are the programs').
 
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,9 +19,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
+use sealpost_files::{open_regular, read_bounded};
 
 /// Most certificates in a chain file.
 const MAX_CERTIFICATES: usize = 16;
+/// Largest PEM file, in bytes: the most certificates, each larger than any that is in use.
+const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,14 @@ pub enum TlsError {
         /// What is wrong with it.
         #[source]
         source: pem::Error,
+    },
+    /// Whoever may write a key chooses it.
+    #[error("cannot use the key {}: others can write it (mode {mode:03o}); run `chmod 600` on it", path.display())]
+    Exposed {
+        /// The key's file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// It holds no certificate, or too many.
     #[error("{} holds {found} certificates; expected 1 to {MAX_CERTIFICATES}", path.display())]
@@ -80,8 +93,15 @@ pub enum TlsError {
 /// # Errors
 /// [`TlsError`].
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let opened = CertificateDer::pem_file_iter(path);
-    chain_of(path, opened.map_err(|source| not_certificates(path, source))?)
+    let bytes = read_pem(path).map_err(|source| not_certificates(path, source))?;
+    chain_of(path, CertificateDer::pem_slice_iter(&bytes))
+}
+
+/// A PEM file. One that is no regular file would be waited for or read for ever.
+fn read_pem(path: &Path) -> Result<Vec<u8>, pem::Error> {
+    let absent = || io::Error::from(io::ErrorKind::NotFound);
+    let bytes = read_bounded(path, MAX_PEM_BYTES).and_then(|bytes| bytes.ok_or_else(absent));
+    bytes.map_err(pem::Error::Io)
 }
 
 /// The certificates that are read from a file, one at the least and not more than a chain may have.
@@ -102,6 +122,20 @@ fn chain_of(
 
 fn not_certificates(path: &Path, source: pem::Error) -> TlsError {
     TlsError::File { what: "certificates", path: path.to_owned(), source }
+}
+
+/// Refuses a key's file that others than its owner can write. Whether everybody on the computer can read it.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn check_key_file(path: &Path) -> Result<bool, TlsError> {
+    let about = open_regular(path).and_then(|file| file.metadata());
+    let about = about.map_err(|source| not_a_key(path, pem::Error::Io(source)))?;
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o022 != 0 {
+        return Err(TlsError::Exposed { path: path.to_owned(), mode });
+    }
+    Ok(mode & 0o004 != 0)
 }
 
 /// Checks that a certificate's chain and its key can be presented together: each with the file that it came from, as PEM.
@@ -150,7 +184,9 @@ impl TlsIdentity {
     /// # Errors
     /// [`TlsError`].
     pub fn load(certificate: &Path, key: &Path, ca: Option<&Path>) -> Result<Arc<Self>, TlsError> {
-        Ok(Arc::new(Self { presented: RwLock::new(read(certificate, key, ca)?) }))
+        let presented = RwLock::new(read(certificate, key, ca)?);
+        warn_of_readers(key);
+        Ok(Arc::new(Self { presented }))
     }
 
     /// Presents what is in these files from the next handshake on; whether that is another chain than before.
@@ -162,6 +198,10 @@ impl TlsIdentity {
         let mut presented = self.presented.write().unwrap_or_else(PoisonError::into_inner);
         let is_other = presented.cert != new.cert;
         *presented = new;
+        drop(presented);
+        if is_other {
+            warn_of_readers(key);
+        }
         Ok(is_other)
     }
 
@@ -203,10 +243,22 @@ fn read(certificate: &Path, key: &Path, ca: Option<&Path>) -> Result<Arc<Certifi
             }
         }
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| not_a_key(key, source))?;
+    let secret = read_key(key)?;
     CertifiedKey::from_der(chain, secret, &provider())
         .map(Arc::new)
         .map_err(|source| TlsError::Unusable { path: certificate.to_owned(), source })
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let _is_readable = check_key_file(path)?;
+    let bytes = read_pem(path).map_err(|source| not_a_key(path, source))?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|source| not_a_key(path, source))
+}
+
+fn warn_of_readers(key: &Path) {
+    if matches!(check_key_file(key), Ok(true)) {
+        tracing::warn!(key = %key.display(), "everybody on this computer can read the key and be this server; run `chmod 600` on it");
+    }
 }
 
 fn not_a_key(path: &Path, source: pem::Error) -> TlsError {
@@ -317,6 +369,46 @@ mod tests {
         assert!(matches!(load(), Err(TlsError::Count { found: 0, .. })));
         let absent = server.folder.path().join("absent");
         assert!(matches!(certificates(&absent), Err(TlsError::File { .. })));
+    }
+
+    #[test]
+    fn a_pipe_or_an_endless_file_in_place_of_a_file_is_refused_and_not_waited_for() {
+        let server = files();
+        let (pipe, endless) = (server.folder.path().join("pipe"), server.folder.path().join("endless"));
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
+        let long = server.folder.path().join("long");
+        fs::File::create(&long).unwrap().set_len(MAX_PEM_BYTES + 1).unwrap();
+        for odd in [&pipe, &endless, &long] {
+            let refused = |loaded: Result<_, TlsError>| matches!(loaded, Err(TlsError::File { .. }));
+            assert!(refused(certificates(odd).map(drop)), "{}", odd.display());
+            assert!(
+                refused(TlsIdentity::load(&server.certificate, odd, None).map(drop)),
+                "{}",
+                odd.display()
+            );
+            assert!(
+                refused(TlsIdentity::load(&server.certificate, &server.key, Some(odd)).map(drop)),
+                "{}",
+                odd.display()
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_can_write_is_refused_and_one_that_all_can_read_is_known() {
+        let server = files();
+        let with = |mode| {
+            fs::set_permissions(&server.key, fs::Permissions::from_mode(mode)).unwrap();
+            let loaded = TlsIdentity::load(&server.certificate, &server.key, None);
+            (loaded.is_ok(), check_key_file(&server.key).ok())
+        };
+        assert_eq!(with(0o600), (true, Some(false)));
+        assert_eq!(with(0o640), (true, Some(false)), "a group for those who may read keys is usual");
+        assert_eq!(with(0o644), (true, Some(true)));
+        for open in [0o666, 0o660, 0o602] {
+            assert_eq!(with(open), (false, None), "{open:o}");
+        }
     }
 
     #[test]

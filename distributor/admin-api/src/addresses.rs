@@ -13,9 +13,18 @@ pub struct AddressesView {
     pub sequence: Option<u64>,
     /// Computers that have not learned the list.
     pub waiting: Waiting,
-    /// Computers that had not learned the wanted way when the others were given up; only in the answer to that.
+    /// Computers that had not learned the wanted way when the others were given up, and that were not heard since; absent when
+    /// there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_behind: Option<Waiting>,
+}
+
+/// How a change is finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishRequest {
+    /// Also while computers have not learned the wanted way.
+    #[serde(default)]
+    pub now: bool,
 }
 
 /// One way to the server.

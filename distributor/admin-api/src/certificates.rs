@@ -13,6 +13,15 @@ pub struct CertificateView {
     pub names: Vec<String>,
     /// Configured addresses that it does not name.
     pub missing: Vec<String>,
+    /// Its serial number in hexadecimal digits; absent from a server that does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// SHA-256 of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Digest>,
+    /// Its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// Its end.
     pub not_after: Timestamp,
     /// The pin of its CA, which computers hold: SHA-256 of the SubjectPublicKeyInfo.

@@ -82,6 +82,9 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    /// A restore would refuse it, or wait for it for ever.
+    #[error("cannot back up {}: {problem}; put the file itself there", path.display())]
+    Odd { path: PathBuf, problem: String },
     #[error("the file {} is no backup of a server, or was cut or damaged: {problem}", path.display())]
     Damaged { path: PathBuf, problem: String },
     #[error("the list of the backup {} cannot be used", path.display())]
@@ -122,6 +125,12 @@ pub(super) fn is_allowed(path: &str) -> bool {
     parts.clone().count() <= 8
         && parts.clone().all(plain)
         && parts.next().is_some_and(|first| PARTS.contains(&first))
+}
+
+/// Whether a link leads to a name in its own folder, which is in the backup too. Those at the top of a home may not: what
+/// they lead to is not.
+pub(super) fn is_allowed_link(path: &str, target: &str) -> bool {
+    path.contains('/') && !target.contains('/') && !target.starts_with('.') && !target.is_empty()
 }
 
 #[cfg(test)]

@@ -1,23 +1,31 @@
 //! Making a backup, also while the server runs.
+//!
+//! Invariant: what is reported as made can be restored. Only regular files are read, and no link is followed: whoever has
+//! the home could make root wait for a pipe, or back up a file of root's.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE, Unfinished, sync_parent};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use sealpost_files::{FileLock, PRIVATE, PRIVATE_FOLDER, Unfinished, sync_parent};
 use sealpost_ledger::sqlite;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
-use tempfile::TempDir;
 
 use super::archive::{
-    BackupError, BackupList, BackupMember, LEDGER, LIST, MAX_MEMBERS, MemberKind, PARTS, failed,
+    BackupError, BackupList, BackupMember, LEDGER, LIST, MAX_MEMBERS, MemberKind, PARTS, failed, is_allowed,
+    is_allowed_link,
 };
 use crate::home::Home;
+
+/// How the folder is named in which a backup grows.
+const WORKPLACE: &str = ".sealpost-backup-";
 
 /// Makes the backup `out` of a home; an earlier file of that name stays until the new one is whole. `progress` hears how
 /// many bytes of how many are in.
@@ -31,11 +39,15 @@ pub fn make(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupList, BackupError> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = Unfinished::new_in(folder).map_err(failed("write the backup", out))?;
+    remove_leftovers(folder);
     // The copy of the ledger stands beside the backup, where there has to be room for it anyway.
-    let copies = TempDir::new_in(folder).map_err(failed("copy the ledger beside", out))?;
-    fs::set_permissions(copies.path(), fs::Permissions::from_mode(0o700))
+    let copies = tempfile::Builder::new().prefix(WORKPLACE).tempdir_in(folder);
+    let copies = copies.map_err(failed("write the backup in", folder))?;
+    fs::set_permissions(copies.path(), fs::Permissions::from_mode(PRIVATE_FOLDER))
         .map_err(failed("protect", copies.path()))?;
+    let _mine = FileLock::try_take_folder(copies.path())
+        .map_err(|error| failed("lock", copies.path())(io::Error::other(error)))?;
+    let mut file = Unfinished::new_in(copies.path()).map_err(failed("write the backup", out))?;
     let ledger = copies.path().join(LEDGER);
     sqlite::copy_file(&home.ledger(), &ledger)?;
     let found = sqlite::identify(&ledger)?;
@@ -59,10 +71,15 @@ fn collect(path: &Path, name: &str, members: &mut Vec<BackupMember>) -> Result<(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(failed("look at", path)(source)),
     };
+    let odd = |problem: &str| BackupError::Odd { path: path.to_owned(), problem: problem.to_owned() };
+    if !is_allowed(name) {
+        return Err(odd("its name is none that a restore takes"));
+    }
     if metadata.is_symlink() {
         let target = fs::read_link(path).map_err(failed("read", path))?;
-        let kind = MemberKind::Link { target: target.to_string_lossy().into_owned() };
-        members.push(BackupMember { path: name.to_owned(), kind });
+        let target = target.to_str().filter(|target| is_allowed_link(name, target));
+        let target = target.ok_or_else(|| odd("it is a link that leads out of the backup"))?.to_owned();
+        members.push(BackupMember { path: name.to_owned(), kind: MemberKind::Link { target } });
         return Ok(());
     }
     if !metadata.is_dir() {
@@ -86,8 +103,44 @@ fn collect(path: &Path, name: &str, members: &mut Vec<BackupMember>) -> Result<(
     Ok(())
 }
 
+/// A regular file. The look before may be out of date, so a link is not followed and a pipe not waited for.
+fn open(path: &Path) -> Result<File, BackupError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let odd = |problem: &str| BackupError::Odd { path: path.to_owned(), problem: problem.to_owned() };
+    let opened = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Err(odd("it is a link"));
+        }
+        // A socket.
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            return Err(odd("it is no regular file"));
+        }
+        opened => opened.map_err(failed("read", path))?,
+    };
+    if opened.metadata().map_err(failed("look at", path))?.is_file() {
+        return Ok(opened);
+    }
+    Err(odd("it is no regular file"))
+}
+
+/// Removes what killed backups left in a folder, also of other homes. What another one works in is locked; what belongs to
+/// somebody else is not looked at. That it cannot be done keeps no backup from being made.
+fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(WORKPLACE)
+            && entry
+                .metadata()
+                .is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw());
+        if is_ours && let Ok(_unused) = FileLock::try_take_folder(&entry.path()) {
+            // Tried again by the next backup.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 fn member(path: &Path, name: &str) -> Result<BackupMember, BackupError> {
-    let file = File::open(path).map_err(failed("read", path))?;
+    let file = open(path)?;
     let mode = file.metadata().map_err(failed("look at", path))?.permissions().mode();
     let (sha256, length) = Sha256Digest::of_reader(file).map_err(failed("read", path))?;
     let kind = MemberKind::File { length, sha256, public: mode & 0o044 != 0 };
@@ -114,7 +167,7 @@ fn write(
     for member in &list.members {
         let MemberKind::File { length, .. } = member.kind else { continue };
         let path = if member.path == LEDGER { ledger.to_owned() } else { home.path().join(&member.path) };
-        let bytes = File::open(&path).map_err(failed("read", &path))?;
+        let bytes = open(&path)?;
         // A file that grew since it was listed is cut here, and found by its digest at a restore; none of these does.
         append(&mut archive, &member.path, bytes, length).map_err(failed(attempted, out))?;
         done += length;

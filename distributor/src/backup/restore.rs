@@ -21,6 +21,7 @@ use sealpost_site::rules::restore::RestoreCause;
 
 use super::archive::{
     BackupError, BackupList, LEDGER, LIST, MAX_LIST_BYTES, MAX_MEMBERS, MemberKind, failed, is_allowed,
+    is_allowed_link,
 };
 use crate::home::{Draft, Home};
 
@@ -168,9 +169,7 @@ fn expected(list: &BackupList) -> Result<(Expected<'_>, u64), String> {
                     return Err(format!("its list names {:?} twice", member.path));
                 }
             }
-            MemberKind::Link { target }
-                if target.contains('/') || target.starts_with('.') || target.is_empty() =>
-            {
+            MemberKind::Link { target } if !is_allowed_link(&member.path, target) => {
                 return Err(format!("its list has a link {:?} that leads elsewhere", member.path));
             }
             MemberKind::Link { .. } => {}

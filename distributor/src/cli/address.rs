@@ -1,7 +1,7 @@
 //! `distributor address show|finish`.
 
 use clap::{Args, Subcommand};
-use sealpost_admin_api::addresses::AddressesView;
+use sealpost_admin_api::addresses::{AddressesView, FinishRequest};
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
@@ -25,14 +25,18 @@ pub(super) struct Show {
     json: bool,
 }
 
-/// Stop serving the addresses and ports before a change, though computers have not learned the new ones.
-///
-/// A computer that has not learned them finds the server no longer, and needs a new setup file.
+/// Stop serving the addresses and ports before a change. That happens by itself when every computer has learned the new
+/// ones.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  distributor address finish")]
+  distributor address finish
+  distributor address finish --now")]
 pub(super) struct Finish {
+    /// Also while computers have not learned the new ones. They find the server no longer, and need a new setup file; they
+    /// are named, also by `status`.
+    #[arg(long)]
+    now: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -42,7 +46,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     let (view, json): (AddressesView, bool) = match command {
         Command::Show(options) => (api.get("/addresses").await?, options.json),
         Command::Finish(options) => {
-            (api.post("/addresses/finish", &serde_json::json!({})).await?, options.json)
+            (api.post("/addresses/finish", &FinishRequest { now: options.now }).await?, options.json)
         }
     };
     if json {
@@ -71,7 +75,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         (0 | 1, _) => print_line("nothing is being changed")?,
         (_, 0) => print_line("every computer has learned the first line; the others end by themselves")?,
         (_, count) => print_line(format_args!(
-            "{} not learned the first line yet: {}",
+            "{} not learned the first line yet, which takes two contacts of each: {}",
             counted(count, "computer has", "computers have"),
             plain(&view.waiting.names.join(", "))
         ))?,

@@ -14,9 +14,12 @@ use sealpost_serving::SocketPath;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::output::plain;
 use super::reach::Reach;
 use crate::home::Home;
 
+/// Longest CA file, in bytes.
+const MAX_CA_FILE: u64 = 256 * 1024;
 /// Longest token file, in bytes.
 const MAX_TOKEN_FILE: u64 = 1024;
 /// Longest answer that is held in memory, in bytes.
@@ -64,7 +67,7 @@ impl AdminApi {
         let file = reach.token_file.as_ref().context("--server needs --token-file")?;
         let mut builder = Client::builder().https_only(true).connect_timeout(CONNECT_WITHIN);
         if let Some(ca) = &reach.ca {
-            let pem = std::fs::read(ca)
+            let pem = sealpost_files::read_input(ca, MAX_CA_FILE)
                 .with_context(|| format!("cannot read the CA certificate {}", ca.display()))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .with_context(|| format!("{} holds no certificate", ca.display()))?;
@@ -124,7 +127,9 @@ impl AdminApi {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let bytes = self.bytes(request).await?;
+        // What is wrong with it quotes the answer, which is a hostile server's: it forges no line.
         serde_json::from_slice(&bytes)
+            .map_err(|error| anyhow::anyhow!("{}", plain(&error.to_string())))
             .context("cannot read the server's answer; do this program and the server have the same version?")
     }
 

@@ -6,7 +6,7 @@ use sealpost_admin_api::certificates::{CertificateView, RenewRequest, SwitchRequ
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{counted, plain, print_json, print_line, seconds_away, tell};
+use super::output::{counted, plain, print_json, print_line, seconds, seconds_away, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -64,9 +64,7 @@ pub(super) struct Switch {
 pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
     let (view, json): (CertificateView, bool) = match command {
         Command::Show(options) => (api.get("/certificate").await?, options.json),
-        Command::Renew(options) => {
-            (api.post("/certificate/renew", &RenewRequest { ca: options.site_ca }).await?, options.json)
-        }
+        Command::Renew(options) => return renew(&api, &options).await,
         Command::Switch(options) => {
             (api.post("/certificate/switch", &SwitchRequest { now: options.now }).await?, options.json)
         }
@@ -79,11 +77,45 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
+async fn renew(api: &AdminApi, options: &Renew) -> anyhow::Result<Outcome> {
+    let before: CertificateView = api.get("/certificate").await?;
+    let after: CertificateView =
+        api.post("/certificate/renew", &RenewRequest { ca: options.site_ca }).await?;
+    let next = |view: &CertificateView| view.next.as_ref().map(|next| next.pin);
+    let is_renewed = before.sha256 != after.sha256 || (options.site_ca && next(&before) != next(&after));
+    // A server that does not say which certificate it presents is believed.
+    let is_known = after.sha256.is_some();
+    let outcome = if is_renewed || !is_known { Outcome::Done } else { Outcome::Damage };
+    if options.json {
+        print_json(&after)?;
+        return Ok(outcome);
+    }
+    if before.sha256 != after.sha256 {
+        print_line(format_args!("before      {}", identity(&before)))?;
+    }
+    show(&after)?;
+    if outcome == Outcome::Damage {
+        tell("nothing was changed; with --site-ca: the next CA is prepared already");
+    }
+    Ok(outcome)
+}
+
+/// Which certificate it is.
+fn identity(view: &CertificateView) -> String {
+    let mut said = Vec::new();
+    said.extend(view.serial.as_ref().map(|serial| format!("serial {}", plain(serial))));
+    said.extend(view.sha256.as_ref().map(|sha256| format!("sha256 {}", sha256.short())));
+    said.extend(view.not_before.map(|begin| format!("from {}", seconds(begin))));
+    said.push(format!("until {}", seconds(view.not_after)));
+    said.join(", ")
+}
+
 fn show(view: &CertificateView) -> anyhow::Result<()> {
     let now = Timestamp::now();
     let issuer =
         if view.issuer == "own" { "the certificate that you brought" } else { "issued by the site CA" };
     print_line(format_args!("presented   {issuer}"))?;
+    print_line(format_args!("certificate {}", identity(view)))?;
     print_line(format_args!("names       {}", plain(&view.names.join(", "))))?;
     print_line(format_args!("ends        {}", seconds_away(view.not_after, now)))?;
     print_line(format_args!("CA ends     {}", seconds_away(view.ca_not_after, now)))?;
@@ -95,7 +127,8 @@ fn show(view: &CertificateView) -> anyhow::Result<()> {
         print_line(format_args!("next pin    {}", next.pin))?;
         let (count, names) = (next.waiting.count, plain(&next.waiting.names.join(", ")));
         if count > 0 {
-            print_line(format_args!("waits for   {}: {names}", counted(count, "computer", "computers")))?;
+            let count = counted(count, "computer", "computers");
+            print_line(format_args!("waits for   {count}, for two contacts of each: {names}"))?;
         }
     }
     if let Some(left) = &view.left_behind {

@@ -25,6 +25,12 @@ fn colored(text: &str, word: &str, shown: bool) -> String {
     }
 }
 
+/// The length of a color of ours at the beginning of a text, in bytes; 0 if there is none.
+pub(super) fn leading(text: &str) -> usize {
+    let sequences = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+    sequences.into_iter().find(|sequence| text.starts_with(sequence)).map_or(0, str::len)
+}
+
 /// The color of a state: what is well, what waits for somebody, what was stopped or failed, what is over.
 fn code(word: &str) -> Option<&'static str> {
     match word {
@@ -44,6 +50,9 @@ mod tests {
     fn a_state_has_a_color_where_colors_are_shown_and_the_plain_word_elsewhere() {
         assert_eq!(colored("halted", "halted", true), "\u{1b}[31mhalted\u{1b}[0m");
         assert_eq!(colored("halted   ", "halted", false), "halted   ");
+        for word in ["active", "staged", "halted", "superseded"] {
+            assert!(leading(&colored(word, word, true)) > 0, "what is printed keeps the color of {word}");
+        }
         assert_eq!(colored("something new", "something new", true), "something new");
     }
 }

@@ -189,15 +189,14 @@ fn told(error: &anyhow::Error, wants_json: bool) -> String {
     if !wants_json {
         return format!("error: {}", output::plain_lines(&format!("{error:#}")));
     }
-    match error.downcast_ref::<Problem>() {
+    let told = match error.downcast_ref::<Problem>() {
         Some(Problem { code, message, hint }) => {
-            serde_json::json!({ "code": code, "message": message, "hint": hint }).to_string()
+            serde_json::json!({ "code": code, "message": message, "hint": hint })
         }
         // Not the server's word: it could not be asked, or not understood.
-        None => {
-            serde_json::json!({ "code": "failed", "message": format!("{error:#}"), "hint": "" }).to_string()
-        }
-    }
+        None => serde_json::json!({ "code": "failed", "message": format!("{error:#}"), "hint": "" }),
+    };
+    output::harmless_json(&told.to_string())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -10,14 +10,15 @@ use serde::Serialize;
 
 pub(super) use sealpost_site::rules::text::counted;
 
-/// Prints one line of result.
+/// Prints one line of result. Nothing in it moves the cursor, whoever wrote it; a text that could pretend to be another
+/// line is made [`plain`] first.
 pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
-    Ok(writeln!(io::stdout(), "{line}")?)
+    Ok(writeln!(io::stdout(), "{}", harmless(&line.to_string()))?)
 }
 
 /// Prints a result as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print_line(serde_json::to_string_pretty(value)?)
+    Ok(writeln!(io::stdout(), "{}", harmless_json(&serde_json::to_string_pretty(value)?))?)
 }
 
 /// Prints the seats of a serial number in one line.
@@ -31,7 +32,7 @@ pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
 /// Tells the person at the terminal something that is no result.
 pub(super) fn tell(line: impl Display) {
     // A closed standard error must not stop the work.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
 /// The progress of long work, shown on a terminal only.
@@ -68,7 +69,7 @@ impl Bar {
 
 /// Asks a yes-or-no question; `false` unless the answer is yes.
 pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
-    write!(io::stderr(), "{question} [y/N] ")?;
+    write!(io::stderr(), "{} [y/N] ", harmless(question))?;
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
@@ -155,6 +156,38 @@ pub(super) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
+/// Whole lines as they go to a terminal: of all that a terminal acts on, line breaks, tabs and our own colors are left.
+fn harmless(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let color = super::colors::leading(rest);
+        let (taken, behind) = rest.split_at(if color == 0 { character.len_utf8() } else { color });
+        if color > 0 || matches!(character, '\n' | '\t') || !is_active(character) {
+            safe.push_str(taken);
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(safe, "{}", character.escape_default());
+        }
+        rest = behind;
+    }
+    safe
+}
+
+/// The same for JSON, which says the same afterwards: such characters stand in its strings alone.
+pub(super) fn harmless_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && is_active(character) {
+            // Each is one unit of UTF-16. Writing into a String cannot fail.
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
 /// Control characters, and those that reorder or hide what stands beside them.
 fn is_active(character: char) -> bool {
     character.is_control()
@@ -212,6 +245,20 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2Jb\rc\u{202e}d"), "a\\u{1b}[2Jb\\rc\\u{202e}d");
         assert_eq!(plain("Grüße, 世界"), "Grüße, 世界");
         assert_eq!(plain_lines("a\n\u{7}b"), "a\n\\u{7}b");
+    }
+
+    #[test]
+    fn whatever_is_printed_keeps_our_colors_and_nothing_else_that_a_terminal_acts_on() {
+        let red = "\u{1b}[31mhalted\u{1b}[0m";
+        assert_eq!(harmless(&format!("{red}\ta\nb")), format!("{red}\ta\nb"));
+        assert_eq!(
+            harmless("a\u{1b}]0;title\u{7}\u{9b}2J\u{1b}[5m"),
+            "a\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{1b}[5m"
+        );
+        let value = serde_json::json!({ "name": "a\u{9b}2J\u{202e}\u{7f}\n" });
+        let printed = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!printed.contains(|one| one != '\n' && is_active(one)), "{printed:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
     }
 
     #[test]

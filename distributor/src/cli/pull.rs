@@ -54,6 +54,12 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         };
         print_line(format_args!("{} [{}]: {what}", release.release, release.manifest.short()))?;
     }
+    if pulled.releases.is_empty() && pulled.fetched_bytes > 0 {
+        print_line(format_args!(
+            "{} fetched again, of files that were damaged, missing or removed here",
+            size(pulled.fetched_bytes)
+        ))?;
+    }
     if pulled.releases.is_empty() {
         let status: Status = api.get("/status").await?;
         let waiting = status.releases.get(ReleaseState::Staged.as_str()).copied().unwrap_or(0);

@@ -1,5 +1,7 @@
 //! `distributor register`.
 
+use std::io::Read;
+
 use anyhow::Context;
 use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
 use sealpost_manifests::grant::RegistrationReason;
@@ -9,18 +11,25 @@ use super::api::AdminApi;
 use super::outcome::Outcome;
 use super::output::{plain, print_json, print_license, print_line, tell};
 
+/// Most bytes of a serial number with what may stand around it.
+const MAX_SERIAL_BYTES: u64 = 4096;
+
 /// Unlock the seats of a serial number.
 ///
-/// The vendor is asked over the network. Where that cannot be, a registration code is printed, which goes to the
-/// vendor by hand; the unlock code that comes back is for `distributor unlock`.
+/// The vendor is asked over the network. Where that cannot be, a registration code is printed, which goes to the vendor by
+/// hand, and the command ends with 1 if --offline did not ask for that; the unlock code that comes back is for
+/// `distributor unlock`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   distributor register ABCDE-FGHJK-MNPQR-STVWX
   distributor register ABCDE-FGHJK-MNPQR-STVWX --more-seats
-  distributor register ABCDE-FGHJK-MNPQR-STVWX --offline > registration-code.txt")]
+  distributor register ABCDE-FGHJK-MNPQR-STVWX --offline > registration-code.txt
+  distributor register - < serial.txt")]
 pub(super) struct Options {
-    /// The serial number that the vendor sold.
+    /// The serial number that the vendor sold, or `-` to read it from standard input: it is a secret, and arguments are seen
+    /// by everybody on this computer.
+    #[arg(value_name = "SERIAL|-")]
     serial: String,
     /// Do not ask the vendor; print the registration code.
     #[arg(long)]
@@ -39,7 +48,8 @@ pub(super) const UNCONFIRMED: &str = "this server's ledger was restored, and thi
     not higher than before; register again, and ask the vendor if that stays";
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
-    let serial = SerialNumber::new(&options.serial).context("cannot register")?;
+    let serial = read(&options.serial)?;
+    let serial = SerialNumber::new(serial.trim()).context("cannot register")?;
     let way = if options.offline { RegisterWay::Offline } else { RegisterWay::Online };
     let reason = options.more_seats.then_some(RegistrationReason::MoreSeats);
     let view: Registered = api.post("/register", &RegisterRequest { serial, way, reason }).await?;
@@ -49,6 +59,8 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         {
             Outcome::Damage
         }
+        // Asked for over the network, and nothing was unlocked.
+        Registered::Code { reason: Some(_), .. } => Outcome::Damage,
         _ => Outcome::Done,
     };
     if options.json {
@@ -67,7 +79,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         }
         Registered::Code { code, reason } => {
             if let Some(reason) = reason {
-                tell(reason);
+                tell(plain(&reason));
             }
             tell(
                 "send this registration code to the vendor, and give what comes back to `distributor unlock`:",
@@ -76,4 +88,14 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         }
     }
     Ok(outcome)
+}
+
+fn read(argument: &str) -> anyhow::Result<String> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().take(MAX_SERIAL_BYTES).read_to_string(&mut text);
+    read.context("cannot read the serial number from standard input")?;
+    Ok(text)
 }

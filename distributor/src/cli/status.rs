@@ -1,6 +1,7 @@
 //! `distributor status`.
 
 use sealpost_admin_api::status::{Status, WarningView};
+use sealpost_site::rules::expiries::Level;
 
 use super::api::AdminApi;
 use super::colors::state;
@@ -16,7 +17,9 @@ const ENDS_SHOWN: usize = 5;
 Examples:
   distributor status
   distributor status --ends
-  distributor status --json")]
+  distributor status --json
+
+Exit status 1 if something is urgent: it has ended, ends within days, or does not work.")]
 pub(super) struct Options {
     /// Show everything that ends, and what to do about it.
     #[arg(long)]
@@ -28,23 +31,27 @@ pub(super) struct Options {
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let view: Status = api.get("/status").await?;
+    let is_urgent = |level: &String| level == Level::Urgent.as_str();
+    let ends_now = view.expiries.iter().any(|ending| ending.level.as_ref().is_some_and(is_urgent));
+    let is_urgent = ends_now || view.warnings.iter().any(|warning| is_urgent(&warning.level));
+    let outcome = if is_urgent { Outcome::Damage } else { Outcome::Done };
     if options.json {
         print_json(&view)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     if options.ends {
         print_ends(&view, usize::MAX)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
-    print_line(format_args!("server      {} (version {})", view.server_id, view.version))?;
-    print_line(format_args!("reached at  {}, port {}", view.addresses.join(", "), view.port))?;
+    print_line(format_args!("server      {} (version {})", view.server_id, plain(&view.version)))?;
+    print_line(format_args!("reached at  {}, port {}", plain(&view.addresses.join(", ")), view.port))?;
     print_line(format_args!("connected   {}", counted(view.connected_clients, "computer", "computers")))?;
     let last_pull = view.last_pull.metadata_as_of;
     let last_pull =
         last_pull.map_or_else(|| "-".to_owned(), |at| format!("{} ({})", seconds(at), age(at, view.now)));
     print_line(format_args!("last pull   {last_pull}"))?;
     let releases: Vec<String> =
-        view.releases.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        view.releases.iter().map(|(state, count)| format!("{count} {}", plain(state))).collect();
     print_line(format_args!(
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
@@ -82,7 +89,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
     for WarningView { level, message, .. } in &view.warnings {
         print_line(format_args!("{}: {}", state(&plain(level)), plain(message)))?;
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {

@@ -86,7 +86,10 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     let checked = view.scrubbed_at.map_or_else(|| "not yet in whole".to_owned(), seconds);
     print_line(format_args!("checked     {checked}"))?;
     for missing in &view.missing {
-        print_line(format_args!("missing     {} (`distributor pull` fetches it)", plain(missing)))?;
+        let missing = plain(missing);
+        print_line(format_args!(
+            "not whole   {missing} (damaged or missing; `distributor pull` fetches it)"
+        ))?;
     }
     if let Some(removed) = view.removed_bytes {
         print_line(format_args!("removed     {}", size(removed)))?;

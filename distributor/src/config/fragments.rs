@@ -108,5 +108,11 @@ pub(super) fn read_fragment(file: &Path) -> Result<Fragment, String> {
         .map_err(unreadable)?
         .ok_or_else(|| unreadable(Errno::NOENT.into()))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: cannot be read: it is not UTF-8"))?;
-    toml::from_str(&text).map_err(|error| format!("{shown}: {}", error.to_string().trim_end()))
+    toml::from_str(&text).map_err(|error| {
+        // In one line: a status shows it too.
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
+        let message = error.message().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        format!("{shown}{}: {message}", line.unwrap_or_default())
+    })
 }

@@ -159,6 +159,8 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
     let defaults = Limits::default();
     let vendor_url = match merged.vendor_url {
         Some(given) => checked(given, "vendor_url", problems, |text| parse_vendor_url(&text)),
+        // Where a file could not be read, it may well stand in it.
+        None if !problems.is_empty() => None,
         None => {
             problems.push("vendor_url: is missing; give the address of the vendor's server".to_owned());
             None

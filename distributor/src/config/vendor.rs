@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use reqwest::{Certificate, ClientBuilder, Url, redirect};
+use sealpost_files::read_bounded;
 use x509_parser::pem::Pem;
 
 /// Largest CA file, in bytes.
@@ -38,8 +39,8 @@ pub fn vendor_client(vendor_url: &str, vendor_ca: Option<&Path>) -> Result<Clien
         client = client.no_proxy();
     }
     if let Some(path) = vendor_ca {
-        let pem = sealpost_files::read_input(path, MAX_CA_BYTES)
-            .map_err(|source| VendorCaError::Unreadable { path: path.to_owned(), source })?;
+        let pem =
+            read_ca(path).map_err(|source| VendorCaError::Unreadable { path: path.to_owned(), source })?;
         let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
         if certificates.is_empty() {
             return Err(VendorCaError::NoCertificate { path: path.to_owned() });
@@ -53,7 +54,7 @@ pub fn vendor_client(vendor_url: &str, vendor_ca: Option<&Path>) -> Result<Clien
 /// not start with it. Blocks for a small file.
 #[must_use]
 pub fn vendor_ca_ends(path: &Path) -> Vec<(String, Timestamp)> {
-    let pem = sealpost_files::read_input(path, MAX_CA_BYTES).unwrap_or_default();
+    let pem = read_ca(path).unwrap_or_default();
     let certificates = Pem::iter_from_buffer(&pem).filter_map(Result::ok);
     let end = |pem: Pem| {
         let certificate = pem.parse_x509().ok()?;
@@ -62,6 +63,11 @@ pub fn vendor_ca_ends(path: &Path) -> Vec<(String, Timestamp)> {
         Some((name, Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?))
     };
     certificates.filter_map(end).collect()
+}
+
+/// A pipe in place of the file would be waited for by the start of the server.
+fn read_ca(path: &Path) -> io::Result<Vec<u8>> {
+    read_bounded(path, MAX_CA_BYTES)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// Whether nobody on the way can read what is sent there: over TLS, or on this computer.
@@ -111,5 +117,10 @@ mod tests {
         assert!(refused(&path).contains("ca.pem"));
         std::fs::write(&path, "no certificate").unwrap();
         assert!(refused(&path).contains("holds no certificate"));
+        std::fs::remove_file(&path).unwrap();
+        // Nobody ever writes into it.
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(refused(&path).contains("cannot read `vendor_ca`"));
+        assert!(vendor_ca_ends(&path).is_empty());
     }
 }

@@ -15,6 +15,7 @@ mod admission;
 mod agent;
 mod body;
 mod ends;
+mod failing;
 mod health;
 mod leaving;
 mod metrics;

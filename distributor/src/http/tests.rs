@@ -149,7 +149,7 @@ impl Presence for Still {
         Box::pin(async { Err(nothing()) })
     }
 
-    fn finish(&self, _: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+    fn finish(&self, _: Actor, _: Switch) -> BoxFuture<'_, Result<AddressesView, Problem>> {
         self.ways()
     }
 }
@@ -288,7 +288,7 @@ async fn whatever_an_admin_did_makes_the_presence_look_at_once_and_what_was_only
     let admin = || Peer::Local { account: "root".to_owned() };
     for (method, path, status, looks) in [
         (Method::GET, "/api/v1/storage", StatusCode::OK, 0),
-        (Method::POST, "/api/v1/addresses/finish", StatusCode::INTERNAL_SERVER_ERROR, 0),
+        (Method::POST, "/api/v1/addresses/finish", StatusCode::BAD_REQUEST, 0),
         (Method::POST, "/api/v1/storage/clean", StatusCode::OK, 1),
     ] {
         let (found, body) = ask_as(admin(), &router, method, path).await;

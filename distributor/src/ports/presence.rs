@@ -24,12 +24,12 @@ pub struct Addresses {
     pub root_sha256: Sha256Digest,
 }
 
-/// Whom a switch of the certificate may leave behind.
+/// Whom a switch of the certificate, or the end of a move, may leave behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// Nobody: it is refused while a computer has not learned the new pin.
+    /// Nobody: it is refused while a computer has not learned the new pin or way.
     WhenLearned,
-    /// Computers that have not learned the new pin; they are named.
+    /// Computers that have not learned it; they are named.
     Now,
 }
 
@@ -75,6 +75,6 @@ pub trait Presence: Send + Sync {
     /// The ways to the server that computers are told, and who has not learned them.
     fn ways(&self) -> BoxFuture<'_, Result<AddressesView, Problem>>;
 
-    /// Stops serving the ways before, whoever has not learned the new one.
-    fn finish(&self, actor: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>>;
+    /// Stops serving the ways before.
+    fn finish(&self, actor: Actor, whom: Switch) -> BoxFuture<'_, Result<AddressesView, Problem>>;
 }

@@ -152,13 +152,16 @@ impl Certificates {
             }
             other => other?,
         }
-        let in_use = disk.presented()?.1.pin;
+        let in_use = disk.presented()?.1;
         match &wanted.own {
-            Some((certificate, key)) => match own(certificate, key, now) {
-                Ok((text, facts)) if facts.pin == in_use => self.take_own(&text)?,
-                Ok((_, facts)) => standing.next = Some(Next { issuer: Issuer::Own, pin: facts.pin }),
-                Err(error) => standing.problems.push(sealpost_files::with_causes(&error)),
-            },
+            Some((certificate, key)) => {
+                standing.problems.extend(exposed(key));
+                match own_for(wanted, (certificate, key), &in_use, now) {
+                    Ok((text, facts)) if facts.pin == in_use.pin => self.take_own(&text)?,
+                    Ok((_, facts)) => standing.next = Some(Next { issuer: Issuer::Own, pin: facts.pin }),
+                    Err(error) => standing.problems.push(sealpost_files::with_causes(&error)),
+                }
+            }
             None if disk.presented()?.0 == Issuer::Own => {
                 standing.next = Some(Next { issuer: Issuer::Site, pin: self.home.ca_pin()? });
             }
@@ -183,7 +186,8 @@ impl Certificates {
         match standing.next.take() {
             Some(Next { issuer: Issuer::Own, .. }) => {
                 if let Some((certificate, key)) = &wanted.own {
-                    self.take_own(&own(certificate, key, now)?.0)?;
+                    let in_use = disk.presented()?.1;
+                    self.take_own(&own_for(wanted, (certificate, key), &in_use, now)?.0)?;
                 }
             }
             Some(Next { issuer: Issuer::Site, .. }) => {
@@ -350,12 +354,36 @@ impl Disk<'_> {
     }
 }
 
+/// The admin's own certificate, if no computer is lost by it: it names every address that computers are told. One that the
+/// certificate in use does not name either is no reason to refuse a renewed one.
+fn own_for(
+    wanted: &Wanted,
+    (certificate, key): (&Path, &Path),
+    in_use: &ChainFacts,
+    now: Timestamp,
+) -> Result<(String, ChainFacts), PresenceError> {
+    let (text, facts) = own(certificate, key, now)?;
+    let lacking_now = in_use.missing(&wanted.names);
+    let lost: Vec<String> =
+        facts.missing(&wanted.names).into_iter().filter(|name| !lacking_now.contains(name)).collect();
+    if lost.is_empty() {
+        return Ok((text, facts));
+    }
+    let problem = format!(
+        "it does not name {}, where computers come, so they would refuse this server; the certificate in use stays until \
+         there is one that names every address",
+        lost.join(", ")
+    );
+    Err(PresenceError::Own { path: certificate.to_owned(), problem })
+}
+
 /// The admin's own certificate as one text, its key first, and what it says. Each file is read once, and what was read is
 /// what is checked and stored: whoever renews them replaces one after the other.
 fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainFacts), PresenceError> {
     let refused =
         |problem: &str| PresenceError::Own { path: certificate.to_owned(), problem: problem.to_owned() };
     let (chain, secret) = (read_own(certificate)?, read_own(key)?);
+    let _is_readable = sealpost_serving::tls::check_key_file(key)?;
     sealpost_serving::tls::check((certificate, chain.as_bytes()), (key, secret.as_bytes()))?;
     let facts = ChainFacts::of(&chain).ok_or_else(|| refused("a certificate in it cannot be read"))?;
     if facts.length < 2 {
@@ -379,6 +407,14 @@ fn own(certificate: &Path, key: &Path, now: Timestamp) -> Result<(String, ChainF
     let since_epoch = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
     sealpost_serving::tls::check_pinned_end(certificate, chain.as_bytes(), since_epoch)?;
     Ok((format!("{}\n{chain}", secret.trim_end()), facts))
+}
+
+/// Said of a key that is used all the same: it is the admin's, and perhaps so on purpose.
+fn exposed(key: &Path) -> Option<String> {
+    matches!(sealpost_serving::tls::check_key_file(key), Ok(true)).then(|| {
+        let key = key.display();
+        format!("everybody on this computer can read tls.key {key} and be this server; run `chmod 600` on it")
+    })
 }
 
 /// A file of the admin's. One that is no regular file is refused: a pipe would be waited for, for ever.
@@ -406,150 +442,4 @@ fn remove(path: &Path) -> Result<(), PresenceError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use sealpost_serving::tls::TlsError;
-
-    use super::*;
-
-    fn owned((before, after): (&str, &str)) -> (String, String) {
-        (before.to_owned(), after.to_owned())
-    }
-
-    fn now() -> Timestamp {
-        "2026-03-01T00:00:00Z".parse().unwrap()
-    }
-
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    /// A home with a site CA, and a certificate of it for `pc.example`.
-    fn home(folder: &Path) -> (Home, ServerId) {
-        let (home, id) = (Home::at(folder), ServerId::from_random([1; 16]));
-        std::fs::create_dir(folder.join("tls")).unwrap();
-        let ca = SiteCa::make(&id, now()).unwrap();
-        let leaf = ca.issue(&id, &names(&["pc.example"]), None, now()).unwrap();
-        for (path, text) in [
-            (home.ca_certificate(), ca.certificate),
-            (home.ca_key(), ca.key),
-            (home.server_certificate(), leaf.chain),
-            (home.server_key(), leaf.key),
-        ] {
-            std::fs::write(path, text).unwrap();
-        }
-        (home, id)
-    }
-
-    /// The files of an admin's certificate for `pc.example`, by a CA of their own.
-    fn own_files(folder: &Path) -> (SiteCa, (PathBuf, PathBuf)) {
-        let paths = (folder.join("own.crt"), folder.join("own.key"));
-        let ca = SiteCa::make(&ServerId::from_random([2; 16]), now()).unwrap();
-        issue_own(&ca, &paths, "pc.example");
-        (ca, paths)
-    }
-
-    fn issue_own(ca: &SiteCa, (certificate, key): &(PathBuf, PathBuf), name: &str) {
-        let leaf = ca.issue(&ServerId::from_random([2; 16]), &names(&[name]), None, now()).unwrap();
-        std::fs::write(certificate, leaf.chain).unwrap();
-        std::fs::write(key, leaf.key).unwrap();
-    }
-
-    #[test]
-    fn a_server_with_a_good_certificate_starts_though_a_new_one_is_due_and_cannot_be_issued() {
-        let folder = tempfile::tempdir().unwrap();
-        let (home, id) = home(folder.path());
-        let key = std::fs::read(home.ca_key()).unwrap();
-        std::fs::remove_file(home.ca_key()).unwrap();
-        let wanted = Wanted { names: names(&["pc.example", "new.example"]), own: None };
-        let opened = Certificates::open(&home, id.clone(), &wanted.names, now()).unwrap();
-        assert_eq!(opened.standing().presented.names, ["pc.example"]);
-        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap_err();
-        assert_eq!(opened.standing().presented.names, ["pc.example"]);
-        std::fs::write(home.ca_key(), key).unwrap();
-        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
-        assert_eq!(opened.standing().presented.names, wanted.names);
-        // Without a certificate there is nothing to start with.
-        std::fs::remove_file(home.server_certificate()).unwrap();
-        std::fs::remove_file(home.ca_key()).unwrap();
-        Certificates::open(&home, id, &wanted.names, now()).unwrap_err();
-    }
-
-    #[test]
-    fn trouble_with_the_sites_own_files_holds_up_no_certificate_of_the_admins() {
-        let folder = tempfile::tempdir().unwrap();
-        let (home, id) = home(folder.path());
-        let opened = Certificates::open(&home, id, &names(&["pc.example"]), now()).unwrap();
-        std::fs::remove_file(home.ca_key()).unwrap();
-        let (ca, paths) = own_files(folder.path());
-        let wanted = Wanted { names: names(&["new.example"]), own: Some(paths.clone()) };
-        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
-        assert_eq!(standing.next.unwrap().issuer, Issuer::Own);
-        assert_eq!(standing.problems.len(), 1, "that the site's certificate is due is said");
-        assert!(opened.reconcile(&wanted, Renew::Certificate, now()).is_err(), "who asks for it is told");
-        opened.switch(&wanted, now()).unwrap();
-        // In use, it is renewed without a look at what it needs not.
-        issue_own(&ca, &paths, "new.example");
-        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
-        assert_eq!((standing.presented.names, standing.problems), (names(&["new.example"]), Vec::new()));
-    }
-
-    #[test]
-    fn a_switch_of_the_ca_that_failed_halfway_is_ended_by_the_next_turn() {
-        let folder = tempfile::tempdir().unwrap();
-        let (home, id) = home(folder.path());
-        let wanted = Wanted { names: names(&["pc.example"]), own: None };
-        let opened = Certificates::open(&home, id, &wanted.names, now()).unwrap();
-        let next = opened.reconcile(&wanted, Renew::SiteCa, now()).unwrap().next.unwrap().pin;
-        std::fs::rename(home.next_ca_key(), home.ca_key()).unwrap();
-        let standing = opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
-        assert_eq!((standing.presented.pin, standing.next), (next, None));
-    }
-
-    #[test]
-    fn an_address_with_a_dot_at_its_end_is_issued_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let (home, id) = home(folder.path());
-        let wanted = Wanted { names: names(&["dotted.example."]), own: None };
-        let opened = Certificates::open(&home, id, &wanted.names, now()).unwrap();
-        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
-        let issued = std::fs::read(home.server_certificate()).unwrap();
-        opened.reconcile(&wanted, Renew::WhatIsDue, now()).unwrap();
-        assert_eq!(std::fs::read(home.server_certificate()).unwrap(), issued);
-        assert_eq!(opened.standing().presented.names, ["dotted.example"]);
-    }
-
-    #[test]
-    fn an_own_certificate_that_computers_would_refuse_or_that_never_comes_is_not_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let (id, now) = (ServerId::from_random([1; 16]), "2026-03-01T00:00:00Z".parse().unwrap());
-        for name in ["old", "new"] {
-            let ca = SiteCa::make(&id, now).unwrap();
-            let leaf = ca.issue(&id, &["pc.example".to_owned()], None, now).unwrap();
-            std::fs::write(path(&format!("{name}.crt")), leaf.chain).unwrap();
-            std::fs::write(path(&format!("{name}.key")), leaf.key).unwrap();
-        }
-        let taken = |certificate: &str, key: &str| own(&path(certificate), &path(key), now);
-        assert!(taken("old.crt", "old.key").is_ok());
-        assert!(matches!(taken("new.crt", "old.key"), Err(PresenceError::Tls(_))));
-        let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), fifo, 0o600.into(), 0).unwrap();
-        std::os::unix::fs::symlink("/dev/zero", path("endless")).unwrap();
-        // A CA that was made anew has the same name, and did not sign the certificate.
-        let text = |name: &str| std::fs::read_to_string(path(name)).unwrap();
-        let (leaf, _) = text("old.crt").split_once("-----END CERTIFICATE-----\n").map(owned).unwrap();
-        let (_, other_ca) = text("new.crt").split_once("-----END CERTIFICATE-----\n").map(owned).unwrap();
-        let mixed = format!("{leaf}-----END CERTIFICATE-----\n{other_ca}");
-        assert!(ChainFacts::of(&mixed).unwrap().is_linked);
-        std::fs::write(path("mixed.crt"), mixed).unwrap();
-        let refused = taken("mixed.crt", "old.key").unwrap_err();
-        assert!(matches!(refused, PresenceError::Tls(TlsError::NotIssued { .. })), "{refused}");
-        let long = format!("{}{}", text("old.crt"), other_ca.repeat(8));
-        std::fs::write(path("long.crt"), long).unwrap();
-        assert!(matches!(taken("long.crt", "old.key"), Err(PresenceError::Own { .. })));
-        for odd in ["pipe", "endless", "absent"] {
-            assert!(matches!(taken(odd, "old.key"), Err(PresenceError::Own { .. })), "{odd}");
-            assert!(matches!(taken("old.crt", odd), Err(PresenceError::Own { .. })), "{odd}");
-        }
-    }
-}
+mod tests;

@@ -19,7 +19,12 @@ const MAX_CERTIFICATES: usize = 16;
 pub(super) struct ChainFacts {
     /// DNS names and IP addresses of the first certificate.
     pub(super) names: Vec<String>,
+    pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
+    /// Serial number of the first certificate, in hexadecimal digits.
+    pub(super) serial: String,
+    /// SHA-256 of the first certificate.
+    pub(super) sha256: Sha256Digest,
     /// SHA-256 of the last certificate's public key: what computers pin.
     pub(super) pin: Sha256Digest,
     pub(super) ca_not_after: Timestamp,
@@ -46,7 +51,10 @@ impl ChainFacts {
         let (first, last) = (chain.first()?, chain.last()?);
         Some(Self {
             names: names_of(first),
+            not_before: Timestamp::from_second(first.validity().not_before.timestamp()).ok()?,
             not_after: end(first)?,
+            serial: first.raw_serial_as_string().replace(':', ""),
+            sha256: Sha256Digest::of(ders.first()?),
             pin: Sha256Digest::of(last.public_key().raw),
             ca_not_after: end(last)?,
             length: chain.len(),

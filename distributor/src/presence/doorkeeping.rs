@@ -163,7 +163,7 @@ impl ServerPresence {
                 reason(&error, Some(target)).map_or_else(String::new, |reason| format!("{reason}; "));
             format!(
                 "{reason}computers that have not learned the new port or address are not served there; free it, or end the \
-                 move with `distributor address finish`"
+                 move with `distributor address finish --now`"
             )
         });
         format!("{said}: {}", hint.await.unwrap_or_default())

@@ -1,5 +1,6 @@
-//! Whom a change of the server's CA left behind: computers that had not learned the new pin when the server began to
-//! present it. They refuse the server, so that nothing but a person helps them.
+//! Whom a change of the server's CA, or of its addresses or port, left behind: computers that had not learned the new pin
+//! when the server began to present it, or the new way when the one before was dropped. They refuse the server or find it no
+//! longer, so that nothing but a person helps them.
 //!
 //! Derived from what the ledger has anyway, the lists that were announced and what computers said that they hold: it is the
 //! same after a restart. Invariant: a computer that was heard since is not among them.
@@ -20,14 +21,26 @@ pub(super) struct Announced {
     at: Timestamp,
     /// The pin of the CA in use first.
     pins: Vec<Sha256Digest>,
+    /// Where computers are told to come.
+    doors: Vec<Door>,
 }
 
-/// The last change of the CA.
+/// The addresses and the port of one way.
+type Door = (Vec<String>, u16);
+
+/// What the lists tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub(super) ca: Option<Replaced>,
+    pub(super) ways: Option<Replaced>,
+}
+
+/// The last change of the CA, or of the ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Replaced {
-    /// The first list that names the pin which is presented now.
+    /// The first list that names the pin, or the way, which counts now.
     pub(super) sequence: u64,
-    /// When it was said that it is presented.
+    /// When it was said that it alone counts.
     pub(super) since: Timestamp,
 }
 
@@ -37,8 +50,28 @@ impl Announced {
         let ReadEntry::Known(entry) = &logged.entry else { return None };
         let Change::ServerListChanged { sequence, ways } = &entry.change else { return None };
         let pins = ways.first().map(|way| way.ca_spki_sha256.clone()).unwrap_or_default();
-        Some(Self { sequence: *sequence, at: entry.at, pins })
+        let doors = ways.iter().map(|way| (way.addresses.clone(), way.port)).collect();
+        Some(Self { sequence: *sequence, at: entry.at, pins, doors })
     }
+
+    /// Whether a computer that knows the other list alone finds one of these ways.
+    fn is_found_by(&self, other: &Self) -> bool {
+        let meet = |(here, port): &Door, (there, known): &Door| {
+            port == known && here.iter().any(|address| there.contains(address))
+        };
+        self.doors.iter().any(|here| other.doors.iter().any(|there| meet(here, there)))
+    }
+}
+
+/// The change that made the ways of the newest list the only ones, by the lists in the order in which they were announced;
+/// `None` if every list leads to one of them.
+pub(super) fn moved(announced: &[Announced]) -> Option<Replaced> {
+    let newest = announced.last()?;
+    let before = announced.iter().rposition(|list| !newest.is_found_by(list))?;
+    let (old, naming) = (announced.get(before)?, announced.get(before + 1..)?);
+    let first = naming.first()?;
+    let alone = naming.iter().find(|list| !list.is_found_by(old))?;
+    Some(Replaced { sequence: first.sequence, since: alone.at })
 }
 
 /// The change that made this pin the presented one, by the lists in the order in which they were announced; `None` if it
@@ -69,8 +102,31 @@ mod tests {
             sequence,
             at: at(sequence),
             pins: pins.iter().map(|name| pin(name)).collect(),
+            doors: Vec::new(),
         };
         (1..).zip(pins).map(list).collect()
+    }
+
+    #[test]
+    fn a_move_begins_with_the_list_that_names_the_new_way_and_counts_from_the_one_that_drops_the_old() {
+        let found = |lists: &[&[(&str, u16)]]| {
+            let list = |(sequence, doors): (u64, &&[(&str, u16)])| Announced {
+                sequence,
+                at: at(sequence),
+                pins: Vec::new(),
+                doors: doors.iter().map(|(address, port)| (vec![(*address).to_owned()], *port)).collect(),
+            };
+            let announced: Vec<Announced> = (1..).zip(lists).map(list).collect();
+            moved(&announced)
+        };
+        let (old, new, other) = (("a", 1), ("a", 2), ("b", 2));
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[&[old], &[new, old]]), None, "the old one is served");
+        let moves = [&[old][..], &[new, old], &[new, old], &[new], &[new]];
+        assert_eq!(found(&moves), Some(Replaced { sequence: 2, since: at(4) }));
+        assert_eq!(found(&[&[old], &[new, old], &[old]]), None, "back before anybody was lost");
+        let twice = [&[old][..], &[new, old], &[new], &[other, new], &[other]];
+        assert_eq!(found(&twice), Some(Replaced { sequence: 4, since: at(5) }));
     }
 
     #[test]

@@ -39,7 +39,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
-use self::left_behind::{ANNOUNCES, Announced, Replaced, replaced};
+use self::left_behind::{ANNOUNCES, Announced, Changes, Replaced, moved, replaced};
 use self::remembered::Remembered;
 use self::wake::{Wake, Woken};
 use self::ways::Before;
@@ -102,8 +102,8 @@ struct State {
     in_vain: Vec<(SocketAddr, String)>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
-    /// The last change of the CA, as of this list and this pin.
-    replaced: Option<(u64, Sha256Digest, Option<Replaced>)>,
+    /// The last changes of the CA and of the ways, as of this list and this pin.
+    replaced: Option<(u64, Sha256Digest, Changes)>,
     /// What is wrong, from the last turn, and what a changed configuration needs a restart for.
     problems: Vec<Trouble>,
     configuration: Vec<Warning>,
@@ -206,7 +206,11 @@ impl ServerPresence {
             Ok(settings) => settings,
             Err(error) => {
                 tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
-                let said = format!("{error} (the configuration before stays in force)");
+                let said = format!(
+                    "the changed configuration cannot be used, and the one before stays in force; correct this, then reload \
+                     the server with SIGHUP: {}",
+                    error.problems.join("; ")
+                );
                 let said = Warning::new(WarningCode::ConfigurationRefused, said);
                 self.with(|state| state.configuration = vec![said]);
                 // The files that the one before names may be others by now.
@@ -365,33 +369,39 @@ impl ServerPresence {
         self.parts.ledger.query(ServersLearned {}).await
     }
 
-    /// Whom the last change of the CA left behind, and who was not heard since.
-    async fn left_behind(&self, learned: Option<&ServersLearnedRow>) -> Result<Option<Waiting>, LedgerError> {
-        // Who knows the newest list knows its pin.
+    /// Whom the last change of the CA, or of the ways, left behind, and who was not heard since.
+    async fn left_behind(
+        &self,
+        about: About,
+        learned: Option<&ServersLearnedRow>,
+    ) -> Result<Option<Waiting>, LedgerError> {
+        // Who knows the newest list knows its pin and its ways.
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return Ok(None) };
-        let Some(Replaced { sequence, since }) = self.replaced(row.order.sequence).await? else {
-            return Ok(None);
+        let changes = self.changes(row.order.sequence).await?;
+        let change = match about {
+            About::Certificate => changes.ca,
+            About::Listening => changes.ways,
         };
+        let Some(Replaced { sequence, since }) = change else { return Ok(None) };
         let left = self.parts.ledger.query(LeftBehind { sequence, since }).await?;
         let names = left.names.iter().map(ToString::to_string).collect();
         Ok((left.count > 0).then_some(Waiting { count: left.count, names }))
     }
 
-    /// The last change of the CA. The log is read once for each list.
-    async fn replaced(&self, sequence: u64) -> Result<Option<Replaced>, LedgerError> {
+    /// The last changes. The log is read once for each list.
+    async fn changes(&self, sequence: u64) -> Result<Changes, LedgerError> {
         let presented = self.certificates.standing().presented.pin;
         let known = self.with(|state| state.replaced);
-        if let Some((_, _, replaced)) = known.filter(|(list, pin, _)| (*list, *pin) == (sequence, presented))
-        {
-            return Ok(replaced);
+        if let Some((_, _, changes)) = known.filter(|(list, pin, _)| (*list, *pin) == (sequence, presented)) {
+            return Ok(changes);
         }
         let newest =
             Activity { kind: Some(ANNOUNCES.to_owned()), end: LogEnd::Newest, ..Activity::default() };
         let announced = self.parts.ledger.query(newest).await?;
         let announced: Vec<Announced> = announced.iter().filter_map(Announced::of).collect();
-        let replaced = replaced(&announced, &presented);
-        self.with(|state| state.replaced = Some((sequence, presented, replaced)));
-        Ok(replaced)
+        let changes = Changes { ca: replaced(&announced, &presented), ways: moved(&announced) };
+        self.with(|state| state.replaced = Some((sequence, presented, changes)));
+        Ok(changes)
     }
 
     /// The way that computers are to be told first: the one that the configuration wants, once its door is open; `None`

@@ -32,11 +32,14 @@ impl ServerPresence {
         let learned = self.learned().await.map_err(problem_of)?;
         let presented = standing.presented;
         let addresses = self.with(|state| state.settings.addresses.clone());
-        let left_behind = self.left_behind(learned.as_ref()).await.map_err(problem_of)?;
+        let left_behind = self.left_behind(About::Certificate, learned.as_ref()).await.map_err(problem_of)?;
         Ok(CertificateView {
             issuer: word(standing.issuer).to_owned(),
             missing: presented.missing(&addresses),
             names: presented.names,
+            serial: Some(presented.serial),
+            sha256: Some(presented.sha256),
+            not_before: Some(presented.not_before),
             not_after: presented.not_after,
             pin: presented.pin,
             ca_not_after: presented.ca_not_after,
@@ -54,7 +57,7 @@ impl ServerPresence {
             _ if self.certificates.standing().issuer == Issuer::Own => {
                 return Err(Problem::new(
                     ProblemCode::WrongState,
-                    "the server presents a certificate that you brought, not one of the site CA",
+                    "nothing was changed: the server presents a certificate that you brought, not one of the site CA",
                     "replace the files that `tls.certificate` and `tls.key` name in the configuration",
                 ));
             }
@@ -87,7 +90,7 @@ impl ServerPresence {
                     counted(left.count, "computer has", "computers have"),
                     named(&left)
                 ),
-                "wait until they have contacted the server, or leave them behind with \
+                "wait until they have contacted the server twice, or leave them behind with \
                  `distributor certificate switch --now`",
             ));
         }
@@ -117,11 +120,11 @@ impl ServerPresence {
             ways: ways.into_iter().map(view).collect(),
             sequence: learned.as_ref().map(|row| row.order.sequence),
             waiting: learned.as_ref().map(waiting).unwrap_or_default(),
-            left_behind: None,
+            left_behind: self.left_behind(About::Listening, learned.as_ref()).await.map_err(problem_of)?,
         })
     }
 
-    async fn finished(&self, actor: &Actor) -> Result<AddressesView, Problem> {
+    async fn finished(&self, actor: &Actor, whom: Switch) -> Result<AddressesView, Problem> {
         let turn = self.turn.lock().await;
         let learned = self.learned().await.map_err(problem_of)?;
         if learned.as_ref().is_none_or(|row| row.ways.len() < 2) {
@@ -131,11 +134,22 @@ impl ServerPresence {
                 "change `addresses` or `listen` in distributor.toml, then reload the server with SIGHUP",
             ));
         }
+        let left = learned.as_ref().map(waiting).unwrap_or_default();
+        if whom == Switch::WhenLearned && left.count > 0 {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                format!(
+                    "{} not learned the new address or port yet ({}), and would find the server no longer",
+                    counted(left.count, "computer has", "computers have"),
+                    named(&left)
+                ),
+                "wait until they have contacted the server twice, or leave them behind with `distributor address finish --now`",
+            ));
+        }
         self.announce(actor, learned.as_ref(), Some(Before::Drop)).await.map_err(problem_of)?;
         drop(turn);
         self.reconcile_for(actor, Renew::WhatIsDue).await;
-        let left_behind = learned.as_ref().map(waiting).filter(|left| left.count > 0);
-        Ok(AddressesView { left_behind, ..self.ways_view().await? })
+        self.ways_view().await
     }
 
     async fn all_warnings(&self, now: Timestamp) -> Vec<Warning> {
@@ -172,25 +186,31 @@ impl ServerPresence {
             }
         };
         say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()).await);
-        match self.left_behind(learned.as_ref()).await {
-            Ok(left) => say(WarningCode::ComputersLeftBehind, left.as_ref().map(refusing)),
-            Err(error) => say(WarningCode::Internal, Some(with_causes(&error))),
+        for about in [About::Certificate, About::Listening] {
+            let sentence = |left: &Waiting| match about {
+                About::Certificate => refusing(left),
+                About::Listening => lost(left),
+            };
+            match self.left_behind(about, learned.as_ref()).await {
+                Ok(left) => say(WarningCode::ComputersLeftBehind, left.as_ref().map(sentence)),
+                Err(error) => say(WarningCode::Internal, Some(with_causes(&error))),
+            }
         }
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
         let left = waiting(&row);
         let (who, names) = (counted(left.count, "computer has", "computers have"), named(&left));
         if standing.next.is_some() {
             let message = format!(
-                "{who} not learned the new CA of this server's certificate yet ({names}): it is presented when all have, \
-                 or at once with `distributor certificate switch --now`"
+                "{who} not learned the new CA of this server's certificate yet ({names}), which takes two contacts: it is \
+                 presented when all have, or at once with `distributor certificate switch --now`"
             );
             say(WarningCode::CaNotLearned, Some(message));
         }
         if row.ways.len() > 1 {
             let since = now.duration_since(row.issued_at).as_hours() / 24;
             let message = format!(
-                "{who} not learned the new address or port of this server yet ({names}), {} after it changed: what was \
-                 before is served until all have, or until `distributor address finish`",
+                "{who} not learned the new address or port of this server yet ({names}), {} after it changed; that takes two \
+                 contacts: what was before is served until all have, or until `distributor address finish --now`",
                 match u64::try_from(since) {
                     Ok(days @ 1..) => counted(days, "day", "days"),
                     _ => "less than a day".to_owned(),
@@ -319,6 +339,16 @@ fn refusing(left: &Waiting) -> String {
     )
 }
 
+fn lost(left: &Waiting) -> String {
+    let (find, whom) = if left.count == 1 { ("finds", "it") } else { ("find", "each") };
+    format!(
+        "{} not know the address or port of this server since it changed, and {find} the server no longer ({}): make {whom} a \
+         new setup file with `distributor clients setup NAME`",
+        counted(left.count, "computer does", "computers do"),
+        named(left)
+    )
+}
+
 /// What helps when the certificate does not name an address.
 const MISSING_HINT: &str =
     "add it to the certificate that `tls.certificate` names, or take it out of `addresses`";
@@ -395,8 +425,8 @@ impl Presence for ServerPresence {
         Box::pin(self.ways_view())
     }
 
-    fn finish(&self, actor: Actor) -> BoxFuture<'_, Result<AddressesView, Problem>> {
-        Box::pin(async move { self.finished(&actor).await })
+    fn finish(&self, actor: Actor, whom: Switch) -> BoxFuture<'_, Result<AddressesView, Problem>> {
+        Box::pin(async move { self.finished(&actor, whom).await })
     }
 }
 

@@ -97,6 +97,53 @@ async fn a_backup_that_was_cut_changed_or_is_none_restores_nothing() {
     }
 }
 
+#[tokio::test]
+async fn what_could_not_be_restored_is_not_backed_up_and_nothing_is_waited_for_or_left_behind() {
+    let vendor = start_vendor(1).await;
+    let site = Site::licensed(&vendor).await;
+    let home = Home::at(site.home());
+    let beside = site.folder.path().join("backups");
+    std::fs::create_dir(&beside).unwrap();
+    // What a killed backup left, and what another one works in.
+    let (left, busy) = (beside.join(".sealpost-backup-left"), beside.join(".sealpost-backup-busy"));
+    for folder in [&left, &busy] {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("ledger.db"), b"secret").unwrap();
+    }
+    let working = sealpost_files::FileLock::try_take_folder(&busy).unwrap();
+    let file = beside.join("sealpost.backup");
+    let made = || backup::make(&home, &file, Timestamp::now(), &mut silent);
+    let found = || {
+        let names = std::fs::read_dir(&beside).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    made().unwrap();
+    assert_eq!(found(), [".sealpost-backup-busy", "sealpost.backup"]);
+    drop(working);
+    let root = home.path().join("root.json");
+    let elsewhere = site.folder.path().join("elsewhere.json");
+    std::fs::rename(&root, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &root).unwrap();
+    assert!(matches!(made(), Err(BackupError::Odd { path, .. }) if path == root));
+    std::fs::remove_file(&root).unwrap();
+    std::fs::rename(&elsewhere, &root).unwrap();
+    let pipe = home.path().join("keys/pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(matches!(made(), Err(BackupError::Odd { path, .. }) if path == pipe));
+    std::fs::remove_file(&pipe).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&pipe).unwrap();
+    assert!(matches!(made(), Err(BackupError::Odd { path, .. }) if path == pipe));
+    std::fs::remove_file(&pipe).unwrap();
+    let named = home.path().join("tls/a\nb");
+    std::fs::write(&named, b"").unwrap();
+    assert!(matches!(made(), Err(BackupError::Odd { path, .. }) if path == named));
+    std::fs::remove_file(&named).unwrap();
+    assert_eq!(found(), ["sealpost.backup"], "a refused backup leaves nothing, and the one before");
+    made().unwrap();
+}
+
 /// A backup with this list, and what else the archive holds before and after it.
 fn crafted(
     list: &str,

@@ -154,10 +154,20 @@ async fn a_cloned_disk_is_found_as_a_fork() {
     for path in ["/wake", "/tuf/metadata/timestamp.json"] {
         assert_eq!(code(agent.get(&site, path).await).await, ProblemCode::ContactForked, "{path}");
     }
+    let status: Status = site.get("/status").await;
+    let forked = status.warnings.iter().find(|warning| warning.code == "clients_forked").unwrap();
+    assert_eq!(forked.level, "urgent");
+    assert!(
+        forked.message.contains("(pc-1)") && forked.message.contains("clients setup"),
+        "{}",
+        forked.message
+    );
     // An admin decides which of them is the computer; the other's token opens nothing any more.
     let mut chosen = Agent::new(site.setup("pc-1").await);
     chosen.enroll(&site).await;
     chosen.contact(&site).await;
+    let status: Status = site.get("/status").await;
+    assert!(status.warnings.iter().all(|warning| warning.code != "clients_forked"));
     assert_eq!(chosen.get(&site, "/wake").await.status(), StatusCode::OK);
     assert_eq!(code(agent.get(&site, "/wake").await).await, ProblemCode::NotReserved);
 }

@@ -11,6 +11,7 @@ mod connections;
 mod enrollment;
 mod listening;
 mod operations;
+mod owner;
 mod presence;
 mod program;
 mod refusals;

@@ -1,12 +1,15 @@
 //! The server as a service among others: signals, sockets that are held for it, ports that are taken, deep homes, rotated
 //! logs, damaged files, and newer versions of itself.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::SignedDuration;
 use reqwest::{Client, StatusCode};
 use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::status::Status;
@@ -247,7 +250,15 @@ async fn a_payload_that_was_damaged_on_disk_is_not_sent_whole_is_shown_and_is_fe
     assert!(
         status.warnings.iter().any(|warning| warning.message.contains("1 stored file is damaged or missing"))
     );
-    site.pull().await;
+    let home = site.home();
+    let said = tokio::task::spawn_blocking(move || {
+        let checked = run(&home, &["storage", "check"]);
+        let checked = (checked.status.code(), String::from_utf8(checked.stdout).unwrap());
+        assert!(checked.0 == Some(1) && checked.1.contains("damaged or missing"), "{checked:?}");
+        stdout(&home, &["pull"])
+    });
+    let said = said.await.unwrap();
+    assert!(said.contains("fetched again") && said.contains("nothing new"), "{said}");
     let status: Status = site.get("/status").await;
     assert!(status.missing_files.is_empty(), "{status:?}");
     assert!(agent.get(&site, &path).await.bytes().await.is_ok());
@@ -333,8 +344,19 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         assert!(stdout(&home, &["address", "show"]).contains("nothing is being changed"));
         assert!(stdout(&home, &["storage", "show"]).contains("payloads"));
         assert!(stdout(&home, &["storage", "clean"]).contains("removed     0 B"));
-        assert!(stdout(&home, &["certificate", "renew"]).contains("issued by the site CA"));
+        let identity = |text: &str, line: &str| {
+            let found = text.lines().find_map(|one| one.strip_prefix(line)).map(str::trim);
+            found.unwrap_or_default().to_owned()
+        };
+        let before = identity(&stdout(&home, &["certificate", "show"]), "certificate ");
+        let renewed = stdout(&home, &["certificate", "renew"]);
+        assert!(renewed.contains("issued by the site CA"));
+        assert_eq!(identity(&renewed, "before "), before);
+        let after = identity(&renewed, "certificate ");
+        assert!(after != before && after.contains("serial ") && after.contains("from 20"), "{after}");
         assert!(refused(&home, &["certificate", "switch"]).contains("no other certificate waits"));
+        stdout(&home, &["certificate", "renew", "--site-ca"]);
+        assert!(refused(&home, &["certificate", "renew", "--site-ca"]).contains("nothing was changed"));
         let ends = stdout(&home, &["status", "--ends"]);
         assert!(
             ends.contains("the site CA's certificate") && ends.contains("`distributor certificate renew`"),
@@ -380,4 +402,48 @@ async fn a_vendor_behind_its_own_ca_is_reached_when_the_configuration_names_that
         .between(async |home| configure(home, &format!("vendor_url = {address:?}\nvendor_ca = {ca:?}\n")))
         .await;
     site.pull().await;
+}
+
+#[tokio::test]
+async fn the_status_ends_with_1_when_something_is_urgent() {
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    let status = async || {
+        let home = site.home();
+        tokio::task::spawn_blocking(move || run(&home, &["status"]).status.code()).await.unwrap()
+    };
+    assert_eq!(status().await, Some(0));
+    // The grant ends after a year, and nobody renewed it.
+    site.clock.forward(SignedDuration::from_hours(24 * 3000));
+    assert_eq!(status().await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_reached_nobody_ends_with_1_and_prints_the_code_to_carry() {
+    let vendor = start_vendor(1).await;
+    let root = vendor.root_file();
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        // Nobody listens there.
+        init(&home, "http://127.0.0.1:1", &root);
+        let server = serve(&home);
+        // The serial number comes by standard input, where no list of processes shows it.
+        let mut child = distributor(&home)
+            .args(["register", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{}", serial()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("registration code") && output.stdout.len() > 100, "{said}");
+        // Asked for, the code is what was wanted.
+        stdout(&home, &["register", &serial().as_ref(), "--offline"]);
+        stop(server);
+    })
+    .await;
 }

@@ -154,7 +154,7 @@ async fn a_move_outlives_a_restart_behind_a_socket_unit_that_still_holds_the_old
     assert_eq!(site.setup("pc-2").await.servers[0].server.port, new);
     // A problem of the unit keeps nothing else from being done.
     let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({})).await;
-    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({})).await;
+    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({ "now": true })).await;
     assert_eq!(ports(view), [(new, true)]);
     assert!(answers(&ca(&site), "127.0.0.1", old).await, "callers would wait in the unit's queue");
 
@@ -187,7 +187,7 @@ async fn a_move_ends_when_the_last_computer_says_that_it_has_learned_and_waits_f
 #[tokio::test]
 async fn an_admin_ends_a_move_whoever_has_not_learned_it() {
     let vendor = start_vendor(3).await;
-    let (site, _agent) = settled(&vendor).await;
+    let (site, mut agent) = settled(&vendor).await;
     let (old, new) = (site.server.address().port(), free_port());
     let nothing = serde_json::json!({});
     for path in ["/addresses/finish", "/certificate/switch"] {
@@ -200,9 +200,23 @@ async fn an_admin_ends_a_move_whoever_has_not_learned_it() {
     site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\naddresses = [\"localhost\"]\n")).await;
     let names = certificate(&site).await.names;
     assert!(names.contains(&"localhost".to_owned()) && names.contains(&"127.0.0.1".to_owned()), "{names:?}");
-    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({})).await;
+    let refused = site.post_refused("/addresses/finish", &nothing).await;
+    assert_eq!(refused.code, ProblemCode::WrongState);
+    assert!(refused.message.contains("(pc-1)") && refused.hint.contains("finish --now"), "{refused}");
+    assert_eq!(ways(&site).await.ways.len(), 2);
+    let view: AddressesView = site.post("/addresses/finish", &serde_json::json!({ "now": true })).await;
+    assert_eq!(view.left_behind.as_ref().unwrap().names, ["pc-1"]);
     assert_eq!(view.ways.iter().map(|way| way.port).collect::<Vec<_>>(), [new]);
     assert!(!answers(&ca(&site), "127.0.0.1", old).await && answers(&ca(&site), "localhost", new).await);
+    // It is said until the computer comes again, also after a restart.
+    let is_said = async |site: &Site| {
+        warnings(site).await.iter().any(|warning| warning.contains("finds the server no longer (pc-1)"))
+    };
+    assert!(is_said(&site).await);
+    let site = site.restart().await;
+    assert!(is_said(&site).await && ways(&site).await.left_behind.unwrap().count == 1);
+    agent.contact(&site).await;
+    assert!(!is_said(&site).await && ways(&site).await.left_behind.is_none());
 }
 
 #[tokio::test]
@@ -236,6 +250,9 @@ async fn the_site_ca_is_replaced_by_two_pins_when_every_computer_has_learned_the
     let port = site.server.address().port();
     assert!(answers(&ca(&site), "127.0.0.1", port).await);
     let site = site.restart().await;
+    let log = std::fs::read_to_string(site.home().join("log/activity.log")).unwrap();
+    let begun = format!("CA pin {}, then {}", before.pin.short(), next.pin.short());
+    assert!(log.contains(&begun) && log.contains(&format!("CA pin {})", next.pin.short())), "{log}");
     agent.contact(&site).await;
     assert_eq!(pins(&agent), [next.pin], "the old pin is dropped");
     assert_eq!(site.setup("pc-2").await.servers[0].server.ca_spki_sha256, [next.pin]);
@@ -369,29 +386,33 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     let refused = site.post_refused("/certificate/renew", &serde_json::json!({})).await;
     assert!(refused.code == ProblemCode::WrongState && refused.hint.contains("tls.certificate"), "{refused}");
 
-    // Renewed by the same CA: taken at once. It does not name what is configured: no setup file.
+    // Renewed by the same CA, without the address under which computers come: not taken, and said.
     own.issue(&folder, &["other.example"]);
     site.server.reload().await;
-    assert_eq!(certificate(&site).await.names, ["other.example"]);
+    assert_eq!(certificate(&site).await.names, ["127.0.0.1"]);
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name 127.0.0.1")));
+    own.issue(&folder, &["127.0.0.1"]);
+    // An address that it does not name: no setup file.
+    site.reload_with(&format!("addresses = [\"127.0.0.1\", \"other.example\"]\n{paths}")).await;
     site.reserve("pc-2").await;
     let answer = site.admin(Method::POST, "/clients/pc-2/setup", Some(serde_json::json!({}))).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     let refused = problem(answer).await;
     assert_eq!(refused.code, ProblemCode::WrongState);
     assert!(
-        refused.message.contains("does not name 127.0.0.1") && refused.hint.contains("addresses"),
+        refused.message.contains("does not name other.example") && refused.hint.contains("addresses"),
         "{refused}"
     );
-    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name 127.0.0.1")));
-    own.issue(&folder, &["127.0.0.1"]);
+    assert!(warnings(&site).await.iter().any(|warning| warning.contains("does not name other.example")));
+    site.reload_with(&paths).await;
     // A damaged or lone certificate is not taken, and said.
     std::fs::write(folder.join("own.key"), "no key").unwrap();
     site.server.reload().await;
     assert!(warnings(&site).await.iter().any(|warning| warning.contains("own.key")));
-    assert_eq!(certificate(&site).await.names, ["other.example"]);
-    own.issue(&folder, &["127.0.0.1"]);
-    site.server.reload().await;
     assert_eq!(certificate(&site).await.names, ["127.0.0.1"]);
+    own.issue(&folder, &["127.0.0.1", "spare.example"]);
+    site.server.reload().await;
+    assert_eq!(certificate(&site).await.names, ["127.0.0.1", "spare.example"]);
 
     // A restart presents the same, and the way back leads to the site's own CA.
     let site = site.restart().await;
@@ -409,9 +430,10 @@ async fn a_configuration_that_cannot_be_used_leaves_the_old_one_in_force_and_a_r
     let vendor = start_vendor(3).await;
     let site = Site::licensed(&vendor).await;
     site.reload_with("colour = \"blue\"\n").await;
-    assert!(
-        warnings(&site).await.iter().any(|warning| warning.contains("colour") && warning.contains("stays"))
-    );
+    let warned = warnings(&site).await;
+    let said = warned.iter().find(|warning| warning.contains("colour")).unwrap();
+    assert!(said.contains("stays") && said.contains("line 1") && said.contains("reload"), "{said}");
+    assert!(!said.contains('\n') && !said.contains("vendor_url: is missing"), "{said}");
     site.reserve("pc-1").await;
     site.setup("pc-1").await;
     site.reload_with("[license]\nlease_days = 7\n").await;

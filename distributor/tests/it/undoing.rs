@@ -217,6 +217,14 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     bad.send_contact(&site, &contact).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
     assert!(code == 1 && said.contains("1 failed"), "{said}");
+    let status: Status = site.get("/status").await;
+    let gave_up = status.warnings.iter().find(|warning| warning.code == "installs_failed").unwrap();
+    assert!(
+        gave_up.message.contains("1 computer has given up acme-av 1.0")
+            && gave_up.message.contains("`distributor updates retry acme-av:1.0`"),
+        "{}",
+        gave_up.message
+    );
     let (code, said) = ends_with(&site, &["updates", "retry", "acme-av:1.0"]).await;
     assert_eq!(code, 0, "{said}");
     let answer = bad.contact(&site).await;
@@ -227,6 +235,8 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     bad.send_contact(&site, &again).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
     assert!(code == 0 && said.contains("on 2 of 2 computers"), "{said}");
+    let status: Status = site.get("/status").await;
+    assert!(status.warnings.iter().all(|warning| warning.code != "installs_failed"));
     // A name is found in whatever spelling.
     let home = site.home();
     let arguments = ["updates", "retry", "acme-av:1.0", "--client", "PC-2."];

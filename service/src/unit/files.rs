@@ -1,6 +1,10 @@
 //! Which files make a program a service, where they belong, and what they say.
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::beneath::beneath;
 
 /// How each written file begins; what does not begin so is somebody else's.
 pub(super) const MARKER: &str = "# Written by `";
@@ -45,6 +49,12 @@ pub enum LayoutError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The unit gives all that is in the home to the service's user.
+    #[error(
+        "{0} is there, is not empty, and is no home of this program: the service would take all that is in it; choose a \
+         folder that is new or empty"
+    )]
+    NoHome(PathBuf),
 }
 
 /// A file of a service.
@@ -194,6 +204,31 @@ impl Layout {
             }
         }
         Ok(Self { program, executable: executable.to_owned(), home: home.to_owned() })
+    }
+
+    /// Refuses a home below `root` that holds something else.
+    ///
+    /// # Errors
+    /// [`LayoutError::NoHome`].
+    pub fn check_home(&self, root: &Path) -> Result<(), LayoutError> {
+        // The agent's runs as root, and its unit gives nothing away.
+        if self.program == Program::Agent || self.is_there(root) {
+            return Ok(());
+        }
+        let entries = beneath(root, &self.home).and_then(fs::read_dir);
+        // One that is not there, or cannot be looked into: whoever may do more with it than this is told then.
+        let mut names = entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
+        let is_of_others = |name: OsString| {
+            let name = name.to_string_lossy();
+            name != "lost+found" && !name.starts_with(".unfinished")
+        };
+        if names.any(is_of_others) { Err(LayoutError::NoHome(self.home.clone())) } else { Ok(()) }
+    }
+
+    /// Whether its home was made, below `root`.
+    pub(super) fn is_there(&self, root: &Path) -> bool {
+        let sign = beneath(root, &self.home.join(self.program.sign_of_a_home()));
+        sign.is_ok_and(|sign| fs::symlink_metadata(sign).is_ok())
     }
 
     /// The program that is meant.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sealpost_files::{PUBLIC, make_folder, read_bounded, replace};
 
+use super::beneath::beneath;
 use super::files::{Layout, MARKER, Program, Strict, UnitFile};
 
 /// Largest file of ours that is compared with what is there.
@@ -76,7 +77,8 @@ pub fn install(layout: &Layout, strict: Strict, root: &Path) -> Result<Installed
     };
     let mut to_write = Vec::new();
     for file in files {
-        let path = below(root, &file.path);
+        let path = beneath(root, &file.path)
+            .map_err(|source| InstallError::Io { path: file.path.clone(), source })?;
         match standing(&path, &file).map_err(|source| InstallError::Io { path: path.clone(), source })? {
             Standing::Absent | Standing::Older => to_write.push((path, file)),
             Standing::Same | Standing::Settings => done.kept.push(path),
@@ -103,6 +105,10 @@ enum Standing {
 }
 
 fn standing(path: &Path, file: &UnitFile) -> io::Result<Standing> {
+    // A link, such as that of a masked unit, is the admin's; in an image it would lead out of that.
+    if fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink()) {
+        return Ok(if file.is_for_settings { Standing::Settings } else { Standing::Foreign });
+    }
     match read_bounded(path, MAX_BYTES) {
         Ok(None) => Ok(Standing::Absent),
         Ok(Some(bytes)) if bytes == file.text.as_bytes() => Ok(Standing::Same),
@@ -128,7 +134,7 @@ fn packaged_unit(program: Program, root: &Path) -> Option<PathBuf> {
     let places = PACKAGED.iter().flat_map(|folder| {
         program.units().iter().map(move |(name, _)| Path::new("/").join(folder).join(name))
     });
-    places.into_iter().find(|unit| fs::exists(below(root, unit)).unwrap_or(false))
+    places.into_iter().find(|unit| beneath(root, unit).is_ok_and(|unit| fs::symlink_metadata(unit).is_ok()))
 }
 
 /// What a person types in a root shell to have the service.
@@ -143,13 +149,13 @@ fn next_steps(layout: &Layout, root: &Path, done: &Installed) -> Vec<String> {
     if !done.by_package || !done.written.is_empty() {
         steps.push("systemctl daemon-reload".to_owned());
     }
-    if !below(root, layout.home()).join(program.sign_of_a_home()).exists() {
+    if !layout.is_there(root) {
         steps.push(match program {
             Program::Distributor => format!(
-                "runuser -u {user} -- {executable} --home {home} init --vendor-url URL --root ROOT.json"
+                "runuser --pty -u {user} -- {executable} --home {home} init --vendor-url URL --root ROOT.json"
             ),
             Program::Publisher => {
-                format!("runuser -u {user} -- {executable} --home {home} init --vendor NAME")
+                format!("runuser --pty -u {user} -- {executable} --home {home} init --vendor NAME")
             }
             Program::Agent => format!("{executable} --home {home} enroll --setup FILE --root ROOT.json"),
         });
@@ -166,10 +172,6 @@ fn next_steps(layout: &Layout, root: &Path, done: &Installed) -> Vec<String> {
         ));
     }
     steps
-}
-
-fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 #[cfg(test)]
@@ -270,6 +272,35 @@ mod tests {
             assert!(said.contains("`/usr/bin/agent-updater install-service`"), "{said}");
         }
         assert!(!root.path().join("etc").exists());
+    }
+
+    #[test]
+    fn links_of_an_image_lead_into_the_image_and_not_into_this_computer() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let image = root.path();
+        fs::create_dir_all(image.join("etc")).unwrap();
+        fs::create_dir_all(image.join("usr/share/defaults")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), image.join("etc/systemd")).unwrap();
+        std::os::unix::fs::symlink("/usr/share/defaults", image.join("etc/default")).unwrap();
+        std::os::unix::fs::symlink("../../../../../..", image.join("etc/sysusers.d")).unwrap();
+        let done = install(&layout(Program::Distributor), Strict::No, image).unwrap();
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert!(done.written.iter().all(|path| path.starts_with(image)), "{:?}", done.written);
+        assert!(image.join("usr/share/defaults/sealpost-distributor").is_file());
+        assert!(image.join("sealpost-distributor.conf").is_file());
+        let again = install(&layout(Program::Distributor), Strict::No, image).unwrap();
+        assert_eq!((again.written.len(), again.kept.len()), (0, 4));
+        // Settings that are a link stay one.
+        let settings = image.join("usr/share/defaults/sealpost-distributor");
+        fs::remove_file(&settings).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("new"), &settings).unwrap();
+        install(&layout(Program::Distributor), Strict::No, image).unwrap();
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        std::os::unix::fs::symlink("around", image.join("around")).unwrap();
+        fs::remove_file(image.join("etc/default")).unwrap();
+        std::os::unix::fs::symlink("/around", image.join("etc/default")).unwrap();
+        install(&layout(Program::Distributor), Strict::No, image).unwrap_err();
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! else wrote is replaced; nothing is enabled or started.
 //! Left out on purpose: every service manager but systemd, and packages (they bring the same files by themselves).
 
+mod beneath;
 mod files;
 mod install;
 

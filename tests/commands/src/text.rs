@@ -122,10 +122,12 @@ fn shell_commands(line: &str, number: usize, programs: &[&str]) -> Vec<Advised> 
         let mut words = part.split_whitespace().peekable();
         // Variables for this command, and whoever runs it for somebody else.
         while words.peek().is_some_and(|word| {
-            matches!(*word, "sudo" | "runuser" | "-u" | "--" | "sealpost" | "sealpost-publisher" | "exec")
-                || word
-                    .split_once('=')
-                    .is_some_and(|(name, _)| name.chars().all(|one| one.is_ascii_uppercase() || one == '_'))
+            matches!(
+                *word,
+                "sudo" | "runuser" | "--pty" | "-u" | "--" | "sealpost" | "sealpost-publisher" | "exec"
+            ) || word
+                .split_once('=')
+                .is_some_and(|(name, _)| name.chars().all(|one| one.is_ascii_uppercase() || one == '_'))
         }) {
             words.next();
         }

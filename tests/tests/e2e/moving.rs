@@ -99,7 +99,12 @@ fn whoever_did_not_learn_a_change_that_was_finished_is_named_and_gets_on_with_a_
     let new = free_port()?;
     site.configure(&format!("listen = \"127.0.0.1:{new}\"\n"))?;
     wait_until("the new port is served", || Ok(is_served(new)))?;
-    let finished = site.distributor(&["address", "finish"])?;
+    let said = site.distributor(&["address", "finish"])?.refused()?;
+    ensure!(
+        said.contains("asleep") && said.contains("address finish --now"),
+        "nobody is lost unasked: {said}"
+    );
+    let finished = site.distributor(&["address", "finish", "--now"])?;
     let said = finished.text();
     finished.ok()?;
     ensure!(said.contains("asleep"), "who is left behind is named: {said}");

@@ -21,7 +21,9 @@ fn all_go_on(computers: &[Computer]) -> Result<()> {
 
 /// The server says that it is not confirmed, refuses a new license, and gives one after the vendor's word.
 fn nothing_new_before_the_vendor_confirms(site: &Site) -> Result<()> {
-    let status = site.distributor(&["status"])?.ok()?;
+    let status = site.distributor(&["status"])?;
+    ensure!(status.status.code() == Some(1), "it needs a person: {}", status.text());
+    let status = status.stdout;
     ensure!(status.contains("register SERIAL"), "the status says what to do: {status}");
     let said = site.distributor(&["clients", "reserve", "one-more"])?.refused()?;
     ensure!(said.contains("unconfirmed") && said.contains("distributor register SERIAL"), "{said}");

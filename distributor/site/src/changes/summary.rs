@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use sealpost_manifests::assignment::Action;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::report::{Outcome, ReasonCode};
@@ -297,8 +298,12 @@ fn what(change: &Change) -> String {
             )
         }
         Change::ServerListChanged { sequence, ways } => {
+            // The CA in use first, then the one that is to take its place: who replaced it is the entry's actor.
+            let pins = ways.first().map(|way| way.ca_spki_sha256.as_slice()).unwrap_or_default();
+            let pins: Vec<String> = pins.iter().map(Sha256Digest::short).collect();
             let ways: Vec<String> = ways.iter().map(way).collect();
-            format!("computers reach this server by {} (server list {sequence})", ways.join(", then "))
+            let (ways, pins) = (ways.join(", then "), pins.join(", then "));
+            format!("computers reach this server by {ways} (server list {sequence}, CA pin {pins})")
         }
         Change::ReleaseHalted { release, reason, rollback, .. } => {
             let back = if *rollback { "; computers that run it go back" } else { "" };

@@ -91,6 +91,10 @@ codes! {
     CaNotLearned = "ca_not_learned", Notice;
     /// Computers refuse the server since its CA was replaced.
     ComputersLeftBehind = "computers_left_behind", Warning;
+    /// Computers are refused because two of them use one identity.
+    ClientsForked = "clients_forked", Urgent;
+    /// Computers have given an approved release up.
+    InstallsFailed = "installs_failed", Warning;
     /// The server could not find out what wants attention.
     Internal = "internal", Urgent;
 }

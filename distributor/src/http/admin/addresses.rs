@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use sealpost_admin_api::addresses::AddressesView;
+use sealpost_admin_api::addresses::{AddressesView, FinishRequest};
 use sealpost_site::changes::Actor;
 
 use crate::http::Site;
+use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
+use crate::ports::presence::Switch;
 
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<AddressesView>, ApiError> {
     Ok(Json(site.parts.presence.ways().await?))
@@ -17,6 +19,8 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<Addresses
 pub(crate) async fn finish(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<FinishRequest>,
 ) -> Result<Json<AddressesView>, ApiError> {
-    Ok(Json(site.parts.presence.finish(actor).await?))
+    let whom = if request.now { Switch::Now } else { Switch::WhenLearned };
+    Ok(Json(site.parts.presence.finish(actor, whom).await?))
 }

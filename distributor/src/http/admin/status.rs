@@ -22,6 +22,7 @@ use sealpost_site::rules::{attention, drift, warnings};
 
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
+use crate::http::failing;
 use crate::http::leaving::leaving;
 use crate::http::newer::newer;
 use crate::http::problem::ApiError;
@@ -57,9 +58,15 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
     said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
+    warnings.extend(failing::warnings(ledger, &of_interest, MAX_PAGE).await?);
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
-    warnings.extend(damage(&missing_files).map(coded(WarningCode::FilesDamaged)));
+    // A backup has no payloads.
+    let is_expected = restore
+        .restored
+        .as_ref()
+        .is_some_and(|restored| last_pull.metadata_as_of.is_none_or(|fresh| fresh < restored.at));
+    warnings.extend(damage(&missing_files, is_expected).map(coded(WarningCode::FilesDamaged)));
     warnings.extend(storage.as_ref().and_then(full).map(coded(WarningCode::DiskFull)));
     warnings.extend(newer.as_ref().map(announced).map(coded(WarningCode::ServerNewer)));
     let addresses = site.parts.presence.addresses();
@@ -91,17 +98,18 @@ async fn offered(site: &Site) -> Result<BTreeSet<ChannelName>, ApiError> {
     Ok(channels.unwrap_or_default())
 }
 
-fn damage(missing: &[String]) -> Option<String> {
+fn damage(missing: &[String], is_expected: bool) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
     let named: Vec<&str> = missing.iter().take(MAX_NAMED_FILES).map(String::as_str).collect();
     let more = if missing.len() > named.len() { ", …" } else { "" };
     let count = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+    let (named, why) =
+        (named.join(", "), if is_expected { "expected after a restore" } else { "check the disk" });
     Some(format!(
-        "{} damaged or missing ({}{more}): check the disk; `distributor pull` fetches what the vendor still has",
+        "{} damaged or missing ({named}{more}): {why}; `distributor pull` fetches what the vendor still has",
         counted(count, "stored file is", "stored files are"),
-        named.join(", ")
     ))
 }
 

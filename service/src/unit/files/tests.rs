@@ -89,3 +89,24 @@ fn only_the_agent_can_be_confined_further_and_only_when_asked() {
         assert_eq!(more, usize::from(program == Program::Agent));
     }
 }
+
+#[test]
+fn a_folder_with_something_else_in_it_is_no_home_of_a_service() {
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("srv/other");
+    for program in PROGRAMS {
+        let executable = PathBuf::from(format!("/usr/local/bin/{}", program.name()));
+        let layout = Layout::new(program, &executable, Path::new("/srv/other")).unwrap();
+        let is_taken = || layout.check_home(root.path()).is_ok();
+        assert!(is_taken(), "it is not there");
+        fs::create_dir_all(home.join("lost+found")).unwrap();
+        assert!(is_taken(), "it is empty");
+        fs::write(home.join("passwd"), "").unwrap();
+        assert_eq!(is_taken(), program == Program::Agent, "the agent's unit gives nothing away");
+        let sign = home.join(program.sign_of_a_home());
+        fs::create_dir_all(sign.parent().unwrap()).unwrap();
+        fs::write(sign, "").unwrap();
+        assert!(is_taken(), "it is a home");
+        fs::remove_dir_all(&home).unwrap();
+    }
+}
