@@ -442,7 +442,7 @@ async fn a_registration_that_reached_nobody_ends_with_1_and_prints_the_code_to_c
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("registration code") && output.stdout.len() > 100, "{said}");
         // Asked for, the code is what was wanted.
-        stdout(&home, &["register", &serial().as_ref(), "--offline"]);
+        stdout(&home, &["register", serial().as_ref(), "--offline"]);
         stop(server);
     })
     .await;
