@@ -272,6 +272,7 @@ fn client(last: Option<Nonce>) -> ContactClient {
         log_fork: None,
         drift: Vec::new(),
         attempts: BTreeMap::new(),
+        left_locally: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A site: its Primary Server, and what an admin types there.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -92,6 +93,16 @@ impl Site {
     pub fn distributor(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = self.programs.command("distributor");
         command.arg("--home").arg(&self.home).args(arguments);
+        run(command)
+    }
+
+    /// Runs a command of the Primary Server that finds a file on its standard input.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the command cannot be started or does not end.
+    pub fn distributor_reading(&self, arguments: &[&str], input: &Path) -> Result<Output> {
+        let mut command = self.programs.command("distributor");
+        command.arg("--home").arg(&self.home).args(arguments).stdin(File::open(input)?);
         run(command)
     }
 

@@ -81,6 +81,14 @@ impl Typing {
         self.carry_out(documented, words)?.ok().with_context(|| documented.to_owned())
     }
 
+    /// As [`Typing::types`], for a command of the Primary Server that reads a file on standard input.
+    fn types_with_input(&mut self, documented: &str, words: &[&str], input: &str) -> Result<String> {
+        self.typed.insert(documented.to_owned());
+        let file = self.lab.path("input");
+        write_file(&file, input)?;
+        self.site.distributor_reading(words, &file)?.ok().with_context(|| documented.to_owned())
+    }
+
     /// A command of a page that stands there as it is typed.
     fn types_as_it_is(&mut self, documented: &str) -> Result<String> {
         let words: Vec<&str> = documented.split(' ').skip(1).collect();
@@ -258,6 +266,7 @@ fn the_site_begins(typing: &mut Typing) -> Result<String> {
     let printed = typing.types("publisher serial new --seats N", &["serial", "new", "--seats", "2"])?;
     let serial = printed.lines().next().context("a serial number")?.to_owned();
     typing.types("distributor register SERIAL", &["register", &serial])?;
+    typing.types_with_input("distributor register -", &["register", "-"], &serial)?;
     typing.types("publisher serial seats SERIAL N", &["serial", "seats", &serial, "4"])?;
     typing.types("distributor register SERIAL --more-seats", &["register", &serial, "--more-seats"])?;
     let printed = typing.types(
@@ -325,9 +334,13 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
     typing.on(computer, "agent-updater retry PACKAGE", &["retry", "scanner"])?;
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
+    computer.agent(&["rollback", "scanner"])?.ok()?;
+    // Tells the server, and ends with 1 because of what the person gave up.
+    computer.check()?.refused()?;
     typing
         .types("distributor updates retry REF", &["updates", "retry", "scanner:1.3", "--client", "pc-2"])?;
     computer.check()?.ok()?;
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
     typing.types(
         "distributor updates halt REF --reason TEXT",
         &["updates", "halt", "scanner:1.3", "--reason", "hangs"],
@@ -374,7 +387,8 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         typing.types_as_it_is(documented)?;
     }
     // Where something is moved, the scenarios of moving type it.
-    let said = typing.carry_out("distributor address finish", &["address", "finish"])?.refused()?;
+    let said =
+        typing.carry_out("distributor address finish --now", &["address", "finish", "--now"])?.refused()?;
     ensure!(said.contains("no address or port is being changed"), "{said}");
     let (checkpoint, proof) = (typing.path("checkpoint"), typing.path("proof"));
     typing.types("distributor log checkpoint --out FILE", &["log", "checkpoint", "--out", &checkpoint])?;
