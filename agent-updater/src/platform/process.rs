@@ -1,5 +1,5 @@
-//! Child processes with bounds: a process group of their own, an empty environment, a time limit, a bounded tail of
-//! their output.
+//! Child processes with bounds: a session of their own without a terminal, an empty environment, a time limit, a
+//! bounded tail of their output.
 //!
 //! Invariant: after [`run`] with [`Leftovers::Kill`] no process of the child's group is left. A process that leaves the
 //! group (`setsid`) is not followed; a hook is the administrator's own program.
@@ -10,10 +10,11 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
@@ -85,17 +86,18 @@ fn run_here(spec: &Spec) -> io::Result<Finished> {
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+        .stderr(Stdio::piped());
     if let Some(ids) = spec.user {
         rustix::thread::set_no_new_privs(true)?;
         command.uid(ids.user).gid(ids.group);
     }
     let deadline = Instant::now() + spec.time_limit;
-    let mut child = command.spawn()?;
+    // A new session has no terminal, so a hook cannot type keys into the one of whoever started the agent; it is a new
+    // process group too.
+    let mut child = CommandWrap::from(command).wrap(ProcessSession).spawn()?.into_inner();
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let mut tail = Tail::default();
-    let watched = watch(&mut child, deadline, &mut tail);
+    let watched = watch(child.as_mut(), deadline, &mut tail);
     let in_time = matches!(watched, Ok(true));
     // The child is not reaped yet, so its process group id cannot belong to another process.
     if let Some(group) = group.filter(|_| !in_time || spec.leftovers == Leftovers::Kill) {
@@ -111,11 +113,11 @@ fn run_here(spec: &Spec) -> io::Result<Finished> {
 }
 
 /// Collects output until the child has ended (`true`) or the deadline has passed (`false`).
-fn watch(child: &mut Child, deadline: Instant, tail: &mut Tail) -> io::Result<bool> {
+fn watch(child: &mut dyn ChildWrapper, deadline: Instant, tail: &mut Tail) -> io::Result<bool> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut stdout = child.stdout.take();
-    let mut stderr = child.stderr.take();
+    let mut stdout = child.stdout().take();
+    let mut stderr = child.stderr().take();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -252,6 +254,18 @@ mod tests {
         assert!(matches!(finished.ending, Ending::Exited(status) if status.code() == Some(3)));
         let output = String::from_utf8(finished.output).unwrap();
         assert!(output.contains("out\n") && output.contains("err\n"));
+    }
+
+    /// Else a hook could type keys, as root, into the terminal of whoever typed a command of the agent.
+    #[test]
+    fn a_child_leads_a_session_of_its_own_and_has_no_terminal() {
+        let script = "read -r pid name state parent group session terminal rest < /proc/$$/stat; \
+                      echo $pid $session $terminal; (true < /dev/tty) 2> /dev/null || echo none";
+        let finished = shell(script, LONG, Leftovers::Kill);
+        let output = String::from_utf8(finished.output).unwrap();
+        let (numbers, tty) = output.split_once('\n').unwrap();
+        let [pid, session, terminal] = numbers.split(' ').collect::<Vec<_>>()[..] else { panic!("{output}") };
+        assert_eq!((session, terminal, tty.trim()), (pid, "0", "none"));
     }
 
     #[test]
