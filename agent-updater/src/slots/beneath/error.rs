@@ -14,6 +14,8 @@ pub enum BeneathError {
     Ownership(#[from] OwnershipError),
     #[error("{path} leads through a symbolic link, which the agent does not follow; remove the link")]
     Link { path: PathBuf },
+    #[error("something is mounted at {path}, and the agent does not remove it; unmount it")]
+    Mount { path: PathBuf },
     #[error(
         "this kernel has no openat2, by which the agent stays within its folders; Linux 5.6 or newer is needed"
     )]

@@ -57,6 +57,24 @@ impl Folder {
         Ok(Self { fd, path: self.path.join(name) })
     }
 
+    /// Opens a folder in this folder, if nothing is mounted there.
+    ///
+    /// # Errors
+    /// [`BeneathError::Mount`] when something is, also a folder of the same file system.
+    pub(super) fn folder_of_same_mount(&self, name: &str) -> Result<Self, BeneathError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            // A single name cannot lead out of the folder, so the kernel says "other device" of a mount only.
+            match openat2(&self.fd, name, flags, Mode::empty(), resolve) {
+                Ok(fd) => return Ok(Self { fd, path: self.path.join(name) }),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::XDEV) => return Err(BeneathError::Mount { path: self.path.join(name) }),
+                Err(errno) => return Err(errno_error("open the folder", &self.path.join(name), errno)),
+            }
+        }
+    }
+
     /// Opens a folder beneath, after making it and those above it if they are missing.
     ///
     /// # Errors

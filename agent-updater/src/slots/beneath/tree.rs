@@ -18,10 +18,11 @@ impl Folder {
         walk_at(self, "", 0, visit)
     }
 
-    /// Removes a folder in this folder with all of its content, if it exists. Links are removed, not followed.
+    /// Removes a folder in this folder with all of its content, if it exists. Links are removed, not followed. What is
+    /// mounted in it belongs to somebody else: neither its content nor its mode is touched.
     ///
     /// # Errors
-    /// [`BeneathError`]; part of it may be removed then.
+    /// [`BeneathError`]; part of it may be removed then. [`BeneathError::Mount`] when something is mounted in it.
     pub fn remove_tree(&self, name: &str) -> Result<(), BeneathError> {
         remove_tree_at(self, name, 0)
     }
@@ -51,7 +52,7 @@ fn remove_tree_at(parent: &Folder, name: &str, depth: usize) -> Result<(), Benea
     if depth > MAX_DEPTH {
         return Err(BeneathError::TooDeep { path: parent.path().join(name) });
     }
-    let folder = parent.folder(name)?;
+    let folder = parent.folder_of_same_mount(name)?;
     // Slots are read-only, and without root's rights nothing could be removed from them.
     folder.set_mode(0o700)?;
     for inner in folder.names()? {
@@ -62,7 +63,11 @@ fn remove_tree_at(parent: &Folder, name: &str, depth: usize) -> Result<(), Benea
 
 #[cfg(test)]
 mod tests {
+    use std::env;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+    use std::process::Command;
 
     use super::*;
 
@@ -80,5 +85,44 @@ mod tests {
         root.remove_tree("tree").unwrap();
         assert!(root.names().unwrap().is_empty());
         assert!(outside.path().join("kept").exists());
+    }
+
+    const IN_NAMESPACE: &str = "SEALPOST_TEST_MOUNTED_IN";
+
+    #[test]
+    fn what_is_mounted_in_a_tree_is_neither_emptied_nor_changed_when_the_tree_is_removed() {
+        if let Some(folder) = env::var_os(IN_NAMESPACE).map(PathBuf::from) {
+            return remove_with_a_mount(&folder);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data", "root/slot/lib"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("data/kept"), b"x").unwrap();
+        fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o750)).unwrap();
+        let script = "mount --bind \"$1/data\" \"$1/root/slot/lib\" || exit 77; exec \"$2\" --exact \"$3\"";
+        let name = "slots::beneath::tree::tests::what_is_mounted_in_a_tree_is_neither_emptied_nor_changed_when_the_tree_is_removed";
+        let ended = Command::new("unshare")
+            .args(["--mount", "--map-root-user", "sh", "-c", script, "sh"])
+            .arg(folder.path())
+            .arg(env::current_exe().unwrap())
+            .arg(name)
+            .env(IN_NAMESPACE, folder.path())
+            .output()
+            .unwrap();
+        if ended.status.code() == Some(77) {
+            eprintln!("SKIPPED: needs a mount namespace");
+            return;
+        }
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+        let data = folder.path().join("data");
+        assert!(data.join("kept").exists());
+        assert_eq!(fs::metadata(data).unwrap().permissions().mode() & 0o7777, 0o750);
+    }
+
+    fn remove_with_a_mount(folder: &std::path::Path) {
+        let root = Folder::open_root(&folder.join("root")).unwrap();
+        let error = root.remove_tree("slot").unwrap_err();
+        assert!(matches!(&error, BeneathError::Mount { path } if path.ends_with("slot/lib")), "{error}");
     }
 }
