@@ -164,6 +164,25 @@ fn a_damaged_release_that_a_rollback_goes_to_is_shown_and_not_offered_after_a_re
 }
 
 #[test]
+fn a_release_that_a_rollback_goes_to_is_kept_by_a_repair_that_cannot_look_at_it() {
+    let site = Site::new();
+    let agent = installed(&site);
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    let previous = agent.status().packages[0].previous.clone();
+    assert!(previous.is_some());
+    // Nobody looks into a folder that others can change.
+    set_mode(&product(&site), 0o775).unwrap();
+    let answer = repaired(&agent);
+    let said = answer.lines.join(" ");
+    assert!(!answer.ok && said.contains("could not be looked at, and is kept as it is"), "{said}");
+    set_mode(&product(&site), 0o755).unwrap();
+    assert!(repaired(&agent).ok);
+    assert_eq!(agent.status().packages[0].previous, previous);
+    assert!(agent.cycle().notices.is_empty());
+}
+
+#[test]
 fn what_was_given_up_is_tried_again_by_the_person_who_repaired_the_cause() {
     let site = Site::new();
     let home = site.computer.path().join("home");

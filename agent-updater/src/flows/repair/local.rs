@@ -18,9 +18,10 @@ use crate::home::HomeError;
 use crate::hooks::Hook;
 use crate::journal::{Journal, JournalError};
 use crate::platform::store::StoreError;
+use crate::records::manifests::KeptManifestError;
 use crate::records::vendor::VendorRecord;
 use crate::records::{manifests, packages};
-use crate::slots::{Current, Slots};
+use crate::slots::{Current, SlotFault, Slots};
 
 use super::record::load_or_make;
 
@@ -191,10 +192,35 @@ fn trust(host: &Host) -> Option<TrustDocument> {
     document::read(vendor.trust.as_bytes()).ok()
 }
 
+/// What a look at an installed release says of it.
+enum Condition {
+    Whole,
+    /// It is gone or not as it was signed, or nobody trusts what was signed any more.
+    Damaged,
+    /// It could not be looked at, so nothing is known of it: others may write in a folder above it, or the disk fails.
+    Unknown(String),
+}
+
+fn condition(host: &Host, installed: &Installed, trust: &TrustDocument) -> Condition {
+    let manifest = match manifests::read_and_verify(&host.home, installed, trust) {
+        Ok(manifest) => manifest,
+        Err(error @ KeptManifestError::Unreadable(..)) => return Condition::Unknown(with_causes(&error)),
+        Err(_) => return Condition::Damaged,
+    };
+    let slots = match Slots::find(&host.settings.install_root, &installed.release.package) {
+        Ok(Some(slots)) => slots,
+        Ok(None) => return Condition::Damaged,
+        Err(error) => return Condition::Unknown(with_causes(&error)),
+    };
+    match slots.check(&installed.slot, &manifest) {
+        Ok(()) => Condition::Whole,
+        Err(SlotFault::Unreadable(error)) if !error.is_absent() => Condition::Unknown(with_causes(&error)),
+        Err(_) => Condition::Damaged,
+    }
+}
+
 fn is_whole(host: &Host, installed: &Installed, trust: Option<&TrustDocument>) -> bool {
-    let manifest = trust.and_then(|trust| manifests::read_and_verify(&host.home, installed, trust).ok());
-    let slots = Slots::find(&host.settings.install_root, &installed.release.package).ok().flatten();
-    manifest.zip(slots).is_some_and(|(manifest, slots)| slots.check(&installed.slot, &manifest).is_ok())
+    trust.is_some_and(|trust| matches!(condition(host, installed, trust), Condition::Whole))
 }
 
 fn is_linked(host: &Host, installed: &Installed) -> bool {
@@ -212,12 +238,22 @@ fn without_damaged_previous(
     trust: Option<&TrustDocument>,
     local: &mut Local,
 ) -> Result<PackageRecord, StoreError> {
-    let damaged =
-        record.previous.as_ref().filter(|previous| trust.is_some() && !is_whole(host, previous, trust));
-    let Some(damaged) = damaged else { return Ok(record) };
+    let (Some(trust), Some(previous)) = (trust, record.previous.as_ref()) else { return Ok(record) };
+    match condition(host, previous, trust) {
+        Condition::Whole => return Ok(record),
+        Condition::Damaged => {}
+        Condition::Unknown(why) => {
+            local.failed = true;
+            local.lines.push(format!(
+                "{}, which a rollback goes to, could not be looked at, and is kept as it is: {why}",
+                previous.release
+            ));
+            return Ok(record);
+        }
+    }
     local.lines.push(format!(
         "{} is damaged, and the server hands out only what is assigned: there is no rollback to it any more",
-        damaged.release
+        previous.release
     ));
     let record = PackageRecord { previous: None, ..record };
     packages::save(&host.home, package, &record)?;
