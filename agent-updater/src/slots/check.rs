@@ -126,12 +126,14 @@ fn file_difference(
     if found.nlink() != 1 {
         return Ok(Some("has a second hard link, by which it could be changed"));
     }
-    if found.mode() & 0o7777 != if executable { EXECUTABLE_MODE } else { FILE_MODE } {
-        return Ok(Some("has another mode"));
-    }
-    if found.len() != length {
-        return Ok(Some("has another length"));
-    }
-    let (digest, _) = Sha256Digest::of_reader(file).map_err(failed)?;
-    Ok((digest != *sha256).then_some("has another content"))
+    // The content comes first: whoever reads that only a mode differs passes over it.
+    let has_other_content =
+        found.len() != length || Sha256Digest::of_reader(file).map_err(failed)?.0 != *sha256;
+    let has_other_mode = found.mode() & 0o7777 != if executable { EXECUTABLE_MODE } else { FILE_MODE };
+    Ok(match (has_other_content, has_other_mode) {
+        (true, true) => Some("has another content and another mode"),
+        (true, false) => Some("has another content"),
+        (false, true) => Some("has another mode"),
+        (false, false) => None,
+    })
 }

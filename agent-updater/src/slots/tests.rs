@@ -94,7 +94,11 @@ fn every_way_in_which_a_slot_can_differ_is_found() {
     }
     let cases: &[(&str, Tamper)] = &[
         ("lib/deep/data has another content", |slot| rewrite(&slot.join("lib/deep/data"), b"dAta")),
-        ("lib/deep/data has another length", |slot| rewrite(&slot.join("lib/deep/data"), b"data2")),
+        ("lib/deep/data has another content", |slot| rewrite(&slot.join("lib/deep/data"), b"data2")),
+        ("lib/deep/data has another content and another mode", |slot| {
+            rewrite(&slot.join("lib/deep/data"), b"dAta");
+            fs::set_permissions(slot.join("lib/deep/data"), fs::Permissions::from_mode(0o644)).unwrap();
+        }),
         ("bin/run has another mode", |slot| {
             fs::set_permissions(slot.join("bin/run"), fs::Permissions::from_mode(0o4555)).unwrap();
         }),
