@@ -79,10 +79,12 @@ impl Home {
             (self.path.join("downloads"), 0o700),
         ];
         for (folder, mode) in folders {
-            make_folder(&folder, mode).map_err(|source| HomeError::Io { path: folder, source })?;
+            make_folder(&folder, mode).map_err(|source| HomeError::Io { path: folder.clone(), source })?;
+            // A folder of another user's in the home is as bad as a home of his.
+            ensure_not_writable_by_others(&folder)
+                .map_err(|source| HomeError::Ownership(folder.clone(), source))?;
         }
-        ensure_not_writable_by_others(&self.path)
-            .map_err(|source| HomeError::Ownership(self.path.clone(), source))
+        Ok(())
     }
 
     /// The lock of the one daemon.
@@ -277,6 +279,8 @@ impl Home {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -289,6 +293,22 @@ mod tests {
         let _daemon = home.lock_daemon().unwrap();
         drop(held);
         assert!(home.lock_cycle().is_ok());
+    }
+
+    #[test]
+    fn a_folder_of_the_home_that_others_can_change_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        home.prepare().unwrap();
+        for name in ["self", "state", "gate", "state/packages"] {
+            let path = folder.path().join(name);
+            let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            set(0o777);
+            let error = home.prepare().unwrap_err();
+            assert!(matches!(&error, HomeError::Ownership(at, _) if *at == path), "{error}");
+            set(0o755);
+        }
+        home.prepare().unwrap();
     }
 
     #[test]
