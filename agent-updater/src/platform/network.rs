@@ -60,10 +60,11 @@ impl Network {
         *woken = Some(woken.map_or(at, |before| before.min(at)));
     }
 
-    /// When the contact is due that the server woke this computer for since the last one began.
+    /// When the contact is due that the server woke this computer for since the last one began. It is given once: whoever
+    /// takes it sees to that contact, also after a cycle that could not begin one.
     #[must_use]
-    pub fn woken(&self) -> Option<Instant> {
-        self.due().woken
+    pub fn take_woken(&self) -> Option<Instant> {
+        self.due().woken.take()
     }
 
     /// Whether a contact is due now.
@@ -155,7 +156,12 @@ mod tests {
         assert_eq!(network.download(std::future::pending::<()>()), Err(WaitInterrupted::ByContact));
         assert_eq!(network.wait(async { 7 }), Ok(7));
         network.begin_contact(Duration::ZERO);
-        assert_eq!(network.woken(), None);
+        assert_eq!(network.take_woken(), None);
+        // Taken once: a cycle that begins no contact would else be due again and again.
+        let at = Instant::now();
+        network.wake(at + Duration::from_secs(9));
+        network.wake(at);
+        assert_eq!((network.take_woken(), network.take_woken()), (Some(at), None));
         assert_eq!(
             network.download(async { 7 }),
             Err(WaitInterrupted::ByContact),

@@ -162,8 +162,11 @@ fn of_two_agents_at_once_the_second_touches_nothing() {
     let contacts = site.server.lock().unwrap().contacts.len();
     {
         let _other = agent.home().lock_cycle().unwrap();
+        agent.context.network.wake(tokio::time::Instant::now());
         let cycle = agent.cycle();
         assert!(cycle.problems.iter().any(|problem| problem.contains("another agent-updater")));
+        assert!(agent.context.network.take_woken().is_some(), "the wake is not lost");
+        assert_eq!(agent.context.network.take_woken(), None, "nor does it make the next cycle due for ever");
         assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_err());
         assert!(agent.enroll(&site.setup_file(), None, OtherName::Refuse).is_err());
     }

@@ -15,6 +15,7 @@ use crate::flows::install::Engine;
 use crate::flows::self_update::contacted;
 use crate::flows::self_update::settle::settle;
 use crate::flows::{gate, reports, retention};
+use crate::home::HomeError;
 use crate::records::holdings::{Holdings, HoldingsError};
 use crate::records::progress::Progress;
 use crate::records::standing::LastContact;
@@ -83,7 +84,8 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
     let host = &context.host;
     let _lock = match host.home.prepare().and_then(|()| host.home.lock_cycle()) {
         Ok(lock) => lock,
-        Err(error) => return busy(host, with_causes(&error)),
+        Err(error @ HomeError::Busy(_)) => return busy(host, with_causes(&error)),
+        Err(error) => return failed(host, with_causes(&error)),
     };
     let mut problems = Problems::default();
     let mut spool = match reports::open(host) {

@@ -169,7 +169,7 @@ pub async fn run(
         if let Some(pause) = longest_pause {
             due = due.min(Instant::now() + pause);
         }
-        if let Some(woken) = context.network.woken() {
+        if let Some(woken) = context.network.take_woken() {
             due = due.min(woken);
         }
         if let Some((to, answer)) = reply {
