@@ -18,7 +18,7 @@ mod mark;
 
 use std::path::{Path, PathBuf};
 
-use sealpost_files::make_folder;
+use sealpost_files::{make_folder, with_causes};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseManifest;
@@ -41,6 +41,8 @@ const PUT_ASIDE: &str = "current.put-aside-";
 const MAX_PUT_ASIDE: u32 = 16;
 /// The suffix of a slot that is not complete yet, or that is to replace a damaged one.
 const BUILDING: &str = ".building";
+/// What is added to the name of a damaged slot that another one took the place of.
+const REPLACED: &str = ".replaced";
 
 /// What stands in the place of `current`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,14 +244,20 @@ impl Slots {
         let beside = format!("{slot}{BUILDING}");
         // Without an exchange there is an instant without the slot; a repair after a power cut builds it again.
         let is_there = self.slots.kind(slot.as_str())?.is_some();
-        if is_there && !self.slots.exchange(&beside, slot.as_str())? {
+        if is_there && self.slots.exchange(&beside, slot.as_str())? {
+            // Under a name that nothing puts in a place: what is damaged must not come back when this is done again.
+            let replaced = format!("{slot}{REPLACED}");
+            self.slots.remove_tree(&replaced)?;
+            self.slots.rename(&beside, &replaced)?;
+            self.slots.sync()?;
+            // The good one is in its place. What cannot be removed now is removed with everything that is not kept.
+            if let Err(error) = self.slots.remove_tree(&replaced) {
+                tracing::warn!(%slot, "a damaged slot that was replaced cannot be removed: {}", with_causes(&error));
+            }
+        } else {
             self.slots.remove_tree(slot.as_str())?;
             self.slots.rename(&beside, slot.as_str())?;
-        } else if !is_there {
-            self.slots.rename(&beside, slot.as_str())?;
         }
-        self.slots.sync()?;
-        self.slots.remove_tree(&beside)?;
         self.slots.sync()
     }
 

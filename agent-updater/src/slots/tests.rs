@@ -72,6 +72,22 @@ fn differences(fixture: &Fixture) -> Vec<String> {
 }
 
 #[test]
+fn a_damaged_slot_that_cannot_be_removed_does_not_come_back_when_it_is_replaced_again() {
+    let fixture = built();
+    let good = fixture.slots.path_of(&slot("1"));
+    let beside = good.with_file_name(format!("{}{BUILDING}", slot("1")));
+    fs::rename(&good, &beside).unwrap();
+    // Deeper than anything that is removed.
+    let mut deep = good.clone();
+    deep.extend(std::iter::repeat_n("d", 600));
+    fs::create_dir_all(&deep).unwrap();
+    for _ in 0..2 {
+        fixture.slots.replace(&slot("1")).unwrap();
+        assert_eq!(differences(&fixture), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_slot_is_read_only_and_is_what_was_signed() {
     let fixture = built();
     assert_eq!(differences(&fixture), Vec::<String>::new());
