@@ -108,6 +108,21 @@ fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_o
     ensure!(!agent.join("keys").exists());
     fs::remove_dir_all(&agent)?;
 
+    // Products lie wherever `install_root` says, also in the home; what is mounted there is somebody else's.
+    dpkg(&root, &["-i", agent_package(&new)?])?;
+    for name in ["apps/scanner/slots", "disk", "keys"] {
+        fs::create_dir_all(agent.join(name))?;
+    }
+    for name in ["apps/.sealpost-install-root", "apps/scanner/slots/engine", "keys/client.key"] {
+        fs::write(agent.join(name), "")?;
+    }
+    let purge = "mount -t tmpfs none /var/lib/sealpost-agent/disk && touch /var/lib/sealpost-agent/disk/kept && \
+                 dpkg -P sealpost-agent && ls /var/lib/sealpost-agent/disk && umount /var/lib/sealpost-agent/disk";
+    let said = root.run(&["sh", "-c", purge])?.ok()?;
+    ensure!(said.contains("kept") && said.contains("removing the computer's identity"), "{said}");
+    ensure!(agent.join("apps/scanner/slots/engine").is_file() && !agent.join("keys").exists(), "{said}");
+    fs::remove_dir_all(&agent)?;
+
     // Products that run elsewhere read the gate beneath the home all the same; an empty home goes whole.
     for (is_gate_used, name) in [(true, "gate"), (false, "products")] {
         dpkg(&root, &["-i", agent_package(&new)?])?;
