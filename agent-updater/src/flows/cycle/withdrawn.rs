@@ -9,6 +9,7 @@ use sealpost_files::escape;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::order::Order;
 use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::download::VendorMetadata;
 use crate::flows::context::Context;
@@ -45,16 +46,20 @@ pub(super) fn look_up(
     known.releases.retain(|withdrawn| releases.contains(&withdrawn.release));
     let mut packages: Vec<&PackageName> = releases.iter().map(|release| &release.package).collect();
     packages.dedup();
+    // Of a look that failed altogether nothing is known, and the next contact looks again.
+    let mut is_answered = packages.is_empty();
     for package in packages {
         let channels = match context.network.wait(metadata.channels(package)) {
             Ok(Ok(channels)) => channels,
             // A server from before this was allowed refuses it, and a package may be gone.
             Ok(Err(refusal)) => {
                 tracing::debug!(%package, %refusal, "the channels cannot be read");
+                is_answered |= refusal.reason != ReasonCode::NetworkFailed;
                 continue;
             }
             Err(_) => return,
         };
+        is_answered = true;
         for release in releases.iter().filter(|release| release.package == *package) {
             if let Some(reason) = channels.withdrawn_reason(release)
                 && known.reason(release).is_none()
@@ -64,6 +69,8 @@ pub(super) fn look_up(
             }
         }
     }
-    (known.looked_at, known.assignment) = (Some(context.host.now()), Some(assignment));
+    if is_answered {
+        (known.looked_at, known.assignment) = (Some(context.host.now()), Some(assignment));
+    }
     known.save(home);
 }

@@ -74,7 +74,10 @@ pub(super) fn build(
         match by_delta(host, &base, change, slots, new) {
             Ok(true) => return Ok(BuiltFrom::Delta),
             Ok(false) => {}
-            Err(refusal) if refusal.reason == ReasonCode::DiskFull => return Err(failed(refusal)),
+            // The payload takes more room, and as long; a delta that made way for a contact is gone on with.
+            Err(refusal) if matches!(refusal.reason, ReasonCode::DiskFull | ReasonCode::Interrupted) => {
+                return Err(failed(refusal));
+            }
             Err(refusal) => {
                 tracing::info!(release = %change.to.release, "the delta is of no use, fetching the payload: {refusal}");
             }

@@ -128,27 +128,32 @@ fn repair_agent(
         return Ok(());
     };
     let release = &current.release;
-    let line = match slots {
-        Some(_) if is_whole(host, current, trust) && is_linked(host, current) => {
-            format!("{release} is as it was signed")
-        }
-        Some(slots) if is_whole(host, current, trust) => {
+    let condition = trust.map(|trust| condition(host, current, trust));
+    let line = match (condition, slots) {
+        (Some(Condition::Whole), _) if is_linked(host, current) => format!("{release} is as it was signed"),
+        (Some(Condition::Whole), Some(slots)) => {
             slots.switch(Some(&current.slot)).map_err(failed)?;
             format!("the link to {release} is in its place again")
         }
         // Without the vendor's keys nobody can say that it is damaged.
-        _ if trust.is_none() => format!("{release} cannot be checked before the next contact"),
-        _ => match lose(host, "its files are not as they were signed") {
-            Ok(true) => format!(
-                "{release} is not as it was signed: the packaged program is the agent until the next contact has built \
+        (None, _) => format!("{release} cannot be checked before the next contact"),
+        (Some(Condition::Unknown(why)), _) => {
+            local.failed = true;
+            format!("{release} could not be looked at, and stays as it is: {why}")
+        }
+        (Some(Condition::Damaged | Condition::Whole), _) => {
+            match lose(host, "its files are not as they were signed") {
+                Ok(true) => format!(
+                    "{release} is not as it was signed: the packaged program is the agent until the next contact has built \
                  it again"
-            ),
-            Ok(false) => format!("{release} is not as it was signed; the next contact decides about it"),
-            Err(error) => {
-                local.failed = true;
-                format!("{release} is not repaired: {}", with_causes(&error))
+                ),
+                Ok(false) => format!("{release} is not as it was signed; the next contact decides about it"),
+                Err(error) => {
+                    local.failed = true;
+                    format!("{release} is not repaired: {}", with_causes(&error))
+                }
             }
-        },
+        }
     };
     local.lines.push(line);
     Ok(())
@@ -210,11 +215,12 @@ fn condition(host: &Host, installed: &Installed, trust: &TrustDocument) -> Condi
     let slots = match Slots::find(&host.settings.install_root, &installed.release.package) {
         Ok(Some(slots)) => slots,
         Ok(None) => return Condition::Damaged,
-        Err(error) => return Condition::Unknown(with_causes(&error)),
+        Err(error) if error.says_nothing() => return Condition::Unknown(with_causes(&error)),
+        Err(_) => return Condition::Damaged,
     };
     match slots.check(&installed.slot, &manifest) {
         Ok(()) => Condition::Whole,
-        Err(SlotFault::Unreadable(error)) if !error.is_absent() => Condition::Unknown(with_causes(&error)),
+        Err(SlotFault::Unreadable(error)) if error.says_nothing() => Condition::Unknown(with_causes(&error)),
         Err(_) => Condition::Damaged,
     }
 }

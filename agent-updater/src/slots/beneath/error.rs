@@ -44,6 +44,21 @@ impl BeneathError {
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
+
+    /// Whether it says nothing of what was looked at: it may be whole. Else something else than a release's files stands
+    /// there, or nothing does.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        match self {
+            Self::Ownership(_) | Self::KernelTooOld | Self::Mount { .. } => true,
+            Self::Link { .. } | Self::TooDeep { .. } => false,
+            Self::Io { source, .. } => {
+                // A name that is not text (ILSEQ) is none of a release's.
+                let damage = [Errno::NOENT, Errno::NOTDIR, Errno::ILSEQ];
+                !source.raw_os_error().is_some_and(|found| damage.map(Errno::raw_os_error).contains(&found))
+            }
+        }
+    }
 }
 
 pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> BeneathError {
