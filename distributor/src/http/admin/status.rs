@@ -41,7 +41,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let forks = ledger.query(LogForks {}).await?;
     let missing_files = site.parts.upstream.missing();
     let of_interest = of_interest(ledger, MAX_PAGE).await?;
-    let newer = newer(&site, &of_interest).await?;
+    let newer = newer(&site, &of_interest).await;
     let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
