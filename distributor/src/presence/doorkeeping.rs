@@ -13,7 +13,7 @@ use sealpost_manifests::setup::ServerEntry;
 use sealpost_service::port_holder::reason;
 use sealpost_site::rows::ServersLearnedRow;
 
-use super::listening::{covers, exclude_each_other, former, widest};
+use super::listening::{covers, exclude_each_other, former, unserved, widest};
 use super::{ServerPresence, Told, blocking};
 use crate::config::port_hint;
 use crate::ports::doors::Doors;
@@ -49,9 +49,8 @@ impl ServerPresence {
         let mut needed = self.needed(ways).await;
         // Who has learned is known only after the announcement.
         let remembered = self.remembered().await;
-        needed
-            .former
-            .extend(remembered.into_iter().filter(|door| ways.iter().any(|way| way.port == door.port())));
+        let has_way = |door: &&SocketAddr| ways.iter().any(|way| way.port == door.port());
+        needed.former.extend(remembered.iter().filter(has_way));
         for target in needed.targets() {
             // What fails is said when the doors are settled.
             let _ = self.open_door(&doors, &needed, target).await;
@@ -59,10 +58,14 @@ impl ServerPresence {
         let open = doors.open_at();
         let is_served =
             open.iter().any(|door| covers(*door, needed.wanted)) || needed.is_held_in_part(needed.wanted);
-        let told = match ways.first() {
+        let answers = |way: &&ServerEntry| {
+            unserved(&way.addresses, way.port, &open, &remembered, Self::is_own).len() < way.addresses.len()
+        };
+        let told = match (ways.iter().find(answers), ways.first()) {
             _ if is_served => Told::Configured,
-            Some(way) => Told::Before { addresses: way.addresses.clone(), port: way.port },
-            None => Told::Nothing,
+            (Some(way), _) => Told::Before { addresses: way.addresses.clone(), port: way.port },
+            (None, Some(way)) => Told::Unserved { addresses: way.addresses.clone(), port: way.port },
+            (None, None) => Told::Nothing,
         };
         self.with(|state| state.told = told);
     }

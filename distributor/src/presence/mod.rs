@@ -114,8 +114,11 @@ struct State {
 enum Told {
     /// The one that the configuration wants: its door is open.
     Configured,
-    /// The one before, since the wanted one has no open door.
+    /// The first one that is served, since the wanted one has no open door.
     Before { addresses: Vec<String>, port: u16 },
+    /// The first one, though nothing listens there nor at any other: no way is dropped, since each may be the one that
+    /// opens again.
+    Unserved { addresses: Vec<String>, port: u16 },
     /// There is no way yet of which computers were told.
     Nothing,
 }
@@ -355,7 +358,11 @@ impl ServerPresence {
         let Some(wanted) = self.wanted_way() else { return Ok(()) };
         let announced = learned.map(|row| row.ways.as_slice()).unwrap_or_default();
         let waiting = learned.map_or(0, |row| row.waiting);
-        let before = before.unwrap_or_else(|| ways::before(announced, &wanted, waiting));
+        let before = if self.is_unserved() {
+            Before::Keep
+        } else {
+            before.unwrap_or_else(|| ways::before(announced, &wanted, waiting))
+        };
         let ways = ways::ways(announced, &wanted, before);
         if ways == announced {
             return Ok(());
@@ -409,7 +416,7 @@ impl ServerPresence {
     fn wanted_way(&self) -> Option<ServerEntry> {
         let (addresses, port) = self.with(|state| match state.told.clone() {
             Told::Configured => (state.settings.addresses.clone(), state.port),
-            Told::Before { addresses, port } => (addresses, Some(port)),
+            Told::Before { addresses, port } | Told::Unserved { addresses, port } => (addresses, Some(port)),
             Told::Nothing => (Vec::new(), None),
         });
         let port = port.filter(|_| !addresses.is_empty())?;
@@ -421,6 +428,10 @@ impl ServerPresence {
             site_key: self.parts.site_key.clone(),
             ca_spki_sha256: self.pins(),
         })
+    }
+
+    fn is_unserved(&self) -> bool {
+        self.with(|state| matches!(state.told, Told::Unserved { .. }))
     }
 
     /// The pin of the CA in use, and that of the next one.

@@ -146,6 +146,13 @@ impl ServerPresence {
                 "wait until they have contacted the server twice, or leave them behind with `distributor address finish --now`",
             ));
         }
+        if self.is_unserved() {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "nothing was changed: the server listens at none of the addresses and ports that computers are told",
+                "`distributor status` says why it cannot; correct that, then reload the server with SIGHUP",
+            ));
+        }
         self.announce(actor, learned.as_ref(), Some(Before::Drop)).await.map_err(problem_of)?;
         drop(turn);
         self.reconcile_for(actor, Renew::WhatIsDue).await;
@@ -365,7 +372,9 @@ fn unnamed(missing: &[String]) -> String {
 impl Presence for ServerPresence {
     fn addresses(&self) -> Addresses {
         let (addresses, port) = self.with(|state| match &state.told {
-            Told::Before { addresses, port } => (addresses.clone(), *port),
+            Told::Before { addresses, port } | Told::Unserved { addresses, port } => {
+                (addresses.clone(), *port)
+            }
             Told::Configured | Told::Nothing => {
                 (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on.port()))
             }
