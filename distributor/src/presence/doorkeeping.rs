@@ -169,7 +169,8 @@ impl ServerPresence {
                  move with `distributor address finish --now`"
             )
         });
-        format!("{said}: {}", hint.await.unwrap_or_default())
+        // What was tried in vain is tried again then.
+        format!("{said}: {}; after that, reload the server with SIGHUP", hint.await.unwrap_or_default())
     }
 
     async fn remember(&self, open: Vec<SocketAddr>, is_whole: bool) -> Result<(), String> {

@@ -98,7 +98,7 @@ struct State {
     told: Told,
     /// Where it listens on though `listen` says another address, because computers are told to come there.
     kept_open: Vec<SocketAddr>,
-    /// Addresses that could not be taken in place of others since the configuration was read, and why.
+    /// Addresses that could not be taken in place of others since the configuration was read, or a move ended, and why.
     in_vain: Vec<(SocketAddr, String)>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,

@@ -155,6 +155,8 @@ impl ServerPresence {
         }
         self.announce(actor, learned.as_ref(), Some(Before::Drop)).await.map_err(problem_of)?;
         drop(turn);
+        // Who ends a move may have freed what could not be taken.
+        self.with(|state| state.in_vain.clear());
         self.reconcile_for(actor, Renew::WhatIsDue).await;
         self.ways_view().await
     }
