@@ -70,9 +70,15 @@ impl ServerPresence {
     }
 
     async fn switched(&self, actor: &Actor, whom: Switch) -> Result<CertificateView, Problem> {
+        let before = self.certificates.standing().presented.pin;
         self.reconcile_for(actor, Renew::WhatIsDue).await;
-        if self.certificates.standing().next.is_none() {
-            self.no_problem()?;
+        self.no_problem()?;
+        let standing = self.certificates.standing();
+        if standing.presented.pin != before {
+            // It was due by itself.
+            return self.view().await;
+        }
+        if standing.next.is_none() {
             return Err(Problem::new(
                 ProblemCode::WrongState,
                 "no other certificate waits to be presented",
@@ -82,6 +88,14 @@ impl ServerPresence {
         }
         let learned = self.learned().await.map_err(problem_of)?;
         let left = learned.as_ref().map(waiting).unwrap_or_default();
+        if whom == Switch::WhenLearned && left.count == 0 {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "the new CA is not announced to computers yet, and those that are enrolled would refuse the server after a switch",
+                "set `addresses`, and a fixed port in `listen`, in distributor.toml, then reload the server with SIGHUP; or \
+                 present it all the same with `distributor certificate switch --now`",
+            ));
+        }
         if whom == Switch::WhenLearned {
             return Err(Problem::new(
                 ProblemCode::WrongState,

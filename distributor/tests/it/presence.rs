@@ -33,7 +33,7 @@ pub(crate) async fn warnings(site: &Site) -> Vec<String> {
     status.warnings.into_iter().map(|warning| warning.message).collect()
 }
 
-async fn certificate(site: &Site) -> CertificateView {
+pub(crate) async fn certificate(site: &Site) -> CertificateView {
     site.get("/certificate").await
 }
 
