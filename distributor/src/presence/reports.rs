@@ -62,6 +62,15 @@ impl ServerPresence {
                 ));
             }
             Renewal::Certificate => Renew::Certificate,
+            Renewal::SiteCa if self.with(|state| state.settings.tls.is_some()) => {
+                return Err(Problem::new(
+                    ProblemCode::WrongState,
+                    "nothing was changed: the configuration names a certificate that you brought, which takes the place of \
+                     the site CA when computers have learned it",
+                    "to go on with the site CA, take `tls.certificate` and `tls.key` out of the configuration, then reload \
+                     the server with SIGHUP",
+                ));
+            }
             Renewal::SiteCa => Renew::SiteCa,
         };
         self.reconcile_for(actor, renew).await;
@@ -247,8 +256,8 @@ impl ServerPresence {
     fn certificates_that_end(&self) -> Vec<Expiry> {
         let standing = self.certificates.standing();
         let presented = standing.presented;
+        let own = self.with(|state| state.settings.tls.clone());
         if standing.issuer == Issuer::Own {
-            let own = self.with(|state| state.settings.tls.clone());
             let place = own.map_or_else(
                 || "set `tls.certificate` in the configuration again".to_owned(),
                 |own| {
@@ -267,6 +276,12 @@ impl ServerPresence {
                 remedy: place,
             }];
         }
+        let ca_remedy = if own.is_none() {
+            "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers have learned \
+             it"
+        } else {
+            "run `distributor certificate switch` when computers have learned the CA of the certificate that you brought"
+        };
         vec![
             Expiry {
                 kind: ExpiryKind::Certificate,
@@ -281,10 +296,9 @@ impl ServerPresence {
                 what: "the site CA's certificate".to_owned(),
                 label: "server".to_owned(),
                 at: presented.ca_not_after,
-                renewed_by_itself: true,
-                remedy: "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers \
-                         have learned it"
-                    .to_owned(),
+                // No next site CA is prepared beside a certificate that takes its place.
+                renewed_by_itself: own.is_none(),
+                remedy: ca_remedy.to_owned(),
             },
         ]
     }

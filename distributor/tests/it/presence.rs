@@ -436,6 +436,11 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     site.reload_with(&paths).await;
     let own_ca = folder.join("own-ca.pem");
     assert!(!answers(&own_ca, "127.0.0.1", port).await, "pc-1 would refuse it");
+    let refused = site.post_refused("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    assert!(refused.code == ProblemCode::WrongState && refused.message.contains("nothing was changed"));
+    let status: Status = site.get("/status").await;
+    let site_ca = status.expiries.iter().find(|ending| ending.kind == "site_ca").unwrap();
+    assert!(!site_ca.renewed_by_itself && site_ca.remedy.contains("`distributor certificate switch`"));
     agent.contact(&site).await;
     agent.contact(&site).await;
     site.server.reload().await;
