@@ -36,12 +36,11 @@ use sealpost_site::queries::{Activity, LeftBehind, LogEnd, ServersLearned};
 use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
 use self::left_behind::{ANNOUNCES, Announced, Changes, Replaced, moved, replaced};
 use self::remembered::Remembered;
-use self::wake::{Wake, Woken};
+use self::wake::{Times, Wake, Woken};
 use self::ways::Before;
 use crate::config::{Settings, needs_a_restart};
 use crate::home::Home;
@@ -250,11 +249,10 @@ impl ServerPresence {
 
     /// Looks whether something is due: when something has changed, and from time to time.
     pub async fn keep(self: Arc<Self>) {
-        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut times = Times::every(LOOK_EVERY);
         loop {
             // The last computer that learns a list matters, and thousands may come before it.
-            if self.wake.woken(&mut ticks).await == Woken::Changed || self.all_have_learned().await {
+            if self.wake.woken(&mut times).await == Woken::Changed || self.all_have_learned().await {
                 self.reconcile(Renew::WhatIsDue).await;
             }
         }
