@@ -19,6 +19,7 @@ mod reports;
 mod wake;
 mod ways;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -98,7 +99,7 @@ struct State {
     /// Where it listens on though `listen` says another address, because computers are told to come there.
     kept_open: Vec<SocketAddr>,
     /// Addresses that could not be taken in place of others since the configuration was read, or a move ended, and why.
-    in_vain: Vec<(SocketAddr, String)>,
+    in_vain: Vec<(SocketAddr, Arc<io::Error>)>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
     /// The last changes of the CA and of the ways, as of this list and this pin.
@@ -154,10 +155,13 @@ impl ServerPresence {
     /// # Errors
     /// [`PresenceError`].
     pub async fn open(home: &Home, settings: &Settings, parts: Parts) -> Result<Arc<Self>, PresenceError> {
-        let remembered = Arc::new(Remembered::at(home.listening()));
         let (home, server_id, now) = (home.clone(), parts.ledger.server_id(), parts.clock.now());
         let names = settings.addresses.clone();
-        let opened = blocking(move || Certificates::open(&home, server_id, &names, now)).await??;
+        let (remembered, opened) = blocking(move || {
+            (Remembered::open(home.listening()), Certificates::open(&home, server_id, &names, now))
+        })
+        .await?;
+        let opened = opened?;
         let state = State {
             settings: settings.clone(),
             port: None,
@@ -174,7 +178,7 @@ impl ServerPresence {
         Ok(Arc::new(Self {
             parts,
             certificates: Arc::new(opened),
-            remembered,
+            remembered: Arc::new(remembered),
             state: Mutex::new(state),
             turn: AsyncMutex::new(()),
             wake: Wake::default(),

@@ -128,7 +128,7 @@ impl ServerPresence {
     async fn ways_view(&self) -> Result<AddressesView, Problem> {
         let learned = self.learned().await.map_err(problem_of)?;
         let open = self.doors().map(|doors| doors.open_at()).unwrap_or_default();
-        let remembered = self.remembered().await;
+        let remembered = self.remembered.addresses();
         let here = self.addresses();
         let ways = match &learned {
             Some(row) => row.ways.iter().map(|way| (way.addresses.clone(), way.port)).collect(),
@@ -217,7 +217,7 @@ impl ServerPresence {
                 None
             }
         };
-        say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()).await);
+        say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()));
         for about in [About::Certificate, About::Listening] {
             let sentence = |left: &Waiting| match about {
                 About::Certificate => refusing(left),
@@ -304,9 +304,9 @@ impl ServerPresence {
     }
 
     /// Where computers are told to come first, and nothing listens.
-    async fn unserved(&self, learned: Option<&ServersLearnedRow>) -> Option<String> {
+    fn unserved(&self, learned: Option<&ServersLearnedRow>) -> Option<String> {
         let way = learned?.ways.first()?;
-        let (open, remembered) = (self.doors()?.open_at(), self.remembered().await);
+        let (open, remembered) = (self.doors()?.open_at(), self.remembered.addresses());
         let unserved = unserved(&way.addresses, way.port, &open, &remembered, Self::is_own);
         (!unserved.is_empty()).then(|| {
             format!(

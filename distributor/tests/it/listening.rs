@@ -46,6 +46,13 @@ async fn another_ip_address_is_served_beside_the_old_one_until_every_computer_ha
     assert!(both_answer(&site, port).await, "without a restart");
     let moving = [("127.0.0.2".to_owned(), true), ("127.0.0.1".to_owned(), true)];
     assert_eq!(served(&ways(&site).await), moving);
+    // Trouble with the disk closes nothing.
+    let remembered = site.home().join("listening.json");
+    let written = std::fs::read(&remembered).unwrap();
+    std::fs::write(&remembered, "{").unwrap();
+    site.server.reload().await;
+    assert!(both_answer(&site, port).await && served(&ways(&site).await) == moving);
+    std::fs::write(&remembered, written).unwrap();
 
     let site = site.restart().await;
     assert!(both_answer(&site, port).await, "a start remembers where computers still come");
