@@ -208,14 +208,21 @@ impl ServerPresence {
     /// next start, held against what the server was `started` with, is said. One that cannot be used leaves the one
     /// before in force, and is said too.
     pub async fn reload(&self, home: &Home, started: &Settings, others: impl Fn(&Settings)) {
-        let settings = match Settings::load(&home.config_file(), &home.config_folder()) {
+        let (file, folder) = (home.config_file(), home.config_folder());
+        let loaded = match blocking(move || Settings::load(&file, &folder)).await {
+            Ok(loaded) => loaded.map_err(|error| error.problems.join("; ")),
+            Err(error) => Err(error.to_string()),
+        };
+        let settings = match loaded {
             Ok(settings) => settings,
-            Err(error) => {
-                tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
+            Err(problem) => {
+                tracing::error!(
+                    problem,
+                    "the configuration was not taken over; the one before stays in force"
+                );
                 let said = format!(
                     "the changed configuration cannot be used, and the one before stays in force; correct this, then reload \
-                     the server with SIGHUP: {}",
-                    error.problems.join("; ")
+                     the server with SIGHUP: {problem}"
                 );
                 let said = Warning::new(WarningCode::ConfigurationRefused, said);
                 self.with(|state| state.configuration = vec![said]);
