@@ -58,7 +58,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
     said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
-    warnings.extend(failing::warnings(ledger, &of_interest, MAX_PAGE).await?);
+    warnings.extend(failing::warnings(ledger, &of_interest).await?);
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
     // A backup has no payloads.
