@@ -19,9 +19,5 @@ pub async fn take(
     let Some(held) = inherited else { return TcpListener::bind(wanted).await };
     let listener = held.try_clone()?;
     listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    if address.port() != wanted.port() && wanted.port() != 0 {
-        tracing::warn!(held = %address, configured = %wanted, "the socket unit holds another port than `listen` says; both must match");
-    }
     TcpListener::from_std(listener)
 }

@@ -17,9 +17,9 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
-    Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest, ReleaseCounts,
-    Releases, Restores, Server, ServersLearned, SetupOf, VoidedReleases,
+    ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
+    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest,
+    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -118,6 +118,7 @@ pub trait ReadStore:
     + Read<ServersLearned>
     + Read<LeftBehind>
     + Read<Drifted>
+    + Read<Failing>
     + Read<Followers>
     + Read<Activity>
 {

@@ -14,8 +14,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, DeltaReleaseRow, DriftedRow, EndingsRow, HolderRow, LeftBehindRow, LicenseRow, LogForkRow,
-    PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
+    ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, HolderRow, LeftBehindRow, LicenseRow,
+    LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -156,6 +156,8 @@ query! {
     Recipients {
         /// Only after this name.
         pub after: Option<ComputerName>,
+        /// Only those that said last that they run the release with this manifest.
+        pub running: Option<Sha256Digest>,
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<RecipientRow>, "list computers"
@@ -266,7 +268,12 @@ query! {
 
 query! {
     /// How many computers say that packages are not as they were signed, and the first of them by name.
-    Drifted {} -> DriftedRow, "list changed computers"
+    Drifted {} -> ComputersRow, "list changed computers"
+}
+
+query! {
+    /// Which computers gave up what is approved, and which are refused as copies of others; of each the first by name.
+    Failing {} -> FailingRow, "list failed computers"
 }
 
 query! {

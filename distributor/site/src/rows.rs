@@ -2,6 +2,8 @@
 //!
 //! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
@@ -79,7 +81,7 @@ pub struct EndingsRow {
     pub setup: Option<(ComputerName, Timestamp)>,
 }
 
-/// Most names of a [`ServersLearnedRow`] and of a [`LeftBehindRow`].
+/// Most names of a [`ServersLearnedRow`], of a [`LeftBehindRow`] and of a [`ComputersRow`].
 pub const WAITING_NAMES: u32 = 20;
 
 /// A release as the site sees it.
@@ -229,9 +231,18 @@ pub struct DriftRow {
     pub since: Timestamp,
 }
 
-/// Computers that say that packages are not as they were signed.
+/// Computers that failed in a way which only a person ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DriftedRow {
+pub struct FailingRow {
+    /// Those whose last report says that they gave an approved release up, by its manifest.
+    pub gave_up: BTreeMap<Sha256Digest, ComputersRow>,
+    /// Those that are refused because two computers use their identity.
+    pub forked: ComputersRow,
+}
+
+/// Some computers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComputersRow {
     /// How many.
     pub count: u64,
     /// The first of them; see [`WAITING_NAMES`].

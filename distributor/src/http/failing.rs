@@ -1,66 +1,32 @@
 //! Computers that failed in a way which only a person ends: they gave a release up, or two of them use one identity.
 //!
-//! One look at all computers. Left out on purpose: what each one should do, which `clients show` says.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Left out on purpose: what each one should do, which `clients show` says.
 
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_site::queries::Clients;
-use sealpost_site::rows::ReleaseRow;
-use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::leaving::Named;
-use sealpost_site::rules::release::ReleaseState;
-use sealpost_site::rules::reports::{ReportEffect, effect};
+use sealpost_site::queries::Failing;
+use sealpost_site::rows::{ComputersRow, ReleaseRow};
 use sealpost_site::rules::text::counted;
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 
 /// Names of computers in one sentence.
 const MAX_NAMED: usize = 5;
 
-/// A warning for each approved release that computers gave up, and one for the computers that are refused as copies.
-pub(crate) async fn warnings(
-    ledger: &Ledger,
-    releases: &[ReleaseRow],
-    page_size: u32,
-) -> Result<Vec<Warning>, LedgerError> {
-    let failed = releases.iter().filter(|row| row.state == ReleaseState::Approved && row.failed > 0);
-    let mut failed: BTreeMap<Sha256Digest, (&ReleaseRow, Named)> =
-        failed.map(|row| (row.manifest, (row, Named::default()))).collect();
-    let (mut forked, mut after) = (Named::default(), None);
-    loop {
-        let page = ledger.query(Clients { after, limit: page_size }).await?;
-        let is_last = page.len() < page_size as usize;
-        after = page.last().map(|row| row.name.clone());
-        for row in &page {
-            if row.state == ClientState::Forked {
-                forked.add(&row.name);
-            }
-            for report in &row.last_reports {
-                if let Some((_, who)) = failed.get_mut(&report.manifest)
-                    && effect(report, &BTreeSet::new()) == ReportEffect::Failure
-                {
-                    who.add(&row.name);
-                }
-            }
-        }
-        if is_last {
-            break;
-        }
-    }
-    let mut said: Vec<Warning> = failed.values().filter_map(|(row, who)| gave_up(row, who)).collect();
-    said.extend(copied(&forked));
+/// A warning for each approved release, out of `releases`, that computers gave up, and one for the computers that are
+/// refused as copies.
+pub(crate) async fn warnings(ledger: &Ledger, releases: &[ReleaseRow]) -> Result<Vec<Warning>, LedgerError> {
+    let failing = ledger.query(Failing {}).await?;
+    let row_of = |manifest| releases.iter().find(|row| row.manifest == manifest);
+    let gave_up = failing.gave_up.iter().filter_map(|(manifest, who)| Some(gave_up(row_of(*manifest)?, who)));
+    let mut said: Vec<Warning> = gave_up.collect();
+    said.extend(copied(&failing.forked));
     Ok(said)
 }
 
-fn gave_up(row: &ReleaseRow, who: &Named) -> Option<Warning> {
-    if who.count == 0 {
-        return None;
-    }
+fn gave_up(row: &ReleaseRow, who: &ComputersRow) -> Warning {
     let (package, version) = (&row.release.package, &row.release.version);
     let (have, them) = (counted(who.count, "computer has", "computers have"), them(who));
-    Some(Warning::new(
+    Warning::new(
         WarningCode::InstallsFailed,
         format!(
             "{have} given up {} ({}): `distributor clients show NAME` says why; when the cause is gone, \
@@ -68,10 +34,10 @@ fn gave_up(row: &ReleaseRow, who: &Named) -> Option<Warning> {
             row.release,
             names(&who.names, who.count)
         ),
-    ))
+    )
 }
 
-fn copied(who: &Named) -> Option<Warning> {
+fn copied(who: &ComputersRow) -> Option<Warning> {
     if who.count == 0 {
         return None;
     }
@@ -86,7 +52,7 @@ fn copied(who: &Named) -> Option<Warning> {
     ))
 }
 
-fn them(who: &Named) -> &'static str {
+fn them(who: &ComputersRow) -> &'static str {
     if who.count == 1 { "it" } else { "them" }
 }
 

@@ -1,4 +1,4 @@
-//! Who runs what was stopped, and what leads each of them away from it: one look at all computers.
+//! Who runs what was stopped, and what leads each of them away from it: one look at those that run it.
 
 use std::collections::BTreeMap;
 
@@ -20,23 +20,29 @@ pub(crate) async fn leaving(
     let approved = ledger.query(ApprovedReleases {}).await?;
     let voided = ledger.query(VoidedReleases {}).await?;
     let judge = Leaving::new(&approved, &known, &voided);
-    let mut all: Vec<(&KnownRelease, Runners)> = known
-        .iter()
-        .filter(|release| stopped.contains(&release.manifest))
-        .map(|release| (release, Runners::default()))
-        .collect();
-    let mut after = None;
+    let mut all = BTreeMap::new();
+    for release in known.iter().filter(|release| stopped.contains(&release.manifest)) {
+        all.insert(release.manifest, runners(ledger, &judge, release).await?);
+    }
+    Ok(all)
+}
+
+async fn runners(
+    ledger: &Ledger,
+    judge: &Leaving<'_>,
+    release: &KnownRelease,
+) -> Result<Runners, LedgerError> {
+    let (mut runners, mut after) = (Runners::default(), None);
     loop {
-        let page = ledger.query(Recipients { after, limit: MAX_PAGE }).await?;
+        let page = Recipients { after, running: Some(release.manifest), limit: MAX_PAGE };
+        let page = ledger.query(page).await?;
         let is_last = page.len() < MAX_PAGE as usize;
         after = page.last().map(|row| row.name.clone());
         for row in &page {
-            for (release, runners) in &mut all {
-                judge.add(release, row, runners);
-            }
+            judge.add(release, row, &mut runners);
         }
         if is_last {
-            return Ok(all.into_iter().map(|(release, runners)| (release.manifest, runners)).collect());
+            return Ok(runners);
         }
     }
 }

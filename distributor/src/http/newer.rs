@@ -2,16 +2,15 @@
 //!
 //! Left out on purpose: installing it. The server is the admin's to replace; it says that there is something, and where.
 
-use std::sync::Arc;
-
 use sealpost_admin_api::status::NewerServer;
-use sealpost_manifests::release::{Encoding, PackageKind};
+use sealpost_files::with_causes;
+use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::version::Version;
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 
 use super::Site;
-use super::problem::ApiError;
+use super::payload::payload;
 
 /// The package of this program.
 const PACKAGE: &str = "distributor";
@@ -19,20 +18,19 @@ const PACKAGE: &str = "distributor";
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
 /// The newest approved or staged release of this program that is newer than the running one, out of `releases`.
-pub(crate) async fn newer(
-    site: &Arc<Site>,
-    releases: &[ReleaseRow],
-) -> Result<Option<NewerServer>, ApiError> {
-    let Some(row) = newest(releases) else { return Ok(None) };
-    let review = site.parts.staging.review(row.manifest).await;
-    let review = review.map_err(|error| ApiError::internal("read a staged release", &error))?;
-    let payload = review.and_then(|review| review.manifest.payload.encoding(Encoding::Gzip).copied());
-    let payload = payload.and_then(|blob| site.parts.blobs.place(&blob.sha256));
-    Ok(Some(NewerServer {
+/// One damaged manifest hides nothing else: the release is named without its payload, and the log says why.
+pub(crate) async fn newer(site: &Site, releases: &[ReleaseRow]) -> Option<NewerServer> {
+    let row = newest(releases)?;
+    let payload = payload(site, row.manifest).await.unwrap_or_else(|error| {
+        let error = with_causes(&error);
+        tracing::warn!(release = %row.release, error, "a newer version of this server is there, and its manifest cannot be read");
+        None
+    });
+    Some(NewerServer {
         release: row.release.clone(),
         state: row.state.as_str().to_owned(),
-        payload: payload.map(|path| path.display().to_string()),
-    }))
+        payload: payload.and_then(|payload| payload.place).map(|path| path.display().to_string()),
+    })
 }
 
 /// Of two with the same version the approved one, since that one is decided.

@@ -23,6 +23,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ChannelName, ServerId};
 use sealpost_manifests::log::{LogKeyCertificate, origin};
+use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
@@ -169,6 +170,10 @@ impl Staging for Nothing {
 
     fn review(&self, _: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn manifest(&self, _: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError> {
+        Ok(None)
     }
 
     fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {

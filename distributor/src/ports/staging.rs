@@ -97,6 +97,12 @@ pub trait Staging: Send + Sync {
     /// What a reviewer sees; `None` if the manifest is not here.
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>>;
 
+    /// A manifest that was verified when it was fetched; `None` if it is not here. Reads the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if it is there and cannot be read, or was changed.
+    fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError>;
+
     /// The delta between two releases, named by their manifests; `None` if there is none. Reads the disk.
     ///
     /// # Errors

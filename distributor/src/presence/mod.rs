@@ -19,6 +19,7 @@ mod reports;
 mod wake;
 mod ways;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -36,12 +37,11 @@ use sealpost_site::queries::{Activity, LeftBehind, LogEnd, ServersLearned};
 use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::certificates::{Certificates, Renew, Standing, Wanted};
 use self::left_behind::{ANNOUNCES, Announced, Changes, Replaced, moved, replaced};
 use self::remembered::Remembered;
-use self::wake::{Wake, Woken};
+use self::wake::{Times, Wake, Woken};
 use self::ways::Before;
 use crate::config::{Settings, needs_a_restart};
 use crate::home::Home;
@@ -98,8 +98,8 @@ struct State {
     told: Told,
     /// Where it listens on though `listen` says another address, because computers are told to come there.
     kept_open: Vec<SocketAddr>,
-    /// Addresses that could not be taken in place of others since the configuration was read, and why.
-    in_vain: Vec<(SocketAddr, String)>,
+    /// Addresses that could not be taken in place of others since the configuration was read, or a move ended, and why.
+    in_vain: Vec<(SocketAddr, Arc<io::Error>)>,
     /// Held by the server: what serves connections knows this presence.
     doors: Option<Weak<dyn Doors>>,
     /// The last changes of the CA and of the ways, as of this list and this pin.
@@ -114,8 +114,11 @@ struct State {
 enum Told {
     /// The one that the configuration wants: its door is open.
     Configured,
-    /// The one before, since the wanted one has no open door.
+    /// The first one that is served, since the wanted one has no open door.
     Before { addresses: Vec<String>, port: u16 },
+    /// The first one, though nothing listens there nor at any other: no way is dropped, since each may be the one that
+    /// opens again.
+    Unserved { addresses: Vec<String>, port: u16 },
     /// There is no way yet of which computers were told.
     Nothing,
 }
@@ -152,10 +155,13 @@ impl ServerPresence {
     /// # Errors
     /// [`PresenceError`].
     pub async fn open(home: &Home, settings: &Settings, parts: Parts) -> Result<Arc<Self>, PresenceError> {
-        let remembered = Arc::new(Remembered::at(home.listening()));
         let (home, server_id, now) = (home.clone(), parts.ledger.server_id(), parts.clock.now());
         let names = settings.addresses.clone();
-        let opened = blocking(move || Certificates::open(&home, server_id, &names, now)).await??;
+        let (remembered, opened) = blocking(move || {
+            (Remembered::open(home.listening()), Certificates::open(&home, server_id, &names, now))
+        })
+        .await?;
+        let opened = opened?;
         let state = State {
             settings: settings.clone(),
             port: None,
@@ -172,7 +178,7 @@ impl ServerPresence {
         Ok(Arc::new(Self {
             parts,
             certificates: Arc::new(opened),
-            remembered,
+            remembered: Arc::new(remembered),
             state: Mutex::new(state),
             turn: AsyncMutex::new(()),
             wake: Wake::default(),
@@ -202,14 +208,21 @@ impl ServerPresence {
     /// next start, held against what the server was `started` with, is said. One that cannot be used leaves the one
     /// before in force, and is said too.
     pub async fn reload(&self, home: &Home, started: &Settings, others: impl Fn(&Settings)) {
-        let settings = match Settings::load(&home.config_file(), &home.config_folder()) {
+        let (file, folder) = (home.config_file(), home.config_folder());
+        let loaded = match blocking(move || Settings::load(&file, &folder)).await {
+            Ok(loaded) => loaded.map_err(|error| error.problems.join("; ")),
+            Err(error) => Err(error.to_string()),
+        };
+        let settings = match loaded {
             Ok(settings) => settings,
-            Err(error) => {
-                tracing::error!(%error, "the configuration was not taken over; the one before stays in force");
+            Err(problem) => {
+                tracing::error!(
+                    problem,
+                    "the configuration was not taken over; the one before stays in force"
+                );
                 let said = format!(
                     "the changed configuration cannot be used, and the one before stays in force; correct this, then reload \
-                     the server with SIGHUP: {}",
-                    error.problems.join("; ")
+                     the server with SIGHUP: {problem}"
                 );
                 let said = Warning::new(WarningCode::ConfigurationRefused, said);
                 self.with(|state| state.configuration = vec![said]);
@@ -247,11 +260,10 @@ impl ServerPresence {
 
     /// Looks whether something is due: when something has changed, and from time to time.
     pub async fn keep(self: Arc<Self>) {
-        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut times = Times::every(LOOK_EVERY);
         loop {
             // The last computer that learns a list matters, and thousands may come before it.
-            if self.wake.woken(&mut ticks).await == Woken::Changed || self.all_have_learned().await {
+            if self.wake.woken(&mut times).await == Woken::Changed || self.all_have_learned().await {
                 self.reconcile(Renew::WhatIsDue).await;
             }
         }
@@ -355,7 +367,11 @@ impl ServerPresence {
         let Some(wanted) = self.wanted_way() else { return Ok(()) };
         let announced = learned.map(|row| row.ways.as_slice()).unwrap_or_default();
         let waiting = learned.map_or(0, |row| row.waiting);
-        let before = before.unwrap_or_else(|| ways::before(announced, &wanted, waiting));
+        let before = if self.is_unserved() {
+            Before::Keep
+        } else {
+            before.unwrap_or_else(|| ways::before(announced, &wanted, waiting))
+        };
         let ways = ways::ways(announced, &wanted, before);
         if ways == announced {
             return Ok(());
@@ -409,7 +425,7 @@ impl ServerPresence {
     fn wanted_way(&self) -> Option<ServerEntry> {
         let (addresses, port) = self.with(|state| match state.told.clone() {
             Told::Configured => (state.settings.addresses.clone(), state.port),
-            Told::Before { addresses, port } => (addresses, Some(port)),
+            Told::Before { addresses, port } | Told::Unserved { addresses, port } => (addresses, Some(port)),
             Told::Nothing => (Vec::new(), None),
         });
         let port = port.filter(|_| !addresses.is_empty())?;
@@ -421,6 +437,10 @@ impl ServerPresence {
             site_key: self.parts.site_key.clone(),
             ca_spki_sha256: self.pins(),
         })
+    }
+
+    fn is_unserved(&self) -> bool {
+        self.with(|state| matches!(state.told, Told::Unserved { .. }))
     }
 
     /// The pin of the CA in use, and that of the next one.

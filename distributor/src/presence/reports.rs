@@ -62,6 +62,15 @@ impl ServerPresence {
                 ));
             }
             Renewal::Certificate => Renew::Certificate,
+            Renewal::SiteCa if self.with(|state| state.settings.tls.is_some()) => {
+                return Err(Problem::new(
+                    ProblemCode::WrongState,
+                    "nothing was changed: the configuration names a certificate that you brought, which takes the place of \
+                     the site CA when computers have learned it",
+                    "to go on with the site CA, take `tls.certificate` and `tls.key` out of the configuration, then reload \
+                     the server with SIGHUP",
+                ));
+            }
             Renewal::SiteCa => Renew::SiteCa,
         };
         self.reconcile_for(actor, renew).await;
@@ -70,9 +79,15 @@ impl ServerPresence {
     }
 
     async fn switched(&self, actor: &Actor, whom: Switch) -> Result<CertificateView, Problem> {
+        let before = self.certificates.standing().presented.pin;
         self.reconcile_for(actor, Renew::WhatIsDue).await;
-        if self.certificates.standing().next.is_none() {
-            self.no_problem()?;
+        self.no_problem()?;
+        let standing = self.certificates.standing();
+        if standing.presented.pin != before {
+            // It was due by itself.
+            return self.view().await;
+        }
+        if standing.next.is_none() {
             return Err(Problem::new(
                 ProblemCode::WrongState,
                 "no other certificate waits to be presented",
@@ -82,6 +97,14 @@ impl ServerPresence {
         }
         let learned = self.learned().await.map_err(problem_of)?;
         let left = learned.as_ref().map(waiting).unwrap_or_default();
+        if whom == Switch::WhenLearned && left.count == 0 {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "the new CA is not announced to computers yet, and those that are enrolled would refuse the server after a switch",
+                "set `addresses`, and a fixed port in `listen`, in distributor.toml, then reload the server with SIGHUP; or \
+                 present it all the same with `distributor certificate switch --now`",
+            ));
+        }
         if whom == Switch::WhenLearned {
             return Err(Problem::new(
                 ProblemCode::WrongState,
@@ -105,7 +128,7 @@ impl ServerPresence {
     async fn ways_view(&self) -> Result<AddressesView, Problem> {
         let learned = self.learned().await.map_err(problem_of)?;
         let open = self.doors().map(|doors| doors.open_at()).unwrap_or_default();
-        let remembered = self.remembered().await;
+        let remembered = self.remembered.addresses();
         let here = self.addresses();
         let ways = match &learned {
             Some(row) => row.ways.iter().map(|way| (way.addresses.clone(), way.port)).collect(),
@@ -146,8 +169,17 @@ impl ServerPresence {
                 "wait until they have contacted the server twice, or leave them behind with `distributor address finish --now`",
             ));
         }
+        if self.is_unserved() {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "nothing was changed: the server listens at none of the addresses and ports that computers are told",
+                "`distributor status` says why it cannot; correct that, then reload the server with SIGHUP",
+            ));
+        }
         self.announce(actor, learned.as_ref(), Some(Before::Drop)).await.map_err(problem_of)?;
         drop(turn);
+        // Who ends a move may have freed what could not be taken.
+        self.with(|state| state.in_vain.clear());
         self.reconcile_for(actor, Renew::WhatIsDue).await;
         self.ways_view().await
     }
@@ -185,7 +217,7 @@ impl ServerPresence {
                 None
             }
         };
-        say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()).await);
+        say(WarningCode::AddressUnserved, self.unserved(learned.as_ref()));
         for about in [About::Certificate, About::Listening] {
             let sentence = |left: &Waiting| match about {
                 About::Certificate => refusing(left),
@@ -224,8 +256,8 @@ impl ServerPresence {
     fn certificates_that_end(&self) -> Vec<Expiry> {
         let standing = self.certificates.standing();
         let presented = standing.presented;
+        let own = self.with(|state| state.settings.tls.clone());
         if standing.issuer == Issuer::Own {
-            let own = self.with(|state| state.settings.tls.clone());
             let place = own.map_or_else(
                 || "set `tls.certificate` in the configuration again".to_owned(),
                 |own| {
@@ -244,6 +276,12 @@ impl ServerPresence {
                 remedy: place,
             }];
         }
+        let ca_remedy = if own.is_none() {
+            "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers have learned \
+             it"
+        } else {
+            "run `distributor certificate switch` when computers have learned the CA of the certificate that you brought"
+        };
         vec![
             Expiry {
                 kind: ExpiryKind::Certificate,
@@ -258,18 +296,17 @@ impl ServerPresence {
                 what: "the site CA's certificate".to_owned(),
                 label: "server".to_owned(),
                 at: presented.ca_not_after,
-                renewed_by_itself: true,
-                remedy: "run `distributor certificate renew --site-ca`, and `distributor certificate switch` when computers \
-                         have learned it"
-                    .to_owned(),
+                // No next site CA is prepared beside a certificate that takes its place.
+                renewed_by_itself: own.is_none(),
+                remedy: ca_remedy.to_owned(),
             },
         ]
     }
 
     /// Where computers are told to come first, and nothing listens.
-    async fn unserved(&self, learned: Option<&ServersLearnedRow>) -> Option<String> {
+    fn unserved(&self, learned: Option<&ServersLearnedRow>) -> Option<String> {
         let way = learned?.ways.first()?;
-        let (open, remembered) = (self.doors()?.open_at(), self.remembered().await);
+        let (open, remembered) = (self.doors()?.open_at(), self.remembered.addresses());
         let unserved = unserved(&way.addresses, way.port, &open, &remembered, Self::is_own);
         (!unserved.is_empty()).then(|| {
             format!(
@@ -365,7 +402,9 @@ fn unnamed(missing: &[String]) -> String {
 impl Presence for ServerPresence {
     fn addresses(&self) -> Addresses {
         let (addresses, port) = self.with(|state| match &state.told {
-            Told::Before { addresses, port } => (addresses.clone(), *port),
+            Told::Before { addresses, port } | Told::Unserved { addresses, port } => {
+                (addresses.clone(), *port)
+            }
             Told::Configured | Told::Nothing => {
                 (state.settings.addresses.clone(), state.port.unwrap_or(state.started_on.port()))
             }

@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, sweep, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::release::Encoding;
+use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
 use sealpost_site::rows::DeltaReleaseRow;
 
@@ -238,6 +238,10 @@ impl Staging for FolderStaging {
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
         Box::pin(self.compare(manifest))
+    }
+
+    fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError> {
+        self.trees.manifest(digest)
     }
 
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {

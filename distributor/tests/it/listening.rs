@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sealpost_admin_api::addresses::AddressesView;
 use sealpost_admin_api::certificates::CertificateView;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent::Agent;
 use crate::presence::{answers, ca, settled, warnings, ways};
@@ -18,6 +18,11 @@ fn served(view: &AddressesView) -> Vec<(String, bool)> {
 
 async fn both_answer(site: &Site, port: u16) -> bool {
     answers(&ca(site), "127.0.0.1", port).await && answers(&ca(site), "127.0.0.2", port).await
+}
+
+/// Whether something listens there, whatever its certificate names.
+async fn is_open(ip: &str, port: u16) -> bool {
+    TcpStream::connect((ip, port)).await.is_ok()
 }
 
 async fn learn(site: &Site, agent: &mut Agent) {
@@ -41,6 +46,13 @@ async fn another_ip_address_is_served_beside_the_old_one_until_every_computer_ha
     assert!(both_answer(&site, port).await, "without a restart");
     let moving = [("127.0.0.2".to_owned(), true), ("127.0.0.1".to_owned(), true)];
     assert_eq!(served(&ways(&site).await), moving);
+    // Trouble with the disk closes nothing.
+    let remembered = site.home().join("listening.json");
+    let written = std::fs::read(&remembered).unwrap();
+    std::fs::write(&remembered, "{").unwrap();
+    site.server.reload().await;
+    assert!(both_answer(&site, port).await && served(&ways(&site).await) == moving);
+    std::fs::write(&remembered, written).unwrap();
 
     let site = site.restart().await;
     assert!(both_answer(&site, port).await, "a start remembers where computers still come");
@@ -161,7 +173,7 @@ async fn all_addresses_that_another_program_holds_in_part_cost_one_moment_and_no
     let vendor = start_vendor(3).await;
     let (site, _agent) = settled(&vendor).await;
     let port = site.server.address().port();
-    let _taken = TcpListener::bind(("127.0.0.3", port)).await.unwrap();
+    let taken = TcpListener::bind(("127.0.0.3", port)).await.unwrap();
     site.reload_with(&format!("listen = \"0.0.0.0:{port}\"\n")).await;
     assert!(answers(&ca(&site), "127.0.0.1", port).await, "what was open is open again");
     let said = format!("cannot listen on 0.0.0.0:{port}");
@@ -170,7 +182,32 @@ async fn all_addresses_that_another_program_holds_in_part_cost_one_moment_and_no
     let began = std::time::Instant::now();
     let _: CertificateView = site.post("/certificate/renew", &serde_json::json!({})).await;
     assert!(began.elapsed() < std::time::Duration::from_millis(1500), "it is not tried again");
-    assert_eq!(count(warnings(&site).await), 1);
+    let warned = warnings(&site).await;
+    assert!(warned.iter().any(|warning| warning.contains(&said) && warning.contains("reload the server")));
+    assert_eq!(count(warned), 1);
+    // The advice helps.
+    drop(taken);
+    site.server.reload().await;
+    assert_eq!(count(warnings(&site).await), 0);
+    assert!(is_open("127.0.0.2", port).await);
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_is_tried_again_when_an_admin_ends_a_move() {
+    let vendor = start_vendor(3).await;
+    let (site, mut agent) = settled(&vendor).await;
+    let port = site.server.address().port();
+    agent.contact(&site).await;
+    let more = "addresses = [\"127.0.0.1\", \"localhost\"]\n";
+    site.reload_with(&format!("listen = \"127.0.0.1:{port}\"\n{more}")).await;
+    let taken = TcpListener::bind(("127.0.0.3", port)).await.unwrap();
+    site.reload_with(&format!("listen = \"0.0.0.0:{port}\"\n{more}")).await;
+    assert!(!is_open("127.0.0.2", port).await && ways(&site).await.ways.len() == 2);
+    drop(taken);
+    let _: AddressesView = site.post("/addresses/finish", &serde_json::json!({ "now": true })).await;
+    let warned = warnings(&site).await;
+    assert!(!warned.iter().any(|warning| warning.contains("cannot listen on")), "{warned:?}");
+    assert!(answers(&ca(&site), "127.0.0.1", port).await && is_open("127.0.0.2", port).await);
 }
 
 #[tokio::test]

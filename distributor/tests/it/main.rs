@@ -18,6 +18,7 @@ mod refusals;
 mod restored;
 mod rollout;
 mod site;
+mod switching;
 mod undoing;
 mod vendor;
 mod vendor_lies;

@@ -309,6 +309,25 @@ async fn a_newer_version_of_the_server_itself_is_announced_with_its_payload() {
 }
 
 #[tokio::test]
+async fn a_damaged_manifest_of_a_newer_server_hides_nothing_else_of_the_status() {
+    let vendor = Vendor::new(PackageName::new("distributor").unwrap(), ManualClock::running());
+    let vendor = ServedVendor::start(vendor, 3).await;
+    let site = Site::licensed(&vendor).await;
+    let mut draft = vendor.draft("999.0", &[("distributor", b"program")]);
+    draft.manifest.kind = PackageKind::Server;
+    let manifest = vendor.publish(&draft, &["stable"]);
+    site.pull().await;
+    site.approve(manifest).await;
+    let name = manifest.to_string();
+    std::fs::write(site.home().join("blobs").join(&name[..2]).join(&name), "damaged").unwrap();
+    let status: Status = site.get("/status").await;
+    let newer = status.newer.unwrap();
+    assert_eq!((newer.release.version.as_str(), newer.payload), ("999.0", None));
+    let said = status.warnings.iter().find(|warning| warning.code == "server_newer").unwrap();
+    assert!(said.message.contains("`distributor updates show distributor:999.0`"), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_serial_is_not_sent_over_plain_http_to_another_computer() {
     let vendor = start_vendor(3).await;
     let site = Site::start(&vendor).await;

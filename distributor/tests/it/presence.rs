@@ -33,7 +33,7 @@ pub(crate) async fn warnings(site: &Site) -> Vec<String> {
     status.warnings.into_iter().map(|warning| warning.message).collect()
 }
 
-async fn certificate(site: &Site) -> CertificateView {
+pub(crate) async fn certificate(site: &Site) -> CertificateView {
     site.get("/certificate").await
 }
 
@@ -163,6 +163,64 @@ async fn a_move_outlives_a_restart_behind_a_socket_unit_that_still_holds_the_old
     let site = site.restart().await;
     assert_eq!(ports(ways(&site).await), [(new, true)]);
     assert!(!unit_is_said(&site).await && !answers(&ca(&site), "127.0.0.1", old).await);
+}
+
+#[tokio::test]
+async fn the_way_that_is_served_is_told_first_and_kept_when_another_program_took_the_port_of_a_move() {
+    let vendor = start_vendor(3).await;
+    let held = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let (old, new) = (held.local_addr().unwrap().port(), free_port());
+    let site = Site::licensed(&vendor).await;
+    configure(&site.home(), &format!("listen = \"127.0.0.1:{old}\"\n"));
+    let site = site.replaced(Arc::clone(&held)).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    agent.contact(&site).await;
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    let mut taken = None;
+    let take = async || taken = Some(std::net::TcpListener::bind(("127.0.0.1", new)).unwrap());
+    let site = site.replaced_after(Arc::clone(&held), take).await;
+    let ports = |view: AddressesView| view.ways.iter().map(|way| (way.port, way.served)).collect::<Vec<_>>();
+    assert_eq!(ports(ways(&site).await), [(old, true), (new, false)]);
+    site.reserve("pc-2").await;
+    assert_eq!(site.setup("pc-2").await.servers[0].server.port, old);
+    for _ in 0..2 {
+        agent.contact(&site).await;
+        site.server.reload().await;
+    }
+    assert_eq!(ports(ways(&site).await), [(old, true)]);
+    drop(taken);
+    site.server.reload().await;
+    assert_eq!(ports(ways(&site).await), [(new, true), (old, true)]);
+}
+
+#[tokio::test]
+async fn no_way_is_dropped_while_the_server_listens_at_none_of_them() {
+    let vendor = start_vendor(3).await;
+    let held = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let (old, new) = (free_port(), free_port());
+    let site = Site::licensed(&vendor).await;
+    configure(&site.home(), &format!("listen = \"127.0.0.1:{old}\"\n"));
+    let site = site.replaced(Arc::clone(&held)).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    agent.contact(&site).await;
+    site.reload_with(&format!("listen = \"127.0.0.1:{new}\"\n")).await;
+    let mut taken = Vec::new();
+    let take = async || {
+        taken.extend([old, new].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap()));
+    };
+    let site = site.replaced_after(Arc::clone(&held), take).await;
+    for _ in 0..2 {
+        agent.contact(&site).await;
+        site.server.reload().await;
+    }
+    let ports = |view: AddressesView| view.ways.iter().map(|way| (way.port, way.served)).collect::<Vec<_>>();
+    assert_eq!(ports(ways(&site).await), [(new, false), (old, false)]);
+    let refused = site.post_refused("/addresses/finish", &serde_json::json!({ "now": true })).await;
+    assert!(refused.code == ProblemCode::WrongState && refused.message.contains("nothing was changed"));
+    assert_eq!(ways(&site).await.ways.len(), 2);
+    drop(taken);
+    site.server.reload().await;
+    assert_eq!(ports(ways(&site).await), [(new, true)], "pc-1 has learned both");
 }
 
 #[tokio::test]
@@ -378,6 +436,11 @@ async fn an_own_certificate_is_presented_when_computers_know_its_ca_and_is_renew
     site.reload_with(&paths).await;
     let own_ca = folder.join("own-ca.pem");
     assert!(!answers(&own_ca, "127.0.0.1", port).await, "pc-1 would refuse it");
+    let refused = site.post_refused("/certificate/renew", &serde_json::json!({ "ca": true })).await;
+    assert!(refused.code == ProblemCode::WrongState && refused.message.contains("nothing was changed"));
+    let status: Status = site.get("/status").await;
+    let site_ca = status.expiries.iter().find(|ending| ending.kind == "site_ca").unwrap();
+    assert!(!site_ca.renewed_by_itself && site_ca.remedy.contains("`distributor certificate switch`"));
     agent.contact(&site).await;
     agent.contact(&site).await;
     site.server.reload().await;

@@ -78,8 +78,18 @@ impl Site {
 
     /// Stops the server, and starts another that takes over a listener which was held all the time.
     pub(crate) async fn replaced(self, held: Arc<std::net::TcpListener>) -> Self {
+        self.replaced_after(held, async || {}).await
+    }
+
+    /// The same, and something happens while no server runs.
+    pub(crate) async fn replaced_after(
+        self,
+        held: Arc<std::net::TcpListener>,
+        work: impl AsyncFnOnce(),
+    ) -> Self {
         let Self { folder, server, clock, .. } = self;
         server.stop().await.unwrap();
+        work().await;
         Self::open_on(folder, clock, None, Some(held)).await
     }
 

@@ -24,6 +24,7 @@ use sealpost_ledger::{Ledger, LedgerError, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
+use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::ApproveRelease;
@@ -113,6 +114,10 @@ impl Staging for FragileStaging {
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
         self.inner.review(manifest)
+    }
+
+    fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError> {
+        self.inner.manifest(digest)
     }
 
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {

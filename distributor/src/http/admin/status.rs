@@ -41,7 +41,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let forks = ledger.query(LogForks {}).await?;
     let missing_files = site.parts.upstream.missing();
     let of_interest = of_interest(ledger, MAX_PAGE).await?;
-    let newer = newer(&site, &of_interest).await?;
+    let newer = newer(&site, &of_interest).await;
     let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
     warnings.extend(warnings::restored(&restore, now));
@@ -58,7 +58,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
     said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
-    warnings.extend(failing::warnings(ledger, &of_interest, MAX_PAGE).await?);
+    warnings.extend(failing::warnings(ledger, &of_interest).await?);
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
     // A backup has no payloads.

@@ -8,15 +8,17 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Followers, HolderById, Recipients,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
 };
-use sealpost_site::rows::{ClientRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, WAITING_NAMES};
+use sealpost_site::rows::{
+    ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, WAITING_NAMES,
+};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 use sealpost_site::rules::leaving::Named;
 
 use super::releases::page;
-use super::state::{Computer, State};
+use super::state::{Client, Computer, State};
 use super::store::{Handle, Holds};
 
 impl State {
@@ -75,6 +77,16 @@ impl State {
     /// The grants whose seats a name holds.
     fn grants_of(&self, name: &ComputerName) -> Vec<Grant> {
         self.licenses_of(name).map(|license| license.grant.clone()).collect()
+    }
+
+    /// The named computers of which something is true, the first by name.
+    fn computers_that(&self, is_meant: impl Fn(&Client) -> bool) -> ComputersRow {
+        let is_meant = |client_id| self.clients.get(client_id).is_some_and(&is_meant);
+        let all = self.client_of.iter().filter(|(_, client)| is_meant(*client));
+        let mut names: Vec<ComputerName> = all.map(|(name, _)| name.clone()).collect();
+        let count = names.len() as u64;
+        names.truncate(WAITING_NAMES as usize);
+        ComputersRow { count, names }
     }
 
     /// Names that hold seats, after one of them.
@@ -141,18 +153,23 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
 }
 
 impl<H: Holds> Read<Drifted> for Handle<H> {
-    fn read(&mut self, _: &Drifted) -> Result<DriftedRow, StoreError> {
+    fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
+        Ok(self.state().computers_that(|client| !client.drift.is_empty()))
+    }
+}
+
+impl<H: Holds> Read<Failing> for Handle<H> {
+    fn read(&mut self, _: &Failing) -> Result<FailingRow, StoreError> {
         let state = self.state();
-        let changed = |client_id| state.clients.get(client_id).is_some_and(|client| !client.drift.is_empty());
-        let mut names: Vec<ComputerName> = state
-            .client_of
-            .iter()
-            .filter(|(_, client)| changed(*client))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let count = names.len() as u64;
-        names.truncate(WAITING_NAMES as usize);
-        Ok(DriftedRow { count, names })
+        let gave_up = state.approved().into_iter().map(|release| {
+            let who = state.computers_that(|client| {
+                let mut last = client.last_reports.values();
+                last.any(|last| last.failed && last.report.manifest == release.manifest)
+            });
+            (release.manifest, who)
+        });
+        let gave_up = gave_up.filter(|(_, who)| who.count > 0).collect();
+        Ok(FailingRow { gave_up, forked: state.computers_that(|client| client.forked) })
     }
 }
 
@@ -170,10 +187,17 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
     fn read(&mut self, query: &Recipients) -> Result<Vec<RecipientRow>, StoreError> {
         let state = self.state();
         let mut rows = Vec::new();
-        for (name, _) in state.after(query.after.as_ref()).take(page(query.limit)) {
+        for (name, _) in state.after(query.after.as_ref()) {
             let Some(ClientRow { channel, platform, installed, before, .. }) = state.client(name) else {
                 continue;
             };
+            let is_running = |manifest| installed.iter().any(|runs| runs.manifest == manifest);
+            if !query.running.is_none_or(is_running) {
+                continue;
+            }
+            if rows.len() == page(query.limit) {
+                break;
+            }
             let grants = state.grants_of(name);
             rows.push(RecipientRow { name: name.clone(), channel, platform, grants, installed, before });
         }

@@ -11,10 +11,12 @@ use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Followers, HolderById, Recipients, page_limit,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
+    page_limit,
 };
 use sealpost_site::rows::{
-    ClientRow, DriftRow, DriftedRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, WAITING_NAMES,
+    ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow,
+    WAITING_NAMES,
 };
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
@@ -218,7 +220,7 @@ fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
 }
 
 impl<C: Connected> Read<Drifted> for C {
-    fn read(&mut self, _: &Drifted) -> Result<DriftedRow, StoreError> {
+    fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
         let connection = self.connection();
         let count = connection
             .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts")?
@@ -229,7 +231,36 @@ impl<C: Connected> Read<Drifted> for C {
             )?
             .query_map([WAITING_NAMES], |row| text(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(DriftedRow { count, names })
+        Ok(ComputersRow { count, names })
+    }
+}
+
+impl<C: Connected> Read<Failing> for C {
+    fn read(&mut self, _: &Failing) -> Result<FailingRow, StoreError> {
+        let connection = self.connection();
+        let mut failing = FailingRow::default();
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT l.manifest, c.name FROM releases r JOIN last_reports l ON l.manifest = r.manifest \
+             JOIN clients c ON c.client_id = l.client_id WHERE r.state = 'approved' AND l.failed = 1 ORDER BY c.name",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            one_more(failing.gave_up.entry(text(row, 0)?).or_default(), text(row, 1)?);
+        }
+        let mut statement =
+            connection.prepare_cached("SELECT name FROM clients WHERE forked = 1 ORDER BY name")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            one_more(&mut failing.forked, text(row, 0)?);
+        }
+        Ok(failing)
+    }
+}
+
+fn one_more(computers: &mut ComputersRow, name: ComputerName) {
+    computers.count += 1;
+    if computers.names.len() < WAITING_NAMES as usize {
+        computers.names.push(name);
     }
 }
 
@@ -254,10 +285,12 @@ impl<C: Connected> Read<Recipients> for C {
              (SELECT json_group_array(json(g.document) ORDER BY o.serial) FROM reservations o \
              JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed, s.before \
              FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
-             WHERE r.name > ?1 ORDER BY r.name LIMIT ?2",
+             WHERE r.name > ?1 AND (?3 IS NULL \
+             OR c.client_id IN (SELECT client_id FROM installed WHERE manifest = ?3)) ORDER BY r.name LIMIT ?2",
         )?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
-        let mut rows = statement.query(params![after, page_limit(Some(query.limit))])?;
+        let running = query.running.map(|manifest| manifest.to_string());
+        let mut rows = statement.query(params![after, page_limit(Some(query.limit)), running])?;
         let mut recipients = Vec::new();
         while let Some(row) = rows.next()? {
             let grants: Vec<SignedDocument> = from_json(row, 3)?;

@@ -14,7 +14,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, Report};
 use sealpost_site::changes::Change;
 use sealpost_site::commands::contact::{AnswerContact, ContactOutcome};
-use sealpost_site::queries::{Activity, LogForks};
+use sealpost_site::queries::{Activity, Failing, LogForks};
 use sealpost_site::rows::LogForkRow;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_test_support::world::{DAY, World, installed, report};
@@ -80,6 +80,8 @@ pub(super) async fn a_fork_is_noted_once_and_refused_until_an_admin_decides(
     assert_eq!(refused(genuine), ProblemCode::ContactForked, "nobody can tell which one is genuine");
     unchanged(&ledger, head);
     assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Forked);
+    let forked = ledger.query(Failing {}).await.unwrap().forked;
+    assert_eq!((forked.count, forked.names), (1, vec![computer.name.clone()]));
     // The admin decides with a new setup file.
     let decided = world.computer("pc-1").with_setup(2);
     ledger.execute(world.at(40), decided.issue_setup()).await.unwrap();

@@ -1,5 +1,6 @@
 //! Contracts of reviews: what a person decides, and how each computer is explained.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sealpost_keys::SigningKey;
@@ -11,8 +12,8 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
-use sealpost_site::queries::ExplainClient;
-use sealpost_site::rows::DecidedBy;
+use sealpost_site::queries::{ExplainClient, Failing, MAX_PAGE, Recipients};
+use sealpost_site::rows::{ComputersRow, DecidedBy};
 use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_test_support::world::{
@@ -58,6 +59,15 @@ pub(super) async fn an_approval_names_the_digest_and_reaches_the_channel_only(
     world.contacts(&ledger, &mut beta, 20).await;
     let row = release(&ledger, staged.manifest).await;
     assert_eq!((row.assigned, row.installed, row.failed), (1, 1, 1));
+    let who = ComputersRow { count: 1, names: vec![beta.name.clone()] };
+    let failing = ledger.query(Failing {}).await.unwrap();
+    assert_eq!(failing.gave_up, BTreeMap::from([(staged.manifest, who)]));
+    assert_eq!(failing.forked, ComputersRow::default());
+    for (manifest, names) in [(staged.manifest, vec![beta.name.clone()]), (Sha256Digest::of(b"x"), vec![])] {
+        let running = Recipients { after: None, running: Some(manifest), limit: MAX_PAGE };
+        let found = ledger.query(running).await.unwrap();
+        assert_eq!(found.into_iter().map(|row| row.name).collect::<Vec<_>>(), names);
+    }
     let told = client(&ledger, &beta.name).await.assigned;
     assert_eq!(told, [PackageAssignment::install(staged.release, staged.manifest, 1, 1)]);
     sound(&ledger).await;

@@ -64,7 +64,7 @@ async fn warned_of(ledger: &Ledger, manifest: Sha256Digest) -> String {
     let voided = ledger.query(VoidedReleases {}).await.unwrap();
     let left = known.iter().find(|release| release.manifest == manifest).unwrap();
     let (judge, mut runners) = (Leaving::new(&approved, &known, &voided), Runners::default());
-    for computer in ledger.query(Recipients { after: None, limit: MAX_PAGE }).await.unwrap() {
+    for computer in ledger.query(Recipients { after: None, running: None, limit: MAX_PAGE }).await.unwrap() {
         judge.add(left, &computer, &mut runners);
     }
     let row = release(ledger, manifest).await;

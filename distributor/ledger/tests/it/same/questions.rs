@@ -19,9 +19,9 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
-    Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest, ReleaseCounts,
-    Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
+    ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
+    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest,
+    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -67,6 +67,7 @@ async fn of_the_site(pair: &Pair) {
         pair.query(LeftBehind { sequence, since: sqlite.floor.unwrap() }).await;
     }
     pair.query(Drifted {}).await;
+    pair.query(Failing {}).await;
     pair.query(Followers {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
@@ -110,7 +111,10 @@ async fn of_computers(pair: &Pair, known: &Known) {
     for limit in [1, 5, 1_000] {
         for after in [None, known.names.iter().nth(4).cloned()] {
             pair.query(Clients { after: after.clone(), limit }).await;
-            pair.query(Recipients { after, limit }).await;
+            pair.query(Recipients { after: after.clone(), running: None, limit }).await;
+            for (_, manifest) in &known.releases {
+                pair.query(Recipients { after: after.clone(), running: Some(*manifest), limit }).await;
+            }
         }
     }
     let unknown = ComputerName::new("unknown").unwrap();

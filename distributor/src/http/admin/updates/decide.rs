@@ -26,6 +26,7 @@ use super::show::unknown;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::leaving::leaving;
+use crate::http::payload::payload;
 use crate::http::problem::{ApiError, bad_query};
 
 /// Approves; again with the same digest answers the same.
@@ -45,20 +46,19 @@ pub(crate) async fn approve(
 /// Whether the payload of a release is not here, and what becomes of it. A rejected release loses its payload in time; who
 /// takes that back and approves it would wait for an install that cannot begin.
 async fn missing_payload(site: &Site, manifest: Sha256Digest) -> Option<MissingPayload> {
-    let review = match site.parts.staging.review(manifest).await {
-        Ok(review) => review?,
+    let payload = match payload(site, manifest).await {
+        Ok(payload) => payload?,
         Err(error) => {
             let error = with_causes(&error);
             tracing::warn!(error, "the release is approved, and its manifest cannot be read");
             return None;
         }
     };
-    let payload = review.manifest.payload.encoding(Encoding::Gzip)?.sha256;
-    if site.parts.blobs.place(&payload).is_some() {
+    if payload.place.is_some() {
         return None;
     }
-    let name = review.manifest.release.payload_target(Encoding::Gzip).ok()?;
-    let is_listed = site.parts.upstream.find_target(&format!("{payload}.{name}")).is_some();
+    let name = payload.release.payload_target(Encoding::Gzip).ok()?;
+    let is_listed = site.parts.upstream.find_target(&format!("{}.{name}", payload.sha256)).is_some();
     Some(if is_listed { MissingPayload::FetchedByNextPull } else { MissingPayload::NotListed })
 }
 

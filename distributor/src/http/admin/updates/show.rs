@@ -90,7 +90,7 @@ async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, Api
     let stopped = matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn);
     let mut after = None;
     loop {
-        let page = ledger.query(Recipients { after, limit: MAX_PAGE }).await?;
+        let page = ledger.query(Recipients { after, running: None, limit: MAX_PAGE }).await?;
         let is_last = page.len() < MAX_PAGE as usize;
         after = page.last().map(|row| row.name.clone());
         for row in &page {
