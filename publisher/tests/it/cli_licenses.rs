@@ -9,6 +9,7 @@ use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::text_code;
+use sealpost_publisher::home::Vendor;
 
 use crate::process::{Bench, strs};
 use crate::support::{register_request, registration};
@@ -158,6 +159,20 @@ fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_say
     );
     bench.fails(&["serial", "unlock", &code(&site)], &["was stolen", "`distributor init`"]);
     assert!(bench.ok(&["serial", "show", serial.as_str()]).contains("which was stolen"));
+}
+
+#[test]
+fn while_somebody_is_asked_about_a_package_the_home_is_free() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    let mut asked = bench.on_a_terminal(&["serial", "new", "--seats", "10", "--package", "nosuch"]);
+    let question = asked.read_until("Type yes: ");
+    assert!(question.contains("there is no package nosuch; released were acme-av"), "{question}");
+    // Another publisher, or the renewal of the running server, goes on meanwhile.
+    let vendor = Vendor::open(&bench.path("home")).unwrap();
+    assert!(vendor.try_lock().unwrap().is_some(), "the home is locked");
+    asked.answer("yes");
+    assert!(bench.ok(&["serial", "list"]).contains("10"));
 }
 
 #[test]
