@@ -249,7 +249,9 @@ query! {
 
 query! {
     /// Enrolled computers that never said that they hold a server list of this sequence or a later one, and that the server
-    /// has not heard since: what the lists from this one on name, they do not know.
+    /// has not heard since: what the lists from this one on name, they do not know. After a restore only lists of a higher
+    /// epoch than the restored one count: those of before may be of the part that was lost, where the same sequence
+    /// named other ways.
     LeftBehind {
         /// The first list that names it.
         pub sequence: u64,

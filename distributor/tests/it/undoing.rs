@@ -80,15 +80,17 @@ async fn a_channel_that_the_vendor_removed_is_dropped_and_who_follows_it_is_warn
     let _: Client = site.post("/clients", &serde_json::json!({ "name": "pc-1", "channel": "beta" })).await;
     let warned = async |site: &Site| {
         let status: Status = site.get("/status").await;
-        status.warnings.into_iter().map(|warning| warning.message).find(|text| text.contains("channel beta"))
+        status.warnings.into_iter().find(|warning| warning.message.contains("channel beta"))
     };
     assert_eq!(warned(&site).await, None);
     vendor.remove_channel("beta");
     site.pull().await;
     assert_eq!(site.updates().await.updates[0].channels, [channel("stable")]);
     let site = site.restart().await;
-    let said = warned(&site).await.unwrap();
+    let warning = warned(&site).await.unwrap();
+    let said = warning.message;
     assert!(said.starts_with("1 computer follows the channel beta") && said.contains("(pc-1)"), "{said}");
+    assert_eq!(warning.code, "channel_left", "no release wants anything");
     vendor.point("beta", "1.0");
     site.pull().await;
     assert_eq!(warned(&site).await, None);

@@ -75,7 +75,7 @@ pub(super) fn clear(
 }
 
 /// Every key with which a server was ever bound.
-fn keys_of(connection: &Connection, server: &ServerId) -> Result<Vec<PublicKey>, AuthorityError> {
+pub(super) fn keys_of(connection: &Connection, server: &ServerId) -> Result<Vec<PublicKey>, AuthorityError> {
     let attempt = "look the keys of a server up";
     let mut statement = connection
         .prepare(

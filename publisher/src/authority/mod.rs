@@ -90,6 +90,11 @@ impl Authority {
         clearings::bound_to(&self.connection, server)
     }
 
+    /// Whether any serial number is bound to a server, or was.
+    pub fn has_had(&self, server: &ServerId) -> Result<bool, AuthorityError> {
+        Ok(!clearings::keys_of(&self.connection, server)?.is_empty())
+    }
+
     /// Clears the bindings of a server: the next registration of each serial number binds it to whichever server sends
     /// it, under the id of its own site key. With [`ClearedKey::Stolen`] no key with which the server was ever bound
     /// registers anything again, and no key does under its id; that can also be said later, of a server that has nothing any more. Answers with

@@ -64,10 +64,9 @@ const FIRST: &str = "
     CREATE INDEX registrations_by_server ON registrations (server_id, number);
 ";
 /// Each step from one format to the next, beginning at [`FIRST_FORMAT`].
-const MIGRATIONS: &[&str] = &[CLEARINGS];
+const MIGRATIONS: &[&str] = &[CLEARINGS, REFUSED_KEYS];
 /// To format 3: bindings that the vendor cleared. A cleared serial number keeps its row as it was, because its generation
-/// goes on; `cleared_at` says that the next registration may bind it anew. A key of a stolen server is its 32 bytes, so
-/// that it stays refused under another key id too.
+/// goes on; `cleared_at` says that the next registration may bind it anew.
 const CLEARINGS: &str = "
     ALTER TABLE serials ADD COLUMN cleared_at TEXT;
     CREATE TABLE clearings (
@@ -78,7 +77,11 @@ const CLEARINGS: &str = "
         cleared_at TEXT NOT NULL
     ) STRICT;
     CREATE INDEX clearings_by_serial ON clearings (serial, number);
-    CREATE TABLE refused_keys (
+";
+/// To format 4: the keys of stolen servers. A key is its 32 bytes, so that it stays refused under another key id too.
+/// For a while programs made this table in format 3; what they refused then stays refused.
+const REFUSED_KEYS: &str = "
+    CREATE TABLE IF NOT EXISTS refused_keys (
         key        BLOB PRIMARY KEY CHECK (length(key) = 32),
         server_id  TEXT NOT NULL,
         refused_at TEXT NOT NULL

@@ -48,14 +48,10 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     let mut authority = Authority::open(&vendor.license_database())?;
     let bound = authority.bound_to(&server)?;
-    if !yes && (stolen || !bound.is_empty()) {
-        let refused = if stolen { "; its key and its id are refused from now on, for good" } else { "" };
-        let what = format!(
-            "the server {server} has {}, and whoever registers one next gets it; the old server keeps its grant until \
-             that ends{refused}",
-            counted(bound.len(), "serial number")
-        );
-        confirm(&what, "--yes")?;
+    // Of a server that it does not know, or that has nothing to clear, it says so without a question.
+    let is_change = if stolen { authority.has_had(&server)? } else { !bound.is_empty() };
+    if is_change && !yes {
+        confirm(&question(&server, bound.len(), stolen), "--yes")?;
     }
     let cleared = authority.clear_key(&server, key, Timestamp::now())?;
     if json {
@@ -75,4 +71,18 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         ))?;
     }
     Ok(Ending::Done)
+}
+
+/// What would come of it.
+fn question(server: &ServerId, bound: usize, stolen: bool) -> String {
+    let cleared = match bound {
+        0 => format!("no serial number is bound to the server {server} any more"),
+        bound => format!(
+            "the server {server} has {}, and whoever registers one next gets it; the old server keeps its grant until \
+             that ends",
+            counted(bound, "serial number")
+        ),
+    };
+    let refused = if stolen { "; its key and its id are refused from now on, for good" } else { "" };
+    format!("{cleared}{refused}")
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::output::{Ending, Tone, counted, painted, print_json, print_line, spinner, waiting};
 use crate::home::Vendor;
 use crate::lint::{Level, lint};
-use crate::publication::read_root;
+use crate::publication::{lifetimes, read_root};
 
 /// Read the published repository as a stranger would, and report every defect at once.
 #[derive(Debug, Args)]
@@ -36,7 +36,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         .context("cannot start reading the repository")?;
     let bar = spinner();
     bar.set_message("reading every file of the repository");
-    let report = runtime.block_on(lint(&vendor.repository(), &root, Timestamp::now()));
+    let lifetimes = lifetimes(&vendor.settings().lifetime_days);
+    let report = runtime.block_on(lint(&vendor.repository(), &root, Some(&lifetimes), Timestamp::now()));
     bar.finish_and_clear();
     let report = report?;
     drop(lock);

@@ -1,4 +1,6 @@
-//! When each role expires: warned of at 90, 30 and 7 days, and for what is renewed daily, when that has stopped.
+//! When each role expires: warned of as [`notice`](crate::notice) says, and for what is renewed daily, when that has
+//! stopped. Without the vendor's lifetimes nobody knows how long a role was to live, except for a timestamp, which says
+//! when it was signed.
 //!
 //! The dates are read from the newest file of each role, unverified; whether the file is authentic is checked by the
 //! walk.
@@ -8,12 +10,12 @@ use std::fs;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_repository::MAX_METADATA_BYTES;
+use sealpost_repository::{Lifetimes, MAX_METADATA_BYTES};
 use serde::Deserialize;
 
 use super::report::{Code, Report};
 use crate::expiries::Left;
-use crate::notice::{WARN_DAYS, before_end_of_daily};
+use crate::notice::{WARN_DAYS, before_end, before_end_of_daily};
 
 /// A time at which nothing has expired. The walk reads at this time, so that expired metadata does not end it.
 pub(super) const BEFORE_EVERYTHING: Timestamp = Timestamp::UNIX_EPOCH;
@@ -46,23 +48,26 @@ struct Pinned {
 }
 
 /// Follows timestamp and snapshot to the files that are in force, and the newest root.
-pub(super) fn check(metadata: &Path, report: &mut Report, now: Timestamp) {
+pub(super) fn check(metadata: &Path, lifetimes: Option<&Lifetimes>, report: &mut Report, now: Timestamp) {
+    let life = |of: fn(&Lifetimes) -> SignedDuration| lifetimes.map(of);
     let mut newest_root = 1;
     while metadata.join(format!("{}.root.json", newest_root + 1)).is_file() {
         newest_root += 1;
     }
     if let Some(root) = read(metadata, &format!("{newest_root}.root.json"), report) {
-        check_role("root", &root, now, report);
+        check_role("root", &root, life(|all| all.root), now, report);
     }
     let Some(timestamp) = read(metadata, "timestamp.json", report) else { return };
-    check_online("timestamp", &timestamp, now, report);
+    let timestamps = life(|all| all.timestamp).or_else(|| timestamp.life());
+    check_online("timestamp", &timestamp, timestamps, now, report);
     for (file, pinned) in &timestamp.meta {
         let Some(snapshot) = read(metadata, &format!("{}.{file}", pinned.version), report) else { continue };
-        check_online("snapshot", &snapshot, now, report);
+        check_online("snapshot", &snapshot, life(|all| all.snapshot), now, report);
         for (file, pinned) in &snapshot.meta {
             let role = file.strip_suffix(".json").unwrap_or(file);
             if let Some(list) = read(metadata, &format!("{}.{file}", pinned.version), report) {
-                check_role(role, &list, now, report);
+                let list_life = life(if role == "targets" { |all| all.targets } else { |all| all.package });
+                check_role(role, &list, list_life, now, report);
             }
         }
     }
@@ -85,7 +90,13 @@ fn read(metadata: &Path, name: &str, report: &mut Report) -> Option<Signed> {
     None
 }
 
-fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
+fn check_role(
+    role: &str,
+    signed: &Signed,
+    life: Option<SignedDuration>,
+    now: Timestamp,
+    report: &mut Report,
+) {
     let subject = format!("role {role}");
     let left = now.duration_until(signed.expires);
     let next = if role == "root" {
@@ -100,8 +111,10 @@ fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) 
             format_args!("it expired at {}; {next}", signed.expires),
         );
     }
-    let days = left.as_hours() / 24;
-    if let Some(limit) = WARN_DAYS.into_iter().find(|limit| days < *limit) {
+    let warned_below = before_end(life);
+    if left < warned_below {
+        let (days, most) = (left.as_hours() / 24, (warned_below.as_hours() + 23) / 24);
+        let limit = WARN_DAYS.into_iter().find(|limit| days < *limit).map_or(most, |limit| limit.min(most));
         report.warn(
             Code::RoleEnds,
             subject,
@@ -114,13 +127,19 @@ fn check_role(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) 
     }
 }
 
-fn check_online(role: &str, signed: &Signed, now: Timestamp, report: &mut Report) {
+fn check_online(
+    role: &str,
+    signed: &Signed,
+    life: Option<SignedDuration>,
+    now: Timestamp,
+    report: &mut Report,
+) {
     let subject = format!("role {role}");
     let next = "run `publisher refresh`, and look why the running server did not";
     let left = now.duration_until(signed.expires);
     if left <= SignedDuration::ZERO {
         report.defect(Code::RoleEnded, subject, format_args!("it expired at {}; {next}", signed.expires));
-    } else if left < before_end_of_daily(signed.life()) {
+    } else if left < before_end_of_daily(life) {
         report.warn(
             Code::RoleEnds,
             subject,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_repository::{FolderTransport, OpenError, Reader};
+use sealpost_repository::{FolderTransport, Lifetimes, OpenError, Reader};
 
 use self::expiry::BEFORE_EVERYTHING;
 pub use self::report::{Code, Finding, Level, Report};
@@ -41,11 +41,17 @@ pub enum LintError {
     Open(#[source] OpenError),
 }
 
-/// Checks the repository in a folder, from the root that sites pin.
+/// Checks the repository in a folder, from the root that sites pin. With the vendor's lifetimes it warns of ends when
+/// `publisher status` does; without them roles count as living long.
 ///
 /// # Errors
 /// If nothing can be checked; every defect of the repository is a finding instead.
-pub async fn lint(repository: &Path, pinned_root: &[u8], now: Timestamp) -> Result<Report, LintError> {
+pub async fn lint(
+    repository: &Path,
+    pinned_root: &[u8],
+    lifetimes: Option<&Lifetimes>,
+    now: Timestamp,
+) -> Result<Report, LintError> {
     let scratch = tempfile::tempdir().map_err(LintError::Scratch)?;
     let transport = Arc::new(FolderTransport::new(repository));
     let mut reader =
@@ -53,7 +59,7 @@ pub async fn lint(repository: &Path, pinned_root: &[u8], now: Timestamp) -> Resu
     let mut report = Report::default();
     let targets = repository.join("targets");
     files::check_names(&targets, &mut report);
-    expiry::check(&repository.join("metadata"), &mut report, now);
+    expiry::check(&repository.join("metadata"), lifetimes, &mut report, now);
     match reader.refresh(BEFORE_EVERYTHING).await {
         Ok(_) => walk(&mut reader, &targets, &mut report).await,
         Err(error) => {

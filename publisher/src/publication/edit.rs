@@ -18,14 +18,11 @@ use sealpost_manifests::document::{self, Document, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{
-    Lifetimes, RepositoryEditor, RoleName, Signers, TargetPath, TargetSource, Written,
+    Lifetimes, MAX_ROOT_BYTES, RepositoryEditor, RoleName, Signers, TargetPath, TargetSource, Written,
 };
 
 use super::error::{PublicationError, RESTORE};
 use crate::home::{LifetimeDays, Vendor};
-
-/// What a reader takes of a root at most.
-const MAX_ROOT_BYTES: u64 = 1024 * 1024;
 
 /// A repository that is being changed.
 #[derive(Debug)]

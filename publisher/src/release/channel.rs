@@ -70,7 +70,7 @@ pub fn set_channel(
         channel: channel.clone(),
         problem,
     };
-    let mut publication = Publication::open(vendor, waiting)?;
+    let publication = Publication::open(vendor, waiting)?;
     if !publication.knows(package) {
         return Err(refused("there is no such package; release it first".to_owned()));
     }
@@ -105,9 +105,7 @@ pub fn set_channel(
     }
     let before = channels.channels.insert(channel.clone(), version.clone());
     channels.emptied.remove(channel);
-    publication.put_channels(&channels, now)?;
-    let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
-    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    publish_channels(publication, keyring, &channels, now)?;
     Ok(ChannelSet {
         package: package.clone(),
         channel: channel.clone(),
@@ -137,7 +135,7 @@ pub fn remove_channel(
     now: Timestamp,
     waiting: impl FnOnce(),
 ) -> Result<ChannelRemoved, ReleaseError> {
-    let mut publication = Publication::open(vendor, waiting)?;
+    let publication = Publication::open(vendor, waiting)?;
     if !publication.knows(package) {
         return Err(ReleaseError::NoSuchPackage { package: package.clone() });
     }
@@ -150,10 +148,21 @@ pub fn remove_channel(
         let problem = format!("there is no such channel; there are: {known}");
         return Err(ReleaseError::Channel { package: package.clone(), channel: channel.clone(), problem });
     }
-    publication.put_channels(&channels, now)?;
-    let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
-    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    publish_channels(publication, keyring, &channels, now)?;
     Ok(ChannelRemoved { package: package.clone(), channel: channel.clone(), pointed_at })
+}
+
+/// Publishes the channels of a package, signed with its keys.
+pub(super) fn publish_channels(
+    mut publication: Publication,
+    keyring: &Keyring,
+    channels: &ChannelsDocument,
+    now: Timestamp,
+) -> Result<(), ReleaseError> {
+    publication.put_channels(channels, now)?;
+    let keys = [keyring.role(&channels.package)?, keyring.snapshot()?, keyring.timestamp()?];
+    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    Ok(())
 }
 
 /// The lowest and the highest counter that a version has on the platforms that it was released for.

@@ -7,6 +7,7 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use serde::Serialize;
 
+use super::channel::publish_channels;
 use super::error::ReleaseError;
 use super::live::check_live;
 use crate::home::{Keyring, Vendor};
@@ -44,7 +45,7 @@ pub fn set_minimum(
     waiting: impl FnOnce(),
 ) -> Result<MinimumSet, ReleaseError> {
     let refused = |problem: String| ReleaseError::Minimum { package: package.clone(), problem };
-    let mut publication = Publication::open(vendor, waiting)?;
+    let publication = Publication::open(vendor, waiting)?;
     if !publication.knows(package) {
         return Err(refused("there is no such package; release it first".to_owned()));
     }
@@ -76,9 +77,7 @@ pub fn set_minimum(
             )));
         }
     }
-    publication.put_channels(&channels, now)?;
-    let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
-    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    publish_channels(publication, keyring, &channels, now)?;
     Ok(MinimumSet { package: package.clone(), minimum_counter: wanted, before })
 }
 

@@ -11,6 +11,7 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
 use serde::Serialize;
 
+use super::channel::publish_channels;
 use super::error::ReleaseError;
 use super::live::check_live;
 use crate::home::{Keyring, Vendor};
@@ -65,7 +66,7 @@ pub fn withdraw(
             "the reason must be one line of 1 to {MAX_REASON_BYTES} bytes; every site shows it"
         )));
     }
-    let mut publication = Publication::open(vendor, waiting)?;
+    let publication = Publication::open(vendor, waiting)?;
     if !publication.knows(package) {
         return Err(ReleaseError::NoSuchPackage { package: package.clone() });
     }
@@ -114,9 +115,7 @@ pub fn withdraw(
         channels.emptied.extend(pointing.iter().cloned());
     }
     let platforms = wanted.to_vec();
-    publication.put_channels(&channels, now)?;
-    let keys = [keyring.role(package)?, keyring.snapshot()?, keyring.timestamp()?];
-    publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
+    publish_channels(publication, keyring, &channels, now)?;
     Ok(WithdrawnNow {
         package: package.clone(),
         version: version.clone(),

@@ -18,11 +18,6 @@ CREATE TABLE grants (
         minisig      TEXT NOT NULL,
         PRIMARY KEY (serial, generation)
     ) STRICT;
-CREATE TABLE refused_keys (
-        key        BLOB PRIMARY KEY CHECK (length(key) = 32),
-        server_id  TEXT NOT NULL,
-        refused_at TEXT NOT NULL
-    ) STRICT;
 CREATE TABLE registrations (
         number       INTEGER PRIMARY KEY,
         server_id    TEXT NOT NULL,
@@ -74,5 +69,4 @@ INSERT INTO registrations VALUES (1, '10af2dc4736f353efff544aaae9df20a', '63996e
 INSERT INTO registrations VALUES (2, '10af2dc4736f353efff544aaae9df20a', 'ed2c687a0062dc4f3621f1dd89b5ff3b', '80XDM-TZYTQ-30MGW-CRWG2', 2, '2026-03-01T12:00:00Z', 'restored', 0, 0, 3, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', NULL, NULL, 'BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=');
 INSERT INTO registrations VALUES (3, '10af2dc4736f353efff544aaae9df20a', '3286bd9cfdfed4fb53fbb2488a5e71ce', '80XDM-TZYTQ-30MGW-CRWG2', 2, '2026-03-01T12:00:00Z', 'first', 0, 0, 1, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'head_smaller', NULL, 'BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=');
 INSERT INTO clearings VALUES (1, '80XDM-TZYTQ-30MGW-CRWG2', '10af2dc4736f353efff544aaae9df20a', 'RWSngkculJRrj5/p85xOFa7K3ElPV5suBjO9Xj6z7UFGZYCHinLIJIz/', '2026-03-01T12:00:00Z');
-INSERT INTO refused_keys VALUES (X'9FE9F39C4E15AECADC494F579B2E0633BD5E3EB3ED41466580878A72C8248CFF', '10af2dc4736f353efff544aaae9df20a', '2026-03-01T12:00:00Z');
 PRAGMA user_version = 3;

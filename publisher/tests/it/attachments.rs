@@ -50,7 +50,7 @@ async fn documents_are_signed_targets_of_their_release_and_written_before_the_ti
     let unknown = AttachmentKind::Other(Word::new("attestation").unwrap());
     assert_eq!(kinds, [unknown, AttachmentKind::CycloneDx]);
     assert_eq!(attachments[1].target.as_str(), "acme-av_1.0_any.attachment.sbom.cdx.json");
-    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    let report = lint(&home.repository(), &home.root(), None, now()).await.unwrap();
     assert_eq!((report.findings, report.targets), (Vec::new(), 7));
     assert_eq!(fs::read_dir(home.vendor().staging()).unwrap().count(), 0, "no copy is left");
 
@@ -106,7 +106,7 @@ async fn a_document_that_was_exchanged_lost_or_added_is_found() {
     home.publish(&order(&home, &[("spdx", &sbom)])).unwrap();
     let published = home.target_file(".attachment.sbom.json");
     flip_a_bit(&published).unwrap();
-    let findings = lint(&home.repository(), &home.root(), now()).await.unwrap().findings;
+    let findings = lint(&home.repository(), &home.root(), None, now()).await.unwrap().findings;
     assert!(findings.iter().any(|finding| finding.problem.contains("other content")), "{findings:?}");
     flip_a_bit(&published).unwrap();
 
@@ -115,12 +115,12 @@ async fn a_document_that_was_exchanged_lost_or_added_is_found() {
         let role = RoleName::Package(package("acme-av"));
         editor.put_target(&role, &added, TargetSource::Bytes(b"{}".to_vec())).unwrap();
     });
-    let findings = lint(&home.repository(), &home.root(), now() + days(1)).await.unwrap().findings;
+    let findings = lint(&home.repository(), &home.root(), None, now() + days(1)).await.unwrap().findings;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(finding.level, Level::Warning);
     assert!(finding.subject.ends_with("added.json") && finding.problem.contains("belongs to no release"));
 
     fs::remove_file(&published).unwrap();
-    let findings = lint(&home.repository(), &home.root(), now()).await.unwrap().findings;
+    let findings = lint(&home.repository(), &home.root(), None, now()).await.unwrap().findings;
     assert!(findings.iter().any(|finding| finding.problem.contains("missing")), "{findings:?}");
 }

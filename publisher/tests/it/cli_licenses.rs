@@ -9,6 +9,7 @@ use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::text_code;
+use sealpost_publisher::home::Vendor;
 
 use crate::process::{Bench, strs};
 use crate::support::{register_request, registration};
@@ -142,6 +143,8 @@ fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_say
 
     let server = registration(&serial, &site).server_id.to_string();
     bench.fails(&["clear-key", &server], &["1 serial number", "--yes", "keeps its grant"]);
+    let stolen = ["1 serial number", "whoever registers one next", "for good", "--yes"];
+    bench.fails(&["clear-key", &server, "--stolen"], &stolen);
     let other = SigningKey::generate().unwrap();
     bench.fails(&["serial", "unlock", &code(&other)], &["bound to another server", "`publisher clear-key`"]);
     assert!(bench.ok(&["clear-key", &server, "--yes"]).contains(serial.as_str()));
@@ -152,12 +155,42 @@ fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_say
     bench.fails(&["clear-key", &server, "--yes"], &["no serial number is bound", "publisher serial list"]);
 
     // That it was stolen comes out later.
-    bench.fails(&["clear-key", &server, "--stolen"], &["0 serial numbers", "--yes", "for good"]);
+    bench.fails(
+        &["clear-key", &server, "--stolen"],
+        &["no serial number is bound to the server", "--yes", "for good"],
+    );
     assert!(
         bench.ok(&["clear-key", &server, "--stolen", "--yes"]).contains("its key and its id are refused")
     );
     bench.fails(&["serial", "unlock", &code(&site)], &["was stolen", "`distributor init`"]);
     assert!(bench.ok(&["serial", "show", serial.as_str()]).contains("which was stolen"));
+}
+
+#[test]
+fn nobody_is_asked_about_a_server_that_never_registered() {
+    let bench = Bench::ready();
+    for options in [&[][..], &["--stolen"]] {
+        let unknown = "9c1f0e6a2b7d4c35a8e0f1d2c3b4a596";
+        let arguments = [&["clear-key", unknown], options].concat();
+        let output = bench.run(&arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("publisher serial list") && !said.contains("--yes"), "{said}");
+    }
+}
+
+#[test]
+fn while_somebody_is_asked_about_a_package_the_home_is_free() {
+    let bench = Bench::ready();
+    bench.ok(&strs(&bench.release("1.0")));
+    let mut asked = bench.on_a_terminal(&["serial", "new", "--seats", "10", "--package", "nosuch"]);
+    let question = asked.read_until("Type yes: ");
+    assert!(question.contains("there is no package nosuch; released were acme-av"), "{question}");
+    // Another publisher, or the renewal of the running server, goes on meanwhile.
+    let vendor = Vendor::open(&bench.path("home")).unwrap();
+    assert!(vendor.try_lock().unwrap().is_some(), "the home is locked");
+    asked.answer("yes");
+    assert!(bench.ok(&["serial", "list"]).contains("10"));
 }
 
 #[test]

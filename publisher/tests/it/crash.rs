@@ -64,7 +64,7 @@ async fn every_stop_is_old_or_new_and_a_rerun_completes(releases: &[&str], docum
         assert_eq!(completed.releases[&id].files, new.releases[&id].files, "rerun after {count}");
         assert_eq!(completed.releases[&id].counter, new.releases[&id].counter, "rerun after {count}");
         assert_eq!(completed.channels[&package("acme-av")], new.channels[&package("acme-av")]);
-        let report = lint(&stopped.repository(), &stopped.root(), now()).await.unwrap();
+        let report = lint(&stopped.repository(), &stopped.root(), None, now()).await.unwrap();
         assert_eq!(report.findings, [], "rerun after {count}");
     }
 }

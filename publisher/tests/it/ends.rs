@@ -289,7 +289,7 @@ fn nothing_is_published_below_a_role_that_has_ended_and_the_command_that_renews_
 async fn lint_names_the_commands_that_renew() {
     let home = Home::new();
     home.release("acme-av", "1.0", "one").unwrap();
-    let report = lint(&home.repository(), &home.root(), now() + days(300)).await.unwrap();
+    let report = lint(&home.repository(), &home.root(), None, now() + days(300)).await.unwrap();
     let of = |subject: &str| {
         let finding = report.findings.iter().find(|finding| finding.subject == subject);
         finding.unwrap_or_else(|| panic!("{report:?}")).problem.clone()

@@ -52,28 +52,34 @@ fn older_vendor_settings_stay_readable_and_the_newest_are_what_is_written() {
     assert_eq!(values(&expected.to_commented_text()), values(&text));
 }
 
-/// What `license-3.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the file is written if it is missing. It goes on from
-/// `license-2.sql`, which a program of before wrote, and has what that one does not.
+/// What `license-4.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the file is written if it is missing. It goes on from
+/// `license-3.sql`, which a program of before wrote, and has what that one does not.
 fn write_golden() {
-    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-3.sql").exists() {
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-4.sql").exists() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("license.db");
-    let sql = fs::read_to_string(golden("license-2.sql")).unwrap();
-    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+    let path = of_golden(folder.path(), "license-3.sql");
     let mut authority = Authority::open(&path).unwrap();
-    let server = authority.serials().unwrap()[1].server_id.clone().unwrap();
-    authority.clear_key(&server, ClearedKey::Stolen, now()).unwrap();
+    let server = authority.serials().unwrap()[1].cleared_from.clone().unwrap();
+    assert!(authority.clear_key(&server, ClearedKey::Stolen, now()).unwrap().is_empty());
     drop(authority);
-    fs::write(golden("license-3.sql"), dump(&path)).unwrap();
+    fs::write(golden("license-4.sql"), dump(&path)).unwrap();
+}
+
+/// A database of a golden file.
+fn of_golden(folder: &Path, name: &str) -> PathBuf {
+    let path = folder.join(name).with_extension("db");
+    let sql = fs::read_to_string(golden(name)).unwrap();
+    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+    path
 }
 
 /// A whole database as the statements that make it again.
 fn dump(path: &Path) -> String {
     let connection = Connection::open(path).unwrap();
     let mut text =
-        "-- A license database of format 3, as it was first released. Never change this file.\n".to_owned();
+        "-- A license database of format 4, as it was first released. Never change this file.\n".to_owned();
     for statement in schema(&connection) {
         text.push_str(&format!("{statement};\n"));
     }
@@ -98,7 +104,7 @@ fn dump(path: &Path) -> String {
             text.push_str(&format!("INSERT INTO {table} VALUES ({});\n", values.join(", ")));
         }
     }
-    text + "PRAGMA user_version = 3;\n"
+    text + "PRAGMA user_version = 4;\n"
 }
 
 fn schema(connection: &Connection) -> Vec<String> {
@@ -142,13 +148,39 @@ fn the_first_license_database_stays_readable_and_its_requests_get_the_same_bytes
 }
 
 #[test]
-fn a_license_database_with_a_cleared_binding_stays_readable() {
+fn a_license_database_of_before_stolen_keys_opens_and_one_can_be_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = of_golden(folder.path(), "license-3.sql");
+    let mut authority = Authority::open(&path).unwrap();
+    let serials = authority.serials().unwrap();
+    let [unbound, cleared] = serials.as_slice() else { panic!("{serials:?}") };
+    assert!(unbound.cleared_from.is_none());
+    let server = cleared.cleared_from.clone().unwrap();
+    let clearings = |authority: &Authority| authority.history(&cleared.serial).unwrap().clearings;
+    assert!(!clearings(&authority)[0].stolen);
+    assert!(authority.clear_key(&server, ClearedKey::Stolen, now()).unwrap().is_empty());
+    assert!(clearings(&authority)[0].stolen);
+    let format = |path: &Path| -> u32 {
+        Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(format(&path), 4);
+}
+
+#[test]
+fn what_a_program_refused_before_the_table_had_a_format_of_its_own_stays_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = of_golden(folder.path(), "license-4.sql");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    let authority = Authority::open(&path).unwrap();
+    let cleared = &authority.serials().unwrap()[1];
+    assert!(authority.history(&cleared.serial).unwrap().clearings[0].stolen);
+}
+
+#[test]
+fn a_license_database_with_a_stolen_server_stays_readable() {
     write_golden();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("license.db");
-    let sql = fs::read_to_string(golden("license-3.sql")).unwrap();
-    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
-    let authority = Authority::open(&path).unwrap();
+    let authority = Authority::open(&of_golden(folder.path(), "license-4.sql")).unwrap();
     let serials = authority.serials().unwrap();
     let [unbound, cleared] = serials.as_slice() else { panic!("{serials:?}") };
     assert!(unbound.cleared_from.is_none());
@@ -164,16 +196,14 @@ fn a_new_license_database_and_one_that_was_brought_up_to_date_have_the_frozen_ta
     let folder = tempfile::tempdir().unwrap();
     let new = folder.path().join("new.db");
     Authority::create(&new).unwrap();
-    let of_golden = |name: &str| {
-        let path = folder.path().join(name);
-        let sql = fs::read_to_string(golden(name)).unwrap();
-        Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
-        path
-    };
-    let (older, frozen) = (of_golden("license-2.sql"), of_golden("license-3.sql"));
-    Authority::open(&older).unwrap();
+    let [first, second, frozen] =
+        ["license-2.sql", "license-3.sql", "license-4.sql"].map(|name| of_golden(folder.path(), name));
     let tables = |path: &Path| schema(&Connection::open(path).unwrap());
+    assert_ne!(tables(&second), tables(&frozen), "a format that is out is not changed");
+    Authority::open(&first).unwrap();
+    Authority::open(&second).unwrap();
     // A later format adds a migration, and a golden file beside this one.
     assert_eq!(tables(&new), tables(&frozen));
-    assert_eq!(tables(&older), tables(&frozen));
+    assert_eq!(tables(&first), tables(&frozen));
+    assert_eq!(tables(&second), tables(&frozen));
 }

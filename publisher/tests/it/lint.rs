@@ -2,15 +2,17 @@
 
 use std::fs;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::channels::Withdrawn;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
 use sealpost_publisher::active_keys::license_key;
+use sealpost_publisher::home::LifetimeDays;
 use sealpost_publisher::lint::{Finding, Level, lint};
-use sealpost_repository::{RoleName, TargetSource};
+use sealpost_publisher::publication::lifetimes;
+use sealpost_repository::{Lifetimes, RoleName, TargetSource};
 use sealpost_test_support::clock::days;
 use sealpost_test_support::folders::flip_a_bit;
 use sealpost_test_support::names::{channel, package, version};
@@ -25,7 +27,7 @@ fn two_releases() -> Home {
 }
 
 async fn findings_at(home: &Home, at: Timestamp) -> Vec<Finding> {
-    lint(&home.repository(), &home.root(), at).await.unwrap().findings
+    lint(&home.repository(), &home.root(), None, at).await.unwrap().findings
 }
 
 async fn defects(home: &Home) -> Vec<String> {
@@ -46,7 +48,7 @@ fn assert_one(defects: &[String], words: &[&str]) {
 #[tokio::test]
 async fn a_sound_repository_has_no_findings() {
     let home = two_releases();
-    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    let report = lint(&home.repository(), &home.root(), None, now()).await.unwrap();
     assert_eq!(report.findings, []);
     assert_eq!((report.packages, report.releases, report.targets), (1, 2, 8));
 }
@@ -111,8 +113,46 @@ async fn expiry_is_warned_of_at_90_30_and_7_days_and_is_a_defect_afterwards() {
     assert!(found[0].problem.contains("expired"), "{found:?}");
     assert_eq!(found[0].level, Level::Defect);
     // The walk goes on behind what has expired.
-    let report = lint(&home.repository(), &home.root(), now() + days(400)).await.unwrap();
+    let report = lint(&home.repository(), &home.root(), None, now() + days(400)).await.unwrap();
     assert_eq!(report.releases, 2);
+}
+
+#[tokio::test]
+async fn what_the_vendor_lets_live_shortly_is_warned_of_in_the_second_half_of_its_life() {
+    let home = two_releases();
+    let days_of_life = LifetimeDays {
+        root: 40,
+        targets: 40,
+        packages: 40,
+        snapshot: 2,
+        timestamp: 2,
+        ..LifetimeDays::default()
+    };
+    let lives = lifetimes(&days_of_life);
+    let warned = async |before: Option<&Lifetimes>, left: SignedDuration, role: &str| {
+        // What the home signed lives for its own 365, 30 or 7 days; only what is left counts.
+        let whole = match role {
+            "role timestamp" => days(7),
+            "role snapshot" => days(30),
+            _ => days(365),
+        };
+        let report = lint(&home.repository(), &home.root(), before, now() + whole - left).await.unwrap();
+        let found = report.findings.into_iter().find(|finding| finding.subject == role);
+        found.filter(|finding| finding.level == Level::Warning).map(|finding| finding.problem)
+    };
+    for role in ["role root", "role targets", "role acme-av"] {
+        assert_eq!(warned(Some(&lives), days(21), role).await, None, "{role}");
+        let said = warned(Some(&lives), days(19), role).await.unwrap();
+        assert!(said.contains("below 20 days"), "{said}");
+        let said = warned(Some(&lives), days(6), role).await.unwrap();
+        assert!(said.contains("below 7 days"), "{said}");
+        assert!(warned(None, days(21), role).await.is_some(), "{role}: of an unknown life");
+    }
+    for role in ["role snapshot", "role timestamp"] {
+        assert_eq!(warned(Some(&lives), days(1) + SignedDuration::from_hours(1), role).await, None, "{role}");
+        assert!(warned(Some(&lives), SignedDuration::from_hours(23), role).await.is_some(), "{role}");
+        assert!(warned(None, days(2), role).await.is_some(), "{role}: of an unknown life");
+    }
 }
 
 #[tokio::test]
@@ -210,7 +250,7 @@ async fn a_damaged_timestamp_is_told_as_the_owner_has_to_see_it() {
     let home = Home::new();
     home.release("acme-av", "1.0", "one").unwrap();
     fs::write(home.repository().join("metadata/timestamp.json"), "{").unwrap();
-    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    let report = lint(&home.repository(), &home.root(), None, now()).await.unwrap();
     let finding = report.findings.iter().find(|finding| finding.subject == "metadata").unwrap();
     assert!(finding.problem.contains("restore it from the published copy"), "{finding}");
     assert!(!finding.problem.contains("hostile") && !finding.problem.contains("vendor's"), "{finding}");

@@ -1,7 +1,11 @@
 //! The program as a process in a temporary folder.
 
-use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 pub(crate) struct Bench {
     folder: tempfile::TempDir,
@@ -52,6 +56,19 @@ impl Bench {
         }
     }
 
+    /// Starts it where somebody can be asked.
+    pub(crate) fn on_a_terminal(&self, arguments: &[&str]) -> OnTerminal {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let end = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let mut command = self.command(arguments);
+        let child =
+            command.stdin(end.try_clone().unwrap()).stderr(end).stdout(Stdio::null()).spawn().unwrap();
+        OnTerminal { terminal: File::from(terminal), child }
+    }
+
     pub(crate) fn release(&self, version: &str) -> Vec<String> {
         let arguments =
             ["release", "content", "--package", "acme-av", "--kind", "program", "--channel", "stable"];
@@ -60,6 +77,34 @@ impl Bench {
             .map(|text| (*text).to_owned())
             .chain(["--version".to_owned(), version.to_owned()])
             .collect()
+    }
+}
+
+/// The program, with its questions on a terminal.
+pub(crate) struct OnTerminal {
+    terminal: File,
+    child: Child,
+}
+
+impl OnTerminal {
+    /// What it wrote up to this.
+    pub(crate) fn read_until(&mut self, end: &str) -> String {
+        let mut said = Vec::new();
+        let mut piece = [0; 1024];
+        loop {
+            let count = self.terminal.read(&mut piece).unwrap();
+            said.extend_from_slice(&piece[..count]);
+            let text = String::from_utf8_lossy(&said);
+            if text.contains(end) {
+                return text.into_owned();
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn answer(mut self, answer: &str) {
+        writeln!(self.terminal, "{answer}").unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 }
 

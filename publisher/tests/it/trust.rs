@@ -272,12 +272,12 @@ async fn lint_finds_what_sites_would_make_nothing_of() {
         let mut changed = trust.clone();
         change(&mut changed, release.clone());
         home.publish_trust(&changed);
-        let findings = lint(&home.repository(), &home.root(), now()).await.unwrap().findings;
+        let findings = lint(&home.repository(), &home.root(), None, now()).await.unwrap().findings;
         assert!(
             findings.iter().any(|finding| finding.problem.contains(word) && finding.level == *level),
             "{word}: {findings:?}"
         );
     }
     home.publish_trust(&trust);
-    assert!(lint(&home.repository(), &home.root(), now()).await.unwrap().findings.is_empty());
+    assert!(lint(&home.repository(), &home.root(), None, now()).await.unwrap().findings.is_empty());
 }

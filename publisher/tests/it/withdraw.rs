@@ -31,7 +31,7 @@ async fn a_withdrawn_version_is_offered_by_no_channel_and_stays_withdrawn() {
     assert_eq!(channels.withdrawn_everywhere(&"2.0".parse().unwrap()), Some("deletes files"));
     assert_eq!(channels.signed_at, now());
     assert_eq!(seen.releases.len(), 2, "what was released stays published");
-    let report = lint(&home.repository(), &home.root(), now()).await.unwrap();
+    let report = lint(&home.repository(), &home.root(), None, now()).await.unwrap();
     assert!(report.is_sound(), "{report:?}");
 
     let set = |version: &str| home.set_channel("acme-av", "stable", version, now());
@@ -130,7 +130,7 @@ async fn a_version_can_be_withdrawn_on_one_platform_and_stays_offered_on_the_oth
     let channels = &seen.channels[&package("acme-av")];
     assert_eq!(channels.withdrawn_reason(&arm), Some("does not start"));
     assert_eq!((channels.withdrawn_reason(&intel), channels.channels.len()), (None, 1));
-    assert!(lint(&home.repository(), &home.root(), now()).await.unwrap().is_sound());
+    assert!(lint(&home.repository(), &home.root(), None, now()).await.unwrap().is_sound());
     assert!(take_back(&["linux-aarch64"], "again").unwrap_err().to_string().contains("does not start"));
 
     // On the last platform it is on no channel any more; on all, also of platforms that may come.

@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{Frontier, NodeId, frontier_nodes, leaf_hash};
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry, StoredEntry, place_of};
 use sealpost_site::changes::summary;
 use sealpost_site::queries::{Activity, Log, LogEnd, LogEntry, LogNodes, Only, page_limit};
@@ -177,7 +178,7 @@ impl<C: Connected> Read<Activity> for C {
         }
         match filter.only {
             Only::Everything => {}
-            Only::WithoutAbsentHooks => narrow(NO_ABSENT_HOOK, Value::Text("no_hook".to_owned())),
+            Only::WithoutAbsentHooks => narrow(NO_ABSENT_HOOK, Value::Text(ReasonCode::NoHook.to_string())),
             Only::Failures => narrow(FAILURES, Value::Text(json(&summary::FAILURES)?)),
         }
         if let Some(since) = filter.since {

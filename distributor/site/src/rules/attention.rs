@@ -1,5 +1,5 @@
 //! Releases that want a person's attention: stopped ones that still run somewhere, and approved ones that a further
-//! channel points to.
+//! channel points to. And channels that computers follow and the vendor does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 

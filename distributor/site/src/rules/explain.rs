@@ -89,13 +89,7 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         // What is approved for others is what it would get with a license.
         packages.extend(facts.approved.iter().map(|release| &release.release.package));
     }
-    packages
-        .into_iter()
-        .map(|package| {
-            let is_licensed = licensed != Licensed::Nothing;
-            explain(&PackageView { is_licensed, ..view(facts, package, &should, &could) }, now)
-        })
-        .collect()
+    packages.into_iter().map(|package| explain(&view(facts, package, &should, &could), now)).collect()
 }
 
 fn view<'a>(
@@ -118,7 +112,7 @@ fn view<'a>(
         drift: client.drift.iter().find(|drift| drift.package == *package).map(|drift| drift.kind),
         stopped: installed.and_then(|installed| stopped(&facts.had, installed.manifest)),
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
-        is_licensed: true,
+        is_licensed: !facts.grants.is_empty(),
         wanted: should.iter().find(|told| told.release.release.package == *package).copied(),
         waits_for_review: could.map(|release| &release.release),
         last_report: client.last_reports.iter().find(|report| report.release.package == *package),

@@ -13,7 +13,7 @@ use crate::rules::release::{KnownRelease, ReleaseState};
 pub struct UnderReview {
     /// As it is; for a release that is not approved, as its approval would make it.
     now: Among,
-    /// As the approval of all its channels would make it; `None` where that is the same.
+    /// As the approval of all its channels would make it; `None` where nothing of it waits for that.
     once_approved: Option<Among>,
     voided: BTreeSet<Sha256Digest>,
 }
@@ -52,13 +52,14 @@ impl UnderReview {
         let everywhere = if release.channels.is_empty() {
             release.clone()
         } else {
-            let channels = release.channels.clone();
-            release.clone().approved_too(&channels)
+            release.approved_too(&release.channels)
         };
-        if release.state == ReleaseState::Approved {
-            return Self { now: among(release), once_approved: Some(among(everywhere)), voided };
+        if release.state != ReleaseState::Approved {
+            return Self { now: among(everywhere), once_approved: None, voided };
         }
-        Self { now: among(everywhere), once_approved: None, voided }
+        let waits = release.waits_for().next().is_some();
+        let once_approved = waits.then(|| among(everywhere));
+        Self { now: among(release), once_approved, voided }
     }
 
     /// Whether a computer gets it. A computer that has not come yet counts as one whose platform it fits.
@@ -175,6 +176,7 @@ mod tests {
         assert_eq!(older.reach(&row), Reach::Not, "an older release than the approved one reaches nobody");
         let itself = UnderReview::new(approved[0].clone(), approved, BTreeSet::new());
         assert_eq!(itself.reach(&row), Reach::Gets);
+        assert!(itself.once_approved.is_none(), "it waits for nothing, so every computer is asked once");
     }
 
     #[test]

@@ -63,6 +63,8 @@ codes! {
     ClientsDrifted = "clients_drifted", Warning;
     /// A release was stopped and still runs, or waits for another approval.
     ReleaseAttention = "release_attention", Warning;
+    /// Computers follow a channel that the vendor does not have.
+    ChannelLeft = "channel_left", Warning;
     /// Stored files are damaged or missing.
     FilesDamaged = "files_damaged", Warning;
     /// The disk has no room for payloads.

@@ -55,9 +55,10 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         .filter(|row| attention::is_stopped_and_runs(row))
         .map(|row| row.manifest)
         .collect();
-    let mut said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
-    said.extend(attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?));
+    let said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
+    let left = attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?);
+    warnings.extend(left.into_iter().map(coded(WarningCode::ChannelLeft)));
     warnings.extend(failing::warnings(ledger, &of_interest).await?);
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);

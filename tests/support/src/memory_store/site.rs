@@ -49,9 +49,11 @@ impl<H: Holds> Read<ServersLearned> for Handle<H> {
 impl<H: Holds> Read<LeftBehind> for Handle<H> {
     fn read(&mut self, query: &LeftBehind) -> Result<LeftBehindRow, StoreError> {
         let state = self.state();
+        let lost = state.restore.restored.as_ref().map(|restored| restored.epoch);
         let is_behind = |client_id| {
             let answered = state.answered(client_id);
             let held = answered.as_ref().and_then(|answered| answered.server_list);
+            let held = held.filter(|list| lost.is_none_or(|lost| list.epoch > lost));
             let heard = answered.map(|answered| answered.at);
             let heard = heard.or_else(|| state.clients.get(client_id).map(|client| client.enrolled_at));
             held.map_or(0, |order| order.sequence) < query.sequence && heard <= Some(query.since)

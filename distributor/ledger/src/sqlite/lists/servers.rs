@@ -16,9 +16,11 @@ use crate::store::{Read, StoreError};
 const WAITING: &str = "FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id \
      WHERE ?3 OR k.list_epoch IS NULL OR (k.list_epoch, k.list_sequence) < (?1, ?2)";
 
-/// Enrolled computers that said of no list from the sequence ?1 on that they hold it, and were not heard after ?2.
+/// Enrolled computers that said of no list from the sequence ?1 on that they hold it, and were not heard after ?2. A list
+/// counts if its epoch is above ?3, that of the last restore; if that is `NULL`, there was none, and every list counts.
 const LEFT_BEHIND: &str = "FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id \
-     WHERE coalesce(k.list_sequence, 0) < ?1 AND coalesce(k.at, c.enrolled_at) <= ?2";
+     WHERE (coalesce(k.list_sequence, 0) < ?1 OR (?3 IS NOT NULL AND k.list_epoch <= ?3)) \
+     AND coalesce(k.at, c.enrolled_at) <= ?2";
 
 impl<C: Connected> Read<ServersLearned> for C {
     fn read(&mut self, _: &ServersLearned) -> Result<Option<ServersLearnedRow>, StoreError> {
@@ -43,12 +45,13 @@ impl<C: Connected> Read<LeftBehind> for C {
     fn read(&mut self, query: &LeftBehind) -> Result<LeftBehindRow, StoreError> {
         let connection = self.connection();
         let (sequence, since) = (integer(query.sequence), micros(query.since));
+        let lost = restore_state(connection)?.restored.map(|restored| integer(restored.epoch.0));
         let count = connection
             .prepare_cached(&format!("SELECT count(*) {LEFT_BEHIND}"))?
-            .query_row(params![sequence, since], |row| count(row, 0))?;
+            .query_row(params![sequence, since, lost], |row| count(row, 0))?;
         let names = connection
-            .prepare_cached(&format!("SELECT c.name {LEFT_BEHIND} ORDER BY c.name LIMIT ?3"))?
-            .query_map(params![sequence, since, WAITING_NAMES], |row| text(row, 0))?
+            .prepare_cached(&format!("SELECT c.name {LEFT_BEHIND} ORDER BY c.name LIMIT ?4"))?
+            .query_map(params![sequence, since, lost, WAITING_NAMES], |row| text(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(LeftBehindRow { count, names })
     }

@@ -139,6 +139,7 @@ contracts! {
     servers {
         a_client_learns_the_newest_ways_once_and_who_did_not_is_listed,
         who_did_not_learn_a_list_is_left_behind_until_it_is_heard_again,
+        a_list_of_before_a_restore_does_not_count_although_its_sequence_is_used_again,
         a_list_that_a_client_claims_and_nobody_announced_decides_nothing,
         while_a_restored_ledger_is_not_confirmed_nobody_counts_as_having_learned_its_list,
     }

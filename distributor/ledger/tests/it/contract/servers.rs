@@ -11,6 +11,7 @@ use sealpost_site::rows::{LeftBehindRow, ServersLearnedRow};
 use sealpost_site::rules::restore::RestoreCause;
 use sealpost_test_support::world::{World, admin, computer_name, era};
 
+use super::restored::{RESTORED, lived_in, stops};
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, entries_of, sound};
 
@@ -99,6 +100,48 @@ pub(super) async fn who_did_not_learn_a_list_is_left_behind_until_it_is_heard_ag
     ledger.close().await.unwrap();
     drop(ledger);
     assert_eq!(left(&bench.open()).await.count, 1);
+}
+
+pub(super) async fn a_list_of_before_a_restore_does_not_count_although_its_sequence_is_used_again(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    announced(world, &ledger, 30, vec![world.way("first.example", 16770)]).await;
+    for seconds in [40, 50] {
+        world.contacts(&ledger, &mut computer, seconds).await;
+    }
+    let backup = bench.copy();
+    let lost = announced(world, &ledger, 60, vec![world.way("lost.example", 16770)]).await;
+    for seconds in [70, 80] {
+        world.contacts(&ledger, &mut computer, seconds).await;
+    }
+    assert_eq!(computer.server_list.as_ref().unwrap().order(), lost);
+    stops(ledger).await;
+
+    let ledger = backup.open();
+    world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    let ways = vec![world.way("other.example", 16770)];
+    let order = announced(world, &ledger, RESTORED + 10, ways).await;
+    assert_eq!(order, lost, "the restored ledger knows nothing of the list that it lost");
+    let left = async |since: i64| {
+        let query = LeftBehind { sequence: order.sequence, since: world.at(RESTORED + since) };
+        ledger.query(query).await.unwrap()
+    };
+    let behind = LeftBehindRow { count: 1, names: vec![computer_name("pc-1")] };
+    assert_eq!(left(20).await, behind, "what it holds leads elsewhere");
+    ledger.execute(world.at(RESTORED + 30), world.asks_to_confirm(2)).await.unwrap();
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    assert_eq!(left(20).await, behind, "nor does the vendor's word change what it holds");
+    for seconds in [40, 50] {
+        world.contacts(&ledger, &mut computer, RESTORED + seconds).await;
+    }
+    assert_eq!(left(60).await, LeftBehindRow::default(), "it holds the list of the epoch that confirmed");
+    ledger.close().await.unwrap();
+    drop(ledger);
+    let query = LeftBehind { sequence: order.sequence, since: world.at(RESTORED + 60) };
+    assert_eq!(backup.open().query(query).await.unwrap().count, 0);
 }
 
 pub(super) async fn a_list_that_a_client_claims_and_nobody_announced_decides_nothing(
