@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::Answer;
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::install_root::accept_new;
 use sealpost_agent_updater::flows::repair::repair;
@@ -251,7 +251,7 @@ fn while_the_disk_of_the_products_is_not_mounted_nothing_is_installed_repaired_o
     assert_eq!(status.packages[0].runs.as_deref(), Some("2"));
     let answer = repaired(&agent);
     assert!(!answer.ok && answer.lines.join(" ").contains("`agent-updater repair --new-install-root`"));
-    assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_ok_and(|end| end != ChangeEnd::Kept));
+    assert!(agent.roll_back(&package(), ToUnwanted::Refuse).is_ok_and(|end| end != ChangeEnd::Kept));
     for audited in agent.audit().unwrap() {
         assert_eq!(audited.code, "not_as_signed");
         assert!(audited.problems.join(" ").contains("its disk may not be mounted"), "{audited:?}");
@@ -260,7 +260,7 @@ fn while_the_disk_of_the_products_is_not_mounted_nothing_is_installed_repaired_o
     mount(&site, disk);
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
-    assert_eq!(agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap(), ChangeEnd::Kept);
+    assert_eq!(agent.roll_back(&package(), ToUnwanted::Refuse).unwrap(), ChangeEnd::Kept);
     assert_eq!(site.installed().as_deref(), Some("two"), "what is gone back to was not forgotten");
 }
 

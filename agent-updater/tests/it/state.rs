@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use sealpost_agent_updater::app::Agent;
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::flows::repair::repair;
 use sealpost_files::with_causes;
@@ -63,7 +63,7 @@ fn damage_and_follow(records: &[Damaged]) {
         assert!(cycle.problems.is_empty(), "{name}: {:?}", cycle.problems);
         assert_eq!(site.installed().as_deref(), Some("three"), "{name}");
         assert!(site.gate().run, "{name}");
-        assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_ok(), "{name}");
+        assert!(agent.roll_back(&package(), ToUnwanted::Refuse).is_ok(), "{name}");
         assert_eq!(site.installed().as_deref(), Some("two"), "{name}");
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, Installed, PackageRecord};
+use crate::domain::rollback::why_left;
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -323,6 +324,7 @@ impl Assigned<'_> {
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
             withdrawn,
             previous_withdrawn: why_withdrawn(&record.previous),
+            previous_left: why_left(record),
             under_way: self
                 .change
                 .filter(|change| change.to.release.package == *package)

@@ -131,8 +131,10 @@ pub struct PackageStatus {
     pub withdrawn: Option<String>,
     /// The version that `rollback` goes to.
     pub previous: Option<String>,
-    /// Why the vendor withdrew that one, if it did: `rollback` refuses it without `--withdrawn`.
+    /// Why the vendor withdrew that one, if it did: `rollback` refuses it without `--anyway`.
     pub previous_withdrawn: Option<String>,
+    /// Why this computer left that one, if the site led it away or it failed here: `rollback` refuses it without `--anyway`.
+    pub previous_left: Option<String>,
     /// A change that is not finished, with its step.
     pub under_way: Option<String>,
     /// Hooks that are not configured, and the consequence of each.

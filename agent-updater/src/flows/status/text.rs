@@ -161,12 +161,11 @@ impl PackageStatus {
             let _ = writeln!(text, "  under way: {under_way}");
         }
         if let Some(previous) = &self.previous {
-            let _ = match &self.previous_withdrawn {
+            let withdrawn =
+                self.previous_withdrawn.as_ref().map(|why| format!("the vendor withdrew it: {why}"));
+            let _ = match withdrawn.or_else(|| self.previous_left.clone()) {
                 None => writeln!(text, "  rollback goes to {previous}"),
-                Some(why) => writeln!(
-                    text,
-                    "  rollback goes to {previous} with `--withdrawn` only: the vendor withdrew it: {why}"
-                ),
+                Some(why) => writeln!(text, "  rollback goes to {previous} with `--anyway` only: {why}"),
             };
         }
         self.write_hooks(text, hooks);
