@@ -22,7 +22,7 @@ use crate::app::Agent;
 use crate::home::Home;
 use crate::ports::{fault_points, self_update_points};
 
-/// Keeps a licensed computer at the releases that its site approved and its vendor signed.
+/// Keep a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
 #[command(
     name = "agent-updater",
@@ -38,10 +38,16 @@ Examples:
 )]
 pub struct Cli {
     /// The agent's home folder.
-    #[arg(long, global = true, env = "SEALPOST_AGENT_HOME", default_value = "/var/lib/sealpost-agent")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SEALPOST_AGENT_HOME",
+        default_value = "/var/lib/sealpost-agent"
+    )]
     home: PathBuf,
     /// The configuration file [default: HOME/agent.toml].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -59,10 +65,10 @@ enum Command {
     Audit(audit::Audit),
     #[command(flatten)]
     Service(service::Command),
-    /// Prints the points of an install at which a build for tests can be ended.
+    /// Print the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
     InstallSteps,
-    /// Prints the points of an update of the agent itself at which a build for tests can be ended.
+    /// Print the points of an update of the agent itself at which a build for tests can be ended.
     #[command(hide = true)]
     SelfUpdateSteps,
 }
@@ -71,11 +77,13 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Every command that answers with JSON has this flag, and then fails with JSON too.
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
     log_to_stderr();
     match execute(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("{}", output::told(&error, wants_json));
             ExitCode::FAILURE
         }
     }
@@ -104,6 +112,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;
+    // Only an enrollment makes a home.
+    if !matches!(cli.command, Command::Enroll(_)) {
+        home.ensure_there()?;
+    }
     let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
     let code = match cli.command {
         Command::Enroll(command) => command.execute(agent, &runtime),

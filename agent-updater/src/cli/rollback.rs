@@ -13,7 +13,7 @@ use crate::flows::rollback;
 use super::output::print_answer;
 use super::runtime::blocking;
 
-/// Goes back to the previous release, which is still on this computer.
+/// Go back to the previous release, which is still on this computer.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -70,8 +70,8 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
 /// What speaks against the kept release: a person goes back to it only who says so.
 fn unwanted(home: &Home, record: &PackageRecord) -> Option<Refusal> {
     let release = &record.previous.as_ref()?.release;
-    let anyway =
-        format!("`agent-updater rollback {} --anyway` goes back to it all the same", release.package);
+    let package = &release.package;
+    let anyway = format!("`agent-updater rollback {package} --anyway` goes back to it all the same");
     if let Some(why) = Withdrawals::load(home).reason(release) {
         let detail = format!("the vendor withdrew {release}: {why}; {anyway}");
         return Some(Refusal::new(ReasonCode::ReleaseWithdrawn, detail));
