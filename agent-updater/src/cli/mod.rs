@@ -13,7 +13,7 @@ mod runtime;
 mod service;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -21,6 +21,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app::Agent;
 use crate::home::Home;
 use crate::ports::{fault_points, self_update_points};
+use crate::records::holdings::HoldingsError;
+
+/// Where a computer has its agent, if nobody says otherwise. The package lays no home.
+const DEFAULT_HOME: &str = "/var/lib/sealpost-agent";
 
 /// Keep a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
@@ -43,7 +47,7 @@ pub struct Cli {
         global = true,
         value_name = "DIR",
         env = "SEALPOST_AGENT_HOME",
-        default_value = "/var/lib/sealpost-agent"
+        default_value = DEFAULT_HOME
     )]
     home: PathBuf,
     /// The configuration file [default: HOME/agent.toml].
@@ -112,9 +116,12 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;
-    // Only an enrollment makes a home.
-    if !matches!(cli.command, Command::Enroll(_)) {
-        home.ensure_there()?;
+    match cli.command {
+        // Only an enrollment makes a home, and the status makes nothing.
+        Command::Enroll(_) => {}
+        Command::Status(_) if is_fresh(&home) => {}
+        _ if is_fresh(&home) => return Err(HoldingsError::NotEnrolled.into()),
+        _ => home.ensure_there()?,
     }
     let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
     let code = match cli.command {
@@ -130,6 +137,11 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     runtime.shutdown_background();
     code
+}
+
+/// Whether nobody enrolled this computer yet: there is no slip in a name that nobody typed.
+fn is_fresh(home: &Home) -> bool {
+    home.path() == Path::new(DEFAULT_HOME) && matches!(home.path().try_exists(), Ok(false))
 }
 
 fn log_to_stderr() {
