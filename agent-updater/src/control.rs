@@ -24,9 +24,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a caller could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether a person means to go back to a release that the vendor withdrew.
+/// Whether a person means to go back to a release that the vendor withdrew, or that this computer was led away from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ToWithdrawn {
+pub enum ToUnwanted {
     Refuse,
     Allow,
 }
@@ -37,7 +37,7 @@ pub enum Request {
     /// Contact the server now.
     Check,
     /// Go back to the previous release.
-    Rollback(PackageName, ToWithdrawn),
+    Rollback(PackageName, ToUnwanted),
     /// Put a package right that is not as it was signed; every one if none is named.
     Repair(Option<PackageName>),
     /// Forget that releases of a package were given up, and contact the server now.
@@ -48,9 +48,9 @@ impl Request {
     fn to_line(&self) -> String {
         match self {
             Self::Check => "check\n".to_owned(),
-            Self::Rollback(package, ToWithdrawn::Refuse) => format!("rollback {package}\n"),
-            // A daemon from before this asked nobody back, and does not understand it.
-            Self::Rollback(package, ToWithdrawn::Allow) => format!("rollback-withdrawn {package}\n"),
+            Self::Rollback(package, ToUnwanted::Refuse) => format!("rollback {package}\n"),
+            // Named after the first reason for it: a daemon of before that understands it too.
+            Self::Rollback(package, ToUnwanted::Allow) => format!("rollback-withdrawn {package}\n"),
             Self::Repair(None) => "repair\n".to_owned(),
             Self::Repair(Some(package)) => format!("repair {package}\n"),
             Self::Retry(package) => format!("retry {package}\n"),
@@ -63,8 +63,8 @@ impl Request {
         match line.split_once(' ') {
             None if line == "check" => Some(Self::Check),
             None if line == "repair" => Some(Self::Repair(None)),
-            Some(("rollback", package)) => rollback(package, ToWithdrawn::Refuse),
-            Some(("rollback-withdrawn", package)) => rollback(package, ToWithdrawn::Allow),
+            Some(("rollback", package)) => rollback(package, ToUnwanted::Refuse),
+            Some(("rollback-withdrawn", package)) => rollback(package, ToUnwanted::Allow),
             Some(("repair", package)) => PackageName::new(package).ok().map(Some).map(Self::Repair),
             Some(("retry", package)) => PackageName::new(package).ok().map(Self::Retry),
             _ => None,
@@ -102,6 +102,8 @@ pub enum AnswerCode {
     NothingGivenUp,
     /// The vendor withdrew what would be gone back to.
     Withdrawn,
+    /// The site led this computer away from what would be gone back to, or it failed here.
+    LeftBefore,
     /// It could not even begin.
     Failed,
     Stopping,
@@ -232,8 +234,8 @@ mod tests {
         let acme = || PackageName::new("acme").unwrap();
         for request in [
             Request::Check,
-            Request::Rollback(acme(), ToWithdrawn::Refuse),
-            Request::Rollback(acme(), ToWithdrawn::Allow),
+            Request::Rollback(acme(), ToUnwanted::Refuse),
+            Request::Rollback(acme(), ToUnwanted::Allow),
             Request::Repair(None),
             Request::Repair(Some(acme())),
             Request::Retry(acme()),

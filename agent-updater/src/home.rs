@@ -10,6 +10,8 @@
 //! self/                     which program of the agent runs       self/watch.lock
 //! ```
 
+use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,10 @@ const SELF: &str = "self";
 /// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
 /// them.
 const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "state/footprints"];
+/// Names that only an agent's home has.
+const SIGNS: [&str; 6] = ["agent.toml", CYCLE_LOCK, DAEMON_LOCK, "state", SELF, "gate"];
+/// What a person, a package or a file system may have put into a home that nothing was enrolled in yet.
+const LAID_BEFORE: [&str; 3] = ["root.json", "products", "lost+found"];
 
 #[derive(Debug, Clone)]
 pub struct Home {
@@ -44,6 +50,11 @@ pub enum HomeError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "{path} is no agent's home: {why}; name the right one with --home, or make this one by enrolling the computer: \
+         `agent-updater enroll --setup FILE`"
+    )]
+    NoHome { path: PathBuf, why: &'static str },
     #[error("the home folder {0} is not safe to use")]
     Ownership(PathBuf, #[source] OwnershipError),
     #[error("another agent-updater is at work in {0}; wait for it, or see `agent-updater status`")]
@@ -59,6 +70,28 @@ impl Home {
         let absolute =
             std::path::absolute(path).map_err(|source| HomeError::Io { path: path.to_owned(), source })?;
         Ok(Self { path: absolute })
+    }
+
+    /// Refuses a folder that is not there or holds something else, so that a slip in its name does not look like a computer
+    /// that was never enrolled. An empty one is a home: a package lays it.
+    ///
+    /// # Errors
+    /// [`HomeError::NoHome`], or [`HomeError::Io`] when it cannot be looked into.
+    pub fn ensure_there(&self) -> Result<(), HomeError> {
+        let no_home = |why| HomeError::NoHome { path: self.path.clone(), why };
+        let entries = fs::read_dir(&self.path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => no_home("there is no such folder"),
+            io::ErrorKind::NotADirectory => no_home("it is no folder"),
+            _ => HomeError::Io { path: self.path.clone(), source },
+        })?;
+        let names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+        let is_one_of = |name: &OsString, known: &[&str]| known.iter().any(|known| name == known);
+        if names.iter().any(|name| is_one_of(name, &SIGNS))
+            || names.iter().all(|name| is_one_of(name, &LAID_BEFORE))
+        {
+            return Ok(());
+        }
+        Err(no_home("it holds something else"))
     }
 
     /// Makes the folders, and checks that others cannot change them.
@@ -213,7 +246,7 @@ impl Home {
 
     /// The folders of the servers that this computer has records of, whatever else names them.
     fn server_folders(&self) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(self.servers()) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.servers()) else { return Vec::new() };
         entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
@@ -302,7 +335,7 @@ mod tests {
         home.prepare().unwrap();
         for name in ["self", "state", "gate", "state/packages"] {
             let path = folder.path().join(name);
-            let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             set(0o777);
             let error = home.prepare().unwrap_err();
             assert!(matches!(&error, HomeError::Ownership(at, _) if *at == path), "{error}");
@@ -312,25 +345,48 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_something_else_is_no_home_and_an_empty_one_or_one_with_its_configuration_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = |name: &str| Home::at(&folder.path().join(name)).unwrap();
+        let refused = home("absent").ensure_there().unwrap_err().to_string();
+        assert!(refused.contains("no such folder") && refused.contains("agent-updater enroll"), "{refused}");
+        for (name, content, is_home) in [
+            ("laid_by_a_package", vec![], true),
+            ("configured", vec!["agent.toml", "root.json"], true),
+            ("with_a_mounted_disk", vec!["products", "lost+found"], true),
+            ("site", vec!["distributor.toml", "ledger.db"], false),
+            ("vendor", vec!["vendor.toml", "root.json"], false),
+        ] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            for file in content {
+                fs::write(folder.path().join(name).join(file), "").unwrap();
+            }
+            assert_eq!(home(name).ensure_there().is_ok(), is_home, "{name}");
+        }
+        home("site").prepare().unwrap();
+        home("site").ensure_there().unwrap();
+    }
+
+    #[test]
     fn what_a_killed_process_left_unfinished_is_removed_by_the_next_holder_of_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path()).unwrap();
         home.prepare().unwrap();
         let server = home.server(&ServerId::from_random([7; 16]));
-        std::fs::create_dir(&server).unwrap();
+        fs::create_dir(&server).unwrap();
         let folders = WRITTEN_FOLDERS.map(|name| folder.path().join(name)).into_iter().chain([server]);
         let left: Vec<PathBuf> = folders.map(|folder| folder.join(".unfinished-x")).collect();
         for path in &left {
-            std::fs::write(path, b"half").unwrap();
+            fs::write(path, b"half").unwrap();
         }
         drop(home.lock_cycle().unwrap());
         assert!(left.iter().all(|path| !path.exists()));
         // The folder of the agent's own program has another lock.
         let own = folder.path().join("self/.unfinished-x");
-        std::fs::write(&own, b"half").unwrap();
+        fs::write(&own, b"half").unwrap();
         let held = home.lock_watch().unwrap();
         assert!(!own.exists());
-        std::fs::write(&own, b"half").unwrap();
+        fs::write(&own, b"half").unwrap();
         assert!(home.lock_watch().is_err() && own.exists(), "it is the holder's");
         drop(held);
     }

@@ -3,14 +3,15 @@
 //! Invariant: whoever reads the final name sees the old bytes or the new ones, whole, also after a power cut. What a
 //! killed process leaves carries a prefix by which [`sweep`] knows it.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
 use crate::folder::sync_folder;
+use crate::mode::PRIVATE;
 use crate::read::read_bounded;
 
 /// How the name of an unfinished file begins.
@@ -73,7 +74,10 @@ impl Unfinished {
     /// # Errors
     /// The system's.
     pub fn new_in(folder: &Path) -> io::Result<Self> {
-        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map(Self)
+        // Opened here, and not by the crate, whose errors say the name: nobody finds anything there.
+        let open =
+            |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).mode(PRIVATE).open(path);
+        tempfile::Builder::new().prefix(UNFINISHED).make_in(folder, open).map(Self)
     }
 
     /// The file, to be written.
@@ -138,7 +142,7 @@ fn parent(path: &Path) -> io::Result<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mode::{PRIVATE, PUBLIC};
+    use crate::mode::PUBLIC;
     use std::os::unix::fs::MetadataExt;
 
     fn mode(path: &Path) -> u32 {
@@ -180,6 +184,14 @@ mod tests {
         let error = create_or_same(&path, b"two", PUBLIC).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn a_failure_names_no_file_that_nobody_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = replace(&folder.path().join("absent/a"), b"one", PUBLIC).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!error.to_string().contains(UNFINISHED), "{error}");
     }
 
     #[test]

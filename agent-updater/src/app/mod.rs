@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::{ConfigError, DOWNLOAD_WINDOW, Settings};
-use crate::control::ToWithdrawn;
+use crate::control::ToUnwanted;
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult};
@@ -70,7 +70,7 @@ impl Agent {
 
     /// # Errors
     /// [`RollbackError`].
-    pub fn roll_back(&self, package: &PackageName, to: ToWithdrawn) -> Result<ChangeEnd, RollbackError> {
+    pub fn roll_back(&self, package: &PackageName, to: ToUnwanted) -> Result<ChangeEnd, RollbackError> {
         rollback::roll_back(&self.context.host, package, to)
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::app::Agent;
 
-/// Checks every installed file again against the manifest that the vendor signed; exit status 1 on any difference.
+/// Check every installed file again against the manifest that the vendor signed; exit status 1 on any difference.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

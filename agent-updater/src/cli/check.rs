@@ -11,7 +11,7 @@ use crate::control::{Request, ask};
 use super::output::print_answer;
 use super::runtime::blocking;
 
-/// Contacts the server now and installs what is assigned; exit status 0 when everything is up to date.
+/// Contact the server now and install what is assigned; exit status 0 when everything is up to date.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

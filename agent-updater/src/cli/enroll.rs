@@ -11,7 +11,7 @@ use crate::flows::enroll::OtherName;
 
 use super::runtime::blocking;
 
-/// Enrolls this computer with the server of a setup file.
+/// Enroll this computer with the server of a setup file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ pub(super) struct Enroll {
     /// The vendor's root.json; once pinned it is never replaced [default: HOME/root.json].
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
-    /// Takes another name than this computer has with the server: a further seat, and the old one stays used.
+    /// Take another name than this computer has with the server: a further seat, and the old one stays used.
     #[arg(long)]
     replace: bool,
 }

@@ -13,7 +13,7 @@ mod runtime;
 mod service;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -21,8 +21,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app::Agent;
 use crate::home::Home;
 use crate::ports::{fault_points, self_update_points};
+use crate::records::holdings::HoldingsError;
 
-/// Keeps a licensed computer at the releases that its site approved and its vendor signed.
+/// Where a computer has its agent, if nobody says otherwise. The package lays no home.
+const DEFAULT_HOME: &str = "/var/lib/sealpost-agent";
+
+/// Keep a licensed computer at the releases that its site approved and its vendor signed.
 #[derive(Debug, Parser)]
 #[command(
     name = "agent-updater",
@@ -38,10 +42,16 @@ Examples:
 )]
 pub struct Cli {
     /// The agent's home folder.
-    #[arg(long, global = true, env = "SEALPOST_AGENT_HOME", default_value = "/var/lib/sealpost-agent")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SEALPOST_AGENT_HOME",
+        default_value = DEFAULT_HOME
+    )]
     home: PathBuf,
     /// The configuration file [default: HOME/agent.toml].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -59,10 +69,10 @@ enum Command {
     Audit(audit::Audit),
     #[command(flatten)]
     Service(service::Command),
-    /// Prints the points of an install at which a build for tests can be ended.
+    /// Print the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
     InstallSteps,
-    /// Prints the points of an update of the agent itself at which a build for tests can be ended.
+    /// Print the points of an update of the agent itself at which a build for tests can be ended.
     #[command(hide = true)]
     SelfUpdateSteps,
 }
@@ -71,11 +81,13 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Every command that answers with JSON has this flag, and then fails with JSON too.
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
     log_to_stderr();
     match execute(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("{}", output::told(&error, wants_json));
             ExitCode::FAILURE
         }
     }
@@ -104,6 +116,13 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;
+    match cli.command {
+        // Only an enrollment makes a home, and the status makes nothing.
+        Command::Enroll(_) => {}
+        Command::Status(_) if is_fresh(&home) => {}
+        _ if is_fresh(&home) => return Err(HoldingsError::NotEnrolled.into()),
+        _ => home.ensure_there()?,
+    }
     let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
     let code = match cli.command {
         Command::Enroll(command) => command.execute(agent, &runtime),
@@ -118,6 +137,11 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     runtime.shutdown_background();
     code
+}
+
+/// Whether nobody enrolled this computer yet: there is no slip in a name that nobody typed.
+fn is_fresh(home: &Home) -> bool {
+    home.path() == Path::new(DEFAULT_HOME) && matches!(home.path().try_exists(), Ok(false))
 }
 
 fn log_to_stderr() {

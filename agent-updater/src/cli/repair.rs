@@ -14,7 +14,7 @@ use crate::flows::repair::repair;
 use super::output::print_answer;
 use super::runtime::blocking;
 
-/// Puts a package right that somebody removed or changed, and starts it; exit status 0 when it is as it was signed.
+/// Put a package right that somebody removed or changed, and start it; exit status 0 when it is as it was signed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ and started by its hooks.")]
 pub(super) struct Repair {
     /// The package [default: every installed one].
     package: Option<PackageName>,
-    /// Says that the folders of all products are lost for good, or their disk is: the install root is taken as it is, and
+    /// Say that the folders of all products are lost for good, or their disk is: the install root is taken as it is, and
     /// what was installed is fetched again.
     #[arg(long)]
     new_install_root: bool,

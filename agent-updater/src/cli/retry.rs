@@ -13,7 +13,7 @@ use crate::flows::retry::retry;
 use super::output::print_answer;
 use super::runtime::blocking;
 
-/// Tries an assigned release again that this computer gave up, after you repaired the cause.
+/// Try an assigned release again that this computer gave up, after you repaired the cause.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -7,19 +7,19 @@ use sealpost_manifests::ids::PackageName;
 use tokio::runtime::Runtime;
 
 use crate::app::Agent;
-use crate::control::{Request, ToWithdrawn, ask};
+use crate::control::{Request, ToUnwanted, ask};
 use crate::flows::rollback;
 
 use super::output::print_answer;
 use super::runtime::blocking;
 
-/// Goes back to the previous release, which is still on this computer.
+/// Go back to the previous release, which is still on this computer.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   agent-updater rollback acme-av
   agent-updater rollback agent-updater
-  agent-updater rollback acme-av --withdrawn
+  agent-updater rollback acme-av --anyway
 
 Works without a server and without a lease. The newer release is not reinstalled automatically; the
 next one that is assigned is installed. Of the agent itself, the program of the operating system's package
@@ -27,9 +27,9 @@ runs again when no earlier release is kept.")]
 pub(super) struct Rollback {
     /// The package.
     package: PackageName,
-    /// Goes back also to a release that the vendor withdrew.
-    #[arg(long)]
-    withdrawn: bool,
+    /// Go back also to a release that the vendor withdrew, that the site led this computer away from, or that failed here.
+    #[arg(long, alias = "withdrawn")]
+    anyway: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -37,7 +37,7 @@ pub(super) struct Rollback {
 
 impl Rollback {
     pub(super) fn execute(self, agent: Agent, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        let to = if self.withdrawn { ToWithdrawn::Allow } else { ToWithdrawn::Refuse };
+        let to = if self.anyway { ToUnwanted::Allow } else { ToUnwanted::Refuse };
         let request = Request::Rollback(self.package.clone(), to);
         let answer = match runtime.block_on(ask(&agent.home().socket(), &request))? {
             Some(answer) => answer,

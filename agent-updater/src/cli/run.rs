@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::Agent;
 
-/// Runs the agent until SIGTERM or SIGINT: contacts the server when due or woken, and installs what is assigned.
+/// Run the agent until SIGTERM or SIGINT: contact the server when due or woken, and install what is assigned.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,7 +18,7 @@ Examples:
 Prints `running` once it is ready; logs to stderr. A newer version of the agent that the site approved
 runs in the place of this program; `agent-updater status` says which one runs, and why.")]
 pub(super) struct Run {
-    /// Used by the agent itself: executes the program that is on trial, as a child of this process.
+    /// Used by the agent itself: execute the program that is on trial, as a child of this process.
     #[arg(long, hide = true, value_name = "PID")]
     trial_of: Option<u32>,
 }

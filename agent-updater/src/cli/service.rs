@@ -10,13 +10,13 @@ use sealpost_service::unit::{Program, Strict};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Prints the completion script for a shell.
+    /// Print the completion script for a shell.
     #[command(after_help = "\
 Examples:
   agent-updater completions bash > /etc/bash_completion.d/agent-updater
   agent-updater completions zsh > /usr/local/share/zsh/site-functions/_agent-updater")]
     Completions(Completions),
-    /// Prints the man page, or writes those of all commands.
+    /// Print the man page, or write those of all commands.
     #[command(after_help = "\
 Examples:
   agent-updater man | man -l -
@@ -25,7 +25,7 @@ Examples:
     InstallService(Install),
 }
 
-/// Lays the systemd unit of the agent, and says what comes next. Enables nothing.
+/// Lay the systemd unit of the agent, and say what comes next. Enable nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -149,6 +149,14 @@ impl PackageRecord {
         })
     }
 
+    /// Why the release that `rollback` goes to was given up here, if it was in the attempt that was kept.
+    #[must_use]
+    pub fn previous_given_up(&self) -> Option<ReasonCode> {
+        let previous = self.previous.as_ref()?;
+        let is_it = |past: &&GivenUp| past.manifest == previous.manifest && past.attempt >= previous.attempt;
+        self.given_up.iter().find(is_it).map(|past| past.reason)
+    }
+
     /// Whether a slot must be kept.
     #[must_use]
     pub fn needs(&self, slot: &str) -> bool {

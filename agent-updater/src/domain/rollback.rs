@@ -3,8 +3,9 @@
 //!
 //! It goes only to a release that this computer ran and kept, not below the vendor's minimum counter, not to one that
 //! was withdrawn, and not to one whose signature does not hold with the keys that are trusted today.
-//! Left out on purpose: that signature, which the caller verifies with the manifest that was kept; and the rollback that
-//! a person at the computer asks for, which has no bounds but that the release is there.
+//! A rollback that a person at the computer asks for has no bounds but that the release is there; where there is a reason
+//! against it, the person has to mean it.
+//! Left out on purpose: that signature, which the caller verifies with the manifest that was kept.
 
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
@@ -39,6 +40,17 @@ pub fn judge_rollback(
         })?;
     judge_channels(&kept.release, kept.counter, channels)?;
     Ok(Installed { rollout: wanted.rollout, attempt: wanted.attempt, ..kept.clone() })
+}
+
+/// What speaks against the kept release by this computer's own record, for a person who would go back to it; nothing if it
+/// was a person here who left it.
+#[must_use]
+pub fn why_left(record: &PackageRecord) -> Option<String> {
+    match record.previous_given_up()? {
+        ReasonCode::AskedLocally => None,
+        ReasonCode::AskedBySite => Some("the site's administrator led this computer away from it".to_owned()),
+        reason => Some(format!("it failed here before ({reason})")),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +107,23 @@ mod tests {
     fn it_goes_to_the_kept_release_below_the_counter_floor_and_belongs_to_the_rollout_that_asked() {
         let to = judge(&installed("1", 5), |_, _| ()).unwrap();
         assert_eq!(to, Installed { rollout: 9, attempt: 4, ..installed("1", 5) });
+    }
+
+    #[test]
+    fn a_person_is_told_what_speaks_against_the_kept_release_unless_a_person_left_it() {
+        let told = |reason, attempt| {
+            let record = PackageRecord {
+                current: Some(installed("1", 5)),
+                previous: Some(installed("2", 7)),
+                ..PackageRecord::default()
+            };
+            let left = Installed { attempt, ..installed("2", 7) };
+            why_left(&record.with_given_up(&left, reason, Timestamp::UNIX_EPOCH))
+        };
+        assert!(told(ReasonCode::AskedBySite, 2).unwrap().contains("the site's administrator"));
+        assert!(told(ReasonCode::HookFailed, 2).unwrap().contains("(hook_failed)"));
+        assert_eq!(told(ReasonCode::AskedLocally, 2), None);
+        assert_eq!(told(ReasonCode::HookFailed, 1), None, "it was kept in a later attempt");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) async fn fetch(
         response.bytes_stream().map(move |chunk| chunk.map(|bytes| bytes.to_vec()).map_err(&unreachable));
     let mut chunks = origin.pace.keep(url.to_owned(), body.boxed());
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
+        let chunk = chunk.map_err(|error| refusal(of_body(&error), &error))?;
         received = received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if received > max_bytes {
             file.set_len(0).map_err(|error| file_refusal(&error))?;
@@ -65,6 +65,14 @@ pub(super) async fn fetch(
         file.write_all(&chunk).map_err(|error| file_refusal(&error))?;
     }
     Ok(true)
+}
+
+/// A server or line that is too slow is as slow for the payload, which is larger: what came is gone on with later.
+const fn of_body(error: &TransportError) -> ReasonCode {
+    match error {
+        TransportError::TooSlow { .. } => ReasonCode::Interrupted,
+        _ => ReasonCode::NetworkFailed,
+    }
 }
 
 async fn ask(origin: &Origin, url: &str, from: u64) -> Result<Response, Refusal> {

@@ -5,14 +5,15 @@
 //! is not finished is left out: the change ends it.
 //! Left out on purpose: putting anything right (a new release, or [`super::repair`]).
 
-use std::fmt;
-
 use sealpost_files::{escape, with_causes};
+use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
+use sealpost_manifests::version::Version;
 use sealpost_manifests::wire::contact::{Drift, DriftKind, MAX_DRIFT};
 
-use crate::domain::record::Installed;
+use crate::domain::record::{Installed, PackageRecord};
 use crate::journal::Journal;
 use crate::records::footprints::{self, Footprints, Look};
 use crate::records::{manifests, packages};
@@ -42,22 +43,56 @@ pub struct Found {
     pub detail: String,
     /// Whether the whole install root is another one; a repair of the package puts nothing right then.
     pub is_elsewhere: bool,
+    /// The digest of its manifest, by which it is assigned.
+    manifest: Sha256Digest,
+    /// The version that a rollback leads to from it.
+    before: Option<Version>,
 }
 
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { package, release, place, detail, is_elsewhere, .. } = self;
+impl Found {
+    /// What was found, with what to do about it while this is assigned; `None` if that is not known.
+    #[must_use]
+    pub fn told(&self, assignment: Option<&Assignment>) -> String {
+        let Self { release, place, detail, .. } = self;
         let role = match place {
             Place::Current => "",
             Place::Previous => ", which a rollback goes to,",
         };
-        if *is_elsewhere {
-            return write!(f, "{release}{role} is not there: {detail}");
+        if self.is_elsewhere {
+            return format!("{release}{role} is not there: {detail}");
         }
-        write!(
-            f,
-            "{release}{role} is not as it was signed: {detail}; `agent-updater repair {package}` puts it right"
+        format!("{release}{role} is not as it was signed: {detail}; {}", self.advice(assignment))
+    }
+
+    /// What to do about it. A repair needs no bytes for a link; else it needs what the server hands out, which is only what
+    /// is assigned.
+    #[must_use]
+    pub fn advice(&self, assignment: Option<&Assignment>) -> String {
+        let package = &self.package;
+        if self.place == Place::Previous {
+            return format!(
+                "it cannot be built again, as the server hands out only what is assigned; `agent-updater repair {package}` \
+                 takes it out of what a rollback goes to"
+            );
+        }
+        if self.kind == DriftKind::Link || !self.is_handed_out_no_more(assignment) {
+            return format!("`agent-updater repair {package}` puts it right");
+        }
+        let back = self.before.as_ref().map_or(String::new(), |before| {
+            format!("`agent-updater rollback {package}` goes back to {before}, or ")
+        });
+        format!(
+            "it is not assigned any more, so the server hands it out to nobody and it cannot be built again: {back}let the \
+             administrator approve a release for this computer"
         )
+    }
+
+    /// Whether something else, or nothing, is assigned of the package.
+    #[must_use]
+    pub fn is_handed_out_no_more(&self, assignment: Option<&Assignment>) -> bool {
+        assignment.is_some_and(|assignment| {
+            !assignment.packages.iter().any(|wanted| wanted.manifest == self.manifest)
+        })
     }
 }
 
@@ -80,24 +115,26 @@ pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
         if open.as_ref().is_some_and(|change| change.to.release.package == package) {
             continue;
         }
-        let installed = [(Place::Current, record.current), (Place::Previous, record.previous)];
+        // The agent itself has no link and no folder among the products.
+        let installed: Vec<(Place, &Installed)> =
+            [(Place::Current, &record.current), (Place::Previous, &record.previous)]
+                .into_iter()
+                .filter_map(|(place, one)| Some((place, one.as_ref()?)))
+                .filter(|(_, one)| one.kind != PackageKind::Agent)
+                .collect();
         if let Some(detail) = &elsewhere {
-            let missing = installed.into_iter().filter_map(|(place, one)| {
-                let release = one.filter(|one| one.kind != PackageKind::Agent)?.release;
-                let (package, detail) = (release.package.clone(), escape(detail));
-                let kind = DriftKind::Missing;
-                Some(Found { package, release, place, kind, detail, is_elsewhere: true })
+            let missing = installed.into_iter().map(|(place, one)| {
+                let found = of(&record, place, one, (DriftKind::Missing, detail.clone()));
+                Found { is_elsewhere: true, ..found }
             });
             found.extend(missing);
             continue;
         }
         let before = footprints::load(&host.home, &package);
         let mut now = Footprints::default();
-        for (place, installed) in installed.into_iter().filter_map(|(place, one)| Some((place, one?))) {
-            // The agent itself has no link and no folder among the products.
-            if installed.kind != PackageKind::Agent {
-                found.extend(look_at(host, place, &installed, keep, &before, &mut now));
-            }
+        for (place, installed) in installed {
+            let differs = look_at(host, place, installed, keep, &before, &mut now);
+            found.extend(differs.map(|differs| of(&record, place, installed, differs)));
         }
         if keep == Keep::Yes && now != before {
             footprints::save(&host.home, &package, &now);
@@ -120,16 +157,31 @@ fn look_at(
     keep: Keep,
     before: &Footprints,
     now: &mut Footprints,
-) -> Option<Found> {
-    let (kind, detail) = match differs(host, place, installed, before, now) {
-        Ok(differs) => differs?,
+) -> Option<(DriftKind, String)> {
+    match differs(host, place, installed, before, now) {
+        Ok(differs) => differs,
         // Who may not look everywhere learns nothing from that.
-        Err(_) if keep == Keep::No && !rustix::process::geteuid().is_root() => return None,
-        Err(error) => (DriftKind::Changed, with_causes(&error)),
-    };
-    let release = installed.release.clone();
-    let (package, detail) = (release.package.clone(), escape(&detail));
-    Some(Found { package, release, place, kind, detail, is_elsewhere: false })
+        Err(_) if keep == Keep::No && !rustix::process::geteuid().is_root() => None,
+        Err(error) => Some((DriftKind::Changed, with_causes(&error))),
+    }
+}
+
+fn of(
+    record: &PackageRecord,
+    place: Place,
+    installed: &Installed,
+    (kind, detail): (DriftKind, String),
+) -> Found {
+    Found {
+        package: installed.release.package.clone(),
+        release: installed.release.clone(),
+        place,
+        kind,
+        detail: escape(&detail),
+        is_elsewhere: false,
+        manifest: installed.manifest,
+        before: record.previous.as_ref().map(|previous| previous.release.version.clone()),
+    }
 }
 
 /// How a release differs from what was signed, if it does.

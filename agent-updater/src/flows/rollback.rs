@@ -4,9 +4,11 @@ use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::control::{Answer, AnswerCode, ToWithdrawn};
+use crate::control::{Answer, AnswerCode, ToUnwanted};
+use crate::domain::record::PackageRecord;
 use crate::domain::release::Refusal;
-use crate::home::HomeError;
+use crate::domain::rollback::why_left;
+use crate::home::{Home, HomeError};
 use crate::platform::store::StoreError;
 use crate::records::packages;
 use crate::records::withdrawn::Withdrawals;
@@ -36,27 +38,22 @@ pub enum RollbackError {
 ///
 /// # Errors
 /// [`RollbackError`].
-pub fn roll_back(host: &Host, package: &PackageName, to: ToWithdrawn) -> Result<ChangeEnd, RollbackError> {
+pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<ChangeEnd, RollbackError> {
     host.home.prepare()?;
     let _lock = host.home.lock_cycle()?;
     let mut spool = reports::open(host)?;
     Engine::new(host, &mut spool).recover()?;
-    let previous = packages::load(&host.home, package)?.previous;
+    let record = packages::load(&host.home, package)?;
     // Of the agent itself there is always the packaged program to go back to.
-    let is_first = package.is_agent() && previous.is_none();
+    let is_first = package.is_agent() && record.previous.is_none();
     if is_first && back_to_packaged(host)? {
         settle(host, &mut spool)?;
         return Ok(ChangeEnd::Kept);
     }
-    if to == ToWithdrawn::Refuse
-        && let Some(previous) = previous
-        && let Some(why) = Withdrawals::load(&host.home).reason(&previous.release)
+    if to == ToUnwanted::Refuse
+        && let Some(refusal) = unwanted(&host.home, &record)
     {
-        let detail = format!(
-            "the vendor withdrew {}: {why}; `agent-updater rollback {package} --withdrawn` goes back to it all the same",
-            previous.release
-        );
-        return Ok(ChangeEnd::Refused(Refusal::new(ReasonCode::ReleaseWithdrawn, detail)));
+        return Ok(ChangeEnd::Refused(refusal));
     }
     let mut engine = Engine::new(host, &mut spool);
     match engine.roll_back(package) {
@@ -68,6 +65,22 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToWithdrawn) -> Result<
             Err(error.into())
         }
     }
+}
+
+/// What speaks against the kept release: a person goes back to it only who says so.
+fn unwanted(home: &Home, record: &PackageRecord) -> Option<Refusal> {
+    let release = &record.previous.as_ref()?.release;
+    let package = &release.package;
+    let anyway = format!("`agent-updater rollback {package} --anyway` goes back to it all the same");
+    if let Some(why) = Withdrawals::load(home).reason(release) {
+        let detail = format!("the vendor withdrew {release}: {why}; {anyway}");
+        return Some(Refusal::new(ReasonCode::ReleaseWithdrawn, detail));
+    }
+    let detail = format!(
+        "{release} is what a rollback goes to, and {}; {anyway}, until the server assigns another release",
+        why_left(record)?
+    );
+    Some(Refusal::new(ReasonCode::RolledBackBefore, detail))
 }
 
 /// The answer to the person who asked.
@@ -100,6 +113,7 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
         ChangeEnd::Refused(refusal) => {
             let code = match refusal.reason {
                 ReasonCode::ReleaseWithdrawn => AnswerCode::Withdrawn,
+                ReasonCode::RolledBackBefore => AnswerCode::LeftBefore,
                 _ => AnswerCode::NothingToGoBackTo,
             };
             Answer { ok: false, code, lines: vec![escape(&refusal.detail)] }

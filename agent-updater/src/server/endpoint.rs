@@ -1,5 +1,7 @@
 //! One address of one server: requests with bounded answers, over a connection that is pinned to the site CA.
 
+use std::error::Error;
+use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -164,7 +166,7 @@ impl Endpoint {
     }
 
     fn unreachable(&self, source: reqwest::Error) -> ServerError {
-        ServerError::Unreachable { address: self.address.clone(), source: source.without_url() }
+        unanswered(self.address.clone(), &source.without_url())
     }
 
     fn bad_answer(&self, what: String) -> ServerError {
@@ -176,6 +178,26 @@ fn address(host: &str, port: u16) -> String {
     match host.parse::<Ipv6Addr>() {
         Ok(ip) => format!("https://[{ip}]:{port}"),
         Err(_) => format!("https://{host}:{port}"),
+    }
+}
+
+/// The innermost cause says what happened; what the layers above it add repeats that the server did not answer.
+fn unanswered(address: String, error: &reqwest::Error) -> ServerError {
+    let mut cause: &(dyn Error + 'static) = error;
+    loop {
+        if let Some(refused) = cause.downcast_ref() {
+            let why = match refused {
+                rustls::Error::General(why) => why.clone(),
+                refused => refused.to_string(),
+            };
+            return ServerError::NotTrusted { address, why };
+        }
+        // An error of the system's kind does not name what it wraps as its source.
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source()) {
+            Some(inner) => cause = inner,
+            None => return ServerError::Unreachable { address, why: cause.to_string() },
+        }
     }
 }
 

@@ -10,12 +10,11 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// It could not be reached, is not the pinned one, or closed the connection.
-    #[error("no answer from {address}; check name, network, clock and that the server runs")]
-    Unreachable {
-        address: String,
-        #[source]
-        source: reqwest::Error,
-    },
+    #[error("no answer from {address}; check name, network, clock and that the server runs: {why}")]
+    Unreachable { address: String, why: String },
+    /// It presents no certificate that this computer accepts.
+    #[error("{address} is not trusted: {why}")]
+    NotTrusted { address: String, why: String },
     /// It refused, with a reason.
     #[error("{address} refused")]
     Refused {

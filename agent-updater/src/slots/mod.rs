@@ -292,21 +292,27 @@ impl Slots {
         self.slots.sync()
     }
 
-    /// Removes every slot that `keep` does not accept, and every slot that is not complete.
+    /// Removes every slot that `keep` does not accept, and every slot that is not complete. One that cannot be removed, for
+    /// what somebody mounted in it, holds back no other.
     ///
     /// # Errors
-    /// [`BeneathError`].
+    /// [`BeneathError`] of the first that stays.
     pub fn remove_others(&self, keep: &dyn Fn(&str) -> bool) -> Result<(), BeneathError> {
+        let mut first = None;
         for name in self.slots.names()? {
             if keep(&name) {
                 continue;
             }
-            match SlotId::try_from(name.clone()) {
-                Ok(slot) => self.remove(&slot)?,
-                Err(_) => self.slots.remove_tree(&name)?,
+            let removed = match SlotId::try_from(name.clone()) {
+                Ok(slot) => self.remove(&slot),
+                Err(_) => self.slots.remove_tree(&name),
+            };
+            if let Err(error) = removed {
+                first = first.or(Some(error));
             }
         }
-        self.slots.sync()
+        self.slots.sync()?;
+        first.map_or(Ok(()), Err)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::{AnswerCode, ToUnwanted};
+use sealpost_agent_updater::flows::install::ChangeEnd;
+use sealpost_agent_updater::flows::rollback;
 use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
@@ -64,6 +66,30 @@ fn a_site_rolls_back_to_the_release_that_was_kept_and_the_one_that_was_left_stay
     change(&site, |wanted| wanted.attempt += 1);
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
+}
+
+#[test]
+fn a_person_goes_back_to_what_the_site_led_away_from_only_by_saying_so() {
+    let (site, agent, _) = rolling_back();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    let status = agent.status();
+    assert!(status.packages[0].previous_left.is_some(), "{status:?}");
+    let text = status.to_text();
+    assert!(text.contains("rollback goes to 2 with `--anyway` only: the site's administrator led"), "{text}");
+    let refused = agent.roll_back(&package(), ToUnwanted::Refuse).unwrap();
+    let ChangeEnd::Refused(refusal) = &refused else { panic!("{refused:?}") };
+    let detail = &refusal.detail;
+    assert!(detail.contains("the site's administrator led this computer away from it"), "{detail}");
+    assert!(detail.contains("`agent-updater rollback acme --anyway`"), "{detail}");
+    let answer = rollback::answer(&package(), &refused);
+    assert_eq!((answer.ok, answer.code), (false, AnswerCode::LeftBefore));
+    assert_eq!(site.installed().as_deref(), Some("one"), "nothing was changed");
+    assert_eq!(agent.roll_back(&package(), ToUnwanted::Allow).unwrap(), ChangeEnd::Kept);
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    // A person left the other one, so a person goes back to it without being asked.
+    assert_eq!(agent.roll_back(&package(), ToUnwanted::Refuse).unwrap(), ChangeEnd::Kept);
+    assert_eq!(site.installed().as_deref(), Some("one"));
 }
 
 #[test]
@@ -192,7 +218,7 @@ fn a_stolen_keys_highest_counter_is_survived_by_a_counter_reset_once() {
     // The same reset lowers nothing more, and going back to the stolen release raises nothing again.
     site.release("3", 5, "older");
     assert!(!agent.cycle().problems.is_empty());
-    agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    agent.roll_back(&package(), ToUnwanted::Refuse).unwrap();
     assert_eq!(site.installed().as_deref(), Some("stolen"));
     site.release("4", 7, "next");
     let cycle = agent.cycle();

@@ -6,7 +6,7 @@ use std::thread;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
-use sealpost_agent_updater::control::{Request, ToWithdrawn, ask};
+use sealpost_agent_updater::control::{Request, ToUnwanted, ask};
 use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::wait;
@@ -40,7 +40,7 @@ fn a_clock_that_jumps_ten_years_ahead_installs_nothing_new_and_takes_nothing_awa
     assert!(!cycle.problems.is_empty(), "every lease has ended by then");
     assert_eq!(site.installed().as_deref(), Some("two"));
     assert!(site.gate().run, "a named product goes on");
-    ahead.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    ahead.roll_back(&package(), ToUnwanted::Refuse).unwrap();
     assert_eq!(site.installed().as_deref(), Some("one"), "a rollback needs no lease");
     // And back: nothing of the jump stays.
     let cycle = agent.cycle();
@@ -75,7 +75,7 @@ fn after_the_end_of_the_lease_nothing_new_is_installed_and_run_and_rollback_stay
     assert!(!later.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
     assert!(site.gate().run);
-    later.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    later.roll_back(&package(), ToUnwanted::Refuse).unwrap();
     assert_eq!(site.installed().as_deref(), Some("one"));
 }
 
@@ -112,7 +112,7 @@ fn an_acknowledgement_of_reports_that_cannot_be_neither_ends_the_agent_nor_the_r
     site.server.lock().unwrap().acknowledge = Some(u64::MAX);
     agent.cycle();
     site.server.lock().unwrap().acknowledge = None;
-    agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    agent.roll_back(&package(), ToUnwanted::Refuse).unwrap();
     let seen = site.server.lock().unwrap().reports.len();
     agent.cycle();
     assert!(site.server.lock().unwrap().reports.len() > seen);
@@ -145,7 +145,7 @@ fn a_download_that_never_ends_does_not_keep_a_person_from_rolling_back() {
     wait::until("the download", || site.web.asked(".tar.gz").len() > asked);
     let answer = site
         .runtime
-        .block_on(ask(&socket, &Request::Rollback(package(), ToWithdrawn::Refuse)))
+        .block_on(ask(&socket, &Request::Rollback(package(), ToUnwanted::Refuse)))
         .unwrap()
         .unwrap();
     assert!(answer.ok, "{:?}", answer.lines);
@@ -167,7 +167,7 @@ fn of_two_agents_at_once_the_second_touches_nothing() {
         assert!(cycle.problems.iter().any(|problem| problem.contains("another agent-updater")));
         assert!(agent.context.network.take_woken().is_some(), "the wake is not lost");
         assert_eq!(agent.context.network.take_woken(), None, "nor does it make the next cycle due for ever");
-        assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_err());
+        assert!(agent.roll_back(&package(), ToUnwanted::Refuse).is_err());
         assert!(agent.enroll(&site.setup_file(), None, OtherName::Refuse).is_err());
     }
     assert_eq!(site.server.lock().unwrap().contacts.len(), contacts);

@@ -26,7 +26,7 @@ fn a_download_that_drips_is_given_up_and_goes_on_where_it_ended_after_another_co
 }
 
 #[test]
-fn a_delta_that_drips_is_given_up_for_the_payload() {
+fn a_delta_that_drips_is_gone_on_with_later_and_not_given_up_for_the_larger_payload() {
     let site = Site::new();
     let mut agent = site.enrolled();
     agent.context.pace = Pace::averaged_over(Duration::from_secs(1), 4_096);
@@ -34,10 +34,17 @@ fn a_delta_that_drips_is_given_up_for_the_payload() {
     agent.cycle();
     site.server.lock().unwrap().delta = Some(vec![0; 10_000]);
     site.release("2", 2, "two");
-    site.web.fail("deltas", Fault::Drip, Times::Always);
+    site.web.once("deltas", Fault::Drip);
+    let payloads = site.web.asked(".tar.gz").len();
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains("slow"), "{problems}");
+    assert_eq!((site.installed().as_deref(), site.web.asked(".tar.gz").len()), (Some("one"), payloads));
+    // This delta is of no use once it is there; then the payload is fetched.
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("two"));
+    let ranges = site.web.asked("deltas");
+    assert!(matches!(ranges.as_slice(), [.., None, Some(kept)] if *kept > 0), "{ranges:?}");
 }
 
 #[test]

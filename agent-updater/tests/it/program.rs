@@ -177,6 +177,9 @@ fn the_status_ends_with_1_when_something_needs_a_person_and_with_0_when_nothing_
             problems.iter().map(|problem| problem["code"].as_str().unwrap().to_owned()).collect();
         (output.status.code().unwrap(), codes)
     };
+    // As a package lays it.
+    fs::create_dir(&home).unwrap();
+    set_mode(&home, 0o755).unwrap();
     assert_eq!(codes(), (1, vec!["not_enrolled".to_owned()]));
     let agent = site.enrolled();
     assert_eq!(codes(), (0, Vec::new()), "not licensed yet, which the next contact changes");
@@ -262,10 +265,83 @@ fn the_status_ends_with_1_while_the_server_refuses_what_no_later_contact_mends()
 #[test]
 fn a_computer_that_is_not_enrolled_is_told_the_command() {
     let site = Site::new();
+    fs::create_dir(home(&site)).unwrap();
     let output = program(&home(&site)).arg("status").output().unwrap();
     let text = said(&output);
+    assert!(!text.contains("V 0.0") && text.contains("no product is installed"), "{text}");
     let line = text.lines().find(|line| line.starts_with("Computer")).unwrap();
     assert!(line.contains("not enrolled: `agent-updater enroll --setup FILE`"), "{text}");
+}
+
+#[test]
+fn a_slip_in_the_name_of_the_home_is_said_and_makes_nothing() {
+    let site = Site::new();
+    let (absent, other) = (site.computer.path().join("nosuch"), site.computer.path().join("site"));
+    fs::create_dir(&other).unwrap();
+    write_file(&other.join("distributor.toml"), "").unwrap();
+    let commands: [&[&str]; 7] = [
+        &["status"],
+        &["check"],
+        &["audit"],
+        &["run"],
+        &["repair"],
+        &["retry", "acme"],
+        &["rollback", "acme"],
+    ];
+    for arguments in commands {
+        for home in [&absent, &other] {
+            let output = program(home).args(arguments).output().unwrap();
+            let text = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+            assert!(text.contains("is no agent's home") && text.contains("`agent-updater enroll"), "{text}");
+        }
+    }
+    assert!(!absent.exists());
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 1, "nothing was made beside what was there");
+}
+
+#[test]
+fn with_json_a_failure_is_an_object_with_a_code() {
+    let site = Site::new();
+    let failed = |home: &Path, arguments: &[&str]| {
+        let output = program(home).args(arguments).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{arguments:?}");
+        let told: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert!(!told["message"].as_str().unwrap().is_empty());
+        told["code"].as_str().unwrap().to_owned()
+    };
+    for arguments in [&["audit", "--json"][..], &["status", "--json"], &["check", "--json"]] {
+        assert_eq!(failed(&site.computer.path().join("nosuch"), arguments), "no_home");
+    }
+    fs::create_dir(home(&site)).unwrap();
+    assert_eq!(failed(&home(&site), &["audit", "--json"]), "not_enrolled");
+    write_file(&home(&site).join("agent.toml"), "no configuration").unwrap();
+    assert_eq!(failed(&home(&site), &["audit", "--json"]), "failed");
+}
+
+#[test]
+fn without_a_daemon_a_check_says_each_failure_once_and_with_one_cause() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let checked = || said(&program(&home(&site)).arg("check").output().unwrap());
+    site.release("1", 1, "one");
+    site.refuse("contact", "busy".parse().unwrap());
+    let text = checked();
+    assert_eq!(text.matches("no server answered").count(), 1, "{text}");
+    // Another site's CA.
+    let mut records = site.setup.servers[0].server.clone();
+    records.ca_spki_sha256 = vec![sealpost_manifests::digest::Sha256Digest::of(b"another")];
+    let times = agent.context.host.clock.clone();
+    let times = sealpost_agent_updater::server::pin::TlsTimes {
+        clock: times,
+        issued_at: site.setup.issued_at,
+        floor: site.setup.issued_at,
+    };
+    let endpoints = sealpost_agent_updater::server::Endpoint::of_server(&records, &times).unwrap();
+    let asked = endpoints[0].post::<serde_json::Value>("contact", String::new());
+    let why = sealpost_files::with_causes(&site.runtime.block_on(asked).unwrap_err());
+    assert!(why.contains("does not present a site CA") && !why.contains("unexpected error"), "{why}");
+    assert!(!why.contains("client error") && !why.contains("no answer"), "{why}");
 }
 
 #[test]

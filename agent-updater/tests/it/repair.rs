@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::Answer;
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::install_root::accept_new;
 use sealpost_agent_updater::flows::repair::repair;
@@ -140,6 +140,43 @@ fn a_link_is_repaired_without_a_server_and_bytes_are_not_invented() {
 }
 
 #[test]
+fn what_the_server_hands_out_no_more_is_no_case_for_a_repair_and_the_way_back_is_named() {
+    let site = Site::new();
+    let agent = installed(&site);
+    site.release("2", 2, "two");
+    assert!(agent.cycle().problems.is_empty());
+    // The release is halted: it is assigned no more.
+    site.server.lock().unwrap().assigned.clear();
+    assert!(agent.cycle().problems.is_empty());
+    change(&site);
+    let way = "not assigned any more, so the server hands it out to nobody and it cannot be built again: \
+               `agent-updater rollback acme` goes back to 1";
+    for said in [agent.cycle().problems.join(" "), agent.status().to_text(), repaired(&agent).lines.join(" ")]
+    {
+        assert!(said.contains(way) && !said.contains("agent-updater repair"), "{said}");
+    }
+    assert!(!repaired(&agent).ok);
+    assert_eq!(agent.roll_back(&package(), ToUnwanted::Refuse).unwrap(), ChangeEnd::Kept);
+    assert_eq!(site.installed().as_deref(), Some("one"));
+    // A link needs no bytes.
+    fs::remove_file(product(&site).join("current")).unwrap();
+    assert!(agent.cycle().problems.join(" ").contains("`agent-updater repair acme` puts it right"));
+    assert!(repaired(&agent).ok);
+}
+
+#[test]
+fn a_repair_says_what_it_did() {
+    let site = Site::new();
+    let agent = installed(&site);
+    assert_eq!(repaired(&agent).lines, ["acme 1 (any) is as it was signed"]);
+    change(&site);
+    assert_eq!(
+        repaired(&agent).lines,
+        ["acme 1 (any) was built again from what the server assigns, and is as it was signed"]
+    );
+}
+
+#[test]
 fn a_repair_of_what_is_not_installed_is_refused() {
     let site = Site::new();
     let agent = site.enrolled();
@@ -157,7 +194,14 @@ fn a_damaged_release_that_a_rollback_goes_to_is_shown_and_not_offered_after_a_re
     fs::remove_dir_all(&old).unwrap();
     let cycle = agent.cycle();
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
-    assert!(cycle.notices.iter().any(|notice| notice.contains("a rollback goes to")), "{:?}", cycle.notices);
+    let said = cycle.notices.join(" ");
+    assert!(said.contains("a rollback goes to") && said.contains("takes it out of what"), "{said}");
+    assert!(!said.contains("puts it right"), "{said}");
+    let text = agent.status().to_text();
+    assert!(
+        text.contains("no rollback: 1, to which it would go") && !text.contains("rollback goes to 1"),
+        "{text}"
+    );
     assert!(repaired(&agent).ok);
     assert_eq!(agent.status().packages[0].previous, None);
     assert!(agent.cycle().notices.is_empty());
@@ -251,7 +295,7 @@ fn while_the_disk_of_the_products_is_not_mounted_nothing_is_installed_repaired_o
     assert_eq!(status.packages[0].runs.as_deref(), Some("2"));
     let answer = repaired(&agent);
     assert!(!answer.ok && answer.lines.join(" ").contains("`agent-updater repair --new-install-root`"));
-    assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_ok_and(|end| end != ChangeEnd::Kept));
+    assert!(agent.roll_back(&package(), ToUnwanted::Refuse).is_ok_and(|end| end != ChangeEnd::Kept));
     for audited in agent.audit().unwrap() {
         assert_eq!(audited.code, "not_as_signed");
         assert!(audited.problems.join(" ").contains("its disk may not be mounted"), "{audited:?}");
@@ -260,7 +304,7 @@ fn while_the_disk_of_the_products_is_not_mounted_nothing_is_installed_repaired_o
     mount(&site, disk);
     assert!(agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("three"));
-    assert_eq!(agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap(), ChangeEnd::Kept);
+    assert_eq!(agent.roll_back(&package(), ToUnwanted::Refuse).unwrap(), ChangeEnd::Kept);
     assert_eq!(site.installed().as_deref(), Some("two"), "what is gone back to was not forgotten");
 }
 

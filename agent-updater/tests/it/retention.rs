@@ -1,6 +1,6 @@
 //! What is kept on a computer has bounds, a place in the status, and never costs what is needed.
 
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -41,7 +41,7 @@ fn superseded_slots_and_manifests_go_and_what_runs_and_is_gone_back_to_stays() {
     assert!(usage.slots.bytes > 200_000, "{usage:?}");
     agent.cycle();
     assert_eq!((count(&slots), count(&manifests)), (2, 4));
-    assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_ok());
+    assert!(agent.roll_back(&package(), ToUnwanted::Refuse).is_ok());
     assert_eq!(site.installed().as_deref(), Some("text 3"));
     assert!(agent.status().to_text().contains("2 slots"));
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use sealpost_agent_updater::app::Agent;
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::flows::repair::repair;
+use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_files::with_causes;
 
 use crate::site::{Site, package};
@@ -63,7 +64,7 @@ fn damage_and_follow(records: &[Damaged]) {
         assert!(cycle.problems.is_empty(), "{name}: {:?}", cycle.problems);
         assert_eq!(site.installed().as_deref(), Some("three"), "{name}");
         assert!(site.gate().run, "{name}");
-        assert!(agent.roll_back(&package(), ToWithdrawn::Refuse).is_ok(), "{name}");
+        assert!(agent.roll_back(&package(), ToUnwanted::Refuse).is_ok(), "{name}");
         assert_eq!(site.installed().as_deref(), Some("two"), "{name}");
     }
 }
@@ -92,6 +93,50 @@ fn whichever_record_of_a_server_is_damaged_following_the_message_leads_all_the_w
         ("lease", |site| site.server_record("lease"), false),
         ("assignment", |site| site.server_record("assignment"), false),
     ]);
+}
+
+#[test]
+fn the_status_states_nothing_that_a_damaged_record_cannot_tell() {
+    let records: [(&str, Place, &[&str]); 5] = [
+        (
+            "servers",
+            |site| home(site).join("state/servers.json"),
+            &["should run something that is not known"],
+        ),
+        (
+            "computer",
+            |site| home(site).join("state/computer.json"),
+            &["should run something that is not known"],
+        ),
+        ("vendor", |site| home(site).join("state/vendor.json"), &["should run something that is not known"]),
+        (
+            "package",
+            |site| home(site).join("state/packages/acme.json"),
+            &["runs something that is not known"],
+        ),
+        ("assignment", |site| site.server_record("assignment"), &["what the server assigns is not known"]),
+    ];
+    for (name, path, expected) in records {
+        let site = Site::new();
+        let agent = site.enrolled();
+        site.release("1", 1, "one");
+        assert!(agent.cycle().problems.is_empty(), "{name}");
+        fs::write(path(&site), "sealpost-record 3 2 00\n{}").unwrap();
+        let status = agent.status();
+        let text = status.to_text();
+        let body = text.split("\nNote:").next().unwrap();
+        for wrong in
+            ["not enrolled", "runs nothing", "up to date", "assigns nothing", "never", "none", "V 0.0"]
+        {
+            assert!(!body.contains(wrong), "{name}: {text}");
+        }
+        for right in expected {
+            assert!(body.contains(right), "{name}: {text}");
+        }
+        let shown = &status.packages[0];
+        assert_eq!(shown.runs_known, name != "package", "{name}");
+        assert_eq!(shown.should_run_known, name == "package", "{name}");
+    }
 }
 
 #[test]
@@ -173,10 +218,16 @@ fn a_damaged_key_is_explained_and_a_new_setup_file_leads_on() {
     fs::write(&key, "damaged").unwrap();
     let text = shown(&agent);
     assert!(text.contains("enroll this computer again"), "{text}");
+    let problem = || agent.status().problems.remove(0);
+    assert_eq!(problem().code, ProblemKind::KeyUnreadable);
+    assert!(problem().text.contains("move it away") && problem().text.contains("enroll --setup FILE"));
     let why = with_causes(&agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err());
     assert!(why.contains("move it away") && why.contains("new setup file"), "{why}");
     fs::rename(&key, key.with_extension("away")).unwrap();
+    assert_eq!(problem().code, ProblemKind::KeyUnreadable);
+    assert!(problem().text.contains("is gone") && problem().text.contains("enroll --setup FILE"));
     agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
     site.server.lock().unwrap().sequence += 10;
     assert!(agent.cycle().problems.is_empty());
+    assert!(agent.status().problems.is_empty());
 }

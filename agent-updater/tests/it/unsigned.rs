@@ -1,6 +1,6 @@
 //! What an answer says without a signature: at worst this computer waits, and goes on by its own numbers.
 
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use std::fs;
 
 use sealpost_manifests::wire::contact::MAX_RECEIPT_BYTES;
@@ -113,7 +113,7 @@ fn no_refusal_deletes_or_resets_anything_and_the_product_goes_on() {
     assert!(agent.cycle().problems.is_empty());
     let on = &site.contacts()[answered];
     assert_eq!((on.previous.clone(), on.receipt.clone()), (Some(last.next), Some("receipt".to_owned())));
-    agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    agent.roll_back(&package(), ToUnwanted::Refuse).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Updates through the whole chain: metadata, manifest, payload.
 
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
@@ -249,6 +249,6 @@ fn without_an_assignment_that_counts_nothing_new_is_installed_and_rollback_still
     site.release("3", 3, "three");
     assert!(!agent.cycle().problems.is_empty());
     assert_eq!(site.installed().as_deref(), Some("two"));
-    agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    agent.roll_back(&package(), ToUnwanted::Refuse).unwrap();
     assert_eq!(site.installed().as_deref(), Some("one"));
 }

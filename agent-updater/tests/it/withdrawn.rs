@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sealpost_agent_updater::control::ToWithdrawn;
+use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_manifests::wire::report::ReasonCode;
@@ -35,14 +35,14 @@ fn what_the_vendor_withdrew_is_shown_where_it_runs_and_nobody_goes_back_to_it_wi
     assert_eq!(status.problems[0].code, ProblemKind::Withdrawn);
     let text = status.to_text();
     assert!(text.contains("2 was withdrawn by the vendor: hangs") && !text.contains('\u{1b}'), "{text}");
-    assert!(text.contains("rollback goes to 1 with `--withdrawn` only"), "{text}");
+    assert!(text.contains("rollback goes to 1 with `--anyway` only"), "{text}");
     // Without a server too.
-    let refused = agent.roll_back(&package(), ToWithdrawn::Refuse).unwrap();
+    let refused = agent.roll_back(&package(), ToUnwanted::Refuse).unwrap();
     let ChangeEnd::Refused(refusal) = refused else { panic!("{refused:?}") };
     assert_eq!(refusal.reason, ReasonCode::ReleaseWithdrawn);
-    assert!(refusal.detail.contains("loses logs") && refusal.detail.contains("--withdrawn"), "{refusal}");
+    assert!(refusal.detail.contains("loses logs") && refusal.detail.contains("--anyway"), "{refusal}");
     assert_eq!(site.installed().as_deref(), Some("two"));
-    assert_eq!(agent.roll_back(&package(), ToWithdrawn::Allow).unwrap(), ChangeEnd::Kept);
+    assert_eq!(agent.roll_back(&package(), ToUnwanted::Allow).unwrap(), ChangeEnd::Kept);
     assert_eq!(site.installed().as_deref(), Some("one"));
     assert_eq!(agent.status().packages[0].withdrawn.as_deref(), Some("loses logs"));
     // A record that is damaged is made anew by the next look.

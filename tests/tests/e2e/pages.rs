@@ -360,12 +360,8 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
     computer.check()?.ok()?;
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.2"));
     let said = computer.agent(&["rollback", "scanner"])?.refused()?;
-    ensure!(said.contains("the vendor withdrew scanner 1.3") && said.contains("--withdrawn"), "{said}");
-    typing.on(
-        computer,
-        "agent-updater rollback PACKAGE --withdrawn",
-        &["rollback", "scanner", "--withdrawn"],
-    )?;
+    ensure!(said.contains("the vendor withdrew scanner 1.3") && said.contains("--anyway"), "{said}");
+    typing.on(computer, "agent-updater rollback PACKAGE --anyway", &["rollback", "scanner", "--anyway"])?;
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
     // No release of the agent was ever installed: the packaged program is what there is to go back to.
     typing.was_typed("agent-updater rollback agent-updater");

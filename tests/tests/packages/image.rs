@@ -71,6 +71,10 @@ fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_o
         root.run(&["agent-updater", "install-service", "--program", "/usr/bin/agent-updater"])?.ok()?;
     ensure!(next.contains("a package brought the units already"), "{next}");
 
+    // The package lays no home of the agent: that is no slip in a name.
+    let fresh = root.run(&["agent-updater", "status"])?.refused()?;
+    ensure!(fresh.contains("not enrolled: `agent-updater enroll --setup FILE`"), "{fresh}");
+
     // State, settings of the admin, and a product.
     fs::write(root.path("var/lib/sealpost/distributor.toml"), "")?;
     fs::write(root.path("var/lib/sealpost-publisher/vendor.toml"), "")?;

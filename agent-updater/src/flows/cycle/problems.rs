@@ -36,8 +36,8 @@ impl Problems {
         self.notices.extend(progress.standing.log.problem());
         for found in found {
             match found.place {
-                Place::Current => self.add(found.to_string()),
-                Place::Previous => self.notices.push(found.to_string()),
+                Place::Current => self.add(found.told(holdings.assignment.good())),
+                Place::Previous => self.notices.push(found.told(holdings.assignment.good())),
             }
         }
         let Some(assignment) = holdings.assignment.good() else { return };

@@ -119,9 +119,6 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
         problems.add(with_causes(&error));
     }
     let (problems, notices) = problems.into_lines();
-    for problem in problems.iter().chain(&notices) {
-        tracing::warn!("{problem}");
-    }
     CycleResult { next_contact: next, is_anything_assigned, problems, notices }
 }
 
@@ -145,7 +142,6 @@ fn busy(host: &Host, problem: String) -> CycleResult {
 
 /// A cycle that could not even begin: nothing is installed, and the gate stays as it is.
 fn failed(host: &Host, problem: String) -> CycleResult {
-    tracing::error!("{problem}");
     let next = next_contact(&host.settings.cadence, Standing::LostContact, host.now(), seed());
     CycleResult {
         next_contact: next,

@@ -95,6 +95,10 @@ struct Done {
 
 impl Done {
     fn new(context: &Context, result: CycleResult, reply: Option<(oneshot::Sender<Answer>, Answer)>) -> Self {
+        // Here and not in the cycle: a person who has one run without a daemon is answered the same.
+        for problem in result.problems.iter().chain(&result.notices) {
+            tracing::warn!("{problem}");
+        }
         Self { result, longest_pause: contacted::longest_pause(&context.host), reply }
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn build(
         match by_delta(host, &base, change, slots, new) {
             Ok(true) => return Ok(BuiltFrom::Delta),
             Ok(false) => {}
-            // The payload takes more room, and as long; a delta that made way for a contact is gone on with.
+            // The payload takes more room, and as long; a delta that made way for a contact or was too slow is gone on with.
             Err(refusal) if matches!(refusal.reason, ReasonCode::DiskFull | ReasonCode::Interrupted) => {
                 return Err(failed(refusal));
             }

@@ -7,6 +7,8 @@ use crate::control::{Answer, AnswerCode};
 use crate::flows::context::Context;
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::drift::{self, Keep, Place};
+use crate::records::holdings::Holdings;
+use crate::records::progress::Progress;
 
 use super::local::{self, Local};
 
@@ -20,6 +22,7 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     let Local { mut lines, failed, needs_bytes } = local;
     let mut ok = !failed && problem.is_none();
     lines.extend(problem);
+    let before = local::installed(host);
     let result = if needs_bytes.is_empty() {
         CycleResult::at_once(host)
     } else {
@@ -27,20 +30,38 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     };
     let damaged = if needs_bytes.is_empty() { Vec::new() } else { drift::look(host, Keep::Yes) };
     let installed = local::installed(host);
+    let holdings = Progress::load(&host.home)
+        .ok()
+        .and_then(|progress| Holdings::load(&host.home, &progress, host.now()).ok());
+    let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
+    let mut is_reason_open = false;
     for package in &needs_bytes {
         let is_damaged = |found: &&drift::Found| found.package == *package && found.place == Place::Current;
         match (damaged.iter().find(is_damaged), installed.get(package)) {
             (Some(found), _) => {
                 ok = false;
                 lines.push(format!("{} is not repaired: {}", found.release, found.detail));
+                if found.is_handed_out_no_more(assignment) {
+                    lines.push(found.advice(assignment));
+                } else {
+                    is_reason_open = true;
+                }
             }
-            (None, Some(installed)) => lines.push(format!("{} is as it was signed", installed.release)),
+            (None, Some(installed)) => {
+                let done = match before.get(package) {
+                    Some(before) if before.manifest != installed.manifest => "is installed in its place",
+                    _ => "was built again from what the server assigns, and is as it was signed",
+                };
+                lines.push(format!("{} {done}", installed.release));
+            }
             (None, None) => lines.push(format!("nothing of {package} is installed")),
         }
     }
     if !ok && !needs_bytes.is_empty() {
-        let others = result.problems.iter().filter(|problem| !problem.contains("agent-updater repair"));
-        lines.extend(others.cloned());
+        let is_said = |problem: &&String| damaged.iter().any(|found| problem.contains(&found.detail));
+        lines.extend(result.problems.iter().filter(|problem| !is_said(problem)).cloned());
+    }
+    if is_reason_open {
         lines.push(
             "a release is built again from what the server assigns; if it assigns another one or none, that is what an \
              administrator approves next"

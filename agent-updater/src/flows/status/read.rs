@@ -1,9 +1,11 @@
 //! Reading the state that `status` shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
+use sealpost_keys::key_file::read_secret;
+use sealpost_keys::{KeyFileError, PassphraseSource, SigningKey};
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
@@ -15,6 +17,7 @@ use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, Installed, PackageRecord};
+use crate::domain::rollback::why_left;
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -23,6 +26,7 @@ use crate::flows::install_root;
 use crate::flows::retention;
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
+use crate::home::Home;
 use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
@@ -56,15 +60,23 @@ pub fn read(host: &Host) -> Status {
             None
         }
     };
+    if holdings.is_some()
+        && let Some(text) = key_problem(&host.home)
+    {
+        notices.push(text.clone());
+        problems.push(StatusProblem::of_computer(ProblemKind::KeyUnreadable, text));
+    }
     let mut damaged = Vec::new();
     let change = open_change(host, &mut damaged);
-    let records = package_records(host, &mut damaged);
+    let (records, unknown) = package_records(host, &mut damaged);
     let of_record = |why: &String| StatusProblem::of_computer(ProblemKind::RecordDamaged, why.clone());
     problems.extend(damaged.iter().map(of_record));
     notices.extend(damaged);
     let found = drift::look(host, Keep::No);
+    let elsewhere = install_root::problem(host);
+    let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
     let previous = found.iter().filter(|found| found.place == Place::Previous);
-    notices.extend(previous.map(ToString::to_string));
+    notices.extend(previous.map(|found| found.told(assignment)));
     let withdrawals = Withdrawals::load(&host.home);
     let assigned = Assigned {
         withdrawals: &withdrawals,
@@ -72,6 +84,9 @@ pub fn read(host: &Host) -> Status {
         progress: &progress,
         change: change.as_ref(),
         found: &found,
+        unknown: &unknown,
+        is_elsewhere: elsewhere.is_some(),
+        is_enrolled: !problems.iter().any(|problem| problem.code == ProblemKind::NotEnrolled),
         now,
     };
     let packages = assigned.packages(host, &records);
@@ -81,7 +96,7 @@ pub fn read(host: &Host) -> Status {
             notices.extend(holdings.server_list.problem("server_list"));
         }
     }
-    if let Some(text) = install_root::problem(host) {
+    if let Some(text) = elsewhere {
         // Products say it with their packages; the agent's own release does not.
         if !found.iter().any(|found| found.is_elsewhere && found.place == Place::Current) {
             notices.push(text.clone());
@@ -128,6 +143,29 @@ fn described(error: &HoldingsError) -> (ProblemKind, String) {
         HoldingsError::Store(_) | HoldingsError::Grant(_) => ProblemKind::RecordDamaged,
     };
     (code, with_causes(error))
+}
+
+/// Why contacts cannot be signed, if they cannot. Only root and the agent's user may look; for others that is no problem to
+/// report.
+fn key_problem(home: &Home) -> Option<String> {
+    let path = home.client_key();
+    let is_there = path.try_exists().ok()?;
+    let enroll = "ask the administrator for a new setup file of this computer (`distributor clients setup NAME`) and enroll it \
+                  again: `agent-updater enroll --setup FILE`";
+    if !is_there {
+        return Some(format!(
+            "the client key {} is gone, so no contact can be signed; {enroll}",
+            path.display()
+        ));
+    }
+    let read: Result<SigningKey, KeyFileError> = read_secret(&path, &PassphraseSource::None);
+    let error = read.err()?;
+    rustix::process::geteuid().is_root().then(|| {
+        format!(
+            "the client key cannot be read, so no contact can be signed: {}; put it right, or move it away, {enroll}",
+            with_causes(&error)
+        )
+    })
 }
 
 /// What needs a person, of the lease and of the last contact.
@@ -220,20 +258,27 @@ fn open_change(host: &Host, notices: &mut Vec<String>) -> Option<Change> {
     }
 }
 
-fn package_records(host: &Host, notices: &mut Vec<String>) -> BTreeMap<PackageName, PackageRecord> {
-    let mut good = BTreeMap::new();
+/// The records, and the packages whose record cannot be used.
+fn package_records(
+    host: &Host,
+    notices: &mut Vec<String>,
+) -> (BTreeMap<PackageName, PackageRecord>, BTreeSet<PackageName>) {
+    let (mut good, mut unknown) = (BTreeMap::new(), BTreeSet::new());
     match packages::load_all(&host.home) {
         Ok(records) => {
             for (package, record) in records {
                 match record {
                     Ok(record) => drop(good.insert(package, record)),
-                    Err(error) => notices.push(with_causes(&error)),
+                    Err(error) => {
+                        notices.push(with_causes(&error));
+                        let _ = unknown.insert(package);
+                    }
                 }
             }
         }
         Err(error) => notices.push(with_causes(&error)),
     }
-    good
+    (good, unknown)
 }
 
 /// What is known about the assigned packages.
@@ -243,6 +288,11 @@ struct Assigned<'s> {
     progress: &'s Progress,
     change: Option<&'s Change>,
     found: &'s [Found],
+    /// Packages whose record cannot be used.
+    unknown: &'s BTreeSet<PackageName>,
+    /// Whether the install root is another one than what is installed lies in.
+    is_elsewhere: bool,
+    is_enrolled: bool,
     now: Timestamp,
 }
 
@@ -250,7 +300,7 @@ impl Assigned<'_> {
     /// The status of every package that is installed or assigned.
     fn packages(&self, host: &Host, records: &BTreeMap<PackageName, PackageRecord>) -> Vec<PackageStatus> {
         let assignment = self.holdings.and_then(|holdings| holdings.assignment.good());
-        let mut names: Vec<&PackageName> = records.keys().collect();
+        let mut names: Vec<&PackageName> = records.keys().chain(self.unknown).collect();
         names.extend(
             assignment.iter().flat_map(|assignment| &assignment.packages).map(|p| &p.release.package),
         );
@@ -268,7 +318,8 @@ impl Assigned<'_> {
             assignment.packages.iter().find(|wanted| wanted.release.package == *package)
         });
         let time = self.progress.license_time(self.now);
-        let decision = self.holdings.zip(wanted).map(|(holdings, wanted)| {
+        let is_known = !self.unknown.contains(package);
+        let decision = self.holdings.zip(wanted).filter(|_| is_known).map(|(holdings, wanted)| {
             let situation = Situation {
                 installed: record.current.as_ref().map(|current| &current.manifest),
                 given_up: &record.given_up,
@@ -283,14 +334,25 @@ impl Assigned<'_> {
         };
         let withdrawn = why_withdrawn(&record.current);
         let refusal = self.progress.computer.refusals.get(package);
-        let drift = self
-            .found
-            .iter()
-            .find(|found| found.package == *package && found.place == Place::Current)
-            .map(|found| DriftStatus { kind: found.kind.to_string(), text: found.to_string() });
+        let assignment = self.holdings.and_then(|holdings| holdings.assignment.good());
+        let drift_of = |place| {
+            let mut found = self.found.iter();
+            let found = found.find(|found| found.package == *package && found.place == place)?;
+            Some(DriftStatus { kind: found.kind.to_string(), text: found.told(assignment) })
+        };
+        let drift = drift_of(Place::Current);
+        // Of the agent's own release that is no drift: its packaged program runs then.
+        let is_gone = package.is_agent() && self.is_elsewhere;
+        let what_is_assigned = self.what_is_assigned();
         let sentence = match (&decision, refusal) {
+            _ if !is_known => {
+                "its record is damaged, so it is not known what runs, and nothing is installed".to_owned()
+            }
             (Some(Decision::UpToDate), _) if drift.is_some() => {
                 "the right release, but not as it was signed".to_owned()
+            }
+            (Some(Decision::UpToDate), _) if is_gone => {
+                "the right release, but it is not in the install root".to_owned()
             }
             (Some(Decision::Install), Some(why)) => {
                 format!("not installed: {why}; it is tried again at the next contact")
@@ -303,6 +365,7 @@ impl Assigned<'_> {
                 "to be rolled back to at the next contact, as the site's administrator asks".to_owned()
             }
             (Some(decision), _) => decision.to_string(),
+            (None, _) if let Err(why) = &what_is_assigned => format!("{why}; what is installed stays"),
             (None, _) if withdrawn.is_some() => {
                 "the vendor withdrew it, so the server assigns it no more; what is installed stays".to_owned()
             }
@@ -312,8 +375,10 @@ impl Assigned<'_> {
         PackageStatus {
             package: package.clone(),
             runs: record.current.as_ref().map(|current| current.release.version.to_string()),
+            runs_known: is_known,
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
-            up_to_date: decision == Some(Decision::UpToDate) && drift.is_none(),
+            should_run_known: what_is_assigned.is_ok(),
+            up_to_date: decision == Some(Decision::UpToDate) && drift.is_none() && !is_gone,
             decision: decision.as_ref().map(Decision::code),
             drift,
             gate: self.gate(host, package),
@@ -321,8 +386,10 @@ impl Assigned<'_> {
             sentence,
             changes_at: decision.as_ref().and_then(Decision::changes_at),
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
+            previous_drift: drift_of(Place::Previous),
             withdrawn,
             previous_withdrawn: why_withdrawn(&record.previous),
+            previous_left: why_left(record),
             under_way: self
                 .change
                 .filter(|change| change.to.release.package == *package)
@@ -333,6 +400,18 @@ impl Assigned<'_> {
                 .filter(|hook| !package.is_agent() && !hook.is_configured(config))
                 .map(|hook| (hook.name(), hook.without_it()))
                 .collect(),
+        }
+    }
+
+    /// Whether it is known what the server assigns; else why it is not.
+    fn what_is_assigned(&self) -> Result<(), &'static str> {
+        match self.holdings.map(|holdings| &holdings.assignment) {
+            Some(HeldDocument::Good(_) | HeldDocument::None) => Ok(()),
+            Some(HeldDocument::Refused(_)) => {
+                Err("what the server assigns is not known, as the assignment that is held does not count")
+            }
+            None if !self.is_enrolled => Err("no server assigns anything before this computer is enrolled"),
+            None => Err("what the server assigns is not known, as a record is damaged"),
         }
     }
 

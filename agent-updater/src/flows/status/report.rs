@@ -90,6 +90,8 @@ pub enum ProblemKind {
     Refused,
     /// The vendor withdrew what runs.
     Withdrawn,
+    /// The computer's own key is gone or cannot be read: no contact can be signed.
+    KeyUnreadable,
 }
 
 impl StatusProblem {
@@ -111,8 +113,13 @@ pub struct LeaseStatus {
 #[derive(Debug, Serialize)]
 pub struct PackageStatus {
     pub package: PackageName,
+    /// The version that runs; `None` if none does, or if that is not known.
     pub runs: Option<String>,
+    /// Whether it is known what runs: not while the record of the package is damaged.
+    pub runs_known: bool,
     pub should_run: Option<String>,
+    /// Whether it is known what the server assigns: not while a record is damaged, or the assignment does not count.
+    pub should_run_known: bool,
     /// Whether the two are the same, and what runs is as it was signed.
     pub up_to_date: bool,
     /// What is decided about the assigned release, as a code; `None` if nothing is assigned.
@@ -131,8 +138,12 @@ pub struct PackageStatus {
     pub withdrawn: Option<String>,
     /// The version that `rollback` goes to.
     pub previous: Option<String>,
-    /// Why the vendor withdrew that one, if it did: `rollback` refuses it without `--withdrawn`.
+    /// How that one differs from what was signed, if it does: nothing can go back to it then.
+    pub previous_drift: Option<DriftStatus>,
+    /// Why the vendor withdrew that one, if it did: `rollback` refuses it without `--anyway`.
     pub previous_withdrawn: Option<String>,
+    /// Why this computer left that one, if the site led it away or it failed here: `rollback` refuses it without `--anyway`.
+    pub previous_left: Option<String>,
     /// A change that is not finished, with its step.
     pub under_way: Option<String>,
     /// Hooks that are not configured, and the consequence of each.

@@ -12,7 +12,10 @@ use crate::domain::gate_file::OpenNow;
 use crate::domain::time::{distance, whole_seconds};
 use crate::flows::retention::{Kept, Usage};
 
-use super::report::{PackageStatus, Status};
+use super::report::{PackageStatus, ProblemKind, Status};
+
+/// What a damaged record cannot tell.
+const NOT_KNOWN: &str = "not known: a record is damaged, see the note";
 
 /// Whether states are colored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,26 +70,35 @@ impl Status {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name:<14} {value}");
         };
-        let not_enrolled = "not enrolled: `agent-updater enroll --setup FILE`";
-        line("Computer", self.computer_name.as_deref().unwrap_or(not_enrolled));
+        let is_enrolled = !self.problems.iter().any(|problem| problem.code == ProblemKind::NotEnrolled);
+        // Who is enrolled has a name: a record that says it is damaged.
+        let is_known = self.computer_name.is_some() || !is_enrolled;
+        let without = |none: &'static str| if is_known { none } else { NOT_KNOWN };
+        let no_name = without("not enrolled: `agent-updater enroll --setup FILE`");
+        line("Computer", self.computer_name.as_deref().unwrap_or(no_name));
         if self.server.is_some() {
             line("Server", &self.ways());
         }
-        line("Version", &self.version);
+        line("Version", self.products());
         line("Agent", &self.agent.to_line());
         let daemon = if self.daemon { (Color::Green, "running") } else { (Color::Yellow, "not running") };
         line("Daemon", &paint.paint(daemon.0, daemon.1));
         match (&self.lease.not_after, &self.lease.problem) {
             (Some(end), _) => line("Lease", &format!("until {}", self.with_age(*end))),
             (None, Some(problem)) => line("Lease", &paint.paint(Color::Red, problem)),
-            (None, None) => line("Lease", "none"),
+            (None, None) => line("Lease", without("none")),
         }
-        line("Last answer", &self.last_answer.map_or("never".to_owned(), |at| self.with_age(at)));
+        line("Last answer", &self.last_answer.map_or(without("never").to_owned(), |at| self.with_age(at)));
         if let Some(problem) = &self.contact_problem {
             line("Contact", &paint.paint(Color::Red, &format!("failed: {problem}")));
         }
         if let Some(next) = self.next_contact {
-            line("Next contact", &self.with_age(next));
+            let at = self.with_age(next);
+            let is_missed = next < self.at && !self.daemon;
+            line(
+                "Next contact",
+                &if is_missed { format!("was due at {at}; the daemon does not run") } else { at },
+            );
         }
         match self.waiting_reports {
             0 => {}
@@ -101,6 +113,16 @@ impl Status {
             let _ = writeln!(text, "\nNote: {notice}");
         }
         text
+    }
+
+    /// The version of what is installed, as far as there is any.
+    fn products(&self) -> &str {
+        let mut products = self.packages.iter().filter(|package| !package.package.is_agent());
+        if products.any(|package| package.runs.is_some()) {
+            return &self.version;
+        }
+        let is_known = self.packages.iter().all(|package| package.runs_known);
+        if is_known { "no product is installed" } else { NOT_KNOWN }
     }
 
     /// The addresses, in the order in which they are tried.
@@ -129,10 +151,11 @@ impl Status {
 
 impl PackageStatus {
     fn write(&self, text: &mut String, now: Timestamp, paint: Paint, hooks: Hooks) {
-        let runs = self.runs.as_deref().unwrap_or("nothing");
-        let should = self.should_run.as_deref().unwrap_or("as it is");
+        let without = |is_known, none| if is_known { none } else { "something that is not known" };
+        let runs = self.runs.as_deref().unwrap_or(without(self.runs_known, "nothing"));
+        let should = self.should_run.as_deref().unwrap_or(without(self.should_run_known, "as it is"));
         let color = match self.decision {
-            _ if self.drift.is_some() => Color::Red,
+            _ if self.drift.is_some() || !self.runs_known => Color::Red,
             Some("up_to_date") => Color::Green,
             Some("given_up") => Color::Red,
             _ => Color::Yellow,
@@ -161,12 +184,14 @@ impl PackageStatus {
             let _ = writeln!(text, "  under way: {under_way}");
         }
         if let Some(previous) = &self.previous {
-            let _ = match &self.previous_withdrawn {
+            let withdrawn =
+                self.previous_withdrawn.as_ref().map(|why| format!("the vendor withdrew it: {why}"));
+            let _ = match withdrawn.or_else(|| self.previous_left.clone()) {
+                _ if self.previous_drift.is_some() => {
+                    writeln!(text, "  no rollback: {previous}, to which it would go, is not as it was signed")
+                }
                 None => writeln!(text, "  rollback goes to {previous}"),
-                Some(why) => writeln!(
-                    text,
-                    "  rollback goes to {previous} with `--withdrawn` only: the vendor withdrew it: {why}"
-                ),
+                Some(why) => writeln!(text, "  rollback goes to {previous} with `--anyway` only: {why}"),
             };
         }
         self.write_hooks(text, hooks);

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use crate::flows::install::ChangeEnd;
 
-use super::fixture::{Computer, ONE, TWO, delta, package, read, reason};
+use super::fixture::{Computer, ONE, Published, TWO, delta, package, read, reason};
 
 #[test]
 fn a_first_release_is_installed_from_its_payload_and_every_step_is_reported() {
@@ -214,4 +215,58 @@ fn an_agent_that_is_stopping_does_not_touch_the_product() {
     let mut two = computer.publish("2", 2, TWO);
     assert_eq!(reason(&computer.install(&mut two, 0).unwrap()), ReasonCode::Interrupted);
     computer.assert_runs(&one, "while stopping");
+}
+
+const IN_NAMESPACE: &str = "SEALPOST_TEST_INSTALL_WITH_A_MOUNT";
+
+#[test]
+fn what_is_mounted_in_an_old_slot_stays_and_holds_back_neither_an_install_nor_other_old_slots() {
+    if std::env::var_os(IN_NAMESPACE).is_some() {
+        return install_with_a_mount();
+    }
+    // Hooks run as another user, which a namespace of users that maps root alone does not have.
+    let may_mount = Command::new("unshare").args(["--mount", "true"]).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: needs root and a mount namespace");
+        return;
+    }
+    let name = "flows::install::tests::install::what_is_mounted_in_an_old_slot_stays_and_holds_back_neither_an_install_nor_other_old_slots";
+    let ended = Command::new("unshare")
+        .arg("--mount")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(IN_NAMESPACE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn install_with_a_mount() {
+    let computer = Computer::new();
+    let mut releases: Vec<Published> =
+        (1..=3).map(|number| computer.publish(&number.to_string(), number, ONE)).collect();
+    computer.install(&mut releases[0], 0).unwrap();
+    let slots = computer.slots().path_of(&computer.record().current.unwrap().slot);
+    let all = slots.parent().unwrap().to_owned();
+    for number in 0..8 {
+        fs::create_dir(all.join(format!("left-{number}"))).unwrap();
+    }
+    let data = tempfile::tempdir().unwrap();
+    fs::write(data.path().join("kept"), "x").unwrap();
+    let mounted =
+        Command::new("mount").arg("--bind").arg(data.path()).arg(slots.join("lib")).status().unwrap();
+    if !mounted.success() {
+        eprintln!("SKIPPED: may not mount");
+        return;
+    }
+    for release in &mut releases[1..] {
+        assert_eq!(computer.install(release, 0).unwrap(), ChangeEnd::Kept);
+    }
+    computer.assert_runs(&releases[2], "although an old slot cannot be removed");
+    let left: Vec<String> =
+        fs::read_dir(&all).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.starts_with("left-")), "{left:?}");
+    assert_eq!(left.len(), 3, "the one that runs, the one before, and what is left of the first: {left:?}");
+    assert_eq!(fs::read(data.path().join("kept")).unwrap(), b"x");
 }
