@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, sync_folder};
+use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, open_regular, sync_folder};
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::release::Blob;
 
@@ -77,7 +77,7 @@ impl BlobStore for FolderBlobs {
 
     fn open(&self, sha256: &Sha256Digest) -> Result<Option<OpenBlob>, BlobError> {
         let path = self.path(sha256);
-        let file = match File::open(&path) {
+        let file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("open", &path, source)),
@@ -101,7 +101,7 @@ impl BlobStore for FolderBlobs {
     }
 
     fn adopt(&self, file: &Path, expected: Blob) -> Result<(), BlobError> {
-        let mut open = File::open(file).map_err(|source| failed("open", file, source))?;
+        let mut open = open_regular(file).map_err(|source| failed("open", file, source))?;
         let found =
             digest(&mut open, expected.length, None).map_err(|source| failed("read", file, source))?;
         if found != Found::Bytes(expected) {
