@@ -57,6 +57,10 @@ pub struct Update {
     pub state: ReleaseState,
     /// The channels that the vendor points to it, and those that it was approved for.
     pub channels: Vec<ChannelName>,
+    /// The channels that the vendor points to it now, whatever it was approved for; only in the list, and absent when
+    /// nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Vec<ChannelName>>,
     /// The channels whose computers get it.
     #[serde(default)]
     pub approved_for: Vec<ChannelName>,
@@ -168,6 +172,7 @@ impl From<ReleaseRow> for Update {
             severity,
             state,
             channels,
+            offered: None,
             approved_for,
             rollback,
             attempt,
