@@ -396,8 +396,30 @@ fn decisions(home: &Path) {
     assert!(status.contains("approved for beta, and the vendor points stable to it too"), "{status}");
     let listed = stdout(home, &["updates", "list"]);
     assert!(listed.contains("beta (waits: stable)"), "{listed}");
+    // What the vendor offers where now is another question than for whom it was approved.
+    assert!(listed.contains("OFFERED IN"), "{listed}");
+    let offered = json(home, &["updates", "list", "--json"]);
+    for row in offered["updates"].as_array().unwrap() {
+        let is_offered = !row["offered"].as_array().unwrap().is_empty();
+        assert_eq!(is_offered, row["release"]["version"] == "1.9", "{row}");
+    }
     assert!(!listed.contains('\u{1b}'), "no colors where no terminal is");
     stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    let about = stdout(home, &["log", "--release", "acme-av:1.9", "--kind", "release_approved"]);
+    assert_eq!(about.lines().count(), 2, "{about}");
+    let of_package = stdout(home, &["log", "--release", "acme-av", "--kind", "release_approved"]);
+    assert!(of_package.lines().count() > 2, "{of_package}");
+    let unknown = refused(home, &["log", "--release", "acme-av:7"]);
+    assert!(
+        unknown.contains("nothing is known of a release") && unknown.contains("updates list"),
+        "{unknown}"
+    );
+    let entry = json(home, &["log", "--kind", "release_approved", "-n", "1", "--json"]);
+    let admin = entry["entry"]["actor"]["account"]["id"].as_str().unwrap().to_owned();
+    let by = stdout(home, &["log", "--by", &admin, "--release", "acme-av:1.9", "--kind", "release_approved"]);
+    assert_eq!(by, about);
+    assert!(!stdout(home, &["log", "--by", &admin]).contains("staged"), "the server did that by itself");
+    assert!(refused(home, &["log", "--by", "nobody-here"]).contains("has done anything"));
     let entries = stdout(home, &["log"]).lines().count();
     let again = stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
     assert!(again.contains("is approved already for beta, stable; nothing changed"), "{again}");

@@ -9,6 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
     ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
 };
+use sealpost_site::rows::RecipientRow;
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
@@ -88,43 +89,37 @@ async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, Api
     let under_review = UnderReview::new(release.clone(), approved.clone(), voided);
     // What was stopped reaches nobody, whatever it would reach.
     let stopped = matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn);
-    let mut after = None;
-    loop {
-        let page = ledger.query(Recipients { after, running: None, limit: MAX_PAGE }).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        after = page.last().map(|row| row.name.clone());
-        for row in &page {
-            let runs_it = row.installed.iter().any(|runs| runs.manifest == manifest);
-            if runs_it {
-                found.runners.add(&row.name);
-            }
-            if stopped {
-                continue;
-            }
-            match under_review.reach(row) {
-                Reach::Gets => {
-                    found.recipients.add(&row.name);
-                    down.recipient(row);
-                    // Of a computer that never enrolled no platform is known.
-                    let is_enrolled = row.platform.is_some();
-                    found.reserved += u64::from(!is_enrolled);
-                    found.pending += u64::from(is_enrolled && !runs_it);
-                }
-                Reach::OnceApproved => {
-                    found.waiting += 1;
-                    down.recipient(row);
-                }
-                Reach::Not => {}
-            }
+    let each = |row: RecipientRow| {
+        let runs_it = row.installed.iter().any(|runs| runs.manifest == manifest);
+        if runs_it {
+            found.runners.add(&row.name);
         }
-        if is_last {
-            found.downgrade = down.finish();
-            if stopped {
-                found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
-            }
-            return Ok(found);
+        if stopped {
+            return;
         }
+        match under_review.reach(&row) {
+            Reach::Gets => {
+                found.recipients.add(&row.name);
+                down.recipient(&row);
+                // Of a computer that never enrolled no platform is known.
+                let is_enrolled = row.platform.is_some();
+                found.reserved += u64::from(!is_enrolled);
+                found.pending += u64::from(is_enrolled && !runs_it);
+            }
+            Reach::OnceApproved => {
+                found.waiting += 1;
+                down.recipient(&row);
+            }
+            Reach::Not => {}
+        }
+    };
+    let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
+    ledger.each(page, |row| row.name.clone(), each).await?;
+    found.downgrade = down.finish();
+    if stopped {
+        found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
     }
+    Ok(found)
 }
 
 pub(super) fn unknown(manifest: &str) -> ApiError {
