@@ -328,6 +328,8 @@ pub struct LicenseRow {
     pub generation: u64,
     /// The grant's epoch.
     pub epoch: Epoch,
+    /// When the vendor issued the grant, by its clock.
+    pub granted_at: Timestamp,
     /// Until when new licenses can be given.
     pub not_after: Timestamp,
 }

@@ -272,6 +272,7 @@ impl ServerPresence {
                 what: "the server's certificate that you brought".to_owned(),
                 label: "server".to_owned(),
                 at: presented.not_after.min(presented.ca_not_after),
+                since: Some(presented.not_before),
                 renewed_by_itself: false,
                 remedy: place,
             }];
@@ -288,6 +289,7 @@ impl ServerPresence {
                 what: "the server's certificate".to_owned(),
                 label: "server".to_owned(),
                 at: presented.not_after,
+                since: None,
                 renewed_by_itself: true,
                 remedy: "run `distributor certificate renew`".to_owned(),
             },
@@ -296,6 +298,7 @@ impl ServerPresence {
                 what: "the site CA's certificate".to_owned(),
                 label: "server".to_owned(),
                 at: presented.ca_not_after,
+                since: None,
                 // No next site CA is prepared beside a certificate that takes its place.
                 renewed_by_itself: own.is_none(),
                 remedy: ca_remedy.to_owned(),

@@ -258,6 +258,7 @@ mod tests {
             model: LicenseModel::Named,
             generation: 1,
             epoch: sealpost_manifests::order::Epoch::of(1, 0),
+            granted_at: at(0),
             not_after: at(400 * DAY_SECS),
         };
         let pulled = |day: i64, failure: Option<&str>| PullRow {
