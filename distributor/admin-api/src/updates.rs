@@ -213,6 +213,12 @@ pub struct Review {
     /// How many of them are enrolled and do not run it yet.
     #[serde(default)]
     pub pending_count: Option<u64>,
+    /// How many of those were not in contact since it was approved: they cannot know of it.
+    #[serde(default)]
+    pub silent_count: u64,
+    /// The last contact of the one of them that is silent for the longest; absent if one was never in contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Timestamp>,
     /// How many more would get an approved release, if it were approved for all channels that point to it.
     #[serde(default)]
     pub waiting_count: u64,

@@ -303,6 +303,8 @@ pub struct RecipientRow {
     pub platform: Option<Platform>,
     /// The grants whose seats its name holds, by serial number.
     pub grants: Vec<Grant>,
+    /// Its last answered contact.
+    pub last_contact: Option<Timestamp>,
     /// What it said that it runs.
     pub installed: Vec<InstalledPackage>,
     /// What it ran before, where that was another release.

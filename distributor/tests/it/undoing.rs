@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use jiff::SignedDuration;
 use reqwest::header;
 use sealpost_admin_api::clients::{Client, ClientsPage, Stopped};
 use sealpost_admin_api::status::Status;
@@ -192,6 +193,7 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     let mut good = Agent::licensed(&site, "pc-1").await;
     let mut bad = Agent::licensed(&site, "pc-2").await;
     site.pull().await;
+    site.clock.forward(SignedDuration::from_hours(1));
     site.approve(manifest).await;
     let row = site.updates().await.updates.remove(0);
     let mut contact = good.next_contact();
@@ -201,6 +203,8 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     good.send_contact(&site, &contact).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0", "--timeout", "0"]).await;
     assert!(code == 1 && said.contains("on 1 of 2 computers") && said.contains("the time is over"), "{said}");
+    let silent = "1 enrolled computer not in contact since the approval (the longest since 20";
+    assert!(said.contains(silent), "a computer that is switched off cannot know of it: {said}");
 
     let report = |attempt| Report {
         id: u64::from(attempt),
@@ -218,7 +222,7 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     contact.reports = vec![report(1)];
     bad.send_contact(&site, &contact).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
-    assert!(code == 1 && said.contains("1 failed"), "{said}");
+    assert!(code == 1 && said.contains("1 failed") && !said.contains("not in contact"), "{said}");
     let status: Status = site.get("/status").await;
     let gave_up = status.warnings.iter().find(|warning| warning.code == "installs_failed").unwrap();
     assert!(

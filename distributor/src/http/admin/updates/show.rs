@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use jiff::Timestamp;
 use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
@@ -44,7 +45,8 @@ pub(crate) async fn show(
         compared_with: review.base,
         difference: review.difference,
     });
-    let found = computers(&site, digest).await?;
+    let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
+    let found = computers(&site, digest, approved_at.map(|decided| decided.at)).await?;
     Ok(Json(Review {
         update: update.into(),
         content,
@@ -52,6 +54,8 @@ pub(crate) async fn show(
         recipient_count: found.recipients.count,
         reserved_count: found.reserved,
         pending_count: Some(found.pending),
+        silent_count: found.silent,
+        silent_since: found.silent_since,
         waiting_count: found.waiting,
         runners: found.runners.names,
         runner_count: found.runners.count,
@@ -69,6 +73,9 @@ struct Concerned {
     reserved: u64,
     /// How many of them are enrolled and do not run it.
     pending: u64,
+    /// How many of those were not in contact since the decision, and since when one of them was not at all.
+    silent: u64,
+    silent_since: Option<Timestamp>,
     /// How many get it only once it is approved for more channels.
     waiting: u64,
     /// Those that said last that they run it.
@@ -78,8 +85,26 @@ struct Concerned {
     downgrade: Option<downgrade::Downgrade>,
 }
 
+impl Concerned {
+    /// Takes in a computer that does not run it yet.
+    fn note_silence(&mut self, last_contact: Option<Timestamp>, decided_at: Option<Timestamp>) {
+        let Some(decided_at) = decided_at else { return };
+        if last_contact.is_some_and(|contact| contact >= decided_at) {
+            return;
+        }
+        let is_first = self.silent == 0;
+        self.silent += 1;
+        // One that was never in contact has no time, and then there is none to give.
+        self.silent_since = if is_first { last_contact } else { self.silent_since.min(last_contact) };
+    }
+}
+
 /// Looks through all computers once.
-async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, ApiError> {
+async fn computers(
+    site: &Site,
+    manifest: Sha256Digest,
+    decided_at: Option<Timestamp>,
+) -> Result<Concerned, ApiError> {
     let ledger = &site.parts.ledger;
     let mut found = Concerned::default();
     let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok(found) };
@@ -104,7 +129,10 @@ async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, Api
                 // Of a computer that never enrolled no platform is known.
                 let is_enrolled = row.platform.is_some();
                 found.reserved += u64::from(!is_enrolled);
-                found.pending += u64::from(is_enrolled && !runs_it);
+                if is_enrolled && !runs_it {
+                    found.pending += 1;
+                    found.note_silence(row.last_contact, decided_at);
+                }
             }
             Reach::OnceApproved => {
                 found.waiting += 1;
