@@ -31,8 +31,18 @@ pub struct License {
 
 impl From<LicenseRow> for License {
     fn from(row: LicenseRow) -> Self {
-        let LicenseRow { serial, licenses, used, active, reserved, model, generation, epoch, not_after } =
-            row;
+        let LicenseRow {
+            serial,
+            licenses,
+            used,
+            active,
+            reserved,
+            model,
+            generation,
+            epoch,
+            not_after,
+            granted_at: _,
+        } = row;
         let epoch = epoch.vendor();
         Self { serial, licenses, used, active, reserved, model, generation, epoch, not_after }
     }

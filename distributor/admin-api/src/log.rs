@@ -21,6 +21,12 @@ pub struct LogQuery {
     /// Only of this `type`, for example `release_approved`; several are separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Only what names a release: `PACKAGE[:VERSION[:PLATFORM]]`, or 12 or more digits of a manifest digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Only what this admin did: the name of an account of the server, or of a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Only from this time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,

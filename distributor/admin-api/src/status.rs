@@ -100,7 +100,7 @@ impl Ending {
     pub fn of(expiry: Expiry, now: Timestamp) -> Self {
         let seconds_left = expiry.seconds_left(now);
         let level = expiry.level(now).map(Level::as_str).map(str::to_owned);
-        let Expiry { kind, what, at, renewed_by_itself, remedy, label: _ } = expiry;
+        let Expiry { kind, what, at, renewed_by_itself, remedy, label: _, since: _ } = expiry;
         Self { kind: kind.as_str().to_owned(), what, at, seconds_left, renewed_by_itself, remedy, level }
     }
 }

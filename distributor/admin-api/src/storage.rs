@@ -12,6 +12,9 @@ pub struct StorageView {
     pub free_bytes: u64,
     /// Names of files that are needed and are damaged or missing, as in `status`; the next pull fetches them.
     pub missing: Vec<String>,
+    /// Those of `missing` that were here and were damaged; the others are not here at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
     /// When all stored files were last compared with their digests.
     pub scrubbed_at: Option<Timestamp>,
     /// Bytes that the last cleaning removed; only in the answer to one.

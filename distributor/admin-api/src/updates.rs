@@ -57,6 +57,10 @@ pub struct Update {
     pub state: ReleaseState,
     /// The channels that the vendor points to it, and those that it was approved for.
     pub channels: Vec<ChannelName>,
+    /// The channels that the vendor points to it now, whatever it was approved for; only in the list, and absent when
+    /// nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Vec<ChannelName>>,
     /// The channels whose computers get it.
     #[serde(default)]
     pub approved_for: Vec<ChannelName>,
@@ -168,6 +172,7 @@ impl From<ReleaseRow> for Update {
             severity,
             state,
             channels,
+            offered: None,
             approved_for,
             rollback,
             attempt,
@@ -208,6 +213,12 @@ pub struct Review {
     /// How many of them are enrolled and do not run it yet.
     #[serde(default)]
     pub pending_count: Option<u64>,
+    /// How many of those were not in contact since it was approved: they cannot know of it.
+    #[serde(default)]
+    pub silent_count: u64,
+    /// The last contact of the one of them that is silent for the longest; absent if one was never in contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Timestamp>,
     /// How many more would get an approved release, if it were approved for all channels that point to it.
     #[serde(default)]
     pub waiting_count: u64,

@@ -171,6 +171,48 @@ impl Ledger {
         self.readers.query::<Q, _>(move |store| Read::<Q>::read(store, &query)).await
     }
 
+    /// Hands over every row of a list, page by page: `page` asks for what follows a key, `key` is that of a row.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn each<Q, R, K>(
+        &self,
+        page: impl Fn(Option<K>) -> Q,
+        key: impl Fn(&R) -> K,
+        mut each: impl FnMut(R),
+    ) -> Result<(), LedgerError>
+    where
+        Q: Query<Answer = Vec<R>>,
+        dyn ReadStore: Read<Q>,
+    {
+        let mut after = None;
+        loop {
+            // A page that is not full need not be the last: how long it may be is the question's own.
+            let rows = self.query(page(after)).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(key(last));
+            rows.into_iter().for_each(&mut each);
+        }
+    }
+
+    /// The same rows together.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn all<Q, R, K>(
+        &self,
+        page: impl Fn(Option<K>) -> Q,
+        key: impl Fn(&R) -> K,
+    ) -> Result<Vec<R>, LedgerError>
+    where
+        Q: Query<Answer = Vec<R>>,
+        dyn ReadStore: Read<Q>,
+    {
+        let mut all = Vec::new();
+        self.each(page, key, |row| all.push(row)).await?;
+        Ok(all)
+    }
+
     /// The key of a client, remembered once it was read.
     ///
     /// # Errors

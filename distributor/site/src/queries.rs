@@ -295,6 +295,10 @@ query! {
         pub kind: Option<String>,
         /// Only changes of one of these types; of any when empty.
         pub kinds: Vec<String>,
+        /// Only changes that name one of these releases, by its manifest; any when empty.
+        pub releases: Vec<Sha256Digest>,
+        /// Only what an admin of this account did, whether over the socket or with a token.
+        pub by: Option<String>,
         /// Only what tells of something that went wrong; see [`is_failure`](crate::changes::summary::is_failure).
         pub only: Only,
         /// Only from this time on.

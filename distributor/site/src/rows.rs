@@ -303,6 +303,8 @@ pub struct RecipientRow {
     pub platform: Option<Platform>,
     /// The grants whose seats its name holds, by serial number.
     pub grants: Vec<Grant>,
+    /// Its last answered contact.
+    pub last_contact: Option<Timestamp>,
     /// What it said that it runs.
     pub installed: Vec<InstalledPackage>,
     /// What it ran before, where that was another release.
@@ -328,6 +330,8 @@ pub struct LicenseRow {
     pub generation: u64,
     /// The grant's epoch.
     pub epoch: Epoch,
+    /// When the vendor issued the grant, by its clock.
+    pub granted_at: Timestamp,
     /// Until when new licenses can be given.
     pub not_after: Timestamp,
 }

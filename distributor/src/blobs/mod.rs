@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, sync_folder};
+use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, open_regular, sync_folder};
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::release::Blob;
 
@@ -50,6 +50,11 @@ impl FolderBlobs {
         self.root.join(&name[..2]).join(name)
     }
 
+    /// Where a damaged blob is kept.
+    fn aside(&self, sha256: &Sha256Digest) -> PathBuf {
+        self.root.join(UNFINISHED).join(format!("damaged-{sha256}"))
+    }
+
     fn unfinished(&self) -> Result<Unfinished, BlobError> {
         let folder = self.root.join(UNFINISHED);
         Unfinished::new_in(&folder).map_err(|source| failed("make a new file in", &folder, source))
@@ -61,6 +66,9 @@ impl FolderBlobs {
         let folder = destination.parent().unwrap_or(&self.root);
         make_folder(folder, PRIVATE_FOLDER).map_err(|source| failed("make the folder of", folder, source))?;
         fs::rename(from, &destination).map_err(|source| failed("rename", &destination, source))?;
+        // It is no longer what is here instead of the blob; whoever investigates still finds it.
+        let replaced = self.root.join(UNFINISHED).join(format!("replaced-{sha256}"));
+        let _: io::Result<()> = fs::rename(self.aside(sha256), replaced);
         sync_folder(folder).map_err(|source| failed("flush the folder of", folder, source))
     }
 }
@@ -77,7 +85,7 @@ impl BlobStore for FolderBlobs {
 
     fn open(&self, sha256: &Sha256Digest) -> Result<Option<OpenBlob>, BlobError> {
         let path = self.path(sha256);
-        let file = match File::open(&path) {
+        let file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("open", &path, source)),
@@ -101,7 +109,7 @@ impl BlobStore for FolderBlobs {
     }
 
     fn adopt(&self, file: &Path, expected: Blob) -> Result<(), BlobError> {
-        let mut open = File::open(file).map_err(|source| failed("open", file, source))?;
+        let mut open = open_regular(file).map_err(|source| failed("open", file, source))?;
         let found =
             digest(&mut open, expected.length, None).map_err(|source| failed("read", file, source))?;
         if found != Found::Bytes(expected) {
@@ -121,9 +129,13 @@ impl BlobStore for FolderBlobs {
             return Ok(true);
         }
         // Kept for investigation until the next start, under a name that is never looked up.
-        let aside = self.root.join(UNFINISHED).join(format!("damaged-{sha256}"));
+        let aside = self.aside(sha256);
         fs::rename(&path, &aside).map_err(|source| failed("put aside", &path, source))?;
         Err(BlobError::Damaged { path })
+    }
+
+    fn was_damaged(&self, sha256: &Sha256Digest) -> bool {
+        self.aside(sha256).exists()
     }
 
     fn place(&self, sha256: &Sha256Digest) -> Option<PathBuf> {

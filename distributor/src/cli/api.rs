@@ -213,6 +213,7 @@ pub(super) fn segment(text: &str) -> String {
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
     let cannot = || format!("cannot read the token file {}", path.display());
+    // A person names it: it may be a pipe from where the token is kept, as `<(pass show anna)` is.
     let file = File::open(path).with_context(cannot)?;
     let mode = file.metadata().with_context(cannot)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {

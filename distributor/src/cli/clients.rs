@@ -1,13 +1,13 @@
 //! `distributor clients list|show|reserve|channel|setup`.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sealpost_admin_api::clients::{ChannelRequest, Client, ClientsPage, ReserveRequest, SetupRequest};
-use sealpost_files::{PRIVATE, Unfinished, sync_parent};
+use sealpost_files::{PRIVATE, Unfinished, read_bounded, sync_parent};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, SerialNumber};
 use sealpost_manifests::setup::SetupFile;
@@ -364,14 +364,16 @@ async fn setup(api: &AdminApi, options: &Setup) -> anyhow::Result<Outcome> {
 /// void from now on anyway.
 fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
     let attempted = || format!("cannot write the setup file {}", out.display());
-    let file = match std::fs::File::open(out) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    let text = match read_bounded(out, MAX_SETUP_BYTES) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(()),
+        // Too long, or no regular file: no setup file of anybody.
+        Err(error) if matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput) => {
+            Vec::new()
+        }
         Err(error) => return Err(error).with_context(attempted),
     };
-    let mut text = Vec::new();
-    let read = file.take(MAX_SETUP_BYTES).read_to_end(&mut text);
-    let earlier = read.ok().and_then(|_| document::read::<SetupFile>(&text).ok());
+    let earlier = document::read::<SetupFile>(&text).ok();
     if earlier.is_some_and(|earlier| earlier.computer_name.as_ref().map(canonical).as_ref() == Some(name)) {
         return Ok(());
     }

@@ -38,6 +38,8 @@ Examples:
   distributor log --follow
   distributor log --client reception-1 --since \"2026-01-31 08:00\" --until now
   distributor log --failed --since 2h
+  distributor log --release acme-av:1.0.1
+  distributor log --by anna --since yesterday
   distributor log --kind release_approved --kind release_halted --json
   distributor log verify
   distributor log checkpoint --out 2026.checkpoint
@@ -54,6 +56,13 @@ pub(super) struct Options {
     /// Only what concerns this computer.
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
+    /// Only what names a release, or any release of a package: PACKAGE[:VERSION[:PLATFORM]], or 12 or more digits of the
+    /// manifest digest.
+    #[arg(long, value_name = "REF")]
+    release: Option<String>,
+    /// Only what this admin did: an account of the server, or the name of a token.
+    #[arg(long, value_name = "ADMIN")]
+    by: Option<String>,
     /// Only entries of this kind, for example release_approved; what is no kind is answered with all of them. May be given
     /// more than once.
     #[arg(long = "kind", value_name = "KIND")]
@@ -201,6 +210,13 @@ fn query(options: &Options) -> anyhow::Result<String> {
     if let Some(client) = &options.client {
         let name = ComputerName::new(client).context("cannot use --client")?;
         parts.push(format!("client={}", segment(name.as_str())));
+    }
+    if let Some(release) = &options.release {
+        let release = release.strip_prefix("sha256:").unwrap_or(release);
+        parts.push(format!("release={}", segment(release)));
+    }
+    if let Some(by) = &options.by {
+        parts.push(format!("by={}", segment(by)));
     }
     if !options.kinds.is_empty() {
         parts.push(format!("kind={}", segment(&options.kinds.join(","))));

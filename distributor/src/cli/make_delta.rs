@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use super::outcome::Outcome;
 use crate::app;
 
-/// Makes one delta, for a server that started this process.
+/// Make one delta, for a server that started this process.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// What the server says: folders, result, and memory limit.

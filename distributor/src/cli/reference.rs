@@ -77,6 +77,7 @@ mod tests {
             severity: Severity::Normal,
             state: ReleaseState::Staged,
             channels: Vec::new(),
+            offered: None,
             approved_for: Vec::new(),
             rollback: false,
             attempt: 1,

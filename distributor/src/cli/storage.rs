@@ -43,7 +43,8 @@ pub(super) struct Clean {
 
 /// Compare every stored file with its digest now. The server does that by itself, slowly, all the time.
 ///
-/// A file that is damaged is sent to nobody any more, and `distributor pull` fetches it again.
+/// A file that is damaged is sent to nobody any more, and `distributor pull` fetches it again. Ends with 1 if something is
+/// damaged or missing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -86,10 +87,9 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     let checked = view.scrubbed_at.map_or_else(|| "not yet in whole".to_owned(), seconds);
     print_line(format_args!("checked     {checked}"))?;
     for missing in &view.missing {
+        let label = if view.damaged.contains(missing) { "damaged" } else { "missing" };
         let missing = plain(missing);
-        print_line(format_args!(
-            "not whole   {missing} (damaged or missing; `distributor pull` fetches it)"
-        ))?;
+        print_line(format_args!("{label}     {missing} (`distributor pull` fetches it)"))?;
     }
     if let Some(removed) = view.removed_bytes {
         print_line(format_args!("removed     {}", size(removed)))?;

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::outcome::Outcome;
-use super::output::{Table, age, plain, print_line, seconds, span, tell};
+use super::output::{Table, age, plain, print_json, print_line, seconds, span, tell};
 use crate::home::Home;
 use crate::http::admin_tokens::AdminTokens;
 
@@ -44,8 +45,23 @@ pub(super) struct New {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  distributor token list")]
-pub(super) struct List {}
+  distributor token list
+  distributor token list --json")]
+pub(super) struct List {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A token as `--json` has it: never itself, and never its digest.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    created_at: Timestamp,
+    /// Absent for one that is good until it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Timestamp>,
+}
 
 /// Revoke a token; it is refused from now on.
 #[derive(Debug, Args)]
@@ -73,7 +89,15 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
                 "this token is shown once, and good {until}; keep it in a file that only its owner can read"
             ));
         }
-        Command::List(List {}) => {
+        Command::List(List { json: true }) => {
+            let listed = tokens.list()?.into_iter().map(|(name, token)| Listed {
+                name,
+                created_at: token.created_at,
+                ends_at: token.ends_at,
+            });
+            print_json(&serde_json::json!({ "tokens": listed.collect::<Vec<_>>() }))?;
+        }
+        Command::List(List { json: false }) => {
             let (mut table, now) = (Table::new(&["NAME", "MADE AT", "AGE", "ENDS", "IN"]), Timestamp::now());
             for (name, token) in tokens.list()? {
                 let (ends, left) = match token.ends_at {

@@ -54,6 +54,7 @@ fn read(argument: &str) -> anyhow::Result<String> {
     let read = match argument {
         "-" => std::io::stdin().take(MAX_CODE_BYTES + 1).read_to_string(&mut text),
         path if path.len() < SHORTEST_CODE || Path::new(path).is_file() => {
+            // A person names it, so it may be a pipe too.
             let file = std::fs::File::open(path).with_context(|| {
                 format!("cannot read an unlock code from the file {path:?}, and it is too short to be a code itself")
             })?;

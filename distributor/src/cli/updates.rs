@@ -27,7 +27,7 @@ pub(super) enum Command {
     Watch(watch::Watch),
 }
 
-/// List every release with its state.
+/// List every release with its state, the channels that it goes to, and those in which the vendor offers it now.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -134,6 +134,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         "STATE",
         "SEVERITY",
         "CHANNELS",
+        "OFFERED IN",
         "SIZE",
         "INSTALLED",
         "FAILED",
@@ -148,6 +149,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             name_of(row.state),
             row.severity.to_string(),
             review::channels(row),
+            offered(row),
             size(row.payload_bytes),
             format!("{}/{}", row.installed, row.assigned),
             row.failed.to_string(),
@@ -156,6 +158,16 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
     }
     table.print()?;
     Ok(Outcome::Done)
+}
+
+/// The channels that the vendor points to a release now.
+fn offered(row: &Update) -> String {
+    match row.offered.as_deref() {
+        // An older server, or damaged metadata.
+        None => "?".to_owned(),
+        Some([]) => "-".to_owned(),
+        Some(channels) => named(channels),
+    }
 }
 
 async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {

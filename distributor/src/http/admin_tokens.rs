@@ -4,13 +4,12 @@
 //! is needed: there the operating system says who it is.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sealpost_files::{FileLock, PRIVATE};
+use sealpost_files::{FileLock, PRIVATE, open_regular};
 use sealpost_keys::{KeyError, Token, TokenDigest};
 use serde::{Deserialize, Serialize};
 
@@ -173,7 +172,7 @@ impl AdminTokens {
 
     fn read(&self) -> Result<TokenFile, AdminTokenError> {
         let fail = |source| AdminTokenError::Io { attempted: "read", path: self.path.clone(), source };
-        let file = match File::open(&self.path) {
+        let file = match open_regular(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(TokenFile { version: VERSION, tokens: BTreeMap::new() });
@@ -185,6 +184,7 @@ impl AdminTokens {
             return Err(AdminTokenError::Exposed { path: self.path.clone(), mode });
         }
         let mut bytes = Vec::new();
+        // One that is longer is cut, and then is damaged.
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(fail)?;
         match serde_json::from_slice::<TokenFile>(&bytes) {
             Ok(file) if file.version == VERSION => Ok(file),
@@ -282,5 +282,14 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "{}").unwrap();
         assert!(matches!(tokens.recognize(token.as_str(), NOW), Err(AdminTokenError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_named_pipe_in_place_of_the_token_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin-tokens.json");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let tokens = AdminTokens::at(&path);
+        assert!(matches!(tokens.recognize(&"A".repeat(43), NOW), Err(AdminTokenError::Io { .. })));
     }
 }

@@ -43,9 +43,9 @@ fn in_files(site: &Site) -> (Vec<Expiry>, Vec<Warning>) {
         Err(error) => problems.push(Warning::new(WarningCode::MetadataDamaged, error.to_string())),
     }
     match site.parts.admin_tokens.list() {
-        Ok(tokens) => expiries.extend(
-            tokens.iter().filter_map(|(name, token)| Some(Expiry::of_admin_token(name, token.ends_at?))),
-        ),
+        Ok(tokens) => expiries.extend(tokens.iter().filter_map(|(name, token)| {
+            Some(Expiry::of_admin_token(name, token.created_at, token.ends_at?))
+        })),
         Err(error) => problems.push(Warning::new(WarningCode::Internal, with_causes(&error))),
     }
     (expiries, problems)

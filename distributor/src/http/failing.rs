@@ -3,14 +3,10 @@
 //! Left out on purpose: what each one should do, which `clients show` says.
 
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::Failing;
 use sealpost_site::rows::{ComputersRow, ReleaseRow};
-use sealpost_site::rules::text::counted;
+use sealpost_site::rules::text::{counted, first_names};
 use sealpost_site::rules::warnings::{Warning, WarningCode};
-
-/// Names of computers in one sentence.
-const MAX_NAMED: usize = 5;
 
 /// A warning for each approved release, out of `releases`, that computers gave up, and one for the computers that are
 /// refused as copies.
@@ -32,7 +28,7 @@ fn gave_up(row: &ReleaseRow, who: &ComputersRow) -> Warning {
             "{have} given up {} ({}): `distributor clients show NAME` says why; when the cause is gone, \
              `distributor updates retry {package}:{version}` lets {them} try again",
             row.release,
-            names(&who.names, who.count)
+            first_names(&who.names, who.count)
         ),
     )
 }
@@ -47,17 +43,11 @@ fn copied(who: &ComputersRow) -> Option<Warning> {
         format!(
             "{is} refused because another one uses the same identity, as a copied disk does ({}): make a new setup file \
              with `distributor clients setup NAME`, and enroll with it the one that is to go on",
-            names(&who.names, who.count)
+            first_names(&who.names, who.count)
         ),
     ))
 }
 
 fn them(who: &ComputersRow) -> &'static str {
     if who.count == 1 { "it" } else { "them" }
-}
-
-fn names(names: &[ComputerName], count: u64) -> String {
-    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
-    let more = if count > first.len() as u64 { ", …" } else { "" };
-    format!("{}{more}", first.join(", "))
 }

@@ -32,19 +32,10 @@ async fn runners(
     judge: &Leaving<'_>,
     release: &KnownRelease,
 ) -> Result<Runners, LedgerError> {
-    let (mut runners, mut after) = (Runners::default(), None);
-    loop {
-        let page = Recipients { after, running: Some(release.manifest), limit: MAX_PAGE };
-        let page = ledger.query(page).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        after = page.last().map(|row| row.name.clone());
-        for row in &page {
-            judge.add(release, row, &mut runners);
-        }
-        if is_last {
-            return Ok(runners);
-        }
-    }
+    let mut runners = Runners::default();
+    let page = |after| Recipients { after, running: Some(release.manifest), limit: MAX_PAGE };
+    ledger.each(page, |row| row.name.clone(), |row| judge.add(release, &row, &mut runners)).await?;
+    Ok(runners)
 }
 
 /// The releases that were halted here or withdrawn by the vendor, by manifest.
@@ -56,14 +47,5 @@ pub(crate) async fn stopped(ledger: &Ledger) -> Result<BTreeMap<Sha256Digest, Re
 
 /// Every release, whatever became of it: a computer may have run it before.
 async fn known(ledger: &Ledger) -> Result<Vec<KnownRelease>, LedgerError> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = ledger.query(KnownReleases { after, limit: MAX_PAGE }).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        after = page.last().map(|release| release.manifest);
-        all.extend(page);
-        if is_last {
-            return Ok(all);
-        }
-    }
+    ledger.all(|after| KnownReleases { after, limit: MAX_PAGE }, |release| release.manifest).await
 }

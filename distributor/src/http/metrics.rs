@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn of_several_that_end_under_one_label_monitors_see_the_first() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let expiries = [Expiry::of_admin_token("anna", at(10)), Expiry::of_admin_token("ci", at(20))];
+        let expiries =
+            [("anna", 10), ("ci", 20)].map(|(name, end)| Expiry::of_admin_token(name, at(0), at(end)));
         let gauges = ExpiryGauge::of_each(&expiries, at(0));
         assert_eq!(gauges.iter().map(|gauge| gauge.seconds_left).collect::<Vec<_>>(), [10]);
     }

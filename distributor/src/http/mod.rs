@@ -20,6 +20,7 @@ mod health;
 mod leaving;
 mod metrics;
 mod newer;
+mod offered;
 mod payload;
 mod problem;
 mod router;

@@ -1,6 +1,5 @@
 //! The admission layer by itself, with routes that only a test has.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,9 +18,10 @@ use sealpost_keys::note::LogKey;
 use sealpost_keys::{SealingKey, SigningKey};
 use sealpost_ledger::sqlite::{self, SqliteStore};
 use sealpost_ledger::{Ledger, LedgerSettings};
+use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::{ChannelName, ServerId};
+use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::{LogKeyCertificate, origin};
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::TrustDocument;
@@ -69,7 +69,7 @@ impl Upstream for Nothing {
         None
     }
 
-    fn channels(&self) -> Option<BTreeSet<ChannelName>> {
+    fn offered(&self) -> Option<Vec<ChannelsDocument>> {
         None
     }
 

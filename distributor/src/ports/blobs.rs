@@ -65,6 +65,9 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Damaged`] if it was changed; it is taken out of the store then, so that it can be fetched anew.
     fn verify(&self, sha256: &Sha256Digest) -> Result<bool, BlobError>;
 
+    /// Whether a blob of that name was found damaged and taken out of the store since the start.
+    fn was_damaged(&self, sha256: &Sha256Digest) -> bool;
+
     /// Where a blob lies, for a person who wants the file; `None` if it is not there, or not a file.
     fn place(&self, sha256: &Sha256Digest) -> Option<PathBuf>;
 

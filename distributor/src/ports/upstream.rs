@@ -1,15 +1,15 @@
 //! The vendor's repository as the rest of the server sees it: pull, mirrored metadata, and which targets agents may
 //! ask for. A branch server that pulls from another server is a later, second implementation.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::PullSummary;
 use sealpost_admin_api::storage::{StorageSummary, StorageView};
+use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, PackageName, TargetName};
+use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::Problem;
@@ -97,9 +97,9 @@ pub trait Upstream: Send + Sync {
     /// A stored file was found damaged while it was sent. It is looked at, and no longer sent; the next pull fetches it.
     fn suspect(&self, sha256: Sha256Digest);
 
-    /// The channels that the vendor's packages have, as of the last good pull. `None`: there was none yet, or nobody can
+    /// The channels of each of the vendor's packages, as of the last good pull. `None`: there was none yet, or nobody can
     /// tell. Reads the disk.
-    fn channels(&self) -> Option<BTreeSet<ChannelName>>;
+    fn offered(&self) -> Option<Vec<ChannelsDocument>>;
 
     /// The vendor's keys as of the last good pull. `None`: there was none yet.
     fn trust(&self) -> Option<Arc<TrustDocument>>;

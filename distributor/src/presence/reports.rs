@@ -12,7 +12,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::changes::Actor;
 use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::expiries::{Expiry, ExpiryKind};
-use sealpost_site::rules::text::counted;
+use sealpost_site::rules::text::{counted, first_names};
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 
 use super::certificates::{Issuer, Renew};
@@ -22,9 +22,6 @@ use super::ways::Before;
 use super::{About, ServerPresence, State, Told, Trouble, waiting};
 use crate::config::vendor_ca_ends;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
-
-/// Names in one warning.
-const MAX_NAMED: usize = 5;
 
 impl ServerPresence {
     async fn view(&self) -> Result<CertificateView, Problem> {
@@ -272,6 +269,7 @@ impl ServerPresence {
                 what: "the server's certificate that you brought".to_owned(),
                 label: "server".to_owned(),
                 at: presented.not_after.min(presented.ca_not_after),
+                since: Some(presented.not_before),
                 renewed_by_itself: false,
                 remedy: place,
             }];
@@ -288,6 +286,7 @@ impl ServerPresence {
                 what: "the server's certificate".to_owned(),
                 label: "server".to_owned(),
                 at: presented.not_after,
+                since: None,
                 renewed_by_itself: true,
                 remedy: "run `distributor certificate renew`".to_owned(),
             },
@@ -296,6 +295,7 @@ impl ServerPresence {
                 what: "the site CA's certificate".to_owned(),
                 label: "server".to_owned(),
                 at: presented.ca_not_after,
+                since: None,
                 // No next site CA is prepared beside a certificate that takes its place.
                 renewed_by_itself: own.is_none(),
                 remedy: ca_remedy.to_owned(),
@@ -477,11 +477,7 @@ const fn word(issuer: Issuer) -> &'static str {
 }
 
 fn named(waiting: &Waiting) -> String {
-    let mut names = waiting.names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if waiting.count > MAX_NAMED as u64 {
-        names.push_str(", …");
-    }
-    names
+    first_names(&waiting.names, waiting.count)
 }
 
 fn problem_of(error: LedgerError) -> Problem {

@@ -5,7 +5,7 @@
 //! server digests that file; the only other result is whether the child succeeded.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sealpost_deltas::{Entry, EntryKind, Limits as DeltaLimits, MakeError, Summary, Tree};
-use sealpost_files::Unfinished;
+use sealpost_files::{Unfinished, open_regular, read_bounded};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, DocumentError};
+use sealpost_manifests::document::{self, DocumentError, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::release::{Blob, FileKind, ReleaseManifest};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -127,7 +127,7 @@ impl ChildCommand {
             return Err(ChildError::Failed { status, memory_bytes: limits.delta_memory_bytes, said });
         }
         let path = file.path().to_owned();
-        let digested = tokio::task::spawn_blocking(move || Sha256Digest::of_reader(File::open(path)?));
+        let digested = tokio::task::spawn_blocking(move || Sha256Digest::of_reader(open_regular(&path)?));
         let (sha256, length) = digested
             .await
             .map_err(|error| ChildError::Io {
@@ -191,7 +191,8 @@ fn bound(resource: Resource, bytes: u64) -> io::Result<()> {
 /// An unpacked release with the list of its files, from the verified manifest beside it. Every byte of the tree is
 /// compared with it while the delta is made.
 fn read_tree(folder: &Path) -> Result<Tree, ChildError> {
-    let text = fs::read(folder.join(MANIFEST))
+    let text = read_bounded(&folder.join(MANIFEST), MAX_DOCUMENT_BYTES)
+        .and_then(|text| text.ok_or_else(|| io::ErrorKind::NotFound.into()))
         .map_err(|source| ChildError::Io { attempted: "read a manifest", source })?;
     let manifest: ReleaseManifest = document::read(&text)?;
     let entries = manifest.files.into_iter().map(|entry| {

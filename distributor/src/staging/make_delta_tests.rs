@@ -5,6 +5,8 @@ use sealpost_test_support::folders::write_folder;
 use sealpost_test_support::names::{acme_av, release_id};
 use sealpost_test_support::release::Draft;
 
+use std::fs::File;
+
 use super::*;
 
 /// This test program, as the child: see `acts_as_the_child`.

@@ -15,16 +15,7 @@ pub(super) const fn is_offered(row: &DeltaReleaseRow) -> bool {
 
 /// Every release that is offered or in use.
 pub(super) async fn delta_releases(ledger: &Ledger) -> Result<Vec<DeltaReleaseRow>, LedgerError> {
-    let mut releases: Vec<DeltaReleaseRow> = Vec::new();
-    loop {
-        let after = releases.last().map(|row| row.release.manifest);
-        let page = ledger.query(DeltaReleases { after, limit: MAX_PAGE }).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        releases.extend(page);
-        if is_last {
-            return Ok(releases);
-        }
-    }
+    ledger.all(|after| DeltaReleases { after, limit: MAX_PAGE }, |row| row.release.manifest).await
 }
 
 /// With which release a reviewer compares.

@@ -38,32 +38,18 @@ impl KnownReleases {
 /// Asks the ledger for every release, page by page.
 pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, LedgerError> {
     let mut known = KnownReleases::default();
-    let mut after = None;
-    loop {
-        let page = ledger.query(queries::KnownReleases { after, limit: MAX_PAGE }).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        after = page.last().map(|release| release.manifest);
-        for release in page {
-            known.names.insert(release.manifest, release.release.clone());
-            known.by_package.entry(release.release.package.clone()).or_default().push(release);
-        }
-        if is_last {
-            return Ok(known);
-        }
-    }
+    let page = |after| queries::KnownReleases { after, limit: MAX_PAGE };
+    let each = |release: KnownRelease| {
+        known.names.insert(release.manifest, release.release.clone());
+        known.by_package.entry(release.release.package.clone()).or_default().push(release);
+    };
+    ledger.each(page, |release| release.manifest, each).await?;
+    Ok(known)
 }
 
 /// Manifests of releases that are staged or approved, or that some computer runs or was told to run.
 pub(super) async fn in_use(ledger: &Ledger) -> Result<BTreeSet<Sha256Digest>, LedgerError> {
-    let mut manifests = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let page = ledger.query(queries::DeltaReleases { after, limit: MAX_PAGE }).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        after = page.last().map(|row| row.release.manifest);
-        manifests.extend(page.into_iter().map(|row| row.release.manifest));
-        if is_last {
-            return Ok(manifests);
-        }
-    }
+    let page = |after| queries::DeltaReleases { after, limit: MAX_PAGE };
+    let rows = ledger.all(page, |row| row.release.manifest).await?;
+    Ok(rows.into_iter().map(|row| row.release.manifest).collect())
 }

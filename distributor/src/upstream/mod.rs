@@ -24,7 +24,6 @@ mod targets;
 mod transport;
 mod verify;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,8 +33,8 @@ use sealpost_admin_api::pulls::PullSummary;
 use sealpost_admin_api::storage::{StorageSummary, StorageView};
 use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
+use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_repository::ReaderHandle;
@@ -239,8 +238,8 @@ impl Upstream for VendorUpstream {
         self.context.mirror.find_target(file_name)
     }
 
-    fn channels(&self) -> Option<BTreeSet<ChannelName>> {
-        offered::channels(&self.context.mirror, &*self.context.blobs)
+    fn offered(&self) -> Option<Vec<ChannelsDocument>> {
+        offered::documents(&self.context.mirror, &*self.context.blobs)
     }
 
     fn trust(&self) -> Option<Arc<TrustDocument>> {

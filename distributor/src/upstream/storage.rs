@@ -33,6 +33,9 @@ const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause, so that a changed configuration is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
+/// How the mirrored metadata is named among the files.
+const METADATA: &str = "the vendor's metadata";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
     /// What was not needed for the configured time.
@@ -49,6 +52,8 @@ struct Found {
     deltas: BTreeSet<Sha256Digest>,
     unneeded_deltas: Vec<StoredDelta>,
     missing: Vec<String>,
+    /// Those of the missing ones that were here and were damaged.
+    damaged: Vec<String>,
     /// Why it is not known what is listed. Then nothing counts as unneeded.
     unlisted: Option<MirrorReadError>,
 }
@@ -140,11 +145,18 @@ async fn look(context: &Context) -> Result<Found, PullError> {
         let stored = blobs.list()?;
         let is_unneeded = |blob: &&Blob| unlisted.is_none() && !needed.keeps(&blob.sha256);
         let unneeded = stored.iter().filter(is_unneeded).copied().collect();
-        let mut missing = needed.missing(&stored);
-        if !mirror.is_whole() {
-            missing.push("the vendor's metadata".to_owned());
+        let (mut missing, mut damaged) = (Vec::new(), Vec::new());
+        for (sha256, name) in needed.missing(&stored) {
+            if blobs.was_damaged(&sha256) {
+                damaged.push(name.clone());
+            }
+            missing.push(name);
         }
-        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing, unlisted })
+        if !mirror.is_whole() {
+            missing.push(METADATA.to_owned());
+            damaged.push(METADATA.to_owned());
+        }
+        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing, damaged, unlisted })
     })
     .await?
 }
@@ -174,7 +186,7 @@ async fn view(
     removed_bytes: Option<u64>,
 ) -> Result<StorageView, PullError> {
     let storage = context.live().storage;
-    let Found { stored, unneeded, deltas, missing, .. } = found;
+    let Found { stored, unneeded, deltas, missing, damaged, .. } = found;
     let kind = |kind: &str, of: &dyn Fn(&Blob) -> bool| {
         let blobs = || stored.iter().filter(|blob| of(blob));
         StoredKind {
@@ -229,7 +241,7 @@ async fn view(
     })
     .await??;
     kinds.extend(more);
-    Ok(StorageView { kinds, free_bytes, missing, scrubbed_at, removed_bytes })
+    Ok(StorageView { kinds, free_bytes, missing, damaged, scrubbed_at, removed_bytes })
 }
 
 /// Counts files beneath a folder. What vanishes meanwhile, or cannot be read, is left out.

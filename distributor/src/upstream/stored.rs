@@ -84,11 +84,11 @@ impl Needed {
         self.keep.contains(sha256)
     }
 
-    /// Names of what has to be there and is not among `stored`.
-    pub(super) fn missing(&self, stored: &[Blob]) -> Vec<String> {
+    /// What has to be there and is not among `stored`, by name.
+    pub(super) fn missing(&self, stored: &[Blob]) -> Vec<(Sha256Digest, String)> {
         let stored: BTreeSet<Sha256Digest> = stored.iter().map(|blob| blob.sha256).collect();
         let missing = self.required.iter().filter(|(sha256, _)| !stored.contains(sha256));
-        missing.map(|(_, name)| name.clone()).collect()
+        missing.map(|(sha256, name)| (*sha256, name.clone())).collect()
     }
 }
 

@@ -44,7 +44,7 @@ async fn a_token_that_ends_is_in_the_list_of_what_ends_and_refused_after_its_end
     let site = Site::start(&vendor).await;
     let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
     let end = site.clock.now() + SignedDuration::from_hours(24 * 6);
-    let ending = tokens.create("anna", site.clock.now(), Some(end)).unwrap();
+    let ending = tokens.create("anna", end - SignedDuration::from_hours(24 * 366), Some(end)).unwrap();
     let endless = tokens.create("ci", site.clock.now(), None).unwrap();
     let ask = async |token: &str| {
         site.http.get(site.url("/api/v1/status")).bearer_auth(token).send().await.unwrap()

@@ -52,6 +52,10 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     let said = refused(&home, &["clients", "setup", "pc-1", "--out", precious.to_str().unwrap()]);
     assert!(said.contains("it is there already"), "{said}");
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let said = refused(&home, &["clients", "setup", "pc-1", "--out", pipe.to_str().unwrap()]);
+    assert!(said.contains("it is there already"), "a named pipe is not waited for: {said}");
     assert!(json(&home, &["clients", "list", "--json"])["clients"][0]["name"] == "pc-1");
     let reserved = stdout(&home, &["clients", "show", "pc-1"]);
     assert!(reserved.contains("reserved") && reserved.contains("carry its setup file"), "{reserved}");

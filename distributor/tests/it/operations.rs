@@ -26,7 +26,7 @@ use sealpost_test_support::vendor_server::ServedVendor;
 use sealpost_test_support::web::{Web, file};
 
 use crate::agent::Agent;
-use crate::program::{Running, distributor, refused, run, serve, signal, stdout, stop};
+use crate::program::{Running, distributor, json, refused, run, serve, signal, stdout, stop};
 use crate::site::{Site, code, configure};
 use crate::vendor::start_vendor;
 
@@ -254,7 +254,10 @@ async fn a_payload_that_was_damaged_on_disk_is_not_sent_whole_is_shown_and_is_fe
     let said = tokio::task::spawn_blocking(move || {
         let checked = run(&home, &["storage", "check"]);
         let checked = (checked.status.code(), String::from_utf8(checked.stdout).unwrap());
-        assert!(checked.0 == Some(1) && checked.1.contains("damaged or missing"), "{checked:?}");
+        assert!(
+            checked.0 == Some(1) && checked.1.contains("\ndamaged     acme-av_1.0_any.tar.gz"),
+            "{checked:?}"
+        );
         stdout(&home, &["pull"])
     });
     let said = said.await.unwrap();
@@ -358,6 +361,18 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         let elsewhere = ["--server", server.url.as_str(), "--token-file", token.to_str().unwrap()];
         let said = refused(&home, &[&elsewhere[..], &["status"]].concat());
         assert!(said.contains("does not hold a token alone") && said.contains("token new"), "{said}");
+        let secret = stdout(&home, &["token", "new", "anna"]);
+        stdout(&home, &["token", "new", "monitor", "--forever"]);
+        let listed = json(&home, &["token", "list", "--json"]);
+        assert_eq!(
+            (&listed["tokens"][0]["name"], &listed["tokens"][1]["name"]),
+            (&"anna".into(), &"monitor".into())
+        );
+        let fields =
+            |at: usize| listed["tokens"][at].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields(0), ["created_at", "ends_at", "name"], "neither the token nor its digest");
+        assert_eq!(fields(1), ["created_at", "name"]);
+        assert!(!listed.to_string().contains(secret.trim()));
         let said = refused(&home, &[&elsewhere[..], &["token", "list"]].concat());
         assert!(said.contains("--server names another one"), "{said}");
         assert!(stdout(&home, &["address", "show"]).contains("nothing is being changed"));

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use jiff::SignedDuration;
 use reqwest::header;
 use sealpost_admin_api::clients::{Client, ClientsPage, Stopped};
 use sealpost_admin_api::status::Status;
@@ -192,6 +193,7 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     let mut good = Agent::licensed(&site, "pc-1").await;
     let mut bad = Agent::licensed(&site, "pc-2").await;
     site.pull().await;
+    site.clock.forward(SignedDuration::from_hours(1));
     site.approve(manifest).await;
     let row = site.updates().await.updates.remove(0);
     let mut contact = good.next_contact();
@@ -201,6 +203,8 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     good.send_contact(&site, &contact).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0", "--timeout", "0"]).await;
     assert!(code == 1 && said.contains("on 1 of 2 computers") && said.contains("the time is over"), "{said}");
+    let silent = "1 enrolled computer not in contact since the approval (the longest since 20";
+    assert!(said.contains(silent), "a computer that is switched off cannot know of it: {said}");
 
     let report = |attempt| Report {
         id: u64::from(attempt),
@@ -218,7 +222,7 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     contact.reports = vec![report(1)];
     bad.send_contact(&site, &contact).await;
     let (code, said) = ends_with(&site, &["updates", "watch", "acme-av:1.0"]).await;
-    assert!(code == 1 && said.contains("1 failed"), "{said}");
+    assert!(code == 1 && said.contains("1 failed") && !said.contains("not in contact"), "{said}");
     let status: Status = site.get("/status").await;
     let gave_up = status.warnings.iter().find(|warning| warning.code == "installs_failed").unwrap();
     assert!(
@@ -396,8 +400,30 @@ fn decisions(home: &Path) {
     assert!(status.contains("approved for beta, and the vendor points stable to it too"), "{status}");
     let listed = stdout(home, &["updates", "list"]);
     assert!(listed.contains("beta (waits: stable)"), "{listed}");
+    // What the vendor offers where now is another question than for whom it was approved.
+    assert!(listed.contains("OFFERED IN"), "{listed}");
+    let offered = json(home, &["updates", "list", "--json"]);
+    for row in offered["updates"].as_array().unwrap() {
+        let is_offered = !row["offered"].as_array().unwrap().is_empty();
+        assert_eq!(is_offered, row["release"]["version"] == "1.9", "{row}");
+    }
     assert!(!listed.contains('\u{1b}'), "no colors where no terminal is");
     stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
+    let about = stdout(home, &["log", "--release", "acme-av:1.9", "--kind", "release_approved"]);
+    assert_eq!(about.lines().count(), 2, "{about}");
+    let of_package = stdout(home, &["log", "--release", "acme-av", "--kind", "release_approved"]);
+    assert!(of_package.lines().count() > 2, "{of_package}");
+    let unknown = refused(home, &["log", "--release", "acme-av:7"]);
+    assert!(
+        unknown.contains("nothing is known of a release") && unknown.contains("updates list"),
+        "{unknown}"
+    );
+    let entry = json(home, &["log", "--kind", "release_approved", "-n", "1", "--json"]);
+    let admin = entry["entry"]["actor"]["account"]["id"].as_str().unwrap().to_owned();
+    let by = stdout(home, &["log", "--by", &admin, "--release", "acme-av:1.9", "--kind", "release_approved"]);
+    assert_eq!(by, about);
+    assert!(!stdout(home, &["log", "--by", &admin]).contains("staged"), "the server did that by itself");
+    assert!(refused(home, &["log", "--by", "nobody-here"]).contains("has done anything"));
     let entries = stdout(home, &["log"]).lines().count();
     let again = stdout(home, &["updates", "approve", "acme-av:1.9", "--yes"]);
     assert!(again.contains("is approved already for beta, stable; nothing changed"), "{again}");

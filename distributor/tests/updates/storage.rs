@@ -130,9 +130,15 @@ async fn a_file_that_nobody_asks_for_is_found_damaged_by_the_scrub() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, b"other bytes").unwrap();
     let view = site.parts().upstream.check().await.unwrap();
-    assert_eq!(view.missing, ["acme-av_1.0_any.tar.gz"]);
+    assert_eq!((&view.missing, &view.damaged), (&vec!["acme-av_1.0_any.tar.gz".to_owned()], &view.missing));
     assert_eq!(view.scrubbed_at, Some(site.clock.now()));
     assert!(!is_stored(&site, &payload) && is_stored(&site, &manifest));
+    // What was removed by hand is not here, and was not damaged.
+    site.pull().await.unwrap();
+    assert!(site.parts().upstream.check().await.unwrap().missing.is_empty());
+    std::fs::remove_file(site.parts().blobs.place(&payload).unwrap()).unwrap();
+    let view = site.parts().upstream.check().await.unwrap();
+    assert_eq!((view.missing.len(), view.damaged.len()), (1, 0), "{view:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,6 +158,13 @@ const NO_ABSENT_HOOK: &str = "(kind <> 'step_reported' \
      OR json_extract(CAST(entry AS TEXT), '$.change.report.outcome') <> 'ok' \
      OR json_extract(CAST(entry AS TEXT), '$.change.report.reason') <> ??)";
 
+/// Whether a change names a release: its manifest's digest is a text in it, wherever it stands.
+const NAMES_RELEASE: &str = "EXISTS (SELECT 1 FROM json_tree(CAST(entry AS TEXT), '$.change') AS part \
+     WHERE part.type = 'text' AND part.atom IN (SELECT value FROM json_each(??)))";
+
+/// Only admins have accounts.
+const BY_ACCOUNT: &str = "json_extract(CAST(entry AS TEXT), '$.actor.account.id') = ??";
+
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
         let mut sql = "SELECT entry, leaf, sequence FROM activity WHERE sequence > ?1".to_owned();
@@ -175,6 +182,12 @@ impl<C: Connected> Read<Activity> for C {
         }
         if !filter.kinds.is_empty() {
             narrow("kind IN (SELECT value FROM json_each(??))", Value::Text(json(&filter.kinds)?));
+        }
+        if let Some(by) = &filter.by {
+            narrow(BY_ACCOUNT, Value::Text(by.clone()));
+        }
+        if !filter.releases.is_empty() {
+            narrow(NAMES_RELEASE, Value::Text(json(&filter.releases)?));
         }
         match filter.only {
             Only::Everything => {}

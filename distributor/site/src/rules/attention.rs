@@ -9,10 +9,7 @@ use sealpost_manifests::ids::ChannelName;
 use crate::rows::ReleaseRow;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::release::{ReleaseState, unapproved};
-use crate::rules::text::{counted, escape};
-
-/// Names of computers in one sentence.
-const MAX_NAMED: usize = 5;
+use crate::rules::text::{counted, escape, first_names};
 
 /// One sentence for each, in the order in which the releases come. `releases` are those that are staged, approved, halted
 /// or withdrawn; `runners` are the computers that run those that were stopped.
@@ -67,7 +64,7 @@ fn leave(row: &ReleaseRow, runners: &Runners) -> Vec<String> {
         let (runs, them) = if cannot_go_back.count == 1 { ("runs", "it") } else { ("run", "them") };
         parts.push(format!(
             "{has} nothing to go back to and {runs} on ({}): approve a newer release for {them}",
-            names(cannot_go_back)
+            first_names(&cannot_go_back.names, cannot_go_back.count)
         ));
     }
     parts
@@ -87,17 +84,11 @@ pub fn left_channels(
         format!(
             "{follow} the channel {channel}, which the vendor does not have ({}): nothing new comes to {them}; the vendor \
              has {}: `distributor clients channel NAME CHANNEL` moves {them}",
-            names(who),
+            first_names(&who.names, who.count),
             offered.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
         )
     })
     .collect()
-}
-
-fn names(named: &Named) -> String {
-    let first: Vec<&str> = named.names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
-    let more = if named.count > first.len() as u64 { ", …" } else { "" };
-    format!("{}{more}", first.join(", "))
 }
 
 /// Channels that point to an approved release, that nobody approved it for, and that no newer release is in by now.

@@ -108,6 +108,7 @@ mod tests {
 
     fn runs(name: &str, release: &KnownRelease) -> RecipientRow {
         RecipientRow {
+            last_contact: None,
             name: ComputerName::new(name).unwrap(),
             channel: ChannelName::new("stable").unwrap(),
             platform: None,

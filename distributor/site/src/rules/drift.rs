@@ -2,10 +2,7 @@
 
 use sealpost_manifests::ids::ComputerName;
 
-use crate::rules::text::counted;
-
-/// Names in the warning.
-const MAX_NAMED: usize = 5;
+use crate::rules::text::{counted, first_names};
 
 /// What is said of them: `names` are the first of `count`.
 #[must_use]
@@ -13,13 +10,11 @@ pub fn warning(names: &[ComputerName], count: u64) -> Option<String> {
     if count == 0 {
         return None;
     }
-    let named: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
-    let more = if count > named.len() as u64 { ", …" } else { "" };
+    let named = first_names(names, count);
     let say = counted(count, "computer says", "computers say");
     Some(format!(
-        "{say} that installed packages are not as they were signed ({}{more}): see `distributor clients show NAME`, and \
-         repair them there with `agent-updater repair PACKAGE`",
-        named.join(", ")
+        "{say} that installed packages are not as they were signed ({named}): see `distributor clients show NAME`, and \
+         repair them there with `agent-updater repair PACKAGE`"
     ))
 }
 

@@ -77,6 +77,8 @@ pub struct Expiry {
     pub label: String,
     /// Its end.
     pub at: Timestamp,
+    /// Since when it is good, where that is known.
+    pub since: Option<Timestamp>,
     /// Whether nobody has to do anything as long as all works.
     pub renewed_by_itself: bool,
     /// What to do about it, with the exact command.
@@ -116,6 +118,7 @@ impl Expiry {
             what: format!("the vendor's metadata of {role}"),
             label: role.to_owned(),
             at,
+            since: None,
             renewed_by_itself: RENEWED_DAILY.contains(&role),
             remedy: format!("ask the vendor to run `{command}`, then run `distributor pull`"),
         }
@@ -123,12 +126,13 @@ impl Expiry {
 
     /// The grant of a serial number.
     #[must_use]
-    pub fn of_grant(serial: &SerialNumber, at: Timestamp) -> Self {
+    pub fn of_grant(serial: &SerialNumber, since: Timestamp, at: Timestamp) -> Self {
         Self {
             kind: ExpiryKind::Grant,
             what: format!("the grant for serial {serial}"),
             label: last_group(serial.as_str()).to_owned(),
             at,
+            since: Some(since),
             renewed_by_itself: false,
             remedy: format!("run `distributor register {serial}`"),
         }
@@ -146,6 +150,7 @@ impl Expiry {
             what,
             label: "first".to_owned(),
             at,
+            since: None,
             renewed_by_itself: true,
             remedy: "run `agent-updater check` on the computer".to_owned(),
         }
@@ -159,6 +164,7 @@ impl Expiry {
             what: format!("the unused setup file of the computer {name}"),
             label: "first".to_owned(),
             at,
+            since: None,
             renewed_by_itself: false,
             remedy: format!("use it, or make another with `distributor clients setup {name}`"),
         }
@@ -172,6 +178,7 @@ impl Expiry {
             what: format!("the certificate {subject:?} in `vendor_ca`"),
             label: "first".to_owned(),
             at,
+            since: None,
             renewed_by_itself: false,
             remedy: "ask the vendor for its new CA, put it into the file, then restart the server".to_owned(),
         }
@@ -179,12 +186,13 @@ impl Expiry {
 
     /// The token of an admin.
     #[must_use]
-    pub fn of_admin_token(name: &str, at: Timestamp) -> Self {
+    pub fn of_admin_token(name: &str, since: Timestamp, at: Timestamp) -> Self {
         Self {
             kind: ExpiryKind::AdminToken,
             what: format!("the admin token {name}"),
             label: "first".to_owned(),
             at,
+            since: Some(since),
             renewed_by_itself: false,
             remedy: format!(
                 "run `distributor token revoke {name}`, and `distributor token new {name}` if another is needed"
@@ -202,8 +210,7 @@ impl Expiry {
     #[must_use]
     pub fn level(&self, now: Timestamp) -> Option<Level> {
         let left = self.seconds_left(now);
-        let days =
-            *self.warn_days().iter().find(|days| left <= **days * DAY_SECS).or((left <= 0).then_some(&0))?;
+        let days = if left <= 0 { 0 } else { self.days_warned_of(left)? };
         Some(match self.kind {
             // A computer that is switched off, or a file that is made again when somebody needs it.
             ExpiryKind::Lease => Level::Warning,
@@ -222,7 +229,7 @@ impl Expiry {
         let said = if left <= 0 {
             format!("{what} ended at {at}")
         } else {
-            let within = self.warn_days().iter().find(|days| left <= **days * DAY_SECS)?;
+            let within = self.days_warned_of(left)?;
             format!("{what} ends at {at}, in less than {within} days")
         };
         Some(if self.renewed_by_itself {
@@ -230,6 +237,16 @@ impl Expiry {
         } else {
             format!("{said}; {remedy}")
         })
+    }
+
+    /// Within how many days it ends, if it is time to warn of that: not in the first half of its life, in which the vendor
+    /// issues no grant again either (`publisher/src/notice.rs` has the same rule).
+    fn days_warned_of(&self, left: i64) -> Option<i64> {
+        let life = self.since.map(|since| self.at.as_second().saturating_sub(since.as_second()));
+        if life.is_some_and(|life| left > life / 2) {
+            return None;
+        }
+        self.warn_days().iter().copied().find(|days| left <= days * DAY_SECS)
     }
 
     fn warn_days(&self) -> &'static [i64] {
@@ -252,7 +269,9 @@ fn last_group(serial: &str) -> &str {
 /// The ends that the ledger knows: grants by serial number, the first lease, the first setup code.
 #[must_use]
 pub fn in_the_ledger(licenses: &[LicenseRow], endings: &EndingsRow) -> Vec<Expiry> {
-    let grants = licenses.iter().map(|license| Expiry::of_grant(&license.serial, license.not_after));
+    let grants = licenses
+        .iter()
+        .map(|license| Expiry::of_grant(&license.serial, license.granted_at, license.not_after));
     let lease = endings.lease.iter().map(|(name, at)| Expiry::of_leases(name, *at, endings.leases_ended));
     let setup = endings.setup.iter().map(|(name, at)| Expiry::of_setup(name, *at));
     grants.chain(lease).chain(setup).collect()
@@ -270,7 +289,28 @@ mod tests {
 
     fn of(kind: ExpiryKind, left_secs: i64) -> Expiry {
         let (what, label, remedy) = ("it".to_owned(), String::new(), "run `x`".to_owned());
-        Expiry { kind, what, label, at: at(NOW + left_secs), renewed_by_itself: false, remedy }
+        Expiry { kind, what, label, at: at(NOW + left_secs), since: None, renewed_by_itself: false, remedy }
+    }
+
+    #[test]
+    fn what_lives_shortly_is_warned_of_in_the_second_half_of_its_life_only() {
+        let serial = SerialNumber::from_random([1; 19]);
+        let grant = |life: i64, left: i64| {
+            let end = NOW + left * DAY_SECS;
+            Expiry::of_grant(&serial, at(end - life * DAY_SECS), at(end)).level(at(NOW))
+        };
+        assert_eq!([366, 91, 90].map(|left| grant(366, left)), [None, None, Some(Level::Notice)]);
+        assert_eq!([60, 31, 30].map(|left| grant(60, left)), [None, None, Some(Level::Warning)]);
+        assert_eq!(
+            [10, 6, 5, 0].map(|left| grant(10, left)),
+            [None, None, Some(Level::Urgent), Some(Level::Urgent)]
+        );
+        let token = |left: i64| {
+            let end = NOW + left * DAY_SECS;
+            Expiry::of_admin_token("ci", at(end - 30 * DAY_SECS), at(end)).warning(at(NOW))
+        };
+        assert_eq!(token(30), None, "not as soon as it is made");
+        assert!(token(15).is_some_and(|said| said.contains("less than 30 days")));
     }
 
     #[test]

@@ -151,6 +151,7 @@ mod tests {
     #[test]
     fn a_staged_release_reaches_whom_its_approval_would_reach() {
         let row = RecipientRow {
+            last_contact: None,
             name: ComputerName::new("pc-1").unwrap(),
             channel: ChannelName::new("stable").unwrap(),
             platform: None,
@@ -183,6 +184,7 @@ mod tests {
     fn an_approved_release_reaches_its_approved_channels_and_others_once_it_is_approved_for_them() {
         let [stable, beta] = ["stable", "beta"].map(|name| ChannelName::new(name).unwrap());
         let row = |channel: &ChannelName| RecipientRow {
+            last_contact: None,
             name: ComputerName::new("pc-1").unwrap(),
             channel: channel.clone(),
             platform: None,

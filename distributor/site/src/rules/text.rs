@@ -4,6 +4,8 @@
 
 /// Longest piece of outside text in a line, in characters: a line stays a line.
 const MAX_SHOWN_CHARS: usize = 300;
+/// Names that one line names.
+const MAX_NAMED: usize = 5;
 /// Longest reason or problem that is stored, in characters: hostile input does not fill the log.
 const MAX_STORED_CHARS: usize = 500;
 /// Longest agent version that is stored, in characters.
@@ -70,6 +72,14 @@ pub fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
+/// The first five of `count` names, for a line that people read. `names` may be cut at five or more.
+#[must_use]
+pub fn first_names<N: AsRef<str>>(names: &[N], count: u64) -> String {
+    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
+    let more = if count > first.len() as u64 { ", …" } else { "" };
+    format!("{}{more}", first.join(", "))
+}
+
 fn cut(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }
@@ -83,6 +93,15 @@ mod tests {
         assert_eq!(escape("a\u{1b}[2J\r\nb\u{202e}c\u{9b}"), "a\\u{1b}[2J\\u{d} b\\u{202e}c\\u{9b}");
         assert_eq!(escape("plain – ünïcode"), "plain – ünïcode");
         assert_eq!(escape(&"x".repeat(5000)).chars().count(), 301);
+    }
+
+    #[test]
+    fn five_names_are_named_and_that_there_are_more_is_said() {
+        let names = ["a", "b", "c", "d", "e", "f"];
+        assert_eq!(first_names(&names[..2], 2), "a, b");
+        assert_eq!(first_names(&names[..5], 5), "a, b, c, d, e");
+        assert_eq!(first_names(&names, 6), "a, b, c, d, e, …");
+        assert_eq!(first_names(&names[..2], 900), "a, b, …");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::rows::{LicenseRow, LogForkRow, PullRow};
 use crate::rules::expiries::{Expiry, Level};
 use crate::rules::restore::RestoreState;
-use crate::rules::text::counted;
+use crate::rules::text::{counted, first_names};
 
 /// Warn when the last pull is older than this many days, even if the metadata has not expired.
 const STALE_PULL_DAYS: i64 = 3;
@@ -169,9 +169,6 @@ pub fn warnings(
     warnings
 }
 
-/// Names of computers in one warning.
-const MAX_NAMED_FORKS: usize = 5;
-
 /// What is said of a restored ledger while it gives no new license, or computers still go on.
 #[must_use]
 pub fn restored(state: &RestoreState, now: Timestamp) -> Option<Warning> {
@@ -200,13 +197,12 @@ pub fn log_forks(forks: &[LogForkRow]) -> Option<Warning> {
         return None;
     }
     let count = u64::try_from(forks.len()).unwrap_or(u64::MAX);
-    let named: Vec<String> = forks.iter().take(MAX_NAMED_FORKS).map(|fork| fork.name.to_string()).collect();
-    let more = if forks.len() > named.len() { ", …" } else { "" };
+    let named: Vec<_> = forks.iter().map(|fork| &fork.name).collect();
     let said = format!(
-        "{} of another log than this one ({}{more}): the log was replaced, or the server restored; run \
+        "{} of another log than this one ({}): the log was replaced, or the server restored; run \
          `distributor log verify`, and `distributor clients show NAME` for the heads",
         counted(count, "computer holds a head", "computers hold heads"),
-        named.join(", ")
+        first_names(&named, count)
     );
     Some(Warning::new(WarningCode::LogForked, said))
 }
@@ -258,6 +254,7 @@ mod tests {
             model: LicenseModel::Named,
             generation: 1,
             epoch: sealpost_manifests::order::Epoch::of(1, 0),
+            granted_at: at(0),
             not_after: at(400 * DAY_SECS),
         };
         let pulled = |day: i64, failure: Option<&str>| PullRow {

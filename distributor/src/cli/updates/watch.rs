@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::find;
 use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{counted, name_of, print_json, tell};
+use crate::cli::output::{counted, name_of, print_json, seconds, tell};
 
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -93,13 +93,27 @@ pub(super) const fn outcome(view: &Review) -> Outcome {
 fn progress(view: &Review) -> String {
     let row = &view.update;
     let failed = if row.failed > 0 { format!(", {} failed", row.failed) } else { String::new() };
+    let silent = silent(view);
     format!(
-        "{}: on {} of {}, {} told{failed}",
+        "{}: on {} of {}, {} told{failed}{silent}",
         row.release,
         expected(view).saturating_sub(pending(view)),
         counted(expected(view), "computer", "computers"),
         row.assigned
     )
+}
+
+/// Those that cannot know of it yet: whoever waits for a computer that is switched off waits until it is on, or until
+/// `--timeout`.
+fn silent(view: &Review) -> String {
+    let count = match view.silent_count {
+        0 => return String::new(),
+        count => counted(count, "enrolled computer", "enrolled computers"),
+    };
+    let since = view
+        .silent_since
+        .map_or_else(|| "one of them never".to_owned(), |at| format!("the longest since {}", seconds(at)));
+    format!(", {count} not in contact since the approval ({since})")
 }
 
 /// Who is not waited for.

@@ -13,19 +13,25 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use sealpost_admin_api::log::{LogCheck, LogEntry, LogQuery, MAX_LAST, MAX_WITNESSED, VerifyRequest};
 use sealpost_files::with_causes;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::log::{Checkpoint, LogProof, ProofPlan, leaf_of};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LoggedEntry;
 use sealpost_site::changes::summary::KINDS;
-use sealpost_site::queries::{Activity, ClientByName, LogEnd, LogEntry as EntryBytes, Only};
+use sealpost_site::queries::{
+    Activity, ClientByName, KnownReleases, LogEnd, LogEntry as EntryBytes, MAX_PAGE, Only,
+};
 use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::release::KnownRelease;
 use tokio::sync::watch;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::{ApiError, bad_query};
 
+/// Shortest beginning of a digest by which a release is named.
+const MIN_DIGEST_CHARS: usize = 12;
 /// Entries that are read at a time.
 const PAGE: u32 = 500;
 
@@ -86,6 +92,13 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
         Some(name) => Some(known_computer(site, name).await?),
         None => None,
     };
+    let releases = match &query.release {
+        Some(reference) => known_releases(site, reference).await?,
+        None => Vec::new(),
+    };
+    if let Some(by) = &query.by {
+        ensure_known_admin(site, by).await?;
+    }
     let only = match (query.failed, query.without_absent_hooks) {
         (Some(true), _) => Only::Failures,
         (_, Some(true)) => Only::WithoutAbsentHooks,
@@ -96,6 +109,8 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
         client,
         kind: None,
         kinds,
+        releases,
+        by: query.by,
         only,
         since: query.since,
         until: query.until,
@@ -133,6 +148,47 @@ async fn known_computer(site: &Site, name: ComputerName) -> Result<ComputerName,
         format!("nothing is known of a computer named {name}"),
         "`distributor clients list` shows all names",
     ))
+}
+
+/// The manifests of the releases that a reference names: of all of a package, or of one version.
+async fn known_releases(site: &Site, reference: &str) -> Result<Vec<Sha256Digest>, ApiError> {
+    let ledger = &site.parts.ledger;
+    let known = ledger.all(|after| KnownReleases { after, limit: MAX_PAGE }, |known| known.manifest).await?;
+    let named = known.into_iter().filter(|known| is_named(reference, known));
+    let manifests: Vec<Sha256Digest> = named.map(|known| known.manifest).collect();
+    if manifests.is_empty() {
+        return Err(ApiError::not_found(
+            format!("nothing is known of a release {reference:?}"),
+            "name it PACKAGE, PACKAGE:VERSION or by 12 or more digits of its manifest digest; `distributor updates list` \
+             shows all",
+        ));
+    }
+    Ok(manifests)
+}
+
+fn is_named(reference: &str, known: &KnownRelease) -> bool {
+    let is_digest =
+        reference.len() >= MIN_DIGEST_CHARS && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest && known.manifest.to_string().starts_with(&reference.to_ascii_lowercase()) {
+        return true;
+    }
+    let (release, mut parts) = (&known.release, reference.splitn(3, ':'));
+    parts.next() == Some(release.package.as_str())
+        && parts.next().is_none_or(|version| version == release.version.as_str())
+        && parts.next().is_none_or(|platform| platform == release.platform.as_str())
+}
+
+/// A mistyped name is no empty log.
+async fn ensure_known_admin(site: &Site, by: &str) -> Result<(), ApiError> {
+    let entries = Activity { by: Some(by.to_owned()), limit: Some(1), ..Activity::default() };
+    if site.parts.ledger.query(entries).await?.is_empty() {
+        return Err(ApiError::not_found(
+            format!("no admin named {by:?} has done anything"),
+            "names are those of accounts of the server and of tokens: `distributor log` and `distributor token list` \
+             show them",
+        ));
+    }
+    Ok(())
 }
 
 /// Re-computes the whole log.

@@ -1,6 +1,5 @@
 //! `GET /api/v1/status`: the License Summary, the last pull, who is connected, and what will need attention.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,7 +9,6 @@ use sealpost_admin_api::status::{Ending, NewerServer, Restored, Status, WarningV
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ChannelName;
 use sealpost_site::queries::{
     Drifted, Followers, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores,
 };
@@ -25,6 +23,7 @@ use crate::http::ends::{Ends, gather};
 use crate::http::failing;
 use crate::http::leaving::leaving;
 use crate::http::newer::newer;
+use crate::http::offered::offered;
 use crate::http::problem::ApiError;
 
 /// Bytes of a mebibyte.
@@ -57,7 +56,10 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         .collect();
     let said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
-    let left = attention::left_channels(&offered(&site).await?, &ledger.query(Followers {}).await?);
+    // None, if that is not known.
+    let channels = offered(&site).await?.unwrap_or_default();
+    let channels = channels.iter().flat_map(|offered| offered.known().cloned()).collect();
+    let left = attention::left_channels(&channels, &ledger.query(Followers {}).await?);
     warnings.extend(left.into_iter().map(coded(WarningCode::ChannelLeft)));
     warnings.extend(failing::warnings(ledger, &of_interest).await?);
     warnings.extend(problems);
@@ -89,14 +91,6 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         storage,
         newer,
     }))
-}
-
-/// The channels that the vendor has; none if that is not known.
-async fn offered(site: &Site) -> Result<BTreeSet<ChannelName>, ApiError> {
-    let upstream = Arc::clone(&site.parts.upstream);
-    let channels = tokio::task::spawn_blocking(move || upstream.channels()).await;
-    let channels = channels.map_err(|error| ApiError::internal("read the vendor's channels", &error))?;
-    Ok(channels.unwrap_or_default())
 }
 
 fn damage(missing: &[String], is_expected: bool) -> Option<String> {
@@ -139,22 +133,16 @@ async fn of_interest(ledger: &Ledger, page_size: u32) -> Result<Vec<ReleaseRow>,
     let mut rows = Vec::new();
     for state in [ReleaseState::Staged, ReleaseState::Approved, ReleaseState::Halted, ReleaseState::Withdrawn]
     {
-        let mut after = None;
-        loop {
-            let page = ledger.query(Releases { state: Some(state), after, limit: page_size }).await?;
-            let is_last = page.len() < page_size as usize;
-            after = page.last().map(|row| row.manifest);
-            rows.extend(page);
-            if is_last {
-                break;
-            }
-        }
+        let page = |after| Releases { state: Some(state), after, limit: page_size };
+        ledger.each(page, |row| row.manifest, |row| rows.push(row)).await?;
     }
     Ok(rows)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use jiff::Timestamp;
     use sealpost_keys::SigningKey;
     use sealpost_ledger::LedgerSettings;

@@ -107,7 +107,7 @@ impl Generation {
     /// Links a file of this generation to `path`, if its bytes on disk are really those.
     fn link(&self, file: &MirroredFile, path: &Path) -> bool {
         let old = self.path(&file.name);
-        fs::read(&old).is_ok_and(|bytes| bytes == file.bytes) && fs::hard_link(&old, path).is_ok()
+        read_checked(&old, &blob_of(&file.bytes)).is_ok() && fs::hard_link(&old, path).is_ok()
     }
 }
 

@@ -238,3 +238,17 @@ fn an_index_of_the_second_format_is_read() {
     let written = serde_json::to_value(&Generation::load(root.path(), 1).unwrap().index).unwrap();
     assert_eq!(written, serde_json::from_str::<serde_json::Value>(&json).unwrap());
 }
+
+#[test]
+fn named_pipes_in_place_of_kept_files_are_replaced_by_the_next_pull_and_not_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(root.path()).unwrap();
+    mirror.publish(&generation("1"), TargetIndex::default(), MONTH, at(0)).unwrap();
+    for path in ["roots/1.root.json", "gen-00000001/1.root.json"].map(|name| root.path().join(name)) {
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    }
+    assert!(mirror.publish(&generation("2"), TargetIndex::default(), MONTH, at(1)).unwrap());
+    assert_eq!(mirror.read("1.root.json").unwrap().unwrap(), b"root");
+    assert_eq!(fs::read(root.path().join("roots/1.root.json")).unwrap(), b"root");
+}

@@ -188,7 +188,9 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
         let state = self.state();
         let mut rows = Vec::new();
         for (name, _) in state.after(query.after.as_ref()) {
-            let Some(ClientRow { channel, platform, installed, before, .. }) = state.client(name) else {
+            let Some(ClientRow { channel, platform, last_contact, installed, before, .. }) =
+                state.client(name)
+            else {
                 continue;
             };
             let is_running = |manifest| installed.iter().any(|runs| runs.manifest == manifest);
@@ -199,7 +201,8 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
                 break;
             }
             let grants = state.grants_of(name);
-            rows.push(RecipientRow { name: name.clone(), channel, platform, grants, installed, before });
+            let name = name.clone();
+            rows.push(RecipientRow { name, channel, platform, grants, last_contact, installed, before });
         }
         Ok(rows)
     }

@@ -3,6 +3,7 @@
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{Frontier, LogHead, NodeId, node_hash};
+use sealpost_site::changes::Actor;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry};
 use sealpost_site::changes::summary::{is_absent_hook, is_failure};
 use sealpost_site::queries::{Activity, Log, LogEnd, LogEntry, LogNodes, Only, page_limit};
@@ -68,6 +69,11 @@ fn matches(query: &Activity, linked: &LinkedEntry) -> bool {
         && query.client.as_ref().is_none_or(|name| found_by.computer.as_deref() == Some(name.as_str()))
         && query.kind.as_ref().is_none_or(|kind| found_by.kind == *kind)
         && (query.kinds.is_empty() || query.kinds.contains(&found_by.kind))
+        && query
+            .by
+            .as_ref()
+            .is_none_or(|by| matches!(&linked.entry.actor, Actor::Admin { account } if account.id == *by))
+        && (query.releases.is_empty() || names_one_of(linked, &query.releases))
         && match query.only {
             Only::Everything => true,
             Only::WithoutAbsentHooks => !is_absent_hook(&linked.entry.change),
@@ -75,4 +81,10 @@ fn matches(query: &Activity, linked: &LinkedEntry) -> bool {
         }
         && query.since.is_none_or(|since| linked.entry.at >= since)
         && query.until.is_none_or(|until| linked.entry.at <= until)
+}
+
+/// Whether a manifest stands in the text of an entry. A digest is nothing else's beginning or end.
+fn names_one_of(linked: &LinkedEntry, manifests: &[Sha256Digest]) -> bool {
+    let text = String::from_utf8_lossy(&linked.bytes);
+    manifests.iter().any(|manifest| text.contains(&format!("\"{manifest}\"")))
 }

@@ -91,6 +91,7 @@ impl<H: Holds> Read<Licenses> for Handle<H> {
                 model: license.grant.model,
                 generation: license.grant.generation,
                 epoch: license.grant.epoch,
+                granted_at: license.grant.vendor_time,
                 not_after: license.grant.not_after,
             }
         });

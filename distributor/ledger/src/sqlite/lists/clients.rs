@@ -283,8 +283,9 @@ impl<C: Connected> Read<Recipients> for C {
         let mut statement = connection.prepare_cached(
             "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
              (SELECT json_group_array(json(g.document) ORDER BY o.serial) FROM reservations o \
-             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed, s.before \
+             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed, s.before, k.at \
              FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
+             LEFT JOIN contacts k ON k.client_id = c.client_id \
              WHERE r.name > ?1 AND (?3 IS NULL \
              OR c.client_id IN (SELECT client_id FROM installed WHERE manifest = ?3)) ORDER BY r.name LIMIT ?2",
         )?;
@@ -299,6 +300,7 @@ impl<C: Connected> Read<Recipients> for C {
                 channel: text(row, 1)?,
                 platform: optional_text(row, 2)?,
                 grants: read_grants(&grants)?,
+                last_contact: optional_time(row, 6)?,
                 installed: optional_from_json(row, 4)?.unwrap_or_default(),
                 before: optional_from_json(row, 5)?.unwrap_or_default(),
             });

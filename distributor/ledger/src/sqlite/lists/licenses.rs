@@ -110,7 +110,7 @@ impl<C: Connected> Read<Licenses> for C {
         let rows = self
             .connection()
             .prepare_cached(
-                "SELECT serial, seats, model, generation, not_after, used, active, epoch FROM grants ORDER BY serial",
+                "SELECT serial, seats, model, generation, not_after, used, active, epoch, vendor_time FROM grants ORDER BY serial",
             )?
             .query_map([], |row| {
                 let (used, active): (u32, u32) = (row.get(5)?, row.get(6)?);
@@ -123,6 +123,7 @@ impl<C: Connected> Read<Licenses> for C {
                     model: from_word::<LicenseModel>(row, 2)?,
                     generation: count(row, 3)?,
                     epoch: Epoch(count(row, 7)?),
+                    granted_at: time(row, 8)?,
                     not_after: time(row, 4)?,
                 })
             })?

@@ -1,4 +1,5 @@
-//! What a contact costs on the writer's connection: statements, plans, steps, and frames of the write-ahead log.
+//! What a contact costs on the writer's connection: statements, plans, steps, and frames of the write-ahead log; and that a
+//! status costs no statement for each computer.
 //!
 //! The contacts go through a running ledger, one by one: what is counted is what a server does for each.
 
@@ -10,7 +11,10 @@ use rusqlite::{Connection, StatementStatus};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{ProofPlan, verify_consistency};
 use sealpost_site::commands::contact::ContactOutcome;
-use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::queries::{
+    Drifted, Endings, Failing, Followers, LastPull, Licenses, LogForks, MAX_PAGE, ReleaseByManifest,
+    ReleaseCounts, Releases, Restores,
+};
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
 use super::LedgerFile;
@@ -350,4 +354,30 @@ async fn a_quiet_contact_costs_the_same_however_many_computers_and_undecided_rel
         }
     }
     assert_eq!(steps_of(2 * HOUR).await, few);
+}
+
+#[tokio::test]
+async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_are() {
+    let server = Server::new().await;
+    server.settled("pc-1").await;
+    let asked = async || {
+        std::mem::take(&mut *server.reads.lock().unwrap());
+        let ledger = &server.ledger;
+        ledger.query(Licenses {}).await.unwrap();
+        ledger.query(Endings { now: server.world.at(0) }).await.unwrap();
+        ledger.query(LastPull {}).await.unwrap();
+        ledger.query(ReleaseCounts {}).await.unwrap();
+        ledger.query(Restores {}).await.unwrap();
+        ledger.query(LogForks {}).await.unwrap();
+        ledger.query(Drifted {}).await.unwrap();
+        ledger.query(Failing {}).await.unwrap();
+        ledger.query(Followers {}).await.unwrap();
+        ledger.query(Releases { state: None, after: None, limit: MAX_PAGE }).await.unwrap();
+        server.reads.lock().unwrap().begun()
+    };
+    let few = asked().await;
+    for number in 0..60 {
+        server.settled(&format!("other-{number}")).await;
+    }
+    assert_eq!(asked().await, few);
 }

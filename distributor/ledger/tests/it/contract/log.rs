@@ -69,6 +69,13 @@ pub(super) async fn the_log_is_filtered_and_bounded(world: &World, bench: &dyn B
     let newest = Activity { end: LogEnd::Newest, limit: Some(2), ..Activity::default() };
     let newest: Vec<u64> = activity(&ledger, newest).await.iter().map(|one| one.entry.sequence()).collect();
     assert_eq!(newest, [61, 62], "the last ones, oldest first");
+    let by = |name: &str| Activity { by: Some(name.to_owned()), ..Activity::default() };
+    let of_admin = activity(&ledger, by("alice")).await;
+    assert!(
+        of_admin.len() >= 40 && of_admin.iter().all(|logged| logged.summary.contains("alice")),
+        "{of_admin:?}"
+    );
+    assert!(activity(&ledger, by("pc-1")).await.is_empty(), "a computer is no admin");
     let kinds = ["seat_reserved", "setup_issued"].map(str::to_owned).to_vec();
     let of_kinds = activity(&ledger, Activity { kinds, ..Activity::default() }).await;
     assert_eq!(of_kinds.len(), 40);

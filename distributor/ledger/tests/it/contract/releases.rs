@@ -62,6 +62,17 @@ pub(super) async fn a_newer_approval_supersedes_and_a_withdrawal_brings_the_olde
     assert!(assignment.packages.is_empty());
     let withdrawn = kinds(&ledger).await.into_iter().filter(|kind| *kind == "release_withdrawn").count();
     assert_eq!(withdrawn, 1);
+    // Whatever names a release is found by it: its own entries, assignments, and what became of it by another decision.
+    let names = |manifests: &[Sha256Digest]| Activity { releases: manifests.to_vec(), ..Activity::default() };
+    let of_first = activity(&ledger, names(&[first.manifest])).await;
+    let of_first: Vec<&str> = of_first.iter().map(|logged| logged.entry.kind()).collect();
+    let expected =
+        ["release_staged", "release_approved", "release_approved", "release_withdrawn", "assignment_changed"];
+    assert_eq!(of_first, expected, "the second approval superseded it, and the withdrawal brought it back");
+    let of_skipped = activity(&ledger, names(&[skipped.manifest])).await.len();
+    let of_both = activity(&ledger, names(&[first.manifest, skipped.manifest])).await.len();
+    assert_eq!((of_skipped, of_both), (2, 7));
+    assert!(activity(&ledger, names(&[Sha256Digest::of(b"unknown")])).await.is_empty());
 }
 
 pub(super) async fn what_a_decision_does_to_other_releases_stands_in_its_entry(

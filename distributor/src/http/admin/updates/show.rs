@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use jiff::Timestamp;
 use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
     ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
 };
+use sealpost_site::rows::RecipientRow;
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
@@ -43,7 +45,8 @@ pub(crate) async fn show(
         compared_with: review.base,
         difference: review.difference,
     });
-    let found = computers(&site, digest).await?;
+    let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
+    let found = computers(&site, digest, approved_at.map(|decided| decided.at)).await?;
     Ok(Json(Review {
         update: update.into(),
         content,
@@ -51,6 +54,8 @@ pub(crate) async fn show(
         recipient_count: found.recipients.count,
         reserved_count: found.reserved,
         pending_count: Some(found.pending),
+        silent_count: found.silent,
+        silent_since: found.silent_since,
         waiting_count: found.waiting,
         runners: found.runners.names,
         runner_count: found.runners.count,
@@ -68,6 +73,9 @@ struct Concerned {
     reserved: u64,
     /// How many of them are enrolled and do not run it.
     pending: u64,
+    /// How many of those were not in contact since the decision, and since when one of them was not at all.
+    silent: u64,
+    silent_since: Option<Timestamp>,
     /// How many get it only once it is approved for more channels.
     waiting: u64,
     /// Those that said last that they run it.
@@ -77,8 +85,26 @@ struct Concerned {
     downgrade: Option<downgrade::Downgrade>,
 }
 
+impl Concerned {
+    /// Takes in a computer that does not run it yet.
+    fn note_silence(&mut self, last_contact: Option<Timestamp>, decided_at: Option<Timestamp>) {
+        let Some(decided_at) = decided_at else { return };
+        if last_contact.is_some_and(|contact| contact >= decided_at) {
+            return;
+        }
+        let is_first = self.silent == 0;
+        self.silent += 1;
+        // One that was never in contact has no time, and then there is none to give.
+        self.silent_since = if is_first { last_contact } else { self.silent_since.min(last_contact) };
+    }
+}
+
 /// Looks through all computers once.
-async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, ApiError> {
+async fn computers(
+    site: &Site,
+    manifest: Sha256Digest,
+    decided_at: Option<Timestamp>,
+) -> Result<Concerned, ApiError> {
     let ledger = &site.parts.ledger;
     let mut found = Concerned::default();
     let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok(found) };
@@ -88,43 +114,40 @@ async fn computers(site: &Site, manifest: Sha256Digest) -> Result<Concerned, Api
     let under_review = UnderReview::new(release.clone(), approved.clone(), voided);
     // What was stopped reaches nobody, whatever it would reach.
     let stopped = matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn);
-    let mut after = None;
-    loop {
-        let page = ledger.query(Recipients { after, running: None, limit: MAX_PAGE }).await?;
-        let is_last = page.len() < MAX_PAGE as usize;
-        after = page.last().map(|row| row.name.clone());
-        for row in &page {
-            let runs_it = row.installed.iter().any(|runs| runs.manifest == manifest);
-            if runs_it {
-                found.runners.add(&row.name);
-            }
-            if stopped {
-                continue;
-            }
-            match under_review.reach(row) {
-                Reach::Gets => {
-                    found.recipients.add(&row.name);
-                    down.recipient(row);
-                    // Of a computer that never enrolled no platform is known.
-                    let is_enrolled = row.platform.is_some();
-                    found.reserved += u64::from(!is_enrolled);
-                    found.pending += u64::from(is_enrolled && !runs_it);
-                }
-                Reach::OnceApproved => {
-                    found.waiting += 1;
-                    down.recipient(row);
-                }
-                Reach::Not => {}
-            }
+    let each = |row: RecipientRow| {
+        let runs_it = row.installed.iter().any(|runs| runs.manifest == manifest);
+        if runs_it {
+            found.runners.add(&row.name);
         }
-        if is_last {
-            found.downgrade = down.finish();
-            if stopped {
-                found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
-            }
-            return Ok(found);
+        if stopped {
+            return;
         }
+        match under_review.reach(&row) {
+            Reach::Gets => {
+                found.recipients.add(&row.name);
+                down.recipient(&row);
+                // Of a computer that never enrolled no platform is known.
+                let is_enrolled = row.platform.is_some();
+                found.reserved += u64::from(!is_enrolled);
+                if is_enrolled && !runs_it {
+                    found.pending += 1;
+                    found.note_silence(row.last_contact, decided_at);
+                }
+            }
+            Reach::OnceApproved => {
+                found.waiting += 1;
+                down.recipient(&row);
+            }
+            Reach::Not => {}
+        }
+    };
+    let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
+    ledger.each(page, |row| row.name.clone(), each).await?;
+    found.downgrade = down.finish();
+    if stopped {
+        found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
     }
+    Ok(found)
 }
 
 pub(super) fn unknown(manifest: &str) -> ApiError {
