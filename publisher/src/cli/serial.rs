@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE, write_new};
+use sealpost_files::{PRIVATE, read_input, write_new};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{PackageName, SerialNumber};
 use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
@@ -331,13 +331,17 @@ fn read_code(argument: &str) -> anyhow::Result<String> {
     }
     let path = Path::new(argument);
     if argument.len() < SHORTEST_CODE || (argument.len() < 4096 && path.is_file()) {
-        let file = std::fs::File::open(path).with_context(|| {
-            format!("cannot read a code from the file {argument:?}, and it is too short to be a code itself")
+        let bytes = read_input(path, limit).with_context(|| {
+            if argument.len() < SHORTEST_CODE {
+                format!(
+                    "cannot read a code from the file {argument:?}, and it is too short to be a code itself"
+                )
+            } else {
+                format!("cannot read a code from {}", path.display())
+            }
         })?;
-        file.take(limit)
-            .read_to_string(&mut text)
-            .with_context(|| format!("cannot read a code from {}", path.display()))?;
-        return Ok(text);
+        return String::from_utf8(bytes)
+            .with_context(|| format!("cannot read a code from {}", path.display()));
     }
     Ok(argument.to_owned())
 }

@@ -8,11 +8,11 @@
 //! ([`RepositoryEditor::due`] says what is due, the caller decides).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_files::open_regular;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 
@@ -228,7 +228,7 @@ impl RepositoryEditor {
         self.check_list(role, name)?;
         let (sha256, length) = match &source {
             TargetSource::Bytes(bytes) => (Sha256Digest::of(bytes), length_of(bytes)),
-            TargetSource::File(path) => File::open(path)
+            TargetSource::File(path) => open_regular(path)
                 .and_then(Sha256Digest::of_reader)
                 .map_err(|source| EditError::Source { name: name.clone(), path: path.clone(), source })?,
         };
