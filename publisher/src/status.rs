@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use sealpost_files::with_causes;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::version::Version;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::expiries::{self, Expiry, ExpiryKind, Level, Nearness};
-use crate::home::{Keyring, Vendor};
+use crate::home::{Exposed, Keyring, Vendor, exposed_secrets};
 use crate::publication::{Publication, PublicationError};
 
 /// The package in which a vendor publishes this program, if it does.
@@ -80,6 +81,8 @@ pub fn status(
         Some(Ok(end)) => expiries.push(end),
         Some(Err(problem)) => problems.push(problem),
     }
+    problems.extend(exposed_secrets(vendor).iter().map(exposed_secret));
+    problems.extend(exposed_tls_key(vendor));
     let grants = Authority::open(&vendor.license_database())?.serials()?;
     let grants = grants.iter().filter_map(Expiry::of_grant);
     expiries.extend(grants.filter(|grant| grant.nearness(now) != Nearness::Far));
@@ -116,8 +119,6 @@ fn empty_channels(publication: &Publication) -> Result<Vec<Warning>, Publication
 #[must_use]
 pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
     let path = vendor.certificate()?;
-    let unreadable =
-        |message: String| Warning { code: "certificate_unreadable", level: Level::Urgent, message };
     Some(match end_of_certificate(&path) {
         Ok(Some(at)) => Ok(Expiry::of_certificate(&path, at)),
         Ok(None) => Err(unreadable(format!(
@@ -126,6 +127,40 @@ pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
         ))),
         Err(error) => Err(unreadable(error.to_string())),
     })
+}
+
+/// The certificate or its key cannot be used as it is.
+fn unreadable(message: String) -> Warning {
+    Warning { code: "certificate_unreadable", level: Level::Urgent, message }
+}
+
+/// A secret of the home's that others than its owner can read. No command uses such a key.
+fn exposed_secret(Exposed { path, mode }: &Exposed) -> Warning {
+    Warning {
+        code: "secret_exposed",
+        level: Level::Urgent,
+        message: format!(
+            "others than its owner can read or change {} (mode {mode:03o}); run `chmod 600` on it, and find out who could \
+             have copied it",
+            path.display()
+        ),
+    }
+}
+
+/// The TLS key of the settings, if others can read or change it. A group may read it: that is how a host shares one key
+/// with several servers.
+fn exposed_tls_key(vendor: &Vendor) -> Option<Warning> {
+    let key = vendor.certificate_key()?;
+    let message = match tls::check_key_file(&key) {
+        Ok(true) => format!(
+            "everybody on this computer can read the TLS key {} and be this server; run `chmod 600` on it",
+            key.display()
+        ),
+        Err(error @ TlsError::Exposed { .. }) => error.to_string(),
+        Err(error) => return Some(unreadable(with_causes(&error))),
+        Ok(false) => return None,
+    };
+    Some(Warning { code: "secret_exposed", level: Level::Urgent, message })
 }
 
 /// When the first certificate of a chain ends; `None` if it cannot be understood.
