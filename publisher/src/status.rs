@@ -1,6 +1,6 @@
 //! What a vendor should know today: what ends when, and whether there is a newer version of this program.
 //!
-//! Nothing is changed and no key is opened. Left out on purpose: defects of the repository, which `publisher lint` finds.
+//! Nothing is changed, no key is opened and no other publisher waited for. Left out on purpose: defects of the repository, which `publisher lint` finds.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::authority::{Authority, AuthorityError};
 use crate::expiries::{self, Expiry, ExpiryKind, Level, Nearness};
 use crate::home::{Exposed, Keyring, Vendor, exposed_secrets};
-use crate::publication::{Publication, PublicationError};
+use crate::publication::{PublicationError, PublicationView};
 
 /// The package in which a vendor publishes this program, if it does.
 const OWN_PACKAGE: &str = "publisher";
@@ -65,13 +65,8 @@ impl Status {
 ///
 /// # Errors
 /// [`StatusError`]. A certificate that cannot be read is a warning: the rest is still to be said.
-pub fn status(
-    vendor: &Vendor,
-    keyring: &Keyring,
-    now: Timestamp,
-    waiting: impl FnOnce(),
-) -> Result<Status, StatusError> {
-    let publication = Publication::open(vendor, waiting)?;
+pub fn status(vendor: &Vendor, keyring: &Keyring, now: Timestamp) -> Result<Status, StatusError> {
+    let publication = PublicationView::read(vendor)?;
     let mut expiries = expiries::of_repository(vendor, keyring, publication.editor());
     let newer_publisher = newer_publisher(&publication)?;
     let mut problems = empty_channels(&publication)?;
@@ -97,7 +92,7 @@ pub fn status(
 }
 
 /// Channels whose release was withdrawn and that nobody pointed at another since: who follows them gets nothing new.
-fn empty_channels(publication: &Publication) -> Result<Vec<Warning>, PublicationError> {
+fn empty_channels(publication: &PublicationView) -> Result<Vec<Warning>, PublicationError> {
     let mut warnings = Vec::new();
     for package in publication.editor().packages() {
         for channel in &publication.channels(package)?.emptied {
@@ -174,7 +169,7 @@ fn end_of_certificate(path: &Path) -> Result<Option<Timestamp>, TlsError> {
 }
 
 /// The highest version of the vendor's own package of this program that is above this one's.
-fn newer_publisher(publication: &Publication) -> Result<Option<Version>, PublicationError> {
+fn newer_publisher(publication: &PublicationView) -> Result<Option<Version>, PublicationError> {
     let package = PackageName::new(OWN_PACKAGE)?;
     let Ok(own) = Version::new(env!("CARGO_PKG_VERSION")) else { return Ok(None) };
     if !publication.knows(&package) {

@@ -19,7 +19,7 @@ use crate::authority::{
     verify_registration,
 };
 use crate::home::{HomeError, Keyring, Vendor};
-use crate::publication::Publication;
+use crate::publication::PublicationView;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -143,25 +143,19 @@ fn check_packages(vendor: &Vendor, packages: &[PackageName]) -> anyhow::Result<(
     if packages.is_empty() {
         return Ok(());
     }
-    let known = released_packages(vendor)?;
-    let unknown = packages.iter().filter(|package| !known.contains(package)).map(PackageName::as_str);
+    let publication = PublicationView::read(vendor)?;
+    let unknown = packages.iter().filter(|package| !publication.knows(package)).map(PackageName::as_str);
     let unknown: Vec<&str> = unknown.collect();
     if unknown.is_empty() {
         return Ok(());
     }
+    let known: Vec<&str> = publication.editor().packages().map(PackageName::as_str).collect();
     if known.is_empty() {
         tell("note: nothing was released yet, so the package names could not be checked");
         return Ok(());
     }
-    let known: Vec<&str> = known.iter().map(PackageName::as_str).collect();
     let (unknown, known) = (unknown.join(" and no package "), known.join(", "));
     confirm(&format!("there is no package {unknown}; released were {known}"), "--unreleased")
-}
-
-/// What was released. The home is free again afterwards: a question waits for a person, and the running server's daily
-/// renewal must not wait with it.
-fn released_packages(vendor: &Vendor) -> anyhow::Result<Vec<PackageName>> {
-    Ok(Publication::open(vendor, waiting)?.editor().packages().cloned().collect())
 }
 
 fn set_seats(

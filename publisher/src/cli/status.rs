@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sealpost_keys::PassphraseSource;
 use serde::Serialize;
 
-use super::output::{Ending, Tone, painted, print_json, print_line, seconds, waiting};
+use super::output::{Ending, Tone, painted, print_json, print_line, seconds};
 use crate::expiries::{Expiry, Left, Level, Nearness};
 use crate::home::{KeyState, Keyring, Vendor};
 use crate::status::{Status, status};
@@ -32,7 +32,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     // No key is opened, so no passphrase is ever asked for.
     let keyring = Keyring::new(&vendor, PassphraseSource::None);
     let now = Timestamp::now();
-    let status = status(&vendor, &keyring, now, waiting)?;
+    let status = status(&vendor, &keyring, now)?;
     if options.json {
         let Status { vendor, version, expiries, warnings, newer_publisher } = &status;
         let expiries: Vec<Dated<'_>> = expiries.iter().map(|end| Dated::of(end, now)).collect();

@@ -27,7 +27,7 @@ use crate::process::{Bench, strs};
 use crate::support::{Home, now, plan, read, register_request, registration};
 
 fn status_at(home: &Home, at: Timestamp) -> Status {
-    status(&home.vendor(), &home.keyring(), at, || {}).unwrap()
+    status(&home.vendor(), &home.keyring(), at).unwrap()
 }
 
 fn new_root(
