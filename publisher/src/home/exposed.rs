@@ -17,7 +17,6 @@ const OTHERS: u32 = 0o077;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposed {
     pub path: PathBuf,
-    /// Its permission bits.
     pub mode: u32,
 }
 
