@@ -2,6 +2,7 @@
 //!
 //! Nothing is changed, no key is opened and no other publisher waited for. Left out on purpose: defects of the repository, which `publisher lint` finds.
 
+use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ pub struct Status {
     pub warnings: Vec<Warning>,
     /// A newer version of this program that was published in the vendor's own repository.
     pub newer_publisher: Option<Version>,
+    /// Bytes of the files of the published repository, from which nothing is ever removed.
+    pub repository_bytes: u64,
 }
 
 /// Something that somebody has to do.
@@ -87,8 +90,10 @@ pub fn status(vendor: &Vendor, keyring: &Keyring, now: Timestamp) -> Result<Stat
     };
     let mut warnings: Vec<Warning> = expiries.iter().filter_map(warned).collect();
     warnings.extend(problems);
+    let repository_bytes = bytes_of(&vendor.repository());
     let vendor = vendor.settings().vendor.clone();
-    Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(Status { vendor, version, expiries, warnings, newer_publisher, repository_bytes })
 }
 
 /// Channels whose release was withdrawn and that nobody pointed at another since: who follows them gets nothing new.
@@ -108,6 +113,13 @@ fn empty_channels(publication: &PublicationView) -> Result<Vec<Warning>, Publica
         }
     }
     Ok(warnings)
+}
+
+/// What the repository takes on disk. A file that cannot be looked at counts nothing: it is lint's to report.
+fn bytes_of(repository: &Path) -> u64 {
+    let folders = ["metadata", "targets"].map(|name| repository.join(name));
+    let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    files.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
 }
 
 /// When the certificate of `publisher serve` ends; `None` if the settings name none.

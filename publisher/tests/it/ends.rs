@@ -137,6 +137,8 @@ fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
     let what: Vec<&str> = fresh.expiries.iter().map(|end| end.what.as_str()).collect();
     assert_eq!(what, ["root", "targets", "acme-av", "snapshot", "timestamp"]);
     assert!(fresh.expiries.iter().all(|end| end.key.as_ref().unwrap().state == KeyState::Here));
+    home.release("acme-av", "1.1", &"two".repeat(1000)).unwrap();
+    assert!(status_at(&home, now()).repository_bytes > fresh.repository_bytes, "{}", fresh.repository_bytes);
 
     let role_key = home.path().join("keys/packages/acme-av.role.key");
     fs::remove_file(&role_key).unwrap();
