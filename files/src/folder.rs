@@ -1,9 +1,11 @@
 //! Folders: made with an exact mode, and flushed, so that a new name in them survives a power cut.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::mode::PRIVATE_FOLDER;
 
@@ -37,7 +39,12 @@ pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    open_folder(folder)?.sync_all()
+}
+
+/// A named pipe in the place of a folder is refused, not waited for.
+pub(crate) fn open_folder(folder: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed()).open(folder)
 }
 
 /// Makes it durable that `path` stands in its folder, or does not stand there any more.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::folder::open_folder;
 use crate::mode::PRIVATE;
 
 /// A lock on a file or folder, until it is dropped.
@@ -41,7 +42,7 @@ impl FileLock {
     /// # Errors
     /// [`LockError`].
     pub fn try_take_folder(folder: &Path) -> Result<Self, LockError> {
-        try_lock(File::open(folder)?)
+        try_lock(open_folder(folder)?)
     }
 
     /// As [`FileLock::try_take`], but waits for another holder, and calls `waiting` once before it does.
@@ -94,6 +95,9 @@ mod tests {
         let folder_lock = FileLock::try_take_folder(folder.path()).unwrap();
         assert!(matches!(FileLock::try_take_folder(folder.path()), Err(LockError::Held)));
         drop(folder_lock);
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(matches!(FileLock::try_take_folder(&pipe), Err(LockError::Io(_))));
         assert!(matches!(FileLock::try_take(&folder.path().join("no/lock")), Err(LockError::Io(_))));
     }
 

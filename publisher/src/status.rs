@@ -1,10 +1,12 @@
 //! What a vendor should know today: what ends when, and whether there is a newer version of this program.
 //!
-//! Nothing is changed and no key is opened. Left out on purpose: defects of the repository, which `publisher lint` finds.
+//! Nothing is changed, no key is opened and no other publisher waited for. Left out on purpose: defects of the repository, which `publisher lint` finds.
 
+use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
+use sealpost_files::with_causes;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::version::Version;
@@ -13,8 +15,8 @@ use serde::Serialize;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::expiries::{self, Expiry, ExpiryKind, Level, Nearness};
-use crate::home::{Keyring, Vendor};
-use crate::publication::{Publication, PublicationError};
+use crate::home::{Exposed, Keyring, Vendor, exposed_secrets};
+use crate::publication::{PublicationError, PublicationView};
 
 /// The package in which a vendor publishes this program, if it does.
 const OWN_PACKAGE: &str = "publisher";
@@ -30,6 +32,8 @@ pub struct Status {
     pub warnings: Vec<Warning>,
     /// A newer version of this program that was published in the vendor's own repository.
     pub newer_publisher: Option<Version>,
+    /// Bytes of the files of the published repository, from which nothing is ever removed.
+    pub repository_bytes: u64,
 }
 
 /// Something that somebody has to do.
@@ -64,13 +68,8 @@ impl Status {
 ///
 /// # Errors
 /// [`StatusError`]. A certificate that cannot be read is a warning: the rest is still to be said.
-pub fn status(
-    vendor: &Vendor,
-    keyring: &Keyring,
-    now: Timestamp,
-    waiting: impl FnOnce(),
-) -> Result<Status, StatusError> {
-    let publication = Publication::open(vendor, waiting)?;
+pub fn status(vendor: &Vendor, keyring: &Keyring, now: Timestamp) -> Result<Status, StatusError> {
+    let publication = PublicationView::read(vendor)?;
     let mut expiries = expiries::of_repository(vendor, keyring, publication.editor());
     let newer_publisher = newer_publisher(&publication)?;
     let mut problems = empty_channels(&publication)?;
@@ -80,6 +79,8 @@ pub fn status(
         Some(Ok(end)) => expiries.push(end),
         Some(Err(problem)) => problems.push(problem),
     }
+    problems.extend(exposed_secrets(vendor).iter().map(exposed_secret));
+    problems.extend(exposed_tls_key(vendor));
     let grants = Authority::open(&vendor.license_database())?.serials()?;
     let grants = grants.iter().filter_map(Expiry::of_grant);
     expiries.extend(grants.filter(|grant| grant.nearness(now) != Nearness::Far));
@@ -89,12 +90,14 @@ pub fn status(
     };
     let mut warnings: Vec<Warning> = expiries.iter().filter_map(warned).collect();
     warnings.extend(problems);
+    let repository_bytes = bytes_of(&vendor.repository());
     let vendor = vendor.settings().vendor.clone();
-    Ok(Status { vendor, version: env!("CARGO_PKG_VERSION"), expiries, warnings, newer_publisher })
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(Status { vendor, version, expiries, warnings, newer_publisher, repository_bytes })
 }
 
 /// Channels whose release was withdrawn and that nobody pointed at another since: who follows them gets nothing new.
-fn empty_channels(publication: &Publication) -> Result<Vec<Warning>, PublicationError> {
+fn empty_channels(publication: &PublicationView) -> Result<Vec<Warning>, PublicationError> {
     let mut warnings = Vec::new();
     for package in publication.editor().packages() {
         for channel in &publication.channels(package)?.emptied {
@@ -112,12 +115,17 @@ fn empty_channels(publication: &Publication) -> Result<Vec<Warning>, Publication
     Ok(warnings)
 }
 
+/// What the repository takes on disk. A file that cannot be looked at counts nothing: it is lint's to report.
+fn bytes_of(repository: &Path) -> u64 {
+    let folders = ["metadata", "targets"].map(|name| repository.join(name));
+    let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    files.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
+}
+
 /// When the certificate of `publisher serve` ends; `None` if the settings name none.
 #[must_use]
 pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
     let path = vendor.certificate()?;
-    let unreadable =
-        |message: String| Warning { code: "certificate_unreadable", level: Level::Urgent, message };
     Some(match end_of_certificate(&path) {
         Ok(Some(at)) => Ok(Expiry::of_certificate(&path, at)),
         Ok(None) => Err(unreadable(format!(
@@ -126,6 +134,40 @@ pub fn certificate_end(vendor: &Vendor) -> Option<Result<Expiry, Warning>> {
         ))),
         Err(error) => Err(unreadable(error.to_string())),
     })
+}
+
+/// The certificate or its key cannot be used as it is.
+fn unreadable(message: String) -> Warning {
+    Warning { code: "certificate_unreadable", level: Level::Urgent, message }
+}
+
+/// A secret of the home's that others than its owner can read. No command uses such a key.
+fn exposed_secret(Exposed { path, mode }: &Exposed) -> Warning {
+    Warning {
+        code: "secret_exposed",
+        level: Level::Urgent,
+        message: format!(
+            "others than its owner can read or change {} (mode {mode:03o}); run `chmod 600` on it, and find out who could \
+             have copied it",
+            path.display()
+        ),
+    }
+}
+
+/// The TLS key of the settings, if others can read or change it. A group may read it: that is how a host shares one key
+/// with several servers.
+fn exposed_tls_key(vendor: &Vendor) -> Option<Warning> {
+    let key = vendor.certificate_key()?;
+    let message = match tls::check_key_file(&key) {
+        Ok(true) => format!(
+            "everybody on this computer can read the TLS key {} and be this server; run `chmod 600` on it",
+            key.display()
+        ),
+        Err(error @ TlsError::Exposed { .. }) => error.to_string(),
+        Err(error) => return Some(unreadable(with_causes(&error))),
+        Ok(false) => return None,
+    };
+    Some(Warning { code: "secret_exposed", level: Level::Urgent, message })
 }
 
 /// When the first certificate of a chain ends; `None` if it cannot be understood.
@@ -139,7 +181,7 @@ fn end_of_certificate(path: &Path) -> Result<Option<Timestamp>, TlsError> {
 }
 
 /// The highest version of the vendor's own package of this program that is above this one's.
-fn newer_publisher(publication: &Publication) -> Result<Option<Version>, PublicationError> {
+fn newer_publisher(publication: &PublicationView) -> Result<Option<Version>, PublicationError> {
     let package = PackageName::new(OWN_PACKAGE)?;
     let Ok(own) = Version::new(env!("CARGO_PKG_VERSION")) else { return Ok(None) };
     if !publication.knows(&package) {

@@ -6,7 +6,7 @@
 //! failed ([`HttpTransport`], [`FolderTransport`]), and a streaming download that resumes.
 //!
 //! **Writing** is [`RepositoryEditor`] → [`SignedRepository`] → [`Written`], in metadata types of our own, because
-//! the core's types cannot be written.
+//! the core's types cannot be written. Who only looks at a repository of its own takes a [`RepositoryView`].
 //!
 //! Invariant: a [`TargetInfo`] exists only for a target that a verified, unexpired chain from the pinned root lists,
 //! and [`Reader::download`] leaves a file at its destination only if length and digest are the listed ones.
@@ -33,6 +33,6 @@ pub use transport::{
     TransportError,
 };
 pub use writing::{
-    EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RoleName, RootSpec,
-    SignError, SignedRepository, Signers, TargetSource, ThresholdError, Written, tuf_key_id,
+    EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RepositoryView, RoleName,
+    RootSpec, SignError, SignedRepository, Signers, TargetSource, ThresholdError, Written, tuf_key_id,
 };

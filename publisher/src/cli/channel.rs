@@ -125,11 +125,11 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     match command {
         Command::List { package, json } => {
-            let channels = read_channels(&vendor, &package, waiting)?;
+            let channels = read_channels(&vendor, &package)?;
             if json { print_json(&channels)? } else { print_table(&channels)? }
         }
         Command::Show { package, json } => {
-            let channels = read_channels(&vendor, &package, waiting)?;
+            let channels = read_channels(&vendor, &package)?;
             if json { print_json(&channels)? } else { channels.iter().try_for_each(print_channels)? }
         }
         Command::Minimum { package, version, counter, remove, json, passphrase } => {
@@ -236,7 +236,7 @@ fn print_table(all: &[ChannelsDocument]) -> anyhow::Result<()> {
 }
 
 fn show_minimum(vendor: &Vendor, package: PackageName, json: bool) -> anyhow::Result<Ending> {
-    for channels in read_channels(vendor, &[package], waiting)? {
+    for channels in read_channels(vendor, &[package])? {
         print_minimum(&channels.package, channels.minimum_counter, json)?;
     }
     Ok(Ending::Done)

@@ -31,7 +31,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Ending;
 
-/// Signs and publishes a vendor's releases, sells seats and answers registrations.
+/// Sign and publish a vendor's releases, sell seats and answer registrations.
 #[derive(Debug, Parser)]
 #[command(name = "publisher", version, max_term_width = 110)]
 #[command(after_help = "\
@@ -43,7 +43,7 @@ Examples:
   publisher --home acme status")]
 struct Arguments {
     /// The vendor's home.
-    #[arg(long, global = true, value_name = "DIR", env = "SEALPOST_PUBLISHER_HOME", default_value = ".")]
+    #[arg(long, global = true, value_name = "HOME", env = "SEALPOST_PUBLISHER_HOME", default_value = ".")]
     home: PathBuf,
     #[command(subcommand)]
     command: Command,

@@ -1,6 +1,6 @@
 //! `publisher release`
 
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -9,6 +9,7 @@ use indicatif::{HumanBytes, ProgressBar};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use sealpost_files::read_input;
 use sealpost_manifests::ids::{ChannelName, NameError, PackageName, Platform};
 use sealpost_manifests::release::{AttachmentKind, MAX_NOTES_BYTES, PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::Version;
@@ -234,12 +235,12 @@ fn print_released(released: &Released) -> anyhow::Result<()> {
 fn read_notes(path: &Path) -> anyhow::Result<String> {
     let attempt = || format!("cannot read the notes {}", path.display());
     let limit = u64::try_from(MAX_NOTES_BYTES).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).with_context(attempt)?;
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).with_context(attempt)?;
-    if bytes.len() > MAX_NOTES_BYTES {
-        bail!("{}: they have more than {MAX_NOTES_BYTES} bytes; shorten them", attempt());
-    }
+    let bytes = match read_input(path, limit) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            bail!("{}: they have more than {MAX_NOTES_BYTES} bytes; shorten them", attempt())
+        }
+        bytes => bytes.with_context(attempt)?,
+    };
     let text = String::from_utf8(bytes).with_context(|| format!("{}: save them as UTF-8 text", attempt()))?;
     Ok(text.replace("\r\n", "\n").trim_end().to_owned())
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::Version;
 
-use super::output::{Ending, Tone, dated, painted, print_json, print_line, waiting};
+use super::output::{Ending, Tone, dated, painted, print_json, print_line};
 use crate::home::Vendor;
 use crate::release::{ReleaseEntry, list_releases, show_release};
 
@@ -46,7 +46,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let now = Timestamp::now();
     match command {
         Command::List { package, json } => {
-            let entries = list_releases(&vendor, &package, waiting)?;
+            let entries = list_releases(&vendor, &package)?;
             if json {
                 return print_json(&entries).map(|()| Ending::Done);
             }
@@ -68,7 +68,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             }
         }
         Command::Show { package, version, json } => {
-            let entries = show_release(&vendor, &package, &version, waiting)?;
+            let entries = show_release(&vendor, &package, &version)?;
             if json {
                 let whole: Vec<_> = entries
                     .iter()

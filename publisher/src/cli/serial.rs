@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE, write_new};
+use sealpost_files::{PRIVATE, read_input, write_new};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{PackageName, SerialNumber};
 use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
@@ -19,7 +19,7 @@ use crate::authority::{
     verify_registration,
 };
 use crate::home::{HomeError, Keyring, Vendor};
-use crate::publication::Publication;
+use crate::publication::PublicationView;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -143,25 +143,19 @@ fn check_packages(vendor: &Vendor, packages: &[PackageName]) -> anyhow::Result<(
     if packages.is_empty() {
         return Ok(());
     }
-    let known = released_packages(vendor)?;
-    let unknown = packages.iter().filter(|package| !known.contains(package)).map(PackageName::as_str);
+    let publication = PublicationView::read(vendor)?;
+    let unknown = packages.iter().filter(|package| !publication.knows(package)).map(PackageName::as_str);
     let unknown: Vec<&str> = unknown.collect();
     if unknown.is_empty() {
         return Ok(());
     }
+    let known: Vec<&str> = publication.editor().packages().map(PackageName::as_str).collect();
     if known.is_empty() {
         tell("note: nothing was released yet, so the package names could not be checked");
         return Ok(());
     }
-    let known: Vec<&str> = known.iter().map(PackageName::as_str).collect();
     let (unknown, known) = (unknown.join(" and no package "), known.join(", "));
     confirm(&format!("there is no package {unknown}; released were {known}"), "--unreleased")
-}
-
-/// What was released. The home is free again afterwards: a question waits for a person, and the running server's daily
-/// renewal must not wait with it.
-fn released_packages(vendor: &Vendor) -> anyhow::Result<Vec<PackageName>> {
-    Ok(Publication::open(vendor, waiting)?.editor().packages().cloned().collect())
 }
 
 fn set_seats(
@@ -331,13 +325,17 @@ fn read_code(argument: &str) -> anyhow::Result<String> {
     }
     let path = Path::new(argument);
     if argument.len() < SHORTEST_CODE || (argument.len() < 4096 && path.is_file()) {
-        let file = std::fs::File::open(path).with_context(|| {
-            format!("cannot read a code from the file {argument:?}, and it is too short to be a code itself")
+        let bytes = read_input(path, limit).with_context(|| {
+            if argument.len() < SHORTEST_CODE {
+                format!(
+                    "cannot read a code from the file {argument:?}, and it is too short to be a code itself"
+                )
+            } else {
+                format!("cannot read a code from {}", path.display())
+            }
         })?;
-        file.take(limit)
-            .read_to_string(&mut text)
-            .with_context(|| format!("cannot read a code from {}", path.display()))?;
-        return Ok(text);
+        return String::from_utf8(bytes)
+            .with_context(|| format!("cannot read a code from {}", path.display()));
     }
     Ok(argument.to_owned())
 }

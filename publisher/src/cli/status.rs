@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use clap::Args;
+use indicatif::HumanBytes;
 use jiff::Timestamp;
 use sealpost_keys::PassphraseSource;
 use serde::Serialize;
 
-use super::output::{Ending, Tone, painted, print_json, print_line, seconds, waiting};
+use super::output::{Ending, Tone, painted, print_json, print_line, seconds};
 use crate::expiries::{Expiry, Left, Level, Nearness};
 use crate::home::{KeyState, Keyring, Vendor};
 use crate::status::{Status, status};
@@ -32,9 +33,9 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     // No key is opened, so no passphrase is ever asked for.
     let keyring = Keyring::new(&vendor, PassphraseSource::None);
     let now = Timestamp::now();
-    let status = status(&vendor, &keyring, now, waiting)?;
+    let status = status(&vendor, &keyring, now)?;
     if options.json {
-        let Status { vendor, version, expiries, warnings, newer_publisher } = &status;
+        let Status { vendor, version, expiries, warnings, newer_publisher, repository_bytes } = &status;
         let expiries: Vec<Dated<'_>> = expiries.iter().map(|end| Dated::of(end, now)).collect();
         print_json(&serde_json::json!({
             "vendor": vendor,
@@ -42,6 +43,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             "expiries": expiries,
             "warnings": warnings,
             "newer_publisher": newer_publisher,
+            "repository_bytes": repository_bytes,
         }))?;
     } else {
         print_line(format_args!("{}: publisher {}", status.vendor, status.version))?;
@@ -49,6 +51,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         for end in &status.expiries {
             print_end(end, now)?;
         }
+        print_line(format_args!("the repository takes {}", HumanBytes(status.repository_bytes)))?;
         for warning in &status.warnings {
             let tone = if warning.level == Level::Notice { Tone::Attention } else { Tone::Bad };
             print_line(format_args!("{}: {}", painted(warning.level, tone), warning.message))?;

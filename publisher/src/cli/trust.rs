@@ -14,7 +14,7 @@ use super::ends::warn_of_ends;
 use super::output::{Ending, Tone, dated, painted, print_json, print_line, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
-use crate::publication::Publication;
+use crate::publication::PublicationView;
 use crate::trust::{reset_counter, set_contact};
 
 #[derive(Debug, Subcommand)]
@@ -79,7 +79,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let vendor = Vendor::open(home)?;
     match command {
         Command::Show { json } => {
-            let trust = Publication::open(&vendor, waiting)?.trust()?;
+            let trust = PublicationView::read(&vendor)?.trust()?;
             if json { print_json(&trust)? } else { print_trust(&trust)? }
         }
         Command::ResetCounter { package, to, json, passphrase } => {

@@ -9,6 +9,7 @@
 //! Left out on purpose: moving and replacing keys (a later version).
 
 mod error;
+mod exposed;
 mod key_files;
 mod keyring;
 mod settings;
@@ -16,6 +17,7 @@ mod vendor;
 mod zone;
 
 pub use error::HomeError;
+pub use exposed::{Exposed, exposed_secrets};
 pub use key_files::{KeyNeeded, KeyState};
 pub use keyring::{Keyring, KeyringError, PackageKeys, VendorKeys};
 pub use settings::{DEFAULT_ROOT_DIR, KeyPlaces, LifetimeDays, ServeSettings, Settings};

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use sealpost_files::{FileLock, LockError, PUBLIC, read_bounded, write_new};
+use sealpost_files::{FileLock, PUBLIC, read_bounded, write_new};
 
 use super::error::HomeError;
 use super::settings::Settings;
@@ -130,18 +130,5 @@ impl Vendor {
     pub fn lock(&self, waiting: impl FnOnce()) -> Result<FileLock, HomeError> {
         let path = self.home.join(".lock");
         FileLock::take(&path, waiting).map_err(|source| HomeError::Lock { path, source })
-    }
-
-    /// Takes the home's lock if nobody has it.
-    ///
-    /// # Errors
-    /// When the lock file cannot be opened or locked.
-    pub fn try_lock(&self) -> Result<Option<FileLock>, HomeError> {
-        let path = self.home.join(".lock");
-        match FileLock::try_take(&path) {
-            Ok(lock) => Ok(Some(lock)),
-            Err(LockError::Held) => Ok(None),
-            Err(LockError::Io(source)) => Err(HomeError::Lock { path, source }),
-        }
     }
 }

@@ -6,10 +6,11 @@
 //! walk.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_files::read_bounded;
 use sealpost_repository::{Lifetimes, MAX_METADATA_BYTES};
 use serde::Deserialize;
 
@@ -74,17 +75,17 @@ pub(super) fn check(metadata: &Path, lifetimes: Option<&Lifetimes>, report: &mut
 }
 
 fn read(metadata: &Path, name: &str, report: &mut Report) -> Option<Signed> {
-    let path = metadata.join(name);
-    let problem = match fs::metadata(&path) {
-        Ok(found) if found.len() > MAX_METADATA_BYTES => "it is larger than metadata can be".to_owned(),
-        Err(error) => format!("the file cannot be read: {error}; restore it from the published copy"),
-        Ok(_) => match fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice::<Envelope>(&bytes) {
-                Ok(envelope) => return Some(envelope.signed),
-                Err(error) => format!("it is no metadata: {error}; restore it from the published copy"),
-            },
-            Err(error) => format!("the file cannot be read: {error}; restore it from the published copy"),
+    let absent = || io::Error::from(io::ErrorKind::NotFound);
+    let bytes = read_bounded(&metadata.join(name), MAX_METADATA_BYTES);
+    let problem = match bytes.and_then(|bytes| bytes.ok_or_else(absent)) {
+        Ok(bytes) => match serde_json::from_slice::<Envelope>(&bytes) {
+            Ok(envelope) => return Some(envelope.signed),
+            Err(error) => format!("it is no metadata: {error}; restore it from the published copy"),
         },
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            "it is larger than metadata can be".to_owned()
+        }
+        Err(error) => format!("the file cannot be read: {error}; restore it from the published copy"),
     };
     report.defect(Code::FileUnreadable, name, problem);
     None

@@ -1,16 +1,16 @@
-//! One change of the published repository, from the lock to the timestamp.
+//! The published repository: read as it is, or changed once, from the lock to the timestamp.
 //!
-//! Invariants: the home is locked from before the repository is read until after it is written; what is read was
+//! Invariants of a change: the home is locked from before the repository is read until after it is written; what is read was
 //! verified from the pinned root; files are written first, the timestamp last (the repository's writer sees to it),
 //! so that a crash leaves the old repository and a rerun completes the change.
 //!
 //! Left out on purpose: what a change means (releases and renewals do that), and which keys may sign.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_files::{FileLock, open_regular, read_bounded};
+use sealpost_files::{FileLock, read_bounded};
 use sealpost_keys::SigningKey;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
@@ -18,75 +18,56 @@ use sealpost_manifests::document::{self, Document, MAX_DOCUMENT_BYTES};
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{
-    Lifetimes, MAX_ROOT_BYTES, RepositoryEditor, RoleName, Signers, TargetPath, TargetSource, Written,
+    Lifetimes, MAX_ROOT_BYTES, RepositoryEditor, RepositoryView, RoleName, Signers, TargetPath, TargetSource,
+    Written,
 };
 
 use super::error::{PublicationError, RESTORE};
 use crate::home::{LifetimeDays, Vendor};
 
-/// A repository that is being changed.
+/// The published repository, read. [`Publication`] alone is one that is being changed, under the home's lock.
 #[derive(Debug)]
-pub struct Publication {
-    editor: RepositoryEditor,
+pub struct Publication<R = Changing> {
+    repository: R,
     targets: PathBuf,
+}
+
+/// A publication that is only looked at: it takes no lock, so it waits for nobody and holds nobody up.
+pub type PublicationView = Publication<RepositoryView>;
+
+/// A repository that is being changed, with the home's lock.
+#[derive(Debug)]
+pub struct Changing {
+    editor: RepositoryEditor,
     lock: FileLock,
+}
+
+impl AsRef<RepositoryEditor> for Changing {
+    fn as_ref(&self) -> &RepositoryEditor {
+        &self.editor
+    }
+}
+
+impl PublicationView {
+    /// Reads the repository as it is published now.
+    pub fn read(vendor: &Vendor) -> Result<Self, PublicationError> {
+        let (folder, lifetimes) = (vendor.repository(), lifetimes(&vendor.settings().lifetime_days));
+        let repository = RepositoryView::load(&folder, &read_root(vendor)?, lifetimes)?;
+        Ok(Self { repository, targets: folder.join("targets") })
+    }
 }
 
 impl Publication {
     /// Locks the home and loads the repository; calls `waiting` once if another publisher has the lock.
     pub fn open(vendor: &Vendor, waiting: impl FnOnce()) -> Result<Self, PublicationError> {
         let lock = vendor.lock(waiting)?;
-        Self::load(vendor, lock)
-    }
-
-    /// The same, if no other publisher has the lock.
-    pub fn open_if_free(vendor: &Vendor) -> Result<Option<Self>, PublicationError> {
-        vendor.try_lock()?.map(|lock| Self::load(vendor, lock)).transpose()
-    }
-
-    fn load(vendor: &Vendor, lock: FileLock) -> Result<Self, PublicationError> {
-        let root = read_root(vendor)?;
-        let repository = vendor.repository();
-        let editor = RepositoryEditor::load(&repository, &root, lifetimes(&vendor.settings().lifetime_days))?;
-        Ok(Self { editor, targets: repository.join("targets"), lock })
-    }
-
-    #[must_use]
-    pub const fn editor(&self) -> &RepositoryEditor {
-        &self.editor
+        let (folder, lifetimes) = (vendor.repository(), lifetimes(&vendor.settings().lifetime_days));
+        let editor = RepositoryEditor::load(&folder, &read_root(vendor)?, lifetimes)?;
+        Ok(Self { repository: Changing { editor, lock }, targets: folder.join("targets") })
     }
 
     pub const fn editor_mut(&mut self) -> &mut RepositoryEditor {
-        &mut self.editor
-    }
-
-    /// Whether a package has a role of its own already.
-    #[must_use]
-    pub fn knows(&self, package: &PackageName) -> bool {
-        self.editor.packages().any(|known| known == package)
-    }
-
-    /// The trust document. There always is one; that it is absent is an error.
-    pub fn trust(&self) -> Result<TrustDocument, PublicationError> {
-        let name = TargetName::new(TRUST_TARGET)?;
-        self.document(&RoleName::Targets, &name)?.ok_or_else(|| PublicationError::Target {
-            name: name.to_string(),
-            problem: format!("it is not listed{RESTORE}"),
-        })
-    }
-
-    /// The channels of a package; an empty document, signed at the beginning of time, if it has none yet.
-    pub fn channels(&self, package: &PackageName) -> Result<ChannelsDocument, PublicationError> {
-        let name = ChannelsDocument::target(package)?;
-        let found: Option<ChannelsDocument> = self.document(&RoleName::Package(package.clone()), &name)?;
-        match found {
-            None => Ok(ChannelsDocument::empty(package.clone(), Timestamp::UNIX_EPOCH)),
-            Some(channels) if channels.package == *package => Ok(channels),
-            Some(other) => Err(PublicationError::Target {
-                name: name.to_string(),
-                problem: format!("it is about the package {}{RESTORE}", other.package),
-            }),
-        }
+        &mut self.repository.editor
     }
 
     /// Lists a trust document, signed now; one that says nothing new keeps the time at which it was signed. Once for each
@@ -121,7 +102,7 @@ impl Publication {
     /// # Errors
     /// [`PublicationError`]; readers see the repository as it was then.
     pub fn publish(self, keys: &[&SigningKey], now: Timestamp) -> Result<Written, PublicationError> {
-        let Self { editor, lock, .. } = self;
+        let Changing { editor, lock } = self.repository;
         let written = editor.sign(&Signers::new(keys), now)?.publish()?;
         drop(lock);
         Ok(written)
@@ -135,7 +116,43 @@ impl Publication {
     ) -> Result<(), PublicationError> {
         let text = document::write(document)
             .map_err(|source| PublicationError::Write { name: name.to_string(), source })?;
-        Ok(self.editor.put_target(role, name, TargetSource::Bytes(text.into_bytes()))?)
+        Ok(self.editor_mut().put_target(role, name, TargetSource::Bytes(text.into_bytes()))?)
+    }
+}
+
+impl<R: AsRef<RepositoryEditor>> Publication<R> {
+    #[must_use]
+    pub fn editor(&self) -> &RepositoryEditor {
+        self.repository.as_ref()
+    }
+
+    /// Whether a package has a role of its own already.
+    #[must_use]
+    pub fn knows(&self, package: &PackageName) -> bool {
+        self.editor().packages().any(|known| known == package)
+    }
+
+    /// The trust document. There always is one; that it is absent is an error.
+    pub fn trust(&self) -> Result<TrustDocument, PublicationError> {
+        let name = TargetName::new(TRUST_TARGET)?;
+        self.document(&RoleName::Targets, &name)?.ok_or_else(|| PublicationError::Target {
+            name: name.to_string(),
+            problem: format!("it is not listed{RESTORE}"),
+        })
+    }
+
+    /// The channels of a package; an empty document, signed at the beginning of time, if it has none yet.
+    pub fn channels(&self, package: &PackageName) -> Result<ChannelsDocument, PublicationError> {
+        let name = ChannelsDocument::target(package)?;
+        let found: Option<ChannelsDocument> = self.document(&RoleName::Package(package.clone()), &name)?;
+        match found {
+            None => Ok(ChannelsDocument::empty(package.clone(), Timestamp::UNIX_EPOCH)),
+            Some(channels) if channels.package == *package => Ok(channels),
+            Some(other) => Err(PublicationError::Target {
+                name: name.to_string(),
+                problem: format!("it is about the package {}{RESTORE}", other.package),
+            }),
+        }
     }
 
     fn document<T: Document>(
@@ -156,7 +173,7 @@ impl Publication {
         name: &TargetName,
     ) -> Result<Option<Vec<u8>>, PublicationError> {
         let Some((_, length, sha256)) =
-            self.editor.targets(role).find(|(listed, _, _)| *listed == name.as_str())
+            self.editor().targets(role).find(|(listed, _, _)| *listed == name.as_str())
         else {
             return Ok(None);
         };
@@ -169,9 +186,9 @@ impl Publication {
         }
         let path = target_file(&self.targets, name, &sha256)
             .ok_or_else(|| wrong("it has no safe path".to_owned()))?;
-        let mut bytes = Vec::new();
-        open_regular(&path)
-            .and_then(|file| file.take(length.saturating_add(1)).read_to_end(&mut bytes))
+        let absent = || io::Error::from(io::ErrorKind::NotFound);
+        let bytes = read_bounded(&path, length)
+            .and_then(|bytes| bytes.ok_or_else(absent))
             .map_err(|error| wrong(format!("{}: {error}", path.display())))?;
         if bytes.len() as u64 != length || Sha256Digest::of(&bytes) != sha256 {
             return Err(wrong(format!("{} is not what is listed", path.display())));

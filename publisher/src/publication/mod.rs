@@ -4,7 +4,7 @@ mod edit;
 mod error;
 mod releases;
 
-pub use edit::{Publication, lifetimes, read_root};
+pub use edit::{Publication, PublicationView, lifetimes, read_root};
 pub(crate) use edit::{target_file, whole_seconds};
 pub use error::PublicationError;
 pub use releases::{Published, Standing};

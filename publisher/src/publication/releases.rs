@@ -11,7 +11,7 @@ use sealpost_manifests::document::{self, Document, DocumentError};
 use sealpost_manifests::ids::{PackageName, TargetName};
 use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
 use sealpost_manifests::trust::{KeyUse, TrustDocument};
-use sealpost_repository::RoleName;
+use sealpost_repository::{RepositoryEditor, RoleName};
 
 use super::edit::Publication;
 use super::error::{PublicationError, RESTORE};
@@ -42,7 +42,7 @@ impl Published {
     }
 }
 
-impl Publication {
+impl<R: AsRef<RepositoryEditor>> Publication<R> {
     /// Every release of a package, lowest counter first, also those that the vendor disowned.
     ///
     /// # Errors

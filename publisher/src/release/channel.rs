@@ -13,7 +13,7 @@ use super::live::check_live;
 use super::permit::Permit;
 use super::permits::about_channel;
 use crate::home::{Keyring, Vendor};
-use crate::publication::{Publication, Published};
+use crate::publication::{Publication, PublicationView, Published};
 
 /// A channel that was set.
 #[derive(Debug, Clone, Serialize)]
@@ -34,9 +34,8 @@ pub struct ChannelSet {
 pub fn read_channels(
     vendor: &Vendor,
     packages: &[PackageName],
-    waiting: impl FnOnce(),
 ) -> Result<Vec<ChannelsDocument>, ReleaseError> {
-    let publication = Publication::open(vendor, waiting)?;
+    let publication = PublicationView::read(vendor)?;
     if let Some(package) = packages.iter().find(|package| !publication.knows(package)) {
         return Err(ReleaseError::NoSuchPackage { package: package.clone() });
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::ReleaseError;
 use crate::home::Vendor;
-use crate::publication::Publication;
+use crate::publication::PublicationView;
 
 /// A release as it is published now.
 #[derive(Debug, Clone, Serialize)]
@@ -42,12 +42,8 @@ pub struct ReleaseEntry {
 ///
 /// # Errors
 /// [`ReleaseError`], also for a package that there is not.
-pub fn list_releases(
-    vendor: &Vendor,
-    packages: &[PackageName],
-    waiting: impl FnOnce(),
-) -> Result<Vec<ReleaseEntry>, ReleaseError> {
-    let publication = Publication::open(vendor, waiting)?;
+pub fn list_releases(vendor: &Vendor, packages: &[PackageName]) -> Result<Vec<ReleaseEntry>, ReleaseError> {
+    let publication = PublicationView::read(vendor)?;
     if let Some(package) = packages.iter().find(|package| !publication.knows(package)) {
         return Err(ReleaseError::NoSuchPackage { package: package.clone() });
     }
@@ -87,9 +83,8 @@ pub fn show_release(
     vendor: &Vendor,
     package: &PackageName,
     version: &Version,
-    waiting: impl FnOnce(),
 ) -> Result<Vec<ReleaseEntry>, ReleaseError> {
-    let mut entries = list_releases(vendor, std::slice::from_ref(package), waiting)?;
+    let mut entries = list_releases(vendor, std::slice::from_ref(package))?;
     entries.retain(|entry| entry.release.version == *version);
     if entries.is_empty() {
         return Err(ReleaseError::NoSuchVersion { package: package.clone(), version: version.clone() });

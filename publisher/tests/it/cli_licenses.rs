@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use sealpost_files::FileLock;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::text_code;
-use sealpost_publisher::home::Vendor;
 
 use crate::process::{Bench, strs};
 use crate::support::{register_request, registration};
@@ -187,8 +187,7 @@ fn while_somebody_is_asked_about_a_package_the_home_is_free() {
     let question = asked.read_until("Type yes: ");
     assert!(question.contains("there is no package nosuch; released were acme-av"), "{question}");
     // Another publisher, or the renewal of the running server, goes on meanwhile.
-    let vendor = Vendor::open(&bench.path("home")).unwrap();
-    assert!(vendor.try_lock().unwrap().is_some(), "the home is locked");
+    FileLock::try_take(&bench.path("home/.lock")).unwrap();
     asked.answer("yes");
     assert!(bench.ok(&["serial", "list"]).contains("10"));
 }

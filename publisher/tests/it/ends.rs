@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::process::{Bench, strs};
 use crate::support::{Home, now, plan, read, register_request, registration};
 
 fn status_at(home: &Home, at: Timestamp) -> Status {
-    status(&home.vendor(), &home.keyring(), at, || {}).unwrap()
+    status(&home.vendor(), &home.keyring(), at).unwrap()
 }
 
 fn new_root(
@@ -136,6 +137,8 @@ fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
     let what: Vec<&str> = fresh.expiries.iter().map(|end| end.what.as_str()).collect();
     assert_eq!(what, ["root", "targets", "acme-av", "snapshot", "timestamp"]);
     assert!(fresh.expiries.iter().all(|end| end.key.as_ref().unwrap().state == KeyState::Here));
+    home.release("acme-av", "1.1", &"two".repeat(1000)).unwrap();
+    assert!(status_at(&home, now()).repository_bytes > fresh.repository_bytes, "{}", fresh.repository_bytes);
 
     let role_key = home.path().join("keys/packages/acme-av.role.key");
     fs::remove_file(&role_key).unwrap();
@@ -200,6 +203,8 @@ fn the_certificate_of_the_server_and_grants_that_end_soon_stand_in_the_list() {
     let end = status.expiries.iter().find(|end| end.kind == ExpiryKind::Certificate).unwrap();
     assert_eq!((end.at, end.nearness(now())), ("2026-04-01T00:00:00Z".parse().unwrap(), Nearness::Near));
     assert!(status.warnings[0].message.contains("put a new certificate"), "{:?}", status.warnings);
+    let problem = status.warnings.iter().find(|warning| warning.code == "certificate_unreadable").unwrap();
+    assert!(problem.message.contains("tls/server.key"), "{problem:?}");
 
     let mut authority = Authority::open(&home.vendor().license_database()).unwrap();
     let terms = Terms { seats: 5, model: LicenseModel::Named, packages: Vec::new() };
@@ -216,6 +221,46 @@ fn the_certificate_of_the_server_and_grants_that_end_soon_stand_in_the_list() {
     let soon = grants(280);
     assert_eq!(soon[0].what, serial.to_string());
     assert!(soon[0].remedy.contains(&format!("`distributor register {serial}`")), "{}", soon[0].remedy);
+}
+
+#[test]
+fn status_warns_of_each_secret_that_others_can_read() {
+    let home = Home::new();
+    home.release("acme-av", "1.0", "one").unwrap();
+    let settings = home.path().join("vendor.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let text = text
+        .replace("# [serve]", "[serve]")
+        .replace("# certificate =", "certificate =")
+        .replace("# key = \"tls", "key = \"tls");
+    fs::write(&settings, text).unwrap();
+    fs::create_dir(home.path().join("tls")).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["acme.example".to_owned()]).unwrap();
+    fs::write(home.path().join("tls/server.crt"), made.cert.pem()).unwrap();
+    fs::write(home.path().join("tls/server.key"), made.signing_key.serialize_pem()).unwrap();
+    let allow = |name: &str, mode: u32| {
+        fs::set_permissions(home.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow("tls/server.key", 0o640);
+    assert_eq!(status_at(&home, now()).warnings, [], "a group may read the key of TLS");
+    let exposed = [
+        ("keys/timestamp.key", 0o644),
+        ("keys/packages/acme-av.release.key", 0o640),
+        ("root-keys/root-1.key", 0o604),
+        ("license.db", 0o660),
+        ("tls/server.key", 0o644),
+    ];
+    exposed.iter().for_each(|(name, mode)| allow(name, *mode));
+    let warnings = status_at(&home, now()).warnings;
+    assert_eq!(warnings.len(), exposed.len(), "{warnings:?}");
+    for (name, _) in exposed {
+        let warning = warnings.iter().find(|warning| warning.message.contains(name)).unwrap();
+        assert_eq!((warning.code, warning.level), ("secret_exposed", Level::Urgent));
+        assert!(warning.message.contains("`chmod 600`"), "{warning:?}");
+    }
+    allow("tls/server.key", 0o620);
+    let warnings = status_at(&home, now()).warnings;
+    assert!(warnings.iter().any(|warning| warning.message.contains("others can write it")), "{warnings:?}");
 }
 
 #[test]

@@ -87,6 +87,21 @@ async fn a_flipped_byte_in_any_metadata_file_in_force_is_found() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_place_of_metadata_is_a_defect_and_not_waited_for() {
+    for name in ["timestamp.json", "1.root.json"] {
+        let home = two_releases();
+        let path = home.repository().join("metadata").join(name);
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+        let defects = defects(&home).await;
+        assert!(
+            defects.iter().any(|defect| defect.contains(name) && defect.contains("not a regular file")),
+            "{defects:#?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn metadata_that_is_refused_does_not_hide_a_damaged_target() {
     let home = two_releases();
     flip_a_bit(&home.repository().join("metadata/timestamp.json")).unwrap();

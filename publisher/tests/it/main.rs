@@ -10,6 +10,7 @@ mod ends;
 mod formats;
 mod init;
 mod lint;
+mod looking;
 mod minimum;
 mod owner;
 mod process;

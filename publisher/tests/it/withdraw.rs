@@ -66,16 +66,16 @@ fn releases_are_listed_with_their_channels_and_what_was_withdrawn() {
         home.release("acme-av", version, version).unwrap();
     }
     take_back(&home, "1.0", "old").unwrap();
-    let all = list_releases(&home.vendor(), &[], || {}).unwrap();
+    let all = list_releases(&home.vendor(), &[]).unwrap();
     let seen: Vec<_> = all
         .iter()
         .map(|entry| (entry.release.version.as_str(), entry.channels.len(), entry.withdrawn.as_deref()))
         .collect();
     assert_eq!(seen, [("2.0", 1, None), ("1.0", 0, Some("old"))]);
     assert!(all.iter().all(|entry| entry.trusted && !entry.below_minimum && entry.payload_bytes > 0));
-    let shown = show_release(&home.vendor(), &package("acme-av"), &"1.0".parse().unwrap(), || {}).unwrap();
+    let shown = show_release(&home.vendor(), &package("acme-av"), &"1.0".parse().unwrap()).unwrap();
     assert_eq!(shown[0].manifest.notes, "news");
-    let absent = show_release(&home.vendor(), &package("acme-av"), &"9".parse().unwrap(), || {});
+    let absent = show_release(&home.vendor(), &package("acme-av"), &"9".parse().unwrap());
     assert!(matches!(absent, Err(ReleaseError::NoSuchVersion { .. })));
 }
 

@@ -4,11 +4,11 @@
 //! What has arrived lies in `<destination>.part`; it is not trusted: a resumed download digests it again.
 //! Left out on purpose: retrying. The caller knows the schedule; [`DownloadError::Interrupted`] says what it needs.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use futures_util::StreamExt;
+use sealpost_files::open_regular;
 
 use crate::reading::errors::DownloadError;
 use crate::reading::part::{Part, hash_up_to};
@@ -113,13 +113,14 @@ fn check(latch: &Latch, target: &ListedTarget) -> Result<(), DownloadError> {
 
 fn is_already_there(target: &ListedTarget, destination: &Path) -> Result<bool, DownloadError> {
     let failed = |source| DownloadError::File { action: "read", path: destination.to_owned(), source };
-    let mut file = match File::open(destination) {
+    let mut file = match open_regular(destination) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            return Ok(false);
+        }
         Err(error) => return Err(failed(error)),
     };
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() || metadata.len() != target.length {
+    if file.metadata().map_err(failed)?.len() != target.length {
         return Ok(false);
     }
     let mut hasher = target.digests.hasher();

@@ -8,11 +8,11 @@
 //! ([`RepositoryEditor::due`] says what is due, the caller decides).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_files::open_regular;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 
@@ -99,7 +99,8 @@ pub enum EditError {
     },
 }
 
-/// A repository that is being changed. Holds the folder's lock, so that there is one editor at a time.
+/// A repository that is being changed. Whoever owns it has the folder's lock, so that there is one editor at a time; a
+/// reference may also be of a [`RepositoryView`](crate::RepositoryView), which has none.
 #[derive(Debug)]
 pub struct RepositoryEditor {
     pub(super) folder: Folder,
@@ -113,6 +114,12 @@ pub struct RepositoryEditor {
     pub(super) highest_on_disk: BTreeMap<String, u64>,
     pub(super) changed: BTreeSet<RoleName>,
     pub(super) sources: BTreeMap<String, (TargetName, Target, TargetSource)>,
+}
+
+impl AsRef<Self> for RepositoryEditor {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 impl RepositoryEditor {
@@ -162,6 +169,15 @@ impl RepositoryEditor {
     pub fn load(folder: &Path, pinned_root: &[u8], lifetimes: Lifetimes) -> Result<Self, LoadError> {
         let folder = Folder::open(folder)?;
         let highest_on_disk = folder.highest_versions()?;
+        Self::of_folder(folder, pinned_root, lifetimes, highest_on_disk)
+    }
+
+    pub(super) fn of_folder(
+        folder: Folder,
+        pinned_root: &[u8],
+        lifetimes: Lifetimes,
+        highest_on_disk: BTreeMap<String, u64>,
+    ) -> Result<Self, LoadError> {
         let Loaded { root, targets, packages, pins, snapshot, timestamp } = folder.load(pinned_root)?;
         let changed = if targets.is_some() { BTreeSet::new() } else { BTreeSet::from([RoleName::Targets]) };
         let targets = targets.unwrap_or_else(|| Targets::new(Second::at(Timestamp::UNIX_EPOCH)));
@@ -228,7 +244,7 @@ impl RepositoryEditor {
         self.check_list(role, name)?;
         let (sha256, length) = match &source {
             TargetSource::Bytes(bytes) => (Sha256Digest::of(bytes), length_of(bytes)),
-            TargetSource::File(path) => File::open(path)
+            TargetSource::File(path) => open_regular(path)
                 .and_then(Sha256Digest::of_reader)
                 .map_err(|source| EditError::Source { name: name.clone(), path: path.clone(), source })?,
         };

@@ -1,4 +1,5 @@
-//! A repository's folder, as its owner opens it: locked, and read only through the verification core.
+//! A repository's folder, as its owner opens it: locked if it is to be changed, and read only through the verification
+//! core.
 //!
 //! Invariant: what the editor starts from was verified from the pinned root, every file that the snapshot pins. Only
 //! expiry is not checked, because it is the owner who renews what has expired.
@@ -83,11 +84,11 @@ pub(crate) struct Loaded {
     pub(crate) timestamp: Option<(u64, Second)>,
 }
 
-/// A repository's folder, locked.
+/// A repository's folder; locked, unless it is only looked at.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    _lock: FileLock,
+    _lock: Option<FileLock>,
 }
 
 impl Folder {
@@ -107,7 +108,11 @@ impl Folder {
         for folder in [metadata, path.join("targets")] {
             sweep(&folder).map_err(failed("tidy", &folder))?;
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    pub(crate) fn view(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
     }
 
     pub(crate) fn path(&self) -> &Path {

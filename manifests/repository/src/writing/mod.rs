@@ -7,6 +7,7 @@ mod metadata;
 mod publish;
 mod role;
 mod signing;
+mod view;
 
 pub use editor::{EditError, RepositoryEditor, RootSpec, TargetSource};
 pub use keys::{KeyThreshold, Signers, ThresholdError, tuf_key_id};
@@ -14,3 +15,4 @@ pub use load::LoadError;
 pub use publish::{PublishError, Written};
 pub use role::{Lifetimes, RoleName};
 pub use signing::{SignError, SignedRepository};
+pub use view::RepositoryView;

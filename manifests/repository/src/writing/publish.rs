@@ -4,7 +4,6 @@
 //! timestamp, in one rename. Until that rename readers see the repository as it was.
 //! Invariant: no published file is overwritten, except `timestamp.json`.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -131,7 +130,7 @@ fn publish_target(folder: &Path, target: &SignedTarget) -> Result<PathBuf, Publi
         TargetSource::Bytes(bytes) => file.write_all(bytes).map_err(failed)?,
         TargetSource::File(source_path) => {
             let read = |source| PublishError::Source { path: source_path.clone(), source };
-            let mut source = File::open(source_path).map_err(read)?;
+            let mut source = open_regular(source_path).map_err(read)?;
             let mut hasher = Sha256Hasher::new();
             let (mut buffer, mut length) = (vec![0; 64 * 1024], 0);
             loop {

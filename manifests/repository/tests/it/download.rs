@@ -182,6 +182,15 @@ async fn an_absent_or_unreachable_target_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_place_of_the_target_is_replaced_and_not_waited_for() {
+    let scene = Scene::new(vec![pieces(0, &[PAYLOAD], false)]).await;
+    let pipe = scene.destination();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert_eq!(scene.download(Resume::Continue).await.unwrap(), Downloaded::Fetched { resumed_at: 0 });
+    scene.assert_whole();
+}
+
+#[tokio::test]
 async fn a_link_in_the_place_of_the_part_is_not_followed() {
     let scene = Scene::new(vec![]).await;
     let victim = scene.folder.path().join("victim");
