@@ -248,7 +248,6 @@ fn a_product_whose_repair_cannot_be_put_in_its_place_is_started_again() {
     }
     assert_eq!(reason(&repair(&computer, &mut one).unwrap()), ReasonCode::LocalFault);
     assert_eq!(read(&computer.root.path().join("log")).matches("stop").count(), 1);
-    let slots = folder(&computer).join("slots");
     let rest = format!("rm -rf {away}*");
     assert!(Command::new("sh").args(["-c", &rest]).status().unwrap().success());
     assert_eq!(repair(&computer, &mut one).unwrap(), ChangeEnd::Kept);
