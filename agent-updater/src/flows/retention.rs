@@ -8,6 +8,7 @@
 //!
 //! Invariants: what runs, what a rollback goes to and what is assigned is never collected; nothing is while a change is
 //! open. The agent writes no log files: what it logs goes to stderr, whose keeper (the journal) has bounds of its own.
+//! What cannot be removed stops nothing: each collection tries it again, and [`left_over`] names it.
 //! Left out on purpose: what somebody put into a product's folder, which is not ours to remove.
 
 use std::fs;
@@ -94,6 +95,21 @@ fn collect_slots(host: &Host, package: &PackageName, record: &PackageRecord) {
         tracing::warn!(%package, error = with_causes(&error), "an old slot could not be removed");
     }
     manifests::remove_others(&host.home, package, |slot| record.needs(slot));
+}
+
+/// What lies among the slots and could not be removed, for people. During a change nothing is collected, and so nothing said.
+#[must_use]
+pub fn left_over(host: &Host) -> Vec<String> {
+    if !matches!(Journal::of(&host.home, &*host.faults).open_change(), Ok(None)) {
+        return Vec::new();
+    }
+    let mut left = Vec::new();
+    for (package, record) in packages::load_all(&host.home).unwrap_or_default() {
+        if let (Ok(record), Ok(Some(slots))) = (record, Slots::find(&host.settings.install_root, &package)) {
+            left.extend(slots.left_over(&|name| record.needs(name)).unwrap_or_default());
+        }
+    }
+    left
 }
 
 /// What is kept now.

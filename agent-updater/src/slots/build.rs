@@ -112,7 +112,7 @@ impl<'a> SlotBuilder<'a> {
         // Folders are visited after their content, so each is complete when it becomes read-only.
         self.folder.walk(&mut |parent, name, _, kind| {
             if kind == Kind::Folder {
-                let inner = parent.folder(name)?;
+                let inner = parent.folder_of_same_mount(name)?;
                 inner.set_mode(EXECUTABLE_MODE)?;
                 inner.sync()?;
             }

@@ -2,8 +2,11 @@
 //! nothing that belongs to anybody but root and the agent: its owner could change it afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::{FileKind, ReleaseManifest};
@@ -20,16 +23,25 @@ const MAX_LISTED: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The path, relative to the slot.
-    pub path: String,
+    pub path: PathBuf,
     /// What is wrong with it.
     pub what: &'static str,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A path found on disk may hold anything; control characters must not reach a terminal.
-        write!(f, "{} {}", self.path.escape_debug(), self.what)
+        write!(f, "{} {}", escaped(&self.path), self.what)
     }
+}
+
+/// A path that was found on disk, for people: it may hold anything, and control characters must not reach a terminal.
+pub(super) fn escaped(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.extend(chunk.valid().escape_debug());
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 /// Why a slot is not what was signed.
@@ -60,25 +72,27 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
         missing.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect();
     let mut differences = Vec::new();
     let mut count = 0usize;
-    let mut note = |path: &str, what: &'static str| {
+    let mut note = |path: &Path, what: &'static str| {
         count += 1;
         if differences.len() < MAX_LISTED {
             differences.push(Difference { path: path.to_owned(), what });
         }
     };
     if let Some(what) = folder_difference(slot)? {
-        note(".", what);
+        note(Path::new("."), what);
     }
     slot.walk(&mut |folder, name, path, kind| {
+        // What is no text is none of a release's.
+        let text = path.to_str();
         if kind == Kind::Folder {
-            if !folders.contains(path) {
+            if !text.is_some_and(|text| folders.contains(text)) {
                 note(path, "is a folder that was not signed");
             } else if let Some(what) = folder_difference(&folder.folder(name)?)? {
                 note(path, what);
             }
             return Ok(());
         }
-        match (missing.remove(path), kind) {
+        match (text.and_then(|text| missing.remove(text)), kind) {
             (None, _) => note(path, "was not signed"),
             (Some(FileKind::File { executable, length, sha256 }), Kind::File) => {
                 if let Some(what) = file_difference(folder, name, *executable, *length, sha256)? {
@@ -86,7 +100,7 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
                 }
             }
             (Some(FileKind::Symlink { target }), Kind::Link) => {
-                if folder.read_link(name)?.as_ref() != Some(target) {
+                if folder.read_link(name)?.as_deref() != Some(OsStr::new(target)) {
                     note(path, "has another target");
                 }
             }
@@ -95,7 +109,7 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
         Ok(())
     })?;
     for path in missing.keys() {
-        note(path, "is missing");
+        note(Path::new(path), "is missing");
     }
     if count == 0 { Ok(()) } else { Err(SlotFault::Differs { differences, count }) }
 }
@@ -109,7 +123,7 @@ fn folder_difference(folder: &Folder) -> Result<Option<&'static str>, BeneathErr
 
 fn file_difference(
     folder: &Folder,
-    name: &str,
+    name: &OsStr,
     executable: bool,
     length: u64,
     sha256: &Sha256Digest,

@@ -5,6 +5,9 @@
 //! nobody sets the time of the last change of an inode. The other way round nothing follows: a backup that was put back
 //! has another footprint and the same content, so a new footprint is a reason to digest the slot, and no more.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use rustix::fs::Stat;
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 
@@ -16,7 +19,7 @@ const LABEL: &[u8] = b"sealpost footprint 1\n";
 pub(super) fn footprint(slots: &Folder, slot: &str) -> Result<Sha256Digest, BeneathError> {
     let mut hasher = Sha256Hasher::new();
     hasher.update(LABEL);
-    add(&mut hasher, ".", &slots.stat(slot)?);
+    add(&mut hasher, Path::new("."), &slots.stat(slot)?);
     slots.folder(slot)?.walk(&mut |folder, name, path, _| {
         add(&mut hasher, path, &folder.stat(name)?);
         Ok(())
@@ -24,8 +27,8 @@ pub(super) fn footprint(slots: &Folder, slot: &str) -> Result<Sha256Digest, Bene
     Ok(hasher.finish())
 }
 
-fn add(hasher: &mut Sha256Hasher, path: &str, stat: &Stat) {
-    hasher.update(path.as_bytes());
+fn add(hasher: &mut Sha256Hasher, path: &Path, stat: &Stat) {
+    hasher.update(path.as_os_str().as_bytes());
     let numbers = format!(
         "\0{} {} {} {} {} {} {}.{} {}.{}\n",
         stat.st_mode,

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! Invariant: a name without `.building` is only ever given to a slot whose files were all written and made durable;
-//! `current` changes by one rename. Left out: deciding which slot to use.
+//! `current` changes by one rename. What is to go is renamed to `….replaced` first, which nothing puts in a place again: a
+//! tree that cannot be removed (something is mounted in it, a disk fails) stops nothing, and every later cleaning tries it
+//! again. Left out: deciding which slot to use.
 
 pub mod beneath;
 mod build;
@@ -16,6 +18,8 @@ mod check;
 mod footprint;
 mod mark;
 
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sealpost_files::{make_folder, with_causes};
@@ -41,8 +45,10 @@ const PUT_ASIDE: &str = "current.put-aside-";
 const MAX_PUT_ASIDE: u32 = 16;
 /// The suffix of a slot that is not complete yet, or that is to replace a damaged one.
 const BUILDING: &str = ".building";
-/// What is added to the name of a damaged slot that another one took the place of.
+/// What is added to the name of a slot that is out of the way and waits to be removed; a dash and a number may follow.
 const REPLACED: &str = ".replaced";
+/// Most trees of one slot that could not be removed and lie out of the way; a person removes what holds them.
+const MAX_REPLACED: usize = 32;
 
 /// What stands in the place of `current`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +126,8 @@ impl Slots {
     /// # Errors
     /// [`BeneathError`], also when `current` is not a link to a slot.
     pub fn current(&self) -> Result<Option<SlotId>, BeneathError> {
-        let Some(text) = self.package.read_link(CURRENT)? else { return Ok(None) };
+        let Some(target) = self.package.read_link(CURRENT)? else { return Ok(None) };
+        let text = target.to_str().unwrap_or_default();
         let slot = text.strip_prefix("slots/").and_then(|name| SlotId::try_from(name.to_owned()).ok());
         slot.map(Some).ok_or_else(|| BeneathError::Link { path: self.current_path() })
     }
@@ -159,7 +166,7 @@ impl Slots {
                 return Ok(true);
             }
         }
-        let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        let source = io::Error::from(io::ErrorKind::AlreadyExists);
         Err(io_error("put `current` aside in", self.package.path(), source))
     }
 
@@ -189,13 +196,13 @@ impl Slots {
         Ok(self.slots.kind(slot.as_str())? == Some(Kind::Folder))
     }
 
-    /// Begins to build a slot, after removing what an earlier try left.
+    /// Begins to build a slot, after taking away what an earlier try left.
     ///
     /// # Errors
     /// [`BeneathError`].
     pub fn begin(&self, slot: &SlotId) -> Result<SlotBuilder<'_>, BeneathError> {
+        self.remove_beside(slot)?;
         let name = format!("{slot}{BUILDING}");
-        self.slots.remove_tree(&name)?;
         let folder = self.slots.make_folder(&name)?;
         Ok(SlotBuilder::new(&self.slots, folder, name, slot.as_str().to_owned()))
     }
@@ -221,7 +228,7 @@ impl Slots {
     /// # Errors
     /// [`SlotFault`].
     pub fn check_beside(&self, slot: &SlotId, manifest: &ReleaseManifest) -> Result<(), SlotFault> {
-        check::check(&self.slots.folder(&format!("{slot}{BUILDING}"))?, manifest)
+        check::check(&self.slots.folder(format!("{slot}{BUILDING}"))?, manifest)
     }
 
     /// Whether a slot was built beside one of its name.
@@ -229,44 +236,54 @@ impl Slots {
     /// # Errors
     /// [`BeneathError`].
     pub fn has_beside(&self, slot: &SlotId) -> Result<bool, BeneathError> {
-        Ok(self.slots.kind(&format!("{slot}{BUILDING}"))? == Some(Kind::Folder))
+        Ok(self.slots.kind(format!("{slot}{BUILDING}"))? == Some(Kind::Folder))
     }
 
-    /// Puts a slot that was built beside a damaged one in its place, if there is one, and removes the damaged one. The
-    /// caller knows that it is complete. Idempotent.
+    /// Puts a slot that was built beside a damaged one in its place, if there is one, and takes the damaged one away. Only
+    /// what is whole is put in a place, so this can be done again after a failure or a crash at any point of it: the damaged
+    /// slot, which lies beside from the exchange on, does not come back. `false` if what lies beside is not whole; then the
+    /// slot is left as it is.
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn replace(&self, slot: &SlotId) -> Result<(), BeneathError> {
+    pub fn replace(&self, slot: &SlotId, manifest: &ReleaseManifest) -> Result<bool, BeneathError> {
         if !self.has_beside(slot)? {
-            return Ok(());
+            return Ok(true);
         }
         let beside = format!("{slot}{BUILDING}");
-        // Without an exchange there is an instant without the slot; a repair after a power cut builds it again.
-        let is_there = self.slots.kind(slot.as_str())?.is_some();
-        if is_there && self.slots.exchange(&beside, slot.as_str())? {
-            // Under a name that nothing puts in a place: what is damaged must not come back when this is done again.
-            let replaced = format!("{slot}{REPLACED}");
-            self.slots.remove_tree(&replaced)?;
-            self.slots.rename(&beside, &replaced)?;
-            self.slots.sync()?;
-            // The good one is in its place. What cannot be removed now is removed with everything that is not kept.
-            if let Err(error) = self.slots.remove_tree(&replaced) {
-                tracing::warn!(%slot, "a damaged slot that was replaced cannot be removed: {}", with_causes(&error));
-            }
+        let is_whole = self.check_beside(slot, manifest).is_ok();
+        // Found before anything changes: after the exchange there is no more than this rename.
+        let away = self.name_out_of_the_way(slot)?;
+        if !is_whole {
+            self.slots.rename(&beside, &away)?;
+        } else if self.slots.kind(slot.as_str())?.is_none() {
+            self.slots.rename(&beside, slot.as_str())?;
+        } else if self.slots.exchange(&beside, slot.as_str())? {
+            self.slots.rename(&beside, &away)?;
         } else {
-            self.slots.remove_tree(slot.as_str())?;
+            // Without an exchange there is an instant without the slot; after a crash in it this is done again.
+            self.slots.rename(slot.as_str(), &away)?;
             self.slots.rename(&beside, slot.as_str())?;
         }
-        self.slots.sync()
+        self.slots.sync()?;
+        self.remove_what_is_away(slot, &away);
+        Ok(is_whole)
     }
 
-    /// Removes what was built beside a slot, if there is anything.
+    /// Whether a slot that is replaced can be taken out of the way: asked before a product is stopped for it.
+    ///
+    /// # Errors
+    /// [`BeneathError`], also when much of this slot could not be removed before and still lies there.
+    pub fn ensure_replaceable(&self, slot: &SlotId) -> Result<(), BeneathError> {
+        self.name_out_of_the_way(slot).map(drop)
+    }
+
+    /// Takes what was built beside a slot away, if there is anything.
     ///
     /// # Errors
     /// [`BeneathError`].
     pub fn remove_beside(&self, slot: &SlotId) -> Result<(), BeneathError> {
-        self.slots.remove_tree(&format!("{slot}{BUILDING}"))
+        self.take_away(slot, format!("{slot}{BUILDING}"))
     }
 
     /// One digest over what the file system says of every path of a slot, without reading a file: as long as it is the
@@ -278,41 +295,88 @@ impl Slots {
         footprint::footprint(&self.slots, slot.as_str())
     }
 
-    /// Removes a slot, complete or not, if it exists.
+    /// Takes a slot away, complete or not, if it exists.
     ///
     /// # Errors
     /// [`BeneathError`].
     pub fn remove(&self, slot: &SlotId) -> Result<(), BeneathError> {
-        self.slots.remove_tree(&format!("{slot}{BUILDING}"))?;
-        if self.slots.kind(slot.as_str())?.is_some() {
-            // Renamed first, so that a crash leaves nothing that looks complete.
-            self.slots.rename(slot.as_str(), &format!("{slot}{BUILDING}"))?;
-            self.slots.remove_tree(&format!("{slot}{BUILDING}"))?;
-        }
-        self.slots.sync()
+        self.remove_beside(slot)?;
+        self.take_away(slot, slot.as_str())
     }
 
-    /// Removes every slot that `keep` does not accept, and every slot that is not complete. One that cannot be removed, for
-    /// what somebody mounted in it, holds back no other.
+    /// Removes every slot that `keep` does not accept, every slot that is not complete, and whatever else lies there. What
+    /// cannot be removed holds back nothing else.
     ///
     /// # Errors
-    /// [`BeneathError`] of the first that stays.
+    /// [`BeneathError`] of the first that cannot even be taken away.
     pub fn remove_others(&self, keep: &dyn Fn(&str) -> bool) -> Result<(), BeneathError> {
         let mut first = None;
         for name in self.slots.names()? {
-            if keep(&name) {
+            let text = name.to_str();
+            if text.is_some_and(keep) {
                 continue;
             }
-            let removed = match SlotId::try_from(name.clone()) {
-                Ok(slot) => self.remove(&slot),
-                Err(_) => self.slots.remove_tree(&name),
-            };
-            if let Err(error) = removed {
-                first = first.or(Some(error));
+            let slot = text.map(|text| text.strip_suffix(BUILDING).unwrap_or(text).to_owned());
+            match slot.and_then(|slot| SlotId::try_from(slot).ok()) {
+                Some(slot) => {
+                    if let Err(error) = self.take_away(&slot, &name) {
+                        first = first.or(Some(error));
+                    }
+                }
+                // What is out of the way already: its log line was written when it got there.
+                None => drop(self.slots.remove_tree(&name)),
             }
         }
         self.slots.sync()?;
         first.map_or(Ok(()), Err)
+    }
+
+    /// The paths of what lies among the slots and is none that `keep` accepts or that is being built: what could not be
+    /// removed, or what somebody put there. For people.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn left_over(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>, BeneathError> {
+        let is_slot = |text: &str| {
+            let slot = text.strip_suffix(BUILDING).unwrap_or(text);
+            keep(text) || SlotId::try_from(slot.to_owned()).is_ok()
+        };
+        let names = self.slots.names()?.into_iter().filter(|name| !name.to_str().is_some_and(is_slot));
+        Ok(names.map(|name| check::escaped(&self.slots.path().join(name))).collect())
+    }
+
+    /// Renames what is called `name` so that nothing takes it for a slot any more, and removes it as far as it can be.
+    fn take_away(&self, slot: &SlotId, name: impl AsRef<OsStr>) -> Result<(), BeneathError> {
+        let name = name.as_ref();
+        if self.slots.kind(name)?.is_none() {
+            return Ok(());
+        }
+        let away = self.name_out_of_the_way(slot)?;
+        self.slots.rename(name, &away)?;
+        self.slots.sync()?;
+        self.remove_what_is_away(slot, &away);
+        Ok(())
+    }
+
+    fn name_out_of_the_way(&self, slot: &SlotId) -> Result<String, BeneathError> {
+        for number in 0..MAX_REPLACED {
+            let name = match number {
+                0 => format!("{slot}{REPLACED}"),
+                _ => format!("{slot}{REPLACED}-{number}"),
+            };
+            if self.slots.kind(&name)?.is_none() {
+                return Ok(name);
+            }
+        }
+        let source = io::Error::from(io::ErrorKind::AlreadyExists);
+        Err(io_error("take one more slot out of the way in", self.slots.path(), source))
+    }
+
+    fn remove_what_is_away(&self, slot: &SlotId, name: &str) {
+        if let Err(error) = self.slots.remove_tree(name).and_then(|()| self.slots.sync()) {
+            let error = with_causes(&error);
+            tracing::warn!(%slot, "an old slot cannot be removed now, which stops nothing: {error}");
+        }
     }
 }
 

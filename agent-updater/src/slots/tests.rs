@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use sealpost_manifests::digest::Sha256Digest;
@@ -77,14 +79,156 @@ fn a_damaged_slot_that_cannot_be_removed_does_not_come_back_when_it_is_replaced_
     let good = fixture.slots.path_of(&slot("1"));
     let beside = good.with_file_name(format!("{}{BUILDING}", slot("1")));
     fs::rename(&good, &beside).unwrap();
-    // Deeper than anything that is removed.
-    let mut deep = good.clone();
-    deep.extend(std::iter::repeat_n("d", 600));
-    fs::create_dir_all(&deep).unwrap();
+    make_too_deep(&good);
     for _ in 0..2 {
-        fixture.slots.replace(&slot("1")).unwrap();
+        assert!(fixture.slots.replace(&slot("1"), &fixture.manifest).unwrap());
         assert_eq!(differences(&fixture), Vec::<String>::new());
     }
+}
+
+/// Deeper than anything that is removed.
+fn make_too_deep(folder: &Path) {
+    let mut deep = folder.to_owned();
+    deep.extend(std::iter::repeat_n("d", 600));
+    fs::create_dir_all(&deep).unwrap();
+}
+
+/// A name that is no text.
+fn no_text() -> &'static OsStr {
+    OsStr::from_bytes(b"bad\xffname")
+}
+
+/// The names among the slots, sorted.
+fn slot_names(fixture: &Fixture) -> Vec<String> {
+    let entries = fs::read_dir(fixture.slots.path()).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_replacement_that_was_cut_off_anywhere_ends_with_the_whole_slot_in_its_place_whatever_cannot_be_removed()
+{
+    type Cut = fn(&Path, &Path, &Path);
+    let rename = |from: &Path, to: &Path| fs::rename(from, to).unwrap();
+    let cuts: &[(&str, Cut)] = &[
+        ("before anything", |_, _, _| ()),
+        ("after the exchange", |good, beside, away| {
+            fs::rename(good, away).unwrap();
+            fs::rename(beside, good).unwrap();
+            fs::rename(away, beside).unwrap();
+        }),
+        ("after the exchange and the rename", |good, beside, away| {
+            fs::rename(good, away).unwrap();
+            fs::rename(beside, good).unwrap();
+        }),
+        ("between the renames of a file system without an exchange", |good, _, away| {
+            fs::rename(good, away).unwrap();
+        }),
+    ];
+    for (what, cut) in cuts {
+        let fixture = built();
+        let good = fixture.slots.path_of(&slot("1"));
+        let named = |suffix: &str| good.with_file_name(format!("{}{suffix}", slot("1")));
+        let beside = named(BUILDING);
+        rename(&good, &beside);
+        make_too_deep(&good);
+        make_too_deep(&named(REPLACED));
+        cut(&good, &beside, &named(".replaced-1"));
+        for _ in 0..3 {
+            fixture.slots.replace(&slot("1"), &fixture.manifest).unwrap();
+            assert_eq!(differences(&fixture), Vec::<String>::new(), "{what}");
+            assert!(!fixture.slots.has_beside(&slot("1")).unwrap(), "{what}");
+        }
+        fixture.slots.remove_others(&|name| name == slot("1").as_str()).unwrap();
+        let left: Vec<String> =
+            ["", ".replaced", ".replaced-1"].map(|suffix| format!("{}{suffix}", slot("1"))).into();
+        assert_eq!(slot_names(&fixture), left, "{what}");
+    }
+}
+
+#[test]
+fn what_lies_beside_and_is_not_whole_is_never_put_in_a_place() {
+    let fixture = built();
+    let beside = fixture.slots.path().join(format!("{}{BUILDING}", slot("1")));
+    fs::create_dir(&beside).unwrap();
+    assert!(!fixture.slots.replace(&slot("1"), &fixture.manifest).unwrap());
+    assert_eq!((differences(&fixture), slot_names(&fixture).len()), (Vec::new(), 1));
+    // Also when there is nothing in the place.
+    fixture.slots.remove(&slot("1")).unwrap();
+    fs::create_dir(&beside).unwrap();
+    assert!(!fixture.slots.replace(&slot("1"), &fixture.manifest).unwrap());
+    assert_eq!(slot_names(&fixture), Vec::<String>::new());
+}
+
+#[test]
+fn a_name_that_is_no_text_is_named_by_a_look_and_removed_with_its_slot() {
+    let fixture = built();
+    let path = fixture.slots.path_of(&slot("1"));
+    let before = fixture.slots.footprint(&slot("1")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(path.join(no_text())).unwrap();
+    fs::write(path.join(no_text()).join(no_text()), b"x").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
+    assert_ne!(fixture.slots.footprint(&slot("1")).unwrap(), before);
+    assert_eq!(
+        differences(&fixture),
+        [r"bad\xffname/bad\xffname was not signed", r"bad\xffname is a folder that was not signed"]
+    );
+    // The same among the slots holds back nothing, and is removed.
+    fs::create_dir(fixture.slots.path().join(no_text())).unwrap();
+    assert_eq!(fixture.slots.left_over(&|_| false).unwrap().len(), 1);
+    fixture.slots.remove_others(&|_| false).unwrap();
+    assert_eq!(slot_names(&fixture), Vec::<String>::new());
+}
+
+#[test]
+fn a_link_whose_target_is_no_text_is_a_link_that_the_agent_did_not_set() {
+    let fixture = built();
+    symlink(no_text(), fixture.slots.current_path()).unwrap();
+    assert_eq!(fixture.slots.find_current().unwrap(), Current::OtherLink);
+    fixture.slots.switch(Some(&slot("1"))).unwrap();
+    let link = fixture.slots.path_of(&slot("1")).join("lib/link");
+    fs::set_permissions(link.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink(no_text(), &link).unwrap();
+    fs::set_permissions(link.parent().unwrap(), fs::Permissions::from_mode(0o555)).unwrap();
+    assert_eq!(differences(&fixture), ["lib/link has another target"]);
+}
+
+#[test]
+fn what_cannot_be_removed_is_out_of_the_way_of_the_next_build_and_is_named() {
+    let fixture = built();
+    let path = fixture.slots.path_of(&slot("1"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    make_too_deep(&path);
+    make_too_deep(&fixture.slots.path().join(format!("{}{BUILDING}", slot("1"))));
+    fixture.slots.remove(&slot("1")).unwrap();
+    fixture.slots.begin(&slot("1")).unwrap().finish().unwrap();
+    assert!(fixture.slots.has(&slot("1")).unwrap());
+    let keep = |name: &str| name == slot("1").as_str();
+    for _ in 0..3 {
+        fixture.slots.remove_others(&keep).unwrap();
+        let left = fixture.slots.left_over(&keep).unwrap();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left[0].ends_with(".replaced") || left[1].ends_with(".replaced"), "{left:?}");
+    }
+}
+
+#[test]
+fn removing_a_slot_changes_no_file_that_somebody_linked_into_it() {
+    let fixture = built();
+    let path = fixture.slots.path_of(&slot("1"));
+    let others = fixture.root.path().join("others");
+    fs::write(&others, b"x").unwrap();
+    fs::set_permissions(&others, fs::Permissions::from_mode(0o4640)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::hard_link(&others, path.join("linked")).unwrap();
+    fixture.slots.remove(&slot("1")).unwrap();
+    assert!(!path.exists());
+    assert_eq!(fs::metadata(&others).unwrap().permissions().mode() & 0o7777, 0o4640);
+    assert_eq!(fs::read(&others).unwrap(), b"x");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Damage by somebody at the computer, seen by the next contact and repaired by the command that is named.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::Answer;
@@ -373,4 +377,150 @@ fn products_that_moved_are_found_and_ones_that_are_lost_for_good_come_again_when
     assert!(answer.ok, "{answer:?}");
     assert_eq!(site.installed().as_deref(), Some("three"));
     assert!(agent.cycle().problems.is_empty());
+}
+
+/// Hooks that write down that they ran; before a stop, `also` is done.
+fn with_hooks(site: &Site, also: &str) -> PathBuf {
+    let (home, log) = (site.computer.path().join("home"), site.computer.path().join("log"));
+    let mut config = "[packages.acme]\n".to_owned();
+    for (name, also) in [("stop", also), ("start", "")] {
+        let path = site.computer.path().join(name);
+        write_executable(&path, format!("#!/bin/sh\necho {name} >> {}\n{also}\n", log.display())).unwrap();
+        config.push_str(&format!("{name} = [{:?}]\n", path.display().to_string()));
+    }
+    fs::create_dir_all(&home).unwrap();
+    set_mode(&home, 0o755).unwrap();
+    write_file(&home.join("agent.toml"), config).unwrap();
+    log
+}
+
+/// What a product can put into its slot so that nothing of ours could list it before.
+fn add_what_is_no_text(site: &Site) {
+    let slot = fs::canonicalize(product(site).join("current")).unwrap();
+    set_mode(&slot, 0o755).unwrap();
+    fs::write(slot.join(OsStr::from_bytes(b"bad\xffname")), "x").unwrap();
+}
+
+fn add_evil(site: &Site) {
+    let slot = fs::canonicalize(product(site).join("current")).unwrap();
+    set_mode(&slot, 0o755).unwrap();
+    fs::write(slot.join("EVIL"), "x").unwrap();
+}
+
+/// Repairs more than once after damage; what cannot be removed of the slots before changes nothing of it.
+fn repair_evil_for_good(site: &Site, agent: &Agent, log: &Path) {
+    for number in 1..=3 {
+        add_evil(site);
+        let answer = repaired(agent);
+        assert!(answer.ok && answer.lines[0].contains("was built again"), "{number}: {answer:?}");
+        assert!(!product(site).join("current/EVIL").exists(), "{number}");
+        assert_eq!(agent.cycle().problems, [""; 0], "{number}");
+        assert!(!product(site).join("current/EVIL").exists(), "{number}");
+        assert!(agent.audit().unwrap().iter().all(|one| one.problems.is_empty()), "{number}");
+        let log = fs::read_to_string(log).unwrap();
+        assert!(log.ends_with("stop\nstart\n") && log.matches("stop").count() >= number, "{log}");
+    }
+}
+
+#[test]
+fn a_name_that_is_no_text_keeps_no_damage_in_its_place_and_no_product_stopped() {
+    let site = Site::new();
+    let log = with_hooks(&site, "");
+    let agent = installed(&site);
+    add_what_is_no_text(&site);
+    let audited = agent.audit().unwrap();
+    assert!(audited[0].problems.contains(&r"bad\xffname was not signed".to_owned()), "{audited:?}");
+    let problems = agent.cycle().problems.join(" ");
+    assert!(problems.contains(r"bad\xffname was not signed"), "{problems}");
+    repair_evil_for_good(&site, &agent, &log);
+    let slots = fs::read_dir(product(&site).join("slots")).unwrap().count();
+    assert_eq!(slots, 1, "everything was removed");
+}
+
+const IN_NAMESPACE: &str = "SEALPOST_TEST_REPAIR_WITH_A_MOUNT";
+
+#[test]
+fn a_mount_in_a_damaged_slot_keeps_no_damage_in_its_place_and_no_product_stopped() {
+    if env::var_os(IN_NAMESPACE).is_some() {
+        return repair_with_a_mount();
+    }
+    let may_mount = Command::new("unshare").args(["--mount", "--map-root-user", "true"]).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: needs a mount namespace");
+        return;
+    }
+    let name = "repair::a_mount_in_a_damaged_slot_keeps_no_damage_in_its_place_and_no_product_stopped";
+    let ended = Command::new("unshare")
+        .args(["--mount", "--map-root-user"])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(IN_NAMESPACE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn repair_with_a_mount() {
+    let site = Site::new();
+    let log = with_hooks(&site, "");
+    let agent = installed(&site);
+    let data = site.computer.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("kept"), "x").unwrap();
+    let slot = fs::canonicalize(product(&site).join("current")).unwrap();
+    set_mode(&slot, 0o755).unwrap();
+    let cache = slot.join("cache");
+    fs::create_dir(&cache).unwrap();
+    let mounted = Command::new("mount").arg("--bind").args([&data, &cache]).status().unwrap();
+    assert!(mounted.success());
+    let answer = repaired(&agent);
+    assert!(answer.ok, "{answer:?}");
+    repair_evil_for_good(&site, &agent, &log);
+    let left = slot.with_file_name(format!("{}.replaced", slot.file_name().unwrap().to_str().unwrap()));
+    let text = agent.status().to_text();
+    assert!(text.contains(&format!("{} could not be removed", left.display())), "{text}");
+    assert!(data.join("kept").exists());
+    // A new release is installed all the same; what is free again is removed by the next cycle.
+    site.release("2", 2, "two");
+    assert_eq!(agent.cycle().problems, [""; 0]);
+    assert!(Command::new("umount").arg(left.join("cache")).status().unwrap().success());
+    agent.cycle();
+    assert!(!left.exists() && data.join("kept").exists());
+    assert!(!agent.status().to_text().contains("could not be removed"));
+}
+
+#[test]
+fn a_repair_whose_change_has_no_end_is_no_success() {
+    let site = Site::new();
+    let folder = product(&site);
+    // From the stop on nobody works in this folder: others may change it.
+    let log = with_hooks(&site, &format!("chmod 777 {}", folder.display()));
+    let agent = installed(&site);
+    add_evil(&site);
+    let answer = repaired(&agent);
+    let said = answer.lines.join(" ");
+    assert!(!answer.ok && said.contains("is not finished, at step"), "{said}");
+    assert!(!repaired(&agent).ok);
+    set_mode(&folder, 0o755).unwrap();
+    write_executable(&site.computer.path().join("stop"), "#!/bin/sh\n").unwrap();
+    let answer = repaired(&agent);
+    assert!(answer.ok, "{answer:?}");
+    assert!(!folder.join("current/EVIL").exists());
+    assert!(fs::read_to_string(log).unwrap().ends_with("start\n"));
+}
+
+#[test]
+fn a_repair_whose_product_does_not_start_is_no_success() {
+    let site = Site::new();
+    let _log = with_hooks(&site, "");
+    let agent = installed(&site);
+    add_evil(&site);
+    write_executable(&site.computer.path().join("start"), "#!/bin/sh\nexit 1\n").unwrap();
+    let answer = repaired(&agent);
+    let said = answer.lines.join(" ");
+    assert!(
+        !answer.ok && said.contains("is as it was signed, but: the repair of acme 1 (any) did not end well"),
+        "{said}"
+    );
 }

@@ -150,7 +150,15 @@ impl Round<'_> {
         let mut source = NetworkSource::new(metadata, target, &self.context.network);
         let mut engine = Engine::new(host, self.spool);
         let end = engine.repair(&installed, Some((&vetted, &mut source)));
-        finished(&mut engine, wanted, end)
+        match finished(&mut engine, wanted, end)? {
+            // There is no other release that it went back to.
+            ChangeEnd::RolledBack(reason) => {
+                let detail =
+                    format!("the repair of {} did not end well; look at the product", wanted.release);
+                Err(Refusal::new(reason, detail))
+            }
+            end => Ok(end),
+        }
     }
 
     fn roll_back(

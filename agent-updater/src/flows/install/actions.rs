@@ -168,15 +168,26 @@ impl<'a> Actions<'a> {
 
     fn switch(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
         let switched = if change.kind == ChangeKind::Repair {
-            put_right(change, slots)
+            self.put_right(change, slots)
         } else {
-            slots.switch(Some(&change.to.slot))
+            slots.switch(Some(&change.to.slot)).map_err(|error| local_fault("cannot switch", &error))
         };
-        switched.map_err(|error| {
-            ActionFault::Failed(InstallStep::Switch, local_fault("cannot switch", &error))
-        })?;
+        switched.map_err(|refusal| ActionFault::Failed(InstallStep::Switch, refusal))?;
         self.reporter.step(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), "");
         Ok(())
+    }
+
+    /// Puts the slot of a repair in its place, and the link to it.
+    fn put_right(&self, change: &Change, slots: &Slots) -> Result<(), Refusal> {
+        let failed = |error: BeneathError| local_fault("cannot put it right", &error);
+        let manifest = manifests::read(&self.host.home, &change.to)
+            .map_err(|error| local_fault("cannot digest again", &error))?;
+        if !slots.replace(&change.to.slot, &manifest).map_err(failed)? {
+            let detail = "what was built was changed before it was put in its place";
+            return Err(Refusal::new(ReasonCode::LocalFault, detail));
+        }
+        slots.put_no_link_aside().map_err(failed)?;
+        slots.switch(Some(&change.to.slot)).map_err(failed)
     }
 
     fn hook(
@@ -230,7 +241,7 @@ impl<'a> Actions<'a> {
                 self.reporter.step(change, what, &fault.detail);
             }
         }
-        put_back(change, slots).map_err(unusable)?;
+        put_back(self.host, change, slots).map_err(unusable)?;
         Ok(())
     }
 
@@ -240,7 +251,7 @@ impl<'a> Actions<'a> {
         let mut record = packages::load(&self.host.home, package)?;
         if change.kind == ChangeKind::Repair {
             clean_up(self.host, change, slots, &record);
-            tracing::warn!(release = %change.to.release, reason = %why, "repaired, but its hooks fail");
+            tracing::warn!(release = %change.to.release, reason = %why, "the repair did not end well");
             return Ok(());
         }
         // Without this, what the server asked for would be tried again at every contact.
@@ -260,18 +271,29 @@ impl<'a> Actions<'a> {
     }
 }
 
-/// Puts the slot of a repair in its place, and the link to it. Idempotent.
-fn put_right(change: &Change, slots: &Slots) -> Result<(), BeneathError> {
-    slots.replace(&change.to.slot)?;
-    slots.put_no_link_aside()?;
-    slots.switch(Some(&change.to.slot))
+/// Sets the link to the release that a change goes back to. If somebody removed its slot meanwhile there is no link: the
+/// change ends all the same, and what is missing is found and repaired like any other damage. Nothing that fails here keeps
+/// a product stopped whose link leads to what it is to run. Idempotent.
+pub(super) fn put_back(host: &Host, change: &Change, slots: &Slots) -> Result<(), BeneathError> {
+    let put = put_back_strictly(host, change, slots);
+    let Err(error) = put else { return Ok(()) };
+    let runs_from = change.from.as_ref().map(|from| &from.slot);
+    match (slots.find_current(), runs_from) {
+        (Ok(Current::Slot(current)), Some(slot)) if current == *slot && slots.has(slot)? => {
+            tracing::error!(release = %change.to.release, error = with_causes(&error), "not all was put back");
+            Ok(())
+        }
+        _ => Err(error),
+    }
 }
 
-/// Sets the link to the release that a change goes back to. If somebody removed its slot meanwhile there is no link: the
-/// change ends all the same, and what is missing is found and repaired like any other damage. Idempotent.
-pub(super) fn put_back(change: &Change, slots: &Slots) -> Result<(), BeneathError> {
+fn put_back_strictly(host: &Host, change: &Change, slots: &Slots) -> Result<(), BeneathError> {
     if change.kind == ChangeKind::Repair {
-        slots.replace(&change.to.slot)?;
+        match manifests::read(&host.home, &change.to) {
+            Ok(manifest) => drop(slots.replace(&change.to.slot, &manifest)?),
+            // Nobody knows then which of the two is whole. What is in its place stays, and the next repair builds again.
+            Err(error) => tracing::error!(error = with_causes(&error), "what was built cannot be digested"),
+        }
     }
     slots.put_no_link_aside()?;
     match &change.from {

@@ -104,7 +104,10 @@ pub(super) fn build_beside(
     new.vetted
         .keep(&host.home, &change.to)
         .map_err(|error| failed(refusal_of_file("cannot keep the manifest", &error)))?;
-    slots.remove_beside(slot).map_err(|error| failed(refusal_of_slot(&error)))?;
+    slots
+        .remove_beside(slot)
+        .and_then(|()| slots.ensure_replaceable(slot))
+        .map_err(|error| failed(refusal_of_slot(&error)))?;
     if slots.has(slot).map_err(|error| failed(refusal_of_slot(&error)))?
         && slots.check(slot, new.vetted.manifest()).is_ok()
     {

@@ -350,7 +350,8 @@ impl<'a> Engine<'a> {
     fn restart_old(&mut self, change: &Change) -> Result<ChangeEnd, EngineError> {
         let package = &change.to.release.package;
         let slots = open_slots(self.host, change)?;
-        put_back(change, &slots).map_err(|source| EngineError::Slots { package: package.clone(), source })?;
+        put_back(self.host, change, &slots)
+            .map_err(|source| EngineError::Slots { package: package.clone(), source })?;
         match self.actions.start_old(change, &slots) {
             Ok(()) => {}
             Err(ActionFault::Failed(step, fault)) => {

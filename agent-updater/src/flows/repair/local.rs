@@ -6,6 +6,7 @@ use sealpost_files::with_causes;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::record::{Installed, PackageRecord};
 use crate::flows::context::Host;
@@ -92,7 +93,8 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
             local.lines.push(format!("{} is as it was signed", installed.release));
             continue;
         }
-        let (line, is_good) = told(host, &installed, &engine.repair(&installed, None)?);
+        let end = engine.repair(&installed, None).or_else(|error| end_now(&mut engine, error))?;
+        let (line, is_good) = told(host, &installed, &end);
         local.lines.push(line);
         local.failed |= !is_good;
     }
@@ -183,6 +185,19 @@ fn end_open_change(host: &Host, engine: &mut Engine<'_>, local: &mut Local) -> R
     let why = with_causes(&error);
     local.lines.push(format!("the install journal is put aside, and every product is started again ({why})"));
     Ok(Whole::StartAgain)
+}
+
+/// A change that has no end is ended now and not at the next contact: the product may be stopped.
+fn end_now(engine: &mut Engine<'_>, error: EngineError) -> Result<ChangeEnd, EngineError> {
+    if error.is_killed() {
+        return Err(error);
+    }
+    tracing::error!("{}", with_causes(&error));
+    match engine.recover()? {
+        // It may be as it should be now, and nobody looked: whoever asked asks once more.
+        Some((_, ChangeEnd::Kept)) | None => Err(error),
+        Some((_, end)) => Ok(end),
+    }
 }
 
 fn wanted(host: &Host, only: Option<&PackageName>, whole: Whole) -> Result<Vec<PackageName>, StoreError> {
@@ -280,10 +295,15 @@ fn told(host: &Host, installed: &Installed, end: &ChangeEnd) -> (String, bool) {
         ),
         // Of the agent's own package only, which no engine repairs.
         ChangeEnd::OnTrial => (format!("{release} is on trial"), true),
-        ChangeEnd::RolledBack(reason) => (
+        ChangeEnd::RolledBack(
+            reason @ (ReasonCode::HookFailed | ReasonCode::HookTimedOut | ReasonCode::HookRefused),
+        ) => (
             format!("{release} is in its place again, but its hooks fail ({reason}); look at the product"),
             false,
         ),
+        ChangeEnd::RolledBack(reason) => {
+            (format!("{release} is not repaired ({reason}); the agent's log says why"), false)
+        }
         ChangeEnd::Refused(refusal) => (format!("{release} is not repaired: {refusal}"), false),
     }
 }

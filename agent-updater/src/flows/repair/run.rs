@@ -4,9 +4,10 @@ use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
 
 use crate::control::{Answer, AnswerCode};
-use crate::flows::context::Context;
+use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult};
 use crate::flows::drift::{self, Keep, Place};
+use crate::journal::Journal;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 
@@ -34,9 +35,16 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
         .ok()
         .and_then(|progress| Holdings::load(&host.home, &progress, host.now()).ok());
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
+    let refusals = Progress::load(&host.home).map(|progress| progress.computer.refusals).unwrap_or_default();
     let mut is_reason_open = false;
     for package in &needs_bytes {
         let is_damaged = |found: &&drift::Found| found.package == *package && found.place == Place::Current;
+        // A look leaves such a package out.
+        if let Some(why) = unfinished(host, package) {
+            ok = false;
+            lines.push(why);
+            continue;
+        }
         match (damaged.iter().find(is_damaged), installed.get(package)) {
             (Some(found), _) => {
                 ok = false;
@@ -46,6 +54,11 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
                 } else {
                     is_reason_open = true;
                 }
+            }
+            (None, Some(installed)) if refusals.contains_key(package) => {
+                ok = false;
+                let why = &refusals[package];
+                lines.push(format!("{} is as it was signed, but: {why}", installed.release));
             }
             (None, Some(installed)) => {
                 let done = match before.get(package) {
@@ -73,4 +86,17 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     }
     let code = if ok { AnswerCode::Repaired } else { AnswerCode::NotRepaired };
     (result, Answer { ok, code, lines: lines.iter().map(|line| escape(line)).collect() })
+}
+
+/// Why the change of a package has no end, if it has none: the product may be stopped.
+fn unfinished(host: &Host, package: &PackageName) -> Option<String> {
+    match Journal::of(&host.home, &*host.faults).open_change() {
+        Ok(change) => change.filter(|change| change.to.release.package == *package).map(|change| {
+            format!(
+                "the change to {} is not finished, at step {}: the agent's log says why, and the next contact goes on with it",
+                change.to.release, change.step
+            )
+        }),
+        Err(error) => Some(with_causes(&error)),
+    }
 }

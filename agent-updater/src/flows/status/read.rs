@@ -74,6 +74,7 @@ pub fn read(host: &Host) -> Status {
     notices.extend(damaged);
     let found = drift::look(host, Keep::No);
     let elsewhere = install_root::problem(host);
+    notices.extend(left_over(host));
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
     let previous = found.iter().filter(|found| found.place == Place::Previous);
     notices.extend(previous.map(|found| found.told(assignment)));
@@ -279,6 +280,17 @@ fn package_records(
         Err(error) => notices.push(with_causes(&error)),
     }
     (good, unknown)
+}
+
+/// What could not be removed, if there is anything.
+fn left_over(host: &Host) -> Option<String> {
+    let left = retention::left_over(host);
+    let first = left.first()?;
+    let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+    Some(format!(
+        "{first}{more} could not be removed and takes room; each contact tries it again: see whether something is mounted in \
+         it, else remove it by hand"
+    ))
 }
 
 /// What is known about the assigned packages.

@@ -53,8 +53,7 @@ impl BeneathError {
             Self::Ownership(_) | Self::KernelTooOld | Self::Mount { .. } => true,
             Self::Link { .. } | Self::TooDeep { .. } => false,
             Self::Io { source, .. } => {
-                // A name that is not text (ILSEQ) is none of a release's.
-                let damage = [Errno::NOENT, Errno::NOTDIR, Errno::ILSEQ];
+                let damage = [Errno::NOENT, Errno::NOTDIR];
                 !source.raw_os_error().is_some_and(|found| damage.map(Errno::raw_os_error).contains(&found))
             }
         }

@@ -1,8 +1,10 @@
 //! An open folder, and what can be done beneath it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +27,8 @@ pub enum Kind {
     Other,
 }
 
-/// An open folder. Names given to it are relative, with `/` between parts.
+/// An open folder. Names given to it are relative, with `/` between parts. They need not be text: whoever may write in a
+/// folder may give any name.
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
@@ -45,14 +48,15 @@ impl Folder {
             open("/", flags, Mode::empty()).map_err(|errno| errno_error("open", Path::new("/"), errno))?;
         let root = Self { fd: start, path: PathBuf::from("/") };
         let inner = resolved.strip_prefix("/").unwrap_or(&resolved);
-        if inner.as_os_str().is_empty() { Ok(root) } else { root.folder(&inner.to_string_lossy()) }
+        if inner.as_os_str().is_empty() { Ok(root) } else { root.folder(inner) }
     }
 
     /// Opens a folder beneath.
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn folder(&self, name: &str) -> Result<Self, BeneathError> {
+    pub fn folder(&self, name: impl AsRef<OsStr>) -> Result<Self, BeneathError> {
+        let name = name.as_ref();
         let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty(), "open the folder")?;
         Ok(Self { fd, path: self.path.join(name) })
     }
@@ -61,7 +65,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError::Mount`] when something is, also a folder of the same file system.
-    pub(super) fn folder_of_same_mount(&self, name: &str) -> Result<Self, BeneathError> {
+    pub(in crate::slots) fn folder_of_same_mount(&self, name: &OsStr) -> Result<Self, BeneathError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         loop {
@@ -105,10 +109,10 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn file(&self, name: &str) -> Result<File, BeneathError> {
+    pub fn file(&self, name: impl AsRef<OsStr>) -> Result<File, BeneathError> {
         // Not blocking, so that a pipe in the place of the file cannot hang the agent; it has no effect on regular files.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.open(name, flags, Mode::empty(), "open").map(File::from)
+        self.open(name.as_ref(), flags, Mode::empty(), "open").map(File::from)
     }
 
     /// Makes a file that must not exist yet.
@@ -117,12 +121,12 @@ impl Folder {
     /// [`BeneathError`].
     pub fn create_file(&self, name: &str) -> Result<File, BeneathError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        self.open(name, flags, Mode::from_raw_mode(0o600), "create").map(File::from)
+        self.open(OsStr::new(name), flags, Mode::from_raw_mode(0o600), "create").map(File::from)
     }
 
     fn open(
         &self,
-        name: &str,
+        name: &OsStr,
         flags: OFlags,
         mode: Mode,
         action: &'static str,
@@ -143,7 +147,7 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`].
     pub fn make_link(&self, name: &str, target: &str) -> Result<(), BeneathError> {
-        let (folder, last) = self.parent_of(name)?;
+        let (folder, last) = self.parent_of(OsStr::new(name))?;
         symlinkat(target, &folder.fd, last)
             .map_err(|errno| errno_error("make the link", &self.path.join(name), errno))
     }
@@ -152,17 +156,15 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`], also when it is not a link.
-    pub fn read_link(&self, name: &str) -> Result<Option<String>, BeneathError> {
+    pub fn read_link(&self, name: impl AsRef<OsStr>) -> Result<Option<OsString>, BeneathError> {
+        let name = name.as_ref();
         let (folder, last) = match self.parent_of(name) {
             Ok(found) => found,
             Err(error) if error.is_absent() => return Ok(None),
             Err(error) => return Err(error),
         };
         match readlinkat(&folder.fd, last, Vec::new()) {
-            Ok(text) => match text.into_string() {
-                Ok(text) => Ok(Some(text)),
-                Err(_) => Err(errno_error("read the link", &self.path.join(name), Errno::ILSEQ)),
-            },
+            Ok(text) => Ok(Some(OsString::from_vec(text.into_bytes()))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno_error("read the link", &self.path.join(name), errno)),
         }
@@ -172,7 +174,8 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn kind(&self, name: &str) -> Result<Option<Kind>, BeneathError> {
+    pub fn kind(&self, name: impl AsRef<OsStr>) -> Result<Option<Kind>, BeneathError> {
+        let name = name.as_ref();
         let (folder, last) = match self.parent_of(name) {
             Ok(found) => found,
             Err(error) if error.is_absent() => return Ok(None),
@@ -189,7 +192,8 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`], also when there is nothing of that name.
-    pub(in crate::slots) fn stat(&self, name: &str) -> Result<Stat, BeneathError> {
+    pub(in crate::slots) fn stat(&self, name: impl AsRef<OsStr>) -> Result<Stat, BeneathError> {
+        let name = name.as_ref();
         statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|errno| errno_error("look at", &self.path.join(name), errno))
     }
@@ -226,12 +230,11 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn names(&self) -> Result<Vec<String>, BeneathError> {
+    pub fn names(&self) -> Result<Vec<OsString>, BeneathError> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd).map_err(|errno| errno_error("list", &self.path, errno))? {
             let entry = entry.map_err(|errno| errno_error("list", &self.path, errno))?;
-            let name =
-                entry.file_name().to_str().map_err(|_| errno_error("list", &self.path, Errno::ILSEQ))?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." {
                 names.push(name.to_owned());
             }
@@ -244,7 +247,8 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn rename(&self, from: &str, to: &str) -> Result<(), BeneathError> {
+    pub fn rename(&self, from: impl AsRef<OsStr>, to: &str) -> Result<(), BeneathError> {
+        let from = from.as_ref();
         renameat(&self.fd, from, &self.fd, to)
             .map_err(|errno| errno_error("rename", &self.path.join(from), errno))
     }
@@ -265,7 +269,8 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub fn remove_file(&self, name: &str) -> Result<(), BeneathError> {
+    pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<(), BeneathError> {
+        let name = name.as_ref();
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno_error("remove", &self.path.join(name), errno)),
@@ -276,7 +281,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`BeneathError`].
-    pub(super) fn remove_empty_folder(&self, name: &str) -> Result<(), BeneathError> {
+    pub(super) fn remove_empty_folder(&self, name: &OsStr) -> Result<(), BeneathError> {
         unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
             .map_err(|errno| errno_error("remove the folder", &self.path.join(name), errno))
     }
@@ -304,9 +309,12 @@ impl Folder {
         &self.path
     }
 
-    fn parent_of<'a>(&self, name: &'a str) -> Result<(Self, &'a str), BeneathError> {
-        match name.rsplit_once('/') {
-            Some((parent, last)) => Ok((self.folder(parent)?, last)),
+    fn parent_of<'a>(&self, name: &'a OsStr) -> Result<(Self, &'a OsStr), BeneathError> {
+        let bytes = name.as_bytes();
+        match bytes.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => {
+                Ok((self.folder(OsStr::from_bytes(&bytes[..at]))?, OsStr::from_bytes(&bytes[at + 1..])))
+            }
             None => Ok((self.folder(".")?, name)),
         }
     }

@@ -1,5 +1,8 @@
 //! Whole trees beneath a folder: walking and removing them.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::error::BeneathError;
 use super::folder::{Folder, Kind};
 
@@ -7,7 +10,7 @@ use super::folder::{Folder, Kind};
 const MAX_DEPTH: usize = 520;
 
 /// Called for each entry beneath a folder: the folder that it is in, its name there, its relative path, its type.
-pub(super) type Visit<'v> = dyn FnMut(&Folder, &str, &str, Kind) -> Result<(), BeneathError> + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&Folder, &OsStr, &Path, Kind) -> Result<(), BeneathError> + 'v;
 
 impl Folder {
     /// Calls `visit` for everything beneath, folders after their content, with the path relative to this folder.
@@ -15,25 +18,26 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`], or what `visit` fails with.
     pub fn walk(&self, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
-        walk_at(self, "", 0, visit)
+        walk_at(self, Path::new(""), 0, visit)
     }
 
     /// Removes a folder in this folder with all of its content, if it exists. Links are removed, not followed. What is
-    /// mounted in it belongs to somebody else: neither its content nor its mode is touched.
+    /// mounted in it belongs to somebody else: neither its content nor its mode is touched. What cannot be removed holds
+    /// back nothing else.
     ///
     /// # Errors
-    /// [`BeneathError`]; part of it may be removed then. [`BeneathError::Mount`] when something is mounted in it.
-    pub fn remove_tree(&self, name: &str) -> Result<(), BeneathError> {
-        remove_tree_at(self, name, 0)
+    /// [`BeneathError`]; of the first that stays. [`BeneathError::Mount`] when something is mounted in it.
+    pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> Result<(), BeneathError> {
+        remove_tree_at(self, name.as_ref(), 0)
     }
 }
 
-fn walk_at(folder: &Folder, prefix: &str, depth: usize, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
+fn walk_at(folder: &Folder, prefix: &Path, depth: usize, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
     if depth > MAX_DEPTH {
         return Err(BeneathError::TooDeep { path: folder.path().to_owned() });
     }
     for name in folder.names()? {
-        let relative = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+        let relative = prefix.join(&name);
         let Some(kind) = folder.kind(&name)? else { continue };
         if kind == Kind::Folder {
             walk_at(&folder.folder(&name)?, &relative, depth + 1, visit)?;
@@ -43,7 +47,7 @@ fn walk_at(folder: &Folder, prefix: &str, depth: usize, visit: &mut Visit<'_>) -
     Ok(())
 }
 
-fn remove_tree_at(parent: &Folder, name: &str, depth: usize) -> Result<(), BeneathError> {
+fn remove_tree_at(parent: &Folder, name: &OsStr, depth: usize) -> Result<(), BeneathError> {
     match parent.kind(name)? {
         None => return Ok(()),
         Some(Kind::Folder) => {}
@@ -55,10 +59,13 @@ fn remove_tree_at(parent: &Folder, name: &str, depth: usize) -> Result<(), Benea
     let folder = parent.folder_of_same_mount(name)?;
     // Slots are read-only, and without root's rights nothing could be removed from them.
     folder.set_mode(0o700)?;
+    let mut first = None;
     for inner in folder.names()? {
-        remove_tree_at(&folder, &inner, depth + 1)?;
+        if let Err(error) = remove_tree_at(&folder, &inner, depth + 1) {
+            first = first.or(Some(error));
+        }
     }
-    parent.remove_empty_folder(name)
+    first.map_or_else(|| parent.remove_empty_folder(name), Err)
 }
 
 #[cfg(test)]
@@ -126,7 +133,7 @@ mod tests {
         assert_eq!(fs::metadata(data).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 
-    fn remove_with_a_mount(folder: &std::path::Path) {
+    fn remove_with_a_mount(folder: &Path) {
         let root = Folder::open_root(&folder.join("root")).unwrap();
         let error = root.remove_tree("slot").unwrap_err();
         assert!(matches!(&error, BeneathError::Mount { path } if path.ends_with("slot/lib")), "{error}");

@@ -1,11 +1,14 @@
 //! Damage by somebody else: a new release heals what it safely can, and a repair puts the same release in its place again.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_test_support::folders::{set_mode, write_file};
+use sealpost_test_support::folders::{set_mode, write_executable, write_file};
 
 use super::fixture::{Computer, ONE, Published, TWO, package, read, reason};
 use crate::domain::record::ChangeKind;
@@ -44,7 +47,28 @@ fn damages() -> Vec<(&'static str, Damage)> {
             set_mode(&slot_of(computer), 0o755).unwrap();
             write_file(&slot_of(computer).join("new"), "x").unwrap();
         }),
+        ("a name that is no text", |computer| {
+            set_mode(&slot_of(computer), 0o755).unwrap();
+            fs::write(slot_of(computer).join(no_text()), b"x").unwrap();
+        }),
+        ("a link that is no text", |computer| {
+            fs::remove_file(folder(computer).join("current")).unwrap();
+            symlink(no_text(), folder(computer).join("current")).unwrap();
+        }),
+        ("what cannot be removed", add_what_cannot_be_removed),
     ]
+}
+
+fn no_text() -> &'static OsStr {
+    OsStr::from_bytes(b"bad\xffname")
+}
+
+/// A tree that is deeper than anything that is removed.
+fn add_what_cannot_be_removed(computer: &Computer) {
+    let mut deep = slot_of(computer);
+    set_mode(&deep, 0o755).unwrap();
+    deep.extend(std::iter::repeat_n("d", 600));
+    fs::create_dir_all(deep).unwrap();
 }
 
 fn repair(computer: &Computer, release: &mut Published) -> Result<ChangeEnd, EngineError> {
@@ -179,8 +203,59 @@ fn a_repair_whose_hooks_fail_leaves_the_whole_release_and_gives_nothing_up() {
     assert!(computer.record().given_up.is_empty());
 }
 
+#[test]
+fn a_product_that_makes_itself_unremovable_is_repaired_and_started_as_often_as_it_is_asked_for() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    for number in 1..=4 {
+        add_what_cannot_be_removed(&computer);
+        change_a_file(&computer);
+        assert_eq!(repair(&computer, &mut one).unwrap(), ChangeEnd::Kept, "{number}");
+        assert_eq!(computer.recover(), None, "{number}");
+        computer.assert_runs(&one, "repaired");
+    }
+    let mut two = computer.publish("2", 2, TWO);
+    assert_eq!(computer.install(&mut two, 0).unwrap(), ChangeEnd::Kept, "and it holds back no release");
+    computer.assert_runs(&two, "installed");
+    let log = read(&computer.root.path().join("log"));
+    assert_eq!(log.matches("stop").count() + 1, log.matches("start").count(), "{log}");
+}
+
+#[test]
+fn a_product_whose_repair_cannot_be_put_in_its_place_is_started_again() {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    change_a_file(&computer);
+    // As many trees out of the way as there may be, and more.
+    let away = format!("{}.replaced", slot_of(&computer).display());
+    let script = format!("mkdir {away}; for n in $(seq 1 40); do mkdir {away}-$n; done\n");
+    let stop = computer.root.path().join("stop");
+    let before = read(&stop);
+    write_executable(&stop, format!("{before}{script}")).unwrap();
+    let ended = repair(&computer, &mut one).unwrap();
+    assert_eq!(ended, ChangeEnd::RolledBack(ReasonCode::LocalFault));
+    assert_eq!(computer.recover(), None);
+    assert_eq!(computer.current_and_running().1.as_deref(), Some(ONE));
+    assert!(read(&computer.root.path().join("log")).ends_with("stop\nstart\n"));
+    // The clean-up made room. Without room nothing is stopped.
+    write_executable(&stop, before).unwrap();
+    for number in 0..40 {
+        let mut deep = PathBuf::from(if number == 0 { away.clone() } else { format!("{away}-{number}") });
+        deep.extend(std::iter::repeat_n("d", 600));
+        fs::create_dir_all(deep).unwrap();
+    }
+    assert_eq!(reason(&repair(&computer, &mut one).unwrap()), ReasonCode::LocalFault);
+    assert_eq!(read(&computer.root.path().join("log")).matches("stop").count(), 1);
+    let rest = format!("rm -rf {away}*");
+    assert!(Command::new("sh").args(["-c", &rest]).status().unwrap().success());
+    assert_eq!(repair(&computer, &mut one).unwrap(), ChangeEnd::Kept);
+    computer.assert_runs(&one, "repaired");
+}
+
 /// Kills repairs of these damages at every point.
-fn kill_repairs(of: [&str; 2]) {
+fn kill_repairs(of: &[&str]) {
     let mut reached = 0;
     for (what, damage) in damages().into_iter().filter(|(what, _)| of.contains(what)) {
         for point in fault_points() {
@@ -211,17 +286,22 @@ fn kill_repairs(of: [&str; 2]) {
 
 #[test]
 fn a_kill_at_any_point_of_a_repair_of_what_was_removed_leaves_it_repairable() {
-    kill_repairs(["no folder", "no slot"]);
+    kill_repairs(&["no folder", "no slot"]);
 }
 
 #[test]
 fn a_kill_at_any_point_of_a_repair_of_the_link_leaves_it_repairable() {
-    kill_repairs(["no link", "a link elsewhere"]);
+    kill_repairs(&["no link", "a link elsewhere", "a link that is no text"]);
 }
 
 #[test]
 fn a_kill_at_any_point_of_a_repair_of_files_leaves_it_repairable() {
-    kill_repairs(["a changed file", "an added file"]);
+    kill_repairs(&["a changed file", "an added file"]);
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_repair_of_what_cannot_be_named_or_removed_leaves_it_repairable() {
+    kill_repairs(&["a name that is no text", "what cannot be removed"]);
 }
 
 #[test]
