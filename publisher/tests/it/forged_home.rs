@@ -6,9 +6,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use sealpost_files::with_causes;
-use sealpost_keys::{PassphraseSource, PublicKey, SigningKey, key_file};
+use sealpost_keys::{Passphrase, PassphraseSource, PublicKey, SigningKey, key_file};
 use sealpost_publisher::home::{Keyring, Vendor};
 use sealpost_publisher::publication::lifetimes;
+use sealpost_publisher::release::release;
 use sealpost_publisher::renewal::{Urgency, renew, renew_lists};
 use sealpost_publisher::root::{find_root_keys, renew_root};
 use sealpost_repository::{KeyThreshold, RepositoryEditor, RoleName, RootSpec, Signers};
@@ -206,4 +207,29 @@ fn keys_that_signed_an_older_root_of_the_chain_sign_the_next_one_together() {
         assert_eq!((renewed.version, renewed.signed_by), (version, 2));
         fs::rename(&away, &here).unwrap();
     }
+}
+
+/// The owner cannot encrypt with a passphrase that he does not know.
+#[test]
+fn a_plain_key_that_lies_ready_for_a_new_package_is_refused_if_the_other_keys_are_encrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("home");
+    let passphrase = || Some(Passphrase::new("correct horse battery staple").unwrap());
+    sealpost_publisher::init::init(&path, &crate::support::plan(&path), passphrase(), now()).unwrap();
+    let home = Home { folder };
+    let keyring = home.keyring();
+    keyring.set_passphrase(passphrase());
+    let releases = || {
+        let order = home.order("acme-av", "1.0", "one");
+        release(&home.vendor(), &keyring, &order, now(), &mut |_| {}, || {})
+    };
+    let laid = path.join("keys/packages/acme-av.role.key");
+    fs::create_dir_all(laid.parent().unwrap()).unwrap();
+    key_file::write_secret(&laid, &SigningKey::generate().unwrap(), None).unwrap();
+    let refused = with_causes(&releases().unwrap_err());
+    assert!(refused.contains("acme-av.role.key") && refused.contains("not encrypted"), "{refused}");
+    fs::remove_file(&laid).unwrap();
+    // What an interrupted release made is used.
+    key_file::write_secret(&laid, &SigningKey::generate().unwrap(), passphrase().as_ref()).unwrap();
+    releases().unwrap();
 }
