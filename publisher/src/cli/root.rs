@@ -67,7 +67,10 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
                 keys.join(", ")
             ))?;
         }
-        print_line(format_args!("sha256 of root.json, as sites pinned it: {}", renewed.pinned_sha256))?;
+        print_line(format_args!(
+            "sha256 of root.json, which is that of your sites unless somebody changed it: {}",
+            renewed.pinned_sha256
+        ))?;
     }
     Ok(Ending::Done)
 }
