@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use sealpost_service::owner::act_as_owner_of;
+use sealpost_service::owner::{Presence, act_as_owner_of};
 
 use super::output::{Ending, dated, print_json, print_line, waiting};
 use super::passphrase::PassphraseOptions;
-use crate::home::{Keyring, Vendor};
+use crate::home::{HomeError, Keyring, Vendor};
 use crate::root::{SHOWN_ID, find_root_keys, renew_root};
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,9 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
     let keyring = Keyring::new(&vendor, passphrase.source());
     // A safe may open for root alone; all that is written in the home is its owner's.
     let root_keys = find_root_keys(&vendor, &keyring, &root_keys)?;
-    act_as_owner_of(home)?;
+    if act_as_owner_of(home)? == Presence::Absent {
+        return Err(HomeError::NotAHome { home: home.to_owned() }.into());
+    }
     let renewed = renew_root(&vendor, &keyring, root_keys, Timestamp::now(), waiting)?;
     if json {
         print_json(&renewed)?;
