@@ -28,7 +28,7 @@ pub(super) struct Rollback {
     /// The package.
     package: PackageName,
     /// Go back also to a release that the vendor withdrew, that the site led this computer away from, or that failed here.
-    #[arg(long, alias = "withdrawn")]
+    #[arg(long)]
     anyway: bool,
     /// Print the result as JSON.
     #[arg(long)]

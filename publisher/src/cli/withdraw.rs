@@ -24,7 +24,7 @@ Examples:
 
 Channels that point at it point at nothing from then on; point them at another version with
 `publisher channel set`. A person at a computer can still go back to it by name
-(`agent-updater rollback PACKAGE --withdrawn`). Computers that run it go on until their site halts the release; each
+(`agent-updater rollback PACKAGE --anyway`). Computers that run it go on until their site halts the release; each
 site shows which they are, with the reason.")]
 pub(super) struct Options {
     /// The package.
