@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal as Number, kill_process};
+use sealpost_service::owner::Presence;
 use sealpost_service::signals::{Signal, Signals};
 use sealpost_service::{notify, owner, sockets};
 
@@ -286,10 +287,39 @@ fn a_process_with_a_second_thread_keeps_its_rights_and_says_so() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    owner::act_as_owner_of(home.path()).unwrap();
+    assert_eq!(owner::act_as_owner_of(home.path()).unwrap(), Presence::Here);
     std::os::unix::fs::chown(home.path(), Some(65_534), Some(65_534)).unwrap();
     let refused = owner::act_as_owner_of(home.path()).unwrap_err();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains("more than one thread"), "{cause}");
+    assert!(rustix::process::geteuid().is_root());
+}
+
+#[test]
+fn a_home_behind_a_link_of_another_user_is_refused_wherever_the_link_stands_in_the_path() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("real/home")).unwrap();
+    for (name, target) in
+        [("of-root", "real"), ("of-other", "real"), ("nested", "of-other"), ("loop", "loop")]
+    {
+        std::os::unix::fs::symlink(target, path(name)).unwrap();
+    }
+    std::os::unix::fs::lchown(path("of-other"), Some(65_534), Some(65_534)).unwrap();
+    for well in ["real/home", "of-root/home", "real/../of-root/home"] {
+        assert_eq!(owner::act_as_owner_of(&path(well)).unwrap(), Presence::Here, "{well}");
+    }
+    for absent in ["absent", "absent/home", "loop"] {
+        assert_eq!(owner::act_as_owner_of(&path(absent)).unwrap(), Presence::Absent, "{absent}");
+    }
+    for led in ["of-other", "of-other/home", "nested/home", "real/../of-other/home"] {
+        let refused = owner::act_as_owner_of(&path(led)).unwrap_err();
+        let cause = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(cause.contains("link"), "{led}: {cause}");
+    }
     assert!(rustix::process::geteuid().is_root());
 }

@@ -33,10 +33,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use sealpost_manifests::wire::problem::Problem;
+use sealpost_service::owner::{Presence, act_as_owner_of};
 
 use self::api::AdminApi;
 use self::outcome::Outcome;
 use self::reach::Reach;
+use crate::home::HomeError;
 
 /// The site's Primary Server: licenses, verifies, stages, lets an admin review, delivers and logs.
 #[derive(Debug, Parser)]
@@ -213,7 +215,10 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
     // They write into the home, which the server reads as another user.
     if matches!(arguments.command, Command::Token(_) | Command::Ledger(_)) {
-        sealpost_service::owner::act_as_owner_of(&reach.home)?;
+        let presence = act_as_owner_of(&reach.home)?;
+        if presence == Presence::Absent {
+            return Err(HomeError::NoServer { path: reach.home }.into());
+        }
     }
     match arguments.command {
         Command::Init(options) => init::run(&reach.home, options),

@@ -29,7 +29,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use sealpost_service::owner::{Presence, act_as_owner_of};
+
 use self::output::Ending;
+use crate::home::HomeError;
 
 /// Sign and publish a vendor's releases, sell seats and answer registrations.
 #[derive(Debug, Parser)]
@@ -158,7 +161,10 @@ impl Command {
 fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
     let home = &arguments.home;
     if arguments.command.is_the_owners() {
-        sealpost_service::owner::act_as_owner_of(home)?;
+        let presence = act_as_owner_of(home)?;
+        if presence == Presence::Absent && !matches!(arguments.command, Command::Init(_)) {
+            return Err(HomeError::NotAHome { home: home.clone() }.into());
+        }
     }
     match arguments.command {
         Command::Init(options) => init::run(home, options),

@@ -34,6 +34,12 @@ pub enum KeyringError {
         "the {purpose} key is encrypted; give --passphrase-file FILE or --passphrase-env VAR, or use a terminal"
     )]
     PassphraseNeeded { purpose: String },
+    #[error(
+        "cannot use the {purpose} key: {} lies there already and is not encrypted, though the other keys are, so somebody may \
+         have laid it there; move it away, and a new one is made",
+        path.display()
+    )]
+    NotEncrypted { purpose: String, path: PathBuf },
     #[error("cannot get the passphrase of the vendor's keys")]
     Passphrase(#[source] PassphraseError),
     #[error("cannot make the {purpose} key")]
@@ -100,8 +106,7 @@ impl Keyring {
     /// The keys as other settings of the same vendor name them, with the passphrase that is known already.
     #[must_use]
     pub fn reopened(&self, vendor: &Vendor) -> Self {
-        let known = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self { passphrase: Mutex::new(known), ..Self::new(vendor, self.source.clone()) }
+        Self { passphrase: Mutex::new(self.known_passphrase()), ..Self::new(vendor, self.source.clone()) }
     }
 
     /// Takes the passphrase from the caller, who asked for it twice.
@@ -205,7 +210,14 @@ impl Keyring {
 
     fn read_or_make(&self, path: &Path, purpose: &str) -> Result<SigningKey, KeyringError> {
         match self.make(path, purpose) {
-            Err(KeyringError::File { source: KeyFileError::Exists { .. }, .. }) => self.read(path, purpose),
+            Err(KeyringError::File { source: KeyFileError::Exists { path }, .. }) => {
+                // Whoever does not know the passphrase can lay a key there, but none that is encrypted with it.
+                let has_passphrase = self.known_passphrase().flatten().is_some();
+                if has_passphrase && key_file::read_secret_with(&path, None).is_ok() {
+                    return Err(KeyringError::NotEncrypted { purpose: purpose.to_owned(), path });
+                }
+                self.read_at(&path, purpose)
+            }
             made => made,
         }
     }
@@ -249,6 +261,11 @@ impl Keyring {
             .map_err(|source| file(KeyFileError::Write { path: public.clone(), source }))?;
         key_file::write_public(&public, &key.public()).map_err(file)?;
         Ok(key)
+    }
+
+    /// What was typed or read for the keys until now; `None` if nobody was asked yet.
+    fn known_passphrase(&self) -> Option<Option<Passphrase>> {
+        self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn passphrase(&self) -> Result<Option<Passphrase>, KeyringError> {

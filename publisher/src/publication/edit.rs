@@ -60,9 +60,18 @@ impl PublicationView {
 impl Publication {
     /// Locks the home and loads the repository; calls `waiting` once if another publisher has the lock.
     pub fn open(vendor: &Vendor, waiting: impl FnOnce()) -> Result<Self, PublicationError> {
+        Self::open_from(vendor, &read_root(vendor)?, waiting)
+    }
+
+    /// The same from these bytes of the pinned root.
+    pub(crate) fn open_from(
+        vendor: &Vendor,
+        pinned_root: &[u8],
+        waiting: impl FnOnce(),
+    ) -> Result<Self, PublicationError> {
         let lock = vendor.lock(waiting)?;
         let (folder, lifetimes) = (vendor.repository(), lifetimes(&vendor.settings().lifetime_days));
-        let editor = RepositoryEditor::load(&folder, &read_root(vendor)?, lifetimes)?;
+        let editor = RepositoryEditor::load(&folder, pinned_root, lifetimes)?;
         Ok(Self { repository: Changing { editor, lock }, targets: folder.join("targets") })
     }
 

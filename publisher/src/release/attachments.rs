@@ -1,14 +1,15 @@
-//! Documents beside a release: copied into a private folder and digested there, so that what is signed is what is
-//! published, whatever happens to the vendor's files meanwhile.
+//! Documents beside a release: copied into a private folder, so that what is signed is what is published, whatever happens
+//! to the vendor's files meanwhile. Invariant: the digest is of what was read from the vendor's file, not of the copy, which
+//! whoever owns the home could change.
 //!
 //! Left out on purpose: what is in them. Sites list them; nobody judges them yet.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sealpost_files::open_regular;
-use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::digest::Sha256Hasher;
 use sealpost_manifests::release::{Attachment, Blob, MAX_ATTACHMENT_BYTES};
 use tempfile::NamedTempFile;
 
@@ -50,9 +51,16 @@ pub(super) fn copy_all(order: &Order, staging: &Path) -> Result<Vec<Attached>, R
 
 /// Copies at most one byte more than is allowed.
 fn copy(from: &Path, to: &mut File) -> io::Result<Blob> {
-    let from = open_regular(from)?;
-    io::copy(&mut from.take(MAX_ATTACHMENT_BYTES.saturating_add(1)), to)?;
-    to.rewind()?;
-    let (sha256, length) = Sha256Digest::of_reader(to)?;
-    Ok(Blob { sha256, length })
+    let mut from = open_regular(from)?.take(MAX_ATTACHMENT_BYTES.saturating_add(1));
+    let (mut hasher, mut length, mut buffer) = (Sha256Hasher::new(), 0, vec![0; 64 * 1024]);
+    loop {
+        let count = from.read(&mut buffer)?;
+        let read = buffer.get(..count).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(Blob { sha256: hasher.finish(), length });
+        }
+        hasher.update(read);
+        to.write_all(read)?;
+        length += read.len() as u64;
+    }
 }

@@ -7,6 +7,7 @@ mod cli;
 mod cli_licenses;
 mod crash;
 mod ends;
+mod forged_home;
 mod formats;
 mod init;
 mod lint;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::open_regular;
+use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
 
@@ -23,6 +24,7 @@ use crate::writing::metadata::{
     DelegatedRole, Delegations, Hashes, Key, Pin, RoleKeys, Root, Second, Target, Targets,
 };
 use crate::writing::role::{Lifetimes, RoleName};
+use crate::writing::signed_before::SignedBefore;
 
 /// The keys of a new repository.
 #[derive(Debug, Clone)]
@@ -106,6 +108,8 @@ pub struct RepositoryEditor {
     pub(super) folder: Folder,
     pub(super) lifetimes: Lifetimes,
     pub(super) root: Root,
+    pub(super) keys_replaced_in: Option<u64>,
+    pub(super) signed_before: SignedBefore,
     pub(super) targets: Targets,
     pub(super) packages: BTreeMap<PackageName, Targets>,
     pub(super) pins: BTreeMap<String, Pin>,
@@ -150,6 +154,8 @@ impl RepositoryEditor {
             folder,
             lifetimes,
             root: Root::new(keys, bindings, unsigned),
+            keys_replaced_in: None,
+            signed_before: SignedBefore::default(),
             targets: Targets::new(unsigned),
             packages: BTreeMap::new(),
             pins: BTreeMap::new(),
@@ -178,13 +184,16 @@ impl RepositoryEditor {
         lifetimes: Lifetimes,
         highest_on_disk: BTreeMap<String, u64>,
     ) -> Result<Self, LoadError> {
-        let Loaded { root, targets, packages, pins, snapshot, timestamp } = folder.load(pinned_root)?;
+        let Loaded { root, keys_replaced_in, signed_before, targets, packages, pins, snapshot, timestamp } =
+            folder.load(pinned_root)?;
         let changed = if targets.is_some() { BTreeSet::new() } else { BTreeSet::from([RoleName::Targets]) };
         let targets = targets.unwrap_or_else(|| Targets::new(Second::at(Timestamp::UNIX_EPOCH)));
         Ok(Self {
             folder,
             lifetimes,
             root,
+            keys_replaced_in,
+            signed_before,
             targets,
             packages,
             pins,
@@ -215,7 +224,10 @@ impl RepositoryEditor {
         let delegations = self.targets.delegations.get_or_insert_with(Delegations::default);
         match delegations.roles.iter_mut().find(|existing| existing.name == role.name) {
             Some(existing) if *existing == role => return Ok(()),
-            Some(existing) => *existing = role,
+            Some(existing) => {
+                *existing = role;
+                self.signed_before.forget(&RoleName::Package(package.clone()));
+            }
             None => delegations.roles.push(role),
         }
         let used: BTreeSet<&String> = delegations.roles.iter().flat_map(|role| &role.keyids).collect();
@@ -289,6 +301,19 @@ impl RepositoryEditor {
             return Some((&role.keyids, role.threshold));
         }
         self.root.roles.get(role.as_str()).map(|keys| (keys.keyids.as_slice(), keys.threshold))
+    }
+
+    /// Whether a key may sign what follows the role's document: its own signature stands on the one that is there (of the
+    /// root, on any from the pinned one to the newest), or there is none yet. Snapshot and timestamp may follow any.
+    #[must_use]
+    pub fn may_be_followed_by(&self, role: &RoleName, key: &PublicKey) -> bool {
+        self.signed_before.may_be_followed_by(role, key)
+    }
+
+    /// The newest root, from the one after the pinned root on, that names other keys for the roles than the root before it.
+    #[must_use]
+    pub const fn keys_replaced_in(&self) -> Option<u64> {
+        self.keys_replaced_in
     }
 
     /// Version of the newest root that was published.

@@ -17,6 +17,8 @@ use sealpost_files::{FileLock, LockError, make_folder, read_bounded, sweep};
 
 use crate::limits::MAX_METADATA_BYTES;
 use crate::writing::metadata::{Pin, Pins, Root, Second, Targets, parse_verified};
+use crate::writing::role::RoleName;
+use crate::writing::signed_before::SignedBefore;
 use sealpost_manifests::ids::PackageName;
 
 /// Why a repository's folder could not be opened or loaded. Nothing was changed.
@@ -77,6 +79,9 @@ const FOLDER_MODE: u32 = 0o755;
 /// What a verified repository says.
 pub(crate) struct Loaded {
     pub(crate) root: Root,
+    /// The newest root that names other keys for the roles than the one before it.
+    pub(crate) keys_replaced_in: Option<u64>,
+    pub(crate) signed_before: SignedBefore,
     pub(crate) targets: Option<Targets>,
     pub(crate) packages: BTreeMap<PackageName, Targets>,
     pub(crate) pins: BTreeMap<String, Pin>,
@@ -151,15 +156,24 @@ impl Folder {
         let now = Timestamp::MIN;
         let mut trusted =
             TrustedMetadataSet::from_root(pinned_root).map_err(refused("pinned root".to_owned()))?;
+        let mut root: Root = parse("pinned root", pinned_root)?;
+        let (mut keys_replaced_in, mut signed_before) = (None, SignedBefore::default());
+        signed_before.add(RoleName::Root, pinned_root.to_owned());
         loop {
             let name = format!("{}.root.json", trusted.root().version.saturating_add(1));
             let Some(bytes) = self.read(&name)? else { break };
-            trusted.update_root(&bytes).map_err(refused(name))?;
+            trusted.update_root(&bytes).map_err(refused(name.clone()))?;
+            let next: Root = parse(&name, &bytes)?;
+            if (&next.keys, &next.roles) != (&root.keys, &root.roles) {
+                keys_replaced_in = Some(next.version);
+            }
+            root = next;
+            signed_before.add(RoleName::Root, bytes);
         }
-        let root_name = format!("{}.root.json", trusted.root().version);
-        let root: Root = parse(&root_name, trusted.root_bytes())?;
         let mut loaded = Loaded {
             root,
+            keys_replaced_in,
+            signed_before,
             targets: None,
             packages: BTreeMap::new(),
             pins: BTreeMap::new(),
@@ -180,6 +194,7 @@ impl Folder {
         let (name, bytes) = self.pinned_file("targets", pinned(&snapshot.meta, "targets.json")?)?;
         trusted.update_targets(&bytes, now).map_err(refused(name.clone()))?;
         let targets: Targets = parse(&name, &bytes)?;
+        loaded.signed_before.add(RoleName::Targets, bytes);
         for role in targets.delegations.iter().flat_map(|delegations| &delegations.roles) {
             let foreign = |_| LoadError::ForeignRole { role: role.name.clone() };
             let package = PackageName::new(&role.name).map_err(foreign)?;
@@ -188,7 +203,8 @@ impl Folder {
             trusted
                 .update_delegated_targets(&bytes, package.as_str(), "targets", now)
                 .map_err(refused(name.clone()))?;
-            loaded.packages.insert(package, parse(&name, &bytes)?);
+            loaded.packages.insert(package.clone(), parse(&name, &bytes)?);
+            loaded.signed_before.add(RoleName::Package(package), bytes);
         }
         loaded.targets = Some(targets);
         loaded.pins = snapshot.meta;

@@ -6,6 +6,7 @@ mod load;
 mod metadata;
 mod publish;
 mod role;
+mod signed_before;
 mod signing;
 mod view;
 

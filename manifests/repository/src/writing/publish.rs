@@ -58,6 +58,8 @@ pub struct Written {
     pub timestamp_version: u64,
     /// Version of the root that readers end at now.
     pub root_version: u64,
+    /// Digest of the root's file, if this wrote one.
+    pub root_sha256: Option<Sha256Digest>,
     /// When each role expires now, as [`RepositoryEditor::expiries`](crate::RepositoryEditor::expiries) says it.
     pub expiries: Vec<(RoleName, Timestamp)>,
     /// The files that were written, in order, relative to the repository.
@@ -71,7 +73,7 @@ impl SignedRepository {
     /// [`PublishError`]; readers see the repository as it was before.
     pub fn publish(self) -> Result<Written, PublishError> {
         let (folder, metadata) = (self.folder.targets(), self.folder.metadata());
-        let mut written = Vec::new();
+        let (mut written, root_sha256) = (Vec::new(), self.root_bytes().map(Sha256Digest::of));
         for target in &self.targets {
             written.push(Path::new("targets").join(publish_target(&folder, target)?));
         }
@@ -94,6 +96,7 @@ impl SignedRepository {
         Ok(Written {
             timestamp_version: self.timestamp_version,
             root_version: self.root_version,
+            root_sha256,
             expiries: self.expiries,
             files: written,
         })

@@ -1,6 +1,7 @@
 //! Signing what was changed: new versions, new expiries, and pins from the lists up to the timestamp.
 //!
-//! Invariant: a version number is used once, also by a run that crashed before it published.
+//! Invariants: a version number is used once, also by a run that crashed before it published; a key signs only what follows
+//! a document that it signed itself.
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
@@ -29,6 +30,17 @@ pub enum SignError {
         needed: u32,
         /// The first digits of the ids that may sign.
         key_ids: String,
+    },
+    /// The folder has been given another document than the one that the key signed.
+    #[error(
+        "cannot sign {role}: the key {key_id} has not signed the {role} that the repository has now, so somebody may have \
+         replaced it; restore the repository from the published copy, and compare root.json with the one that sites have"
+    )]
+    NotSignedBefore {
+        /// The role that was to be signed.
+        role: RoleName,
+        /// The first digits of the key's id.
+        key_id: String,
     },
     /// Its expiry is beyond what a time can say.
     #[error("cannot sign {role}: its lifetime is too long")]
@@ -141,7 +153,7 @@ impl RepositoryEditor {
             Some(keys) => (keys.keyids.as_slice(), keys.threshold),
             None => (&[] as &[String], 1),
         };
-        sign(role, signed, key_ids, threshold, signers)
+        self.sign_role(role, signed, key_ids, threshold, signers)
     }
 
     fn signed_by_delegation(
@@ -155,7 +167,25 @@ impl RepositoryEditor {
             Some(delegated) => (delegated.keyids.as_slice(), delegated.threshold),
             None => (&[] as &[String], 1),
         };
-        sign(role, signed, key_ids, threshold, signers)
+        self.sign_role(role, signed, key_ids, threshold, signers)
+    }
+
+    /// Signs with those of the keys at hand that speak for the role; each signs only what follows a document that it signed.
+    fn sign_role(
+        &self,
+        role: &RoleName,
+        signed: &impl Serialize,
+        key_ids: &[String],
+        threshold: u32,
+        signers: &Signers<'_>,
+    ) -> Result<Vec<u8>, SignError> {
+        let mut at_hand = key_ids.iter().filter_map(|id| Some((id, signers.get(id)?)));
+        match at_hand.find(|(_, key)| !self.may_be_followed_by(role, &key.public())) {
+            Some((id, _)) => {
+                Err(SignError::NotSignedBefore { role: role.clone(), key_id: id.chars().take(12).collect() })
+            }
+            None => sign(role, signed, key_ids, threshold, signers),
+        }
     }
 }
 
