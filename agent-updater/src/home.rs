@@ -32,6 +32,9 @@ const SELF: &str = "self";
 /// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
 /// them.
 const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "state/footprints"];
+/// The folders of the home with the agent's own files. A purge of the package removes them, but for the gates, which
+/// products read.
+pub const OWN_FOLDERS: [&str; 7] = ["keys", "state", "gate", SELF, "manifests", "downloads", "tuf"];
 /// Names that only an agent's home has.
 const SIGNS: [&str; 6] = ["agent.toml", CYCLE_LOCK, DAEMON_LOCK, "state", SELF, "gate"];
 /// What a person, a package or a file system may have put into a home that nothing was enrolled in yet.
@@ -110,6 +113,7 @@ impl Home {
             (self.path.join(SELF), 0o755),
             (self.path.join("manifests"), 0o755),
             (self.path.join("downloads"), 0o700),
+            (self.tuf(), 0o755),
         ];
         for (folder, mode) in folders {
             make_folder(&folder, mode).map_err(|source| HomeError::Io { path: folder.clone(), source })?;
@@ -315,6 +319,29 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    /// Else a purge leaves the computer's identity behind, or takes what is not the agent's.
+    #[test]
+    fn a_purge_of_the_package_names_what_the_agent_makes_in_its_home() {
+        let script = include_str!("../../packaging/debian/agent-updater/postrm");
+        let line = script.lines().find_map(|line| line.strip_prefix("own='")?.strip_suffix('\''));
+        let mut purged: Vec<&str> = line.unwrap().split(' ').collect();
+        purged.sort_unstable();
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        home.prepare().unwrap();
+        let _locks = (home.lock_daemon().unwrap(), home.lock_cycle().unwrap(), home.lock_watch().unwrap());
+        for path in [home.config(), home.root(), home.socket()] {
+            fs::write(path, "").unwrap();
+        }
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut made: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        made.sort_unstable();
+        assert!(OWN_FOLDERS.iter().all(|own| made.iter().any(|name| name == own)), "{made:?}");
+        made.retain(|name| name != "gate");
+        assert_eq!(made, purged);
+    }
 
     #[test]
     fn only_one_holds_a_lock_and_it_ends_with_its_holder() {
