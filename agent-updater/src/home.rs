@@ -35,6 +35,8 @@ const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "stat
 /// The folders of the home with the agent's own files. A purge of the package removes them, but for the gates, which
 /// products read.
 pub const OWN_FOLDERS: [&str; 7] = ["keys", "state", "gate", SELF, "manifests", "downloads", "tuf"];
+/// How deep folders lie in them: `state/servers/ID`.
+const FOLDERS_DEEP: usize = 2;
 /// Names that only an agent's home has.
 const SIGNS: [&str; 6] = ["agent.toml", CYCLE_LOCK, DAEMON_LOCK, "state", SELF, "gate"];
 /// What a person, a package or a file system may have put into a home that nothing was enrolled in yet.
@@ -117,11 +119,9 @@ impl Home {
         ];
         for (folder, mode) in folders {
             make_folder(&folder, mode).map_err(|source| HomeError::Io { path: folder.clone(), source })?;
-            // A folder of another user's in the home is as bad as a home of his.
-            ensure_not_writable_by_others(&folder)
-                .map_err(|source| HomeError::Ownership(folder.clone(), source))?;
         }
-        Ok(())
+        ensure_safe(&self.path)?;
+        OWN_FOLDERS.iter().try_for_each(|own| ensure_all_safe(&self.path.join(own), FOLDERS_DEEP))
     }
 
     /// The lock of the one daemon.
@@ -314,6 +314,33 @@ impl Home {
     }
 }
 
+/// A folder of another user's in the home is as bad as a home of his.
+fn ensure_safe(folder: &Path) -> Result<(), HomeError> {
+    ensure_not_writable_by_others(folder).map_err(|source| HomeError::Ownership(folder.to_owned(), source))
+}
+
+/// The same for a folder and those in it, so many levels deep.
+fn ensure_all_safe(folder: &Path, levels: usize) -> Result<(), HomeError> {
+    ensure_safe(folder)?;
+    if levels == 0 {
+        return Ok(());
+    }
+    let failed = |source| HomeError::Io { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
+            let path = entry.path();
+            match ensure_all_safe(&path, levels - 1) {
+                // Another process has just removed it.
+                Err(_) if !path.exists() => {}
+                looked => looked?,
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -360,8 +387,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path()).unwrap();
         home.prepare().unwrap();
-        for name in ["self", "state", "gate", "state/packages"] {
-            let path = folder.path().join(name);
+        // Some are made by others than this file.
+        let server = home.server(&ServerId::from_random([7; 16]));
+        let manifests = home.manifests(&PackageName::new("hello").unwrap());
+        let made = [server, manifests, home.tuf().join("roles"), home.tuf().join("roots")];
+        let fixed = ["self", "state", "gate", "state/packages", "tuf"].map(|name| folder.path().join(name));
+        for path in made.into_iter().chain(fixed) {
+            make_folder(&path, 0o755).unwrap();
             let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             set(0o777);
             let error = home.prepare().unwrap_err();
