@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{PRIVATE_FOLDER, make_folder, sync_folder};
+use sealpost_files::{PRIVATE_FOLDER, make_folder, open_regular, sync_folder};
 
 use super::error::{HomeError, failed};
 use super::places::{Home, UNFINISHED};
@@ -108,5 +108,7 @@ impl Drop for Draft {
 
 /// Flushes a file or folder.
 fn sync(path: &Path) -> Result<(), HomeError> {
-    sync_folder(path).map_err(|source| failed("flush", path, source))
+    let flushed =
+        if path.is_dir() { sync_folder(path) } else { open_regular(path).and_then(|file| file.sync_all()) };
+    flushed.map_err(|source| failed("flush", path, source))
 }
