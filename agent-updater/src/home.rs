@@ -115,7 +115,7 @@ impl Home {
             (self.path.join(SELF), 0o755),
             (self.path.join("manifests"), 0o755),
             (self.path.join("downloads"), 0o700),
-            (self.tuf(), 0o755),
+            (self.tuf(), 0o700),
         ];
         for (folder, mode) in folders {
             make_folder(&folder, mode).map_err(|source| HomeError::Io { path: folder.clone(), source })?;
