@@ -4,6 +4,7 @@
 //! Unknown keys are refused: a misspelled hook would never run.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde::Deserialize;
 
 use crate::domain::cadence::{self, Cadence};
 use crate::domain::self_update::trial::Bounds;
-use crate::home::Home;
+use crate::home::{Home, OWN_FOLDERS};
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
 /// Longest configuration, in bytes.
@@ -33,6 +34,9 @@ pub const MIN_KIB_PER_SECOND: u32 = 1;
 pub const DOWNLOAD_WINDOW: Duration = Duration::from_secs(120);
 /// How often a new agent may end by itself.
 const EXITS_ON_TRIAL: u32 = 5;
+
+/// The file that marks an install root.
+pub const INSTALL_ROOT_MARK: &str = ".sealpost-install-root";
 
 /// A sample of `agent.toml` with every key.
 pub const SAMPLE: &str = include_str!("../agent.sample.toml");
@@ -213,6 +217,16 @@ impl Settings {
         let install_root = file.install_root.unwrap_or_else(|| home.join("products"));
         if !install_root.is_absolute() {
             problems.push(format!("install_root {} is not an absolute path", install_root.display()));
+        } else if let Some(problem) = misplaced(&install_root, home) {
+            // Products that run there already run on: an agent that refused its configuration would let go of them.
+            if is_in_use(&install_root) {
+                tracing::warn!(
+                    "{problem}; what is installed there runs on. To move it: stop the agent and the products, move the \
+                     products' folders and {INSTALL_ROOT_MARK} into a folder of their own, and name that one"
+                );
+            } else {
+                problems.push(problem);
+            }
         }
         let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, jitter_percent } = file.cadence;
         for (name, value) in
@@ -278,9 +292,43 @@ impl Settings {
     }
 }
 
+/// Why an install root is at a place where the agent's own files and products would get in each other's way: a product may
+/// be named as a folder of the agent is, and a purge of the package takes the agent's folders.
+fn misplaced(install_root: &Path, home: &Path) -> Option<String> {
+    for (root, home) in [(install_root.to_owned(), home.to_owned()), (real(install_root), real(home))] {
+        let is_own = |rest: &Path| OWN_FOLDERS.iter().any(|own| rest.starts_with(own));
+        let what = if home.starts_with(&root) {
+            "is the agent's home, or lies above it"
+        } else if root.strip_prefix(&home).is_ok_and(is_own) {
+            "is a folder in which the agent keeps its own files"
+        } else {
+            continue;
+        };
+        return Some(format!(
+            "install_root {} {what}; name a folder for products alone, for example {}",
+            install_root.display(),
+            home.join("products").display()
+        ));
+    }
+    None
+}
+
+/// A path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let found = fs::canonicalize(path);
+    let beneath_its_folder = || Some(fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?));
+    found.ok().or_else(beneath_its_folder).unwrap_or_else(|| path.to_owned())
+}
+
+/// Whether products are in an install root: it has its mark, or, from an older agent, slots.
+fn is_in_use(install_root: &Path) -> bool {
+    install_root.join(INSTALL_ROOT_MARK).exists()
+        || fs::read_dir(install_root)
+            .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join("slots").is_dir()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -323,6 +371,35 @@ mod tests {
         for part in ["install_root", "lost_secs", "jitter_percent", "not an absolute path", "empty hook"] {
             assert!(problems.contains(part), "{problems}");
         }
+    }
+
+    #[test]
+    fn products_have_a_folder_apart_from_the_agents_own_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        fs::create_dir_all(home.join("state")).unwrap();
+        std::os::unix::fs::symlink("home", folder.path().join("link")).unwrap();
+        let load = |root: &Path| {
+            let path = folder.path().join("agent.toml");
+            fs::write(&path, format!("install_root = {root:?}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            Settings::load(&path, &home)
+        };
+        let below = |name: &str| folder.path().join(name);
+        for root in ["home", "home/", "home/.", "", "link", "link/state", "home/gate", "home/state/products"]
+        {
+            let error = load(&below(root)).unwrap_err().to_string();
+            assert!(error.contains("install_root") && error.contains("home/products"), "{root}: {error}");
+        }
+        load(Path::new("/")).unwrap_err();
+        for root in ["home/products", "home/apps", "home-of-products", "link/apps", "not/there"] {
+            load(&below(root)).unwrap();
+        }
+        // What an earlier agent installed there runs on.
+        fs::create_dir_all(home.join("hello/slots")).unwrap();
+        assert_eq!(load(&home).unwrap().install_root, home);
+        fs::write(home.join("state").join(INSTALL_ROOT_MARK), "").unwrap();
+        load(&home.join("state")).unwrap();
     }
 
     #[test]

@@ -32,6 +32,11 @@ const SELF: &str = "self";
 /// The folders that records and public files are written into, relative to the home. Those of the servers are swept with
 /// them.
 const WRITTEN_FOLDERS: [&str; 5] = ["", "gate", "state", "state/packages", "state/footprints"];
+/// The folders of the home with the agent's own files. A purge of the package removes them, but for the gates, which
+/// products read.
+pub const OWN_FOLDERS: [&str; 7] = ["keys", "state", "gate", SELF, "manifests", "downloads", "tuf"];
+/// How deep folders lie in them: `state/servers/ID`.
+const FOLDERS_DEEP: usize = 2;
 /// Names that only an agent's home has.
 const SIGNS: [&str; 6] = ["agent.toml", CYCLE_LOCK, DAEMON_LOCK, "state", SELF, "gate"];
 /// What a person, a package or a file system may have put into a home that nothing was enrolled in yet.
@@ -110,14 +115,13 @@ impl Home {
             (self.path.join(SELF), 0o755),
             (self.path.join("manifests"), 0o755),
             (self.path.join("downloads"), 0o700),
+            (self.tuf(), 0o700),
         ];
         for (folder, mode) in folders {
             make_folder(&folder, mode).map_err(|source| HomeError::Io { path: folder.clone(), source })?;
-            // A folder of another user's in the home is as bad as a home of his.
-            ensure_not_writable_by_others(&folder)
-                .map_err(|source| HomeError::Ownership(folder.clone(), source))?;
         }
-        Ok(())
+        ensure_safe(&self.path)?;
+        OWN_FOLDERS.iter().try_for_each(|own| ensure_all_safe(&self.path.join(own), FOLDERS_DEEP))
     }
 
     /// The lock of the one daemon.
@@ -310,11 +314,61 @@ impl Home {
     }
 }
 
+/// A folder of another user's in the home is as bad as a home of his.
+fn ensure_safe(folder: &Path) -> Result<(), HomeError> {
+    ensure_not_writable_by_others(folder).map_err(|source| HomeError::Ownership(folder.to_owned(), source))
+}
+
+/// The same for a folder and those in it, so many levels deep.
+fn ensure_all_safe(folder: &Path, levels: usize) -> Result<(), HomeError> {
+    ensure_safe(folder)?;
+    if levels == 0 {
+        return Ok(());
+    }
+    let failed = |source| HomeError::Io { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
+            let path = entry.path();
+            match ensure_all_safe(&path, levels - 1) {
+                // Another process has just removed it.
+                Err(_) if !path.exists() => {}
+                looked => looked?,
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    /// Else a purge leaves the computer's identity behind, or takes what is not the agent's.
+    #[test]
+    fn a_purge_of_the_package_names_what_the_agent_makes_in_its_home() {
+        let script = include_str!("../../packaging/debian/agent-updater/postrm");
+        let line = script.lines().find_map(|line| line.strip_prefix("own='")?.strip_suffix('\''));
+        let mut purged: Vec<&str> = line.unwrap().split(' ').collect();
+        purged.sort_unstable();
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        home.prepare().unwrap();
+        let _locks = (home.lock_daemon().unwrap(), home.lock_cycle().unwrap(), home.lock_watch().unwrap());
+        for path in [home.config(), home.root(), home.socket()] {
+            fs::write(path, "").unwrap();
+        }
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut made: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        made.sort_unstable();
+        assert!(OWN_FOLDERS.iter().all(|own| made.iter().any(|name| name == own)), "{made:?}");
+        made.retain(|name| name != "gate");
+        assert_eq!(made, purged);
+    }
 
     #[test]
     fn only_one_holds_a_lock_and_it_ends_with_its_holder() {
@@ -333,8 +387,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path()).unwrap();
         home.prepare().unwrap();
-        for name in ["self", "state", "gate", "state/packages"] {
-            let path = folder.path().join(name);
+        // Some are made by others than this file.
+        let server = home.server(&ServerId::from_random([7; 16]));
+        let manifests = home.manifests(&PackageName::new("hello").unwrap());
+        let made = [server, manifests, home.tuf().join("roles"), home.tuf().join("roots")];
+        let fixed = ["self", "state", "gate", "state/packages", "tuf"].map(|name| folder.path().join(name));
+        for path in made.into_iter().chain(fixed) {
+            make_folder(&path, 0o755).unwrap();
             let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             set(0o777);
             let error = home.prepare().unwrap_err();

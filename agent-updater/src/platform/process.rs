@@ -1,5 +1,5 @@
-//! Child processes with bounds: a session of their own without a terminal, an empty environment, a time limit, a
-//! bounded tail of their output.
+//! Child processes with bounds: a session of their own without a terminal, an empty environment, no open files but their
+//! own three, a time limit, a bounded tail of their output.
 //!
 //! Invariant: after [`run`] with [`Leftovers::Kill`] no process of the child's group is left. A process that leaves the
 //! group (`setsid`) is not followed; a hook is the administrator's own program.
@@ -14,6 +14,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use close_fds::set_fds_cloexec_threadsafe;
 use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -22,6 +23,8 @@ use super::users::UserIds;
 
 /// How much of a child's output is kept: the last bytes.
 pub const OUTPUT_TAIL_BYTES: usize = 64 * 1024;
+/// The descriptor after standard input, output and error.
+const FIRST_AFTER_STANDARD: i32 = 3;
 /// Upper bound on reads after the child has ended; a full pipe of 64 KiB takes eight.
 const MAX_ROUNDS_AFTER_END: usize = 64;
 
@@ -91,6 +94,8 @@ fn run_here(spec: &Spec) -> io::Result<Finished> {
         rustix::thread::set_no_new_privs(true)?;
         command.uid(ids.user).gid(ids.group);
     }
+    // Ours are closed in a child anyway; whoever started the agent may have had files of root's open, or a lock.
+    set_fds_cloexec_threadsafe(FIRST_AFTER_STANDARD, &[]);
     let deadline = Instant::now() + spec.time_limit;
     // A new session has no terminal, so a hook cannot type keys into the one of whoever started the agent; it is a new
     // process group too.
@@ -295,6 +300,19 @@ mod tests {
         let finished = shell("env", LONG, Leftovers::Kill);
         let output = String::from_utf8(finished.output).unwrap();
         assert!(!output.contains("HOME=") && !output.contains("CARGO"), "{output}");
+    }
+
+    /// Else a hook without root's rights reads and writes what root had open when the agent was started.
+    #[test]
+    fn a_child_gets_no_open_files_but_its_input_and_its_outputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = fs::File::create(folder.path().join("of_root")).unwrap();
+        rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
+        // The last one is the shell's own, of the folder that it lists.
+        let finished = shell("for fd in /proc/$$/fd/*; do echo ${fd##*/}; done", LONG, Leftovers::Kill);
+        assert_eq!(String::from_utf8(finished.output).unwrap(), "0\n1\n2\n3\n");
+        let finished = shell("readlink /proc/$$/fd/*", LONG, Leftovers::Kill);
+        assert!(!String::from_utf8(finished.output).unwrap().contains("of_root"));
     }
 
     #[test]

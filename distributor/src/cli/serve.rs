@@ -1,9 +1,10 @@
 //! `distributor serve`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use sealpost_service::notify;
@@ -12,6 +13,10 @@ use sealpost_service::sockets;
 
 use super::outcome::Outcome;
 use crate::app::{Server, StartOptions};
+
+/// How long the end waits for what still reads or writes files: a file system that hangs, such as a network's, does not
+/// hold it up.
+const FILES_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Run the server, until SIGTERM or Ctrl-C. SIGHUP reads the configuration again and reopens logs.
 #[derive(Debug, clap::Args)]
@@ -27,22 +32,46 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(serve(home, options.listen))?;
+    run_to_end(serve(home.to_owned(), options.listen), FILES_END_WITHIN)??;
     Ok(Outcome::Done)
 }
 
+/// Runs `work`, and then waits no longer than `within` for what it left reading or writing files. The ledger is closed by
+/// then, and everything else may be killed at any time.
+fn run_to_end<T>(work: impl Future<Output = T>, within: Duration) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(within);
+    Ok(done)
+}
+
 /// Runs a server until SIGTERM or Ctrl-C; prints one line when it answers, and not before.
-async fn serve(home: &Path, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+async fn serve(home: PathBuf, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     // Before the ready line, so that a signal right after it is heard.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let inherited = sockets::inherited().context("cannot take over the socket that systemd holds")?;
     let inherited = inherited.into_iter().next().map(Arc::new);
-    let server = Server::start(home, StartOptions { listen, inherited, ..StartOptions::default() }).await?;
-    let ready = writeln!(std::io::stdout(), "listening on https://{}", server.address());
-    if let Err(error) = ready.and_then(|()| std::io::stdout().flush()) {
+    let options = StartOptions { listen, inherited, ..StartOptions::default() };
+    // A task of its own, because it reads files: a stop is heard meanwhile.
+    let mut start = tokio::spawn(async move { Server::start(&home, options).await });
+    let mut is_to_reload = false;
+    let server = loop {
+        tokio::select! {
+            started = &mut start => break started.context("the start ended by a panic")??,
+            signal = signals.next() => match signal {
+                Signal::Stop => {
+                    tracing::info!("stopping before the start was done");
+                    return Ok(());
+                }
+                Signal::Reload => is_to_reload = true,
+            },
+        }
+    };
+    if is_to_reload {
+        server.reload().await;
+    }
+    let ready = writeln!(io::stdout(), "listening on https://{}", server.address());
+    if let Err(error) = ready.and_then(|()| io::stdout().flush()) {
         tracing::warn!(%error, "nobody reads the ready line");
     }
     notify::status(&format!("listening on https://{}", server.address()));
@@ -62,5 +91,25 @@ async fn until_stopped(server: &Server, signals: &mut Signals) {
         notify::reloading();
         server.reload().await;
         notify::ready();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_hangs_does_not_hold_up_the_end() {
+        let (kept, hangs) = std::sync::mpsc::channel::<()>();
+        let reading = async {
+            let (begun, begins) = tokio::sync::oneshot::channel();
+            tokio::task::spawn_blocking(move || {
+                let _ = begun.send(());
+                hangs.recv()
+            });
+            begins.await
+        };
+        run_to_end(reading, Duration::from_millis(100)).unwrap().unwrap();
+        drop(kept);
     }
 }

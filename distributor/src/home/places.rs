@@ -209,7 +209,7 @@ impl Home {
     /// # Errors
     /// [`HomeError`] if it cannot be read or is too large.
     pub fn read_root(&self) -> Result<Vec<u8>, HomeError> {
-        read_root(&self.root_json())
+        read(&self.root_json(), MAX_ROOT_BYTES)
     }
 
     /// The pin of this site's CA.
@@ -232,7 +232,7 @@ impl Home {
     }
 }
 
-/// Reads a `root.json`, the vendor's or the pinned one.
+/// Reads the vendor's `root.json`, which may come through a pipe.
 pub(super) fn read_root(path: &Path) -> Result<Vec<u8>, HomeError> {
     let attempted = "read the vendor's root from";
     match read_input(path, MAX_ROOT_BYTES) {

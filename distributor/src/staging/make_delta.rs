@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use close_fds::set_fds_cloexec_threadsafe;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sealpost_deltas::{Entry, EntryKind, Limits as DeltaLimits, MakeError, Summary, Tree};
 use sealpost_files::{Unfinished, open_regular, read_bounded};
@@ -27,6 +28,8 @@ use crate::ports::staging::StagingError;
 
 /// Name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "make-delta";
+/// The descriptor after standard input, output and error.
+const FIRST_AFTER_STANDARD: i32 = 3;
 /// Upper bound on a child's error output that is kept, in bytes.
 const MAX_ERROR_OUTPUT_BYTES: u64 = 4096;
 
@@ -95,6 +98,8 @@ impl ChildCommand {
         let absolute = |path: &Path| std::path::absolute(path).map_err(failed("find a folder"));
         let (scratch, base, target) = (absolute(scratch)?, absolute(base)?, absolute(target)?);
         let file = Unfinished::new_in(&scratch).map_err(failed("make a file"))?;
+        // The socket that systemd holds, and what whoever started the server had open, are not closed by themselves.
+        set_fds_cloexec_threadsafe(FIRST_AFTER_STANDARD, &[]);
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .args([base.as_os_str(), target.as_os_str(), file.path().as_os_str()])

@@ -91,6 +91,19 @@ async fn a_child_that_needs_more_memory_than_it_may_have_ends_and_leaves_nothing
 }
 
 #[tokio::test]
+async fn a_child_gets_no_open_files_but_its_input_and_its_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = File::create(folder.path().join("of_the_server")).unwrap();
+    rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
+    let arguments = ["-c", "readlink /proc/$$/fd/* >&2; exit 1"].map(OsString::from).to_vec();
+    let child = ChildCommand { program: "/bin/sh".into(), arguments };
+    let error =
+        child.make(folder.path(), folder.path(), folder.path(), &Limits::default()).await.unwrap_err();
+    let ChildError::Failed { said, .. } = error else { panic!("{error}") };
+    assert!(said.contains("/dev/null") && !said.contains("of_the_server"), "{said}");
+}
+
+#[tokio::test]
 async fn a_child_that_takes_too_long_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { delta_time: Duration::from_millis(300), ..Limits::default() };

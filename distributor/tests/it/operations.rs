@@ -56,6 +56,22 @@ async fn a_taken_port_is_named_with_its_holder_and_why_it_should_not_be_changed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_named_pipe_in_place_of_the_pinned_root_is_refused_and_not_waited_for() {
+    let vendor = start_vendor(1).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    walk(move || {
+        let home = tempfile::tempdir().unwrap();
+        init(home.path(), &url, &root);
+        let path = home.path().join("root.json");
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        let said = refused(home.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        assert!(said.contains("root.json"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_home_deeper_than_a_sockets_address_can_say_is_served_and_asked() {
     let vendor = start_vendor(1).await;
     let (url, root) = (vendor.url(), vendor.root_file());

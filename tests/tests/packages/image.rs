@@ -72,8 +72,9 @@ fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_o
     ensure!(next.contains("a package brought the units already"), "{next}");
 
     // The package lays no home of the agent: that is no slip in a name.
-    let fresh = root.run(&["agent-updater", "status"])?.refused()?;
-    ensure!(fresh.contains("not enrolled: `agent-updater enroll --setup FILE`"), "{fresh}");
+    let fresh = root.run(&["agent-updater", "status"])?;
+    ensure!(fresh.status.code() == Some(1), "{}", fresh.text());
+    ensure!(fresh.text().contains("not enrolled: `agent-updater enroll --setup FILE`"), "{}", fresh.text());
 
     // State, settings of the admin, and a product.
     fs::write(root.path("var/lib/sealpost/distributor.toml"), "")?;
@@ -126,6 +127,31 @@ fn packages_install_upgrade_and_go_without_a_trace_and_state_goes_with_a_purge_o
     ensure!(said.contains("kept") && said.contains("removing the computer's identity"), "{said}");
     ensure!(agent.join("apps/scanner/slots/engine").is_file() && !agent.join("keys").exists(), "{said}");
     fs::remove_dir_all(&agent)?;
+
+    // The home may be a link to a larger disk, an older agent may have its products in the home itself, and a bind mount
+    // has the device of the home.
+    dpkg(&root, &["-i", agent_package(&new)?])?;
+    for name in ["srv/real home/keys", "srv/real home/tuf/my data", "srv/elsewhere", "srv/apps"] {
+        fs::create_dir_all(root.path(name))?;
+    }
+    fs::create_dir_all(root.path("srv/real home/hello/slots"))?;
+    for name in ["elsewhere/data", "apps/.sealpost-install-root", "real home/.sealpost-install-root"] {
+        fs::write(root.path("srv").join(name), "")?;
+    }
+    let purge = "ln -s '/srv/real home' /var/lib/sealpost-agent && ln -s /srv/apps /var/lib/sealpost-agent/apps && \
+                 mount --bind /srv/elsewhere '/srv/real home/tuf/my data' && dpkg -P sealpost-agent && \
+                 umount '/srv/real home/tuf/my data'";
+    root.run(&["sh", "-c", purge])?.ok()?;
+    for name in ["elsewhere/data", "real home/hello/slots", "real home/apps", "apps/.sealpost-install-root"] {
+        // A link is looked at itself: it leads somewhere in the image only.
+        let kept = fs::symlink_metadata(root.path("srv").join(name));
+        kept.with_context(|| format!("{name} went with the agent"))?;
+    }
+    ensure!(!root.path("srv/real home/keys").exists());
+    fs::remove_file(&agent)?;
+    for name in ["real home", "elsewhere", "apps"] {
+        fs::remove_dir_all(root.path("srv").join(name))?;
+    }
 
     // Products that run elsewhere read the gate beneath the home all the same; an empty home goes whole.
     for (is_gate_used, name) in [(true, "gate"), (false, "products")] {

@@ -3,4 +3,5 @@
 mod built;
 mod image;
 mod line;
+mod purge;
 mod units;
