@@ -1,6 +1,7 @@
 //! What a vendor should know today: what ends when, and whether there is a newer version of this program.
 //!
-//! Nothing is changed, no key is opened and no other publisher waited for. Left out on purpose: defects of the repository, which `publisher lint` finds.
+//! Nothing is changed, no key is opened and no other publisher waited for. Left out on purpose: defects of the repository,
+//! which `publisher lint` finds.
 
 use std::fs;
 use std::path::Path;
