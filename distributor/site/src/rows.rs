@@ -311,6 +311,17 @@ pub struct RecipientRow {
     pub before: Vec<InstalledPackage>,
 }
 
+/// A computer that may try releases that it does not say it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TryingRow {
+    /// Its name.
+    pub name: ComputerName,
+    /// What the newest assignment that it was sent says of them, sorted by package.
+    pub told: Vec<PackageAssignment>,
+    /// Its last reports, as far as they are about them, sorted by package.
+    pub last_reports: Vec<Report>,
+}
+
 /// One grant, as counted here: a line of the License Summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LicenseRow {

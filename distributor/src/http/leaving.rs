@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_site::queries::{ApprovedReleases, KnownReleases, MAX_PAGE, Recipients, VoidedReleases};
-use sealpost_site::rules::leaving::{Leaving, Runners};
+use sealpost_site::queries::{ApprovedReleases, KnownReleases, MAX_PAGE, Recipients, Trying, VoidedReleases};
+use sealpost_site::rules::leaving::{Leaving, Named, Runners, Tried};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 /// The runners of each of these releases, by manifest.
@@ -25,6 +25,26 @@ pub(crate) async fn leaving(
         all.insert(release.manifest, runners(ledger, &judge, release).await?);
     }
     Ok(all)
+}
+
+/// The computers that run a stopped release or may try it.
+pub(crate) async fn leaving_of(ledger: &Ledger, manifest: Sha256Digest) -> Result<Runners, LedgerError> {
+    let runners = leaving(ledger, &[manifest]).await?.remove(&manifest).unwrap_or_default();
+    let trying = trying(ledger, vec![manifest]).await?.remove(&manifest).unwrap_or_default();
+    Ok(Runners { trying, ..runners })
+}
+
+/// The computers that may try each of these releases, by manifest: one look at all of them.
+pub(crate) async fn trying(
+    ledger: &Ledger,
+    manifests: Vec<Sha256Digest>,
+) -> Result<BTreeMap<Sha256Digest, Named>, LedgerError> {
+    let mut tried = Tried::default();
+    if !manifests.is_empty() {
+        let page = |after| Trying { manifests: manifests.clone(), after, limit: MAX_PAGE };
+        ledger.each(page, |row| row.name.clone(), |row| tried.add(&row)).await?;
+    }
+    Ok(tried.by_manifest)
 }
 
 async fn runners(

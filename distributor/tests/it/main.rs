@@ -9,6 +9,7 @@ mod backups;
 mod command_line;
 mod connections;
 mod enrollment;
+mod halts;
 mod listening;
 mod operations;
 mod owner;

@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, Platform};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 
-use crate::rows::RecipientRow;
+use crate::rows::{RecipientRow, TryingRow};
 use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told};
 use crate::rules::release::KnownRelease;
 
@@ -44,6 +46,57 @@ pub struct Runners {
     pub updating: Named,
     /// Nothing leads them away: they run it until something newer is approved.
     pub cannot_go_back: Named,
+    /// They do not say that they run it, and may try it: they were told to install it and did not say how that ended.
+    pub trying: Named,
+}
+
+/// The computers that may try each of these releases, by manifest.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// Releases that nobody tries are left out.
+    pub by_manifest: BTreeMap<Sha256Digest, Named>,
+}
+
+impl Tried {
+    /// Takes in a computer.
+    pub fn add(&mut self, row: &TryingRow) {
+        let told = row.told.iter().map(|told| told.manifest);
+        let manifests: BTreeSet<_> =
+            told.chain(row.last_reports.iter().map(|report| report.manifest)).collect();
+        for manifest in manifests.into_iter().filter(|manifest| tries(row, *manifest)) {
+            self.by_manifest.entry(manifest).or_default().add(&row.name);
+        }
+    }
+}
+
+/// Whether a computer that does not say that it runs a release may try it.
+fn tries(row: &TryingRow, manifest: Sha256Digest) -> bool {
+    let told = row.told.iter().find(|told| told.manifest == manifest && told.action == Action::Install);
+    let report = row.last_reports.iter().find(|report| report.manifest == manifest);
+    match (told, report) {
+        (Some(told), Some(report)) => {
+            is_under_way(report) || !(has_ended(report) && report.attempt >= told.attempt)
+        }
+        (Some(_), None) => true,
+        (None, Some(report)) => is_under_way(report),
+        (None, None) => false,
+    }
+}
+
+/// Whether an install ends with what is reported, well or not.
+fn has_ended(report: &Report) -> bool {
+    report.outcome != Outcome::Ok || matches!(report.step, InstallStep::Keep | InstallStep::RollBack)
+}
+
+/// Whether the release of a report may run although its computer was not told so any more. A product that was not stopped yet is
+/// left as it is; a release of the agent is started once it is prepared.
+#[must_use]
+pub fn is_under_way(report: &Report) -> bool {
+    let begun = matches!(
+        report.step,
+        InstallStep::Stop | InstallStep::Switch | InstallStep::Start | InstallStep::Health
+    );
+    !has_ended(report) && (begun || report.release.package.is_agent())
 }
 
 /// Judges, for the releases of one moment, what leads a computer away from one of them.

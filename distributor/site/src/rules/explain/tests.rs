@@ -55,6 +55,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         runs: Some((&version, old)),
         drift: None,
         stopped: None,
+        tries: None,
         assigned: Some((new, 1)),
         is_licensed: true,
         wanted: Some(told(1)),

@@ -17,7 +17,7 @@ use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
-use crate::http::leaving::leaving;
+use crate::http::leaving::leaving_of;
 use crate::http::problem::ApiError;
 
 pub(crate) async fn show(
@@ -145,7 +145,7 @@ async fn computers(
     ledger.each(page, |row| row.name.clone(), each).await?;
     found.downgrade = down.finish();
     if stopped {
-        found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
+        found.leaving = Some(leaving_of(ledger, manifest).await?);
     }
     Ok(found)
 }

@@ -1,0 +1,128 @@
+//! Who a halt concerns besides those that run the release; and what a site's rollback is made of.
+
+use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::status::Status;
+use sealpost_admin_api::updates::{Review, Update};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_test_support::names::acme_av;
+
+use crate::agent::Agent;
+use crate::program::run;
+use crate::site::Site;
+use crate::vendor::start_vendor;
+use sealpost_test_support::vendor_server::ServedVendor;
+
+/// What a command ends with and prints, asked of the server in this process.
+async fn says(site: &Site, arguments: &'static [&'static str]) -> (i32, String) {
+    let home = site.home();
+    let output = tokio::task::spawn_blocking(move || run(&home, arguments)).await.unwrap();
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), format!("{out}{error}"))
+}
+
+async fn row_of(site: &Site, manifest: Sha256Digest) -> Update {
+    let rows = site.updates().await.updates;
+    rows.into_iter().find(|row| row.manifest == manifest).unwrap()
+}
+
+fn installed(row: &Update) -> InstalledPackage {
+    InstalledPackage {
+        release: row.release.clone(),
+        kind: row.kind,
+        counter: row.counter,
+        manifest: row.manifest,
+    }
+}
+
+/// A step of an install of a release.
+fn report(site: &Site, row: &Update, step: InstallStep) -> Report {
+    Report {
+        id: 1,
+        at: site.clock.now(),
+        release: row.release.clone(),
+        manifest: row.manifest,
+        rollout: 1,
+        attempt: 1,
+        step,
+        outcome: Outcome::Ok,
+        reason: ReasonCode::Done,
+        detail: String::new(),
+    }
+}
+
+async fn attention(site: &Site) -> Vec<String> {
+    let status: Status = site.get("/status").await;
+    let wanted = status.warnings.into_iter().filter(|warning| warning.code == "release_attention");
+    wanted.map(|warning| warning.message).collect()
+}
+
+/// Two releases, approved one after the other.
+async fn two_releases(vendor: &ServedVendor, site: &Site) -> [Update; 2] {
+    let mut manifests = Vec::new();
+    for version in ["1.0", "1.1"] {
+        let manifest = vendor.release(version, &[("engine", version.as_bytes())]);
+        site.pull().await;
+        site.approve(manifest).await;
+        manifests.push(manifest);
+    }
+    [row_of(site, manifests[0]).await, row_of(site, manifests[1]).await]
+}
+
+/// The computer says that it runs a release.
+async fn runs(site: &Site, agent: &mut Agent, row: &Update) {
+    let mut contact = agent.next_contact();
+    contact.packages = vec![installed(row)];
+    agent.send_contact(site, &contact).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_a_halted_release_and_did_not_say_how_that_ended_is_counted_and_named() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut told = Agent::licensed(&site, "pc-1").await;
+    let mut tries = Agent::licensed(&site, "pc-2").await;
+    let mut failed = Agent::licensed(&site, "pc-3").await;
+    site.pull().await;
+    site.approve(manifest).await;
+    let row = row_of(&site, manifest).await;
+    told.contact(&site).await;
+    for (agent, step, outcome) in [
+        (&mut tries, InstallStep::Health, Outcome::Ok),
+        (&mut failed, InstallStep::TestLoad, Outcome::Refused),
+    ] {
+        agent.contact(&site).await;
+        let mut contact = agent.next_contact();
+        contact.reports = vec![Report { outcome, ..report(&site, &row, step) }];
+        agent.send_contact(&site, &contact).await;
+    }
+    let (code, said) =
+        says(&site, &["updates", "halt", "acme-av:1.0", "--reason", "it hangs", "--rollback"]).await;
+    let line = "2 computers were told to install it and did not say how that ended: pc-1, pc-2";
+    assert!(code == 0 && said.contains(line), "{said}");
+    let shown = says(&site, &["updates", "show", "acme-av:1.0"]).await.1;
+    assert!(shown.contains(line), "{shown}");
+    let warned = attention(&site).await.remove(0);
+    assert!(
+        warned.starts_with("2 computers may try acme-av 1.0") && warned.contains("(pc-1, pc-2)"),
+        "{warned}"
+    );
+    // Who heard of it and had begun nothing is done with it; who had begun is waited for.
+    told.contact(&site).await;
+    tries.contact(&site).await;
+    let warned = attention(&site).await.remove(0);
+    assert!(warned.starts_with("1 computer may try acme-av 1.0") && warned.contains("(pc-2)"), "{warned}");
+    let client: Client = site.get("/clients/pc-2").await;
+    let sentence = &client.explanations[0].sentence;
+    let expected =
+        "it was told to install 1.0, which was halted here (it hangs), and did not say how that ended";
+    assert!(sentence.contains(expected), "{sentence}");
+    let mut ended = tries.next_contact();
+    let asked =
+        Report { id: 2, reason: ReasonCode::AskedBySite, ..report(&site, &row, InstallStep::RollBack) };
+    ended.reports = vec![asked];
+    tries.send_contact(&site, &ended).await;
+    assert_eq!(attention(&site).await, Vec::<String>::new());
+}
