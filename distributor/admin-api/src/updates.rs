@@ -222,6 +222,9 @@ pub struct Review {
     /// How many more would get an approved release, if it were approved for all channels that point to it.
     #[serde(default)]
     pub waiting_count: u64,
+    /// How many were to go back to it and do not keep it, as they reported last: no retry helps them.
+    #[serde(default)]
+    pub not_kept_count: u64,
     /// Which computers said last that they run it.
     #[serde(default)]
     pub runners: Vec<ComputerName>,

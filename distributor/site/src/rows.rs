@@ -234,7 +234,8 @@ pub struct DriftRow {
 /// Computers that failed in a way which only a person ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailingRow {
-    /// Those whose last report says that they gave an approved release up, by its manifest.
+    /// Those whose last report says that they gave an approved release up, by its manifest. Without those that do not keep
+    /// the release that they were to go back to: no retry helps them, and they count among those that run what was halted.
     pub gave_up: BTreeMap<Sha256Digest, ComputersRow>,
     /// Those that are refused because two computers use their identity.
     pub forked: ComputersRow,

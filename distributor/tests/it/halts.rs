@@ -126,3 +126,46 @@ async fn who_was_told_a_halted_release_and_did_not_say_how_that_ended_is_counted
     tries.send_contact(&site, &ended).await;
     assert_eq!(attention(&site).await, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reports_that_the_release_before_is_not_kept_is_told_to_go_back_no_more() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let [old, new] = two_releases(&vendor, &site).await;
+    runs(&site, &mut agent, &old).await;
+    runs(&site, &mut agent, &new).await;
+    let halt = &["updates", "halt", "acme-av:1.1", "--reason", "r", "--rollback"];
+    let (code, said) = says(&site, halt).await;
+    assert!(code == 0 && said.contains("is told to go back: pc-1"), "{said}");
+    let mut contact = agent.next_contact();
+    contact.packages = vec![installed(&new)];
+    let refused = (Outcome::Refused, ReasonCode::NotKept);
+    let report = Report { outcome: refused.0, reason: refused.1, ..report(&site, &old, InstallStep::Check) };
+    contact.reports = vec![report];
+    let answer = agent.send_contact(&site, &contact).await;
+    assert!(agent.assignment(&answer).packages.is_empty(), "nothing leads it away");
+    // The retry of what it does not keep would be refused for ever.
+    let status: Status = site.get("/status").await;
+    let warned = status.warnings.iter().find(|warning| warning.message.contains("retry"));
+    assert_eq!(warned.map(|warning| &warning.message), None);
+    let warned = attention(&site).await.remove(0);
+    assert!(
+        warned.ends_with("1 has nothing to go back to and runs on (pc-1): approve a newer release for it"),
+        "{warned}"
+    );
+    let (code, said) = says(&site, halt).await;
+    assert!(
+        code == 1
+            && said
+                .contains("has nothing to go back to and keeps it until a newer release is approved: pc-1"),
+        "{said}"
+    );
+    let shown = says(&site, &["updates", "show", "acme-av:1.0"]).await.1;
+    assert!(shown.contains("not kept   by 1 computer") && !shown.contains("updates retry"), "{shown}");
+    // Also at a later contact, whose report is acknowledged by then.
+    runs(&site, &mut agent, &new).await;
+    assert!(says(&site, halt).await.1.contains("has nothing to go back to"));
+    let client: Client = site.get("/clients/pc-1").await;
+    assert!(client.explanations[0].sentence.contains("not kept there"), "{:?}", client.explanations);
+}

@@ -320,7 +320,8 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
         let next = match view.waits_for_review {
             Some(release) => format!("{} waits for a review", release.version),
             None if stopped.rollback => {
-                "what it ran before is not known here or was stopped too; it runs on until something newer is approved"
+                "what it ran before is not known here, not kept there or was stopped too; it runs on until something newer is \
+                 approved"
                     .to_owned()
             }
             None => "it runs on until something newer is approved".to_owned(),

@@ -83,11 +83,19 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     if view.runner_count > 0 {
         print_names("  run by     ", &view.runners, view.runner_count)?;
     }
-    if row.failed > 0 {
+    let not_kept = view.not_kept_count.min(row.failed);
+    if not_kept > 0 {
+        print_line(format_args!(
+            "  not kept   by {}, to go back to: approve a newer release (no retry helps)",
+            counted(not_kept, "computer", "computers")
+        ))?;
+    }
+    let failed = row.failed.saturating_sub(not_kept);
+    if failed > 0 {
         let release = &row.release;
         print_line(format_args!(
             "  failed     {}; `distributor updates retry {}:{}` lets them try again",
-            counted(row.failed, "computer", "computers"),
+            counted(failed, "computer", "computers"),
             release.package,
             release.version
         ))?;

@@ -8,6 +8,7 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
     Trying,
@@ -167,7 +168,11 @@ impl<H: Holds> Read<Failing> for Handle<H> {
         let gave_up = state.approved().into_iter().map(|release| {
             let who = state.computers_that(|client| {
                 let mut last = client.last_reports.values();
-                last.any(|last| last.failed && last.report.manifest == release.manifest)
+                last.any(|last| {
+                    last.failed
+                        && last.report.manifest == release.manifest
+                        && last.report.reason != ReasonCode::NotKept
+                })
             });
             (release.manifest, who)
         });

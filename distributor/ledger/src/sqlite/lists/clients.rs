@@ -10,6 +10,7 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
     Trying, page_limit,
@@ -246,9 +247,10 @@ impl<C: Connected> Read<Failing> for C {
         let mut failing = FailingRow::default();
         let mut statement = connection.prepare_cached(
             "SELECT DISTINCT l.manifest, c.name FROM releases r JOIN last_reports l ON l.manifest = r.manifest \
-             JOIN clients c ON c.client_id = l.client_id WHERE r.state = 'approved' AND l.failed = 1 ORDER BY c.name",
+             JOIN clients c ON c.client_id = l.client_id WHERE r.state = 'approved' AND l.failed = 1 \
+             AND l.report ->> 'reason' <> ?1 ORDER BY c.name",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([ReasonCode::NotKept.to_string()])?;
         while let Some(row) = rows.next()? {
             one_more(failing.gave_up.entry(text(row, 0)?).or_default(), text(row, 1)?);
         }

@@ -7,10 +7,11 @@ use axum::extract::{Path, State};
 use jiff::Timestamp;
 use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
-    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
+    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, Trying, VoidedReleases,
 };
-use sealpost_site::rows::RecipientRow;
+use sealpost_site::rows::{RecipientRow, TryingRow};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
@@ -57,6 +58,7 @@ pub(crate) async fn show(
         silent_count: found.silent,
         silent_since: found.silent_since,
         waiting_count: found.waiting,
+        not_kept_count: not_kept(&site, digest).await?,
         runners: found.runners.names,
         runner_count: found.runners.count,
         leaving: found.leaving.map(Leaving::from),
@@ -148,6 +150,18 @@ async fn computers(
         found.leaving = Some(leaving_of(ledger, manifest).await?);
     }
     Ok(found)
+}
+
+/// How many computers reported last that they do not keep the release.
+async fn not_kept(site: &Site, manifest: Sha256Digest) -> Result<u64, ApiError> {
+    let mut count = 0;
+    let page = |after| Trying { manifests: vec![manifest], after, limit: MAX_PAGE };
+    let each = |row: TryingRow| {
+        let mut reports = row.last_reports.iter();
+        count += u64::from(reports.any(|report| report.reason == ReasonCode::NotKept));
+    };
+    site.parts.ledger.each(page, |row| row.name.clone(), each).await?;
+    Ok(count)
 }
 
 pub(super) fn unknown(manifest: &str) -> ApiError {
