@@ -66,6 +66,6 @@ pub(crate) async fn stopped(ledger: &Ledger) -> Result<BTreeMap<Sha256Digest, Re
 }
 
 /// Every release, whatever became of it: a computer may have run it before.
-async fn known(ledger: &Ledger) -> Result<Vec<KnownRelease>, LedgerError> {
+pub(crate) async fn known(ledger: &Ledger) -> Result<Vec<KnownRelease>, LedgerError> {
     ledger.all(|after| KnownReleases { after, limit: MAX_PAGE }, |release| release.manifest).await
 }

@@ -169,3 +169,26 @@ async fn who_reports_that_the_release_before_is_not_kept_is_told_to_go_back_no_m
     let client: Client = site.get("/clients/pc-1").await;
     assert!(client.explanations[0].sentence.contains("not kept there"), "{:?}", client.explanations);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_of_the_release_that_a_halt_leads_back_to_waits_for_who_was_told_to_go_back() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agents = [Agent::licensed(&site, "pc-1").await, Agent::licensed(&site, "pc-2").await];
+    let [old, new] = two_releases(&vendor, &site).await;
+    for agent in &mut agents {
+        runs(&site, agent, &old).await;
+        runs(&site, agent, &new).await;
+    }
+    says(&site, &["updates", "halt", "acme-av:1.1", "--reason", "r", "--rollback"]).await;
+    let [first, second] = &mut agents;
+    runs(&site, first, &old).await;
+    let watch = &["updates", "watch", "acme-av:1.0", "--timeout", "0"];
+    let (code, said) = says(&site, watch).await;
+    assert!(code == 1 && said.contains("on 1 of 2 computers"), "{said}");
+    let review: Review = site.get(&format!("/updates/{}", old.manifest)).await;
+    assert_eq!((review.recipient_count, review.pending_count), (2, Some(1)));
+    runs(&site, second, &old).await;
+    let (code, said) = says(&site, watch).await;
+    assert!(code == 0 && said.contains("on 2 of 2 computers"), "{said}");
+}

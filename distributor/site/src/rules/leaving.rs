@@ -99,6 +99,15 @@ pub fn is_under_way(report: &Report) -> bool {
     !has_ended(report) && (begun || report.release.package.is_agent())
 }
 
+/// What leads a computer away from a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Back to the one of this manifest.
+    Back(Sha256Digest),
+    Newer,
+    None,
+}
+
 /// Judges, for the releases of one moment, what leads a computer away from one of them.
 #[derive(Debug)]
 pub struct Leaving<'a> {
@@ -124,6 +133,23 @@ impl<'a> Leaving<'a> {
         if !row.installed.iter().any(|runs| runs.manifest == left.manifest) {
             return;
         }
+        match self.way(left, row) {
+            Way::Back(_) => runners.can_go_back.add(&row.name),
+            Way::Newer => runners.updating.add(&row.name),
+            Way::None => runners.cannot_go_back.add(&row.name),
+        }
+    }
+
+    /// Whether a computer is told to go back to `release` from one that was halted with a rollback.
+    #[must_use]
+    pub fn goes_back_to(&self, release: Sha256Digest, row: &RecipientRow) -> bool {
+        let runs = |left: &&KnownRelease| row.installed.iter().any(|runs| runs.manifest == left.manifest);
+        let mut left = self.known.iter().filter(|left| left.rollback).filter(runs);
+        left.any(|left| self.way(left, row) == Way::Back(release))
+    }
+
+    /// What leads a computer away from what it runs.
+    fn way(&self, left: &KnownRelease, row: &RecipientRow) -> Way {
         let (licensed, anywhere) = (Licensed::by(&row.grants), Platform::any());
         let computer = Computer {
             channel: &row.channel,
@@ -142,10 +168,10 @@ impl<'a> Leaving<'a> {
         };
         let all = told(self.approved, &undoing, &computer);
         let of_package = |told: &&Told<'_>| told.release.release.package == left.release.package;
-        match all.iter().find(of_package).map(|told| told.action) {
-            Some(TellTo::GoBackFrom(_)) => runners.can_go_back.add(&row.name),
-            Some(TellTo::Install) => runners.updating.add(&row.name),
-            None => runners.cannot_go_back.add(&row.name),
+        match all.iter().find(of_package).map(|told| (told.action, told.release.manifest)) {
+            Some((TellTo::GoBackFrom(_), manifest)) => Way::Back(manifest),
+            Some((TellTo::Install, _)) => Way::Newer,
+            None => Way::None,
         }
     }
 }

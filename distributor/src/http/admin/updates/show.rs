@@ -13,12 +13,12 @@ use sealpost_site::queries::{
 };
 use sealpost_site::rows::{RecipientRow, TryingRow};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
-use sealpost_site::rules::leaving::{Named, Runners};
+use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
-use crate::http::leaving::leaving_of;
+use crate::http::leaving::{known, leaving_of};
 use crate::http::problem::ApiError;
 
 pub(crate) async fn show(
@@ -113,7 +113,9 @@ async fn computers(
     let approved = ledger.query(ApprovedReleases {}).await?;
     let mut down = LeadsDown::new(&release, &approved);
     let voided = ledger.query(VoidedReleases {}).await?;
-    let under_review = UnderReview::new(release.clone(), approved.clone(), voided);
+    let known = known(ledger).await?;
+    let judge = Judge::new(&approved, &known, &voided);
+    let under_review = UnderReview::new(release.clone(), approved.clone(), voided.clone());
     // What was stopped reaches nobody, whatever it would reach.
     let stopped = matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn);
     let each = |row: RecipientRow| {
@@ -122,6 +124,12 @@ async fn computers(
             found.runners.add(&row.name);
         }
         if stopped {
+            return;
+        }
+        // Who is told to go back to it is to run it as well, although it never gets it as an install.
+        if !runs_it && judge.goes_back_to(manifest, &row) {
+            found.recipients.add(&row.name);
+            found.pending += 1;
             return;
         }
         match under_review.reach(&row) {
