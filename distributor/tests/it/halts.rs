@@ -6,7 +6,6 @@ use sealpost_admin_api::updates::{Review, Update};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
-use sealpost_test_support::names::acme_av;
 
 use crate::agent::Agent;
 use crate::program::run;

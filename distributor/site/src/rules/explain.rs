@@ -79,6 +79,9 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     packages.extend(client.installed.iter().map(|installed| &installed.release.package));
     packages.extend(client.drift.iter().map(|drift| &drift.package));
     packages.extend(client.assigned.iter().map(|told| &told.release.package));
+    // What it was told before, and what was stopped since, is why it is told nothing now.
+    let reported = client.last_reports.iter().filter(|report| stopped(&facts.had, report.manifest).is_some());
+    packages.extend(reported.map(|report| &report.release.package));
     packages.extend(
         should
             .iter()
@@ -115,6 +118,7 @@ fn view<'a>(
         runs: installed.map(|installed| (&installed.release.version, installed.manifest)),
         drift: client.drift.iter().find(|drift| drift.package == *package).map(|drift| drift.kind),
         stopped: installed.and_then(|installed| stopped(&facts.had, installed.manifest)),
+        gone: last_report.and_then(|report| stopped(&facts.had, report.manifest)),
         tries: tries.and_then(|report| stopped(&facts.had, report.manifest)),
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
         is_licensed: !facts.grants.is_empty(),
@@ -154,6 +158,8 @@ pub struct PackageView<'a> {
     pub stopped: Option<&'a KnownRelease>,
     /// What it may try although that was halted or withdrawn.
     pub tries: Option<&'a KnownRelease>,
+    /// What it reported last about, if that was halted or withdrawn since.
+    pub gone: Option<&'a KnownRelease>,
     /// The manifest that it should run, by its newest assignment, and the attempt.
     pub assigned: Option<(Sha256Digest, u32)>,
     /// Whether any license covers the computer, as far as is known here.
@@ -341,7 +347,15 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
             "; no approved release is newer, or its license does not cover the package".into(),
             ChangesWhen::NewRelease,
         ),
-        None => ("; no release is approved for it".into(), ChangesWhen::NewRelease),
+        None => match view.gone {
+            Some(gone) => {
+                let why = escape(gone.reason.as_deref().unwrap_or_default());
+                let (version, who) = (&gone.release.version, who_stopped(gone));
+                let text = format!("; {version}, which it was told before, {who} ({why}), and nothing else is approved for it");
+                (text, ChangesWhen::Admin)
+            }
+            None => ("; no release is approved for it".into(), ChangesWhen::NewRelease),
+        },
     }
 }
 
