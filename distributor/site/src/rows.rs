@@ -115,7 +115,8 @@ pub struct ReleaseRow {
     pub staged_at: Timestamp,
     /// When and by whom it was approved or rejected.
     pub decided: Option<DecidedBy>,
-    /// Why it was rejected, refused, halted or withdrawn.
+    /// Why it was rejected, refused, halted or withdrawn; of what was withdrawn the vendor's reason, also where it was halted
+    /// here: then that reason is the comment of the decision.
     pub reason: Option<String>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,

@@ -191,3 +191,32 @@ async fn a_watch_of_the_release_that_a_halt_leads_back_to_waits_for_who_was_told
     let (code, said) = says(&site, watch).await;
     assert!(code == 0 && said.contains("on 2 of 2 computers"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_of_what_the_vendor_withdrew_keeps_both_reasons_each_with_its_author() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let [old, new] = two_releases(&vendor, &site).await;
+    runs(&site, &mut agent, &old).await;
+    runs(&site, &mut agent, &new).await;
+    vendor.withdraw("1.1", "it loses data");
+    site.pull().await;
+    let (code, said) =
+        says(&site, &["updates", "halt", "acme-av:1.1", "--reason", "go back", "--rollback"]).await;
+    assert_eq!(code, 0, "{said}");
+    let row = row_of(&site, new.manifest).await;
+    let decided = row.decided.unwrap();
+    assert_eq!((row.reason.as_deref(), decided.comment.as_deref()), (Some("it loses data"), Some("go back")));
+    let warned = attention(&site).await.remove(0);
+    assert!(warned.contains("which the vendor withdrew (it loses data) and "), "{warned}");
+    assert!(warned.contains(" halted (go back): 1 is told to go back"), "{warned}");
+    let shown = says(&site, &["updates", "show", "acme-av:1.1"]).await.1;
+    assert!(shown.contains("comment    go back") && shown.contains("reason     it loses data (the vendor's)"), "{shown}");
+    let client: Client = site.get("/clients/pc-1").await;
+    let sentence = &client.explanations[0].sentence;
+    assert!(sentence.contains("which the vendor withdrew (it loses data), and should go back to 1.0"), "{sentence}");
+    let answer = agent.contact(&site).await;
+    let why = agent.assignment(&answer).packages[0].why.clone().unwrap();
+    assert_eq!(why.text, "the vendor withdrew acme-av 1.1 (any): it loses data");
+}

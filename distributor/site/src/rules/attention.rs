@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 
+use crate::changes::summary;
 use crate::rows::ReleaseRow;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::release::{ReleaseState, unapproved};
@@ -40,6 +41,7 @@ fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
         installed => counted(installed, "computer runs", "computers run"),
     };
     let why = row.reason.as_deref().map(|reason| format!(" ({})", escape(reason))).unwrap_or_default();
+    let why = why + &halted_too(row);
     let mut next = leave(row, runners);
     if trying.count > 0 {
         next.push(format!(
@@ -50,6 +52,13 @@ fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
     }
     let next = if next.is_empty() { "approve a newer release".to_owned() } else { next.join("; ") };
     Some(format!("{run} {}, which {what}{why}: {next}", row.release))
+}
+
+/// Who told computers here to leave what the vendor withdrew, and why: each reason stands with its author.
+fn halted_too(row: &ReleaseRow) -> String {
+    let decided = row.decided.as_ref().filter(|_| row.state == ReleaseState::Withdrawn && row.rollback);
+    let said = decided.and_then(|decided| Some((summary::actor(&decided.actor), decided.comment.as_ref()?)));
+    said.map_or_else(String::new, |(who, why)| format!(" and {} halted ({})", escape(&who), escape(why)))
 }
 
 /// What leads them away from it, and what a person has to do for the others.

@@ -264,7 +264,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         TellTo::Install => format!(" and should run {}", wanted.version),
         TellTo::GoBackFrom(left) => {
             let why = escape(left.reason.as_deref().unwrap_or_default());
-            format!(", which was halted here ({why}), and should go back to {}", wanted.version)
+            format!(", which {} ({why}), and should go back to {}", who_stopped(left), wanted.version)
         }
     };
     let Some(last_contact) = view.last_contact else {
@@ -351,7 +351,8 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
             Some(gone) => {
                 let why = escape(gone.reason.as_deref().unwrap_or_default());
                 let (version, who) = (&gone.release.version, who_stopped(gone));
-                let text = format!("; {version}, which it was told before, {who} ({why}), and nothing else is approved for it");
+                let text =
+                    format!("; it was told {version} before, which {who} ({why}), and nothing else is approved for it");
                 (text, ChangesWhen::Admin)
             }
             None => ("; no release is approved for it".into(), ChangesWhen::NewRelease),
