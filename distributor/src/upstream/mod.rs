@@ -14,6 +14,7 @@ mod mirror;
 mod needed;
 mod offered;
 mod payloads;
+mod pinned;
 mod prepare;
 mod pull;
 mod refresh;
@@ -55,6 +56,7 @@ pub use sealpost_repository::Pace;
 pub use self::context::Parts;
 pub use self::error::{PullError, UpstreamError};
 pub use self::mirror::{Mirror, PublishError};
+pub use self::pinned::root_problem;
 pub use self::transport::vendor_transport;
 
 /// Longest sleep of the schedule, so that a clock that is set does not delay a pull for days.

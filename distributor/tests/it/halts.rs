@@ -212,10 +212,16 @@ async fn a_halt_of_what_the_vendor_withdrew_keeps_both_reasons_each_with_its_aut
     assert!(warned.contains("which the vendor withdrew (it loses data) and "), "{warned}");
     assert!(warned.contains(" halted (go back): 1 is told to go back"), "{warned}");
     let shown = says(&site, &["updates", "show", "acme-av:1.1"]).await.1;
-    assert!(shown.contains("comment    go back") && shown.contains("reason     it loses data (the vendor's)"), "{shown}");
+    assert!(
+        shown.contains("comment    go back") && shown.contains("reason     it loses data (the vendor's)"),
+        "{shown}"
+    );
     let client: Client = site.get("/clients/pc-1").await;
     let sentence = &client.explanations[0].sentence;
-    assert!(sentence.contains("which the vendor withdrew (it loses data), and should go back to 1.0"), "{sentence}");
+    assert!(
+        sentence.contains("which the vendor withdrew (it loses data), and should go back to 1.0"),
+        "{sentence}"
+    );
     let answer = agent.contact(&site).await;
     let why = agent.assignment(&answer).packages[0].why.clone().unwrap();
     assert_eq!(why.text, "the vendor withdrew acme-av 1.1 (any): it loses data");

@@ -18,6 +18,7 @@ mod program;
 mod refusals;
 mod restored;
 mod rollout;
+mod roots;
 mod site;
 mod switching;
 mod undoing;

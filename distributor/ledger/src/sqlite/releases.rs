@@ -76,7 +76,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             execute(
                 connection,
                 "UPDATE releases SET rollback = ?2, approval = CASE WHEN ?3 IS NULL \
-                 THEN json_remove(approval, '$.comment') ELSE json_set(coalesce(approval, '{\"channels\":[]}'), '$.comment', ?3) END WHERE manifest = ?1",
+                 THEN json_remove(approval, '$.comment') ELSE json_set(coalesce(approval, '{\"channels\":[],\"approvals\":[]}'), '$.comment', ?3) END WHERE manifest = ?1",
                 params![manifest, rollback, comment],
             )?;
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest])?;

@@ -351,8 +351,9 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
             Some(gone) => {
                 let why = escape(gone.reason.as_deref().unwrap_or_default());
                 let (version, who) = (&gone.release.version, who_stopped(gone));
-                let text =
-                    format!("; it was told {version} before, which {who} ({why}), and nothing else is approved for it");
+                let text = format!(
+                    "; it was told {version} before, which {who} ({why}), and nothing else is approved for it"
+                );
                 (text, ChangesWhen::Admin)
             }
             None => ("; no release is approved for it".into(), ChangesWhen::NewRelease),

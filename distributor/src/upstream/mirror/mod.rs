@@ -234,6 +234,11 @@ impl Mirror {
     }
 }
 
+/// Where the mirror in a folder keeps the root of a version.
+pub(super) fn root_path(mirror: &Path, version: u64) -> PathBuf {
+    mirror.join(ROOTS).join(format!("{version}.root.json"))
+}
+
 /// Names as TUF makes them: percent-encoded, so without separators.
 fn is_metadata_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'%');

@@ -112,7 +112,10 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let none = PackageView { runs: None, wanted: None, ..good.clone() };
     say(&none, "pc-1 does not run acme-av; no release is approved for it");
     let gone = PackageView { gone: Some(&halted), ..none };
-    say(&gone, "it was told 2.0 before, which was halted here (it crashes), and nothing else is approved for it");
+    say(
+        &gone,
+        "it was told 2.0 before, which was halted here (it crashes), and nothing else is approved for it",
+    );
     say(
         &PackageView { tries: Some(&halted), ..good.clone() },
         "; it was told to install 2.0, which was halted here (it crashes), and did not say how that ended",
