@@ -279,7 +279,9 @@ impl Upstream for VendorUpstream {
 }
 
 async fn pull_once(context: &Context, state: &mut State, trigger: Trigger) -> Result<PullSummary, PullError> {
-    let reader = match state.reader.take() {
+    // What somebody removed while the server runs is made anew. Without its record the reader begins with the pinned root.
+    context.make_folders().map_err(|source| PullError::Folder { source })?;
+    let reader = match state.reader.take().filter(|_| context.tuf_store.is_dir()) {
         Some(reader) => reader,
         None => ReaderHandle::open(
             context.pinned_root.clone(),

@@ -4,6 +4,7 @@ use std::fs;
 
 use sealpost_admin_api::status::Status;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::rules::release::ReleaseState;
 
 use crate::site::Site;
 use crate::vendor::start_vendor;
@@ -46,4 +47,35 @@ async fn nothing_is_set_up_with_a_root_that_is_damaged_or_another_vendor_s() {
     site = site.restart().await;
     site.setup("pc-1").await;
     assert_eq!(root_warning(&site).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_the_home_that_are_gone_are_made_anew_by_the_next_pull() {
+    let vendor = start_vendor(10).await;
+    let old = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(old).await;
+    for (number, gone) in ["mirror", "downloads", "blobs", "staging", "tuf"].into_iter().enumerate() {
+        let path = site.home().join(gone);
+        if gone == "mirror" {
+            // The folder itself stays.
+            for entry in fs::read_dir(&path).unwrap() {
+                let path = entry.unwrap().path();
+                let is_folder = path.is_dir() && !path.is_symlink();
+                if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+            }
+        } else {
+            fs::remove_dir_all(&path).unwrap();
+        }
+        let manifest = vendor.release(&format!("2.{number}"), &[("engine", gone.as_bytes())]);
+        site.pull().await;
+        assert!(path.is_dir(), "{gone}");
+        let updates = site.updates().await.updates;
+        let row = updates.iter().find(|row| row.manifest == manifest);
+        assert_eq!(row.map(|row| row.state), Some(ReleaseState::Staged), "{gone}");
+        let status: Status = site.get("/status").await;
+        let damage = status.warnings.iter().find(|warning| warning.code.ends_with("damaged"));
+        assert_eq!(damage.map(|warning| &warning.message), None, "{gone}");
+    }
 }
