@@ -222,7 +222,9 @@ async fn a_halt_of_what_the_vendor_withdrew_keeps_both_reasons_each_with_its_aut
         sentence.contains("which the vendor withdrew (it loses data), and should go back to 1.0"),
         "{sentence}"
     );
-    let answer = agent.contact(&site).await;
+    let mut contact = agent.next_contact();
+    contact.packages = vec![installed(&new)];
+    let answer = agent.send_contact(&site, &contact).await;
     let why = agent.assignment(&answer).packages[0].why.clone().unwrap();
     assert_eq!(why.text, "the vendor withdrew acme-av 1.1 (any): it loses data");
 }
