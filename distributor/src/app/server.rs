@@ -185,10 +185,8 @@ fn tls(identity: Arc<TlsIdentity>, routes: Router, limits: ConnectionLimits) -> 
 
 fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
     let root = opened.home.read_root()?;
-    let root_problem = root_problem(&root, &opened.home.mirror());
-    if let Some(problem) = &root_problem {
-        tracing::error!(problem, "root.json of the home cannot be used");
-    }
+    let root_problem = root_problem(&root, &opened.home.mirror())
+        .inspect(|problem| tracing::error!(problem, "root.json of the home cannot be used"));
     Ok(presence::Parts {
         ledger: Arc::clone(&opened.ledger),
         clock: Arc::clone(&opened.clock),

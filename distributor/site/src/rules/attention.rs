@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 
-use crate::changes::summary;
 use crate::rows::ReleaseRow;
+use crate::rules::account::Actor;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::release::{ReleaseState, unapproved};
 use crate::rules::text::{counted, escape, first_names};
@@ -57,8 +57,12 @@ fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
 /// Who told computers here to leave what the vendor withdrew, and why: each reason stands with its author.
 fn halted_too(row: &ReleaseRow) -> String {
     let decided = row.decided.as_ref().filter(|_| row.state == ReleaseState::Withdrawn && row.rollback);
-    let said = decided.and_then(|decided| Some((summary::actor(&decided.actor), decided.comment.as_ref()?)));
-    said.map_or_else(String::new, |(who, why)| format!(" and {} halted ({})", escape(&who), escape(why)))
+    match decided.map(|decided| (&decided.actor, decided.comment.as_deref())) {
+        Some((Actor::Admin { account }, Some(why))) => {
+            format!(" and {} halted ({})", escape(&account.id), escape(why))
+        }
+        _ => String::new(),
+    }
 }
 
 /// What leads them away from it, and what a person has to do for the others.
