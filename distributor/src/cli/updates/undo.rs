@@ -89,7 +89,7 @@ pub(super) async fn halt(api: &AdminApi, options: &Halt) -> anyhow::Result<Outco
     print_leaving(leaving, row.rollback)?;
     if leaving.trying.count > 0 {
         tell(
-            "who was told to install it hears at its next contact that it is taken back; then see `distributor clients show`",
+            "who was told to install it hears at its next contact that it is taken back; then see `distributor clients show NAME`",
         );
     }
     if stays && row.release.package.is_agent() {
