@@ -222,6 +222,9 @@ pub struct Review {
     /// How many more would get an approved release, if it were approved for all channels that point to it.
     #[serde(default)]
     pub waiting_count: u64,
+    /// How many were to go back to it and do not keep it, as they reported last: no retry helps them.
+    #[serde(default)]
+    pub not_kept_count: u64,
     /// Which computers said last that they run it.
     #[serde(default)]
     pub runners: Vec<ComputerName>,
@@ -245,6 +248,14 @@ pub struct Computers {
     pub names: Vec<ComputerName>,
 }
 
+impl Computers {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
 impl From<Named> for Computers {
     fn from(named: Named) -> Self {
         Self { count: named.count, names: named.names }
@@ -260,15 +271,19 @@ pub struct Leaving {
     pub updating: Computers,
     /// They run it until something newer is approved for them.
     pub cannot_go_back: Computers,
+    /// They do not say that they run it: they were told to install it and did not say how that ended.
+    #[serde(default, skip_serializing_if = "Computers::is_empty")]
+    pub trying: Computers,
 }
 
 impl From<Runners> for Leaving {
     fn from(runners: Runners) -> Self {
-        let Runners { can_go_back, updating, cannot_go_back } = runners;
+        let Runners { can_go_back, updating, cannot_go_back, trying } = runners;
         Self {
             can_go_back: can_go_back.into(),
             updating: updating.into(),
             cannot_go_back: cannot_go_back.into(),
+            trying: trying.into(),
         }
     }
 }

@@ -19,7 +19,7 @@ use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
     LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, VoidedReleases,
+    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -105,6 +105,7 @@ pub trait ReadStore:
     + Read<SetupOf>
     + Read<ExplainClient>
     + Read<Recipients>
+    + Read<Trying>
     + Read<Releases>
     + Read<ReleaseByManifest>
     + Read<KnownReleases>

@@ -15,7 +15,7 @@ use sealpost_manifests::log::{Frontier, NodeId};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, HolderRow, LeftBehindRow, LicenseRow,
-    LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
+    LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow, TryingRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -161,6 +161,20 @@ query! {
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<RecipientRow>, "list computers"
+}
+
+query! {
+    /// Enrolled computers that were sent an assignment of one of these releases, or reported last about one, and do not say
+    /// that they run it; sorted by name. What is halted is in nobody's assignment any more, and these may have it all the
+    /// same.
+    Trying {
+        /// The releases' manifests.
+        pub manifests: Vec<Sha256Digest>,
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<TryingRow>, "list who may try a release"
 }
 
 query! {

@@ -115,7 +115,8 @@ pub struct ReleaseRow {
     pub staged_at: Timestamp,
     /// When and by whom it was approved or rejected.
     pub decided: Option<DecidedBy>,
-    /// Why it was rejected, refused, halted or withdrawn.
+    /// Why it was rejected, refused, halted or withdrawn; of what was withdrawn the vendor's reason, also where it was halted
+    /// here: then that reason is the comment of the decision.
     pub reason: Option<String>,
     /// The number of its rollout, once approved.
     pub rollout: Option<u64>,
@@ -234,7 +235,8 @@ pub struct DriftRow {
 /// Computers that failed in a way which only a person ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailingRow {
-    /// Those whose last report says that they gave an approved release up, by its manifest.
+    /// Those whose last report says that they gave an approved release up, by its manifest. Without those that do not keep
+    /// the release that they were to go back to: no retry helps them, and they count among those that run what was halted.
     pub gave_up: BTreeMap<Sha256Digest, ComputersRow>,
     /// Those that are refused because two computers use their identity.
     pub forked: ComputersRow,
@@ -309,6 +311,17 @@ pub struct RecipientRow {
     pub installed: Vec<InstalledPackage>,
     /// What it ran before, where that was another release.
     pub before: Vec<InstalledPackage>,
+}
+
+/// A computer that may try releases that it does not say it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TryingRow {
+    /// Its name.
+    pub name: ComputerName,
+    /// What the newest assignment that it was sent says of them, sorted by package.
+    pub told: Vec<PackageAssignment>,
+    /// Its last reports, as far as they are about them, sorted by package.
+    pub last_reports: Vec<Report>,
 }
 
 /// One grant, as counted here: a line of the License Summary.

@@ -40,6 +40,7 @@ use crate::ports::presence::Presence;
 use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
 use crate::tasks::Tasks;
+use crate::upstream::root_problem;
 
 /// What a caller may set otherwise than the configuration says.
 #[derive(Clone, Default)]
@@ -183,11 +184,15 @@ fn tls(identity: Arc<TlsIdentity>, routes: Router, limits: ConnectionLimits) -> 
 }
 
 fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
+    let root = opened.home.read_root()?;
+    let root_problem = root_problem(&root, &opened.home.mirror())
+        .inspect(|problem| tracing::error!(problem, "root.json of the home cannot be used"));
     Ok(presence::Parts {
         ledger: Arc::clone(&opened.ledger),
         clock: Arc::clone(&opened.clock),
         site_key: opened.site_key.public(),
-        root_sha256: Sha256Digest::of(&opened.home.read_root()?),
+        root_sha256: Sha256Digest::of(&root),
+        root_problem,
     })
 }
 

@@ -57,6 +57,9 @@ impl FolderBlobs {
 
     fn unfinished(&self) -> Result<Unfinished, BlobError> {
         let folder = self.root.join(UNFINISHED);
+        // Somebody may have removed it while the server runs.
+        make_folder(&folder, PRIVATE_FOLDER)
+            .map_err(|source| failed("make the folder of", &folder, source))?;
         Unfinished::new_in(&folder).map_err(|source| failed("make a new file in", &folder, source))
     }
 
@@ -144,6 +147,8 @@ impl BlobStore for FolderBlobs {
 
     fn list(&self) -> Result<Vec<Blob>, BlobError> {
         let mut found = Vec::new();
+        make_folder(&self.root, PRIVATE_FOLDER)
+            .map_err(|source| failed("make the folder of", &self.root, source))?;
         for folder in fs::read_dir(&self.root).map_err(|source| failed("list", &self.root, source))? {
             let folder = folder.map_err(|source| failed("list", &self.root, source))?.path();
             // Folders have two letters; others are not ours, or hold what is unfinished.

@@ -32,7 +32,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use sealpost_manifests::wire::problem::Problem;
+use sealpost_manifests::ids::NameError;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_service::owner::{Presence, act_as_owner_of};
 
 use self::api::AdminApi;
@@ -195,10 +196,19 @@ fn told(error: &anyhow::Error, wants_json: bool) -> String {
         Some(Problem { code, message, hint }) => {
             serde_json::json!({ "code": code, "message": message, "hint": hint })
         }
-        // Not the server's word: it could not be asked, or not understood.
-        None => serde_json::json!({ "code": "failed", "message": format!("{error:#}"), "hint": "" }),
+        // Not the server's word: what was typed cannot be meant, or the server could not be asked, or not understood.
+        None => {
+            let code =
+                if is_mistyped(error) { ProblemCode::BadRequest.to_string() } else { "failed".to_owned() };
+            serde_json::json!({ "code": code, "message": format!("{error:#}"), "hint": "" })
+        }
     };
     output::harmless_json(&told.to_string())
+}
+
+/// Whether a name, a serial number or the like that was typed is none.
+fn is_mistyped(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<NameError>())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

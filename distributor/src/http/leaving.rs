@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_site::queries::{ApprovedReleases, KnownReleases, MAX_PAGE, Recipients, VoidedReleases};
-use sealpost_site::rules::leaving::{Leaving, Runners};
+use sealpost_site::queries::{ApprovedReleases, KnownReleases, MAX_PAGE, Recipients, Trying, VoidedReleases};
+use sealpost_site::rules::leaving::{Leaving, Named, Runners, Tried};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 /// The runners of each of these releases, by manifest.
@@ -27,6 +27,26 @@ pub(crate) async fn leaving(
     Ok(all)
 }
 
+/// The computers that run a stopped release or may try it.
+pub(crate) async fn leaving_of(ledger: &Ledger, manifest: Sha256Digest) -> Result<Runners, LedgerError> {
+    let runners = leaving(ledger, &[manifest]).await?.remove(&manifest).unwrap_or_default();
+    let trying = trying(ledger, vec![manifest]).await?.remove(&manifest).unwrap_or_default();
+    Ok(Runners { trying, ..runners })
+}
+
+/// The computers that may try each of these releases, by manifest: one look at all of them.
+pub(crate) async fn trying(
+    ledger: &Ledger,
+    manifests: Vec<Sha256Digest>,
+) -> Result<BTreeMap<Sha256Digest, Named>, LedgerError> {
+    let mut tried = Tried::default();
+    if !manifests.is_empty() {
+        let page = |after| Trying { manifests: manifests.clone(), after, limit: MAX_PAGE };
+        ledger.each(page, |row| row.name.clone(), |row| tried.add(&row)).await?;
+    }
+    Ok(tried.by_manifest)
+}
+
 async fn runners(
     ledger: &Ledger,
     judge: &Leaving<'_>,
@@ -46,6 +66,6 @@ pub(crate) async fn stopped(ledger: &Ledger) -> Result<BTreeMap<Sha256Digest, Re
 }
 
 /// Every release, whatever became of it: a computer may have run it before.
-async fn known(ledger: &Ledger) -> Result<Vec<KnownRelease>, LedgerError> {
+pub(crate) async fn known(ledger: &Ledger) -> Result<Vec<KnownRelease>, LedgerError> {
     ledger.all(|after| KnownReleases { after, limit: MAX_PAGE }, |release| release.manifest).await
 }

@@ -61,6 +61,8 @@ pub struct Parts {
     pub site_key: PublicKey,
     /// SHA-256 of the pinned `root.json`.
     pub root_sha256: Sha256Digest,
+    /// Why the pinned `root.json` cannot be used, if that is so: then nothing is set up with it.
+    pub root_problem: Option<String>,
 }
 
 /// What a server begins with.

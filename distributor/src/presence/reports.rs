@@ -194,6 +194,8 @@ impl ServerPresence {
         });
         let mut say =
             |code, message: Option<String>| said.extend(message.map(|message| Warning::new(code, message)));
+        let root = self.parts.root_problem.as_ref();
+        say(WarningCode::RootRefused, root.map(|problem| format!("{ROOT_JSON}: {problem}; {ROOT_HINT}")));
         let wanted = self.wanted_door();
         say(WarningCode::SocketUnitDiffers, held.and_then(|held| another_is_held(held, wanted)));
         say(WarningCode::ListenDiffers, kept_open(&kept, wanted));
@@ -399,6 +401,10 @@ fn unnamed(missing: &[String]) -> String {
     )
 }
 
+const ROOT_JSON: &str = "root.json in the server's home cannot be used";
+const ROOT_HINT: &str = "put back the root.json that this server was made with (a backup has it, and the vendor), then restart the \
+                         server";
+
 impl Presence for ServerPresence {
     fn addresses(&self) -> Addresses {
         let (addresses, port) = self.with(|state| match &state.told {
@@ -413,6 +419,13 @@ impl Presence for ServerPresence {
     }
 
     fn checked_addresses(&self) -> Result<Addresses, Problem> {
+        if let Some(problem) = &self.parts.root_problem {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                format!("{ROOT_JSON}: {problem}; a computer that is set up with it could not be served"),
+                ROOT_HINT,
+            ));
+        }
         let addresses = self.addresses();
         if addresses.addresses.is_empty() {
             return Err(Problem::new(

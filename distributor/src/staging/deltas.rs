@@ -96,7 +96,12 @@ pub(super) fn note(
 pub(super) fn all(folder: &Path) -> Result<Vec<StoredDelta>, StagingError> {
     let failed = |source| StagingError::io("list", folder, source);
     let mut deltas = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
+    let entries = match std::fs::read_dir(folder) {
+        // Somebody removed it, and with it all notes.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(deltas),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let name = entry.map_err(failed)?.file_name();
         let pair = name.to_str().and_then(|name| name.strip_suffix(".json")?.split_once('-'));
         let Some((Ok(base), Ok(target))) = pair.map(|(base, target)| (base.parse(), target.parse())) else {

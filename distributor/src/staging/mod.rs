@@ -162,6 +162,9 @@ impl FolderStaging {
         };
         let (blob, blobs, folder) = (made.blob, Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
         blocking(move || {
+            // Somebody may have removed it while the server runs.
+            make_folder(&folder, PRIVATE_FOLDER)
+                .map_err(|source| StagingError::io("make the folder", &folder, source))?;
             blobs.adopt(made.file.path(), blob)?;
             deltas::note(&folder, &pair.0, &pair.1, blob)
         })

@@ -42,10 +42,7 @@ pub(super) struct Trees {
 impl Trees {
     /// Makes the folders and removes what a killed process left unfinished, its own and the files of others.
     pub(super) fn open(root: &Path, blobs: Arc<dyn BlobStore>) -> Result<Self, StagingError> {
-        for folder in [root, &root.join(TREES)] {
-            make_folder(folder, PRIVATE_FOLDER)
-                .map_err(|source| StagingError::io("make the folder", folder, source))?;
-        }
+        make_folders(root)?;
         for entry in fs::read_dir(root).map_err(|source| StagingError::io("list", root, source))? {
             let entry = entry.map_err(|source| StagingError::io("list", root, source))?;
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
@@ -73,6 +70,8 @@ impl Trees {
         if destination.is_dir() {
             return Ok(Ok(()));
         }
+        // Somebody may have removed them while the server runs.
+        make_folders(&self.root)?;
         let absent = |what| StagingError::Absent { what, release: manifest.release.to_string() };
         let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else {
             return Ok(Err(manifest.check()));
@@ -193,6 +192,14 @@ impl PayloadSink for TreeSink {
     fn create_symlink(&mut self, path: &RelativePath, target: &str) -> io::Result<()> {
         symlink(target, self.place(path)?)
     }
+}
+
+fn make_folders(root: &Path) -> Result<(), StagingError> {
+    for folder in [root, &root.join(TREES)] {
+        make_folder(folder, PRIVATE_FOLDER)
+            .map_err(|source| StagingError::io("make the folder", folder, source))?;
+    }
+    Ok(())
 }
 
 /// Makes folders of a draft. Not durably: a tree has thousands of them and is flushed as a whole.

@@ -3,7 +3,7 @@
 //! Invariant: the trust document comes from verified metadata only: from a pull that succeeded, or at the start from
 //! the blob whose digest the mirror's index has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -90,8 +90,7 @@ impl Context {
     ) -> Result<Self, UpstreamError> {
         let mirror = Arc::new(Mirror::open(&home.mirror())?);
         let downloads = home.downloads();
-        make_folder(&downloads, PRIVATE_FOLDER)
-            .map_err(|source| UpstreamError::Folder { path: downloads.clone(), source })?;
+        make_downloads(&downloads)?;
         let trust = kept_trust(&mirror, &*parts.blobs).map(Arc::new);
         Ok(Self {
             ledger: parts.ledger,
@@ -112,6 +111,11 @@ impl Context {
             stored: RwLock::default(),
             trust: RwLock::new(trust),
         })
+    }
+
+    /// Makes the folders anew that somebody removed while the server runs.
+    pub(super) fn make_folders(&self) -> Result<(), UpstreamError> {
+        make_downloads(&self.downloads)
     }
 
     pub(super) fn missing(&self) -> Vec<String> {
@@ -153,6 +157,11 @@ impl Live {
     const fn of(settings: &Settings) -> Self {
         Self { every: settings.pull_every, limits: settings.limits, storage: settings.storage }
     }
+}
+
+fn make_downloads(path: &Path) -> Result<(), UpstreamError> {
+    make_folder(path, PRIVATE_FOLDER)
+        .map_err(|source| UpstreamError::Folder { path: path.to_owned(), source })
 }
 
 /// The trust document of the last good pull, from the blobs.

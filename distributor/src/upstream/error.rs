@@ -40,6 +40,9 @@ pub enum UpstreamError {
 pub enum PullError {
     #[error("cannot open the metadata reader")]
     Open { source: OpenError },
+    /// A folder that was gone could not be made.
+    #[error("cannot prepare the pull")]
+    Folder { source: UpstreamError },
     /// The vendor's top-level metadata was refused.
     #[error("cannot take over the vendor's metadata")]
     Refresh { source: RefreshError },

@@ -14,6 +14,7 @@ mod mirror;
 mod needed;
 mod offered;
 mod payloads;
+mod pinned;
 mod prepare;
 mod pull;
 mod refresh;
@@ -55,6 +56,7 @@ pub use sealpost_repository::Pace;
 pub use self::context::Parts;
 pub use self::error::{PullError, UpstreamError};
 pub use self::mirror::{Mirror, PublishError};
+pub use self::pinned::root_problem;
 pub use self::transport::vendor_transport;
 
 /// Longest sleep of the schedule, so that a clock that is set does not delay a pull for days.
@@ -277,7 +279,9 @@ impl Upstream for VendorUpstream {
 }
 
 async fn pull_once(context: &Context, state: &mut State, trigger: Trigger) -> Result<PullSummary, PullError> {
-    let reader = match state.reader.take() {
+    // What somebody removed while the server runs is made anew. Without its record the reader begins with the pinned root.
+    context.make_folders().map_err(|source| PullError::Folder { source })?;
+    let reader = match state.reader.take().filter(|_| context.tuf_store.is_dir()) {
         Some(reader) => reader,
         None => ReaderHandle::open(
             context.pinned_root.clone(),

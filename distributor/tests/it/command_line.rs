@@ -30,6 +30,10 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     stdout(&home, &init);
     assert!(refused(&home, &init).contains("already"), "a second init is refused");
     let server = serve(&home);
+    // What cannot be a name is refused before the server is asked, with a code of its own.
+    let refused_name = refused(&home, &["clients", "reserve", "a b", "--json"]);
+    let refused_name: serde_json::Value = serde_json::from_str(&refused_name).unwrap();
+    assert_eq!(refused_name["code"], "bad_request", "{refused_name}");
 
     assert!(stdout(&home, &["status"]).contains("no license yet"));
     let serial = serial().to_string();

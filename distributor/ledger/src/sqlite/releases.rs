@@ -1,6 +1,6 @@
 //! What changes of releases do to their rows.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
@@ -47,21 +47,37 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
             execute(
                 connection,
-                "UPDATE releases SET state = ?2, reason = ?3 WHERE manifest = ?1",
-                params![manifest.to_string(), ReleaseState::Withdrawn.as_str(), reason],
+                "UPDATE releases SET state = ?2, reason = ?3, approval = CASE state WHEN ?4 \
+                 THEN json_set(approval, '$.comment', reason) ELSE approval END WHERE manifest = ?1",
+                params![
+                    manifest.to_string(),
+                    ReleaseState::Withdrawn.as_str(),
+                    reason,
+                    ReleaseState::Halted.as_str()
+                ],
             )?;
             // From now on, and not from the next contact on: whoever was told to install it does not get it any more.
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
             supersede(connection, supersession)
         }
         Change::ReleaseHalted { manifest, reason, rollback, withdrawn, supersession, .. } => {
-            let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
-            decided(connection, entry, manifest, state, Some(reason))?;
+            // The vendor's reason stays beside the admin's.
+            let (state, kept, comment) = if *withdrawn {
+                let reasons = connection
+                    .prepare_cached("SELECT reason FROM releases WHERE manifest = ?1")?
+                    .query_row([manifest.to_string()], |row| row.get::<_, Option<String>>(0))
+                    .optional()?;
+                (ReleaseState::Withdrawn, reasons.flatten(), Some(reason))
+            } else {
+                (ReleaseState::Halted, Some(reason.clone()), None)
+            };
+            decided(connection, entry, manifest, state, kept.as_ref())?;
             let manifest = manifest.to_string();
             execute(
                 connection,
-                "UPDATE releases SET rollback = ?2, approval = json_remove(approval, '$.comment') WHERE manifest = ?1",
-                params![manifest, rollback],
+                "UPDATE releases SET rollback = ?2, approval = CASE WHEN ?3 IS NULL \
+                 THEN json_remove(approval, '$.comment') ELSE json_set(coalesce(approval, '{\"channels\":[],\"approvals\":[]}'), '$.comment', ?3) END WHERE manifest = ?1",
+                params![manifest, rollback, comment],
             )?;
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest])?;
             supersede(connection, supersession)

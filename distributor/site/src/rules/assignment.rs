@@ -16,7 +16,7 @@ use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::word::Word;
 
-use crate::rules::release::KnownRelease;
+use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::text;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
@@ -341,7 +341,12 @@ impl Told<'_> {
 fn why_back(left: &KnownRelease) -> Option<Why> {
     let code = Word::new("halted").ok()?;
     let reason = left.reason.as_deref().unwrap_or_default();
-    let text = text::at_most(&format!("{} was halted: {reason}", left.release), MAX_WHY_BYTES).to_owned();
+    let release = &left.release;
+    let said = match left.state {
+        ReleaseState::Withdrawn => format!("the vendor withdrew {release}: {reason}"),
+        _ => format!("{release} was halted: {reason}"),
+    };
+    let text = text::at_most(&said, MAX_WHY_BYTES).to_owned();
     Some(Why { code, text })
 }
 

@@ -7,6 +7,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 
 use crate::rows::ReleaseRow;
+use crate::rules::account::Actor;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::release::{ReleaseState, unapproved};
 use crate::rules::text::{counted, escape, first_names};
@@ -20,30 +21,53 @@ pub fn warnings(releases: &[ReleaseRow], runners: &BTreeMap<Sha256Digest, Runner
     releases.iter().filter_map(|row| stopped(row, of(row)).or_else(|| waiting(row, releases))).collect()
 }
 
-/// Whether a release was stopped and still runs somewhere: whose runners [`warnings`] wants to know.
+/// Whether a release was stopped: whose runners, and who may try it, [`warnings`] wants to know.
 #[must_use]
-pub fn is_stopped_and_runs(row: &ReleaseRow) -> bool {
-    matches!(row.state, ReleaseState::Halted | ReleaseState::Withdrawn) && row.installed > 0
+pub const fn is_stopped(row: &ReleaseRow) -> bool {
+    matches!(row.state, ReleaseState::Halted | ReleaseState::Withdrawn)
 }
 
 fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
-    if !is_stopped_and_runs(row) {
+    let trying = &runners.trying;
+    if !is_stopped(row) || (row.installed == 0 && trying.count == 0) {
         return None;
     }
     let what = match row.state {
         ReleaseState::Withdrawn => "the vendor withdrew",
         _ => "was halted here",
     };
-    let run = counted(row.installed, "computer runs", "computers run");
+    let run = match row.installed {
+        0 => counted(trying.count, "computer may try", "computers may try"),
+        installed => counted(installed, "computer runs", "computers run"),
+    };
     let why = row.reason.as_deref().map(|reason| format!(" ({})", escape(reason))).unwrap_or_default();
-    let next = leave(row, runners);
+    let why = why + &halted_too(row);
+    let mut next = leave(row, runners);
+    if trying.count > 0 {
+        next.push(format!(
+            "{} told to install it and did not say how that ended ({}): see `distributor clients show NAME`",
+            counted(trying.count, "was", "were"),
+            first_names(&trying.names, trying.count)
+        ));
+    }
     let next = if next.is_empty() { "approve a newer release".to_owned() } else { next.join("; ") };
     Some(format!("{run} {}, which {what}{why}: {next}", row.release))
 }
 
+/// Who told computers here to leave what the vendor withdrew, and why: each reason stands with its author.
+fn halted_too(row: &ReleaseRow) -> String {
+    let decided = row.decided.as_ref().filter(|_| row.state == ReleaseState::Withdrawn && row.rollback);
+    match decided.map(|decided| (&decided.actor, decided.comment.as_deref())) {
+        Some((Actor::Admin { account }, Some(why))) => {
+            format!(" and {} halted ({})", escape(&account.id), escape(why))
+        }
+        _ => String::new(),
+    }
+}
+
 /// What leads them away from it, and what a person has to do for the others.
 fn leave(row: &ReleaseRow, runners: &Runners) -> Vec<String> {
-    let Runners { can_go_back, updating, cannot_go_back } = runners;
+    let Runners { can_go_back, updating, cannot_go_back, trying: _ } = runners;
     let (package, version) = (&row.release.package, &row.release.version);
     let mut parts = Vec::new();
     if updating.count > 0 {
@@ -190,6 +214,24 @@ mod tests {
         let words = "1 computer runs av 1.0 (any), which the vendor withdrew (it crashes): 1 is told to install a newer release";
         assert_eq!(text, words);
         assert_eq!(said(&ReleaseRow { installed: 0, ..halted }, Runners::default()), None);
+    }
+
+    #[test]
+    fn who_may_try_a_stopped_release_is_named_also_where_nobody_runs_it() {
+        let halted = ReleaseRow {
+            reason: Some("it hangs".to_owned()),
+            ..row(1, ReleaseState::Halted, &["stable"], &["stable"])
+        };
+        let trying = || Runners { trying: named(&["pc-6"]), ..Runners::default() };
+        let told = "1 was told to install it and did not say how that ended (pc-6): see `distributor clients show NAME`";
+        let text = said(&halted, trying()).unwrap();
+        assert_eq!(
+            text,
+            format!("1 computer may try av 1.0 (any), which was halted here (it hangs): {told}")
+        );
+        let both = Runners { updating: named(&["pc-1"]), ..trying() };
+        let text = said(&ReleaseRow { installed: 1, ..halted }, both).unwrap();
+        assert!(text.starts_with("1 computer runs av 1.0") && text.ends_with(told), "{text}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::rows::ClientRow;
 use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told, wanted};
 use crate::rules::contact::ClientState;
+use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::text::escape;
 
@@ -78,6 +79,9 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     packages.extend(client.installed.iter().map(|installed| &installed.release.package));
     packages.extend(client.drift.iter().map(|drift| &drift.package));
     packages.extend(client.assigned.iter().map(|told| &told.release.package));
+    // What it was told before, and what was stopped since, is why it is told nothing now.
+    let reported = client.last_reports.iter().filter(|report| stopped(&facts.had, report.manifest).is_some());
+    packages.extend(reported.map(|report| &report.release.package));
     packages.extend(
         should
             .iter()
@@ -102,6 +106,9 @@ fn view<'a>(
     let could = could.iter().find(|release| release.release.package == *package);
     let installed = client.installed.iter().find(|installed| installed.release.package == *package);
     let assigned = client.assigned.iter().find(|told| told.release.package == *package);
+    let last_report = client.last_reports.iter().find(|report| report.release.package == *package);
+    let tries = last_report.filter(|report| is_under_way(report));
+    let tries = tries.filter(|report| installed.is_none_or(|runs| runs.manifest != report.manifest));
     PackageView {
         name: &client.name,
         state: client.state,
@@ -111,11 +118,13 @@ fn view<'a>(
         runs: installed.map(|installed| (&installed.release.version, installed.manifest)),
         drift: client.drift.iter().find(|drift| drift.package == *package).map(|drift| drift.kind),
         stopped: installed.and_then(|installed| stopped(&facts.had, installed.manifest)),
+        gone: last_report.and_then(|report| stopped(&facts.had, report.manifest)),
+        tries: tries.and_then(|report| stopped(&facts.had, report.manifest)),
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
         is_licensed: !facts.grants.is_empty(),
         wanted: should.iter().find(|told| told.release.release.package == *package).copied(),
         waits_for_review: could.map(|release| &release.release),
-        last_report: client.last_reports.iter().find(|report| report.release.package == *package),
+        last_report,
     }
 }
 
@@ -147,6 +156,10 @@ pub struct PackageView<'a> {
     pub drift: Option<DriftKind>,
     /// What it runs, if that was halted or withdrawn.
     pub stopped: Option<&'a KnownRelease>,
+    /// What it may try although that was halted or withdrawn.
+    pub tries: Option<&'a KnownRelease>,
+    /// What it reported last about, if that was halted or withdrawn since.
+    pub gone: Option<&'a KnownRelease>,
     /// The manifest that it should run, by its newest assignment, and the attempt.
     pub assigned: Option<(Sha256Digest, u32)>,
     /// Whether any license covers the computer, as far as is known here.
@@ -193,7 +206,24 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     };
     let runs = runs + view.drift.map_or("", changed);
     let (rest, changes) = reason(view, now);
-    Explanation { package: view.package.clone(), sentence: format!("{runs}{rest}"), changes }
+    let tries = view.tries.map(tries).unwrap_or_default();
+    Explanation { package: view.package.clone(), sentence: format!("{runs}{rest}{tries}"), changes }
+}
+
+fn tries(stopped: &KnownRelease) -> String {
+    let why = escape(stopped.reason.as_deref().unwrap_or_default());
+    format!(
+        "; it was told to install {}, which {} ({why}), and did not say how that ended",
+        stopped.release.version,
+        who_stopped(stopped)
+    )
+}
+
+const fn who_stopped(stopped: &KnownRelease) -> &'static str {
+    match stopped.state {
+        ReleaseState::Withdrawn => "the vendor withdrew",
+        _ => "was halted here",
+    }
 }
 
 fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
@@ -234,7 +264,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         TellTo::Install => format!(" and should run {}", wanted.version),
         TellTo::GoBackFrom(left) => {
             let why = escape(left.reason.as_deref().unwrap_or_default());
-            format!(", which was halted here ({why}), and should go back to {}", wanted.version)
+            format!(", which {} ({why}), and should go back to {}", who_stopped(left), wanted.version)
         }
     };
     let Some(last_contact) = view.last_contact else {
@@ -296,14 +326,13 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
         let next = match view.waits_for_review {
             Some(release) => format!("{} waits for a review", release.version),
             None if stopped.rollback => {
-                "what it ran before is not known here or was stopped too; it runs on until something newer is approved"
+                "what it ran before is not known here, not kept there or was stopped too; it runs on until something newer is \
+                 approved"
                     .to_owned()
             }
             None => "it runs on until something newer is approved".to_owned(),
         };
-        let who =
-            if stopped.state == ReleaseState::Withdrawn { "the vendor withdrew" } else { "was halted here" };
-        let text = format!(", which {who} ({why}); {next}");
+        let text = format!(", which {} ({why}); {next}", who_stopped(stopped));
         return (text, ChangesWhen::Admin);
     }
     if view.drift.is_some() {
@@ -318,7 +347,17 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
             "; no approved release is newer, or its license does not cover the package".into(),
             ChangesWhen::NewRelease,
         ),
-        None => ("; no release is approved for it".into(), ChangesWhen::NewRelease),
+        None => match view.gone {
+            Some(gone) => {
+                let why = escape(gone.reason.as_deref().unwrap_or_default());
+                let (version, who) = (&gone.release.version, who_stopped(gone));
+                let text = format!(
+                    "; it was told {version} before, which {who} ({why}), and nothing else is approved for it"
+                );
+                (text, ChangesWhen::Admin)
+            }
+            None => ("; no release is approved for it".into(), ChangesWhen::NewRelease),
+        },
     }
 }
 

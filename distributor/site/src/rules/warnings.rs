@@ -65,6 +65,8 @@ codes! {
     ReleaseAttention = "release_attention", Warning;
     /// Computers follow a channel that the vendor does not have.
     ChannelLeft = "channel_left", Warning;
+    /// The pinned root of the vendor is damaged, or another one.
+    RootRefused = "root_refused", Urgent;
     /// Stored files are damaged or missing.
     FilesDamaged = "files_damaged", Warning;
     /// The disk has no room for payloads.

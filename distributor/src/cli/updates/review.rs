@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sealpost_admin_api::updates::{ChangedFile, Review, ReviewContent, Update};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::summary;
+use sealpost_site::rules::release::ReleaseState;
 
 use super::undo::print_leaving;
 use crate::cli::colors;
@@ -45,7 +46,8 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         }
     }
     if let Some(reason) = &row.reason {
-        print_line(format_args!("  reason     {}", plain(reason)))?;
+        let whose = if row.state == ReleaseState::Withdrawn { " (the vendor's)" } else { "" };
+        print_line(format_args!("  reason     {}{whose}", plain(reason)))?;
     }
     print_line(format_args!("  payload    {}", size(row.payload_bytes)))?;
     let compared_with = view.content.as_ref().and_then(|content| content.compared_with.as_ref());
@@ -83,11 +85,19 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     if view.runner_count > 0 {
         print_names("  run by     ", &view.runners, view.runner_count)?;
     }
-    if row.failed > 0 {
+    let not_kept = view.not_kept_count.min(row.failed);
+    if not_kept > 0 {
+        print_line(format_args!(
+            "  not kept   by {}, to go back to: approve a newer release (no retry helps)",
+            counted(not_kept, "computer", "computers")
+        ))?;
+    }
+    let failed = row.failed.saturating_sub(not_kept);
+    if failed > 0 {
         let release = &row.release;
         print_line(format_args!(
             "  failed     {}; `distributor updates retry {}:{}` lets them try again",
-            counted(row.failed, "computer", "computers"),
+            counted(failed, "computer", "computers"),
             release.package,
             release.version
         ))?;

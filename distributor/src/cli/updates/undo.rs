@@ -87,6 +87,14 @@ pub(super) async fn halt(api: &AdminApi, options: &Halt) -> anyhow::Result<Outco
         print_line(format_args!("halted {} [sha256:{}]; it goes to nobody", row.release, row.manifest))?;
     }
     print_leaving(leaving, row.rollback)?;
+    if leaving.trying.count > 0 {
+        tell(
+            "who was told to install it hears at its next contact that it is taken back; then see `distributor clients show NAME`",
+        );
+    }
+    if stays && row.release.package.is_agent() {
+        tell("at the computer, `agent-updater rollback agent-updater` goes back to the packaged program");
+    }
     if !row.rollback && leaving.can_go_back.count > 0 {
         tell("the same command with --rollback tells those to go back that can");
     }
@@ -102,20 +110,31 @@ pub(super) fn is_as_before(before: &Update, after: &Update) -> bool {
         && at(before) == at(after)
 }
 
-/// The computers that run a stopped release, a line for each way that leads away from it.
+/// The computers that run a stopped release or may try it, a line for each way that leads away from it.
 pub(super) fn print_leaving(leaving: &Leaving, rollback: bool) -> anyhow::Result<()> {
-    let Leaving { can_go_back, updating, cannot_go_back } = leaving;
+    let Leaving { can_go_back, updating, cannot_go_back, trying } = leaving;
     let back = if rollback { ["is told to go back", "are told to go back"] } else { ["keeps it", "keep it"] };
     let newer = ["is told to install a newer release", "are told to install a newer release"];
     let stays = [
         "has nothing to go back to and keeps it until a newer release is approved",
         "have nothing to go back to and keep it until a newer release is approved",
     ];
-    for (who, [one, more]) in [(updating, newer), (can_go_back, back), (cannot_go_back, stays)] {
+    let runs = |[one, more]: [&str; 2]| [format!("that runs it {one}"), format!("that run it {more}")];
+    let tries = [
+        "was told to install it and did not say how that ended",
+        "were told to install it and did not say how that ended",
+    ];
+    let groups = [
+        (updating, runs(newer)),
+        (can_go_back, runs(back)),
+        (cannot_go_back, runs(stays)),
+        (trying, tries.map(str::to_owned)),
+    ];
+    for (who, [one, more]) in groups {
         if who.count == 0 {
             continue;
         }
-        let what = if who.count == 1 { format!("that runs it {one}") } else { format!("that run it {more}") };
+        let what = if who.count == 1 { one } else { more };
         let named: Vec<&str> = who.names.iter().map(AsRef::as_ref).collect();
         let left_out = who.count.saturating_sub(named.len() as u64);
         let left_out = if left_out > 0 { format!(" and {left_out} more") } else { String::new() };

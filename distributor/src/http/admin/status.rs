@@ -21,7 +21,7 @@ use sealpost_site::rules::{attention, drift, warnings};
 use crate::http::Site;
 use crate::http::ends::{Ends, gather};
 use crate::http::failing;
-use crate::http::leaving::leaving;
+use crate::http::leaving::{leaving, trying};
 use crate::http::newer::newer;
 use crate::http::offered::offered;
 use crate::http::problem::ApiError;
@@ -49,12 +49,13 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let coded = |code| move |said: String| Warning::new(code, said);
     let drifted = drift::warning(&drifted.names, drifted.count);
     warnings.extend(drifted.map(coded(WarningCode::ClientsDrifted)));
-    let stopped: Vec<Sha256Digest> = of_interest
-        .iter()
-        .filter(|row| attention::is_stopped_and_runs(row))
-        .map(|row| row.manifest)
-        .collect();
-    let said = attention::warnings(&of_interest, &leaving(ledger, &stopped).await?);
+    let stopped = || of_interest.iter().filter(|row| attention::is_stopped(row));
+    let run: Vec<Sha256Digest> = stopped().filter(|row| row.installed > 0).map(|row| row.manifest).collect();
+    let mut runners = leaving(ledger, &run).await?;
+    for (manifest, trying) in trying(ledger, stopped().map(|row| row.manifest).collect()).await? {
+        runners.entry(manifest).or_default().trying = trying;
+    }
+    let said = attention::warnings(&of_interest, &runners);
     warnings.extend(said.into_iter().map(coded(WarningCode::ReleaseAttention)));
     // None, if that is not known.
     let channels = offered(&site).await?.unwrap_or_default();

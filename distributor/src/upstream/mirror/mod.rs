@@ -57,10 +57,8 @@ impl Mirror {
     /// # Errors
     /// [`PublishError`] if the folder cannot be made or cleaned.
     pub fn open(root: &Path) -> Result<Self, PublishError> {
+        make_folders(root)?;
         let roots = root.join(ROOTS);
-        for folder in [root, &roots] {
-            make_folder(folder, PRIVATE_FOLDER).map_err(|source| failed("make", folder, source))?;
-        }
         for path in [UNFINISHED, NEXT].map(|name| root.join(name)) {
             remove(&path)?;
         }
@@ -155,6 +153,8 @@ impl Mirror {
             self.remove_old(before.number, keep, now)?;
             return Ok(false);
         }
+        // Somebody may have removed them while the server runs.
+        make_folders(&self.root)?;
         self.keep_roots(files)?;
         let newest = numbers(&self.root).map_err(|source| failed("list", &self.root, source))?;
         let number = newest.first().map_or(1, |newest| newest.saturating_add(1));
@@ -232,6 +232,18 @@ impl Mirror {
         self.reload();
         Ok(())
     }
+}
+
+fn make_folders(root: &Path) -> Result<(), PublishError> {
+    for folder in [root, &root.join(ROOTS)] {
+        make_folder(folder, PRIVATE_FOLDER).map_err(|source| failed("make", folder, source))?;
+    }
+    Ok(())
+}
+
+/// Where the mirror in a folder keeps the root of a version.
+pub(super) fn root_path(mirror: &Path, version: u64) -> PathBuf {
+    mirror.join(ROOTS).join(format!("{version}.root.json"))
 }
 
 /// Names as TUF makes them: percent-encoded, so without separators.

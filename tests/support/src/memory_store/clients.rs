@@ -5,13 +5,16 @@ use std::ops::Bound;
 
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
+    Trying,
 };
 use sealpost_site::rows::{
-    ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, WAITING_NAMES,
+    ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow, WAITING_NAMES,
 };
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
@@ -136,8 +139,9 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
     fn read(&mut self, query: &ExplainClient) -> Result<Option<ExplainFacts>, StoreError> {
         let state = self.state();
         let Some(client) = state.client(&query.name) else { return Ok(None) };
-        let had = client.installed.iter().chain(&client.before);
-        let had = had.filter_map(|package| state.known_release(&package.manifest)).collect();
+        let had = client.installed.iter().chain(&client.before).map(|package| package.manifest);
+        let had = had.chain(client.last_reports.iter().map(|report| report.manifest));
+        let had = had.filter_map(|manifest| state.known_release(&manifest)).collect();
         let held_by = state.client_named(&query.name);
         let attempts = held_by.map(|(_, client)| client.attempts.clone()).unwrap_or_default();
         Ok(Some(ExplainFacts {
@@ -164,7 +168,11 @@ impl<H: Holds> Read<Failing> for Handle<H> {
         let gave_up = state.approved().into_iter().map(|release| {
             let who = state.computers_that(|client| {
                 let mut last = client.last_reports.values();
-                last.any(|last| last.failed && last.report.manifest == release.manifest)
+                last.any(|last| {
+                    last.failed
+                        && last.report.manifest == release.manifest
+                        && last.report.reason != ReasonCode::NotKept
+                })
             });
             (release.manifest, who)
         });
@@ -180,6 +188,32 @@ impl<H: Holds> Read<Followers> for Handle<H> {
             followers.entry(computer.channel.clone()).or_default().add(name);
         }
         Ok(followers)
+    }
+}
+
+impl<H: Holds> Read<Trying> for Handle<H> {
+    fn read(&mut self, query: &Trying) -> Result<Vec<TryingRow>, StoreError> {
+        let state = self.state();
+        let mut rows = Vec::new();
+        for (name, client_id) in &state.client_of {
+            if query.after.as_ref().is_some_and(|after| name <= after) || rows.len() == page(query.limit) {
+                continue;
+            }
+            let installed = state.seen(client_id).map(|seen| seen.installed.to_vec()).unwrap_or_default();
+            let is_meant = |manifest: &Sha256Digest| {
+                query.manifests.contains(manifest) && !installed.iter().any(|runs| runs.manifest == *manifest)
+            };
+            let sent = state.assignment_sent(client_id).into_iter().flat_map(|sent| &sent.packages);
+            let told: Vec<_> = sent.filter(|told| is_meant(&told.manifest)).cloned().collect();
+            let reports =
+                state.clients.get(client_id).into_iter().flat_map(|client| client.last_reports.values());
+            let reports = reports.map(|last| &last.report).filter(|report| is_meant(&report.manifest));
+            let last_reports: Vec<_> = reports.cloned().collect();
+            if !told.is_empty() || !last_reports.is_empty() {
+                rows.push(TryingRow { name: name.clone(), told, last_reports });
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -59,6 +59,10 @@ impl State {
             }
             Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
                 self.with_release(manifest, |row| {
+                    let halted = row.reason.take().filter(|_| row.state == ReleaseState::Halted);
+                    if let (Some(decided), Some(halted)) = (&mut row.decided, halted) {
+                        decided.comment = Some(halted);
+                    }
                     row.state = ReleaseState::Withdrawn;
                     row.reason = Some(reason.clone());
                 });
@@ -70,7 +74,10 @@ impl State {
             Change::ReleaseHalted { manifest, reason, rollback, withdrawn, supersession, .. } => {
                 let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
                 self.with_release(manifest, |row| {
-                    decide(row, entry, state, Some(reason), "");
+                    match (withdrawn, row.reason.clone()) {
+                        (true, vendor) => decide(row, entry, state, vendor.as_ref(), reason),
+                        (false, _) => decide(row, entry, state, Some(reason), ""),
+                    }
                     row.rollback = *rollback;
                 });
                 for client in self.clients.values_mut() {

@@ -10,13 +10,14 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
-    page_limit,
+    Trying, page_limit,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow,
-    WAITING_NAMES,
+    TryingRow, WAITING_NAMES,
 };
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
@@ -25,7 +26,8 @@ use sealpost_site::rules::leaving::Named;
 use super::releases::{approved, known_release, staged, voided};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
-    count, from_json, from_word, optional_count, optional_from_json, optional_text, optional_time, text, time,
+    count, from_json, from_word, json, optional_count, optional_from_json, optional_text, optional_time,
+    text, time,
 };
 use crate::store::{Read, StoreError};
 
@@ -191,6 +193,10 @@ impl<C: Connected> Read<ExplainClient> for C {
         for package in client.installed.iter().chain(&client.before) {
             had.extend(known_release(connection, &package.manifest)?);
         }
+        // What it may try, and does not say that it runs.
+        for report in &client.last_reports {
+            had.extend(known_release(connection, &report.manifest)?);
+        }
         let attempts = match &client.client_id {
             Some(client_id) => attempts(connection, client_id)?,
             None => BTreeMap::new(),
@@ -241,9 +247,10 @@ impl<C: Connected> Read<Failing> for C {
         let mut failing = FailingRow::default();
         let mut statement = connection.prepare_cached(
             "SELECT DISTINCT l.manifest, c.name FROM releases r JOIN last_reports l ON l.manifest = r.manifest \
-             JOIN clients c ON c.client_id = l.client_id WHERE r.state = 'approved' AND l.failed = 1 ORDER BY c.name",
+             JOIN clients c ON c.client_id = l.client_id WHERE r.state = 'approved' AND l.failed = 1 \
+             AND l.report ->> 'reason' <> ?1 ORDER BY c.name",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([ReasonCode::NotKept.to_string()])?;
         while let Some(row) = rows.next()? {
             one_more(failing.gave_up.entry(text(row, 0)?).or_default(), text(row, 1)?);
         }
@@ -274,6 +281,35 @@ impl<C: Connected> Read<Followers> for C {
             followers.entry(text(row, 0)?).or_default().add(&text(row, 1)?);
         }
         Ok(followers)
+    }
+}
+
+impl<C: Connected> Read<Trying> for C {
+    fn read(&mut self, query: &Trying) -> Result<Vec<TryingRow>, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "WITH meant AS (SELECT value AS manifest FROM json_each(?3)) \
+             SELECT * FROM (SELECT c.name AS name, \
+             (SELECT json_group_array(json(p.value)) FROM json_each(s.assignment, '$.packages') p \
+             WHERE p.value ->> 'manifest' IN meant AND p.value ->> 'manifest' NOT IN \
+             (SELECT manifest FROM installed WHERE client_id = c.client_id)) AS told, \
+             (SELECT json_group_array(json(l.report) ORDER BY l.package) FROM last_reports l \
+             WHERE l.client_id = c.client_id AND l.manifest IN meant AND l.manifest NOT IN \
+             (SELECT manifest FROM installed WHERE client_id = c.client_id)) AS reports \
+             FROM clients c LEFT JOIN sent s ON s.client_id = c.client_id WHERE c.name > ?1) \
+             WHERE told <> '[]' OR reports <> '[]' ORDER BY name LIMIT ?2",
+        )?;
+        let after = query.after.as_ref().map_or("", ComputerName::as_str);
+        let manifests: Vec<String> = query.manifests.iter().map(ToString::to_string).collect();
+        let rows =
+            statement.query_map(params![after, page_limit(Some(query.limit)), json(&manifests)?], |row| {
+                Ok(TryingRow {
+                    name: text(row, 0)?,
+                    told: from_json(row, 1)?,
+                    last_reports: from_json(row, 2)?,
+                })
+            })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 

@@ -21,7 +21,7 @@ use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
     LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, VoidedReleases,
+    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -112,7 +112,10 @@ async fn of_computers(pair: &Pair, known: &Known) {
         for after in [None, known.names.iter().nth(4).cloned()] {
             pair.query(Clients { after: after.clone(), limit }).await;
             pair.query(Recipients { after: after.clone(), running: None, limit }).await;
+            let manifests: Vec<Sha256Digest> = known.releases.iter().map(|(_, manifest)| *manifest).collect();
+            pair.query(Trying { manifests, after: after.clone(), limit }).await;
             for (_, manifest) in &known.releases {
+                pair.query(Trying { manifests: vec![*manifest], after: after.clone(), limit }).await;
                 pair.query(Recipients { after: after.clone(), running: Some(*manifest), limit }).await;
             }
         }

@@ -16,6 +16,7 @@ use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT};
+use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::changes::ContactAnswer;
 use crate::commands::undoing::BELIEVED_ABOVE;
@@ -195,7 +196,7 @@ pub struct SeenClient {
 
 impl SeenClient {
     /// What a contact says, in the form in which it is noted: each package once, sorted; the last one counts. `last` is
-    /// what the client said before.
+    /// what the client said before. What it reports as not kept it cannot go back to, and it counts as ran before no more.
     #[must_use]
     pub fn of(contact: &Contact, last: Option<&Self>) -> Self {
         let by_package: BTreeMap<&PackageName, &InstalledPackage> =
@@ -203,10 +204,14 @@ impl SeenClient {
         let find = |list: &[InstalledPackage], package: &PackageName| {
             list.iter().find(|one| one.package() == package).cloned()
         };
+        let not_kept = |manifest: &Sha256Digest| {
+            let mut reports = contact.reports.iter();
+            reports.any(|report| report.reason == ReasonCode::NotKept && report.manifest == *manifest)
+        };
         let before = by_package.iter().filter_map(|(package, runs)| {
             let last = last?;
             let ran = find(&last.installed, package).filter(|ran| ran.manifest != runs.manifest);
-            ran.or_else(|| find(&last.before, package))
+            ran.or_else(|| find(&last.before, package).filter(|before| !not_kept(&before.manifest)))
         });
         let before = before.collect();
         Self {

@@ -55,6 +55,8 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         runs: Some((&version, old)),
         drift: None,
         stopped: None,
+        tries: None,
+        gone: None,
         assigned: Some((new, 1)),
         is_licensed: true,
         wanted: Some(told(1)),
@@ -105,6 +107,18 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     say(
         &PackageView { stopped: Some(&withdrawn), ..stopped.clone() },
         "which the vendor withdrew (it crashes)",
+    );
+    // What was stopped before it ran there is named as well.
+    let none = PackageView { runs: None, wanted: None, ..good.clone() };
+    say(&none, "pc-1 does not run acme-av; no release is approved for it");
+    let gone = PackageView { gone: Some(&halted), ..none };
+    say(
+        &gone,
+        "it was told 2.0 before, which was halted here (it crashes), and nothing else is approved for it",
+    );
+    say(
+        &PackageView { tries: Some(&halted), ..good.clone() },
+        "; it was told to install 2.0, which was halted here (it crashes), and did not say how that ended",
     );
     let back = Told { release: &approved, action: TellTo::GoBackFrom(&halted), attempt: 1 };
     let back = PackageView { runs: Some((&version, old)), wanted: Some(back), last_report: None, ..good };

@@ -25,7 +25,7 @@ use sealpost_site::rules::names::canonical;
 use super::show::unknown;
 use crate::http::Site;
 use crate::http::body::JsonBody;
-use crate::http::leaving::leaving;
+use crate::http::leaving::leaving_of;
 use crate::http::payload::payload;
 use crate::http::problem::{ApiError, bad_query};
 
@@ -81,8 +81,8 @@ pub(crate) async fn halt(
     let runs = if rollback { WhoRunsIt::GoesBack } else { WhoRunsIt::Keeps };
     site.parts.ledger.execute(site.now(), HaltRelease { actor, manifest, reason, runs }).await?;
     let Json(update) = decided(&site, manifest).await?;
-    let runners = leaving(&site.parts.ledger, &[manifest]).await.map_err(unread)?.remove(&manifest);
-    Ok(Json(Halted { update, leaving: runners.unwrap_or_default().into() }))
+    let runners = leaving_of(&site.parts.ledger, manifest).await.map_err(unread)?;
+    Ok(Json(Halted { update, leaving: runners.into() }))
 }
 
 pub(crate) async fn reconsider(

@@ -7,17 +7,18 @@ use axum::extract::{Path, State};
 use jiff::Timestamp;
 use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
-    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, VoidedReleases,
+    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, Trying, VoidedReleases,
 };
-use sealpost_site::rows::RecipientRow;
+use sealpost_site::rows::{RecipientRow, TryingRow};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
-use sealpost_site::rules::leaving::{Named, Runners};
+use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
-use crate::http::leaving::leaving;
+use crate::http::leaving::{known, leaving_of};
 use crate::http::problem::ApiError;
 
 pub(crate) async fn show(
@@ -57,6 +58,7 @@ pub(crate) async fn show(
         silent_count: found.silent,
         silent_since: found.silent_since,
         waiting_count: found.waiting,
+        not_kept_count: not_kept(&site, digest).await?,
         runners: found.runners.names,
         runner_count: found.runners.count,
         leaving: found.leaving.map(Leaving::from),
@@ -111,7 +113,9 @@ async fn computers(
     let approved = ledger.query(ApprovedReleases {}).await?;
     let mut down = LeadsDown::new(&release, &approved);
     let voided = ledger.query(VoidedReleases {}).await?;
-    let under_review = UnderReview::new(release.clone(), approved.clone(), voided);
+    let known = known(ledger).await?;
+    let judge = Judge::new(&approved, &known, &voided);
+    let under_review = UnderReview::new(release.clone(), approved.clone(), voided.clone());
     // What was stopped reaches nobody, whatever it would reach.
     let stopped = matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn);
     let each = |row: RecipientRow| {
@@ -120,6 +124,12 @@ async fn computers(
             found.runners.add(&row.name);
         }
         if stopped {
+            return;
+        }
+        // Who is told to go back to it is to run it as well, although it never gets it as an install.
+        if !runs_it && judge.goes_back_to(manifest, &row) {
+            found.recipients.add(&row.name);
+            found.pending += 1;
             return;
         }
         match under_review.reach(&row) {
@@ -145,9 +155,21 @@ async fn computers(
     ledger.each(page, |row| row.name.clone(), each).await?;
     found.downgrade = down.finish();
     if stopped {
-        found.leaving = leaving(ledger, &[manifest]).await?.remove(&manifest);
+        found.leaving = Some(leaving_of(ledger, manifest).await?);
     }
     Ok(found)
+}
+
+/// How many computers reported last that they do not keep the release.
+async fn not_kept(site: &Site, manifest: Sha256Digest) -> Result<u64, ApiError> {
+    let mut count = 0;
+    let page = |after| Trying { manifests: vec![manifest], after, limit: MAX_PAGE };
+    let each = |row: TryingRow| {
+        let mut reports = row.last_reports.iter();
+        count += u64::from(reports.any(|report| report.reason == ReasonCode::NotKept));
+    };
+    site.parts.ledger.each(page, |row| row.name.clone(), each).await?;
+    Ok(count)
 }
 
 pub(super) fn unknown(manifest: &str) -> ApiError {
