@@ -85,9 +85,14 @@ fn leave(row: &ReleaseRow, runners: &Runners) -> Vec<String> {
     }
     if cannot_go_back.count > 0 {
         let has = counted(cannot_go_back.count, "has", "have");
+        // Below every release of the agent is the packaged program, which is none: only a person there goes back to it.
+        let by_hand = match package.is_agent() {
+            true => ", or go back to the packaged program with `agent-updater rollback agent-updater` there",
+            false => "",
+        };
         let (runs, them) = if cannot_go_back.count == 1 { ("runs", "it") } else { ("run", "them") };
         parts.push(format!(
-            "{has} nothing to go back to and {runs} on ({}): approve a newer release for {them}",
+            "{has} nothing to go back to and {runs} on ({}): approve a newer release for {them}{by_hand}",
             first_names(&cannot_go_back.names, cannot_go_back.count)
         ));
     }
@@ -229,6 +234,14 @@ mod tests {
             text,
             format!("1 computer may try av 1.0 (any), which was halted here (it hangs): {told}")
         );
+        let agent = PackageName::new("agent-updater").unwrap();
+        let agent = ReleaseRow {
+            installed: 1,
+            release: ReleaseId { package: agent, ..halted.release.clone() },
+            ..halted.clone()
+        };
+        let text = said(&agent, Runners { cannot_go_back: named(&["pc-1"]), ..Runners::default() }).unwrap();
+        assert!(text.ends_with("with `agent-updater rollback agent-updater` there"), "{text}");
         let both = Runners { updating: named(&["pc-1"]), ..trying() };
         let text = said(&ReleaseRow { installed: 1, ..halted }, both).unwrap();
         assert!(text.starts_with("1 computer runs av 1.0") && text.ends_with(told), "{text}");
