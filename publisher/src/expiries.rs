@@ -25,7 +25,7 @@ pub enum ExpiryKind {
     Timestamp,
     /// The TLS certificate of `publisher serve`.
     Certificate,
-    /// The newest grant of a serial number.
+    /// The newest grant of a serial number that is bound to a server.
     Grant,
 }
 
@@ -140,9 +140,11 @@ impl Expiry {
         }
     }
 
-    /// The newest grant of a serial number, if there is one.
+    /// The newest grant of a serial number; `None` before the first, and once its server was cleared: nobody renews that
+    /// grant, and whoever registers next gets another.
     #[must_use]
     pub fn of_grant(serial: &SerialEntry) -> Option<Self> {
+        let server = serial.server_id.as_ref()?;
         let (at, renewable_from) = serial.not_after.zip(serial.renewable_from)?;
         Some(Self {
             kind: ExpiryKind::Grant,
@@ -150,7 +152,8 @@ impl Expiry {
             at,
             renewed_by_itself: false,
             remedy: format!(
-                "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you",
+                "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you; if \
+                 the customer is gone, `publisher clear-key {server}` takes it off this list",
                 serial.serial
             ),
             key: None,
