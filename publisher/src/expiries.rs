@@ -144,7 +144,7 @@ impl Expiry {
     /// grant, and whoever registers next gets another.
     #[must_use]
     pub fn of_grant(serial: &SerialEntry) -> Option<Self> {
-        let server = serial.server_id.as_ref()?;
+        serial.server_id.as_ref()?;
         let (at, renewable_from) = serial.not_after.zip(serial.renewable_from)?;
         Some(Self {
             kind: ExpiryKind::Grant,
@@ -152,8 +152,7 @@ impl Expiry {
             at,
             renewed_by_itself: false,
             remedy: format!(
-                "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you; if \
-                 the customer is gone, `publisher clear-key {server}` takes it off this list",
+                "its server renews it with `distributor register {}`, and with a code by hand if it cannot reach you",
                 serial.serial
             ),
             key: None,

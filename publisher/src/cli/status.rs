@@ -21,8 +21,8 @@ Examples:
   publisher --home acme status --json
 
 Warnings begin 90 days before an end, and name the command that renews it. Of grants only those are
-shown that end soon, or have ended, while a server is bound to the serial number. Exit status 1 if
-something is urgent: it has ended (a grant too) or ends within 7 days, what is renewed daily was not
+shown that end soon, or have ended, while a server is bound to the serial number; `publisher clear-key`
+takes those of a customer who is gone off the list. Exit status 1 if something is urgent: it has ended (a grant too) or ends within 7 days, what is renewed daily was not
 for days, a certificate or its key cannot be used, or others can read a secret.")]
 pub(super) struct Options {
     /// Print the result as JSON.

@@ -248,12 +248,7 @@ fn what_is_urgent_ends_status_with_one_and_a_grant_that_no_server_has_any_more_i
     };
     assert_eq!(grants().len(), 2, "{:?}", grants());
     for (server, cleared, serial) in &mut servers {
-        let named = format!("`publisher clear-key {server}`");
-        assert!(
-            grants().iter().any(|said| said.contains(serial.as_str()) && said.contains(&named)),
-            "{:?}",
-            grants()
-        );
+        assert!(grants().iter().any(|said| said.contains(serial.as_str())), "{:?}", grants());
         authority.clear_key(server, *cleared, later).unwrap();
         assert!(!grants().iter().any(|said| said.contains(serial.as_str())), "{:?}", grants());
     }
