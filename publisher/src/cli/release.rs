@@ -35,10 +35,10 @@ Examples:
 
 What is a slip most of the time is asked back on a terminal, and needs an option elsewhere: a further
 package (--new-package), a further channel of one (--new-channel), an unknown platform
-(--new-platform), a lower version than the channel's (--downgrade), private keys, tokens or serial numbers among the files (--with-private-keys).
-The first release of a package makes its keys. A release that was cut short is completed by the same command again.
-A version that was published stays as it was signed: other files, attachments, notes or other options that say
-something of it are refused.")]
+(--new-platform), a lower version than the channel's (--downgrade), private keys, tokens or serial
+numbers among the files (--with-private-keys). The first release of a package makes its keys.
+A release that was cut short is completed by the same command again. A published version stays as it was
+signed: other files, attachments, notes and options that say something of it are refused.")]
 pub(super) struct Options {
     /// The folder whose content is released.
     #[arg(value_name = "DIR")]
