@@ -25,7 +25,7 @@ pub enum ExpiryKind {
     Timestamp,
     /// The TLS certificate of `publisher serve`.
     Certificate,
-    /// The newest grant of a serial number.
+    /// The newest grant of a serial number that is bound to a server.
     Grant,
 }
 
@@ -140,9 +140,11 @@ impl Expiry {
         }
     }
 
-    /// The newest grant of a serial number, if there is one.
+    /// The newest grant of a serial number; `None` before the first, and once its server was cleared: nobody renews that
+    /// grant, and whoever registers next gets another.
     #[must_use]
     pub fn of_grant(serial: &SerialEntry) -> Option<Self> {
+        serial.server_id.as_ref()?;
         let (at, renewable_from) = serial.not_after.zip(serial.renewable_from)?;
         Some(Self {
             kind: ExpiryKind::Grant,

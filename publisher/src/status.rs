@@ -15,7 +15,7 @@ use sealpost_serving::tls::{self, TlsError};
 use serde::Serialize;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::expiries::{self, Expiry, ExpiryKind, Level, Nearness};
+use crate::expiries::{self, Expiry, Level, Nearness};
 use crate::home::{Exposed, Keyring, Vendor, exposed_secrets};
 use crate::publication::{PublicationError, PublicationView};
 
@@ -57,11 +57,10 @@ pub enum StatusError {
 }
 
 impl Status {
-    /// Whether something of the vendor's own has ended, so that nobody takes anything or nobody connects.
+    /// Whether something is to be done now; a site's status ends with 1 in the same case.
     #[must_use]
-    pub fn has_ended(&self, now: Timestamp) -> bool {
-        let own = self.expiries.iter().filter(|end| end.kind != ExpiryKind::Grant);
-        own.into_iter().any(|end| end.nearness(now) == Nearness::Ended)
+    pub fn is_urgent(&self) -> bool {
+        self.warnings.iter().any(|warning| warning.level == Level::Urgent)
     }
 }
 

@@ -20,7 +20,8 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          \n\
          # Where the vendor publishes releases and answers registrations. Plain http is enough for releases: all that\n\
          # comes from there is signed by the vendor, and is checked against root.json. A serial number is a secret, and\n\
-         # is sent over https only: with plain http, `distributor register` prints a code to exchange by hand.\n\
+         # is sent over https, or to this computer: with other plain http, `distributor register` prints a code to\n\
+         # exchange by hand.\n\
          vendor_url = {vendor_url}\n\
          # A PEM file with the CA of the vendor's server, if this system does not trust it.\n\
          # vendor_ca = \"/etc/sealpost/vendor-ca.pem\"\n\

@@ -35,8 +35,10 @@ Examples:
 
 What is a slip most of the time is asked back on a terminal, and needs an option elsewhere: a further
 package (--new-package), a further channel of one (--new-channel), an unknown platform
-(--new-platform), a lower version than the channel's (--downgrade), private keys, tokens or serial numbers among the files (--with-private-keys).
-The first release of a package makes its keys. A release that was cut short is completed by the same command again.")]
+(--new-platform), a lower version than the channel's (--downgrade), private keys, tokens or serial
+numbers among the files (--with-private-keys). The first release of a package makes its keys.
+A release that was cut short is completed by the same command again. A published version stays as it was
+signed: other files, attachments, notes and options that say something of it are refused.")]
 pub(super) struct Options {
     /// The folder whose content is released.
     #[arg(value_name = "DIR")]
@@ -56,9 +58,9 @@ pub(super) struct Options {
     /// The platform that it runs on [default: this one for programs, `any` for signatures]
     #[arg(long, value_name = "X")]
     platform: Option<Platform>,
-    /// How urgent it is.
-    #[arg(long, value_enum, default_value = "normal")]
-    severity: SeverityArgument,
+    /// How urgent it is [default: normal]
+    #[arg(long, value_enum)]
+    severity: Option<SeverityArgument>,
     /// What it is about: a code such as `bugfix`, `feature` or `security`.
     #[arg(long, value_name = "CODE", value_parser = Word::new)]
     category: Option<Word>,
@@ -158,12 +160,12 @@ impl Options {
             KindArgument::Agent => PackageKind::Agent,
             KindArgument::Server => PackageKind::Server,
         };
-        let severity = match self.severity {
+        let severity = self.severity.map(|severity| match severity {
             SeverityArgument::Low => Severity::Low,
             SeverityArgument::Normal => Severity::Normal,
             SeverityArgument::High => Severity::High,
             SeverityArgument::Critical => Severity::Critical,
-        };
+        });
         let platform = self.platform.unwrap_or_else(|| match kind {
             PackageKind::Signatures => Platform::any(),
             _ => Platform::current(),

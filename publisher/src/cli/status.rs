@@ -21,7 +21,9 @@ Examples:
   publisher --home acme status --json
 
 Warnings begin 90 days before an end, and name the command that renews it. Of grants only those are
-shown that end soon. Exit status 1 if something has ended without which nobody takes anything.")]
+shown that end soon, or have ended, while a server is bound to the serial number; `publisher clear-key`
+takes those of a customer who is gone off the list. Exit status 1 if something is urgent: it has ended (a grant too) or ends within 7 days, what is renewed daily was not
+for days, a certificate or its key cannot be used, or others can read a secret.")]
 pub(super) struct Options {
     /// Print the result as JSON.
     #[arg(long)]
@@ -66,7 +68,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             print_line("nothing is to be done")?;
         }
     }
-    Ok(if status.has_ended(now) { Ending::DefectsFound } else { Ending::Done })
+    Ok(if status.is_urgent() { Ending::DefectsFound } else { Ending::Done })
 }
 
 /// An end as programs read it; a site says its own in the same fields.

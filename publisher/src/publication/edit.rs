@@ -80,14 +80,19 @@ impl Publication {
     }
 
     /// Lists a trust document, signed now; one that says nothing new keeps the time at which it was signed. Once for each
-    /// publication.
-    pub fn put_trust(&mut self, trust: &TrustDocument, now: Timestamp) -> Result<(), PublicationError> {
+    /// publication. The document as it is listed then.
+    pub fn put_trust(
+        &mut self,
+        trust: &TrustDocument,
+        now: Timestamp,
+    ) -> Result<TrustDocument, PublicationError> {
         let before = self.trust()?;
         if (TrustDocument { signed_at: before.signed_at, ..trust.clone() }) == before {
-            return Ok(());
+            return Ok(before);
         }
         let signed = TrustDocument { signed_at: whole_seconds(now), ..trust.clone() };
-        self.put_document(&RoleName::Targets, &TargetName::new(TRUST_TARGET)?, &signed)
+        self.put_document(&RoleName::Targets, &TargetName::new(TRUST_TARGET)?, &signed)?;
+        Ok(signed)
     }
 
     /// Lists the channels of a package, signed now; a document that says nothing new keeps its time. Once for each

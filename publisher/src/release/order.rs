@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::ids::{ChannelName, TargetName};
 use sealpost_manifests::release::{
-    Attachment, AttachmentKind, PackageKind, ReleaseId, Security, Severity, notes_problem,
+    Attachment, AttachmentKind, PackageKind, ReleaseId, ReleaseManifest, Security, Severity, notes_problem,
 };
 use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::{ReleaseCounter, Revision};
@@ -30,7 +30,8 @@ pub struct Order {
     pub kind: PackageKind,
     /// Channels that are to point at it.
     pub channels: Vec<ChannelName>,
-    pub severity: Severity,
+    /// How urgent it is; normal, if nothing is said.
+    pub severity: Option<Severity>,
     /// What it is about, for example `bugfix`.
     pub category: Option<Word>,
     /// Ids of the vulnerabilities that it fixes.
@@ -55,7 +56,7 @@ pub struct AttachmentOrder {
 }
 
 impl Order {
-    /// An order of normal severity, with nothing beside it.
+    /// An order that says nothing of the release, with nothing beside it.
     #[must_use]
     pub const fn new(
         folder: PathBuf,
@@ -68,7 +69,7 @@ impl Order {
             release,
             kind,
             channels,
-            severity: Severity::Normal,
+            severity: None,
             category: None,
             fixes: Vec::new(),
             advisory_url: None,
@@ -196,7 +197,8 @@ pub(super) fn check_minimum(counter: ReleaseCounter, channels: &ChannelsDocument
     )]
 }
 
-/// The same version again must be the same files and attachments; everything else is what was signed the first time.
+/// The same version again must be the same files and attachments. What the order says of it otherwise must be what was
+/// signed the first time, because nothing else is published; what it leaves unsaid is as it was signed.
 pub(super) fn check_same(
     order: &Order,
     published: &Published,
@@ -211,13 +213,48 @@ pub(super) fn check_same(
              new version"
         )];
     }
+    let mut problems = Vec::new();
     if manifest.attachments != attachments {
-        return vec![format!(
+        problems.push(format!(
             "version {version} was published with other attachments, and a published version never changes; release a \
              new version"
-        )];
+        ));
     }
-    Vec::new()
+    if let Some(options) = listed(&other_options(order, manifest)) {
+        let package = &order.release.package;
+        problems.push(format!(
+            "version {version} was published with another value of {options}, or without, and a published version never \
+             changes; release a new version, or leave that out; `publisher channel set {package} CHANNEL {version}` \
+             points a channel at it"
+        ));
+    }
+    problems
+}
+
+/// The options of `publisher release` that say something else of a release than was signed.
+fn other_options(order: &Order, manifest: &ReleaseManifest) -> Vec<&'static str> {
+    let security = manifest.security.as_ref();
+    let published: BTreeSet<&String> = security.iter().flat_map(|security| &security.fixes).collect();
+    let fixes: BTreeSet<&String> = order.fixes.iter().collect();
+    let url = security.and_then(|security| security.advisory_url.as_ref());
+    let others = [
+        ("--severity", order.severity.is_some_and(|severity| severity != manifest.severity)),
+        ("--category", order.category.is_some() && order.category != manifest.category),
+        ("--fixes", !fixes.is_empty() && fixes != published),
+        ("--advisory-url", order.advisory_url.is_some() && order.advisory_url.as_ref() != url),
+        (
+            "--supported-until",
+            order.supported_until.is_some() && order.supported_until != manifest.supported_until,
+        ),
+        ("--notes", !order.notes.is_empty() && order.notes != manifest.notes),
+    ];
+    others.into_iter().filter_map(|(option, is_other)| is_other.then_some(option)).collect()
+}
+
+/// As a sentence lists them; `None` of nothing.
+fn listed(options: &[&str]) -> Option<String> {
+    let (last, others) = options.split_last()?;
+    Some(if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
 /// The counter of the next release: above every one that was given, or after a reset the first above it that no release

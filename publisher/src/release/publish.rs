@@ -9,7 +9,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document};
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::payload::PayloadSource;
-use sealpost_manifests::release::{Attachment, Encoding, FileKind, PackageKind, ReleaseId, ReleaseManifest};
+use sealpost_manifests::release::{
+    Attachment, Encoding, FileKind, PackageKind, ReleaseId, ReleaseManifest, Severity,
+};
 use sealpost_manifests::trust::{CounterReset, KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
 use sealpost_repository::{KeyThreshold, RoleName, TargetSource};
@@ -308,7 +310,7 @@ fn manifest(
         payload: built.payload.clone(),
         files: built.files.clone(),
         requires: Vec::new(),
-        severity: order.severity,
+        severity: order.severity.unwrap_or(Severity::Normal),
         category: order.category,
         security: order.security(),
         supported_until: order.supported_until,

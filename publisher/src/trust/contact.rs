@@ -43,7 +43,7 @@ fn is_mail(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| plain(name) && plain(host) && !host.contains('@'))
 }
 
-/// Publishes whom customers ask about licenses; `None` takes the contact away.
+/// Publishes whom customers ask about licenses; `None` takes the contact away. The trust document as it is published.
 ///
 /// # Errors
 /// [`TrustError`]; the repository is as it was.
@@ -58,7 +58,7 @@ pub fn set_contact(
     let mut publication = Publication::open(vendor, waiting)?;
     check_live(vendor, keyring, &publication, now)?;
     let trust = TrustDocument { licensing_contact: contact, ..publication.trust()? };
-    publication.put_trust(&trust, now)?;
+    let trust = publication.put_trust(&trust, now)?;
     let keys = [keyring.targets()?, keyring.snapshot()?, keyring.timestamp()?];
     publication.publish(&keys.iter().collect::<Vec<_>>(), now)?;
     Ok(trust)

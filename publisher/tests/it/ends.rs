@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::release::PackageKind;
-use sealpost_publisher::authority::{Authority, Issuer, Terms, verify_registration};
+use sealpost_publisher::authority::{Authority, ClearedKey, Issuer, Terms, verify_registration};
 use sealpost_publisher::expiries::{ExpiryKind, Level, Nearness};
 use sealpost_publisher::home::{KeyState, Keyring, Vendor};
 use sealpost_publisher::init::{Plan, init};
@@ -159,7 +159,7 @@ fn status_says_what_ends_when_which_key_renews_it_and_whether_it_is_there() {
         let place = role_key.display().to_string();
         assert!(warned(&["role acme-av", &place, "bring its key", "`publisher role renew acme-av`"]));
         assert!(warned(&["role timestamp", "`publisher refresh`"]));
-        assert!(status.has_ended(at), "the timestamp ended after a week");
+        assert!(status.is_urgent(), "the timestamp ended after a week");
     }
 }
 
@@ -221,6 +221,40 @@ fn the_certificate_of_the_server_and_grants_that_end_soon_stand_in_the_list() {
     let soon = grants(280);
     assert_eq!(soon[0].what, serial.to_string());
     assert!(soon[0].remedy.contains(&format!("`distributor register {serial}`")), "{}", soon[0].remedy);
+}
+
+#[test]
+fn what_is_urgent_ends_status_with_one_and_a_grant_that_no_server_has_any_more_is_not_named() {
+    let home = Home::new();
+    let mut authority = Authority::open(&home.vendor().license_database()).unwrap();
+    let terms = Terms { seats: 5, model: LicenseModel::Named, packages: Vec::new() };
+    let key = home.keyring().license().unwrap();
+    let issuer = Issuer { vendor: "Acme", key: &key, grant_days: 365, time_zone: &jiff::tz::TimeZone::UTC };
+    let mut servers = [ClearedKey::Lost, ClearedKey::Stolen].map(|cleared| {
+        let serial = authority.new_serial(&terms, now()).unwrap();
+        let site = SigningKey::generate().unwrap();
+        let asked = registration(&serial, &site);
+        let request = verify_registration(&register_request(&asked, &site)).unwrap();
+        authority.register(&request, &issuer, now()).unwrap();
+        (asked.server_id, cleared, serial)
+    });
+    let later = now() + days(370);
+    new_root(&home.vendor(), &home.keyring(), &[], later).unwrap();
+    renew_lists(&home.vendor(), &home.keyring(), &[RoleName::Targets], later, || {}).unwrap();
+    let grants = || {
+        let status = status_at(&home, later);
+        assert_eq!(status.is_urgent(), !status.warnings.is_empty(), "{:?}", status.warnings);
+        status.warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>()
+    };
+    assert_eq!(grants().len(), 2, "{:?}", grants());
+    for (server, cleared, serial) in &mut servers {
+        assert!(grants().iter().any(|said| said.contains(serial.as_str())), "{:?}", grants());
+        authority.clear_key(server, *cleared, later).unwrap();
+        assert!(!grants().iter().any(|said| said.contains(serial.as_str())), "{:?}", grants());
+    }
+    assert!(!status_at(&home, later).is_urgent());
+    fs::set_permissions(home.path().join("keys/timestamp.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(status_at(&home, later).is_urgent(), "a key that others can read");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,8 @@ fn put_certificate(folder: &Path) -> String {
     fs::create_dir_all(folder).unwrap();
     for (name, text) in [("server.crt", made.cert.pem()), ("server.key", made.signing_key.serialize_pem())] {
         fs::write(folder.join("new"), text).unwrap();
+        // The status is urgent about a key that everybody can read.
+        fs::set_permissions(folder.join("new"), fs::Permissions::from_mode(0o600)).unwrap();
         fs::rename(folder.join("new"), folder.join(name)).unwrap();
     }
     made.cert.pem()

@@ -146,6 +146,44 @@ fn a_further_channel_and_a_lower_version_are_asked_back_and_a_channel_can_be_rem
 }
 
 #[test]
+fn options_that_a_version_was_not_published_with_are_refused_and_named() {
+    let bench = Bench::ready();
+    fs::write(bench.path("notes"), "what is new").unwrap();
+    fs::write(bench.path("sbom.json"), "{}").unwrap();
+    let first = bench.release("1.0");
+    let described = ["--severity=high", "--category=security", "--fixes=CVE-2026-1", "--fixes=CVE-2026-2"];
+    let first = [strs(&first), described.to_vec(), vec!["--notes=notes"]].concat();
+    bench.ok(&first);
+    let plain = bench.release("1.0");
+    for (option, more) in [
+        ("--severity", "normal"),
+        ("--category", "bugfix"),
+        ("--fixes", "CVE-2026-1"),
+        ("--advisory-url", "https://acme.example/7"),
+        ("--supported-until", "2028-12-31"),
+        ("--notes", "sbom.json"),
+    ] {
+        let words =
+            [option, "a published version never changes", "release a new version", "`publisher channel set"];
+        refused(&bench, &[strs(&plain), vec![option, more]].concat(), &words);
+    }
+    let all = ["--severity=low", "--supported-until=2028-12-31", "--attach=spdx=sbom.json"];
+    refused(
+        &bench,
+        &[strs(&plain), all.to_vec()].concat(),
+        &["--severity and --supported-until", "attachments"],
+    );
+
+    // The same again, in whatever order, and what says nothing of it.
+    bench.ok(&first);
+    bench.ok(&[strs(&plain), vec!["--fixes=CVE-2026-2", "--fixes=CVE-2026-1"]].concat());
+    let beta = with(&bench, "stable", "beta");
+    bench.ok(&[strs(&beta), vec!["--new-channel"]].concat());
+    assert!(bench.ok(&["channel", "show"]).contains("channel beta -> 1.0"));
+    assert!(bench.ok(&["releases", "show", "acme-av", "1.0"]).contains("severity high"));
+}
+
+#[test]
 fn a_day_that_there_is_not_is_said_in_plain_words() {
     let bench = Bench::ready();
     let release = bench.release("1.0");

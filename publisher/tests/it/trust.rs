@@ -227,7 +227,8 @@ async fn what_the_trust_document_says_is_signed_with_the_time_and_the_same_again
     for (contact, at, signed_at) in
         [(contact.clone(), days(1), days(1)), (contact, days(2), days(1)), (None, days(3), days(3))]
     {
-        set_contact(&vendor, &keyring, contact.clone(), now() + at, || {}).unwrap();
+        let said = set_contact(&vendor, &keyring, contact.clone(), now() + at, || {}).unwrap();
+        assert_eq!(said, home.trust(), "what is printed is what was published");
         assert_eq!(home.trust().signed_at, now() + signed_at);
         assert_eq!(home.read().await.unwrap().trust.licensing_contact, contact);
     }

@@ -60,10 +60,12 @@ impl World {
 
     /// What somebody who looks at the two servers is told to type, in the order in which it is told.
     fn named(&self) -> Result<Vec<String>> {
-        let mut said = self.vendor.publisher(&["status", "--json"])?.json()?["warnings"].clone();
-        // It ends with 1 when something is urgent.
-        let at_site = self.site.distributor(&["status", "--json"])?.stdout;
-        let at_site = serde_json::from_str::<serde_json::Value>(&at_site)?["warnings"].clone();
+        // Both end with 1 when something is urgent.
+        let warnings = |said: &str| {
+            Ok::<_, serde_json::Error>(serde_json::from_str::<serde_json::Value>(said)?["warnings"].clone())
+        };
+        let mut said = warnings(&self.vendor.publisher(&["status", "--json"])?.stdout)?;
+        let at_site = warnings(&self.site.distributor(&["status", "--json"])?.stdout)?;
         let (Some(said), Some(more)) = (said.as_array_mut(), at_site.as_array()) else {
             bail!("no list of warnings");
         };
