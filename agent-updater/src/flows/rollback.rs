@@ -19,7 +19,7 @@ use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
 use super::reports;
 use super::self_update::packaged::{GoBackError, back_to_packaged, note_attempt};
-use super::self_update::settle::{SettleError, settle};
+use super::self_update::settle::{SettleError, call_off, settle};
 
 /// Why a rollback did not end.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
     let _lock = host.home.lock_cycle()?;
     let mut spool = reports::open(host)?;
     Engine::new(host, &mut spool).recover()?;
+    if package.is_agent() && call_off(host, &mut spool)? {
+        return Ok(ChangeEnd::Kept);
+    }
     let record = in_assigned_attempt(host, package, packages::load(&host.home, package)?)?;
     // Of the agent itself there is always the packaged program to go back to.
     let is_first = package.is_agent() && record.previous.is_none();
@@ -115,7 +118,8 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             ok: true,
             code: AnswerCode::RolledBack,
             lines: vec![
-                "the packaged program is the agent again; it stays so until another release is assigned"
+                "the program of before is the agent, as `agent-updater status` says; it stays so until another release is \
+                 assigned"
                     .to_owned(),
             ],
         },
@@ -130,8 +134,8 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             ok: true,
             code: AnswerCode::OnTrial,
             lines: vec![format!(
-                "the previous release of {package} is on trial; it is kept once it completed a contact, see \
-                 `agent-updater status`"
+                "the previous release of {package} is on trial; it is kept once it completed a contact and ran on after it, \
+                 see `agent-updater status`"
             )],
         },
         ChangeEnd::Refused(refusal) => {

@@ -13,7 +13,7 @@ use crate::flows::context::{Context, Host, seed};
 use crate::flows::drift::{self, Found, Keep};
 use crate::flows::install::Engine;
 use crate::flows::self_update::contacted;
-use crate::flows::self_update::settle::settle;
+use crate::flows::self_update::settle::{call_off_for_site, settle};
 use crate::flows::{gate, reports, retention};
 use crate::home::HomeError;
 use crate::records::holdings::{Holdings, HoldingsError};
@@ -213,6 +213,11 @@ fn rounds(
                 return;
             }
         };
+        if let Some(assignment) = holdings.assignment.good()
+            && let Err(error) = call_off_for_site(host, spool, assignment)
+        {
+            problems.add(format!("a trial of the agent could not be called off: {}", with_causes(&error)));
+        }
         let outcome = match holdings.lease.good() {
             Some(_) => ContactOutcome::AnsweredWithLease,
             None => ContactOutcome::AnsweredWithoutLease,
