@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
-use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
@@ -171,7 +170,7 @@ fn rounds(
             Err(error) => {
                 problems.add(with_causes(&error));
                 if !matches!(error, HoldingsError::NotEnrolled) {
-                    note_failure(host, progress, with_causes(&error), None);
+                    note_failure(progress, LastContact::failed(host.now(), with_causes(&error)));
                 }
                 return;
             }
@@ -186,7 +185,12 @@ fn rounds(
             }
             Err(error) => {
                 let text = with_causes(&error);
-                note_failure(host, progress, text.clone(), error.refused());
+                let last = LastContact {
+                    refused: error.refused(),
+                    unknown_ca: error.is_unknown_ca(),
+                    ..LastContact::failed(host.now(), text.clone())
+                };
+                note_failure(progress, last);
                 problems.add(text);
                 return;
             }
@@ -265,13 +269,13 @@ fn note_answer(host: &Host, progress: &mut Progress, outcome: ContactOutcome) {
     let standing = &mut progress.standing;
     standing.standing = standing_after(standing.standing, outcome);
     standing.answered_at = Some(host.now());
-    standing.last_contact = Some(LastContact { at: host.now(), problem: None, refused: None });
+    standing.last_contact = Some(LastContact::answered(host.now()));
 }
 
-fn note_failure(host: &Host, progress: &mut Progress, problem: String, refused: Option<ProblemCode>) {
+fn note_failure(progress: &mut Progress, last: LastContact) {
     let standing = &mut progress.standing;
     standing.standing = standing_after(standing.standing, ContactOutcome::AllFailed);
-    standing.last_contact = Some(LastContact { at: host.now(), problem: Some(problem), refused });
+    standing.last_contact = Some(last);
 }
 
 fn update_gate(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>, problems: &mut Problems) {

@@ -179,6 +179,9 @@ fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> V
         let refusal = Some(code);
         problems.push(StatusProblem { code: ProblemKind::Refused, package: None, refusal, text });
     }
+    if let Some(why) = last.filter(|contact| contact.unknown_ca).and_then(|contact| contact.problem.clone()) {
+        problems.push(StatusProblem::of_computer(ProblemKind::UnknownCa, why));
+    }
     // Before the first answer there is nothing that was lost; a server that answers without a lease says why.
     let was_answered = last.is_some_and(|contact| contact.problem.is_none());
     if let Some(why) = lease_problem.filter(|_| standing.standing != Standing::Unlicensed || was_answered) {

@@ -94,6 +94,8 @@ pub enum ProblemKind {
     KeyUnreadable,
     /// The site asks for a rollback that cannot be done here.
     NotRolledBack,
+    /// The server presented no CA that this computer pins.
+    UnknownCa,
 }
 
 impl StatusProblem {
