@@ -65,7 +65,7 @@ impl CycleResult {
         let (code, done) = match (ok, self.is_anything_assigned) {
             (true, true) => (AnswerCode::UpToDate, vec!["up to date".to_owned()]),
             (true, false) => {
-                let line = "nothing is assigned to this computer: no release is approved for it";
+                let line = "nothing is assigned to this computer; `distributor clients show NAME` at the server says why";
                 (AnswerCode::NothingAssigned, vec![line.to_owned()])
             }
             (false, _) => (AnswerCode::NotUpToDate, self.problems.clone()),
