@@ -347,6 +347,9 @@ fn the_agents_own_release_is_checked_its_link_put_right_and_what_is_damaged_buil
     let lab = Lab::new();
     lab.on_trial("1.0", 1);
     let agent = lab.site.agent();
+    let answer = repair(&agent.context, Some(&PackageName::agent())).1;
+    let said = answer.lines.join(" ");
+    assert!(answer.ok && said.contains("1.0 (any) is on trial") && !said.contains("packaged"), "{said}");
     self_state::save(&lab.home, &lab.state().confirmed(agent.context.host.now())).unwrap();
     agent.cycle();
     let repaired = || {
