@@ -165,7 +165,9 @@ pub enum ConfigError {
     #[error("cannot read the configuration {0}; run as root, or name another with --config")]
     Unreadable(PathBuf, #[source] std::io::Error),
     /// It is not TOML, or has an unknown key.
-    #[error("the configuration {0} is not understood; compare it with the commented agent.sample.toml")]
+    #[error(
+        "the configuration {0} is not understood; correct what is named here, by the example under \"Hooks\" in docs/operations.md"
+    )]
     Malformed(PathBuf, #[source] toml::de::Error),
     #[error("the configuration {path} has a wrong value: {problems}")]
     Wrong { path: PathBuf, problems: String },

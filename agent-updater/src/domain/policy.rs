@@ -165,7 +165,8 @@ impl fmt::Display for Decision {
                 past.at, past.reason
             ),
             Self::OnTrial => f.write_str(
-                "on trial: it is kept once it completed a contact with the server, see `agent-updater status`",
+                "on trial: it is kept once it completed a contact with the server and ran on after it, see \
+                 `agent-updater status`",
             ),
         }
     }

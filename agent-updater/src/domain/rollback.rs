@@ -33,13 +33,26 @@ pub fn judge_rollback(
                 ReasonCode::NotKept,
                 format!(
                     "a rollback goes only to a release that this computer ran and kept: {} is none (kept: {there}); \
-                     assign it as an install",
+                     ask the administrator to approve a release for this computer",
                     wanted.release
                 ),
             )
         })?;
     judge_channels(&kept.release, kept.counter, channels)?;
     Ok(Installed { rollout: wanted.rollout, attempt: wanted.attempt, ..kept.clone() })
+}
+
+/// Whether a site's rollback that was refused like this stays refused until a person does something: what it goes to is not
+/// kept here or not allowed any more.
+#[must_use]
+pub fn stays_refused(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::NotKept
+            | ReasonCode::ReleaseWithdrawn
+            | ReasonCode::ReleaseTooOld
+            | ReasonCode::ManifestInvalid
+    )
 }
 
 /// What speaks against the kept release by this computer's own record, for a person who would go back to it; nothing if it

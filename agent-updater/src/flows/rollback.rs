@@ -10,14 +10,16 @@ use crate::domain::release::Refusal;
 use crate::domain::rollback::why_left;
 use crate::home::{Home, HomeError};
 use crate::platform::store::StoreError;
+use crate::records::holdings::Holdings;
 use crate::records::packages;
+use crate::records::progress::Progress;
 use crate::records::withdrawn::Withdrawals;
 
 use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
 use super::reports;
-use super::self_update::packaged::{GoBackError, back_to_packaged};
-use super::self_update::settle::{SettleError, settle};
+use super::self_update::packaged::{GoBackError, back_to_packaged, note_attempt};
+use super::self_update::settle::{SettleError, call_off, settle};
 
 /// Why a rollback did not end.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,10 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
     let _lock = host.home.lock_cycle()?;
     let mut spool = reports::open(host)?;
     Engine::new(host, &mut spool).recover()?;
-    let record = packages::load(&host.home, package)?;
+    if package.is_agent() && call_off(host, &mut spool)? {
+        return Ok(ChangeEnd::Kept);
+    }
+    let record = in_assigned_attempt(host, package, packages::load(&host.home, package)?)?;
     // Of the agent itself there is always the packaged program to go back to.
     let is_first = package.is_agent() && record.previous.is_none();
     if is_first && back_to_packaged(host)? {
@@ -65,6 +70,28 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
             Err(error.into())
         }
     }
+}
+
+/// The record, with what runs in the attempt in which the server assigns it: that is what the person leaves. It is a later
+/// one than that which brought it if an administrator raised it since, and not known if the record was made again.
+fn in_assigned_attempt(
+    host: &Host,
+    package: &PackageName,
+    mut record: PackageRecord,
+) -> Result<PackageRecord, RollbackError> {
+    let holdings = Holdings::load(&host.home, &Progress::load(&host.home)?, host.now()).ok();
+    let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
+    let Some((current, assignment)) = record.current.as_mut().zip(assignment) else { return Ok(record) };
+    let assigned = assignment.packages.iter().find(|wanted| wanted.manifest == current.manifest);
+    let Some(assigned) = assigned.filter(|wanted| wanted.attempt > current.attempt) else {
+        return Ok(record);
+    };
+    (current.rollout, current.attempt) = (assigned.rollout, assigned.attempt);
+    if package.is_agent() {
+        note_attempt(host, current)?;
+    }
+    packages::save(&host.home, package, &record)?;
+    Ok(record)
 }
 
 /// What speaks against the kept release: a person goes back to it only who says so.
@@ -91,7 +118,8 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             ok: true,
             code: AnswerCode::RolledBack,
             lines: vec![
-                "the packaged program is the agent again; it stays so until another release is assigned"
+                "the program of before is the agent, as `agent-updater status` says; it stays so until another release is \
+                 assigned"
                     .to_owned(),
             ],
         },
@@ -106,8 +134,8 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             ok: true,
             code: AnswerCode::OnTrial,
             lines: vec![format!(
-                "the previous release of {package} is on trial; it is kept once it completed a contact, see \
-                 `agent-updater status`"
+                "the previous release of {package} is on trial; it is kept once it completed a contact and ran on after it, \
+                 see `agent-updater status`"
             )],
         },
         ChangeEnd::Refused(refusal) => {

@@ -33,10 +33,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The content is not what was written.
-    #[error(
-        "the record {path} is damaged, so nothing is installed until it is repaired; check the disk, then {}",
-        remedy(path)
-    )]
+    #[error("the record {path} is damaged{}", consequence(path))]
     Damaged { path: PathBuf },
     /// Whole, and of before the formats were kept.
     #[error(
@@ -58,24 +55,36 @@ pub enum StoreError {
     },
 }
 
-/// The step that repairs a damaged record, as people type it.
-fn remedy(path: &Path) -> String {
+/// What a damaged record keeps from being done, and the step that repairs it, as people type it.
+fn consequence(path: &Path) -> String {
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-    match (folder, name) {
-        ("packages", package) => format!("`agent-updater repair {package}`"),
-        (_, "journal") => {
-            "`agent-updater repair`: it checks every product and starts it, since one may be stopped"
-                .to_owned()
+    let (kept_from, step) = match (folder, name) {
+        ("packages", package) => (format!("nothing of {package}"), format!("`agent-updater repair {package}`")),
+        // Their readers go on without them.
+        ("footprints", _) | (_, "withdrawn" | "reports" | "acknowledgement" | "install_root") => {
+            return "; that stops no install, and it is made again by itself; check the disk".to_owned();
         }
+        (_, "lease" | "assignment" | "server_list") => {
+            return "; the server sends it again with the next contact; check the disk".to_owned();
+        }
+        (_, "journal") => (
+            "nothing".to_owned(),
+            "`agent-updater repair`: it checks every product and starts it, since one may be stopped".to_owned(),
+        ),
         // Without its numbers the server takes this computer for a copy of itself.
-        (_, "contact") => {
+        (_, "contact") => (
+            "nothing".to_owned(),
             "ask the administrator for a new setup file of this computer (`distributor clients setup NAME`), and enroll \
              it again: `agent-updater enroll --setup FILE`"
-                .to_owned()
-        }
-        _ => "enroll this computer again with its setup file: `agent-updater enroll --setup FILE`".to_owned(),
-    }
+                .to_owned(),
+        ),
+        _ => (
+            "nothing".to_owned(),
+            "enroll this computer again with its setup file: `agent-updater enroll --setup FILE`".to_owned(),
+        ),
+    };
+    format!(", so {kept_from} is installed until it is repaired; check the disk, then {step}")
 }
 
 /// Reads a record; `None` only if there is none.

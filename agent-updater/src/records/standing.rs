@@ -21,6 +21,23 @@ pub struct LastContact {
     /// The code with which the server refused it, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<ProblemCode>,
+    /// Whether a server presented no CA that this computer pins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_ca: bool,
+}
+
+impl LastContact {
+    /// One that was answered.
+    #[must_use]
+    pub const fn answered(at: Timestamp) -> Self {
+        Self { at, problem: None, refused: None, unknown_ca: false }
+    }
+
+    /// One that failed, for a reason that asks for nothing else than the next contact.
+    #[must_use]
+    pub const fn failed(at: Timestamp, problem: String) -> Self {
+        Self { at, problem: Some(problem), refused: None, unknown_ca: false }
+    }
 }
 
 /// How this computer stands with a server.

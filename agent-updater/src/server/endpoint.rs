@@ -187,6 +187,9 @@ fn unanswered(address: String, error: &reqwest::Error) -> ServerError {
     loop {
         if let Some(refused) = cause.downcast_ref() {
             let why = match refused {
+                rustls::Error::General(why) if why == pin::NO_PINNED_CA => {
+                    return ServerError::UnknownCa { address };
+                }
                 rustls::Error::General(why) => why.clone(),
                 refused => refused.to_string(),
             };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+use super::pin::NO_PINNED_CA;
+
 /// Longest wait for a whole answer to a request that is not a download.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -15,6 +17,9 @@ pub enum ServerError {
     /// It presents no certificate that this computer accepts.
     #[error("{address} is not trusted: {why}")]
     NotTrusted { address: String, why: String },
+    /// It presents no CA that is pinned.
+    #[error("{address} is not trusted: {NO_PINNED_CA}")]
+    UnknownCa { address: String },
     /// It refused, with a reason.
     #[error("{address} refused")]
     Refused {
@@ -42,6 +47,12 @@ impl ServerError {
             Self::Refused { problem, .. } => Some(problem),
             _ => None,
         }
+    }
+
+    /// Whether the server is not known by its CA: another one, or the same with a new CA.
+    #[must_use]
+    pub const fn is_unknown_ca(&self) -> bool {
+        matches!(self, Self::UnknownCa { .. })
     }
 
     /// Whether another address of the same server may succeed.

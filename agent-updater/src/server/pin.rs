@@ -24,6 +24,10 @@ use crate::ports::Clock;
 /// Upper bound on the certificates that are searched for the pinned one.
 const MAX_CERTIFICATES: usize = 8;
 
+/// Why a server is refused that presents no pinned CA.
+pub(super) const NO_PINNED_CA: &str = "the server does not present a site CA that this computer pins by its setup file or server list: the site replaced its \
+     CA since, or it is another site's server, or somebody intercepts the connection";
+
 /// The times at which a server's certificate is judged.
 #[derive(Clone)]
 pub struct TlsTimes {
@@ -103,13 +107,7 @@ impl ServerCertVerifier for PinnedCa {
         let is_pinned = |certificate: &&CertificateDer<'_>| {
             spki_sha256(certificate).is_some_and(|found| self.pins.contains(&found))
         };
-        let ca = presented.iter().find(is_pinned).ok_or_else(|| {
-            Error::General(
-                "the server does not present a site CA that this computer pins by its setup file or server list; it is another site's \
-                 server, or somebody intercepts the connection"
-                    .to_owned(),
-            )
-        })?;
+        let ca = presented.iter().find(is_pinned).ok_or_else(|| Error::General(NO_PINNED_CA.to_owned()))?;
         let mut roots = RootCertStore::empty();
         roots.add(ca.clone().into_owned())?;
         let verifier =

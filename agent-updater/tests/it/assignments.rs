@@ -5,6 +5,7 @@ use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::control::{AnswerCode, ToUnwanted};
 use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::rollback;
+use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
@@ -114,8 +115,14 @@ fn a_rollback_beyond_its_bounds_is_refused_with_the_right_reason_and_changes_not
         assert!(problems.contains(reason.as_str()), "{reason}: {problems}");
         assert_eq!(times_refused(&site, reason), 1, "{reason}");
         assert_eq!(site.installed().as_deref(), Some("two"), "{reason}");
-        let sentence = &agent.status().packages[0].sentence;
-        assert!(sentence.starts_with("not rolled back"), "{sentence}");
+        let status = agent.status();
+        let sentence = &status.packages[0].sentence;
+        assert!(sentence.starts_with("not rolled back") && !sentence.contains("tried again"), "{sentence}");
+        let codes: Vec<ProblemKind> = status.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [ProblemKind::NotRolledBack], "{reason}: the status ends with 1");
+        if reason == ReasonCode::NotKept {
+            assert!(sentence.contains("ask the administrator to approve a release for this computer"));
+        }
     }
 }
 

@@ -212,6 +212,36 @@ fn a_damaged_release_that_a_rollback_goes_to_is_shown_and_not_offered_after_a_re
 }
 
 #[test]
+fn a_rollback_by_hand_wins_over_the_attempt_that_the_server_names_also_after_the_record_was_made_again() {
+    for is_damaged in [true, false] {
+        let site = Site::new();
+        let agent = installed(&site);
+        site.release("2", 2, "two");
+        assert!(agent.cycle().problems.is_empty());
+        // An administrator had it tried once more, and this computer ran it already.
+        site.server.lock().unwrap().assigned[0].attempt = 3;
+        assert!(agent.cycle().problems.is_empty());
+        if is_damaged {
+            fs::write(agent.home().package_record(&package()), "garbage").unwrap();
+            assert!(repaired(&agent).ok);
+        }
+        assert_eq!(agent.roll_back(&package(), ToUnwanted::Refuse).unwrap(), ChangeEnd::Kept);
+        let problems = agent.cycle().problems.join(" ");
+        assert!(problems.contains("given up"), "{problems}");
+        assert_eq!(site.installed().as_deref(), Some("one"), "damaged: {is_damaged}");
+        let last = site.server.lock().unwrap().reports.last().unwrap().clone();
+        assert_eq!(
+            (last.step, last.reason, last.attempt),
+            (InstallStep::RollBack, ReasonCode::AskedLocally, 3)
+        );
+        // A further attempt is what the administrator asks for since.
+        site.server.lock().unwrap().assigned[0].attempt = 4;
+        assert!(agent.cycle().problems.is_empty());
+        assert_eq!(site.installed().as_deref(), Some("two"));
+    }
+}
+
+#[test]
 fn a_release_that_a_rollback_goes_to_is_kept_by_a_repair_that_cannot_look_at_it() {
     let site = Site::new();
     let agent = installed(&site);
@@ -317,6 +347,9 @@ fn the_agents_own_release_is_checked_its_link_put_right_and_what_is_damaged_buil
     let lab = Lab::new();
     lab.on_trial("1.0", 1);
     let agent = lab.site.agent();
+    let answer = repair(&agent.context, Some(&PackageName::agent())).1;
+    let said = answer.lines.join(" ");
+    assert!(answer.ok && said.contains("1.0 (any) is on trial") && !said.contains("packaged"), "{said}");
     self_state::save(&lab.home, &lab.state().confirmed(agent.context.host.now())).unwrap();
     agent.cycle();
     let repaired = || {

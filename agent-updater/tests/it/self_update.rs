@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::domain::self_update::launch::Why;
 use sealpost_agent_updater::domain::self_update::record::SelfRecord;
+use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_agent_updater::home::Home;
 use sealpost_agent_updater::records::{packages, self_state};
@@ -395,6 +397,58 @@ fn a_confirmed_program_that_does_not_start_any_more_leaves_the_packaged_one_at_w
     wait::until("contacts", || lab.site.contacts().len() >= contacts + 2);
     lab.wait_for_report("1.0", InstallStep::Start, ReasonCode::LocalFault);
     assert_eq!(program_of(agent.pid()).file_name(), Path::new(PACKAGED).file_name());
+}
+
+/// The reports about the end of trials of 1.0.
+fn ends(lab: &Lab) -> Vec<(Outcome, ReasonCode)> {
+    let of_end = [InstallStep::Health, InstallStep::RollBack, InstallStep::Keep];
+    let reports = lab.reports().into_iter().filter(|(_, step, ..)| of_end.contains(step));
+    reports.map(|(_, _, outcome, reason)| (outcome, reason)).collect()
+}
+
+#[test]
+fn a_trial_whose_release_the_site_assigns_no_more_ends_as_asked_by_the_site_and_not_as_failed() {
+    let lab = Lab::new();
+    let config = fs::read_to_string(lab.home.config()).unwrap();
+    write_file(&lab.home.config(), config.replace("probation_secs = 1", "probation_secs = 600")).unwrap();
+    lab.on_trial("1.0", 1);
+    let agent = lab.start();
+    wait::until("its contact was answered", || {
+        let said = self_state::contacted(&lab.home);
+        said.is_some_and(|said| Some(said.pid) == agent.child())
+    });
+    let status = lab.site.agent().status();
+    assert!(status.to_text().contains("has completed a contact, and is kept once"), "{}", status.to_text());
+    let assigned = std::mem::take(&mut lab.site.server.lock().unwrap().assigned);
+    wait::until("it is given back", || lab.state().trial.is_none());
+    lab.wait_for_report("1.0", InstallStep::RollBack, ReasonCode::AskedBySite);
+    assert_eq!(agent.program(), Path::new(PACKAGED).canonicalize().unwrap());
+    assert_eq!(ends(&lab), [(Outcome::Ok, ReasonCode::AskedBySite)]);
+    wait::until("it is noted", || lab.state() == SelfRecord::default());
+    // It did not fail: what is assigned again is tried again.
+    lab.site.server.lock().unwrap().assigned = assigned;
+    wait::until("it is on trial again", || lab.state().trial.is_some());
+}
+
+#[test]
+fn a_trial_that_was_only_prepared_is_called_off_by_the_site_or_by_a_person_before_it_starts() {
+    for is_by_site in [true, false] {
+        let lab = Lab::new();
+        lab.on_trial("1.0", 1);
+        let agent = lab.site.agent();
+        if is_by_site {
+            lab.site.server.lock().unwrap().assigned.clear();
+        } else {
+            let end = agent.roll_back(&PackageName::agent(), ToUnwanted::Refuse).unwrap();
+            assert_eq!(end, ChangeEnd::Kept);
+        }
+        drop(agent.cycle());
+        assert_eq!(lab.state(), SelfRecord::default(), "by the site: {is_by_site}");
+        let reason = if is_by_site { ReasonCode::AskedBySite } else { ReasonCode::AskedLocally };
+        assert_eq!(ends(&lab), [(Outcome::Ok, reason)]);
+        let record = packages::load(&lab.home, &PackageName::agent()).unwrap();
+        assert_eq!((record.current, record.given_up.is_empty()), (None, is_by_site));
+    }
 }
 
 #[test]

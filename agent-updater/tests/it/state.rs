@@ -8,6 +8,7 @@ use sealpost_agent_updater::control::ToUnwanted;
 use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::flows::repair::repair;
 use sealpost_agent_updater::flows::status::ProblemKind;
+use sealpost_agent_updater::platform::store;
 use sealpost_files::with_causes;
 
 use crate::site::{Site, package};
@@ -52,7 +53,16 @@ fn damage_and_follow(records: &[Damaged]) {
         }
         fs::write(path(&site), "sealpost-record 3 2 00\n{}").unwrap();
         site.release("3", 3, "three");
+        let path = path(&site);
+        // A gate file is no record that is read back.
+        let holds_up = path.extension().is_some() && {
+            let error = store::load::<()>(&path).unwrap_err().to_string();
+            error.contains("is installed until it is repaired")
+        };
+        assert_eq!(holds_up, needs_a_person, "{name}");
         let text = shown(&agent);
+        let installs = site.installed().as_deref() == Some("three");
+        assert_eq!(installs, !holds_up, "{name}: {text}");
         assert_eq!(
             text.contains("`agent-updater repair") || text.contains("enroll --setup"),
             needs_a_person,
@@ -79,6 +89,7 @@ fn whichever_record_of_this_computer_is_damaged_following_the_message_leads_all_
         ("reports", |site| home(site).join("state/reports.json"), false),
         ("package", |site| home(site).join("state/packages/acme.json"), true),
         ("footprints", |site| home(site).join("state/footprints/acme.json"), false),
+        ("withdrawn", |site| home(site).join("state/withdrawn.json"), false),
         ("install_root", |site| home(site).join("state/install_root.json"), false),
         ("gate", |site| home(site).join("gate/acme"), false),
     ]);
@@ -92,6 +103,8 @@ fn whichever_record_of_a_server_is_damaged_following_the_message_leads_all_the_w
         ("standing", |site| site.server_record("standing"), true),
         ("lease", |site| site.server_record("lease"), false),
         ("assignment", |site| site.server_record("assignment"), false),
+        ("acknowledgement", |site| site.server_record("acknowledgement"), false),
+        ("server_list", |site| site.server_record("server_list"), false),
     ]);
 }
 

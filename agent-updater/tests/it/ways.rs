@@ -4,6 +4,7 @@ use std::fs;
 
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::flows::enroll::OtherName;
+use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -189,4 +190,33 @@ fn records_of_before_there_were_lists_are_read() {
     fs::write(&path, sealpost_files::frame("sealpost-record 3", body.as_bytes())).unwrap();
     assert_answered(&agent);
     assert_eq!(claimed(&site), None);
+}
+
+#[test]
+fn a_computer_that_a_new_ca_left_behind_is_told_what_to_do_and_its_status_names_it() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    assert!(agent.cycle().problems.is_empty());
+    // The server presents a CA that this computer never heard of: what it pins is another one.
+    let (pin, other) = (setup_way(&site).ca_spki_sha256[0], Sha256Digest::of(b"the ca of before"));
+    for record in ["enrollment", "standing"] {
+        let path = site.server_record(record);
+        let text = fs::read_to_string(&path).unwrap();
+        let body = text[text.find('\n').unwrap() + 1..].replace(&pin.to_string(), &other.to_string());
+        fs::write(&path, sealpost_files::frame("sealpost-record 3", body.as_bytes())).unwrap();
+    }
+    let problems = agent.cycle().problems.join(" ");
+    assert!(
+        problems.contains("the site replaced its CA since") && problems.contains("intercepts"),
+        "{problems}"
+    );
+    assert_eq!(problems.matches("`distributor clients setup NAME`").count(), 1, "{problems}");
+    let status = agent.status();
+    let codes: Vec<ProblemKind> = status.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [ProblemKind::UnknownCa]);
+    assert!(status.problems[0].text.contains("`agent-updater enroll --setup FILE`"), "{status:?}");
+    // A new setup file is what mends it.
+    site.enrolled();
+    assert!(agent.cycle().problems.is_empty());
+    assert!(agent.status().problems.is_empty());
 }

@@ -17,6 +17,7 @@
 //! | on trial | the child completed an answered contact, and lived on for the probation | ended, confirmed: the child is asked to end, the watchdog executes the new program |
 //! | on trial | the server could be reached for some minutes, and no contact was completed | ended, given back: the watchdog goes on as the daemon that it was |
 //! | on trial | the child ended by itself too often, or cannot be started | ended, given back |
+//! | on trial | an answered contact assigns the release no more, or a person calls off a trial that nobody watches | ended, given back; not given up when the site asked |
 //! | on trial | the server cannot be reached | on trial: both stay, nothing is counted |
 //! | on trial | watchdog or computer ends, by whatever cause | on trial: the next launcher is the watchdog, with what was counted so far; the kernel ends the child with its watchdog |
 //! | on trial, stable | a packaged program that is newer starts | ended, given back; or it runs while the record stays |

@@ -21,9 +21,10 @@ pub enum ContactError {
     Random(#[from] KeyError),
     #[error(transparent)]
     Interrupted(#[from] WaitInterrupted),
-    /// Every address failed or refused; `refused` is the code of the last refusal.
+    /// Every address failed or refused; `refused` is the code of the last refusal, and `is_unknown_ca` says whether one
+    /// presented no pinned CA.
     #[error("no server answered: {}", failures.join("; "))]
-    AllFailed { failures: Vec<String>, refused: Option<ProblemCode> },
+    AllFailed { failures: Vec<String>, refused: Option<ProblemCode>, is_unknown_ca: bool },
 }
 
 impl ContactError {
@@ -34,5 +35,11 @@ impl ContactError {
             Self::AllFailed { refused, .. } => *refused,
             _ => None,
         }
+    }
+
+    /// Whether a server presented no CA that this computer pins.
+    #[must_use]
+    pub const fn is_unknown_ca(&self) -> bool {
+        matches!(self, Self::AllFailed { is_unknown_ca: true, .. })
     }
 }

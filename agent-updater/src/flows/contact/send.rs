@@ -14,6 +14,10 @@ use crate::server::ServerError;
 use super::error::ContactError;
 use super::request::body;
 
+/// What helps a computer that a change of the site's CA left behind.
+const NEW_SETUP_FILE: &str = "if the site replaced its CA while this computer was away, ask the administrator for a new setup file of it \
+     (`distributor clients setup NAME`), and enroll it again: `agent-updater enroll --setup FILE`";
+
 /// The way by which the server answered, and its answer.
 pub(super) fn send(
     context: &Context,
@@ -22,12 +26,15 @@ pub(super) fn send(
     outstanding: &OutstandingContact,
 ) -> Result<(Way, ContactAnswer), ContactError> {
     let enrollment = &holdings.enrollment;
-    let ways = ways(&context.host, holdings, progress)
-        .map_err(|error| ContactError::AllFailed { failures: vec![with_causes(&error)], refused: None })?;
+    let ways = ways(&context.host, holdings, progress).map_err(|error| ContactError::AllFailed {
+        failures: vec![with_causes(&error)],
+        refused: None,
+        is_unknown_ca: false,
+    })?;
     let client_id = &enrollment.client_id;
     let plain = body(client_id, outstanding, None)?;
     let mut failures = Vec::new();
-    let mut refused = None;
+    let (mut refused, mut is_unknown_ca) = (None, false);
     // What the server signed is shown once per contact, so that no answer can make this computer go on and on.
     let mut evidence = holdings.evidence.clone();
     for way in ways {
@@ -45,6 +52,7 @@ pub(super) fn send(
             Ok(answer) => return Ok((way, answer)),
             Err(error) => {
                 failures.push(explained(&error));
+                is_unknown_ca |= error.is_unknown_ca();
                 refused = error.problem().map(|problem| problem.code).or(refused);
                 if !error.try_elsewhere() {
                     break;
@@ -55,7 +63,10 @@ pub(super) fn send(
     if failures.is_empty() {
         failures.push("the setup file lists no address; enroll this computer again".to_owned());
     }
-    Err(ContactError::AllFailed { failures, refused })
+    if is_unknown_ca {
+        failures.push(NEW_SETUP_FILE.to_owned());
+    }
+    Err(ContactError::AllFailed { failures, refused, is_unknown_ca })
 }
 
 fn wants_evidence(error: &ServerError) -> bool {

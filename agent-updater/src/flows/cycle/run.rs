@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
-use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
@@ -13,7 +12,7 @@ use crate::flows::context::{Context, Host, seed};
 use crate::flows::drift::{self, Found, Keep};
 use crate::flows::install::Engine;
 use crate::flows::self_update::contacted;
-use crate::flows::self_update::settle::settle;
+use crate::flows::self_update::settle::{call_off_for_site, settle};
 use crate::flows::{gate, reports, retention};
 use crate::home::HomeError;
 use crate::records::holdings::{Holdings, HoldingsError};
@@ -66,7 +65,7 @@ impl CycleResult {
         let (code, done) = match (ok, self.is_anything_assigned) {
             (true, true) => (AnswerCode::UpToDate, vec!["up to date".to_owned()]),
             (true, false) => {
-                let line = "nothing is assigned to this computer: no release is approved for it";
+                let line = "nothing is assigned to this computer; `distributor clients show NAME` at the server says why";
                 (AnswerCode::NothingAssigned, vec![line.to_owned()])
             }
             (false, _) => (AnswerCode::NotUpToDate, self.problems.clone()),
@@ -171,7 +170,7 @@ fn rounds(
             Err(error) => {
                 problems.add(with_causes(&error));
                 if !matches!(error, HoldingsError::NotEnrolled) {
-                    note_failure(host, progress, with_causes(&error), None);
+                    note_failure(progress, LastContact::failed(host.now(), with_causes(&error)));
                 }
                 return;
             }
@@ -186,7 +185,12 @@ fn rounds(
             }
             Err(error) => {
                 let text = with_causes(&error);
-                note_failure(host, progress, text.clone(), error.refused());
+                let last = LastContact {
+                    refused: error.refused(),
+                    unknown_ca: error.is_unknown_ca(),
+                    ..LastContact::failed(host.now(), text.clone())
+                };
+                note_failure(progress, last);
                 problems.add(text);
                 return;
             }
@@ -213,6 +217,11 @@ fn rounds(
                 return;
             }
         };
+        if let Some(assignment) = holdings.assignment.good()
+            && let Err(error) = call_off_for_site(host, spool, assignment)
+        {
+            problems.add(format!("a trial of the agent could not be called off: {}", with_causes(&error)));
+        }
         let outcome = match holdings.lease.good() {
             Some(_) => ContactOutcome::AnsweredWithLease,
             None => ContactOutcome::AnsweredWithoutLease,
@@ -260,13 +269,13 @@ fn note_answer(host: &Host, progress: &mut Progress, outcome: ContactOutcome) {
     let standing = &mut progress.standing;
     standing.standing = standing_after(standing.standing, outcome);
     standing.answered_at = Some(host.now());
-    standing.last_contact = Some(LastContact { at: host.now(), problem: None, refused: None });
+    standing.last_contact = Some(LastContact::answered(host.now()));
 }
 
-fn note_failure(host: &Host, progress: &mut Progress, problem: String, refused: Option<ProblemCode>) {
+fn note_failure(progress: &mut Progress, last: LastContact) {
     let standing = &mut progress.standing;
     standing.standing = standing_after(standing.standing, ContactOutcome::AllFailed);
-    standing.last_contact = Some(LastContact { at: host.now(), problem: Some(problem), refused });
+    standing.last_contact = Some(last);
 }
 
 fn update_gate(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>, problems: &mut Problems) {

@@ -21,7 +21,7 @@ use crate::journal::{Journal, JournalError};
 use crate::platform::store::StoreError;
 use crate::records::manifests::KeptManifestError;
 use crate::records::vendor::VendorRecord;
-use crate::records::{manifests, packages};
+use crate::records::{manifests, packages, self_state};
 use crate::slots::{Current, SlotFault, Slots};
 
 use super::record::load_or_make;
@@ -124,9 +124,16 @@ fn repair_agent(
         local.lines.push(format!("what stood in the place of the link {} was put aside", path.display()));
     }
     let Some(current) = current else {
-        local.lines.push(
-            "no release of the agent is recorded as installed: the packaged program is the agent".to_owned(),
-        );
+        let trial = self_state::load(&host.home).ok().and_then(|record| record.trial);
+        local.lines.push(match trial {
+            Some(trial) => format!(
+                "{} is on trial, and was checked before it began; no other release of the agent is recorded as installed",
+                trial.to.installed.release
+            ),
+            None => {
+                "no release of the agent is recorded as installed: the packaged program is the agent".to_owned()
+            }
+        });
         return Ok(());
     };
     let release = &current.release;

@@ -20,6 +20,7 @@ mod starts;
 pub mod status;
 mod watch;
 mod watchdog;
+mod withdrawn;
 
 pub use error::LaunchError;
 pub use watchdog::OwnCommand;

@@ -3,12 +3,13 @@
 //!
 //! It needs no trial: the packaged program ran before, and lies where the operating system put it.
 
+use crate::domain::record::Installed;
 use crate::domain::self_update::record::SelfRecord;
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::home::HomeError;
 use crate::ports::Killed;
-use crate::records::self_state::SelfStateError;
+use crate::records::self_state::{self, SelfStateError};
 
 use super::record::{RecordError, load_or_put_aside, save};
 
@@ -38,6 +39,21 @@ pub fn back_to_packaged(host: &Host) -> Result<bool, GoBackError> {
     }
     let back = record.back_to_packaged(host.now());
     record_end(host, &back)
+}
+
+/// Records in which attempt the stable program runs, before it is left.
+///
+/// # Errors
+/// [`GoBackError`].
+pub fn note_attempt(host: &Host, installed: &Installed) -> Result<(), GoBackError> {
+    let _lock = host.home.lock_watch()?;
+    let mut record = load_or_put_aside(host)?;
+    let Some(stable) = record.stable.as_mut().filter(|stable| *stable.manifest() == installed.manifest)
+    else {
+        return Ok(());
+    };
+    stable.installed.clone_from(installed);
+    Ok(self_state::save(&host.home, &record)?)
 }
 
 /// Records that the stable program is lost, as [`back_to_packaged`] does, but so that the next contact builds the same

@@ -4,6 +4,7 @@
 //! them a killed process or a damaged disk left behind. What a trial is still open for is left alone.
 
 use sealpost_files::with_causes;
+use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
@@ -24,6 +25,7 @@ use crate::spool::{Spool, Subject};
 
 use super::begin::program_of;
 use super::record::{RecordError, load_or_put_aside, save};
+use super::withdrawn::{end_by_person, end_by_site};
 
 /// Why the end could not be noted. It stays in the record, and the next cycle tries again.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +96,27 @@ pub fn settle(host: &Host, spool: &mut Spool) -> Result<(), SettleError> {
     }
 }
 
+/// Ends a trial whose release the site assigns no more, and that nobody watches now, and notes the end. The caller holds the
+/// lock of the cycle.
+///
+/// # Errors
+/// [`SettleError`].
+pub fn call_off_for_site(host: &Host, spool: &mut Spool, assignment: &Assignment) -> Result<(), SettleError> {
+    if end_by_site(host, assignment)? { settle(host, spool) } else { Ok(()) }
+}
+
+/// Ends a trial that nobody watches now, because a person asks for it, and notes the end; `false` if there is none.
+///
+/// # Errors
+/// [`SettleError`].
+pub fn call_off(host: &Host, spool: &mut Spool) -> Result<bool, SettleError> {
+    let is_ended = end_by_person(host)?;
+    if is_ended {
+        settle(host, spool)?;
+    }
+    Ok(is_ended)
+}
+
 /// The record; the stable program is lost if it was changed since it began to run: it could not be started again.
 fn with_usable_stable(host: &Host, record: SelfRecord) -> Result<SelfRecord, SettleError> {
     let Some(stable) = record.stable.as_ref().filter(|_| record.ended.is_none()) else { return Ok(record) };
@@ -108,6 +131,8 @@ fn noted(before: PackageRecord, ended: &Ended, change: &Change) -> PackageRecord
     match ended.how {
         How::Confirmed => before.kept(change, ended.at),
         How::GivenBack if ended.kind == ChangeKind::LocalRollback => before,
+        // It did not fail: it is tried again if it is assigned again.
+        How::GivenBack if ended.reason == ReasonCode::AskedBySite => before,
         How::GivenBack => before.rolled_back(change, ended.reason, ended.at),
         How::Lost if ended.kind == ChangeKind::LocalRollback => {
             PackageRecord { current: None, ..before.with_given_up(&change.to, ended.reason, ended.at) }
@@ -165,6 +190,11 @@ fn report(host: &Host, spool: &mut Spool, ended: &Ended, change: &Change) {
                 add(to, (InstallStep::Keep, Outcome::Ok, ReasonCode::Done), &ended.detail);
             }
             tracing::info!(release = %to.release, "is the agent now");
+        }
+        How::GivenBack if matches!(ended.reason, ReasonCode::AskedBySite | ReasonCode::AskedLocally) => {
+            let what = (InstallStep::RollBack, Outcome::Ok, ended.reason);
+            add(to, what, &format!("its trial is called off: {}; {runs} runs", ended.detail));
+            tracing::warn!(release = %to.release, "is not the agent: {}", ended.detail);
         }
         How::GivenBack => {
             add(to, (InstallStep::Health, Outcome::Failed, ended.reason), &ended.detail);

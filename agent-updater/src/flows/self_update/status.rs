@@ -26,6 +26,8 @@ pub struct AgentStatus {
 pub struct TrialStatus {
     pub version: String,
     pub began_at: Timestamp,
+    /// Whether a contact of it was answered.
+    pub contacted: bool,
     /// For how long the server could be reached without a contact of it.
     pub reachable_secs: u64,
     /// How often it ended by itself.
@@ -42,6 +44,7 @@ pub fn read(home: &Home, notices: &mut Vec<String>) -> AgentStatus {
         }
     };
     let running = self_state::running(home);
+    let contacted = self_state::contacted(home).map(|contacted| contacted.manifest);
     AgentStatus {
         version: running
             .as_ref()
@@ -50,6 +53,7 @@ pub fn read(home: &Home, notices: &mut Vec<String>) -> AgentStatus {
         on_trial: record.trial.map(|trial| TrialStatus {
             version: trial.to.installed.release.version.to_string(),
             began_at: trial.began_at,
+            contacted: contacted == Some(*trial.to.manifest()),
             reachable_secs: trial.reachable_secs,
             exits: trial.exits,
         }),
@@ -66,12 +70,21 @@ impl AgentStatus {
             let _ = write!(line, ": {why}");
         }
         if let Some(trial) = &self.on_trial {
-            let TrialStatus { version, began_at, reachable_secs, exits } = trial;
-            let _ = write!(
-                line,
-                "; {version} is on trial since {began_at}, and is kept once it completed a contact (server reachable \
-                 for {reachable_secs} s so far, ended by itself {exits} times)"
-            );
+            let TrialStatus { version, began_at, contacted, reachable_secs, exits } = trial;
+            let _ = write!(line, "; {version} is on trial since {began_at}, ");
+            let _ = match contacted {
+                true => {
+                    write!(line, "has completed a contact, and is kept once it ran on for a while after it")
+                }
+                false => write!(
+                    line,
+                    "and is kept once it completed a contact and ran on after it (so far none, with the server reachable \
+                     for {reachable_secs} s)"
+                ),
+            };
+            if *exits > 0 {
+                let _ = write!(line, "; it ended by itself {exits} times");
+            }
         }
         line
     }

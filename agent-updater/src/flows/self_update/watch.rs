@@ -24,6 +24,7 @@ use super::error::LaunchError;
 use super::reach::Reach;
 use super::record::{RecordError, save};
 use super::watchdog::{OwnCommand, TrialChild};
+use super::withdrawn::{BY_SITE, is_called_off};
 
 /// Longest pause between two looks at the child.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
@@ -99,6 +100,10 @@ struct Watchdog<'w> {
 impl Watchdog<'_> {
     async fn run(&mut self) -> Result<WatchEnd, LaunchError> {
         loop {
+            // A contact may have been answered since the trial began, or before this process did.
+            if self.is_called_off().await? {
+                return self.give_back(ReasonCode::AskedBySite, BY_SITE.to_owned()).await;
+            }
             let attended = match self.start().await {
                 Ok(mut child) => {
                     let attended = self.attend(&mut child).await?;
@@ -141,6 +146,12 @@ impl Watchdog<'_> {
 
     fn trial(&self) -> Result<&Trial, LaunchError> {
         self.record.trial.as_ref().ok_or(LaunchError::NoTrial)
+    }
+
+    /// Whether the site assigns the release no more, as the answers to the new program say.
+    async fn is_called_off(&self) -> Result<bool, LaunchError> {
+        let trial = self.trial()?.clone();
+        on_disk(self.context, move |host| is_called_off(host, &trial)).await
     }
 
     async fn start(&self) -> Result<TrialChild, LaunchError> {
@@ -194,6 +205,10 @@ impl Watchdog<'_> {
             if is_own && contacted_at.is_none() {
                 contacted_at = Some(now);
             }
+            if contacted_at.is_some() && self.is_called_off().await? {
+                let (reason, detail) = (ReasonCode::AskedBySite, BY_SITE.to_owned());
+                return Ok(Attended::GiveBack { reason, detail });
+            }
             // Only time at both ends of which the server answered counts.
             let passed = reachable_since.filter(|_| is_reachable_now).map(|since| now - since);
             reachable_since = is_reachable_now.then_some(now);
@@ -232,7 +247,7 @@ impl Watchdog<'_> {
     }
 
     async fn give_back(&mut self, reason: ReasonCode, detail: String) -> Result<WatchEnd, LaunchError> {
-        tracing::error!(%reason, "the agent of before goes on: {detail}");
+        tracing::warn!(%reason, "the agent of before goes on: {detail}");
         let given_back = self.record.clone().given_back(reason, detail, self.context.host.now());
         self.note(TrialStep::GivenBack, &given_back).await?;
         Ok(WatchEnd::GivenBack(Box::new(given_back)))

@@ -17,7 +17,7 @@ use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, Installed, PackageRecord};
-use crate::domain::rollback::why_left;
+use crate::domain::rollback::{stays_refused, why_left};
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -104,7 +104,7 @@ pub fn read(host: &Host) -> Status {
         }
         problems.push(StatusProblem::of_computer(ProblemKind::InstallRootElsewhere, text));
     }
-    problems.extend(package_problems(&packages));
+    problems.extend(package_problems(&packages, &progress.computer.refusals));
     let lease = holdings.as_ref().map(|holdings| &holdings.lease);
     let enrollment = holdings.as_ref().map(|holdings| &holdings.enrollment);
     let standing = &progress.standing;
@@ -179,6 +179,9 @@ fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> V
         let refusal = Some(code);
         problems.push(StatusProblem { code: ProblemKind::Refused, package: None, refusal, text });
     }
+    if let Some(why) = last.filter(|contact| contact.unknown_ca).and_then(|contact| contact.problem.clone()) {
+        problems.push(StatusProblem::of_computer(ProblemKind::UnknownCa, why));
+    }
     // Before the first answer there is nothing that was lost; a server that answers without a lease says why.
     let was_answered = last.is_some_and(|contact| contact.problem.is_none());
     if let Some(why) = lease_problem.filter(|_| standing.standing != Standing::Unlicensed || was_answered) {
@@ -190,7 +193,10 @@ fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> V
 }
 
 /// What needs a person, of the packages.
-fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
+fn package_problems(
+    packages: &[PackageStatus],
+    refusals: &BTreeMap<PackageName, String>,
+) -> Vec<StatusProblem> {
     let mut problems = Vec::new();
     for status in packages {
         let mut add = |code, text: &str| {
@@ -205,6 +211,9 @@ fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
             Some("not_entitled" | "other_platform" | "action_unknown" | "started_otherwise") => {
                 add(ProblemKind::NotInstalled, &status.sentence);
             }
+            Some("to_roll_back") if refusals.get(&status.package).is_some_and(|why| is_for_good(why)) => {
+                add(ProblemKind::NotRolledBack, &status.sentence);
+            }
             _ => {}
         }
         if let (Some(why), Some(runs)) = (&status.withdrawn, &status.runs) {
@@ -217,6 +226,12 @@ fn package_problems(packages: &[PackageStatus]) -> Vec<StatusProblem> {
         }
     }
     problems
+}
+
+/// Whether a refused rollback needs a person, by the code at its end.
+fn is_for_good(why: &str) -> bool {
+    let code = why.strip_suffix(']').and_then(|why| why.rsplit_once('[')).map(|(_, code)| code);
+    code.and_then(|code| code.parse().ok()).is_some_and(stays_refused)
 }
 
 /// The ways to the server, in the order in which they are tried.
@@ -370,6 +385,7 @@ impl Assigned<'_> {
                 format!("not installed: {why}; it is tried again at the next contact")
             }
             (Some(Decision::Install), None) => "to be installed at the next contact".to_owned(),
+            (Some(Decision::RollBack), Some(why)) if is_for_good(why) => format!("not rolled back: {why}"),
             (Some(Decision::RollBack), Some(why)) => {
                 format!("not rolled back: {why}; it is tried again at the next contact")
             }

@@ -92,6 +92,10 @@ pub enum ProblemKind {
     Withdrawn,
     /// The computer's own key is gone or cannot be read: no contact can be signed.
     KeyUnreadable,
+    /// The site asks for a rollback that cannot be done here.
+    NotRolledBack,
+    /// The server presented no CA that this computer pins.
+    UnknownCa,
 }
 
 impl StatusProblem {
