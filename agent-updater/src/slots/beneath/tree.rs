@@ -102,7 +102,7 @@ mod tests {
             return remove_with_a_mount(&folder);
         }
         let folder = tempfile::tempdir().unwrap();
-        for name in ["data", "root/slot/lib"] {
+        for name in ["data", "products/slot/lib"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         fs::write(folder.path().join("data/kept"), b"x").unwrap();
@@ -112,7 +112,7 @@ mod tests {
             eprintln!("SKIPPED: needs a mount namespace");
             return;
         }
-        let script = "mount --bind \"$1/data\" \"$1/root/slot/lib\" || exit 77; exec \"$2\" --exact \"$3\"";
+        let script = "mount --bind \"$1/data\" \"$1/products/slot/lib\" || exit 77; exec \"$2\" --exact \"$3\"";
         let name = "slots::beneath::tree::tests::what_is_mounted_in_a_tree_is_neither_emptied_nor_changed_when_the_tree_is_removed";
         let ended = Command::new("unshare")
             .args(["--mount", "--map-root-user", "sh", "-c", script, "sh"])
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn remove_with_a_mount(folder: &Path) {
-        let root = Folder::open_root(&folder.join("root")).unwrap();
+        let root = Folder::open_root(&folder.join("products")).unwrap();
         let error = root.remove_tree("slot").unwrap_err();
         assert!(matches!(&error, BeneathError::Mount { path } if path.ends_with("slot/lib")), "{error}");
     }
