@@ -21,7 +21,8 @@ pub struct LogQuery {
     /// Only of this `type`, for example `release_approved`; several are separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Only what names a release: `PACKAGE[:VERSION[:PLATFORM]]`, or 12 or more digits of a manifest digest.
+    /// Only what names a release: `PACKAGE[:VERSION[:PLATFORM]]`, or 12 or more digits of a manifest digest; of those that
+    /// are known when the request comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
     /// Only what this admin did: the name of an account of the server, or of a token.

@@ -57,7 +57,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
     /// Only what names a release, or any release of a package: PACKAGE[:VERSION[:PLATFORM]], or 12 or more digits of the
-    /// manifest digest.
+    /// manifest digest. With `--follow`: the releases that are known when it begins.
     #[arg(long, value_name = "REF")]
     release: Option<String>,
     /// Only what this admin did: an account of the server, or the name of a token.

@@ -173,23 +173,33 @@ async fn who_reports_that_the_release_before_is_not_kept_is_told_to_go_back_no_m
 async fn a_watch_of_the_release_that_a_halt_leads_back_to_waits_for_who_was_told_to_go_back() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
-    let mut agents = [Agent::licensed(&site, "pc-1").await, Agent::licensed(&site, "pc-2").await];
+    let mut agents = Vec::new();
+    for name in ["pc-1", "pc-2", "pc-3"] {
+        agents.push(Agent::licensed(&site, name).await);
+    }
     let [old, new] = two_releases(&vendor, &site).await;
     for agent in &mut agents {
         runs(&site, agent, &old).await;
         runs(&site, agent, &new).await;
     }
     says(&site, &["updates", "halt", "acme-av:1.1", "--reason", "r", "--rollback"]).await;
-    let [first, second] = &mut agents;
+    let [first, second, without] = agents.as_mut_slice() else { unreachable!("there are three") };
     runs(&site, first, &old).await;
+    // Who does not keep it is neither waited for nor in the place of one that is.
+    let mut contact = without.next_contact();
+    contact.packages = vec![installed(&new)];
+    let (outcome, reason) = (Outcome::Refused, ReasonCode::NotKept);
+    contact.reports = vec![Report { outcome, reason, ..report(&site, &old, InstallStep::Check) }];
+    without.send_contact(&site, &contact).await;
     let watch = &["updates", "watch", "acme-av:1.0", "--timeout", "0"];
     let (code, said) = says(&site, watch).await;
-    assert!(code == 1 && said.contains("on 1 of 2 computers"), "{said}");
+    assert!(code == 1 && said.contains("on 1 of 2 computers") && said.contains("the time is over"), "{said}");
     let review: Review = site.get(&format!("/updates/{}", old.manifest)).await;
     assert_eq!((review.recipient_count, review.pending_count), (2, Some(1)));
     runs(&site, second, &old).await;
     let (code, said) = says(&site, watch).await;
-    assert!(code == 0 && said.contains("on 2 of 2 computers"), "{said}");
+    let ended = said.contains("on 2 of 2 computers") && !said.contains("the time is over");
+    assert!(code == 1 && ended, "who does not keep it needs a person: {said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

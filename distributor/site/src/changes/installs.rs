@@ -4,7 +4,7 @@
 //! release that was kept last is what the computer runs, and the one that was kept before it is where a halt can lead it
 //! back to. Without that a halt after a rebuild would lead nobody back until each computer had installed something again.
 //! Invariant: of one computer and package a release takes the place of another only by a report that it is kept, or
-//! that a person there went back.
+//! that a person there went back; it is forgotten as the one before when it is reported as not kept.
 //! Left out on purpose: what no report in the log speaks of, such as a release that was installed before the computer
 //! enrolled here. The next contact says what runs; what ran before that stays unknown.
 
@@ -112,6 +112,12 @@ impl Client {
     }
 
     fn reported(&mut self, report: &Report) {
+        if report.reason == ReasonCode::NotKept {
+            let ran = self.packages.get_mut(&report.release.package);
+            if let Some(ran) = ran.filter(|ran| ran.before == Some(report.manifest)) {
+                ran.before = None;
+            }
+        }
         if report.outcome != Outcome::Ok {
             return;
         }
@@ -228,6 +234,9 @@ mod tests {
         assert_eq!(said(&by_site), [(vec![1], vec![2])]);
         let by_person = [enrolled(1, None), kept(1), kept(2), asked(ReasonCode::AskedLocally)];
         assert_eq!(said(&by_person), [(vec![1], vec![2])]);
+        let gone = |version| reported(version, InstallStep::Check, Outcome::Refused, ReasonCode::NotKept);
+        assert_eq!(said(&[enrolled(1, None), kept(1), kept(2), gone(1)]), [(vec![2], vec![])]);
+        assert_eq!(said(&[enrolled(1, None), kept(1), kept(2), gone(3)]), [(vec![2], vec![1])]);
     }
 
     #[test]

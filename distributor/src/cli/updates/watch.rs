@@ -51,7 +51,10 @@ pub(super) async fn until_done(
     manifest: Sha256Digest,
     timeout: Option<u64>,
 ) -> anyhow::Result<Review> {
-    let ends = timeout.map(|minutes| Instant::now() + Duration::from_secs(minutes.saturating_mul(60)));
+    let ends = timeout.and_then(|minutes| {
+        // An end beyond what the clock can say is none.
+        Instant::now().checked_add(Duration::from_secs(minutes.saturating_mul(60)))
+    });
     let mut said = String::new();
     loop {
         let view: Review = api.get(&format!("/updates/{manifest}")).await?;
@@ -143,7 +146,8 @@ const fn pending(view: &Review) -> u64 {
 }
 
 const fn is_done(view: &Review) -> bool {
-    pending(view) <= view.update.failed
+    // Who does not keep it is not expected to run it.
+    pending(view) <= view.update.failed.saturating_sub(view.not_kept_count)
 }
 
 const fn is_content(view: &Review) -> bool {

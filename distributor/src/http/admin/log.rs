@@ -152,7 +152,7 @@ async fn known_computer(site: &Site, name: ComputerName) -> Result<ComputerName,
 
 /// The manifests of the releases that a reference names: of all of a package, or of one version.
 async fn known_releases(site: &Site, reference: &str) -> Result<Vec<Sha256Digest>, ApiError> {
-    let ledger = &site.parts.ledger;
+    let (ledger, reference) = (&site.parts.ledger, reference.strip_prefix("sha256:").unwrap_or(reference));
     let known = ledger.all(|after| KnownReleases { after, limit: MAX_PAGE }, |known| known.manifest).await?;
     let named = known.into_iter().filter(|known| is_named(reference, known));
     let manifests: Vec<Sha256Digest> = named.map(|known| known.manifest).collect();
