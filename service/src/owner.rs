@@ -76,7 +76,11 @@ fn owner_of(path: &Path) -> io::Result<(Uid, Gid)> {
     let mut at = open(CWD, OsStr::new("."))?;
     let (mut links, mut strangers) = (0, Vec::new());
     while let Some(step) = left.pop() {
-        let next = open(at.as_fd(), &step)?;
+        // As a folder first: one that is mounted when it is used is not, unless a folder is asked for.
+        let next = match openat(&at, &step, flags | OFlags::DIRECTORY, Mode::empty()) {
+            Err(Errno::NOTDIR) => open(at.as_fd(), &step)?,
+            opened => opened?,
+        };
         let found = fstat(&next)?;
         if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
             at = next;
