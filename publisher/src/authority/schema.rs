@@ -106,16 +106,20 @@ pub(super) fn open(path: &Path) -> Result<Connection, AuthorityError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), AuthorityError> {
     let attempt = "bring the format up to date";
-    loop {
+    let format = |connection: &Connection| {
+        let found = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
+        found.map_err(failed(attempt))
+    };
+    // Who only looks waits for no writer: the lock is for who has something to change, and finds it unchanged under it.
+    while step_from(format(connection)?)?.is_some() {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(attempt))?;
-        let found: u32 =
-            transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed(attempt))?;
-        let Some((script, next)) = step_from(found)? else { return Ok(()) };
+        let Some((script, next)) = step_from(format(&transaction)?)? else { break };
         transaction.execute_batch(script).map_err(failed(attempt))?;
         transaction.pragma_update(None, "user_version", next).map_err(failed(attempt))?;
         transaction.commit().map_err(failed(attempt))?;
     }
+    Ok(())
 }
 
 /// What brings a database of this format further, and to which; `None` if it is up to date. 0 is an empty file.

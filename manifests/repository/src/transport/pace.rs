@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub struct Pace {
     window: Duration,
     min_bytes_per_second: AtomicU64,
-    /// When the payloads of this pull have to end.
+    /// When the payloads have to end, if [`Pace::begin`] said so.
     until: Mutex<Option<Instant>>,
 }
 
@@ -44,7 +44,7 @@ impl Pace {
         Arc::new(Self { window, min_bytes_per_second, until: Mutex::new(None) })
     }
 
-    /// Another floor, from the next window on.
+    /// Another floor; the window that runs is judged by it already.
     pub fn set(&self, min_bytes_per_second: u64) {
         self.min_bytes_per_second.store(min_bytes_per_second, Ordering::Relaxed);
     }
