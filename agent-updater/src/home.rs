@@ -78,7 +78,7 @@ impl Home {
     }
 
     /// Refuses a folder that is not there or holds something else, so that a slip in its name does not look like a computer
-    /// that was never enrolled. An empty one is a home: a package lays it.
+    /// that was never enrolled. An empty one is a home: a person or a mount may have laid it.
     ///
     /// # Errors
     /// [`HomeError::NoHome`], or [`HomeError::Io`] when it cannot be looked into.
@@ -410,7 +410,7 @@ mod tests {
         let refused = home("absent").ensure_there().unwrap_err().to_string();
         assert!(refused.contains("no such folder") && refused.contains("agent-updater enroll"), "{refused}");
         for (name, content, is_home) in [
-            ("laid_by_a_package", vec![], true),
+            ("empty", vec![], true),
             ("configured", vec!["agent.toml", "root.json"], true),
             ("with_a_mounted_disk", vec!["products", "lost+found"], true),
             ("site", vec!["distributor.toml", "ledger.db"], false),

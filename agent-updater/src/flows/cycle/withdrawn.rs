@@ -49,7 +49,7 @@ pub(super) fn look_up(
     // Of a look that failed altogether nothing is known, and the next contact looks again.
     let mut is_answered = packages.is_empty();
     for package in packages {
-        let channels = match context.network.wait(metadata.channels(package)) {
+        let channels = match context.network.download(metadata.channels(package)) {
             Ok(Ok(channels)) => channels,
             // A server from before this was allowed refuses it, and a package may be gone.
             Ok(Err(refusal)) => {

@@ -31,11 +31,11 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     };
     let damaged = if needs_bytes.is_empty() { Vec::new() } else { drift::look(host, Keep::Yes) };
     let installed = local::installed(host);
-    let holdings = Progress::load(&host.home)
-        .ok()
-        .and_then(|progress| Holdings::load(&host.home, &progress, host.now()).ok());
+    let progress = Progress::load(&host.home).ok();
+    let holdings =
+        progress.as_ref().and_then(|progress| Holdings::load(&host.home, progress, host.now()).ok());
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
-    let refusals = Progress::load(&host.home).map(|progress| progress.computer.refusals).unwrap_or_default();
+    let refusals = progress.map(|progress| progress.computer.refusals).unwrap_or_default();
     let mut is_reason_open = false;
     for package in &needs_bytes {
         let is_damaged = |found: &&drift::Found| found.package == *package && found.place == Place::Current;

@@ -30,7 +30,7 @@ use super::withdrawn::{BY_SITE, is_called_off};
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// How often the time that counts is written, in seconds of it.
 const WRITE_EVERY_SECS: u64 = 30;
-/// How long the child may take to end once it is confirmed: it may be in the middle of an install with hooks.
+/// How long the child may take to end once it is confirmed, or the site called it off: it works, and may be in the middle of an install with hooks.
 const LET_FINISH: Duration = Duration::from_secs(15 * 60);
 /// How long it may take when it is given back.
 const LET_GO: Duration = Duration::from_secs(60);
@@ -108,7 +108,9 @@ impl Watchdog<'_> {
                 Ok(mut child) => {
                     let attended = self.attend(&mut child).await?;
                     let within = match &attended {
-                        Attended::Confirmed => LET_FINISH,
+                        Attended::Confirmed | Attended::GiveBack { reason: ReasonCode::AskedBySite, .. } => {
+                            LET_FINISH
+                        }
                         // The service manager says how long this may take.
                         Attended::Stop => {
                             notify::stopping();

@@ -112,7 +112,8 @@ mod tests {
             eprintln!("SKIPPED: needs a mount namespace");
             return;
         }
-        let script = "mount --bind \"$1/data\" \"$1/products/slot/lib\" || exit 77; exec \"$2\" --exact \"$3\"";
+        let script =
+            "mount --bind \"$1/data\" \"$1/products/slot/lib\" || exit 77; exec \"$2\" --exact \"$3\"";
         let name = "slots::beneath::tree::tests::what_is_mounted_in_a_tree_is_neither_emptied_nor_changed_when_the_tree_is_removed";
         let ended = Command::new("unshare")
             .args(["--mount", "--map-root-user", "sh", "-c", script, "sh"])
