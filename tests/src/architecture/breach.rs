@@ -27,6 +27,8 @@ pub enum Rule {
     Length,
     /// A doc comment says more than the name.
     Docs,
+    /// What the pages claim of attacks and invariants has a test.
+    Pages,
 }
 
 impl Rule {
@@ -43,6 +45,7 @@ impl Rule {
         Self::ThinMain,
         Self::Length,
         Self::Docs,
+        Self::Pages,
     ];
 }
 
@@ -64,6 +67,7 @@ impl fmt::Display for Rule {
             Self::ThinMain => "a program is a thin main.rs over a library",
             Self::Length => "a file has at most 600 lines",
             Self::Docs => "a doc comment says more than the name, or it is not there",
+            Self::Pages => "every attack and invariant that the pages name has a test",
         })
     }
 }

@@ -5,12 +5,15 @@
 use super::breach::{Breach, Rule};
 use super::manifest::Manifest;
 use super::modules::{Modules, SourceFile};
+use super::pages::Page;
 use super::source::Source;
 
 /// A workspace as it was read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Workspace {
     pub(super) crates: Vec<Crate>,
+    /// The pages that name tests.
+    pub(super) pages: Vec<Page>,
 }
 
 /// One crate of the workspace.

@@ -196,7 +196,7 @@ mod tests {
         let crates = PLACES.iter().filter(|place| !place.comes_later).map(|place| {
             Crate::read(place.folder, &format!("[package]\nname = \"{}\"\n", place.package), Vec::new())
         });
-        let mut workspace = Workspace { crates: crates.collect() };
+        let mut workspace = Workspace { crates: crates.collect(), ..Workspace::default() };
         assert!(check(&workspace).is_empty());
 
         workspace.crates.push(Crate::read("attic", "[package]\nname = \"sealpost-attic\"\n", Vec::new()));

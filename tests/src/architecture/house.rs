@@ -2,7 +2,7 @@
 
 use super::breach::Breach;
 use super::crates::Workspace;
-use super::{circles, floors, purity, rooms, text, wiring};
+use super::{circles, floors, pages, purity, rooms, text, wiring};
 
 /// Every breach of every rule, in the order of files.
 pub(super) fn check(workspace: &Workspace) -> Vec<Breach> {
@@ -14,6 +14,7 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Breach> {
         breaches.extend(wiring::check(found));
         breaches.extend(text::check(found));
     }
+    breaches.extend(pages::check(workspace));
     breaches.sort();
     breaches.dedup();
     breaches

@@ -9,6 +9,7 @@
 //!   named in one place only.
 //! - **Wiring.** `app` has no branches, and `main.rs` is short.
 //! - **Text.** No file is longer than 600 lines, and in the programs a doc comment says more than the name.
+//! - **Pages.** Each attack and each invariant that the pages name has a test.
 //!
 //! Every breach is reported at once, with its file. Left out on purpose: what test modules import.
 
@@ -21,6 +22,7 @@ mod house;
 mod lexer;
 mod manifest;
 mod modules;
+mod pages;
 mod plan;
 mod purity;
 mod rooms;

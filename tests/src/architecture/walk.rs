@@ -10,6 +10,7 @@ use super::breach::Breach;
 use super::crates::{Crate, Workspace};
 use super::house;
 use super::manifest::members;
+use super::pages::{ARCHITECTURE, Page, SECURITY};
 
 /// The workspace could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,9 @@ pub fn check_workspace(root: &Path) -> Result<(Vec<Breach>, usize), WalkError> {
     let mut workspace = Workspace::default();
     for member in members(&read(&root.join("Cargo.toml"))?) {
         workspace.crates.push(read_crate(root, &member)?);
+    }
+    for path in [ARCHITECTURE, SECURITY] {
+        workspace.pages.push(Page { path, text: read(&root.join(path))? });
     }
     let files_read = workspace.crates.iter().map(|found| found.files.len()).sum();
     Ok((house::check(&workspace), files_read))

@@ -49,6 +49,9 @@ const HOUSE: &[(&str, &str)] = &[
     ("tests/support/src/lib.rs", "use sealpost_distributor::run;\n"),
     ("tests/src/lib.rs", "use sealpost_test_support::Site;\n"),
     ("distributor/tests/it/main.rs", "use sealpost_test_support::Site;\n"),
+    ("keys/tests/it.rs", "#[test]\nfn what_is_forged_is_refused() {}\n"),
+    ("ARCHITECTURE.md", "## Invariants\n1. Nothing forged is taken.\n"),
+    ("docs/SECURITY.md", "## Invariants\n| n | tests |\n|---|---|\n| 1 | `what_is_forged_is_refused` |\n"),
 ];
 
 /// A rule that is broken by writing these files, and the file that is to be blamed.
@@ -170,6 +173,7 @@ fn places_of_code() -> Vec<Case> {
         case(Rule::Length, "keys/src/signer.rs", &"// A line.\n".repeat(601)),
         case(Rule::Length, "distributor/tests/it/main.rs", &"// A line.\n".repeat(601)),
         case(Rule::Docs, "distributor/src/blobs.rs", "/// Blobs.\npub struct Blobs;\n"),
+        case(Rule::Pages, "docs/SECURITY.md", "## Invariants\n| n | tests |\n|---|---|\n| 1 | none |\n"),
     ]
 }
 
@@ -202,7 +206,8 @@ fn every_breach_is_reported_at_once() {
     }
     let (breaches, _) = check_workspace(folder.path()).unwrap();
     let rules: BTreeSet<Rule> = breaches.iter().map(|breach| breach.rule).collect();
-    let broken = [Rule::Purity, Rule::Borders, Rule::Wiring, Rule::ThinMain, Rule::Length, Rule::Docs];
+    let broken =
+        [Rule::Purity, Rule::Borders, Rule::Wiring, Rule::ThinMain, Rule::Length, Rule::Docs, Rule::Pages];
     assert_eq!(rules, BTreeSet::from(broken));
 }
 
