@@ -5,7 +5,6 @@
 use super::breach::{Breach, Rule};
 use super::manifest::Manifest;
 use super::modules::{Modules, SourceFile};
-use super::pages::Page;
 use super::source::Source;
 
 /// A workspace as it was read.
@@ -14,6 +13,14 @@ pub(super) struct Workspace {
     pub(super) crates: Vec<Crate>,
     /// The pages that name tests.
     pub(super) pages: Vec<Page>,
+}
+
+/// A page of the project.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    /// Relative to the workspace.
+    pub(super) path: &'static str,
+    pub(super) text: String,
 }
 
 /// One crate of the workspace.

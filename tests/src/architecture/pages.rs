@@ -20,14 +20,6 @@ const INVARIANTS: &str = "## Invariants";
 /// Fewer words are a command, a file or a code.
 const LEAST_WORDS: usize = 4;
 
-/// A page of the project.
-#[derive(Debug, Clone)]
-pub(super) struct Page {
-    /// Relative to the workspace.
-    pub(super) path: &'static str,
-    pub(super) text: String,
-}
-
 pub(super) fn check(workspace: &Workspace) -> Vec<Breach> {
     let text =
         |path: &str| workspace.pages.iter().find(|page| page.path == path).map(|page| page.text.as_str());
@@ -122,6 +114,7 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architecture::crates::Page;
     use crate::architecture::crates::made_up::crate_of;
 
     const TESTS: &str = "#[test]\nfn what_is_forged_is_refused() {}\n#[tokio::test(flavor = \"x\")]\nasync fn \

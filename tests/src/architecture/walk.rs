@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::breach::Breach;
-use super::crates::{Crate, Workspace};
+use super::crates::{Crate, Page, Workspace};
 use super::house;
 use super::manifest::members;
-use super::pages::{ARCHITECTURE, Page, SECURITY};
+use super::pages::{ARCHITECTURE, SECURITY};
 
 /// The workspace could not be read.
 #[derive(Debug, thiserror::Error)]
