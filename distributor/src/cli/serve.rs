@@ -1,13 +1,15 @@
 //! `distributor serve`.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use sealpost_files::with_causes;
 use sealpost_service::notify;
+use sealpost_service::output::print_line;
 use sealpost_service::signals::{Signal, Signals};
 use sealpost_service::sockets;
 
@@ -70,9 +72,8 @@ async fn serve(home: PathBuf, listen: Option<SocketAddr>) -> anyhow::Result<()> 
     if is_to_reload {
         server.reload().await;
     }
-    let ready = writeln!(io::stdout(), "listening on https://{}", server.address());
-    if let Err(error) = ready.and_then(|()| io::stdout().flush()) {
-        tracing::warn!(%error, "nobody reads the ready line");
+    if let Err(error) = print_line(format_args!("listening on https://{}", server.address())) {
+        tracing::warn!(error = with_causes(&error), "nobody reads the ready line");
     }
     notify::status(&format!("listening on https://{}", server.address()));
     notify::ready();

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sealpost_files::with_causes;
+use sealpost_service::output::print_line;
 use sealpost_service::port_holder::reason;
 use sealpost_service::signals::{Signal, Signals};
 use sealpost_service::{notify, sockets};
 use sealpost_serving::Listener;
 use tokio::net::TcpListener;
 
-use super::output::{Ending, print_line, tell, waiting};
+use super::output::{Ending, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::Vendor;
 use crate::server::{
@@ -91,7 +93,9 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
             );
         }
         let mut keeping = running.keep(licenses, served);
-        print_line(format_args!("listening on {scheme}://{address}"))?;
+        if let Err(error) = print_line(format_args!("listening on {scheme}://{address}")) {
+            tracing::warn!(error = with_causes(&error), "nobody reads the ready line");
+        }
         notify::ready();
         let watchdog = tokio::spawn(notify::keep_watchdog(|| async { true }));
         let stop = async {

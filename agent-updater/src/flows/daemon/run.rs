@@ -1,13 +1,14 @@
 //! The loop of the daemon; see [`super`].
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sealpost_files::with_causes;
 use sealpost_service::notify;
+use sealpost_service::output::print_line;
 use sealpost_service::signals::{Signal, Signals};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -211,9 +212,9 @@ fn open_control(home: &Home, requests: &mpsc::Sender<PendingRequest>) -> Result<
 
 /// The one line on stdout.
 fn print_running() {
-    let mut stdout = io::stdout().lock();
-    // The daemon also works if nobody reads the line.
-    let _ = writeln!(stdout, "running").and_then(|()| stdout.flush());
+    if let Err(error) = print_line("running") {
+        tracing::warn!("nobody reads the ready line: {}", with_causes(&error));
+    }
 }
 
 fn start_cycle(context: &Arc<Context>) -> JoinHandle<Done> {
