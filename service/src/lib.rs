@@ -1,5 +1,5 @@
 //! What a program of ours needs to be a well-behaved service and command line, and nothing of what it does: printing, the
-//! log, signals, the service manager, inherited sockets, unit files, completions and man pages; and whose files root
+//! log, who notices a panic, signals, the service manager, inherited sockets, unit files, completions and man pages; and whose files root
 //! makes.
 //!
 //! Invariant: without a service manager everything here does nothing, quietly; a service manager that cannot be reached
@@ -20,5 +20,6 @@ pub mod signals;
 pub mod sockets;
 mod standard_error;
 pub mod subcommands;
+pub mod supervision;
 pub mod text;
 pub mod unit;
