@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_service::supervision::Supervision;
 use sealpost_keys::PassphraseSource;
+use sealpost_service::supervision::Supervision;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
