@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealpost_files::{PRIVATE, PRIVATE_FOLDER, escape, make_folder, read_bounded, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
@@ -28,6 +29,8 @@ const NOTE: &str = "activity.position";
 const MAX_NOTE_BYTES: u64 = 64;
 /// Entries that are read and written at once.
 const PAGE: u32 = 500;
+/// Pause after a failure, before writing is tried again without a new entry.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// How much of a file's end is read to find its last line, in bytes: longer than the longest line.
 const TAIL_BYTES: u64 = 64 * 1024;
 
@@ -66,7 +69,8 @@ pub async fn keep(ledger: Arc<Ledger>, folder: PathBuf, limits: watch::Receiver<
 /// Follows a ledger until it closes. Safe to stop at any time and to start again. When limits are sent, also the same
 /// ones, the file is opened anew.
 ///
-/// A failure after the start, for example a full disk, is logged, and writing is tried again with the next entry.
+/// A failure after the start, for example a full disk, is logged, and writing is tried again with the next entry, and from
+/// time to time.
 ///
 /// # Errors
 /// [`ActivityFileError`] when the file cannot be opened at the start.
@@ -105,6 +109,8 @@ pub async fn follow(
             },
             // Without a sender there is nobody to reload; the ledger goes on.
             Ok(()) = limits.changed() => file = None,
+            // Nobody need do anything for the file to catch up once there is room again.
+            () = tokio::time::sleep(TRY_AGAIN_AFTER), if file.is_none() => {}
         }
     }
 }
@@ -227,13 +233,11 @@ impl ActivityFile {
     /// Notes how far it is, and how far it is about to be.
     fn note(&self, about: u64) -> io::Result<()> {
         let text = format!("{} {about}\n", self.written);
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(PRIVATE)
-            .open(self.folder.join(NOTE))?
-            .write_all(text.as_bytes())
+        // In place: emptied first, it would be lost on a disk that has become full.
+        let options = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).clone();
+        let mut note = options.open(self.folder.join(NOTE))?;
+        note.write_all(text.as_bytes())?;
+        note.set_len(length(&text))
     }
 
     fn rotate(&mut self) -> io::Result<()> {

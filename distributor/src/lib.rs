@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod disks;
 pub mod doors;
 pub mod home;
 pub mod http;

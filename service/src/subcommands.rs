@@ -5,12 +5,13 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
 
 use crate::command_line::{Shell, completions, man_pages};
+use crate::output::{OutputError, print_bytes, print_line};
 use crate::unit::{InstallError, Installed, Layout, LayoutError, Program, Strict, install};
 
 /// `completions SHELL`.
@@ -24,9 +25,9 @@ impl Completions {
     /// Prints the script.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn run(&self, command: &Command, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&completions(command, self.shell))
+    /// [`OutputError`].
+    pub fn run(&self, command: &Command) -> Result<(), OutputError> {
+        print_bytes(&completions(command, self.shell))
     }
 }
 
@@ -42,15 +43,38 @@ impl ManPages {
     /// Prints the program's page, or writes all pages.
     ///
     /// # Errors
-    /// When they cannot be written.
-    pub fn run(&self, command: &Command, out: &mut impl Write) -> io::Result<()> {
-        let pages = man_pages(command)?;
+    /// [`ManPagesError`].
+    pub fn run(&self, command: &Command) -> Result<(), ManPagesError> {
+        let pages = man_pages(command).map_err(ManPagesError::Make)?;
         let Some(folder) = &self.dir else {
-            return pages.first().map_or(Ok(()), |page| out.write_all(&page.text));
+            let Some(page) = pages.first() else { return Ok(()) };
+            return Ok(print_bytes(&page.text)?);
         };
-        fs::create_dir_all(folder)?;
-        pages.iter().try_for_each(|page| fs::write(folder.join(&page.file_name), &page.text))
+        let write = || {
+            fs::create_dir_all(folder)?;
+            pages.iter().try_for_each(|page| fs::write(folder.join(&page.file_name), &page.text))
+        };
+        write().map_err(|source| ManPagesError::Write { folder: folder.clone(), source })
     }
+}
+
+/// Why there are no man pages.
+#[derive(Debug, thiserror::Error)]
+pub enum ManPagesError {
+    /// None in practice: pages are made in memory.
+    #[error("cannot make the man pages")]
+    Make(#[source] io::Error),
+    /// The folder cannot be written.
+    #[error("cannot write the man pages into {}", folder.display())]
+    Write {
+        /// The folder that was named.
+        folder: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Nobody reads, or a full disk.
+    #[error("cannot print the page")]
+    Output(#[from] OutputError),
 }
 
 /// `install-service`.
@@ -79,9 +103,9 @@ pub enum ServiceError {
     /// Its file is gone, or `/proc` is not there.
     #[error("cannot tell where this program lies; name it with --program")]
     Executable(#[source] io::Error),
-    /// Nobody reads.
-    #[error("cannot write to standard output")]
-    Output(#[from] io::Error),
+    /// Nobody reads, or a full disk.
+    #[error("cannot print it")]
+    Output(#[from] OutputError),
 }
 
 impl InstallService {
@@ -90,13 +114,7 @@ impl InstallService {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn run(
-        &self,
-        program: Program,
-        home: &Path,
-        strict: Strict,
-        out: &mut impl Write,
-    ) -> Result<(), ServiceError> {
+    pub fn run(&self, program: Program, home: &Path, strict: Strict) -> Result<(), ServiceError> {
         let executable = match &self.program {
             Some(path) => path.clone(),
             None => env::current_exe().map_err(ServiceError::Executable)?,
@@ -106,25 +124,25 @@ impl InstallService {
         layout.check_home(&self.root)?;
         if self.print {
             for file in layout.files(strict) {
-                writeln!(out, "# {}\n{}", file.path.display(), file.text)?;
+                print_line(format_args!("# {}\n{}", file.path.display(), file.text))?;
             }
             return Ok(());
         }
-        Ok(tell(&install(&layout, strict, &self.root)?, out)?)
+        Ok(report(&install(&layout, strict, &self.root)?)?)
     }
 }
 
-fn tell(done: &Installed, out: &mut impl Write) -> io::Result<()> {
+fn report(done: &Installed) -> Result<(), OutputError> {
     if done.by_package {
         let none = if done.written.is_empty() { "; nothing was written" } else { "" };
-        writeln!(out, "a package brought the units already{none}")?;
+        print_line(format_args!("a package brought the units already{none}"))?;
     }
     for path in &done.written {
-        writeln!(out, "written: {}", path.display())?;
+        print_line(format_args!("written: {}", path.display()))?;
     }
     for path in &done.kept {
-        writeln!(out, "kept: {}", path.display())?;
+        print_line(format_args!("kept: {}", path.display()))?;
     }
-    writeln!(out, "nothing was enabled or started; next, as root:")?;
-    done.next.iter().try_for_each(|step| writeln!(out, "  {step}"))
+    print_line("nothing was enabled or started; next, as root:")?;
+    done.next.iter().try_for_each(|step| print_line(format_args!("  {step}")))
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use sealpost_service::output::{print_json, print_line};
 
 use crate::app::Agent;
 
@@ -22,18 +23,21 @@ impl Audit {
     pub(super) fn execute(self, agent: &Agent) -> anyhow::Result<ExitCode> {
         let audited = agent.audit()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&audited)?);
+            print_json(&serde_json::to_string_pretty(&audited)?)?;
         } else {
             for one in &audited {
                 let result = if one.problems.is_empty() { "as signed" } else { "NOT as signed" };
                 let files = if one.files == 1 { "file" } else { "files" };
-                println!("{} {} ({}): {} {files}, {result}", one.package, one.version, one.slot, one.files);
+                print_line(format_args!(
+                    "{} {} ({}): {} {files}, {result}",
+                    one.package, one.version, one.slot, one.files
+                ))?;
                 for problem in &one.problems {
-                    println!("  {problem}");
+                    print_line(format_args!("  {problem}"))?;
                 }
             }
             if audited.is_empty() {
-                println!("nothing is installed");
+                print_line("nothing is installed")?;
             }
         }
         let sound = audited.iter().all(|one| one.problems.is_empty());

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use sealpost_service::output::{print_line, tell};
 use tokio::runtime::Runtime;
 
 use crate::app::Agent;
@@ -40,12 +41,13 @@ impl Enroll {
             agent.enroll(&self.setup, self.root.as_deref(), other_name)
         })??;
         for warning in &enrolled.warnings {
-            eprintln!("warning: {warning}");
+            tell(format_args!("warning: {warning}"));
         }
         let enrollment = enrolled.enrollment;
-        println!("enrolled as {} (client {})", enrollment.computer_name, enrollment.client_id);
-        eprintln!(
-            "next: start the daemon (`agent-updater run`), or contact the server once (`agent-updater check`)"
+        let (name, client_id) = (enrollment.computer_name, enrollment.client_id);
+        print_line(format_args!("enrolled as {name} (client {client_id})"))?;
+        tell(
+            "next: start the daemon (`agent-updater run`), or contact the server once (`agent-updater check`)",
         );
         Ok(ExitCode::SUCCESS)
     }

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use sealpost_service::arguments::parse;
+use sealpost_service::logging::{self, Modules};
+use sealpost_service::output::{print_line, reader_has_left, tell};
 
 use crate::app::Agent;
 use crate::home::Home;
@@ -80,14 +83,19 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
     // Every command that answers with JSON has this flag, and then fails with JSON too.
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    log_to_stderr();
+    logging::start(level(), Modules::Unnamed);
     match execute(cli) {
         Ok(code) => code,
+        // Whoever read the result has enough, as `head` does.
+        Err(error) if reader_has_left(error.chain()) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{}", output::told(&error, wants_json));
+            tell(output::told(&error, wants_json));
             ExitCode::FAILURE
         }
     }
@@ -107,7 +115,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     if !points.is_empty() {
         for point in points {
-            println!("{point}");
+            print_line(point)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -144,19 +152,13 @@ fn is_fresh(home: &Home) -> bool {
     home.path() == Path::new(DEFAULT_HOME) && matches!(home.path().try_exists(), Ok(false))
 }
 
-fn log_to_stderr() {
-    let level = match std::env::var("SEALPOST_LOG").as_deref() {
+fn level() -> tracing::Level {
+    match std::env::var("SEALPOST_LOG").as_deref() {
         Ok("debug") => tracing::Level::DEBUG,
         Ok("warn") => tracing::Level::WARN,
         Ok("error") => tracing::Level::ERROR,
         _ => tracing::Level::INFO,
-    };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_max_level(level)
-        .with_target(false)
-        .init();
+    }
 }
 
 #[cfg(test)]

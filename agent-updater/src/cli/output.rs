@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use sealpost_files::escape;
+use sealpost_service::output;
 
 use crate::control::Answer;
 use crate::home::HomeError;
@@ -11,13 +12,13 @@ use crate::records::holdings::HoldingsError;
 /// The lines on standard output if the request succeeded, else on standard error; or all of it as JSON.
 pub(super) fn print_answer(answer: &Answer, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        println!("{}", serde_json::to_string(answer)?);
+        output::print_json(&serde_json::to_string(answer)?)?;
     } else {
         for line in &answer.lines {
             if answer.ok {
-                println!("{line}");
+                output::print_line(line)?;
             } else {
-                eprintln!("{line}");
+                output::tell(line);
             }
         }
     }

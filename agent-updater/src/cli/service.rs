@@ -1,6 +1,5 @@
 //! `completions`, `man` and `install-service`.
 
-use std::io::stdout;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -43,11 +42,11 @@ pub(super) struct Install {
 impl Command {
     pub(super) fn execute(&self, home: &Path, parser: &clap::Command) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Completions(options) => options.run(parser, &mut stdout())?,
-            Self::Man(options) => options.run(parser, &mut stdout())?,
+            Self::Completions(options) => options.run(parser)?,
+            Self::Man(options) => options.run(parser)?,
             Self::InstallService(Install { strict, options }) => {
                 let strict = if *strict { Strict::Yes } else { Strict::No };
-                options.run(Program::Agent, home, strict, &mut stdout())?;
+                options.run(Program::Agent, home, strict)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use sealpost_service::output::{print_json, print_line};
 
 use crate::app::Agent;
 use crate::flows::status::Hooks;
@@ -39,10 +40,11 @@ impl Status {
     pub(super) fn execute(self, agent: &Agent) -> anyhow::Result<ExitCode> {
         let status = agent.status();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&status)?);
+            print_json(&serde_json::to_string_pretty(&status)?)?;
         } else {
             let hooks = if self.hooks { Hooks::Explained } else { Hooks::Named };
-            print!("{}", status.to_painted_text(paint::of_stdout(), hooks));
+            let text = status.to_painted_text(paint::of_stdout(), hooks);
+            print_line(text.trim_end_matches('\n'))?;
         }
         Ok(if status.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -1,7 +1,8 @@
 //! How far a download is, for a person who waits at a terminal. In a log there is none of it.
 
-use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
+
+use sealpost_service::output::{is_told_to_a_terminal, tell_part};
 
 /// Shorter downloads are over before anybody asks.
 const MIN_BYTES: u64 = 4 * 1024 * 1024;
@@ -10,16 +11,14 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// A function that shows how many bytes are there, if standard error is a terminal.
 pub(super) fn on_terminal(what: String, length: u64) -> impl FnMut(u64) + Send + 'static {
-    let is_shown = io::stderr().is_terminal() && length >= MIN_BYTES;
+    let is_shown = is_told_to_a_terminal() && length >= MIN_BYTES;
     let mut shown_at: Option<Instant> = None;
     move |received| {
         let is_due = shown_at.is_none_or(|at| at.elapsed() >= INTERVAL) || received >= length;
         if is_shown && is_due {
             shown_at = Some(Instant::now());
             let end = if received >= length { "\n" } else { "" };
-            // Nobody is harmed if the line cannot be shown.
-            let mut stderr = io::stderr().lock();
-            let _ = write!(stderr, "\r{}{end}", line(&what, received, length)).and_then(|()| stderr.flush());
+            tell_part(format_args!("\r{}{end}", line(&what, received, length)));
         }
     }
 }

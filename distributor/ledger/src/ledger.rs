@@ -22,7 +22,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::check_log;
 use crate::error::LedgerError;
-use crate::job::{Commanded, Job, ProbeWrite};
+use crate::job::{Commanded, Job};
+use crate::probe::{Probe, ProbeWrite};
 use crate::readers::Readers;
 use crate::refusals::Refusals;
 use crate::store::{Read, ReadStore, Store, StoreError, WriteStore};
@@ -72,6 +73,8 @@ pub struct Ledger {
     sequences: watch::Receiver<u64>,
     /// Whether the last batch of changes failed.
     unwritten: Arc<AtomicBool>,
+    /// What the last write found that was made to find out; held while one is under way.
+    probed: tokio::sync::Mutex<Option<Probe>>,
     /// A client id never gets another key, so nothing here is ever out of date.
     keys: Mutex<HashMap<ClientId, PublicKey>>,
 }
@@ -122,7 +125,8 @@ impl Ledger {
             .spawn(move || writer.run(&runtime, messages))
             .map_err(StartError::Writer)?;
         let keys = Mutex::new(HashMap::new());
-        Ok(Self { server, queue, readers, auditor, refusals, heads, sequences, unwritten, keys })
+        let probed = tokio::sync::Mutex::default();
+        Ok(Self { server, queue, readers, auditor, refusals, heads, sequences, unwritten, probed, keys })
     }
 
     /// This server's id.
@@ -252,20 +256,40 @@ impl Ledger {
         }
     }
 
-    /// Whether it can do its work: it reads, and where the last write failed, it can write again.
+    /// Whether it can do its work: it reads and writes. It finds out by a write of its own, at most once in some seconds,
+    /// however many ask; in between the answer of the last one is given, unless a write failed since.
     ///
     /// # Errors
     /// [`LedgerError`], if it cannot.
     pub async fn check_health(&self) -> Result<(), LedgerError> {
+        self.check_alive().await?;
+        let mut probed = self.probed.lock().await;
+        let failed_since = self.unwritten.load(Ordering::Relaxed);
+        if let Some(probe) = probed.as_ref().filter(|probe| probe.is_good(failed_since)) {
+            return probe.answer();
+        }
+        let (reply, answer) = oneshot::channel();
+        let probe = Probe::now(self.send(Box::new(ProbeWrite::new(reply)), answer).await);
+        let answer = probe.answer();
+        *probed = Some(probe);
+        answer
+    }
+
+    /// Whether it reads, and its writer lives.
+    ///
+    /// # Errors
+    /// [`LedgerError`], if not.
+    pub async fn check_alive(&self) -> Result<(), LedgerError> {
         if self.queue.is_closed() {
             return Err(LedgerError::Closed);
         }
-        if self.unwritten.load(Ordering::Relaxed) {
-            // Only a write tells whether the next one would succeed; waiting does not repair a failed disk.
-            let (reply, answer) = oneshot::channel();
-            return self.send(Box::new(ProbeWrite::new(reply)), answer).await;
-        }
         self.query(LastPull {}).await.map(drop)
+    }
+
+    /// Waits until the writer takes nothing any more: the ledger is being closed, or the writer panicked, and nothing will
+    /// ever be written again.
+    pub async fn writer_ended(&self) {
+        self.queue.closed().await;
     }
 
     /// The newest entry that is on disk.

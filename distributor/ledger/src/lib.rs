@@ -17,6 +17,7 @@ mod audit;
 mod error;
 mod job;
 mod ledger;
+mod probe;
 mod readers;
 mod refusals;
 mod writer;

@@ -1,8 +1,9 @@
 //! The read pool: a few readers on blocking threads, so that a query never blocks the async threads.
 //!
 //! Invariant: at most so many queries run as there are readers; the rest waits. A caller that disconnects loses only its
-//! answer: the reader returns to the pool by itself.
+//! answer, and so does a query that panics: the reader returns to the pool by itself.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sealpost_site::queries::Query;
@@ -44,10 +45,13 @@ impl Readers {
         let task = tokio::task::spawn_blocking(move || {
             let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut reader) = taken else { return Err(LedgerError::Closed) };
-            let answer = read(&mut *reader);
+            // A reader changes nothing, so nothing can be left half done in it.
+            let answer = catch_unwind(AssertUnwindSafe(|| read(&mut *reader)));
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             drop(permit);
-            answer.map_err(|error| LedgerError::failed(attempted, error))
+            answer
+                .unwrap_or_else(|panic| resume_unwind(panic))
+                .map_err(|error| LedgerError::failed(attempted, error))
         });
         match task.await {
             Ok(answer) => answer,
@@ -59,5 +63,28 @@ impl Readers {
     pub(crate) fn close(&self) {
         self.permits.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_test_support::world::World;
+
+    use super::*;
+    use crate::sqlite::{SqliteStore, create};
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_query_that_panics_loses_its_answer_and_no_reader() {
+        let (folder, world) = (tempfile::tempdir().unwrap(), World::new());
+        let path = folder.path().join("ledger.db");
+        create(&path, world.server_id.clone(), world.site.public(), world.start).unwrap();
+        let mut split = Store::split(Box::new(SqliteStore::open(&path).unwrap()), 1).unwrap();
+        let readers = Readers::new(vec![split.readers.remove(0)]);
+        for _ in 0..3 {
+            let answer = readers.run::<(), _>("look", |_| panic!("a fault")).await;
+            assert!(matches!(answer, Err(LedgerError::Failed { .. })));
+        }
+        readers.run("look", |_| Ok(())).await.unwrap();
     }
 }

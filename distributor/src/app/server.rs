@@ -15,6 +15,7 @@ use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::log::LogKeyCertificate;
+use sealpost_service::supervision::Supervision;
 use sealpost_serving::tls::TlsIdentity;
 use sealpost_serving::{ConnectionLimits, Listener, TlsListeners, bind_private_socket, serve};
 use tokio::sync::watch;
@@ -25,6 +26,7 @@ use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::authority::OnlineAuthority;
 use crate::config::vendor_client;
+use crate::disks::FolderDisks;
 use crate::doors::{Serve, TlsDoors};
 use crate::http::admin_tokens::AdminTokens;
 use crate::http::limits::RequestLimits;
@@ -68,6 +70,7 @@ pub struct Server {
     address: SocketAddr,
     push: Push,
     tasks: Tasks,
+    supervision: Supervision,
     doors: Arc<TlsDoors>,
     reload: Reload,
     opened: Opened,
@@ -94,11 +97,12 @@ impl Server {
         let admin = bind_private_socket(&socket).map_err(AppError::socket(&socket))?;
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
-        let site = Site::new(site_parts(&opened, &presence, &push, options.requests)?);
+        let supervision = Supervision::new();
+        let site = Site::new(site_parts(&opened, &presence, &push, &supervision, options.requests)?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
-        let doors = Arc::new(TlsDoors::new(tls(presence.identity(), router(&site), limits)?));
+        let doors = Arc::new(TlsDoors::new(tls(presence.identity(), router(&site), limits, &supervision)?));
         doors.serve(listener, address);
         let known: Arc<dyn Doors> = Arc::clone(&doors) as Arc<dyn Doors>;
         let started_on = StartedOn {
@@ -109,17 +113,21 @@ impl Server {
         };
         presence.listening(&known, started_on).await;
         let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
-        let mut tasks = Tasks::new();
-        tasks.listen(|stopped| serve(Listener::unix(admin), admin_router(&site), limits, stopped));
-        tasks.follow(push::follow(Arc::clone(&opened.ledger), push.clone(), Arc::clone(&opened.clock)));
-        tasks.follow(ledger_marker::keep(Arc::clone(&opened.ledger), opened.home.ledger_marker()));
-        tasks.follow(activity_file::keep(Arc::clone(&opened.ledger), opened.home.log_folder(), log_limits));
-        tasks.schedule(Some(tokio::spawn(Arc::clone(&presence).keep())));
-        tasks.schedule((options.pulls == Pulls::Scheduled).then(|| opened.upstream.spawn_schedule()));
+        let mut tasks = Tasks::new(supervision.clone());
+        tasks.watch_writer(Arc::clone(&opened.ledger));
+        tasks.listen("the listener for admins", |stopped| {
+            serve(Listener::unix(admin), admin_router(&site), limits, stopped)
+        });
+        follow_ledger(&mut tasks, &opened, &push, log_limits);
+        let kept = Arc::clone(&presence);
+        let pulling = Arc::clone(&opened.upstream);
+        let pulls = (options.pulls == Pulls::Scheduled).then_some(move || Arc::clone(&pulling).keep());
+        tasks.schedule("the care for certificates and addresses", Some(move || Arc::clone(&kept).keep()));
+        tasks.schedule("the schedule of pulls", pulls);
         let upstream = Arc::clone(&opened.upstream);
         let reload =
             Reload { home: opened.home.clone(), started: opened.settings.clone(), presence, upstream, logs };
-        Ok(Self { address, push, tasks, doors, reload, opened })
+        Ok(Self { address, push, tasks, supervision, doors, reload, opened })
     }
 
     /// Reads the configuration again and reopens logs. What counts only from the next start is said; a configuration that
@@ -128,9 +136,14 @@ impl Server {
         self.reload.run().await;
     }
 
-    /// Whether it can do its work, for a watchdog.
-    pub async fn is_healthy(&self) -> bool {
-        self.opened.ledger.check_health().await.is_ok()
+    /// Whether it lives, for a watchdog. A full disk is no reason to start anew.
+    pub async fn is_alive(&self) -> bool {
+        self.supervision.is_alive() && self.opened.ledger.check_alive().await.is_ok()
+    }
+
+    /// Waits until something has failed without which the server can do nothing, and says what.
+    pub async fn failed(&self) -> String {
+        self.supervision.failed().await
     }
 
     /// Where it listens, with the real port.
@@ -176,11 +189,38 @@ fn certify(
 }
 
 /// What serves a listener for computers.
-fn tls(identity: Arc<TlsIdentity>, routes: Router, limits: ConnectionLimits) -> Result<Serve, AppError> {
+fn tls(
+    identity: Arc<TlsIdentity>,
+    routes: Router,
+    limits: ConnectionLimits,
+    supervision: &Supervision,
+) -> Result<Serve, AppError> {
     let tls = TlsListeners::of(identity, &limits)?;
+    let supervision = supervision.clone();
     Ok(Box::new(move |listener, stopped| {
-        Box::pin(serve(tls.over(listener), routes.clone(), limits, stopped))
+        let work = serve(tls.over(listener), routes.clone(), limits, stopped);
+        Box::pin(supervision.needed("a listener for computers", work))
     }))
+}
+
+/// What follows the ledger and ends with it.
+fn follow_ledger(
+    tasks: &mut Tasks,
+    opened: &Opened,
+    push: &Push,
+    log_limits: watch::Receiver<RotationLimits>,
+) {
+    let (ledger, clock, push) = (Arc::clone(&opened.ledger), Arc::clone(&opened.clock), push.clone());
+    tasks.follow("the waking of clients", move || {
+        push::follow(Arc::clone(&ledger), push.clone(), Arc::clone(&clock))
+    });
+    let (ledger, marker) = (Arc::clone(&opened.ledger), opened.home.ledger_marker());
+    tasks
+        .follow("the marker of the ledger", move || ledger_marker::keep(Arc::clone(&ledger), marker.clone()));
+    let (ledger, folder) = (Arc::clone(&opened.ledger), opened.home.log_folder());
+    tasks.follow("the text log of activity", move || {
+        activity_file::keep(Arc::clone(&ledger), folder.clone(), log_limits.clone())
+    });
 }
 
 fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
@@ -200,6 +240,7 @@ fn site_parts(
     opened: &Opened,
     presence: &Arc<ServerPresence>,
     push: &Push,
+    supervision: &Supervision,
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
     let secret = ServerSecret::new(opened.home.read_secret()?);
@@ -223,6 +264,8 @@ fn site_parts(
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&opened.home.admin_tokens()),
         presence: Arc::clone(presence) as Arc<dyn Presence>,
+        supervision: supervision.clone(),
+        disks: Arc::new(FolderDisks::of(&opened.home)),
         limits,
     })
 }

@@ -1,21 +1,15 @@
 //! Colors for the words that say how something is: on a terminal only, and not where `NO_COLOR` is set.
 
-use std::io::{self, IsTerminal};
-
-/// Whether standard output shows colors (see no-color.org).
-fn are_shown() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !unwanted && io::stdout().is_terminal()
-}
+use sealpost_service::output::shows_colors;
 
 /// The word for a state, in its color where colors are shown.
 pub(super) fn state(word: &str) -> String {
-    colored(word, word, are_shown())
+    colored(word, word, shows_colors())
 }
 
 /// The same for a cell that stands beside others: `cell` is what is printed for `word`.
 pub(super) fn cell(cell: &str, word: &str) -> String {
-    colored(cell, word, are_shown())
+    colored(cell, word, shows_colors())
 }
 
 fn colored(text: &str, word: &str, shown: bool) -> String {
@@ -23,12 +17,6 @@ fn colored(text: &str, word: &str, shown: bool) -> String {
         Some(code) => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
         None => text.to_owned(),
     }
-}
-
-/// The length of a color of ours at the beginning of a text, in bytes; 0 if there is none.
-pub(super) fn leading(text: &str) -> usize {
-    let sequences = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
-    sequences.into_iter().find(|sequence| text.starts_with(sequence)).map_or(0, str::len)
 }
 
 /// The color of a state: what is well, what waits for somebody, what was stopped or failed, what is over.
@@ -44,6 +32,8 @@ fn code(word: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_service::text::harmless;
+
     use super::*;
 
     #[test]
@@ -51,7 +41,8 @@ mod tests {
         assert_eq!(colored("halted", "halted", true), "\u{1b}[31mhalted\u{1b}[0m");
         assert_eq!(colored("halted   ", "halted", false), "halted   ");
         for word in ["active", "staged", "halted", "superseded"] {
-            assert!(leading(&colored(word, word, true)) > 0, "what is printed keeps the color of {word}");
+            let shown = colored(word, word, true);
+            assert_eq!(harmless(&shown), shown, "what is printed keeps the color of {word}");
         }
         assert_eq!(colored("something new", "something new", true), "something new");
     }

@@ -28,12 +28,14 @@ mod unlock;
 mod updates;
 mod when;
 
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use sealpost_manifests::ids::NameError;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_service::arguments::parse;
+use sealpost_service::logging::{self, Modules};
+use sealpost_service::output::{reader_has_left, tell};
 use sealpost_service::owner::{Presence, act_as_owner_of};
 
 use self::api::AdminApi;
@@ -158,24 +160,22 @@ impl Command {
 
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     // Every command that answers with JSON has this flag, and then fails with JSON too.
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_max_level(tracing::Level::INFO)
-        .init();
+    logging::start(tracing::Level::INFO, Modules::Named);
     // Fails only when a provider is installed already, and then that one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match dispatch(arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Damage) => ExitCode::FAILURE,
-        // Whoever reads has enough, as `head` does.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Whoever read the result has enough, as `head` does.
+        Err(error) if reader_has_left(error.chain()) => ExitCode::FAILURE,
         Err(error) => {
-            // The writer's own failure leaves nobody to tell.
-            let _ = writeln!(io::stderr(), "{}", told(&error, wants_json));
+            tell(told(&error, wants_json));
             ExitCode::FAILURE
         }
     }
@@ -209,10 +209,6 @@ fn told(error: &anyhow::Error, wants_json: bool) -> String {
 /// Whether a name, a serial number or the like that was typed is none.
 fn is_mistyped(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<NameError>())
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {

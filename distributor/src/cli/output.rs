@@ -1,24 +1,26 @@
-//! What people see: lines, tables, JSON, times. Text from outside is made harmless here: a release's notes must not
-//! move the cursor of the person who reviews them.
+//! What people see: lines, tables, JSON, times. `sealpost_service::output` prints; text from outside that stands in a line
+//! of ours is made plain first.
 
-use std::fmt::{Display, Write as _};
-use std::io::{self, IsTerminal, Write};
+use std::fmt::Display;
+use std::io;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_admin_api::licenses::License;
+use sealpost_service::output::{self, tell_part};
 use serde::Serialize;
 
+pub(super) use sealpost_service::output::{can_ask, tell};
+pub(super) use sealpost_service::text::{harmless_json, plain, plain_lines};
 pub(super) use sealpost_site::rules::text::counted;
 
-/// Prints one line of result. Nothing in it moves the cursor, whoever wrote it; a text that could pretend to be another
-/// line is made [`plain`] first.
+/// Prints one line of result; a text from outside that could pretend to be another line is made plain first.
 pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
-    Ok(writeln!(io::stdout(), "{}", harmless(&line.to_string()))?)
+    Ok(output::print_line(line)?)
 }
 
 /// Prints a result as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    Ok(writeln!(io::stdout(), "{}", harmless_json(&serde_json::to_string_pretty(value)?))?)
+    Ok(output::print_json(&serde_json::to_string_pretty(value)?)?)
 }
 
 /// Prints the seats of a serial number in one line.
@@ -27,12 +29,6 @@ pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
     let until = seconds(*not_after);
     let seats = counted(u64::from(*licenses), "seat", "seats");
     print_line(format_args!("serial {serial}: {seats} ({model}), {used} used, good until {until}"))
-}
-
-/// Tells the person at the terminal something that is no result.
-pub(super) fn tell(line: impl Display) {
-    // A closed standard error must not stop the work.
-    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
 /// The progress of long work, shown on a terminal only.
@@ -69,16 +65,10 @@ impl Bar {
 
 /// Asks a yes-or-no question; `false` unless the answer is yes.
 pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
-    write!(io::stderr(), "{} [y/N] ", harmless(question))?;
-    io::stderr().flush()?;
+    tell_part(format_args!("{question} [y/N] "));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// Whether there is a person to ask.
-pub(super) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// A timestamp as it is printed: RFC 3339, UTC, whole seconds.
@@ -137,63 +127,6 @@ pub(super) fn name_of(state: impl Serialize) -> String {
     }
 }
 
-/// Text from outside, on one line, without anything that a terminal acts on.
-pub(super) fn plain(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_active(character) {
-            // Writing into a String cannot fail.
-            let _ = write!(safe, "{}", character.escape_default());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
-/// The same for text of several lines.
-pub(super) fn plain_lines(text: &str) -> String {
-    text.lines().map(plain).collect::<Vec<_>>().join("\n")
-}
-
-/// Whole lines as they go to a terminal: of all that a terminal acts on, line breaks, tabs and our own colors are left.
-fn harmless(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let color = super::colors::leading(rest);
-        let (taken, behind) = rest.split_at(if color == 0 { character.len_utf8() } else { color });
-        if color > 0 || matches!(character, '\n' | '\t') || !is_active(character) {
-            safe.push_str(taken);
-        } else {
-            // Writing into a String cannot fail.
-            let _ = write!(safe, "{}", character.escape_default());
-        }
-        rest = behind;
-    }
-    safe
-}
-
-/// The same for JSON, which says the same afterwards: such characters stand in its strings alone.
-pub(super) fn harmless_json(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character != '\n' && is_active(character) {
-            // Each is one unit of UTF-16. Writing into a String cannot fail.
-            let _ = write!(safe, "\\u{:04x}", u32::from(character));
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
-/// Control characters, and those that reorder or hide what stands beside them.
-fn is_active(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 /// Columns under a heading, as wide as their content.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -239,27 +172,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_from_outside_cannot_move_the_cursor_or_turn_the_line_around() {
-        assert_eq!(plain("a\u{1b}[2Jb\rc\u{202e}d"), "a\\u{1b}[2Jb\\rc\\u{202e}d");
-        assert_eq!(plain("Grüße, 世界"), "Grüße, 世界");
-        assert_eq!(plain_lines("a\n\u{7}b"), "a\n\\u{7}b");
-    }
-
-    #[test]
-    fn whatever_is_printed_keeps_our_colors_and_nothing_else_that_a_terminal_acts_on() {
-        let red = "\u{1b}[31mhalted\u{1b}[0m";
-        assert_eq!(harmless(&format!("{red}\ta\nb")), format!("{red}\ta\nb"));
-        assert_eq!(
-            harmless("a\u{1b}]0;title\u{7}\u{9b}2J\u{1b}[5m"),
-            "a\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{1b}[5m"
-        );
-        let value = serde_json::json!({ "name": "a\u{9b}2J\u{202e}\u{7f}\n" });
-        let printed = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
-        assert!(!printed.contains(|one| one != '\n' && is_active(one)), "{printed:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
-    }
 
     #[test]
     fn an_age_has_its_largest_unit_and_one_is_one() {

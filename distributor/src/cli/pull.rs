@@ -1,11 +1,11 @@
 //! `distributor pull`.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_admin_api::status::Status;
+use sealpost_service::output::is_told_to_a_terminal;
 use sealpost_site::rules::release::ReleaseState;
 
 use super::api::AdminApi;
@@ -25,7 +25,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
-    let spinner = std::io::stderr().is_terminal().then(|| {
+    let spinner = is_told_to_a_terminal().then(|| {
         let spinner = ProgressBar::new_spinner().with_message("pulling from the vendor");
         spinner.enable_steady_tick(Duration::from_millis(120));
         spinner

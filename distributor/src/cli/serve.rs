@@ -1,13 +1,15 @@
 //! `distributor serve`.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use sealpost_files::with_causes;
 use sealpost_service::notify;
+use sealpost_service::output::print_line;
 use sealpost_service::signals::{Signal, Signals};
 use sealpost_service::sockets;
 
@@ -17,6 +19,8 @@ use crate::app::{Server, StartOptions};
 /// How long the end waits for what still reads or writes files: a file system that hangs, such as a network's, does not
 /// hold it up.
 const FILES_END_WITHIN: Duration = Duration::from_secs(5);
+/// How long requests under way may take to end once the server has failed.
+const FAILED_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// Run the server, until SIGTERM or Ctrl-C. SIGHUP reads the configuration again and reopens logs.
 #[derive(Debug, clap::Args)]
@@ -70,20 +74,26 @@ async fn serve(home: PathBuf, listen: Option<SocketAddr>) -> anyhow::Result<()> 
     if is_to_reload {
         server.reload().await;
     }
-    let ready = writeln!(io::stdout(), "listening on https://{}", server.address());
-    if let Err(error) = ready.and_then(|()| io::stdout().flush()) {
-        tracing::warn!(%error, "nobody reads the ready line");
+    if let Err(error) = print_line(format_args!("listening on https://{}", server.address())) {
+        tracing::warn!(error = with_causes(&error), "nobody reads the ready line");
     }
     notify::status(&format!("listening on https://{}", server.address()));
     notify::ready();
-    tokio::select! {
-        () = notify::keep_watchdog(|| server.is_healthy()) => {}
-        () = until_stopped(&server, &mut signals) => {}
-    }
+    let failed = tokio::select! {
+        () = notify::keep_watchdog(|| server.is_alive()) => None,
+        () = until_stopped(&server, &mut signals) => None,
+        failed = server.failed() => Some(failed),
+    };
     notify::stopping();
     tracing::info!("stopping");
-    server.stop().await?;
-    Ok(())
+    let Some(failed) = failed else { return Ok(server.stop().await?) };
+    // What is broken need not end by itself; the ledger and all files may be left at any time.
+    match tokio::time::timeout(FAILED_END_WITHIN, server.stop()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error = with_causes(&error), "the server did not stop well"),
+        Err(_) => tracing::error!("the server did not stop in time"),
+    }
+    anyhow::bail!("{failed}; look at the log, report the panic there, and start the server again")
 }
 
 async fn until_stopped(server: &Server, signals: &mut Signals) {

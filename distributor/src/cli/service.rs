@@ -1,6 +1,5 @@
 //! `distributor completions|man|install-service`.
 
-use std::io::stdout;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -35,11 +34,9 @@ Without --home the service uses /var/lib/sealpost. It runs as the user sealpost.
 
 pub(super) fn run(home: &Path, parser: &clap::Command, command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Completions(options) => options.run(parser, &mut stdout())?,
-        Command::Man(options) => options.run(parser, &mut stdout())?,
-        Command::InstallService(options) => {
-            options.run(Program::Distributor, home, Strict::No, &mut stdout())?
-        }
+        Command::Completions(options) => options.run(parser)?,
+        Command::Man(options) => options.run(parser)?,
+        Command::InstallService(options) => options.run(Program::Distributor, home, Strict::No)?,
     }
     Ok(Outcome::Done)
 }

@@ -5,39 +5,70 @@
 //! none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use sealpost_files::with_causes;
 use sealpost_serving::Peer;
 
 use sealpost_site::queries::{Drifted, LastPull, ReleaseCounts};
 use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
-use super::Site;
 use super::admin::auth;
 use super::ends::{Ends, gather};
 use super::metrics::{ExpiryGauge, Gauges};
 use super::problem::ApiError;
+use super::{Site, SiteParts};
 
-pub(crate) async fn alive() -> &'static str {
-    "alive\n"
+/// How long the ledger may take to show that it can be written.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The server lives: all that it does by itself runs.
+pub(crate) async fn alive(State(site): State<Arc<Site>>) -> Response {
+    match site.parts.supervision.problem() {
+        None => "alive\n".into_response(),
+        Some(problem) => unavailable("not well", &problem),
+    }
 }
 
-/// The server can do its work: its ledger reads and writes. TLS is loaded, or this would not be heard.
+/// The server can do its work: its ledger reads and writes, and its disks take what is written. TLS is loaded, or this
+/// would not be heard.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
-    match site.parts.ledger.check_health().await {
-        Ok(()) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "not ready: the ledger cannot do its work"
-            );
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the ledger cannot do its work\n").into_response()
+    match not_ready(&site.parts).await {
+        None => "ready\n".into_response(),
+        Some(problem) => {
+            tracing::warn!(problem, "not ready");
+            unavailable("not ready", &problem)
         }
     }
+}
+
+async fn not_ready(parts: &SiteParts) -> Option<String> {
+    if let Some(problem) = parts.supervision.problem() {
+        return Some(problem);
+    }
+    if let Some(problem) = parts.disks.problem().await {
+        return Some(problem);
+    }
+    let checked = tokio::time::timeout(LEDGER_PATIENCE, parts.ledger.check_health()).await;
+    let problem = match checked {
+        Ok(Ok(())) => return None,
+        // What caused it may name files.
+        Ok(Err(error)) => {
+            tracing::warn!(error = with_causes(&error), "the ledger cannot do its work");
+            "the ledger cannot do its work"
+        }
+        Err(_) => "the ledger takes too long for a small write",
+    };
+    Some(problem.to_owned())
+}
+
+fn unavailable(state: &str, problem: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{state}: {problem}\n")).into_response()
 }
 
 /// Counters in Prometheus' text format.

@@ -9,6 +9,7 @@ use sealpost_keys::note::LogKey;
 use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::document::SignedDocument;
+use sealpost_service::supervision::Supervision;
 use sealpost_serving::FailedAttempts;
 use sealpost_site::queries::LicenseTime;
 
@@ -20,6 +21,7 @@ use super::token::AccessTokens;
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
+use crate::ports::disks::Disks;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
 use crate::ports::upstream::Upstream;
@@ -51,6 +53,9 @@ pub struct SiteParts {
     pub enrollment_codes: EnrollmentCodes,
     pub admin_tokens: AdminTokens,
     pub presence: Arc<dyn Presence>,
+    /// Whether what the server does by itself runs.
+    pub supervision: Supervision,
+    pub disks: Arc<dyn Disks>,
     pub limits: RequestLimits,
 }
 

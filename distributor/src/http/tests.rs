@@ -27,6 +27,7 @@ use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_service::supervision::Supervision;
 use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::expiries::Expiry;
@@ -36,7 +37,7 @@ use tower::ServiceExt;
 
 use super::admin_tokens::AdminTokens;
 use super::limits::RequestLimits;
-use super::router::{admin_router, admitted, agent_routes};
+use super::router::{admin_router, admitted, agent_routes, router};
 use super::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use super::token::AccessTokens;
 use super::{Site, SiteParts};
@@ -44,6 +45,7 @@ use crate::blobs::FolderBlobs;
 use crate::ports::authority::{AuthorityError, LicenseAuthority};
 use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
+use crate::ports::disks::Disks;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
 use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
@@ -195,6 +197,21 @@ impl LicenseAuthority for Nothing {
     }
 }
 
+impl Disks for Nothing {
+    fn problem(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async { None })
+    }
+}
+
+/// The disk of the ledger is full.
+struct Full;
+
+impl Disks for Full {
+    fn problem(&self) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async { Some("the disk of the ledger is full".to_owned()) })
+    }
+}
+
 impl Clock for Nothing {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -234,6 +251,8 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
         presence,
+        supervision: Supervision::new(),
+        disks: Arc::new(Nothing),
         limits,
     });
     (site, folder)
@@ -249,6 +268,30 @@ async fn ask_as(peer: Peer, router: &Router, method: Method, path: &str) -> (Sta
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_server_whose_writer_is_dead_does_not_say_that_it_is_alive_or_ready() {
+    let (site, _folder) = site(RequestLimits::default());
+    let router = router(&site);
+    assert_eq!(ask(&router, Method::GET, "/healthz").await, (StatusCode::OK, "alive\n".to_owned()));
+    site.parts.supervision.fail("the ledger's writer", "has ended");
+    let why = "the ledger's writer has ended, and the program is about to end\n";
+    for (path, state) in [("/healthz", "not well"), ("/readyz", "not ready")] {
+        let (status, body) = ask(&router, Method::GET, path).await;
+        assert_eq!((status, body), (StatusCode::SERVICE_UNAVAILABLE, format!("{state}: {why}")));
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_a_full_disk_is_alive_and_not_ready_and_says_which_disk() {
+    let (mut site, _folder) = site(RequestLimits::default());
+    Arc::get_mut(&mut site).unwrap().parts.disks = Arc::new(Full);
+    let router = router(&site);
+    let (status, body) = ask(&router, Method::GET, "/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body, "not ready: the disk of the ledger is full\n");
+    assert_eq!(ask(&router, Method::GET, "/healthz").await.0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod blobs;
 pub mod clock;
+pub mod disks;
 pub mod doors;
 pub mod presence;
 pub mod staging;

@@ -113,11 +113,13 @@ impl VendorUpstream {
     /// Pulls on schedule, beginning now if the last pull is long ago. Abort the task to stop it; a pull that is running
     /// then continues to its end or to that of the process, and both are safe.
     pub fn spawn_schedule(self: &Arc<Self>) -> JoinHandle<()> {
-        let upstream = Arc::clone(self);
-        tokio::spawn(async move {
-            let scrubbing = storage::keep_scrubbing(&upstream.context, fresh_seed());
-            tokio::join!(upstream.keep_pulling(), upstream.keep_clean(), scrubbing);
-        })
+        tokio::spawn(Arc::clone(self).keep())
+    }
+
+    /// The schedule itself, which never ends.
+    pub async fn keep(self: Arc<Self>) {
+        let scrubbing = storage::keep_scrubbing(&self.context, fresh_seed());
+        tokio::join!(self.keep_pulling(), self.keep_clean(), scrubbing);
     }
 
     /// Removes what nothing has needed for the configured time.

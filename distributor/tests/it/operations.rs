@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use reqwest::{Client, StatusCode};
@@ -18,6 +19,7 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::wire::contact::ContactAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::{Command, Context, Decision, NoFacts};
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::license::serial;
 use sealpost_test_support::names::acme_av;
@@ -496,4 +498,40 @@ async fn a_registration_that_reached_nobody_ends_with_1_and_prints_the_code_to_c
         stop(server);
     })
     .await;
+}
+
+/// A command in which a fault of the program panics.
+struct Panics;
+
+impl Command for Panics {
+    type Facts = NoFacts;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "go on";
+
+    fn facts(&self) -> NoFacts {
+        NoFacts
+    }
+
+    fn decide(self, (): (), _: &Context<'_>) -> Decision<()> {
+        panic!("a fault that a test injects")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_death_of_the_ledgers_writer_is_known_to_who_keeps_the_server_and_to_monitors_and_it_can_be_stopped()
+ {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    assert!(site.server.is_alive().await);
+    site.server.ledger().execute(site.clock.now(), Panics).await.unwrap_err();
+    let failed = tokio::time::timeout(Duration::from_secs(30), site.server.failed()).await.unwrap();
+    assert_eq!(failed, "the ledger's writer has ended");
+    assert!(!site.server.is_alive().await, "the watchdog of systemd hears nothing");
+    for (path, state) in [("/healthz", "not well"), ("/readyz", "not ready")] {
+        let answer = site.http.get(site.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let said = answer.text().await.unwrap();
+        assert!(said.starts_with(&format!("{state}: the ledger's writer has ended")), "{said}");
+    }
+    tokio::time::timeout(Duration::from_secs(30), site.server.stop()).await.unwrap().unwrap();
 }

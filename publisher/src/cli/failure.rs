@@ -3,8 +3,9 @@
 //! Codes are those of problems over HTTP where one fits; they never change their meaning.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
 
+use sealpost_service::output::tell;
+use sealpost_service::text::{harmless_json, plain_lines};
 use serde::Serialize;
 
 use crate::authority::{AuthorityError, RegisterError};
@@ -26,11 +27,10 @@ pub(super) fn tell_failure(error: &anyhow::Error) {
     let wants_json = std::env::args_os().any(|argument| argument == OsStr::new("--json"));
     let failure = Failure { code: code_of(error), message: format!("{error:#}") };
     let text = match serde_json::to_string(&failure) {
-        Ok(json) if wants_json => json,
-        _ => format!("error: {}", failure.message),
+        Ok(json) if wants_json => harmless_json(&json),
+        _ => format!("error: {}", plain_lines(&failure.message)),
     };
-    // The writer's own failure leaves nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+    tell(text);
 }
 
 /// The code of the first cause that has one.

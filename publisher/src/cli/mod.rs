@@ -23,12 +23,14 @@ mod status;
 mod trust;
 mod withdraw;
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use sealpost_service::arguments::parse;
+use sealpost_service::logging::{self, Modules};
+use sealpost_service::output::reader_has_left;
 use sealpost_service::owner::{Presence, act_as_owner_of};
 
 use self::output::Ending;
@@ -125,17 +127,16 @@ Examples:
 
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(
-            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        )
-        .with_max_level(tracing::Level::INFO)
-        .init();
+    let arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
+    logging::start(tracing::Level::INFO, Modules::Named);
     match dispatch(arguments) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::DefectsFound) => ExitCode::FAILURE,
+        // Whoever read the result has enough, as `head` does.
+        Err(error) if reader_has_left(error.chain()) => ExitCode::FAILURE,
         Err(error) => {
             failure::tell_failure(&error);
             ExitCode::FAILURE

@@ -1,14 +1,17 @@
 //! How a command ends and what it prints: results on standard output, everything else on standard error.
 
 use std::fmt;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use sealpost_repository::RoleName;
+use sealpost_service::output::{self, is_told_to_a_terminal, shows_colors, tell_part};
 use serde::Serialize;
+
+pub(super) use sealpost_service::output::{can_ask, tell};
 
 use crate::expiries::Left;
 
@@ -35,8 +38,7 @@ pub(super) enum Tone {
 
 /// A text in the color of its state; plain where nobody sees colors, or with `NO_COLOR`.
 pub(super) fn painted(text: impl fmt::Display, tone: Tone) -> String {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if !wanted || !io::stdout().is_terminal() {
+    if !shows_colors() {
         return text.to_string();
     }
     let color = match tone {
@@ -52,14 +54,15 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Prints one line of result.
+/// Prints one line of result; a text from outside that could pretend to be another line is made plain first.
 pub(super) fn print_line(line: impl fmt::Display) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
+    Ok(output::print_line(line)?)
 }
 
 /// Prints a result as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print_line(serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)
+    let json = serde_json::to_string_pretty(value).context("cannot write the result as JSON")?;
+    Ok(output::print_json(&json)?)
 }
 
 /// Roles that were signed again, as JSON.
@@ -78,7 +81,7 @@ pub(super) fn print_signed_again(roles: &[(RoleName, Timestamp)]) -> anyhow::Res
 
 /// Shows on a terminal that something is still under way; nothing elsewhere.
 pub(super) fn spinner() -> ProgressBar {
-    if !io::stderr().is_terminal() {
+    if !is_told_to_a_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -87,12 +90,6 @@ pub(super) fn spinner() -> ProgressBar {
     }
     bar.enable_steady_tick(SPINNER_TICK);
     bar
-}
-
-/// Tells the person at the terminal something that is no result.
-pub(super) fn tell(line: impl fmt::Display) {
-    // A closed standard error must not stop the work.
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Says once that another publisher is at work.
@@ -105,17 +102,12 @@ pub(super) fn dated(time: Timestamp, now: Timestamp) -> String {
     format!("{} ({})", seconds(time), Left::of(time, now))
 }
 
-/// Whether somebody is there who can answer.
-pub(super) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
 /// Asks whether to do something all the same; without a terminal nobody can be asked, and `flag` is what says yes.
 pub(super) fn confirm(what: &str, flag: &str) -> anyhow::Result<()> {
     if !can_ask() {
         bail!("{what}; give {flag} to do it all the same, or answer on a terminal");
     }
-    write!(io::stderr(), "{what}. Do it all the same? Type yes: ").context("cannot ask")?;
+    tell_part(format_args!("{what}. Do it all the same? Type yes: "));
     let mut answer = String::new();
     io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer).context("cannot read the answer")?;
     if answer.trim() == "yes" { Ok(()) } else { bail!("nothing was done") }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sealpost_files::with_causes;
+use sealpost_service::output::print_line;
 use sealpost_service::port_holder::reason;
 use sealpost_service::signals::{Signal, Signals};
+use sealpost_service::supervision::Supervision;
 use sealpost_service::{notify, sockets};
 use sealpost_serving::Listener;
 use tokio::net::TcpListener;
 
-use super::output::{Ending, print_line, tell, waiting};
+use super::output::{Ending, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::home::Vendor;
 use crate::server::{
@@ -90,19 +93,30 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
                  the section [serve] of vendor.toml",
             );
         }
-        let mut keeping = running.keep(licenses, served);
-        print_line(format_args!("listening on {scheme}://{address}"))?;
+        let supervision = Supervision::new();
+        let mut keeping = running.keep(licenses, served, &supervision);
+        if let Err(error) = print_line(format_args!("listening on {scheme}://{address}")) {
+            tracing::warn!(error = with_causes(&error), "nobody reads the ready line");
+        }
         notify::ready();
-        let watchdog = tokio::spawn(notify::keep_watchdog(|| async { true }));
+        let watched = supervision.clone();
+        let watchdog = tokio::spawn(notify::keep_watchdog(move || std::future::ready(watched.is_alive())));
+        let mut failed = None;
         let stop = async {
             let files_of = |vendor: &Vendor| options.certificate_files(vendor);
-            until_stopped(&mut signals, &mut keeping, files_of).await;
+            tokio::select! {
+                () = until_stopped(&mut signals, &mut keeping, files_of) => {}
+                what = supervision.failed() => failed = Some(what),
+            }
             notify::stopping();
         };
         sealpost_serving::serve(listener, router, connection_limits(), stop).await;
         watchdog.abort();
         keeping.stop();
-        anyhow::Ok(())
+        match failed {
+            Some(failed) => bail!("{failed}; report what the log says of it, and start the server again"),
+            None => Ok(()),
+        }
     })?;
     // A renewal that is being written may be killed safely; waiting only saves the next start from doing it again.
     runtime.shutdown_timeout(Duration::from_secs(5));

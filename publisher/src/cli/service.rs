@@ -1,6 +1,5 @@
 //! `publisher completions|man|install-service`
 
-use std::io::stdout;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -35,11 +34,9 @@ Without --home the services use /var/lib/sealpost-publisher, and run as the user
 
 pub(super) fn run(home: &Path, parser: &clap::Command, command: Command) -> anyhow::Result<Ending> {
     match command {
-        Command::Completions(options) => options.run(parser, &mut stdout())?,
-        Command::Man(options) => options.run(parser, &mut stdout())?,
-        Command::InstallService(options) => {
-            options.run(Program::Publisher, home, Strict::No, &mut stdout())?
-        }
+        Command::Completions(options) => options.run(parser)?,
+        Command::Man(options) => options.run(parser)?,
+        Command::InstallService(options) => options.run(Program::Publisher, home, Strict::No)?,
     }
     Ok(Ending::Done)
 }

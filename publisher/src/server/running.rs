@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::PassphraseSource;
+use sealpost_service::supervision::Supervision;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -86,12 +87,16 @@ impl Running {
 
     /// Keeps everything fresh until it is stopped. Needs a tokio runtime.
     #[must_use]
-    pub fn keep(self, licenses: Licenses, served: Option<Served>) -> Keeping {
+    pub fn keep(self, licenses: Licenses, served: Option<Served>, supervision: &Supervision) -> Keeping {
         let (current, follow) = watch::channel(self);
         let (files, new_files) = mpsc::channel(1);
         let speaks_tls = served.is_some();
-        let mut tasks = vec![tokio::spawn(keep_fresh(follow))];
-        tasks.extend(served.map(|served| tokio::spawn(follow_certificate(served, new_files))));
+        let renewal = move || keep_fresh(follow.clone());
+        let mut tasks = vec![tokio::spawn(supervision.started_again("the renewal of metadata", renewal))];
+        tasks.extend(served.map(|served| {
+            let follow = follow_certificate(served, new_files, supervision.clone());
+            tokio::spawn(supervision.needed("the care for the certificate", follow))
+        }));
         Keeping { current, licenses, files, speaks_tls, tasks }
     }
 
@@ -147,7 +152,11 @@ impl Keeping {
     }
 }
 
-async fn follow_certificate(mut served: Served, mut new_files: mpsc::Receiver<CertificateFiles>) {
+async fn follow_certificate(
+    mut served: Served,
+    mut new_files: mpsc::Receiver<CertificateFiles>,
+    supervision: Supervision,
+) {
     let mut ticks = tokio::time::interval(CERTIFICATE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -165,7 +174,7 @@ async fn follow_certificate(mut served: Served, mut new_files: mpsc::Receiver<Ce
         });
         served = match followed.await {
             Ok(served) => served,
-            Err(error) => return tracing::error!(%error, "the certificate is followed no more"),
+            Err(_) => return supervision.fail("the care for the certificate", "ended by a panic"),
         };
     }
 }

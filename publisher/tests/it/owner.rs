@@ -19,6 +19,7 @@ struct Owned {
 
 impl Owned {
     /// `None` without root's rights.
+    #[expect(clippy::print_stderr, reason = "what a test says goes beside its result")]
     fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("SKIPPED: needs root");

@@ -19,4 +19,5 @@ mod self_update;
 mod server;
 mod trust;
 mod undoing;
+mod voices;
 mod years;

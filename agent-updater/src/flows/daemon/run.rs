@@ -1,14 +1,16 @@
 //! The loop of the daemon; see [`super`].
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sealpost_files::with_causes;
 use sealpost_service::notify;
+use sealpost_service::output::print_line;
 use sealpost_service::signals::{Signal, Signals};
+use sealpost_service::supervision::Supervision;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
@@ -39,6 +41,9 @@ pub enum DaemonError {
         #[source]
         source: io::Error,
     },
+    /// Something panicked that the daemon needs all the time.
+    #[error("{what}; restart the daemon and report what its log says")]
+    Failed { what: String },
     /// A cycle panicked. The journal holds what it was doing; a restart goes on from there.
     #[error("a cycle ended by a fault of the program; restart the daemon and report what its log says")]
     Panicked,
@@ -120,9 +125,12 @@ pub async fn run(
         .await
         .map_err(|_| DaemonError::Panicked)??;
     let (requests_in, requests) = mpsc::channel(MAX_WAITING_REQUESTS);
-    let mut control = open_control(&home, &requests_in)?;
+    let supervision = Supervision::new();
+    let mut control = open_control(&home, &requests_in, &supervision)?;
     let (wake, wakes) = mpsc::channel(1);
-    let waker = tokio::spawn(keep_listening(context.access.subscribe(), wake));
+    let access = context.access.subscribe();
+    let listen = move || keep_listening(access.clone(), wake.clone());
+    let waker = tokio::spawn(supervision.started_again("the wake stream", listen));
     notify::ready();
     print_running();
 
@@ -141,6 +149,7 @@ pub async fn run(
                     Signal::Stop => Turn::Stop,
                     Signal::Reload => Turn::Reload,
                 },
+                what = supervision.failed() => break Err(DaemonError::Failed { what }),
                 Some(request) = inbox.requests.recv() => Turn::Request(request),
                 () = tokio::time::sleep_until(due) => Turn::Cycle,
                 Some(()) = inbox.wakes.recv() => {
@@ -154,7 +163,7 @@ pub async fn run(
             Turn::Reload => {
                 notify::reloading();
                 reload(&mut context).await;
-                match open_control(&home, &requests_in) {
+                match open_control(&home, &requests_in, &supervision) {
                     Ok(opened) => std::mem::replace(&mut control, opened).abort(),
                     Err(error) => tracing::error!("{}; the old one stays", with_causes(&error)),
                 }
@@ -203,17 +212,22 @@ pub async fn run(
 }
 
 /// Opens the control socket and serves it.
-fn open_control(home: &Home, requests: &mpsc::Sender<PendingRequest>) -> Result<JoinHandle<()>, DaemonError> {
+fn open_control(
+    home: &Home,
+    requests: &mpsc::Sender<PendingRequest>,
+    supervision: &Supervision,
+) -> Result<JoinHandle<()>, DaemonError> {
     let listener = listen_control(&home.socket())
         .map_err(|source| DaemonError::System { action: "open its control socket", source })?;
-    Ok(tokio::spawn(serve(listener, requests.clone())))
+    let work = serve(listener, requests.clone());
+    Ok(tokio::spawn(supervision.needed("the control socket", work)))
 }
 
 /// The one line on stdout.
 fn print_running() {
-    let mut stdout = io::stdout().lock();
-    // The daemon also works if nobody reads the line.
-    let _ = writeln!(stdout, "running").and_then(|()| stdout.flush());
+    if let Err(error) = print_line("running") {
+        tracing::warn!("nobody reads the ready line: {}", with_causes(&error));
+    }
 }
 
 fn start_cycle(context: &Arc<Context>) -> JoinHandle<Done> {

@@ -82,6 +82,48 @@ async fn a_full_disk_fails_whole_batches_and_the_chain_goes_on_when_there_is_roo
 }
 
 #[tokio::test]
+async fn a_ledger_that_nobody_has_written_lately_is_found_to_be_full_by_a_write_of_its_own() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let hooked = with_seats(&file, &world, 10).await;
+    let full =
+        "CREATE TEMP TRIGGER full_clock BEFORE UPDATE ON clock BEGIN SELECT RAISE(ABORT, 'full'); END;";
+    hooked.on_the_writer(|_| full.to_owned()).await;
+    assert!(matches!(hooked.ledger.check_health().await, Err(LedgerError::Failed { .. })));
+    hooked.ledger.check_alive().await.unwrap();
+    hooked.ledger.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_asks_for_health_again_and_again_causes_one_write() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let hooked = with_seats(&file, &world, 10).await;
+    let ledger = &hooked.ledger;
+    let writes = || std::fs::metadata(file.path().with_extension("db-wal")).unwrap().len();
+    ledger.check_health().await.unwrap();
+    let before = writes();
+    futures_util::future::join_all((0..100).map(|_| ledger.check_health())).await;
+    assert_eq!(writes(), before);
+    ledger.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_the_writer_by_a_panic_is_noticed_by_who_waits_for_it_and_by_every_caller() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let hooked = with_seats(&file, &world, 10).await;
+    let ledger = &hooked.ledger;
+    assert!(ledger.writer_ended().now_or_never().is_none());
+    hooked.before_the_next(|_| panic!("a fault that a test injects"));
+    let reserved = ledger.execute(world.at(3), reserve("pc-1")).await;
+    assert!(matches!(reserved, Err(LedgerError::Closed)), "{reserved:?}");
+    tokio::time::timeout(Duration::from_secs(30), ledger.writer_ended()).await.unwrap();
+    assert!(matches!(ledger.check_health().await, Err(LedgerError::Closed)));
+    assert!(matches!(ledger.check_alive().await, Err(LedgerError::Closed)));
+}
+
+#[tokio::test]
 async fn a_ledger_that_cannot_write_is_not_well_until_it_can_again() {
     let world = World::new();
     let file = LedgerFile::new(&world);
@@ -100,8 +142,13 @@ async fn a_ledger_that_cannot_write_is_not_well_until_it_can_again() {
     hooked.before_the_next(|connection| {
         connection.execute_batch("DROP TRIGGER full_log; DROP TRIGGER full_clock").unwrap();
     });
-    // The check itself finds that it can write again.
-    ledger.check_health().await.unwrap();
+    // The check itself finds that it can write again, by a write of its own, which it makes only from time to time.
+    let well = async {
+        while ledger.check_health().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), well).await.unwrap();
     try_it().await.unwrap();
     ledger.close().await.unwrap();
     assert!(matches!(ledger.check_health().await, Err(LedgerError::Closed)));
