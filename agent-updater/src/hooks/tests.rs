@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::version::Version;
 
+use super::runner_of_tests::runner_of_tests;
 use super::*;
 
 struct Fixture {
@@ -38,7 +39,7 @@ impl Fixture {
             slot: self.folder.path().join("slot"),
             current: self.folder.path().join("current"),
         };
-        run_hook(hook, &self.config, &context)
+        run_hook(&runner_of_tests(), hook, &self.config, &context)
     }
 }
 

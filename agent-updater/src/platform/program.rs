@@ -121,6 +121,12 @@ impl OpenProgram {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
+    /// A path of the open file itself, for children of a child too.
+    #[must_use]
+    pub fn path_for_others(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()))
+    }
+
     /// Executes it in the place of this process, which keeps its id; returns only if that fails. A variable without a value
     /// is taken out of its environment.
     #[must_use]
@@ -175,6 +181,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::copy("/bin/false", folder.path().join("program")).unwrap();
         assert!(Command::new(program.path_of_file()).status().unwrap().success());
+        assert!(Command::new(program.path_for_others()).status().unwrap().success());
         assert!(matches!(open(&path, &digest), Err(ProgramError::Changed(_))));
     }
 
