@@ -18,6 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// Why it does not start, for people.
 pub(super) fn starts(runner: &Runner, program: &OpenProgram) -> Result<(), String> {
+    if !program.is_binary() {
+        return Err("it is no binary program".to_owned());
+    }
     let task = Task {
         program: program.path_for_others().into(),
         arguments: vec![OsString::from("--version")],
