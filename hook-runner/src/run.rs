@@ -266,3 +266,33 @@ fn timespec(duration: Duration) -> Timespec {
         tv_nsec: i64::from(duration.subsec_nanos()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use sealpost_test_support::wait;
+
+    use super::*;
+
+    #[test]
+    fn a_runner_that_does_not_answer_is_ended_with_all_below_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        let silent = Runner { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut watched = Watched::new(silent.start(theirs).unwrap(), ours);
+        while !file.exists() {
+            assert!(matches!(watched.listen(Instant::now() + Duration::from_millis(10)), Ok(Heard::Silence)));
+        }
+        let heard = watched.listen(Instant::now());
+        assert!(matches!(watched.finish(heard, Leftovers::Kill), Err(RunError::Silent)));
+        let pid = fs::read_to_string(&file).unwrap();
+        let stat = Path::new("/proc").join(pid.trim()).join("stat");
+        // Whoever takes in orphans here may not have reaped it yet.
+        let is_gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        wait::until("what was below it is gone", is_gone);
+    }
+}
