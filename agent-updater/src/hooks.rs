@@ -2,8 +2,8 @@
 //!
 //! Invariants: a hook comes from the computer's own configuration, never from a package or a server; it is not run if
 //! others than root and the agent's user can change it, a file that it is given, or a folder above either; its time and
-//! output are bounded, and its whole process group is killed. If the agent runs as root, the test-load hook runs without
-//! root's rights.
+//! output are bounded, and nothing of it is left afterwards but what a start hook started, whatever becomes of the agent
+//! (`sealpost-hook-runner`). If the agent runs as root, the test-load hook runs without root's rights.
 //! Left out on purpose: limits on what the administrator's program itself does.
 
 use std::error::Error;
@@ -14,14 +14,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealpost_files::with_causes;
+use sealpost_hook_runner::{Ending, Finished, Leftovers, RunError, Runner, Task, UserIds};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, ReasonCode};
 
 use crate::config::PackageConfig;
 use crate::platform::ownership::ensure_not_writable_by_others;
-use crate::platform::process::{Ending, Finished, Leftovers, Spec, run};
-use crate::platform::users::{self, UserIds};
+use crate::platform::users;
 
+use self::runnable::ensure_runnable;
+
+mod runnable;
+#[cfg(test)]
+pub(crate) mod runner_of_tests;
+
+/// The hidden subcommand by which the agent starts the process that runs a hook.
+pub const RUN_HOOK: &str = "run-hook";
 /// The search path that hooks get.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -114,8 +122,9 @@ pub enum HookDone {
     NotConfigured,
 }
 
-/// Checks that every configured hook of a package can be run. To be called before a product is stopped: if a start hook
-/// were refused only when it is needed, the product would stay stopped. `slots` is the folder of new slots.
+/// Checks that every configured hook of a package can be run: nobody else can change it, whoever will run it may execute it,
+/// and so it is with its interpreter. To be called before a product is stopped: if a start hook were refused only when it is
+/// needed, the product would stay stopped. `slots` is the folder of new slots.
 ///
 /// # Errors
 /// [`HookFault`].
@@ -123,7 +132,11 @@ pub fn ensure_all_runnable(config: &PackageConfig, slots: &Path) -> Result<(), H
     for hook in Hook::ALL {
         if let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) {
             ensure_safe(hook, program, arguments).map_err(refused)?;
-            if user_of(hook, config).map_err(refused)?.is_some_and(|ids| ids.user != 0) {
+            let user = user_of(hook, config).map_err(refused)?;
+            ensure_runnable(Path::new(program), arguments, user, PATH)
+                .map_err(|error| not_run(hook, program, &error))
+                .map_err(refused)?;
+            if user.is_some_and(|ids| ids.user != 0) {
                 ensure_reachable_by_everybody(slots, &config.test_load_user).map_err(refused)?;
             }
         }
@@ -136,6 +149,7 @@ pub fn ensure_all_runnable(config: &PackageConfig, slots: &Path) -> Result<(), H
 /// # Errors
 /// [`HookFault`].
 pub fn run_hook(
+    runner: &Runner,
     hook: Hook,
     config: &PackageConfig,
     context: &HookContext<'_>,
@@ -148,8 +162,8 @@ pub fn run_hook(
     if user.is_some_and(|ids| ids.user != 0) {
         ensure_reachable_by_everybody(&context.slot, &config.test_load_user).map_err(refused)?;
     }
-    let spec = Spec {
-        program: PathBuf::from(program),
+    let task = Task {
+        program: program.into(),
         arguments: arguments.iter().map(|argument| filled_in(argument, context)).collect(),
         environment: vec![
             ("PATH".to_owned(), PATH.into()),
@@ -159,13 +173,26 @@ pub fn run_hook(
             ("SEALPOST_SLOT".to_owned(), context.slot.clone().into()),
             ("SEALPOST_CURRENT".to_owned(), context.current.clone().into()),
         ],
+        folder: "/".into(),
         user,
         time_limit: Duration::from_secs(u64::from(config.timeout_secs)),
         leftovers: if hook == Hook::Start { Leftovers::Leave } else { Leftovers::Kill },
     };
-    let finished = run(&spec)
-        .map_err(|error| refused(format!("the {hook} hook {program} could not be run: {error}")))?;
+    let finished = runner.run(&task).map_err(|error| {
+        let detail = format!("the {hook} hook {program} could not be run: {}", with_causes(&error));
+        match error {
+            RunError::NotStarted(_) | RunError::Runner(_) => refused(detail),
+            RunError::Died(_) | RunError::Silent => HookFault { reason: ReasonCode::HookFailed, detail },
+        }
+    })?;
+    if let Some(problem) = &finished.problem {
+        tracing::error!(%hook, program, "{problem}");
+    }
     judge(hook, program, config.timeout_secs, &finished)
+}
+
+fn not_run(hook: Hook, program: &str, error: &(dyn Error + 'static)) -> String {
+    format!("the {hook} hook {program} is not run: {}", with_causes(error))
 }
 
 fn refused(detail: String) -> HookFault {
@@ -195,9 +222,7 @@ fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> R
 
 /// Checks that nobody else can change the program, or a file that it is given, such as a script for a shell.
 fn ensure_safe(hook: Hook, program: &str, arguments: &[String]) -> Result<(), String> {
-    let unsafe_because = |error: &(dyn Error + 'static)| {
-        format!("the {hook} hook {program} is not run: {}", with_causes(error))
-    };
+    let unsafe_because = |error: &(dyn Error + 'static)| not_run(hook, program, error);
     ensure_not_writable_by_others(Path::new(program)).map_err(|error| unsafe_because(&error))?;
     for argument in arguments {
         let path = Path::new(argument);

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sealpost_hook_runner::Runner;
 use sealpost_manifests::ids::PackageName;
 use sealpost_repository::Pace;
 use tokio::runtime::Handle;
@@ -22,6 +23,7 @@ use crate::flows::self_update::run as launcher;
 use crate::flows::self_update::{LaunchError, OwnCommand};
 use crate::flows::status::{self, Status};
 use crate::home::Home;
+use crate::hooks::RUN_HOOK;
 use crate::platform::network::Network;
 use crate::records::holdings::HoldingsError;
 use crate::system::{ProcessFaults, SystemClock, SystemDisk};
@@ -47,6 +49,7 @@ impl Agent {
             settings,
             clock: Arc::new(SystemClock),
             disk: Box::new(SystemDisk),
+            runner: Runner::this_program(RUN_HOOK),
             faults: Box::new(ProcessFaults),
             stop,
         };

@@ -9,6 +9,7 @@ mod repair;
 mod retry;
 mod rollback;
 mod run;
+mod run_hook;
 mod runtime;
 mod service;
 mod status;
@@ -72,6 +73,9 @@ enum Command {
     Audit(audit::Audit),
     #[command(flatten)]
     Service(service::Command),
+    /// Run one hook, for an agent that started this process.
+    #[command(hide = true)]
+    RunHook,
     /// Print the points of an install at which a build for tests can be ended.
     #[command(hide = true)]
     InstallSteps,
@@ -108,6 +112,9 @@ pub fn command() -> clap::Command {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    if matches!(cli.command, Command::RunHook) {
+        return run_hook::execute();
+    }
     let points = match cli.command {
         Command::InstallSteps => fault_points(),
         Command::SelfUpdateSteps => self_update_points(),
@@ -141,7 +148,9 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repair(command) => command.execute(agent, &runtime),
         Command::Retry(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
-        Command::Service(_) | Command::InstallSteps | Command::SelfUpdateSteps => Ok(ExitCode::SUCCESS),
+        Command::Service(_) | Command::RunHook | Command::InstallSteps | Command::SelfUpdateSteps => {
+            Ok(ExitCode::SUCCESS)
+        }
     };
     runtime.shutdown_background();
     code

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 
-use super::Cli;
+use super::{Cli, Command};
+use crate::hooks::RUN_HOOK;
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -22,6 +23,12 @@ fn advised(source: &str) -> Vec<String> {
     let words: Vec<&str> = source.split(|char: char| char.is_whitespace() || char == '\\').collect();
     let text = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     text.split('`').filter(|part| part.starts_with("agent-updater ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_agent_starts_the_runner_of_hooks_by_a_subcommand_that_exists() {
+    let parsed = Cli::try_parse_from(["agent-updater", RUN_HOOK]).unwrap();
+    assert!(matches!(parsed.command, Command::RunHook));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
+use sealpost_hook_runner::Runner;
 use sealpost_keys::token::random_bytes;
 use sealpost_repository::Pace;
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ pub struct Host {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub disk: Box<dyn Disk>,
+    /// How hooks are run.
+    pub runner: Runner,
     /// Where tests end the process.
     pub faults: Box<dyn Faults>,
     /// Set when the agent is to stop: nothing new begins, and a change that has touched the product is finished.

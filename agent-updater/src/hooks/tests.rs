@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::version::Version;
 
+use super::runner_of_tests::runner_of_tests;
 use super::*;
 
 struct Fixture {
@@ -38,7 +39,7 @@ impl Fixture {
             slot: self.folder.path().join("slot"),
             current: self.folder.path().join("current"),
         };
-        run_hook(hook, &self.config, &context)
+        run_hook(&runner_of_tests(), hook, &self.config, &context)
     }
 }
 
@@ -130,4 +131,121 @@ fn a_hook_that_others_can_change_is_not_run() {
     fs::remove_file(&marker).unwrap();
     fixture.config.start = Some(vec!["hook.sh".to_owned()]);
     refused(&fixture);
+}
+
+/// What is said of a package whose start hook is this command, before anything is stopped.
+fn checked(fixture: &mut Fixture, command: &[&str]) -> Result<(), String> {
+    fixture.config.start = Some(command.iter().map(|word| (*word).to_owned()).collect());
+    ensure_all_runnable(&fixture.config, fixture.folder.path()).map_err(|fault| {
+        assert_eq!(fault.reason, ReasonCode::HookRefused);
+        fault.detail
+    })
+}
+
+fn with_mode(path: &str, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_hook_without_its_execute_bit_is_found_before_anything_is_stopped() {
+    let mut fixture = Fixture::new();
+    let script = fixture.script("exit 0");
+    assert_eq!(checked(&mut fixture, &[&script]), Ok(()));
+    with_mode(&script, 0o644);
+    let said = checked(&mut fixture, &[&script]).unwrap_err();
+    assert!(said.contains("chmod +x") && said.contains(&script), "{said}");
+    // A shell needs no execute bit of what it reads.
+    assert_eq!(checked(&mut fixture, &["/bin/sh", &script]), Ok(()));
+    assert_eq!(checked(&mut fixture, &["/bin/sh", "-c", "exit 0"]), Ok(()));
+    assert_eq!(checked(&mut fixture, &["/bin/sh", "{slot}/start"]), Ok(()));
+    let said = checked(&mut fixture, &["/bin/sh", "/nonexistent/start.sh"]).unwrap_err();
+    assert!(said.contains("/nonexistent/start.sh"), "{said}");
+}
+
+#[test]
+fn a_hook_that_is_no_file_or_is_missing_is_found_before_anything_is_stopped() {
+    let mut fixture = Fixture::new();
+    let folder = fixture.folder.path().join("slot").to_str().unwrap().to_owned();
+    let said = checked(&mut fixture, &[&folder]).unwrap_err();
+    assert!(said.contains("is no file"), "{said}");
+    assert!(checked(&mut fixture, &["/nonexistent"]).is_err());
+}
+
+#[test]
+fn an_interpreter_that_is_missing_or_cannot_be_executed_is_found_before_anything_is_stopped() {
+    let mut fixture = Fixture::new();
+    let path = fixture.script("exit 0");
+    let other = fixture.folder.path().join("interpreter").to_str().unwrap().to_owned();
+    fs::write(&other, "#!/bin/sh\nexit 0\n").unwrap();
+    with_mode(&other, 0o755);
+    let mut with_line = |line: &str| {
+        fs::write(&path, format!("{line}\nexit 0\n")).unwrap();
+        checked(&mut fixture, &[&path])
+    };
+    for line in ["#!/bin/sh", "#! /bin/sh -e", "#!/usr/bin/env sh", "#!/usr/bin/env -S sh -e", "exit 0", "#!"]
+    {
+        assert_eq!(with_line(line), Ok(()), "{line}");
+    }
+    assert_eq!(with_line(&format!("#!{other}")), Ok(()));
+    let said = with_line("#!/nonexistent/python3").unwrap_err();
+    assert!(said.contains("\"/nonexistent/python3\""), "{said}");
+    // As an editor on Windows leaves it.
+    let said = with_line("#!/bin/sh\r").unwrap_err();
+    assert!(said.contains(r#""/bin/sh\r""#), "{said}");
+    let said = with_line("#!/usr/bin/env nonexistent-python").unwrap_err();
+    assert!(said.contains("nonexistent-python") && said.contains("/usr/bin"), "{said}");
+    with_mode(&other, 0o644);
+    let said = with_line(&format!("#!{other}")).unwrap_err();
+    assert!(said.contains("chmod +x"), "{said}");
+    // It runs with the hook's rights.
+    with_mode(&other, 0o777);
+    let said = with_line(&format!("#!{other}")).unwrap_err();
+    assert!(said.contains("can be changed by others"), "{said}");
+    let said = with_line(&format!("#!{path}")).unwrap_err();
+    assert!(said.contains("from interpreter to interpreter"), "{said}");
+}
+
+#[test]
+fn a_test_load_hook_is_judged_by_the_rights_of_its_own_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let mut fixture = Fixture::new();
+    let script = fixture.script("exit 0");
+    fixture.config.test_load = Some(vec![script.clone()]);
+    let checked = |fixture: &Fixture| {
+        ensure_all_runnable(&fixture.config, fixture.folder.path()).map_err(|fault| fault.detail)
+    };
+    assert_eq!(checked(&fixture), Ok(()));
+    for (mode, hint) in [(0o700, "chmod +x"), (0o744, "chmod +x"), (0o711, "chmod +r")] {
+        with_mode(&script, mode);
+        let said = checked(&fixture).unwrap_err();
+        assert!(said.contains(hint) && said.contains("the user"), "{mode:o}: {said}");
+    }
+    with_mode(&script, 0o755);
+    let closed = fixture.folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::copy(&script, closed.join("hook")).unwrap();
+    fixture.config.test_load = Some(vec![closed.join("hook").to_str().unwrap().to_owned()]);
+    let said = checked(&fixture).unwrap_err();
+    assert!(said.contains("may not enter"), "{said}");
+    // Run by root itself it is no matter.
+    fixture.config.test_load_user = "0:0".to_owned();
+    assert_eq!(checked(&fixture), Ok(()));
+}
+
+#[test]
+fn nothing_is_left_of_a_hook_that_started_a_process_in_another_session() {
+    let mut fixture = Fixture::new();
+    let file = fixture.folder.path().join("pid");
+    let script = format!(
+        "(setsid /bin/sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000' &)\nwhile ! [ -e {0} ]; do :; done",
+        file.display()
+    );
+    fixture.config.stop = Some(vec![fixture.script(&script)]);
+    assert_eq!(fixture.run(Hook::Stop), Ok(HookDone::Ran));
+    let pid = fs::read_to_string(&file).unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
 }

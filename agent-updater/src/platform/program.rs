@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +22,9 @@ use super::ownership::{OwnershipError, ensure_not_writable_by_others, is_trusted
 
 /// The program of this process, whatever became of its name.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// What a binary program begins with.
+const ELF: &[u8; 4] = b"\x7fELF";
 
 /// Why a program is not executed.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +124,20 @@ impl OpenProgram {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
+    /// Whether it is a binary program. A script is none that can take the place of this process: its interpreter would
+    /// open it by a descriptor that is closed by then.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        let mut head = [0; ELF.len()];
+        self.file.read_exact_at(&mut head, 0).is_ok() && head == *ELF
+    }
+
+    /// A path of the open file itself, for children of a child too.
+    #[must_use]
+    pub fn path_for_others(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()))
+    }
+
     /// Executes it in the place of this process, which keeps its id; returns only if that fails. A variable without a value
     /// is taken out of its environment.
     #[must_use]
@@ -175,6 +192,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::copy("/bin/false", folder.path().join("program")).unwrap();
         assert!(Command::new(program.path_of_file()).status().unwrap().success());
+        assert!(Command::new(program.path_for_others()).status().unwrap().success());
         assert!(matches!(open(&path, &digest), Err(ProgramError::Changed(_))));
     }
 

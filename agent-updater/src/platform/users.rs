@@ -5,12 +5,7 @@
 use std::fs;
 use std::io;
 
-/// A user and its main group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UserIds {
-    pub user: u32,
-    pub group: u32,
-}
+use sealpost_hook_runner::UserIds;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {

@@ -10,8 +10,10 @@ use sealpost_agent_updater::domain::boot::BootMoment;
 use sealpost_agent_updater::domain::gate_file::{OpenNow, open_now};
 use sealpost_agent_updater::flows::enroll::OtherName;
 use sealpost_agent_updater::home::Home;
+use sealpost_agent_updater::hooks::RUN_HOOK;
 use sealpost_agent_updater::platform::machine;
 use sealpost_agent_updater::ports::Clock;
+use sealpost_hook_runner::Runner;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, SignedDocument};
@@ -130,7 +132,11 @@ impl Site {
 
     pub(crate) fn agent(&self) -> Agent {
         let home = Home::at(&self.computer.path().join("home")).unwrap();
-        Agent::new(home, None, self.runtime.handle().clone()).unwrap()
+        let mut agent = Agent::new(home, None, self.runtime.handle().clone()).unwrap();
+        // The program of this process is the tests'.
+        agent.context.host.runner =
+            Runner { program: env!("CARGO_BIN_EXE_agent-updater").into(), arguments: vec![RUN_HOOK.into()] };
+        agent
     }
 
     /// The same agent, with another clock.

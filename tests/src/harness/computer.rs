@@ -197,6 +197,14 @@ impl Computer {
         wait_until(&format!("the agent of {} ends", self.name), || agent.has_ended())
     }
 
+    /// Kills the daemon as a power cut would.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill_9(&mut self) -> Result<()> {
+        self.agent.take().context("the agent does not run")?.kill_9()
+    }
+
     /// Ends the daemon.
     ///
     /// # Errors

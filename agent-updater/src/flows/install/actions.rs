@@ -199,7 +199,7 @@ impl<'a> Actions<'a> {
         step: InstallStep,
     ) -> Result<(), ActionFault> {
         let config = self.host.settings.package(&change.to.release.package);
-        match run_hook(hook, config, &hook_context(about, slots)) {
+        match run_hook(&self.host.runner, hook, config, &hook_context(about, slots)) {
             Ok(done) => {
                 let reason = if done == HookDone::Ran { ReasonCode::Done } else { ReasonCode::NoHook };
                 self.reporter.step(change, (step, Outcome::Ok, reason), "");
@@ -236,7 +236,9 @@ impl<'a> Actions<'a> {
         if change.kind != ChangeKind::Repair && slots.find_current().map_err(unusable)? == is_new {
             // The new release may be running; if it cannot be stopped, the old one is put back all the same.
             let config = self.host.settings.package(package);
-            if let Err(fault) = run_hook(Hook::Stop, config, &hook_context(&change.to, slots)) {
+            if let Err(fault) =
+                run_hook(&self.host.runner, Hook::Stop, config, &hook_context(&change.to, slots))
+            {
                 let what = (InstallStep::Stop, Outcome::Failed, fault.reason);
                 self.reporter.step(change, what, &fault.detail);
             }

@@ -74,7 +74,7 @@ pub fn ensure_starts(host: &Host, change: &Change) -> Result<(), Refusal> {
     let new = program_of(host, &change.to)?;
     let started = program::open(&new.path, &new.sha256)
         .map_err(|error| with_causes(&error))
-        .and_then(|opened| starts(&opened));
+        .and_then(|opened| starts(&host.runner, &opened));
     started.map_err(|why| {
         let detail = format!("the new agent {} does not start: {why}", change.to.release.version);
         Refusal::new(ReasonCode::AgentFailed, detail)

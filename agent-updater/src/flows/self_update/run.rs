@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sealpost_files::{FileLock, with_causes};
+use sealpost_hook_runner::Runner;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_service::notify;
 use sealpost_service::signals::Signals;
@@ -147,7 +148,7 @@ impl Launcher {
             },
             Launch::Execute(next) => {
                 context.host.faults.at(EXECUTES)?;
-                let problem = match self.execute(&next, signals).await {
+                let problem = match self.execute(&next, &context.host.runner, signals).await {
                     NotExecuted::Stopped => return Ok(Next::Stop),
                     NotExecuted::Failed(problem) => problem,
                 };
@@ -185,11 +186,11 @@ impl Launcher {
 
     /// Executes a program in the place of this one, if it starts; returns only with the reason why not. One that was
     /// confirmed long ago may miss a library today.
-    async fn execute(&self, next: &SlotProgram, signals: &mut Signals) -> NotExecuted {
-        let (path, sha256) = (next.path.clone(), next.sha256);
+    async fn execute(&self, next: &SlotProgram, runner: &Runner, signals: &mut Signals) -> NotExecuted {
+        let (path, sha256, runner) = (next.path.clone(), next.sha256, runner.clone());
         let tried = spawn_blocking(move || {
             let opened = program::open(&path, &sha256).map_err(|error| with_causes(&error))?;
-            starts(&opened).map(|()| opened)
+            starts(&runner, &opened).map(|()| opened)
         });
         let opened = match tried.await {
             Ok(Ok(opened)) => opened,

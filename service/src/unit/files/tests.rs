@@ -51,6 +51,19 @@ fn another_executable_and_another_home_stand_in_every_line_that_names_them() {
     assert!(text_of(&layout, "strict.conf").contains("\nReadWritePaths=/srv/other\n"));
 }
 
+/// Its hooks' own ends are the agent's business: it ends what of them is to end.
+#[test]
+fn no_stop_or_restart_of_the_agent_reaches_a_product_that_a_hook_started() {
+    let layout = standard(Program::Agent);
+    let unit = text_of(&layout, "sealpost-agent.service");
+    let said: Vec<&str> = unit.lines().filter(|line| line.starts_with("KillMode=")).collect();
+    assert_eq!(said, ["KillMode=process"]);
+    for other in ["KillSignal=", "FinalKillSignal=", "SendSIGHUP=", "ExecStopPost="] {
+        assert!(!unit.contains(other), "{other}");
+    }
+    assert!(!text_of(&layout, "strict.conf").contains("Kill"));
+}
+
 #[test]
 fn what_a_unit_would_misread_or_hide_from_its_service_is_refused() {
     let program = Path::new("/usr/bin/distributor");

@@ -29,6 +29,7 @@ use crate::domain::release::{Expectation, Refusal};
 use crate::flows::context::Host;
 use crate::flows::install::{ChangeEnd, Engine, EngineError, VettedRelease};
 use crate::home::Home;
+use crate::hooks::runner_of_tests::runner_of_tests;
 use crate::ports::{Disk, Faults, Killed, Source};
 use crate::records::packages;
 use crate::slots::Slots;
@@ -155,6 +156,7 @@ impl Computer {
             home,
             clock: Arc::new(SystemClock),
             disk: Box::new(FixedDisk(u64::MAX)),
+            runner: runner_of_tests(),
             faults: Box::new(kill.clone()),
             stop: Arc::default(),
         };

@@ -28,6 +28,7 @@ use crate::flows::context::Host;
 use crate::flows::install::{ChangeEnd, Engine, EngineError, VettedRelease};
 use crate::flows::self_update::settle::{SettleError, settle};
 use crate::home::Home;
+use crate::hooks::runner_of_tests::runner_of_tests;
 use crate::ports::{Disk, Faults, Killed, Source};
 use crate::records::{packages, self_state};
 use crate::slots::Slots;
@@ -105,6 +106,7 @@ impl Computer {
             home,
             clock: Arc::new(SystemClock),
             disk: Box::new(RoomyDisk),
+            runner: runner_of_tests(),
             faults: Box::new(kill.clone()),
             stop: Arc::default(),
         };
@@ -118,6 +120,7 @@ impl Computer {
             home: self.host.home.clone(),
             clock: Arc::new(SystemClock),
             disk: Box::new(RoomyDisk),
+            runner: runner_of_tests(),
             faults: Box::new(self.kill.clone()),
             stop: Arc::default(),
         }

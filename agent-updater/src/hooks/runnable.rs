@@ -1,0 +1,191 @@
+//! Whether a program can be executed, found out without executing it: it is a file, whoever will run it may execute it, and
+//! so it is with the interpreter that its first line names.
+//!
+//! Invariant: an interpreter is a program that runs with the hook's rights, so nobody else may be able to change it either.
+//! Left out on purpose: what the system adds to permissions (access lists of another user, security modules), the libraries
+//! of a binary, and what a hook itself starts.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use sealpost_hook_runner::UserIds;
+
+use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
+
+/// How much of a program the system reads to find its interpreter.
+const HEAD_BYTES: u64 = 256;
+/// Upper bound on interpreters that are scripts with an interpreter themselves, as the system has it.
+const MAX_INTERPRETERS: usize = 5;
+/// Programs whose first argument, if it is no option, is the script that they run.
+const TAKES_A_SCRIPT: [&str; 9] = ["sh", "bash", "dash", "ash", "ksh", "zsh", "python3", "perl", "ruby"];
+
+/// Why a program cannot be executed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotRunnable {
+    #[error("{0} is no file")]
+    NoFile(PathBuf),
+    #[error("{path} cannot be used")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "{path} (mode {mode:04o}) may not be executed by {by}; chmod +x it, and see that its disk is not mounted noexec"
+    )]
+    NotExecutable { path: PathBuf, mode: u32, by: String },
+    #[error("{path} (mode {mode:04o}) may not be read by {by}, and a script has to be; chmod +r it")]
+    NotReadable { path: PathBuf, mode: u32, by: String },
+    #[error(
+        "{by} may not enter {path} (mode {mode:04o}); chmod o+x it, or have the hook run as another user"
+    )]
+    NotEntered { path: PathBuf, mode: u32, by: String },
+    #[error("the first line of {script} names {interpreter:?}, which cannot be its interpreter")]
+    Interpreter {
+        script: PathBuf,
+        interpreter: PathBuf,
+        #[source]
+        source: Box<NotRunnable>,
+    },
+    #[error("the first line of {script} names {name:?}, which is in no folder of {search}; install it")]
+    NotFound { script: PathBuf, name: String, search: &'static str },
+    #[error("the first line of {0} leads from interpreter to interpreter; name one that is a program")]
+    TooDeep(PathBuf),
+    #[error(transparent)]
+    Ownership(OwnershipError),
+}
+
+/// Checks that a program with these arguments can be executed, by this process's user or by another; `search` is where a
+/// hook finds programs by name.
+pub(super) fn ensure_runnable(
+    program: &Path,
+    arguments: &[String],
+    user: Option<UserIds>,
+    search: &'static str,
+) -> Result<(), NotRunnable> {
+    let by = RunBy(user);
+    ensure_program(program, by, search, 0)?;
+    let name = program.file_name().unwrap_or_default();
+    let script = arguments.first().map(Path::new).filter(|script| script.is_absolute());
+    let Some(script) = script.filter(|_| TAKES_A_SCRIPT.iter().any(|known| name == *known)) else {
+        return Ok(());
+    };
+    // One that lies in a release is not there yet.
+    if script.to_string_lossy().contains('{') {
+        return Ok(());
+    }
+    let found = by.find(script)?;
+    by.ensure_may(script, &found, Access::READ_OK)
+}
+
+fn ensure_program(path: &Path, by: RunBy, search: &'static str, depth: usize) -> Result<(), NotRunnable> {
+    if depth > MAX_INTERPRETERS {
+        return Err(NotRunnable::TooDeep(path.to_owned()));
+    }
+    let found = by.find(path)?;
+    by.ensure_may(path, &found, Access::EXEC_OK)?;
+    let Some(line) = interpreter_line(path)? else { return Ok(()) };
+    by.ensure_may(path, &found, Access::READ_OK)?;
+    let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line.as_str(), ""));
+    let ensure_next = |next: &Path| {
+        // Hooks run in the root folder.
+        let next = Path::new("/").join(next);
+        ensure_not_writable_by_others(&next)
+            .map_err(NotRunnable::Ownership)
+            .and_then(|()| ensure_program(&next, by, search, depth + 1))
+            .map_err(|source| NotRunnable::Interpreter {
+                script: path.to_owned(),
+                interpreter: next.clone(),
+                source: Box::new(source),
+            })
+    };
+    ensure_next(Path::new(interpreter))?;
+    let name = argument.trim();
+    let is_env = Path::new(interpreter).file_name().is_some_and(|name| name == "env");
+    if !is_env || name.is_empty() || name.starts_with('-') || name.contains('=') {
+        return Ok(());
+    }
+    // The system gives all that follows as one argument, and so it is one name.
+    let mut folders = search.split(':').map(|folder| Path::new(folder).join(name));
+    match folders.find(|candidate| candidate.is_file()) {
+        Some(next) => ensure_next(&next),
+        None => Err(NotRunnable::NotFound { script: path.to_owned(), name: name.to_owned(), search }),
+    }
+}
+
+/// What follows `#!` in the first line of a program; `None` if it has no such line, or only who runs it may read it.
+fn interpreter_line(path: &Path) -> Result<Option<String>, NotRunnable> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    match read {
+        Ok(_) => {}
+        // A binary may be executable and not readable.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(source) => return Err(NotRunnable::Io { path: path.to_owned(), source }),
+    }
+    let line = head.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+    let line = line.map(|line| String::from_utf8_lossy(line).trim_matches([' ', '\t']).to_owned());
+    Ok(line.filter(|line| !line.is_empty()))
+}
+
+/// Who runs a program; `None` is this process's user.
+#[derive(Clone, Copy)]
+struct RunBy(Option<UserIds>);
+
+impl RunBy {
+    /// A file, which whoever runs it can get to.
+    fn find(self, path: &Path) -> Result<Metadata, NotRunnable> {
+        let failed = |source| NotRunnable::Io { path: path.to_owned(), source };
+        let real = fs::canonicalize(path).map_err(failed)?;
+        let found = fs::metadata(&real).map_err(failed)?;
+        if !found.is_file() {
+            return Err(NotRunnable::NoFile(path.to_owned()));
+        }
+        for folder in real.ancestors().skip(1) {
+            let entered = fs::metadata(folder).map_err(failed)?;
+            if !self.may(&entered, 0o1) {
+                let (path, mode) = (folder.to_owned(), entered.mode() & 0o7777);
+                return Err(NotRunnable::NotEntered { path, mode, by: self.name() });
+            }
+        }
+        Ok(found)
+    }
+
+    fn ensure_may(self, path: &Path, found: &Metadata, right: Access) -> Result<(), NotRunnable> {
+        let is_execution = right == Access::EXEC_OK;
+        // Asked of the system for this process, also where another user runs it: it knows of mounts without execution.
+        if access(path, right).is_ok() && self.may(found, if is_execution { 0o1 } else { 0o4 }) {
+            return Ok(());
+        }
+        let (path, mode, by) = (path.to_owned(), found.mode() & 0o7777, self.name());
+        Err(if is_execution {
+            NotRunnable::NotExecutable { path, mode, by }
+        } else {
+            NotRunnable::NotReadable { path, mode, by }
+        })
+    }
+
+    /// By the mode alone; of this process's user the system is asked.
+    fn may(self, found: &Metadata, bit: u32) -> bool {
+        let Some(ids) = self.0.filter(|ids| ids.user != 0) else { return true };
+        let shift = if found.uid() == ids.user {
+            6
+        } else if found.gid() == ids.group {
+            3
+        } else {
+            0
+        };
+        (found.mode() >> shift) & bit != 0
+    }
+
+    fn name(self) -> String {
+        match self.0 {
+            Some(ids) => format!("the user {}", ids.user),
+            None if rustix::process::geteuid().is_root() => "root".to_owned(),
+            None => "the agent's user".to_owned(),
+        }
+    }
+}

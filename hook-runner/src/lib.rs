@@ -1,0 +1,27 @@
+//! Runs a foreign program ("a hook") in a process of its own, the runner, and ends whatever it left.
+//!
+//! [`Runner::run`] starts the runner, which is a hidden subcommand of the calling program ([`serve`]), gives it a [`Task`]
+//! over a socket, and waits for the answer. The runner is the subreaper of everything below it, so that a process cannot
+//! leave it by `setsid` or by outliving its parent.
+//!
+//! Invariants: a hook has no terminal, no open files but its own three, an environment of what it was given, a time limit.
+//! After its end, after the time limit, and when the caller ends, however that happens, none of its processes is left; but
+//! of a hook that is to leave something running ([`Leftovers::Leave`]) only the hook itself ends with the caller. Rights are
+//! given up before the hook exists, and nothing of the runner can be reached with the hook's rights but by a signal.
+//! Left out on purpose: who may configure a hook (the caller checks that); control groups, which not every computer has; a
+//! hook with root's rights that is out to escape.
+
+#![warn(missing_docs)]
+
+mod descendants;
+mod output;
+mod rights;
+mod run;
+mod serve;
+mod task;
+mod wire;
+
+pub use output::OUTPUT_TAIL_BYTES;
+pub use run::{Ending, Finished, RunError, Runner};
+pub use serve::{ServeError, serve};
+pub use task::{Leftovers, Task, UserIds};
