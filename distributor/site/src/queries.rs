@@ -15,7 +15,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow, LeftBehindRow,
-    LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, ReleaseRow, ServerIdentity, ServersLearnedRow, TryingRow,
+    LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
+    TryingRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -114,6 +115,15 @@ query! {
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<ClientRow>, "list clients"
+}
+
+impl Clients {
+    /// A page of every reservation.
+    #[must_use]
+    pub const fn all(after: Option<ComputerName>, limit: u32) -> Self {
+        let bounds = Bounds { heard: Timestamp::MIN, decided: Timestamp::MIN };
+        Self { after, with: Vec::new(), bounds, limit }
+    }
 }
 
 query! {

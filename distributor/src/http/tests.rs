@@ -46,7 +46,7 @@ use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
-use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
 /// Nothing was pulled, nobody answers, and it is always the same time.
@@ -93,8 +93,12 @@ impl Upstream for Nothing {
         None
     }
 
-    fn missing(&self) -> Vec<String> {
-        Vec::new()
+    fn missing(&self) -> Missing {
+        Missing::default()
+    }
+
+    fn look(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 
     fn suspect(&self, _: Sha256Digest) {}

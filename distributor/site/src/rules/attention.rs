@@ -207,7 +207,9 @@ mod tests {
     }
 
     fn said(row: &ReleaseRow, runners: Runners) -> Option<String> {
-        warnings(std::slice::from_ref(row), &BTreeMap::from([(row.manifest, runners)])).pop().map(|said| said.message)
+        warnings(std::slice::from_ref(row), &BTreeMap::from([(row.manifest, runners)]))
+            .pop()
+            .map(|said| said.message)
     }
 
     #[test]

@@ -268,7 +268,8 @@ pub fn rising(refusals: &[RefusalRow], now: Timestamp) -> Option<Warning> {
     let count: u64 = last.iter().map(|row| row.count).sum();
     let was: u64 = earlier.iter().map(|row| row.count).sum();
     // The page may end within the hours that are compared.
-    let hours = earlier.last().map_or(1, |row| (hour_ago.as_second() - row.minute.as_second()) / HOUR_SECS + 1);
+    let hours =
+        earlier.last().map_or(1, |row| (hour_ago.as_second() - row.minute.as_second()) / HOUR_SECS + 1);
     let usual = was / u64::try_from(hours).unwrap_or(1).max(1);
     if count < FEW_REFUSALS || count <= usual.saturating_mul(RISE) {
         return None;
@@ -278,7 +279,8 @@ pub fn rising(refusals: &[RefusalRow], now: Timestamp) -> Option<Warning> {
         *sources.entry((&row.source, row.code)).or_default() += row.count;
     }
     let most = sources.iter().max_by_key(|(_, count)| **count);
-    let most = most.map(|((source, code), most)| format!("; {most} of them with {code} from {}", escape(source)));
+    let most =
+        most.map(|((source, code), most)| format!("; {most} of them with {code} from {}", escape(source)));
     let said = format!(
         "{count} requests were refused in the last hour, and {usual} in an hour before{}: see \
          `distributor log --kind refused --since 1h`",

@@ -222,7 +222,9 @@ impl Warning {
 /// The first command of the server's program that stands in a sentence; where there is none, the first of another program.
 fn first_command(message: &str) -> Option<&str> {
     let quoted = || message.split('`').skip(1).step_by(2);
-    let of = |program: &str| quoted().find(|text| text.strip_prefix(program).is_some_and(|rest| rest.starts_with(' ')));
+    let of = |program: &str| {
+        quoted().find(|text| text.strip_prefix(program).is_some_and(|rest| rest.starts_with(' ')))
+    };
     ["distributor", "agent-updater", "publisher", "systemctl"].into_iter().find_map(of)
 }
 
@@ -333,7 +335,10 @@ mod tests {
 
     #[test]
     fn a_warning_carries_the_command_that_its_sentence_names_with_the_first_computer_in_it() {
-        let said = Warning::new(WarningCode::ClientsDrifted, "see `x`, `agent-updater repair P`, `distributor clients show NAME`");
+        let said = Warning::new(
+            WarningCode::ClientsDrifted,
+            "see `x`, `agent-updater repair P`, `distributor clients show NAME`",
+        );
         assert_eq!(said.next.as_deref(), Some("distributor clients show NAME"));
         let said = said.of(3, Unit::Computers, &["pc-1", "pc-2"]).since(Some(at(7)));
         assert_eq!(said.next.as_deref(), Some("distributor clients show pc-1"));
@@ -360,7 +365,8 @@ mod tests {
         assert!(one.starts_with("1 computer holds a head") && one.contains("(pc-1)"), "{one}");
         let many = log_forks(&forks).unwrap().message;
         assert!(
-            many.starts_with("7 computers hold heads") && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5 and 2 more)"),
+            many.starts_with("7 computers hold heads")
+                && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5 and 2 more)"),
             "{many}"
         );
     }
