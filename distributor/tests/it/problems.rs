@@ -209,7 +209,7 @@ async fn who_is_refused_after_a_restore_and_that_refusals_rise_is_said_of_the_lo
     let refused = in_time(async || problem(&site, "clients_refused").await).await;
     assert!(refused.message.contains("(pc-1; displaced)") && refused.count == Some(1), "{refused:?}");
     let rise = problem(&site, "refusals_rise").await.unwrap();
-    assert_eq!((rise.count, rise.unit.as_deref()), (Some(151), Some("requests")));
+    assert_eq!((rise.count, rise.unit.as_deref()), (Some(152), Some("requests")));
     agent.contact(&site).await;
     assert!(problem(&site, "clients_refused").await.is_none(), "it was answered since");
 }
