@@ -14,7 +14,7 @@ use crate::bench::Bench;
 use crate::fixture::{WorldExt, release};
 
 fn names(who: &ComputersRow) -> Vec<&str> {
-    assert_eq!(who.count as usize, who.names.len());
+    assert_eq!(who.count, who.names.len() as u64);
     who.names.iter().map(ComputerName::as_str).collect()
 }
 
