@@ -51,7 +51,7 @@ pub(super) struct List {
     /// those that are refused because another computer uses the same identity.
     #[arg(long)]
     failing: bool,
-    /// Only enrolled ones that were not heard for more than 7 days; after a restore they have that long again.
+    /// Only enrolled ones that were not heard for more than 10 days; after a restore they have that long again.
     #[arg(long)]
     offline: bool,
     /// Only those that have not installed what they were told to run, 24 hours after it was approved for their channel. Newer

@@ -77,7 +77,7 @@ async fn silent_outdated_and_failing_computers_are_said_alike_everywhere() {
         agent.send_contact(&site, &contact).await;
     }
     let failing = site.clock.now();
-    site.clock.forward(SignedDuration::from_hours(8 * 24));
+    site.clock.forward(SignedDuration::from_hours(11 * 24));
     fails.contact(&site).await;
 
     let gave_up = problem(&site, "installs_failed").await.unwrap();
@@ -111,7 +111,7 @@ async fn silent_outdated_and_failing_computers_are_said_alike_everywhere() {
     assert!(!text.contains("fails") && !text.contains("stranger"), "a monitor learns no name: {text}");
 
     let (code, said) = says(&site, &["status", "--check"]).await;
-    let line = "warning: 2 computers were not heard for more than 7 days (full, off): ";
+    let line = "warning: 2 computers were not heard for more than 10 days (full, off): ";
     assert!(code == 2 && said.lines().any(|said| said.starts_with(line)), "{code}: {said}");
     assert!(
         said.starts_with("urgent: the vendor's metadata of timestamp ended") && !said.contains("notice"),

@@ -61,7 +61,11 @@ fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<Warning> {
     let names: Vec<_> = groups.into_iter().flat_map(|group| &group.names).collect();
     let count = if row.installed == 0 { trying.count } else { row.installed };
     let since = row.decided.as_ref().filter(|_| row.state == ReleaseState::Halted).map(|decided| decided.at);
-    Some(Warning::new(WarningCode::ReleaseAttention, said).of(count, Unit::Computers, &names).since(since))
+    let said = Warning::new(WarningCode::ReleaseAttention, said);
+    // A command that is typed elsewhere is no next one here.
+    let look = format!("distributor updates show {}:{}", row.release.package, row.release.version);
+    let next = said.next.clone().filter(|next| next.starts_with("distributor ")).unwrap_or(look);
+    Some(said.next(next).of(count, Unit::Computers, &names).since(since))
 }
 
 /// Who told computers here to leave what the vendor withdrew, and why: each reason stands with its author.

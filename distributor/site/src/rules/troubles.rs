@@ -14,8 +14,8 @@ use crate::rules::expiries::Level;
 use crate::rules::text::{counted, escape, first_names};
 use crate::rules::warnings::{Unit, Warning, WarningCode};
 
-/// Days without a contact after which an enrolled computer is offline: longer than a long weekend.
-pub const OFFLINE_DAYS: i64 = 7;
+/// Days without a contact after which an enrolled computer is offline: longer than a week of leave with its weekends.
+pub const OFFLINE_DAYS: i64 = 10;
 /// Hours after which a computer is outdated that has not installed what it was told to run.
 pub const OUTDATED_HOURS: i64 = 24;
 /// Hours without any contact of any computer that want somebody: longer than a weekend.

@@ -76,12 +76,12 @@ pub(super) async fn silent_outdated_and_failing_computers_are_counted_and_listed
     let later = fleet(world, &ledger, DAY + 10).await;
     assert_eq!(names(&later.outdated), ["again", "fails", "off"]);
     assert_eq!(later.outdated.since, Some(world.at(10)));
-    world.contacts(&ledger, &mut current, 8 * DAY - 1).await;
-    let later = fleet(world, &ledger, 8 * DAY).await;
+    world.contacts(&ledger, &mut current, 11 * DAY - 1).await;
+    let later = fleet(world, &ledger, 11 * DAY).await;
     assert_eq!(names(&later.offline), ["again", "fails", "off"]);
-    assert_eq!((later.offline.since, later.heard), (Some(world.at(20)), Some(world.at(8 * DAY - 1))));
+    assert_eq!((later.offline.since, later.heard), (Some(world.at(20)), Some(world.at(11 * DAY - 1))));
 
-    let list = |with: &'static [Trouble]| listed(world, &ledger, 8 * DAY, with);
+    let list = |with: &'static [Trouble]| listed(world, &ledger, 11 * DAY, with);
     assert_eq!(list(&[]).await, ["again", "current", "fails", "never-came", "off"]);
     assert_eq!(list(&[Trouble::Failing]).await, ["again", "fails"]);
     assert_eq!(list(&[Trouble::Offline]).await, ["again", "fails", "off"]);
@@ -89,14 +89,14 @@ pub(super) async fn silent_outdated_and_failing_computers_are_counted_and_listed
     assert_eq!(list(&Trouble::ALL).await, ["again", "fails"]);
 
     // What is replaced by something newer before it was installed is passed over; what another channel has is not.
-    approve(world, &ledger, 2, "beta", 8 * DAY).await;
-    approve(world, &ledger, 3, "stable", 8 * DAY + 10).await;
-    approve(world, &ledger, 4, "stable", 9 * DAY).await;
-    world.contacts(&ledger, &mut current, 9 * DAY + 1).await;
+    approve(world, &ledger, 2, "beta", 11 * DAY).await;
+    approve(world, &ledger, 3, "stable", 11 * DAY + 10).await;
+    approve(world, &ledger, 4, "stable", 12 * DAY).await;
+    world.contacts(&ledger, &mut current, 12 * DAY + 1).await;
     let is_outdated = async |seconds| {
         listed(world, &ledger, seconds, &[Trouble::Outdated]).await.contains(&"current".to_owned())
     };
-    assert!(!is_outdated(9 * DAY + 9).await && is_outdated(9 * DAY + 10).await);
+    assert!(!is_outdated(12 * DAY + 9).await && is_outdated(12 * DAY + 10).await);
     ledger.close().await.unwrap();
 }
 

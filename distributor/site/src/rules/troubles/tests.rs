@@ -39,7 +39,7 @@ fn who_is_silent_outdated_or_knocks_is_counted_named_and_said_since_when() {
             ("computers_pending", 1, Some(at(50)), Some("distributor clients reserve pc-4")),
         ]
     );
-    assert!(said[0].message.starts_with("2 computers were not heard for more than 7 days (pc-1, pc-2)"));
+    assert!(said[0].message.starts_with("2 computers were not heard for more than 10 days (pc-1, pc-2)"));
 }
 
 #[test]
