@@ -101,8 +101,11 @@ pub trait BlobStore: Send + Sync {
             .read_to_end(&mut bytes)
             .map_err(|source| BlobError::Io { attempted: "read", path: path.clone(), source })?;
         if bytes.len() as u64 > max_bytes || Sha256Digest::of(&bytes) != *sha256 {
-            self.verify(sha256)?;
-            return Err(BlobError::Damaged { path });
+            // It is damaged also where it cannot be taken out.
+            return Err(match self.verify(sha256) {
+                Err(error @ BlobError::Damaged { .. }) => error,
+                _ => BlobError::Damaged { path },
+            });
         }
         Ok(Some(bytes))
     }
