@@ -35,7 +35,6 @@ use crate::ports::upstream::Missing;
 pub(crate) struct Found {
     /// The most urgent first.
     pub(crate) problems: Vec<Warning>,
-    /// The soonest first.
     pub(crate) expiries: Vec<Expiry>,
     pub(crate) licenses: Vec<LicenseRow>,
     pub(crate) pull: PullRow,
