@@ -14,12 +14,13 @@ use sealpost_site::rows::{ClientRow, DriftRow, LogForkRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
 /// Clients in one page, at the most.
 pub const MAX_CLIENTS: u32 = 500;
 
-/// `GET /api/v1/clients`: which page.
+/// `GET /api/v1/clients`: which page, and of which clients. Of several conditions each has to be met.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ClientsQuery {
     /// Only names after this one.
@@ -28,6 +29,33 @@ pub struct ClientsQuery {
     /// At most so many; [`MAX_CLIENTS`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Only those whose last report about an approved release says that the install failed, or that are refused as copies.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub failing: bool,
+    /// Only enrolled ones that were not heard for days.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub offline: bool,
+    /// Only those that have not installed for a day what they were told to run.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub outdated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a field by reference")]
+const fn is_unset(flag: &bool) -> bool {
+    !*flag
+}
+
+impl ClientsQuery {
+    /// What has to be wrong with each client of the page.
+    #[must_use]
+    pub fn with(&self) -> Vec<Trouble> {
+        let wanted = [
+            (self.failing, Trouble::Failing),
+            (self.offline, Trouble::Offline),
+            (self.outdated, Trouble::Outdated),
+        ];
+        wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, trouble)| trouble).collect()
+    }
 }
 
 /// A page of reservations.

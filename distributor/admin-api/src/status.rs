@@ -40,7 +40,7 @@ pub struct Status {
     pub restored: Option<Restored>,
     /// The server's license time.
     pub now: Timestamp,
-    /// What will need somebody's attention, and when.
+    /// What is wrong or will need somebody's attention, the most urgent first.
     pub warnings: Vec<WarningView>,
     /// Everything that ends, soonest first.
     #[serde(default)]
@@ -65,12 +65,36 @@ pub struct WarningView {
     pub level: String,
     /// The sentence for people, with what to do.
     pub message: String,
+    /// How many it concerns; absent where it is one thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// What is counted, a stable word: `computers`, `files`, `requests` or `seats`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Since when it is so, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The command to type next; in capitals stands what a person fills in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 impl From<Warning> for WarningView {
     fn from(warning: Warning) -> Self {
-        let Warning { code, level, message } = warning;
-        Self { code: code.as_str().to_owned(), level: level.as_str().to_owned(), message }
+        let Warning { code, level, message, count, names, since, next } = warning;
+        Self {
+            code: code.as_str().to_owned(),
+            level: level.as_str().to_owned(),
+            message,
+            count: count.map(|count| count.number),
+            unit: count.map(|count| count.unit.as_str().to_owned()),
+            names,
+            since,
+            next,
+        }
     }
 }
 

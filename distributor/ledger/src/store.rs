@@ -17,9 +17,10 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
+    ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
+    LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, Refusals,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying,
+    VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -120,6 +121,8 @@ pub trait ReadStore:
     + Read<LeftBehind>
     + Read<Drifted>
     + Read<Failing>
+    + Read<Fleet>
+    + Read<Refusals>
     + Read<Followers>
     + Read<Activity>
 {

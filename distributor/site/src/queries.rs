@@ -14,14 +14,16 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, HolderRow, LeftBehindRow, LicenseRow,
-    LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow, TryingRow,
+    ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow, LeftBehindRow,
+    LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
+    TryingRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
 use crate::rules::leaving::Named;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
+use crate::rules::troubles::{Bounds, Trouble};
 
 /// Most rows of one page.
 pub const MAX_PAGE: u32 = 1_000;
@@ -106,9 +108,22 @@ query! {
     Clients {
         /// Only after this name.
         pub after: Option<ComputerName>,
+        /// Only those with which all of this is wrong; every one when empty.
+        pub with: Vec<Trouble>,
+        /// When something counts as wrong.
+        pub bounds: Bounds,
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<ClientRow>, "list clients"
+}
+
+impl Clients {
+    /// A page of every reservation.
+    #[must_use]
+    pub const fn all(after: Option<ComputerName>, limit: u32) -> Self {
+        let bounds = Bounds { heard: Timestamp::MIN, decided: Timestamp::MIN };
+        Self { after, with: Vec::new(), bounds, limit }
+    }
 }
 
 query! {
@@ -290,6 +305,19 @@ query! {
 query! {
     /// Which computers gave up what is approved, and which are refused as copies of others; of each the first by name.
     Failing {} -> FailingRow, "list failed computers"
+}
+
+query! {
+    /// How the computers of the site stand.
+    Fleet {
+        /// When something counts as wrong.
+        pub bounds: Bounds,
+    } -> FleetRow, "list silent and outdated computers"
+}
+
+query! {
+    /// The newest refusals of the log, the newest first; at most [`MAX_PAGE`] lines.
+    Refusals {} -> Vec<RefusalRow>, "list refusals"
 }
 
 query! {

@@ -19,6 +19,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
 use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
+use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 
 use crate::rules::account::Actor;
@@ -232,12 +233,14 @@ pub struct DriftRow {
     pub since: Timestamp,
 }
 
-/// Computers that failed in a way which only a person ends.
+/// Computers that fail. Without those that do not keep the release that they were to go back to: no retry helps them, and
+/// they count among those that run what was halted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailingRow {
-    /// Those whose last report says that they gave an approved release up, by its manifest. Without those that do not keep
-    /// the release that they were to go back to: no retry helps them, and they count among those that run what was halted.
+    /// Those whose last report says that they gave an approved release up, by its manifest; since when by their own clocks.
     pub gave_up: BTreeMap<Sha256Digest, ComputersRow>,
+    /// Those whose last report says that its install failed, and that try it again by themselves.
+    pub again: BTreeMap<Sha256Digest, ComputersRow>,
     /// Those that are refused because two computers use their identity.
     pub forked: ComputersRow,
 }
@@ -249,6 +252,55 @@ pub struct ComputersRow {
     pub count: u64,
     /// The first of them; see [`WAITING_NAMES`].
     pub names: Vec<ComputerName>,
+    /// Since when the first of them in time is among them, where that is known.
+    pub since: Option<Timestamp>,
+}
+
+impl ComputersRow {
+    /// One more; called in the order of names.
+    pub fn add(&mut self, name: ComputerName, since: Option<Timestamp>) {
+        self.count += 1;
+        if self.names.len() < WAITING_NAMES as usize {
+            self.names.push(name);
+        }
+        self.since = [self.since, since].into_iter().flatten().min();
+    }
+}
+
+/// How the computers of the site stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FleetRow {
+    /// Enrolled computers.
+    pub enrolled: u64,
+    /// When one of them was heard last: a contact, or an enrollment.
+    pub heard: Option<Timestamp>,
+    /// Those that are offline (see `rules::troubles`), since the one that is silent for
+    /// longest was heard.
+    pub offline: ComputersRow,
+    /// Those that are outdated (see `rules::troubles`), since the first has something to
+    /// install.
+    pub outdated: ComputersRow,
+    /// Computers without a seat that asked to be enrolled.
+    pub pending: ComputersRow,
+    /// When the ways to this server were announced last.
+    pub announced: Option<Timestamp>,
+}
+
+/// Requests of one minute that were refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalRow {
+    /// The stable code.
+    pub code: ProblemCode,
+    /// IP address, computer name or client id.
+    pub source: String,
+    /// When the minute began.
+    pub minute: Timestamp,
+    /// How many requests.
+    pub count: u64,
+    /// The computer that they were about, where the requests proved or said it.
+    pub computer: Option<ComputerName>,
+    /// When the computer of that name was answered last.
+    pub answered: Option<Timestamp>,
 }
 
 /// How a client went on after a restore of the server.

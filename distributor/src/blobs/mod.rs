@@ -17,6 +17,8 @@ use crate::ports::blobs::{BlobError, BlobStore, OpenBlob};
 
 /// Folder of files that are being written.
 const UNFINISHED: &str = "unfinished";
+/// Begins the name of a damaged blob there.
+const DAMAGED: &str = "damaged-";
 /// Bytes per read and write.
 const BUFFER_BYTES: usize = 128 * 1024;
 /// Blobs are written once and belong to the server alone.
@@ -52,7 +54,7 @@ impl FolderBlobs {
 
     /// Where a damaged blob is kept.
     fn aside(&self, sha256: &Sha256Digest) -> PathBuf {
-        self.root.join(UNFINISHED).join(format!("damaged-{sha256}"))
+        self.root.join(UNFINISHED).join(format!("{DAMAGED}{sha256}"))
     }
 
     fn unfinished(&self) -> Result<Unfinished, BlobError> {
@@ -139,6 +141,12 @@ impl BlobStore for FolderBlobs {
 
     fn was_damaged(&self, sha256: &Sha256Digest) -> bool {
         self.aside(sha256).exists()
+    }
+
+    fn damaged(&self) -> Vec<Sha256Digest> {
+        let entries = fs::read_dir(self.root.join(UNFINISHED)).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name());
+        names.filter_map(|name| name.to_str()?.strip_prefix(DAMAGED)?.parse().ok()).collect()
     }
 
     fn place(&self, sha256: &Sha256Digest) -> Option<PathBuf> {

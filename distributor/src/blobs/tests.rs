@@ -79,11 +79,30 @@ fn a_bit_flipped_on_disk_is_found_and_the_blob_can_be_put_anew() {
     let path = blobs.path(&expected.sha256);
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     fs::write(&path, b"hellp").unwrap();
-    assert!(matches!(blobs.read(&expected.sha256, 100), Err(BlobError::Damaged { .. })));
     assert!(matches!(blobs.verify(&expected.sha256), Err(BlobError::Damaged { .. })));
     assert!(!blobs.verify(&expected.sha256).unwrap(), "it was put aside");
     blobs.put(&mut &b"hello"[..], expected).unwrap();
     assert!(blobs.verify(&expected.sha256).unwrap());
+}
+
+#[test]
+fn whoever_reads_a_damaged_blob_has_it_remembered_until_it_is_put_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FolderBlobs::open(folder.path()).unwrap();
+    let expected = blob(b"hello");
+    blobs.put(&mut &b"hello"[..], expected).unwrap();
+    assert_eq!(blobs.damaged(), []);
+    let path = blobs.path(&expected.sha256);
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, b"hellp").unwrap();
+    assert!(matches!(blobs.read(&expected.sha256, 100), Err(BlobError::Damaged { .. })));
+    assert_eq!(blobs.damaged(), [expected.sha256]);
+    assert!(blobs.read(&expected.sha256, 100).unwrap().is_none(), "it was put aside");
+    blobs.put(&mut &b"hello"[..], expected).unwrap();
+    assert_eq!(
+        (blobs.damaged(), blobs.read(&expected.sha256, 5).unwrap()),
+        (vec![], Some(b"hello".to_vec()))
+    );
 }
 
 #[test]

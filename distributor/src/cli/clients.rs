@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use sealpost_admin_api::clients::{ChannelRequest, Client, ClientsPage, ReserveRequest, SetupRequest};
+use sealpost_admin_api::clients::{
+    ChannelRequest, Client, ClientsPage, MAX_CLIENTS, ReserveRequest, SetupRequest,
+};
 use sealpost_files::{PRIVATE, Unfinished, read_bounded, sync_parent};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, SerialNumber};
@@ -34,13 +36,28 @@ pub(super) enum Command {
     Setup(Setup),
 }
 
-/// List every reserved computer.
+/// List every reserved computer, or those with which something is wrong.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   distributor clients list
-  distributor clients list --json")]
+  distributor clients list --offline
+  distributor clients list --outdated --failing
+  distributor clients list --json
+
+Of several conditions each has to be met.")]
 pub(super) struct List {
+    /// Only those whose last report says that the install of an approved release failed, whether they try again or not, and
+    /// those that are refused because another computer uses the same identity.
+    #[arg(long)]
+    failing: bool,
+    /// Only enrolled ones that were not heard for more than 10 days; after a restore they have that long again.
+    #[arg(long)]
+    offline: bool,
+    /// Only those that have not installed what they were told to run, 24 hours after it was approved for their channel. Newer
+    /// releases that came meanwhile give no further time.
+    #[arg(long)]
+    outdated: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -130,13 +147,18 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
+    let List { failing, offline, outdated, json: _ } = *options;
+    let conditions = [(failing, "failing"), (offline, "offline"), (outdated, "outdated")];
+    let conditions: Vec<&str> =
+        conditions.into_iter().filter(|(is_met, _)| *is_met).map(|(_, name)| name).collect();
+    let query: String = conditions.iter().map(|name| format!("&{name}=true")).collect();
     let mut all = Vec::new();
-    let mut path = "/clients".to_owned();
+    let mut path = format!("/clients?limit={MAX_CLIENTS}{query}");
     loop {
         let page: ClientsPage = api.get(&path).await?;
         all.extend(page.clients);
         let Some(next) = page.next else { break };
-        path = format!("/clients?after={}", segment(next.as_str()));
+        path = format!("/clients?limit={MAX_CLIENTS}{query}&after={}", segment(next.as_str()));
     }
     if options.json {
         print_json(&ClientsPage { clients: all, next: None })?;
@@ -165,6 +187,10 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             client.last_contact.map_or_else(|| "-".to_owned(), |at| age(at, now)),
             seconds_or_dash(client.lease_until),
         ]);
+    }
+    if all.is_empty() && !conditions.is_empty() {
+        tell(format_args!("no computer is {}", conditions.join(" and ")));
+        return Ok(Outcome::Done);
     }
     table.print()?;
     let drifted = all.iter().filter(|client| !client.drift.is_empty()).count() as u64;

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand; results on standard output, everything else on standard error.
 //!
 //! All commands but `init`, `serve`, `token`, `backup`, `restore` and `ledger` are clients of the admin API, over the Unix socket in the home or with
-//! `--server`. Exit status: 0 done, 1 failed or refused, 2 usage.
+//! `--server`. Exit status: 0 done, 1 failed or refused, 2 usage; `status --check` has its own, which monitors know.
 
 mod address;
 mod api;
@@ -170,8 +170,7 @@ pub fn run() -> ExitCode {
     // Fails only when a provider is installed already, and then that one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match dispatch(arguments) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Damage) => ExitCode::FAILURE,
+        Ok(outcome) => ExitCode::from(outcome.exit_status()),
         // Whoever read the result has enough, as `head` does.
         Err(error) if reader_has_left(error.chain()) => ExitCode::FAILURE,
         Err(error) => {
@@ -240,7 +239,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Pull(options) => block_on(pull::run(AdminApi::open(&reach)?, options)),
         Command::Updates(command) => block_on(updates::run(AdminApi::open(&reach)?, command)),
         Command::Clients(command) => block_on(clients::run(AdminApi::open(&reach)?, command)),
-        Command::Status(options) => block_on(status::run(AdminApi::open(&reach)?, options)),
+        Command::Status(options) => block_on(status::run(AdminApi::open(&reach), options)),
         Command::Certificate(command) => block_on(certificate::run(AdminApi::open(&reach)?, command)),
         Command::Address(command) => block_on(address::run(AdminApi::open(&reach)?, command)),
         Command::Storage(command) => block_on(storage::run(AdminApi::open(&reach)?, command)),

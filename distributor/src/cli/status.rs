@@ -1,6 +1,12 @@
-//! `distributor status`.
+//! `distributor status`, and `status --check` for monitors.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use jiff::Timestamp;
 use sealpost_admin_api::status::{Status, WarningView};
+use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rules::expiries::Level;
 
 use super::api::AdminApi;
@@ -8,6 +14,8 @@ use super::colors::state;
 use super::outcome::Outcome;
 use super::output::{Table, age, counted, plain, print_json, print_line, seconds, size, span};
 
+/// How long a check waits for the server, in all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Ends that are shown without being asked for.
 const ENDS_SHOWN: usize = 5;
 
@@ -18,19 +26,44 @@ Examples:
   distributor status
   distributor status --ends
   distributor status --json
+  distributor status --check
 
-Exit status 1 if something is urgent: it has ended, ends within days, or does not work.")]
+Exit status 1 if something is urgent: it has ended, ends within days, or does not work.
+
+With --check, as monitors expect it: 0 nothing is wrong, 1 there is a warning, 2 something is urgent, 3 nobody knows, since \
+the server cannot be asked.")]
 pub(super) struct Options {
     /// Show everything that ends, and what to do about it.
     #[arg(long)]
     ends: bool,
+    /// Print one line for each thing that is wrong and more than a notice; the exit status says how bad it is.
+    #[arg(long, conflicts_with = "ends")]
+    check: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
-    let view: Status = api.get("/status").await?;
+/// What `--check --json` prints.
+#[derive(Debug, serde::Serialize)]
+struct Checked<'a> {
+    /// `ok`, `warning`, `urgent` or `unknown`.
+    level: &'a str,
+    /// Why it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// The most urgent first, without notices.
+    problems: Vec<&'a WarningView>,
+}
+
+pub(super) async fn run(api: anyhow::Result<AdminApi>, options: Options) -> anyhow::Result<Outcome> {
+    if options.check {
+        let asked = async { api?.get::<Status>("/status").await };
+        let late = || Err(anyhow!("the server did not answer within {} seconds", ANSWER_WITHIN.as_secs()));
+        let view = tokio::time::timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(|_| late());
+        return checked(view, options.json);
+    }
+    let view: Status = api?.get("/status").await?;
     let is_urgent = |level: &String| level == Level::Urgent.as_str();
     let ends_now = view.expiries.iter().any(|ending| ending.level.as_ref().is_some_and(is_urgent));
     let is_urgent = ends_now || view.warnings.iter().any(|warning| is_urgent(&warning.level));
@@ -86,8 +119,70 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
     print_line("")?;
     print_line("What ends first (all with `distributor status --ends`)")?;
     print_ends(&view, ENDS_SHOWN)?;
-    for WarningView { level, message, .. } in &view.warnings {
+    for warning in by_level(&view.warnings) {
+        let WarningView { level, message, .. } = warning;
         print_line(format_args!("{}: {}", state(&plain(level)), plain(message)))?;
+        if let Some(said) = since_and_next(warning, view.now) {
+            print_line(format_args!("        {said}"))?;
+        }
+    }
+    Ok(outcome)
+}
+
+/// The most urgent first, whatever order the server has.
+fn by_level(warnings: &[WarningView]) -> Vec<&WarningView> {
+    let mut sorted: Vec<&WarningView> = warnings.iter().collect();
+    sorted.sort_by_key(|warning| Reverse(rank(&warning.level)));
+    sorted
+}
+
+/// A level that this program does not know counts as urgent.
+fn rank(level: &str) -> Level {
+    let known = [Level::Notice, Level::Warning].into_iter().find(|known| known.as_str() == level);
+    known.unwrap_or(Level::Urgent)
+}
+
+fn since_and_next(warning: &WarningView, now: Timestamp) -> Option<String> {
+    let since = warning.since.map(|since| format!("since {} ({})", seconds(since), age(since, now)));
+    let next = warning.next.as_ref().map(|next| format!("next: {}", plain(next)));
+    let parts: Vec<String> = since.into_iter().chain(next).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Tells a monitor what is wrong. Whatever keeps the answer away is told in the same way.
+fn checked(view: anyhow::Result<Status>, json: bool) -> anyhow::Result<Outcome> {
+    let view = match view {
+        Ok(view) => view,
+        Err(error) => {
+            let message = match error.downcast_ref::<Problem>() {
+                Some(Problem { code, message, hint }) => format!("{message} [{code}]; {hint}"),
+                None => format!("{error:#}"),
+            };
+            if json {
+                print_json(&Checked { level: "unknown", message: Some(message), problems: Vec::new() })?;
+            } else {
+                print_line(format_args!("unknown: {}", plain(&message)))?;
+            }
+            return Ok(Outcome::Unknown);
+        }
+    };
+    let mut problems = by_level(&view.warnings);
+    problems.retain(|warning| rank(&warning.level) > Level::Notice);
+    let (level, outcome) = match problems.first().map(|first| rank(&first.level)) {
+        None | Some(Level::Notice) => ("ok", Outcome::Done),
+        Some(Level::Warning) => ("warning", Outcome::Damage),
+        Some(Level::Urgent) => ("urgent", Outcome::Urgent),
+    };
+    if json {
+        print_json(&Checked { level, message: None, problems })?;
+        return Ok(outcome);
+    }
+    if problems.is_empty() {
+        print_line("ok: nothing is wrong")?;
+    }
+    for warning in problems {
+        let since = warning.since.map(|since| format!(" [since {}]", seconds(since))).unwrap_or_default();
+        print_line(format_args!("{}: {}{since}", plain(&warning.level), plain(&warning.message)))?;
     }
     Ok(outcome)
 }

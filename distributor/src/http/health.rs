@@ -14,15 +14,14 @@ use axum::response::{IntoResponse, Response};
 use sealpost_files::with_causes;
 use sealpost_serving::Peer;
 
-use sealpost_site::queries::{Drifted, LastPull, ReleaseCounts};
 use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
 use super::admin::auth;
-use super::ends::{Ends, gather};
 use super::metrics::{ExpiryGauge, Gauges};
 use super::problem::ApiError;
 use super::{Site, SiteParts};
+use super::problems::gather;
 
 /// How long the ledger may take to show that it can be written.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
@@ -86,24 +85,22 @@ pub(crate) async fn metrics(
 }
 
 async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
-    let ledger = &site.parts.ledger;
-    let Ends { expiries, licenses, .. } = gather(site, site.now()).await?;
-    let pull = ledger.query(LastPull {}).await?;
-    let releases = ledger.query(ReleaseCounts {}).await?;
+    let found = gather(site).await?;
     let now = site.now();
-    let stored = site.parts.upstream.stored().unwrap_or_default();
-    let count = |state| releases.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
+    let stored = found.storage.unwrap_or_default();
+    let count = |state| found.releases.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
     Ok(Gauges {
-        connected_clients: site.parts.push.connected() as u64,
-        seats: licenses.iter().map(|row| u64::from(row.licenses)).sum(),
-        seats_used: licenses.iter().map(|row| u64::from(row.used)).sum(),
+        connected_clients: found.connected,
+        seats: found.licenses.iter().map(|row| u64::from(row.licenses)).sum(),
+        seats_used: found.licenses.iter().map(|row| u64::from(row.used)).sum(),
         releases: ReleaseState::ALL.into_iter().map(|state| (state.as_str(), count(state))).collect(),
-        last_pull_age_secs: pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
-        activity_entries: ledger.head().size,
+        last_pull_age_secs: found.pull.metadata_as_of.map(|at| now.duration_since(at).as_secs()),
+        activity_entries: site.parts.ledger.head().size,
         stored_bytes: stored.bytes,
         free_bytes: stored.free_bytes,
-        drifted_clients: ledger.query(Drifted {}).await?.count,
-        missing_files: site.parts.upstream.missing().len() as u64,
-        expiries: ExpiryGauge::of_each(&expiries, now),
+        drifted_clients: found.drifted,
+        missing_files: found.missing.len() as u64,
+        expiries: ExpiryGauge::of_each(&found.expiries, now),
+        problems: found.problems,
     })
 }

@@ -1,6 +1,6 @@
 //! Counters for `/metrics`, in Prometheus' text format. Numbers only, but for what ends, which has a name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::warnings::Warning;
 
 /// Counters of the HTTP floor.
 #[derive(Debug, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct Gauges {
     pub(crate) stored_bytes: u64,
     pub(crate) free_bytes: u64,
     pub(crate) expiries: Vec<ExpiryGauge>,
+    pub(crate) problems: Vec<Warning>,
 }
 
 /// Seconds until something ends.
@@ -122,8 +124,23 @@ impl Metrics {
             let labels = format!("kind=\"{kind}\",what=\"{}\"", label(what));
             line(&mut text, name, &labels, *seconds_left);
         }
+        let name = "sealpost_problems";
+        head(&mut text, name, "gauge", "what is wrong: computers, files or requests that it concerns, or 1");
+        for ((code, level), number) in numbers(&gauges.problems) {
+            line(&mut text, name, &format!("code=\"{code}\",level=\"{level}\""), number);
+        }
         text
     }
+}
+
+/// How many the problems of one code and level concern together. No name stands in it, whatever a problem says.
+fn numbers(problems: &[Warning]) -> BTreeMap<(&'static str, &'static str), u64> {
+    let mut numbers = BTreeMap::new();
+    for Warning { code, level, count, .. } in problems {
+        let number = count.as_ref().map_or(1, |count| count.number);
+        *numbers.entry((code.as_str(), level.as_str())).or_default() += number;
+    }
+    numbers
 }
 
 fn load(counter: &AtomicU64) -> u64 {
@@ -149,6 +166,8 @@ fn line(text: &mut String, name: &str, labels: &str, value: impl Display) {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_site::rules::warnings::{Unit, WarningCode};
+
     use super::*;
 
     #[test]
@@ -167,6 +186,19 @@ mod tests {
             [("anna", 10), ("ci", 20)].map(|(name, end)| Expiry::of_admin_token(name, at(0), at(end)));
         let gauges = ExpiryGauge::of_each(&expiries, at(0));
         assert_eq!(gauges.iter().map(|gauge| gauge.seconds_left).collect::<Vec<_>>(), [10]);
+    }
+
+    #[test]
+    fn problems_are_numbers_by_code_and_level_and_name_nobody() {
+        let of = |number, name: &str| {
+            Warning::new(WarningCode::InstallsFailed, name).of(number, Unit::Computers, &[name])
+        };
+        let one = Warning::new(WarningCode::PullFailed, "the last pull failed: pc-9");
+        let problems = vec![of(2, "pc-1"), of(3, "pc-2"), one];
+        let text = Metrics::new().text(&Gauges { problems, ..Gauges::default() });
+        assert!(text.contains("sealpost_problems{code=\"installs_failed\",level=\"warning\"} 5\n"), "{text}");
+        assert!(text.contains("sealpost_problems{code=\"pull_failed\",level=\"warning\"} 1\n"), "{text}");
+        assert!(!text.contains("pc-"), "{text}");
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct SiteParts {
 /// The state behind every handler.
 pub struct Site {
     pub(crate) parts: SiteParts,
+    /// When it was put together: the server listens since then.
+    pub(crate) started: Timestamp,
     pub(crate) metrics: Metrics,
     pub(crate) failed_attempts: FailedAttempts,
     pub(crate) contact_budgets: ContactBudgets,
@@ -73,8 +75,10 @@ impl Site {
     #[must_use]
     pub fn new(parts: SiteParts) -> Arc<Self> {
         let in_flight = InFlight::new(parts.limits.in_flight);
+        let started = parts.clock.now();
         Arc::new(Self {
             parts,
+            started,
             metrics: Metrics::new(),
             failed_attempts: failed_attempts(),
             contact_budgets: contact_budgets(),

@@ -48,7 +48,7 @@ use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
-use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
 /// Nothing was pulled, nobody answers, and it is always the same time.
@@ -95,8 +95,12 @@ impl Upstream for Nothing {
         None
     }
 
-    fn missing(&self) -> Vec<String> {
-        Vec::new()
+    fn missing(&self) -> Missing {
+        Missing::default()
+    }
+
+    fn look(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 
     fn suspect(&self, _: Sha256Digest) {}

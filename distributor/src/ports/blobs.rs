@@ -68,6 +68,10 @@ pub trait BlobStore: Send + Sync {
     /// Whether a blob of that name was found damaged and taken out of the store since the start.
     fn was_damaged(&self, sha256: &Sha256Digest) -> bool;
 
+    /// Every blob that was found damaged and taken out of the store since the start, and was not stored again; none when that
+    /// cannot be read.
+    fn damaged(&self) -> Vec<Sha256Digest>;
+
     /// Where a blob lies, for a person who wants the file; `None` if it is not there, or not a file.
     fn place(&self, sha256: &Sha256Digest) -> Option<PathBuf>;
 
@@ -83,7 +87,8 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Io`].
     fn remove(&self, sha256: &Sha256Digest) -> Result<(), BlobError>;
 
-    /// Reads a small blob into memory, checked against its name. `None`: it is not there.
+    /// Reads a small blob into memory, checked against its name. `None`: it is not there. One that is damaged is taken out of
+    /// the store, as by [`Self::verify`].
     ///
     /// # Errors
     /// [`BlobError`], also if it has more than `max_bytes`.
@@ -96,7 +101,11 @@ pub trait BlobStore: Send + Sync {
             .read_to_end(&mut bytes)
             .map_err(|source| BlobError::Io { attempted: "read", path: path.clone(), source })?;
         if bytes.len() as u64 > max_bytes || Sha256Digest::of(&bytes) != *sha256 {
-            return Err(BlobError::Damaged { path });
+            // It is damaged also where it cannot be taken out.
+            return Err(match self.verify(sha256) {
+                Err(error @ BlobError::Damaged { .. }) => error,
+                _ => BlobError::Damaged { path },
+            });
         }
         Ok(Some(bytes))
     }

@@ -51,6 +51,14 @@ pub struct RoleExpiry {
     pub at: Timestamp,
 }
 
+/// Needed files that are damaged or not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    pub names: Vec<String>,
+    /// Since when one is.
+    pub since: Option<Timestamp>,
+}
+
 /// Why a mirrored file cannot be given out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MirrorReadError {
@@ -91,8 +99,11 @@ pub trait Upstream: Send + Sync {
     /// What is stored, as found last; `None` until it was looked at.
     fn stored(&self) -> Option<StorageSummary>;
 
-    /// Names of needed files that are damaged or missing, as found last.
-    fn missing(&self) -> Vec<String>;
+    /// The needed files that are damaged or missing, as found last.
+    fn missing(&self) -> Missing;
+
+    /// Looks for them, if anybody read a damaged file since the last look.
+    fn look(&self) -> BoxFuture<'_, ()>;
 
     /// A stored file was found damaged while it was sent. It is looked at, and no longer sent; the next pull fetches it.
     fn suspect(&self, sha256: Sha256Digest);

@@ -13,7 +13,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::rows::ServersLearnedRow;
 use sealpost_site::rules::expiries::{Expiry, ExpiryKind};
 use sealpost_site::rules::text::{counted, first_names};
-use sealpost_site::rules::warnings::{Warning, WarningCode};
+use sealpost_site::rules::warnings::{Unit, Warning, WarningCode};
 
 use super::certificates::{Issuer, Renew};
 use super::error::PresenceError;
@@ -192,8 +192,7 @@ impl ServerPresence {
             let held = state.held.filter(|_| state.port.is_some());
             (said, state.settings.addresses.clone(), held, state.kept_open.clone())
         });
-        let mut say =
-            |code, message: Option<String>| said.extend(message.map(|message| Warning::new(code, message)));
+        let mut say = |code, message: Option<String>| said.extend(message.map(coded(code)));
         let root = self.parts.root_problem.as_ref();
         say(WarningCode::RootRefused, root.map(|problem| format!("{ROOT_JSON}: {problem}; {ROOT_HINT}")));
         let wanted = self.wanted_door();
@@ -223,8 +222,14 @@ impl ServerPresence {
                 About::Listening => lost(left),
             };
             match self.left_behind(about, learned.as_ref()).await {
-                Ok(left) => say(WarningCode::ComputersLeftBehind, left.as_ref().map(sentence)),
-                Err(error) => say(WarningCode::Internal, Some(with_causes(&error))),
+                Ok(left) => said.extend(left.as_ref().map(|left| {
+                    Warning::new(WarningCode::ComputersLeftBehind, sentence(left)).of(
+                        left.count,
+                        Unit::Computers,
+                        &left.names,
+                    )
+                })),
+                Err(error) => said.push(Warning::new(WarningCode::Internal, with_causes(&error))),
             }
         }
         let Some(row) = learned.filter(|row| row.waiting > 0) else { return said };
@@ -235,7 +240,7 @@ impl ServerPresence {
                 "{who} not learned the new CA of this server's certificate yet ({names}), which takes two contacts: it is \
                  presented when all have, or at once with `distributor certificate switch --now`"
             );
-            say(WarningCode::CaNotLearned, Some(message));
+            said.push(of_waiting(WarningCode::CaNotLearned, message, &left, &row));
         }
         if row.ways.len() > 1 {
             let since = now.duration_since(row.issued_at).as_hours() / 24;
@@ -247,7 +252,7 @@ impl ServerPresence {
                     _ => "less than a day".to_owned(),
                 }
             );
-            say(WarningCode::AddressNotLearned, Some(message));
+            said.push(of_waiting(WarningCode::AddressNotLearned, message, &left, &row));
         }
         said
     }
@@ -338,6 +343,15 @@ impl Trouble {
         };
         Warning::new(code, self.said.clone())
     }
+}
+
+fn coded(code: WarningCode) -> impl Fn(String) -> Warning {
+    move |message| Warning::new(code, message)
+}
+
+/// Of those that have not learned the newest list, since it was announced.
+fn of_waiting(code: WarningCode, message: String, left: &Waiting, list: &ServersLearnedRow) -> Warning {
+    Warning::new(code, message).of(left.count, Unit::Computers, &left.names).since(Some(list.issued_at))
 }
 
 /// The server is reached at both; only its next start may find the wanted one taken, and callers wait no longer while it

@@ -3,12 +3,14 @@
 //! Invariant: the trust document comes from verified metadata only: from a pull that succeeded, or at the start from
 //! the blob whose digest the mirror's index has.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{Pace, Transport};
@@ -22,6 +24,7 @@ use crate::home::Home;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::staging::Staging;
+use crate::ports::upstream::Missing;
 use sealpost_ledger::Ledger;
 
 /// The other rooms that an upstream needs.
@@ -75,8 +78,9 @@ pub(super) struct Context {
     /// Where it is remembered since when stored files are not needed.
     pub(super) storage_note: Arc<NoteFile>,
     live: RwLock<Live>,
-    /// Names of needed files that are not there, as found last.
-    missing: RwLock<Vec<String>>,
+    missing: RwLock<Missing>,
+    /// The blobs that had been found damaged when `missing` was found.
+    aside: RwLock<BTreeSet<Sha256Digest>>,
     stored: RwLock<Option<StorageSummary>>,
     trust: RwLock<Option<Arc<TrustDocument>>>,
 }
@@ -108,6 +112,7 @@ impl Context {
             storage_note: Arc::new(NoteFile::at(home.storage_note())),
             live: RwLock::new(Live::of(settings)),
             missing: RwLock::default(),
+            aside: RwLock::default(),
             stored: RwLock::default(),
             trust: RwLock::new(trust),
         })
@@ -118,12 +123,20 @@ impl Context {
         make_downloads(&self.downloads)
     }
 
-    pub(super) fn missing(&self) -> Vec<String> {
+    pub(super) fn missing(&self) -> Missing {
         self.missing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set_missing(&self, names: Vec<String>) {
-        *self.missing.write().unwrap_or_else(PoisonError::into_inner) = names;
+    /// `aside` are the blobs that were found damaged up to now.
+    pub(super) fn set_missing(&self, names: Vec<String>, aside: BTreeSet<Sha256Digest>) {
+        let mut missing = self.missing.write().unwrap_or_else(PoisonError::into_inner);
+        let since = missing.since.or_else(|| Some(self.clock.now())).filter(|_| !names.is_empty());
+        *missing = Missing { names, since };
+        *self.aside.write().unwrap_or_else(PoisonError::into_inner) = aside;
+    }
+
+    pub(super) fn aside(&self) -> BTreeSet<Sha256Digest> {
+        self.aside.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn stored(&self) -> Option<StorageSummary> {

@@ -49,7 +49,7 @@ use self::schedule::{PullHistory, due_at};
 use self::storage::Removal;
 use crate::config::Settings;
 use crate::home::Home;
-use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 
 pub use sealpost_repository::Pace;
 
@@ -270,8 +270,12 @@ impl Upstream for VendorUpstream {
         self.context.stored()
     }
 
-    fn missing(&self) -> Vec<String> {
+    fn missing(&self) -> Missing {
         self.context.missing()
+    }
+
+    fn look(&self) -> BoxFuture<'_, ()> {
+        Box::pin(storage::look_at_damage(&self.context))
     }
 
     fn suspect(&self, sha256: Sha256Digest) {

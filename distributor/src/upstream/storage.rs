@@ -54,6 +54,8 @@ struct Found {
     missing: Vec<String>,
     /// Those of the missing ones that were here and were damaged.
     damaged: Vec<String>,
+    /// Everything that was found damaged since the start and is not stored again.
+    aside: BTreeSet<Sha256Digest>,
     /// Why it is not known what is listed. Then nothing counts as unneeded.
     unlisted: Option<MirrorReadError>,
 }
@@ -86,10 +88,27 @@ pub(super) async fn reconcile(context: &Context, removal: Removal) -> Result<Sto
         }
     };
     let found = if removed.is_some_and(|bytes| bytes > 0) { look(context).await? } else { found };
-    context.set_missing(found.missing.clone());
+    note_missing(context, &found);
     let view = view(context, found, note.scrubbed_at, removed).await?;
     context.set_stored(view.summary(live.limits.keep_free_bytes));
     Ok(view)
+}
+
+fn note_missing(context: &Context, found: &Found) {
+    context.set_missing(found.missing.clone(), found.aside.clone());
+}
+
+/// Finds out what is missing, if a file was found damaged since the last look, by whoever read it.
+pub(super) async fn look_at_damage(context: &Context) {
+    let blobs = Arc::clone(&context.blobs);
+    let aside = blocking(move || blobs.damaged().into_iter().collect::<BTreeSet<_>>()).await;
+    if aside.is_ok_and(|aside| aside == context.aside()) {
+        return;
+    }
+    match look(context).await {
+        Ok(found) => note_missing(context, &found),
+        Err(error) => tracing::warn!(error = with_causes(&error), "cannot look for damaged files"),
+    }
 }
 
 /// Removes everything that is not needed, however long ago it was; answers whether that was anything. The caller sees to
@@ -152,11 +171,18 @@ async fn look(context: &Context) -> Result<Found, PullError> {
             }
             missing.push(name);
         }
+        let aside: BTreeSet<Sha256Digest> = blobs.damaged().into_iter().collect();
+        // Documents that nobody is sent, and that stay for people.
+        for sha256 in aside.iter().filter(|sha256| needed.keeps(sha256) && !needed.requires(sha256)) {
+            let name = format!("sha256:{sha256}");
+            damaged.push(name.clone());
+            missing.push(name);
+        }
         if !mirror.is_whole() {
             missing.push(METADATA.to_owned());
             damaged.push(METADATA.to_owned());
         }
-        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing, damaged, unlisted })
+        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing, damaged, aside, unlisted })
     })
     .await?
 }
@@ -306,7 +332,7 @@ pub(super) async fn scrub(context: &Context, sha256: Sha256Digest) {
                 "a stored file is damaged; the next pull fetches it again"
             );
             if let Ok(found) = look(context).await {
-                context.set_missing(found.missing);
+                note_missing(context, &found);
             }
         }
         Ok(Err(error)) => tracing::warn!(error = with_causes(&error), "a stored file cannot be checked"),

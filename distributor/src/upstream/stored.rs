@@ -84,6 +84,11 @@ impl Needed {
         self.keep.contains(sha256)
     }
 
+    /// Whether it has to be there.
+    pub(super) fn requires(&self, sha256: &Sha256Digest) -> bool {
+        self.required.contains_key(sha256)
+    }
+
     /// What has to be there and is not among `stored`, by name.
     pub(super) fn missing(&self, stored: &[Blob]) -> Vec<(Sha256Digest, String)> {
         let stored: BTreeSet<Sha256Digest> = stored.iter().map(|blob| blob.sha256).collect();

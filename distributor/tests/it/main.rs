@@ -14,6 +14,7 @@ mod listening;
 mod operations;
 mod owner;
 mod presence;
+mod problems;
 mod program;
 mod refusals;
 mod restored;

@@ -97,13 +97,13 @@ async fn a_damaged_file_of_an_approved_release_that_no_channel_points_to_is_foun
     std::fs::write(&path, vec![0; 10]).unwrap();
     // As when it was sent to a computer.
     site.parts().upstream.suspect(payload);
-    while site.parts().upstream.missing().is_empty() {
+    while site.parts().upstream.missing().names.is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(site.parts().upstream.missing(), ["acme-av_1.0_any.tar.gz"]);
+    assert_eq!(site.parts().upstream.missing().names, ["acme-av_1.0_any.tar.gz"]);
     assert!(!is_stored(&site, &payload), "what is damaged is sent to nobody");
     site.pull().await.unwrap();
-    assert!(is_stored(&site, &payload) && site.parts().upstream.missing().is_empty());
+    assert!(is_stored(&site, &payload) && site.parts().upstream.missing().names.is_empty());
     assert!(site.parts().blobs.verify(&payload).unwrap());
 }
 
@@ -200,7 +200,7 @@ async fn a_cleaning_that_was_killed_anywhere_is_ended_by_the_next_one() {
     // What is needed of it is made again.
     site.parts().staging.reconcile().await.unwrap();
     assert!(site.pull_well().await.is_empty());
-    assert!(site.parts().upstream.missing().is_empty());
+    assert!(site.parts().upstream.missing().names.is_empty());
 }
 
 /// Waits for what the schedule does by itself. The runtime's clock runs ahead when nothing else is to be done.
@@ -221,10 +221,10 @@ async fn stored_files_are_compared_with_their_digests_by_the_server_itself() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, vec![0; bytes.len()]).unwrap();
-    assert!(site.parts().upstream.missing().is_empty());
+    assert!(site.parts().upstream.missing().names.is_empty());
     tokio::time::pause();
     let schedule = site.parts().upstream.spawn_schedule();
-    in_time(|| !site.parts().upstream.missing().is_empty()).await;
+    in_time(|| !site.parts().upstream.missing().names.is_empty()).await;
     schedule.abort();
 }
 

@@ -373,6 +373,7 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
 fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()> {
     for documented in [
         "distributor status --ends",
+        "distributor clients list --failing",
         "distributor storage show",
         "distributor storage clean",
         "distributor storage check",
@@ -382,6 +383,8 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     ] {
         typing.types_as_it_is(documented)?;
     }
+    let checked = typing.carry_out("distributor status --check", &["status", "--check"])?;
+    ensure!(["ok: ", "warning: "].iter().any(|begin| checked.stdout.starts_with(begin)), "{checked:?}");
     // Where something is moved, the scenarios of moving type it.
     let said =
         typing.carry_out("distributor address finish --now", &["address", "finish", "--now"])?.refused()?;

@@ -150,7 +150,7 @@ pub(crate) async fn restores(ledger: &Ledger) -> RestoreState {
 
 /// The first page of reservations.
 pub(crate) async fn clients(ledger: &Ledger) -> Vec<ClientRow> {
-    ledger.query(Clients { after: None, limit: 1_000 }).await.unwrap()
+    ledger.query(Clients::all(None, 1_000)).await.unwrap()
 }
 
 /// A reservation that is there.

@@ -11,11 +11,12 @@ use crate::rules::account::Actor;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::release::{ReleaseState, unapproved};
 use crate::rules::text::{counted, escape, first_names};
+use crate::rules::warnings::{Unit, Warning, WarningCode};
 
-/// One sentence for each, in the order in which the releases come. `releases` are those that are staged, approved, halted
+/// One for each, in the order in which the releases come. `releases` are those that are staged, approved, halted
 /// or withdrawn; `runners` are the computers that run those that were stopped.
 #[must_use]
-pub fn warnings(releases: &[ReleaseRow], runners: &BTreeMap<Sha256Digest, Runners>) -> Vec<String> {
+pub fn warnings(releases: &[ReleaseRow], runners: &BTreeMap<Sha256Digest, Runners>) -> Vec<Warning> {
     let nobody = Runners::default();
     let of = |row: &ReleaseRow| runners.get(&row.manifest).unwrap_or(&nobody);
     releases.iter().filter_map(|row| stopped(row, of(row)).or_else(|| waiting(row, releases))).collect()
@@ -27,7 +28,7 @@ pub const fn is_stopped(row: &ReleaseRow) -> bool {
     matches!(row.state, ReleaseState::Halted | ReleaseState::Withdrawn)
 }
 
-fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
+fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<Warning> {
     let trying = &runners.trying;
     if !is_stopped(row) || (row.installed == 0 && trying.count == 0) {
         return None;
@@ -51,7 +52,20 @@ fn stopped(row: &ReleaseRow, runners: &Runners) -> Option<String> {
         ));
     }
     let next = if next.is_empty() { "approve a newer release".to_owned() } else { next.join("; ") };
-    Some(format!("{run} {}, which {what}{why}: {next}", row.release))
+    let said = format!("{run} {}, which {what}{why}: {next}", row.release);
+    let Runners { can_go_back, updating, cannot_go_back, trying } = runners;
+    let groups = match row.installed {
+        0 => vec![trying],
+        _ => vec![cannot_go_back, can_go_back, updating],
+    };
+    let names: Vec<_> = groups.into_iter().flat_map(|group| &group.names).collect();
+    let count = if row.installed == 0 { trying.count } else { row.installed };
+    let since = row.decided.as_ref().filter(|_| row.state == ReleaseState::Halted).map(|decided| decided.at);
+    let said = Warning::new(WarningCode::ReleaseAttention, said);
+    // A command that is typed elsewhere is no next one here.
+    let look = format!("distributor updates show {}:{}", row.release.package, row.release.version);
+    let next = said.next.clone().filter(|next| next.starts_with("distributor ")).unwrap_or(look);
+    Some(said.next(next).of(count, Unit::Computers, &names).since(since))
 }
 
 /// Who told computers here to leave what the vendor withdrew, and why: each reason stands with its author.
@@ -99,29 +113,30 @@ fn leave(row: &ReleaseRow, runners: &Runners) -> Vec<String> {
     parts
 }
 
-/// One sentence for each channel that computers follow and the vendor has no more. Before the vendor has any channel
+/// One for each channel that computers follow and the vendor has no more. Before the vendor has any channel
 /// nothing is said.
 #[must_use]
 pub fn left_channels(
     offered: &BTreeSet<ChannelName>,
     followers: &BTreeMap<ChannelName, Named>,
-) -> Vec<String> {
+) -> Vec<Warning> {
     let left = followers.iter().filter(|(channel, _)| !offered.is_empty() && !offered.contains(*channel));
     left.map(|(channel, who)| {
         let follow = counted(who.count, "computer follows", "computers follow");
         let them = if who.count == 1 { "it" } else { "them" };
-        format!(
+        let said = format!(
             "{follow} the channel {channel}, which the vendor does not have ({}): nothing new comes to {them}; the vendor \
              has {}: `distributor clients channel NAME CHANNEL` moves {them}",
             first_names(&who.names, who.count),
             offered.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
-        )
+        );
+        Warning::new(WarningCode::ChannelLeft, said).of(who.count, Unit::Computers, &who.names)
     })
     .collect()
 }
 
 /// Channels that point to an approved release, that nobody approved it for, and that no newer release is in by now.
-fn waiting(row: &ReleaseRow, releases: &[ReleaseRow]) -> Option<String> {
+fn waiting(row: &ReleaseRow, releases: &[ReleaseRow]) -> Option<Warning> {
     if row.state != ReleaseState::Approved {
         return None;
     }
@@ -140,13 +155,14 @@ fn waiting(row: &ReleaseRow, releases: &[ReleaseRow]) -> Option<String> {
     }
     let (package, version, approved) = (&row.release.package, &row.release.version, &row.approved_for);
     let approved: Vec<&str> = approved.iter().map(AsRef::as_ref).collect();
-    Some(format!(
+    let said = format!(
         "{} is approved for {}, and the vendor points {} to it too: look at it again with `distributor updates show \
          {package}:{version}`, and approve it there or leave it",
         row.release,
         approved.join(", "),
         waits.join(", "),
-    ))
+    );
+    Some(Warning::new(WarningCode::ReleaseAttention, said))
 }
 
 #[cfg(test)]
@@ -195,7 +211,9 @@ mod tests {
     }
 
     fn said(row: &ReleaseRow, runners: Runners) -> Option<String> {
-        warnings(std::slice::from_ref(row), &BTreeMap::from([(row.manifest, runners)])).pop()
+        warnings(std::slice::from_ref(row), &BTreeMap::from([(row.manifest, runners)]))
+            .pop()
+            .map(|said| said.message)
     }
 
     #[test]
@@ -277,15 +295,16 @@ mod tests {
             BTreeMap::from([(channel("beta"), named(&["pc-1"])), (channel("stable"), named(&["pc-2"]))]);
         let said = left_channels(&BTreeSet::from([channel("stable")]), &followers);
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].starts_with("1 computer follows the channel beta"), "{said:?}");
-        assert!(said[0].contains("(pc-1)") && said[0].contains("the vendor has stable"), "{said:?}");
+        let said = &said[0].message;
+        assert!(said.starts_with("1 computer follows the channel beta"), "{said}");
+        assert!(said.contains("(pc-1)") && said.contains("the vendor has stable"), "{said}");
         assert!(left_channels(&BTreeSet::new(), &followers).is_empty(), "nothing was pulled yet");
     }
 
     #[test]
     fn a_channel_that_waits_for_a_decision_is_named_until_the_vendor_moves_on() {
         let moved = row(2, ReleaseState::Approved, &["beta", "stable"], &["beta"]);
-        let said = warnings(std::slice::from_ref(&moved), &BTreeMap::new()).remove(0);
+        let said = warnings(std::slice::from_ref(&moved), &BTreeMap::new()).remove(0).message;
         assert!(said.contains("approved for beta, and the vendor points stable to it too"), "{said}");
         let newer = row(3, ReleaseState::Staged, &["stable"], &[]);
         assert!(warnings(&[moved, newer], &BTreeMap::new()).is_empty());

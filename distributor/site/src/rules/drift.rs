@@ -1,35 +1,42 @@
 //! Computers whose packages are not as they were signed: what the site is told of them.
 
-use sealpost_manifests::ids::ComputerName;
-
+use crate::rows::ComputersRow;
 use crate::rules::text::{counted, first_names};
+use crate::rules::warnings::{Unit, Warning, WarningCode};
 
-/// What is said of them: `names` are the first of `count`.
+/// What is said of them.
 #[must_use]
-pub fn warning(names: &[ComputerName], count: u64) -> Option<String> {
-    if count == 0 {
+pub fn warning(who: &ComputersRow) -> Option<Warning> {
+    let ComputersRow { count, names, since } = who;
+    if *count == 0 {
         return None;
     }
-    let named = first_names(names, count);
-    let say = counted(count, "computer says", "computers say");
-    Some(format!(
+    let named = first_names(names, *count);
+    let say = counted(*count, "computer says", "computers say");
+    let said = format!(
         "{say} that installed packages are not as they were signed ({named}): see `distributor clients show NAME`, and \
          repair them there with `agent-updater repair PACKAGE`"
-    ))
+    );
+    Some(Warning::new(WarningCode::ClientsDrifted, said).of(*count, Unit::Computers, names).since(*since))
 }
 
 #[cfg(test)]
 mod tests {
+    use sealpost_manifests::ids::ComputerName;
+
     use super::*;
 
     #[test]
     fn changed_computers_are_counted_and_the_first_are_named() {
         let names: Vec<ComputerName> =
             (1..=7).map(|number| ComputerName::new(format!("pc-{number}")).unwrap()).collect();
-        assert_eq!(warning(&[], 0), None);
-        let one = warning(&names[..1], 1).unwrap();
+        let said = |names: &[ComputerName], count| {
+            warning(&ComputersRow { count, names: names.to_vec(), since: None }).map(|said| said.message)
+        };
+        assert_eq!(said(&[], 0), None);
+        let one = said(&names[..1], 1).unwrap();
         assert!(one.starts_with("1 computer says ") && one.contains("(pc-1):"), "{one}");
-        let all = warning(&names, 70).unwrap();
-        assert!(all.starts_with("70 computers say ") && all.contains("pc-5, …"), "{all}");
+        let all = said(&names, 70).unwrap();
+        assert!(all.starts_with("70 computers say ") && all.contains("pc-5 and 65 more)"), "{all}");
     }
 }

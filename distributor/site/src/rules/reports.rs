@@ -23,6 +23,16 @@ pub enum ReportEffect {
     Unlisted,
 }
 
+/// Reasons for which an agent refuses a release and does not try it again by itself: it fails the same way each time.
+pub const GIVEN_UP_FOR: [ReasonCode; 3] =
+    [ReasonCode::HookFailed, ReasonCode::HookTimedOut, ReasonCode::AgentFailed];
+
+/// Whether a report that is a failure says that the release was given up; after any other the agent tries again by itself.
+#[must_use]
+pub fn gives_up(report: &Report) -> bool {
+    report.step == InstallStep::RollBack || GIVEN_UP_FOR.contains(&report.reason)
+}
+
 /// Reports above what was acknowledged, by id: each once, oldest first.
 #[must_use]
 pub fn fresh(reports: &[Report], acknowledged: u64) -> BTreeMap<u64, &Report> {

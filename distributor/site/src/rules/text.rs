@@ -75,9 +75,17 @@ pub fn counted(count: u64, one: &str, more: &str) -> String {
 /// The first five of `count` names, for a line that people read. `names` may be cut at five or more.
 #[must_use]
 pub fn first_names<N: AsRef<str>>(names: &[N], count: u64) -> String {
-    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
-    let more = if count > first.len() as u64 { ", …" } else { "" };
-    format!("{}{more}", first.join(", "))
+    more_than(MAX_NAMED, names, count)
+}
+
+/// The first `most` of `count` names, and how many more there are.
+#[must_use]
+pub fn more_than<N: AsRef<str>>(most: usize, names: &[N], count: u64) -> String {
+    let first: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
+    match count.saturating_sub(first.len() as u64) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 fn cut(text: &str, max_chars: usize) -> String {
@@ -96,12 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn five_names_are_named_and_that_there_are_more_is_said() {
+    fn five_names_are_named_and_how_many_more_there_are_is_said() {
         let names = ["a", "b", "c", "d", "e", "f"];
         assert_eq!(first_names(&names[..2], 2), "a, b");
         assert_eq!(first_names(&names[..5], 5), "a, b, c, d, e");
-        assert_eq!(first_names(&names, 6), "a, b, c, d, e, …");
-        assert_eq!(first_names(&names[..2], 900), "a, b, …");
+        assert_eq!(first_names(&names, 6), "a, b, c, d, e and 1 more");
+        assert_eq!(first_names(&names[..2], 900), "a, b and 898 more");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What will need somebody's attention: the warnings of `status`.
+//! What is wrong, as it is said: a sentence for people, and beside it what programs need: a code and a level, how many it
+//! concerns, the first of them, since when, and the command to type next. And the warnings about licenses and pulls.
 //!
-//! What ends is `expiries`' and says so itself. Left out on purpose: who is told. A warning is a sentence for people, with
-//! a code and a level for monitors; the console and the CLI show it.
+//! Invariant: whatever shows a warning reads it from here and adds nothing. What ends is `expiries`' and says so itself.
+//! Left out on purpose: which warnings there are at a time, which `problems` says, and who is told.
 
 use jiff::Timestamp;
 
@@ -13,6 +14,8 @@ use crate::rules::text::{counted, first_names};
 /// Warn when the last pull is older than this many days, even if the metadata has not expired.
 const STALE_PULL_DAYS: i64 = 3;
 const DAY_SECS: i64 = 24 * 60 * 60;
+/// Fetches what the vendor has, or says why it cannot.
+const PULL: &str = "distributor pull";
 
 /// Declares the codes of warnings: each with its word, which stays, and its usual level.
 macro_rules! codes {
@@ -101,6 +104,58 @@ codes! {
     InstallsFailed = "installs_failed", Warning;
     /// The server could not find out what wants attention.
     Internal = "internal", Urgent;
+    /// Installs of an approved release fail, and the computers try them again by themselves.
+    InstallsFailing = "installs_failing", Warning;
+    /// Computers were refused, and have not been answered since.
+    ClientsRefused = "clients_refused", Warning;
+    /// Enrolled computers were not heard for days.
+    ClientsOffline = "clients_offline", Warning;
+    /// Computers have not installed for a day what they were told to run.
+    ClientsOutdated = "clients_outdated", Warning;
+    /// No computer contacts the server although some are enrolled.
+    NobodyContacts = "nobody_contacts", Urgent;
+    /// Computers without a seat asked to be enrolled.
+    ComputersPending = "computers_pending", Notice;
+    /// Many more requests are refused than before.
+    RefusalsRise = "refusals_rise", Warning;
+}
+
+/// Names that a warning carries at the most; its count is always whole.
+pub const MAX_NAMES: usize = 20;
+
+/// What a warning counts. The words stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Computers of this site.
+    Computers,
+    /// Stored files.
+    Files,
+    /// Requests of one hour.
+    Requests,
+    /// Seats that are used and were not granted.
+    Seats,
+}
+
+impl Unit {
+    /// The word for it, in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Computers => "computers",
+            Self::Files => "files",
+            Self::Requests => "requests",
+            Self::Seats => "seats",
+        }
+    }
+}
+
+/// How many something concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// The number.
+    pub number: u64,
+    /// What is counted.
+    pub unit: Unit,
 }
 
 /// What needs somebody's attention.
@@ -112,21 +167,70 @@ pub struct Warning {
     pub level: Level,
     /// For people, with what to do.
     pub message: String,
+    /// How many it concerns; `None` where it is one thing.
+    pub count: Option<Counted>,
+    /// The first of them, at most [`MAX_NAMES`].
+    pub names: Vec<String>,
+    /// Since when it is so, where that is known.
+    pub since: Option<Timestamp>,
+    /// The command to type next.
+    pub next: Option<String>,
 }
 
 impl Warning {
-    /// With the usual level of its code.
+    /// With the usual level of its code. The next command is the first one that the message names.
     #[must_use]
     pub fn new(code: WarningCode, message: impl Into<String>) -> Self {
-        Self { code, level: code.level(), message: message.into() }
+        let message = message.into();
+        let next = first_command(&message).map(str::to_owned);
+        Self { code, level: code.level(), message, count: None, names: Vec::new(), since: None, next }
     }
 
     /// About something that ends, if it is time for it.
     #[must_use]
     pub fn of_end(expiry: &Expiry, now: Timestamp) -> Option<Self> {
-        let code = if expiry.seconds_left(now) > 0 { WarningCode::Ends } else { WarningCode::Ended };
-        Some(Self { code, level: expiry.level(now)?, message: expiry.warning(now)? })
+        let has_ended = expiry.seconds_left(now) <= 0;
+        let code = if has_ended { WarningCode::Ended } else { WarningCode::Ends };
+        let warning = Self { level: expiry.level(now)?, ..Self::new(code, expiry.warning(now)?) };
+        Some(warning.since(has_ended.then_some(expiry.at)))
     }
+
+    /// The same, about so many of them; `names` are the first. The first takes the place of `NAME` in the next command.
+    #[must_use]
+    pub fn of<N: AsRef<str>>(self, number: u64, unit: Unit, names: &[N]) -> Self {
+        let names: Vec<String> = names.iter().take(MAX_NAMES).map(|name| name.as_ref().to_owned()).collect();
+        let next = match names.first().filter(|_| unit == Unit::Computers) {
+            Some(first) => self.next.map(|next| with_name(&next, first)),
+            None => self.next,
+        };
+        Self { count: Some(Counted { number, unit }), names, next, ..self }
+    }
+
+    /// The same, since then.
+    #[must_use]
+    pub fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
+    }
+
+    /// The same, with another command to type next than the first of the message.
+    #[must_use]
+    pub fn next(self, command: impl Into<String>) -> Self {
+        Self { next: Some(command.into()), ..self }
+    }
+}
+
+/// The first command of the server's program that stands in a sentence; where there is none, the first of another program.
+fn first_command(message: &str) -> Option<&str> {
+    let quoted = || message.split('`').skip(1).step_by(2);
+    let of = |program: &str| {
+        quoted().find(|text| text.strip_prefix(program).is_some_and(|rest| rest.starts_with(' ')))
+    };
+    ["distributor", "agent-updater", "publisher", "systemctl"].into_iter().find_map(of)
+}
+
+fn with_name(command: &str, name: &str) -> String {
+    let words = command.split(' ').map(|word| if word == "NAME" { name } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Warnings about licenses, what ends, and pulls, in the order in which they are shown.
@@ -150,12 +254,15 @@ pub fn warnings(
                 counted(u64::from(license.licenses), "seat", "seats"),
                 license.used
             );
-            warnings.push(Warning::new(WarningCode::SeatsOverused, said));
+            let over = u64::from(license.used - license.licenses);
+            warnings.push(Warning::new(WarningCode::SeatsOverused, said).of::<&str>(over, Unit::Seats, &[]));
         }
     }
     warnings.extend(expiries.iter().filter_map(|expiry| Warning::of_end(expiry, now)));
     if let Some(failure) = &pull.failure {
-        warnings.push(Warning::new(WarningCode::PullFailed, format!("the last pull failed: {failure}")));
+        let said = Warning::new(WarningCode::PullFailed, format!("the last pull failed: {failure}"));
+        let next = said.next.clone().unwrap_or_else(|| PULL.to_owned());
+        warnings.push(said.next(next).since(pull.metadata_as_of));
     }
     match pull.metadata_as_of {
         None => {
@@ -164,7 +271,7 @@ pub fn warnings(
         }
         Some(as_of) if now.as_second() - as_of.as_second() > STALE_PULL_DAYS * DAY_SECS => {
             let said = format!("the vendor's metadata was last found fresh at {as_of}: check the connection");
-            warnings.push(Warning::new(WarningCode::MetadataStale, said));
+            warnings.push(Warning::new(WarningCode::MetadataStale, said).next(PULL).since(Some(as_of)));
         }
         Some(_) => {}
     }
@@ -173,7 +280,7 @@ pub fn warnings(
 
 /// What is said of a restored ledger while it gives no new license, or computers still go on.
 #[must_use]
-pub fn restored(state: &RestoreState, now: Timestamp) -> Option<Warning> {
+pub fn restored(state: &RestoreState, licenses: &[LicenseRow], now: Timestamp) -> Option<Warning> {
     let restored = state.restored.as_ref()?;
     let at = restored.at;
     if !restored.confirmed {
@@ -181,14 +288,19 @@ pub fn restored(state: &RestoreState, now: Timestamp) -> Option<Warning> {
             "the ledger was restored to an older state (found at {at}): no new license is given before the vendor \
              confirms; run `distributor register SERIAL`"
         );
-        return Some(Warning::new(WarningCode::LedgerRestored, said));
+        let said = Warning::new(WarningCode::LedgerRestored, said).since(Some(at));
+        return Some(match licenses.first() {
+            Some(license) => said.next(format!("distributor register {}", license.serial)),
+            None => said,
+        });
     }
     (now <= restored.resumes_until).then(|| {
         let said = format!(
             "the ledger was restored (found at {at}), and the vendor confirmed it; computers that it lost go on until {}",
             restored.resumes_until
         );
-        Warning { level: Level::Notice, ..Warning::new(WarningCode::LedgerRestored, said) }
+        let said = Warning::new(WarningCode::LedgerRestored, said).since(Some(at));
+        Warning { level: Level::Notice, ..said }
     })
 }
 
@@ -206,7 +318,8 @@ pub fn log_forks(forks: &[LogForkRow]) -> Option<Warning> {
         counted(count, "computer holds a head", "computers hold heads"),
         first_names(&named, count)
     );
-    Some(Warning::new(WarningCode::LogForked, said))
+    let since = forks.iter().map(|fork| fork.at).min();
+    Some(Warning::new(WarningCode::LogForked, said).of(count, Unit::Computers, &named).since(since))
 }
 
 #[cfg(test)]
@@ -218,6 +331,23 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_warning_carries_the_command_that_its_sentence_names_with_the_first_computer_in_it() {
+        let said = Warning::new(
+            WarningCode::ClientsDrifted,
+            "see `x`, `agent-updater repair P`, `distributor clients show NAME`",
+        );
+        assert_eq!(said.next.as_deref(), Some("distributor clients show NAME"));
+        let said = said.of(3, Unit::Computers, &["pc-1", "pc-2"]).since(Some(at(7)));
+        assert_eq!(said.next.as_deref(), Some("distributor clients show pc-1"));
+        assert_eq!((said.count.unwrap().number, said.names.len(), said.since), (3, 2, Some(at(7))));
+        let other = Warning::new(WarningCode::Ends, "run `agent-updater check` on the computer");
+        assert_eq!(other.next.as_deref(), Some("agent-updater check"));
+        assert_eq!(Warning::new(WarningCode::DiskFull, "the disk is full").next, None);
+        let many: Vec<String> = (0..99).map(|number| format!("pc-{number}")).collect();
+        assert_eq!(said.of(99, Unit::Computers, &many).names.len(), MAX_NAMES);
     }
 
     #[test]
@@ -235,7 +365,8 @@ mod tests {
         assert!(one.starts_with("1 computer holds a head") && one.contains("(pc-1)"), "{one}");
         let many = log_forks(&forks).unwrap().message;
         assert!(
-            many.starts_with("7 computers hold heads") && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5, …)"),
+            many.starts_with("7 computers hold heads")
+                && many.contains("(pc-1, pc-2, pc-3, pc-4, pc-5 and 2 more)"),
             "{many}"
         );
     }

@@ -28,6 +28,7 @@ use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::explain::{Explanation, explain_client};
 use sealpost_site::rules::names::{MixedScripts, canonical};
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::troubles::Bounds;
 
 /// Days for which a setup file is good, unless an admin says otherwise.
 const SETUP_DAYS: u16 = 30;
@@ -41,7 +42,8 @@ pub(crate) async fn list(
 ) -> Result<Json<ClientsPage>, ApiError> {
     let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
     let limit = query.limit.unwrap_or(MAX_CLIENTS).clamp(1, MAX_CLIENTS);
-    let rows = site.parts.ledger.query(Clients { after: query.after, limit }).await?;
+    let (with, bounds) = (query.with(), Bounds::at(site.now()));
+    let rows = site.parts.ledger.query(Clients { after: query.after, with, bounds, limit }).await?;
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
     let stopped = stopped(&site.parts.ledger).await?;

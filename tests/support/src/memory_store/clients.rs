@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
-use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_manifests::wire::report::{ReasonCode, Report};
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
     Trying,
 };
 use sealpost_site::rows::{
-    ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow, WAITING_NAMES,
+    ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow,
 };
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 use sealpost_site::rules::leaving::Named;
+use sealpost_site::rules::reports::gives_up;
+use sealpost_site::rules::troubles::{Bounds, Trouble};
 
 use super::releases::page;
 use super::state::{Client, Computer, State};
@@ -82,14 +85,37 @@ impl State {
         self.licenses_of(name).map(|license| license.grant.clone()).collect()
     }
 
-    /// The named computers of which something is true, the first by name.
-    fn computers_that(&self, is_meant: impl Fn(&Client) -> bool) -> ComputersRow {
-        let is_meant = |client_id| self.clients.get(client_id).is_some_and(&is_meant);
-        let all = self.client_of.iter().filter(|(_, client)| is_meant(*client));
-        let mut names: Vec<ComputerName> = all.map(|(name, _)| name.clone()).collect();
-        let count = names.len() as u64;
-        names.truncate(WAITING_NAMES as usize);
-        ComputersRow { count, names }
+    /// The named computers of which something is true, the first by name, and since when, where that is known.
+    fn computers_that(&self, since: impl Fn(&Client) -> Option<Option<Timestamp>>) -> ComputersRow {
+        let mut who = ComputersRow::default();
+        for (name, client_id) in &self.client_of {
+            if let Some(since) = self.clients.get(client_id).and_then(&since) {
+                who.add(name.clone(), since);
+            }
+        }
+        who
+    }
+
+    /// The failed last report of a client about a release.
+    fn failed<'a>(&self, client: &'a Client, manifest: &Sha256Digest) -> Option<&'a Report> {
+        let mut last = client.last_reports.values().filter(|last| {
+            last.failed && last.report.manifest == *manifest && last.report.reason != ReasonCode::NotKept
+        });
+        last.next().map(|last| &last.report)
+    }
+
+    fn has(&self, trouble: Trouble, name: &ComputerName, bounds: &Bounds) -> bool {
+        let Some((client_id, client)) = self.client_named(name) else { return false };
+        match trouble {
+            Trouble::Failing => {
+                client.forked
+                    || self.approved().iter().any(|release| self.failed(client, &release.manifest).is_some())
+            }
+            Trouble::Offline => self.is_offline(client_id, client, bounds),
+            Trouble::Outdated => {
+                self.behind_since(client_id, client).is_some_and(|behind| behind <= bounds.decided)
+            }
+        }
     }
 
     /// Names that hold seats, after one of them.
@@ -102,7 +128,9 @@ impl State {
 impl<H: Holds> Read<Clients> for Handle<H> {
     fn read(&mut self, query: &Clients) -> Result<Vec<ClientRow>, StoreError> {
         let state = self.state();
-        let rows = state.after(query.after.as_ref()).take(page(query.limit));
+        let has_all = |name| query.with.iter().all(|trouble| state.has(*trouble, name, &query.bounds));
+        let rows =
+            state.after(query.after.as_ref()).filter(|(name, _)| has_all(name)).take(page(query.limit));
         Ok(rows.map(|(name, computer)| state.client_row(name, computer)).collect())
     }
 }
@@ -158,26 +186,25 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
 
 impl<H: Holds> Read<Drifted> for Handle<H> {
     fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
-        Ok(self.state().computers_that(|client| !client.drift.is_empty()))
+        Ok(self.state().computers_that(|client| client.drift.values().map(|row| row.since).min().map(Some)))
     }
 }
 
 impl<H: Holds> Read<Failing> for Handle<H> {
     fn read(&mut self, _: &Failing) -> Result<FailingRow, StoreError> {
         let state = self.state();
-        let gave_up = state.approved().into_iter().map(|release| {
-            let who = state.computers_that(|client| {
-                let mut last = client.last_reports.values();
-                last.any(|last| {
-                    last.failed
-                        && last.report.manifest == release.manifest
-                        && last.report.reason != ReasonCode::NotKept
-                })
+        let fails = |gave_up: bool| {
+            let of_each = state.approved().into_iter().map(|release| {
+                let who = state.computers_that(|client| {
+                    let report = state.failed(client, &release.manifest)?;
+                    (gives_up(report) == gave_up).then_some(Some(report.at))
+                });
+                (release.manifest, who)
             });
-            (release.manifest, who)
-        });
-        let gave_up = gave_up.filter(|(_, who)| who.count > 0).collect();
-        Ok(FailingRow { gave_up, forked: state.computers_that(|client| client.forked) })
+            of_each.filter(|(_, who)| who.count > 0).collect()
+        };
+        let forked = state.computers_that(|client| client.forked.then_some(None));
+        Ok(FailingRow { gave_up: fails(true), again: fails(false), forked })
     }
 }
 

@@ -11,6 +11,7 @@ mod computers;
 mod contact;
 mod endings;
 mod facts;
+mod fleet;
 mod log;
 mod project;
 mod releases;

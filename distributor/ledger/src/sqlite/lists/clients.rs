@@ -10,24 +10,26 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
-use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::queries::{
     ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
     Trying, page_limit,
 };
 use sealpost_site::rows::{
-    ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow,
-    TryingRow, WAITING_NAMES,
+    ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, TryingRow,
 };
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 use sealpost_site::rules::leaving::Named;
+use sealpost_site::rules::reports::GIVEN_UP_FOR;
+use sealpost_site::rules::troubles::Trouble;
 
+use super::fleet::{BEHIND_SINCE, HEARD_SINCE};
 use super::releases::{approved, known_release, staged, voided};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
-    count, from_json, from_word, json, optional_count, optional_from_json, optional_text, optional_time,
-    text, time,
+    count, from_json, from_word, json, micros, optional_count, optional_from_json, optional_text,
+    optional_time, text, time,
 };
 use crate::store::{Read, StoreError};
 
@@ -38,13 +40,30 @@ const CLIENT_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_
      FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
 
+/// Whether a client fails; `?8` is the reason that does not count.
+const FAILING: &str = "(c.forked = 1 OR EXISTS (SELECT 1 FROM last_reports l JOIN releases x ON x.manifest = l.manifest \
+     WHERE l.client_id = c.client_id AND l.failed = 1 AND x.state = 'approved' AND l.report ->> 'reason' <> ?8))";
+
 impl<C: Connected> Read<Clients> for C {
     fn read(&mut self, query: &Clients) -> Result<Vec<ClientRow>, StoreError> {
         let connection = self.connection();
-        let mut statement = connection
-            .prepare_cached(&format!("{CLIENT_COLUMNS} WHERE r.name > ?1 ORDER BY r.name LIMIT ?2"))?;
+        let mut statement = connection.prepare_cached(&format!(
+            "{CLIENT_COLUMNS} WHERE r.name > ?1 AND (NOT ?3 OR {FAILING}) AND (NOT ?4 OR {HEARD_SINCE} < ?5) \
+             AND (NOT ?6 OR {BEHIND_SINCE} <= ?7) ORDER BY r.name LIMIT ?2"
+        ))?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
-        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], bare_client)?;
+        let with = |trouble| query.with.contains(&trouble);
+        let values = params![
+            after,
+            page_limit(Some(query.limit)),
+            with(Trouble::Failing),
+            with(Trouble::Offline),
+            micros(query.bounds.heard),
+            with(Trouble::Outdated),
+            micros(query.bounds.decided),
+            ReasonCode::NotKept.to_string(),
+        ];
+        let rows = statement.query_map(values, bare_client)?;
         let rows = rows.map(|row| with_packages(connection, row?)).collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }
@@ -228,16 +247,16 @@ fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
 impl<C: Connected> Read<Drifted> for C {
     fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
         let connection = self.connection();
-        let count = connection
-            .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts")?
-            .query_row([], |row| count(row, 0))?;
-        let names = connection
-            .prepare_cached(
-                "SELECT DISTINCT c.name FROM drifts d JOIN clients c ON c.client_id = d.client_id ORDER BY c.name LIMIT ?1",
-            )?
-            .query_map([WAITING_NAMES], |row| text(row, 0))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(ComputersRow { count, names })
+        let mut statement = connection.prepare_cached(
+            "SELECT c.name, min(d.since) FROM drifts d JOIN clients c ON c.client_id = d.client_id \
+             GROUP BY c.name ORDER BY c.name",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut drifted = ComputersRow::default();
+        while let Some(row) = rows.next()? {
+            drifted.add(text(row, 0)?, Some(time(row, 1)?));
+        }
+        Ok(drifted)
     }
 }
 
@@ -246,28 +265,28 @@ impl<C: Connected> Read<Failing> for C {
         let connection = self.connection();
         let mut failing = FailingRow::default();
         let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT l.manifest, c.name FROM releases r JOIN last_reports l ON l.manifest = r.manifest \
+            "SELECT l.manifest, c.name, l.report ->> 'at', l.report ->> 'step' = ?2 OR l.report ->> 'reason' IN \
+             (SELECT value FROM json_each(?3)) FROM releases r JOIN last_reports l ON l.manifest = r.manifest \
              JOIN clients c ON c.client_id = l.client_id WHERE r.state = 'approved' AND l.failed = 1 \
              AND l.report ->> 'reason' <> ?1 ORDER BY c.name",
         )?;
-        let mut rows = statement.query([ReasonCode::NotKept.to_string()])?;
+        let mut rows = statement.query(params![
+            ReasonCode::NotKept.to_string(),
+            InstallStep::RollBack.to_string(),
+            json(&GIVEN_UP_FOR)?
+        ])?;
         while let Some(row) = rows.next()? {
-            one_more(failing.gave_up.entry(text(row, 0)?).or_default(), text(row, 1)?);
+            let gave_up: bool = row.get(3)?;
+            let of_release = if gave_up { &mut failing.gave_up } else { &mut failing.again };
+            of_release.entry(text(row, 0)?).or_default().add(text(row, 1)?, Some(text(row, 2)?));
         }
         let mut statement =
             connection.prepare_cached("SELECT name FROM clients WHERE forked = 1 ORDER BY name")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            one_more(&mut failing.forked, text(row, 0)?);
+            failing.forked.add(text(row, 0)?, None);
         }
         Ok(failing)
-    }
-}
-
-fn one_more(computers: &mut ComputersRow, name: ComputerName) {
-    computers.count += 1;
-    if computers.names.len() < WAITING_NAMES as usize {
-        computers.names.push(name);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod endings;
+mod fleet;
 pub(super) mod licenses;
 pub(super) mod releases;
 pub(super) mod servers;

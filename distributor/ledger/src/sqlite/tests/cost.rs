@@ -12,9 +12,10 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{ProofPlan, verify_consistency};
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::queries::{
-    Drifted, Endings, Failing, Followers, LastPull, Licenses, LogForks, MAX_PAGE, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores,
+    Drifted, Endings, Failing, Fleet, Followers, LastPull, Licenses, LogForks, MAX_PAGE, Refusals,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores,
 };
+use sealpost_site::rules::troubles::Bounds;
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
 use super::LedgerFile;
@@ -372,10 +373,13 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         ledger.query(Drifted {}).await.unwrap();
         ledger.query(Failing {}).await.unwrap();
         ledger.query(Followers {}).await.unwrap();
+        ledger.query(Fleet { bounds: Bounds::at(server.world.at(0)) }).await.unwrap();
+        ledger.query(Refusals {}).await.unwrap();
         ledger.query(Releases { state: None, after: None, limit: MAX_PAGE }).await.unwrap();
         server.reads.lock().unwrap().begun()
     };
     let few = asked().await;
+    assert_eq!(few.len(), 18, "{few:?}");
     for number in 0..60 {
         server.settled(&format!("other-{number}")).await;
     }

@@ -50,7 +50,7 @@ async fn a_crash_under_load_loses_nothing_that_was_answered() {
         let image = image.unwrap();
         let store = SqliteStore::open(&image.path().join("ledger.db")).unwrap();
         let reopened = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
-        let held = reopened.query(Clients { after: None, limit: 1_000 }).await.unwrap().len();
+        let held = reopened.query(Clients::all(None, 1_000)).await.unwrap().len();
         assert!(held >= round * 40 + 20, "{held} of what was answered are there");
         let check = reopened.verify_log(Vec::new()).await.unwrap();
         assert_eq!(check.damage, None);

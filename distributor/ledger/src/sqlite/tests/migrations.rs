@@ -104,7 +104,7 @@ fn what_was_only_noted_in_a_file_of_version_3_is_read_after_it_too() {
     assert_eq!(client.seen.unwrap().hostname.as_deref(), Some("PC"));
     assert!(facts.server_list.is_none());
     assert_eq!(Read::<ServersLearned>::read(&mut *writer, &ServersLearned {}).unwrap(), None);
-    assert_eq!(Read::<Clients>::read(&mut *writer, &Clients { after: None, limit: 9 }).unwrap().len(), 1);
+    assert_eq!(Read::<Clients>::read(&mut *writer, &Clients::all(None, 9)).unwrap().len(), 1);
 }
 
 #[test]

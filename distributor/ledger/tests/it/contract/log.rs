@@ -86,9 +86,9 @@ pub(super) async fn the_log_is_filtered_and_bounded(world: &World, bench: &dyn B
     assert_eq!(activity(&ledger, failures).await[0].entry.kind(), "pull_failed");
     let flood = activity(&ledger, Activity { limit: Some(u32::MAX), ..Activity::default() }).await;
     assert_eq!(flood.len(), 63);
-    assert_eq!(ledger.query(Clients { after: None, limit: 7 }).await.unwrap().len(), 7);
+    assert_eq!(ledger.query(Clients::all(None, 7)).await.unwrap().len(), 7);
     let last = Some(computer_name("pc-8"));
-    assert_eq!(ledger.query(Clients { after: last, limit: 7 }).await.unwrap()[0].name.as_str(), "pc-9");
+    assert_eq!(ledger.query(Clients::all(last, 7)).await.unwrap()[0].name.as_str(), "pc-9");
 }
 
 pub(super) async fn a_closed_ledger_refuses_and_loses_nothing(world: &World, bench: &dyn Bench) {

@@ -6,6 +6,7 @@
 mod contacts;
 mod copies;
 mod enrollment;
+mod fleet;
 mod licensing;
 mod log;
 mod model;
@@ -99,6 +100,10 @@ contracts! {
         a_page_is_bounded_whatever_is_asked_for,
         a_thousand_releases_and_more_are_listed_whole,
         a_thousand_computers_and_more_are_listed_whole,
+    }
+    fleet {
+        silent_outdated_and_failing_computers_are_counted_and_listed_alike,
+        refusals_are_listed_with_who_was_answered_since_and_who_knocks_is_counted,
     }
     log {
         refusals_are_counted_into_one_entry_per_source_and_minute,

@@ -128,7 +128,7 @@ pub(super) async fn a_page_is_bounded_whatever_is_asked_for(world: &World, bench
         answer.unwrap();
     }
     for (limit, length) in [(0, 1), (1, 1), (MAX_PAGE, 1_000), (MAX_PAGE + 1, 1_000), (u32::MAX, 1_000)] {
-        let clients = Clients { after: None, limit };
+        let clients = Clients::all(None, limit);
         assert_eq!(ledger.query(clients).await.unwrap().len(), length, "clients, {limit}");
         let recipients = Recipients { after: None, running: None, limit };
         assert_eq!(ledger.query(recipients).await.unwrap().len(), length, "recipients, {limit}");
@@ -208,7 +208,7 @@ pub(super) async fn a_thousand_computers_and_more_are_listed_whole(world: &World
             let after = recipients.last().cloned();
             let page = ledger.query(Recipients { after, running: None, limit }).await.unwrap();
             let after = clients.last().cloned();
-            let rows = ledger.query(Clients { after, limit }).await.unwrap();
+            let rows = ledger.query(Clients::all(after, limit)).await.unwrap();
             assert!(page.len() <= limit as usize && page.len() == rows.len());
             if page.is_empty() {
                 break;

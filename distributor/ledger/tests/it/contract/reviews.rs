@@ -59,7 +59,7 @@ pub(super) async fn an_approval_names_the_digest_and_reaches_the_channel_only(
     world.contacts(&ledger, &mut beta, 20).await;
     let row = release(&ledger, staged.manifest).await;
     assert_eq!((row.assigned, row.installed, row.failed), (1, 1, 1));
-    let who = ComputersRow { count: 1, names: vec![beta.name.clone()] };
+    let who = ComputersRow { count: 1, names: vec![beta.name.clone()], since: Some(beta.reports[0].at) };
     let failing = ledger.query(Failing {}).await.unwrap();
     assert_eq!(failing.gave_up, BTreeMap::from([(staged.manifest, who)]));
     assert_eq!(failing.forked, ComputersRow::default());

@@ -68,7 +68,7 @@ async fn warned_of(ledger: &Ledger, manifest: Sha256Digest) -> String {
         judge.add(left, &computer, &mut runners);
     }
     let row = release(ledger, manifest).await;
-    attention::warnings(&[row], &BTreeMap::from([(manifest, runners)])).remove(0)
+    attention::warnings(&[row], &BTreeMap::from([(manifest, runners)])).remove(0).message
 }
 
 /// A computer of a channel that is enrolled.

@@ -206,7 +206,7 @@ async fn both_stores_make_the_same_tables_of_the_golden_log() {
     // None of the lists is empty.
     let page = 1_000;
     assert_eq!(pair.query(Licenses {}).await.len(), 1);
-    let clients = pair.query(Clients { after: None, limit: page }).await;
+    let clients = pair.query(Clients::all(None, page)).await;
     assert!(clients.iter().any(|row| row.resumed.is_some() && !row.assigned.is_empty()));
     assert!(clients.iter().any(|row| !row.last_reports.is_empty()));
     assert!(pair.query(Recipients { after: None, running: None, limit: page }).await.len() == clients.len());

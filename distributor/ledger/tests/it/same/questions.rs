@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, SerialNumber};
@@ -19,11 +19,13 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
+    ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
+    LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, Refusals,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime,
+    Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::troubles::{Bounds, Trouble};
 
 use super::pair::Pair;
 
@@ -68,6 +70,10 @@ async fn of_the_site(pair: &Pair) {
     }
     pair.query(Drifted {}).await;
     pair.query(Failing {}).await;
+    for bounds in bounds(sqlite.floor.unwrap()) {
+        pair.query(Fleet { bounds }).await;
+    }
+    pair.query(Refusals {}).await;
     pair.query(Followers {}).await;
     pair.query(LoadServerList {}).await;
     pair.query(LastPull {}).await;
@@ -107,10 +113,27 @@ async fn of_releases(pair: &Pair, known: &Known) {
     }
 }
 
+/// Bounds of several times up to this one: between them lies what happened.
+fn bounds(now: Timestamp) -> Vec<Bounds> {
+    let times = [0, 1, 6, 24, 24 * 8, 24 * 60].map(|hours| now - SignedDuration::from_hours(hours));
+    times.map(|time| Bounds { heard: time, decided: time }).to_vec()
+}
+
 async fn of_computers(pair: &Pair, known: &Known) {
+    let now = pair.sqlite.query(LicenseTime {}).await.unwrap().floor.unwrap();
     for limit in [1, 5, 1_000] {
         for after in [None, known.names.iter().nth(4).cloned()] {
-            pair.query(Clients { after: after.clone(), limit }).await;
+            pair.query(Clients::all(after.clone(), limit)).await;
+            for with in [
+                vec![Trouble::Failing],
+                vec![Trouble::Offline],
+                vec![Trouble::Outdated],
+                Trouble::ALL.to_vec(),
+            ] {
+                for bounds in bounds(now) {
+                    pair.query(Clients { after: after.clone(), with: with.clone(), bounds, limit }).await;
+                }
+            }
             pair.query(Recipients { after: after.clone(), running: None, limit }).await;
             let manifests: Vec<Sha256Digest> = known.releases.iter().map(|(_, manifest)| *manifest).collect();
             pair.query(Trying { manifests, after: after.clone(), limit }).await;

@@ -1,0 +1,102 @@
+use sealpost_manifests::ids::ComputerName;
+
+use super::*;
+
+const HOUR: i64 = HOUR_SECS;
+const DAY: i64 = 24 * HOUR;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn name(text: &str) -> ComputerName {
+    ComputerName::new(text).unwrap()
+}
+
+fn refusal(code: ProblemCode, minute: i64, computer: Option<&str>) -> RefusalRow {
+    let source = computer.unwrap_or("192.0.2.7").to_owned();
+    RefusalRow { code, source, minute: at(minute), count: 1, computer: computer.map(name), answered: None }
+}
+
+#[test]
+fn who_is_silent_outdated_or_knocks_is_counted_named_and_said_since_when() {
+    let mut fleet = FleetRow { enrolled: 9, heard: Some(at(0)), ..FleetRow::default() };
+    assert!(of_the_fleet(&fleet).is_empty());
+    fleet.offline.add(name("pc-1"), Some(at(30)));
+    fleet.offline.add(name("pc-2"), Some(at(20)));
+    fleet.outdated.add(name("pc-3"), Some(at(40)));
+    fleet.pending.add(name("pc-4"), Some(at(50)));
+    let said = of_the_fleet(&fleet);
+    let heads: Vec<_> = said
+        .iter()
+        .map(|said| (said.code.as_str(), said.count.unwrap().number, said.since, said.next.as_deref()))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            ("clients_offline", 2, Some(at(20)), Some("distributor clients list --offline")),
+            ("clients_outdated", 1, Some(at(40)), Some("distributor clients show pc-3")),
+            ("computers_pending", 1, Some(at(50)), Some("distributor clients reserve pc-4")),
+        ]
+    );
+    assert!(said[0].message.starts_with("2 computers were not heard for more than 10 days (pc-1, pc-2)"));
+}
+
+#[test]
+fn that_nobody_comes_is_said_after_a_weekend_and_soon_after_the_ways_were_changed() {
+    let (long_ago, heard) = (at(0), Some(at(100 * DAY)));
+    let fleet = FleetRow { enrolled: 3, heard, announced: Some(at(DAY)), ..FleetRow::default() };
+    let said = |fleet: &FleetRow, connected, started, now| {
+        nobody(fleet, connected, started, at(now)).map(|said| said.level)
+    };
+    let after = |secs: i64| 100 * DAY + secs;
+    assert_eq!(said(&fleet, 0, long_ago, after(72 * HOUR)), None);
+    assert_eq!(said(&fleet, 0, long_ago, after(72 * HOUR + 1)), Some(Level::Warning));
+    assert_eq!(said(&fleet, 1, long_ago, after(90 * HOUR)), None, "one holds a stream");
+    assert_eq!(said(&fleet, 0, at(after(90 * HOUR)), after(91 * HOUR)), None, "the server began just now");
+    let nobody_enrolled = FleetRow { enrolled: 0, ..fleet.clone() };
+    assert_eq!(said(&nobody_enrolled, 0, long_ago, after(90 * HOUR)), None);
+    let moved = FleetRow { announced: Some(at(after(HOUR))), ..fleet };
+    assert_eq!(said(&moved, 0, long_ago, after(2 * HOUR)), None, "each tries once an hour");
+    assert_eq!(said(&moved, 0, long_ago, after(2 * HOUR + 901)), Some(Level::Urgent));
+    assert_eq!(said(&moved, 3, long_ago, after(2 * HOUR + 901)), None);
+    let said = nobody(&moved, 0, long_ago, at(after(3 * HOUR))).unwrap();
+    assert_eq!(said.since, Some(at(after(HOUR))));
+    assert!(said.message.contains("none of 3 enrolled computers"), "{}", said.message);
+}
+
+#[test]
+fn who_is_refused_after_a_restore_is_named_until_it_is_answered() {
+    let now = at(10 * HOUR);
+    let recent = 10 * HOUR - 600;
+    assert_eq!(refused(&[], now), None);
+    let displaced = refusal(ProblemCode::Displaced, recent, Some("pc-1"));
+    let said = refused(std::slice::from_ref(&displaced), now).unwrap();
+    assert!(said.message.starts_with("1 computer was refused") && said.message.contains("(pc-1; displaced)"));
+    assert_eq!((said.names, said.since), (vec!["pc-1".to_owned()], Some(at(recent))));
+    let answered = RefusalRow { answered: Some(at(recent + 5)), ..displaced.clone() };
+    assert_eq!(refused(&[answered], now), None, "it went on in the same minute");
+    let old = RefusalRow { minute: at(6 * HOUR), ..displaced };
+    assert_eq!(refused(&[old], now), None);
+    let lost = |minute| refusal(ProblemCode::UnknownComputer, minute, None);
+    assert_eq!(refused(&[lost(recent)], now), None, "once is how one comes back that the ledger lost");
+    let said = refused(&[lost(recent), lost(recent - 3600)], now).unwrap();
+    assert_eq!(said.names, ["192.0.2.7"]);
+    let stranger = refusal(ProblemCode::Unauthenticated, recent, Some("pc-1"));
+    assert_eq!(refused(&[stranger], now), None);
+}
+
+#[test]
+fn refusals_are_said_when_they_are_many_and_many_more_than_before() {
+    let now = at(30 * HOUR);
+    let many = |count, minute| RefusalRow { count, ..refusal(ProblemCode::Unauthenticated, minute, None) };
+    let last = 30 * HOUR - 600;
+    assert_eq!(rising(&[many(99, last)], now), None);
+    let said = rising(&[many(500, last)], now).unwrap();
+    assert_eq!((said.count.unwrap().number, said.count.unwrap().unit), (500, Unit::Requests));
+    assert!(said.message.contains("500 of them with unauthenticated from 192.0.2.7"), "{}", said.message);
+    let hours: Vec<RefusalRow> = (2..20).map(|hour| many(200, (30 - hour) * HOUR)).collect();
+    let with = |count| [vec![many(count, last)], hours.clone()].concat();
+    assert_eq!(rising(&with(700), now), None, "that is what this site is used to");
+    assert!(rising(&with(900), now).is_some());
+}
