@@ -14,7 +14,7 @@ use crate::config::{ConfigError, DOWNLOAD_WINDOW, Settings};
 use crate::control::ToUnwanted;
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
-use crate::flows::cycle::{self, CycleResult};
+use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
@@ -65,7 +65,7 @@ impl Agent {
     }
 
     pub fn cycle(&self) -> CycleResult {
-        cycle::run(&self.context)
+        cycle::run(&self.context, Starts::All)
     }
 
     /// # Errors

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use sealpost_files::escape;
 use sealpost_manifests::assignment::{Action, PackageAssignment, Start};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::Platform;
@@ -19,6 +20,9 @@ pub struct GivenUp {
     pub attempt: u32,
     pub reason: ReasonCode,
     pub at: Timestamp,
+    /// What failed, in words: with the last lines that a hook printed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// Whether the license lets this computer install a package.
@@ -158,12 +162,18 @@ impl fmt::Display for Decision {
                 f.write_str("the license does not cover this package; ask the administrator")
             }
             Self::OtherPlatform => f.write_str("the release is for another platform; ask the administrator"),
-            Self::GivenUpBefore(past) => write!(
-                f,
-                "given up at {} ({}); it is not retried automatically: repair the cause and run `agent-updater retry \
-                 PACKAGE`, or wait for the next release",
-                past.at, past.reason
-            ),
+            Self::GivenUpBefore(past) => {
+                let words = match past.detail.as_str() {
+                    "" => String::new(),
+                    words => format!(": {}", escape(words)),
+                };
+                write!(
+                    f,
+                    "given up at {} ({}{words}); it is not retried automatically: repair the cause and run \
+                     `agent-updater retry PACKAGE`, or wait for the next release",
+                    past.at, past.reason
+                )
+            }
             Self::OnTrial => f.write_str(
                 "on trial: it is kept once it completed a contact with the server and ran on after it, see \
                  `agent-updater status`",
@@ -212,7 +222,13 @@ mod tests {
         change: impl for<'a> FnOnce(&mut Situation<'a>, &'a Sha256Digest, &'a [GivenUp]),
     ) -> Decision {
         let (platform, installed) = (Platform::current(), Sha256Digest::of(b"two"));
-        let past = [GivenUp { manifest: installed, attempt: 1, reason: ReasonCode::HookFailed, at: at(NOW) }];
+        let past = [GivenUp {
+            manifest: installed,
+            attempt: 1,
+            reason: ReasonCode::HookFailed,
+            at: at(NOW),
+            detail: String::new(),
+        }];
         let mut situation = Situation {
             installed: None,
             given_up: &[],

@@ -17,6 +17,7 @@ use crate::records::withdrawn::Withdrawals;
 
 use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
+use super::linked;
 use super::reports;
 use super::self_update::packaged::{GoBackError, back_to_packaged, note_attempt};
 use super::self_update::settle::{SettleError, call_off, settle};
@@ -48,7 +49,7 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
     if package.is_agent() && call_off(host, &mut spool)? {
         return Ok(ChangeEnd::Kept);
     }
-    let record = in_assigned_attempt(host, package, packages::load(&host.home, package)?)?;
+    let record = in_assigned_attempt(host, package, linked::load(host, package)?)?;
     // Of the agent itself there is always the packaged program to go back to.
     let is_first = package.is_agent() && record.previous.is_none();
     if is_first && back_to_packaged(host)? {
@@ -152,8 +153,17 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             ok: false,
             code: AnswerCode::RollbackFailed,
             lines: vec![format!(
-                "the previous release does not work here ({reason}); {package} runs the same release as before"
+                "the previous release does not work here ({reason}); {package} is at the same release as before, which was \
+                 started again"
             )],
+        },
+        ChangeEnd::Down(refusal) => Answer {
+            ok: false,
+            code: AnswerCode::RollbackFailed,
+            lines: vec![
+                "the previous release does not work here".to_owned(),
+                escape(&refusal.detail),
+            ],
         },
     }
 }

@@ -86,7 +86,7 @@ impl Round<'_> {
             };
             let refusal = match end {
                 Ok(ChangeEnd::Kept | ChangeEnd::OnTrial) => None,
-                Ok(ChangeEnd::Refused(refusal)) | Err(refusal) => Some(refusal),
+                Ok(ChangeEnd::Refused(refusal) | ChangeEnd::Down(refusal)) | Err(refusal) => Some(refusal),
                 Ok(ChangeEnd::RolledBack(reason)) => {
                     Some(Refusal::new(reason, format!("{} was rolled back ({reason})", wanted.release)))
                 }
@@ -152,6 +152,7 @@ impl Round<'_> {
         let end = engine.repair(&installed, Some((&vetted, &mut source)));
         match finished(&mut engine, wanted, end)? {
             // There is no other release that it went back to.
+            ChangeEnd::Down(refusal) => Err(refusal),
             ChangeEnd::RolledBack(reason) => {
                 let detail =
                     format!("the repair of {} did not end well; look at the product", wanted.release);
@@ -192,7 +193,7 @@ impl Round<'_> {
 
     fn learn_what_was_withdrawn(&mut self, assignment: &Assignment) {
         let host = &self.context.host;
-        let releases = withdrawn::to_look_up(&host.home, assignment.order(), host.now());
+        let releases = withdrawn::to_look_up(host, assignment.order(), host.now());
         // Before the first lease the server answers no such request.
         if releases.is_empty() || self.holdings.lease.good().is_none() {
             return;

@@ -12,9 +12,8 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::download::VendorMetadata;
-use crate::flows::context::Context;
-use crate::home::Home;
-use crate::records::packages;
+use crate::flows::context::{Context, Host};
+use crate::flows::linked;
 use crate::records::withdrawn::{Withdrawals, WithdrawnRelease};
 
 /// With each contact of a licensed computer, and not with each of many wakes.
@@ -23,13 +22,13 @@ const LOOK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 const MAX_REASON_CHARS: usize = 500;
 
 /// The releases that the vendor's channels are to be read for now; none if that is not due.
-pub(super) fn to_look_up(home: &Home, assignment: Order, now: Timestamp) -> Vec<ReleaseId> {
-    let known = Withdrawals::load(home);
+pub(super) fn to_look_up(host: &Host, assignment: Order, now: Timestamp) -> Vec<ReleaseId> {
+    let known = Withdrawals::load(&host.home);
     let is_recent = known.looked_at.is_some_and(|at| now.duration_since(at).abs() < LOOK_EVERY);
     if is_recent && known.assignment == Some(assignment) {
         return Vec::new();
     }
-    let records = packages::load_all(home).unwrap_or_default().into_values().filter_map(Result::ok);
+    let records = linked::load_all(host).unwrap_or_default().into_values().filter_map(Result::ok);
     let kept = records.flat_map(|record| record.current.into_iter().chain(record.previous));
     kept.map(|installed| installed.release).collect()
 }

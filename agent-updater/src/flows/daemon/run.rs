@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::control::{Answer, AnswerCode, PendingRequest, Request, listen as listen_control, serve};
 use crate::domain::cadence::WakeBudget;
 use crate::flows::context::{Context, Host, reload, seed};
-use crate::flows::cycle::{self, CycleResult};
+use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::repair::repair;
 use crate::flows::retry::retry;
 use crate::flows::rollback::{self, roll_back};
@@ -127,6 +127,8 @@ pub async fn run(
     print_running();
 
     let mut due = Instant::now();
+    // The start of the agent is a reason of its own to try again what could not be started.
+    let mut starts = Starts::All;
     let mut inbox = Inbox::new(requests, wakes);
     let result = loop {
         // What waits is taken only to be carried out: whoever asked hears otherwise that the agent stops.
@@ -161,7 +163,7 @@ pub async fn run(
                 notify::ready();
                 continue;
             }
-            Turn::Cycle => start_cycle(&context),
+            Turn::Cycle => start_cycle(&context, std::mem::replace(&mut starts, Starts::Due)),
             Turn::Request(request) => start_request(&context, request),
         };
         let done = finish(&context, work, signals, &mut inbox).await;
@@ -216,9 +218,9 @@ fn print_running() {
     let _ = writeln!(stdout, "running").and_then(|()| stdout.flush());
 }
 
-fn start_cycle(context: &Arc<Context>) -> JoinHandle<Done> {
+fn start_cycle(context: &Arc<Context>, starts: Starts) -> JoinHandle<Done> {
     let context = Arc::clone(context);
-    spawn_blocking(move || Done::new(&context, cycle::run(&context), None))
+    spawn_blocking(move || Done::new(&context, cycle::run(&context, starts), None))
 }
 
 fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<Done> {
@@ -232,7 +234,7 @@ fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<
 fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
     match request {
         Request::Check => {
-            let result = cycle::run(context);
+            let result = cycle::run(context, Starts::All);
             let answer = result.answer();
             (result, answer)
         }

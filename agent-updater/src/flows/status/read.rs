@@ -22,18 +22,17 @@ use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
-use crate::flows::install_root;
-use crate::flows::retention;
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
+use crate::flows::{install_root, linked, retention, start_again};
 use crate::home::Home;
 use crate::hooks::Hook;
 use crate::journal::Journal;
+use crate::records::gate;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::progress::Progress;
 use crate::records::standing::ServerStanding;
 use crate::records::withdrawn::Withdrawals;
-use crate::records::{gate, packages};
 use crate::spool::Spool;
 
 use super::report::{DriftStatus, LeaseStatus, PackageStatus, ProblemKind, Status, StatusProblem, WayStatus};
@@ -203,6 +202,9 @@ fn package_problems(
             let package = Some(status.package.clone());
             problems.push(StatusProblem { code, package, refusal: None, text: text.to_owned() });
         };
+        if let Some(why) = &status.not_started {
+            add(ProblemKind::NotStarted, why);
+        }
         if let Some(drift) = &status.drift {
             add(ProblemKind::NotAsSigned, &drift.text);
         }
@@ -216,7 +218,7 @@ fn package_problems(
             }
             _ => {}
         }
-        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.runs) {
+        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.installed) {
             let text = format!(
                 "the vendor withdrew {} {runs}, which runs here: {why}; let the administrator approve another release, \
                  or take it back with `distributor updates halt {0}:{runs} --rollback --reason TEXT`",
@@ -280,7 +282,7 @@ fn package_records(
     notices: &mut Vec<String>,
 ) -> (BTreeMap<PackageName, PackageRecord>, BTreeSet<PackageName>) {
     let (mut good, mut unknown) = (BTreeMap::new(), BTreeSet::new());
-    match packages::load_all(&host.home) {
+    match linked::load_all(host) {
         Ok(records) => {
             for (package, record) in records {
                 match record {
@@ -368,12 +370,17 @@ impl Assigned<'_> {
             Some(DriftStatus { kind: found.kind.to_string(), text: found.told(assignment) })
         };
         let drift = drift_of(Place::Current);
+        let not_started = record.not_started.as_ref().map(start_again::told);
+        let installed = record.current.as_ref().map(|current| current.release.version.to_string());
         // Of the agent's own release that is no drift: its packaged program runs then.
         let is_gone = package.is_agent() && self.is_elsewhere;
         let what_is_assigned = self.what_is_assigned();
         let sentence = match (&decision, refusal) {
             _ if !is_known => {
                 "its record is damaged, so it is not known what runs, and nothing is installed".to_owned()
+            }
+            (Some(Decision::UpToDate), _) if not_started.is_some() => {
+                "the right release, but it could not be started".to_owned()
             }
             (Some(Decision::UpToDate), _) if drift.is_some() => {
                 "the right release, but not as it was signed".to_owned()
@@ -402,11 +409,16 @@ impl Assigned<'_> {
         let config = host.settings.package(package);
         PackageStatus {
             package: package.clone(),
-            runs: record.current.as_ref().map(|current| current.release.version.to_string()),
+            runs: installed.clone().filter(|_| not_started.is_none()),
+            installed,
             runs_known: is_known,
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
             should_run_known: what_is_assigned.is_ok(),
-            up_to_date: decision == Some(Decision::UpToDate) && drift.is_none() && !is_gone,
+            up_to_date: decision == Some(Decision::UpToDate)
+                && drift.is_none()
+                && not_started.is_none()
+                && !is_gone,
+            not_started,
             decision: decision.as_ref().map(Decision::code),
             drift,
             gate: self.gate(host, package),

@@ -96,6 +96,8 @@ pub enum ProblemKind {
     NotRolledBack,
     /// The server presented no CA that this computer pins.
     UnknownCa,
+    /// A product was stopped and could not be started.
+    NotStarted,
 }
 
 impl StatusProblem {
@@ -119,6 +121,10 @@ pub struct PackageStatus {
     pub package: PackageName,
     /// The version that runs; `None` if none does, or if that is not known.
     pub runs: Option<String>,
+    /// The version that `current` leads to, whether its product runs or could not be started.
+    pub installed: Option<String>,
+    /// Why the product does not run although a release is installed, if it could not be started.
+    pub not_started: Option<String>,
     /// Whether it is known what runs: not while the record of the package is damaged.
     pub runs_known: bool,
     pub should_run: Option<String>,

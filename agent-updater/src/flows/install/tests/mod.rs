@@ -3,6 +3,7 @@
 mod crash;
 mod fixture;
 mod install;
+mod linked;
 mod refused;
 mod repair;
 mod rollback;
