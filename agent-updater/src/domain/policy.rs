@@ -35,6 +35,13 @@ pub enum Entitlement {
     Until(Timestamp),
 }
 
+/// Whether a grant of the vendor covers a package, whatever the lease says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    Granted,
+    NotGranted,
+}
+
 /// What an assignment of a package is compared with. The assignment itself was judged before.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -42,6 +49,7 @@ pub struct Situation<'a> {
     pub installed: Option<&'a Sha256Digest>,
     pub given_up: &'a [GivenUp],
     pub entitlement: Entitlement,
+    pub coverage: Coverage,
     /// The platform of this computer.
     pub platform: &'a Platform,
     pub now: Timestamp,
@@ -70,7 +78,8 @@ pub enum Decision {
     OnTrial,
 }
 
-/// Decides about one package. A rollback asks for no license: it brings nothing that was not there before.
+/// Decides about one package. A rollback asks for no live lease, because it brings nothing that was not there before; but the
+/// server has no say over a package that the vendor did not grant it.
 #[must_use]
 pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision {
     if situation.installed == Some(&wanted.manifest) {
@@ -85,6 +94,9 @@ pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision
         (Decision::Install, Entitlement::NoLease) => return Decision::NoLease,
         (Decision::Install, Entitlement::NotCovered) => return Decision::NotEntitled,
         _ => {}
+    }
+    if situation.coverage == Coverage::NotGranted {
+        return Decision::NotEntitled;
     }
     if !wanted.release.platform.fits(situation.platform) {
         return Decision::OtherPlatform;
@@ -211,6 +223,7 @@ mod tests {
             installed: None,
             given_up: &[],
             entitlement: Entitlement::Until(Timestamp::MAX),
+            coverage: Coverage::Granted,
             platform: &platform,
             now: at(now),
         };
@@ -233,6 +246,7 @@ mod tests {
             installed: None,
             given_up: &[],
             entitlement: Entitlement::Until(Timestamp::MAX),
+            coverage: Coverage::Granted,
             platform: &platform,
             now: at(NOW),
         };

@@ -18,8 +18,9 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
+    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying,
+    VoidedReleases,
 };
 
 /// Why a store could not read or write.
@@ -119,6 +120,7 @@ pub trait ReadStore:
     + Read<ServersLearned>
     + Read<LeftBehind>
     + Read<Drifted>
+    + Read<NotStarted>
     + Read<Failing>
     + Read<Followers>
     + Read<Activity>

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sealpost_serving::Peer;
 
-use sealpost_site::queries::{Drifted, LastPull, ReleaseCounts};
+use sealpost_site::queries::{Drifted, LastPull, NotStarted, ReleaseCounts};
 use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
@@ -72,6 +72,7 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         stored_bytes: stored.bytes,
         free_bytes: stored.free_bytes,
         drifted_clients: ledger.query(Drifted {}).await?.count,
+        stopped_products: ledger.query(NotStarted {}).await?.count,
         missing_files: site.parts.upstream.missing().len() as u64,
         expiries: ExpiryGauge::of_each(&expiries, now),
     })

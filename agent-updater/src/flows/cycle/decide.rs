@@ -28,6 +28,7 @@ pub(super) fn decision(
         installed: record.current.as_ref().map(|installed| &installed.manifest),
         given_up: &record.given_up,
         entitlement: holdings.entitlement(package, now),
+        coverage: holdings.coverage(package),
         platform: &Platform::current(),
         now,
     };

@@ -9,7 +9,7 @@ use sealpost_manifests::order::Ordered;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_manifests::word::Word;
 
-use crate::domain::policy::{Decision, Entitlement};
+use crate::domain::policy::{Coverage, Decision, Entitlement};
 use crate::domain::release::{Refusal, judge_freshness};
 use crate::download::{NetworkSource, VendorMetadata};
 use crate::flows::context::Context;
@@ -112,7 +112,8 @@ impl Round<'_> {
 
     fn install(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
         tracing::info!(release = %wanted.release, "to be installed");
-        let vetted = self.open_metadata(assignment).and_then(|()| {
+        let opened_now = self.open_metadata(assignment).and_then(|()| self.ensure_licensed(wanted));
+        let vetted = opened_now.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
@@ -129,15 +130,11 @@ impl Round<'_> {
     fn repair(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
         let host = &self.context.host;
         let package = &wanted.release.package;
-        let time = self.progress.license_time(host.now());
-        let licensed = match self.holdings.entitlement(package, time) {
-            Entitlement::Until(_) => Ok(()),
-            Entitlement::NoLease | Entitlement::NotCovered => Err(Refusal::new(
-                ReasonCode::LeaseInvalid,
-                format!("{} cannot be built again without a live lease that covers it", wanted.release),
-            )),
-        };
-        let vetted = licensed.and_then(|()| self.open_metadata(assignment)).and_then(|()| {
+        let licensed = self
+            .ensure_licensed(wanted)
+            .and_then(|()| self.open_metadata(assignment))
+            .and_then(|()| self.ensure_licensed(wanted));
+        let vetted = licensed.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
@@ -169,6 +166,9 @@ impl Round<'_> {
     ) -> Result<ChangeEnd, Refusal> {
         tracing::info!(release = %wanted.release, "to be rolled back to, as the site asks");
         let judged = self.open_metadata(assignment).and_then(|()| {
+            if self.holdings.coverage(&wanted.release.package) == Coverage::NotGranted {
+                return Err(not_licensed(wanted));
+            }
             let metadata = opened(self.metadata.as_ref())?;
             go_back::judge(self.context, wanted, &self.holdings.trust, metadata)
         });
@@ -176,6 +176,16 @@ impl Round<'_> {
         let mut engine = Engine::new(&self.context.host, self.spool);
         let end = engine.roll_back_for_site(to);
         finished(&mut engine, wanted, end)
+    }
+
+    /// Checks that a live lease and the vendor's grants cover a release. Asked again once the vendor's newest metadata is open:
+    /// it may have taken a grant back.
+    fn ensure_licensed(&self, wanted: &PackageAssignment) -> Result<(), Refusal> {
+        let time = self.progress.license_time(self.context.host.now());
+        match self.holdings.entitlement(&wanted.release.package, time) {
+            Entitlement::Until(_) => Ok(()),
+            Entitlement::NoLease | Entitlement::NotCovered => Err(not_licensed(wanted)),
+        }
     }
 
     /// Reports an action that is not known here, once per assignment of it; `true` if it was new.
@@ -265,6 +275,14 @@ fn finished(
 
 fn opened(metadata: Option<&VendorMetadata>) -> Result<&VendorMetadata, Refusal> {
     metadata.ok_or_else(|| Refusal::new(ReasonCode::LocalFault, "the vendor's metadata was not opened"))
+}
+
+fn not_licensed(wanted: &PackageAssignment) -> Refusal {
+    let detail = format!(
+        "{} is not covered by a live lease and by a grant of the vendor for this server; ask the administrator",
+        wanted.release
+    );
+    Refusal::new(ReasonCode::LeaseInvalid, detail)
 }
 
 /// How many tries an end counts for. After a failure that may be gone after the next contact of the same cycle, there

@@ -353,6 +353,7 @@ impl Assigned<'_> {
                 installed: record.current.as_ref().map(|current| &current.manifest),
                 given_up: &record.given_up,
                 entitlement: holdings.entitlement(package, time),
+                coverage: holdings.coverage(package),
                 platform: &Platform::current(),
                 now: time,
             };

@@ -1,4 +1,4 @@
-//! Computers whose packages are not as they were signed: what the site is told of them.
+//! Computers whose packages are not as they were signed, or whose products do not run: what the site is told of them.
 
 use sealpost_manifests::ids::ComputerName;
 
@@ -18,6 +18,21 @@ pub fn warning(names: &[ComputerName], count: u64) -> Option<String> {
     ))
 }
 
+/// What is said of computers on which a product could not be started: `names` are the first of `count`.
+#[must_use]
+pub fn stopped_warning(names: &[ComputerName], count: u64) -> Option<String> {
+    if count == 0 {
+        return None;
+    }
+    let named = first_names(names, count);
+    let say = counted(count, "computer says", "computers say");
+    Some(format!(
+        "{say} that a product does NOT run, because it was stopped and could not be started ({named}): see \
+         `distributor clients show NAME`, and on the computer `agent-updater status` for why; it is tried again by itself, and \
+         at once by `agent-updater check` there"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +46,8 @@ mod tests {
         assert!(one.starts_with("1 computer says ") && one.contains("(pc-1):"), "{one}");
         let all = warning(&names, 70).unwrap();
         assert!(all.starts_with("70 computers say ") && all.contains("pc-5, …"), "{all}");
+        assert_eq!(stopped_warning(&[], 0), None);
+        let stopped = stopped_warning(&names[..1], 1).unwrap();
+        assert!(stopped.starts_with("1 computer says ") && stopped.contains("does NOT run"), "{stopped}");
     }
 }

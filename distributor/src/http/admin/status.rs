@@ -10,7 +10,7 @@ use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
-    Drifted, Followers, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores,
+    Drifted, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, ReleaseCounts, Releases, Restores,
 };
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -49,6 +49,9 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let coded = |code| move |said: String| Warning::new(code, said);
     let drifted = drift::warning(&drifted.names, drifted.count);
     warnings.extend(drifted.map(coded(WarningCode::ClientsDrifted)));
+    let stopped = ledger.query(NotStarted {}).await?;
+    let stopped = drift::stopped_warning(&stopped.names, stopped.count);
+    warnings.extend(stopped.map(coded(WarningCode::ProductsStopped)));
     let stopped = || of_interest.iter().filter(|row| attention::is_stopped(row));
     let run: Vec<Sha256Digest> = stopped().filter(|row| row.installed > 0).map(|row| row.manifest).collect();
     let mut runners = leaving(ledger, &run).await?;

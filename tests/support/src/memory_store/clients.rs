@@ -8,10 +8,11 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
-    Trying,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
+    Recipients, Trying,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow, WAITING_NAMES,
@@ -158,7 +159,15 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
 
 impl<H: Holds> Read<Drifted> for Handle<H> {
     fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
-        Ok(self.state().computers_that(|client| !client.drift.is_empty()))
+        let is_changed = |kind: &DriftKind| *kind != DriftKind::NotStarted;
+        Ok(self.state().computers_that(|client| client.drift.values().any(|drift| is_changed(&drift.kind))))
+    }
+}
+
+impl<H: Holds> Read<NotStarted> for Handle<H> {
+    fn read(&mut self, _: &NotStarted) -> Result<ComputersRow, StoreError> {
+        let is_stopped = |kind: &DriftKind| *kind == DriftKind::NotStarted;
+        Ok(self.state().computers_that(|client| client.drift.values().any(|drift| is_stopped(&drift.kind))))
     }
 }
 

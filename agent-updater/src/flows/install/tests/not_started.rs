@@ -57,11 +57,10 @@ fn a_product_that_could_not_be_started_again_is_never_said_to_run() {
     assert!(matches!(&ended, ChangeEnd::Down(_)), "{ended:?}");
     assert_is_down(&computer, &one, "installed");
     let last = reports(&computer).pop().unwrap();
-    assert_eq!((last.step, last.outcome, last.reason), (
-        InstallStep::RollBack,
-        Outcome::Failed,
-        ReasonCode::HookFailed
-    ));
+    assert_eq!(
+        (last.step, last.outcome, last.reason),
+        (InstallStep::RollBack, Outcome::Failed, ReasonCode::HookFailed)
+    );
     assert!(last.detail.contains("does NOT run") && last.detail.contains("the port is taken"), "{last:?}");
     let status = status::read(&computer.host);
     let text = status.to_text();

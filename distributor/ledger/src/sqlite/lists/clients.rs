@@ -12,8 +12,8 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
-    Trying, page_limit,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
+    Recipients, Trying, page_limit,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow,
@@ -229,11 +229,29 @@ impl<C: Connected> Read<Drifted> for C {
     fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
         let connection = self.connection();
         let count = connection
-            .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts")?
+            .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts WHERE kind != 'not_started'")?
             .query_row([], |row| count(row, 0))?;
         let names = connection
             .prepare_cached(
-                "SELECT DISTINCT c.name FROM drifts d JOIN clients c ON c.client_id = d.client_id ORDER BY c.name LIMIT ?1",
+                "SELECT DISTINCT c.name FROM drifts d JOIN clients c ON c.client_id = d.client_id \
+                 WHERE d.kind != 'not_started' ORDER BY c.name LIMIT ?1",
+            )?
+            .query_map([WAITING_NAMES], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(ComputersRow { count, names })
+    }
+}
+
+impl<C: Connected> Read<NotStarted> for C {
+    fn read(&mut self, _: &NotStarted) -> Result<ComputersRow, StoreError> {
+        let connection = self.connection();
+        let count = connection
+            .prepare_cached("SELECT count(DISTINCT client_id) FROM drifts WHERE kind = 'not_started'")?
+            .query_row([], |row| count(row, 0))?;
+        let names = connection
+            .prepare_cached(
+                "SELECT DISTINCT c.name FROM drifts d JOIN clients c ON c.client_id = d.client_id \
+                 WHERE d.kind = 'not_started' ORDER BY c.name LIMIT ?1",
             )?
             .query_map([WAITING_NAMES], |row| text(row, 0))?
             .collect::<rusqlite::Result<_>>()?;

@@ -12,8 +12,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{ProofPlan, verify_consistency};
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::queries::{
-    Drifted, Endings, Failing, Followers, LastPull, Licenses, LogForks, MAX_PAGE, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores,
+    Drifted, Endings, Failing, Followers, LastPull, Licenses, LogForks, MAX_PAGE, NotStarted,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores,
 };
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
@@ -370,6 +370,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         ledger.query(Restores {}).await.unwrap();
         ledger.query(LogForks {}).await.unwrap();
         ledger.query(Drifted {}).await.unwrap();
+        ledger.query(NotStarted {}).await.unwrap();
         ledger.query(Failing {}).await.unwrap();
         ledger.query(Followers {}).await.unwrap();
         ledger.query(Releases { state: None, after: None, limit: MAX_PAGE }).await.unwrap();

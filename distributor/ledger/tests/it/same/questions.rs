@@ -20,8 +20,9 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
+    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime,
+    Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -67,6 +68,7 @@ async fn of_the_site(pair: &Pair) {
         pair.query(LeftBehind { sequence, since: sqlite.floor.unwrap() }).await;
     }
     pair.query(Drifted {}).await;
+    pair.query(NotStarted {}).await;
     pair.query(Failing {}).await;
     pair.query(Followers {}).await;
     pair.query(LoadServerList {}).await;
