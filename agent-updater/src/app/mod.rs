@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::{ConfigError, DOWNLOAD_WINDOW, Settings};
-use crate::control::ToUnwanted;
+use crate::control::{Answer, ToUnwanted};
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult, Starts};
@@ -72,6 +72,12 @@ impl Agent {
     /// [`RollbackError`].
     pub fn roll_back(&self, package: &PackageName, to: ToUnwanted) -> Result<ChangeEnd, RollbackError> {
         rollback::roll_back(&self.context.host, package, to)
+    }
+
+    /// # Errors
+    /// [`RollbackError`].
+    pub fn asked_back(&self, package: &PackageName, to: ToUnwanted) -> Result<Answer, RollbackError> {
+        rollback::asked(&self.context.host, package, to)
     }
 
     /// # Errors

@@ -255,6 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn the_server_has_no_say_over_a_package_that_the_vendor_did_not_grant_also_not_to_go_back() {
+        for action in [Action::Install, Action::Rollback] {
+            let told = PackageAssignment { action, ..wanted(1) };
+            let decided = decide_with(&told, |situation, _, _| situation.coverage = Coverage::NotGranted);
+            assert_eq!(decided, Decision::NotEntitled, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_told_with_the_last_words_of_its_hook() {
+        let past = GivenUp {
+            manifest: Sha256Digest::of(b"two"),
+            attempt: 1,
+            reason: ReasonCode::HookFailed,
+            at: at(NOW),
+            detail: "it printed: the port is taken".to_owned(),
+        };
+        let said = Decision::GivenUpBefore(past).to_string();
+        assert!(said.contains("(hook_failed: it printed: the port is taken)"), "{said}");
+    }
+
+    #[test]
     fn what_was_rolled_back_is_not_tried_again_until_the_attempt_rises() {
         for action in [Action::Install, Action::Rollback] {
             let wanted = |attempt| PackageAssignment { action, ..wanted(attempt) };

@@ -123,6 +123,7 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
     if let Err(error) = progress.save(&host.home) {
         problems.add(with_causes(&error));
     }
+    host.home.keep_reserve();
     let (problems, notices) = problems.into_lines();
     CycleResult { next_contact: next, is_anything_assigned, problems, notices }
 }

@@ -19,7 +19,7 @@ use crate::flows::context::{Context, Host, reload, seed};
 use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::repair::repair;
 use crate::flows::retry::retry;
-use crate::flows::rollback::{self, roll_back};
+use crate::flows::rollback;
 use crate::flows::self_update::contacted;
 use crate::home::{Home, HomeError};
 
@@ -239,12 +239,11 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
             (result, answer)
         }
         Request::Rollback(package, to) => {
-            let answer = match roll_back(&context.host, package, *to) {
-                Ok(end) => rollback::answer(package, &end),
-                Err(error) => {
-                    Answer { ok: false, code: AnswerCode::Failed, lines: vec![with_causes(&error)] }
-                }
-            };
+            let answer = rollback::asked(&context.host, package, *to).unwrap_or_else(|error| Answer {
+                ok: false,
+                code: AnswerCode::Failed,
+                lines: vec![with_causes(&error)],
+            });
             (CycleResult::at_once(&context.host), answer)
         }
         Request::Repair(package) => repair(context, package.as_ref()),

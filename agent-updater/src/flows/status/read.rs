@@ -111,6 +111,7 @@ pub fn read(host: &Host) -> Status {
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
     problems.extend(contact_problems(standing, lease_problem.as_deref()));
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
+    let daemon = is_listening(&host.home.socket()).or_else(|| host.home.is_daemon_locked());
     Status {
         at: now,
         computer_name: enrollment.map(|enrollment| enrollment.computer_name.to_string()),
@@ -118,7 +119,8 @@ pub fn read(host: &Host) -> Status {
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
         agent: self_update::status::read(&host.home, &mut notices),
-        daemon: is_listening(&host.home.socket()),
+        daemon: daemon == Some(true),
+        daemon_known: daemon.is_some(),
         version: display_version(&records).to_string(),
         standing: standing.standing,
         lease: LeaseStatus {
@@ -465,14 +467,18 @@ impl Assigned<'_> {
     }
 }
 
+/// Of the first program and the first signature package by name, as the server shows it too.
 fn display_version(records: &BTreeMap<PackageName, PackageRecord>) -> DisplayVersion {
     let mut shown = DisplayVersion::default();
     for current in records.values().filter_map(|record| record.current.as_ref()) {
         match current.kind {
-            PackageKind::Program => shown.program = Some(current.release.version.clone()),
-            PackageKind::Signatures => {
+            PackageKind::Program if shown.program.is_none() => {
+                shown.program = Some(current.release.version.clone());
+            }
+            PackageKind::Signatures if shown.signatures.is_none() => {
                 shown.signatures = Revision::from_version(&current.release.version).ok();
             }
+            PackageKind::Program | PackageKind::Signatures => {}
             PackageKind::Agent | PackageKind::Server | PackageKind::Other(_) => {}
         }
     }

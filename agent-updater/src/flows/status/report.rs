@@ -26,6 +26,8 @@ pub struct Status {
     pub ways: Vec<WayStatus>,
     /// Whether the daemon runs.
     pub daemon: bool,
+    /// Whether that is known: not for other users where the kernel lists no locks.
+    pub daemon_known: bool,
     /// Which program of the agent runs, and why.
     pub agent: AgentStatus,
     /// Program and signatures, as in `V 5.2 (27001)`.

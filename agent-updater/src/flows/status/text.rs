@@ -81,7 +81,11 @@ impl Status {
         }
         line("Version", self.products());
         line("Agent", &self.agent.to_line());
-        let daemon = if self.daemon { (Color::Green, "running") } else { (Color::Yellow, "not running") };
+        let daemon = match (self.daemon, self.daemon_known) {
+            (true, _) => (Color::Green, "running"),
+            (false, true) => (Color::Yellow, "not running"),
+            (false, false) => (Color::Yellow, "not known: only root and the agent's user can find out"),
+        };
         line("Daemon", &paint.paint(daemon.0, daemon.1));
         match (&self.lease.not_after, &self.lease.problem) {
             (Some(end), _) => line("Lease", &format!("until {}", self.with_age(*end))),
@@ -94,7 +98,7 @@ impl Status {
         }
         if let Some(next) = self.next_contact {
             let at = self.with_age(next);
-            let is_missed = next < self.at && !self.daemon;
+            let is_missed = next < self.at && !self.daemon && self.daemon_known;
             line(
                 "Next contact",
                 &if is_missed { format!("was due at {at}; the daemon does not run") } else { at },
