@@ -48,9 +48,18 @@ pub(super) fn look_up(
     // Of a look that failed altogether nothing is known, and the next contact looks again.
     let mut is_answered = packages.is_empty();
     for package in packages {
-        let channels = match context.network.download(metadata.channels(package)) {
-            Ok(Ok(channels)) => channels,
+        // The contact comes first, and the look after it begins anew.
+        if context.network.is_contact_due() {
+            return;
+        }
+        let channels = match context.network.download(metadata.channels_if_handed_out(package)) {
+            Ok(Ok(Some(channels))) => channels,
             // A server from before this was allowed refuses it, and a package may be gone.
+            Ok(Ok(None)) => {
+                tracing::debug!(%package, "the server does not hand the channels out");
+                is_answered = true;
+                continue;
+            }
             Ok(Err(refusal)) => {
                 tracing::debug!(%package, %refusal, "the channels cannot be read");
                 is_answered |= refusal.reason != ReasonCode::NetworkFailed;
