@@ -153,10 +153,15 @@ impl ShortPath {
     }
 }
 
-/// Whether a daemon listens on a socket.
+/// Whether a daemon listens on a socket; `None` for who may not ask it, as other users than root and the agent's.
 #[must_use]
-pub fn is_listening(path: &Path) -> bool {
-    ShortPath::of(path).is_ok_and(|short| std::os::unix::net::UnixStream::connect(short.path).is_ok())
+pub fn is_listening(path: &Path) -> Option<bool> {
+    let connected = ShortPath::of(path).and_then(|short| std::os::unix::net::UnixStream::connect(short.path));
+    match connected {
+        Ok(_) => Some(true),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+        Err(_) => Some(false),
+    }
 }
 
 /// Serves the socket, one caller after another, until the daemon ends.
@@ -262,9 +267,9 @@ mod tests {
         let deep = folder.path().join("a".repeat(100)).join("b".repeat(100));
         std::fs::create_dir_all(&deep).unwrap();
         let path = deep.join("agent.sock");
-        assert!(!is_listening(&path));
+        assert_eq!(is_listening(&path), Some(false));
         let listener = listen(&path).unwrap();
-        assert!(path.exists() && is_listening(&path));
+        assert!(path.exists() && is_listening(&path) == Some(true));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let (sender, mut requests) = mpsc::channel(1);
         drop(tokio::spawn(serve(listener, sender)));

@@ -19,7 +19,9 @@ use sealpost_files::{FileLock, LockError, make_folder, sweep};
 use sealpost_manifests::ids::{PackageName, ServerId};
 
 use crate::domain::record::SlotId;
+use crate::platform::locks::is_locked;
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
+use crate::platform::store;
 
 /// Lock of the daemon.
 const DAEMON_LOCK: &str = "agent.lock";
@@ -202,6 +204,17 @@ impl Home {
     #[must_use]
     pub fn gate(&self, package: &PackageName) -> PathBuf {
         self.gates().join(package.as_str())
+    }
+
+    /// Keeps room for the records of a change on a disk that fills up.
+    pub fn keep_reserve(&self) {
+        store::keep_reserve(&self.path.join("state"));
+    }
+
+    /// Whether a daemon holds its lock, for who may not ask it; `None` if that cannot be found out.
+    #[must_use]
+    pub fn is_daemon_locked(&self) -> Option<bool> {
+        is_locked(&self.path.join(DAEMON_LOCK))
     }
 
     /// The daemon's control socket.

@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::{ConfigError, DOWNLOAD_WINDOW, Settings};
-use crate::control::ToUnwanted;
+use crate::control::{Answer, ToUnwanted};
 use crate::flows::audit::{self, AuditedSlot};
 use crate::flows::context::{Context, Host};
-use crate::flows::cycle::{self, CycleResult};
+use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
@@ -68,13 +68,19 @@ impl Agent {
     }
 
     pub fn cycle(&self) -> CycleResult {
-        cycle::run(&self.context)
+        cycle::run(&self.context, Starts::All)
     }
 
     /// # Errors
     /// [`RollbackError`].
     pub fn roll_back(&self, package: &PackageName, to: ToUnwanted) -> Result<ChangeEnd, RollbackError> {
         rollback::roll_back(&self.context.host, package, to)
+    }
+
+    /// # Errors
+    /// [`RollbackError`].
+    pub fn asked_back(&self, package: &PackageName, to: ToUnwanted) -> Result<Answer, RollbackError> {
+        rollback::asked(&self.context.host, package, to)
     }
 
     /// # Errors

@@ -8,7 +8,6 @@ use tokio::runtime::Runtime;
 
 use crate::app::Agent;
 use crate::control::{Request, ToUnwanted, ask};
-use crate::flows::rollback;
 
 use super::output::print_answer;
 use super::runtime::blocking;
@@ -43,8 +42,7 @@ impl Rollback {
             Some(answer) => answer,
             None => {
                 let package = self.package.clone();
-                let end = blocking(runtime, agent, move |agent| agent.roll_back(&package, to))??;
-                rollback::answer(&self.package, &end)
+                blocking(runtime, agent, move |agent| agent.asked_back(&package, to))??
             }
         };
         print_answer(&answer, self.json)

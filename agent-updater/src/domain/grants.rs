@@ -93,17 +93,42 @@ impl Grants {
     }
 
     /// Until when a lease lets this computer install a package; `None` if no live seat covers it. A seat counts only
-    /// beside the vendor's grant for its serial number, and never for more packages than that.
+    /// beside the vendor's grant for its serial number, and never for more packages than that. The grant's own end does not
+    /// matter: computers that have a seat keep it.
     #[must_use]
     pub fn entitled_until(&self, lease: &Lease, package: &PackageName, now: Timestamp) -> Option<Timestamp> {
         let is_granted = |serial: &SerialNumber| {
-            self.held.iter().any(|held| held.grant.serial == *serial && held.grant.covers(package))
+            self.binding().any(|grant| grant.serial == *serial && grant.covers(package))
         };
         lease
             .live(now)
             .filter(|seat| seat.covers(package) && is_granted(&seat.serial))
             .map(|seat| seat.not_after)
             .max()
+    }
+
+    /// Whether any grant covers a package: without one nothing of it is changed because the server asks for it.
+    #[must_use]
+    pub fn covers(&self, package: &PackageName) -> bool {
+        self.binding().any(|grant| grant.covers(package))
+    }
+
+    /// Checks that the vendor granted a live seat of a lease that is accepted otherwise.
+    ///
+    /// # Errors
+    /// [`LicenseRefusal::NotGranted`].
+    pub fn judge_seats(&self, lease: &Lease, now: Timestamp) -> Result<(), LicenseRefusal> {
+        let is_granted = |serial: &SerialNumber| self.binding().any(|grant| grant.serial == *serial);
+        if lease.live(now).any(|seat| is_granted(&seat.serial)) {
+            Ok(())
+        } else {
+            Err(LicenseRefusal::NotGranted)
+        }
+    }
+
+    /// The grants that name the site key that signs now. One of an older key says nothing of what the newer key signs.
+    fn binding(&self) -> impl Iterator<Item = &Grant> {
+        self.held.iter().map(|held| &held.grant).filter(|grant| grant.site_key == self.site_key)
     }
 }
 

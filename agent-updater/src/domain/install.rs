@@ -1,7 +1,8 @@
 //! One change of release as a state machine: the steps that the journal records, and how to recover from a crash at
 //! each.
 //!
-//! Invariant: from every step, [`recovery`] leads to the old or the new release being whole and the product started.
+//! Invariant: from every step, and whatever `current` names, [`recovery`] leads to the old or the new release being whole,
+//! named by `current`, recorded, and the product started.
 //! The journal holds a step *before* the next action begins, so the action after the recorded step may be done in part.
 //! Up to [`JournalStep::Tested`] nothing that the product sees has changed. From [`JournalStep::Healthy`] on there is no
 //! way back.
@@ -165,22 +166,61 @@ pub enum Recovery {
     RollBack,
 }
 
+/// What the link `current` names when an open change is found. The slots are the truth: the journal says what was to be
+/// done next, and can lack what was done after it (a disk that was full took no further step).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// The release before. For the first release of a package: nothing.
+    Old,
+    New,
+    /// Old and new are the same release, in the same slot: a repair.
+    Both,
+    /// No link, a link of somebody else, or a release that the change does not name.
+    Neither,
+}
+
+impl Names {
+    /// Every value, for tables.
+    pub const ALL: [Self; 4] = [Self::Old, Self::New, Self::Both, Self::Neither];
+}
+
 /// How to recover. `interruptions` counts the earlier starts that found this same change.
 #[must_use]
-pub const fn recovery(step: JournalStep, interruptions: u32) -> Recovery {
-    match step {
-        JournalStep::Preparing | JournalStep::Built | JournalStep::Tested => Recovery::Discard,
-        // `current` may or may not have been switched after `Stopped`: restarting the old one switches back first.
-        JournalStep::Trying | JournalStep::Stopped => Recovery::RestartOld,
+pub const fn recovery(step: JournalStep, interruptions: u32, names: Names) -> Recovery {
+    match (step, names) {
+        (JournalStep::Preparing | JournalStep::Built | JournalStep::Tested, _) => Recovery::Discard,
+        // The agent did not switch before `Stopped`: whoever set the link to the new one did not start it by the hooks.
+        (JournalStep::Trying, _) => Recovery::RestartOld,
+        (JournalStep::Stopped, Names::Old | Names::Both | Names::Neither) => Recovery::RestartOld,
+        // It was switched already when its journal could not be written, and gone back to after `Switched`: what is kept
+        // must be what `current` names.
+        (JournalStep::Switched | JournalStep::Started, Names::Old) => {
+            Recovery::Resume(JournalStep::SwitchedBack)
+        }
         // Once may be a power cut; twice, the release may be the cause.
-        JournalStep::Switched | JournalStep::Started if interruptions == 0 => {
+        (JournalStep::Stopped, Names::New)
+        | (JournalStep::Switched | JournalStep::Started, Names::New | Names::Both)
+            if interruptions == 0 =>
+        {
             Recovery::Resume(JournalStep::Switched)
         }
-        JournalStep::Switched | JournalStep::Started => Recovery::RollBack,
-        JournalStep::Healthy => Recovery::Resume(JournalStep::Healthy),
-        JournalStep::RollingBack => Recovery::Resume(JournalStep::RollingBack),
-        JournalStep::SwitchedBack => Recovery::Resume(JournalStep::SwitchedBack),
-        JournalStep::Restored => Recovery::Resume(JournalStep::Restored),
+        // Without the link, what is started would not be the new release.
+        (JournalStep::Switched | JournalStep::Started, Names::Neither) if interruptions == 0 => {
+            Recovery::Resume(JournalStep::Stopped)
+        }
+        (JournalStep::Stopped | JournalStep::Switched | JournalStep::Started, _) => Recovery::RollBack,
+        // It was kept by its health. Who set the link since is followed by the record, after the change.
+        (JournalStep::Healthy, _) => Recovery::Resume(JournalStep::Healthy),
+        (JournalStep::RollingBack, _) => Recovery::Resume(JournalStep::RollingBack),
+        (JournalStep::SwitchedBack, Names::Old | Names::Both) => Recovery::Resume(JournalStep::SwitchedBack),
+        (JournalStep::SwitchedBack, Names::New | Names::Neither) => {
+            Recovery::Resume(JournalStep::RollingBack)
+        }
+        // The link is not there: that is damage to be shown, and the product was started.
+        (JournalStep::Restored, Names::Old | Names::Both | Names::Neither) => {
+            Recovery::Resume(JournalStep::Restored)
+        }
+        (JournalStep::Restored, Names::New) => Recovery::Resume(JournalStep::RollingBack),
     }
 }
 
@@ -222,8 +262,8 @@ mod tests {
     #[test]
     fn every_step_can_be_recovered_from_however_often_it_is_interrupted() {
         for step in JournalStep::ALL {
-            for interruptions in 0..4 {
-                match recovery(step, interruptions) {
+            for (interruptions, names) in (0..4).flat_map(|n| Names::ALL.map(|names| (n, names))) {
+                match recovery(step, interruptions, names) {
                     Recovery::Discard => assert!(step < JournalStep::Trying),
                     Recovery::RestartOld => {
                         assert!((JournalStep::Trying..JournalStep::Switched).contains(&step))
@@ -241,9 +281,93 @@ mod tests {
 
     #[test]
     fn a_release_that_is_interrupted_twice_is_rolled_back() {
-        assert_eq!(recovery(JournalStep::Started, 0), Recovery::Resume(JournalStep::Switched));
-        assert_eq!(recovery(JournalStep::Started, 1), Recovery::RollBack);
+        for names in [Names::New, Names::Both] {
+            assert_eq!(recovery(JournalStep::Started, 0, names), Recovery::Resume(JournalStep::Switched));
+            assert_eq!(recovery(JournalStep::Started, 1, names), Recovery::RollBack);
+        }
     }
+
+    #[test]
+    fn what_follows_an_interruption_is_known_for_every_step_and_whatever_current_names() {
+        use JournalStep as S;
+        let (discard, old, back) = (Recovery::Discard, Recovery::RestartOld, Recovery::RollBack);
+        let at = Recovery::Resume;
+        // For Old, New, Both, Neither: at the first interruption, and at the second.
+        let table: [(S, [[Recovery; 2]; 4]); 11] = [
+            (S::Preparing, [[discard; 2]; 4]),
+            (S::Built, [[discard; 2]; 4]),
+            (S::Tested, [[discard; 2]; 4]),
+            (S::Trying, [[old; 2]; 4]),
+            (S::Stopped, [[old; 2], [at(S::Switched), back], [old; 2], [old; 2]]),
+            (
+                S::Switched,
+                [
+                    [at(S::SwitchedBack); 2],
+                    [at(S::Switched), back],
+                    [at(S::Switched), back],
+                    [at(S::Stopped), back],
+                ],
+            ),
+            (
+                S::Started,
+                [
+                    [at(S::SwitchedBack); 2],
+                    [at(S::Switched), back],
+                    [at(S::Switched), back],
+                    [at(S::Stopped), back],
+                ],
+            ),
+            (S::Healthy, [[at(S::Healthy); 2]; 4]),
+            (S::RollingBack, [[at(S::RollingBack); 2]; 4]),
+            (
+                S::SwitchedBack,
+                [
+                    [at(S::SwitchedBack); 2],
+                    [at(S::RollingBack); 2],
+                    [at(S::SwitchedBack); 2],
+                    [at(S::RollingBack); 2],
+                ],
+            ),
+            (
+                S::Restored,
+                [[at(S::Restored); 2], [at(S::RollingBack); 2], [at(S::Restored); 2], [at(S::Restored); 2]],
+            ),
+        ];
+        assert_eq!(table.map(|(step, _)| step), S::ALL);
+        for (step, expected) in table {
+            for (names, [first, second]) in Names::ALL.into_iter().zip(expected) {
+                assert_eq!(recovery(step, 0, names), first, "{step}, {names:?}");
+                assert_eq!(recovery(step, 1, names), second, "{step}, {names:?}, again");
+                assert_eq!(recovery(step, 9, names), second, "{step}, {names:?}, once more");
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_that_current_does_not_name_is_never_kept_without_a_switch() {
+        for (step, names) in
+            S_UP_TO_STARTED.into_iter().flat_map(|step| Names::ALL.map(|names| (step, names)))
+        {
+            for interruptions in 0..3 {
+                if let Recovery::Resume(from) = recovery(step, interruptions, names)
+                    && run(from, None) == Next::EndKept
+                {
+                    let is_named = matches!(names, Names::New | Names::Both);
+                    assert!(is_named || from <= JournalStep::Stopped, "{step}, {names:?}");
+                }
+            }
+        }
+    }
+
+    const S_UP_TO_STARTED: [JournalStep; 7] = [
+        JournalStep::Preparing,
+        JournalStep::Built,
+        JournalStep::Tested,
+        JournalStep::Trying,
+        JournalStep::Stopped,
+        JournalStep::Switched,
+        JournalStep::Started,
+    ];
 
     #[test]
     fn names_of_steps_read_back() {

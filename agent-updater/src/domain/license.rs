@@ -73,6 +73,11 @@ pub enum LicenseRefusal {
     UnknownModel(LicenseModel),
     #[error("it names no seat; ask the server's administrator")]
     NoSeat,
+    /// No grant of the vendor that is held, for this server and its site key, is for a serial number of its seats.
+    #[error(
+        "the vendor's grants that this computer holds cover no seat of it; let the server's administrator register again"
+    )]
+    NotGranted,
     /// The site key changed without a higher key epoch.
     #[error(
         "the site key changed, but the vendor's grant has no higher key epoch; ask the server's administrator"

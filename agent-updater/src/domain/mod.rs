@@ -13,6 +13,7 @@ pub mod grants;
 pub mod install;
 pub mod install_root;
 pub mod license;
+pub mod not_started;
 pub mod policy;
 pub mod reaction;
 pub mod record;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use sealpost_files::escape;
 use sealpost_manifests::assignment::{Action, PackageAssignment, Start};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::Platform;
@@ -19,6 +20,9 @@ pub struct GivenUp {
     pub attempt: u32,
     pub reason: ReasonCode,
     pub at: Timestamp,
+    /// What failed, in words: with the last lines that a hook printed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// Whether the license lets this computer install a package.
@@ -31,6 +35,13 @@ pub enum Entitlement {
     Until(Timestamp),
 }
 
+/// Whether a grant of the vendor covers a package, whatever the lease says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    Granted,
+    NotGranted,
+}
+
 /// What an assignment of a package is compared with. The assignment itself was judged before.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -38,6 +49,7 @@ pub struct Situation<'a> {
     pub installed: Option<&'a Sha256Digest>,
     pub given_up: &'a [GivenUp],
     pub entitlement: Entitlement,
+    pub coverage: Coverage,
     /// The platform of this computer.
     pub platform: &'a Platform,
     pub now: Timestamp,
@@ -66,7 +78,8 @@ pub enum Decision {
     OnTrial,
 }
 
-/// Decides about one package. A rollback asks for no license: it brings nothing that was not there before.
+/// Decides about one package. A rollback asks for no live lease, because it brings nothing that was not there before; but the
+/// server has no say over a package that the vendor did not grant it.
 #[must_use]
 pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision {
     if situation.installed == Some(&wanted.manifest) {
@@ -81,6 +94,9 @@ pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision
         (Decision::Install, Entitlement::NoLease) => return Decision::NoLease,
         (Decision::Install, Entitlement::NotCovered) => return Decision::NotEntitled,
         _ => {}
+    }
+    if situation.coverage == Coverage::NotGranted {
+        return Decision::NotEntitled;
     }
     if !wanted.release.platform.fits(situation.platform) {
         return Decision::OtherPlatform;
@@ -158,12 +174,18 @@ impl fmt::Display for Decision {
                 f.write_str("the license does not cover this package; ask the administrator")
             }
             Self::OtherPlatform => f.write_str("the release is for another platform; ask the administrator"),
-            Self::GivenUpBefore(past) => write!(
-                f,
-                "given up at {} ({}); it is not retried automatically: repair the cause and run `agent-updater retry \
-                 PACKAGE`, or wait for the next release",
-                past.at, past.reason
-            ),
+            Self::GivenUpBefore(past) => {
+                let words = match past.detail.as_str() {
+                    "" => String::new(),
+                    words => format!(": {}", escape(words)),
+                };
+                write!(
+                    f,
+                    "given up at {} ({}{words}); it is not retried automatically: repair the cause and run \
+                     `agent-updater retry PACKAGE`, or wait for the next release",
+                    past.at, past.reason
+                )
+            }
             Self::OnTrial => f.write_str(
                 "on trial: it is kept once it completed a contact with the server and ran on after it, see \
                  `agent-updater status`",
@@ -201,6 +223,7 @@ mod tests {
             installed: None,
             given_up: &[],
             entitlement: Entitlement::Until(Timestamp::MAX),
+            coverage: Coverage::Granted,
             platform: &platform,
             now: at(now),
         };
@@ -212,16 +235,45 @@ mod tests {
         change: impl for<'a> FnOnce(&mut Situation<'a>, &'a Sha256Digest, &'a [GivenUp]),
     ) -> Decision {
         let (platform, installed) = (Platform::current(), Sha256Digest::of(b"two"));
-        let past = [GivenUp { manifest: installed, attempt: 1, reason: ReasonCode::HookFailed, at: at(NOW) }];
+        let past = [GivenUp {
+            manifest: installed,
+            attempt: 1,
+            reason: ReasonCode::HookFailed,
+            at: at(NOW),
+            detail: String::new(),
+        }];
         let mut situation = Situation {
             installed: None,
             given_up: &[],
             entitlement: Entitlement::Until(Timestamp::MAX),
+            coverage: Coverage::Granted,
             platform: &platform,
             now: at(NOW),
         };
         change(&mut situation, &installed, &past);
         decide(wanted, &situation)
+    }
+
+    #[test]
+    fn the_server_has_no_say_over_a_package_that_the_vendor_did_not_grant_also_not_to_go_back() {
+        for action in [Action::Install, Action::Rollback] {
+            let told = PackageAssignment { action, ..wanted(1) };
+            let decided = decide_with(&told, |situation, _, _| situation.coverage = Coverage::NotGranted);
+            assert_eq!(decided, Decision::NotEntitled, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_told_with_the_last_words_of_its_hook() {
+        let past = GivenUp {
+            manifest: Sha256Digest::of(b"two"),
+            attempt: 1,
+            reason: ReasonCode::HookFailed,
+            at: at(NOW),
+            detail: "it printed: the port is taken".to_owned(),
+        };
+        let said = Decision::GivenUpBefore(past).to_string();
+        assert!(said.contains("(hook_failed: it printed: the port is taken)"), "{said}");
     }
 
     #[test]

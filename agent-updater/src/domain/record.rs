@@ -11,7 +11,8 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::report::ReasonCode;
 use serde::{Deserialize, Serialize};
 
-use super::install::JournalStep;
+use super::install::{JournalStep, Names};
+use super::not_started::{MAX_KEPT_WORDS_BYTES, NotStarted, StartFault, shortened};
 use super::policy::GivenUp;
 
 /// Releases that are remembered as given up, per package; the oldest is forgotten.
@@ -94,12 +95,17 @@ pub struct PackageRecord {
     #[serde(default)]
     pub counter_reset: u64,
     pub given_up: Vec<GivenUp>,
+    /// Set while the product is stopped because it could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<NotStarted>,
 }
 
 impl PackageRecord {
     /// The record after a change was kept. Idempotent.
     #[must_use]
     pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
+        // It was started: a release is kept only after that.
+        self.not_started = None;
         if change.kind == ChangeKind::Repair {
             // The same release as before.
             self.current = Some(change.to.clone());
@@ -123,16 +129,46 @@ impl PackageRecord {
     /// The record after a change was rolled back.
     #[must_use]
     pub fn rolled_back(self, change: &Change, reason: ReasonCode, at: Timestamp) -> Self {
-        let given_up = self.with_given_up(&change.to, reason, at);
+        let given_up = self.with_failed(&change.to, (reason, change.detail.as_deref().unwrap_or("")), at);
         // One whose slot is gone stays the release that is installed: a repair can build it again.
         Self { current: change.from.clone().or_else(|| change.lost.clone()), ..given_up }
     }
 
+    /// The record after a start of `release` that ended with `fault`, or succeeded.
+    #[must_use]
+    pub fn after_start(self, release: &ReleaseId, fault: Option<&StartFault>, at: Timestamp) -> Self {
+        let before = self.not_started.as_ref();
+        let not_started = fault.map(|fault| NotStarted::after_failure(before, release, fault, at));
+        Self { not_started, ..self }
+    }
+
+    /// The record of a package whose link `current` names another release than the one that is recorded: the link is the
+    /// truth. What was recorded is what a rollback goes to, if its slot `is_there`. Floors and what was given up stay.
+    #[must_use]
+    pub fn following(self, linked: &Installed, is_there: impl Fn(&Installed) -> bool) -> Self {
+        if self.current.as_ref().is_some_and(|current| current.slot == linked.slot) {
+            return self;
+        }
+        let linked = self.previous.as_ref().filter(|one| one.slot == linked.slot).unwrap_or(linked).clone();
+        let kept = [&self.current, &self.previous].into_iter().flatten();
+        let previous = kept.filter(|one| one.slot != linked.slot).find(|one| is_there(one)).cloned();
+        Self { current: Some(linked), previous, ..self }
+    }
+
     /// The record that also remembers that a release was given up in its attempt.
     #[must_use]
-    pub fn with_given_up(mut self, what: &Installed, reason: ReasonCode, at: Timestamp) -> Self {
+    pub fn with_given_up(self, what: &Installed, reason: ReasonCode, at: Timestamp) -> Self {
+        self.with_failed(what, (reason, ""), at)
+    }
+
+    /// As [`PackageRecord::with_given_up`], with what failed in words.
+    #[must_use]
+    pub fn with_failed(mut self, what: &Installed, why: (ReasonCode, &str), at: Timestamp) -> Self {
+        let (reason, words) = why;
         self.given_up.retain(|past| past.manifest != what.manifest);
-        self.given_up.push(GivenUp { manifest: what.manifest, attempt: what.attempt, reason, at });
+        let (manifest, attempt) = (what.manifest, what.attempt);
+        let detail = shortened(words, MAX_KEPT_WORDS_BYTES);
+        self.given_up.push(GivenUp { manifest, attempt, reason, at, detail });
         let surplus = self.given_up.len().saturating_sub(MAX_GIVEN_UP);
         self.given_up.drain(..surplus);
         self
@@ -209,9 +245,40 @@ pub struct Change {
     /// Why it is rolled back, once it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ReasonCode>,
+    /// As `why`, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Why the old release could not be started again, if it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<StartFault>,
 }
 
 impl Change {
+    /// A change at its first step.
+    #[must_use]
+    pub const fn new(
+        kind: ChangeKind,
+        from: Option<Installed>,
+        lost: Option<Installed>,
+        to: Installed,
+    ) -> Self {
+        let step = JournalStep::Preparing;
+        Self { kind, from, lost, to, step, interruptions: 0, why: None, detail: None, not_started: None }
+    }
+
+    /// Which of its releases a link names; `None` stands for one that names no slot.
+    #[must_use]
+    pub fn names(&self, linked: Option<&SlotId>) -> Names {
+        let is = |one: &Option<Installed>| one.as_ref().is_some_and(|one| Some(&one.slot) == linked);
+        let nothing = self.from.is_none() && linked.is_none();
+        match (is(&self.from) || is(&self.lost) || nothing, linked == Some(&self.to.slot)) {
+            (true, true) => Names::Both,
+            (true, false) => Names::Old,
+            (false, true) => Names::New,
+            (false, false) => Names::Neither,
+        }
+    }
+
     /// The release that the computer leaves by this change.
     #[must_use]
     pub fn left(&self) -> Option<&Installed> {
@@ -244,7 +311,7 @@ mod tests {
     }
 
     fn change(kind: ChangeKind, from: Option<Installed>, to: Installed) -> Change {
-        Change { kind, from, lost: None, to, step: JournalStep::Healthy, interruptions: 0, why: None }
+        Change { step: JournalStep::Healthy, ..Change::new(kind, from, None, to) }
     }
 
     #[test]
@@ -325,7 +392,7 @@ mod tests {
             previous: Some(installed("5", u64::MAX, 0)),
             counter_floor: Some(ReleaseCounter(6)),
             counter_reset: 1,
-            given_up: Vec::new(),
+            ..PackageRecord::default()
         };
         let back = change(ChangeKind::LocalRollback, start.current.clone(), installed("5", u64::MAX, 0));
         assert_eq!(start.kept(&back, Timestamp::UNIX_EPOCH).counter_floor, Some(ReleaseCounter(6)));

@@ -22,7 +22,7 @@ use crate::domain::release::Refusal;
 use super::delta;
 use super::origin::Origin;
 use super::progress::on_terminal;
-use super::reason::{of_download, of_refresh, of_target, refusal};
+use super::reason::{is_not_handed_out, of_download, of_refresh, of_target, refusal};
 
 /// Longest trust or channels document, in bytes.
 const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
@@ -92,6 +92,28 @@ impl VendorMetadata {
     pub async fn channels(&self, package: &PackageName) -> Result<ChannelsDocument, Refusal> {
         let bytes = self.bytes(ChannelsDocument::target(package), MAX_SMALL_BYTES).await?;
         document::read(&bytes).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))
+    }
+
+    /// As [`VendorMetadata::channels`]; `None` if the server answered that it does not hand them out, as one of before does for
+    /// packages that it does not assign.
+    ///
+    /// # Errors
+    /// [`Refusal`], also when there was no answer.
+    pub async fn channels_if_handed_out(
+        &self,
+        package: &PackageName,
+    ) -> Result<Option<ChannelsDocument>, Refusal> {
+        let name = ChannelsDocument::target(package)
+            .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        let fetched = async {
+            match self.reader.target_bytes(&name, MAX_SMALL_BYTES, self.as_of).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if is_not_handed_out(&error) => Ok(None),
+                Err(error) => Err(refusal(of_target(&error), &error)),
+            }
+        };
+        let Some(bytes) = within_time_limit(fetched).await? else { return Ok(None) };
+        document::read(&bytes).map(Some).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))
     }
 
     /// The exact bytes of a release's manifest, and its signature, which is not verified yet.

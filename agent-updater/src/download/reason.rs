@@ -5,7 +5,7 @@ use std::io;
 
 use sealpost_files::with_causes;
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_repository::{DownloadError, RefreshError, Refusal as TufRefusal, TargetError};
+use sealpost_repository::{DownloadError, RefreshError, Refusal as TufRefusal, TargetError, TransportError};
 
 use crate::domain::release::Refusal;
 use crate::platform::disk;
@@ -41,6 +41,19 @@ pub(super) fn of_target(error: &TargetError) -> ReasonCode {
         TargetError::Download { source, .. } => of_download(source),
         TargetError::Gone(_) => ReasonCode::LocalFault,
         _ => ReasonCode::MetadataInvalid,
+    }
+}
+
+/// Whether the server answered, and hands the file out to nobody here: asking again soon changes nothing.
+pub(super) fn is_not_handed_out(error: &TargetError) -> bool {
+    let TargetError::Download { source, .. } = error else { return false };
+    match source {
+        DownloadError::Absent { .. } => true,
+        DownloadError::Transport { source: TransportError::Status { status, .. }, .. } => {
+            // What a proxy or a busy server says for now is no answer.
+            matches!(*status, 400..=499) && !matches!(*status, 401 | 407 | 408 | 425 | 429)
+        }
+        _ => false,
     }
 }
 

@@ -1,18 +1,20 @@
 //! The audit: every installed file, compared again with the manifest that the vendor signed, with the keys that are
 //! trusted today.
 
-use sealpost_files::with_causes;
+use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use serde::Serialize;
 
 use crate::domain::record::Installed;
 use crate::records::holdings::{Holdings, HoldingsError};
+use crate::records::manifests;
 use crate::records::progress::Progress;
-use crate::records::{manifests, packages};
 use crate::slots::{SlotFault, Slots};
+use crate::spool::Subject;
 
 use super::context::Host;
-use super::install_root;
+use super::{install_root, linked, reports};
 
 /// Name of the slot in use, as it is shown.
 const CURRENT: &str = "current";
@@ -40,12 +42,13 @@ pub struct AuditedSlot {
 pub fn audit(host: &Host) -> Result<Vec<AuditedSlot>, HoldingsError> {
     // During an install, a slot is for a moment neither the old nor the new release. A user who may not take the lock
     // audits what is there.
-    let _lock = host.home.wait_for_cycle().ok();
+    let lock = host.home.wait_for_cycle().ok();
     let progress = Progress::load(&host.home)?;
     let holdings = Holdings::load(&host.home, &progress, host.now())?;
     let elsewhere = install_root::problem(host);
     let mut audited = Vec::new();
-    for (package, record) in packages::load_all(&host.home)? {
+    let mut results = Vec::new();
+    for (package, record) in linked::load_all(host)? {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
@@ -63,10 +66,51 @@ pub fn audit(host: &Host) -> Result<Vec<AuditedSlot>, HoldingsError> {
         let installed = [(CURRENT, record.current), (PREVIOUS, record.previous)];
         for (slot, installed) in installed.into_iter().filter_map(|(slot, one)| Some((slot, one?))) {
             let one = audit_slot(host, &package, slot, &installed, &holdings, elsewhere.as_deref());
+            results.push((installed, result_of(&one)));
             audited.push(one);
         }
     }
+    // Without the lock the reports are another process's.
+    if lock.is_some() {
+        report(host, &results);
+    }
     Ok(audited)
+}
+
+/// What the server is told of an audited slot.
+fn result_of(one: &AuditedSlot) -> (Outcome, ReasonCode, String) {
+    if one.problems.is_empty() {
+        let files = one.files;
+        return (
+            Outcome::Ok,
+            ReasonCode::Done,
+            format!("{}: all {files} files are as they were signed", one.slot),
+        );
+    }
+    let said = format!("{}: {}", one.slot, one.problems.join("; "));
+    (Outcome::Failed, ReasonCode::PayloadInvalid, escape(&said))
+}
+
+/// Tells the server by the next contact. What cannot be kept is logged: the person who asked has the result.
+fn report(host: &Host, results: &[(Installed, (Outcome, ReasonCode, String))]) {
+    let mut spool = match reports::open(host) {
+        Ok(spool) => spool,
+        Err(error) => {
+            tracing::error!(error = with_causes(&error), "the server will not hear of this audit");
+            return;
+        }
+    };
+    for (installed, (outcome, reason, detail)) in results {
+        let about = Subject {
+            release: installed.release.clone(),
+            manifest: installed.manifest,
+            rollout: 0,
+            attempt: installed.attempt,
+        };
+        if let Err(error) = spool.add(host.now(), &about, (InstallStep::Audit, *outcome, *reason), detail) {
+            tracing::error!(error = with_causes(&error), "a report of this audit is not on disk yet");
+        }
+    }
 }
 
 fn audit_slot(

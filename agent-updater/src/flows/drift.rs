@@ -16,12 +16,12 @@ use sealpost_manifests::wire::contact::{Drift, DriftKind, MAX_DRIFT};
 use crate::domain::record::{Installed, PackageRecord};
 use crate::journal::Journal;
 use crate::records::footprints::{self, Footprints, Look};
-use crate::records::{manifests, packages};
+use crate::records::manifests;
 use crate::slots::beneath::BeneathError;
 use crate::slots::{Current, Slots};
 
 use super::context::Host;
-use super::install_root;
+use super::{install_root, linked};
 
 /// Which of a package's releases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
     let open = Journal::of(&host.home, &*host.faults).open_change().ok().flatten();
     let elsewhere = install_root::problem(host);
     let mut found = Vec::new();
-    for (package, record) in packages::load_all(&host.home).unwrap_or_default() {
+    for (package, record) in linked::load_all(host).unwrap_or_default() {
         let Ok(record) = record else { continue };
         if open.as_ref().is_some_and(|change| change.to.release.package == package) {
             continue;
@@ -143,11 +143,14 @@ pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
     found
 }
 
-/// What of it the server is told: one entry for each package whose running release is not as it was signed.
+/// What of it the server is told: one entry for each package that is not as it is to be. That a product is `down`, because it
+/// could not be started, comes before that its files were changed.
 #[must_use]
-pub fn reported(found: &[Found]) -> Vec<Drift> {
-    let found = found.iter().filter(|found| found.place == Place::Current);
-    found.map(|found| Drift { package: found.package.clone(), kind: found.kind }).take(MAX_DRIFT).collect()
+pub fn reported(found: &[Found], down: &[PackageName]) -> Vec<Drift> {
+    let stopped = down.iter().map(|package| (package, DriftKind::NotStarted));
+    let found = found.iter().filter(|found| found.place == Place::Current && !down.contains(&found.package));
+    let all = stopped.chain(found.map(|found| (&found.package, found.kind)));
+    all.map(|(package, kind)| Drift { package: package.clone(), kind }).take(MAX_DRIFT).collect()
 }
 
 fn look_at(

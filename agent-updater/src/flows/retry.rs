@@ -16,7 +16,7 @@ use crate::records::progress::Progress;
 use crate::spool::Subject;
 
 use super::context::{Context, Host};
-use super::cycle::{self, CycleResult};
+use super::cycle::{self, CycleResult, Starts};
 use super::install::{Engine, EngineError};
 use super::reports;
 
@@ -44,7 +44,7 @@ pub fn retry(context: &Context, package: &PackageName) -> (CycleResult, Answer) 
             ),
         ),
         Ok(_) => {
-            let result = cycle::run(context);
+            let result = cycle::run(context, Starts::All);
             let answer = result.answer();
             let first = format!("what was given up of {package} is tried again");
             (result, Answer { lines: [vec![first], answer.lines.clone()].concat(), ..answer })

@@ -17,6 +17,7 @@ use crate::records::withdrawn::Withdrawals;
 
 use super::context::Host;
 use super::install::{ChangeEnd, Engine, EngineError};
+use super::linked;
 use super::reports;
 use super::self_update::packaged::{GoBackError, back_to_packaged, note_attempt};
 use super::self_update::settle::{SettleError, call_off, settle};
@@ -48,7 +49,7 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
     if package.is_agent() && call_off(host, &mut spool)? {
         return Ok(ChangeEnd::Kept);
     }
-    let record = in_assigned_attempt(host, package, packages::load(&host.home, package)?)?;
+    let (record, is_raised) = in_assigned_attempt(host, linked::load(host, package)?);
     // Of the agent itself there is always the packaged program to go back to.
     let is_first = package.is_agent() && record.previous.is_none();
     if is_first && back_to_packaged(host)? {
@@ -59,6 +60,9 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
         && let Some(refusal) = unwanted(&host.home, &record)
     {
         return Ok(ChangeEnd::Refused(refusal));
+    }
+    if is_raised {
+        keep_attempt(host, package, &record);
     }
     let mut engine = Engine::new(host, &mut spool);
     match engine.roll_back(package) {
@@ -72,28 +76,70 @@ pub fn roll_back(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<C
     }
 }
 
+/// As [`roll_back`], and what the person who asked is told: also whether the way leads forward again.
+///
+/// # Errors
+/// [`RollbackError`].
+pub fn asked(host: &Host, package: &PackageName, to: ToUnwanted) -> Result<Answer, RollbackError> {
+    let before = linked::load(host, package).unwrap_or_default();
+    let end = roll_back(host, package, to)?;
+    let mut answer = answer(package, &end);
+    if end == ChangeEnd::Kept
+        && let Some(line) = way(package, &before)
+    {
+        answer.lines = vec![escape(&line)];
+    }
+    Ok(answer)
+}
+
+/// What a rollback that succeeded led to, from a record of before it.
+fn way(package: &PackageName, before: &PackageRecord) -> Option<String> {
+    let (from, to) = before.current.as_ref().zip(before.previous.as_ref()).filter(|_| !package.is_agent())?;
+    let (from, to) = (&from.release.version, &to.release.version);
+    let stays = "it stays there until another release is assigned";
+    let Some(reason) = before.previous_given_up() else {
+        return Some(format!("{package} is back at {to}, which ran here before {from}; {stays}"));
+    };
+    let why = match reason {
+        ReasonCode::AskedLocally => "by an earlier rollback at this computer".to_owned(),
+        _ => why_left(before).unwrap_or_default(),
+    };
+    Some(format!(
+        "{package} is at {to} AGAIN, the release that this computer had left before ({why}); {from} is what the next rollback \
+         goes to; {stays}"
+    ))
+}
+
 /// The record, with what runs in the attempt in which the server assigns it: that is what the person leaves. It is a later
 /// one than that which brought it if an administrator raised it since, and not known if the record was made again.
-fn in_assigned_attempt(
-    host: &Host,
-    package: &PackageName,
-    mut record: PackageRecord,
-) -> Result<PackageRecord, RollbackError> {
+fn in_assigned_attempt(host: &Host, mut record: PackageRecord) -> (PackageRecord, bool) {
     // The way back needs nothing of the server: what it said only makes the attempt exact.
     let progress = Progress::load(&host.home).ok();
     let holdings = progress.and_then(|progress| Holdings::load(&host.home, &progress, host.now()).ok());
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
-    let Some((current, assignment)) = record.current.as_mut().zip(assignment) else { return Ok(record) };
+    let Some((current, assignment)) = record.current.as_mut().zip(assignment) else { return (record, false) };
     let assigned = assignment.packages.iter().find(|wanted| wanted.manifest == current.manifest);
     let Some(assigned) = assigned.filter(|wanted| wanted.attempt > current.attempt) else {
-        return Ok(record);
+        return (record, false);
     };
     (current.rollout, current.attempt) = (assigned.rollout, assigned.attempt);
-    if package.is_agent() {
-        note_attempt(host, current)?;
+    (record, true)
+}
+
+/// Keeps the attempt in which the present release is left. It makes the way back exact and holds it up by nothing, as on a full
+/// disk.
+fn keep_attempt(host: &Host, package: &PackageName, record: &PackageRecord) {
+    let noted = match &record.current {
+        Some(current) if package.is_agent() => {
+            note_attempt(host, current).map_err(|error| with_causes(&error))
+        }
+        _ => Ok(()),
+    };
+    let kept =
+        noted.and_then(|()| packages::save(&host.home, package, record).map_err(|error| with_causes(&error)));
+    if let Err(error) = kept {
+        tracing::error!(%package, error, "the attempt that is left cannot be kept");
     }
-    packages::save(&host.home, package, &record)?;
-    Ok(record)
 }
 
 /// What speaks against the kept release: a person goes back to it only who says so.
@@ -152,8 +198,17 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
             ok: false,
             code: AnswerCode::RollbackFailed,
             lines: vec![format!(
-                "the previous release does not work here ({reason}); {package} runs the same release as before"
+                "the previous release does not work here ({reason}); {package} is at the same release as before, which was \
+                 started again"
             )],
+        },
+        ChangeEnd::Down(refusal) => Answer {
+            ok: false,
+            code: AnswerCode::RollbackFailed,
+            lines: vec![
+                "the previous release does not work here".to_owned(),
+                escape(&refusal.detail),
+            ],
         },
     }
 }

@@ -5,6 +5,7 @@
 //! Left out on purpose: durable writes, folders and locks, which are the same in every program (`sealpost-files`).
 
 pub mod disk;
+pub mod locks;
 pub mod machine;
 pub mod network;
 pub mod ownership;

@@ -9,9 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
-use sealpost_files::{frame, read_bounded, remove_durably, replace, sync_parent, unframe};
+use sealpost_files::{PRIVATE, frame, read_bounded, remove_durably, replace, sync_parent, unframe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::disk::is_full;
 
 /// What the label of a record's frame begins with; the format's version follows.
 const LABEL_NAME: &str = "sealpost-record ";
@@ -19,6 +21,12 @@ const LABEL_NAME: &str = "sealpost-record ";
 const VERSION: u32 = 3;
 /// What the name of a file that was put aside ends with, after a dot.
 pub const PUT_ASIDE: &str = "damaged.json";
+/// The file that keeps room for records.
+const RESERVE: &str = "reserve";
+/// Its length: a journal, a package's record and the reports of one change, several times.
+const RESERVE_BYTES: usize = 64 * 1024;
+/// In how many folders from a record upwards it is looked for.
+const RESERVE_FOLDERS: usize = 3;
 /// Largest record, in bytes: the reports or an assignment may be some megabytes.
 const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;
 
@@ -134,11 +142,43 @@ fn version_of(framed: &[u8]) -> Option<u32> {
 pub fn save<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
     let body =
         serde_json::to_vec(value).map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
-    replace(path, &frame(&label(VERSION), &body), mode).map_err(|source| StoreError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    let framed = frame(&label(VERSION), &body);
+    let written = match replace(path, &framed, mode) {
+        Err(error) if is_full(&error) && give_reserve_up(path) => replace(path, &framed, mode),
+        written => written,
+    };
+    written.map_err(|source| StoreError::Io { action: "write", path: path.to_owned(), source })
+}
+
+/// Keeps a file that takes room for nothing, so that on a full disk there is room for the records of a change that goes back.
+/// It is made again once there is room. What cannot be made is no failure.
+pub fn keep_reserve(state: &Path) {
+    let path = state.join(RESERVE);
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.len() == RESERVE_BYTES as u64) {
+        return;
+    }
+    // Not one byte repeated, which some file systems do not store.
+    let bytes: Vec<u8> = (0..RESERVE_BYTES / 8)
+        .scan(0x9e37_79b9_7f4a_7c15_u64, |number, _| {
+            *number = number.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            Some(number.to_le_bytes())
+        })
+        .flatten()
+        .collect();
+    if let Err(error) = replace(&path, &bytes, PRIVATE) {
+        tracing::debug!(%error, "there is no room for the reserve of the records");
+    }
+}
+
+/// Removes the reserve that lies in the folder of a record, or in one above it; `true` if there was one.
+fn give_reserve_up(path: &Path) -> bool {
+    let folders = path.ancestors().skip(1).take(RESERVE_FOLDERS);
+    let mut reserves = folders.map(|folder| folder.join(RESERVE)).filter(|reserve| reserve.is_file());
+    let given_up = reserves.next().is_some_and(|reserve| fs::remove_file(reserve).is_ok());
+    if given_up {
+        tracing::error!(path = %path.display(), "the disk is full; the reserve of the records is used up");
+    }
+    given_up
 }
 
 /// Removes a record durably.

@@ -19,7 +19,7 @@ use crate::domain::grants::{Grants, HeldGrant};
 use crate::domain::license::{
     Identity, LicenseRefusal, Standard, judge_assignment, judge_lease, judge_shown_assignment,
 };
-use crate::domain::policy::Entitlement;
+use crate::domain::policy::{Coverage, Entitlement};
 use crate::domain::server_list::judge_server_list;
 use crate::home::Home;
 use crate::platform::store::StoreError;
@@ -121,7 +121,10 @@ impl Holdings {
             let verified = signed.verify::<Assignment>(std::slice::from_ref(grants.site_key()));
             verified.is_ok_and(|shown| judge_shown_assignment(&shown, &standard(Assignment::TYPE)).is_ok())
         });
-        let lease = held(lease_text, &grants, |lease: &Lease| judge_lease(lease, &standard(Lease::TYPE)));
+        let lease = held(lease_text, &grants, |lease: &Lease| {
+            let standard = standard(Lease::TYPE);
+            judge_lease(lease, &standard).and_then(|()| grants.judge_seats(lease, standard.now))
+        });
         let assignment = held(assignment_text, &grants, |assignment: &Assignment| {
             judge_assignment(assignment, &standard(Assignment::TYPE))
         });
@@ -141,6 +144,12 @@ impl Holdings {
         let list =
             self.server_list.good().and_then(|list| Some((Word::new(ServerList::TYPE).ok()?, list.order())));
         lease.into_iter().chain(assignment).chain(list).collect()
+    }
+
+    /// Whether a grant of the vendor, for this server and its site key, covers a package.
+    #[must_use]
+    pub fn coverage(&self, package: &PackageName) -> Coverage {
+        if self.grants.covers(package) { Coverage::Granted } else { Coverage::NotGranted }
     }
 
     /// Whether the license lets this computer install a package.

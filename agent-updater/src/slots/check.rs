@@ -25,7 +25,7 @@ pub struct Difference {
     /// The path, relative to the slot.
     pub path: PathBuf,
     /// What is wrong with it.
-    pub what: &'static str,
+    pub what: String,
 }
 
 impl fmt::Display for Difference {
@@ -72,10 +72,10 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
         missing.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect();
     let mut differences = Vec::new();
     let mut count = 0usize;
-    let mut note = |path: &Path, what: &'static str| {
+    let mut note = |path: &Path, what: &str| {
         count += 1;
         if differences.len() < MAX_LISTED {
-            differences.push(Difference { path: path.to_owned(), what });
+            differences.push(Difference { path: path.to_owned(), what: what.to_owned() });
         }
     };
     if let Some(what) = folder_difference(slot)? {
@@ -95,8 +95,9 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
         match (text.and_then(|text| missing.remove(text)), kind) {
             (None, _) => note(path, "was not signed"),
             (Some(FileKind::File { executable, length, sha256 }), Kind::File) => {
-                if let Some(what) = file_difference(folder, name, *executable, *length, sha256)? {
-                    note(path, what);
+                let what = file_differences(folder, name, *executable, *length, sha256)?;
+                if !what.is_empty() {
+                    note(path, &what.join(", and "));
                 }
             }
             (Some(FileKind::Symlink { target }), Kind::Link) => {
@@ -115,39 +116,46 @@ pub(super) fn check(slot: &Folder, manifest: &ReleaseManifest) -> Result<(), Slo
 }
 
 fn folder_difference(folder: &Folder) -> Result<Option<&'static str>, BeneathError> {
-    if !is_trusted_owner(folder.owner()?) {
-        return Ok(Some("belongs to another user"));
-    }
-    Ok((folder.mode()? != EXECUTABLE_MODE).then_some("can be written to"))
+    let is_foreign = !is_trusted_owner(folder.owner()?);
+    let is_writable = folder.mode()? != EXECUTABLE_MODE;
+    Ok(match (is_foreign, is_writable) {
+        (true, true) => Some("belongs to another user, and can be written to"),
+        (true, false) => Some("belongs to another user"),
+        (false, true) => Some("can be written to"),
+        (false, false) => None,
+    })
 }
 
-fn file_difference(
+/// Everything that is wrong with a file: one difference must not hide another.
+fn file_differences(
     folder: &Folder,
     name: &OsStr,
     executable: bool,
     length: u64,
     sha256: &Sha256Digest,
-) -> Result<Option<&'static str>, BeneathError> {
+) -> Result<Vec<&'static str>, BeneathError> {
     let file = folder.file(name)?;
     let failed = |source| io_error("read", &folder.path().join(name), source);
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() {
-        return Ok(Some("is of another type"));
+        return Ok(vec!["is of another type"]);
     }
-    if !is_trusted_owner(found.uid()) {
-        return Ok(Some("belongs to another user"));
-    }
-    if found.nlink() != 1 {
-        return Ok(Some("has a second hard link, by which it could be changed"));
-    }
+    let mut what = Vec::new();
     // The content comes first: whoever reads that only a mode differs passes over it.
     let has_other_content =
         found.len() != length || Sha256Digest::of_reader(file).map_err(failed)?.0 != *sha256;
     let has_other_mode = found.mode() & 0o7777 != if executable { EXECUTABLE_MODE } else { FILE_MODE };
-    Ok(match (has_other_content, has_other_mode) {
-        (true, true) => Some("has another content and another mode"),
-        (true, false) => Some("has another content"),
-        (false, true) => Some("has another mode"),
-        (false, false) => None,
-    })
+    match (has_other_content, has_other_mode) {
+        (true, true) => what.push("has another content and another mode"),
+        (true, false) => what.push("has another content"),
+        (false, true) => what.push("has another mode"),
+        (false, false) => {}
+    }
+    if !is_trusted_owner(found.uid()) {
+        what.push("belongs to another user");
+    }
+    if found.nlink() != 1 {
+        what.push("has a second hard link, by which it could be changed");
+    }
+    Ok(what)
 }

@@ -265,6 +265,10 @@ fn every_way_in_which_a_slot_can_differ_is_found() {
         ("bin/run has a second hard link, by which it could be changed", |slot| {
             fs::hard_link(slot.join("bin/run"), slot.join("../../other-name")).unwrap();
         }),
+        ("bin/run has another content, and has a second hard link, by which it could be changed", |slot| {
+            rewrite(&slot.join("bin/run"), b"#!/bin/sh\nexit 7");
+            fs::hard_link(slot.join("bin/run"), slot.join("../../other-name")).unwrap();
+        }),
         ("lib/link has another target", |slot| {
             fs::remove_file(slot.join("lib/link")).unwrap();
             symlink("/etc/passwd", slot.join("lib/link")).unwrap();

@@ -19,6 +19,7 @@ mod self_update;
 mod server;
 mod site;
 mod state;
+mod truth;
 mod unsigned;
 mod update;
 mod ways;

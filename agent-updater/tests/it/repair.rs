@@ -553,7 +553,8 @@ fn a_repair_whose_product_does_not_start_is_no_success() {
     let answer = repaired(&agent);
     let said = answer.lines.join(" ");
     assert!(
-        !answer.ok && said.contains("is as it was signed, but: the repair of acme 1 (any) did not end well"),
+        !answer.ok
+            && said.contains("is as it was signed, but: acme 1 (any) is in its place and does NOT run"),
         "{said}"
     );
 }

@@ -88,6 +88,9 @@ pub struct Update {
     pub assigned: u64,
     /// Clients that reported that they run it.
     pub installed: u64,
+    /// Enrolled clients that are to run an approved release and do not say yet that they do; in lists only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_come: Option<u64>,
     /// Clients that rolled back from it or refused it.
     pub failed: u64,
     /// Deltas that lead to it.
@@ -189,6 +192,7 @@ impl From<ReleaseRow> for Update {
             voided,
             assigned,
             installed,
+            to_come: None,
             failed,
             deltas: deltas.into_iter().map(|delta| Delta { base: delta.base, bytes: delta.bytes }).collect(),
             payload_missing: None,

@@ -18,8 +18,8 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
-    LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, Refusals,
-    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying,
+    LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
+    Refusals, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying,
     VoidedReleases,
 };
 
@@ -120,6 +120,7 @@ pub trait ReadStore:
     + Read<ServersLearned>
     + Read<LeftBehind>
     + Read<Drifted>
+    + Read<NotStarted>
     + Read<Failing>
     + Read<Fleet>
     + Read<Refusals>

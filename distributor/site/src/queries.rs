@@ -303,6 +303,11 @@ query! {
 }
 
 query! {
+    /// How many computers say that a product of theirs could not be started, and the first of them by name.
+    NotStarted {} -> ComputersRow, "list stopped products"
+}
+
+query! {
     /// Which computers gave up what is approved, and which are refused as copies of others; of each the first by name.
     Failing {} -> FailingRow, "list failed computers"
 }

@@ -11,8 +11,9 @@ use sealpost_admin_api::clients::{
 };
 use sealpost_files::{PRIVATE, Unfinished, read_bounded, sync_parent};
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, SerialNumber};
+use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_manifests::setup::SetupFile;
+use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::names::{MixedScripts, asked_back, canonical};
 
@@ -193,7 +194,17 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     table.print()?;
-    let drifted = all.iter().filter(|client| !client.drift.is_empty()).count() as u64;
+    let with = |is: &dyn Fn(DriftKind) -> bool| {
+        all.iter().filter(|client| client.drift.iter().any(|drift| is(drift.kind))).count() as u64
+    };
+    let stopped = with(&|kind| kind == DriftKind::NotStarted);
+    if stopped > 0 {
+        let says = counted(stopped, "computer says", "computers say");
+        tell(format_args!(
+            "{says} that a product does not run because it could not be started: see `distributor clients show`"
+        ));
+    }
+    let drifted = with(&|kind| kind != DriftKind::NotStarted);
     if drifted > 0 {
         let says = counted(drifted, "computer says", "computers say");
         tell(format_args!(
@@ -204,9 +215,13 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
 }
 
 fn runs(client: &Client) -> String {
-    let drifted = |package: &PackageName| client.drift.iter().any(|drift| drift.package == *package);
     let runs = client.installed.iter().map(|package| {
-        let mark = if drifted(package.package()) { "!" } else { "" };
+        let drift = client.drift.iter().find(|drift| drift.package == *package.package());
+        let mark = match drift.map(|drift| drift.kind) {
+            Some(DriftKind::NotStarted) => " (NOT STARTED)",
+            Some(_) => "!",
+            None => "",
+        };
         let stopped = client.stopped.iter().find(|stopped| stopped.package == *package.package());
         let stopped = stopped.map(|stopped| format!(" ({})", name_of(stopped.state))).unwrap_or_default();
         format!("{} {}{mark}{stopped}", package.package(), package.release.version)
@@ -288,8 +303,12 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     print_line(format_args!("  runs          {}", runs(&client)))?;
     print_line(format_args!("  should run    {}", should_run(&client)))?;
     for drift in &client.drift {
+        let (what, is) = match drift.kind {
+            DriftKind::NotStarted => ("not started", "does not run: it was stopped and could not be started"),
+            _ => ("changed", "is not as it was signed"),
+        };
         print_line(format_args!(
-            "  changed       {} is not as it was signed [{}], since {} ({})",
+            "  {what:<13} {} {is} [{}], since {} ({})",
             drift.package,
             drift.kind,
             seconds(drift.since),

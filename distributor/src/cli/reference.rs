@@ -90,6 +90,7 @@ mod tests {
             voided: false,
             assigned: 0,
             installed: 0,
+            to_come: None,
             failed: 0,
             deltas: Vec::new(),
             payload_missing: None,

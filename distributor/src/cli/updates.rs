@@ -32,7 +32,12 @@ pub(super) enum Command {
 #[command(after_help = "\
 Examples:
   distributor updates list
-  distributor updates list --json")]
+  distributor updates list --json
+
+RUN BY   computers that say that they run it
+TO COME  enrolled computers that are to run an approved release and do not say so yet, also those that
+         were not in contact since the approval
+FAILED   computers that gave it up or refused it")]
 pub(super) struct List {
     /// Print the answer as JSON.
     #[arg(long)]
@@ -136,7 +141,8 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         "CHANNELS",
         "OFFERED IN",
         "SIZE",
-        "INSTALLED",
+        "RUN BY",
+        "TO COME",
         "FAILED",
         "MANIFEST",
     ];
@@ -151,7 +157,8 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             review::channels(row),
             offered(row),
             size(row.payload_bytes),
-            format!("{}/{}", row.installed, row.assigned),
+            row.installed.to_string(),
+            row.to_come.map_or_else(|| "-".to_owned(), |count| count.to_string()),
             row.failed.to_string(),
             row.manifest.short(),
         ]);

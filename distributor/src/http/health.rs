@@ -20,8 +20,8 @@ use sealpost_site::rules::release::ReleaseState;
 use super::admin::auth;
 use super::metrics::{ExpiryGauge, Gauges};
 use super::problem::ApiError;
-use super::{Site, SiteParts};
 use super::problems::gather;
+use super::{Site, SiteParts};
 
 /// How long the ledger may take to show that it can be written.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
@@ -99,6 +99,7 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         stored_bytes: stored.bytes,
         free_bytes: stored.free_bytes,
         drifted_clients: found.drifted,
+        stopped_products: found.stopped,
         missing_files: found.missing.len() as u64,
         expiries: ExpiryGauge::of_each(&found.expiries, now),
         problems: found.problems,

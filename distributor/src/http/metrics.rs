@@ -30,6 +30,7 @@ pub(crate) struct Gauges {
     pub(crate) activity_entries: u64,
     pub(crate) missing_files: u64,
     pub(crate) drifted_clients: u64,
+    pub(crate) stopped_products: u64,
     pub(crate) stored_bytes: u64,
     pub(crate) free_bytes: u64,
     pub(crate) expiries: Vec<ExpiryGauge>,
@@ -107,6 +108,11 @@ impl Metrics {
             ("sealpost_activity_entries", "entries of the activity log", gauges.activity_entries),
             ("sealpost_missing_files", "needed files that are damaged or missing", gauges.missing_files),
             ("sealpost_drifted_clients", "clients whose packages are not as signed", gauges.drifted_clients),
+            (
+                "sealpost_stopped_products",
+                "clients with a product that could not start",
+                gauges.stopped_products,
+            ),
             ("sealpost_stored_bytes", "bytes of stored files, as found last", gauges.stored_bytes),
             ("sealpost_free_bytes", "free disk space, as found last", gauges.free_bytes),
         ] {

@@ -11,8 +11,8 @@ use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
-    Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, Refusals, ReleaseCounts, Releases,
-    Restores,
+    Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, ReleaseCounts,
+    Releases, Restores,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
 use sealpost_site::rules::attention::is_stopped;
@@ -41,6 +41,7 @@ pub(crate) struct Found {
     pub(crate) restore: RestoreState,
     pub(crate) releases: Vec<(ReleaseState, u64)>,
     pub(crate) drifted: u64,
+    pub(crate) stopped: u64,
     pub(crate) missing: Vec<String>,
     pub(crate) storage: Option<StorageSummary>,
     pub(crate) newer: Option<NewerServer>,
@@ -68,7 +69,8 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     let Missing { names: missing, since: missing_since } = site.parts.upstream.missing();
     let storage = site.parts.upstream.stored();
     let drifted = ledger.query(Drifted {}).await?;
-    let (shown, count) = (storage.clone(), drifted.count);
+    let not_started = ledger.query(NotStarted {}).await?;
+    let (shown, counted) = (storage.clone(), (drifted.count, not_started.count));
     let connected = site.parts.push.connected() as u64;
     let facts = Facts {
         forks: ledger.query(LogForks {}).await?,
@@ -88,6 +90,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
         releases,
         runners,
         drifted,
+        not_started,
         found,
     };
     Ok(Found {
@@ -97,7 +100,8 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
         pull,
         restore,
         releases: counts,
-        drifted: count,
+        drifted: counted.0,
+        stopped: counted.1,
         missing,
         storage: shown,
         newer,

@@ -163,6 +163,34 @@ async fn changed_files_are_shown_with_the_computer_and_warned_of() {
 }
 
 #[tokio::test]
+async fn a_product_that_could_not_be_started_is_an_urgent_warning_and_a_metric_of_its_own_until_it_starts() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let gauge = async |name: &str| {
+        let text = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let name = format!("{name} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().to_owned()
+    };
+    let mut contact = agent.next_contact();
+    contact.drift = vec![Drift { package: acme_av(), kind: DriftKind::NotStarted }];
+    agent.send_contact(&site, &contact).await;
+    let client: Client = site.get("/clients/pc-1").await;
+    assert_eq!(client.drift[0].kind, DriftKind::NotStarted);
+    let status: Status = site.get("/status").await;
+    let warning = status.warnings.iter().find(|warning| warning.code == "products_stopped").unwrap();
+    assert_eq!(warning.level, "urgent");
+    assert!(warning.message.contains("does NOT run") && warning.message.contains("pc-1"), "{warning:?}");
+    assert!(!status.warnings.iter().any(|warning| warning.code == "clients_drifted"));
+    assert_eq!(gauge("sealpost_stopped_products").await, "1");
+    assert_eq!(gauge("sealpost_drifted_clients").await, "0", "no file was changed");
+    agent.contact(&site).await;
+    assert_eq!(gauge("sealpost_stopped_products").await, "0");
+    let status: Status = site.get("/status").await;
+    assert!(!status.warnings.iter().any(|warning| warning.code == "products_stopped"));
+}
+
+#[tokio::test]
 async fn a_lower_version_under_a_higher_counter_is_called_a_downgrade() {
     let vendor = start_vendor(10).await;
     let new = vendor.release("2.0", &[("engine", b"two")]);

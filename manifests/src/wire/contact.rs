@@ -97,7 +97,8 @@ pub struct Contact {
     /// What the computer runs, one entry for each package.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<InstalledPackage>,
-    /// Installed packages that are not as they were signed, one entry for each, by a cheap look; empty when all are.
+    /// Installed packages that are not as they were signed, by a cheap look, or whose product could not be started: one entry
+    /// for each; empty when all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
     /// What happened since the last acknowledged report, oldest first.
@@ -106,7 +107,7 @@ pub struct Contact {
 }
 
 open_codes! {
-    /// How an installed package differs from what was signed.
+    /// How an installed package differs from what was signed, or that its product does not run.
     DriftKind {
         /// Its folder, or the slot that runs, is gone.
         Missing = "missing",
@@ -114,10 +115,12 @@ open_codes! {
         Link = "link",
         /// Files in the slot were changed, added or removed.
         Changed = "changed",
+        /// The product does not run: it was stopped and could not be started.
+        NotStarted = "not_started",
     }
 }
 
-/// A package on a computer that is not as it was signed.
+/// A package on a computer that is not as it was signed, or whose product does not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// The package.

@@ -59,6 +59,8 @@ open_codes! {
         Keep = "keep",
         /// The old release is back.
         RollBack = "roll_back",
+        /// No install: a person had every installed file compared with its signed manifest.
+        Audit = "audit",
     }
 }
 

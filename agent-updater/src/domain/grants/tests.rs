@@ -141,3 +141,70 @@ fn a_seat_counts_beside_the_grant_of_its_serial_number_and_for_what_both_cover()
     assert_eq!(entitled(&not_held, "agent-updater"), None, "only a live seat that the vendor granted");
     assert_eq!(grants.entitled_until(&all, &package("acme"), end + std::time::Duration::from_secs(1)), None);
 }
+
+#[test]
+fn a_grant_of_an_older_site_key_covers_nothing_that_the_newer_key_signs() {
+    let (old, new) = (key(), key());
+    let (first, other) = (grant(1, &old), grant(2, &old));
+    let mut grants = grants(&first);
+    grants.accept(held(other.clone()), &first.server_id).unwrap();
+    let now = "2026-05-01T00:00:00Z".parse().unwrap();
+    let acme = PackageName::new("acme").unwrap();
+    let leased = lease(&first.server_id, &[&other.serial], "2026-05-31T00:00:00Z");
+    assert!(grants.entitled_until(&leased, &acme, now).is_some());
+    let renewed = Grant { site_key: new, key_epoch: 2, packages: vec![acme.clone()], ..first.clone() };
+    grants.accept(held(renewed), &first.server_id).unwrap();
+    assert_eq!(grants.entitled_until(&leased, &acme, now), None, "its grant names the key of before");
+    assert_eq!(grants.judge_seats(&leased, now), Err(LicenseRefusal::NotGranted));
+    assert!(grants.covers(&acme) && !grants.covers(&PackageName::new("cad").unwrap()));
+}
+
+#[test]
+fn a_lease_without_a_live_seat_that_the_vendor_granted_is_refused() {
+    let first = grant(1, &key());
+    let grants = grants(&first);
+    let now: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let judge =
+        |serials: &[&SerialNumber], end| grants.judge_seats(&lease(&first.server_id, serials, end), now);
+    let foreign = SerialNumber::from_random([9; 19]);
+    let (alive, ended) = ("2026-05-31T00:00:00Z", "2026-04-01T00:00:00Z");
+    assert_eq!(judge(&[&first.serial], alive), Ok(()));
+    assert_eq!(judge(&[&foreign, &first.serial], alive), Ok(()));
+    assert_eq!(judge(&[&foreign], alive), Err(LicenseRefusal::NotGranted));
+    assert_eq!(judge(&[&first.serial], ended), Err(LicenseRefusal::NotGranted));
+}
+
+#[test]
+fn the_end_of_a_grant_ends_no_seat_of_a_computer_that_has_one() {
+    let first = grant(1, &key());
+    let grants = grants(&first);
+    let now: Timestamp = "2028-05-01T00:00:00Z".parse().unwrap();
+    assert!(now > first.not_after);
+    let leased = lease(&first.server_id, &[&first.serial], "2028-05-31T00:00:00Z");
+    assert_eq!(grants.judge_seats(&leased, now), Ok(()));
+    assert!(grants.entitled_until(&leased, &PackageName::new("acme").unwrap(), now).is_some());
+}
+
+/// A lease with seats for every package, one for each serial number.
+fn lease(server_id: &ServerId, serials: &[&SerialNumber], end: &str) -> Lease {
+    let seat = |serial: &&SerialNumber| Entitlement {
+        serial: (*serial).clone(),
+        model: LicenseModel::Named,
+        packages: Vec::new(),
+        grant: Sha256Digest::of(b"grant"),
+        not_after: end.parse().unwrap(),
+    };
+    Lease {
+        client_id: ClientId::from_random([1; 16]),
+        client_key: key(),
+        computer_name: ComputerName::new("pc").unwrap(),
+        channel: ChannelName::new("stable").unwrap(),
+        server_id: server_id.clone(),
+        signer: Signer::SiteKey,
+        epoch: Epoch::of(1, 0),
+        sequence: 1,
+        issued_at: Timestamp::UNIX_EPOCH,
+        entitlements: serials.iter().map(seat).collect(),
+        ledger_head: LogHead { size: 0, root: Sha256Digest::of(b"") },
+    }
+}

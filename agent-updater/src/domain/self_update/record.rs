@@ -77,14 +77,13 @@ impl Ended {
     /// The change of the package that ended, for its record and for reports.
     #[must_use]
     pub fn change(&self) -> Change {
+        let from = self.from.as_ref().map(|from| from.installed.clone());
+        let failed = self.how != How::Confirmed;
         Change {
-            kind: self.kind,
-            from: self.from.as_ref().map(|from| from.installed.clone()),
-            lost: None,
-            to: self.to.installed.clone(),
             step: JournalStep::Healthy,
-            interruptions: 0,
-            why: (self.how != How::Confirmed).then_some(self.reason),
+            why: failed.then_some(self.reason),
+            detail: failed.then(|| self.detail.clone()),
+            ..Change::new(self.kind, from, None, self.to.installed.clone())
         }
     }
 }

@@ -34,7 +34,10 @@ pub(super) fn accept(
     let mut refused = accept_grants(host, records, answer, holdings, progress)?;
     let time = progress.license_time(host.now());
     if let Some(signed) = &answer.lease {
-        match verified(signed, holdings, progress, time, judge_lease) {
+        let judge = |lease: &Lease, standard: &Standard<'_>| {
+            judge_lease(lease, standard).and_then(|()| holdings.grants.judge_seats(lease, time))
+        };
+        match verified(signed, holdings, progress, time, judge) {
             Ok(lease) => {
                 records.save_lease(signed)?;
                 progress.standing.raise(Lease::TYPE, lease.order());

@@ -4,18 +4,17 @@ use sealpost_keys::key_file::read_secret;
 use sealpost_keys::token::random_bytes;
 use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::document::{DocumentError, SignedDocument};
-use sealpost_manifests::ids::{ClientId, Nonce, Platform};
+use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
 use sealpost_manifests::wire::contact::{Contact, ContactRequest, Evidence, InstalledPackage, MAX_PACKAGES};
 use sealpost_manifests::wire::report::Report;
 
 use crate::domain::record::Installed;
 use crate::flows::context::Host;
 use crate::flows::drift::{Found, reported as reported_drift};
-use crate::home::Home;
+use crate::flows::{linked, start_again};
 use crate::platform::machine;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
-use crate::records::packages;
 use crate::records::server::{ContactState, OutstandingContact};
 use crate::records::standing::ServerStanding;
 
@@ -31,6 +30,7 @@ pub(super) fn new_contact(
     found: &[Found],
 ) -> Result<OutstandingContact, ContactError> {
     let key: SigningKey = read_secret(&host.home.client_key(), &PassphraseSource::None)?;
+    let down: Vec<PackageName> = start_again::down(host).into_iter().map(|(package, _)| package).collect();
     let next = Nonce::from_random(random_bytes::<16>()?);
     let contact = Contact {
         client_id: holdings.identity.client_id.clone(),
@@ -47,9 +47,9 @@ pub(super) fn new_contact(
         grants: holdings.grants.iter().map(|held| held.digest).collect(),
         instance: machine::instance(),
         hostname: machine::hostname(),
-        packages: installed_packages(&host.home)?,
+        packages: installed_packages(host)?,
         reports,
-        drift: reported_drift(found),
+        drift: reported_drift(found, &down),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }
@@ -65,8 +65,8 @@ pub(super) fn body(
     serde_json::to_string(&request).map_err(|source| DocumentError::Malformed { document: "contact", source })
 }
 
-fn installed_packages(home: &Home) -> Result<Vec<InstalledPackage>, StoreError> {
-    let records = packages::load_all(home)?;
+fn installed_packages(host: &Host) -> Result<Vec<InstalledPackage>, StoreError> {
+    let records = linked::load_all(host)?;
     let current = records.into_values().filter_map(Result::ok).filter_map(|record| record.current);
     Ok(current.map(reported).take(MAX_PACKAGES).collect())
 }

@@ -11,6 +11,7 @@ use sealpost_manifests::wire::report::ReasonCode;
 use crate::domain::record::PackageRecord;
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
+use crate::flows::linked;
 use crate::platform::store::StoreError;
 use crate::records::packages;
 
@@ -24,7 +25,7 @@ pub(super) fn record_after_reset(
     trust: &TrustDocument,
 ) -> Result<PackageRecord, Refusal> {
     let local = |error: &StoreError| Refusal::new(ReasonCode::LocalFault, with_causes(error));
-    let record = packages::load(&host.home, package).map_err(|error| local(&error))?;
+    let record = linked::load(host, package).map_err(|error| local(&error))?;
     let Some(lowered) = trust.counter_reset(package).and_then(|reset| record.after_reset(reset)) else {
         return Ok(record);
     };
@@ -38,8 +39,8 @@ pub(super) fn record_after_reset(
 /// # Errors
 /// [`Refusal`] when the records cannot be listed.
 pub(super) fn installed(host: &Host) -> Result<BTreeMap<PackageName, ReleaseCounter>, Refusal> {
-    let records = packages::load_all(&host.home)
-        .map_err(|error| Refusal::new(ReasonCode::LocalFault, with_causes(&error)))?;
+    let records =
+        linked::load_all(host).map_err(|error| Refusal::new(ReasonCode::LocalFault, with_causes(&error)))?;
     let current = records.into_iter().filter_map(|(name, record)| Some((name, record.ok()?.current?)));
     Ok(current.map(|(name, current)| (name, current.counter)).collect())
 }

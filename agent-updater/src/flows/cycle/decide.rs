@@ -5,10 +5,10 @@ use sealpost_manifests::ids::Platform;
 
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::flows::context::Host;
+use crate::flows::linked;
 use crate::flows::self_update::begin::unless_on_trial;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
-use crate::records::packages;
 use crate::records::progress::Progress;
 
 /// Decides by the package's record on disk.
@@ -22,12 +22,13 @@ pub(super) fn decision(
     progress: &Progress,
 ) -> Result<Decision, StoreError> {
     let package = &wanted.release.package;
-    let record = packages::load(&host.home, package)?;
+    let record = linked::load(host, package)?;
     let now = progress.license_time(host.now());
     let situation = Situation {
         installed: record.current.as_ref().map(|installed| &installed.manifest),
         given_up: &record.given_up,
         entitlement: holdings.entitlement(package, now),
+        coverage: holdings.coverage(package),
         platform: &Platform::current(),
         now,
     };

@@ -110,6 +110,7 @@ fn keep_trust(
         Refusal::new(ReasonCode::LeaseInvalid, detail)
     })?;
     signed.retain(|signed| grants.iter().any(|held| held.digest == signed.digest()));
+    let is_same_site_key = grants.site_key() == holdings.grants.site_key();
     holdings.grants = grants;
     holdings.vendor.trust = text;
     holdings.trust = trust;
@@ -118,7 +119,13 @@ fn keep_trust(
         .vendor
         .save(&host.home)
         .and_then(|()| records.save_enrollment(&holdings.enrollment))
-        .map_err(|error| local(with_causes(&error)))
+        .map_err(|error| local(with_causes(&error)))?;
+    if is_same_site_key {
+        return Ok(());
+    }
+    // Lease and assignment were verified with a key that the vendor does not vouch for any more.
+    let detail = "the vendor revoked the grant that names the key of this site's server; what it signed does not count";
+    Err(Refusal::new(ReasonCode::LeaseInvalid, detail))
 }
 
 fn pinned_root(context: &Context, holdings: &Holdings) -> Result<Vec<u8>, Refusal> {

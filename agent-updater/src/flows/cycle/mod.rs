@@ -13,5 +13,6 @@ mod run;
 mod vet;
 mod withdrawn;
 
+pub use crate::flows::start_again::Starts;
 pub use round::Repairs;
 pub use run::{CycleResult, run, run_with_repairs};

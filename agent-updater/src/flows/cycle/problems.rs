@@ -6,6 +6,7 @@ use sealpost_files::with_causes;
 use crate::domain::policy::Decision;
 use crate::flows::context::Host;
 use crate::flows::drift::{Found, Place};
+use crate::flows::start_again;
 use crate::records::holdings::{HeldDocument, Holdings};
 use crate::records::progress::Progress;
 
@@ -21,6 +22,13 @@ impl Problems {
     pub(super) fn add(&mut self, problem: String) {
         if !self.lines.contains(&problem) {
             self.lines.push(problem);
+        }
+    }
+
+    /// Adds a line for each product that is stopped because it could not be started.
+    pub(super) fn add_not_started(&mut self, host: &Host) {
+        for (_, state) in start_again::down(host) {
+            self.add(start_again::told(&state));
         }
     }
 

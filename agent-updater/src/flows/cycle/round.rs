@@ -9,7 +9,7 @@ use sealpost_manifests::order::Ordered;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_manifests::word::Word;
 
-use crate::domain::policy::{Decision, Entitlement};
+use crate::domain::policy::{Coverage, Decision, Entitlement};
 use crate::domain::release::{Refusal, judge_freshness};
 use crate::download::{NetworkSource, VendorMetadata};
 use crate::flows::context::Context;
@@ -86,7 +86,7 @@ impl Round<'_> {
             };
             let refusal = match end {
                 Ok(ChangeEnd::Kept | ChangeEnd::OnTrial) => None,
-                Ok(ChangeEnd::Refused(refusal)) | Err(refusal) => Some(refusal),
+                Ok(ChangeEnd::Refused(refusal) | ChangeEnd::Down(refusal)) | Err(refusal) => Some(refusal),
                 Ok(ChangeEnd::RolledBack(reason)) => {
                     Some(Refusal::new(reason, format!("{} was rolled back ({reason})", wanted.release)))
                 }
@@ -112,7 +112,8 @@ impl Round<'_> {
 
     fn install(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
         tracing::info!(release = %wanted.release, "to be installed");
-        let vetted = self.open_metadata(assignment).and_then(|()| {
+        let opened_now = self.open_metadata(assignment).and_then(|()| self.ensure_licensed(wanted));
+        let vetted = opened_now.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
@@ -129,15 +130,11 @@ impl Round<'_> {
     fn repair(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
         let host = &self.context.host;
         let package = &wanted.release.package;
-        let time = self.progress.license_time(host.now());
-        let licensed = match self.holdings.entitlement(package, time) {
-            Entitlement::Until(_) => Ok(()),
-            Entitlement::NoLease | Entitlement::NotCovered => Err(Refusal::new(
-                ReasonCode::LeaseInvalid,
-                format!("{} cannot be built again without a live lease that covers it", wanted.release),
-            )),
-        };
-        let vetted = licensed.and_then(|()| self.open_metadata(assignment)).and_then(|()| {
+        let licensed = self
+            .ensure_licensed(wanted)
+            .and_then(|()| self.open_metadata(assignment))
+            .and_then(|()| self.ensure_licensed(wanted));
+        let vetted = licensed.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
@@ -152,6 +149,7 @@ impl Round<'_> {
         let end = engine.repair(&installed, Some((&vetted, &mut source)));
         match finished(&mut engine, wanted, end)? {
             // There is no other release that it went back to.
+            ChangeEnd::Down(refusal) => Err(refusal),
             ChangeEnd::RolledBack(reason) => {
                 let detail =
                     format!("the repair of {} did not end well; look at the product", wanted.release);
@@ -168,6 +166,9 @@ impl Round<'_> {
     ) -> Result<ChangeEnd, Refusal> {
         tracing::info!(release = %wanted.release, "to be rolled back to, as the site asks");
         let judged = self.open_metadata(assignment).and_then(|()| {
+            if self.holdings.coverage(&wanted.release.package) == Coverage::NotGranted {
+                return Err(not_licensed(wanted));
+            }
             let metadata = opened(self.metadata.as_ref())?;
             go_back::judge(self.context, wanted, &self.holdings.trust, metadata)
         });
@@ -175,6 +176,16 @@ impl Round<'_> {
         let mut engine = Engine::new(&self.context.host, self.spool);
         let end = engine.roll_back_for_site(to);
         finished(&mut engine, wanted, end)
+    }
+
+    /// Checks that a live lease and the vendor's grants cover a release. Asked again once the vendor's newest metadata is open:
+    /// it may have taken a grant back.
+    fn ensure_licensed(&self, wanted: &PackageAssignment) -> Result<(), Refusal> {
+        let time = self.progress.license_time(self.context.host.now());
+        match self.holdings.entitlement(&wanted.release.package, time) {
+            Entitlement::Until(_) => Ok(()),
+            Entitlement::NoLease | Entitlement::NotCovered => Err(not_licensed(wanted)),
+        }
     }
 
     /// Reports an action that is not known here, once per assignment of it; `true` if it was new.
@@ -192,7 +203,7 @@ impl Round<'_> {
 
     fn learn_what_was_withdrawn(&mut self, assignment: &Assignment) {
         let host = &self.context.host;
-        let releases = withdrawn::to_look_up(&host.home, assignment.order(), host.now());
+        let releases = withdrawn::to_look_up(host, assignment.order(), host.now());
         // Before the first lease the server answers no such request.
         if releases.is_empty() || self.holdings.lease.good().is_none() {
             return;
@@ -264,6 +275,14 @@ fn finished(
 
 fn opened(metadata: Option<&VendorMetadata>) -> Result<&VendorMetadata, Refusal> {
     metadata.ok_or_else(|| Refusal::new(ReasonCode::LocalFault, "the vendor's metadata was not opened"))
+}
+
+fn not_licensed(wanted: &PackageAssignment) -> Refusal {
+    let detail = format!(
+        "{} is not covered by a live lease and by a grant of the vendor for this server; ask the administrator",
+        wanted.release
+    );
+    Refusal::new(ReasonCode::LeaseInvalid, detail)
 }
 
 /// How many tries an end counts for. After a failure that may be gone after the next contact of the same cycle, there

@@ -13,6 +13,7 @@ use crate::flows::drift::{self, Found, Keep};
 use crate::flows::install::Engine;
 use crate::flows::self_update::contacted;
 use crate::flows::self_update::settle::{call_off_for_site, settle};
+use crate::flows::start_again::{Starts, next_try, start_again};
 use crate::flows::{gate, reports, retention};
 use crate::home::HomeError;
 use crate::records::holdings::{Holdings, HoldingsError};
@@ -74,12 +75,13 @@ impl CycleResult {
     }
 }
 
-pub fn run(context: &Context) -> CycleResult {
-    run_with_repairs(context, &Repairs::new())
+/// `starts` says which of the products are tried that could not be started before.
+pub fn run(context: &Context, starts: Starts) -> CycleResult {
+    run_with_repairs(context, &Repairs::new(), starts)
 }
 
 /// As [`run`], and of the packages that are named, what is installed and assigned is built again.
-pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
+pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) -> CycleResult {
     let host = &context.host;
     let _lock = match host.home.prepare().and_then(|()| host.home.lock_cycle()) {
         Ok(lock) => lock,
@@ -95,6 +97,7 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
         let why = with_causes(&error);
         problems.add(format!("an interrupted install could not be finished: {why}"));
     }
+    start_again(host, starts);
     if let Err(error) = settle(host, &mut spool) {
         problems.add(format!("the end of a trial of the agent could not be noted: {}", with_causes(&error)));
     }
@@ -104,6 +107,8 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
     };
     progress.computer.floors.observe(host.now(), host.boot().as_ref());
     rounds(context, repairs, &mut progress, &mut spool, &mut problems);
+    // Also when the server did not answer.
+    problems.add_not_started(host);
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
     let is_anything_assigned = assignment.is_some_and(|assignment| !assignment.packages.is_empty());
@@ -112,11 +117,13 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs) -> CycleResult {
         true => host.now(),
         false => due(host, &progress, holdings.as_ref()),
     };
+    let next = next_try(host).map_or(next, |again| next.min(again));
     progress.standing.next_contact = Some(next);
     update_gate(host, &mut progress, holdings.as_ref(), &mut problems);
     if let Err(error) = progress.save(&host.home) {
         problems.add(with_causes(&error));
     }
+    host.home.keep_reserve();
     let (problems, notices) = problems.into_lines();
     CycleResult { next_contact: next, is_anything_assigned, problems, notices }
 }

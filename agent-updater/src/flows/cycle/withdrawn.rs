@@ -12,9 +12,8 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::download::VendorMetadata;
-use crate::flows::context::Context;
-use crate::home::Home;
-use crate::records::packages;
+use crate::flows::context::{Context, Host};
+use crate::flows::linked;
 use crate::records::withdrawn::{Withdrawals, WithdrawnRelease};
 
 /// With each contact of a licensed computer, and not with each of many wakes.
@@ -23,13 +22,13 @@ const LOOK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 const MAX_REASON_CHARS: usize = 500;
 
 /// The releases that the vendor's channels are to be read for now; none if that is not due.
-pub(super) fn to_look_up(home: &Home, assignment: Order, now: Timestamp) -> Vec<ReleaseId> {
-    let known = Withdrawals::load(home);
+pub(super) fn to_look_up(host: &Host, assignment: Order, now: Timestamp) -> Vec<ReleaseId> {
+    let known = Withdrawals::load(&host.home);
     let is_recent = known.looked_at.is_some_and(|at| now.duration_since(at).abs() < LOOK_EVERY);
     if is_recent && known.assignment == Some(assignment) {
         return Vec::new();
     }
-    let records = packages::load_all(home).unwrap_or_default().into_values().filter_map(Result::ok);
+    let records = linked::load_all(host).unwrap_or_default().into_values().filter_map(Result::ok);
     let kept = records.flat_map(|record| record.current.into_iter().chain(record.previous));
     kept.map(|installed| installed.release).collect()
 }
@@ -49,9 +48,18 @@ pub(super) fn look_up(
     // Of a look that failed altogether nothing is known, and the next contact looks again.
     let mut is_answered = packages.is_empty();
     for package in packages {
-        let channels = match context.network.download(metadata.channels(package)) {
-            Ok(Ok(channels)) => channels,
+        // The contact comes first, and the look after it begins anew.
+        if context.network.is_contact_due() {
+            return;
+        }
+        let channels = match context.network.download(metadata.channels_if_handed_out(package)) {
+            Ok(Ok(Some(channels))) => channels,
             // A server from before this was allowed refuses it, and a package may be gone.
+            Ok(Ok(None)) => {
+                tracing::debug!(%package, "the server does not hand the channels out");
+                is_answered = true;
+                continue;
+            }
             Ok(Err(refusal)) => {
                 tracing::debug!(%package, %refusal, "the channels cannot be read");
                 is_answered |= refusal.reason != ReasonCode::NetworkFailed;

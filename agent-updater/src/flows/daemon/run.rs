@@ -18,10 +18,10 @@ use tokio::time::Instant;
 use crate::control::{Answer, AnswerCode, PendingRequest, Request, listen as listen_control, serve};
 use crate::domain::cadence::WakeBudget;
 use crate::flows::context::{Context, Host, reload, seed};
-use crate::flows::cycle::{self, CycleResult};
+use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::repair::repair;
 use crate::flows::retry::retry;
-use crate::flows::rollback::{self, roll_back};
+use crate::flows::rollback;
 use crate::flows::self_update::contacted;
 use crate::home::{Home, HomeError};
 
@@ -135,6 +135,8 @@ pub async fn run(
     print_running();
 
     let mut due = Instant::now();
+    // The start of the agent is a reason of its own to try again what could not be started.
+    let mut starts = Starts::All;
     let mut inbox = Inbox::new(requests, wakes);
     let result = loop {
         // What waits is taken only to be carried out: whoever asked hears otherwise that the agent stops.
@@ -170,7 +172,7 @@ pub async fn run(
                 notify::ready();
                 continue;
             }
-            Turn::Cycle => start_cycle(&context),
+            Turn::Cycle => start_cycle(&context, std::mem::replace(&mut starts, Starts::Due)),
             Turn::Request(request) => start_request(&context, request),
         };
         let done = finish(&context, work, signals, &mut inbox).await;
@@ -230,9 +232,9 @@ fn print_running() {
     }
 }
 
-fn start_cycle(context: &Arc<Context>) -> JoinHandle<Done> {
+fn start_cycle(context: &Arc<Context>, starts: Starts) -> JoinHandle<Done> {
     let context = Arc::clone(context);
-    spawn_blocking(move || Done::new(&context, cycle::run(&context), None))
+    spawn_blocking(move || Done::new(&context, cycle::run(&context, starts), None))
 }
 
 fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<Done> {
@@ -246,17 +248,16 @@ fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<
 fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
     match request {
         Request::Check => {
-            let result = cycle::run(context);
+            let result = cycle::run(context, Starts::All);
             let answer = result.answer();
             (result, answer)
         }
         Request::Rollback(package, to) => {
-            let answer = match roll_back(&context.host, package, *to) {
-                Ok(end) => rollback::answer(package, &end),
-                Err(error) => {
-                    Answer { ok: false, code: AnswerCode::Failed, lines: vec![with_causes(&error)] }
-                }
-            };
+            let answer = rollback::asked(&context.host, package, *to).unwrap_or_else(|error| Answer {
+                ok: false,
+                code: AnswerCode::Failed,
+                lines: vec![with_causes(&error)],
+            });
             (CycleResult::at_once(&context.host), answer)
         }
         Request::Repair(package) => repair(context, package.as_ref()),

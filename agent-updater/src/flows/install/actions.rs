@@ -6,9 +6,10 @@
 use std::sync::atomic::Ordering;
 
 use sealpost_files::with_causes;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, ReasonCode};
 
 use crate::domain::install::JournalStep;
+use crate::domain::not_started::shortened;
 use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
@@ -21,7 +22,7 @@ use crate::slots::{Current, Slots};
 use super::build::{BuiltFrom, NewRelease, build, build_beside};
 use super::checks::ensure_hooks_can_run;
 use super::clean_up::clean_up;
-use super::fault::{ActionFault, EngineError, local_fault};
+use super::fault::{ActionFault, EngineError, down, local_fault};
 use super::report::Reporter;
 
 /// The actions of a change.
@@ -250,26 +251,50 @@ impl<'a> Actions<'a> {
     fn record_rollback(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
         let package = &change.to.release.package;
         let why = change.why.unwrap_or(ReasonCode::Interrupted);
-        let mut record = packages::load(&self.host.home, package)?;
+        let before = packages::load(&self.host.home, package)?;
+        let mut record = before.clone();
+        // Without this, what the server asked for would be tried again at every contact.
+        if matches!(change.kind, ChangeKind::Install | ChangeKind::SiteRollback) {
+            record = record.rolled_back(change, why, self.host.now());
+        }
+        if let Some(from) = &change.from {
+            record = record.after_start(&from.release, change.not_started.as_ref(), self.host.now());
+        }
+        // On a full disk this makes the room for the record.
+        clean_up(self.host, change, slots, &record);
+        if record != before {
+            packages::save(&self.host.home, package, &record)?;
+        }
         if change.kind == ChangeKind::Repair {
-            clean_up(self.host, change, slots, &record);
             tracing::warn!(release = %change.to.release, reason = %why, "the repair did not end well");
             return Ok(());
         }
-        // Without this, what the server asked for would be tried again at every contact.
-        if change.kind != ChangeKind::LocalRollback {
-            record = record.rolled_back(change, why, self.host.now());
-            packages::save(&self.host.home, package, &record)?;
-        }
-        clean_up(self.host, change, slots, &record);
-        let runs = change
-            .from
-            .as_ref()
-            .map_or("nothing of this package".to_owned(), |from| from.release.to_string());
-        let detail = format!("{runs} runs; the release that was given up is not retried automatically");
-        self.reporter.step(change, (InstallStep::RollBack, Outcome::Ok, why), &detail);
+        let outcome = if change.not_started.is_some() { Outcome::Failed } else { Outcome::Ok };
+        self.reporter.step(change, (InstallStep::RollBack, outcome, why), &self.rolled_back_detail(change));
         tracing::warn!(release = %change.to.release, reason = %why, "rolled back");
         Ok(())
+    }
+
+    /// What the server is told of a rollback: what became of the old release, and the last words of what failed. It is the
+    /// newest report of the package, so nothing else says why.
+    fn rolled_back_detail(&self, change: &Change) -> String {
+        let config = self.host.settings.package(&change.to.release.package);
+        let state = match (&change.from, &change.not_started) {
+            (None, _) => "nothing of this package is installed".to_owned(),
+            (Some(from), Some(fault)) => down(&from.release, fault).detail,
+            (Some(from), None) if Hook::Start.is_configured(config) => {
+                format!("{} was started again", from.release)
+            }
+            (Some(from), None) => {
+                format!("{} is in its place again, and no start hook is configured", from.release)
+            }
+        };
+        let state = format!("{state}; the release that was given up is not retried automatically");
+        let room = MAX_DETAIL_BYTES.saturating_sub(state.len() + 2);
+        match change.detail.as_deref() {
+            Some(words) if room > 0 => format!("{}; {state}", shortened(words, room)),
+            _ => state,
+        }
     }
 }
 

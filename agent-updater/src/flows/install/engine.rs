@@ -6,23 +6,24 @@ use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
-use crate::domain::install::{JournalStep, Next, Recovery, StepResult, advance, recovery};
+use crate::domain::install::{JournalStep, Names, Next, Recovery, StepResult, advance, recovery};
+use crate::domain::not_started::StartFault;
 use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
-use crate::flows::install_root;
 use crate::flows::self_update::begin::{NotBegun, begin, ensure_newest};
+use crate::flows::{install_root, linked};
 use crate::journal::{Journal, JournalError};
 use crate::ports::Source;
 use crate::records::packages;
-use crate::slots::Slots;
+use crate::slots::{Current, Slots};
 use crate::spool::Spool;
 
 use super::actions::{Actions, open_slots, put_back};
 use super::build::NewRelease;
 use super::checks::{Ground, ensure_hooks_can_run, ensure_room, ground};
 use super::clean_up::clean_up;
-use super::fault::{ActionFault, ChangeEnd, EngineError};
+use super::fault::{ActionFault, ChangeEnd, EngineError, down};
 use super::report::Reporter;
 use super::vetted::VettedRelease;
 
@@ -55,7 +56,7 @@ impl<'a> Engine<'a> {
     ) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
         let manifest = vetted.manifest();
-        let record = packages::load(&self.host.home, &manifest.release.package)?;
+        let record = linked::load(self.host, &manifest.release.package)?;
         let to = Installed {
             slot: SlotId::of(&manifest.release.version, vetted.digest()),
             release: manifest.release.clone(),
@@ -83,7 +84,7 @@ impl<'a> Engine<'a> {
     /// [`EngineError`].
     pub fn roll_back(&mut self, package: &PackageName) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
-        let record = packages::load(&self.host.home, package)?;
+        let record = linked::load(self.host, package)?;
         let (Some(_), Some(to)) = (&record.current, record.previous.clone()) else {
             return Ok(ChangeEnd::Refused(Refusal::new(
                 ReasonCode::LocalFault,
@@ -99,7 +100,7 @@ impl<'a> Engine<'a> {
     /// [`EngineError`].
     pub fn roll_back_for_site(&mut self, to: Installed) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
-        let record = packages::load(&self.host.home, &to.release.package)?;
+        let record = linked::load(self.host, &to.release.package)?;
         self.go_back(ChangeKind::SiteRollback, &record, to)
     }
 
@@ -132,15 +133,7 @@ impl<'a> Engine<'a> {
         built_from: Option<(&VettedRelease, &mut dyn Source)>,
     ) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
-        let change = Change {
-            kind: ChangeKind::Repair,
-            from: Some(installed.clone()),
-            lost: None,
-            to: installed.clone(),
-            step: JournalStep::Preparing,
-            interruptions: 0,
-            why: None,
-        };
+        let change = Change::new(ChangeKind::Repair, Some(installed.clone()), None, installed.clone());
         let room = install_root::ensure(self.host).and_then(|()| {
             built_from.as_ref().map_or(Ok(()), |(vetted, _)| ensure_room(self.host, vetted.manifest()))
         });
@@ -160,19 +153,27 @@ impl<'a> Engine<'a> {
         self.drive(change, new)
     }
 
-    /// Continues a change that an earlier process left open; `None` if there was none. Idempotent.
+    /// Continues a change that an earlier process left open, by what the slots say; `None` if there was none. Then the
+    /// records follow the links. Idempotent.
     ///
     /// # Errors
     /// [`EngineError`].
     pub fn recover(&mut self) -> Result<Option<(PackageName, ChangeEnd)>, EngineError> {
+        let end = self.end_open_change()?;
+        linked::keep(self.host);
+        Ok(end)
+    }
+
+    fn end_open_change(&mut self) -> Result<Option<(PackageName, ChangeEnd)>, EngineError> {
         let Some(mut change) = self.journal.open_change()? else { return Ok(None) };
         let package = change.to.release.package.clone();
         // Nothing can be finished there, and it must not end as if it had failed.
         if let Some(problem) = install_root::problem(self.host) {
             return Err(EngineError::InstallRoot(problem));
         }
-        tracing::warn!(%package, step = %change.step, "an install was interrupted; finishing it");
-        let end = match recovery(change.step, change.interruptions) {
+        let names = self.names(&change)?;
+        tracing::warn!(%package, step = %change.step, current = ?names, "an install was interrupted; finishing it");
+        let end = match recovery(change.step, change.interruptions, names) {
             Recovery::Discard => {
                 let detail = format!("the agent was stopped at the step {}", change.step);
                 let refusal = Refusal::new(ReasonCode::Interrupted, detail);
@@ -195,6 +196,20 @@ impl<'a> Engine<'a> {
         Ok(Some((package, end)))
     }
 
+    /// What `current` names of a change. Before the product is touched that decides nothing.
+    fn names(&self, change: &Change) -> Result<Names, EngineError> {
+        if change.step < JournalStep::Trying {
+            return Ok(Names::Neither);
+        }
+        let slots = open_slots(self.host, change)?;
+        let package = change.to.release.package.clone();
+        match slots.find_current().map_err(|source| EngineError::Slots { package, source })? {
+            Current::Slot(slot) => Ok(change.names(Some(&slot))),
+            Current::Nothing => Ok(change.names(None)),
+            Current::OtherLink | Current::NoLink => Ok(Names::Neither),
+        }
+    }
+
     /// A change at its first step, and whether it may begin.
     fn begun(
         &self,
@@ -209,8 +224,7 @@ impl<'a> Engine<'a> {
             Err(refusal) => (Ground { from: record.current.clone(), lost: None }, Err(refusal)),
         };
         let Ground { from, lost } = ground;
-        let step = JournalStep::Preparing;
-        let change = Change { kind, from, lost, to, step, interruptions: 0, why: None };
+        let change = Change::new(kind, from, lost, to);
         let checked = found
             .and_then(|()| ensure_hooks_can_run(self.host, &change))
             .and_then(|()| ensure_newest(self.host, &change));
@@ -248,15 +262,24 @@ impl<'a> Engine<'a> {
         let mut refusal = None;
         loop {
             let result = match self.actions.act(&change, new.as_mut()) {
-                Ok(()) => StepResult::Succeeded,
+                Ok(()) => {
+                    if change.step == JournalStep::SwitchedBack {
+                        change.not_started = None;
+                    }
+                    StepResult::Succeeded
+                }
                 Err(ActionFault::Engine(error)) => return Err(error),
                 Err(ActionFault::Failed(step, why)) => {
                     let outcome =
                         if change.step < JournalStep::Trying { Outcome::Refused } else { Outcome::Failed };
                     tracing::warn!(release = %change.to.release, %step, reason = %why.reason, "{}", why.detail);
                     self.report(&change, (step, outcome, why.reason), &why.detail);
-                    if change.why.is_none() {
+                    if change.step == JournalStep::SwitchedBack {
+                        change.not_started =
+                            Some(StartFault { reason: why.reason, detail: why.detail.clone() });
+                    } else if change.why.is_none() {
                         change.why = Some(why.reason);
+                        change.detail = Some(why.detail.clone());
                     }
                     refusal = Some(why);
                     StepResult::Failed
@@ -278,7 +301,11 @@ impl<'a> Engine<'a> {
                 }
                 Next::EndRolledBack => {
                     self.journal.clear()?;
-                    return Ok(ChangeEnd::RolledBack(change.why.unwrap_or(ReasonCode::Interrupted)));
+                    let why = change.why.unwrap_or(ReasonCode::Interrupted);
+                    return Ok(match change.not_started.as_ref().zip(change.from.as_ref()) {
+                        Some((fault, from)) => ChangeEnd::Down(down(&from.release, fault)),
+                        None => ChangeEnd::RolledBack(why),
+                    });
                 }
             }
         }
@@ -331,7 +358,7 @@ impl<'a> Engine<'a> {
                 ReasonCode::HookFailed | ReasonCode::HookTimedOut | ReasonCode::AgentFailed
             )
         {
-            record = record.with_given_up(&change.to, why.reason, self.host.now());
+            record = record.with_failed(&change.to, (why.reason, &why.detail), self.host.now());
             packages::save(&self.host.home, package, &record)?;
         }
         match Slots::open(&self.host.settings.install_root, package) {
@@ -352,20 +379,32 @@ impl<'a> Engine<'a> {
         let slots = open_slots(self.host, change)?;
         put_back(self.host, change, &slots)
             .map_err(|source| EngineError::Slots { package: package.clone(), source })?;
-        match self.actions.start_old(change, &slots) {
-            Ok(()) => {}
+        let fault = match self.actions.start_old(change, &slots) {
+            Ok(()) => None,
             Err(ActionFault::Failed(step, fault)) => {
                 self.report(change, (step, Outcome::Failed, fault.reason), &fault.detail);
+                Some(StartFault { reason: fault.reason, detail: fault.detail })
             }
             Err(ActionFault::Engine(error)) => return Err(error),
+        };
+        let down = fault.as_ref().zip(change.from.as_ref()).map(|(fault, from)| down(&from.release, fault));
+        let mut detail =
+            "the agent was stopped before the switch; it is installed at the next contact".to_owned();
+        if let Some(down) = &down {
+            detail = format!("{detail}; {}", down.detail);
         }
-        let detail = "the agent was stopped before the switch; it is installed at the next contact";
         let why = Refusal::new(ReasonCode::Interrupted, detail);
-        self.report(change, (InstallStep::Switch, Outcome::Refused, why.reason), detail);
+        self.report(change, (InstallStep::Switch, Outcome::Refused, why.reason), &why.detail);
         let record = packages::load(&self.host.home, package)?;
         clean_up(self.host, change, &slots, &record);
+        if let Some(from) = &change.from {
+            let after = record.clone().after_start(&from.release, fault.as_ref(), self.host.now());
+            if after != record {
+                packages::save(&self.host.home, package, &after)?;
+            }
+        }
         self.journal.clear()?;
-        Ok(ChangeEnd::Refused(why))
+        Ok(down.map_or(ChangeEnd::Refused(why), ChangeEnd::Down))
     }
 
     fn report(&mut self, change: &Change, what: (InstallStep, Outcome, ReasonCode), detail: &str) {

@@ -4,9 +4,11 @@ use std::error::Error;
 
 use sealpost_files::with_causes;
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 
 use crate::domain::install::IllegalTransition;
+use crate::domain::not_started::StartFault;
 use crate::domain::release::Refusal;
 use crate::journal::JournalError;
 use crate::platform::store::StoreError;
@@ -19,8 +21,10 @@ pub enum ChangeEnd {
     /// The new release runs.
     Kept,
     Refused(Refusal),
-    /// The old release runs again.
+    /// The old release is in its place again, and was started.
     RolledBack(ReasonCode),
+    /// The old release is in its place, and could not be started: the product is stopped.
+    Down(Refusal),
     /// The new program of the agent is on trial.
     OnTrial,
 }
@@ -72,6 +76,18 @@ impl<E: Into<EngineError>> From<E> for ActionFault {
     fn from(error: E) -> Self {
         Self::Engine(error.into())
     }
+}
+
+/// What is said of an old release that could not be started again.
+pub(super) fn down(old: &ReleaseId, fault: &StartFault) -> Refusal {
+    let StartFault { reason, detail } = fault;
+    Refusal::new(
+        *reason,
+        format!(
+            "{old} is in its place and does NOT run: it was stopped and could not be started: {detail}; it is tried again by \
+             itself, at each start of the agent and by `agent-updater check`"
+        ),
+    )
 }
 
 /// The refusal for an error of this computer.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use sealpost_files::with_causes;
-use sealpost_manifests::document;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::report::ReasonCode;
@@ -12,15 +11,13 @@ use crate::domain::record::{Installed, PackageRecord};
 use crate::flows::context::Host;
 use crate::flows::cycle::Repairs;
 use crate::flows::install::{ChangeEnd, Engine, EngineError};
-use crate::flows::install_root;
-use crate::flows::reports;
 use crate::flows::self_update::packaged::lose;
+use crate::flows::{install_root, linked, reports};
 use crate::home::HomeError;
 use crate::hooks::Hook;
 use crate::journal::{Journal, JournalError};
 use crate::platform::store::StoreError;
 use crate::records::manifests::KeptManifestError;
-use crate::records::vendor::VendorRecord;
 use crate::records::{manifests, packages, self_state};
 use crate::slots::{Current, SlotFault, Slots};
 
@@ -70,7 +67,7 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
     let mut engine = Engine::new(host, &mut spool);
     let mut local = Local::default();
     let whole = end_open_change(host, &mut engine, &mut local)?;
-    let trust = trust(host);
+    let trust = linked::trust(host);
     for package in wanted(host, only, whole)? {
         let record = load_or_make(host, &package, trust.as_ref(), &mut local.lines)?;
         let record = without_damaged_previous(host, &package, record, trust.as_ref(), &mut local)?;
@@ -89,7 +86,8 @@ pub(super) fn repair(host: &Host, only: Option<&PackageName>) -> Result<Local, R
             local.needs_bytes.insert(package);
             continue;
         }
-        if is_linked(host, &installed) && whole == Whole::LeaveAlone {
+        let is_down = record.not_started.is_some();
+        if is_linked(host, &installed) && whole == Whole::LeaveAlone && !is_down {
             local.lines.push(format!("{} is as it was signed", installed.release));
             continue;
         }
@@ -214,11 +212,6 @@ fn wanted(host: &Host, only: Option<&PackageName>, whole: Whole) -> Result<Vec<P
     }
 }
 
-fn trust(host: &Host) -> Option<TrustDocument> {
-    let vendor = VendorRecord::load(&host.home).ok().flatten()?;
-    document::read(vendor.trust.as_bytes()).ok()
-}
-
 /// What a look at an installed release says of it.
 enum Condition {
     Whole,
@@ -311,6 +304,7 @@ fn told(host: &Host, installed: &Installed, end: &ChangeEnd) -> (String, bool) {
         ChangeEnd::RolledBack(reason) => {
             (format!("{release} is not repaired ({reason}); the agent's log says why"), false)
         }
+        ChangeEnd::Down(refusal) => (refusal.detail.clone(), false),
         ChangeEnd::Refused(refusal) => (format!("{release} is not repaired: {refusal}"), false),
     }
 }

@@ -5,7 +5,7 @@ use sealpost_manifests::ids::PackageName;
 
 use crate::control::{Answer, AnswerCode};
 use crate::flows::context::{Context, Host};
-use crate::flows::cycle::{self, CycleResult};
+use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::drift::{self, Keep, Place};
 use crate::journal::Journal;
 use crate::records::holdings::Holdings;
@@ -27,7 +27,7 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     let result = if needs_bytes.is_empty() {
         CycleResult::at_once(host)
     } else {
-        cycle::run_with_repairs(context, &needs_bytes)
+        cycle::run_with_repairs(context, &needs_bytes, Starts::All)
     };
     let damaged = if needs_bytes.is_empty() { Vec::new() } else { drift::look(host, Keep::Yes) };
     let installed = local::installed(host);

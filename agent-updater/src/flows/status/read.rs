@@ -22,18 +22,17 @@ use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
-use crate::flows::install_root;
-use crate::flows::retention;
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
+use crate::flows::{install_root, linked, retention, start_again};
 use crate::home::Home;
 use crate::hooks::Hook;
 use crate::journal::Journal;
+use crate::records::gate;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::progress::Progress;
 use crate::records::standing::ServerStanding;
 use crate::records::withdrawn::Withdrawals;
-use crate::records::{gate, packages};
 use crate::spool::Spool;
 
 use super::report::{DriftStatus, LeaseStatus, PackageStatus, ProblemKind, Status, StatusProblem, WayStatus};
@@ -112,6 +111,7 @@ pub fn read(host: &Host) -> Status {
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
     problems.extend(contact_problems(standing, lease_problem.as_deref()));
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
+    let daemon = is_listening(&host.home.socket()).or_else(|| host.home.is_daemon_locked());
     Status {
         at: now,
         computer_name: enrollment.map(|enrollment| enrollment.computer_name.to_string()),
@@ -119,7 +119,8 @@ pub fn read(host: &Host) -> Status {
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
         agent: self_update::status::read(&host.home, &mut notices),
-        daemon: is_listening(&host.home.socket()),
+        daemon: daemon == Some(true),
+        daemon_known: daemon.is_some(),
         version: display_version(&records).to_string(),
         standing: standing.standing,
         lease: LeaseStatus {
@@ -203,6 +204,9 @@ fn package_problems(
             let package = Some(status.package.clone());
             problems.push(StatusProblem { code, package, refusal: None, text: text.to_owned() });
         };
+        if let Some(why) = &status.not_started {
+            add(ProblemKind::NotStarted, why);
+        }
         if let Some(drift) = &status.drift {
             add(ProblemKind::NotAsSigned, &drift.text);
         }
@@ -216,7 +220,7 @@ fn package_problems(
             }
             _ => {}
         }
-        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.runs) {
+        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.installed) {
             let text = format!(
                 "the vendor withdrew {} {runs}, which runs here: {why}; let the administrator approve another release, \
                  or take it back with `distributor updates halt {0}:{runs} --rollback --reason TEXT`",
@@ -280,7 +284,7 @@ fn package_records(
     notices: &mut Vec<String>,
 ) -> (BTreeMap<PackageName, PackageRecord>, BTreeSet<PackageName>) {
     let (mut good, mut unknown) = (BTreeMap::new(), BTreeSet::new());
-    match packages::load_all(&host.home) {
+    match linked::load_all(host) {
         Ok(records) => {
             for (package, record) in records {
                 match record {
@@ -351,6 +355,7 @@ impl Assigned<'_> {
                 installed: record.current.as_ref().map(|current| &current.manifest),
                 given_up: &record.given_up,
                 entitlement: holdings.entitlement(package, time),
+                coverage: holdings.coverage(package),
                 platform: &Platform::current(),
                 now: time,
             };
@@ -368,12 +373,17 @@ impl Assigned<'_> {
             Some(DriftStatus { kind: found.kind.to_string(), text: found.told(assignment) })
         };
         let drift = drift_of(Place::Current);
+        let not_started = record.not_started.as_ref().map(start_again::told);
+        let installed = record.current.as_ref().map(|current| current.release.version.to_string());
         // Of the agent's own release that is no drift: its packaged program runs then.
         let is_gone = package.is_agent() && self.is_elsewhere;
         let what_is_assigned = self.what_is_assigned();
         let sentence = match (&decision, refusal) {
             _ if !is_known => {
                 "its record is damaged, so it is not known what runs, and nothing is installed".to_owned()
+            }
+            (Some(Decision::UpToDate), _) if not_started.is_some() => {
+                "the right release, but it could not be started".to_owned()
             }
             (Some(Decision::UpToDate), _) if drift.is_some() => {
                 "the right release, but not as it was signed".to_owned()
@@ -402,11 +412,16 @@ impl Assigned<'_> {
         let config = host.settings.package(package);
         PackageStatus {
             package: package.clone(),
-            runs: record.current.as_ref().map(|current| current.release.version.to_string()),
+            runs: installed.clone().filter(|_| not_started.is_none()),
+            installed,
             runs_known: is_known,
             should_run: wanted.map(|wanted| wanted.release.version.to_string()),
             should_run_known: what_is_assigned.is_ok(),
-            up_to_date: decision == Some(Decision::UpToDate) && drift.is_none() && !is_gone,
+            up_to_date: decision == Some(Decision::UpToDate)
+                && drift.is_none()
+                && not_started.is_none()
+                && !is_gone,
+            not_started,
             decision: decision.as_ref().map(Decision::code),
             drift,
             gate: self.gate(host, package),
@@ -452,14 +467,18 @@ impl Assigned<'_> {
     }
 }
 
+/// Of the first program and the first signature package by name, as the server shows it too.
 fn display_version(records: &BTreeMap<PackageName, PackageRecord>) -> DisplayVersion {
     let mut shown = DisplayVersion::default();
     for current in records.values().filter_map(|record| record.current.as_ref()) {
         match current.kind {
-            PackageKind::Program => shown.program = Some(current.release.version.clone()),
-            PackageKind::Signatures => {
+            PackageKind::Program if shown.program.is_none() => {
+                shown.program = Some(current.release.version.clone());
+            }
+            PackageKind::Signatures if shown.signatures.is_none() => {
                 shown.signatures = Revision::from_version(&current.release.version).ok();
             }
+            PackageKind::Program | PackageKind::Signatures => {}
             PackageKind::Agent | PackageKind::Server | PackageKind::Other(_) => {}
         }
     }

@@ -26,6 +26,8 @@ pub struct Status {
     pub ways: Vec<WayStatus>,
     /// Whether the daemon runs.
     pub daemon: bool,
+    /// Whether that is known: not for other users where the kernel lists no locks.
+    pub daemon_known: bool,
     /// Which program of the agent runs, and why.
     pub agent: AgentStatus,
     /// Program and signatures, as in `V 5.2 (27001)`.
@@ -96,6 +98,8 @@ pub enum ProblemKind {
     NotRolledBack,
     /// The server presented no CA that this computer pins.
     UnknownCa,
+    /// A product was stopped and could not be started.
+    NotStarted,
 }
 
 impl StatusProblem {
@@ -119,6 +123,10 @@ pub struct PackageStatus {
     pub package: PackageName,
     /// The version that runs; `None` if none does, or if that is not known.
     pub runs: Option<String>,
+    /// The version that `current` leads to, whether its product runs or could not be started.
+    pub installed: Option<String>,
+    /// Why the product does not run although a release is installed, if it could not be started.
+    pub not_started: Option<String>,
     /// Whether it is known what runs: not while the record of the package is damaged.
     pub runs_known: bool,
     pub should_run: Option<String>,

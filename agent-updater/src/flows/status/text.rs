@@ -81,7 +81,11 @@ impl Status {
         }
         line("Version", self.products());
         line("Agent", &self.agent.to_line());
-        let daemon = if self.daemon { (Color::Green, "running") } else { (Color::Yellow, "not running") };
+        let daemon = match (self.daemon, self.daemon_known) {
+            (true, _) => (Color::Green, "running"),
+            (false, true) => (Color::Yellow, "not running"),
+            (false, false) => (Color::Yellow, "not known: only root and the agent's user can find out"),
+        };
         line("Daemon", &paint.paint(daemon.0, daemon.1));
         match (&self.lease.not_after, &self.lease.problem) {
             (Some(end), _) => line("Lease", &format!("until {}", self.with_age(*end))),
@@ -94,7 +98,7 @@ impl Status {
         }
         if let Some(next) = self.next_contact {
             let at = self.with_age(next);
-            let is_missed = next < self.at && !self.daemon;
+            let is_missed = next < self.at && !self.daemon && self.daemon_known;
             line(
                 "Next contact",
                 &if is_missed { format!("was due at {at}; the daemon does not run") } else { at },
@@ -118,7 +122,7 @@ impl Status {
     /// The version of what is installed, as far as there is any.
     fn products(&self) -> &str {
         let mut products = self.packages.iter().filter(|package| !package.package.is_agent());
-        if products.any(|package| package.runs.is_some()) {
+        if products.any(|package| package.installed.is_some()) {
             return &self.version;
         }
         let is_known = self.packages.iter().all(|package| package.runs_known);
@@ -155,7 +159,7 @@ impl PackageStatus {
         let runs = self.runs.as_deref().unwrap_or(without(self.runs_known, "nothing"));
         let should = self.should_run.as_deref().unwrap_or(without(self.should_run_known, "as it is"));
         let color = match self.decision {
-            _ if self.drift.is_some() || !self.runs_known => Color::Red,
+            _ if self.drift.is_some() || self.not_started.is_some() || !self.runs_known => Color::Red,
             Some("up_to_date") => Color::Green,
             Some("given_up") => Color::Red,
             _ => Color::Yellow,
@@ -163,8 +167,12 @@ impl PackageStatus {
         let sentence = paint.paint(color, &self.sentence);
         let _ = writeln!(text, "\n{}", self.package);
         let _ = writeln!(text, "  runs {runs}, should run {should}: {sentence}");
+        if let Some(why) = &self.not_started {
+            let _ = writeln!(text, "  {}", paint.paint(Color::Red, why));
+        }
         if let Some(why) = &self.withdrawn {
-            let line = format!("{runs} was withdrawn by the vendor: {why}");
+            let installed = self.installed.as_deref().unwrap_or(runs);
+            let line = format!("{installed} was withdrawn by the vendor: {why}");
             let _ = writeln!(text, "  {}", paint.paint(Color::Red, &line));
         }
         if let Some(drift) = &self.drift {

@@ -8,6 +8,7 @@ use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerEntry;
+use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{Outcome, ReasonCode};
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
@@ -323,9 +324,22 @@ fn what(change: &Change) -> String {
             "runs its packages as they were signed again".to_owned()
         }
         Change::DriftReported { drift, .. } => {
-            let parts: Vec<String> =
-                drift.iter().map(|drift| format!("{} [{}]", drift.package, drift.kind)).collect();
-            format!("says that packages are not as they were signed: {}", parts.join(", "))
+            let (stopped, changed): (Vec<_>, Vec<_>) =
+                drift.iter().partition(|drift| drift.kind == DriftKind::NotStarted);
+            let stopped: Vec<&str> = stopped.iter().map(|drift| drift.package.as_str()).collect();
+            let changed: Vec<String> =
+                changed.iter().map(|drift| format!("{} [{}]", drift.package, drift.kind)).collect();
+            let mut said = Vec::new();
+            if !stopped.is_empty() {
+                said.push(format!(
+                    "says that products could not be started and do not run: {}",
+                    stopped.join(", ")
+                ));
+            }
+            if !changed.is_empty() {
+                said.push(format!("says that packages are not as they were signed: {}", changed.join(", ")));
+            }
+            said.join("; ")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Computers whose packages are not as they were signed: what the site is told of them.
+//! Computers whose packages are not as they were signed, or whose products do not run: what the site is told of them.
 
 use crate::rows::ComputersRow;
 use crate::rules::text::{counted, first_names};
@@ -20,6 +20,23 @@ pub fn warning(who: &ComputersRow) -> Option<Warning> {
     Some(Warning::new(WarningCode::ClientsDrifted, said).of(*count, Unit::Computers, names).since(*since))
 }
 
+/// What is said of computers on which a product could not be started.
+#[must_use]
+pub fn stopped(who: &ComputersRow) -> Option<Warning> {
+    let ComputersRow { count, names, since } = who;
+    if *count == 0 {
+        return None;
+    }
+    let named = first_names(names, *count);
+    let say = counted(*count, "computer says", "computers say");
+    let said = format!(
+        "{say} that a product does NOT run, because it was stopped and could not be started ({named}): see \
+         `distributor clients show NAME`, and on the computer `agent-updater status` for why; it is tried again by itself, and \
+         at once by `agent-updater check` there"
+    );
+    Some(Warning::new(WarningCode::ProductsStopped, said).of(*count, Unit::Computers, names).since(*since))
+}
+
 #[cfg(test)]
 mod tests {
     use sealpost_manifests::ids::ComputerName;
@@ -38,5 +55,11 @@ mod tests {
         assert!(one.starts_with("1 computer says ") && one.contains("(pc-1):"), "{one}");
         let all = said(&names, 70).unwrap();
         assert!(all.starts_with("70 computers say ") && all.contains("pc-5 and 65 more)"), "{all}");
+        let stopped = |count| {
+            stopped(&ComputersRow { count, names: names[..1].to_vec(), since: None }).map(|said| said.message)
+        };
+        assert_eq!(stopped(0), None);
+        let one = stopped(1).unwrap();
+        assert!(one.starts_with("1 computer says ") && one.contains("does NOT run"), "{one}");
     }
 }

@@ -201,6 +201,9 @@ pub struct Explanation {
 #[must_use]
 pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let runs = match view.runs {
+        Some((version, _)) if view.drift == Some(DriftKind::NotStarted) => {
+            format!("{} does NOT run {} {version}, which could not be started", view.name, view.package)
+        }
         Some((version, _)) => format!("{} runs {} {version}", view.name, view.package),
         None => format!("{} does not run {}", view.name, view.package),
     };
@@ -311,16 +314,25 @@ const fn changed(kind: DriftKind) -> &'static str {
         DriftKind::Missing => ", whose folder is gone",
         DriftKind::Link => ", but its `current` link leads elsewhere",
         DriftKind::Changed => ", whose files were changed on the computer",
+        DriftKind::NotStarted => "",
         DriftKind::Other(_) => ", which is not as it was signed",
     }
 }
 
 fn repair(view: &PackageView<'_>) -> (String, ChangesWhen) {
+    if view.drift == Some(DriftKind::NotStarted) {
+        let text =
+            "; `agent-updater status` there says why, and `agent-updater check` there tries it again at once";
+        return (text.to_owned(), ChangesWhen::Contact);
+    }
     let text = format!("; repair it there with `agent-updater repair {}`", view.package);
     (text, ChangesWhen::Contact)
 }
 
 fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
+    if view.drift == Some(DriftKind::NotStarted) {
+        return repair(view);
+    }
     if let Some(stopped) = view.stopped {
         let why = escape(stopped.reason.as_deref().unwrap_or_default());
         let next = match view.waits_for_review {

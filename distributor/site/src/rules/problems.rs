@@ -51,6 +51,8 @@ pub struct Facts {
     pub followers: BTreeMap<ChannelName, Named>,
     /// Whose packages are not as they were signed.
     pub drifted: ComputersRow,
+    /// On whose computers a product could not be started.
+    pub not_started: ComputersRow,
     /// Who fails.
     pub failing: FailingRow,
     /// How the computers stand.
@@ -107,6 +109,7 @@ pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     let mut said = warnings(&facts.expiries, &facts.licenses, pull, now);
     said.extend(restored(restore, &facts.licenses, now));
     said.extend(log_forks(&facts.forks));
+    said.extend(drift::stopped(&facts.not_started));
     said.extend(drift::warning(&facts.drifted));
     said.extend(attention::warnings(releases, &facts.runners));
     said.extend(attention::left_channels(&facts.channels, &facts.followers));
@@ -192,6 +195,7 @@ mod tests {
             channels: BTreeSet::new(),
             followers: BTreeMap::new(),
             drifted: ComputersRow::default(),
+            not_started: ComputersRow::default(),
             failing: FailingRow::default(),
             fleet: FleetRow::default(),
             refusals: Vec::new(),

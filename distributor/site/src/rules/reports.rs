@@ -19,7 +19,7 @@ pub enum ReportEffect {
     /// It is the newest of its package, and the computer refused the release, or went back without being asked to by the
     /// site.
     Failure,
-    /// It is only logged: the computer reported about too many packages before.
+    /// It is only logged: an audit, or the computer reported about too many packages before.
     Unlisted,
 }
 
@@ -43,6 +43,10 @@ pub fn fresh(reports: &[Report], acknowledged: u64) -> BTreeMap<u64, &Report> {
 #[must_use]
 pub fn effect(report: &Report, reported: &BTreeSet<PackageName>) -> ReportEffect {
     if !reported.contains(&report.release.package) && reported.len() >= MAX_PACKAGES {
+        return ReportEffect::Unlisted;
+    }
+    // It says something about files, and nothing about how an install ends.
+    if report.step == InstallStep::Audit {
         return ReportEffect::Unlisted;
     }
     let asked_by_site = report.reason == ReasonCode::AskedBySite;
@@ -97,6 +101,14 @@ mod tests {
         assert_eq!(of(InstallStep::TestLoad, Outcome::Refused), ReportEffect::Failure);
         assert_eq!(of(InstallStep::Download, Outcome::Failed), ReportEffect::Failure);
         assert_eq!(of(InstallStep::RollBack, Outcome::Ok), ReportEffect::Failure);
+    }
+
+    #[test]
+    fn an_audit_is_logged_and_says_nothing_about_how_an_install_ended() {
+        for outcome in [Outcome::Ok, Outcome::Failed] {
+            let audit = report(1, "a", InstallStep::Audit, outcome);
+            assert_eq!(effect(&audit, &BTreeSet::new()), ReportEffect::Unlisted);
+        }
     }
 
     #[test]

@@ -64,6 +64,8 @@ codes! {
     LogForked = "log_forked", Warning;
     /// Installed packages are not as they were signed.
     ClientsDrifted = "clients_drifted", Warning;
+    /// Products were stopped for an update and could not be started.
+    ProductsStopped = "products_stopped", Urgent;
     /// A release was stopped and still runs, or waits for another approval.
     ReleaseAttention = "release_attention", Warning;
     /// Computers follow a channel that the vendor does not have.

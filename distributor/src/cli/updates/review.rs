@@ -85,6 +85,12 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     if view.runner_count > 0 {
         print_names("  run by     ", &view.runners, view.runner_count)?;
     }
+    if let Some(pending) = view.pending_count.filter(|_| row.state == ReleaseState::Approved) {
+        let told = counted(row.assigned, "computer was", "computers were");
+        print_line(format_args!("  assigned   {told} told to run it"))?;
+        let come = counted(pending, "computer is to run it and does", "computers are to run it and do");
+        print_line(format_args!("  to come    {come} not say so yet"))?;
+    }
     let not_kept = view.not_kept_count.min(row.failed);
     if not_kept > 0 {
         print_line(format_args!(

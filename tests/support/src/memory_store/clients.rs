@@ -9,10 +9,11 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{ReasonCode, Report};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
-    Trying,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
+    Recipients, Trying,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow,
@@ -94,6 +95,14 @@ impl State {
             }
         }
         who
+    }
+
+    /// The computers that say that a package of theirs is in such a state.
+    fn computers_drifted(&self, wanted: impl Fn(&DriftKind) -> bool) -> ComputersRow {
+        self.computers_that(|client| {
+            let rows = client.drift.values().filter(|row| wanted(&row.kind));
+            rows.map(|row| row.since).min().map(Some)
+        })
     }
 
     /// The failed last report of a client about a release.
@@ -186,7 +195,13 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
 
 impl<H: Holds> Read<Drifted> for Handle<H> {
     fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
-        Ok(self.state().computers_that(|client| client.drift.values().map(|row| row.since).min().map(Some)))
+        Ok(self.state().computers_drifted(|kind| *kind != DriftKind::NotStarted))
+    }
+}
+
+impl<H: Holds> Read<NotStarted> for Handle<H> {
+    fn read(&mut self, _: &NotStarted) -> Result<ComputersRow, StoreError> {
+        Ok(self.state().computers_drifted(|kind| *kind == DriftKind::NotStarted))
     }
 }
 

@@ -107,7 +107,7 @@ pub(super) const TWO: &str = "loadable two";
 /// Why a change ended.
 pub(super) fn reason(end: &ChangeEnd) -> ReasonCode {
     match end {
-        ChangeEnd::Refused(refusal) => refusal.reason,
+        ChangeEnd::Refused(refusal) | ChangeEnd::Down(refusal) => refusal.reason,
         ChangeEnd::RolledBack(reason) => *reason,
         ChangeEnd::Kept | ChangeEnd::OnTrial => ReasonCode::Done,
     }

@@ -3,6 +3,8 @@
 mod crash;
 mod fixture;
 mod install;
+mod linked;
+mod not_started;
 mod refused;
 mod repair;
 mod rollback;

@@ -162,13 +162,13 @@ fn a_full_disk_is_found_before_anything_is_fetched() {
 }
 
 /// A small file system of its own, unmounted when it is dropped.
-struct SmallDisk(PathBuf);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn at(path: &Path) -> Option<Self> {
+    pub(super) fn at(path: &Path, size: &str) -> Option<Self> {
         fs::create_dir_all(path).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=60k,mode=755", "tmpfs"]).arg(path);
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"]).arg(path);
         let mounted = mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         mounted.then(|| Self(path.to_owned()))
     }
@@ -183,7 +183,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_disk_that_fills_up_in_the_middle_of_a_build_is_left_as_it_was() {
     let computer = Computer::new();
-    let Some(_disk) = SmallDisk::at(&computer.host.settings.install_root) else {
+    let Some(_disk) = SmallDisk::at(&computer.host.settings.install_root, "60k") else {
         eprintln!("SKIPPED: needs the right to mount");
         return;
     };

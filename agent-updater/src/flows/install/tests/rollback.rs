@@ -1,14 +1,18 @@
 //! Rollbacks that a person asks for, and slots that exist already.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
+use crate::control::ToUnwanted;
 use crate::flows::install::ChangeEnd;
+use crate::flows::rollback::roll_back;
 
 use super::fixture::{Computer, ONE, TWO, package, read, reason};
+use super::refused::SmallDisk;
 
 #[test]
 fn a_slot_that_belongs_to_another_user_is_not_taken_for_the_signed_one() {
@@ -87,6 +91,34 @@ fn a_rollback_of_the_site_to_a_release_that_does_not_start_any_more_is_not_tried
     computer.assert_runs(&two, "after the failure");
     let given_up = &computer.record().given_up[0];
     assert_eq!((given_up.manifest, given_up.attempt), (one.signed.digest(), 4));
+}
+
+#[test]
+fn a_rollback_by_hand_needs_no_free_byte_of_the_disk_of_the_records() {
+    let computer = Computer::new();
+    let state = computer.host.home.state("x").parent().unwrap().to_owned();
+    let Some(_disk) = SmallDisk::at(&state, "512k") else {
+        eprintln!("SKIPPED: needs the right to mount");
+        return;
+    };
+    computer.host.home.prepare().unwrap();
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    computer.install(&mut two, 0).unwrap();
+    computer.host.home.keep_reserve();
+    // Another program fills the disk to its last byte.
+    let mut fill = fs::File::create(state.join("fill")).unwrap();
+    while fill.write_all(&[7; 512]).is_ok() {}
+    assert!(fs::write(state.join("one-more"), [7; 4096]).is_err());
+    let ended = roll_back(&computer.host, &package(), ToUnwanted::Refuse).unwrap();
+    assert_eq!(ended, ChangeEnd::Kept);
+    computer.assert_runs(&one, "on a full disk");
+    // Once there is room again, there is a reserve again.
+    fs::remove_file(state.join("fill")).unwrap();
+    computer.host.home.keep_reserve();
+    assert!(state.join("reserve").exists());
+    assert_eq!(roll_back(&computer.host, &package(), ToUnwanted::Refuse).unwrap(), ChangeEnd::Kept);
+    computer.assert_runs(&two, "with room");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, Recipients,
-    Trying, page_limit,
+    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
+    Recipients, Trying, page_limit,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, TryingRow,
@@ -246,18 +246,28 @@ fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
 
 impl<C: Connected> Read<Drifted> for C {
     fn read(&mut self, _: &Drifted) -> Result<ComputersRow, StoreError> {
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached(
-            "SELECT c.name, min(d.since) FROM drifts d JOIN clients c ON c.client_id = d.client_id \
-             GROUP BY c.name ORDER BY c.name",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut drifted = ComputersRow::default();
-        while let Some(row) = rows.next()? {
-            drifted.add(text(row, 0)?, Some(time(row, 1)?));
-        }
-        Ok(drifted)
+        computers_with(self.connection(), "!= 'not_started'")
     }
+}
+
+impl<C: Connected> Read<NotStarted> for C {
+    fn read(&mut self, _: &NotStarted) -> Result<ComputersRow, StoreError> {
+        computers_with(self.connection(), "= 'not_started'")
+    }
+}
+
+/// The computers that say that a package of theirs is in such a state.
+fn computers_with(connection: &Connection, kind: &str) -> Result<ComputersRow, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT c.name, min(d.since) FROM drifts d JOIN clients c ON c.client_id = d.client_id \
+         WHERE d.kind {kind} GROUP BY c.name ORDER BY c.name"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut found = ComputersRow::default();
+    while let Some(row) = rows.next()? {
+        found.add(text(row, 0)?, Some(time(row, 1)?));
+    }
+    Ok(found)
 }
 
 impl<C: Connected> Read<Failing> for C {

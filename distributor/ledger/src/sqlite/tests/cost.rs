@@ -12,8 +12,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{ProofPlan, verify_consistency};
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::queries::{
-    Drifted, Endings, Failing, Fleet, Followers, LastPull, Licenses, LogForks, MAX_PAGE, Refusals,
-    ReleaseByManifest, ReleaseCounts, Releases, Restores,
+    Drifted, Endings, Failing, Fleet, Followers, LastPull, Licenses, LogForks, MAX_PAGE, NotStarted,
+    Refusals, ReleaseByManifest, ReleaseCounts, Releases, Restores,
 };
 use sealpost_site::rules::troubles::Bounds;
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
@@ -371,6 +371,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         ledger.query(Restores {}).await.unwrap();
         ledger.query(LogForks {}).await.unwrap();
         ledger.query(Drifted {}).await.unwrap();
+        ledger.query(NotStarted {}).await.unwrap();
         ledger.query(Failing {}).await.unwrap();
         ledger.query(Followers {}).await.unwrap();
         ledger.query(Fleet { bounds: Bounds::at(server.world.at(0)) }).await.unwrap();

@@ -20,9 +20,9 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
-    LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, Refusals,
-    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime,
-    Trying, VoidedReleases,
+    LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
+    Recipients, Refusals, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
+    SetupOf, StoredTime, Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
@@ -69,6 +69,7 @@ async fn of_the_site(pair: &Pair) {
         pair.query(LeftBehind { sequence, since: sqlite.floor.unwrap() }).await;
     }
     pair.query(Drifted {}).await;
+    pair.query(NotStarted {}).await;
     pair.query(Failing {}).await;
     for bounds in bounds(sqlite.floor.unwrap()) {
         pair.query(Fleet { bounds }).await;

@@ -260,7 +260,8 @@ impl<'a> Site<'a> {
                 computer.reports = vec![report(self.random.below(40), &row, InstallStep::Keep, outcome)];
                 computer.packages = vec![installed(&row)];
                 let package = row.release.package.clone();
-                let kind = [DriftKind::Missing, DriftKind::Link, DriftKind::Changed][self.pick(3)];
+                let kinds = [DriftKind::Missing, DriftKind::Link, DriftKind::Changed, DriftKind::NotStarted];
+                let kind = kinds[self.pick(4)];
                 let drifted = self.random.below(3) == 0;
                 computer.drift = if drifted { vec![Drift { package, kind }] } else { Vec::new() };
             }

@@ -101,6 +101,13 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         &changed,
         "2.0, whose files were changed on the computer; repair it there with `agent-updater repair acme-av`",
     );
+    let down = PackageView { drift: Some(DriftKind::NotStarted), ..runs.clone() };
+    say(
+        &down,
+        "pc-1 does NOT run acme-av 2.0, which could not be started; `agent-updater status` there says why",
+    );
+    assert!(!explain(&down, at(100)).sentence.contains("repair"));
+    say(&PackageView { drift: Some(DriftKind::NotStarted), ..good.clone() }, "does NOT run acme-av 1.0");
     let stopped = PackageView { stopped: Some(&halted), wanted: None, ..runs.clone() };
     say(&stopped, "2.0, which was halted here (it crashes); it runs on until something newer is approved");
     let withdrawn = KnownRelease { state: ReleaseState::Withdrawn, ..halted.clone() };

@@ -1,5 +1,6 @@
 //! `GET /api/v1/updates`: releases with their state, a page at a time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,11 +8,17 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use sealpost_admin_api::updates::{MAX_UPDATES, Update, UpdatesPage, UpdatesQuery};
 use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::ReleaseId;
-use sealpost_site::queries::Releases;
+use sealpost_site::queries::{ApprovedReleases, MAX_PAGE, Recipients, Releases, VoidedReleases};
+use sealpost_site::rows::{RecipientRow, ReleaseRow};
+use sealpost_site::rules::leaving::Leaving as Judge;
+use sealpost_site::rules::recipients::{Reach, UnderReview};
+use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 use crate::http::Site;
+use crate::http::leaving::known;
 use crate::http::offered::offered;
 use crate::http::problem::{ApiError, bad_query};
 
@@ -26,10 +33,51 @@ pub(crate) async fn list(
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.manifest);
     let offered = offered(&site).await?;
+    let to_come = to_come(&site, &rows).await?;
     let updates = rows.into_iter().map(Update::from);
-    let updates =
-        updates.map(|update| Update { offered: offered_as(&update.release, offered.as_deref()), ..update });
+    let updates = updates.map(|update| Update {
+        offered: offered_as(&update.release, offered.as_deref()),
+        to_come: to_come.get(&update.manifest).copied(),
+        ..update
+    });
     Ok(Json(UpdatesPage { updates: updates.collect(), next }))
+}
+
+/// How many enrolled computers are to run each approved release of a page and do not say that they do. All computers are looked
+/// through once, by the rule that decides at their contact: who was not in contact since the approval counts too.
+async fn to_come(site: &Site, rows: &[ReleaseRow]) -> Result<BTreeMap<Sha256Digest, u64>, ApiError> {
+    let ledger = &site.parts.ledger;
+    if !rows.iter().any(|row| row.state == ReleaseState::Approved) {
+        return Ok(BTreeMap::new());
+    }
+    let approved = ledger.query(ApprovedReleases {}).await?;
+    let voided = ledger.query(VoidedReleases {}).await?;
+    let known = known(ledger).await?;
+    let judge = Judge::new(&approved, &known, &voided);
+    let is_shown = |release: &&KnownRelease| rows.iter().any(|row| row.manifest == release.manifest);
+    let shown: Vec<(Sha256Digest, UnderReview)> = approved
+        .iter()
+        .filter(is_shown)
+        .map(|release| {
+            (release.manifest, UnderReview::new(release.clone(), approved.clone(), voided.clone()))
+        })
+        .collect();
+    let mut counts: BTreeMap<Sha256Digest, u64> = shown.iter().map(|(manifest, _)| (*manifest, 0)).collect();
+    let each = |row: RecipientRow| {
+        // Of a computer that never enrolled nothing is to be expected.
+        if row.platform.is_none() {
+            return;
+        }
+        for (manifest, review) in &shown {
+            let runs_it = row.installed.iter().any(|runs| runs.manifest == *manifest);
+            if !runs_it && (review.reach(&row) == Reach::Gets || judge.goes_back_to(*manifest, &row)) {
+                *counts.entry(*manifest).or_default() += 1;
+            }
+        }
+    };
+    let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
+    ledger.each(page, |row| row.name.clone(), each).await?;
+    Ok(counts)
 }
 
 /// The channels that point to a release.

@@ -1,0 +1,114 @@
+//! Starting products again that could not be started.
+//!
+//! A reconciler: it tries what is due, and keeps in the package's record how that ended. Invariant: it starts only what
+//! `current` names, and only where no change is open: a change starts its product itself.
+
+use jiff::Timestamp;
+use sealpost_files::{escape, with_causes};
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::report::ReasonCode;
+
+use crate::domain::not_started::{NotStarted, StartFault};
+use crate::domain::record::{Installed, PackageRecord};
+use crate::hooks::{Hook, HookContext, run_hook};
+use crate::journal::Journal;
+use crate::records::packages;
+use crate::slots::{Current, Slots};
+
+use super::context::Host;
+use super::{install_root, linked};
+
+/// Which products are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// Those whose pause is over.
+    Due,
+    /// All: the agent was started, or a person asks.
+    All,
+}
+
+/// The products that could not be started, and since when.
+pub(super) fn down(host: &Host) -> Vec<(PackageName, NotStarted)> {
+    let records = linked::load_all(host).unwrap_or_default();
+    let records = records.into_iter().filter_map(|(package, record)| Some((package, record.ok()?)));
+    records.filter_map(|(package, record)| Some((package, record.not_started?))).collect()
+}
+
+/// When the next product is to be tried again.
+pub(super) fn next_try(host: &Host) -> Option<Timestamp> {
+    let now = host.now();
+    down(host).iter().map(|(_, state)| state.due_at(now)).min()
+}
+
+/// The sentence about a product that could not be started, for people.
+pub(super) fn told(state: &NotStarted) -> String {
+    escape(&state.sentence())
+}
+
+/// Tries to start what could not be started. The caller holds the lock of the cycle.
+pub(super) fn start_again(host: &Host, which: Starts) {
+    // Without a disk that is there nothing is started, and an open change starts its product itself.
+    let is_open = !matches!(Journal::of(&host.home, &*host.faults).open_change(), Ok(None));
+    if is_open || install_root::problem(host).is_some() {
+        return;
+    }
+    for (package, record) in linked::load_all(host).unwrap_or_default() {
+        let Ok(record) = record else { continue };
+        let Some(state) = record.not_started.clone() else { continue };
+        if which == Starts::Due && !state.is_due(host.now()) {
+            continue;
+        }
+        let Some(installed) = record.current.clone() else { continue };
+        let fault = start(host, &installed).err();
+        note(host, record, (&installed, &state), fault.as_ref());
+        if let Some(fault) = fault {
+            tracing::error!(%package, reason = %fault.reason, "still not started: {}", fault.detail);
+        }
+    }
+}
+
+fn start(host: &Host, installed: &Installed) -> Result<(), StartFault> {
+    let package = &installed.release.package;
+    let local = |detail| StartFault { reason: ReasonCode::LocalFault, detail };
+    let slots = match Slots::find(&host.settings.install_root, package) {
+        Ok(slots) => slots.ok_or_else(|| local("its folder is gone".to_owned()))?,
+        Err(error) => return Err(local(with_causes(&error))),
+    };
+    match slots.find_current() {
+        Ok(Current::Slot(slot)) if slot == installed.slot => {}
+        Ok(_) => {
+            let path = slots.current_path();
+            return Err(local(format!(
+                "{} does not lead to it; `agent-updater repair {package}` puts that right",
+                path.display()
+            )));
+        }
+        Err(error) => return Err(local(with_causes(&error))),
+    }
+    let context = HookContext {
+        release: &installed.release,
+        slot: slots.path_of(&installed.slot),
+        current: slots.current_path(),
+    };
+    run_hook(&host.runner, Hook::Start, host.settings.package(package), &context)
+        .map(drop)
+        .map_err(|fault| StartFault { reason: fault.reason, detail: fault.detail })
+}
+
+/// The server hears of it by the next contact, which names what does not run. A report would take the place of the one that
+/// says why a newer release failed here.
+fn note(
+    host: &Host,
+    record: PackageRecord,
+    (installed, state): (&Installed, &NotStarted),
+    fault: Option<&StartFault>,
+) {
+    let release = &installed.release;
+    let after = record.after_start(release, fault, host.now());
+    if let Err(error) = packages::save(&host.home, &release.package, &after) {
+        tracing::error!(%release, error = with_causes(&error), "how its start ended is not on disk yet");
+    }
+    if fault.is_none() {
+        tracing::info!(%release, since = %state.since, "was started again");
+    }
+}
