@@ -238,3 +238,25 @@ async fn a_halt_of_what_the_vendor_withdrew_keeps_both_reasons_each_with_its_aut
     let why = agent.assignment(&answer).packages[0].why.clone().unwrap();
     assert_eq!(why.text, "the vendor withdrew acme-av 1.1 (any): it loses data");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_says_how_many_run_a_release_and_how_many_are_to_come_whoever_was_told_so_far() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agents = Vec::new();
+    for name in ["pc-1", "pc-2", "pc-3"] {
+        agents.push(Agent::licensed(&site, name).await);
+    }
+    let [old, new] = two_releases(&vendor, &site).await;
+    // One runs what it is assigned no more, one runs the new release, and one was not in contact since.
+    runs(&site, &mut agents[0], &old).await;
+    runs(&site, &mut agents[1], &new).await;
+    let page = site.updates().await;
+    let of = |manifest| page.updates.iter().find(|update| update.manifest == manifest).unwrap();
+    assert_eq!((of(new.manifest).installed, of(new.manifest).to_come), (1, Some(2)));
+    assert_eq!((of(old.manifest).installed, of(old.manifest).to_come), (1, None), "it is superseded");
+    let listed = says(&site, &["updates", "list"]).await.1;
+    assert!(listed.contains("RUN BY") && listed.contains("TO COME"), "{listed}");
+    let shown = says(&site, &["updates", "show", "acme-av:1.1"]).await.1;
+    assert!(shown.contains("to come    2 computers are to run it and do not say so yet"), "{shown}");
+}

@@ -484,3 +484,34 @@ fn display_version(records: &BTreeMap<PackageName, PackageRecord>) -> DisplayVer
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use sealpost_manifests::digest::Sha256Digest;
+    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::version::{ReleaseCounter, Version};
+
+    use super::*;
+    use crate::domain::record::SlotId;
+
+    #[test]
+    fn of_several_programs_the_first_by_name_is_the_version_as_at_the_server() {
+        let record = |name: &str, version: &str| {
+            let version = Version::new(version).unwrap();
+            let manifest = Sha256Digest::of(name.as_bytes());
+            let package = PackageName::new(name).unwrap();
+            let current = Installed {
+                slot: SlotId::of(&version, &manifest),
+                release: ReleaseId { package: package.clone(), version, platform: Platform::any() },
+                kind: PackageKind::Program,
+                counter: ReleaseCounter(1),
+                manifest,
+                rollout: 1,
+                attempt: 1,
+            };
+            (package, PackageRecord { current: Some(current), ..PackageRecord::default() })
+        };
+        let records = BTreeMap::from([record("acme-av", "5.2"), record("acme-cad", "1.0")]);
+        assert_eq!(display_version(&records).program.unwrap().as_str(), "5.2");
+    }
+}

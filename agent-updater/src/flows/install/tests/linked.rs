@@ -8,7 +8,9 @@ use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_test_support::folders::write_executable;
 
 use super::fixture::{Computer, ONE, Published, TWO, package};
+use super::refused::SmallDisk;
 use crate::domain::install::JournalStep;
+use crate::domain::record::PackageRecord;
 use crate::flows::drift::{self, Keep};
 use crate::flows::install::ChangeEnd;
 use crate::flows::linked;
@@ -16,7 +18,11 @@ use crate::records::vendor::VendorRecord;
 
 /// A computer that knows the vendor's keys, with two releases, of which the second runs.
 fn computer() -> (Computer, Published, Published) {
-    let computer = Computer::new();
+    with_two_releases(Computer::new())
+}
+
+fn with_two_releases(computer: Computer) -> (Computer, Published, Published) {
+    computer.host.home.prepare().unwrap();
     let trust = sealpost_manifests::document::write(&computer.trust).unwrap();
     VendorRecord { root_sha256: Sha256Digest::of(b"root"), trust }.save(&computer.host.home).unwrap();
     let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
@@ -65,6 +71,43 @@ fn an_install_whose_journal_could_not_be_written_on_the_way_back_is_ended_by_wha
         computer.assert_runs(&three, &point);
         assert_eq!(computer.with_engine(|engine| engine.roll_back(&package())).unwrap(), ChangeEnd::Kept);
         computer.assert_runs(&two, &point);
+    }
+}
+
+#[test]
+fn a_start_hook_that_fills_the_disk_of_the_records_leaves_the_record_with_what_runs() {
+    for has_reserve in [false, true] {
+        let computer = Computer::new();
+        let state = computer.host.home.state("x").parent().unwrap().to_owned();
+        let Some(_disk) = SmallDisk::at(&state, "512k") else {
+            eprintln!("SKIPPED: needs the right to mount");
+            return;
+        };
+        let (computer, _, two) = with_two_releases(computer);
+        if has_reserve {
+            computer.host.home.keep_reserve();
+        }
+        let start = computer.root.path().join("start");
+        let before = fs::read_to_string(&start).unwrap();
+        let fill = format!(
+            "if [ \"$SEALPOST_VERSION\" = 3 ]; then dd if=/dev/zero of={}/fill bs=512; exit 1; fi 2>/dev/null\n",
+            state.display()
+        );
+        write_executable(&start, before.replace("#!/bin/sh\n", &format!("#!/bin/sh\n{fill}"))).unwrap();
+        let mut three = computer.publish("3", 3, "loadable three");
+        let ended = computer.install(&mut three, 0);
+        let recovered = computer.with_engine(|engine| engine.recover());
+        assert_eq!(ended.is_ok(), has_reserve, "{ended:?}");
+        assert_eq!(recovered.is_ok(), has_reserve, "{recovered:?}");
+        let names = |record: &PackageRecord| record.current.as_ref().map(|current| current.manifest);
+        assert_eq!(names(&computer.record()), Some(two.signed.digest()));
+        fs::remove_file(state.join("fill")).unwrap();
+        computer.recover();
+        assert_eq!(computer.recover(), None);
+        computer.assert_runs(&two, "the disk has room again");
+        let mut four = computer.publish("4", 4, "loadable four");
+        assert_eq!(computer.install(&mut four, 0).unwrap(), ChangeEnd::Kept);
+        computer.assert_runs(&four, "a later release");
     }
 }
 
