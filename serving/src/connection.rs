@@ -18,6 +18,7 @@ use crate::limits::ConnectionLimits;
 use crate::listener::Accepted;
 use crate::peer::{Peer, account_name};
 use crate::stall::StallGuard;
+use crate::standing::Standing;
 
 /// Most header lines of a request. Ours have about ten.
 const MAX_HEADERS: usize = 64;
@@ -32,6 +33,8 @@ const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Connection<S> {
     pub(crate) service: S,
     pub(crate) limits: ConnectionLimits,
+    /// What its requests have shown so far.
+    pub(crate) standing: Standing,
     /// Becomes `true` when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -68,11 +71,12 @@ where
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { service, limits, mut stopping } = self;
+        let Self { service, limits, standing, mut stopping } = self;
         let (begun, mut has_begun) = watch::channel(false);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let _ = begun.send_replace(true);
             request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(standing.clone());
             service.clone().oneshot(request)
         });
         let stream = TokioIo::new(StallGuard::new(stream, limits.write_within));
