@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
+use sealpost_files::make_folder;
 
 use crate::command_line::{Shell, completions, man_pages};
 use crate::unit::{InstallError, Installed, Layout, LayoutError, Program, Strict, install};
@@ -48,7 +49,7 @@ impl ManPages {
         let Some(folder) = &self.dir else {
             return pages.first().map_or(Ok(()), |page| out.write_all(&page.text));
         };
-        fs::create_dir_all(folder)?;
+        make_folder(folder, 0o755)?;
         pages.iter().try_for_each(|page| fs::write(folder.join(&page.file_name), &page.text))
     }
 }

@@ -13,6 +13,7 @@ mod attempts;
 mod books;
 mod budgets;
 mod connection;
+mod forwarded;
 mod known;
 mod limits;
 mod listener;
@@ -28,6 +29,7 @@ pub mod tls;
 
 pub use attempts::FailedAttempts;
 pub use budgets::{Budgets, Rate};
+pub use forwarded::is_forwarded;
 pub use limits::{ConnectionLimits, CountedBy, WhenFull};
 pub use listener::{Listener, TlsListeners, bind_private_socket};
 pub use peer::Peer;

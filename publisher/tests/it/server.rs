@@ -313,6 +313,13 @@ async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
     }
     assert_eq!(codes[..10], [ProblemCode::SerialUnknown; 10]);
     assert_eq!(codes[10..], [ProblemCode::Busy; 2]);
+    let neighbor = SigningKey::generate().unwrap();
+    let (bought, good) = (server.sell(), 200);
+    assert_eq!(
+        server.register(&request(&bought, &neighbor)).await.status,
+        good,
+        "a site behind the same address"
+    );
 }
 
 #[tokio::test]
