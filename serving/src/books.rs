@@ -80,7 +80,7 @@ impl Books {
             self.make_way(old);
         }
         if !self.has_room_for(source) {
-            let other = self.of_the_largest(source).or_else(|| self.old_one(now))?;
+            let other = self.of_the_largest(source).or_else(|| self.old_one(source, now))?;
             self.make_way(other);
         }
         let (id, makes_way) = (self.next, Arc::new(Notify::new()));
@@ -158,10 +158,14 @@ impl Books {
         if count <= self.count(comes) + 1 { None } else { self.oldest_of(largest) }
     }
 
-    /// The oldest connection that did not prove itself for a while, whosever it is.
-    fn old_one(&self, now: Instant) -> Option<u64> {
+    /// The oldest connection that did not prove itself for a while, of the same source or of one that has more.
+    fn old_one(&self, comes: IpAddr, now: Instant) -> Option<u64> {
+        let has = self.count(comes);
+        let may_end = |connection: &Unproven| {
+            connection.held == 0 && (connection.source == comes || self.count(connection.source) > has)
+        };
         let mut oldest = self.unproven.iter().take(LOOKED_AT);
-        let (id, _) = oldest.find(|(_, connection)| connection.held == 0)?;
+        let (id, _) = oldest.find(|(_, connection)| may_end(connection))?;
         self.is_old(*id, now).then_some(*id)
     }
 
@@ -305,6 +309,16 @@ mod tests {
         assert!(books.admit(from(50), now).is_none(), "a stranger among strangers");
         assert_eq!(fill(&mut books, 200, 5, now).len(), 5);
         assert!(books.admit(from(200), now).is_none(), "its share holds all the same");
+    }
+
+    #[test]
+    fn a_source_with_many_connections_ends_no_slow_one_of_a_source_with_few() {
+        let (mut books, now) = (books(10, 10, 9), Instant::now());
+        let slow = fill(&mut books, 1, 1, now)[0];
+        fill(&mut books, 2, 9, now);
+        let later = now + AFTER;
+        assert!(books.admit(from(2), later).is_some() && books.unproven.contains_key(&slow));
+        assert!(books.admit(from(3), later).is_some() && books.unproven.contains_key(&slow));
     }
 
     #[test]
