@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -77,7 +78,16 @@ where
             let _ = begun.send_replace(true);
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(standing.clone());
-            service.clone().oneshot(request)
+            // Its end can be read in two ways if a length stands beside it: what comes behind it is no request here.
+            let is_last = request.headers().contains_key(TRANSFER_ENCODING);
+            let answered = service.clone().oneshot(request);
+            async move {
+                let mut response = answered.await?;
+                if is_last {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let stream = TokioIo::new(StallGuard::new(stream, limits.write_within));
         let connection = hyper::server::conn::http1::Builder::new()
