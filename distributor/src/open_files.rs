@@ -21,7 +21,9 @@ pub fn connection_limits(limits: &Limits) -> ConnectionLimits {
             "the system's limit on open files allows fewer connections than configured"
         );
     }
-    ConnectionLimits { connections, per_source, ..ConnectionLimits::default() }
+    // Half of them is kept for computers that were here before, however many strangers come.
+    let unproven = connections.div_ceil(2);
+    ConnectionLimits { connections, unproven, per_source, ..ConnectionLimits::default() }
 }
 
 /// How many connections the limit on open files allows, after raising it as far as the system lets us.

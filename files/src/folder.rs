@@ -8,16 +8,21 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::mode::PRIVATE_FOLDER;
+use crate::way::{self, Modes};
 
 /// Mode of the folders above the one that was asked for.
 const PARENT_MODE: u32 = 0o755;
 
 /// Makes a folder and those above it, all of it on disk. A new folder gets exactly `mode`, its new parents 0755; a
-/// folder that exists keeps its mode.
+/// folder that exists keeps its mode. Root makes nothing behind a link that another user laid or could have laid, and
+/// refuses such a way also to a folder that exists.
 ///
 /// # Errors
-/// The system's.
+/// The system's; as root also [`io::ErrorKind::PermissionDenied`] for such a link.
 pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return way::make(path, Modes::Exactly { last: mode, above: PARENT_MODE });
+    }
     if path.is_dir() {
         return Ok(());
     }
@@ -31,6 +36,19 @@ pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     fs::set_permissions(path, Permissions::from_mode(mode))?;
+    sync_parent(path)
+}
+
+/// Makes a folder and those above it, all with `mode` less what the umask takes; root with the same care as in
+/// [`make_folder`].
+///
+/// # Errors
+/// As [`make_folder`].
+pub fn make_folder_at_most(path: &Path, mode: u32) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return way::make(path, Modes::AtMost(mode));
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(path)?;
     sync_parent(path)
 }
 

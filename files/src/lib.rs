@@ -14,10 +14,11 @@ mod framed;
 mod lock;
 mod mode;
 mod read;
+mod way;
 mod write;
 
 pub use causes::{escape, with_causes};
-pub use folder::{make_folder, remove_durably, sync_folder, sync_parent};
+pub use folder::{make_folder, make_folder_at_most, remove_durably, sync_folder, sync_parent};
 pub use framed::{Unframed, frame, unframe};
 pub use lock::{FileLock, LockError};
 pub use mode::{PRIVATE, PRIVATE_FOLDER, PUBLIC};

@@ -1,8 +1,8 @@
 //! Locks between processes. The system frees a lock when its process dies, so none is ever left behind.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -28,8 +28,9 @@ pub enum LockError {
 }
 
 impl FileLock {
-    /// Takes the lock of a file, which is made (0600) if it is not there. A link in its place is refused, not followed:
-    /// else whoever can write in its folder could have a file made anywhere.
+    /// Takes the lock of a file, which is made (0600) if it is not there, and made private if it is not: whoever can open
+    /// a file, or a folder, for reading can hold its lock for ever. A link in its place is refused, not followed: else
+    /// whoever can write in its folder could have a file made anywhere.
     ///
     /// # Errors
     /// [`LockError`].
@@ -37,7 +38,7 @@ impl FileLock {
         try_lock(open(path)?)
     }
 
-    /// Takes the lock of a folder that exists.
+    /// Takes the lock of a folder that exists, which must be private for the same reason.
     ///
     /// # Errors
     /// [`LockError`].
@@ -66,7 +67,13 @@ impl FileLock {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+    let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
+    let about = file.metadata()?;
+    // Another user's can be held by him whatever its mode is; who made it that way is told by whoever looks at the home.
+    if about.mode() & 0o077 != 0 && about.uid() == rustix::process::geteuid().as_raw() {
+        file.set_permissions(Permissions::from_mode(PRIVATE))?;
+    }
+    Ok(file)
 }
 
 fn try_lock(file: File) -> Result<FileLock, LockError> {
@@ -99,6 +106,17 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(matches!(FileLock::try_take_folder(&pipe), Err(LockError::Io(_))));
         assert!(matches!(FileLock::try_take(&folder.path().join("no/lock")), Err(LockError::Io(_))));
+    }
+
+    #[test]
+    fn a_lock_file_that_others_could_open_is_made_private_when_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let held = FileLock::try_take(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, PRIVATE);
+        drop(held);
     }
 
     #[test]

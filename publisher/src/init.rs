@@ -4,13 +4,11 @@
 //! or a key is replaced; `vendor.toml` is written last, so an interrupted `init` is never taken for a home.
 
 use std::collections::BTreeSet;
-use std::fs::DirBuilder;
 use std::num::NonZeroU32;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE_FOLDER, PUBLIC, make_folder, sync_parent, write_new};
+use sealpost_files::{PRIVATE_FOLDER, PUBLIC, make_folder, make_folder_at_most, write_new};
 use sealpost_keys::{Passphrase, PassphraseSource, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError};
@@ -201,6 +199,5 @@ fn make_repository(
 
 /// The umask says who may look into the home, but lets nobody else write there; what is secret in it has a mode of its own.
 fn make_home(home: &Path) -> Result<(), HomeError> {
-    let made = DirBuilder::new().recursive(true).mode(MAX_HOME_MODE).create(home);
-    made.and_then(|()| sync_parent(home)).map_err(HomeError::writing(home))
+    make_folder_at_most(home, MAX_HOME_MODE).map_err(HomeError::writing(home))
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
+use sealpost_files::make_folder;
 
 use crate::command_line::{Shell, completions, man_pages};
 use crate::output::{OutputError, print_bytes, print_line};
@@ -51,7 +52,7 @@ impl ManPages {
             return Ok(print_bytes(&page.text)?);
         };
         let write = || {
-            fs::create_dir_all(folder)?;
+            make_folder(folder, 0o755)?;
             pages.iter().try_for_each(|page| fs::write(folder.join(&page.file_name), &page.text))
         };
         write().map_err(|source| ManPagesError::Write { folder: folder.clone(), source })

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use crate::budgets::{Budgets, Rate};
 use crate::peer::Peer;
-use crate::source::network_of;
 
 /// Counts failed attempts per source: an IPv4 address or an IPv6 /64.
 #[derive(Debug)]
@@ -23,15 +22,14 @@ impl FailedAttempts {
 
     /// Seconds that this source has to wait; `None` when it may try. Local accounts may always.
     pub fn must_wait(&self, peer: &Peer, now: Timestamp) -> Option<i64> {
-        let Peer::Network(address) = peer else { return None };
-        self.0.must_wait(&network_of(*address), 1, now)
+        self.0.must_wait(&peer.network()?, 1, now)
     }
 
     /// Counts a failed attempt.
     pub fn note(&self, peer: &Peer, now: Timestamp) {
-        let Peer::Network(address) = peer else { return };
+        let Some(source) = peer.network() else { return };
         // An error says that nothing was left to take, which is the state that was to be reached.
-        let _ = self.0.spend(&network_of(*address), 1, now);
+        let _ = self.0.spend(&source, 1, now);
     }
 }
 

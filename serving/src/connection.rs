@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +19,7 @@ use crate::limits::ConnectionLimits;
 use crate::listener::Accepted;
 use crate::peer::{Peer, account_name};
 use crate::stall::StallGuard;
+use crate::standing::Standing;
 
 /// Most header lines of a request. Ours have about ten.
 const MAX_HEADERS: usize = 64;
@@ -32,6 +34,8 @@ const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Connection<S> {
     pub(crate) service: S,
     pub(crate) limits: ConnectionLimits,
+    /// What its requests have shown so far.
+    pub(crate) standing: Standing,
     /// Becomes `true` when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -68,12 +72,22 @@ where
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { service, limits, mut stopping } = self;
+        let Self { service, limits, standing, mut stopping } = self;
         let (begun, mut has_begun) = watch::channel(false);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let _ = begun.send_replace(true);
             request.extensions_mut().insert(peer.clone());
-            service.clone().oneshot(request)
+            request.extensions_mut().insert(standing.clone());
+            // Its end can be read in two ways if a length stands beside it: what comes behind it is no request here.
+            let is_last = request.headers().contains_key(TRANSFER_ENCODING);
+            let answered = service.clone().oneshot(request);
+            async move {
+                let mut response = answered.await?;
+                if is_last {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let stream = TokioIo::new(StallGuard::new(stream, limits.write_within));
         let connection = hyper::server::conn::http1::Builder::new()

@@ -10,8 +10,16 @@ pub struct ConnectionLimits {
     pub connections: usize,
     /// What happens to a connection beyond that number.
     pub when_full: WhenFull,
-    /// Connections at once from one source; further ones are closed.
+    /// Of these, connections of sources that never showed a client of theirs, and that did not show one themselves. The
+    /// rest is for clients that were here before.
+    pub unproven: usize,
+    /// Connections at once from one source that have not shown whose they are; further ones are closed.
     pub per_source: usize,
+    /// Connections of one client that count for it alone, and for no source any more.
+    pub per_client: usize,
+    /// After this time a connection that has not shown whose it is makes way for a new one where there is no room; where
+    /// one source has the most, its oldest does so at once. `None`: whoever was first stays.
+    pub makes_way_after: Option<Duration>,
     /// What one source is.
     pub counted_by: CountedBy,
     /// Time for a TLS handshake.
@@ -35,13 +43,13 @@ pub enum WhenFull {
     Wait,
 }
 
-/// Whose connections are counted together.
+/// Whose connections are counted together: a source is an IPv4 address or an IPv6 /64, since whoever has one address of
+/// such a network has them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountedBy {
-    /// Each address by itself, this computer's too: the computers of one site may all be in one IPv6 network.
-    Address,
-    /// Each IPv4 address and each IPv6 /64, which is what one customer of an internet provider has. This computer is
-    /// not counted: what comes from it is a reverse proxy, which speaks for everybody.
+    /// Each source, this computer too.
+    Network,
+    /// Each source but this computer: what comes from it is a reverse proxy, which speaks for everybody.
     RemoteNetwork,
 }
 
@@ -53,7 +61,11 @@ impl Default for ConnectionLimits {
             when_full: WhenFull::Close,
             // Many computers may be behind one address.
             per_source: 1024,
-            counted_by: CountedBy::Address,
+            unproven: 4096,
+            per_client: 8,
+            // Longer than a handshake and a signed request take, shorter than anybody waits who had to be turned away.
+            makes_way_after: Some(Duration::from_secs(5)),
+            counted_by: CountedBy::Network,
             handshake_within: Duration::from_secs(10),
             head_within: Duration::from_secs(20),
             write_within: Duration::from_secs(60),

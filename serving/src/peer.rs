@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 
+use crate::source::network_of;
+
 /// Longest part of the account list that is read, in bytes.
 const MAX_ACCOUNTS_BYTES: u64 = 1024 * 1024;
 
@@ -27,6 +29,15 @@ impl Peer {
         match self {
             Self::Network(address) => address.to_canonical().to_string(),
             Self::Local { account } => account.clone(),
+        }
+    }
+
+    /// The network that counts as one source: an IPv4 address, or an IPv6 /64. A local account has none.
+    #[must_use]
+    pub fn network(&self) -> Option<IpAddr> {
+        match self {
+            Self::Network(address) => Some(network_of(*address)),
+            Self::Local { .. } => None,
         }
     }
 

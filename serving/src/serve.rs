@@ -20,7 +20,7 @@ use crate::listener::Listener;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves connections until `stop` resolves, then lets requests under way end, for a bounded time. Each request
-/// carries its [`Peer`](crate::Peer) as an extension. A listener that shares its places brings them; all else is as these
+/// carries its [`Peer`](crate::Peer) and its connection's [`Standing`](crate::Standing) as extensions. A listener that shares its places brings them; all else is as these
 /// limits say.
 pub async fn serve<S, B>(
     listener: Listener,
@@ -58,9 +58,13 @@ pub async fn serve<S, B>(
             tracing::debug!(source = ?accepted.address(), "too many connections; one more was closed");
             continue;
         };
-        let connection = Connection { service: service.clone(), limits, stopping: stopped.clone() };
+        let standing = place.standing();
+        let connection = Connection { service: service.clone(), limits, standing, stopping: stopped.clone() };
         connections.spawn(async move {
-            connection.serve(accepted).await;
+            tokio::select! {
+                () = connection.serve(accepted) => {}
+                () = place.makes_way() => tracing::debug!("a connection made way for another"),
+            }
             drop(place);
         });
     }

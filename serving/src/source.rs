@@ -1,4 +1,4 @@
-//! What counts as one source on the internet.
+//! What counts as one source, everywhere in these programs.
 
 use std::net::IpAddr;
 

@@ -11,7 +11,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use sealpost_serving::tls::TlsIdentity;
 use sealpost_serving::{
-    ConnectionLimits, Listener, Peer, TlsListeners, WhenFull, bind_private_socket, serve,
+    ConnectionLimits, Listener, Peer, Standing, TlsListeners, WhenFull, bind_private_socket, serve,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -200,4 +200,83 @@ async fn a_request_that_does_not_end_holds_a_stop_up_for_a_bounded_time_only() {
     server.stop.send(()).unwrap();
     tokio::time::timeout(BOUND, server.task).await.unwrap().unwrap();
     assert!(read_to_end(&mut busy).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_hidden_behind_a_body_of_two_ends_is_never_answered() {
+    let limits = ConnectionLimits { head_within: Duration::from_millis(200), ..ConnectionLimits::default() };
+    let server = Server::start(limits).await;
+    let hidden = "GET /hidden HTTP/1.1\r\nhost: x\r\n\r\n";
+    let length = hidden.len();
+    for (headers, body) in [
+        (format!("content-length: {length}\r\ntransfer-encoding: chunked"), "0\r\n\r\n"),
+        (format!("transfer-encoding: chunked\r\ncontent-length: {length}"), "0\r\n\r\n"),
+        (format!("content-length: 0\r\ncontent-length: {length}"), ""),
+        (format!("content-length: {length}\r\ncontent-length: 0"), ""),
+        (format!("content-length: 0, {length}"), ""),
+        ("content-length: +0".to_owned(), ""),
+        ("content-length: -1".to_owned(), ""),
+        ("content-length : 0".to_owned(), ""),
+        ("transfer-encoding: chunked".to_owned(), "0\r\n\r\n"),
+        ("transfer-encoding: xchunked".to_owned(), "0\r\n\r\n"),
+        ("transfer-encoding: chunked, identity".to_owned(), "0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: identity".to_owned(), "0\r\n\r\n"),
+        ("transfer-encoding:\u{b}chunked".to_owned(), "0\r\n\r\n"),
+        ("x: y\r\n transfer-encoding: chunked".to_owned(), "0\r\n\r\n"),
+        ("transfer-encoding: chunked".to_owned(), "0;x=\"\r\n\r\n"),
+        ("transfer-encoding: chunked".to_owned(), "ffffffffffffffff1\r\n\r\n"),
+        ("transfer-encoding: chunked".to_owned(), "-1\r\n\r\n"),
+        ("transfer-encoding: chunked".to_owned(), "0x0\r\n\r\n"),
+    ] {
+        let mut stream = server.connect().await;
+        let request = format!("POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n{body}{hidden}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = String::from_utf8(read_to_end(&mut stream).await).unwrap();
+        let answers = answer.matches("HTTP/1.1 ").count();
+        assert!(answers <= 1, "{headers:?} {body:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_in_place_of_a_request_ends_the_connection_and_nothing_else() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    for garbage in
+        [&[0; 512][..], &[0xff; 512], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"SSH-2.0-x\r\n", b"GET /\r\n\r\n"]
+    {
+        let mut stream = server.connect().await;
+        stream.write_all(garbage).await.unwrap();
+        let answer = String::from_utf8_lossy(&read_to_end(&mut stream).await).into_owned();
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
+    ask(&mut server.connect().await).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_shows_whose_it_is_leaves_its_sources_share() {
+    let limits = ConnectionLimits { per_source: 2, ..ConnectionLimits::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Each request says whose it is by its path.
+    let service = tower::service_fn(|request: Request<Incoming>| async move {
+        let standing = request.extensions().get::<Standing>().unwrap();
+        let is_proven = standing.prove(request.uri().path());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(format!("{is_proven}"))))
+    });
+    let task = tokio::spawn(serve(Listener::tcp(listener), service, limits, std::future::pending::<()>()));
+    let mut held = Vec::new();
+    for number in 0..3_000 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /{number} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        tokio::time::timeout(BOUND, stream.read_exact(&mut start)).await.unwrap().unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200", "connection {number}");
+        held.push(stream);
+    }
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        strangers.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert!(read_to_end(&mut strangers[2]).await.is_empty(), "the share of what has shown nothing is two");
+    task.abort();
 }

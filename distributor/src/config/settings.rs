@@ -92,7 +92,7 @@ pub struct Limits {
     pub delta_time: Duration,
     /// Connections that are served at once.
     pub max_connections: u32,
-    /// Connections that are served at once from one address.
+    /// Connections that are served at once from one address, or one IPv6 /64, until they show which computer they are of.
     pub max_connections_per_address: u32,
     /// A payload that comes slower than this, on average over a minute, is given up until the next pull; bytes per
     /// second, 0 for any.
@@ -107,7 +107,8 @@ impl Default for Limits {
             // 19 times the largest file that is patched (16 MiB), and the program itself.
             delta_memory_bytes: 1024 * 1024 * 1024,
             delta_time: Duration::from_secs(600),
-            max_connections: 4096,
+            // A site of 3,000 computers: each has a connection for wakes, and one more while it contacts or downloads.
+            max_connections: 8192,
             // Many computers can come through one router.
             max_connections_per_address: 1024,
             // Slower than any line that is of use, and far above a server that only pretends to send.

@@ -1,8 +1,8 @@
 //! The admission layer: the one door in front of everything that a client may reach.
 //!
 //! Invariants: a route without a class here is refused (default deny); whoever is refused reaches no handler; every
-//! refusal, also one that a handler or the ledger answers, is counted under its stable code and logged. What is
-//! decided is decided by `rules::admission`; this module finds out who asks and for what.
+//! refusal, also one that a handler or the ledger answers, is counted under its stable code and logged; a body is there
+//! before the request takes a place of work. What is decided is decided by `rules::admission`; this module finds out who asks and for what.
 
 use std::sync::Arc;
 
@@ -15,9 +15,11 @@ use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_serving::Peer;
+use sealpost_serving::{Peer, Standing};
 
 use super::Site;
+use super::asker::{Asker, Shown};
+use super::body;
 use super::problem::{ApiError, RefusedComputer, RefusedWith};
 use super::token::TokenRefusal;
 use crate::ports::upstream::{TargetClass, TargetEntry};
@@ -80,16 +82,33 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
     let Some(peer) = parts.extensions.get::<Peer>().cloned() else {
         return refuse_unknown_peer();
     };
-    let Some(_place) = site.in_flight.enter() else {
-        let busy = ApiError::new(
-            ProblemCode::Busy,
-            "the server has too much to do at once",
-            "try again in a minute",
-        );
-        return counted(&site, now, &peer.source(), None, busy.into_response());
+    let standing = parts.extensions.get::<Standing>().cloned();
+    let arrived = match class_of(&parts) {
+        Ok(Class::Enroll | Class::Contact) => {
+            body::arrive(&site, &peer, standing.as_ref(), &parts, body).await
+        }
+        Ok(_) => Ok((body, None)),
+        Err(error) => Err(error),
     };
-    match examine(&site, &peer, &mut parts, now).await {
+    // The body is there, or there is none: from here on it is the server that takes time.
+    let (body, _memory) = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => return counted(&site, now, &peer.source(), None, error.into_response()),
+    };
+    let shown = match token_of(&parts.headers).map(|token| site.parts.access_tokens.check(token, now)) {
+        Some(Ok(_)) => Shown::Token,
+        Some(Err(_)) | None => Shown::Nothing,
+    };
+    let asker = match Asker::enter(&site, &peer, standing, shown).await {
+        Ok(asker) => asker,
+        Err(error) => return counted(&site, now, &peer.source(), None, error.into_response()),
+    };
+    match examine(&site, &mut parts, now).await {
         Ok(caller) => {
+            if let Caller::Client(row) = &caller {
+                asker.is_accepted(row.client_id.as_str());
+            }
+            parts.extensions.insert(asker);
             let name = match &caller {
                 Caller::Client(row) => Some(row.name.clone()),
                 Caller::Unnamed => None,
@@ -140,14 +159,9 @@ fn counted(
     response
 }
 
-async fn examine(site: &Site, peer: &Peer, parts: &mut Parts, now: Timestamp) -> Result<Caller, ApiError> {
+async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Caller, ApiError> {
     let class = class_of(parts)?;
     let wanted = wanted(site, class, parts).await?;
-    if class == Class::Enroll
-        && let Some(wait) = site.failed_attempts.must_wait(peer, now)
-    {
-        return Err(too_many_failures(wait));
-    }
     let (holder, identity) = identify(site, &parts.headers, now).await?;
     let identity = identity.with(holder.as_deref());
     let resource = match &wanted {
@@ -257,10 +271,7 @@ async fn identify(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<(Option<Arc<HolderRow>>, Presented), ApiError> {
-    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-        return Ok((None, Presented::Nothing));
-    };
-    let token = authorization.to_str().ok().and_then(bearer).unwrap_or_default();
+    let Some(token) = token_of(headers) else { return Ok((None, Presented::Nothing)) };
     match site.parts.access_tokens.check(token, now) {
         Err(TokenRefusal::Unknown) => Ok((None, Presented::Foreign)),
         Err(TokenRefusal::Expired { .. }) => Ok((None, Presented::Expired)),
@@ -269,6 +280,12 @@ async fn identify(
             None => Ok((None, Presented::Replaced)),
         },
     }
+}
+
+/// The token that was sent, empty if something else was.
+fn token_of(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(header::AUTHORIZATION)?;
+    Some(authorization.to_str().ok().and_then(bearer).unwrap_or_default())
 }
 
 /// The token of an `Authorization: Bearer …` value.

@@ -1,15 +1,25 @@
-//! Request bodies: bounded in size and time before anything is parsed, and refused as a `Problem` like all else.
+//! Request bodies: bounded in size and time before anything is parsed, and refused as a `Problem` like all else. They are
+//! taken as they are: a body that says it is compressed is refused, so nothing grows here.
+
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::header;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
 use sealpost_manifests::wire::MAX_REQUEST_BYTES;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::{Peer, Share, Standing};
 use serde::de::DeserializeOwned;
 
 use super::Site;
+use super::asker::{Shown, stranger, too_much};
 use super::problem::ApiError;
-use std::sync::Arc;
+
+/// A body of this size costs no more than its connection does; a larger one needs a place in memory. Contacts without news
+/// have some 2 KiB.
+pub(super) const SMALL_BODY_BYTES: usize = 16 * 1024;
 
 /// A JSON body of at most [`MAX_REQUEST_BYTES`].
 #[derive(Debug)]
@@ -19,14 +29,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, ApiError> {
-        let announced = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > MAX_REQUEST_BYTES as u64) {
-            return Err(too_large());
-        }
+        check_head(request.headers())?;
         let bytes = read(request.into_body(), site).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             ApiError::new(
@@ -38,25 +41,82 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for JsonBody<T> {
     }
 }
 
+/// Waits for the body of a request that nobody has vouched for yet. It is read to its end before anything else is done for
+/// it; what it takes of memory beyond a small one counts for its source until the answer is there.
+pub(super) async fn arrive(
+    site: &Site,
+    peer: &Peer,
+    standing: Option<&Standing>,
+    parts: &Parts,
+    mut body: Body,
+) -> Result<(Body, Option<Share>), ApiError> {
+    check_head(&parts.headers)?;
+    let within = site.parts.limits.body_within;
+    let whole = async {
+        let (mut bytes, mut memory) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| ended_too_soon())?.into_data() else { continue };
+            let length = bytes.len().saturating_add(data.len());
+            if length > MAX_REQUEST_BYTES {
+                return Err(too_large());
+            }
+            if length > SMALL_BODY_BYTES && memory.is_none() {
+                let place = match stranger(peer, standing, Shown::Nothing) {
+                    Some(source) => site.large_bodies.of(source, within).await,
+                    None => site.large_bodies.proven(within).await,
+                };
+                memory = Some(place.ok_or_else(too_much)?);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok((Body::from(bytes), memory))
+    };
+    tokio::time::timeout(within, whole).await.unwrap_or_else(|_elapsed| Err(too_slow()))
+}
+
+fn check_head(headers: &HeaderMap) -> Result<(), ApiError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if length
+        .and_then(|text| text.parse::<u64>().ok())
+        .is_some_and(|length| length > MAX_REQUEST_BYTES as u64)
+    {
+        return Err(too_large());
+    }
+    let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        let refused = ApiError::new(
+            ProblemCode::BadRequest,
+            "the request's body is compressed",
+            "send it as it is; this server unpacks nothing",
+        );
+        return Err(refused.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    Ok(())
+}
+
 async fn read(body: Body, site: &Site) -> Result<axum::body::Bytes, ApiError> {
     match tokio::time::timeout(site.parts.limits.body_within, to_bytes(body, MAX_REQUEST_BYTES)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
             let over = std::error::Error::source(&error)
                 .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-            Err(if over {
-                too_large()
-            } else {
-                ApiError::new(ProblemCode::BadRequest, "the request's body ended too soon", "send it again")
-            })
+            Err(if over { too_large() } else { ended_too_soon() })
         }
-        Err(_elapsed) => Err(ApiError::new(
-            ProblemCode::BadRequest,
-            "the request's body did not arrive in time",
-            "check the line, then send it again",
-        )
-        .with_status(axum::http::StatusCode::REQUEST_TIMEOUT)),
+        Err(_elapsed) => Err(too_slow()),
     }
+}
+
+fn ended_too_soon() -> ApiError {
+    ApiError::new(ProblemCode::BadRequest, "the request's body ended too soon", "send it again")
+}
+
+fn too_slow() -> ApiError {
+    ApiError::new(
+        ProblemCode::BadRequest,
+        "the request's body did not arrive in time",
+        "check the line, then send it again",
+    )
+    .with_status(StatusCode::REQUEST_TIMEOUT)
 }
 
 fn too_large() -> ApiError {

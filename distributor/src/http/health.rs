@@ -1,8 +1,8 @@
 //! `/healthz`, `/readyz`, `/metrics`: for those who watch the server. Outside of the license gate; they give nothing
 //! away over the network: no names, serials, versions or addresses.
 //!
-//! Numbers tell a little, and ends have names, so `/metrics` over the network wants an admin token; a scraper on the same computer needs
-//! none.
+//! Numbers tell a little, and ends have names, so `/metrics` over the network wants an admin token; a scraper on the same
+//! computer needs none, and what a reverse proxy there passes on is not the computer's own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sealpost_files::with_causes;
-use sealpost_serving::Peer;
+use sealpost_serving::{Peer, is_forwarded};
 
 use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
@@ -76,7 +76,7 @@ pub(crate) async fn metrics(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    if !peer.is_local() {
+    if !peer.is_local() || is_forwarded(&headers) {
         let account = auth::account(&site, &peer, &headers).await?;
         auth::permitted(account, Permission::ViewStatus)?;
     }

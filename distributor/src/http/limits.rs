@@ -1,15 +1,14 @@
-//! Bounds on what callers can make the server do: requests in flight, failed attempts per source, and what one client
-//! can have written to the log.
+//! Bounds on what callers can make the server do: requests in flight and large bodies, failed attempts per source, and
+//! what one client can have written to the log.
 //!
-//! Invariant: all maps and counters have a fixed largest size, whatever is sent. Time comes in as an argument.
+//! Invariant: all maps and counters have a fixed largest size, whatever is sent. Time comes in as an argument. What has
+//! shown whose it is waits for nothing that strangers use up; failures of one kind hold up no other kind.
 //! Left out on purpose: how a budget comes back and what one source is; all servers share that in `sealpost-serving`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sealpost_manifests::ids::ClientId;
-use sealpost_serving::{Budgets, FailedAttempts, Rate};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sealpost_serving::{Budgets, FailedAttempts, Rate, ShareLimits, Shares};
 
 /// Failed attempts that a source has in a minute; then it waits for the rest of that minute. A person who mistypes stays
 /// below it.
@@ -23,11 +22,21 @@ const CONTACTS: Rate = Rate { burst: 2_000, refill: 1, every_secs: 5 };
 /// Clients whose budgets are remembered; a full budget is not.
 const MAX_BUDGETS: usize = 65_536;
 
+/// Bodies above [`SMALL_BODY_BYTES`](super::body::SMALL_BODY_BYTES) that may be in memory at once, each of 256 KiB at the
+/// most: 192 MiB in all, 8 MiB for a source that has shown nothing.
+const LARGE_BODIES: ShareLimits = ShareLimits { proven: 512, unproven: 256, per_source: 32 };
+
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
-    /// Requests of clients that may be worked on at once.
+    /// Requests that may be worked on at once, of clients that have shown who they are.
     pub in_flight: usize,
-    /// Time from a request's head to the head of its answer.
+    /// Further requests that may be worked on at once until they show whose they are.
+    pub in_flight_unproven: usize,
+    /// Of these, requests of one source.
+    pub in_flight_per_source: usize,
+    /// Time for which a request waits until it may be worked on.
+    pub place_within: Duration,
+    /// Time from then on to the head of its answer.
     pub answer_within: Duration,
     /// Time for a request's body to arrive.
     pub body_within: Duration,
@@ -35,26 +44,31 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { in_flight: 512, answer_within: Duration::from_secs(30), body_within: Duration::from_secs(15) }
+        Self {
+            in_flight: 512,
+            in_flight_unproven: 256,
+            in_flight_per_source: 64,
+            place_within: Duration::from_secs(10),
+            answer_within: Duration::from_secs(30),
+            body_within: Duration::from_secs(15),
+        }
     }
 }
 
-/// Counts requests that are being worked on.
-#[derive(Debug, Clone)]
-pub(crate) struct InFlight(Arc<Semaphore>);
-
-impl InFlight {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self(Arc::new(Semaphore::new(limit)))
-    }
-
-    /// A place, if one is free; given back when it is dropped.
-    pub(crate) fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
+impl RequestLimits {
+    pub(crate) fn work(&self) -> Shares {
+        let Self {
+            in_flight: proven, in_flight_unproven: unproven, in_flight_per_source: per_source, ..
+        } = *self;
+        Shares::new(ShareLimits { proven, unproven, per_source })
     }
 }
 
-/// Counts failed attempts to prove an identity, per source.
+pub(crate) fn large_bodies() -> Shares {
+    Shares::new(LARGE_BODIES)
+}
+
+/// Counts failed attempts of one kind to prove an identity, per source.
 pub(crate) fn failed_attempts() -> FailedAttempts {
     FailedAttempts::new(FAILURES, MAX_SOURCES)
 }

@@ -13,6 +13,7 @@ pub mod token;
 mod admin;
 mod admission;
 mod agent;
+mod asker;
 mod body;
 mod ends;
 mod health;

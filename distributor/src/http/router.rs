@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use sealpost_admin_api::endpoints::{Endpoint, Method};
 
-use super::{Site, admin, admission, agent, health, problem};
+use super::{Site, admin, admission, agent, asker, health, problem};
 
 /// Everything that is served over TLS.
 pub fn router(site: &Arc<Site>) -> Router {
@@ -45,7 +45,8 @@ fn admin_routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         let guard = (Arc::clone(site), endpoint.permission());
         let told = handler(endpoint).route_layer(from_fn_with_state(Arc::clone(site), told));
         let guarded = told.route_layer(from_fn_with_state(guard, admin::auth::authenticate));
-        routes.route(endpoint.path(), guarded)
+        let bounded = guarded.route_layer(from_fn_with_state(Arc::clone(site), asker::bounded));
+        routes.route(endpoint.path(), bounded)
     })
 }
 
@@ -94,10 +95,10 @@ where
 }
 
 fn finish(routes: Router<Arc<Site>>, site: &Arc<Site>) -> Router {
+    let watching = Router::new().route("/readyz", get(health::ready)).route("/metrics", get(health::metrics));
     routes
         .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .merge(watching.route_layer(from_fn_with_state(Arc::clone(site), asker::bounded)))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(Arc::clone(site), count))

@@ -10,11 +10,11 @@ use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_service::supervision::Supervision;
-use sealpost_serving::FailedAttempts;
+use sealpost_serving::{FailedAttempts, Shares};
 use sealpost_site::queries::LicenseTime;
 
 use super::admin_tokens::AdminTokens;
-use super::limits::{ContactBudgets, InFlight, RequestLimits, contact_budgets, failed_attempts};
+use super::limits::{ContactBudgets, RequestLimits, contact_budgets, failed_attempts, large_bodies};
 use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
@@ -65,24 +65,31 @@ pub struct Site {
     /// When it was put together: the server listens since then.
     pub(crate) started: Timestamp,
     pub(crate) metrics: Metrics,
-    pub(crate) failed_attempts: FailedAttempts,
+    /// Enrollments that were wrong; they hold up nothing else.
+    pub(crate) failed_enrollments: FailedAttempts,
+    /// Requests to the admin API without a token that is known.
+    pub(crate) failed_admins: FailedAttempts,
     pub(crate) contact_budgets: ContactBudgets,
-    pub(crate) in_flight: InFlight,
+    /// Requests that are worked on.
+    pub(crate) work: Shares,
+    pub(crate) large_bodies: Shares,
 }
 
 impl Site {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: SiteParts) -> Arc<Self> {
-        let in_flight = InFlight::new(parts.limits.in_flight);
+        let work = parts.limits.work();
         let started = parts.clock.now();
         Arc::new(Self {
             parts,
             started,
             metrics: Metrics::new(),
-            failed_attempts: failed_attempts(),
+            failed_enrollments: failed_attempts(),
+            failed_admins: failed_attempts(),
             contact_budgets: contact_budgets(),
-            in_flight,
+            work,
+            large_bodies: large_bodies(),
         })
     }
 

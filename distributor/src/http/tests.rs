@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -351,7 +352,11 @@ async fn whatever_an_admin_did_makes_the_presence_look_at_once_and_what_was_only
 
 #[tokio::test]
 async fn a_request_from_nowhere_or_beyond_the_limit_is_refused() {
-    let (site, _folder) = site(RequestLimits { in_flight: 0, ..RequestLimits::default() });
+    let (site, _folder) = site(RequestLimits {
+        in_flight_per_source: 0,
+        place_within: Duration::from_millis(1),
+        ..RequestLimits::default()
+    });
     let router = admitted(&site, agent_routes()).with_state(Arc::clone(&site));
     let (status, body) = ask(&router, Method::GET, "/agent/v1/wake").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");

@@ -157,3 +157,26 @@ async fn log(site: &Site, query: &str) -> Vec<LogEntry> {
     let text = site.admin(Method::GET, &format!("/log?{query}"), None).await.text().await.unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
+
+#[tokio::test]
+async fn metrics_are_open_to_this_computer_and_not_to_what_a_proxy_on_it_passes_on() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    let ask = || site.http.get(site.url("/metrics"));
+    assert_eq!(ask().send().await.unwrap().status(), StatusCode::OK);
+    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
+    let token = tokens.create("anna", jiff::Timestamp::now(), None).unwrap();
+    for (name, value) in [
+        ("forwarded", "for=192.0.2.7"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "server"),
+        ("x-real-ip", "192.0.2.7"),
+        ("via", "1.1 proxy"),
+    ] {
+        let refused = ask().header(name, value).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{name}");
+        let given = ask().header(name, value).bearer_auth(token.as_str()).send().await.unwrap();
+        assert_eq!(given.status(), StatusCode::OK, "{name}");
+    }
+}

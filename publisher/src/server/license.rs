@@ -102,9 +102,6 @@ pub(super) async fn register(
 ) -> Result<Json<RegisterAnswer>, Refused> {
     check_secrecy(&endpoint, &request)?;
     let caller = caller(&request);
-    if let Some(caller) = &caller {
-        check_wait(&endpoint, caller)?;
-    }
     let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_REQUEST_BYTES)).await;
     let body = body.ok().and_then(Result::ok).ok_or_else(|| {
         Refused(Problem::new(
@@ -115,16 +112,25 @@ pub(super) async fn register(
             "send the registration as the Primary Server made it",
         ))
     })?;
-    let answer = answer(&endpoint, &body).await;
+    // Only a wrong registration waits: nobody guesses a serial number, and a stranger behind the same address must keep no
+    // site from its license.
+    let waits = caller.as_ref().map_or(Ok(()), |caller| check_wait(&endpoint, caller));
+    let answer = answer(&endpoint, &body, &waits).await;
     if let (Err(refused), Some(caller)) = (&answer, &caller)
         && counts_as_wrong(refused.0.code)
     {
+        waits?;
         endpoint.wrong.note(caller, Timestamp::now());
     }
     answer.map(Json)
 }
 
-async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<RegisterAnswer, Refused> {
+/// Answers, and logs a refusal if its sender need not wait anyway.
+async fn answer(
+    endpoint: &Endpoint,
+    body: &[u8],
+    waits: &Result<(), Refused>,
+) -> Result<RegisterAnswer, Refused> {
     let request: RegisterRequest = serde_json::from_slice(body).map_err(|error| {
         Refused(Problem::new(
             ProblemCode::BadRequest,
@@ -156,7 +162,7 @@ async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<RegisterAnswer, Refu
             }
             Ok(RegisterAnswer { grant: answer.grant, renewable_from: Some(answer.renewable_from) })
         }
-        Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str())),
+        Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str(), waits.is_ok())),
         Err(error) => {
             tracing::error!(%error, "the license authority stopped");
             Err(internal())
@@ -164,7 +170,7 @@ async fn answer(endpoint: &Endpoint, body: &[u8]) -> Result<RegisterAnswer, Refu
     }
 }
 
-fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
+fn refusal(error: &RegisterError, server: &str, serial: &str, is_logged: bool) -> Refused {
     let (code, hint) = match error {
         RegisterError::UnknownSerial => (ProblemCode::SerialUnknown, "ask the vendor if it is the one there"),
         RegisterError::BoundToOtherServer | RegisterError::OtherSiteKey => {
@@ -186,7 +192,9 @@ fn refusal(error: &RegisterError, server: &str, serial: &str) -> Refused {
             return internal();
         }
     };
-    tracing::warn!(%server, serial = %masked(serial), %code, "registration refused");
+    if is_logged {
+        tracing::warn!(%server, serial = %masked(serial), %code, "registration refused");
+    }
     Refused(Problem::new(code, error.to_string(), hint))
 }
 

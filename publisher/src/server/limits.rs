@@ -16,7 +16,10 @@ pub fn connection_limits() -> ConnectionLimits {
     ConnectionLimits {
         connections: 512,
         when_full: WhenFull::Wait,
+        // Nobody here shows who he is, so all are strangers, and a download of an hour makes way for nobody.
+        unproven: 512,
         per_source: 64,
+        makes_way_after: None,
         counted_by: CountedBy::RemoteNetwork,
         // A 4 GiB payload over 10 Mbit/s takes about an hour, and a download that is cut off resumes.
         connection_within: Some(Duration::from_secs(2 * 3600)),

@@ -6,15 +6,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, Request};
-use sealpost_serving::Peer;
+use sealpost_serving::{Peer, is_forwarded};
 
 /// The header in which a reverse proxy says whom it speaks for; the last entry is the one that the proxy wrote.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The header in which a reverse proxy says how it was spoken to; the last entry is the one that the proxy wrote.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
-/// What proxies write and nobody else on this computer does.
-const OF_A_PROXY: [&str; 4] = [FORWARDED_FOR, FORWARDED_PROTO, "forwarded", "via"];
 
 /// How a request came to this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub(super) enum Way {
 pub(super) fn way_to_here<B>(request: &Request<B>) -> Way {
     let local = request.extensions().get::<Peer>().is_some_and(Peer::is_local);
     let headers = request.headers();
-    if !local || OF_A_PROXY.iter().all(|name| !headers.contains_key(*name)) {
+    if !local || !is_forwarded(headers) {
         return Way::Direct { local };
     }
     let proto = last_entry(headers, FORWARDED_PROTO);

@@ -313,6 +313,13 @@ async fn guessing_is_slowed_down_and_good_registrations_cost_nothing() {
     }
     assert_eq!(codes[..10], [ProblemCode::SerialUnknown; 10]);
     assert_eq!(codes[10..], [ProblemCode::Busy; 2]);
+    let neighbor = SigningKey::generate().unwrap();
+    let (bought, good) = (server.sell(), 200);
+    assert_eq!(
+        server.register(&request(&bought, &neighbor)).await.status,
+        good,
+        "a site behind the same address"
+    );
 }
 
 #[tokio::test]
@@ -402,9 +409,10 @@ async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
         // What the guesser claims himself stands before what the proxy adds.
         post(&format!("192.0.2.{guess}, 198.51.100.1"), &wrong).await;
     }
-    let good = request(&serial, &site);
-    assert_eq!(post("198.51.100.1", &good).await.problem().code, ProblemCode::Busy);
-    assert_eq!(post("198.51.100.2", &good).await.status, 200);
+    let (good, wrong) = (request(&serial, &site), request(&SerialNumber::from_random([99; 19]), &site));
+    assert_eq!(post("198.51.100.1", &wrong).await.problem().code, ProblemCode::Busy);
+    assert_eq!(post("198.51.100.2", &wrong).await.problem().code, ProblemCode::SerialUnknown);
+    assert_eq!(post("198.51.100.1", &good).await.status, 200, "a good one waits for nobody's wrong ones");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The benchmark: makes a site of the wanted size, contacts it as clients do, and reads what that cost the server's
-//! process from the system.
+//! process from the system; or says how long contacts take while strangers do to the server what they like.
 #![warn(missing_docs)]
 
+mod abuse;
 mod cpu;
 mod load;
 mod nginx;
@@ -11,13 +12,15 @@ mod site;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Measures the CPU seconds of a durable contact beside nginx answering a static file over TLS.
 #[derive(Debug, Parser)]
 pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The folder with the release programs.
-    #[arg(long, value_name = "DIR", default_value = "target/release")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/release")]
     programs: PathBuf,
     /// Reservations of the site; may be given several times.
     #[arg(long, value_name = "N", default_values_t = [100, 100_000])]
@@ -35,8 +38,14 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 16)]
     connections: usize,
     /// Print one JSON object per line.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// How long contacts take, and how many succeed, beside each kind of abuse and without any.
+    Abuse(abuse::Options),
 }
 
 /// What one size of a site costs.
@@ -60,6 +69,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // Fails only when a provider is installed already, and then that one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(Command::Abuse(abuse)) = &options.command {
+        return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
+    }
     for &reservations in &options.reservations {
         for &releases in &options.releases {
             let figure = runtime

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use sealpost_keys::SigningKey;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
@@ -20,11 +21,18 @@ use tokio::sync::Mutex;
 use crate::server::Server;
 use crate::site::Site;
 
+/// An agent gives a contact up after about this time.
+const CONTACT_WITHIN: Duration = Duration::from_secs(30);
+
 /// An HTTP client that trusts one CA and keeps its connections.
 pub(crate) fn http(ca: &Path) -> anyhow::Result<reqwest::Client> {
+    Ok(builder(ca)?.build()?)
+}
+
+fn builder(ca: &Path) -> anyhow::Result<reqwest::ClientBuilder> {
     let pem = std::fs::read(ca).with_context(|| format!("cannot read {}", ca.display()))?;
     let roots = reqwest::Certificate::from_pem_bundle(&pem)?;
-    Ok(reqwest::Client::builder().tls_certs_only(roots).build()?)
+    Ok(reqwest::Client::builder().tls_certs_only(roots))
 }
 
 /// One computer.
@@ -33,6 +41,7 @@ struct Computer {
     key: SigningKey,
     contacts: u64,
     holds: Holdings,
+    is_lost: bool,
 }
 
 /// What it remembers of the answers.
@@ -62,7 +71,13 @@ impl Clients {
             .computers
             .into_iter()
             .map(|(client_id, key)| {
-                Mutex::new(Computer { client_id, key, contacts: 0, holds: Holdings::default() })
+                Mutex::new(Computer {
+                    client_id,
+                    key,
+                    contacts: 0,
+                    holds: Holdings::default(),
+                    is_lost: false,
+                })
             })
             .collect();
         Ok(Self {
@@ -74,6 +89,12 @@ impl Clients {
             connections,
             next: AtomicUsize::new(0),
         })
+    }
+
+    /// From now on each contact has a connection of its own, as after the pauses of real computers.
+    pub(crate) fn connect_anew(&mut self, server: &Server) -> anyhow::Result<()> {
+        self.http = builder(server.ca())?.pool_max_idle_per_host(0).build()?;
+        Ok(())
     }
 
     /// Two contacts of each computer: the first brings documents, the second says that they are held.
@@ -88,6 +109,29 @@ impl Clients {
             bail!("{news} of {contacts} contacts brought a document; only quiet ones are measured");
         }
         Ok(())
+    }
+
+    /// The time that each contact took, one after the other in each of so many lines until `until`; none for one that
+    /// failed, whose computer contacts no more: it cannot know whether it was heard.
+    pub(crate) async fn timed(&self, until: Instant, lines: usize) -> Vec<Option<Duration>> {
+        let line = || async {
+            let mut took = Vec::new();
+            while Instant::now() < until {
+                let at = self.next.fetch_add(1, Ordering::Relaxed) % self.computers.len();
+                let free = self.computers.get(at).and_then(|one| one.try_lock().ok());
+                let Some(mut computer) = free.filter(|computer| !computer.is_lost) else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                let began = Instant::now();
+                let contact = tokio::time::timeout(CONTACT_WITHIN, self.contact_once(&mut computer)).await;
+                let is_good = matches!(contact, Ok(Ok(_)));
+                computer.is_lost = !is_good;
+                took.push(is_good.then(|| began.elapsed()));
+            }
+            took
+        };
+        join_all((0..lines).map(|_| line())).await.into_iter().flatten().collect()
     }
 
     /// Answers how many contacts brought a document.

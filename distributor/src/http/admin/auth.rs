@@ -15,6 +15,7 @@ use sealpost_site::rules::account::{Account, AccountKind};
 use crate::http::Site;
 use crate::http::admin_tokens::Recognized;
 use crate::http::admission::{bearer, too_many_failures};
+use crate::http::asker::Asker;
 use crate::http::problem::{ApiError, RefusedWith};
 
 /// Lets admins through who have the permission, with their [`Actor`] in the request's extensions.
@@ -37,6 +38,12 @@ pub(crate) async fn authenticate(
     };
     let response = match admitted {
         Ok(account) => {
+            if let Some(asker) = request.extensions().get::<Asker>().cloned() {
+                if let Err(error) = asker.has_shown(&site).await {
+                    return error.into_response();
+                }
+                asker.is_accepted(&format!("admin {}", account.id));
+            }
             request.extensions_mut().insert(Actor::Admin { account });
             next.run(request).await
         }
@@ -98,10 +105,10 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
         Recognized::Unknown => {}
     }
     // Only now: nobody guesses a token, and a stranger behind the same address must not lock an admin out.
-    if let Some(wait) = site.failed_attempts.must_wait(peer, now) {
+    if let Some(wait) = site.failed_admins.must_wait(peer, now) {
         return Err(too_many_failures(wait));
     }
-    site.failed_attempts.note(peer, now);
+    site.failed_admins.note(peer, now);
     Err(ApiError::new(
         ProblemCode::Unauthenticated,
         "this is the admin API, and no admin token that is known was sent",

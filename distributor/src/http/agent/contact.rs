@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use sealpost_keys::note::SignedNote;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::ids::{ClientId, ComputerName};
@@ -18,6 +18,7 @@ use sealpost_site::rules::contact::{check, unknown_client};
 
 use super::{access_token, evidence, sign};
 use crate::http::Site;
+use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
 use crate::http::token::TOKEN_VALID_SECS;
@@ -28,9 +29,11 @@ const DRIFTS_PER_ENTRY: usize = 16;
 /// Answers a contact, after the ledger has it on disk; a retry gets the same lease and assignment.
 pub(crate) async fn contact(
     State(site): State<Arc<Site>>,
+    Extension(asker): Extension<Asker>,
     JsonBody(request): JsonBody<ContactRequest>,
 ) -> Result<Json<ContactAnswer>, ApiError> {
     let (contact, shown) = verified(&site, &request).await?;
+    asker.has_shown(&site).await?;
     let now = site.now();
     let cost = cost(contact.reports.len(), contact.drift.len());
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
@@ -40,6 +43,10 @@ pub(crate) async fn contact(
         Ok(outcome) => outcome,
         Err(error) => return Err(ApiError::from(error).about(name_of(&site, &client_id).await)),
     };
+    // The same contact once more can be somebody else's who has seen it.
+    if !outcome.retry {
+        asker.is_accepted(client_id.as_str());
+    }
     let (checkpoint, consistency) = match &outcome.lease {
         Some(lease) => witness(&site, lease, outcome.held_head).await?,
         None => (None, None),

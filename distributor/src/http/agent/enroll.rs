@@ -16,6 +16,8 @@ use sealpost_site::rules::enrollment::{SetupState, wrong_server};
 
 use super::{access_token, sign};
 use crate::http::Site;
+use crate::http::admission::too_many_failures;
+use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
 
@@ -23,14 +25,19 @@ use crate::http::problem::ApiError;
 pub(crate) async fn enroll(
     State(site): State<Arc<Site>>,
     Extension(peer): Extension<Peer>,
+    Extension(asker): Extension<Asker>,
     JsonBody(request): JsonBody<EnrollRequest>,
 ) -> Result<Json<EnrollAnswer>, ApiError> {
     let now = site.now();
-    let answer = answer(&site, &peer, &request, now).await;
+    let answer = answer(&site, &peer, &asker, &request, now).await;
     if let Err(error) = &answer
         && is_a_guess(error.code())
     {
-        site.failed_attempts.note(&peer, now);
+        // Only now: nobody guesses a code, and a stranger behind the same address must not keep a computer out.
+        if let Some(wait) = site.failed_enrollments.must_wait(&peer, now) {
+            return Err(too_many_failures(wait));
+        }
+        site.failed_enrollments.note(&peer, now);
     }
     answer.map(Json)
 }
@@ -38,16 +45,24 @@ pub(crate) async fn enroll(
 async fn answer(
     site: &Site,
     peer: &Peer,
+    asker: &Asker,
     request: &EnrollRequest,
     now: Timestamp,
 ) -> Result<EnrollAnswer, ApiError> {
     let enrollment = verified(site, request)?;
     let proven = proven(site, request, &enrollment).await?;
+    match (&proven, site.failed_enrollments.must_wait(peer, now)) {
+        (Some(_), _) => asker.has_shown(site).await?,
+        // The ledger is not asked for each guess.
+        (None, Some(wait)) => return Err(too_many_failures(wait)),
+        (None, None) => {}
+    }
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
     let name = enrollment.computer_name.clone();
     let command = Enroll { source: peer.source(), enrollment, proven, new_id: ClientId::from_random(random) };
     let outcome = site.parts.ledger.execute(now, command).await;
     let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
+    asker.is_accepted(outcome.enrolled.client_id.as_str());
     Ok(EnrollAnswer {
         enrolled: sign(site, &outcome.enrolled)?,
         grants: outcome.grants,

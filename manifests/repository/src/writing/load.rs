@@ -105,12 +105,12 @@ impl Folder {
     }
 
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
-        let metadata = path.join("metadata");
-        let lock = FileLock::try_take_folder(&metadata).map_err(|error| match error {
+        let lock_file = lock_file(path).map_err(failed("lock", path))?;
+        let lock = FileLock::try_take(&lock_file).map_err(|error| match error {
             LockError::Held => LoadError::InUse { path: path.to_owned() },
-            LockError::Io(source) => failed("lock", &metadata)(source),
+            LockError::Io(source) => failed("lock", &lock_file)(source),
         })?;
-        for folder in [metadata, path.join("targets")] {
+        for folder in [path.join("metadata"), path.join("targets")] {
             sweep(&folder).map_err(failed("tidy", &folder))?;
         }
         Ok(Self { path: path.to_owned(), _lock: Some(lock) })
@@ -223,6 +223,14 @@ impl Folder {
         let path = self.metadata().join(name);
         read_bounded(&path, MAX_METADATA_BYTES).map_err(failed("read", &path))
     }
+}
+
+/// A private file beside the repository: everybody may read what is published, and who can open a file or folder can hold its
+/// lock. Not in it, because a repository is copied as it is.
+fn lock_file(repository: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(repository)?;
+    let name = whole.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+    Ok(whole.with_file_name(format!(".{}.lock", name.display())))
 }
 
 fn pinned<'a>(pins: &'a BTreeMap<String, Pin>, file: &str) -> Result<&'a Pin, LoadError> {

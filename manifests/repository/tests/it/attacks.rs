@@ -12,7 +12,7 @@ use sealpost_test_support::clock::days;
 use sealpost_test_support::names::{package, target};
 use sealpost_test_support::vendor::{only, root_spec};
 
-use crate::{Vendor, add_release, bytes, now, package_role, root_key};
+use crate::{Folder, Vendor, add_release, bytes, now, package_role, root_key};
 
 fn refusal(result: Result<impl Sized, RefreshError>) -> Refusal {
     result.map(|_| ()).unwrap_err().refusal().unwrap()
@@ -129,7 +129,7 @@ async fn files_of_different_times_are_refused() {
 async fn under_signed_metadata_is_refused() {
     let vendor = Vendor::with_release();
     let stranger = SigningKey::generate().unwrap();
-    let forged = tempfile::tempdir().unwrap();
+    let forged = Folder::new();
     let mut editor =
         RepositoryEditor::create(forged.path(), &root_spec(&root_key(), &stranger), Lifetimes::default())
             .unwrap();
@@ -220,7 +220,7 @@ async fn a_named_pipe_in_the_place_of_metadata_or_a_target_is_refused_and_not_wa
 #[tokio::test]
 async fn a_pinned_root_of_another_vendor_accepts_nothing_of_this_one() {
     let (vendor, stranger) = (Vendor::with_release(), SigningKey::generate().unwrap());
-    let other = tempfile::tempdir().unwrap();
+    let other = Folder::new();
     let editor =
         RepositoryEditor::create(other.path(), &root_spec(&stranger, &stranger), Lifetimes::default())
             .unwrap();

@@ -7,7 +7,7 @@ use sealpost_test_support::vendor::{only, root_spec};
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{Vendor, bytes, now, online_key, package_role, root_key};
+use crate::{Folder, Vendor, bytes, now, online_key, package_role, root_key};
 
 const FILES: [&str; 5] =
     ["1.root.json", "1.targets.json", "1.acme-av.json", "1.snapshot.json", "timestamp.json"];
@@ -17,7 +17,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn golden_repository() -> Vendor {
-    let (folder, root, online) = (tempfile::tempdir().unwrap(), root_key(), online_key());
+    let (folder, root, online) = (Folder::new(), root_key(), online_key());
     let mut editor =
         RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default()).unwrap();
     let keys = only(&online);

@@ -55,9 +55,26 @@ fn package_role(name: &str) -> RoleName {
     RoleName::Package(package(name))
 }
 
+/// A place for a repository; its lock lies beside it.
+struct Folder {
+    path: PathBuf,
+    _whole: TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let whole = tempfile::tempdir().unwrap();
+        Self { path: whole.path().join("repository"), _whole: whole }
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// A vendor with a repository: one root key, one key for everything else.
 struct Vendor {
-    folder: TempDir,
+    folder: Folder,
     root: SigningKey,
     online: SigningKey,
     root_bytes: Vec<u8>,
@@ -66,7 +83,7 @@ struct Vendor {
 impl Vendor {
     /// A repository with `trust.json` and nothing else.
     fn new() -> Self {
-        let (folder, root, online) = (tempfile::tempdir().unwrap(), root_key(), online_key());
+        let (folder, root, online) = (Folder::new(), root_key(), online_key());
         let mut editor =
             RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default())
                 .unwrap();

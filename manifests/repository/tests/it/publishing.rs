@@ -11,7 +11,7 @@ use sealpost_test_support::folders::copy_tree;
 use sealpost_test_support::names::{package, target};
 use sealpost_test_support::vendor::{only, root_spec};
 
-use crate::{Vendor, add_release, bytes, now, online_key, package_role, root_key};
+use crate::{Folder, Vendor, add_release, bytes, now, online_key, package_role, root_key};
 
 #[tokio::test]
 async fn what_the_owner_publishes_a_stranger_reads() {
@@ -68,7 +68,8 @@ async fn a_crash_after_any_file_leaves_the_old_repository_and_the_next_run_finis
     assert_eq!(files.last().unwrap().to_str(), Some("metadata/timestamp.json"));
     assert!(files.len() >= 5);
     for crashed_after in 0..files.len() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
+        fs::create_dir(folder.path()).unwrap();
         copy_tree(before.path(), folder.path()).unwrap();
         for file in &files[..crashed_after] {
             fs::copy(vendor.path().join(file), folder.path().join(file)).unwrap();
@@ -99,7 +100,7 @@ async fn a_crash_after_any_file_leaves_the_old_repository_and_the_next_run_finis
 #[tokio::test]
 async fn a_first_publication_that_crashed_after_its_root_is_continued_by_loading() {
     let (root, online) = (root_key(), online_key());
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let editor =
         RepositoryEditor::create(folder.path(), &root_spec(&root, &online), Lifetimes::default()).unwrap();
     let signed = editor.sign(&Signers::new(&[&root, &online]), now()).unwrap();
@@ -123,7 +124,7 @@ async fn thresholds_are_kept_on_both_sides() {
     let two_of_three = KeyThreshold::new(&public, 2).unwrap();
     let mut spec = root_spec(&root_key(), &online_key());
     (spec.root, spec.targets) = (two_of_three.clone(), two_of_three);
-    let (folder, online) = (tempfile::tempdir().unwrap(), online_key());
+    let (folder, online) = (Folder::new(), online_key());
     let editor = RepositoryEditor::create(folder.path(), &spec, Lifetimes::default()).unwrap();
     let error = editor.sign(&Signers::new(&[&online, &keys[0]]), now()).unwrap_err();
     assert!(
@@ -261,6 +262,20 @@ fn a_damaged_or_foreign_repository_is_not_edited() {
         fs::write(vendor.metadata(name), &good).unwrap();
     }
     load().unwrap();
+}
+
+#[test]
+fn whoever_holds_a_lock_on_what_is_published_holds_up_no_editor() {
+    let vendor = Vendor::with_release();
+    let open = ["", "metadata", "targets", "metadata/timestamp.json"].map(|name| {
+        let file = fs::File::open(vendor.path().join(name)).unwrap();
+        file.lock().unwrap();
+        file
+    });
+    vendor.release("acme-av", "1.1.0", b"payload two", now());
+    drop(open);
+    let beside = vendor.path().with_file_name(".repository.lock");
+    assert_eq!(fs::metadata(beside).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
