@@ -95,7 +95,7 @@ fn until_written(file: &Path, wanted: &str) {
         if std::fs::read_to_string(file).unwrap_or_default().contains(wanted) {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     panic!("{} never had {wanted:?}", file.display());
 }
@@ -119,7 +119,7 @@ async fn a_hang_up_reopens_the_renamed_log_and_reads_the_configuration_and_the_s
             if names().contains("localhost") {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
         assert!(names().contains("localhost"), "{}", names());
         stdout(home.path(), &["clients", "reserve", "pc-1"]);
@@ -167,7 +167,7 @@ async fn the_program_says_ready_reloading_and_stopping_and_takes_over_a_socket_t
         init(&home, &url, &root);
         let path = folder.path().join("notify");
         let notices = UnixDatagram::bind(&path).unwrap();
-        notices.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        notices.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = held.local_addr().unwrap().port();
         configure(&home, &format!("listen = \"127.0.0.1:{port}\"\n"));
@@ -217,14 +217,14 @@ async fn a_server_whose_socket_is_held_is_replaced_under_running_contacts_and_no
                 contact(&mut agent, &http, &url).await;
                 contacts += 1;
                 // As a computer, and not as a flood that the server would slow down.
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             contacts
         }));
     }
     let mut site = site;
     for _ in 0..3 {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         site = site.replaced(Arc::clone(&held)).await;
     }
     ended.store(true, Ordering::SeqCst);
