@@ -39,6 +39,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the service says to its test what happens")]
 fn say(line: &str) {
     let mut out = io::stdout().lock();
     writeln!(out, "said: {line}").unwrap();

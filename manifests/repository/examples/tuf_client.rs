@@ -32,6 +32,7 @@ use sealpost_repository::{HttpTransport, Reader, Resume};
 
 type Failure = Box<dyn std::error::Error>;
 
+#[expect(clippy::print_stderr, reason = "the suite reads what went wrong; this is no program of the product")]
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panicked| {
         eprintln!("{panicked}");
