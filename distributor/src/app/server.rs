@@ -26,7 +26,6 @@ use crate::activity_file::{self, RotationLimits};
 use crate::authority::OnlineAuthority;
 use crate::config::vendor_client;
 use crate::doors::{Serve, TlsDoors};
-use crate::http::admin_tokens::AdminTokens;
 use crate::http::limits::RequestLimits;
 use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
@@ -94,7 +93,7 @@ impl Server {
         let admin = bind_private_socket(&socket).map_err(AppError::socket(&socket))?;
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
-        let site = Site::new(site_parts(&opened, &presence, &push, options.requests)?);
+        let site = Site::new(site_parts(&opened, &presence, &push, options.requests).await?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
@@ -196,7 +195,7 @@ fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
     })
 }
 
-fn site_parts(
+async fn site_parts(
     opened: &Opened,
     presence: &Arc<ServerPresence>,
     push: &Push,
@@ -221,7 +220,7 @@ fn site_parts(
         access_tokens: AccessTokens::new(&secret),
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
-        admin_tokens: AdminTokens::at(&opened.home.admin_tokens()),
+        admin_tokens: opened.token_desk().await?,
         presence: Arc::clone(presence) as Arc<dyn Presence>,
         limits,
     })

@@ -60,7 +60,8 @@ pub(super) struct Options {
     /// manifest digest. With `--follow`: the releases that are known when it begins.
     #[arg(long, value_name = "REF")]
     release: Option<String>,
-    /// Only what this admin did: an account of the server, or the name of a token.
+    /// Only what this admin did: an account of the server, or the name or id of a token. Where an account and a token have
+    /// one name: socket:NAME or token:NAME.
     #[arg(long, value_name = "ADMIN")]
     by: Option<String>,
     /// Only entries of this kind, for example release_approved; what is no kind is answered with all of them. May be given

@@ -9,6 +9,7 @@ pub mod admin_tokens;
 pub mod limits;
 pub mod secret;
 pub mod token;
+pub mod token_desk;
 
 mod admin;
 mod admission;

@@ -12,11 +12,11 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_serving::FailedAttempts;
 use sealpost_site::queries::LicenseTime;
 
-use super::admin_tokens::AdminTokens;
 use super::limits::{ContactBudgets, InFlight, RequestLimits, contact_budgets, failed_attempts};
 use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
+use super::token_desk::TokenDesk;
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
@@ -49,7 +49,8 @@ pub struct SiteParts {
     pub receipts: Receipts,
     /// Enrollment codes of setup files.
     pub enrollment_codes: EnrollmentCodes,
-    pub admin_tokens: AdminTokens,
+    /// Tokens of admins who come over the network.
+    pub admin_tokens: TokenDesk,
     pub presence: Arc<dyn Presence>,
     pub limits: RequestLimits,
 }
