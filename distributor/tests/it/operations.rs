@@ -352,9 +352,11 @@ async fn whoever_makes_a_server_for_a_vendor_over_plain_http_is_told_that_serial
     let root = vendor.root_file();
     walk(move || {
         let folder = tempfile::tempdir().unwrap();
-        for (name, url, is_told) in
-            [("a", "http://192.0.2.1", true), ("b", "https://192.0.2.1", false), ("c", "http://127.0.0.1:1", false)]
-        {
+        for (name, url, is_told) in [
+            ("a", "http://192.0.2.1", true),
+            ("b", "https://192.0.2.1", false),
+            ("c", "http://127.0.0.1:1", false),
+        ] {
             let home = folder.path().join(name);
             let output = run(&home, &["init", "--vendor-url", url, "--root", root.to_str().unwrap()]);
             assert!(output.status.success());

@@ -3,6 +3,7 @@
 
 pub mod activity;
 pub mod chain;
+pub mod export;
 pub mod installs;
 pub mod note;
 pub mod summary;
