@@ -15,6 +15,7 @@ pub mod http;
 pub mod ledger_marker;
 pub mod ledger_rebuild;
 pub mod listeners;
+mod log_export;
 pub mod open_files;
 pub mod ports;
 pub mod presence;

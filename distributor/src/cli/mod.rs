@@ -12,6 +12,7 @@ mod colors;
 mod init;
 mod ledger;
 mod log;
+mod log_export;
 mod make_delta;
 mod outcome;
 mod output;

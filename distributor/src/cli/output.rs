@@ -29,6 +29,13 @@ pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
     print_line(format_args!("serial {serial}: {seats} ({model}), {used} used, good until {until}"))
 }
 
+/// Copies a result that is bytes, such as a file that is asked for on standard output.
+pub(super) fn print_stream(from: &mut impl io::Read) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    io::copy(from, &mut out)?;
+    Ok(out.flush()?)
+}
+
 /// Tells the person at the terminal something that is no result.
 pub(super) fn tell(line: impl Display) {
     // A closed standard error must not stop the work.

@@ -82,7 +82,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::MakeToken => bind(endpoint, admin::tokens::make),
         Endpoint::RevokeToken => bind(endpoint, admin::tokens::revoke),
         Endpoint::NoteBackup => bind(endpoint, admin::storage::backup),
-        Endpoint::ExportLog => bind(endpoint, admin::log::checkpoint),
+        Endpoint::ExportLog => bind(endpoint, admin::log_export::export),
     }
 }
 
