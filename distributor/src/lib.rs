@@ -21,5 +21,6 @@ pub mod ports;
 pub mod presence;
 pub mod push;
 pub mod staging;
+pub mod syslog;
 pub mod tasks;
 pub mod upstream;

@@ -16,7 +16,7 @@ use crate::home::{Home, HomeError};
 
 /// Why a log cannot be exported.
 #[derive(Debug, thiserror::Error)]
-pub enum LogExportError {
+pub(crate) enum LogExportError {
     #[error("cannot read the ledger")]
     Ledger(#[from] OpenError),
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum LogExportError {
 ///
 /// # Errors
 /// [`LogExportError`].
-pub fn write(home: &Home, now: Timestamp, out: &mut impl Write) -> Result<(), LogExportError> {
+pub(crate) fn write(home: &Home, now: Timestamp, out: &mut impl Write) -> Result<(), LogExportError> {
     let mut failed = None;
     let out = std::cell::RefCell::new(out);
     let read = sqlite::read_log(

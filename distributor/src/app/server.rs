@@ -38,6 +38,7 @@ use crate::ports::doors::Doors;
 use crate::ports::presence::Presence;
 use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
+use crate::syslog;
 use crate::tasks::Tasks;
 use crate::upstream::root_problem;
 
@@ -113,11 +114,20 @@ impl Server {
         tasks.follow(push::follow(Arc::clone(&opened.ledger), push.clone(), Arc::clone(&opened.clock)));
         tasks.follow(ledger_marker::keep(Arc::clone(&opened.ledger), opened.home.ledger_marker()));
         tasks.follow(activity_file::keep(Arc::clone(&opened.ledger), opened.home.log_folder(), log_limits));
+        let (syslog, target) = watch::channel(opened.settings.syslog.clone());
+        let progress = Arc::clone(&site.parts.syslog);
+        tasks.follow(syslog::keep(Arc::clone(&opened.ledger), opened.home.log_folder(), target, progress));
         tasks.schedule(Some(tokio::spawn(Arc::clone(&presence).keep())));
         tasks.schedule((options.pulls == Pulls::Scheduled).then(|| opened.upstream.spawn_schedule()));
         let upstream = Arc::clone(&opened.upstream);
-        let reload =
-            Reload { home: opened.home.clone(), started: opened.settings.clone(), presence, upstream, logs };
+        let reload = Reload {
+            home: opened.home.clone(),
+            started: opened.settings.clone(),
+            presence,
+            upstream,
+            logs,
+            syslog,
+        };
         Ok(Self { address, push, tasks, doors, reload, opened })
     }
 
@@ -222,6 +232,7 @@ async fn site_parts(
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: opened.token_desk().await?,
         presence: Arc::clone(presence) as Arc<dyn Presence>,
+        syslog: Arc::default(),
         limits,
     })
 }

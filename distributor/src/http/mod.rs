@@ -27,6 +27,7 @@ mod problem;
 mod router;
 mod send;
 mod site;
+mod syslog;
 
 pub use self::router::{admin_router, router};
 pub use self::site::{Site, SiteParts};

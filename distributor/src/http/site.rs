@@ -22,6 +22,7 @@ use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
+use crate::ports::syslog::SyslogProgress;
 use crate::ports::upstream::Upstream;
 use crate::ports::wakes::Wakes;
 
@@ -52,6 +53,8 @@ pub struct SiteParts {
     /// Tokens of admins who come over the network.
     pub admin_tokens: TokenDesk,
     pub presence: Arc<dyn Presence>,
+    /// How far the log has come on its way to syslog.
+    pub syslog: Arc<SyslogProgress>,
     pub limits: RequestLimits,
 }
 

@@ -237,6 +237,7 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         enrollment_codes: EnrollmentCodes::new(&secret),
         admin_tokens: TokenDesk::empty(tokens, ledger),
         presence,
+        syslog: Arc::default(),
         limits,
     });
     (site, folder)

@@ -6,5 +6,6 @@ pub mod clock;
 pub mod doors;
 pub mod presence;
 pub mod staging;
+pub mod syslog;
 pub mod upstream;
 pub mod wakes;

@@ -6,8 +6,10 @@ use sealpost_admin_api::clients::ClientsPage;
 use sealpost_admin_api::log::{LogCheck, LogEntry};
 use sealpost_admin_api::status::Status;
 use sealpost_admin_api::tokens::{MadeTokenView, MakeTokenRequest, RevokedTokensView};
+use sealpost_manifests::log::ExportReader;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::changes::Actor;
+use sealpost_site::changes::{Actor, ServerOperation};
+use sealpost_site::commands::tokens::OperateServer;
 use sealpost_site::rules::account::Account;
 
 use crate::site::{Site, code, good, problem};
@@ -96,6 +98,25 @@ async fn what_an_admin_does_at_the_server_is_an_entry_before_it_is_done() {
         .collect();
     let all = ["renew_certificate", "switch_certificate", "finish_addresses", "clean_storage", "make_backup"];
     assert_eq!(operations, all);
+}
+
+#[tokio::test]
+async fn an_export_of_many_entries_ends_where_its_head_does() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    for _ in 0..1_100 {
+        let operate =
+            OperateServer { actor: Actor::socket("alice"), operation: ServerOperation::CleanStorage };
+        site.server.ledger().execute(site.clock.now(), operate).await.unwrap();
+    }
+    let size = site.server.ledger().head().size;
+    let text = site.admin(Method::GET, "/log/export", None).await.text().await.unwrap();
+    let mut reader = ExportReader::open(std::io::Cursor::new(text), None).unwrap();
+    let mut entries = 0;
+    while reader.next().unwrap().is_some() {
+        entries += 1;
+    }
+    assert!(size > 1_000 && entries >= size, "{entries} of {size}");
 }
 
 async fn make_token(site: &Site, name: &str, days: Option<u32>) -> MadeTokenView {

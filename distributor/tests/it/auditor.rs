@@ -152,7 +152,6 @@ fn export(vendor_url: &str, root: &Path) {
     stdout(&home, &["clients", "reserve", "pc-1"]);
     let (online, offline, early) = (file("online.log"), file("offline.log"), file("early.checkpoint"));
     stdout(&home, &["log", "checkpoint", "--out", &early]);
-    // More than the server reads at once.
     for number in 0..3 {
         stdout(&home, &["clients", "setup", "pc-1", "--out", &file(&format!("{number}.setup.json"))]);
     }
@@ -215,7 +214,7 @@ fn export(vendor_url: &str, root: &Path) {
         assert!(text(&found).contains("does not hold"), "{name}: {found:?}");
     }
     let other = file("other.pub");
-    let other_home = folder.path().join("other");
+    let other_home = folder.path().join("other-home");
     stdout(&other_home, &init);
     std::fs::copy(other_home.join("keys/site.pub"), &other).unwrap();
     let of_another = run(&elsewhere, &["log", "verify", "--export", &online, "--site-key", &other]);

@@ -407,8 +407,12 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         );
         let fields =
             |at: usize| listed["tokens"][at].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(fields(0), ["created_at", "ends_at", "id", "name"], "neither the token nor its whole digest");
-        assert_eq!(fields(1), ["created_at", "name"]);
+        assert_eq!(
+            fields(0),
+            ["created_at", "ends_at", "id", "name"],
+            "neither the token nor its whole digest"
+        );
+        assert_eq!(fields(1), ["created_at", "id", "name"]);
         assert!(!listed.to_string().contains(secret.trim()));
         let said = refused(&home, &[&elsewhere[..], &["token", "list"]].concat());
         assert!(said.contains("--server names another one"), "{said}");

@@ -25,6 +25,7 @@ use crate::http::leaving::{leaving, trying};
 use crate::http::newer::newer;
 use crate::http::offered::offered;
 use crate::http::problem::ApiError;
+use crate::http::syslog;
 
 /// Bytes of a mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -65,6 +66,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     warnings.extend(failing::warnings(ledger, &of_interest).await?);
     warnings.extend(problems);
     warnings.extend(site.parts.presence.warnings(now).await);
+    warnings.extend(syslog::warning(&site));
     // A backup has no payloads.
     let is_expected = restore
         .restored
