@@ -59,7 +59,7 @@ impl OnlineAuthority {
                 reason: format!(
                     "a serial number is a secret, and is not sent over plain http to {}: set `vendor_url` in the \
                      configuration to the vendor's https address, and `vendor_ca` if its CA is not one that this system \
-                     trusts; or carry the code below by hand",
+                     trusts; or carry the code by hand, as `distributor register --offline` prints it",
                     self.url
                 ),
             });

@@ -18,6 +18,7 @@ mod fixed;
 mod frames;
 mod gate_files;
 mod key_files;
+mod log_exports;
 mod log_proofs;
 mod minisigs;
 mod names;

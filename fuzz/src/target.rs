@@ -1,8 +1,8 @@
 //! The table of all targets. A line here needs a program in `fuzz_targets`, a `[[bin]]`, and seeds; a test says so.
 
 use crate::{
-    activity, contacts, deltas, documents, enrollments, frames, gate_files, key_files, log_proofs, minisigs,
-    names, notes, payloads, registrations, sealed, signed, text_codes, tree_proofs,
+    activity, contacts, deltas, documents, enrollments, frames, gate_files, key_files, log_exports,
+    log_proofs, minisigs, names, notes, payloads, registrations, sealed, signed, text_codes, tree_proofs,
 };
 
 /// Longest seed, in bytes: a fuzzer mutates short inputs best.
@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     target("frames", frames::frames),
     target("gate_files", gate_files::gate_files),
     target("key_files", key_files::key_files),
+    target("log_exports", log_exports::log_exports),
     target("log_proofs", log_proofs::log_proofs),
     target("minisigs", minisigs::minisigs),
     target("names", names::names),

@@ -7,9 +7,10 @@
 use hyper::HeaderMap;
 
 /// What proxies write, and programs that ask for themselves do not.
-const NAMES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+const NAMES: [&str; 6] =
+    ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
 /// The beginning of the other names that proxies write.
-const PREFIX: &str = "x-forwarded-";
+const PREFIX: &str = "x-forwarded";
 
 /// Whether any header of a proxy is there, whatever it says.
 #[must_use]
@@ -30,9 +31,15 @@ mod tests {
             headers.insert(HeaderName::from_static(name), "".parse().unwrap());
             is_forwarded(&headers)
         };
-        for name in
-            ["forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-anything"]
-        {
+        for name in [
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "x-client-ip",
+            "x-forwarded",
+            "x-forwarded-for",
+            "x-forwarded-anything",
+        ] {
             assert!(with(name), "{name}");
         }
         assert!(!with("host") && !with("x-forward") && !is_forwarded(&HeaderMap::new()));

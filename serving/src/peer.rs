@@ -23,6 +23,12 @@ pub enum Peer {
 }
 
 impl Peer {
+    /// The account that runs this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::Local { account: account_name(rustix::process::getuid().as_raw()) }
+    }
+
     /// How logs and refusals name it.
     #[must_use]
     pub fn source(&self) -> String {

@@ -75,13 +75,21 @@ pub enum Endpoint {
     CleanStorage,
     /// Compare every stored file with its digest.
     CheckStorage,
+    /// Make a token for an admin who comes over the network.
+    MakeToken,
+    /// Revoke such a token.
+    RevokeToken,
+    /// Say in the log that a backup is being made.
+    NoteBackup,
+    /// The whole log as a file that can be checked without the server.
+    ExportLog,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 28] = [
+const TABLE: [Line; 32] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -110,6 +118,10 @@ const TABLE: [Line; 28] = [
     Line(Endpoint::ShowStorage, Method::Get, "/api/v1/storage", Permission::ViewStatus),
     Line(Endpoint::CleanStorage, Method::Post, "/api/v1/storage/clean", Permission::ManageServer),
     Line(Endpoint::CheckStorage, Method::Post, "/api/v1/storage/check", Permission::ManageServer),
+    Line(Endpoint::MakeToken, Method::Post, "/api/v1/tokens", Permission::ManageAdmins),
+    Line(Endpoint::RevokeToken, Method::Post, "/api/v1/tokens/revoke", Permission::ManageAdmins),
+    Line(Endpoint::NoteBackup, Method::Post, "/api/v1/backup", Permission::ManageServer),
+    Line(Endpoint::ExportLog, Method::Get, "/api/v1/log/export", Permission::ViewLog),
 ];
 
 impl Endpoint {

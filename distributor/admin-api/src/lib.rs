@@ -16,4 +16,5 @@ pub mod log;
 pub mod pulls;
 pub mod status;
 pub mod storage;
+pub mod tokens;
 pub mod updates;

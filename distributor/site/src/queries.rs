@@ -18,6 +18,7 @@ use crate::rows::{
     LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
     TryingRow,
 };
+use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
 use crate::rules::leaving::Named;
@@ -344,8 +345,8 @@ query! {
         pub kinds: Vec<String>,
         /// Only changes that name one of these releases, by its manifest; any when empty.
         pub releases: Vec<Sha256Digest>,
-        /// Only what an admin of this account did, whether over the socket or with a token.
-        pub by: Option<String>,
+        /// Only what this admin did.
+        pub by: Option<ByAccount>,
         /// Only what tells of something that went wrong; see [`is_failure`](crate::changes::summary::is_failure).
         pub only: Only,
         /// Only from this time on.

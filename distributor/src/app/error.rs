@@ -9,6 +9,7 @@ use sealpost_serving::tls::TlsError;
 
 use crate::config::{ConfigError, VendorCaError, port_hint};
 use crate::home::HomeError;
+use crate::http::token_desk::TokenDeskError;
 use crate::ledger_marker::MarkerError;
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StagingError;
@@ -28,6 +29,8 @@ pub enum AppError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("cannot read the admin tokens")]
+    Tokens(#[from] TokenDeskError),
     #[error(transparent)]
     Marker(#[from] MarkerError),
     #[error("cannot open the stored files")]

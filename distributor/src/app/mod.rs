@@ -6,5 +6,5 @@ mod reload;
 mod server;
 
 pub use self::error::AppError;
-pub use self::open::{init, make_delta, verify_log};
+pub use self::open::{StoppedServer, init, make_delta, verify_log};
 pub use self::server::{Pulls, Server, StartOptions};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sealpost_keys::SigningKey;
 use sealpost_keys::note::LogKey;
 use sealpost_ledger::sqlite::{self, SqliteStore};
@@ -17,6 +18,8 @@ use crate::blobs::FolderBlobs;
 use crate::clock::LicenseClock;
 use crate::config::Settings;
 use crate::home::{Home, HomeLock, InitOptions, NewServer};
+use crate::http::admin_tokens::AdminTokens;
+use crate::http::token_desk::TokenDesk;
 use crate::ledger_marker;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
@@ -84,6 +87,51 @@ impl Opened {
             },
         )?;
         Ok(Self { home, settings, site_key, log_key, ledger, blobs, staging, upstream, clock, _lock: lock })
+    }
+}
+
+impl Opened {
+    pub(super) async fn token_desk(&self) -> Result<TokenDesk, AppError> {
+        let file = AdminTokens::at(&self.home.admin_tokens());
+        Ok(TokenDesk::open(file, Arc::clone(&self.ledger), self.clock.now()).await?)
+    }
+}
+
+/// The ledger of a server that does not run, and its tokens, for a command that writes to both.
+#[derive(Debug)]
+pub struct StoppedServer {
+    pub tokens: TokenDesk,
+    ledger: Arc<Ledger>,
+    clock: LicenseClock,
+    /// No server starts meanwhile.
+    _lock: HomeLock,
+}
+
+impl StoppedServer {
+    /// # Errors
+    /// [`AppError`], also when a server runs.
+    pub async fn open(path: &Path) -> Result<Self, AppError> {
+        let home = Home::open(path)?;
+        let lock = home.lock()?;
+        let store = SqliteStore::open(&home.ledger()).map_err(AppError::ledger)?;
+        let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).map_err(AppError::ledger)?;
+        let ledger = Arc::new(ledger);
+        let clock = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
+        let file = AdminTokens::at(&home.admin_tokens());
+        let tokens = TokenDesk::open(file, Arc::clone(&ledger), clock.now()).await?;
+        Ok(Self { tokens, ledger, clock, _lock: lock })
+    }
+
+    /// License time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// # Errors
+    /// When the ledger could not be closed.
+    pub async fn close(self) -> Result<(), AppError> {
+        self.ledger.close().await.map_err(AppError::ledger)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::activity_file::RotationLimits;
-use crate::config::Settings;
+use crate::config::{Settings, SyslogTarget};
 use crate::home::Home;
 use crate::presence::ServerPresence;
 use crate::upstream::VendorUpstream;
@@ -18,6 +18,7 @@ pub(super) struct Reload {
     pub(super) presence: Arc<ServerPresence>,
     pub(super) upstream: Arc<VendorUpstream>,
     pub(super) logs: watch::Sender<RotationLimits>,
+    pub(super) syslog: watch::Sender<Option<SyslogTarget>>,
 }
 
 impl Reload {
@@ -27,6 +28,11 @@ impl Reload {
         let others = |settings: &Settings| {
             self.upstream.adopt(settings);
             self.logs.send_replace(RotationLimits::of(&settings.storage));
+            self.syslog.send_if_modified(|target| {
+                let is_new = *target != settings.syslog;
+                target.clone_from(&settings.syslog);
+                is_new
+            });
         };
         self.presence.reload(&self.home, &self.started, others).await;
     }

@@ -25,10 +25,9 @@ use super::open::Opened;
 use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::authority::OnlineAuthority;
-use crate::config::vendor_client;
+use crate::config::{SyslogTarget, vendor_client};
 use crate::disks::FolderDisks;
 use crate::doors::{Serve, TlsDoors};
-use crate::http::admin_tokens::AdminTokens;
 use crate::http::limits::RequestLimits;
 use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
@@ -39,8 +38,10 @@ use crate::open_files;
 use crate::ports::clock::Clock;
 use crate::ports::doors::Doors;
 use crate::ports::presence::Presence;
+use crate::ports::syslog::SyslogProgress;
 use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
+use crate::syslog;
 use crate::tasks::Tasks;
 use crate::upstream::root_problem;
 
@@ -98,7 +99,7 @@ impl Server {
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();
-        let site = Site::new(site_parts(&opened, &presence, &push, &supervision, options.requests)?);
+        let site = Site::new(site_parts(&opened, &presence, &push, &supervision, options.requests).await?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
@@ -113,20 +114,28 @@ impl Server {
         };
         presence.listening(&known, started_on).await;
         let (logs, log_limits) = watch::channel(RotationLimits::of(&opened.settings.storage));
+        let (syslog, target) = watch::channel(opened.settings.syslog.clone());
         let mut tasks = Tasks::new(supervision.clone());
         tasks.watch_writer(Arc::clone(&opened.ledger));
         tasks.listen("the listener for admins", |stopped| {
             serve(Listener::unix(admin), admin_router(&site), limits, stopped)
         });
         follow_ledger(&mut tasks, &opened, &push, log_limits);
+        follow_to_syslog(&mut tasks, &opened, target, &site.parts.syslog);
         let kept = Arc::clone(&presence);
         let pulling = Arc::clone(&opened.upstream);
         let pulls = (options.pulls == Pulls::Scheduled).then_some(move || Arc::clone(&pulling).keep());
         tasks.schedule("the care for certificates and addresses", Some(move || Arc::clone(&kept).keep()));
         tasks.schedule("the schedule of pulls", pulls);
         let upstream = Arc::clone(&opened.upstream);
-        let reload =
-            Reload { home: opened.home.clone(), started: opened.settings.clone(), presence, upstream, logs };
+        let reload = Reload {
+            home: opened.home.clone(),
+            started: opened.settings.clone(),
+            presence,
+            upstream,
+            logs,
+            syslog,
+        };
         Ok(Self { address, push, tasks, supervision, doors, reload, opened })
     }
 
@@ -223,6 +232,20 @@ fn follow_ledger(
     });
 }
 
+/// The log on its way to a syslog receiver, where one is configured.
+fn follow_to_syslog(
+    tasks: &mut Tasks,
+    opened: &Opened,
+    target: watch::Receiver<Option<SyslogTarget>>,
+    progress: &Arc<SyslogProgress>,
+) {
+    let (ledger, folder, progress) =
+        (Arc::clone(&opened.ledger), opened.home.log_folder(), Arc::clone(progress));
+    tasks.follow("the log on its way to syslog", move || {
+        syslog::keep(Arc::clone(&ledger), folder.clone(), target.clone(), Arc::clone(&progress))
+    });
+}
+
 fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
     let root = opened.home.read_root()?;
     let root_problem = root_problem(&root, &opened.home.mirror())
@@ -236,7 +259,7 @@ fn presence_parts(opened: &Opened) -> Result<presence::Parts, AppError> {
     })
 }
 
-fn site_parts(
+async fn site_parts(
     opened: &Opened,
     presence: &Arc<ServerPresence>,
     push: &Push,
@@ -262,10 +285,11 @@ fn site_parts(
         access_tokens: AccessTokens::new(&secret),
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
-        admin_tokens: AdminTokens::at(&opened.home.admin_tokens()),
+        admin_tokens: opened.token_desk().await?,
         presence: Arc::clone(presence) as Arc<dyn Presence>,
         supervision: supervision.clone(),
         disks: Arc::new(FolderDisks::of(&opened.home)),
+        syslog: Arc::default(),
         limits,
     })
 }

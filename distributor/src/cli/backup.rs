@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{Bar, print_line, tell};
+use super::output::{Bar, plain, print_line, tell};
+use super::reach::Reach;
 use crate::backup;
 use crate::home::Home;
 
@@ -39,8 +41,9 @@ pub(super) struct RestoreOptions {
     file: PathBuf,
 }
 
-pub(super) fn make(home: &Path, options: &BackupOptions) -> anyhow::Result<Outcome> {
-    let home = Home::open(home)?;
+pub(super) async fn make(reach: &Reach, options: &BackupOptions) -> anyhow::Result<Outcome> {
+    let home = Home::open(&reach.home)?;
+    note(reach).await;
     let bar = Bar::bytes("backing up");
     let list = backup::make(&home, &options.file, Timestamp::now(), &mut |done, total| bar.at(done, total))?;
     bar.end();
@@ -52,6 +55,21 @@ pub(super) fn make(home: &Path, options: &BackupOptions) -> anyhow::Result<Outco
     ))?;
     tell("the file holds every secret of the server; keep it where only you can read it");
     Ok(Outcome::Done)
+}
+
+/// Lets a running server say in its log that its keys leave it. A backup is made all the same where it cannot: it may be
+/// needed most when the disk is full.
+async fn note(reach: &Reach) {
+    let said = async {
+        let api = AdminApi::open(reach)?;
+        if api.is_down().await {
+            anyhow::bail!("no server runs");
+        }
+        api.post::<serde_json::Value>("/backup", &serde_json::json!({})).await
+    };
+    if let Err(error) = said.await {
+        tell(format_args!("the log does not tell of this backup: {}", plain(&format!("{error:#}"))));
+    }
 }
 
 pub(super) async fn restore(home: &Path, options: &RestoreOptions) -> anyhow::Result<Outcome> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::outcome::Outcome;
 use super::output::{print_line, tell};
 use crate::app;
-use crate::config::DEFAULT_PORT;
+use crate::config::{DEFAULT_PORT, may_carry_a_serial};
 use crate::home::InitOptions;
 
 /// Make a new server: its keys, certificates, ledger and configuration.
@@ -52,6 +52,13 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         server.site_key.id(),
         addresses.join(", ")
     ))?;
+    if !may_carry_a_serial(&options.vendor_url) {
+        tell(
+            "note: releases are pulled over plain http, which is safe, since they are signed; but serial numbers are \
+             not sent that way: give an https address as `vendor_url`, or exchange codes by hand with `distributor \
+             register --offline` and `distributor unlock`",
+        );
+    }
     tell("next: `distributor serve`, then `distributor register SERIAL`");
     Ok(Outcome::Done)
 }

@@ -1,4 +1,4 @@
-//! `distributor log`, and `distributor log verify`, `checkpoint`, `prove` and `check-proof`.
+//! `distributor log`, and `distributor log verify`, `checkpoint`, `prove` and `check-proof`; `export` stands beside this.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::log::{Checkpoint, LogHead, LogProof, MAX_LOG_PROOF_BYTES};
 
 use super::api::{AdminApi, segment};
+use super::log_export::{self, ToVerify};
 use super::outcome::Outcome;
 use super::output::{counted, plain, print_json, print_line, seconds, tell};
 use super::reach::Reach;
@@ -43,7 +44,8 @@ Examples:
   distributor log --kind release_approved --kind release_halted --json
   distributor log verify
   distributor log checkpoint --out 2026.checkpoint
-  distributor log prove 1042 --out approval.proof.json"
+  distributor log prove 1042 --out approval.proof.json
+  distributor log export 2026.log"
 )]
 pub(super) struct Options {
     /// Go on with what happens from now on, until Ctrl-C. Begins with the last 10 entries, unless -n or --since says
@@ -60,7 +62,8 @@ pub(super) struct Options {
     /// manifest digest. With `--follow`: the releases that are known when it begins.
     #[arg(long, value_name = "REF")]
     release: Option<String>,
-    /// Only what this admin did: an account of the server, or the name of a token.
+    /// Only what this admin did: an account of the server, or the name or id of a token. Where an account and a token have
+    /// one name: socket:NAME or token:NAME.
     #[arg(long, value_name = "ADMIN")]
     by: Option<String>,
     /// Only entries of this kind, for example release_approved; what is no kind is answered with all of them. May be given
@@ -92,6 +95,7 @@ enum Command {
     Checkpoint(WriteCheckpoint),
     Prove(Prove),
     CheckProof(CheckProof),
+    Export(log_export::Export),
 }
 
 /// Check that no entry was changed, removed or moved. Reads the ledger file itself when the server is down.
@@ -100,12 +104,19 @@ enum Command {
 Examples:
   distributor log verify
   distributor log verify --checkpoint last-year.checkpoint
+  distributor log verify --export 2026.log --site-key site.pub
   distributor log verify --json")]
 struct Verify {
     /// A checkpoint that somebody kept: this server must have signed it, and the log must extend it. May be given more
     /// than once.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
+    /// Check this file that `log export` wrote, or `-` for standard input, and no server's ledger. Needs no server.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    /// The site's public key from another source than the file: `keys/site.pub` of the server's home.
+    #[arg(long, value_name = "FILE", requires = "export")]
+    site_key: Option<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -158,8 +169,15 @@ struct CheckProof {
 }
 
 pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcome> {
-    if let Some(Command::CheckProof(options)) = &options.command {
-        return check_proof(options);
+    match &options.command {
+        Some(Command::CheckProof(options)) => return check_proof(options),
+        Some(Command::Verify(Verify { checkpoints, export: Some(file), site_key, json })) => {
+            let checkpoints = read_checkpoints(checkpoints)?;
+            let (site_key, json) = (site_key.as_deref(), *json);
+            return log_export::verify(&ToVerify { file, site_key, checkpoints: &checkpoints, json });
+        }
+        Some(Command::Export(options)) => return log_export::export(&reach, options).await,
+        _ => {}
     }
     let api = AdminApi::open(&reach)?;
     match options.command {
@@ -167,6 +185,7 @@ pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcom
         Some(Command::Checkpoint(options)) => checkpoint(&api, &options).await,
         Some(Command::Prove(options)) => prove(&api, &options).await,
         Some(Command::CheckProof(options)) => check_proof(&options),
+        Some(Command::Export(options)) => log_export::export(&reach, &options).await,
         None => show(&api, options).await,
     }
 }
@@ -280,8 +299,7 @@ fn with_short_digests(text: &str) -> String {
 }
 
 async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Result<Outcome> {
-    let checkpoints =
-        options.checkpoints.iter().map(|path| read_checkpoint(path)).collect::<Result<Vec<_>, _>>()?;
+    let checkpoints = read_checkpoints(&options.checkpoints)?;
     let check: LogCheck = if api.is_down().await {
         let home = Home::open(&reach.home)?;
         tell("the server does not run; reading the ledger file itself");
@@ -313,6 +331,10 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
         ));
     }
     Ok(if check.damage.is_some() { Outcome::Damage } else { Outcome::Done })
+}
+
+fn read_checkpoints(paths: &[PathBuf]) -> anyhow::Result<Vec<SignedNote>> {
+    paths.iter().map(|path| read_checkpoint(path)).collect()
 }
 
 fn read_checkpoint(path: &Path) -> anyhow::Result<SignedNote> {

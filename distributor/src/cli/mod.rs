@@ -12,6 +12,7 @@ mod colors;
 mod init;
 mod ledger;
 mod log;
+mod log_export;
 mod make_delta;
 mod outcome;
 mod output;
@@ -219,7 +220,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         );
     }
     // They write into the home, which the server reads as another user.
-    if matches!(arguments.command, Command::Token(_) | Command::Ledger(_)) {
+    if matches!(arguments.command, Command::Ledger(_)) {
         let presence = act_as_owner_of(&reach.home)?;
         if presence == Presence::Absent {
             return Err(HomeError::NoServer { path: reach.home }.into());
@@ -228,9 +229,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Init(options) => init::run(&reach.home, options),
         Command::Serve(options) => serve::run(&reach.home, options),
-        Command::Token(command) => token::run(&reach.home, command),
+        Command::Token(command) => token::run(&reach, command),
         Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),
-        Command::Backup(options) => backup::make(&reach.home, &options),
+        Command::Backup(options) => block_on(backup::make(&reach, &options)),
         Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
         Command::Ledger(command) => block_on(ledger::run(&reach.home, &command)),
         Command::MakeDelta(options) => make_delta::run(options),

@@ -2,7 +2,7 @@
 //! of ours is made plain first.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Read};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_admin_api::licenses::License;
@@ -12,6 +12,9 @@ use serde::Serialize;
 pub(super) use sealpost_service::output::{can_ask, tell};
 pub(super) use sealpost_service::text::{harmless_json, plain, plain_lines};
 pub(super) use sealpost_site::rules::text::counted;
+
+/// Bytes of a result that are copied at once.
+const STREAM_BYTES: usize = 64 * 1024;
 
 /// Prints one line of result; a text from outside that could pretend to be another line is made plain first.
 pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
@@ -29,6 +32,17 @@ pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
     let until = seconds(*not_after);
     let seats = counted(u64::from(*licenses), "seat", "seats");
     print_line(format_args!("serial {serial}: {seats} ({model}), {used} used, good until {until}"))
+}
+
+/// Copies a result that is bytes, such as a file that is asked for on standard output.
+pub(super) fn print_stream(from: &mut impl Read) -> anyhow::Result<()> {
+    let mut buffer = vec![0; STREAM_BYTES];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => output::print_bytes(buffer.get(..count).unwrap_or_default())?,
+        }
+    }
 }
 
 /// The progress of long work, shown on a terminal only.

@@ -1,16 +1,27 @@
-//! `distributor token new|list|revoke`: works on the file in the home, whether the server runs or not.
+//! `distributor token new|list|revoke`. The running server makes and revokes tokens, since it writes the log; where none
+//! runs, this does it in the server's place, alone. The list is read from the file.
 
 use std::path::Path;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use sealpost_admin_api::tokens::{MadeTokenView, MakeTokenRequest, RevokeTokenRequest, RevokedTokensView};
+use sealpost_service::owner::{Presence, act_as_owner_of};
+use sealpost_serving::Peer;
+use sealpost_site::changes::Actor;
+use sealpost_site::rules::account::TokenId;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::api::AdminApi;
 use super::outcome::Outcome;
 use super::output::{Table, age, plain, print_json, print_line, seconds, span, tell};
-use crate::home::Home;
+use super::reach::Reach;
+use crate::app::StoppedServer;
+use crate::home::{Home, HomeError};
 use crate::http::admin_tokens::AdminTokens;
+use crate::http::token_desk::MadeToken;
 
 /// Days that a token is good for, unless something else is said: a year and a day.
 const DAYS: u32 = 366;
@@ -31,7 +42,7 @@ Examples:
   (umask 077; distributor token new monitor --forever > monitor.token)
   distributor --server https://server:16770 --ca ca.crt --token-file anna.token status")]
 pub(super) struct New {
-    /// Whose it is; the log names it.
+    /// Whose it is. The log names it with all that is done with it, beside the id of the token.
     name: String,
     /// Days until it ends.
     #[arg(long, value_name = "N", default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=36_600))]
@@ -53,10 +64,11 @@ pub(super) struct List {
     json: bool,
 }
 
-/// A token as `--json` has it: never itself, and never its digest.
+/// A token as `--json` has it: never itself, and never its whole digest.
 #[derive(Debug, Serialize)]
 struct Listed {
     name: String,
+    id: TokenId,
     created_at: Timestamp,
     /// Absent for one that is good until it is revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,48 +85,120 @@ pub(super) struct Revoke {
     name: String,
 }
 
-pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Outcome> {
-    let home = Home::open(home)?;
-    let tokens = AdminTokens::at(&home.admin_tokens());
+pub(super) fn run(reach: &Reach, command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::New(options) => {
-            let now = Timestamp::now();
-            let ends_at =
-                (!options.forever).then(|| now + SignedDuration::from_hours(24 * i64::from(options.days)));
-            let token = tokens.create(&options.name, now, ends_at)?;
-            print_line(token.as_str())?;
-            let until = ends_at
-                .map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {}", seconds(end)));
-            tell(format_args!(
-                "this token is shown once, and good {until}; keep it in a file that only its owner can read"
-            ));
-        }
-        Command::List(List { json: true }) => {
-            let listed = tokens.list()?.into_iter().map(|(name, token)| Listed {
-                name,
-                created_at: token.created_at,
-                ends_at: token.ends_at,
-            });
-            print_json(&serde_json::json!({ "tokens": listed.collect::<Vec<_>>() }))?;
-        }
-        Command::List(List { json: false }) => {
-            let (mut table, now) = (Table::new(&["NAME", "MADE AT", "AGE", "ENDS", "IN"]), Timestamp::now());
-            for (name, token) in tokens.list()? {
-                let (ends, left) = match token.ends_at {
-                    None => ("never".to_owned(), "-".to_owned()),
-                    Some(end) if end <= now => (seconds(end), "ended".to_owned()),
-                    Some(end) => (seconds(end), span(end.as_second() - now.as_second())),
-                };
-                table.row([name, seconds(token.created_at), age(token.created_at, now), ends, left]);
-            }
-            table.print()?;
-        }
-        Command::Revoke(options) => {
-            if !tokens.revoke(&options.name)? {
-                bail!("there is no token named {:?}; see `distributor token list`", plain(&options.name));
-            }
-            print_line(format_args!("revoked {}", options.name))?;
-        }
+        Command::New(options) => make(reach, options),
+        Command::List(options) => list(&reach.home, &options),
+        Command::Revoke(options) => revoke(reach, &options),
     }
+}
+
+fn make(reach: &Reach, New { name, days, forever }: New) -> anyhow::Result<Outcome> {
+    let request = MakeTokenRequest { name, days: (!forever).then_some(days) };
+    let made: MadeTokenView = match ask_server(reach, "/tokens", &request)? {
+        Some(made) => made,
+        None => {
+            let actor = act_for(&reach.home)?;
+            block_on(async {
+                let server = StoppedServer::open(&reach.home).await?;
+                let created_at = server.now();
+                let ends_at =
+                    request.days.map(|days| created_at + SignedDuration::from_hours(24 * i64::from(days)));
+                let made = server.tokens.make(actor, &request.name, ends_at, created_at).await;
+                server.close().await?;
+                let MadeToken { token, id } = made?;
+                anyhow::Ok(MadeTokenView { token, id, created_at, ends_at })
+            })?
+        }
+    };
+    print_line(made.token.as_str())?;
+    let until = made
+        .ends_at
+        .map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {}", seconds(end)));
+    tell(format_args!(
+        "this token is shown once, and good {until}; keep it in a file that only its owner can read. The log names it {} \
+         [{}]",
+        request.name, made.id
+    ));
     Ok(Outcome::Done)
+}
+
+fn revoke(reach: &Reach, Revoke { name }: &Revoke) -> anyhow::Result<Outcome> {
+    let request = RevokeTokenRequest { name: name.clone() };
+    let ids = match ask_server::<RevokedTokensView>(reach, "/tokens/revoke", &request)? {
+        Some(revoked) => revoked.ids,
+        None => {
+            let actor = act_for(&reach.home)?;
+            let ids = block_on(async {
+                let server = StoppedServer::open(&reach.home).await?;
+                let ids = server.tokens.revoke(actor, name, server.now()).await;
+                server.close().await?;
+                anyhow::Ok(ids?)
+            })?;
+            if ids.is_empty() {
+                bail!("there is no token named {:?}; see `distributor token list`", plain(name));
+            }
+            ids.into_iter().collect()
+        }
+    };
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    print_line(format_args!("revoked {name} [{}]", ids.join(", ")))?;
+    Ok(Outcome::Done)
+}
+
+/// What the running server answers; `None` when none runs.
+fn ask_server<T: DeserializeOwned>(
+    reach: &Reach,
+    path: &str,
+    request: &impl Serialize,
+) -> anyhow::Result<Option<T>> {
+    block_on(async {
+        let api = AdminApi::open(reach)?;
+        if api.is_down().await { Ok(None) } else { api.post(path, request).await.map(Some) }
+    })
+}
+
+/// Whoever typed this, for the log; and from now on the owner of the home, to whom what is written must belong.
+fn act_for(home: &Path) -> anyhow::Result<Actor> {
+    let actor = Actor::socket(Peer::of_this_process().source());
+    act_as_owner(home)?;
+    Ok(actor)
+}
+
+fn act_as_owner(home: &Path) -> anyhow::Result<()> {
+    if act_as_owner_of(home)? == Presence::Absent {
+        return Err(HomeError::NoServer { path: home.to_owned() }.into());
+    }
+    Ok(())
+}
+
+fn list(home: &Path, List { json }: &List) -> anyhow::Result<Outcome> {
+    act_as_owner(home)?;
+    let tokens = AdminTokens::at(&Home::open(home)?.admin_tokens()).list()?;
+    if *json {
+        let listed = tokens.into_iter().map(|(name, token)| Listed {
+            name,
+            id: TokenId::of(&token.digest),
+            created_at: token.created_at,
+            ends_at: token.ends_at,
+        });
+        print_json(&serde_json::json!({ "tokens": listed.collect::<Vec<_>>() }))?;
+        return Ok(Outcome::Done);
+    }
+    let (mut table, now) = (Table::new(&["NAME", "ID", "MADE AT", "AGE", "ENDS", "IN"]), Timestamp::now());
+    for (name, token) in tokens {
+        let (ends, left) = match token.ends_at {
+            None => ("never".to_owned(), "-".to_owned()),
+            Some(end) if end <= now => (seconds(end), "ended".to_owned()),
+            Some(end) => (seconds(end), span(end.as_second() - now.as_second())),
+        };
+        let id = TokenId::of(&token.digest).to_string();
+        table.row([name, id, seconds(token.created_at), age(token.created_at, now), ends, left]);
+    }
+    table.print()?;
+    Ok(Outcome::Done)
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

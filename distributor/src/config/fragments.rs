@@ -31,6 +31,14 @@ pub(super) struct Fragment {
     pub(super) tls: TlsFragment,
     #[serde(default)]
     pub(super) storage: StorageFragment,
+    #[serde(default)]
+    pub(super) log: LogFragment,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogFragment {
+    pub(super) syslog: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -32,6 +32,7 @@ pub(super) struct Merged {
     pub(super) scrub_days: Option<Given<u32>>,
     pub(super) log_file_mib: Option<Given<u32>>,
     pub(super) log_files: Option<Given<u32>>,
+    pub(super) syslog: Option<Given<String>>,
 }
 
 impl Merged {
@@ -57,6 +58,7 @@ impl Merged {
         put(&mut self.scrub_days, fragment.storage.scrub_days, file);
         put(&mut self.log_file_mib, fragment.storage.log_file_mib, file);
         put(&mut self.log_files, fragment.storage.log_files, file);
+        put(&mut self.syslog, fragment.log.syslog, file);
     }
 }
 

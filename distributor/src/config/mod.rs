@@ -11,6 +11,7 @@ mod inputs;
 mod port_hint;
 mod sample;
 mod settings;
+mod syslog;
 mod vendor;
 
 pub use self::changed::needs_a_restart;
@@ -19,6 +20,7 @@ pub use self::sample::sample;
 pub use self::settings::{
     ConfigError, DEFAULT_PORT, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
 };
+pub use self::syslog::{SyslogTarget, parse_syslog};
 pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_ca_ends, vendor_client};
 
 #[cfg(test)]

@@ -67,7 +67,12 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # scrub_days = {}\n\
          # When log/activity.log is rotated, and how many files are kept.\n\
          # log_file_mib = {}\n\
-         # log_files = {}\n",
+         # log_files = {}\n\
+         \n\
+         # Where each entry of the log is sent besides, as syslog (RFC 5424) with JSON in it: tcp://HOST:PORT,\n\
+         # udp://HOST:PORT or unix:/PATH. It is not encrypted: send it to a relay on this computer or in its network.\n\
+         # [log]\n\
+         # syslog = \"unix:/dev/log\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

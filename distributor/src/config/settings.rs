@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::fragments::{fragment_files, read_fragment};
 use super::inputs::{Given, Merged};
+use super::syslog::{SyslogTarget, parse_syslog};
 
 /// Port that agents and admins use, unless the configuration says otherwise.
 pub const DEFAULT_PORT: u16 = 16770;
@@ -39,6 +40,8 @@ pub struct Settings {
     /// The admin's own certificate, in place of one by the site CA.
     pub tls: Option<OwnTls>,
     pub storage: Storage,
+    /// Where the log goes besides.
+    pub syslog: Option<SyslogTarget>,
 }
 
 /// Where the admin's own certificate lies.
@@ -235,6 +238,7 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         log_files: count(merged.log_files, "storage.log_files", days.log_files),
     };
     let vendor_ca = merged.vendor_ca.and_then(|given| checked(given, "vendor_ca", problems, whole_path));
+    let syslog = or_default(merged.syslog, "log.syslog", problems, None, |text| parse_syslog(&text));
     let tls = own_tls(merged.tls_certificate, merged.tls_key, problems);
     Some(Settings {
         vendor_url: vendor_url?,
@@ -254,6 +258,7 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         vendor_ca,
         tls,
         storage,
+        syslog,
     })
 }
 

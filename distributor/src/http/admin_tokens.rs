@@ -1,7 +1,8 @@
-//! Tokens of admins who come over the network. The file holds names and digests only; a token is shown once.
+//! The file of the tokens of admins who come over the network. It holds names and digests only; a token is shown once.
 //!
-//! The server reads the file at each use, so that a token works, or is gone, at once. Over the Unix socket no token
-//! is needed: there the operating system says who it is.
+//! The file is read at each use, so that a token that is taken out of it is gone at once. That a token stands in it is not
+//! enough: the log must tell of it too, see [`TokenDesk`](super::token_desk::TokenDesk). Over the Unix socket no token is
+//! needed: there the operating system says who it is.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -62,14 +63,49 @@ impl AdminToken {
     }
 }
 
-/// Whose token a text is.
+/// Whose token a text is, as the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recognized {
-    /// The name of a token that is good.
-    Good(String),
+    /// One that has not ended.
+    Good(KnownToken),
     /// The name of one that has ended.
     Ended(String),
     Unknown,
+}
+
+/// A token as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownToken {
+    pub name: String,
+    pub digest: TokenDigest,
+    pub ends_at: Option<Timestamp>,
+}
+
+/// A token that is made and not stored yet. Until it is dropped nobody else changes the file.
+#[derive(Debug)]
+pub struct PlannedToken {
+    pub token: Token,
+    name: String,
+    file: TokenFile,
+    tokens: AdminTokens,
+    _alone: FileLock,
+}
+
+impl PlannedToken {
+    /// Stores it; from now on the file has it.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`].
+    pub fn store(
+        mut self,
+        created_at: Timestamp,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Token, AdminTokenError> {
+        let digest = self.token.digest();
+        self.file.tokens.insert(self.name, AdminToken { digest, created_at, ends_at });
+        self.tokens.write(&self.file)?;
+        Ok(self.token)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,7 +145,11 @@ impl AdminTokens {
         Ok(match found {
             None => Recognized::Unknown,
             Some((name, known)) if known.has_ended(now) => Recognized::Ended(name.clone()),
-            Some((name, _)) => Recognized::Good(name.clone()),
+            Some((name, known)) => Recognized::Good(KnownToken {
+                name: name.clone(),
+                digest: known.digest,
+                ends_at: known.ends_at,
+            }),
         })
     }
 
@@ -121,23 +161,18 @@ impl AdminTokens {
         Ok(self.read()?.tokens)
     }
 
-    /// Makes a token; it is not stored and cannot be shown again. Without `ends_at` it is good until it is revoked.
+    /// Makes a token under a name that is free, and stores nothing yet.
     ///
     /// # Errors
     /// [`AdminTokenError`], also when the name is taken.
-    pub fn create(
-        &self,
-        name: &str,
-        now: Timestamp,
-        ends_at: Option<Timestamp>,
-    ) -> Result<Token, AdminTokenError> {
+    pub fn plan(&self, name: &str) -> Result<PlannedToken, AdminTokenError> {
         let refuse = |rule| Err(AdminTokenError::Name { name: name.chars().take(80).collect(), rule });
         let plain = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(plain) {
             return refuse("use letters, digits, '-', '_', '.' and '@', at most 64");
         }
-        let _alone = self.lock()?;
-        let mut file = self.read()?;
+        let alone = self.lock()?;
+        let file = self.read()?;
         if file.tokens.contains_key(name) {
             return refuse("there is a token of that name; revoke it first, or take another name");
         }
@@ -145,16 +180,14 @@ impl AdminTokens {
             return refuse("there are 500 tokens; revoke some first");
         }
         let token = Token::generate()?;
-        file.tokens.insert(name.to_owned(), AdminToken { digest: token.digest(), created_at: now, ends_at });
-        self.write(&file)?;
-        Ok(token)
+        Ok(PlannedToken { token, name: name.to_owned(), file, tokens: self.clone(), _alone: alone })
     }
 
-    /// Revokes a token; `false` when there is none of that name.
+    /// Takes a token out of the file; `false` when there is none of that name.
     ///
     /// # Errors
     /// [`AdminTokenError`].
-    pub fn revoke(&self, name: &str) -> Result<bool, AdminTokenError> {
+    pub fn remove(&self, name: &str) -> Result<bool, AdminTokenError> {
         let _alone = self.lock()?;
         let mut file = self.read()?;
         let removed = file.tokens.remove(name).is_some();
@@ -205,31 +238,46 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+    fn create(
+        tokens: &AdminTokens,
+        name: &str,
+        ends_at: Option<Timestamp>,
+    ) -> Result<Token, AdminTokenError> {
+        tokens.plan(name)?.store(NOW, ends_at)
+    }
+
+    fn good(recognized: Recognized) -> String {
+        match recognized {
+            Recognized::Good(known) => known.name,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_token_with_an_end_is_good_until_then_and_one_without_for_good() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
         let at = |second| Timestamp::from_second(second).unwrap();
-        let ending = tokens.create("anna", NOW, Some(at(100))).unwrap();
-        let endless = tokens.create("ci", NOW, None).unwrap();
+        let ending = create(&tokens, "anna", Some(at(100))).unwrap();
+        let endless = create(&tokens, "ci", None).unwrap();
         let of = |token: &Token, second| tokens.recognize(token.as_str(), at(second)).unwrap();
-        assert_eq!(of(&ending, 99), Recognized::Good("anna".to_owned()));
+        assert_eq!(good(of(&ending, 99)), "anna");
         assert_eq!(of(&ending, 100), Recognized::Ended("anna".to_owned()));
-        assert_eq!(of(&endless, 4_000_000_000), Recognized::Good("ci".to_owned()));
+        assert_eq!(good(of(&endless, 4_000_000_000)), "ci");
     }
 
     #[test]
     fn a_token_is_recognized_until_it_is_revoked_and_is_not_in_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
-        let token = tokens.create("ci", Timestamp::UNIX_EPOCH, None).unwrap();
-        assert_eq!(tokens.recognize(token.as_str(), NOW).unwrap(), Recognized::Good("ci".to_owned()));
+        let token = create(&tokens, "ci", None).unwrap();
+        assert_eq!(good(tokens.recognize(token.as_str(), NOW).unwrap()), "ci");
         assert_eq!(tokens.recognize("something", NOW).unwrap(), Recognized::Unknown);
         let text = std::fs::read_to_string(folder.path().join("admin-tokens.json")).unwrap();
         assert!(!text.contains(token.as_str()));
-        assert!(tokens.create("ci", Timestamp::UNIX_EPOCH, None).is_err());
-        assert!(tokens.create("a b", Timestamp::UNIX_EPOCH, None).is_err());
-        assert!(tokens.revoke("ci").unwrap());
+        assert!(create(&tokens, "ci", None).is_err());
+        assert!(create(&tokens, "a b", None).is_err());
+        assert!(tokens.remove("ci").unwrap());
         assert_eq!(tokens.recognize(token.as_str(), NOW).unwrap(), Recognized::Unknown);
     }
 
@@ -238,15 +286,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
         for number in 0..20 {
-            tokens.create(&format!("old-{number}"), Timestamp::UNIX_EPOCH, None).unwrap();
+            create(&tokens, &format!("old-{number}"), None).unwrap();
         }
         std::thread::scope(|scope| {
             for number in 0..20 {
                 let tokens = &tokens;
-                scope.spawn(move || tokens.revoke(&format!("old-{number}")).unwrap());
-                scope.spawn(move || {
-                    tokens.create(&format!("new-{number}"), Timestamp::UNIX_EPOCH, None).unwrap()
-                });
+                scope.spawn(move || tokens.remove(&format!("old-{number}")).unwrap());
+                scope.spawn(move || create(tokens, &format!("new-{number}"), None).unwrap());
             }
         });
         let left = tokens.list().unwrap();
@@ -263,7 +309,7 @@ mod tests {
         let tokens = AdminTokens::at(&path);
         let names: Vec<String> = tokens.list().unwrap().into_keys().collect();
         assert_eq!(names, ["anna@example.com", "ci"]);
-        assert_eq!(tokens.recognize(&"A".repeat(43), NOW).unwrap(), Recognized::Good("ci".to_owned()));
+        assert_eq!(good(tokens.recognize(&"A".repeat(43), NOW).unwrap()), "ci");
         tokens.write(&tokens.read().unwrap()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), golden);
         let older = golden.replace("\"version\": 2", "\"version\": 1");
@@ -276,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin-tokens.json");
         let tokens = AdminTokens::at(&path);
-        let token = tokens.create("ci", Timestamp::UNIX_EPOCH, None).unwrap();
+        let token = create(&tokens, "ci", None).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(tokens.recognize(token.as_str(), NOW), Err(AdminTokenError::Exposed { .. })));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

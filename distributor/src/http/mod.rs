@@ -9,6 +9,7 @@ pub mod admin_tokens;
 pub mod limits;
 pub mod secret;
 pub mod token;
+pub mod token_desk;
 
 mod admin;
 mod admission;
@@ -27,6 +28,7 @@ mod problems;
 mod router;
 mod send;
 mod site;
+mod syslog;
 
 pub use self::router::{admin_router, router};
 pub use self::site::{Site, SiteParts};

@@ -29,6 +29,7 @@ use super::leaving::{leaving, trying};
 use super::newer::newer;
 use super::offered::offered;
 use super::problem::ApiError;
+use super::syslog;
 use crate::ports::upstream::Missing;
 
 /// What was found, and what of the facts is shown beside it.
@@ -52,6 +53,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
     let Ends { expiries, licenses, problems: mut found } = ends::gather(site, now).await?;
     found.extend(site.parts.presence.warnings(now).await);
+    found.extend(syslog::warning(site));
     let pull = ledger.query(LastPull {}).await?;
     let counts = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;

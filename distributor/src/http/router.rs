@@ -80,6 +80,10 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ShowStorage => bind(endpoint, admin::storage::show),
         Endpoint::CleanStorage => bind(endpoint, admin::storage::clean),
         Endpoint::CheckStorage => bind(endpoint, admin::storage::check),
+        Endpoint::MakeToken => bind(endpoint, admin::tokens::make),
+        Endpoint::RevokeToken => bind(endpoint, admin::tokens::revoke),
+        Endpoint::NoteBackup => bind(endpoint, admin::storage::backup),
+        Endpoint::ExportLog => bind(endpoint, admin::log_export::export),
     }
 }
 

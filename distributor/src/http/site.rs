@@ -13,17 +13,18 @@ use sealpost_service::supervision::Supervision;
 use sealpost_serving::{FailedAttempts, Shares};
 use sealpost_site::queries::LicenseTime;
 
-use super::admin_tokens::AdminTokens;
 use super::limits::{ContactBudgets, RequestLimits, contact_budgets, failed_attempts, large_bodies};
 use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
+use super::token_desk::TokenDesk;
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
+use crate::ports::syslog::SyslogProgress;
 use crate::ports::upstream::Upstream;
 use crate::ports::wakes::Wakes;
 
@@ -51,11 +52,14 @@ pub struct SiteParts {
     pub receipts: Receipts,
     /// Enrollment codes of setup files.
     pub enrollment_codes: EnrollmentCodes,
-    pub admin_tokens: AdminTokens,
+    /// Tokens of admins who come over the network.
+    pub admin_tokens: TokenDesk,
     pub presence: Arc<dyn Presence>,
     /// Whether what the server does by itself runs.
     pub supervision: Supervision,
     pub disks: Arc<dyn Disks>,
+    /// How far the log has come on its way to syslog.
+    pub syslog: Arc<SyslogProgress>,
     pub limits: RequestLimits,
 }
 

@@ -41,6 +41,7 @@ use super::limits::RequestLimits;
 use super::router::{admin_router, admitted, agent_routes, router};
 use super::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use super::token::AccessTokens;
+use super::token_desk::TokenDesk;
 use super::{Site, SiteParts};
 use crate::blobs::FolderBlobs;
 use crate::ports::authority::{AuthorityError, LicenseAuthority};
@@ -239,8 +240,10 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
     let certificate =
         LogKeyCertificate { server_id, log_key: log_key.public().clone(), issued_at: Nothing.now() };
     let log_certificate = SignedDocument::sign(&certificate, &key).unwrap();
+    let ledger = Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap());
+    let tokens = AdminTokens::at(&folder.path().join("admin-tokens.json"));
     let site = Site::new(SiteParts {
-        ledger: Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap()),
+        ledger: Arc::clone(&ledger),
         upstream: Arc::new(Nothing),
         blobs: Arc::new(FolderBlobs::open(&folder.path().join("blobs")).unwrap()),
         staging: Arc::new(Nothing),
@@ -254,10 +257,11 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         access_tokens: AccessTokens::new(&secret),
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
-        admin_tokens: AdminTokens::at(&folder.path().join("admin-tokens.json")),
+        admin_tokens: TokenDesk::empty(tokens, ledger),
         presence,
         supervision: Supervision::new(),
         disks: Arc::new(Nothing),
+        syslog: Arc::default(),
         limits,
     });
     (site, folder)

@@ -7,5 +7,6 @@ pub mod disks;
 pub mod doors;
 pub mod presence;
 pub mod staging;
+pub mod syslog;
 pub mod upstream;
 pub mod wakes;

@@ -5,10 +5,12 @@ use reqwest::{Method, StatusCode};
 use sealpost_admin_api::clients::ClientsPage;
 use sealpost_admin_api::log::{LogCheck, LogEntry};
 use sealpost_admin_api::status::Status;
-use sealpost_distributor::home::Home;
-use sealpost_distributor::http::admin_tokens::AdminTokens;
+use sealpost_admin_api::tokens::{MadeTokenView, MakeTokenRequest, RevokedTokensView};
+use sealpost_manifests::log::ExportReader;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::changes::Actor;
+use sealpost_site::changes::{Actor, ServerOperation};
+use sealpost_site::commands::tokens::OperateServer;
+use sealpost_site::rules::account::Account;
 
 use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
@@ -24,28 +26,112 @@ async fn over_the_network_the_admin_api_wants_a_token_and_the_log_names_it() {
     let wrong = site.http.get(&url).bearer_auth("x".repeat(43)).send().await.unwrap();
     assert_eq!(code(wrong).await, ProblemCode::Unauthenticated);
 
-    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
-    let token = tokens.create("anna", jiff::Timestamp::now(), None).unwrap();
+    let made = make_token(&site, "anna", None).await;
+    let token = &made.token;
     let request = site.http.post(&url).bearer_auth(token.as_str());
     let _: serde_json::Value =
         good(request.json(&serde_json::json!({ "name": "pc-1" })).send().await.unwrap()).await;
     let entries = log(&site, "kind=seat_reserved").await;
     assert_eq!(entries.len(), 1);
     let entry: serde_json::Value = serde_json::from_str(entries[0].entry.get()).unwrap();
-    assert_eq!(entry["actor"], serde_json::to_value(Actor::token("anna")).unwrap());
-    tokens.revoke("anna").unwrap();
+    let anna = Actor::Admin { account: Account::token("anna", made.id.clone()) };
+    assert_eq!(entry["actor"], serde_json::to_value(anna).unwrap());
+    assert!(entries[0].summary.starts_with(&format!("token anna [{}]: ", made.id)), "{}", entries[0].summary);
+    let _: RevokedTokensView = site.post("/tokens/revoke", &serde_json::json!({ "name": "anna" })).await;
     let revoked = site.http.get(&url).bearer_auth(token.as_str()).send().await.unwrap();
     assert_eq!(code(revoked).await, ProblemCode::Unauthenticated);
+    let of_tokens = "kind=admin_token_made,admin_token_used,admin_token_revoked";
+    let kinds: Vec<String> = log(&site, of_tokens).await.into_iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, ["admin_token_made", "admin_token_used", "admin_token_revoked"]);
+}
+
+#[tokio::test]
+async fn a_token_named_as_an_account_is_another_admin_and_the_first_use_is_told_once_across_restarts() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let entries = log(&site, "kind=grant_accepted").await;
+    let entry: serde_json::Value = serde_json::from_str(entries[0].entry.get()).unwrap();
+    let account = entry["actor"]["account"]["id"].as_str().unwrap().to_owned();
+    let made = make_token(&site, &account, None).await;
+    let site = site.restart().await;
+    for name in ["pc-1", "pc-2"] {
+        let body = serde_json::json!({ "name": name });
+        let request = site.http.post(site.url("/api/v1/clients")).bearer_auth(made.token.as_str());
+        let _: serde_json::Value = good(request.json(&body).send().await.unwrap()).await;
+    }
+    let site = site.restart().await;
+    let asked = site.http.get(site.url("/api/v1/clients")).bearer_auth(made.token.as_str());
+    let _: ClientsPage = good(asked.send().await.unwrap()).await;
+    assert_eq!(log(&site, "kind=admin_token_used").await.len(), 1);
+    let both = site.admin(Method::GET, &format!("/log?by={account}"), None).await;
+    let both = problem(both).await;
+    assert!(both.hint.contains(&format!("socket:{account} or token:{account}")), "{both}");
+    for by in [format!("token:{account}"), format!("token:{}", made.id), made.id.to_string()] {
+        let by_token = log(&site, &format!("by={by}&kind=seat_reserved")).await;
+        assert_eq!(by_token.len(), 2, "{by}");
+    }
+    assert!(log(&site, &format!("by=socket:{account}&kind=seat_reserved")).await.is_empty());
+    assert_eq!(log(&site, &format!("by=socket:{account}&kind=admin_token_made")).await.len(), 1);
+    // A token makes no tokens.
+    let request = site.http.post(site.url("/api/v1/tokens")).bearer_auth(made.token.as_str());
+    let refused = request.json(&serde_json::json!({ "name": "other" })).send().await.unwrap();
+    assert_eq!(code(refused).await, ProblemCode::Forbidden);
+}
+
+#[tokio::test]
+async fn what_an_admin_does_at_the_server_is_an_entry_before_it_is_done() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    for path in
+        ["/certificate/renew", "/certificate/switch", "/addresses/finish", "/storage/clean", "/backup"]
+    {
+        // Some of them are refused here, and that they were asked for is told all the same.
+        let _ = site.admin(Method::POST, path, Some(serde_json::json!({}))).await;
+    }
+    let entries = log(&site, "kind=server_operated").await;
+    let operations: Vec<String> = entries
+        .iter()
+        .map(|entry| {
+            let entry: serde_json::Value = serde_json::from_str(entry.entry.get()).unwrap();
+            entry["change"]["operation"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let all = ["renew_certificate", "switch_certificate", "finish_addresses", "clean_storage", "make_backup"];
+    assert_eq!(operations, all);
+}
+
+#[tokio::test]
+async fn an_export_of_many_entries_ends_where_its_head_does() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    for _ in 0..1_100 {
+        let operate =
+            OperateServer { actor: Actor::socket("alice"), operation: ServerOperation::CleanStorage };
+        site.server.ledger().execute(site.clock.now(), operate).await.unwrap();
+    }
+    let size = site.server.ledger().head().size;
+    let text = site.admin(Method::GET, "/log/export", None).await.text().await.unwrap();
+    let mut reader = ExportReader::open(std::io::Cursor::new(text), None).unwrap();
+    let mut entries = 0;
+    while reader.next().unwrap().is_some() {
+        entries += 1;
+    }
+    assert!(size > 1_000 && entries >= size, "{entries} of {size}");
+}
+
+async fn make_token(site: &Site, name: &str, days: Option<u32>) -> MadeTokenView {
+    site.post("/tokens", &MakeTokenRequest { name: name.to_owned(), days }).await
 }
 
 #[tokio::test]
 async fn a_token_that_ends_is_in_the_list_of_what_ends_and_refused_after_its_end() {
     let vendor = start_vendor(1).await;
     let site = Site::start(&vendor).await;
-    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
-    let end = site.clock.now() + SignedDuration::from_hours(24 * 6);
-    let ending = tokens.create("anna", end - SignedDuration::from_hours(24 * 366), Some(end)).unwrap();
-    let endless = tokens.create("ci", site.clock.now(), None).unwrap();
+    let ending = make_token(&site, "anna", Some(366)).await;
+    let endless = make_token(&site, "ci", None).await;
+    let end = ending.ends_at.unwrap();
+    site.clock.forward(SignedDuration::from_hours(24 * 360));
+    let (ending, endless) = (ending.token, endless.token);
     let ask = async |token: &str| {
         site.http.get(site.url("/api/v1/status")).bearer_auth(token).send().await.unwrap()
     };
@@ -72,8 +158,7 @@ async fn a_stranger_who_guesses_waits_and_locks_out_no_admin_behind_the_same_add
     let vendor = start_vendor(1).await;
     let site = Site::start(&vendor).await;
     let url = site.url("/api/v1/clients");
-    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
-    let token = tokens.create("anna", jiff::Timestamp::now(), None).unwrap();
+    let token = make_token(&site, "anna", None).await.token;
     let mut last = StatusCode::OK;
     for _ in 0..50 {
         last = site.http.get(&url).bearer_auth("x".repeat(43)).send().await.unwrap().status();
@@ -164,8 +249,7 @@ async fn metrics_are_open_to_this_computer_and_not_to_what_a_proxy_on_it_passes_
     let site = Site::start(&vendor).await;
     let ask = || site.http.get(site.url("/metrics"));
     assert_eq!(ask().send().await.unwrap().status(), StatusCode::OK);
-    let tokens = AdminTokens::at(&Home::at(site.home()).admin_tokens());
-    let token = tokens.create("anna", jiff::Timestamp::now(), None).unwrap();
+    let token = make_token(&site, "anna", None).await.token;
     for (name, value) in [
         ("forwarded", "for=192.0.2.7"),
         ("x-forwarded-for", "192.0.2.7"),

@@ -132,3 +132,92 @@ fn audit(vendor_url: &str, root: &Path) {
     stop(server);
     verify_all();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exported_log_is_checked_without_the_server_and_every_change_of_it_is_found() {
+    let vendor = start_vendor(9).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    tokio::task::spawn_blocking(move || export(&url, &root)).await.unwrap();
+}
+
+fn export(vendor_url: &str, root: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let home = folder.path().join("home");
+    let init =
+        ["init", "--vendor-url", vendor_url, "--root", root.to_str().unwrap(), "--address", "127.0.0.1"];
+    stdout(&home, &init);
+    let server = serve(&home);
+    stdout(&home, &["register", serial().as_str()]);
+    stdout(&home, &["clients", "reserve", "pc-1"]);
+    let (online, offline, early) = (file("online.log"), file("offline.log"), file("early.checkpoint"));
+    stdout(&home, &["log", "checkpoint", "--out", &early]);
+    for number in 0..3 {
+        stdout(&home, &["clients", "setup", "pc-1", "--out", &file(&format!("{number}.setup.json"))]);
+    }
+    let said = stdout(&home, &["log", "export", &online]);
+    assert!(said.contains("exported") && said.contains("of the log of server"), "{said}");
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&online).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(refused(&home, &["log", "export", &online]).contains("--force"));
+    let said = json(&home, &["log", "export", &online, "--force", "--json"]);
+    let entries = said["entries"].as_u64().unwrap();
+    stdout(&home, &["clients", "reserve", "pc-2"]);
+    stop(server);
+    stdout(&home, &["log", "export", &offline]);
+    assert_eq!(stdout(&home, &["log", "export", "-"]).lines().count() as u64, entries + 2);
+
+    let key = home.join("keys/site.pub");
+    // The auditor's computer has no home of a server.
+    let elsewhere = folder.path().join("elsewhere");
+    let verify = |file: &str, more: &[&str]| {
+        let key = ["--site-key", key.to_str().unwrap()];
+        run(&elsewhere, &[&["log", "verify", "--export", file], &key[..], more].concat())
+    };
+    let text = |output: &std::process::Output| String::from_utf8(output.stdout.clone()).unwrap();
+    for whole in [&online, &offline] {
+        let good = verify(whole, &["--checkpoint", &early]);
+        assert!(good.status.success() && text(&good).contains("the export is whole"), "{good:?}");
+        assert!(!String::from_utf8(good.stderr).unwrap().contains("not proven"), "nothing is left open");
+    }
+    let trusting = run(&elsewhere, &["log", "verify", "--export", &online]);
+    let left_open = String::from_utf8(trusting.stderr).unwrap();
+    assert!(trusting.status.success() && left_open.contains("not proven: whose it is"), "{left_open}");
+    assert!(left_open.contains("not cut at its end"), "{left_open}");
+    let as_json = json(&elsewhere, &["log", "verify", "--export", &online, "--json"]);
+    assert_eq!((&as_json["holds"], &as_json["site_key_given"]), (&true.into(), &false.into()), "{as_json}");
+
+    // A later checkpoint shows that the export is older than what somebody saw.
+    let server = serve(&home);
+    let late = file("late.checkpoint");
+    stdout(&home, &["log", "checkpoint", "--out", &late]);
+    stop(server);
+    let older = verify(&online, &["--checkpoint", &late]);
+    assert_eq!(older.status.code(), Some(DAMAGE));
+    assert!(text(&older).contains("the export is older, or the rest was cut off"), "{older:?}");
+    let whole = std::fs::read_to_string(&online).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let changes = [
+        ("changed", whole.replacen("pc-1", "pc-7", 1)),
+        ("cut", lines[..lines.len() - 1].join("\n") + "\n"),
+        ("torn", whole[..whole.len() - 3].to_owned()),
+        ("removed", [&lines[..3], &lines[4..]].concat().join("\n") + "\n"),
+        ("added", format!("{whole}{}\n", lines[3])),
+        ("other", format!("{}\n{}\n", lines[0], lines[1])),
+    ];
+    for (name, changed) in changes {
+        let path = file(name);
+        assert_ne!(changed, whole, "{name}");
+        std::fs::write(&path, changed).unwrap();
+        let found = verify(&path, &[]);
+        assert_eq!(found.status.code(), Some(DAMAGE), "{name}");
+        assert!(text(&found).contains("does not hold"), "{name}: {found:?}");
+    }
+    let other = file("other.pub");
+    let other_home = folder.path().join("other-home");
+    stdout(&other_home, &init);
+    std::fs::copy(other_home.join("keys/site.pub"), &other).unwrap();
+    let of_another = run(&elsewhere, &["log", "verify", "--export", &online, "--site-key", &other]);
+    assert_eq!(of_another.status.code(), Some(DAMAGE));
+    assert!(text(&of_another).contains("the export is of the site key"), "{of_another:?}");
+}

@@ -348,6 +348,27 @@ async fn a_damaged_manifest_of_a_newer_server_hides_nothing_else_of_the_status()
     assert!(said.message.contains("`distributor updates show distributor:999.0`"), "{said:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_makes_a_server_for_a_vendor_over_plain_http_is_told_that_serials_do_not_go_that_way() {
+    let vendor = start_vendor(1).await;
+    let root = vendor.root_file();
+    walk(move || {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, url, is_told) in [
+            ("a", "http://192.0.2.1", true),
+            ("b", "https://192.0.2.1", false),
+            ("c", "http://127.0.0.1:1", false),
+        ] {
+            let home = folder.path().join(name);
+            let output = run(&home, &["init", "--vendor-url", url, "--root", root.to_str().unwrap()]);
+            assert!(output.status.success());
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said.contains("`distributor register --offline`"), is_told, "{url}: {said}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_serial_is_not_sent_over_plain_http_to_another_computer() {
     let vendor = start_vendor(3).await;
@@ -388,8 +409,12 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         );
         let fields =
             |at: usize| listed["tokens"][at].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(fields(0), ["created_at", "ends_at", "name"], "neither the token nor its digest");
-        assert_eq!(fields(1), ["created_at", "name"]);
+        assert_eq!(
+            fields(0),
+            ["created_at", "ends_at", "id", "name"],
+            "neither the token nor its whole digest"
+        );
+        assert_eq!(fields(1), ["created_at", "id", "name"]);
         assert!(!listed.to_string().contains(secret.trim()));
         let said = refused(&home, &[&elsewhere[..], &["token", "list"]].concat());
         assert!(said.contains("--server names another one"), "{said}");

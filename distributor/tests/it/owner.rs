@@ -24,6 +24,13 @@ async fn the_owner_of_a_home_gets_no_hand_on_the_process_in_which_root_works_the
     tokio::task::spawn_blocking(move || works_unseen(&url, &root)).await.unwrap();
 }
 
+fn chown_all(path: &Path) {
+    chown(path, Some(OWNER), Some(OWNER)).unwrap();
+    if path.is_dir() {
+        fs::read_dir(path).unwrap().for_each(|entry| chown_all(&entry.unwrap().path()));
+    }
+}
+
 fn works_unseen(vendor_url: &str, root: &Path) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -34,9 +41,7 @@ fn works_unseen(vendor_url: &str, root: &Path) {
     // While it is held, a command waits.
     let held = File::create(&lock).unwrap();
     held.lock().unwrap();
-    for path in [&home, &lock] {
-        chown(path, Some(OWNER), Some(OWNER)).unwrap();
-    }
+    chown_all(&home);
     let mut command = distributor(&home);
     command.args(["token", "new", "ada"]).env("SEALPOST_SECRET_OF_ROOT", "secret");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -70,5 +75,11 @@ fn works_unseen(vendor_url: &str, root: &Path) {
     drop(held);
     assert!(child.wait().unwrap().success());
     use std::os::unix::fs::MetadataExt;
-    assert_eq!(fs::metadata(home.join("admin-tokens.json")).unwrap().uid(), OWNER);
+    for file in ["admin-tokens.json", "ledger.db"] {
+        assert_eq!(fs::metadata(home.join(file)).unwrap().uid(), OWNER, "{file}");
+    }
+    // The log names whoever typed it, and not the owner.
+    let log = stdout(&home, &["log", "export", "-"]);
+    let made = log.lines().find(|line| line.contains("admin_token_made")).unwrap();
+    assert!(made.contains(r#"{"kind":"socket","id":"root"}"#), "{made}");
 }

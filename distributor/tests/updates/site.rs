@@ -229,6 +229,7 @@ impl Site {
             vendor_ca: None,
             tls: None,
             storage: Storage::default(),
+            syslog: None,
         };
         let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
         self.running = Some(Running { ledger, blobs, staging, upstream });

@@ -11,6 +11,7 @@
 mod certificate;
 mod checkpoint;
 mod consistency;
+mod export;
 mod log_proof;
 mod merkle;
 mod plan;
@@ -21,6 +22,9 @@ mod verify;
 pub use certificate::{CertificateError, LogKeyCertificate};
 pub use checkpoint::{Checkpoint, CheckpointError, origin};
 pub use consistency::ConsistencyProof;
+pub use export::{
+    ExportError, ExportReader, ExportedLog, LogExport, MAX_EXPORT_ENTRY_BYTES, MAX_EXPORT_HEADER_BYTES,
+};
 pub use log_proof::{LogProof, LogProofError, MAX_LOG_PROOF_BYTES, ProvenEntry};
 pub use merkle::{
     Frontier, LogHead, MAX_LOG_SIZE, Node, NodeId, WrongNodes, frontier_nodes, leaf_hash, leaf_of, node_hash,

@@ -204,7 +204,8 @@ fn check_secrecy(endpoint: &Endpoint, request: &Request<Body>) -> Result<(), Ref
         Way::Direct { local: false } if endpoint.carrier == Carrier::Tls => return Ok(()),
         Way::Direct { local: false } => "register over HTTPS; the vendor's server needs a certificate for it",
         Way::Proxied { https: false } => {
-            "register over HTTPS; the vendor's reverse proxy has to say so with X-Forwarded-Proto: https"
+            "register over HTTPS; the vendor's reverse proxy has to say so with X-Forwarded-Proto: https, and who sits at the \
+             vendor's server names it localhost or 127.0.0.1"
         }
     };
     let message = "cannot register over plain HTTP: others could read the serial number on its way";
@@ -267,6 +268,7 @@ mod tests {
             let mut request = Request::new(Body::empty());
             let address: IpAddr = peer.parse().unwrap();
             request.extensions_mut().insert(Peer::Network(address));
+            request.headers_mut().insert("host", "127.0.0.1:8080".parse().unwrap());
             if let Some(proto) = proto {
                 request.headers_mut().insert("x-forwarded-proto", proto.parse().unwrap());
             }

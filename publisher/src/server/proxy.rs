@@ -2,10 +2,15 @@
 //!
 //! A connection from this very computer is its reverse proxy's, so the proxy's `X-Forwarded-For` and `X-Forwarded-Proto`
 //! are trusted. From anywhere else these headers are claims and are not read.
+//!
+//! Invariant: what a proxy passes on never counts as this computer's own word. A proxy may send no header of its own (nginx
+//! sends none unless it is told to), so a request is this computer's own only if it also names this computer as its host:
+//! a Primary Server asks a vendor's server over plain http by no other name.
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, Request};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Request, header};
 use sealpost_serving::{Peer, is_forwarded};
 
 /// The header in which a reverse proxy says whom it speaks for; the last entry is the one that the proxy wrote.
@@ -32,11 +37,26 @@ pub(super) enum Way {
 pub(super) fn way_to_here<B>(request: &Request<B>) -> Way {
     let local = request.extensions().get::<Peer>().is_some_and(Peer::is_local);
     let headers = request.headers();
-    if !local || !is_forwarded(headers) {
+    if !local || (names_this_computer(request) && !is_forwarded(headers)) {
         return Way::Direct { local };
     }
     let proto = last_entry(headers, FORWARDED_PROTO);
     Way::Proxied { https: proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https")) }
+}
+
+/// Whether the host that was asked for is this computer, by a name that no other has.
+fn names_this_computer<B>(request: &Request<B>) -> bool {
+    let named = request.headers().get_all(header::HOST).iter();
+    let named = named.map(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let mut hosts: Vec<Option<Authority>> = named.collect();
+    hosts.extend(request.uri().authority().cloned().map(Some));
+    !hosts.is_empty() && hosts.iter().all(|host| host.as_ref().is_some_and(is_this_computer))
+}
+
+fn is_this_computer(authority: &Authority) -> bool {
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 /// The other end of the connection, or whom a reverse proxy on this computer speaks for.
@@ -66,6 +86,7 @@ mod tests {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(Peer::Network(peer.parse().unwrap()));
             }
+            request.headers_mut().insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
             for (name, value) in headers {
                 request.headers_mut().append(*name, value.parse().unwrap());
             }
@@ -76,12 +97,38 @@ mod tests {
         assert_eq!(way(Some("::ffff:127.0.0.1"), &[https]), Way::Proxied { https: true });
         assert_eq!(way(Some("::1"), &[("x-forwarded-for", "192.0.2.1")]), Way::Proxied { https: false });
         assert_eq!(way(Some("::1"), &[("via", "1.1 proxy"), https]), Way::Proxied { https: true });
+        for trace in
+            ["x-real-ip", "x-forwarded-host", "x-forwarded-port", "x-forwarded", "forwarded", "x-client-ip"]
+        {
+            assert_eq!(way(Some("::1"), &[(trace, "192.0.2.1")]), Way::Proxied { https: false }, "{trace}");
+        }
         for claimed in ["http", "https, http", "", "httpsx"] {
             let header = ("x-forwarded-proto", claimed);
             assert_eq!(way(Some("::1"), &[https, header]), Way::Proxied { https: false }, "{claimed}");
         }
         assert_eq!(way(Some("192.0.2.1"), &[https]), Way::Direct { local: false });
         assert_eq!(way(None, &[https]), Way::Direct { local: false });
+    }
+
+    #[test]
+    fn a_proxy_that_adds_no_header_is_known_by_the_host_that_was_asked_for() {
+        let way = |host: Option<&str>| {
+            let mut request = Request::new(());
+            request.extensions_mut().insert(Peer::Network("127.0.0.1".parse().unwrap()));
+            if let Some(host) = host {
+                request.headers_mut().insert(header::HOST, host.parse().unwrap());
+            }
+            way_to_here(&request)
+        };
+        for own in ["127.0.0.1", "127.0.0.1:8080", "localhost:80", "LOCALHOST", "[::1]:8080", "127.9.9.9"] {
+            assert_eq!(way(Some(own)), Way::Direct { local: true }, "{own}");
+        }
+        for other in
+            ["updates.acme.example", "192.0.2.1:80", "localhost.acme.example", "backend", "[2001:db8::1]", ""]
+        {
+            assert_eq!(way(Some(other)), Way::Proxied { https: false }, "{other}");
+        }
+        assert_eq!(way(None), Way::Proxied { https: false });
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Running {
 
     async fn post(&self, body: &str) -> Answer {
         let head = format!(
-            "POST /license/v1/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "POST /license/v1/register HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.raw(format!("{head}{body}").as_bytes()).await
@@ -337,7 +337,7 @@ async fn a_forged_a_malformed_and_an_oversized_registration_are_refused() {
     }
     // The answer may come before the whole body was sent, so only the status line is looked at.
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let head = "POST /license/v1/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n";
+    let head = "POST /license/v1/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = vec![b' '; 300 * 1024];
     let _ = stream.write_all(&chunk).await;
@@ -443,4 +443,29 @@ async fn shutdown_ends_idle_connections() {
     (&mut server.task).await.unwrap();
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_serial_that_a_proxy_passes_on_in_the_clear_is_not_answered_whatever_headers_it_adds() {
+    let server = Running::start(connection_limits()).await;
+    let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
+    let request = request(&serial, &site);
+    let body = serde_json::to_string(&request).unwrap();
+    let post = async |headers: &str| {
+        let head = format!(
+            "POST /license/v1/register HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        server.raw(format!("{head}{body}").as_bytes()).await
+    };
+    for headers in [
+        "Host: updates.acme.example\r\n",
+        "Host: localhost\r\nX-Real-IP: 192.0.2.7\r\n",
+        "Host: localhost\r\nX-Forwarded-Host: updates.acme.example\r\n",
+        "Host: localhost\r\nForwarded: for=192.0.2.7;proto=https\r\n",
+    ] {
+        let answer = post(headers).await;
+        assert_eq!((answer.status, answer.problem().code), (403, ProblemCode::Forbidden), "{headers:?}");
+    }
+    assert_eq!(post("Host: localhost\r\n").await.status, 200);
 }

@@ -31,7 +31,7 @@ use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 pub use self::computer::{Computer, SETUP_DAYS};
 pub use self::values::{
     DAY, admin, channel, computer_name, era, installed, platform, reject, report, reserve, reserve_for,
-    reserve_of, serial, setup_id, withdraw,
+    reserve_of, serial, setup_id, token_commands, withdraw,
 };
 use crate::license::{registration, terms};
 

@@ -397,6 +397,12 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         "distributor log check-proof FILE --site-key site.pub",
         &["log", "check-proof", &proof, "--site-key", &site_key],
     )?;
+    let export = typing.path("export");
+    typing.types("distributor log export FILE", &["log", "export", &export])?;
+    typing.types(
+        "distributor log verify --export FILE --site-key site.pub --checkpoint FILE",
+        &["log", "verify", "--export", &export, "--site-key", &site_key, "--checkpoint", &checkpoint],
+    )?;
     typing.types("distributor clients reserve NAME", &["clients", "reserve", "pc-1"])?;
     typing.types(
         "distributor clients reserve NAME --serial SERIAL",

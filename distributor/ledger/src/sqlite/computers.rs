@@ -88,6 +88,10 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ReleaseRejected { .. }
         | Change::ReleaseWithdrawn { .. }
         | Change::Refused { .. }
+        | Change::AdminTokenMade { .. }
+        | Change::AdminTokenUsed { .. }
+        | Change::AdminTokenRevoked { .. }
+        | Change::ServerOperated { .. }
         | Change::ServerListChanged { .. }
         | Change::ReleaseHalted { .. }
         | Change::ReleaseReconsidered { .. }

@@ -162,8 +162,12 @@ const NO_ABSENT_HOOK: &str = "(kind <> 'step_reported' \
 const NAMES_RELEASE: &str = "EXISTS (SELECT 1 FROM json_tree(CAST(entry AS TEXT), '$.change') AS part \
      WHERE part.type = 'text' AND part.atom IN (SELECT value FROM json_each(??)))";
 
-/// Only admins have accounts.
-const BY_ACCOUNT: &str = "json_extract(CAST(entry AS TEXT), '$.actor.account.id') = ??";
+/// As `sealpost_site::rules::account::ByAccount::means` says. Only admins have accounts.
+const BY_ACCOUNT: &str = "(json_extract(CAST(entry AS TEXT), '$.actor.account.id') = ?? \
+     OR json_extract(CAST(entry AS TEXT), '$.actor.account.token') = ??)";
+
+/// Only accounts of one kind.
+const BY_KIND: &str = "json_extract(CAST(entry AS TEXT), '$.actor.account.kind') = ??";
 
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
@@ -184,7 +188,10 @@ impl<C: Connected> Read<Activity> for C {
             narrow("kind IN (SELECT value FROM json_each(??))", Value::Text(json(&filter.kinds)?));
         }
         if let Some(by) = &filter.by {
-            narrow(BY_ACCOUNT, Value::Text(by.clone()));
+            narrow(BY_ACCOUNT, Value::Text(by.name.clone()));
+            if let Some(kind) = by.kind {
+                narrow(BY_KIND, Value::Text(kind.as_str().to_owned()));
+            }
         }
         if !filter.releases.is_empty() {
             narrow(NAMES_RELEASE, Value::Text(json(&filter.releases)?));

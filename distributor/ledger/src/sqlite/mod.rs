@@ -25,4 +25,4 @@ mod tests;
 
 pub use open_error::OpenError;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
-pub use store::{LedgerIdentity, SqliteStore, copy_file, create, fold, identify, verify_file};
+pub use store::{LedgerIdentity, SqliteStore, copy_file, create, fold, identify, read_log, verify_file};

@@ -29,7 +29,13 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             "INSERT OR IGNORE INTO restore_requests (request_id, sequence) VALUES (?1, ?2)",
             params![request_id.as_str(), integer(entry.sequence)],
         ),
-        Change::SerialRegistered { .. } | Change::Refused { .. } => Ok(()),
+        // They stand in the log alone.
+        Change::SerialRegistered { .. }
+        | Change::Refused { .. }
+        | Change::AdminTokenMade { .. }
+        | Change::AdminTokenUsed { .. }
+        | Change::AdminTokenRevoked { .. }
+        | Change::ServerOperated { .. } => Ok(()),
         Change::ServerListChanged { sequence, ways } => execute(
             connection,
             "INSERT INTO server_list (id, sequence, issued_at, ways) VALUES (1, ?1, ?2, ?3) \

@@ -127,6 +127,10 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }
         | Change::Refused { .. }
+        | Change::AdminTokenMade { .. }
+        | Change::AdminTokenUsed { .. }
+        | Change::AdminTokenRevoked { .. }
+        | Change::ServerOperated { .. }
         | Change::ServerListChanged { .. }
         | Change::ChannelChanged { .. }
         | Change::DriftReported { .. } => Ok(()),

@@ -15,6 +15,7 @@ use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
 use sealpost_site::queries::{Log, Server};
+use sealpost_site::rows::ServerIdentity;
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
@@ -100,6 +101,34 @@ pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, Ope
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
     Ok(check_log(&mut SqliteReader { connection }, witnessed)?)
+}
+
+/// Hands over the log of a ledger file as it is at this moment: whose it is and its head, and then the bytes of each entry
+/// from the first. Writes nothing.
+///
+/// # Errors
+/// [`OpenError`]; among others [`OpenError::File`] with what the caller's own work failed with.
+pub fn read_log(
+    path: &Path,
+    begin: impl FnOnce(&ServerIdentity, LogHead) -> io::Result<()>,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), OpenError> {
+    let failed = |source: io::Error| OpenError::File { path: path.to_owned(), source };
+    let connection = open_read_only(path)?;
+    schema::check(&connection)?;
+    // One view of the file, whoever writes meanwhile.
+    connection.execute_batch("BEGIN")?;
+    let mut reader = SqliteReader { connection };
+    let server = Read::<Server>::read(&mut reader, &Server {})?;
+    let server = server.ok_or(StoreError::Missing { what: "server's row" })?;
+    let log = Read::<Log>::read(&mut reader, &Log {})?;
+    begin(&server, log.head()).map_err(failed)?;
+    let mut done = Ok(());
+    reader.entries(&mut |entry| {
+        done = each(&entry.bytes);
+        if done.is_ok() { Walk::Continue } else { Walk::Stop }
+    })?;
+    done.map_err(failed)
 }
 
 /// Copies a ledger file as it is at this moment, also while a server writes it.

@@ -8,7 +8,7 @@
 //! Left out on purpose: ordinary contacts (they are notes, see [`note`](super::note)).
 
 use jiff::Timestamp;
-use sealpost_keys::{PublicKey, SealingPublicKey};
+use sealpost_keys::{PublicKey, SealingPublicKey, TokenDigest};
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -28,7 +28,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::account::{Account, Actor};
+use crate::rules::account::{Account, Actor, TokenId};
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
@@ -401,6 +401,97 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drift: Vec<Drift>,
     },
+    /// A token for admins who come over the network was made, or found in the file and taken over. Written before the token
+    /// is stored, so that no token works without it.
+    AdminTokenMade {
+        /// Which token.
+        token: TokenId,
+        /// By what it is recognized.
+        digest: TokenDigest,
+        /// Its name.
+        name: String,
+        /// Its end; absent for one that is good until it is revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
+        /// It was made by a program that wrote no entries about tokens.
+        #[serde(default, skip_serializing_if = "is_false")]
+        found: bool,
+    },
+    /// A token was used for the first time.
+    AdminTokenUsed {
+        /// Which token.
+        token: TokenId,
+        /// Its name.
+        name: String,
+        /// The IP address that it came from.
+        source: String,
+    },
+    /// A token was revoked: it is refused from now on.
+    AdminTokenRevoked {
+        /// Which token.
+        token: TokenId,
+        /// Its name.
+        name: String,
+    },
+    /// An admin did something at the server that changes no table and no release: see [`ServerOperation`]. Written before
+    /// it is done.
+    ServerOperated {
+        /// What.
+        operation: ServerOperation,
+    },
+}
+
+/// Something that an admin does at a server, and that is no other change. An open set: what a newer program wrote is kept
+/// as its word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ServerOperation {
+    /// The certificate was to be renewed, or a new CA to be announced.
+    RenewCertificate,
+    /// The certificate that waited was to be presented.
+    SwitchCertificate,
+    /// The ways of before were to be served no more.
+    FinishAddresses,
+    /// What nothing needs was to be removed.
+    CleanStorage,
+    /// A backup, which holds the server's keys, was to be made.
+    MakeBackup,
+    /// A newer program's word.
+    Other(String),
+}
+
+impl ServerOperation {
+    /// The word in an entry.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::RenewCertificate => "renew_certificate",
+            Self::SwitchCertificate => "switch_certificate",
+            Self::FinishAddresses => "finish_addresses",
+            Self::CleanStorage => "clean_storage",
+            Self::MakeBackup => "make_backup",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<String> for ServerOperation {
+    fn from(word: String) -> Self {
+        let known = [
+            Self::RenewCertificate,
+            Self::SwitchCertificate,
+            Self::FinishAddresses,
+            Self::CleanStorage,
+            Self::MakeBackup,
+        ];
+        known.into_iter().find(|known| known.as_str() == word).unwrap_or(Self::Other(word))
+    }
+}
+
+impl From<ServerOperation> for String {
+    fn from(operation: ServerOperation) -> Self {
+        operation.as_str().to_owned()
+    }
 }
 
 /// A computer that is to try a release again.

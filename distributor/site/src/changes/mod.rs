@@ -3,11 +3,14 @@
 
 pub mod activity;
 pub mod chain;
+pub mod export;
 pub mod installs;
 pub mod note;
 pub mod summary;
 
-pub use activity::{ActivityEntry, Approval, Change, DisplacedComputer, NextAttempt, Recreated};
+pub use activity::{
+    ActivityEntry, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
+};
 pub use note::{ContactAnswer, Note, NoteKey};
 
 pub use crate::rules::account::Actor;

@@ -11,14 +11,14 @@ use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{Outcome, ReasonCode};
 
-use super::activity::{ActivityEntry, Change, NewerEntry};
-use crate::rules::account::Actor;
+use super::activity::{ActivityEntry, Change, NewerEntry, ServerOperation};
+use crate::rules::account::{Account, AccountKind, Actor};
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 31] = [
+pub const KINDS: [&str; 35] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -50,6 +50,10 @@ pub const KINDS: [&str; 31] = [
     "release_retried",
     "channel_changed",
     "drift_reported",
+    "admin_token_made",
+    "admin_token_used",
+    "admin_token_revoked",
+    "server_operated",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -87,6 +91,10 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::ReleaseRetried { .. } => "release_retried",
         Change::ChannelChanged { .. } => "channel_changed",
         Change::DriftReported { .. } => "drift_reported",
+        Change::AdminTokenMade { .. } => "admin_token_made",
+        Change::AdminTokenUsed { .. } => "admin_token_used",
+        Change::AdminTokenRevoked { .. } => "admin_token_revoked",
+        Change::ServerOperated { .. } => "server_operated",
     }
 }
 
@@ -131,11 +139,18 @@ pub fn is_absent_hook(change: &Change) -> bool {
 pub const FAILURES: [&str; 6] =
     ["fork_detected", "log_fork_reported", "ledger_restored", "pull_failed", "release_refused", "refused"];
 
-/// Who did it, for people.
+/// Who did it, for people. An account of the operating system is its name alone, and has no space in it; so nobody takes a
+/// token of the same name for it.
 #[must_use]
 pub fn actor(actor: &Actor) -> String {
     match actor {
-        Actor::Admin { account } => escape(&account.id),
+        Actor::Admin { account: Account { kind: AccountKind::Socket, id, .. } } => escape(id),
+        Actor::Admin { account: Account { kind: AccountKind::Token, id, token: Some(token) } } => {
+            format!("token {} [{token}]", escape(id))
+        }
+        Actor::Admin { account: Account { kind: AccountKind::Token, id, token: None } } => {
+            format!("token {}", escape(id))
+        }
         Actor::Client { name, .. } => name.to_string(),
         Actor::Stranger { source } => format!("somebody at {}", escape(source)),
         Actor::Server => "the server".to_owned(),
@@ -341,6 +356,33 @@ fn what(change: &Change) -> String {
             }
             said.join("; ")
         }
+        Change::AdminTokenMade { token, name, ends_at, found, .. } => {
+            let did = if *found { "took over from an earlier version" } else { "made" };
+            let end = ends_at.map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {end}"));
+            format!("{did} the admin token {} [{token}], good {end}", escape(name))
+        }
+        Change::AdminTokenUsed { name, token, source } => {
+            format!(
+                "the admin token {} [{token}] was used for the first time, from {}",
+                escape(name),
+                escape(source)
+            )
+        }
+        Change::AdminTokenRevoked { name, token } => {
+            format!("revoked the admin token {} [{token}]", escape(name))
+        }
+        Change::ServerOperated { operation } => operated(operation),
+    }
+}
+
+fn operated(operation: &ServerOperation) -> String {
+    match operation {
+        ServerOperation::RenewCertificate => "asked for a new certificate".to_owned(),
+        ServerOperation::SwitchCertificate => "asked for the switch to the certificate that waits".to_owned(),
+        ServerOperation::FinishAddresses => "asked to end the ways of before".to_owned(),
+        ServerOperation::CleanStorage => "asked to remove what nothing needs from the storage".to_owned(),
+        ServerOperation::MakeBackup => "makes a backup, which holds the server's keys".to_owned(),
+        ServerOperation::Other(word) => format!("did {} at the server", escape(word)),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod pulls;
 pub mod releases;
 pub mod restores;
 pub mod servers;
+pub mod tokens;
 pub mod undoing;
 
 pub use decision::{Command, Context, Decision, NoFacts, Terms, missing};

@@ -1,7 +1,8 @@
 //! What an admin may do: each endpoint of the admin API needs one permission, and an account has some.
 //!
 //! Invariant: nobody has a permission that is not named here. Left out on purpose: users and roles. Whoever reaches the
-//! admin socket or holds an admin token may do everything; roles will narrow that per account.
+//! admin socket may do everything, and whoever holds an admin token all but make and revoke tokens: a token that was stolen
+//! makes no other, and revokes nobody's. Roles will narrow that per account.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub enum Permission {
     ViewLog,
     /// Change how the server is reached and what it stores.
     ManageServer,
+    /// Make and revoke tokens of admins.
+    ManageAdmins,
 }
 
 /// Whether an account of this kind has a permission.
@@ -48,6 +51,19 @@ pub const fn permits(kind: AccountKind, permission: Permission) -> bool {
             | Permission::ManageLicenses
             | Permission::ViewLog
             | Permission::ManageServer => true,
+            Permission::ManageAdmins => matches!(kind, AccountKind::Socket),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_makes_and_revokes_no_tokens() {
+        assert!(permits(AccountKind::Socket, Permission::ManageAdmins));
+        assert!(!permits(AccountKind::Token, Permission::ManageAdmins));
+        assert!(permits(AccountKind::Token, Permission::ManageServer));
     }
 }

@@ -98,6 +98,8 @@ codes! {
     AddressNotLearned = "address_not_learned", Notice;
     /// Computers have not learned the next CA yet.
     CaNotLearned = "ca_not_learned", Notice;
+    /// The log is not sent to its syslog receiver.
+    SyslogBehind = "syslog_behind", Warning;
     /// Computers refuse the server since its CA was replaced.
     ComputersLeftBehind = "computers_left_behind", Warning;
     /// Computers are refused because two of them use one identity.

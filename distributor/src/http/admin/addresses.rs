@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use sealpost_admin_api::addresses::{AddressesView, FinishRequest};
-use sealpost_site::changes::Actor;
+use sealpost_site::changes::{Actor, ServerOperation};
+use sealpost_site::commands::tokens::OperateServer;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -21,6 +22,8 @@ pub(crate) async fn finish(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<FinishRequest>,
 ) -> Result<Json<AddressesView>, ApiError> {
+    let operation = ServerOperation::FinishAddresses;
+    site.parts.ledger.execute(site.now(), OperateServer { actor: actor.clone(), operation }).await?;
     let whom = if request.now { Switch::Now } else { Switch::WhenLearned };
     Ok(Json(site.parts.presence.finish(actor, whom).await?))
 }

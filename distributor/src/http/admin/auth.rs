@@ -10,13 +10,13 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::access::{Permission, permits};
-use sealpost_site::rules::account::{Account, AccountKind};
+use sealpost_site::rules::account::Account;
 
 use crate::http::Site;
-use crate::http::admin_tokens::Recognized;
 use crate::http::admission::{bearer, too_many_failures};
 use crate::http::asker::Asker;
 use crate::http::problem::{ApiError, RefusedWith};
+use crate::http::token_desk::Admitted;
 
 /// Lets admins through who have the permission, with their [`Actor`] in the request's extensions.
 pub(crate) async fn authenticate(
@@ -77,23 +77,28 @@ pub(crate) fn permitted(account: Account, permission: Permission) -> Result<Acco
 /// Whose account asks, or why it may not.
 pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) -> Result<Account, ApiError> {
     if let Peer::Local { account } = peer {
-        return Ok(Account { kind: AccountKind::Socket, id: account.clone() });
+        return Ok(Account::socket(account));
     }
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
     let now = site.now();
-    let recognized = match sent.map(str::to_owned) {
-        None => Recognized::Unknown,
-        Some(text) => {
-            let tokens = site.parts.admin_tokens.clone();
-            tokio::task::spawn_blocking(move || tokens.recognize(&text, now))
-                .await
-                .map_err(|error| ApiError::internal("read its admin tokens", &error))?
-                .map_err(|error| ApiError::internal("read its admin tokens", &error))?
-        }
+    let admitted = match sent {
+        None => Admitted::Unknown,
+        Some(text) => site.parts.admin_tokens.admit(text, &peer.source(), now).await?,
     };
-    match recognized {
-        Recognized::Good(name) => return Ok(Account { kind: AccountKind::Token, id: name }),
-        Recognized::Ended(name) => {
+    match admitted {
+        Admitted::Good(account) => return Ok(account),
+        Admitted::Unlogged(name) => {
+            return Err(ApiError::new(
+                ProblemCode::Unauthenticated,
+                format!(
+                    "the admin token {name} is not one that the log tells of: its file was edited, or is from another time"
+                ),
+                format!(
+                    "make another on the server: `distributor token revoke {name}`, then `distributor token new {name}`"
+                ),
+            ));
+        }
+        Admitted::Ended(name) => {
             return Err(ApiError::new(
                 ProblemCode::TokenExpired,
                 format!("the admin token {name} has ended"),
@@ -102,7 +107,7 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
                 ),
             ));
         }
-        Recognized::Unknown => {}
+        Admitted::Unknown => {}
     }
     // Only now: nobody guesses a token, and a stranger behind the same address must not lock an admin out.
     if let Some(wait) = site.failed_admins.must_wait(peer, now) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use sealpost_admin_api::certificates::{CertificateView, RenewRequest, SwitchRequest};
-use sealpost_site::changes::Actor;
+use sealpost_site::changes::{Actor, ServerOperation};
+use sealpost_site::commands::tokens::OperateServer;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -21,6 +22,8 @@ pub(crate) async fn renew(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RenewRequest>,
 ) -> Result<Json<CertificateView>, ApiError> {
+    let operation = ServerOperation::RenewCertificate;
+    site.parts.ledger.execute(site.now(), OperateServer { actor: actor.clone(), operation }).await?;
     let what = if request.ca { Renewal::SiteCa } else { Renewal::Certificate };
     Ok(Json(site.parts.presence.renew(actor, what).await?))
 }
@@ -30,6 +33,8 @@ pub(crate) async fn switch(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<SwitchRequest>,
 ) -> Result<Json<CertificateView>, ApiError> {
+    let operation = ServerOperation::SwitchCertificate;
+    site.parts.ledger.execute(site.now(), OperateServer { actor: actor.clone(), operation }).await?;
     let whom = if request.now { Switch::Now } else { Switch::WhenLearned };
     Ok(Json(site.parts.presence.switch(actor, whom).await?))
 }

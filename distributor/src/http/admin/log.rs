@@ -22,6 +22,7 @@ use sealpost_site::changes::summary::KINDS;
 use sealpost_site::queries::{
     Activity, ClientByName, KnownReleases, LogEnd, LogEntry as EntryBytes, MAX_PAGE, Only,
 };
+use sealpost_site::rules::account::{AccountKind, ByAccount};
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::release::KnownRelease;
 use tokio::sync::watch;
@@ -96,9 +97,10 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
         Some(reference) => known_releases(site, reference).await?,
         None => Vec::new(),
     };
-    if let Some(by) = &query.by {
-        ensure_known_admin(site, by).await?;
-    }
+    let by = match &query.by {
+        Some(by) => Some(known_admin(site, by).await?),
+        None => None,
+    };
     let only = match (query.failed, query.without_absent_hooks) {
         (Some(true), _) => Only::Failures,
         (_, Some(true)) => Only::WithoutAbsentHooks,
@@ -110,7 +112,7 @@ async fn filter(site: &Site, query: LogQuery) -> Result<Activity, ApiError> {
         kind: None,
         kinds,
         releases,
-        by: query.by,
+        by,
         only,
         since: query.since,
         until: query.until,
@@ -178,17 +180,30 @@ fn is_named(reference: &str, known: &KnownRelease) -> bool {
         && parts.next().is_none_or(|platform| platform == release.platform.as_str())
 }
 
-/// A mistyped name is no empty log.
-async fn ensure_known_admin(site: &Site, by: &str) -> Result<(), ApiError> {
-    let entries = Activity { by: Some(by.to_owned()), limit: Some(1), ..Activity::default() };
-    if site.parts.ledger.query(entries).await?.is_empty() {
-        return Err(ApiError::not_found(
-            format!("no admin named {by:?} has done anything"),
-            "names are those of accounts of the server and of tokens: `distributor log` and `distributor token list` \
-             show them",
-        ));
+/// A mistyped name is no empty log; and a name that an account and a token have is two admins.
+async fn known_admin(site: &Site, typed: &str) -> Result<ByAccount, ApiError> {
+    let by = ByAccount::typed(typed);
+    let mut kinds = Vec::new();
+    for kind in [AccountKind::Socket, AccountKind::Token] {
+        let of_kind = ByAccount { kind: Some(kind), name: by.name.clone() };
+        let entries = Activity { by: Some(of_kind), limit: Some(1), ..Activity::default() };
+        if by.kind.is_none_or(|asked| asked == kind) && !site.parts.ledger.query(entries).await?.is_empty() {
+            kinds.push(kind);
+        }
     }
-    Ok(())
+    match kinds.as_slice() {
+        [] => Err(ApiError::not_found(
+            format!("no admin named {typed:?} has done anything"),
+            "names are those of accounts of the server and of tokens, or ids of tokens: `distributor log` and \
+             `distributor token list` show them",
+        )),
+        [kind] => Ok(ByAccount { kind: Some(*kind), ..by }),
+        _ => Err(ApiError::new(
+            ProblemCode::BadRequest,
+            format!("{typed:?} is the name of an account of the server and of an admin token"),
+            format!("say which is meant: socket:{0} or token:{0}", by.name),
+        )),
+    }
 }
 
 /// Re-computes the whole log.

@@ -33,6 +33,7 @@ pub(super) fn activity_entries() -> Seeds {
         ("restore", log(restore())),
         ("troubles", log(troubles())),
         ("golden_later", golden("distributor/ledger/tests/golden/log.v2.later.jsonl")),
+        ("golden_tokens", golden("distributor/ledger/tests/golden/log.v2.tokens.jsonl")),
     ];
     seeds.extend(frozen_log());
     seeds

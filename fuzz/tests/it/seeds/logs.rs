@@ -1,8 +1,10 @@
 //! Heads and proofs of a log.
 
-use sealpost_fuzz::{LOG_ENTRIES, log_entry, log_key, right_proofs};
+use sealpost_fuzz::{LOG_ENTRIES, key, log_entry, log_key, right_proofs, server_id};
 use sealpost_keys::note::{LogKey, SignedNote};
-use sealpost_manifests::log::{Checkpoint, Frontier, LogProof, Node, ProofPlan, TlogProof, leaf_hash};
+use sealpost_manifests::log::{
+    Checkpoint, Frontier, LogExport, LogProof, Node, ProofPlan, TlogProof, leaf_hash,
+};
 
 use super::documents::{certificate, signed};
 use super::golden::{Seeds, golden};
@@ -50,6 +52,25 @@ pub(super) fn notes() -> Seeds {
         ("cosigned", format!("{text}\n\n{other_line}{line}").into_bytes()),
         ("extended", extended.as_str().as_bytes().to_vec()),
         ("plain", plain.as_str().as_bytes().to_vec()),
+    ]
+}
+
+pub(super) fn log_exports() -> Seeds {
+    let log = Log::new();
+    let header = LogExport {
+        server_id: server_id().clone(),
+        site_key: key().public(),
+        log_key: signed(&certificate()),
+        checkpoint: log.checkpoint(),
+    };
+    let mut lines = vec![header.write().unwrap()];
+    lines.extend((0..LOG_ENTRIES).map(log_entry));
+    let whole = lines.join("\n") + "\n";
+    let longer = format!("{whole}entry\n");
+    vec![
+        ("golden", golden("manifests/tests/golden/log_export.v2.jsonl")),
+        ("longer", longer.into_bytes()),
+        ("whole", whole.into_bytes()),
     ]
 }
 

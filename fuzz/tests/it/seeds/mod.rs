@@ -32,6 +32,7 @@ fn made() -> BTreeMap<&'static str, Seeds> {
         ("frames", files::frames()),
         ("gate_files", files::gate_files()),
         ("key_files", files::key_files()),
+        ("log_exports", logs::log_exports()),
         ("log_proofs", logs::log_proofs()),
         ("minisigs", texts::minisigs()),
         ("names", texts::names()),

@@ -73,6 +73,19 @@ fn a_second_server_and_another_key_of_the_same_server_are_refused_and_nothing_ch
 }
 
 #[test]
+fn an_id_is_claimed_by_nobody_before_its_owner_registers() {
+    let mut bench = Bench::new();
+    let (serial, other_serial) = (bench.sell(10), bench.sell(5));
+    let owner = Server::new();
+    // Another customer, who paid, has seen the id in a certificate.
+    let claims = Server { id: owner.id.clone(), key: SigningKey::generate().unwrap() };
+    assert!(matches!(bench.register(&other_serial, &claims, now()), Err(RegisterError::NotItsOwnId)));
+    let answer = bench.register(&serial, &owner, now()).unwrap();
+    assert_eq!(bench.grant(&answer).server_id, owner.id);
+    assert!(matches!(bench.register(&other_serial, &claims, now()), Err(RegisterError::NotItsOwnId)));
+}
+
+#[test]
 fn new_seats_and_a_lapsed_grant_raise_the_generation() {
     let mut bench = Bench::new();
     let serial = bench.sell(10);

@@ -73,6 +73,10 @@ impl State {
             | Change::ReleaseRetried { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }
+            | Change::AdminTokenMade { .. }
+            | Change::AdminTokenUsed { .. }
+            | Change::AdminTokenRevoked { .. }
+            | Change::ServerOperated { .. }
             | Change::ServerListChanged { .. }
             | Change::GrantAccepted { .. }
             | Change::LedgerRestored { .. }

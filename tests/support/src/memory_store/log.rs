@@ -72,7 +72,7 @@ fn matches(query: &Activity, linked: &LinkedEntry) -> bool {
         && query
             .by
             .as_ref()
-            .is_none_or(|by| matches!(&linked.entry.actor, Actor::Admin { account } if account.id == *by))
+            .is_none_or(|by| matches!(&linked.entry.actor, Actor::Admin { account } if by.means(account)))
         && (query.releases.is_empty() || names_one_of(linked, &query.releases))
         && match query.only {
             Only::Everything => true,

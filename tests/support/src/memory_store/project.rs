@@ -42,7 +42,12 @@ impl State {
             Change::SerialRegistered { reason: RegistrationReason::Restored, request_id, .. } => {
                 let _ = self.restore_requests.insert(request_id.clone());
             }
-            Change::SerialRegistered { .. } | Change::Refused { .. } => {}
+            Change::SerialRegistered { .. }
+            | Change::Refused { .. }
+            | Change::AdminTokenMade { .. }
+            | Change::AdminTokenUsed { .. }
+            | Change::AdminTokenRevoked { .. }
+            | Change::ServerOperated { .. } => {}
             Change::ServerListChanged { sequence, ways } => {
                 self.server_list = Some(KnownServerList::new(*sequence, entry.at, ways.clone()));
             }

@@ -105,6 +105,10 @@ impl State {
             | Change::DriftReported { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }
+            | Change::AdminTokenMade { .. }
+            | Change::AdminTokenUsed { .. }
+            | Change::AdminTokenRevoked { .. }
+            | Change::ServerOperated { .. }
             | Change::ServerListChanged { .. }
             | Change::GrantAccepted { .. }
             | Change::LedgerRestored { .. }

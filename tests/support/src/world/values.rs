@@ -1,14 +1,17 @@
 //! Values that every test of a server needs: names, serial numbers, reports, and what an admin does.
 
 use jiff::Timestamp;
+use sealpost_keys::Token;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ComputerName, EraId, Platform, SerialNumber, SetupId};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
-use sealpost_site::changes::Actor;
+use sealpost_site::changes::{Actor, ServerOperation};
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::releases::{RejectRelease, WithdrawRelease};
+use sealpost_site::commands::tokens::{MakeTokens, NewToken, OperateServer, Origin, RevokeToken, UseToken};
 use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::account::TokenId;
 use sealpost_site::rules::names::MixedScripts;
 
 /// A day in seconds.
@@ -54,6 +57,21 @@ pub fn reject(manifest: Sha256Digest, reason: &str) -> RejectRelease {
 #[must_use]
 pub fn withdraw(manifest: Sha256Digest, reason: &str) -> WithdrawRelease {
     WithdrawRelease { manifest, reason: reason.to_owned() }
+}
+
+/// The life of an admin token, and something that an admin does at the server: the commands that only write to the log.
+#[must_use]
+pub fn token_commands(name: &str) -> (MakeTokens, UseToken, RevokeToken, OperateServer) {
+    let token: Token = "A".repeat(43).parse().expect("it has the form of a token");
+    let (digest, name) = (token.digest(), name.to_owned());
+    let id = TokenId::of(&digest);
+    let tokens = vec![NewToken { name: name.clone(), digest, ends_at: None }];
+    (
+        MakeTokens { actor: admin(), tokens, origin: Origin::Made },
+        UseToken { name: name.clone(), token: id.clone(), source: "192.0.2.7".to_owned() },
+        RevokeToken { actor: admin(), name, token: id },
+        OperateServer { actor: admin(), operation: ServerOperation::MakeBackup },
+    )
 }
 
 /// One of the vendor's serial numbers.

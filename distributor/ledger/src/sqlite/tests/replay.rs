@@ -25,7 +25,8 @@ use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRele
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::{Receipt, RestoreCause};
 use sealpost_test_support::world::{
-    Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial, withdraw,
+    Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial,
+    token_commands, withdraw,
 };
 
 use super::LedgerFile;
@@ -71,6 +72,11 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
         let grant = world.grant(generation, 9);
         ledger.execute(world.at(1), world.accept_grant(grant)).await.unwrap();
     }
+    let (make, used, revoke, operate) = token_commands("anna");
+    ledger.execute(world.at(1), make).await.unwrap();
+    ledger.execute(world.at(1), used).await.unwrap();
+    ledger.execute(world.at(1), revoke).await.unwrap();
+    ledger.execute(world.at(1), operate).await.unwrap();
     ledger.execute(world.at(4), world.pulled(1)).await.unwrap();
     let announce = AnnounceServers { actor: admin(), ways: vec![world.way("primary.example", 443)] };
     ledger.execute(world.at(4), announce).await.unwrap();

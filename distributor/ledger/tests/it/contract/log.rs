@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use sealpost_keys::Token;
 use sealpost_ledger::LedgerError;
 use sealpost_manifests::log::{LogHead, NodeId, ProofPlan, leaf_hash, verify_consistency, verify_inclusion};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::commands::pulls::PullFailed;
+use sealpost_site::commands::tokens::UseToken;
 use sealpost_site::queries::{Activity, Clients, LastPull, Licenses, LogEnd, LogEntry, LogNodes, Only};
 use sealpost_site::rows::{ClientRow, PullRow};
+use sealpost_site::rules::account::{ByAccount, TokenId};
 use sealpost_test_support::world::{World, computer_name, reserve};
 
 use crate::bench::Bench;
@@ -69,13 +72,27 @@ pub(super) async fn the_log_is_filtered_and_bounded(world: &World, bench: &dyn B
     let newest = Activity { end: LogEnd::Newest, limit: Some(2), ..Activity::default() };
     let newest: Vec<u64> = activity(&ledger, newest).await.iter().map(|one| one.entry.sequence()).collect();
     assert_eq!(newest, [61, 62], "the last ones, oldest first");
-    let by = |name: &str| Activity { by: Some(name.to_owned()), ..Activity::default() };
+    let by = |name: &str| Activity { by: Some(ByAccount::typed(name)), ..Activity::default() };
     let of_admin = activity(&ledger, by("alice")).await;
     assert!(
         of_admin.len() >= 40 && of_admin.iter().all(|logged| logged.summary.contains("alice")),
         "{of_admin:?}"
     );
     assert!(activity(&ledger, by("pc-1")).await.is_empty(), "a computer is no admin");
+    assert_eq!(activity(&ledger, by("socket:alice")).await.len(), of_admin.len());
+    assert!(activity(&ledger, by("token:alice")).await.is_empty());
+    // A token of the same name is another admin.
+    let token: Token = "A".repeat(43).parse().unwrap();
+    let id = TokenId::of(&token.digest());
+    let used = UseToken { name: "alice".to_owned(), token: id.clone(), source: "192.0.2.7".to_owned() };
+    ledger.execute(world.at(3), used).await.unwrap();
+    assert_eq!(activity(&ledger, by("socket:alice")).await.len(), of_admin.len());
+    assert_eq!(activity(&ledger, by("alice")).await.len(), of_admin.len() + 1);
+    for typed in ["token:alice".to_owned(), format!("token:{id}"), id.to_string()] {
+        let of_token = activity(&ledger, by(&typed)).await;
+        assert_eq!(of_token.len(), 1, "{typed}");
+        assert!(of_token[0].summary.starts_with(&format!("token alice [{id}]: ")), "{}", of_token[0].summary);
+    }
     let kinds = ["seat_reserved", "setup_issued"].map(str::to_owned).to_vec();
     let of_kinds = activity(&ledger, Activity { kinds, ..Activity::default() }).await;
     assert_eq!(of_kinds.len(), 40);
@@ -85,7 +102,7 @@ pub(super) async fn the_log_is_filtered_and_bounded(world: &World, bench: &dyn B
     ledger.execute(world.at(4), failed).await.unwrap();
     assert_eq!(activity(&ledger, failures).await[0].entry.kind(), "pull_failed");
     let flood = activity(&ledger, Activity { limit: Some(u32::MAX), ..Activity::default() }).await;
-    assert_eq!(flood.len(), 63);
+    assert_eq!(flood.len(), 64);
     assert_eq!(ledger.query(Clients::all(None, 7)).await.unwrap().len(), 7);
     let last = Some(computer_name("pc-8"));
     assert_eq!(ledger.query(Clients::all(last, 7)).await.unwrap()[0].name.as_str(), "pc-9");

@@ -42,7 +42,13 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         }
         Change::Refused { computer, .. } => vec![("computer", computer.is_none())],
         Change::DriftReported { drift, .. } => vec![("drift", drift.is_empty())],
+        Change::AdminTokenMade { ends_at, found, .. } => {
+            vec![("ends_at", ends_at.is_none()), ("found", !found)]
+        }
         Change::ServerInitialized { .. }
+        | Change::AdminTokenUsed { .. }
+        | Change::AdminTokenRevoked { .. }
+        | Change::ServerOperated { .. }
         | Change::SerialRegistered { .. }
         | Change::SeatReserved { .. }
         | Change::SetupIssued { .. }

@@ -1,7 +1,7 @@
 //! The changes of the golden log: one of every kind, with every optional field filled, in an order in which they can
 //! happen. They are only used to write the log; what is read is the file.
 
-use sealpost_keys::{KeyId, PublicKey, SealingPublicKey};
+use sealpost_keys::{KeyId, PublicKey, SealingPublicKey, Token};
 use sealpost_manifests::assignment::{Action, PackageAssignment, Start, Urgency, Why};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -16,8 +16,10 @@ use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_manifests::word::Word;
-use sealpost_site::changes::{Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated};
-use sealpost_site::rules::account::{Account, AccountKind};
+use sealpost_site::changes::{
+    Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
+};
+use sealpost_site::rules::account::{Account, AccountKind, TokenId};
 use sealpost_site::rules::release::Supersession;
 use sealpost_site::rules::reports::ReportEffect;
 use sealpost_site::rules::restore::RestoreCause;
@@ -129,6 +131,30 @@ pub(super) fn later_changes(world: &World) -> Vec<(Actor, Change)> {
                 computer: Some(name),
             },
         ),
+    ]
+}
+
+/// What came after those.
+pub(super) fn token_changes(world: &World) -> Vec<(Actor, Change)> {
+    let token: Token = "A".repeat(43).parse().unwrap();
+    let (digest, name) = (token.digest(), "anna".to_owned());
+    let id = TokenId::of(&digest);
+    let anna = Actor::Admin { account: Account::token("anna", id.clone()) };
+    let source = "192.0.2.9".to_owned();
+    vec![
+        (
+            admin(),
+            Change::AdminTokenMade {
+                token: id.clone(),
+                digest,
+                name: name.clone(),
+                ends_at: Some(world.at(366 * DAY)),
+                found: true,
+            },
+        ),
+        (anna.clone(), Change::AdminTokenUsed { token: id.clone(), name: name.clone(), source }),
+        (anna, Change::ServerOperated { operation: ServerOperation::RenewCertificate }),
+        (admin(), Change::AdminTokenRevoked { token: id, name }),
     ]
 }
 
@@ -253,7 +279,7 @@ fn staged(counter: u64) -> Change {
 }
 
 fn approved(counter: u64, supersession: Supersession) -> Change {
-    let account = |id: &str| Account { kind: AccountKind::Token, id: id.to_owned() };
+    let account = |id: &str| Account { kind: AccountKind::Token, id: id.to_owned(), token: None };
     Change::ReleaseApproved {
         release: release(counter),
         manifest: manifest(counter),

@@ -28,7 +28,7 @@ use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::RestoreCause;
 use sealpost_test_support::world::{
     Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
-    serial, withdraw,
+    serial, token_commands, withdraw,
 };
 
 use super::pair::Pair;
@@ -124,6 +124,11 @@ impl<'a> Site<'a> {
         }
         let now = self.now();
         self.pair.execute(now, self.world.pulled(1)).await.unwrap();
+        let (make, used, revoke, operate) = token_commands("alice");
+        self.pair.execute(now, make).await.unwrap();
+        self.pair.execute(now, used).await.unwrap();
+        self.pair.execute(now, revoke).await.unwrap();
+        self.pair.execute(now, operate).await.unwrap();
     }
 
     async fn licensing(&mut self) {

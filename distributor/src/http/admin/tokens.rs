@@ -1,0 +1,62 @@
+//! `POST /api/v1/tokens` and `…/revoke`: tokens of admins, over the admin socket only.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use jiff::SignedDuration;
+use sealpost_admin_api::tokens::{MadeTokenView, MakeTokenRequest, RevokeTokenRequest, RevokedTokensView};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::Actor;
+
+use crate::http::Site;
+use crate::http::admin_tokens::AdminTokenError;
+use crate::http::body::JsonBody;
+use crate::http::problem::{ApiError, bad_query};
+use crate::http::token_desk::{MadeToken, TokenDeskError};
+
+/// Most days that a token can be good for.
+const MAX_DAYS: u32 = 36_600;
+
+pub(crate) async fn make(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<MakeTokenRequest>,
+) -> Result<Json<MadeTokenView>, ApiError> {
+    let now = site.now();
+    if request.days.is_some_and(|days| days == 0 || days > MAX_DAYS) {
+        return Err(bad_query(&format!("a token is good for 1 to {MAX_DAYS} days, or until it is revoked")));
+    }
+    let ends_at =
+        request.days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok());
+    let MadeToken { token, id } = site.parts.admin_tokens.make(actor, &request.name, ends_at, now).await?;
+    Ok(Json(MadeTokenView { token, id, created_at: now, ends_at }))
+}
+
+pub(crate) async fn revoke(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<RevokeTokenRequest>,
+) -> Result<Json<RevokedTokensView>, ApiError> {
+    let ids = site.parts.admin_tokens.revoke(actor, &request.name, site.now()).await?;
+    if ids.is_empty() {
+        return Err(ApiError::not_found(
+            format!("there is no token named {:?}", request.name),
+            "see `distributor token list`",
+        ));
+    }
+    Ok(Json(RevokedTokensView { ids: ids.into_iter().collect() }))
+}
+
+impl From<TokenDeskError> for ApiError {
+    fn from(error: TokenDeskError) -> Self {
+        match error {
+            TokenDeskError::File(AdminTokenError::Name { name, rule }) => {
+                Self::new(ProblemCode::BadRequest, format!("cannot use {name:?} as a token's name"), rule)
+            }
+            TokenDeskError::File(error) => Self::internal("use its admin tokens", &error),
+            TokenDeskError::Ledger(error) => error.into(),
+            TokenDeskError::Cut(error) => Self::internal("use its admin tokens", &error),
+        }
+    }
+}
