@@ -13,6 +13,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::license_time::LicenseFloor;
 use sealpost_manifests::log::{Frontier, LogHead, ProofPlan, frontier_nodes};
+use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::{Command, Terms};
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::check_log;
 use crate::error::LedgerError;
+use crate::grants::TrustedGrants;
 use crate::job::{Commanded, Job, ProbeWrite};
 use crate::readers::Readers;
 use crate::refusals::Refusals;
@@ -74,6 +76,7 @@ pub struct Ledger {
     unwritten: Arc<AtomicBool>,
     /// A client id never gets another key, so nothing here is ever out of date.
     keys: Mutex<HashMap<ClientId, PublicKey>>,
+    grants: Arc<TrustedGrants>,
 }
 
 impl Ledger {
@@ -83,12 +86,14 @@ impl Ledger {
     /// [`StartError`].
     pub fn start(store: Box<dyn Store>, settings: LedgerSettings) -> Result<Self, StartError> {
         let wanted = usize::from(settings.readers.max(1));
-        let mut split = store.split(wanted + 1)?;
+        let grants = Arc::new(TrustedGrants::default());
+        let mut split = store.split(wanted + 1, &grants)?;
         let auditor = Readers::new(split.readers.pop().into_iter().collect());
         let readers = Readers::new(split.readers);
         let mut store = split.writer;
         let server =
             Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
+        grants.bind(server.clone());
         let log = Read::<Log>::read(&mut *store, &Log {})?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
@@ -122,7 +127,7 @@ impl Ledger {
             .spawn(move || writer.run(&runtime, messages))
             .map_err(StartError::Writer)?;
         let keys = Mutex::new(HashMap::new());
-        Ok(Self { server, queue, readers, auditor, refusals, heads, sequences, unwritten, keys })
+        Ok(Self { server, queue, readers, auditor, refusals, heads, sequences, unwritten, keys, grants })
     }
 
     /// This server's id.
@@ -135,6 +140,12 @@ impl Ledger {
     #[must_use]
     pub const fn site_key(&self) -> &PublicKey {
         &self.server.site_key
+    }
+
+    /// From now on those grants count that the license keys in this trust document verify; before the first one none does.
+    /// It must be verified already.
+    pub fn adopt_trust(&self, trust: Arc<TrustDocument>) {
+        self.grants.adopt(trust);
     }
 
     /// Carries out a command at the caller's license time, and answers when what it wrote is on disk.

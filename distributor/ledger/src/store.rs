@@ -4,6 +4,8 @@
 //! what they say, and keeps notes, the latest of each key. Writing goes through one [`WriteStore`] at a time; any number
 //! of [`ReadStore`]s read at once, each seeing what was committed before it asks.
 
+use std::sync::Arc;
+
 use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
 use sealpost_site::commands::NoFacts;
@@ -18,9 +20,12 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
+    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, Query, Recipients, RefusedGrants,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying,
+    VoidedReleases,
 };
+
+use crate::grants::TrustedGrants;
 
 /// Why a store could not read or write.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +103,7 @@ pub trait ReadStore:
     + Read<LicenseTime>
     + Read<Restores>
     + Read<Licenses>
+    + Read<RefusedGrants>
     + Read<Clients>
     + Read<ClientByName>
     + Read<HolderById>
@@ -199,11 +205,11 @@ pub trait WriteStore: ReadStore {
 
 /// A store that is open: its writer, and as many readers as are wanted.
 pub trait Store: Send {
-    /// Takes it apart into its writer and so many readers.
+    /// Takes it apart into its writer and so many readers. Whatever they answer of grants is what `grants` lets count.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError>;
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError>;
 }
 
 /// The parts of a store.

@@ -15,7 +15,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, HolderRow, LeftBehindRow, LicenseRow,
-    LogForkRow, PullRow, RecipientRow, ReleaseRow, ServerIdentity, ServersLearnedRow, TryingRow,
+    LogForkRow, PullRow, RecipientRow, RefusedGrantRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
+    TryingRow,
 };
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
@@ -97,8 +98,13 @@ query! {
 }
 
 query! {
-    /// Every grant with its counts, by serial number. The vendor issues few serial numbers.
+    /// Every grant that counts, with its counts, by serial number. The vendor issues few serial numbers.
     Licenses {} -> Vec<LicenseRow>, "list licenses"
+}
+
+query! {
+    /// Stored grants that do not count, or beside which something else stands than they say, by serial number.
+    RefusedGrants {} -> Vec<RefusedGrantRow>, "check the grants"
 }
 
 query! {

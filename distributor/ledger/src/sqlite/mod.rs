@@ -9,6 +9,7 @@ mod connection;
 mod contact;
 mod entries;
 mod facts;
+mod granted;
 mod lists;
 mod migrations;
 mod notes;

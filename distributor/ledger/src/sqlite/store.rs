@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -20,6 +21,7 @@ use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
 use super::{entries, migrations, notes, schema};
 use crate::audit::check_log;
+use crate::grants::TrustedGrants;
 use crate::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
 
 /// An open ledger file, locked.
@@ -75,7 +77,7 @@ pub struct LedgerIdentity {
 pub fn identify(path: &Path) -> Result<LedgerIdentity, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    let mut reader = SqliteReader { connection };
+    let mut reader = SqliteReader::without_trust(connection);
     let server = Read::<Server>::read(&mut reader, &Server {})?;
     let server = server.ok_or(StoreError::Missing { what: "server's row" })?;
     let log = Read::<Log>::read(&mut reader, &Log {})?;
@@ -99,7 +101,7 @@ pub fn fold(path: &Path) -> Result<(), OpenError> {
 pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    Ok(check_log(&mut SqliteReader { connection }, witnessed)?)
+    Ok(check_log(&mut SqliteReader::without_trust(connection), witnessed)?)
 }
 
 /// Copies a ledger file as it is at this moment, also while a server writes it.
@@ -137,21 +139,26 @@ impl SqliteStore {
 
 impl SqliteStore {
     /// Its writer, and so many readers.
-    pub(super) fn into_parts(self, readers: usize) -> Result<(SqliteWriter, Readers), StoreError> {
+    pub(super) fn into_parts(
+        self,
+        readers: usize,
+        grants: &Arc<TrustedGrants>,
+    ) -> Result<(SqliteWriter, Readers), StoreError> {
         let Self { path, connection, lock } = self;
         let mut opened: Readers = Vec::with_capacity(readers);
         for _ in 0..readers {
-            opened.push(Box::new(SqliteReader { connection: open_read_only(&path)? }));
+            let connection = open_read_only(&path)?;
+            opened.push(Box::new(SqliteReader { connection, grants: Arc::clone(grants) }));
         }
-        Ok((SqliteWriter { connection, _lock: lock }, opened))
+        Ok((SqliteWriter { connection, grants: Arc::clone(grants), _lock: lock }, opened))
     }
 }
 
 type Readers = Vec<Box<dyn ReadStore>>;
 
 impl Store for SqliteStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
-        let (writer, readers) = self.into_parts(readers)?;
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError> {
+        let (writer, readers) = self.into_parts(readers, grants)?;
         Ok(Split { writer: Box::new(writer), readers })
     }
 }
@@ -170,11 +177,20 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
 /// A connection that reads.
 pub(super) struct SqliteReader {
     pub(super) connection: Connection,
+    pub(super) grants: Arc<TrustedGrants>,
+}
+
+impl SqliteReader {
+    /// One for which no grant counts: for who does not ask for grants.
+    fn without_trust(connection: Connection) -> Self {
+        Self { connection, grants: Arc::default() }
+    }
 }
 
 /// The connection that writes. Fields are dropped in this order: the file is closed before its lock is free.
 pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
+    grants: Arc<TrustedGrants>,
     _lock: FileLock,
 }
 
@@ -182,11 +198,19 @@ impl Connected for SqliteReader {
     fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    fn grants(&self) -> &TrustedGrants {
+        &self.grants
+    }
 }
 
 impl Connected for SqliteWriter {
     fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    fn grants(&self) -> &TrustedGrants {
+        &self.grants
     }
 }
 

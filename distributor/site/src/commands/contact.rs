@@ -14,7 +14,7 @@ use sealpost_manifests::order::HighestOrders;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::Problem;
 
-use self::answer::Answering;
+use self::answer::{Answering, lease_to_resend};
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
     SeenClient, Shown, ShownKey,
@@ -77,7 +77,7 @@ impl Command for AnswerContact {
             (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
             (NonceJudgement::Retry, None, Some(last), _) => {
                 let list = server_list(&facts, &contact, context.server);
-                let retried = retried(&facts, client, &contact, last);
+                let retried = retried(&facts, client, &contact, last, context);
                 Decision::answer(ContactOutcome { server_list: list, ..retried })
             }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
@@ -118,6 +118,7 @@ fn retried(
     client: &ContactClient,
     contact: &Contact,
     last: &LastContact,
+    context: &Context<'_>,
 ) -> ContactOutcome {
     let is_approved = |told: &PackageAssignment| match told.action {
         Action::Install => facts.approved.iter().any(|release| release.manifest == told.manifest),
@@ -131,7 +132,7 @@ fn retried(
     let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
     ContactOutcome {
         grants: not_held(&client.seats, contact),
-        lease: client.lease.clone().filter(|_| last.answer.lease),
+        lease: lease_to_resend(client, contact, context).filter(|_| last.answer.lease).cloned(),
         assignment: assignment.filter(|told| told.packages.iter().all(is_approved)).cloned(),
         server_list: None,
         held_head: last.answer.held_head,

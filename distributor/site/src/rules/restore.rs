@@ -83,6 +83,15 @@ impl Default for RestoreState {
 }
 
 impl RestoreState {
+    /// The same by the grants that count: only a grant above the restore's epoch confirms, whatever else was noted.
+    #[must_use]
+    pub fn believed(mut self, highest: Epoch) -> Self {
+        if let Some(restored) = &mut self.restored {
+            restored.confirmed &= highest.vendor() > restored.epoch.vendor();
+        }
+        self
+    }
+
     /// The restore that the vendor has not confirmed yet.
     #[must_use]
     pub fn unconfirmed(&self) -> Option<&Restored> {

@@ -5,8 +5,9 @@
 
 use jiff::Timestamp;
 
-use crate::rows::{LicenseRow, LogForkRow, PullRow};
+use crate::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow};
 use crate::rules::expiries::{Expiry, Level};
+use crate::rules::grants::GrantFlaw;
 use crate::rules::restore::RestoreState;
 use crate::rules::text::{counted, first_names};
 
@@ -41,6 +42,8 @@ macro_rules! codes {
 codes! {
     /// No serial number is registered.
     NoLicense = "no_license", Notice;
+    /// A stored grant does not count, or was edited.
+    GrantRefused = "grant_refused", Urgent;
     /// More seats are used than were granted.
     SeatsOverused = "seats_overused", Warning;
     /// Something ends soon.
@@ -169,6 +172,32 @@ pub fn warnings(
         Some(_) => {}
     }
     warnings
+}
+
+/// What is said of stored grants that do not count, or that were edited.
+#[must_use]
+pub fn refused_grants(refused: &[RefusedGrantRow]) -> Vec<Warning> {
+    let said = |RefusedGrantRow { serial, flaw }: &RefusedGrantRow| {
+        let what = match flaw {
+            GrantFlaw::NoTrust => {
+                "no seat, package or lease comes of it until `distributor pull` fetches them"
+            }
+            GrantFlaw::Edited { .. } => {
+                "somebody edited the ledger: run `distributor log verify`, then enter the unlock code again or run \
+                 `distributor ledger rebuild`"
+            }
+            GrantFlaw::Unsigned { .. } => {
+                "no seat, package or lease comes of it: run `distributor register SERIAL` for a new one; if the vendor \
+                 did not renew its keys, somebody edited the ledger: run `distributor log verify`"
+            }
+            _ => {
+                "no seat, package or lease comes of it: run `distributor log verify`, then `distributor ledger rebuild`, or \
+                 enter the unlock code again"
+            }
+        };
+        Warning::new(WarningCode::GrantRefused, format!("the grant of serial {serial}: {flaw}; {what}"))
+    };
+    refused.iter().map(said).collect()
 }
 
 /// What is said of a restored ledger while it gives no new license, or computers still go on.

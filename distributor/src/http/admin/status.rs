@@ -10,7 +10,7 @@ use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
-    Drifted, Followers, LastPull, LogForks, MAX_PAGE, ReleaseCounts, Releases, Restores,
+    Drifted, Followers, LastPull, LogForks, MAX_PAGE, RefusedGrants, ReleaseCounts, Releases, Restores,
 };
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -43,6 +43,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let newer = newer(&site, &of_interest).await;
     let storage = site.parts.upstream.stored();
     let mut warnings = warnings::warnings(&expiries, &licenses, &last_pull, now);
+    warnings.extend(warnings::refused_grants(&ledger.query(RefusedGrants {}).await?));
     warnings.extend(warnings::restored(&restore, now));
     warnings.extend(warnings::log_forks(&forks));
     let drifted = ledger.query(Drifted {}).await?;

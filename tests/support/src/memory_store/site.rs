@@ -2,11 +2,12 @@
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_site::queries::{
-    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, Restores, Server, ServersLearned, StoredTime,
-    page_limit,
+    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, ServersLearned,
+    StoredTime, page_limit,
 };
 use sealpost_site::rows::{
-    LeftBehindRow, LicenseRow, LogForkRow, PullRow, ServerIdentity, ServersLearnedRow, WAITING_NAMES,
+    LeftBehindRow, LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity, ServersLearnedRow,
+    WAITING_NAMES,
 };
 use sealpost_site::rules::restore::RestoreState;
 
@@ -96,6 +97,17 @@ impl<H: Holds> Read<Licenses> for Handle<H> {
             }
         });
         Ok(rows.collect())
+    }
+}
+
+impl<H: Holds> Read<RefusedGrants> for Handle<H> {
+    fn read(&mut self, _: &RefusedGrants) -> Result<Vec<RefusedGrantRow>, StoreError> {
+        let state = self.stored();
+        let flaws = state.licenses.iter().filter_map(|(serial, license)| {
+            let flaw = self.check(serial, license).err()?;
+            Some(RefusedGrantRow { serial: serial.to_string(), flaw })
+        });
+        Ok(flaws.collect())
     }
 }
 

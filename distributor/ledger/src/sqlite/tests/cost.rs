@@ -19,6 +19,7 @@ use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
 use super::LedgerFile;
 use super::long_log::{LongLog, MILLION};
+use crate::grants::TrustedGrants;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::connection::open_read_only;
 use crate::sqlite::store::SqliteReader;
@@ -80,16 +81,16 @@ struct TracedStore {
 }
 
 impl Store for TracedStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError> {
         let Self { store, path, trace, reads } = *self;
-        let (mut writer, _) = store.into_parts(0)?;
+        let (mut writer, _) = store.into_parts(0, grants)?;
         writer.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         record(&mut writer.connection, trace)?;
         let mut traced: Vec<Box<dyn ReadStore>> = Vec::new();
         for _ in 0..readers {
             let mut connection = open_read_only(&path)?;
             record(&mut connection, Arc::clone(&reads))?;
-            traced.push(Box::new(SqliteReader { connection }));
+            traced.push(Box::new(SqliteReader { connection, grants: Arc::clone(grants) }));
         }
         Ok(Split { writer: Box::new(writer), readers: traced })
     }
@@ -135,6 +136,7 @@ impl Server {
         let (store, path) = (SqliteStore::open(&file.path()).unwrap(), file.path());
         let store = TracedStore { store, path, trace: Arc::clone(&trace), reads: Arc::clone(&reads) };
         let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+        ledger.adopt_trust(Arc::new(world.trust()));
         ledger.execute(world.at(1), world.accept_grant(world.grant(1, 1_000))).await.unwrap();
         ledger.execute(world.at(2), world.pulled(1)).await.unwrap();
         let staged = world.staged("acme-av", 1, &["stable"]);

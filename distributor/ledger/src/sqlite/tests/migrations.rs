@@ -2,6 +2,7 @@
 //! its log makes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -95,7 +96,7 @@ fn a_file_of_version_3_gets_the_tables_of_this_version_and_the_rows_that_its_log
 fn what_was_only_noted_in_a_file_of_version_3_is_read_after_it_too() {
     let old = Old::new();
     let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
-    let Split { mut writer, .. } = store.split(0).unwrap();
+    let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
     let client_id = ClientId::from_random([3; 16]);
     let query = LoadContact { client_id, reports: true, runs: Vec::new(), shown: None };
     let facts = Read::<LoadContact>::read(&mut *writer, &query).unwrap();

@@ -1,6 +1,7 @@
 //! The tables are projections of the log: a replay of all entries gives the same rows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -191,6 +192,7 @@ async fn a_replay_of_the_log_and_a_rebuild_reproduce_the_tables() {
     let file = LedgerFile::new(&world);
     let store = SqliteStore::open(&file.path()).unwrap();
     let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+    ledger.adopt_trust(Arc::new(world.trust()));
     everything_happens(&world, &ledger).await;
     ledger.close().await.unwrap();
 

@@ -20,8 +20,9 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
+    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, Only, Recipients, RefusedGrants,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, StoredTime,
+    Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 
@@ -61,6 +62,7 @@ async fn of_the_site(pair: &Pair) {
     assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
     assert_eq!(sqlite.statement, memory.statement);
     pair.query(Licenses {}).await;
+    pair.query(RefusedGrants {}).await;
     pair.query(LogForks {}).await;
     pair.query(ServersLearned {}).await;
     for sequence in [0, 1, 3] {

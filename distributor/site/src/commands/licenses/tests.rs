@@ -55,7 +55,7 @@ fn facts(held: &Grant, restored: bool) -> GrantFacts {
         held: Some(HeldGrant {
             generation: held.generation,
             epoch: held.epoch,
-            digest: document(held).digest(),
+            digest: Some(document(held).digest()),
             not_after: at(366),
         }),
         restore: RestoreState { era: EraId::from_random([1; 16]), past: vec![EraId::first()], restored },
