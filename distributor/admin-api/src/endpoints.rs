@@ -75,13 +75,15 @@ pub enum Endpoint {
     CleanStorage,
     /// Compare every stored file with its digest.
     CheckStorage,
+    /// Somebody has seen that the ledger was restored, cut or rewritten.
+    AcknowledgeRestore,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 28] = [
+const TABLE: [Line; 29] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -110,6 +112,12 @@ const TABLE: [Line; 28] = [
     Line(Endpoint::ShowStorage, Method::Get, "/api/v1/storage", Permission::ViewStatus),
     Line(Endpoint::CleanStorage, Method::Post, "/api/v1/storage/clean", Permission::ManageServer),
     Line(Endpoint::CheckStorage, Method::Post, "/api/v1/storage/check", Permission::ManageServer),
+    Line(
+        Endpoint::AcknowledgeRestore,
+        Method::Post,
+        "/api/v1/ledger/acknowledge",
+        Permission::ManageLicenses,
+    ),
 ];
 
 impl Endpoint {

@@ -87,7 +87,7 @@ impl TrustedGrants {
             Some(grant) => grant,
             None => self.verify(&document, digest, &trust)?,
         };
-        judge_stored(&grant, serial, &server)?;
+        judge_stored(&grant, serial, &server.server_id, &server.site_key)?;
         Ok(TrustedGrant { grant, document, digest })
     }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
+use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
-use sealpost_site::commands::restores::LoadRestore;
+use sealpost_site::commands::restores::{LoadAcknowledgement, LoadRestore};
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
@@ -91,6 +92,7 @@ pub trait ReadStore:
     + Read<LoadRelease>
     + Read<LoadDelta>
     + Read<LoadRestore>
+    + Read<LoadAcknowledgement>
     + Read<LoadCounterReset>
     + Read<LoadServerList>
     + Read<LoadChannels>
@@ -134,6 +136,12 @@ pub trait ReadStore:
     /// # Errors
     /// [`StoreError`].
     fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError>;
+
+    /// The same, all of one moment; and when `each` wanted every entry, the tables are compared with what the log makes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn audit(&mut self, each: &mut dyn FnMut(&StoredEntry) -> Walk) -> Result<TablesCheck, StoreError>;
 }
 
 /// Whether a walk goes on.

@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod cpu;
+mod kept_trust;
 mod load;
 mod nginx;
 mod server;

@@ -13,13 +13,14 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
+use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
 use sealpost_site::queries::{Log, Server};
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
-use super::{entries, migrations, notes, schema};
+use super::{audit, entries, migrations, notes, schema};
 use crate::audit::check_log;
 use crate::grants::TrustedGrants;
 use crate::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
@@ -94,14 +95,27 @@ pub fn fold(path: &Path) -> Result<(), OpenError> {
     Ok(connection.close().map_err(|(_, error)| error)?)
 }
 
-/// Checks the log of a ledger file, also while no server runs. `witnessed` are heads that others hold. Writes nothing.
+/// Checks the log of a ledger file and its tables, also while no server runs. `witnessed` are heads that others hold;
+/// `progress` hears how many entries were read. Writes nothing to the file.
 ///
 /// # Errors
 /// [`OpenError`] when the file cannot be read at all; damage of the log is in the answer.
-pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
+pub fn verify_file_watched(
+    path: &Path,
+    witnessed: Vec<LogHead>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<LogCheck, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    Ok(check_log(&mut SqliteReader::without_trust(connection), witnessed)?)
+    Ok(check_log(&mut SqliteReader::without_trust(connection), witnessed, progress)?)
+}
+
+/// The same for who does not watch.
+///
+/// # Errors
+/// As [`verify_file_watched`].
+pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
+    verify_file_watched(path, witnessed, &mut |_| ())
 }
 
 /// Copies a ledger file as it is at this moment, also while a server writes it.
@@ -223,6 +237,10 @@ impl<C: Connected> Read<NoFacts> for C {
 impl<C: Connected> ReadStore for C {
     fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError> {
         entries::walk(self.connection(), each)
+    }
+
+    fn audit(&mut self, each: &mut dyn FnMut(&StoredEntry) -> Walk) -> Result<TablesCheck, StoreError> {
+        audit::audit(self.connection(), each)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod installs;
 pub mod note;
 pub mod summary;
+pub mod tables;
 
 pub use activity::{ActivityEntry, Approval, Change, DisplacedComputer, NextAttempt, Recreated};
 pub use note::{ContactAnswer, Note, NoteKey};

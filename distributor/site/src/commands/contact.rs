@@ -8,6 +8,7 @@
 mod answer;
 mod facts;
 mod resume;
+mod witness;
 
 use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::order::HighestOrders;
@@ -26,6 +27,7 @@ use crate::rules::contact::{
     Claim, NonceJudgement, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
     unknown_client,
 };
+use crate::rules::restore::NamedHead;
 
 /// A contact whose signature was verified with the client's key.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct AnswerContact {
     pub contact: Contact,
     /// What the client shows with it.
     pub shown: Option<Shown>,
+    /// What this log says of the head that the contact names.
+    pub head: NamedHead,
 }
 
 impl Command for AnswerContact {
@@ -55,7 +59,7 @@ impl Command for AnswerContact {
     }
 
     fn decide(self, facts: ContactFacts, context: &Context<'_>) -> Decision<ContactOutcome> {
-        let Self { contact, shown } = self;
+        let Self { contact, shown, head } = self;
         if let Err(problem) = check(&contact, &context.server.server_id) {
             return Decision::refuse(problem);
         }
@@ -84,6 +88,9 @@ impl Command for AnswerContact {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
                 None => Decision::refuse(ledger_behind()),
             },
+            (_, None, _, shown) if head == NamedHead::OfAnotherLog => {
+                witness::answer(&facts, &contact, shown.as_ref(), context)
+            }
             _ => Answering::in_order(&facts, client, &contact, context).answer(),
         }
     }

@@ -170,7 +170,7 @@ pub fn fork_problem() -> Problem {
 pub fn ledger_behind() -> Problem {
     Problem::new(
         ProblemCode::LedgerBehind,
-        "this computer claims documents that this server does not know; it has to show them",
+        "this computer claims documents or a head of the log that this server does not know; it has to show what was signed",
         "the agent shows them by itself; if it cannot, issue a new setup file and enroll it again",
     )
 }

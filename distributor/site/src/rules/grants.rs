@@ -14,7 +14,6 @@ use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-use crate::rows::ServerIdentity;
 use crate::rules::text::counted;
 
 /// What is held of the same serial number.
@@ -318,14 +317,19 @@ impl fmt::Display for GrantFlaw {
 ///
 /// # Errors
 /// [`GrantFlaw`].
-pub fn judge_stored(grant: &Grant, serial: &str, server: &ServerIdentity) -> Result<(), GrantFlaw> {
+pub fn judge_stored(
+    grant: &Grant,
+    serial: &str,
+    server_id: &ServerId,
+    site_key: &PublicKey,
+) -> Result<(), GrantFlaw> {
     if grant.serial.as_str() != serial {
         return Err(GrantFlaw::OtherSerial { signed: grant.serial.clone() });
     }
-    if grant.server_id != server.server_id {
+    if grant.server_id != *server_id {
         return Err(GrantFlaw::OtherServer);
     }
-    if grant.site_key != server.site_key {
+    if grant.site_key != *site_key {
         return Err(GrantFlaw::OtherSiteKey);
     }
     if grant.model != LicenseModel::Named {

@@ -6,10 +6,11 @@
 use jiff::Timestamp;
 
 use crate::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow};
+use crate::rules::account::Actor;
 use crate::rules::expiries::{Expiry, Level};
 use crate::rules::grants::GrantFlaw;
-use crate::rules::restore::RestoreState;
-use crate::rules::text::{counted, first_names};
+use crate::rules::restore::{Acknowledged, RestoreState};
+use crate::rules::text::{counted, escape, first_names};
 
 /// Warn when the last pull is older than this many days, even if the metadata has not expired.
 const STALE_PULL_DAYS: i64 = 3;
@@ -206,9 +207,18 @@ pub fn restored(state: &RestoreState, now: Timestamp) -> Option<Warning> {
     let restored = state.restored.as_ref()?;
     let at = restored.at;
     if !restored.confirmed {
+        let rest = "no new license is given before the vendor confirms; run `distributor register SERIAL`";
+        if let Some(Acknowledged { at: seen, by, comment }) = &restored.acknowledged {
+            let said = format!(
+                "the ledger was restored, cut or rewritten (found at {at}); {} acknowledged it at {seen}: {}; {rest}",
+                name_of(by),
+                escape(comment)
+            );
+            return Some(Warning { level: Level::Notice, ..Warning::new(WarningCode::LedgerRestored, said) });
+        }
         let said = format!(
-            "the ledger was restored to an older state (found at {at}): no new license is given before the vendor \
-             confirms; run `distributor register SERIAL`"
+            "the ledger was restored to an older state, cut or rewritten (found at {at}): {rest}; who has looked into it \
+             says so with `distributor ledger acknowledge --comment TEXT`"
         );
         return Some(Warning::new(WarningCode::LedgerRestored, said));
     }
@@ -219,6 +229,14 @@ pub fn restored(state: &RestoreState, now: Timestamp) -> Option<Warning> {
         );
         Warning { level: Level::Notice, ..Warning::new(WarningCode::LedgerRestored, said) }
     })
+}
+
+fn name_of(actor: &Actor) -> String {
+    match actor {
+        Actor::Admin { account } => escape(&account.id),
+        Actor::Client { name, .. } => name.to_string(),
+        Actor::Stranger { .. } | Actor::Server => "somebody".to_owned(),
+    }
 }
 
 /// What is said of computers whose witnessed heads of the log do not fit each other.

@@ -7,6 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod license;
 pub(crate) mod log;
 pub(crate) mod pull;
+pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod updates;

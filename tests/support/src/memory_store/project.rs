@@ -10,7 +10,7 @@ use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::commands::pulls::PulledVersions;
 use sealpost_site::rows::{KnownServerList, ServerIdentity};
-use sealpost_site::rules::restore::Restored;
+use sealpost_site::rules::restore::{Acknowledged, Restored};
 
 use super::state::{License, Logged, Pending, Setup, State};
 use super::store::MemoryStoreError;
@@ -64,7 +64,14 @@ impl State {
                     epoch: *epoch,
                     resumes_until: *resumes_until,
                     confirmed: false,
+                    acknowledged: None,
                 });
+            }
+            Change::RestoreAcknowledged { comment, .. } => {
+                if let Some(restored) = &mut self.restore.restored {
+                    let (at, by, comment) = (entry.at, entry.actor.clone(), comment.clone());
+                    restored.acknowledged = Some(Acknowledged { at, by, comment });
+                }
             }
             Change::SetupIssued { name, setup, expires_at } => {
                 let (setup, issued_at) = (setup.clone(), entry.at);

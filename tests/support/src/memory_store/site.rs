@@ -1,6 +1,7 @@
 //! Whose ledger it is, where it stands after restores, its licenses, its pulls and its time.
 
 use sealpost_ledger::store::{Read, StoreError};
+use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
     LastPull, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, ServersLearned,
     StoredTime, page_limit,
@@ -21,6 +22,12 @@ impl<H: Holds> Read<Server> for Handle<H> {
 
 impl<H: Holds> Read<Restores> for Handle<H> {
     fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
+        Ok(self.state().restore.clone())
+    }
+}
+
+impl<H: Holds> Read<LoadAcknowledgement> for Handle<H> {
+    fn read(&mut self, _: &LoadAcknowledgement) -> Result<RestoreState, StoreError> {
         Ok(self.state().restore.clone())
     }
 }

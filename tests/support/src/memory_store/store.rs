@@ -11,6 +11,7 @@ use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::log::Frontier;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, ReadEntry, StoredEntry, link};
 use sealpost_site::changes::installs::Installs;
+use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::rules::grants::GrantFlaw;
 
@@ -270,6 +271,12 @@ impl<H: Holds> ReadStore for Handle<H> {
             }
         }
         Ok(())
+    }
+
+    /// Its tables cannot be edited beside the log.
+    fn audit(&mut self, each: &mut dyn FnMut(&StoredEntry) -> Walk) -> Result<TablesCheck, StoreError> {
+        self.entries(&mut |entry| each(&entry))?;
+        Ok(TablesCheck::default())
     }
 }
 

@@ -5,11 +5,12 @@ use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
+use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
     LastPull, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, StoredTime, page_limit,
 };
 use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity};
-use sealpost_site::rules::restore::{RestoreState, Restored};
+use sealpost_site::rules::restore::{Acknowledged, RestoreState, Restored};
 
 use crate::grants::{TrustedGrant, TrustedGrants};
 use crate::sqlite::connection::Connected;
@@ -47,8 +48,28 @@ impl<C: Connected> Read<LicenseTime> for C {
 
 impl<C: Connected> Read<Restores> for C {
     fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
-        Ok(restore_state(self.connection(), self.grants())?)
+        Ok(with_acknowledgement(self.connection(), self.grants())?)
     }
+}
+
+impl<C: Connected> Read<LoadAcknowledgement> for C {
+    fn read(&mut self, _: &LoadAcknowledgement) -> Result<RestoreState, StoreError> {
+        Ok(with_acknowledgement(self.connection(), self.grants())?)
+    }
+}
+
+/// Where the ledger stands after restores, and who has seen the last one.
+fn with_acknowledgement(connection: &Connection, trusted: &TrustedGrants) -> rusqlite::Result<RestoreState> {
+    let mut state = restore_state(connection, trusted)?;
+    if let Some(restored) = &mut state.restored {
+        restored.acknowledged = connection
+            .prepare_cached("SELECT acknowledged_at, acknowledged_by, acknowledgement FROM server")?
+            .query_row([], |row| {
+                let Some(at) = optional_time(row, 0)? else { return Ok(None) };
+                Ok(Some(Acknowledged { at, by: from_json(row, 1)?, comment: row.get(2)? }))
+            })?;
+    }
+    Ok(state)
 }
 
 /// The highest epoch of any grant that counts; 0 before the first.
@@ -95,7 +116,7 @@ pub(in crate::sqlite) fn restore_columns(row: &Row<'_>) -> rusqlite::Result<Rest
     );
     let restored = match parts {
         (Some(at), Some(epoch), Some(resumes_until), Some(confirmed)) => {
-            Some(Restored { at, epoch: Epoch(epoch), resumes_until, confirmed })
+            Some(Restored { at, epoch: Epoch(epoch), resumes_until, confirmed, acknowledged: None })
         }
         _ => None,
     };

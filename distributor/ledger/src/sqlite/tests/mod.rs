@@ -1,6 +1,7 @@
 //! What needs the inside of the store: a replay of the log into its tables, faults on the writer's own connection, and
 //! what a contact costs there.
 
+mod audit;
 mod cost;
 mod crashes;
 mod faults;

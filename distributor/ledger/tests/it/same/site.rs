@@ -25,7 +25,7 @@ use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
-use sealpost_site::rules::restore::RestoreCause;
+use sealpost_site::rules::restore::{NamedHead, RestoreCause};
 use sealpost_test_support::world::{
     Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
     serial, withdraw,
@@ -216,7 +216,10 @@ impl<'a> Site<'a> {
                 let mut contact = self.world.contact(&computer);
                 contact.next = Nonce::from_random([250; 16]);
                 contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
-                let _ = self.pair.execute(now, AnswerContact { contact, shown: None }).await;
+                let _ = self
+                    .pair
+                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog })
+                    .await;
                 return;
             }
             2 => computer.lease = None,

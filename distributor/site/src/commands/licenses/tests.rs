@@ -50,6 +50,7 @@ fn facts(held: &Grant, restored: bool) -> GrantFacts {
         epoch: Epoch::of(1, 0),
         resumes_until: at(40),
         confirmed: false,
+        acknowledged: None,
     });
     GrantFacts {
         held: Some(HeldGrant {
