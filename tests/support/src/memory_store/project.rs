@@ -56,6 +56,7 @@ impl State {
             }
             Change::LedgerRestored { era, epoch, resumes_until, lost_era, .. } => {
                 self.restore_requests.clear();
+                self.acknowledged = None;
                 let before = std::mem::replace(&mut self.restore.era, era.clone());
                 self.restore.past.push(before);
                 self.restore.past.extend(lost_era.clone());
@@ -68,10 +69,8 @@ impl State {
                 });
             }
             Change::RestoreAcknowledged { comment, .. } => {
-                if let Some(restored) = &mut self.restore.restored {
-                    let (at, by, comment) = (entry.at, entry.actor.clone(), comment.clone());
-                    restored.acknowledged = Some(Acknowledged { at, by, comment });
-                }
+                let (at, by, comment) = (entry.at, entry.actor.clone(), comment.clone());
+                self.acknowledged = Some(Acknowledged { at, by, comment });
             }
             Change::SetupIssued { name, setup, expires_at } => {
                 let (setup, issued_at) = (setup.clone(), entry.at);

@@ -12,6 +12,7 @@ use sealpost_site::rows::{
 };
 use sealpost_site::rules::restore::RestoreState;
 
+use super::state::State;
 use super::store::{Handle, Holds};
 
 impl<H: Holds> Read<Server> for Handle<H> {
@@ -20,15 +21,26 @@ impl<H: Holds> Read<Server> for Handle<H> {
     }
 }
 
+impl State {
+    /// Where the ledger stands after restores, and who has seen the last one.
+    fn with_acknowledgement(&self) -> RestoreState {
+        let mut state = self.restore.clone();
+        if let Some(restored) = &mut state.restored {
+            restored.acknowledged.clone_from(&self.acknowledged);
+        }
+        state
+    }
+}
+
 impl<H: Holds> Read<Restores> for Handle<H> {
     fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
-        Ok(self.state().restore.clone())
+        Ok(self.state().with_acknowledgement())
     }
 }
 
 impl<H: Holds> Read<LoadAcknowledgement> for Handle<H> {
     fn read(&mut self, _: &LoadAcknowledgement) -> Result<RestoreState, StoreError> {
-        Ok(self.state().restore.clone())
+        Ok(self.state().with_acknowledgement())
     }
 }
 

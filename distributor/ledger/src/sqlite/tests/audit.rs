@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use sealpost_site::changes::tables::TablesCheck;
-use sealpost_test_support::world::World;
+use sealpost_test_support::world::{World, reserve};
 use tempfile::TempDir;
 
 use super::LedgerFile;
@@ -159,4 +159,31 @@ async fn the_tables_of_a_damaged_log_are_not_called_right() {
         connection.execute_batch("DELETE FROM activity WHERE sequence = 9").unwrap();
     });
     assert_eq!((check.tables, check.skipped.as_deref()), (0, Some("the log itself is damaged")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_beside_a_writing_server_sees_log_and_tables_of_one_moment_and_holds_up_nobody() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let store = SqliteStore::open(&file.path()).unwrap();
+    let ledger = Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap());
+    ledger.adopt_trust(Arc::new(world.trust()));
+    ledger.execute(world.at(1), world.accept_grant(world.grant(1, 1_000))).await.unwrap();
+    let writes = {
+        let (ledger, now) = (Arc::clone(&ledger), world.at(2));
+        tokio::spawn(async move {
+            for number in 0..300 {
+                ledger.execute(now, reserve(&format!("pc-{number}"))).await.unwrap();
+            }
+        })
+    };
+    let mut seen = Vec::new();
+    while !writes.is_finished() {
+        let check = ledger.verify_log(Vec::new()).await.unwrap();
+        assert_eq!((check.damage, check.tables.differing), (None, 0), "{:?}", check.tables.differences);
+        seen.push(check.entries);
+    }
+    writes.await.unwrap();
+    assert!(seen.is_sorted() && seen.len() > 1, "{seen:?}");
+    ledger.close().await.unwrap();
 }

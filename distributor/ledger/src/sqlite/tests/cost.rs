@@ -15,6 +15,7 @@ use sealpost_site::queries::{
     Drifted, Endings, Failing, Followers, LastPull, Licenses, LogForks, MAX_PAGE, ReleaseByManifest,
     ReleaseCounts, Releases, Restores,
 };
+use sealpost_site::rules::restore::NamedHead;
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
 use super::LedgerFile;
@@ -260,6 +261,20 @@ async fn a_quiet_contact_is_seven_statements_and_each_is_planned_once() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_head_that_a_computer_names_is_looked_up_once_and_then_remembered() {
+    let server = Server::new().await;
+    let computer = server.settled("pc-1").await;
+    let looked_up = async || {
+        std::mem::take(&mut *server.reads.lock().unwrap());
+        let judged = server.ledger.judge_head(computer.held_head).await.unwrap();
+        assert_eq!(judged, NamedHead::OfThisLog);
+        server.reads.lock().unwrap().begun().len()
+    };
+    assert!(looked_up().await > 0);
+    assert_eq!(looked_up().await, 0);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{
     ApproveRelease, NoteDelta, RefuseRelease, ResetCounter, StageRelease,
 };
-use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
@@ -154,6 +154,11 @@ impl<'a> Site<'a> {
                 let new_era = era(self.era());
                 let declared = DeclareRestore { actor: admin(), cause, new_era };
                 self.pair.execute(now, declared).await.unwrap();
+            }
+            // Where there is nothing to acknowledge, both stores refuse it.
+            6 | 7 => {
+                let acknowledged = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
+                let _ = self.pair.execute(now, acknowledged).await;
             }
             3..=5 => {
                 let ports = [16770, 443, 16771];

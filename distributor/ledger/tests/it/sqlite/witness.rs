@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 use sealpost_ledger::Ledger;
 use sealpost_ledger::sqlite::verify_file;
-use sealpost_ledger::store::{Split, Store};
+use sealpost_ledger::store::Split;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_manifests::order::Epoch;
@@ -100,7 +100,10 @@ async fn is_found(world: &World, ledger: &Ledger, computer: &mut Computer) {
     assert_eq!(refused(seat), ProblemCode::Unconfirmed);
     // It is said once; from then on nobody is asked.
     let after = ledger.head().size;
-    contact(world, ledger, world.answer(computer), 500_103).await.unwrap();
+    let sent = world.answer(computer);
+    let next = sent.contact.next.clone();
+    let answer = contact(world, ledger, sent, 500_103).await.unwrap();
+    computer.answered(next, &answer);
     unchanged(ledger, after);
 }
 
