@@ -34,7 +34,7 @@ use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
-use sealpost_site::rules::restore::{Progress, Receipt, RestoreState, Restored};
+use sealpost_site::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
 
 use crate::fixed::{client_id, key, server_id};
 use crate::reading::assert_harmless;
@@ -49,8 +49,13 @@ const MAX_WRITTEN_BYTES: usize = 512 * 1024;
 /// Takes any contact as one whose signature was verified, by a ledger that was never restored and by one that was.
 pub(crate) fn contact(contact: &Contact) {
     contact_at(contact, &RestoreState::default());
-    let restored =
-        Restored { at: day(99), epoch: Epoch::of(1, 0), resumes_until: day(129), confirmed: false };
+    let restored = Restored {
+        at: day(99),
+        epoch: Epoch::of(1, 0),
+        resumes_until: day(129),
+        confirmed: false,
+        acknowledged: None,
+    };
     let era = EraId::from_random([4; 16]);
     contact_at(contact, &RestoreState { era, past: vec![EraId::first()], restored: Some(restored) });
 }
@@ -59,6 +64,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
     let shown = || Shown {
         lease: lease(SHOWN),
         assignment: Some(assignment(SHOWN)),
+        witness: None,
         receipt: Some(Receipt { era: EraId::first(), contacts: 90 }),
         new_era: EraId::from_random([9; 16]),
     };
@@ -83,7 +89,8 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             server_list: None,
             lost,
         };
-        let decision = decide(AnswerContact { contact: contact.clone(), shown }, facts);
+        let decision =
+            decide(AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog }, facts);
         if let Ok(answer) = &decision.answer {
             let orders =
                 [answer.lease.as_ref().map(Ordered::order), answer.assignment.as_ref().map(Ordered::order)];

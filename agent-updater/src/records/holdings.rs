@@ -115,6 +115,11 @@ impl Holdings {
             highest: progress.standing.highest_of(document_type),
             now: progress.license_time(now),
         };
+        let held_head = progress.standing.log.held.as_ref().map(|held| held.head);
+        let witness = records.witness().ok().flatten().filter(|signed| {
+            let verified = signed.verify::<Lease>(std::slice::from_ref(grants.site_key()));
+            verified.is_ok_and(|lease| Some(lease.ledger_head) == held_head)
+        });
         let (lease_text, assignment_text) = (records.lease(), records.assignment());
         let shown_lease = text(&lease_text);
         let shown_assignment = text(&assignment_text).filter(|signed| {
@@ -130,9 +135,11 @@ impl Holdings {
         });
         let server_list =
             held_server_list(records.server_list(), &enrollment, &grants, &standard(ServerList::TYPE));
-        let evidence = shown_lease
-            .filter(|_| lease.good().is_some())
-            .map(|lease| Evidence { lease, assignment: shown_assignment });
+        let evidence = shown_lease.filter(|_| lease.good().is_some()).map(|lease| Evidence {
+            lease,
+            assignment: shown_assignment,
+            witness,
+        });
         Ok(Self { enrollment, identity, vendor, trust, grants, lease, assignment, server_list, evidence })
     }
 

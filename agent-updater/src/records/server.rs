@@ -22,6 +22,7 @@ use super::standing::ServerStanding;
 const ENROLLMENT: &str = "enrollment";
 const CONTACT: &str = "contact";
 const LEASE: &str = "lease";
+const WITNESS: &str = "witness";
 const ASSIGNMENT: &str = "assignment";
 const SERVER_LIST: &str = "server_list";
 const ACKNOWLEDGEMENT: &str = "acknowledgement";
@@ -143,6 +144,27 @@ impl<'h> ServerRecords<'h> {
     /// [`StoreError`].
     pub fn save_lease(self, lease: &SignedDocument) -> Result<(), StoreError> {
         self.save(LEASE, lease, PUBLIC)
+    }
+
+    /// The signed lease that carries the head which is held of the server's log, not verified; `None` while that is the
+    /// newest lease, or of an older program.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn witness(self) -> Result<Option<SignedDocument>, StoreError> {
+        self.load(WITNESS)
+    }
+
+    /// # Errors
+    /// [`StoreError`].
+    pub fn save_witness(self, lease: &SignedDocument) -> Result<(), StoreError> {
+        self.save(WITNESS, lease, PUBLIC)
+    }
+
+    /// # Errors
+    /// [`StoreError`].
+    pub fn remove_witness(self) -> Result<(), StoreError> {
+        store::remove(&self.home.server_record(self.server, WITNESS))
     }
 
     /// The signed assignment, not verified.

@@ -1,7 +1,11 @@
 //! The head of the server's log that a computer witnesses.
 
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
+use sealpost_manifests::wire::contact::ContactRequest;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::log::Shows;
 use crate::site::Site;
@@ -75,4 +79,51 @@ fn a_rewritten_log_is_found_until_the_vendor_raises_the_epoch() {
     agent.cycle();
     assert_eq!(named(&site), (Some(witness), None));
     assert!(agent.cycle().notices.is_empty());
+}
+
+/// What the last contact showed: the head in the newest lease, and that in the one which is kept as a witness.
+fn shown(site: &Site) -> (LogHead, Option<LogHead>) {
+    let key = site.server.lock().unwrap().site_key.public();
+    let body = site.server.lock().unwrap().contacts.last().unwrap().clone();
+    let request: ContactRequest = serde_json::from_str(&body).unwrap();
+    let evidence = request.evidence.unwrap();
+    let head = |signed: &SignedDocument| {
+        signed.verify::<Lease>(std::slice::from_ref(&key)).unwrap().into_inner().ledger_head
+    };
+    (head(&evidence.lease), evidence.witness.as_ref().map(head))
+}
+
+#[test]
+fn the_lease_that_carries_the_held_head_is_kept_and_shown_until_a_later_head_takes_its_place() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    agent.cycle();
+    agent.cycle();
+    let held = head(&site);
+    let asks = |code| site.server.lock().unwrap().wants_evidence = code;
+    asks(Some(ProblemCode::LedgerBehind));
+    agent.cycle();
+    let (newest, witness) = shown(&site);
+    assert_eq!((newest, witness), (held, None), "the newest lease carries it");
+    asks(None);
+    let held = head(&site);
+    site.server.lock().unwrap().log.rewrite(7);
+    // Later leases carry heads that do not extend it: the proof is kept through all of them.
+    for _ in 0..3 {
+        agent.cycle();
+    }
+    asks(Some(ProblemCode::LedgerBehind));
+    agent.cycle();
+    assert_eq!(named(&site).0, Some(held));
+    let (newest, witness) = shown(&site);
+    assert_eq!(witness, Some(held));
+    assert_ne!(newest, held);
+    {
+        let mut server = site.server.lock().unwrap();
+        server.renew_grant(&site.vendor.license_key, |grant| grant.epoch = Epoch::of(2, 0));
+        server.epoch = Epoch::of(2, 0);
+    }
+    agent.cycle();
+    agent.cycle();
+    assert_eq!(shown(&site).1, None, "the vendor confirmed: a new head is the witness");
 }

@@ -83,13 +83,15 @@ pub enum Endpoint {
     NoteBackup,
     /// The whole log as a file that can be checked without the server.
     ExportLog,
+    /// Somebody has seen that the ledger was restored, cut or rewritten.
+    AcknowledgeRestore,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 32] = [
+const TABLE: [Line; 33] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -122,6 +124,12 @@ const TABLE: [Line; 32] = [
     Line(Endpoint::RevokeToken, Method::Post, "/api/v1/tokens/revoke", Permission::ManageAdmins),
     Line(Endpoint::NoteBackup, Method::Post, "/api/v1/backup", Permission::ManageServer),
     Line(Endpoint::ExportLog, Method::Get, "/api/v1/log/export", Permission::ViewLog),
+    Line(
+        Endpoint::AcknowledgeRestore,
+        Method::Post,
+        "/api/v1/ledger/acknowledge",
+        Permission::ManageLicenses,
+    ),
 ];
 
 impl Endpoint {

@@ -5,7 +5,7 @@ use sealpost_keys::note::SignedNote;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::log::LogHead;
-use sealpost_site::changes::chain;
+use sealpost_site::changes::{chain, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -112,6 +112,58 @@ pub struct LogCheck {
     pub newer: u64,
     /// The first thing that is wrong; absent when the log is whole.
     pub damage: Option<LogDamage>,
+    /// What the comparison of the tables with the log found; absent from an older server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<TablesCheck>,
+}
+
+/// The tables, held against what the log makes of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TablesCheck {
+    /// Tables that were compared.
+    pub tables: u32,
+    /// Rows that the log makes in them.
+    pub rows: u64,
+    /// How many differences there are.
+    pub differing: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+    /// Why nothing, or not all, was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// Tables that are not made from the log: nothing proves what stands in them.
+    #[serde(default)]
+    pub unproven: Vec<String>,
+}
+
+/// A row that is not as the log says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Its table.
+    pub table: String,
+    /// Its key.
+    pub key: String,
+    /// The column that differs; absent for a whole row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What the log says; absent if it makes no such row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<String>,
+    /// What the table says; absent if it has no such row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<String>,
+}
+
+impl From<tables::TablesCheck> for TablesCheck {
+    fn from(check: tables::TablesCheck) -> Self {
+        let tables::TablesCheck { tables, rows, differing, differences, skipped, unproven } = check;
+        let differences = differences.into_iter().map(|difference| {
+            let tables::Difference { table, key, column, logged, stored } = difference;
+            Difference { table, key, column, logged, stored }
+        });
+        Self { tables, rows, differing, differences: differences.collect(), skipped, unproven }
+    }
 }
 
 /// Something that is wrong with the log.
@@ -125,9 +177,9 @@ pub struct LogDamage {
 
 impl From<chain::LogCheck> for LogCheck {
     fn from(check: chain::LogCheck) -> Self {
-        let chain::LogCheck { entries, head, damage, newer } = check;
+        let chain::LogCheck { entries, head, damage, newer, tables } = check;
         let damage = damage.map(|chain::LogDamage { sequence, what }| LogDamage { sequence, what });
-        Self { entries, head, newer, damage }
+        Self { entries, head, newer, damage, tables: Some(tables.into()) }
     }
 }
 

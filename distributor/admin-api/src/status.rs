@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::release::ReleaseId;
+use sealpost_site::changes::summary;
 use sealpost_site::rows::PullRow;
 use sealpost_site::rules::expiries::{Expiry, Level};
 use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
@@ -150,15 +151,47 @@ pub struct Restored {
     pub confirmed: bool,
     /// Until when computers go on from what they hold.
     pub resumes_until: Timestamp,
+    /// Who has seen it; absent until somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// Somebody has seen that the ledger was restored, cut or rewritten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// When.
+    pub at: Timestamp,
+    /// Who: an account of the server, or the name of a token.
+    pub by: String,
+    /// What was found.
+    pub comment: String,
+}
+
+/// `POST /api/v1/ledger/acknowledge`: somebody has seen that the ledger was restored, cut or rewritten. The answer is a
+/// [`Restored`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgeRequest {
+    /// What was found, 1 to 1000 characters; it stands in the log for good.
+    pub comment: String,
+}
+
+impl From<RestoredState> for Restored {
+    fn from(state: RestoredState) -> Self {
+        let RestoredState { at, confirmed, resumes_until, acknowledged, .. } = state;
+        let acknowledged = acknowledged.map(|seen| Acknowledged {
+            at: seen.at,
+            by: summary::actor(&seen.by),
+            comment: seen.comment,
+        });
+        Self { at, confirmed, resumes_until, acknowledged }
+    }
 }
 
 impl Restored {
     /// The last restore, if there was one.
     #[must_use]
     pub fn of(state: RestoreState) -> Option<Self> {
-        let restored = state.restored?;
-        let RestoredState { at, confirmed, resumes_until, .. } = restored;
-        Some(Self { at, confirmed, resumes_until })
+        state.restored.map(Self::from)
     }
 }
 

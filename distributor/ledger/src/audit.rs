@@ -1,4 +1,4 @@
-//! Checking the whole log of a store, entry by entry.
+//! Checking the whole log of a store, entry by entry, and its tables against it.
 
 use sealpost_manifests::log::LogHead;
 use sealpost_site::changes::chain::{Check, LogCheck, Next};
@@ -6,18 +6,24 @@ use sealpost_site::queries::Server;
 
 use crate::store::{Read, ReadStore, StoreError, Walk};
 
-/// Checks the whole log of a store. `witnessed` are heads that the log is known to have had: the one that a running
-/// server wrote, and those that others hold.
+/// Checks the whole log of a store, and its tables. `witnessed` are heads that the log is known to have had: the one that
+/// a running server wrote, and those that others hold. `progress` hears how many entries were read.
 pub(crate) fn check_log(
     store: &mut (dyn ReadStore + 'static),
     witnessed: Vec<LogHead>,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<LogCheck, StoreError> {
     // A server row that cannot be read is damage too: the first entry is then bound to another server.
     let server = Read::<Server>::read(store, &Server {}).unwrap_or(None);
     let mut check = Check::new(server, witnessed);
-    store.entries(&mut |entry| match check.next(&entry) {
-        Next::Continue => Walk::Continue,
-        Next::Stop => Walk::Stop,
+    let mut entries = 0u64;
+    let tables = store.audit(&mut |entry| {
+        entries = entries.saturating_add(1);
+        progress(entries);
+        match check.next(entry) {
+            Next::Continue => Walk::Continue,
+            Next::Stop => Walk::Stop,
+        }
     })?;
-    Ok(check.finish())
+    Ok(LogCheck { tables, ..check.finish() })
 }

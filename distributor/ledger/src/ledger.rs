@@ -1,6 +1,6 @@
 //! The ledger as the rest of the server sees it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,18 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::license_time::LicenseFloor;
 use sealpost_manifests::log::{Frontier, LogHead, ProofPlan, frontier_nodes};
+use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::{Command, Terms};
 use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
 use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::restore::NamedHead;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::check_log;
 use crate::error::LedgerError;
+use crate::grants::TrustedGrants;
 use crate::job::{Commanded, Job};
 use crate::probe::{Probe, ProbeWrite};
 use crate::readers::Readers;
@@ -31,6 +34,9 @@ use crate::writer::{Message, QUEUE, Writer};
 
 /// Most client keys that are remembered: some 12 MiB at the most, and only where so many computers contact.
 const MAX_KEYS: usize = 131_072;
+
+/// Most heads that are remembered: some 10 MiB at the most, and only where so many computers contact.
+const MAX_HEADS: usize = 131_072;
 
 /// How the ledger answers, and how it runs. Other servers of the same site would share these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +83,9 @@ pub struct Ledger {
     probed: tokio::sync::Mutex<Option<Probe>>,
     /// A client id never gets another key, so nothing here is ever out of date.
     keys: Mutex<HashMap<ClientId, PublicKey>>,
+    grants: Arc<TrustedGrants>,
+    /// Heads that this log was found to have had: entries are only added, so that stays true.
+    known_heads: Mutex<HashSet<(u64, Sha256Digest)>>,
 }
 
 impl Ledger {
@@ -86,12 +95,14 @@ impl Ledger {
     /// [`StartError`].
     pub fn start(store: Box<dyn Store>, settings: LedgerSettings) -> Result<Self, StartError> {
         let wanted = usize::from(settings.readers.max(1));
-        let mut split = store.split(wanted + 1)?;
+        let grants = Arc::new(TrustedGrants::default());
+        let mut split = store.split(wanted + 1, &grants)?;
         let auditor = Readers::new(split.readers.pop().into_iter().collect());
         let readers = Readers::new(split.readers);
         let mut store = split.writer;
         let server =
             Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
+        grants.bind(server.clone());
         let log = Read::<Log>::read(&mut *store, &Log {})?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
@@ -125,8 +136,20 @@ impl Ledger {
             .spawn(move || writer.run(&runtime, messages))
             .map_err(StartError::Writer)?;
         let keys = Mutex::new(HashMap::new());
-        let probed = tokio::sync::Mutex::default();
-        Ok(Self { server, queue, readers, auditor, refusals, heads, sequences, unwritten, probed, keys })
+        Ok(Self {
+            server,
+            queue,
+            readers,
+            auditor,
+            refusals,
+            heads,
+            sequences,
+            unwritten,
+            probed: tokio::sync::Mutex::default(),
+            keys,
+            grants,
+            known_heads: Mutex::default(),
+        })
     }
 
     /// This server's id.
@@ -139,6 +162,12 @@ impl Ledger {
     #[must_use]
     pub const fn site_key(&self) -> &PublicKey {
         &self.server.site_key
+    }
+
+    /// From now on those grants count that the license keys in this trust document verify; before the first one none does.
+    /// It must be verified already.
+    pub fn adopt_trust(&self, trust: Arc<TrustDocument>) {
+        self.grants.adopt(trust);
     }
 
     /// Carries out a command at the caller's license time, and answers when what it wrote is on disk.
@@ -298,13 +327,15 @@ impl Ledger {
         *self.heads.borrow()
     }
 
-    /// Re-computes the whole log from the stored bytes. `witnessed` are heads that others hold.
+    /// Re-computes the whole log from the stored bytes, and compares the tables with it. `witnessed` are heads that others hold.
     ///
     /// # Errors
     /// [`LedgerError`], if it cannot be read at all; damage is in the answer.
     pub async fn verify_log(&self, mut witnessed: Vec<LogHead>) -> Result<LogCheck, LedgerError> {
         witnessed.push(self.head());
-        self.auditor.run("verify the activity log", move |store| check_log(store, witnessed)).await
+        self.auditor
+            .run("verify the activity log", move |store| check_log(store, witnessed, &mut |_| ()))
+            .await
     }
 
     /// The hashes that a plan asks for, put together to the proof; `None` when the log does not have them.
@@ -329,6 +360,26 @@ impl Ledger {
         let hashes: Option<Vec<Sha256Digest>> = nodes.into_iter().collect();
         let log = hashes.and_then(|hashes| Frontier::load(head.size, hashes).ok());
         Ok(log.is_some_and(|log| log.head() == head))
+    }
+
+    /// What the log says of the head that a contact names. Each head is looked up once, and then remembered.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn judge_head(&self, named: Option<LogHead>) -> Result<NamedHead, LedgerError> {
+        let Some(head) = named else { return Ok(NamedHead::OfThisLog) };
+        if self.known_heads.lock().unwrap_or_else(PoisonError::into_inner).contains(&(head.size, head.root)) {
+            return Ok(NamedHead::OfThisLog);
+        }
+        if !self.had_head(head).await? {
+            return Ok(NamedHead::OfAnotherLog);
+        }
+        let mut known = self.known_heads.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_HEADS {
+            known.clear();
+        }
+        known.insert((head.size, head.root));
+        Ok(NamedHead::OfThisLog)
     }
 
     /// Wakes whenever entries were committed: carries the newest sequence number.

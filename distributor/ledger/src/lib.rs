@@ -10,6 +10,7 @@
 
 #![warn(missing_docs)]
 
+pub mod grants;
 pub mod sqlite;
 pub mod store;
 

@@ -79,7 +79,10 @@ mod tests {
         let (folder, world) = (tempfile::tempdir().unwrap(), World::new());
         let path = folder.path().join("ledger.db");
         create(&path, world.server_id.clone(), world.site.public(), world.start).unwrap();
-        let mut split = Store::split(Box::new(SqliteStore::open(&path).unwrap()), 1).unwrap();
+        let mut split = {
+            let store = Box::new(SqliteStore::open(&path).unwrap());
+            Store::split(store, 1, &Arc::default()).unwrap()
+        };
         let readers = Readers::new(vec![split.readers.remove(0)]);
         for _ in 0..3 {
             let answer = readers.run::<(), _>("look", |_| panic!("a fault")).await;

@@ -4,24 +4,29 @@
 //! what they say, and keeps notes, the latest of each key. Writing goes through one [`WriteStore`] at a time; any number
 //! of [`ReadStore`]s read at once, each seeing what was committed before it asks.
 
+use std::sync::Arc;
+
 use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
+use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
-use sealpost_site::commands::restores::LoadRestore;
+use sealpost_site::commands::restores::{LoadAcknowledgement, LoadRestore};
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
     LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
-    Refusals, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned, SetupOf, Trying,
-    VoidedReleases,
+    Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
+    SetupOf, Trying, VoidedReleases,
 };
+
+use crate::grants::TrustedGrants;
 
 /// Why a store could not read or write.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +92,7 @@ pub trait ReadStore:
     + Read<LoadRelease>
     + Read<LoadDelta>
     + Read<LoadRestore>
+    + Read<LoadAcknowledgement>
     + Read<LoadCounterReset>
     + Read<LoadServerList>
     + Read<LoadChannels>
@@ -99,6 +105,7 @@ pub trait ReadStore:
     + Read<LicenseTime>
     + Read<Restores>
     + Read<Licenses>
+    + Read<RefusedGrants>
     + Read<Clients>
     + Read<ClientByName>
     + Read<HolderById>
@@ -132,6 +139,12 @@ pub trait ReadStore:
     /// # Errors
     /// [`StoreError`].
     fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError>;
+
+    /// The same, all of one moment; and when `each` wanted every entry, the tables are compared with what the log makes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn audit(&mut self, each: &mut dyn FnMut(&StoredEntry) -> Walk) -> Result<TablesCheck, StoreError>;
 }
 
 /// Whether a walk goes on.
@@ -203,11 +216,11 @@ pub trait WriteStore: ReadStore {
 
 /// A store that is open: its writer, and as many readers as are wanted.
 pub trait Store: Send {
-    /// Takes it apart into its writer and so many readers.
+    /// Takes it apart into its writer and so many readers. Whatever they answer of grants is what `grants` lets count.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError>;
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError>;
 }
 
 /// The parts of a store.

@@ -15,8 +15,8 @@ use sealpost_manifests::log::{Frontier, NodeId};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow, LeftBehindRow,
-    LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, ReleaseRow, ServerIdentity, ServersLearnedRow,
-    TryingRow,
+    LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow, ReleaseRow, ServerIdentity,
+    ServersLearnedRow, TryingRow,
 };
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
@@ -100,8 +100,13 @@ query! {
 }
 
 query! {
-    /// Every grant with its counts, by serial number. The vendor issues few serial numbers.
+    /// Every grant that counts, with its counts, by serial number. The vendor issues few serial numbers.
     Licenses {} -> Vec<LicenseRow>, "list licenses"
+}
+
+query! {
+    /// Stored grants that do not count, or beside which something else stands than they say, by serial number.
+    RefusedGrants {} -> Vec<RefusedGrantRow>, "check the grants"
 }
 
 query! {

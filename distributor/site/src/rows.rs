@@ -24,6 +24,7 @@ use sealpost_manifests::wire::report::Report;
 
 use crate::rules::account::Actor;
 use crate::rules::contact::ClientState;
+use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
 
 /// Whose ledger it is.
@@ -399,6 +400,15 @@ pub struct LicenseRow {
     pub granted_at: Timestamp,
     /// Until when new licenses can be given.
     pub not_after: Timestamp,
+}
+
+/// A stored grant that does not count, or beside which something else stands than it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedGrantRow {
+    /// The serial number, as it stands there.
+    pub serial: String,
+    /// What is wrong with it.
+    pub flaw: GrantFlaw,
 }
 
 /// The last pull.

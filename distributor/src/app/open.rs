@@ -147,12 +147,16 @@ pub fn init(path: &Path, options: InitOptions<'_>) -> Result<NewServer, AppError
     Ok(server)
 }
 
-/// Checks the log of a server that does not run.
+/// Checks the log of a server that does not run, and its tables. `progress` hears how many entries were read.
 ///
 /// # Errors
 /// [`AppError::Ledger`] when the file cannot be read at all; damage is an answer, and no error.
-pub fn verify_log(home: &Home, witnessed: Vec<LogHead>) -> Result<LogCheck, AppError> {
-    sqlite::verify_file(&home.ledger(), witnessed).map_err(AppError::ledger)
+pub fn verify_log(
+    home: &Home,
+    witnessed: Vec<LogHead>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<LogCheck, AppError> {
+    sqlite::verify_file_watched(&home.ledger(), witnessed, progress).map_err(AppError::ledger)
 }
 
 /// Makes one delta, in a process of its own that bounds itself first.

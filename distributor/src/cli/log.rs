@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use sealpost_admin_api::log::{LogCheck, LogEntry, VerifyRequest};
+use sealpost_admin_api::log::{Difference, LogCheck, LogEntry, TablesCheck, VerifyRequest};
 use sealpost_files::{PUBLIC, read_input, with_causes, write_new};
 use sealpost_keys::key_file::read_public;
 use sealpost_keys::note::{MAX_NOTE_BYTES, SignedNote};
@@ -14,7 +14,7 @@ use sealpost_manifests::log::{Checkpoint, LogHead, LogProof, MAX_LOG_PROOF_BYTES
 use super::api::{AdminApi, segment};
 use super::log_export::{self, ToVerify};
 use super::outcome::Outcome;
-use super::output::{counted, plain, print_json, print_line, seconds, tell};
+use super::output::{Bar, counted, plain, print_json, print_line, seconds, tell};
 use super::reach::Reach;
 use super::when;
 use crate::app;
@@ -98,13 +98,19 @@ enum Command {
     Export(log_export::Export),
 }
 
-/// Check that no entry was changed, removed or moved. Reads the ledger file itself when the server is down.
+/// Check that no entry was changed, removed or moved, and that the tables are as the log says. Reads the ledger file itself
+/// when the server is down.
+///
+/// The log is replayed into a private temporary file, and every table that is made from it is compared row by row. A log
+/// that was cut at its end or rewritten whole is found by a head that somebody kept: a checkpoint, or the size and root
+/// that `distributor log verify` or a computer's lease showed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   distributor log verify
   distributor log verify --checkpoint last-year.checkpoint
   distributor log verify --export 2026.log --site-key site.pub
+  distributor log verify --head 1042:4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2
   distributor log verify --json")]
 struct Verify {
     /// A checkpoint that somebody kept: this server must have signed it, and the log must extend it. May be given more
@@ -117,6 +123,10 @@ struct Verify {
     /// The site's public key from another source than the file: `keys/site.pub` of the server's home.
     #[arg(long, value_name = "FILE", requires = "export")]
     site_key: Option<PathBuf>,
+    /// A head that the log must extend: the number of entries, a colon, and the root in 64 hexadecimal digits. May be given
+    /// more than once.
+    #[arg(long = "head", value_name = "SIZE:ROOT", value_parser = parse_head)]
+    heads: Vec<LogHead>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -171,10 +181,10 @@ struct CheckProof {
 pub(super) async fn run(reach: Reach, options: Options) -> anyhow::Result<Outcome> {
     match &options.command {
         Some(Command::CheckProof(options)) => return check_proof(options),
-        Some(Command::Verify(Verify { checkpoints, export: Some(file), site_key, json })) => {
+        Some(Command::Verify(Verify { checkpoints, heads, export: Some(file), site_key, json })) => {
             let checkpoints = read_checkpoints(checkpoints)?;
             let (site_key, json) = (site_key.as_deref(), *json);
-            return log_export::verify(&ToVerify { file, site_key, checkpoints: &checkpoints, json });
+            return log_export::verify(&ToVerify { file, site_key, checkpoints: &checkpoints, heads, json });
         }
         Some(Command::Export(options)) => return log_export::export(&reach, options).await,
         _ => {}
@@ -303,11 +313,15 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
     let check: LogCheck = if api.is_down().await {
         let home = Home::open(&reach.home)?;
         tell("the server does not run; reading the ledger file itself");
-        let witnessed =
+        let mut witnessed =
             checkpoints.iter().map(|note| signed_head(&home, note)).collect::<Result<Vec<_>, _>>()?;
-        app::verify_log(&home, witnessed)?.into()
+        witnessed.extend(&options.heads);
+        let bar = Bar::count("verifying");
+        let check = app::verify_log(&home, witnessed, &mut |entries| bar.at(entries, 0))?;
+        bar.end();
+        check.into()
     } else {
-        api.post("/log/verify", &VerifyRequest { witnessed: Vec::new(), checkpoints }).await?
+        api.post("/log/verify", &VerifyRequest { witnessed: options.heads.clone(), checkpoints }).await?
     };
     if options.json {
         print_json(&check)?;
@@ -330,7 +344,77 @@ async fn verify(api: &AdminApi, reach: &Reach, options: &Verify) -> anyhow::Resu
             counted(check.newer, "entry was", "entries were")
         ));
     }
-    Ok(if check.damage.is_some() { Outcome::Damage } else { Outcome::Done })
+    if let Some(tables) = check.tables.as_ref().filter(|_| !options.json) {
+        print_tables(tables)?;
+    }
+    let differing = check.tables.as_ref().map_or(0, |tables| tables.differing);
+    Ok(if check.damage.is_some() || differing > 0 { Outcome::Damage } else { Outcome::Done })
+}
+
+fn print_tables(check: &TablesCheck) -> anyhow::Result<()> {
+    if check.differing > 0 {
+        print_line(format_args!(
+            "the tables are not as the log says: {}",
+            counted(check.differing, "difference", "differences")
+        ))?;
+        for difference in &check.differences {
+            print_line(format_args!("  {}", difference_line(difference)))?;
+        }
+        let more = check.differing.saturating_sub(check.differences.len() as u64);
+        if more > 0 {
+            print_line(format_args!("  and {more} more"))?;
+        }
+        tell(
+            "somebody edited the ledger, or the disk damaged it: keep a copy of the home; then stop the server and run \
+             `distributor ledger rebuild`, which makes the tables again from the log",
+        );
+    } else if check.tables > 0 {
+        print_line(format_args!(
+            "the tables are as the log says: {} in {}",
+            counted(check.rows, "row", "rows"),
+            counted(u64::from(check.tables), "table", "tables")
+        ))?;
+    }
+    if let Some(why) = &check.skipped {
+        tell(format_args!("not everything was compared: {}", plain(why)));
+    }
+    if !check.unproven.is_empty() {
+        tell(format_args!("not in the log, and so proven by nothing: {}", plain(&check.unproven.join(", "))));
+    }
+    Ok(())
+}
+
+fn difference_line(difference: &Difference) -> String {
+    let Difference { table, key, column, logged, stored } = difference;
+    let place = plain(&format!("{table} {key}"));
+    match (column, logged, stored) {
+        (Some(column), Some(logged), Some(stored)) => {
+            let (column, logged, stored) = (plain(column), plain(logged), plain(stored));
+            format!("{place}: {column} is {stored}, and the log says {logged}")
+        }
+        (_, Some(logged), None) => format!("{place}: is missing, and the log says {}", plain(logged)),
+        (_, None, Some(stored)) => format!("{place}: is no row that the log makes: {}", plain(stored)),
+        (_, logged, stored) => {
+            let (logged, stored) = (logged.as_deref().unwrap_or("-"), stored.as_deref().unwrap_or("-"));
+            format!("{place}: is {}, and the log says {}", plain(stored), plain(logged))
+        }
+    }
+}
+
+/// A head as `log verify` shows it.
+fn parse_head(text: &str) -> Result<LogHead, String> {
+    let bad = || {
+        "it is not SIZE:ROOT: the number of entries, a colon, and the root in 64 hexadecimal digits, for example \
+         1042:4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2"
+            .to_owned()
+    };
+    let (size, root) = text.split_once(':').ok_or_else(bad)?;
+    let size: u64 = size.parse().map_err(|_| bad())?;
+    let root = root.strip_prefix("sha256:").unwrap_or(root).parse().map_err(|_| bad())?;
+    if size == 0 {
+        return Err("a head of a log without entries proves nothing; give one of at least 1 entry".to_owned());
+    }
+    Ok(LogHead { size, root })
 }
 
 fn read_checkpoints(paths: &[PathBuf]) -> anyhow::Result<Vec<SignedNote>> {
@@ -429,6 +513,37 @@ fn check_proof(options: &CheckProof) -> anyhow::Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_is_read_as_it_is_shown_and_the_refusal_says_the_form() {
+        let root = "4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
+        for text in [format!("1042:{root}"), format!("1042:sha256:{root}")] {
+            let head = parse_head(&text).unwrap();
+            assert_eq!((head.size, head.root.to_string()), (1042, root.to_owned()));
+        }
+        for text in ["", "1042", root, "x:4813", &format!("-1:{root}"), &format!("1:{root}0")] {
+            assert!(parse_head(text).unwrap_err().contains("SIZE:ROOT"), "{text}");
+        }
+        assert!(parse_head(&format!("0:{root}")).unwrap_err().contains("at least 1 entry"));
+    }
+
+    #[test]
+    fn a_difference_says_what_stands_there_and_what_the_log_says() {
+        let of = |column: Option<&str>, logged: Option<&str>, stored: Option<&str>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            difference_line(&Difference {
+                table: "releases".to_owned(),
+                key: "8d0f".to_owned(),
+                column: owned(column),
+                logged: owned(logged),
+                stored: owned(stored),
+            })
+        };
+        let edited = of(Some("state"), Some("staged"), Some("approved"));
+        assert_eq!(edited, "releases 8d0f: state is approved, and the log says staged");
+        assert_eq!(of(None, Some("a=1"), None), "releases 8d0f: is missing, and the log says a=1");
+        assert_eq!(of(None, None, Some("a=1")), "releases 8d0f: is no row that the log makes: a=1");
+    }
 
     #[test]
     fn digests_of_a_line_are_cut_and_nothing_else_is() {

@@ -65,7 +65,7 @@ pub(super) async fn export(reach: &Reach, options: &Export) -> anyhow::Result<Ou
     fetch(reach, file.file_mut()).await?;
     // What is given away is what was checked, and not what a server meant to send.
     file.file_mut().seek(SeekFrom::Start(0)).with_context(attempted)?;
-    let checked = check(BufReader::new(&*file.file_mut()), None, &[])
+    let checked = check(BufReader::new(&*file.file_mut()), None, &[], &[])
         .context("the export is not whole; run `distributor log verify`, and try again")?;
     if let Some(damage) = &checked.check.damage {
         bail!(
@@ -137,6 +137,7 @@ pub(super) struct ToVerify<'a> {
     /// From another source than the file.
     pub(super) site_key: Option<&'a Path>,
     pub(super) checkpoints: &'a [SignedNote],
+    pub(super) heads: &'a [LogHead],
     pub(super) json: bool,
 }
 
@@ -145,10 +146,10 @@ pub(super) fn verify(wanted: &ToVerify<'_>) -> anyhow::Result<Outcome> {
     let attempted = || format!("cannot read the export {}", wanted.file.display());
     let site_key = wanted.site_key.map(read_public).transpose().context("cannot use --site-key")?;
     let checked = if wanted.file.as_os_str() == STANDARD_OUTPUT {
-        check(std::io::stdin().lock(), site_key.as_ref(), wanted.checkpoints)
+        check(std::io::stdin().lock(), site_key.as_ref(), wanted.checkpoints, wanted.heads)
     } else {
         let file = File::open(wanted.file).with_context(attempted)?;
-        check(BufReader::new(file), site_key.as_ref(), wanted.checkpoints)
+        check(BufReader::new(file), site_key.as_ref(), wanted.checkpoints, wanted.heads)
     };
     match checked {
         Ok(checked) => report(wanted, &checked),
@@ -176,6 +177,7 @@ fn report(wanted: &ToVerify<'_>, checked: &Checked) -> anyhow::Result<Outcome> {
             "site_key": about.site_key,
             "site_key_given": wanted.site_key.is_some(),
             "checkpoints_given": wanted.checkpoints.len(),
+            "heads_given": wanted.heads.len(),
             "entries": check.entries,
             "newer": check.newer,
             "head": check.head,
@@ -204,7 +206,7 @@ fn report(wanted: &ToVerify<'_>, checked: &Checked) -> anyhow::Result<Outcome> {
             about.site_key
         ));
     }
-    if wanted.checkpoints.is_empty() {
+    if wanted.checkpoints.is_empty() && wanted.heads.is_empty() {
         tell(
             "not proven: that others saw the same log, and that it is not cut at its end. Give a checkpoint that somebody \
              kept with --checkpoint",
@@ -230,13 +232,15 @@ fn check(
     lines: impl std::io::BufRead,
     site_key: Option<&PublicKey>,
     checkpoints: &[SignedNote],
+    heads: &[LogHead],
 ) -> Result<Checked, ExportError> {
     let mut reader = ExportReader::open(lines, site_key)?;
     let about = reader.about().clone();
     let signed = |note: &SignedNote| -> Result<LogHead, ExportError> {
         Ok(Checkpoint::verify(note, &about.log_key, about.log_key.name())?.head)
     };
-    let witnessed = checkpoints.iter().map(signed).collect::<Result<_, _>>()?;
+    let mut witnessed: Vec<LogHead> = checkpoints.iter().map(signed).collect::<Result<_, _>>()?;
+    witnessed.extend(heads);
     let mut check = ExportCheck::new(about.server_id.clone(), witnessed);
     while let Some(entry) = reader.next()? {
         check.next(&entry, reader.head());

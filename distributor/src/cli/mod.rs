@@ -220,7 +220,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         );
     }
     // They write into the home, which the server reads as another user.
-    if matches!(arguments.command, Command::Ledger(_)) {
+    if matches!(arguments.command, Command::Ledger(ledger::Command::Rebuild(_))) {
         let presence = act_as_owner_of(&reach.home)?;
         if presence == Presence::Absent {
             return Err(HomeError::NoServer { path: reach.home }.into());
@@ -233,7 +233,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),
         Command::Backup(options) => block_on(backup::make(&reach, &options)),
         Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
-        Command::Ledger(command) => block_on(ledger::run(&reach.home, &command)),
+        Command::Ledger(command) => block_on(ledger::run(&reach, &command)),
         Command::MakeDelta(options) => make_delta::run(options),
         Command::Register(options) => block_on(register::run(AdminApi::open(&reach)?, options)),
         Command::Unlock(options) => block_on(unlock::run(AdminApi::open(&reach)?, options)),

@@ -11,8 +11,8 @@ use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
-    Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, ReleaseCounts,
-    Releases, Restores,
+    Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, RefusedGrants,
+    ReleaseCounts, Releases, Restores,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
 use sealpost_site::rules::attention::is_stopped;
@@ -76,6 +76,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     let connected = site.parts.push.connected() as u64;
     let facts = Facts {
         forks: ledger.query(LogForks {}).await?,
+        refused_grants: ledger.query(RefusedGrants {}).await?,
         channels: channels.iter().flat_map(|offered| offered.known().cloned()).collect(),
         followers: ledger.query(Followers {}).await?,
         failing: ledger.query(Failing {}).await?,

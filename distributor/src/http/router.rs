@@ -70,6 +70,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::Unlock => bind(endpoint, admin::license::unlock),
         Endpoint::ReadLog => bind(endpoint, admin::log::log),
         Endpoint::VerifyLog => bind(endpoint, admin::log::verify),
+        Endpoint::AcknowledgeRestore => bind(endpoint, admin::restore::acknowledge),
         Endpoint::ProveEntry => bind(endpoint, admin::log::prove),
         Endpoint::ReadCheckpoint => bind(endpoint, admin::log::checkpoint),
         Endpoint::ShowCertificate => bind(endpoint, admin::certificates::show),

@@ -96,6 +96,9 @@ impl Context {
         let downloads = home.downloads();
         make_downloads(&downloads)?;
         let trust = kept_trust(&mirror, &*parts.blobs).map(Arc::new);
+        if let Some(trust) = &trust {
+            parts.ledger.adopt_trust(Arc::clone(trust));
+        }
         Ok(Self {
             ledger: parts.ledger,
             blobs: parts.blobs,
@@ -162,7 +165,9 @@ impl Context {
     }
 
     pub(super) fn set_trust(&self, trust: TrustDocument) {
-        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(trust));
+        let trust = Arc::new(trust);
+        self.ledger.adopt_trust(Arc::clone(&trust));
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Some(trust);
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use jiff::SignedDuration;
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::licenses::Registered;
-use sealpost_admin_api::status::Status;
-use sealpost_manifests::log::verify_consistency;
+use sealpost_admin_api::log::LogCheck;
+use sealpost_admin_api::status::{Restored, Status};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::log::{LogHead, verify_consistency};
 use sealpost_manifests::wire::contact::ContactAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::folders::copy_tree;
@@ -272,4 +274,70 @@ async fn a_new_lease_comes_with_a_proof_that_the_log_extends_what_the_computer_w
     let head = agent.lease(&answer).ledger_head;
     assert!(head.size > held.size);
     verify_consistency(&held, &head, answer.consistency.unwrap().hashes()).unwrap();
+}
+
+#[tokio::test]
+async fn a_computer_that_lies_about_the_head_that_it_holds_freezes_no_site() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let head = site.server.ledger().head();
+    let mut contact = agent.next_contact();
+    contact.held_head = Some(LogHead { size: 2, root: Sha256Digest::of(b"invented") });
+    let named = send(&site, "/agent/v1/contact", &agent.contact_request(&contact)).await;
+    assert_eq!(code(named).await, ProblemCode::LedgerBehind, "it is to show the lease that carries it");
+    // A lease that somebody else signed is refused, and its own carries another head.
+    let other = Site::licensed(&start_vendor(1).await).await;
+    let foreign = Agent::licensed(&other, "pc-1").await;
+    let mut forged = agent.contact_request_with_evidence(&contact);
+    forged.evidence.as_mut().unwrap().witness = Some(foreign.holds.lease.as_ref().unwrap().signed.clone());
+    let refused = send(&site, "/agent/v1/contact", &forged).await;
+    assert_eq!(code(refused).await, ProblemCode::BadSignature);
+    let request = agent.contact_request_with_evidence(&contact);
+    let answer: ContactAnswer = good(send(&site, "/agent/v1/contact", &request).await).await;
+    agent.take_answer(&contact, &answer);
+    let status: Status = site.get("/status").await;
+    assert!(status.restored.is_none() && site.server.ledger().head() == head, "nothing was believed");
+    site.reserve("pc-2").await;
+}
+
+#[tokio::test]
+async fn who_has_seen_a_restore_is_noted_for_good_and_the_alarm_becomes_a_notice() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let comment = serde_json::json!({ "comment": "Monday's backup, ticket 4711" });
+    let early = site.post_refused("/ledger/acknowledge", &comment).await;
+    assert_eq!(early.code, ProblemCode::WrongState);
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let (site, copy) = copied(site).await;
+    agent.contact(&site).await;
+    let site = copied_back(site, &copy).await;
+    agent.goes_on(&site).await.unwrap();
+    let level = |status: &Status| {
+        let found = status.warnings.iter().find(|warning| warning.code == "ledger_restored").unwrap();
+        (found.level.clone(), found.message.clone())
+    };
+    let status: Status = site.get("/status").await;
+    assert_eq!(level(&status).0, "urgent");
+    let empty = site.post_refused("/ledger/acknowledge", &serde_json::json!({ "comment": " " })).await;
+    assert_eq!(empty.code, ProblemCode::BadRequest);
+    let noted: Restored = site.post("/ledger/acknowledge", &comment).await;
+    let seen = noted.acknowledged.unwrap();
+    assert_eq!(seen.comment, "Monday's backup, ticket 4711");
+    let site = site.restart().await;
+    let status: Status = site.get("/status").await;
+    let (found, message) = level(&status);
+    assert_eq!(found, "notice");
+    assert!(message.contains(&seen.by) && message.contains("ticket 4711"), "{message}");
+    let restored = status.restored.unwrap();
+    assert_eq!((restored.confirmed, restored.acknowledged), (false, Some(seen)), "only the vendor confirms");
+    let log = site.admin(reqwest::Method::GET, "/log?kind=restore_acknowledged", None).await;
+    assert_eq!(log.text().await.unwrap().lines().count(), 1);
+    let refused = site.post_refused("/clients", &serde_json::json!({ "name": "pc-9" })).await;
+    assert_eq!(refused.code, ProblemCode::Unconfirmed);
+    // The tables are as this log says, and the tables that it does not make are named.
+    let check: LogCheck = site.post("/log/verify", &serde_json::json!({})).await;
+    let tables = check.tables.unwrap();
+    assert_eq!((check.damage.is_none(), tables.differing), (true, 0), "{:?}", tables.differences);
+    assert!(tables.tables > 10 && tables.unproven.contains(&"contacts".to_owned()), "{tables:?}");
 }

@@ -53,6 +53,9 @@ pub struct Evidence {
     /// The [`Assignment`](crate::assignment::Assignment) with the highest order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<SignedDocument>,
+    /// The lease that carries the head which the contact names as held, where that is another one than `lease`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<SignedDocument>,
 }
 
 /// A contact. Signed with the client key.

@@ -106,7 +106,7 @@ fn every_wire_body_is_written_as_its_frozen_file() {
     };
     assert_wire("enroll-answer", &answer);
     let client_id = ClientId::from_random([2; 16]);
-    let evidence = Evidence { lease: signed.clone(), assignment: Some(signed.clone()) };
+    let evidence = Evidence { lease: signed.clone(), assignment: Some(signed.clone()), witness: None };
     let request = ContactRequest { client_id, contact: signed.clone(), evidence: None };
     assert_wire("contact-request-quiet", &request);
     assert_wire("contact-request-full", &ContactRequest { evidence: Some(evidence), ..request });

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod cpu;
+mod kept_trust;
 mod load;
 mod nginx;
 mod server;

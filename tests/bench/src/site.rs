@@ -33,6 +33,8 @@ use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::rules::names::MixedScripts;
 
+use crate::kept_trust;
+
 /// Computers that contact, spread over all reservations: more would only lengthen the preparation.
 const MAX_COMPUTERS: u32 = 2_000;
 /// Packages that the releases belong to; the newest release of each is the one that computers get.
@@ -58,12 +60,16 @@ pub(crate) async fn make(
     let store = SqliteStore::open(&home.join("ledger.db"))?;
     let ledger = Arc::new(Ledger::start(Box::new(store), LedgerSettings::default())?);
     let platform = Platform::new("linux-x86_64")?;
-    unlock(&ledger, reservations).await?;
+    let vendor = SigningKey::generate()?;
+    let trust = Arc::new(trust(&vendor.public(), PACKAGES.min(releases))?);
+    kept_trust::keep(&home, &trust)?;
+    ledger.adopt_trust(Arc::clone(&trust));
+    unlock(&ledger, &vendor, reservations).await?;
     let versions = PulledVersions { root: 1, timestamp: 1, snapshot: 1 };
     let now = Timestamp::now();
     let statement = VendorStatement::new(now, now.checked_add(SignedDuration::from_hours(24))?);
     ledger.execute(now, PullSucceeded { versions, statement }).await?;
-    publish(&ledger, releases, &platform).await?;
+    publish(&ledger, &trust, &vendor.public(), releases, &platform).await?;
     let computers = enroll(&ledger, reservations, &platform).await?;
     ledger.close().await?;
     Ok(Site { server_id: ledger.server_id(), platform, computers })
@@ -89,7 +95,7 @@ fn admin() -> Actor {
     Actor::socket("bench")
 }
 
-async fn unlock(ledger: &Ledger, seats: u32) -> anyhow::Result<()> {
+async fn unlock(ledger: &Ledger, vendor: &SigningKey, seats: u32) -> anyhow::Result<()> {
     let now = Timestamp::now();
     let grant = Grant {
         vendor: "Acme".to_owned(),
@@ -106,16 +112,19 @@ async fn unlock(ledger: &Ledger, seats: u32) -> anyhow::Result<()> {
         vendor_time: now,
         request_id: None,
     };
-    // The ledger trusts whoever verified the grant; here nobody has to.
-    let document = SignedDocument::sign(&grant, &SigningKey::generate()?)?;
+    let document = SignedDocument::sign(&grant, vendor)?;
     ledger.execute(now, AcceptGrant { actor: admin(), grant, document, asked_for: None }).await?;
     Ok(())
 }
 
-async fn publish(ledger: &Ledger, releases: u32, platform: &Platform) -> anyhow::Result<()> {
-    let signer = SigningKey::generate()?.public();
+async fn publish(
+    ledger: &Ledger,
+    trust: &Arc<TrustDocument>,
+    signer: &PublicKey,
+    releases: u32,
+    platform: &Platform,
+) -> anyhow::Result<()> {
     let packages = PACKAGES.min(releases);
-    let trust = Arc::new(trust(&signer, packages)?);
     for number in 0..releases {
         let package = package(number % packages)?;
         let counter = u64::from(number / packages) + 1;
@@ -137,7 +146,7 @@ async fn publish(ledger: &Ledger, releases: u32, platform: &Platform) -> anyhow:
             actor: admin(),
             manifest,
             channels: None,
-            trust: Some(Arc::clone(&trust)),
+            trust: Some(Arc::clone(trust)),
             comment: String::new(),
         };
         ledger.execute(Timestamp::now(), approve).await?;
@@ -149,7 +158,15 @@ fn package(number: u32) -> anyhow::Result<PackageName> {
     Ok(PackageName::new(format!("package-{number}"))?)
 }
 
+/// One key signs releases and grants here.
 fn trust(signer: &PublicKey, packages: u32) -> anyhow::Result<TrustDocument> {
+    let license = TrustedKey {
+        key_use: KeyUse::License,
+        package: None,
+        key: signer.to_base64(),
+        status: KeyStatus::Active,
+        digests: BTreeSet::new(),
+    };
     let listed = |number| {
         Ok(TrustedKey {
             key_use: KeyUse::Release,
@@ -161,7 +178,7 @@ fn trust(signer: &PublicKey, packages: u32) -> anyhow::Result<TrustDocument> {
     };
     Ok(TrustDocument {
         vendor: "Acme".to_owned(),
-        keys: (0..packages).map(listed).collect::<anyhow::Result<_>>()?,
+        keys: std::iter::once(Ok(license)).chain((0..packages).map(listed)).collect::<anyhow::Result<_>>()?,
         counter_resets: Vec::new(),
         licensing_contact: None,
         signed_at: Timestamp::now(),

@@ -203,6 +203,7 @@ impl Computer {
         let evidence = Evidence {
             lease: self.holds.lease.as_ref().unwrap().signed.clone(),
             assignment: self.holds.assignment.as_ref().map(|held| held.signed.clone()),
+            witness: None,
         };
         ContactRequest { evidence: Some(evidence), ..self.contact_request(contact) }
     }

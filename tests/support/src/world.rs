@@ -27,6 +27,7 @@ use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
+use sealpost_site::rules::restore::NamedHead;
 
 pub use self::computer::{Computer, SETUP_DAYS};
 pub use self::values::{
@@ -191,13 +192,17 @@ impl World {
     /// It contacts the server, and shows nothing.
     #[must_use]
     pub fn answer(&self, computer: &Computer) -> AnswerContact {
-        AnswerContact { contact: self.contact(computer), shown: None }
+        AnswerContact { contact: self.contact(computer), shown: None, head: NamedHead::OfThisLog }
     }
 
     /// It contacts the server, and shows what it holds: `new_era` begins if that shows a loss.
     #[must_use]
     pub fn answer_shown(&self, computer: &Computer, new_era: u8) -> AnswerContact {
-        AnswerContact { contact: self.contact(computer), shown: computer.shown(new_era) }
+        AnswerContact {
+            contact: self.contact(computer),
+            shown: computer.shown(new_era),
+            head: NamedHead::OfThisLog,
+        }
     }
 
     // ── releases ──

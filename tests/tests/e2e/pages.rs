@@ -389,6 +389,14 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     let said =
         typing.carry_out("distributor address finish --now", &["address", "finish", "--now"])?.refused()?;
     ensure!(said.contains("no address or port is being changed"), "{said}");
+    let root = format!("1:{}", "0".repeat(64));
+    let said = typing
+        .carry_out("distributor log verify --head SIZE:ROOT", &["log", "verify", "--head", &root])?
+        .refused()?;
+    drop(said);
+    let comment = ["ledger", "acknowledge", "--comment", "looked into"];
+    let said = typing.carry_out("distributor ledger acknowledge --comment TEXT", &comment)?.refused()?;
+    ensure!(said.contains("nothing to acknowledge"), "{said}");
     let (checkpoint, proof) = (typing.path("checkpoint"), typing.path("proof"));
     typing.types("distributor log checkpoint --out FILE", &["log", "checkpoint", "--out", &checkpoint])?;
     typing.types("distributor log prove 1042 --out FILE", &["log", "prove", "2", "--out", &proof])?;

@@ -8,6 +8,7 @@ use sealpost_files::with_causes;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::document::{Document, SignedDocument};
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Ordered;
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{ContactAnswer, MAX_GRANTS};
@@ -39,10 +40,19 @@ pub(super) fn accept(
         };
         match verified(signed, holdings, progress, time, judge) {
             Ok(lease) => {
+                let before = progress.standing.log.held.as_ref().map(|held| held.head);
+                take_head(&mut progress.standing, holdings, &lease, answer);
+                let held = progress.standing.log.held.as_ref().map(|held| held.head);
+                let is_taken = held == Some(lease.ledger_head);
+                if !is_taken && let Some(before) = before {
+                    keep_witness(records, holdings, before)?;
+                }
                 records.save_lease(signed)?;
+                if is_taken {
+                    records.remove_witness()?;
+                }
                 progress.standing.raise(Lease::TYPE, lease.order());
                 progress.computer.floors.observe(lease.issued_at, host.boot().as_ref());
-                take_head(&mut progress.standing, holdings, &lease, answer);
             }
             Err(why) => refused.push(format!("a lease of the server was refused: {why}")),
         }
@@ -67,6 +77,15 @@ pub(super) fn accept(
         }
     }
     Ok(refused)
+}
+
+/// Keeps the lease that carries the held head before a lease with another one takes its place: it is this computer's proof
+/// that the server's log was cut or rewritten.
+fn keep_witness(records: ServerRecords<'_>, holdings: &Holdings, held: LogHead) -> Result<(), StoreError> {
+    // One that cannot be read proves nothing any more.
+    let Some(newest) = records.lease().ok().flatten() else { return Ok(()) };
+    let verified = newest.verify::<Lease>(std::slice::from_ref(holdings.grants.site_key()));
+    if verified.is_ok_and(|lease| lease.ledger_head == held) { records.save_witness(&newest) } else { Ok(()) }
 }
 
 /// A server list, if it is signed with the site key and is to be accepted.

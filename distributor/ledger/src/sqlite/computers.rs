@@ -77,6 +77,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::SerialRegistered { .. }
         | Change::GrantAccepted { .. }
         | Change::LedgerRestored { .. }
+        | Change::RestoreAcknowledged { .. }
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }
         | Change::ReleaseStaged { .. }

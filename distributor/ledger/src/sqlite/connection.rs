@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::grants::TrustedGrants;
 use crate::store::StoreError;
 
 /// How long a connection waits for another process that reads or checkpoints, for example `log verify`.
@@ -53,6 +54,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 /// What both kinds of connections answer from.
 pub(super) trait Connected: Send {
     fn connection(&self) -> &Connection;
+    /// Which of the stored grants count.
+    fn grants(&self) -> &TrustedGrants;
 }
 
 /// Runs one statement, which stays prepared.

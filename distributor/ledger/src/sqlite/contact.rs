@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, SignedDocument};
-use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
+use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform, SerialNumber};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::wire::contact::{Drift, InstalledPackage};
@@ -21,23 +19,24 @@ use serde::Deserialize;
 
 use super::connection::Connected;
 use super::entries::log_at;
+use super::granted::epoch_of;
 use super::lists::licenses::restore_columns;
 use super::lists::releases::{approved, known_release};
 use super::lists::servers::server_list;
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text,
 };
+use crate::grants::{TrustedGrant, TrustedGrants};
 use crate::store::{Read, StoreError};
 
 /// The site's columns come first, so that they are there for an unknown client too.
 const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
-     (SELECT max(epoch) FROM grants), (SELECT metadata_as_of FROM freshness), \
+     (SELECT json_group_array(json_array(serial, document)) FROM grants), (SELECT metadata_as_of FROM freshness), \
      (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_voided WHERE voided = 1), \
      l.sequence, l.issued_at, l.ways, \
      (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_rolled_back WHERE rollback = 1), c.name, p.channel, c.client_key, c.forked, c.lease_epoch, c.lease_sequence, c.assignment_epoch, \
      c.assignment_sequence, c.acknowledged_report, \
-     (SELECT json_group_array(json_object('leased', r.leased, 'document', json(g.document))) FROM reservations r JOIN grants g ON g.serial = r.serial \
-     WHERE r.name = c.name), \
+     (SELECT json_group_array(json_object('leased', leased, 'serial', serial)) FROM reservations WHERE name = c.name), \
      k.previous, k.next, k.answer, k.progress, t.lease, t.assignment, s.platform, s.agent_version, s.instance, \
      s.hostname, s.installed, c.resumed_era, f.seen_size, f.seen_root, s.before, \
      (SELECT json_group_array(json_object('package', package, 'kind', kind)) FROM drifts WHERE client_id = c.client_id), \
@@ -57,7 +56,9 @@ impl<C: Connected> Read<LoadContact> for C {
         let mut statement = connection.prepare_cached(CONTACT)?;
         let mut rows = statement.query([query.client_id.as_str()])?;
         let row = rows.next()?.ok_or(StoreError::Missing { what: "server's row" })?;
-        let restore = restore_columns(row)?;
+        let granted = granted_in(row, 6, self.grants())?;
+        let epoch = epoch_of(&granted);
+        let restore = restore_columns(row)?.believed(epoch);
         let known: Option<String> = row.get(CLIENT)?;
         let client = match known {
             None => None,
@@ -67,11 +68,11 @@ impl<C: Connected> Read<LoadContact> for C {
                 } else {
                     BTreeSet::new()
                 };
-                Some(ContactClient { reported, ..contact_client(row, restore.era.as_str())? })
+                Some(ContactClient { reported, ..contact_client(row, restore.era.as_str(), &granted)? })
             }
         };
         let lost = match &query.shown {
-            Some(shown) => Some(lost(connection, &query.client_id, shown)?),
+            Some(shown) => Some(lost(connection, &query.client_id, shown, &granted)?),
             None => None,
         };
         let mut left = Vec::new();
@@ -90,7 +91,7 @@ impl<C: Connected> Read<LoadContact> for C {
             left,
             kept,
             metadata_as_of: optional_time(row, 7)?,
-            epoch: Epoch(optional_count(row, 6)?.unwrap_or(0)),
+            epoch,
             restore,
             server_list: server_list(row, 9)?,
             lost,
@@ -98,10 +99,16 @@ impl<C: Connected> Read<LoadContact> for C {
     }
 }
 
-fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError> {
-    let grants: Vec<Seat> = from_json(row, CLIENT + 9)?;
-    let held = |seat: Seat| held_grant(seat.document, seat.leased == 1);
-    let mut seats = grants.into_iter().map(held).collect::<Result<Vec<_>, _>>()?;
+/// The grants that count, of pairs of serial number and text. They are few, and each is verified once.
+fn granted_in(row: &Row<'_>, column: usize, trusted: &TrustedGrants) -> rusqlite::Result<Vec<TrustedGrant>> {
+    let stored: Vec<(String, String)> = from_json(row, column)?;
+    Ok(stored.iter().filter_map(|(serial, text)| trusted.check_text(serial, text).ok()).collect())
+}
+
+fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<ContactClient, StoreError> {
+    let reserved: Vec<Seat> = from_json(row, CLIENT + 9)?;
+    let held = |seat: &Seat| held_grant(granted, &seat.serial, seat.leased == 1);
+    let mut seats: Vec<HeldGrantText> = reserved.iter().filter_map(held).collect();
     // The order of a group is the planner's.
     seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
     let seen = match (optional_text::<Platform>(row, CLIENT + 16)?, row.get(CLIENT + 17)?) {
@@ -148,12 +155,14 @@ fn contact_client(row: &Row<'_>, era: &str) -> Result<ContactClient, StoreError>
 #[derive(Deserialize)]
 struct Seat {
     leased: u8,
-    document: SignedDocument,
+    serial: SerialNumber,
 }
 
-fn held_grant(document: SignedDocument, leased: bool) -> Result<HeldGrantText, StoreError> {
-    let grant: Grant = document::read(document.document.as_bytes())?;
-    Ok(HeldGrantText { grant, digest: document.digest(), document, leased })
+/// The grant of a serial number, if it counts.
+fn held_grant(granted: &[TrustedGrant], serial: &SerialNumber, leased: bool) -> Option<HeldGrantText> {
+    let TrustedGrant { grant, document, digest } =
+        granted.iter().find(|trusted| trusted.grant.serial == *serial)?;
+    Some(HeldGrantText { grant: (**grant).clone(), document: document.clone(), digest: *digest, leased })
 }
 
 /// What a client ran before of the packages that it runs, as this site knows it.
@@ -202,7 +211,12 @@ fn reported_packages(
 }
 
 /// What the ledger knows beside what a client shows. Few contacts ask for it.
-fn lost(connection: &Connection, client_id: &ClientId, shown: &ShownKey) -> Result<LostFacts, StoreError> {
+fn lost(
+    connection: &Connection,
+    client_id: &ClientId,
+    shown: &ShownKey,
+    granted: &[TrustedGrant],
+) -> Result<LostFacts, StoreError> {
     let was_replaced = connection
         .prepare_cached("SELECT 1 FROM former_clients WHERE client_id = ?1")?
         .exists([client_id.as_str()])?;
@@ -224,14 +238,11 @@ fn lost(connection: &Connection, client_id: &ClientId, shown: &ShownKey) -> Resu
         .collect::<rusqlite::Result<_>>()?;
     let mut seats = Vec::new();
     for serial in &shown.serials {
-        let found: Option<(SignedDocument, bool)> = connection
-            .prepare_cached(
-                "SELECT g.document, coalesce(r.leased, 0) FROM grants g LEFT JOIN reservations r \
-                 ON r.serial = g.serial AND r.name = ?2 WHERE g.serial = ?1",
-            )?
-            .query_row([serial.as_str(), shown.name.as_str()], |row| Ok((from_json(row, 0)?, row.get(1)?)))
+        let leased: Option<bool> = connection
+            .prepare_cached("SELECT leased FROM reservations WHERE serial = ?1 AND name = ?2")?
+            .query_row([serial.as_str(), shown.name.as_str()], |row| row.get(0))
             .optional()?;
-        seats.extend(found.map(|(document, leased)| held_grant(document, leased)).transpose()?);
+        seats.extend(held_grant(granted, serial, leased.unwrap_or(false)));
     }
     let head = log_at(connection, shown.head.size)?.map(|log| log.head());
     Ok(LostFacts { was_replaced, holder, reserved, seats, head_is_known: head == Some(shown.head) })

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
-use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::clients::{
     ChannelFacts, EnrolledClient, EnrollmentFacts, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
     SeatFacts, SetupFacts,
@@ -19,40 +18,31 @@ use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
-use sealpost_site::rules::grants::HeldGrant;
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
 use super::connection::Connected;
-use super::lists::licenses::{highest_epoch, restore_state};
+use super::granted::{self, claimed_epoch, epoch_of, granted};
+use super::lists::licenses::{highest_epoch, restore_state, restored, used};
 use super::lists::releases::{
     accepted_of, approved_of, known_channels, known_release, manifest_of, next_rollout,
 };
 use super::lists::servers::known_list;
-use super::values::{count, from_json, optional_count, optional_text, optional_time, text, time};
+use super::values::{count, optional_count, optional_text, optional_time, text, time};
+use crate::grants::TrustedGrant;
 use crate::store::{Read, StoreError};
 
 impl<C: Connected> Read<LoadHeldGrant> for C {
     fn read(&mut self, query: &LoadHeldGrant) -> Result<GrantFacts, StoreError> {
         let connection = self.connection();
-        let held = connection
-            .prepare_cached("SELECT generation, epoch, digest, not_after FROM grants WHERE serial = ?1")?
-            .query_row([query.serial.as_str()], |row| {
-                Ok(HeldGrant {
-                    generation: count(row, 0)?,
-                    epoch: Epoch(count(row, 1)?),
-                    digest: text(row, 2)?,
-                    not_after: time(row, 3)?,
-                })
-            })
-            .optional()?;
+        let held = granted::held(connection, &query.serial, self.grants())?;
         let answers_restored = match &query.request_id {
             Some(request_id) => connection
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM restore_requests WHERE request_id = ?1)")?
                 .query_row([request_id.as_str()], |row| row.get(0))?,
             None => false,
         };
-        Ok(GrantFacts { held, restore: restore_state(connection)?, answers_restored })
+        Ok(GrantFacts { held, restore: restore_state(connection, self.grants())?, answers_restored })
     }
 }
 
@@ -60,23 +50,18 @@ impl<C: Connected> Read<LoadSeats> for C {
     fn read(&mut self, query: &LoadSeats) -> Result<SeatFacts, StoreError> {
         let connection = self.connection();
         let reserved = reserved(connection, &query.name)?;
-        let grants = connection
-            .prepare_cached("SELECT serial, seats, not_after, used FROM grants ORDER BY accepted_sequence")?
-            .query_map([], |row| {
-                Ok(GrantedSeats {
-                    serial: text(row, 0)?,
-                    seats: row.get(1)?,
-                    not_after: time(row, 2)?,
-                    used: row.get(3)?,
-                })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
+        let granted = granted(connection, self.grants())?;
+        let seats = granted.iter().map(|TrustedGrant { grant, .. }| {
+            let (serial, not_after) = (grant.serial.clone(), grant.not_after);
+            Ok(GrantedSeats { used: used(connection, &serial)?, serial, seats: grant.seats, not_after })
+        });
+        let grants = seats.collect::<rusqlite::Result<_>>()?;
         Ok(SeatFacts {
             reserved,
             channel: channel_of(connection, &query.name)?,
             channels: known_channels(connection)?,
             grants,
-            restore: restore_state(connection)?,
+            restore: restored(connection, epoch_of(&granted))?,
         })
     }
 }
@@ -195,33 +180,36 @@ impl<C: Connected> Read<LoadEnrollment> for C {
                 })
             })
             .optional()?;
-        let grants = connection
-            .prepare_cached(
-                "SELECT g.document FROM reservations r JOIN grants g ON g.serial = r.serial WHERE r.name = ?1 \
-                 ORDER BY g.serial",
-            )?
-            .query_map([name.as_str()], |row| from_json(row, 0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let held = reserved(connection, name)?;
+        let granted = granted(connection, self.grants())?;
+        let mut seats: Vec<_> = granted.iter().filter(|seat| held.contains(&seat.grant.serial)).collect();
+        seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
+        let grants = seats.into_iter().map(|seat| seat.document.clone()).collect();
         let setup = setup(connection, name)?;
         // Who holds a seat does not wait for one.
         let pending = match setup {
             SetupState::Unknown => pending(connection, name)?,
             SetupState::Reserved | SetupState::Issued(_) => PendingFacts::default(),
         };
-        Ok(EnrollmentFacts { setup, client, grants, restore: restore_state(connection)?, pending })
+        let restore = restored(connection, epoch_of(&granted))?;
+        Ok(EnrollmentFacts { setup, client, grants, restore, pending })
     }
 }
 
 impl<C: Connected> Read<LoadRestore> for C {
     fn read(&mut self, _: &LoadRestore) -> Result<RestoreFacts, StoreError> {
-        Ok(RestoreFacts { epoch: highest_epoch(self.connection())? })
+        // What does not count can only make the vendor raise it further.
+        Ok(RestoreFacts { epoch: claimed_epoch(self.connection())? })
     }
 }
 
 impl<C: Connected> Read<LoadServerList> for C {
     fn read(&mut self, _: &LoadServerList) -> Result<ServerListFacts, StoreError> {
         let connection = self.connection();
-        Ok(ServerListFacts { known: known_list(connection)?, epoch: highest_epoch(connection)? })
+        Ok(ServerListFacts {
+            known: known_list(connection)?,
+            epoch: highest_epoch(connection, self.grants())?,
+        })
     }
 }
 

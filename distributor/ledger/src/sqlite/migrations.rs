@@ -10,7 +10,7 @@ use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3];
+const STEPS: &[&str] = &[FROM_3, FROM_4];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (
@@ -44,6 +44,12 @@ CREATE TABLE drifts (
     since INTEGER NOT NULL,
     PRIMARY KEY (client_id, package)
 ) STRICT, WITHOUT ROWID;
+";
+
+const FROM_4: &str = "
+ALTER TABLE server ADD COLUMN acknowledged_at INTEGER;
+ALTER TABLE server ADD COLUMN acknowledged_by TEXT;
+ALTER TABLE server ADD COLUMN acknowledgement TEXT;
 ";
 
 /// Brings a file up to [`VERSION`].

@@ -4,11 +4,13 @@
 //! database says so); an entry and the rows that its change makes are written in one transaction.
 //! Left out on purpose: every rule. Rows are written exactly as a change says, and read exactly as they stand.
 
+mod audit;
 mod computers;
 mod connection;
 mod contact;
 mod entries;
 mod facts;
+mod granted;
 mod lists;
 mod migrations;
 mod notes;
@@ -25,4 +27,7 @@ mod tests;
 
 pub use open_error::OpenError;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
-pub use store::{LedgerIdentity, SqliteStore, copy_file, create, fold, identify, read_log, verify_file};
+pub use store::{
+    LedgerIdentity, SqliteStore, copy_file, create, fold, identify, read_log, verify_file,
+    verify_file_watched,
+};

@@ -66,6 +66,11 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 None => Ok(()),
             }
         }
+        Change::RestoreAcknowledged { comment, .. } => execute(
+            connection,
+            "UPDATE server SET acknowledged_at = ?1, acknowledged_by = ?2, acknowledgement = ?3",
+            params![micros(entry.at), json(&entry.actor)?, comment],
+        ),
         Change::MetadataPulled { timestamp_version, snapshot_version, root_version } => execute(
             connection,
             "INSERT INTO pulls (id, root_version, timestamp_version, snapshot_version) VALUES (1, ?1, ?2, ?3) \
@@ -139,7 +144,8 @@ fn ledger_restored(
     execute(
         connection,
         "UPDATE server SET past_eras = json_insert(past_eras, '$[#]', era), era = ?1, restored_at = ?2, \
-         restored_epoch = ?3, resumes_until = ?4, confirmed = 0",
+         restored_epoch = ?3, resumes_until = ?4, confirmed = 0, \
+         acknowledged_at = NULL, acknowledged_by = NULL, acknowledgement = NULL",
         params![era.as_str(), micros(entry.at), integer(epoch.0), micros(resumes_until)],
     )
 }

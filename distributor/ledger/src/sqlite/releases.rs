@@ -123,6 +123,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ForkDetected { .. }
         | Change::LogForkReported { .. }
         | Change::LedgerRestored { .. }
+        | Change::RestoreAcknowledged { .. }
         | Change::ClientResumed { .. }
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }

@@ -13,13 +13,12 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
 
 /// Projections of the chained changes: a replay of the log reproduces exactly these.
-#[cfg(test)]
 pub(super) const CHAINED_TABLES: &[&str] = &[
     "server",
     "server_list",
@@ -41,6 +40,9 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "counter_resets",
     "pulls",
 ];
+
+/// What is only noted, and not in the log.
+pub(super) const NOTES_TABLES: &[&str] = &["clock", "contacts", "freshness", "installed", "seen", "sent"];
 
 const TABLES: &str = "
 CREATE TABLE activity (
@@ -66,7 +68,10 @@ CREATE TABLE server (
     restored_at INTEGER,
     restored_epoch INTEGER,
     resumes_until INTEGER,
-    confirmed INTEGER
+    confirmed INTEGER,
+    acknowledged_at INTEGER,
+    acknowledged_by TEXT,
+    acknowledgement TEXT
 ) STRICT;
 CREATE TABLE server_list (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -279,10 +284,15 @@ CREATE TABLE clock (
 ) STRICT;
 ";
 
+/// The version that a file says it has.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 /// The version of a file whose log this program can read.
 pub(super) fn check(connection: &Connection) -> Result<u32, OpenError> {
     let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(connection)?;
     if application != APPLICATION_ID || found == 0 {
         return Err(OpenError::NotALedger);
     }

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -12,6 +13,7 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
+use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
 use sealpost_site::queries::{Log, Server};
@@ -19,8 +21,9 @@ use sealpost_site::rows::ServerIdentity;
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
-use super::{entries, migrations, notes, schema};
+use super::{audit, entries, migrations, notes, schema};
 use crate::audit::check_log;
+use crate::grants::TrustedGrants;
 use crate::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
 
 /// An open ledger file, locked.
@@ -76,7 +79,7 @@ pub struct LedgerIdentity {
 pub fn identify(path: &Path) -> Result<LedgerIdentity, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    let mut reader = SqliteReader { connection };
+    let mut reader = SqliteReader::without_trust(connection);
     let server = Read::<Server>::read(&mut reader, &Server {})?;
     let server = server.ok_or(StoreError::Missing { what: "server's row" })?;
     let log = Read::<Log>::read(&mut reader, &Log {})?;
@@ -93,14 +96,27 @@ pub fn fold(path: &Path) -> Result<(), OpenError> {
     Ok(connection.close().map_err(|(_, error)| error)?)
 }
 
-/// Checks the log of a ledger file, also while no server runs. `witnessed` are heads that others hold. Writes nothing.
+/// Checks the log of a ledger file and its tables, also while no server runs. `witnessed` are heads that others hold;
+/// `progress` hears how many entries were read. Writes nothing to the file.
 ///
 /// # Errors
 /// [`OpenError`] when the file cannot be read at all; damage of the log is in the answer.
-pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
+pub fn verify_file_watched(
+    path: &Path,
+    witnessed: Vec<LogHead>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<LogCheck, OpenError> {
     let connection = open_read_only(path)?;
     schema::check(&connection)?;
-    Ok(check_log(&mut SqliteReader { connection }, witnessed)?)
+    Ok(check_log(&mut SqliteReader::without_trust(connection), witnessed, progress)?)
+}
+
+/// The same for who does not watch.
+///
+/// # Errors
+/// As [`verify_file_watched`].
+pub fn verify_file(path: &Path, witnessed: Vec<LogHead>) -> Result<LogCheck, OpenError> {
+    verify_file_watched(path, witnessed, &mut |_| ())
 }
 
 /// Hands over the log of a ledger file as it is at this moment: whose it is and its head, and then the bytes of each entry
@@ -118,7 +134,7 @@ pub fn read_log(
     schema::check(&connection)?;
     // One view of the file, whoever writes meanwhile.
     connection.execute_batch("BEGIN")?;
-    let mut reader = SqliteReader { connection };
+    let mut reader = SqliteReader::without_trust(connection);
     let server = Read::<Server>::read(&mut reader, &Server {})?;
     let server = server.ok_or(StoreError::Missing { what: "server's row" })?;
     let log = Read::<Log>::read(&mut reader, &Log {})?;
@@ -166,21 +182,26 @@ impl SqliteStore {
 
 impl SqliteStore {
     /// Its writer, and so many readers.
-    pub(super) fn into_parts(self, readers: usize) -> Result<(SqliteWriter, Readers), StoreError> {
+    pub(super) fn into_parts(
+        self,
+        readers: usize,
+        grants: &Arc<TrustedGrants>,
+    ) -> Result<(SqliteWriter, Readers), StoreError> {
         let Self { path, connection, lock } = self;
         let mut opened: Readers = Vec::with_capacity(readers);
         for _ in 0..readers {
-            opened.push(Box::new(SqliteReader { connection: open_read_only(&path)? }));
+            let connection = open_read_only(&path)?;
+            opened.push(Box::new(SqliteReader { connection, grants: Arc::clone(grants) }));
         }
-        Ok((SqliteWriter { connection, _lock: lock }, opened))
+        Ok((SqliteWriter { connection, grants: Arc::clone(grants), _lock: lock }, opened))
     }
 }
 
 type Readers = Vec<Box<dyn ReadStore>>;
 
 impl Store for SqliteStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
-        let (writer, readers) = self.into_parts(readers)?;
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError> {
+        let (writer, readers) = self.into_parts(readers, grants)?;
         Ok(Split { writer: Box::new(writer), readers })
     }
 }
@@ -199,11 +220,20 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
 /// A connection that reads.
 pub(super) struct SqliteReader {
     pub(super) connection: Connection,
+    pub(super) grants: Arc<TrustedGrants>,
+}
+
+impl SqliteReader {
+    /// One for which no grant counts: for who does not ask for grants.
+    fn without_trust(connection: Connection) -> Self {
+        Self { connection, grants: Arc::default() }
+    }
 }
 
 /// The connection that writes. Fields are dropped in this order: the file is closed before its lock is free.
 pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
+    grants: Arc<TrustedGrants>,
     _lock: FileLock,
 }
 
@@ -211,11 +241,19 @@ impl Connected for SqliteReader {
     fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    fn grants(&self) -> &TrustedGrants {
+        &self.grants
+    }
 }
 
 impl Connected for SqliteWriter {
     fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    fn grants(&self) -> &TrustedGrants {
+        &self.grants
     }
 }
 
@@ -228,6 +266,10 @@ impl<C: Connected> Read<NoFacts> for C {
 impl<C: Connected> ReadStore for C {
     fn entries(&mut self, each: &mut dyn FnMut(StoredEntry) -> Walk) -> Result<(), StoreError> {
         entries::walk(self.connection(), each)
+    }
+
+    fn audit(&mut self, each: &mut dyn FnMut(&StoredEntry) -> Walk) -> Result<TablesCheck, StoreError> {
+        audit::audit(self.connection(), each)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stores under test. A bench is the disk of one server: it is opened, closed or killed, and opened again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use sealpost_ledger::sqlite::{OpenError, SqliteStore, copy_file, create, rebuild
 use sealpost_ledger::store::Store;
 use sealpost_ledger::{Ledger, LedgerSettings};
 use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::trust::TrustDocument;
 use sealpost_test_support::memory_store::MemoryStore;
 use sealpost_test_support::world::World;
 use tempfile::TempDir;
@@ -21,9 +23,16 @@ pub(crate) trait Bench: Send + Sync {
     /// Opens the store; the ledger that had it before was closed or dropped by then.
     fn store(&self) -> Box<dyn Store>;
 
+    /// The vendor's trust document, as of the last pull.
+    fn trust(&self) -> Option<Arc<TrustDocument>>;
+
     /// Starts a ledger on it.
     fn open(&self) -> Ledger {
-        Ledger::start(self.store(), settings()).unwrap()
+        let ledger = Ledger::start(self.store(), settings()).unwrap();
+        if let Some(trust) = self.trust() {
+            ledger.adopt_trust(trust);
+        }
+        ledger
     }
 
     /// Whether another ledger would start now; it is dropped at once.
@@ -43,11 +52,13 @@ pub(crate) fn settings() -> LedgerSettings {
 /// A ledger file in a folder of its own.
 pub(crate) struct SqliteBench {
     pub(crate) folder: TempDir,
+    trust: Option<Arc<TrustDocument>>,
 }
 
 impl SqliteBench {
     pub(crate) fn new(world: &World) -> Self {
-        Self::made(&world.server_id, &world.site.public(), world.start)
+        let made = Self::made(&world.server_id, &world.site.public(), world.start);
+        Self { trust: Some(Arc::new(world.trust())), ..made }
     }
 
     /// A ledger of any server.
@@ -63,13 +74,17 @@ impl SqliteBench {
 
     /// A bench without a ledger.
     fn empty() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), trust: None }
     }
 }
 
 impl Bench for SqliteBench {
     fn store(&self) -> Box<dyn Store> {
         Box::new(open_when_free(&self.path()))
+    }
+
+    fn trust(&self) -> Option<Arc<TrustDocument>> {
+        self.trust.clone()
     }
 
     fn starts(&self) -> bool {
@@ -81,13 +96,13 @@ impl Bench for SqliteBench {
     }
 
     fn copy(&self) -> Box<dyn Bench> {
-        let copy = Self::empty();
+        let copy = Self { trust: self.trust.clone(), ..Self::empty() };
         copy_file(&self.path(), &copy.path()).unwrap();
         Box::new(copy)
     }
 
     fn rebuilt(&self) -> Box<dyn Bench> {
-        let rebuilt = Self::empty();
+        let rebuilt = Self { trust: self.trust.clone(), ..Self::empty() };
         rebuild(&self.path(), &rebuilt.path(), &mut |_| ()).unwrap();
         Box::new(rebuilt)
     }
@@ -107,17 +122,19 @@ fn open_when_free(path: &Path) -> SqliteStore {
 /// A ledger in memory.
 pub(crate) struct MemoryBench {
     store: MemoryStore,
+    trust: Option<Arc<TrustDocument>>,
 }
 
 impl MemoryBench {
     pub(crate) fn new(world: &World) -> Self {
         let server_id = world.server_id.clone();
-        Self::of(MemoryStore::new(server_id, world.site.public(), world.start).unwrap())
+        let bench = Self::of(MemoryStore::new(server_id, world.site.public(), world.start).unwrap());
+        Self { trust: Some(Arc::new(world.trust())), ..bench }
     }
 
     /// Any store in memory.
     pub(crate) const fn of(store: MemoryStore) -> Self {
-        Self { store }
+        Self { store, trust: None }
     }
 }
 
@@ -131,15 +148,19 @@ impl Bench for MemoryBench {
         Box::new(self.store.clone())
     }
 
+    fn trust(&self) -> Option<Arc<TrustDocument>> {
+        self.trust.clone()
+    }
+
     fn starts(&self) -> bool {
         Ledger::start(Box::new(self.store.clone()), settings()).is_ok()
     }
 
     fn copy(&self) -> Box<dyn Bench> {
-        Box::new(Self { store: self.store.copy() })
+        Box::new(Self { store: self.store.copy(), trust: self.trust.clone() })
     }
 
     fn rebuilt(&self) -> Box<dyn Bench> {
-        Box::new(Self { store: self.store.rebuilt().unwrap() })
+        Box::new(Self { store: self.store.rebuilt().unwrap(), trust: self.trust.clone() })
     }
 }

@@ -1,5 +1,7 @@
 //! What only the store in memory can show: a ledger without a first entry, and calls in a wrong order.
 
+use std::sync::Arc;
+
 use sealpost_ledger::store::{Split, Store};
 use sealpost_ledger::{Ledger, StartError};
 use sealpost_site::changes::Note;
@@ -19,7 +21,7 @@ fn a_ledger_that_is_bound_to_no_server_does_not_start() {
 fn the_store_in_memory_refuses_calls_in_a_wrong_order() {
     let world = World::new();
     let store = MemoryStore::new(world.server_id.clone(), world.site.public(), world.start).unwrap();
-    let Split { mut writer, .. } = Box::new(store).split(0).unwrap();
+    let Split { mut writer, .. } = Box::new(store).split(0, &Arc::default()).unwrap();
     let note = Note::PullTried { at: world.at(1) };
     assert!(writer.savepoint().is_err() && writer.note(&note).is_err() && writer.commit().is_err());
     writer.begin().unwrap();

@@ -377,6 +377,13 @@ pub enum Change {
         /// The attempt of computers that are told it from now on.
         attempt: u32,
     },
+    /// A person has seen that the ledger was restored, cut or rewritten, and said what came of it. It confirms nothing.
+    RestoreAcknowledged {
+        /// The time that began with the restore.
+        era: EraId,
+        /// What was found.
+        comment: String,
+    },
     /// A person lets computers try a release again that they refused or went back from.
     ReleaseRetried {
         /// Package, version and platform.

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::activity::{ActivityEntry, Change, ENTRY_VERSION, NewerEntry};
 use super::summary;
+use super::tables::TablesCheck;
 use crate::rows::ServerIdentity;
 use crate::rules::account::Actor;
 
@@ -241,6 +242,8 @@ pub struct LogCheck {
     pub damage: Option<LogDamage>,
     /// Entries that a newer version wrote: their place in the log was checked, and their content is not known.
     pub newer: u64,
+    /// What the comparison of the tables with the log found.
+    pub tables: TablesCheck,
 }
 
 /// Something that is wrong with the log.
@@ -297,7 +300,7 @@ impl Check {
         Next::Continue
     }
 
-    /// The result.
+    /// The result, without anything about the tables.
     #[must_use]
     pub fn finish(mut self) -> LogCheck {
         if self.damage.is_none() && self.entries == 0 {
@@ -313,7 +316,13 @@ impl Check {
             );
             self.damage = Some(LogDamage { sequence, what });
         }
-        LogCheck { entries: self.entries, head: self.log.head(), damage: self.damage, newer: self.newer }
+        LogCheck {
+            entries: self.entries,
+            head: self.log.head(),
+            damage: self.damage,
+            newer: self.newer,
+            tables: TablesCheck::default(),
+        }
     }
 
     /// What is wrong with an entry that should be number `expected`; adds it to the tree.

@@ -8,6 +8,7 @@ use sealpost_manifests::log::LogHead;
 
 use super::activity::Change;
 use super::chain::{LogCheck, LogDamage, ReadEntry, read};
+use super::tables::TablesCheck;
 
 /// The check of an exported log.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl ExportCheck {
             );
             damage = Some(LogDamage { sequence: entries.saturating_add(1), what });
         }
-        LogCheck { entries, head, damage, newer }
+        LogCheck { entries, head, damage, newer, tables: TablesCheck::default() }
     }
 
     fn entry_damage(&mut self, bytes: &[u8]) -> Option<String> {

@@ -7,6 +7,7 @@ pub mod export;
 pub mod installs;
 pub mod note;
 pub mod summary;
+pub mod tables;
 
 pub use activity::{
     ActivityEntry, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ServerOperation,

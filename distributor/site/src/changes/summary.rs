@@ -18,7 +18,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 35] = [
+pub const KINDS: [&str; 36] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -54,6 +54,7 @@ pub const KINDS: [&str; 35] = [
     "admin_token_used",
     "admin_token_revoked",
     "server_operated",
+    "restore_acknowledged",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -89,6 +90,7 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::ReleaseHalted { .. } => "release_halted",
         Change::ReleaseReconsidered { .. } => "release_reconsidered",
         Change::ReleaseRetried { .. } => "release_retried",
+        Change::RestoreAcknowledged { .. } => "restore_acknowledged",
         Change::ChannelChanged { .. } => "channel_changed",
         Change::DriftReported { .. } => "drift_reported",
         Change::AdminTokenMade { .. } => "admin_token_made",
@@ -245,6 +247,9 @@ fn what(change: &Change) -> String {
             "the ledger is older than what it answered: {}; no new license before the vendor raises epoch {epoch}, and computers go on until {resumes_until}",
             restored_by(cause)
         ),
+        Change::RestoreAcknowledged { comment, .. } => {
+            format!("has seen that the ledger was restored, cut or rewritten: {}", escape(comment))
+        }
         Change::ClientResumed { name, recreated, displaces, contacts, .. } => {
             let mut text = format!("{name} goes on after the restore, from its contact {contacts}");
             if recreated.is_some() {

@@ -8,13 +8,14 @@
 mod answer;
 mod facts;
 mod resume;
+mod witness;
 
 use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::order::HighestOrders;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::Problem;
 
-use self::answer::Answering;
+use self::answer::{Answering, lease_to_resend};
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
     SeenClient, Shown, ShownKey,
@@ -26,6 +27,7 @@ use crate::rules::contact::{
     Claim, NonceJudgement, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
     unknown_client,
 };
+use crate::rules::restore::NamedHead;
 
 /// A contact whose signature was verified with the client's key.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct AnswerContact {
     pub contact: Contact,
     /// What the client shows with it.
     pub shown: Option<Shown>,
+    /// What this log says of the head that the contact names.
+    pub head: NamedHead,
 }
 
 impl Command for AnswerContact {
@@ -55,7 +59,7 @@ impl Command for AnswerContact {
     }
 
     fn decide(self, facts: ContactFacts, context: &Context<'_>) -> Decision<ContactOutcome> {
-        let Self { contact, shown } = self;
+        let Self { contact, shown, head } = self;
         if let Err(problem) = check(&contact, &context.server.server_id) {
             return Decision::refuse(problem);
         }
@@ -77,13 +81,16 @@ impl Command for AnswerContact {
             (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
             (NonceJudgement::Retry, None, Some(last), _) => {
                 let list = server_list(&facts, &contact, context.server);
-                let retried = retried(&facts, client, &contact, last);
+                let retried = retried(&facts, client, &contact, last, context);
                 Decision::answer(ContactOutcome { server_list: list, ..retried })
             }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
                 None => Decision::refuse(ledger_behind()),
             },
+            (_, None, _, shown) if head == NamedHead::OfAnotherLog => {
+                witness::answer(&facts, &contact, shown.as_ref(), context)
+            }
             _ => Answering::in_order(&facts, client, &contact, context).answer(),
         }
     }
@@ -118,6 +125,7 @@ fn retried(
     client: &ContactClient,
     contact: &Contact,
     last: &LastContact,
+    context: &Context<'_>,
 ) -> ContactOutcome {
     let is_approved = |told: &PackageAssignment| match told.action {
         Action::Install => facts.approved.iter().any(|release| release.manifest == told.manifest),
@@ -131,7 +139,7 @@ fn retried(
     let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
     ContactOutcome {
         grants: not_held(&client.seats, contact),
-        lease: client.lease.clone().filter(|_| last.answer.lease),
+        lease: lease_to_resend(client, contact, context).filter(|_| last.answer.lease).cloned(),
         assignment: assignment.filter(|told| told.packages.iter().all(is_approved)).cloned(),
         server_list: None,
         held_head: last.answer.held_head,

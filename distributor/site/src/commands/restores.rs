@@ -2,11 +2,13 @@
 
 use sealpost_manifests::ids::EraId;
 use sealpost_manifests::order::Epoch;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
-use crate::changes::{Actor, Change};
+use crate::changes::{Actor, Change, summary};
 use crate::queries::{Query, query};
-use crate::rules::restore::RestoreCause;
+use crate::rules::restore::{Acknowledged, RestoreCause, RestoreState, Restored};
+use crate::rules::text;
 
 query! {
     /// What the declaration of a restore is decided from.
@@ -49,6 +51,64 @@ impl Command for DeclareRestore {
             actor,
             Change::LedgerRestored { era: new_era, cause, epoch, resumes_until, lost_era: None },
         )
+    }
+}
+
+query! {
+    /// What an acknowledgement is decided from.
+    LoadAcknowledgement {} -> RestoreState, "read whether the ledger was restored"
+}
+
+/// Longest comment of an acknowledgement, in characters.
+pub const MAX_COMMENT_CHARS: usize = 1_000;
+
+/// Notes for good who has seen that the ledger was restored, cut or rewritten, and what they found. It ends the alarm; new
+/// licenses still wait for the vendor.
+#[derive(Debug, Clone)]
+pub struct AcknowledgeRestore {
+    /// Who.
+    pub actor: Actor,
+    /// What was found.
+    pub comment: String,
+}
+
+impl Command for AcknowledgeRestore {
+    type Facts = LoadAcknowledgement;
+    type Answer = Restored;
+    const ATTEMPTED: &'static str = "note an acknowledgement";
+
+    fn facts(&self) -> LoadAcknowledgement {
+        LoadAcknowledgement {}
+    }
+
+    fn decide(self, facts: RestoreState, context: &Context<'_>) -> Decision<Restored> {
+        let Self { actor, comment } = self;
+        let comment = comment.trim();
+        if comment.is_empty() || comment.chars().count() > MAX_COMMENT_CHARS {
+            return Decision::refuse(Problem::new(
+                ProblemCode::BadRequest,
+                format!("the comment must have 1 to {MAX_COMMENT_CHARS} characters"),
+                "say with --comment what was found, for example: --comment \"restored from Monday's backup, ticket 4711\"",
+            ));
+        }
+        let Some(restored) = facts.restored else {
+            return Decision::refuse(Problem::new(
+                ProblemCode::WrongState,
+                "there is nothing to acknowledge: the ledger was never found to be restored, cut or rewritten",
+                "`distributor status` shows what wants attention",
+            ));
+        };
+        if let Some(before) = &restored.acknowledged {
+            return Decision::refuse(Problem::new(
+                ProblemCode::WrongState,
+                format!("{} acknowledged it already, at {}", summary::actor(&before.by), before.at),
+                "`distributor log --kind restore_acknowledged` shows what was said",
+            ));
+        }
+        let comment = text::stored(comment);
+        let acknowledged = Acknowledged { at: context.now, by: actor.clone(), comment: comment.clone() };
+        let answer = Restored { acknowledged: Some(acknowledged), ..restored };
+        Decision::answer(answer).change(actor, Change::RestoreAcknowledged { era: facts.era, comment })
     }
 }
 

@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ChannelName, Nonce, ServerId};
-use sealpost_manifests::lease::Lease;
-use sealpost_manifests::order::{Epoch, HighestOrders, MAX_ORDERED_TYPES, Order, Ordered};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Nonce, ServerId};
+use sealpost_manifests::lease::{Entitlement, Lease};
+use sealpost_manifests::order::{Epoch, HighestOrders, MAX_ORDERED_TYPES, Order, Ordered, Signer};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{
     Contact, MAX_GRANTS, MAX_HOSTNAME_BYTES, MAX_PACKAGES, MAX_RECEIPT_BYTES, MAX_REPORTS,
@@ -169,7 +170,7 @@ pub fn fork_problem() -> Problem {
 pub fn ledger_behind() -> Problem {
     Problem::new(
         ProblemCode::LedgerBehind,
-        "this computer claims documents that this server does not know; it has to show them",
+        "this computer claims documents or a head of the log that this server does not know; it has to show what was signed",
         "the agent shows them by itself; if it cannot, issue a new setup file and enroll it again",
     )
 }
@@ -338,7 +339,14 @@ pub fn decide_lease(facts: &LeaseFacts<'_>) -> LeaseDecision {
     if !facts.ever {
         return LeaseDecision::Issue(LeaseReason::First);
     }
-    let Some(last) = facts.last else { return LeaseDecision::Issue(LeaseReason::TextUnknown) };
+    let Some(last) = facts.last else {
+        // An empty lease would take away what the client holds; and who was resumed gets one term.
+        return if gets_no_more(facts) {
+            LeaseDecision::Keep
+        } else {
+            LeaseDecision::Issue(LeaseReason::TextUnknown)
+        };
+    };
     match needs_new(facts, last) {
         Some(reason) => LeaseDecision::Issue(reason),
         None if facts.held == Some(last.order()) => LeaseDecision::Keep,
@@ -361,16 +369,22 @@ fn withheld(facts: &LeaseFacts<'_>) -> Option<Withheld> {
     facts.unconfirmed_since.map(|since| Withheld::Unconfirmed { since })
 }
 
+fn gets_no_more(facts: &LeaseFacts<'_>) -> bool {
+    facts.seats.is_empty() || (facts.resumed && facts.unconfirmed_since.is_some())
+}
+
 fn needs_new(facts: &LeaseFacts<'_>, last: &Lease) -> Option<LeaseReason> {
-    if facts.seats.is_empty() || (facts.resumed && facts.unconfirmed_since.is_some()) {
+    if gets_no_more(facts) {
         return None;
     }
     if last.epoch != facts.epoch {
         return Some(LeaseReason::EpochChanged);
     }
-    let named: BTreeSet<_> = last.entitlements.iter().map(|seat| (&seat.serial, seat.grant)).collect();
+    let named: BTreeSet<_> =
+        last.entitlements.iter().map(|seat| (&seat.serial, seat.grant, &seat.packages)).collect();
     let due = seats_due(facts.seats, Some(last), facts.ever, facts.now);
-    let wanted: BTreeSet<_> = due.map(|seat| (&seat.grant.serial, seat.digest)).collect();
+    let wanted: BTreeSet<_> =
+        due.map(|seat| (&seat.grant.serial, seat.digest, &seat.grant.packages)).collect();
     if named != wanted {
         return Some(LeaseReason::GrantChanged);
     }
@@ -381,6 +395,48 @@ fn needs_new(facts: &LeaseFacts<'_>, last: &Lease) -> Option<LeaseReason> {
     let life = end.duration_since(last.issued_at);
     let renew_after = RENEW_AFTER.min(life.checked_div(3).unwrap_or(SignedDuration::ZERO));
     (facts.now.duration_since(last.issued_at) > renew_after).then_some(LeaseReason::Age)
+}
+
+/// What a lease may say that is signed again.
+#[derive(Debug, Clone, Copy)]
+pub struct Resigning<'a> {
+    /// The client.
+    pub client_id: &'a ClientId,
+    /// Its key.
+    pub client_key: &'a PublicKey,
+    /// The name that holds the seats.
+    pub name: &'a ComputerName,
+    /// This server.
+    pub server_id: &'a ServerId,
+    /// The order of the newest lease that was issued to it.
+    pub order: Option<Order>,
+    /// The seats of its name whose grants count.
+    pub seats: &'a [SeatInLease<'a>],
+    /// The end that a lease of now would have.
+    pub latest_end: Timestamp,
+}
+
+/// Whether the noted text of a lease may be signed again. Notes are not in the log, so the text is no proof of what was
+/// issued: it must say nothing that would not be issued now.
+#[must_use]
+pub fn may_sign_again(lease: &Lease, resigning: &Resigning<'_>) -> bool {
+    let is_covered = |entitlement: &Entitlement| {
+        let seat = resigning.seats.iter().find(|seat| seat.grant.serial == entitlement.serial);
+        seat.is_some_and(|SeatInLease { grant, .. }| {
+            let all = grant.packages.is_empty();
+            let within = entitlement.packages.iter().all(|package| grant.packages.contains(package));
+            entitlement.model == grant.model
+                && entitlement.not_after <= resigning.latest_end
+                && (all || (!entitlement.packages.is_empty() && within))
+        })
+    };
+    lease.client_id == *resigning.client_id
+        && lease.client_key == *resigning.client_key
+        && lease.computer_name == *resigning.name
+        && lease.server_id == *resigning.server_id
+        && lease.signer == Signer::SiteKey
+        && Some(lease.order()) == resigning.order
+        && lease.entitlements.iter().all(is_covered)
 }
 
 #[cfg(test)]

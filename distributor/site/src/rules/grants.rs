@@ -4,6 +4,7 @@
 //! server id, and the vendor's word that a restore is confirmed (both come as grants with higher epochs).
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -22,8 +23,8 @@ pub struct HeldGrant {
     pub generation: u64,
     /// Its epoch.
     pub epoch: Epoch,
-    /// Digest of its exact text.
-    pub digest: Sha256Digest,
+    /// Digest of its exact text; `None` if what is stored was edited: then the same generation is written down again.
+    pub digest: Option<Sha256Digest>,
     /// Until when it is good.
     pub not_after: Timestamp,
 }
@@ -241,16 +242,103 @@ pub fn judge(
         return Err(GrantRefusal::Generation { held: held.generation, offered: grant.generation });
     }
     if grant.generation == held.generation {
-        return if digest == held.digest {
-            Ok(Acceptance::Same)
-        } else {
-            Err(GrantRefusal::SameGenerationOtherContent { generation: grant.generation })
+        return match held.digest {
+            Some(held) if held == digest => Ok(Acceptance::Same),
+            Some(_) => Err(GrantRefusal::SameGenerationOtherContent { generation: grant.generation }),
+            None => Ok(Acceptance::New),
         };
     }
     if grant.epoch < held.epoch {
         return Err(GrantRefusal::Epoch { held: held.epoch, offered: grant.epoch });
     }
     Ok(Acceptance::New)
+}
+
+/// What is wrong with a grant that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantFlaw {
+    /// There is no trust document of the vendor to check it with.
+    NoTrust,
+    /// Its text cannot be read.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
+    /// No license key of the vendor signed it.
+    Unsigned {
+        /// What the check found.
+        why: String,
+    },
+    /// It stands in the place of another serial number.
+    OtherSerial {
+        /// That of the grant.
+        signed: SerialNumber,
+    },
+    /// It is for another server.
+    OtherServer,
+    /// It is for another site key.
+    OtherSiteKey,
+    /// Seats are counted in a way that this server does not know.
+    Model(LicenseModel),
+    /// Its epoch has a term, which no vendor gives.
+    Term,
+    /// A column beside it says something else. The grant itself counts.
+    Edited {
+        /// Which.
+        column: &'static str,
+        /// What stands there.
+        stored: String,
+        /// What the signed text says.
+        said: String,
+    },
+}
+
+impl fmt::Display for GrantFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTrust => {
+                f.write_str("it cannot be checked: the vendor's list of license keys is not here")
+            }
+            Self::Unreadable { why } => write!(f, "its text cannot be read: {why}"),
+            Self::Unsigned { why } => write!(f, "no license key of the vendor signed it: {why}"),
+            Self::OtherSerial { signed } => write!(f, "the signed grant in its place is that of {signed}"),
+            Self::OtherServer => f.write_str("the signed grant is for another server"),
+            Self::OtherSiteKey => f.write_str("the signed grant is for another site key"),
+            Self::Model(model) => write!(f, "it counts {model} seats, which this version cannot count"),
+            Self::Term => f.write_str("its epoch has a part that is not the vendor's to give"),
+            Self::Edited { column, stored, said } => {
+                write!(f, "{column} was edited to {stored}; the signed grant says {said}, and that counts")
+            }
+        }
+    }
+}
+
+/// Whether a stored grant whose signature was verified stands in its place.
+///
+/// # Errors
+/// [`GrantFlaw`].
+pub fn judge_stored(
+    grant: &Grant,
+    serial: &str,
+    server_id: &ServerId,
+    site_key: &PublicKey,
+) -> Result<(), GrantFlaw> {
+    if grant.serial.as_str() != serial {
+        return Err(GrantFlaw::OtherSerial { signed: grant.serial.clone() });
+    }
+    if grant.server_id != *server_id {
+        return Err(GrantFlaw::OtherServer);
+    }
+    if grant.site_key != *site_key {
+        return Err(GrantFlaw::OtherSiteKey);
+    }
+    if grant.model != LicenseModel::Named {
+        return Err(GrantFlaw::Model(grant.model));
+    }
+    if grant.epoch.term() != 0 {
+        return Err(GrantFlaw::Term);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::ReleaseId;
 
 use crate::rows::{
-    ComputersRow, FailingRow, FleetRow, LicenseRow, LogForkRow, PullRow, RefusalRow, ReleaseRow,
+    ComputersRow, FailingRow, FleetRow, LicenseRow, LogForkRow, PullRow, RefusalRow, RefusedGrantRow,
+    ReleaseRow,
 };
 use crate::rules::expiries::Expiry;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::restore::RestoreState;
 use crate::rules::text::{counted, more_than};
-use crate::rules::warnings::{Unit, Warning, WarningCode, log_forks, restored, warnings};
+use crate::rules::warnings::{Unit, Warning, WarningCode, log_forks, refused_grants, restored, warnings};
 use crate::rules::{attention, drift, troubles};
 
 /// Bytes of a mebibyte.
@@ -35,6 +36,8 @@ pub struct Facts {
     pub expiries: Vec<Expiry>,
     /// Every serial number.
     pub licenses: Vec<LicenseRow>,
+    /// Stored grants that do not verify.
+    pub refused_grants: Vec<RefusedGrantRow>,
     /// The last pull.
     pub pull: PullRow,
     /// Where the ledger stands after restores.
@@ -107,6 +110,7 @@ pub struct Newer {
 pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     let Facts { pull, restore, releases, fleet, stored, .. } = &facts;
     let mut said = warnings(&facts.expiries, &facts.licenses, pull, now);
+    said.extend(refused_grants(&facts.refused_grants));
     said.extend(restored(restore, &facts.licenses, now));
     said.extend(log_forks(&facts.forks));
     said.extend(drift::stopped(&facts.not_started));
@@ -187,6 +191,7 @@ mod tests {
         Facts {
             expiries: Vec::new(),
             licenses: Vec::new(),
+            refused_grants: Vec::new(),
             pull: PullRow::default(),
             restore: RestoreState::default(),
             forks: Vec::new(),

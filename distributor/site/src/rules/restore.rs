@@ -20,6 +20,8 @@ use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::account::Actor;
+
 /// What showed that the ledger is older than what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -74,6 +76,19 @@ pub struct Restored {
     pub resumes_until: Timestamp,
     /// Whether the vendor confirmed.
     pub confirmed: bool,
+    /// Who has seen it, once somebody said so; only where that is asked for.
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// Somebody has seen that the ledger was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Actor,
+    /// What was found.
+    pub comment: String,
 }
 
 impl Default for RestoreState {
@@ -83,6 +98,15 @@ impl Default for RestoreState {
 }
 
 impl RestoreState {
+    /// The same by the grants that count: only a grant above the restore's epoch confirms, whatever else was noted.
+    #[must_use]
+    pub fn believed(mut self, highest: Epoch) -> Self {
+        if let Some(restored) = &mut self.restored {
+            restored.confirmed &= highest.vendor() > restored.epoch.vendor();
+        }
+        self
+    }
+
     /// The restore that the vendor has not confirmed yet.
     #[must_use]
     pub fn unconfirmed(&self) -> Option<&Restored> {
@@ -172,6 +196,38 @@ pub fn proves_loss(state: &RestoreState, known: Option<&Progress>, shown: ShownP
         // Of an era whose loss is known already; or of one that this ledger lost altogether.
         Some(receipt) => !state.had(&receipt.era),
         None => shown.documents_are_ahead && state.restored.is_none(),
+    }
+}
+
+/// What this log says of the head that a contact names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedHead {
+    /// It had that head, or the contact names none.
+    OfThisLog,
+    /// It never had it: the log was cut, rewritten or restored since, or the contact lies.
+    OfAnotherLog,
+}
+
+/// What a lease that carries a head of another log shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witnessed {
+    /// This server signed a head that its log does not have: entries were lost or changed.
+    LogDiffers,
+    /// That loss is known: the ledger is not confirmed, or the lease is older than what the vendor confirmed.
+    Known,
+}
+
+/// Judges a lease of this server whose head is none of this log. `granted` is the highest epoch of grants that count.
+///
+/// While the ledger is not confirmed everybody is warned already. After the vendor confirmed, leases of before carry heads
+/// of what was lost: one computer that shows its old lease freezes nothing.
+#[must_use]
+pub fn judge_witness(state: &RestoreState, lease: Epoch, granted: Epoch) -> Witnessed {
+    match &state.restored {
+        None => Witnessed::LogDiffers,
+        Some(restored) if !restored.confirmed => Witnessed::Known,
+        Some(_) if lease.vendor() < granted.vendor() => Witnessed::Known,
+        Some(_) => Witnessed::LogDiffers,
     }
 }
 

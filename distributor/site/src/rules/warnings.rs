@@ -6,10 +6,12 @@
 
 use jiff::Timestamp;
 
-use crate::rows::{LicenseRow, LogForkRow, PullRow};
+use crate::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow};
+use crate::rules::account::Actor;
 use crate::rules::expiries::{Expiry, Level};
-use crate::rules::restore::RestoreState;
-use crate::rules::text::{counted, first_names};
+use crate::rules::grants::GrantFlaw;
+use crate::rules::restore::{Acknowledged, RestoreState};
+use crate::rules::text::{counted, escape, first_names};
 
 /// Warn when the last pull is older than this many days, even if the metadata has not expired.
 const STALE_PULL_DAYS: i64 = 3;
@@ -44,6 +46,8 @@ macro_rules! codes {
 codes! {
     /// No serial number is registered.
     NoLicense = "no_license", Notice;
+    /// A stored grant does not count, or was edited.
+    GrantRefused = "grant_refused", Urgent;
     /// More seats are used than were granted.
     SeatsOverused = "seats_overused", Warning;
     /// Something ends soon.
@@ -282,15 +286,50 @@ pub fn warnings(
     warnings
 }
 
+/// What is said of stored grants that do not count, or that were edited.
+#[must_use]
+pub fn refused_grants(refused: &[RefusedGrantRow]) -> Vec<Warning> {
+    let said = |RefusedGrantRow { serial, flaw }: &RefusedGrantRow| {
+        let what = match flaw {
+            GrantFlaw::NoTrust => {
+                "no seat, package or lease comes of it until `distributor pull` fetches them"
+            }
+            GrantFlaw::Edited { .. } => {
+                "somebody edited the ledger: run `distributor log verify`, then enter the unlock code again or run \
+                 `distributor ledger rebuild`"
+            }
+            GrantFlaw::Unsigned { .. } => {
+                "no seat, package or lease comes of it: run `distributor register SERIAL` for a new one; if the vendor \
+                 did not renew its keys, somebody edited the ledger: run `distributor log verify`"
+            }
+            _ => {
+                "no seat, package or lease comes of it: run `distributor log verify`, then `distributor ledger rebuild`, or \
+                 enter the unlock code again"
+            }
+        };
+        Warning::new(WarningCode::GrantRefused, format!("the grant of serial {serial}: {flaw}; {what}"))
+    };
+    refused.iter().map(said).collect()
+}
+
 /// What is said of a restored ledger while it gives no new license, or computers still go on.
 #[must_use]
 pub fn restored(state: &RestoreState, licenses: &[LicenseRow], now: Timestamp) -> Option<Warning> {
     let restored = state.restored.as_ref()?;
     let at = restored.at;
     if !restored.confirmed {
+        let rest = "no new license is given before the vendor confirms; run `distributor register SERIAL`";
+        if let Some(Acknowledged { at: seen, by, comment }) = &restored.acknowledged {
+            let said = format!(
+                "the ledger was restored, cut or rewritten (found at {at}); {} acknowledged it at {seen}: {}; {rest}",
+                name_of(by),
+                escape(comment)
+            );
+            return Some(Warning { level: Level::Notice, ..Warning::new(WarningCode::LedgerRestored, said) });
+        }
         let said = format!(
-            "the ledger was restored to an older state (found at {at}): no new license is given before the vendor \
-             confirms; run `distributor register SERIAL`"
+            "the ledger was restored to an older state, cut or rewritten (found at {at}): {rest}; who has looked into it \
+             says so with `distributor ledger acknowledge --comment TEXT`"
         );
         let said = Warning::new(WarningCode::LedgerRestored, said).since(Some(at));
         return Some(match licenses.first() {
@@ -306,6 +345,14 @@ pub fn restored(state: &RestoreState, licenses: &[LicenseRow], now: Timestamp) -
         let said = Warning::new(WarningCode::LedgerRestored, said).since(Some(at));
         Warning { level: Level::Notice, ..said }
     })
+}
+
+fn name_of(actor: &Actor) -> String {
+    match actor {
+        Actor::Admin { account } => escape(&account.id),
+        Actor::Client { name, .. } => name.to_string(),
+        Actor::Stranger { .. } | Actor::Server => "somebody".to_owned(),
+    }
 }
 
 /// What is said of computers whose witnessed heads of the log do not fit each other.

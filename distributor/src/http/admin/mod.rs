@@ -8,6 +8,7 @@ pub(crate) mod license;
 pub(crate) mod log;
 pub(crate) mod log_export;
 pub(crate) mod pull;
+pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod tokens;

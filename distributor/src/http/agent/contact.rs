@@ -38,7 +38,8 @@ pub(crate) async fn contact(
     let cost = cost(contact.reports.len(), contact.drift.len());
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
     let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
-    let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown }).await;
+    let head = site.parts.ledger.judge_head(contact.held_head).await?;
+    let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown, head }).await;
     let outcome = match answered {
         Ok(outcome) => outcome,
         Err(error) => return Err(ApiError::from(error).about(name_of(&site, &client_id).await)),

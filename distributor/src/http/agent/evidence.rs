@@ -21,6 +21,7 @@ use crate::http::problem::ApiError;
 pub(super) struct Documents {
     lease: Lease,
     assignment: Option<Assignment>,
+    witness: Option<Lease>,
 }
 
 impl Documents {
@@ -40,6 +41,13 @@ pub(super) fn verified(
     let server_id = site.parts.ledger.server_id();
     let site_key = site.parts.site_key.public();
     let lease: Lease = document(&evidence.lease, &site_key, &server_id, client_id)?;
+    let witness = match &evidence.witness {
+        Some(signed) => Some(document::<Lease>(signed, &site_key, &server_id, client_id)?),
+        None => None,
+    };
+    if witness.as_ref().is_some_and(|witness| witness.client_key != lease.client_key) {
+        return Err(refused(Lease::TYPE, "it is for another client key"));
+    }
     if known.is_some_and(|known| *known != lease.client_key) {
         return Err(refused(Lease::TYPE, "it is for another client key"));
     }
@@ -50,7 +58,7 @@ pub(super) fn verified(
         Some(signed) => Some(document(signed, &site_key, &server_id, client_id)?),
         None => None,
     };
-    Ok(Documents { lease, assignment })
+    Ok(Documents { lease, assignment, witness })
 }
 
 fn document<T: Document + Ordered>(
@@ -74,14 +82,14 @@ fn document<T: Document + Ordered>(
 
 /// The documents together with what the receipt in the contact says.
 pub(super) fn shown(site: &Site, documents: Documents, contact: &Contact) -> Result<Shown, ApiError> {
-    let Documents { lease, assignment } = documents;
+    let Documents { lease, assignment, witness } = documents;
     let receipt = contact
         .previous
         .as_ref()
         .zip(contact.receipt.as_deref())
         .and_then(|(nonce, text)| site.parts.receipts.check(&contact.client_id, nonce, text));
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw an era", &error))?;
-    Ok(Shown { lease, assignment, receipt, new_era: EraId::from_random(random) })
+    Ok(Shown { lease, assignment, witness, receipt, new_era: EraId::from_random(random) })
 }
 
 fn refused(document: &str, why: &str) -> ApiError {

@@ -21,7 +21,7 @@ pub(super) fn contact_requests() -> Seeds {
     let request = |contact: &Contact, evidence| {
         json(&ContactRequest { client_id: client_id(), contact: signed(contact), evidence })
     };
-    let evidence = Evidence { lease: signed(&frozen::<Lease>()), assignment: None };
+    let evidence = Evidence { lease: signed(&frozen::<Lease>()), assignment: None, witness: None };
     let next = Contact { previous: Some(Nonce::from_random([6; 16])), ..quiet_contact() };
     vec![
         ("evidence", request(&quiet_contact(), Some(evidence))),

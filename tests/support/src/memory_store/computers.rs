@@ -80,6 +80,7 @@ impl State {
             | Change::ServerListChanged { .. }
             | Change::GrantAccepted { .. }
             | Change::LedgerRestored { .. }
+            | Change::RestoreAcknowledged { .. }
             | Change::SetupIssued { .. }
             | Change::UnknownComputerSeen { .. }
             | Change::MetadataPulled { .. }

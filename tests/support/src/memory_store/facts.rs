@@ -38,10 +38,11 @@ impl<H: Holds> Read<NoFacts> for Handle<H> {
 impl<H: Holds> Read<LoadHeldGrant> for Handle<H> {
     fn read(&mut self, query: &LoadHeldGrant) -> Result<GrantFacts, StoreError> {
         let state = self.state();
-        let held = state.licenses.get(&query.serial).map(|license| HeldGrant {
+        let counts = state.licenses.contains_key(&query.serial);
+        let held = self.stored().licenses.get(&query.serial).map(|license| HeldGrant {
             generation: license.grant.generation,
             epoch: license.grant.epoch,
-            digest: license.document.digest(),
+            digest: counts.then(|| license.document.digest()),
             not_after: license.grant.not_after,
         });
         let asked = query.request_id.as_ref();
@@ -130,7 +131,7 @@ impl State {
         })
     }
 
-    /// The highest epoch of any grant.
+    /// The highest epoch of any grant here.
     pub(super) fn epoch(&self) -> Epoch {
         self.licenses.values().map(|license| license.grant.epoch).max().unwrap_or_default()
     }
@@ -171,7 +172,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
 
 impl<H: Holds> Read<LoadRestore> for Handle<H> {
     fn read(&mut self, _: &LoadRestore) -> Result<RestoreFacts, StoreError> {
-        Ok(RestoreFacts { epoch: self.state().epoch() })
+        Ok(RestoreFacts { epoch: self.stored().epoch() })
     }
 }
 

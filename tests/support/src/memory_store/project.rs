@@ -10,7 +10,7 @@ use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::commands::pulls::PulledVersions;
 use sealpost_site::rows::{KnownServerList, ServerIdentity};
-use sealpost_site::rules::restore::Restored;
+use sealpost_site::rules::restore::{Acknowledged, Restored};
 
 use super::state::{License, Logged, Pending, Setup, State};
 use super::store::MemoryStoreError;
@@ -61,6 +61,7 @@ impl State {
             }
             Change::LedgerRestored { era, epoch, resumes_until, lost_era, .. } => {
                 self.restore_requests.clear();
+                self.acknowledged = None;
                 let before = std::mem::replace(&mut self.restore.era, era.clone());
                 self.restore.past.push(before);
                 self.restore.past.extend(lost_era.clone());
@@ -69,7 +70,12 @@ impl State {
                     epoch: *epoch,
                     resumes_until: *resumes_until,
                     confirmed: false,
+                    acknowledged: None,
                 });
+            }
+            Change::RestoreAcknowledged { comment, .. } => {
+                let (at, by, comment) = (entry.at, entry.actor.clone(), comment.clone());
+                self.acknowledged = Some(Acknowledged { at, by, comment });
             }
             Change::SetupIssued { name, setup, expires_at } => {
                 let (setup, issued_at) = (setup.clone(), entry.at);

@@ -1,15 +1,18 @@
 //! Whose ledger it is, where it stands after restores, its licenses, its pulls and its time.
 
 use sealpost_ledger::store::{Read, StoreError};
+use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, Restores, Server, ServersLearned, StoredTime,
-    page_limit,
+    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, ServersLearned,
+    StoredTime, page_limit,
 };
 use sealpost_site::rows::{
-    LeftBehindRow, LicenseRow, LogForkRow, PullRow, ServerIdentity, ServersLearnedRow, WAITING_NAMES,
+    LeftBehindRow, LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity, ServersLearnedRow,
+    WAITING_NAMES,
 };
 use sealpost_site::rules::restore::RestoreState;
 
+use super::state::State;
 use super::store::{Handle, Holds};
 
 impl<H: Holds> Read<Server> for Handle<H> {
@@ -18,9 +21,26 @@ impl<H: Holds> Read<Server> for Handle<H> {
     }
 }
 
+impl State {
+    /// Where the ledger stands after restores, and who has seen the last one.
+    fn with_acknowledgement(&self) -> RestoreState {
+        let mut state = self.restore.clone();
+        if let Some(restored) = &mut state.restored {
+            restored.acknowledged.clone_from(&self.acknowledged);
+        }
+        state
+    }
+}
+
 impl<H: Holds> Read<Restores> for Handle<H> {
     fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
-        Ok(self.state().restore.clone())
+        Ok(self.state().with_acknowledgement())
+    }
+}
+
+impl<H: Holds> Read<LoadAcknowledgement> for Handle<H> {
+    fn read(&mut self, _: &LoadAcknowledgement) -> Result<RestoreState, StoreError> {
+        Ok(self.state().with_acknowledgement())
     }
 }
 
@@ -96,6 +116,17 @@ impl<H: Holds> Read<Licenses> for Handle<H> {
             }
         });
         Ok(rows.collect())
+    }
+}
+
+impl<H: Holds> Read<RefusedGrants> for Handle<H> {
+    fn read(&mut self, _: &RefusedGrants) -> Result<Vec<RefusedGrantRow>, StoreError> {
+        let state = self.stored();
+        let flaws = state.licenses.iter().filter_map(|(serial, license)| {
+            let flaw = self.check(serial, license).err()?;
+            Some(RefusedGrantRow { serial: serial.to_string(), flaw })
+        });
+        Ok(flaws.collect())
     }
 }
 

@@ -24,7 +24,7 @@ use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
-use sealpost_site::rules::restore::{Progress, RestoreState};
+use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
 
 /// Everything that was committed, or that one transaction sees.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) server: Option<ServerIdentity>,
     pub(super) server_list: Option<KnownServerList>,
     pub(super) restore: RestoreState,
+    /// Who has seen the last restore.
+    pub(super) acknowledged: Option<Acknowledged>,
     /// Registrations that told the vendor of the last restore.
     pub(super) restore_requests: BTreeSet<RequestId>,
     pub(super) licenses: BTreeMap<SerialNumber, License>,

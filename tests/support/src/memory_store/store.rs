@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
+use sealpost_ledger::grants::{TrustedGrant, TrustedGrants};
 use sealpost_ledger::store::{ReadStore, Split, Store, StoreError, Walk, WriteStore};
-use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::log::Frontier;
 use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, ReadEntry, StoredEntry, link};
 use sealpost_site::changes::installs::Installs;
+use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::changes::{Actor, Change, Note};
+use sealpost_site::rules::grants::GrantFlaw;
 
-use super::state::State;
+use super::state::{License, State};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -131,23 +134,42 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError> {
         if self.shared.in_use.swap(true, Ordering::AcqRel) {
             return Err(MemoryStoreError::InUse.into());
         }
-        let reader = || -> Box<dyn ReadStore> { Box::new(Handle(Reader(Arc::clone(&self.shared)))) };
+        let reader = || -> Box<dyn ReadStore> {
+            Box::new(Handle(Reader(Arc::clone(&self.shared)), Arc::clone(grants)))
+        };
         let readers = (0..readers).map(|_| reader()).collect();
         let writer = Writer { shared: Arc::clone(&self.shared), transaction: None };
-        Ok(Split { writer: Box::new(Handle(writer)), readers })
+        Ok(Split { writer: Box::new(Handle(writer, Arc::clone(grants))), readers })
     }
 }
 
 /// What answers questions: a reader, or the writer, which also sees what it has not committed.
-pub(super) struct Handle<H>(H);
+pub(super) struct Handle<H>(H, Arc<TrustedGrants>);
 
 impl<H: Holds> Handle<H> {
+    /// What is answered from: everything but the grants that do not count, and what they confirm.
     pub(super) fn state(&self) -> Arc<State> {
+        let mut state = self.0.state();
+        if state.licenses.iter().all(|(serial, license)| self.check(serial, license).is_ok()) {
+            return state;
+        }
+        let counting = Arc::make_mut(&mut state);
+        counting.licenses.retain(|serial, license| self.check(serial, license).is_ok());
+        counting.restore = counting.restore.clone().believed(counting.epoch());
+        state
+    }
+
+    /// Everything, also grants that do not count.
+    pub(super) fn stored(&self) -> Arc<State> {
         self.0.state()
+    }
+
+    pub(super) fn check(&self, serial: &SerialNumber, license: &License) -> Result<TrustedGrant, GrantFlaw> {
+        self.1.check(serial.as_str(), license.document.clone())
     }
 }
 
@@ -249,6 +271,12 @@ impl<H: Holds> ReadStore for Handle<H> {
             }
         }
         Ok(())
+    }
+
+    /// Its tables cannot be edited beside the log.
+    fn audit(&mut self, each: &mut dyn FnMut(&StoredEntry) -> Walk) -> Result<TablesCheck, StoreError> {
+        self.entries(&mut |entry| each(&entry))?;
+        Ok(TablesCheck::default())
     }
 }
 

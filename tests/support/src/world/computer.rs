@@ -128,6 +128,7 @@ impl Computer {
         Some(Shown {
             lease: self.lease.clone()?,
             assignment: self.assignment.clone(),
+            witness: None,
             receipt: self.receipt.clone(),
             new_era: era(new_era),
         })

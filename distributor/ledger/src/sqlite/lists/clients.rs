@@ -6,9 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::queries::{
@@ -26,7 +25,9 @@ use sealpost_site::rules::troubles::Trouble;
 
 use super::fleet::{BEHIND_SINCE, HEARD_SINCE};
 use super::releases::{approved, known_release, staged, voided};
+use crate::grants::TrustedGrant;
 use crate::sqlite::connection::Connected;
+use crate::sqlite::granted::granted;
 use crate::sqlite::values::{
     count, from_json, from_word, json, micros, optional_count, optional_from_json, optional_text,
     optional_time, text, time,
@@ -201,12 +202,10 @@ impl<C: Connected> Read<ExplainClient> for C {
     fn read(&mut self, query: &ExplainClient) -> Result<Option<ExplainFacts>, StoreError> {
         let connection = self.connection();
         let Some(client) = client(connection, &query.name)? else { return Ok(None) };
-        let grants: Vec<SignedDocument> = connection
-            .prepare_cached(
-                "SELECT g.document FROM reservations r JOIN grants g ON g.serial = r.serial WHERE r.name = ?1 \
-                 ORDER BY r.serial",
-            )?
-            .query_map([query.name.as_str()], |row| from_json(row, 0))?
+        let granted = granted(connection, self.grants())?;
+        let serials: Vec<SerialNumber> = connection
+            .prepare_cached("SELECT serial FROM reservations WHERE name = ?1 ORDER BY serial")?
+            .query_map([query.name.as_str()], |row| text(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
         let mut had = Vec::new();
         for package in client.installed.iter().chain(&client.before) {
@@ -224,7 +223,7 @@ impl<C: Connected> Read<ExplainClient> for C {
             client,
             had,
             attempts,
-            grants: read_grants(&grants)?,
+            grants: grants_of(&granted, &serials),
             approved: approved(connection)?,
             staged: staged(connection)?,
             voided: voided(connection)?,
@@ -239,9 +238,10 @@ fn attempts(connection: &Connection, client_id: &ClientId) -> rusqlite::Result<B
         .collect()
 }
 
-fn read_grants(documents: &[SignedDocument]) -> Result<Vec<Grant>, StoreError> {
-    let grants = documents.iter().map(|document| document::read::<Grant>(document.document.as_bytes()));
-    Ok(grants.collect::<Result<_, _>>()?)
+/// The grants of serial numbers, as far as they count.
+fn grants_of(granted: &[TrustedGrant], serials: &[SerialNumber]) -> Vec<Grant> {
+    let of = |serial: &SerialNumber| granted.iter().find(|trusted| trusted.grant.serial == *serial);
+    serials.iter().filter_map(of).map(|trusted| (*trusted.grant).clone()).collect()
 }
 
 impl<C: Connected> Read<Drifted> for C {
@@ -345,10 +345,10 @@ impl<C: Connected> Read<Trying> for C {
 impl<C: Connected> Read<Recipients> for C {
     fn read(&mut self, query: &Recipients) -> Result<Vec<RecipientRow>, StoreError> {
         let connection = self.connection();
+        let granted = granted(connection, self.grants())?;
         let mut statement = connection.prepare_cached(
             "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
-             (SELECT json_group_array(json(g.document) ORDER BY o.serial) FROM reservations o \
-             JOIN grants g ON g.serial = o.serial WHERE o.name = r.name), s.installed, s.before, k.at \
+             (SELECT json_group_array(o.serial ORDER BY o.serial) FROM reservations o WHERE o.name = r.name), s.installed, s.before, k.at \
              FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
              LEFT JOIN contacts k ON k.client_id = c.client_id \
              WHERE r.name > ?1 AND (?3 IS NULL \
@@ -359,12 +359,12 @@ impl<C: Connected> Read<Recipients> for C {
         let mut rows = statement.query(params![after, page_limit(Some(query.limit)), running])?;
         let mut recipients = Vec::new();
         while let Some(row) = rows.next()? {
-            let grants: Vec<SignedDocument> = from_json(row, 3)?;
+            let serials: Vec<SerialNumber> = from_json(row, 3)?;
             recipients.push(RecipientRow {
                 name: text(row, 0)?,
                 channel: text(row, 1)?,
                 platform: optional_text(row, 2)?,
-                grants: read_grants(&grants)?,
+                grants: grants_of(&granted, &serials),
                 last_contact: optional_time(row, 6)?,
                 installed: optional_from_json(row, 4)?.unwrap_or_default(),
                 before: optional_from_json(row, 5)?.unwrap_or_default(),

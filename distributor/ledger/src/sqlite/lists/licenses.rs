@@ -1,18 +1,21 @@
 //! Whose ledger it is, its licenses, its pulls and its time.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use sealpost_manifests::grant::LicenseModel;
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
+use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LastPull, LicenseTime, Licenses, LogForks, Restores, Server, StoredTime, page_limit,
+    LastPull, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, StoredTime, page_limit,
 };
-use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, ServerIdentity};
-use sealpost_site::rules::restore::{RestoreState, Restored};
+use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity};
+use sealpost_site::rules::restore::{Acknowledged, RestoreState, Restored};
 
+use crate::grants::{TrustedGrant, TrustedGrants};
 use crate::sqlite::connection::Connected;
-use crate::sqlite::values::{count, from_json, from_word, optional_count, optional_time, text, time};
+use crate::sqlite::granted::{epoch_of, granted, refused};
+use crate::sqlite::values::{count, from_json, optional_count, optional_time, text, time};
 use crate::store::{Read, StoreError};
 
 impl<C: Connected> Read<Server> for C {
@@ -45,26 +48,62 @@ impl<C: Connected> Read<LicenseTime> for C {
 
 impl<C: Connected> Read<Restores> for C {
     fn read(&mut self, _: &Restores) -> Result<RestoreState, StoreError> {
-        Ok(restore_state(self.connection())?)
+        Ok(with_acknowledgement(self.connection(), self.grants())?)
     }
 }
 
-/// The highest epoch of any grant; 0 before the first.
-pub(in crate::sqlite) fn highest_epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
+impl<C: Connected> Read<LoadAcknowledgement> for C {
+    fn read(&mut self, _: &LoadAcknowledgement) -> Result<RestoreState, StoreError> {
+        Ok(with_acknowledgement(self.connection(), self.grants())?)
+    }
+}
+
+/// Where the ledger stands after restores, and who has seen the last one.
+fn with_acknowledgement(connection: &Connection, trusted: &TrustedGrants) -> rusqlite::Result<RestoreState> {
+    let mut state = restore_state(connection, trusted)?;
+    if let Some(restored) = &mut state.restored {
+        restored.acknowledged = connection
+            .prepare_cached("SELECT acknowledged_at, acknowledged_by, acknowledgement FROM server")?
+            .query_row([], |row| {
+                let Some(at) = optional_time(row, 0)? else { return Ok(None) };
+                Ok(Some(Acknowledged { at, by: from_json(row, 1)?, comment: row.get(2)? }))
+            })?;
+    }
+    Ok(state)
+}
+
+/// The highest epoch of any grant that counts; 0 before the first.
+pub(in crate::sqlite) fn highest_epoch(
+    connection: &Connection,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<Epoch> {
+    Ok(epoch_of(&granted(connection, trusted)?))
+}
+
+/// Names that hold a seat of a serial number: the reservations themselves, and not the count beside the grant.
+pub(in crate::sqlite) fn used(connection: &Connection, serial: &SerialNumber) -> rusqlite::Result<u32> {
     connection
-        .prepare_cached("SELECT coalesce(max(epoch), 0) FROM grants")?
-        .query_row([], |row| Ok(Epoch(count(row, 0)?)))
+        .prepare_cached("SELECT count(*) FROM reservations WHERE serial = ?1")?
+        .query_row([serial.as_str()], |row| row.get(0))
 }
 
 /// Where the ledger stands after restores.
-pub(in crate::sqlite) fn restore_state(connection: &Connection) -> rusqlite::Result<RestoreState> {
+pub(in crate::sqlite) fn restore_state(
+    connection: &Connection,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<RestoreState> {
+    restored(connection, highest_epoch(connection, trusted)?)
+}
+
+/// The same where the highest epoch of grants that count is known.
+pub(in crate::sqlite) fn restored(connection: &Connection, epoch: Epoch) -> rusqlite::Result<RestoreState> {
     let found = connection
         .prepare_cached(
             "SELECT era, past_eras, restored_at, restored_epoch, resumes_until, confirmed FROM server",
         )?
         .query_row([], restore_columns)
         .optional()?;
-    Ok(found.unwrap_or_default())
+    Ok(found.unwrap_or_default().believed(epoch))
 }
 
 /// The first six columns of a row as the state of restores.
@@ -77,7 +116,7 @@ pub(in crate::sqlite) fn restore_columns(row: &Row<'_>) -> rusqlite::Result<Rest
     );
     let restored = match parts {
         (Some(at), Some(epoch), Some(resumes_until), Some(confirmed)) => {
-            Some(Restored { at, epoch: Epoch(epoch), resumes_until, confirmed })
+            Some(Restored { at, epoch: Epoch(epoch), resumes_until, confirmed, acknowledged: None })
         }
         _ => None,
     };
@@ -107,28 +146,35 @@ impl<C: Connected> Read<LogForks> for C {
 
 impl<C: Connected> Read<Licenses> for C {
     fn read(&mut self, _: &Licenses) -> Result<Vec<LicenseRow>, StoreError> {
-        let rows = self
-            .connection()
-            .prepare_cached(
-                "SELECT serial, seats, model, generation, not_after, used, active, epoch, vendor_time FROM grants ORDER BY serial",
-            )?
-            .query_map([], |row| {
-                let (used, active): (u32, u32) = (row.get(5)?, row.get(6)?);
-                Ok(LicenseRow {
-                    serial: text(row, 0)?,
-                    licenses: row.get(1)?,
-                    used,
-                    active,
-                    reserved: used.saturating_sub(active),
-                    model: from_word::<LicenseModel>(row, 2)?,
-                    generation: count(row, 3)?,
-                    epoch: Epoch(count(row, 7)?),
-                    granted_at: time(row, 8)?,
-                    not_after: time(row, 4)?,
-                })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(rows)
+        let connection = self.connection();
+        let mut granted = granted(connection, self.grants())?;
+        granted.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
+        let rows = granted.into_iter().map(|TrustedGrant { grant, .. }| {
+            let used = used(connection, &grant.serial)?;
+            // Only shown: to count it anew would look up each computer.
+            let active: u32 = connection
+                .prepare_cached("SELECT active FROM grants WHERE serial = ?1")?
+                .query_row([grant.serial.as_str()], |row| row.get(0))?;
+            Ok(LicenseRow {
+                serial: grant.serial.clone(),
+                licenses: grant.seats,
+                used,
+                active,
+                reserved: used.saturating_sub(active),
+                model: grant.model,
+                generation: grant.generation,
+                epoch: grant.epoch,
+                granted_at: grant.vendor_time,
+                not_after: grant.not_after,
+            })
+        });
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<RefusedGrants> for C {
+    fn read(&mut self, _: &RefusedGrants) -> Result<Vec<RefusedGrantRow>, StoreError> {
+        Ok(refused(self.connection(), self.grants())?)
     }
 }
 

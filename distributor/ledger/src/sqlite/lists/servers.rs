@@ -26,9 +26,9 @@ impl<C: Connected> Read<ServersLearned> for C {
     fn read(&mut self, _: &ServersLearned) -> Result<Option<ServersLearnedRow>, StoreError> {
         let connection = self.connection();
         let Some(list) = known_list(connection)? else { return Ok(None) };
-        let order = list.order(highest_epoch(connection)?);
+        let order = list.order(highest_epoch(connection, self.grants())?);
         let (epoch, sequence) = (integer(order.epoch.0), integer(order.sequence));
-        let all = restore_state(connection)?.unconfirmed().is_some();
+        let all = restore_state(connection, self.grants())?.unconfirmed().is_some();
         let waiting = connection
             .prepare_cached(&format!("SELECT count(*) {WAITING}"))?
             .query_row(params![epoch, sequence, all], |row| count(row, 0))?;
@@ -45,7 +45,8 @@ impl<C: Connected> Read<LeftBehind> for C {
     fn read(&mut self, query: &LeftBehind) -> Result<LeftBehindRow, StoreError> {
         let connection = self.connection();
         let (sequence, since) = (integer(query.sequence), micros(query.since));
-        let lost = restore_state(connection)?.restored.map(|restored| integer(restored.epoch.0));
+        let lost =
+            restore_state(connection, self.grants())?.restored.map(|restored| integer(restored.epoch.0));
         let count = connection
             .prepare_cached(&format!("SELECT count(*) {LEFT_BEHIND}"))?
             .query_row(params![sequence, since, lost], |row| count(row, 0))?;

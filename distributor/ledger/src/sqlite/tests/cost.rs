@@ -13,13 +13,15 @@ use sealpost_manifests::log::{ProofPlan, verify_consistency};
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::queries::{
     Drifted, Endings, Failing, Fleet, Followers, LastPull, Licenses, LogForks, MAX_PAGE, NotStarted,
-    Refusals, ReleaseByManifest, ReleaseCounts, Releases, Restores,
+    Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores,
 };
+use sealpost_site::rules::restore::NamedHead;
 use sealpost_site::rules::troubles::Bounds;
 use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
 
 use super::LedgerFile;
 use super::long_log::{LongLog, MILLION};
+use crate::grants::TrustedGrants;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::connection::open_read_only;
 use crate::sqlite::store::SqliteReader;
@@ -81,16 +83,16 @@ struct TracedStore {
 }
 
 impl Store for TracedStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError> {
         let Self { store, path, trace, reads } = *self;
-        let (mut writer, _) = store.into_parts(0)?;
+        let (mut writer, _) = store.into_parts(0, grants)?;
         writer.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         record(&mut writer.connection, trace)?;
         let mut traced: Vec<Box<dyn ReadStore>> = Vec::new();
         for _ in 0..readers {
             let mut connection = open_read_only(&path)?;
             record(&mut connection, Arc::clone(&reads))?;
-            traced.push(Box::new(SqliteReader { connection }));
+            traced.push(Box::new(SqliteReader { connection, grants: Arc::clone(grants) }));
         }
         Ok(Split { writer: Box::new(writer), readers: traced })
     }
@@ -136,6 +138,7 @@ impl Server {
         let (store, path) = (SqliteStore::open(&file.path()).unwrap(), file.path());
         let store = TracedStore { store, path, trace: Arc::clone(&trace), reads: Arc::clone(&reads) };
         let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+        ledger.adopt_trust(Arc::new(world.trust()));
         ledger.execute(world.at(1), world.accept_grant(world.grant(1, 1_000))).await.unwrap();
         ledger.execute(world.at(2), world.pulled(1)).await.unwrap();
         let staged = world.staged("acme-av", 1, &["stable"]);
@@ -262,6 +265,20 @@ async fn a_quiet_contact_is_seven_statements_and_each_is_planned_once() {
 }
 
 #[tokio::test]
+async fn the_head_that_a_computer_names_is_looked_up_once_and_then_remembered() {
+    let server = Server::new().await;
+    let computer = server.settled("pc-1").await;
+    let looked_up = async || {
+        std::mem::take(&mut *server.reads.lock().unwrap());
+        let judged = server.ledger.judge_head(computer.held_head).await.unwrap();
+        assert_eq!(judged, NamedHead::OfThisLog);
+        server.reads.lock().unwrap().begun().len()
+    };
+    assert!(looked_up().await > 0);
+    assert_eq!(looked_up().await, 0);
+}
+
+#[tokio::test]
 async fn a_first_contact_with_a_lease_and_an_assignment_is_eighteen_statements() {
     let server = Server::new().await;
     let mut computer = server.enrolled("pc-1").await;
@@ -370,6 +387,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         ledger.query(ReleaseCounts {}).await.unwrap();
         ledger.query(Restores {}).await.unwrap();
         ledger.query(LogForks {}).await.unwrap();
+        ledger.query(RefusedGrants {}).await.unwrap();
         ledger.query(Drifted {}).await.unwrap();
         ledger.query(NotStarted {}).await.unwrap();
         ledger.query(Failing {}).await.unwrap();
@@ -380,7 +398,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         server.reads.lock().unwrap().begun()
     };
     let few = asked().await;
-    assert_eq!(few.len(), 18, "{few:?}");
+    assert_eq!(few.len(), 20, "{few:?}");
     for number in 0..60 {
         server.settled(&format!("other-{number}")).await;
     }

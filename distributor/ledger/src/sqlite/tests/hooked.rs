@@ -10,6 +10,7 @@ use sealpost_site::changes::{Change, Note};
 use sealpost_site::commands::{Command, Context, Decision, NoFacts};
 
 use super::LedgerFile;
+use crate::grants::TrustedGrants;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::connection::Connected;
 use crate::sqlite::store::SqliteWriter;
@@ -41,7 +42,9 @@ impl Hooked {
             fail_commit: Arc::clone(&fail_commit),
         };
         let settings = LedgerSettings { readers: 2, ..LedgerSettings::default() };
-        Self { ledger: Ledger::start(Box::new(store), settings).unwrap(), hooks, fail_commit }
+        let ledger = Ledger::start(Box::new(store), settings).unwrap();
+        ledger.adopt_trust(Arc::clone(&file.trust));
+        Self { ledger, hooks, fail_commit }
     }
 
     /// The next commit of an entry fails.
@@ -89,9 +92,9 @@ struct HookedStore {
 }
 
 impl Store for HookedStore {
-    fn split(self: Box<Self>, readers: usize) -> Result<Split, StoreError> {
+    fn split(self: Box<Self>, readers: usize, grants: &Arc<TrustedGrants>) -> Result<Split, StoreError> {
         let Self { store, hooks, fail_commit } = *self;
-        let (writer, readers) = store.into_parts(readers)?;
+        let (writer, readers) = store.into_parts(readers, grants)?;
         let writer = HookedWriter { writer, hooks, fail_commit, written: false };
         Ok(Split { writer: Box::new(writer), readers })
     }
@@ -110,6 +113,10 @@ struct HookedWriter {
 impl Connected for HookedWriter {
     fn connection(&self) -> &Connection {
         self.writer.connection()
+    }
+
+    fn grants(&self) -> &TrustedGrants {
+        self.writer.grants()
     }
 }
 

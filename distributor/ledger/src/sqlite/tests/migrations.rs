@@ -2,6 +2,7 @@
 //! its log makes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -14,6 +15,8 @@ use crate::sqlite::schema::{self, CHAINED_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 4 left it.
+const VERSION_4: &str = include_str!("../../../tests/golden/ledger.v4.sql");
 /// A file as version 3 left it.
 const VERSION_3: &str = include_str!("../../../tests/golden/ledger.v3.sql");
 
@@ -23,8 +26,12 @@ struct Old {
 
 impl Old {
     fn new() -> Self {
+        Self::of(VERSION_3)
+    }
+
+    fn of(file: &str) -> Self {
         let old = Self { folder: tempfile::tempdir().unwrap() };
-        Connection::open(old.path()).unwrap().execute_batch(VERSION_3).unwrap();
+        Connection::open(old.path()).unwrap().execute_batch(file).unwrap();
         old
     }
 
@@ -95,7 +102,7 @@ fn a_file_of_version_3_gets_the_tables_of_this_version_and_the_rows_that_its_log
 fn what_was_only_noted_in_a_file_of_version_3_is_read_after_it_too() {
     let old = Old::new();
     let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
-    let Split { mut writer, .. } = store.split(0).unwrap();
+    let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
     let client_id = ClientId::from_random([3; 16]);
     let query = LoadContact { client_id, reports: true, runs: Vec::new(), shown: None };
     let facts = Read::<LoadContact>::read(&mut *writer, &query).unwrap();
@@ -122,6 +129,25 @@ fn a_backup_the_audit_and_a_rebuild_read_a_file_of_version_3_and_leave_it_as_it_
     // A restored backup is brought up when its server opens it.
     drop(SqliteStore::open(&copy).unwrap());
     assert_eq!(version(&copy), schema::VERSION);
+}
+
+#[test]
+fn a_file_of_version_4_gets_the_tables_of_this_version_and_the_rows_that_its_log_makes() {
+    let old = Old::of(VERSION_4);
+    let before = verify_file(&old.path(), Vec::new()).unwrap();
+    assert_eq!((before.damage, before.tables.differing), (None, 0), "{:?}", before.tables.differences);
+    assert!(before.tables.skipped.unwrap().contains("older version"), "what it has is compared");
+    assert_eq!(version(&old.path()), 4, "a check writes nothing");
+    drop(SqliteStore::open(&old.path()).unwrap());
+    assert_eq!(version(&old.path()), schema::VERSION);
+    let migrated = Connection::open(old.path()).unwrap();
+    let new = Connection::open_in_memory().unwrap();
+    schema::create(&new).unwrap();
+    assert_eq!(structure(&migrated), structure(&new));
+    drop(migrated);
+    let after = verify_file(&old.path(), Vec::new()).unwrap();
+    assert_eq!((after.damage, after.tables.differing, after.tables.skipped), (None, 0, None));
+    assert_eq!(after.tables.tables as usize, CHAINED_TABLES.len());
 }
 
 #[test]

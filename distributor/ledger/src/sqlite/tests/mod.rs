@@ -1,6 +1,7 @@
 //! What needs the inside of the store: a replay of the log into its tables, faults on the writer's own connection, and
 //! what a contact costs there.
 
+mod audit;
 mod cost;
 mod crashes;
 mod faults;
@@ -11,7 +12,9 @@ mod notes;
 mod replay;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use sealpost_manifests::trust::TrustDocument;
 use sealpost_test_support::world::World;
 use tempfile::TempDir;
 
@@ -20,11 +23,12 @@ use super::create;
 /// A new ledger file in a folder of its own.
 struct LedgerFile {
     folder: TempDir,
+    trust: Arc<TrustDocument>,
 }
 
 impl LedgerFile {
     fn new(world: &World) -> Self {
-        let file = Self { folder: tempfile::tempdir().unwrap() };
+        let file = Self { folder: tempfile::tempdir().unwrap(), trust: Arc::new(world.trust()) };
         create(&file.path(), world.server_id.clone(), world.site.public(), world.start).unwrap();
         file
     }

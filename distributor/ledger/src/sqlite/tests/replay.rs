@@ -1,6 +1,7 @@
 //! The tables are projections of the log: a replay of all entries gives the same rows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -19,11 +20,11 @@ use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
-use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
-use sealpost_site::rules::restore::{Receipt, RestoreCause};
+use sealpost_site::rules::restore::{NamedHead, Receipt, RestoreCause};
 use sealpost_test_support::world::{
     Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial,
     token_commands, withdraw,
@@ -60,7 +61,7 @@ async fn contacts(world: &World, ledger: &Ledger, computer: &mut Computer, secon
 }
 
 /// Every kind of change happens.
-async fn everything_happens(world: &World, ledger: &Ledger) {
+pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     let register = RegisterSerial {
         actor: admin(),
         serial: serial(1),
@@ -139,6 +140,7 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
             ..world.contact(&cloned)
         },
         shown: None,
+        head: NamedHead::OfThisLog,
     };
     ledger.execute(world.at(500_001), fork).await.unwrap_err();
     // The older one, which the newer one replaced, and then one that is in use: the assignments that name it go.
@@ -155,6 +157,8 @@ async fn everything_happens(world: &World, ledger: &Ledger) {
     told.forked_head = Some(LogHead { size: 3, root: Sha256Digest::of(b"another log") });
     contacts(world, ledger, &mut told, 500_005).await;
     restored(world, ledger, &told).await;
+    let acknowledge = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
+    ledger.execute(world.at(500_009), acknowledge).await.unwrap();
     ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
 }
 
@@ -197,6 +201,7 @@ async fn a_replay_of_the_log_and_a_rebuild_reproduce_the_tables() {
     let file = LedgerFile::new(&world);
     let store = SqliteStore::open(&file.path()).unwrap();
     let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).unwrap();
+    ledger.adopt_trust(Arc::new(world.trust()));
     everything_happens(&world, &ledger).await;
     ledger.close().await.unwrap();
 
@@ -247,7 +252,6 @@ fn every_table_is_a_projection_of_the_log_or_holds_notes() {
         connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
     let tables: BTreeSet<String> =
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let notes = ["clock", "contacts", "freshness", "installed", "seen", "sent"];
-    let known = schema::CHAINED_TABLES.iter().chain(&notes).chain(&["activity"]);
+    let known = schema::CHAINED_TABLES.iter().chain(schema::NOTES_TABLES).chain(&["activity"]);
     assert_eq!(tables, known.map(ToString::to_string).collect());
 }

@@ -17,6 +17,7 @@ use sealpost_site::commands::contact::{AnswerContact, ContactOutcome};
 use sealpost_site::queries::{Activity, Failing, LogForks};
 use sealpost_site::rows::LogForkRow;
 use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::restore::NamedHead;
 use sealpost_test_support::world::{DAY, World, installed, report};
 
 use crate::bench::Bench;
@@ -175,7 +176,7 @@ pub(super) async fn a_contact_beyond_the_bounds_is_refused_whole(world: &World, 
     let one = |id: u64| report(id, &row, InstallStep::Check, Outcome::Ok);
     let contact = world.contact(&computer);
     let try_it = async |contact: Contact| {
-        let command = AnswerContact { contact, shown: None };
+        let command = AnswerContact { contact, shown: None, head: NamedHead::OfThisLog };
         refused(ledger.execute(world.at(30), command).await)
     };
     let with_reports = |reports: Vec<Report>| Contact { reports, ..contact.clone() };

@@ -12,6 +12,7 @@ use sealpost_site::queries::{Activity, ClientKey, HolderById, SetupOf};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::MAX_PENDING;
+use sealpost_site::rules::restore::NamedHead;
 use sealpost_test_support::world::{DAY, SETUP_DAYS, World, computer_name, reserve};
 
 use crate::bench::Bench;
@@ -238,7 +239,8 @@ pub(super) async fn a_request_for_another_server_is_refused(world: &World, bench
     assert_eq!(refused(answer), ProblemCode::WrongServer);
     let mut contact = world.contact(&computer);
     contact.server_id = ServerId::from_random([1; 16]);
-    let answer = ledger.execute(world.at(5), AnswerContact { contact, shown: None }).await;
+    let answer =
+        ledger.execute(world.at(5), AnswerContact { contact, shown: None, head: NamedHead::OfThisLog }).await;
     assert_eq!(refused(answer), ProblemCode::WrongServer);
     unchanged(&ledger, head);
 }

@@ -1,5 +1,7 @@
 //! Contracts of the port itself, below the ledger: transactions, notes, and who sees what.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, ReadStore, Split, Store, WriteStore};
 use sealpost_manifests::digest::Sha256Digest;
@@ -19,7 +21,7 @@ use crate::fixture::WorldExt;
 
 /// A store's writer and one reader.
 fn parts(store: Box<dyn Store>) -> (Box<dyn WriteStore>, Box<dyn ReadStore>) {
-    let Split { writer, mut readers } = store.split(1).unwrap();
+    let Split { writer, mut readers } = store.split(1, &Arc::default()).unwrap();
     (writer, readers.remove(0))
 }
 

@@ -9,7 +9,6 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_site::changes::Change;
 use sealpost_site::commands::clients::LoadEnrollment;
-use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
 use sealpost_site::rows::ResumedRow;
@@ -327,9 +326,7 @@ pub(super) async fn a_ledger_that_was_made_of_its_log_serves_its_clients(world: 
     // A retry of the contact that was only noted is a contact from an unknown past.
     let mut stale = computer.clone();
     (stale.nonce, stale.contacts) = (None, 0);
-    let tries = ledger
-        .execute(world.at(RESTORED + 70), AnswerContact { contact: world.contact(&stale), shown: None })
-        .await;
+    let tries = ledger.execute(world.at(RESTORED + 70), world.answer(&stale)).await;
     assert_eq!(refused(tries), ProblemCode::NonceUnknown);
     sound(&ledger).await;
 }

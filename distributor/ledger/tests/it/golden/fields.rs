@@ -62,6 +62,7 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::ServerListChanged { .. }
         | Change::ReleaseReconsidered { .. }
         | Change::ReleaseRetried { .. }
+        | Change::RestoreAcknowledged { .. }
         | Change::ChannelChanged { .. } => Vec::new(),
     }
 }

@@ -158,6 +158,12 @@ pub(super) fn token_changes(world: &World) -> Vec<(Actor, Change)> {
     ]
 }
 
+/// Kinds that came after those.
+pub(super) fn latest_changes() -> Vec<(Actor, Change)> {
+    let comment = "restored from Monday's backup; \"ticket\" 4711 ü".to_owned();
+    vec![(Actor::token("bob"), Change::RestoreAcknowledged { era: era(2), comment })]
+}
+
 fn of_licenses(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
     let grant = world.confirming(1, 1, 10);
     let bob = Actor::token("bob");

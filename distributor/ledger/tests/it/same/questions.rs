@@ -21,8 +21,8 @@ use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
     LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
-    Recipients, Refusals, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
-    SetupOf, StoredTime, Trying, VoidedReleases,
+    Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
+    ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
@@ -63,6 +63,7 @@ async fn of_the_site(pair: &Pair) {
     assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
     assert_eq!(sqlite.statement, memory.statement);
     pair.query(Licenses {}).await;
+    pair.query(RefusedGrants {}).await;
     pair.query(LogForks {}).await;
     pair.query(ServersLearned {}).await;
     for sequence in [0, 1, 3] {

@@ -21,11 +21,11 @@ use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{
     ApproveRelease, NoteDelta, RefuseRelease, ResetCounter, StageRelease,
 };
-use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
-use sealpost_site::rules::restore::RestoreCause;
+use sealpost_site::rules::restore::{NamedHead, RestoreCause};
 use sealpost_test_support::world::{
     Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
     serial, token_commands, withdraw,
@@ -160,6 +160,11 @@ impl<'a> Site<'a> {
                 let declared = DeclareRestore { actor: admin(), cause, new_era };
                 self.pair.execute(now, declared).await.unwrap();
             }
+            // Where there is nothing to acknowledge, both stores refuse it.
+            6 | 7 => {
+                let acknowledged = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
+                let _ = self.pair.execute(now, acknowledged).await;
+            }
             3..=5 => {
                 let ports = [16770, 443, 16771];
                 let ways =
@@ -221,7 +226,10 @@ impl<'a> Site<'a> {
                 let mut contact = self.world.contact(&computer);
                 contact.next = Nonce::from_random([250; 16]);
                 contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
-                let _ = self.pair.execute(now, AnswerContact { contact, shown: None }).await;
+                let _ = self
+                    .pair
+                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog })
+                    .await;
                 return;
             }
             2 => computer.lease = None,

@@ -1,7 +1,9 @@
 //! What only a database file can suffer: edits by somebody else, another server, another version.
 
 mod damage;
+mod grants;
 mod opening;
+mod witness;
 
 use sealpost_ledger::Ledger;
 use sealpost_manifests::wire::problem::ProblemCode;

@@ -36,7 +36,13 @@ fn setup(id: u8) -> SetupId {
 }
 
 fn unconfirmed() -> RestoreState {
-    let restored = Restored { at: at(99), epoch: Epoch::of(1, 0), resumes_until: at(130), confirmed: false };
+    let restored = Restored {
+        at: at(99),
+        epoch: Epoch::of(1, 0),
+        resumes_until: at(130),
+        confirmed: false,
+        acknowledged: None,
+    };
     RestoreState { era: EraId::from_random([1; 16]), past: vec![EraId::first()], restored: Some(restored) }
 }
 

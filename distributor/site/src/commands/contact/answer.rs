@@ -14,9 +14,35 @@ use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
     AssignmentDecision, AssignmentFacts, Computer, Licensed, Told, Undoing, decide, told,
 };
-use crate::rules::contact::{Claim, LeaseDecision, LeaseFacts, SeatInLease, decide_lease, held, seats_due};
+use crate::rules::contact::{
+    Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, decide_lease, held, may_sign_again, seats_due,
+};
 use crate::rules::reports;
 use crate::rules::restore::Progress;
+
+/// The seats of a client whose grants count.
+pub(super) fn seats_in_lease(client: &ContactClient) -> Vec<SeatInLease<'_>> {
+    let seats = client.seats.iter();
+    seats.map(|seat| SeatInLease { grant: &seat.grant, digest: seat.digest, leased: seat.leased }).collect()
+}
+
+/// The noted lease of a client, if it may be signed again.
+pub(super) fn lease_to_resend<'a>(
+    client: &'a ContactClient,
+    contact: &Contact,
+    context: &Context<'_>,
+) -> Option<&'a Lease> {
+    let resigning = Resigning {
+        client_id: &contact.client_id,
+        client_key: &client.client_key,
+        name: &client.name,
+        server_id: &context.server.server_id,
+        order: client.lease_order,
+        seats: &seats_in_lease(client),
+        latest_end: context.after_days(context.terms.lease_days),
+    };
+    client.lease.as_ref().filter(|lease| may_sign_again(lease, &resigning))
+}
 
 /// A contact on its way to an answer.
 pub(super) struct Answering<'a> {
@@ -176,14 +202,11 @@ impl<'a> Answering<'a> {
             return (self.resumed_lease(shown), None);
         }
         let client = self.client;
-        let seats: Vec<SeatInLease<'_>> = client
-            .seats
-            .iter()
-            .map(|seat| SeatInLease { grant: &seat.grant, digest: seat.digest, leased: seat.leased })
-            .collect();
+        let seats = seats_in_lease(client);
+        let last = lease_to_resend(client, self.contact, self.context);
         let decision = decide_lease(&LeaseFacts {
             now: self.context.now,
-            last: client.lease.as_ref(),
+            last,
             ever: client.lease_order.is_some(),
             held: held(&self.contact.highest, Claim::Lease),
             seats: &seats,
@@ -192,18 +215,18 @@ impl<'a> Answering<'a> {
             unconfirmed_since: self.facts.restore.unconfirmed().map(|restored| restored.at),
             resumed: client.resumed,
         });
-        match (decision, &client.lease) {
+        match (decision, last) {
             (LeaseDecision::Withhold(why), _) => (Sent::Nothing, Some(why.to_string())),
-            (LeaseDecision::Issue(_), _) => (self.new_lease(&seats), None),
+            (LeaseDecision::Issue(_), _) => (self.new_lease(&seats, last), None),
             (LeaseDecision::Resend, Some(lease)) => (Sent::Again(Box::new(lease.clone())), None),
             (LeaseDecision::Resend | LeaseDecision::Keep, _) => (Sent::Nothing, None),
         }
     }
 
-    fn new_lease(&self, seats: &[SeatInLease<'_>]) -> Sent<Lease> {
+    fn new_lease(&self, seats: &[SeatInLease<'_>], last: Option<&Lease>) -> Sent<Lease> {
         let not_after = self.context.after_days(self.context.terms.lease_days);
         let ever = self.client.lease_order.is_some();
-        let due = seats_due(seats, self.client.lease.as_ref(), ever, self.context.now);
+        let due = seats_due(seats, last, ever, self.context.now);
         let entitlements = due
             .map(|seat| Entitlement {
                 serial: seat.grant.serial.clone(),

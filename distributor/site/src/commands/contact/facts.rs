@@ -233,6 +233,8 @@ pub struct Shown {
     pub lease: Lease,
     /// Its assignment.
     pub assignment: Option<Assignment>,
+    /// The lease that carries the head which it witnesses, where that is another one.
+    pub witness: Option<Lease>,
     /// What the receipt in the contact says, if this server made it.
     pub receipt: Option<Receipt>,
     /// The era that begins if this shows that the ledger lost something.

@@ -195,6 +195,7 @@ impl Resuming<'_> {
                 epoch: self.epoch(),
                 resumes_until: self.context.after_days(self.context.terms.lease_days),
                 confirmed: false,
+                acknowledged: None,
             }),
         }
     }

@@ -50,12 +50,13 @@ fn facts(held: &Grant, restored: bool) -> GrantFacts {
         epoch: Epoch::of(1, 0),
         resumes_until: at(40),
         confirmed: false,
+        acknowledged: None,
     });
     GrantFacts {
         held: Some(HeldGrant {
             generation: held.generation,
             epoch: held.epoch,
-            digest: document(held).digest(),
+            digest: Some(document(held).digest()),
             not_after: at(366),
         }),
         restore: RestoreState { era: EraId::from_random([1; 16]), past: vec![EraId::first()], restored },

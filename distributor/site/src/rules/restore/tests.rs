@@ -25,6 +25,7 @@ fn restored(present: u8, past: &[u8]) -> RestoreState {
             epoch: Epoch::of(1, 0),
             resumes_until: at(40),
             confirmed: false,
+            acknowledged: None,
         }),
     }
 }
@@ -137,4 +138,46 @@ fn a_lost_client_takes_its_name_from_an_older_one_and_not_from_a_newer_decision(
     assert!(takes_name(&era(1), Some(&holder(1, Some(9))), 10));
     assert!(!takes_name(&era(1), Some(&holder(1, Some(10))), 10));
     assert!(!takes_name(&era(1), Some(&holder(1, None)), 10), "enrolled since the restore");
+}
+
+#[test]
+fn a_head_of_another_log_shows_a_loss_unless_that_is_known() {
+    let state = |confirmed: Option<bool>| RestoreState {
+        restored: confirmed.map(|confirmed| Restored {
+            at: Timestamp::UNIX_EPOCH,
+            epoch: Epoch::of(1, 0),
+            resumes_until: Timestamp::UNIX_EPOCH,
+            confirmed,
+            acknowledged: None,
+        }),
+        ..RestoreState::default()
+    };
+    let judged = |confirmed, lease, granted| {
+        judge_witness(&state(confirmed), Epoch::of(lease, 0), Epoch::of(granted, 0))
+    };
+    // Never restored, as far as this ledger says.
+    assert_eq!(judged(None, 1, 1), Witnessed::LogDiffers);
+    assert_eq!(judged(None, 1, 2), Witnessed::LogDiffers);
+    // Everybody is warned already, also where the lease is newer.
+    assert_eq!(judged(Some(false), 1, 1), Witnessed::Known);
+    assert_eq!(judged(Some(false), 2, 1), Witnessed::Known);
+    // The vendor confirmed with epoch 2: leases of before carry heads of what was lost.
+    assert_eq!(judged(Some(true), 1, 2), Witnessed::Known);
+    assert_eq!(judged(Some(true), 2, 2), Witnessed::LogDiffers);
+}
+
+#[test]
+fn a_confirmation_counts_only_with_a_grant_above_the_epoch_of_the_restore() {
+    let restored = Restored {
+        at: Timestamp::UNIX_EPOCH,
+        epoch: Epoch::of(2, 0),
+        resumes_until: Timestamp::UNIX_EPOCH,
+        confirmed: true,
+        acknowledged: None,
+    };
+    let state = RestoreState { restored: Some(restored), ..RestoreState::default() };
+    for (highest, confirmed) in [(0, false), (1, false), (2, false), (3, true)] {
+        let believed = state.clone().believed(Epoch::of(highest, 0));
+        assert_eq!(believed.unconfirmed().is_none(), confirmed, "{highest}");
+    }
 }

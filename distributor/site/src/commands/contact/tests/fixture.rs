@@ -29,7 +29,7 @@ use crate::commands::{Command, Context, Decision, Terms};
 use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
 use crate::rules::release::{KnownRelease, ReleaseState};
-use crate::rules::restore::{Progress, Receipt, RestoreState, Restored};
+use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
 
 /// Entries of the ledger.
 pub(super) const LOGGED: u64 = 50;
@@ -210,6 +210,7 @@ pub(super) fn restored() -> RestoreState {
             epoch: Epoch::of(1, 0),
             resumes_until: at(TODAY + 29),
             confirmed: false,
+            acknowledged: None,
         }),
     }
 }
@@ -248,7 +249,13 @@ pub(super) fn word(text: &str) -> Word {
 /// A client shows a lease of serial number 1 with order 8, which saw ten entries that the ledger lost, an assignment
 /// with order 4, and this receipt.
 pub(super) fn shown(receipt: Option<Receipt>) -> Shown {
-    Shown { lease: lease(8, LOGGED + 10, &[1]), assignment: Some(assignment(4)), receipt, new_era: era(9) }
+    Shown {
+        lease: lease(8, LOGGED + 10, &[1]),
+        assignment: Some(assignment(4)),
+        witness: None,
+        receipt,
+        new_era: era(9),
+    }
 }
 
 /// An approved release of one package.
@@ -283,7 +290,7 @@ pub(super) fn decide(
         log.append(leaf_hash(&entry.to_le_bytes()));
     }
     let context = Context { now: at(TODAY), server: &server, terms: &Terms::default(), log: &log };
-    AnswerContact { contact, shown }.decide(facts, &context)
+    AnswerContact { contact, shown, head: NamedHead::OfThisLog }.decide(facts, &context)
 }
 
 /// The kinds of the changes, in order.
