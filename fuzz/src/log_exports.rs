@@ -29,7 +29,7 @@ fn walk(data: &[u8], is_fixed_site: bool) -> bool {
     let mut check = ExportCheck::new(about.server_id.clone(), vec![about.head]);
     let mut entries = Vec::new();
     loop {
-        match reader.next() {
+        match reader.next_entry() {
             Ok(Some(entry)) => {
                 assert!(entry.len() <= MAX_EXPORT_ENTRY_BYTES);
                 check.next(&entry, reader.head());

@@ -122,7 +122,6 @@ impl StoppedServer {
         Ok(Self { tokens, ledger, clock, _lock: lock })
     }
 
-    /// License time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -224,7 +224,7 @@ fn report(wanted: &ToVerify<'_>, checked: &Checked) -> anyhow::Result<Outcome> {
 /// A file whose entries are those under its signed head.
 struct Checked {
     about: ExportedLog,
-    /// What they say.
+    /// What the entries say, and how far they go.
     check: LogCheck,
 }
 
@@ -242,7 +242,7 @@ fn check(
     let mut witnessed: Vec<LogHead> = checkpoints.iter().map(signed).collect::<Result<_, _>>()?;
     witnessed.extend(heads);
     let mut check = ExportCheck::new(about.server_id.clone(), witnessed);
-    while let Some(entry) = reader.next()? {
+    while let Some(entry) = reader.next_entry()? {
         check.next(&entry, reader.head());
     }
     let check = check.finish(reader.head());

@@ -69,10 +69,10 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # log_file_mib = {}\n\
          # log_files = {}\n\
          \n\
+         [log]\n\
          # Where each entry of the log is sent besides, as syslog (RFC 5424) with JSON in it: tcp://HOST:PORT,\n\
-         # udp://HOST:PORT or unix:/PATH. It is not encrypted: send it to a relay on this computer or in its network.\n\
-         # [log]\n\
-         # syslog = \"unix:/dev/log\"\n",
+         # udp://HOST:PORT or unix:/dev/log. It is not encrypted: send it to a relay on this computer or in its network.\n\
+         # syslog = \"\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

@@ -25,7 +25,6 @@ pub struct SyslogBehind {
     pub entries: u64,
     /// How long ago it had all.
     pub since: Duration,
-    /// What failed last.
     pub error: Option<String>,
 }
 

@@ -113,7 +113,7 @@ async fn an_export_of_many_entries_ends_where_its_head_does() {
     let text = site.admin(Method::GET, "/log/export", None).await.text().await.unwrap();
     let mut reader = ExportReader::open(std::io::Cursor::new(text), None).unwrap();
     let mut entries = 0;
-    while reader.next().unwrap().is_some() {
+    while reader.next_entry().unwrap().is_some() {
         entries += 1;
     }
     assert!(size > 1_000 && entries >= size, "{entries} of {size}");

@@ -1,7 +1,7 @@
 //! A whole log as a file that anybody can check without the server: one line that says whose it is and where it ends, and
 //! then its entries, byte for byte, one on each line.
 //!
-//! Invariants: what came out of an [`ExportReader`] counts only when [`ExportReader::next`] has answered `None`: then the
+//! Invariants: what came out of an [`ExportReader`] counts only when [`ExportReader::next_entry`] has answered `None`: then the
 //! entries are those under the checkpoint's root, all of them and no other. Nothing longer than a bound is held in memory.
 //! Left out on purpose: what the entries say, which is bytes here; and whose the site key is. A file names its own, and a
 //! reader who has it from elsewhere gives that one.
@@ -206,7 +206,7 @@ impl<R: BufRead> ExportReader<R> {
     ///
     /// # Errors
     /// [`ExportError`].
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
+    pub fn next_entry(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
         let (entries, size) = (self.log.size(), self.about.head.size);
         let number = entries.saturating_add(2);
         let entry = line(&mut self.lines, number, MAX_EXPORT_ENTRY_BYTES)?;
@@ -253,7 +253,7 @@ mod tests {
     fn read_all(file: &[u8], site_key: Option<&PublicKey>) -> Result<Vec<Vec<u8>>, ExportError> {
         let mut reader = ExportReader::open(Cursor::new(file), site_key)?;
         let mut entries = Vec::new();
-        while let Some(entry) = reader.next()? {
+        while let Some(entry) = reader.next_entry()? {
             entries.push(entry);
         }
         Ok(entries)
@@ -312,7 +312,7 @@ mod tests {
         let endless = format!("{header}\n").into_bytes();
         let stream = Cursor::new(endless).chain(io::repeat(b'x'));
         let mut reader = ExportReader::open(io::BufReader::new(stream), None).unwrap();
-        assert!(matches!(reader.next(), Err(ExportError::TooLong { line: 2, .. })));
+        assert!(matches!(reader.next_entry(), Err(ExportError::TooLong { line: 2, .. })));
         let stream = io::BufReader::new(io::repeat(b'x'));
         assert!(matches!(ExportReader::open(stream, None), Err(ExportError::TooLong { line: 1, .. })));
     }

@@ -151,7 +151,7 @@ mod tests {
     fn check(file: &[u8], witnessed: Vec<LogHead>) -> LogCheck {
         let mut reader = ExportReader::open(Cursor::new(file), None).unwrap();
         let mut check = ExportCheck::new(reader.about().server_id.clone(), witnessed);
-        while let Some(entry) = reader.next().unwrap() {
+        while let Some(entry) = reader.next_entry().unwrap() {
             check.next(&entry, reader.head());
         }
         check.finish(reader.head())

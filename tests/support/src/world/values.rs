@@ -62,7 +62,7 @@ pub fn withdraw(manifest: Sha256Digest, reason: &str) -> WithdrawRelease {
 /// The life of an admin token, and something that an admin does at the server: the commands that only write to the log.
 #[must_use]
 pub fn token_commands(name: &str) -> (MakeTokens, UseToken, RevokeToken, OperateServer) {
-    let token: Token = "A".repeat(43).parse().expect("it has the form of a token");
+    let token: Token = "A".repeat(43).parse().unwrap();
     let (digest, name) = (token.digest(), name.to_owned());
     let id = TokenId::of(&digest);
     let tokens = vec![NewToken { name: name.clone(), digest, ends_at: None }];
