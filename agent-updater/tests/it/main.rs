@@ -6,6 +6,7 @@ mod assignments;
 mod clocks;
 mod contact;
 mod enroll;
+mod faults;
 mod handover;
 mod hostile;
 mod log;
