@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sealpost_test_support::folders::{make_writable, set_mode};
-use sealpost_tests::harness::{copy_tree, files_beneath, run};
+use sealpost_tests::harness::{self, copy_tree, files_beneath};
 
 use super::chance::Chance;
 use super::scene::{PACKAGE, Scene};
@@ -228,7 +228,7 @@ fn flipped_bits(scene: &mut Scene, chance: &mut Chance) -> Result<String> {
     for (program, arguments) in commands {
         let mut command = scene.lab.programs().command(program);
         command.arg("--home").arg(&copy).args(*arguments);
-        let ended = run(command)?;
+        let ended = harness::run(command)?;
         let place = format!("with a flipped bit in {}: {}", flipped.display(), ended.text());
         ensure!(
             ended.status.code().is_some_and(|code| code < 100),

@@ -13,13 +13,16 @@ use std::fmt::Debug;
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, WriteStore};
 use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::LogHead;
 use sealpost_site::commands::Command;
-use sealpost_site::queries::Log;
-use sealpost_test_support::world::World;
+use sealpost_site::commands::pulls::PullSucceeded;
+use sealpost_site::queries::{Activity, Log, LogEnd};
+use sealpost_test_support::world::{DAY, World, reserve};
 
 pub(crate) use self::store::{Call, Fault, Faults, FaultyStore};
 use crate::bench::{Bench, MemoryBench, SqliteBench, settings};
+use crate::fixture::WorldExt;
 use crate::same::{Pair, Site, asks_everything};
 
 /// More calls than any command makes.
@@ -149,5 +152,38 @@ async fn every_command_survives_every_failure_of_every_call_to_its_store() {
     }
     for call in [Call::Undo, Call::RollBack] {
         assert!(tried.contains(&(call, Fault::Before)), "{call:?} never fails");
+    }
+}
+
+#[tokio::test]
+#[ignore = "waits for a writer that forgets the statement of a command that was not written"]
+async fn a_statement_of_the_vendor_that_was_not_written_moves_no_time() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let (ledger, faults) = faulty(&bench);
+    world.unlock(&ledger, 1_000).await;
+    let ahead = world.at(10 * DAY);
+    let stated = |version, signed_at| PullSucceeded {
+        statement: VendorStatement::new(signed_at, world.at(366 * DAY)),
+        ..world.pulled(version)
+    };
+    ledger.execute(world.at(10), stated(1, ahead)).await.unwrap();
+    for nth in 1..MOST_CALLS {
+        for fault in [Fault::Before, Fault::Ended] {
+            faults.arm(nth, fault);
+            let answer = ledger.execute(world.at(20), stated(2, world.at(15))).await;
+            let Some(call) = faults.disarm() else { return };
+            assert!(answer.is_err());
+            ledger
+                .execute(world.at(20), reserve(&format!("pc-{nth}-{fault:?}").to_lowercase()))
+                .await
+                .unwrap();
+            let newest = Activity { end: LogEnd::Newest, limit: Some(1), ..Activity::default() };
+            let at = ledger.query(newest).await.unwrap()[0].entry.at();
+            assert!(
+                at >= ahead,
+                "the vendor's statement was lost with {fault:?} at {call:?}, and time went back to {at}"
+            );
+        }
     }
 }
