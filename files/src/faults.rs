@@ -48,7 +48,7 @@ pub(crate) fn write_all(file: &mut std::fs::File, _: &std::path::Path, bytes: &[
 #[cfg(any(test, feature = "faults"))]
 pub(crate) use injected::write_all;
 #[cfg(any(test, feature = "faults"))]
-pub use injected::{Failure, Ran, failing, reach, unflushed};
+pub use injected::{Failure, Ran, counted, failing, reach, unflushed};
 
 #[cfg(any(test, feature = "faults"))]
 mod injected {
@@ -125,6 +125,16 @@ mod injected {
         let answer = work();
         let plan = STATE.with_borrow_mut(|state| state.plan.take());
         Ran { answer, failed: plan.and_then(|plan| plan.failed) }
+    }
+
+    /// Does some work in this thread, and counts its steps.
+    pub fn counted<R>(work: impl FnOnce() -> R) -> (R, usize) {
+        STATE.with_borrow_mut(|state| {
+            state.plan = Some(Plan { left: usize::MAX, failure: Failure::Broken, failed: None });
+        });
+        let answer = work();
+        let plan = STATE.with_borrow_mut(|state| state.plan.take());
+        (answer, plan.map_or(0, |plan| usize::MAX - plan.left))
     }
 
     /// Folders of which this thread changed names that are not flushed yet; from then on there are none.

@@ -280,6 +280,8 @@ fn a_site_and_a_computer_on_a_small_disk_that_fills_go_on_when_there_is_room_aga
 fn on_a_small_disk() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1_000)?;
+    // Less than what a server usually keeps free.
+    site.configure("[limits]\nkeep_free_mib = 0\n")?;
     update(&vendor, &site, "1.0")?;
     let computer = computer_with_product(&lab, &site, &vendor)?;
     computer.check()?.ok()?;
