@@ -241,7 +241,8 @@ fn flipped_bits(scene: &mut Scene, chance: &mut Chance) -> Result<String> {
     }
     make_writable(&copy);
     fs::remove_dir_all(&copy)?;
-    Ok(format!("a flipped bit in {}", flipped.display()))
+    let flipped = flipped.strip_prefix(&copy).unwrap_or(&flipped);
+    Ok(format!("a flipped bit in {} of a copy", flipped.display()))
 }
 
 fn flip(copy: &Path, chance: &mut Chance) -> Result<PathBuf> {
