@@ -21,16 +21,18 @@ fn runtime() -> Runtime {
 
 /// Refreshes, and downloads the payload of the newest release.
 async fn follows(vendor: &Vendor, folder: &Path, payload: &str) -> Result<(), String> {
-    let say = |error: &dyn std::error::Error| sealpost_files::with_causes(error);
+    fn say(error: impl std::error::Error + 'static) -> String {
+        sealpost_files::with_causes(&error)
+    }
     let transport = FolderTransport::new(vendor.path());
     let mut reader = Reader::open(&vendor.root_bytes, &folder.join("store"), std::sync::Arc::new(transport))
-        .map_err(|error| say(&error))?;
-    reader.refresh(now()).await.map_err(|error| say(&error))?;
-    let found = reader.target(&target(payload), now()).await.map_err(|error| say(&error))?;
+        .map_err(say)?;
+    reader.refresh(now()).await.map_err(say)?;
+    let found = reader.target(&target(payload), now()).await.map_err(say)?;
     let found = found.ok_or("the payload is not listed")?;
     let destination = folder.join(payload);
     let downloaded = reader.download(found.listed(), &destination, Resume::Continue, &mut |_| {}).await;
-    downloaded.map(drop).map_err(|error| say(&error))
+    downloaded.map(drop).map_err(say)
 }
 
 fn trusted(folder: &Path) -> String {
