@@ -10,6 +10,8 @@ use sealpost_tests::harness::{Computer, Daemon, Lab, Output, Site, Tool, Vendor,
 
 /// Fixed, so that a failure can be repeated; the sample is a different one with another seed.
 const SEED: u64 = 8_014;
+/// Refusals of a sample that must make a program say no; else nothing was tried.
+const ENOUGH: usize = 4;
 /// What files are written with; and what is printed too.
 const WRITES: &str = "write,pwrite64";
 /// Whether writes are refused.
@@ -92,6 +94,7 @@ impl Refusal {
 /// It said no, or did it; it did not fall over. Refused writes may end it in any way: they also hit what it prints, and
 /// how its threads wake each other, which no disk refuses.
 fn ended_with_a_word(output: &Output, writes: Writes) -> Result<()> {
+    ensure!(!output.stderr.contains("strace: "), "nothing could be refused: {}", output.stderr);
     if writes == Writes::Refused {
         return Ok(());
     }
@@ -135,7 +138,7 @@ fn an_agent_whose_calls_are_refused_has_the_old_or_the_new_release_whole_and_run
     update(&vendor, &site, "1.0")?;
     let computer = computer_with_product(&lab, &site, &vendor)?;
     computer.check()?.ok()?;
-    let mut old = "1.0".to_owned();
+    let (mut old, mut said_no) = ("1.0".to_owned(), 0);
     for (number, refusal) in Refusal::sample(SEED, 15).into_iter().enumerate() {
         let new = format!("1.{}", number + 1);
         update(&vendor, &site, &new)?;
@@ -145,8 +148,10 @@ fn an_agent_whose_calls_are_refused_has_the_old_or_the_new_release_whole_and_run
         let name = format!("{}: it said {} with {}", refusal.name(), said.text(), said.status);
         ended_with_a_word(&said, refusal.writes()).with_context(|| name.clone())?;
         comes_to(&lab, &computer, &old, &new).with_context(|| name)?;
+        said_no += usize::from(!said.status.success());
         old = new;
     }
+    ensure!(said_no >= ENOUGH, "only {said_no} refusals were noticed");
     site.verify_log()
 }
 
@@ -175,6 +180,7 @@ fn a_release_whose_calls_are_refused_is_published_whole_or_not_and_can_be_made_a
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(5)?;
     update(&vendor, &site, "1.0")?;
+    let mut said_no = 0;
     for (number, refusal) in Refusal::sample(SEED + 1, 15).into_iter().enumerate() {
         let version = format!("1.{}", number + 1);
         let folder = lab.path("draft");
@@ -188,6 +194,7 @@ fn a_release_whose_calls_are_refused_is_published_whole_or_not_and_can_be_made_a
         let said = run(refusal.of(&release))?;
         let name = format!("{}: it said {} with {}", refusal.name(), said.text(), said.status);
         ended_with_a_word(&said, refusal.writes()).with_context(|| name.clone())?;
+        said_no += usize::from(!said.status.success());
         // Whatever stayed, sites can follow.
         site.pull().with_context(|| name.clone())?;
         let again = vendor.publisher(&arguments)?;
@@ -195,6 +202,7 @@ fn a_release_whose_calls_are_refused_is_published_whole_or_not_and_can_be_made_a
         let approved = site.approve(&format!("scanner:{version}"));
         approved.with_context(|| format!("{name}; again: {}", again.text()))?;
     }
+    ensure!(said_no >= ENOUGH, "only {said_no} refusals were noticed");
     site.verify_log()
 }
 
