@@ -29,7 +29,7 @@ impl Scene {
         scene
     }
 
-    /// The next release.
+    /// The release after the one before, not installed yet.
     fn publish(&mut self) -> Published {
         self.made += 1;
         self.computer.publish(&self.made.to_string(), self.made, &format!("loadable {}", self.made))
