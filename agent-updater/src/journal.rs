@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::{fs, io};
 
+use sealpost_files::faults::{Step, reach};
 use sealpost_files::{PRIVATE, sync_parent};
 
 use crate::domain::record::Change;
@@ -79,6 +80,7 @@ impl<'a> Journal<'a> {
     /// The system's.
     pub fn note_all_started(&self) -> io::Result<()> {
         let aside = store::aside(&self.path);
+        reach(Step::Rename, aside.parent().unwrap_or(&aside))?;
         fs::rename(&aside, self.path.with_extension(format!("ended.{PUT_ASIDE}")))?;
         sync_parent(&aside)
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::faults::{Step, reach};
 use crate::mode::PRIVATE_FOLDER;
 use crate::way::{self, Modes};
 
@@ -29,14 +30,19 @@ pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_folder(parent, PARENT_MODE)?;
     }
+    reach(Step::MakeFolder, path.parent().unwrap_or(path))?;
     // Private until its mode is set, whatever the umask says.
     match DirBuilder::new().mode(PRIVATE_FOLDER).create(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         Err(error) => return Err(error),
     }
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
-    sync_parent(path)
+    fs::set_permissions(path, Permissions::from_mode(mode)).and_then(|()| sync_parent(path)).inspect_err(
+        |_| {
+            // Else the next try would find it, with whatever mode, and flush nothing.
+            let _ = fs::remove_dir(path);
+        },
+    )
 }
 
 /// Makes a folder and those above it, all with `mode` less what the umask takes; root with the same care as in
@@ -57,6 +63,7 @@ pub fn make_folder_at_most(path: &Path, mode: u32) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    reach(Step::FlushFolder, folder)?;
     open_folder(folder)?.sync_all()
 }
 
@@ -82,9 +89,14 @@ pub fn sync_parent(path: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn remove_durably(path: &Path) -> io::Result<()> {
+    reach(Step::Remove, path.parent().unwrap_or(path))?;
     match fs::remove_file(path) {
         Ok(()) => sync_parent(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // An earlier try may have removed it without being able to flush that.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match sync_parent(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            flushed => flushed,
+        },
         Err(error) => Err(error),
     }
 }

@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 mod causes;
+pub mod faults;
 mod folder;
 mod framed;
 mod lock;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::faults::{Step, reach};
+
 /// Reads a whole regular file of at most `max_bytes`; `None` only if nothing of that name exists.
 ///
 /// # Errors
@@ -42,6 +44,7 @@ fn read_at_most(file: File, max_bytes: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] if it is no regular file, and what the system says otherwise.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    reach(Step::Read, path)?;
     let file =
         OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() {

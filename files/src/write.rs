@@ -4,12 +4,13 @@
 //! killed process leaves carries a prefix by which [`sweep`] knows it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use crate::faults::{Step, reach, write_all};
 use crate::folder::sync_folder;
 use crate::mode::PRIVATE;
 use crate::read::read_bounded;
@@ -23,11 +24,12 @@ const UNFINISHED: &str = ".unfinished-";
 /// [`io::ErrorKind::AlreadyExists`] if something of that name is there, and what the system says otherwise.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = parent(path)?;
-    let mut file = Unfinished::new_in(folder)?;
-    file.file_mut().write_all(bytes)?;
-    file.finish(mode)?;
+    let file = Unfinished::of(folder, bytes, mode)?;
     file.create(path)?;
-    sync_folder(folder)
+    sync_folder(folder).inspect_err(|_| {
+        // Else the next try would find it, and refuse.
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// Writes a file with exactly `mode`, replacing what is there. A link in its place is replaced, not followed.
@@ -36,9 +38,7 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// The system's; the old file is still there then.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = parent(path)?;
-    let mut file = Unfinished::new_in(folder)?;
-    file.file_mut().write_all(bytes)?;
-    file.finish(mode)?;
+    let file = Unfinished::of(folder, bytes, mode)?;
     file.replace(path)?;
     sync_folder(folder)
 }
@@ -49,9 +49,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if it has other bytes, and what the system says otherwise.
 pub fn create_or_same(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = Unfinished::new_in(parent(path)?)?;
-    file.file_mut().write_all(bytes)?;
-    file.finish(mode)?;
+    let file = Unfinished::of(parent(path)?, bytes, mode)?;
     match file.create(path) {
         Err(refused) if refused.kind() == io::ErrorKind::AlreadyExists => {
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -74,10 +72,20 @@ impl Unfinished {
     /// # Errors
     /// The system's.
     pub fn new_in(folder: &Path) -> io::Result<Self> {
+        reach(Step::Create, folder)?;
         // Opened here, and not by the crate, whose errors say the name: nobody finds anything there.
         let open =
             |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).mode(PRIVATE).open(path);
         tempfile::Builder::new().prefix(UNFINISHED).make_in(folder, open).map(Self)
+    }
+
+    /// A file with all its bytes, of which only the name is left.
+    fn of(folder: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let Self(mut file) = Self::new_in(folder)?;
+        write_all(file.as_file_mut(), folder, bytes)?;
+        let file = Self(file);
+        file.finish(mode)?;
+        Ok(file)
     }
 
     /// The file, to be written.
@@ -96,6 +104,7 @@ impl Unfinished {
     /// # Errors
     /// The system's.
     pub fn finish(&self, mode: u32) -> io::Result<()> {
+        reach(Step::Flush, self.path())?;
         self.0.as_file().set_permissions(Permissions::from_mode(mode))?;
         self.0.as_file().sync_all()
     }
@@ -105,6 +114,7 @@ impl Unfinished {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if something is, and what the system says otherwise.
     pub fn create(self, path: &Path) -> io::Result<()> {
+        reach(Step::Rename, parent(path)?)?;
         self.0.persist_noclobber(path).map(drop).map_err(|error| error.error)
     }
 
@@ -113,6 +123,7 @@ impl Unfinished {
     /// # Errors
     /// The system's.
     pub fn replace(self, path: &Path) -> io::Result<()> {
+        reach(Step::Rename, parent(path)?)?;
         self.0.persist(path).map(drop).map_err(|error| error.error)
     }
 }
@@ -125,6 +136,7 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            reach(Step::Remove, folder)?;
             fs::remove_file(entry.path())?;
         }
     }

@@ -210,20 +210,41 @@ fn differs(
     // Taken before the digests: a change in between makes the next footprint another one.
     let footprint = slots.footprint(&installed.slot)?;
     let known = before.slots.get(&installed.slot);
-    let look = match known {
-        Some(look) if look.footprint == footprint && look.manifest == installed.manifest => look.clone(),
-        _ => Look { manifest: installed.manifest, footprint, problem: digested(host, &slots, installed) },
+    let problem = match known {
+        Some(look) if look.footprint == footprint && look.manifest == installed.manifest => {
+            now.slots.insert(installed.slot.clone(), look.clone());
+            look.problem.clone()
+        }
+        _ => match digested(host, &slots, installed) {
+            Digested::Compared(problem) => {
+                let look = Look { manifest: installed.manifest, footprint, problem: problem.clone() };
+                now.slots.insert(installed.slot.clone(), look);
+                problem
+            }
+            // A disk that failed once says nothing of the files: the next look digests them again.
+            Digested::NotCompared(why) => Some(why),
+        },
     };
-    let problem = look.problem.clone();
-    now.slots.insert(installed.slot.clone(), look);
     Ok(problem.map(|problem| (DriftKind::Changed, problem)))
 }
 
-/// What the digests of a slot say against its manifest, if anything.
-fn digested(host: &Host, slots: &Slots, installed: &Installed) -> Option<String> {
+/// What came of digesting a slot.
+enum Digested {
+    /// It was compared with its manifest: what is said against it, if anything.
+    Compared(Option<String>),
+    /// It could not be compared.
+    NotCompared(String),
+}
+
+fn digested(host: &Host, slots: &Slots, installed: &Installed) -> Digested {
     let manifest = match manifests::read(&host.home, installed) {
         Ok(manifest) => manifest,
-        Err(error) => return Some(with_causes(&error)),
+        Err(error) => return Digested::NotCompared(with_causes(&error)),
     };
-    slots.check(&installed.slot, &manifest).err().map(|error| with_causes(&error))
+    match slots.check(&installed.slot, &manifest) {
+        Err(SlotFault::Unreadable(error)) if error.says_nothing() => {
+            Digested::NotCompared(with_causes(&SlotFault::Unreadable(error)))
+        }
+        compared => Digested::Compared(compared.err().map(|error| with_causes(&error))),
+    }
 }

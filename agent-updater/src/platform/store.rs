@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+use sealpost_files::faults::{Step, reach};
 use sealpost_files::{PRIVATE, frame, read_bounded, remove_durably, replace, sync_parent, unframe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -203,6 +204,7 @@ pub fn put_aside(path: &Path) -> Result<(), StoreError> {
 /// The system's.
 pub fn rename_aside(path: &Path) -> io::Result<()> {
     begin_its_time(path);
+    reach(Step::Rename, path.parent().unwrap_or(path))?;
     fs::rename(path, aside(path))?;
     sync_parent(path)
 }
@@ -233,6 +235,7 @@ pub fn replace_damaged<T: Serialize>(path: &Path, value: &T, mode: u32) -> Resul
     let failed = |source| StoreError::Io { action: "put aside", path: path.to_owned(), source };
     begin_its_time(path);
     remove_durably(&aside).map_err(failed)?;
+    reach(Step::Rename, path.parent().unwrap_or(path)).map_err(failed)?;
     fs::hard_link(path, &aside).map_err(failed)?;
     save(path, value, mode)
 }

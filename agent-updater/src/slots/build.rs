@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use sealpost_deltas::{BaseFiles, TargetWriter};
+use sealpost_files::faults::{Step, reach};
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::PayloadSink;
 
@@ -67,6 +68,7 @@ impl<'a> SlotBuilder<'a> {
     ) -> io::Result<()> {
         self.make_parent(path)?;
         let mut file = self.folder.create_file(path).map_err(into_io)?;
+        reach(Step::Write, self.folder.path())?;
         copy_exactly(content, &mut file, length)?;
         seal_file(&file, if executable { EXECUTABLE_MODE } else { FILE_MODE })
     }

@@ -1,11 +1,12 @@
 //! The agent against a simulated Primary Server. The vendor's repository behind it is real.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
 
 mod assignments;
 mod clocks;
 mod contact;
 mod enroll;
+mod faults;
 mod handover;
 mod hostile;
 mod log;

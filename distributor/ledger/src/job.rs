@@ -70,7 +70,7 @@ impl Transaction<'_> {
         if changes.is_empty() && notes.is_empty() {
             return Ok(());
         }
-        let before = self.log.clone();
+        let before = (self.log.clone(), self.time.clone());
         self.store.savepoint().map_err(WriteError::Batch)?;
         match self.write_all(changes, notes) {
             Ok(()) => self.store.keep().map_err(WriteError::Batch),
@@ -78,7 +78,7 @@ impl Transaction<'_> {
                 let error = self.judge(error);
                 if matches!(error, WriteError::Command(_)) {
                     self.store.undo().map_err(WriteError::Batch)?;
-                    *self.log = before;
+                    (*self.log, *self.time) = before;
                 }
                 Err(error)
             }

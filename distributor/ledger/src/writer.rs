@@ -157,6 +157,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
+        let before = (self.time.clone(), self.stored_floor, self.observed);
         let written = self.transact(&mut batch);
         self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
         match written {
@@ -170,6 +171,8 @@ impl Writer {
                 }
             }
             Err(error) => {
+                // What a statement of the vendor said that is not on disk, the next start would not know either.
+                (self.time, self.stored_floor, self.observed) = before;
                 self.recover();
                 let error = Arc::new(error);
                 tracing::error!(error = %with_causes(&*error), commands = batch.len(), "a batch of changes was not written");

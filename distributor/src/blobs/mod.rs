@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use sealpost_files::faults::{Step, reach};
 use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, open_regular, sync_folder};
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::release::Blob;
@@ -70,10 +71,17 @@ impl FolderBlobs {
         let destination = self.path(sha256);
         let folder = destination.parent().unwrap_or(&self.root);
         make_folder(folder, PRIVATE_FOLDER).map_err(|source| failed("make the folder of", folder, source))?;
-        fs::rename(from, &destination).map_err(|source| failed("rename", &destination, source))?;
+        reach(Step::Rename, folder)
+            .and_then(|()| fs::rename(from, &destination))
+            .map_err(|source| failed("rename", &destination, source))?;
         // It is no longer what is here instead of the blob; whoever investigates still finds it.
         let replaced = self.root.join(UNFINISHED).join(format!("replaced-{sha256}"));
         let _: io::Result<()> = fs::rename(self.aside(sha256), replaced);
+        self.flush_name(&destination)
+    }
+
+    fn flush_name(&self, path: &Path) -> Result<(), BlobError> {
+        let folder = path.parent().unwrap_or(&self.root);
         sync_folder(folder).map_err(|source| failed("flush the folder of", folder, source))
     }
 }
@@ -101,7 +109,8 @@ impl BlobStore for FolderBlobs {
 
     fn put(&self, reader: &mut dyn Read, expected: Blob) -> Result<(), BlobError> {
         if self.length(&expected.sha256)? == Some(expected.length) {
-            return Ok(());
+            // An earlier try may have failed when only this was left.
+            return self.flush_name(&self.path(&expected.sha256));
         }
         let mut unfinished = self.unfinished()?;
         let found = digest(reader, expected.length, Some(unfinished.file_mut()))
@@ -114,7 +123,17 @@ impl BlobStore for FolderBlobs {
     }
 
     fn adopt(&self, file: &Path, expected: Blob) -> Result<(), BlobError> {
-        let mut open = open_regular(file).map_err(|source| failed("open", file, source))?;
+        let mut open = match open_regular(file) {
+            Ok(open) => open,
+            // An earlier try took it over and could not flush its name.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && self.length(&expected.sha256)? == Some(expected.length) =>
+            {
+                return self.flush_name(&self.path(&expected.sha256));
+            }
+            Err(source) => return Err(failed("open", file, source)),
+        };
         let found =
             digest(&mut open, expected.length, None).map_err(|source| failed("read", file, source))?;
         if found != Found::Bytes(expected) {
@@ -135,7 +154,9 @@ impl BlobStore for FolderBlobs {
         }
         // Kept for investigation until the next start, under a name that is never looked up.
         let aside = self.aside(sha256);
-        fs::rename(&path, &aside).map_err(|source| failed("put aside", &path, source))?;
+        reach(Step::Rename, &self.root)
+            .and_then(|()| fs::rename(&path, &aside))
+            .map_err(|source| failed("put aside", &path, source))?;
         Err(BlobError::Damaged { path })
     }
 
@@ -220,6 +241,7 @@ fn digest(reader: &mut dyn Read, limit: u64, mut copy: Option<&mut File>) -> io:
         }
         hasher.update(&buffer[..count]);
         if let Some(file) = copy.as_deref_mut() {
+            reach(Step::Write, Path::new("a blob"))?;
             file.write_all(&buffer[..count])?;
         }
     }
@@ -228,6 +250,7 @@ fn digest(reader: &mut dyn Read, limit: u64, mut copy: Option<&mut File>) -> io:
 
 /// Flushes a file and closes it to writers.
 fn seal(file: &File) -> io::Result<()> {
+    reach(Step::Flush, Path::new("a blob"))?;
     file.set_permissions(Permissions::from_mode(BLOB_MODE))?;
     file.sync_all()
 }
@@ -236,5 +259,7 @@ fn failed(attempted: &'static str, path: &Path, source: io::Error) -> BlobError 
     BlobError::Io { attempted, path: path.to_owned(), source }
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

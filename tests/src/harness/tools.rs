@@ -32,6 +32,8 @@ pub enum Tool {
     Mmdebstrap,
     /// Finds the libraries that a Debian package depends on.
     DpkgShlibdeps,
+    /// Makes the kernel refuse a program's system calls.
+    Strace,
 }
 
 impl Tool {
@@ -45,6 +47,7 @@ impl Tool {
             Self::SystemdAnalyze => "systemd-analyze",
             Self::Mmdebstrap => "mmdebstrap",
             Self::DpkgShlibdeps => "dpkg-shlibdeps",
+            Self::Strace => "strace",
         }
     }
 

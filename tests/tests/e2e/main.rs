@@ -4,6 +4,7 @@ mod clamav;
 mod clocks;
 mod downloads;
 mod faces;
+mod faults;
 mod hooks;
 mod installs;
 mod licensing;

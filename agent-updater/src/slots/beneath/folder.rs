@@ -13,6 +13,7 @@ use rustix::fs::{
     open, openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use sealpost_files::faults::{Step, reach};
 
 use crate::platform::ownership::{ensure_not_writable_by_others, ensure_own_folder};
 
@@ -94,6 +95,7 @@ impl Folder {
     }
 
     fn make_one(&self, name: &str) -> Result<Self, BeneathError> {
+        self.reach(Step::MakeFolder, "make the folder", name)?;
         match mkdirat(&self.fd, name, Mode::from_raw_mode(0o700)) {
             Ok(()) => {
                 let made = self.folder(name)?;
@@ -112,6 +114,7 @@ impl Folder {
     pub fn file(&self, name: impl AsRef<OsStr>) -> Result<File, BeneathError> {
         // Not blocking, so that a pipe in the place of the file cannot hang the agent; it has no effect on regular files.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        self.reach(Step::Read, "open", name.as_ref())?;
         self.open(name.as_ref(), flags, Mode::empty(), "open").map(File::from)
     }
 
@@ -121,6 +124,7 @@ impl Folder {
     /// [`BeneathError`].
     pub fn create_file(&self, name: &str) -> Result<File, BeneathError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        self.reach(Step::Create, "create", name)?;
         self.open(OsStr::new(name), flags, Mode::from_raw_mode(0o600), "create").map(File::from)
     }
 
@@ -148,6 +152,7 @@ impl Folder {
     /// [`BeneathError`].
     pub fn make_link(&self, name: &str, target: &str) -> Result<(), BeneathError> {
         let (folder, last) = self.parent_of(OsStr::new(name))?;
+        folder.reach(Step::Link, "make the link", last)?;
         symlinkat(target, &folder.fd, last)
             .map_err(|errno| errno_error("make the link", &self.path.join(name), errno))
     }
@@ -163,6 +168,7 @@ impl Folder {
             Err(error) if error.is_absent() => return Ok(None),
             Err(error) => return Err(error),
         };
+        folder.reach(Step::Read, "read the link", last)?;
         match readlinkat(&folder.fd, last, Vec::new()) {
             Ok(text) => Ok(Some(OsString::from_vec(text.into_bytes()))),
             Err(Errno::NOENT) => Ok(None),
@@ -249,6 +255,7 @@ impl Folder {
     /// [`BeneathError`].
     pub fn rename(&self, from: impl AsRef<OsStr>, to: &str) -> Result<(), BeneathError> {
         let from = from.as_ref();
+        self.reach(Step::Rename, "rename", from)?;
         renameat(&self.fd, from, &self.fd, to)
             .map_err(|errno| errno_error("rename", &self.path.join(from), errno))
     }
@@ -258,6 +265,7 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`]; both are as before then.
     pub fn exchange(&self, one: &str, other: &str) -> Result<bool, BeneathError> {
+        self.reach(Step::Rename, "exchange", one)?;
         match renameat_with(&self.fd, one, &self.fd, other, RenameFlags::EXCHANGE) {
             Ok(()) => Ok(true),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
@@ -271,6 +279,7 @@ impl Folder {
     /// [`BeneathError`].
     pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<(), BeneathError> {
         let name = name.as_ref();
+        self.reach(Step::Remove, "remove", name)?;
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno_error("remove", &self.path.join(name), errno)),
@@ -282,6 +291,7 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`].
     pub(super) fn remove_empty_folder(&self, name: &OsStr) -> Result<(), BeneathError> {
+        self.reach(Step::Remove, "remove the folder", name)?;
         unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
             .map_err(|errno| errno_error("remove the folder", &self.path.join(name), errno))
     }
@@ -300,6 +310,7 @@ impl Folder {
     /// # Errors
     /// [`BeneathError`].
     pub fn sync(&self) -> Result<(), BeneathError> {
+        self.reach(Step::FlushFolder, "make durable", ".")?;
         fsync(&self.fd).map_err(|errno| errno_error("make durable", &self.path, errno))
     }
 
@@ -307,6 +318,11 @@ impl Folder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where a test makes the system refuse a step.
+    fn reach(&self, step: Step, action: &'static str, name: impl AsRef<OsStr>) -> Result<(), BeneathError> {
+        reach(step, &self.path).map_err(|source| io_error(action, &self.path.join(name.as_ref()), source))
     }
 
     fn parent_of<'a>(&self, name: &'a OsStr) -> Result<(Self, &'a OsStr), BeneathError> {
@@ -325,6 +341,7 @@ impl Folder {
 /// # Errors
 /// The system's.
 pub(crate) fn seal_file(file: &File, mode: u32) -> io::Result<()> {
+    reach(Step::Flush, Path::new("a file of a slot"))?;
     file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use futures_util::StreamExt;
-use sealpost_files::open_regular;
+use sealpost_files::{open_regular, sync_parent};
 
 use crate::reading::errors::DownloadError;
 use crate::reading::part::{Part, hash_up_to};
@@ -48,6 +48,12 @@ pub(super) async fn to_file(
 ) -> Result<Downloaded, DownloadError> {
     check(latch, target)?;
     if is_already_there(target, destination)? {
+        // An earlier download may have failed when only this was left.
+        sync_parent(destination).map_err(|source| DownloadError::File {
+            action: "flush the folder of",
+            path: destination.to_owned(),
+            source,
+        })?;
         progress(target.length);
         return Ok(Downloaded::AlreadyThere);
     }

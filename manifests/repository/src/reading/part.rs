@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use rustix::fs::OFlags;
+use sealpost_files::faults::{Step, reach};
 use sealpost_files::sync_parent;
 
 use crate::reading::errors::DownloadError;
@@ -34,6 +35,8 @@ impl<'a> Part<'a> {
         let mut name = destination.as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
+        let failed = |source| DownloadError::File { action: "open", path: path.clone(), source };
+        reach(Step::Create, &path).map_err(failed)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -42,7 +45,7 @@ impl<'a> Part<'a> {
             // A link in its place would let somebody else choose the file that is overwritten.
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
-            .map_err(|source| DownloadError::File { action: "open", path: path.clone(), source })?;
+            .map_err(failed)?;
         let hasher = target.digests.hasher();
         Ok(Self { target, path, file, received: 0, resumed_at: 0, hasher })
     }
@@ -60,7 +63,9 @@ impl<'a> Part<'a> {
     }
 
     pub(super) fn restart(&mut self) -> Result<(), DownloadError> {
-        self.file.set_len(0).map_err(|source| self.failed("empty", source))?;
+        reach(Step::Write, &self.path)
+            .and_then(|()| self.file.set_len(0))
+            .map_err(|source| self.failed("empty", source))?;
         self.file.seek(SeekFrom::Start(0)).map_err(|source| self.failed("rewind", source))?;
         self.received = 0;
         self.resumed_at = 0;
@@ -102,7 +107,9 @@ impl<'a> Part<'a> {
                 let location = transport.location(&self.target.path);
                 return Err(DownloadError::TooLong { name: self.target.name.clone(), total, location });
             }
-            self.file.write_all(&chunk).map_err(|source| self.failed("write", source))?;
+            reach(Step::Write, &self.path)
+                .and_then(|()| self.file.write_all(&chunk))
+                .map_err(|source| self.failed("write", source))?;
             self.hasher.update(&chunk);
             self.received += length_of(&chunk);
             progress(self.received);
@@ -122,13 +129,19 @@ impl<'a> Part<'a> {
     }
 
     pub(super) fn finish(&self, destination: &Path) -> Result<(), DownloadError> {
-        self.file.sync_all().map_err(|source| self.failed("flush", source))?;
-        fs::rename(&self.path, destination).map_err(|source| self.failed("rename", source))?;
+        reach(Step::Flush, &self.path)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|source| self.failed("flush", source))?;
+        reach(Step::Rename, destination.parent().unwrap_or(destination))
+            .and_then(|()| fs::rename(&self.path, destination))
+            .map_err(|source| self.failed("rename", source))?;
         sync_parent(destination).map_err(|source| self.failed("flush the folder of", source))
     }
 
     pub(super) fn remove(&self) -> Result<(), DownloadError> {
-        fs::remove_file(&self.path).map_err(|source| self.failed("remove", source))
+        reach(Step::Remove, &self.path)
+            .and_then(|()| fs::remove_file(&self.path))
+            .map_err(|source| self.failed("remove", source))
     }
 
     fn interrupted(&self, source: Option<TransportError>) -> DownloadError {

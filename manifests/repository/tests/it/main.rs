@@ -4,6 +4,7 @@
 
 mod attacks;
 mod download;
+mod faults;
 mod golden;
 mod handle;
 mod http;

@@ -212,7 +212,7 @@ async fn both_stores_make_the_same_tables_of_the_golden_log() {
     let memory = MemoryBench::of(store);
     replay(sqlite.store(), &entries[1..]);
     replay(memory.store(), &entries[1..]);
-    let pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
+    let pair = Pair::of(sqlite.open(), memory.open());
     assert_eq!(pair.sqlite.head(), log.head());
     let kinds = asks_everything(&pair, &known(&entries)).await;
     assert_eq!(kinds.len(), summary::KINDS.len());

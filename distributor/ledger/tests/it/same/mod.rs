@@ -12,7 +12,7 @@ use sealpost_test_support::world::World;
 
 pub(crate) use self::pair::Pair;
 pub(crate) use self::questions::{Known, asks_everything};
-use self::site::Site;
+pub(crate) use self::site::Site;
 use crate::bench::{Bench, MemoryBench, SqliteBench};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,7 +22,7 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
         let world = World::new();
         let mut sqlite: Box<dyn Bench> = Box::new(SqliteBench::new(&world));
         let mut memory: Box<dyn Bench> = Box::new(MemoryBench::new(&world));
-        let pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
+        let pair = Pair::of(sqlite.open(), memory.open());
         let mut site = Site::new(&world, pair, seed + 100);
         site.begins().await;
         for round in 0..8 {
@@ -43,14 +43,14 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
                 if let Some(backup) = backup {
                     (sqlite, memory) = backup;
                 }
-                site.pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
+                site.pair = Pair::of(sqlite.open(), memory.open());
             }
         }
         kinds.extend(asks_everything(&site.pair, &site.known).await);
         site.pair.close().await;
         // What the log alone makes is the same too.
         (sqlite, memory) = (sqlite.rebuilt(), memory.rebuilt());
-        let pair = Pair { sqlite: sqlite.open(), memory: memory.open() };
+        let pair = Pair::of(sqlite.open(), memory.open());
         asks_everything(&pair, &site.known).await;
         pair.close().await;
     }

@@ -1,6 +1,8 @@
 //! Two ledgers that get the same commands and questions, and must answer the same.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, ReadStore, WriteStore};
@@ -8,15 +10,41 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::commands::Command;
 use sealpost_site::queries::Query;
 
+use crate::bench::Bench;
+use crate::faults::{Call, Fault, Faults, fails_everywhere, faulty, stored_head};
 use crate::fixture::sound;
 
 /// Two ledgers with one history.
 pub(crate) struct Pair {
     pub(crate) sqlite: Ledger,
     pub(crate) memory: Ledger,
+    /// What fails in the first one's store, if anything does.
+    faults: Option<Faults>,
+    attempted: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Pair {
+    /// Two ledgers whose stores never fail.
+    pub(crate) fn of(sqlite: Ledger, memory: Ledger) -> Self {
+        Self { sqlite, memory, faults: None, attempted: Mutex::default() }
+    }
+
+    /// The first one meets every fault with every command.
+    pub(crate) fn with_faults(bench: &dyn Bench, memory: Ledger) -> Self {
+        let (sqlite, faults) = faulty(bench);
+        Self { faults: Some(faults), ..Self::of(sqlite, memory) }
+    }
+
+    /// What was attempted so far.
+    pub(crate) fn attempted(&self) -> BTreeSet<&'static str> {
+        self.attempted.lock().unwrap().clone()
+    }
+
+    /// Which calls failed so far, and how.
+    pub(crate) fn tried(&self) -> BTreeSet<(Call, Fault)> {
+        self.faults.as_ref().map(Faults::tried).unwrap_or_default()
+    }
+
     pub(crate) async fn execute<C>(&self, now: Timestamp, command: C) -> Result<C::Answer, LedgerError>
     where
         C: Command + Clone + Debug,
@@ -24,11 +52,18 @@ impl Pair {
         dyn WriteStore: Read<C::Facts>,
     {
         let sent = format!("{command:?}");
-        let sqlite = self.sqlite.execute(now, command.clone()).await;
+        let sqlite = match &self.faults {
+            Some(faults) => {
+                self.attempted.lock().unwrap().insert(C::ATTEMPTED);
+                faults.take_turns();
+                fails_everywhere((&self.sqlite, faults), &self.memory, now, &command).await
+            }
+            None => self.sqlite.execute(now, command.clone()).await,
+        };
         let memory = self.memory.execute(now, command).await;
         assert_eq!(format!("{sqlite:?}"), format!("{memory:?}"), "{sent}");
         // The head's root covers the bytes of all entries.
-        assert_eq!(self.sqlite.head(), self.memory.head(), "{sent}");
+        assert_eq!(stored_head(&self.sqlite).await, stored_head(&self.memory).await, "{sent}");
         sqlite
     }
 

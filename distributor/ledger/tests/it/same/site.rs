@@ -39,9 +39,9 @@ use crate::random::Random;
 const PACE: i64 = 1_000;
 
 /// A site to which random things happen.
-pub(super) struct Site<'a> {
+pub(crate) struct Site<'a> {
     world: &'a World,
-    pub(super) pair: Pair,
+    pub(crate) pair: Pair,
     random: Random,
     now: i64,
     computers: BTreeMap<ComputerName, Computer>,
@@ -57,11 +57,11 @@ pub(super) struct Site<'a> {
     resets: u64,
     eras: u8,
     /// Everything that was ever there, also what a restore lost.
-    pub(super) known: Known,
+    pub(crate) known: Known,
 }
 
 impl<'a> Site<'a> {
-    pub(super) fn new(world: &'a World, pair: Pair, seed: u64) -> Self {
+    pub(crate) fn new(world: &'a World, pair: Pair, seed: u64) -> Self {
         let known = Known {
             names: (0..12).map(|number| computer_name(&format!("pc-{number}"))).collect(),
             serials: [1, 2, 3].map(serial).into(),
@@ -86,7 +86,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    pub(super) async fn step(&mut self) {
+    pub(crate) async fn step(&mut self) {
         match self.random.below(20) {
             0 => self.licensing().await,
             1 | 2 => self.reserves().await,
@@ -97,7 +97,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    pub(super) fn now(&mut self) -> Timestamp {
+    pub(crate) fn now(&mut self) -> Timestamp {
         self.now += PACE;
         self.world.at(self.now)
     }
@@ -117,7 +117,7 @@ impl<'a> Site<'a> {
     }
 
     /// Both serial numbers are unlocked, and the first pull is done.
-    pub(super) async fn begins(&mut self) {
+    pub(crate) async fn begins(&mut self) {
         for id in [1, 2] {
             let now = self.now();
             self.pair.execute(now, self.world.accept_grant(self.world.grant_of(id, 0, 8))).await.unwrap();

@@ -1,0 +1,188 @@
+//! Every command, driven through every failure of every call that it makes to its store.
+//!
+//! Each command of a random history fails first at its first call in every way, then at its second, and so on, until it
+//! makes no further call: that run carries it out. After each failure the ledger has what it had, or, where only the
+//! answer of the commit was lost, what the command does, whole; a second ledger that meets no fault says what that is.
+
+mod batch;
+mod store;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use sealpost_ledger::store::{Read, WriteStore};
+use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::license_time::VendorStatement;
+use sealpost_manifests::log::LogHead;
+use sealpost_site::commands::Command;
+use sealpost_site::commands::pulls::PullSucceeded;
+use sealpost_site::queries::{Activity, Log, LogEnd};
+use sealpost_test_support::world::{DAY, World, reserve};
+
+pub(crate) use self::store::{Call, Fault, Faults, FaultyStore};
+use crate::bench::{Bench, MemoryBench, SqliteBench, settings};
+use crate::fixture::WorldExt;
+use crate::same::{Pair, Site, asks_everything};
+
+/// More calls than any command makes.
+const MOST_CALLS: u32 = 200;
+
+/// What is attempted by each command that there is.
+const ATTEMPTED: [&str; 21] = [
+    "accept a grant",
+    "announce the ways to this server",
+    "approve a release",
+    "commit a contact",
+    "enroll a computer",
+    "halt a release",
+    "let computers try a release again",
+    "move a computer to another channel",
+    "note a delta",
+    "note a failed pull",
+    "note a pull",
+    "note a refused release",
+    "note a registration",
+    "note a reset counter",
+    "note a restore",
+    "note a setup file",
+    "reject a release",
+    "reserve a seat",
+    "stage a release",
+    "stage a release again",
+    "withdraw a release",
+];
+
+/// What a client asks for again when it heard no answer; it must hear the same.
+const SAME_ANSWER: [&str; 2] = ["commit a contact", "enroll a computer"];
+
+/// A ledger whose store fails when it is told to.
+pub(crate) fn faulty(bench: &dyn Bench) -> (Ledger, Faults) {
+    let faults = Faults::default();
+    let store = FaultyStore { store: bench.store(), faults: faults.clone() };
+    (Ledger::start(Box::new(store), settings()).unwrap(), faults)
+}
+
+/// What is on disk, not what was announced.
+pub(crate) async fn stored_head(ledger: &Ledger) -> LogHead {
+    ledger.query(Log {}).await.unwrap().head()
+}
+
+/// A command fails at each of its calls in every way, and then is carried out. `sound` carries it out when it is known
+/// that only the answer was lost. Answers what the last run was answered.
+pub(crate) async fn fails_everywhere<C>(
+    (faulty, faults): (&Ledger, &Faults),
+    sound: &Ledger,
+    now: Timestamp,
+    command: &C,
+) -> Result<C::Answer, LedgerError>
+where
+    C: Command + Clone + Debug,
+    C::Answer: Debug,
+    dyn WriteStore: Read<C::Facts>,
+{
+    let mut first = None;
+    for nth in 1..MOST_CALLS {
+        for fault in Fault::ALL {
+            let before = stored_head(faulty).await;
+            faults.arm(nth, fault);
+            let answer = faulty.execute(now, command.clone()).await;
+            let Some(call) = faults.disarm() else {
+                // A retry is known as one, and hears the same otherwise.
+                let again = format!("{answer:?}").replace("retry: true", "retry: false");
+                assert!(
+                    !matches!(answer, Err(LedgerError::Failed { .. })),
+                    "{command:?} without a fault: {again}"
+                );
+                let Some(first) = first else { return answer };
+                if SAME_ANSWER.contains(&C::ATTEMPTED) {
+                    assert_eq!(again, first, "{command:?} is answered in the same way again");
+                }
+                return answer;
+            };
+            let place = format!("{command:?}, with {fault:?} at {call:?}");
+            assert!(matches!(answer, Err(LedgerError::Failed { .. })), "{place}: {answer:?}");
+            if (call, fault) == (Call::Commit, Fault::After) {
+                first = Some(format!("{:?}", sound.execute(now, command.clone()).await));
+                assert_eq!(stored_head(faulty).await, stored_head(sound).await, "{place}: not whole");
+            } else {
+                assert_eq!(stored_head(faulty).await, before, "{place}: something of it is there");
+            }
+            if fault == Fault::BeforeAndNoRollBack {
+                // The transaction stays open until the next batch has failed.
+                let _ = faulty.check_health().await;
+                faulty.check_health().await.unwrap();
+            }
+        }
+    }
+    panic!("{command:?} never ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_survives_every_failure_of_every_call_to_its_store() {
+    let (mut attempted, mut tried) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..2 {
+        let world = World::new();
+        let mut sqlite: Box<dyn Bench> = Box::new(SqliteBench::new(&world));
+        let memory = MemoryBench::new(&world);
+        let mut site = Site::new(&world, Pair::with_faults(&*sqlite, memory.open()), 500 + seed);
+        site.begins().await;
+        for _ in 0..3 {
+            for _ in 0..80 {
+                site.step().await;
+            }
+            asks_everything(&site.pair, &site.known).await;
+        }
+        attempted.extend(site.pair.attempted());
+        tried.extend(site.pair.tried());
+        let known = site.known.clone();
+        site.pair.close().await;
+        // A killed server finds the same, and so does what the log alone makes.
+        sqlite = sqlite.copy();
+        let pair = Pair::of(sqlite.open(), memory.open());
+        asks_everything(&pair, &known).await;
+        pair.close().await;
+    }
+    assert_eq!(attempted, ATTEMPTED.into(), "every command is tried");
+    for call in [Call::Read, Call::Begin, Call::Savepoint, Call::Append, Call::Note, Call::Keep, Call::Commit]
+    {
+        for fault in Fault::ALL {
+            assert!(tried.contains(&(call, fault)), "{call:?} never fails as {fault:?}");
+        }
+    }
+    for call in [Call::Undo, Call::RollBack] {
+        assert!(tried.contains(&(call, Fault::Before)), "{call:?} never fails");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_of_the_vendor_that_was_not_written_moves_no_time() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let (ledger, faults) = faulty(&bench);
+    world.unlock(&ledger, 1_000).await;
+    let ahead = world.at(10 * DAY);
+    let stated = |version, signed_at| PullSucceeded {
+        statement: VendorStatement::new(signed_at, world.at(366 * DAY)),
+        ..world.pulled(version)
+    };
+    ledger.execute(world.at(10), stated(1, ahead)).await.unwrap();
+    for nth in 1..MOST_CALLS {
+        for fault in [Fault::Before, Fault::Ended] {
+            faults.arm(nth, fault);
+            let answer = ledger.execute(world.at(20), stated(2, world.at(15))).await;
+            let Some(call) = faults.disarm() else { return };
+            assert!(answer.is_err());
+            ledger
+                .execute(world.at(20), reserve(&format!("pc-{nth}-{fault:?}").to_lowercase()))
+                .await
+                .unwrap();
+            let newest = Activity { end: LogEnd::Newest, limit: Some(1), ..Activity::default() };
+            let at = ledger.query(newest).await.unwrap()[0].entry.at();
+            assert!(
+                at >= ahead,
+                "the vendor's statement was lost with {fault:?} at {call:?}, and time went back to {at}"
+            );
+        }
+    }
+}
