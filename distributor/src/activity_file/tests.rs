@@ -9,6 +9,7 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason};
 use sealpost_manifests::ids::{ComputerName, RequestId, SerialNumber, ServerId};
 use sealpost_manifests::order::Epoch;
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
@@ -49,6 +50,20 @@ async fn ledger(folder: &Path) -> Arc<Ledger> {
         vendor_time: at(0),
         request_id: None,
     };
+    let license = TrustedKey {
+        key_use: KeyUse::License,
+        package: None,
+        key: site.public().to_base64(),
+        status: KeyStatus::Active,
+        digests: Default::default(),
+    };
+    ledger.adopt_trust(Arc::new(TrustDocument {
+        vendor: "Acme".into(),
+        keys: vec![license],
+        counter_resets: Vec::new(),
+        licensing_contact: None,
+        signed_at: at(0),
+    }));
     let document = SignedDocument::sign(&grant, &site).unwrap();
     ledger.execute(at(1), AcceptGrant { actor: admin(), grant, document, asked_for: None }).await.unwrap();
     ledger

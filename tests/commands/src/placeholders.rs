@@ -12,6 +12,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("V", &["1.0.0"]),
     ("URL", &["https://updates.acme.example"]),
     ("ADDR:PORT", &["127.0.0.1:1"]),
+    ("SIZE:ROOT", &["3:4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2"]),
     ("SHELL", &["bash"]),
     ("N", &["3"]),
     ("DAYS", &["3"]),

@@ -171,12 +171,14 @@ async fn a_grant_that_the_vendor_did_not_sign_so_gives_nothing() {
 
 #[tokio::test]
 async fn a_grant_of_another_vendor_server_site_key_or_serial_number_that_is_pasted_in_gives_nothing() {
+    type Change = fn(&mut Grant, &World);
+    type Expected = fn(&GrantFlaw) -> bool;
     let of = |site: &Site, change: fn(&mut Grant, &World)| {
         let mut grant = Grant { seats: 50, ..site.world.grant(1, 2) };
         change(&mut grant, &World::new());
         SignedDocument::sign(&grant, &site.world.vendor).unwrap()
     };
-    let cases: [(fn(&mut Grant, &World), fn(&GrantFlaw) -> bool); 4] = [
+    let cases: [(Change, Expected); 4] = [
         (
             |grant, other| grant.server_id = ServerId::of_site_key(&other.site.public()),
             |flaw| *flaw == GrantFlaw::OtherServer,
