@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::records::footprints::{self, Footprints, Look};
 use crate::records::manifests;
 use crate::slots::beneath::BeneathError;
-use crate::slots::{Current, Slots};
+use crate::slots::{Current, SlotFault, Slots};
 
 use super::context::Host;
 use super::{install_root, linked};

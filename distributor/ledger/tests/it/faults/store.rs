@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use sealpost_ledger::grants::TrustedGrants;
 use sealpost_ledger::store::{Read, ReadStore, Split, Store, StoreError, Walk, WriteStore};
 use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
