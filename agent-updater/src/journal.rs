@@ -55,7 +55,7 @@ impl<'a> Journal<'a> {
     /// [`JournalError`]; the step before is still recorded then.
     pub fn record(&self, change: &Change) -> Result<(), JournalError> {
         self.faults.at(&format!("before-{}", change.step))?;
-        store::save(&self.path, change, PRIVATE)?;
+        store::save_of_change(&self.path, change, PRIVATE)?;
         self.faults.at(&format!("after-{}", change.step))?;
         Ok(())
     }

@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, mkdirat, openat, readlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, mkdirat, openat, readlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::mode::PRIVATE_FOLDER;
@@ -97,12 +99,22 @@ fn make_one(at: &OwnedFd, name: &OsStr, modes: Modes, is_last: bool) -> Result<O
         Modes::AtMost(mode) => (mode, None),
     };
     mkdirat(at, name, Mode::from_raw_mode(first))?;
+    finish(at, name, then).inspect_err(|error| {
+        // Else the next try would find it, with whatever mode, and flush nothing. What somebody exchanged is not ours.
+        if *error != Errno::PERM {
+            let _ = unlinkat(at, name, AtFlags::REMOVEDIR);
+        }
+    })
+}
+
+/// What was made gets its mode, and its name is flushed.
+fn finish(at: &OwnedFd, name: &OsStr, mode: Option<u32>) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = openat(at, name, flags, Mode::empty())?;
     if fstat(&made)?.st_uid != rustix::process::geteuid().as_raw() {
         return Err(Errno::PERM);
     }
-    if let Some(mode) = then {
+    if let Some(mode) = mode {
         fchmod(&made, Mode::from_raw_mode(mode))?;
     }
     fsync(openat(at, ".", flags, Mode::empty())?)?;

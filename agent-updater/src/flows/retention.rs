@@ -25,10 +25,11 @@ use crate::domain::record::PackageRecord;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::platform::store::PUT_ASIDE;
-use crate::records::{manifests, packages};
+use crate::records::manifests;
 use crate::slots::Slots;
 
 use super::context::Host;
+use super::linked;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a part of a download is kept that nobody asks for: long enough for a server to come back.
@@ -67,7 +68,7 @@ pub(super) fn collect(host: &Host, assignment: Option<&Assignment>) {
     if !matches!(Journal::of(home, &*host.faults).open_change(), Ok(None)) {
         return;
     }
-    for (package, record) in packages::load_all(home).unwrap_or_default() {
+    for (package, record) in linked::load_all(host).unwrap_or_default() {
         let Ok(record) = record else { continue };
         if record.current.as_ref().is_some_and(|current| current.kind != PackageKind::Agent) {
             collect_slots(host, &package, &record);
@@ -104,7 +105,7 @@ pub fn left_over(host: &Host) -> Vec<String> {
         return Vec::new();
     }
     let mut left = Vec::new();
-    for (package, record) in packages::load_all(&host.home).unwrap_or_default() {
+    for (package, record) in linked::load_all(host).unwrap_or_default() {
         if let (Ok(record), Ok(Some(slots))) = (record, Slots::find(&host.settings.install_root, &package)) {
             left.extend(slots.left_over(&|name| record.needs(name)).unwrap_or_default());
         }
@@ -121,7 +122,7 @@ pub fn usage(host: &Host) -> Usage {
         ..Usage::default()
     };
     let mut counted = 0;
-    for package in packages::load_all(&host.home).unwrap_or_default().into_keys() {
+    for package in linked::load_all(host).unwrap_or_default().into_keys() {
         let slots = host.settings.install_root.join(package.as_str()).join("slots");
         for slot in files_in(&slots) {
             usage.slots.count += 1;

@@ -3,6 +3,8 @@
 //! A reconciler: it tries what is due, and keeps in the package's record how that ended. Invariant: it starts only what
 //! `current` names, and only where no change is open: a change starts its product itself.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::ids::PackageName;
@@ -10,7 +12,7 @@ use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::not_started::{NotStarted, StartFault};
 use crate::domain::record::{Installed, PackageRecord};
-use crate::hooks::{Hook, HookContext, run_hook};
+use crate::hooks::{Hook, HookContext, HookDone, run_hook};
 use crate::journal::Journal;
 use crate::records::packages;
 use crate::slots::{Current, Slots};
@@ -29,7 +31,8 @@ pub enum Starts {
 
 /// The products that could not be started, and since when.
 pub(super) fn down(host: &Host) -> Vec<(PackageName, NotStarted)> {
-    let records = linked::load_all(host).unwrap_or_default();
+    // What is down does not depend on where a link leads.
+    let records = packages::load_all(&host.home).unwrap_or_default();
     let records = records.into_iter().filter_map(|(package, record)| Some((package, record.ok()?)));
     records.filter_map(|(package, record)| Some((package, record.not_started?))).collect()
 }
@@ -53,6 +56,9 @@ pub(super) fn start_again(host: &Host, which: Starts) {
         return;
     }
     for (package, record) in linked::load_all(host).unwrap_or_default() {
+        if host.stop.load(Ordering::SeqCst) {
+            return;
+        }
         let Ok(record) = record else { continue };
         let Some(state) = record.not_started.clone() else { continue };
         if which == Starts::Due && !state.is_due(host.now()) {
@@ -90,9 +96,13 @@ fn start(host: &Host, installed: &Installed) -> Result<(), StartFault> {
         slot: slots.path_of(&installed.slot),
         current: slots.current_path(),
     };
-    run_hook(&host.runner, Hook::Start, host.settings.package(package), &context)
-        .map(drop)
-        .map_err(|fault| StartFault { reason: fault.reason, detail: fault.detail })
+    match run_hook(&host.runner, Hook::Start, host.settings.package(package), &context) {
+        Ok(HookDone::Ran) => Ok(()),
+        Ok(HookDone::NotConfigured) => Err(local(format!(
+            "no start hook is configured any more; start the product, then run `agent-updater repair {package}`"
+        ))),
+        Err(fault) => Err(StartFault { reason: fault.reason, detail: fault.detail }),
+    }
 }
 
 /// The server hears of it by the next contact, which names what does not run. A report would take the place of the one that

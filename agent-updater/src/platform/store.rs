@@ -141,14 +141,31 @@ fn version_of(framed: &[u8]) -> Option<u32> {
 /// # Errors
 /// [`StoreError`]; the old record is whole then.
 pub fn save<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
-    let body =
-        serde_json::to_vec(value).map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
-    let framed = frame(&label(VERSION), &body);
+    replace(path, &framed(path, value)?, mode).map_err(|source| not_written(path, source))
+}
+
+/// The same for a record without which a change cannot end: on a full disk it takes the room of the reserve, which no other
+/// record does.
+///
+/// # Errors
+/// [`StoreError`]; the old record is whole then.
+pub fn save_of_change<T: Serialize>(path: &Path, value: &T, mode: u32) -> Result<(), StoreError> {
+    let framed = framed(path, value)?;
     let written = match replace(path, &framed, mode) {
         Err(error) if is_full(&error) && give_reserve_up(path) => replace(path, &framed, mode),
         written => written,
     };
-    written.map_err(|source| StoreError::Io { action: "write", path: path.to_owned(), source })
+    written.map_err(|source| not_written(path, source))
+}
+
+fn framed<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, StoreError> {
+    let body =
+        serde_json::to_vec(value).map_err(|source| StoreError::Foreign { path: path.to_owned(), source })?;
+    Ok(frame(&label(VERSION), &body))
+}
+
+fn not_written(path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io { action: "write", path: path.to_owned(), source }
 }
 
 /// Keeps a file that takes room for nothing, so that on a full disk there is room for the records of a change that goes back.

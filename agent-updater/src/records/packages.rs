@@ -22,7 +22,7 @@ pub fn load(home: &Home, package: &PackageName) -> Result<PackageRecord, StoreEr
 /// # Errors
 /// [`StoreError`].
 pub fn save(home: &Home, package: &PackageName, record: &PackageRecord) -> Result<(), StoreError> {
-    store::save(&home.package_record(package), record, PUBLIC)
+    store::save_of_change(&home.package_record(package), record, PUBLIC)
 }
 
 /// Writes the record of a package in the place of one that is damaged, which is kept under another name.

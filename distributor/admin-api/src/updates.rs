@@ -28,6 +28,9 @@ pub struct UpdatesQuery {
     /// At most so many; [`MAX_UPDATES`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// `true`: also of how many computers each approved release is still to come, for which all of them are looked through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_come: Option<bool>,
 }
 
 /// A page of releases.

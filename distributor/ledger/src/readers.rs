@@ -45,7 +45,7 @@ impl Readers {
         let task = tokio::task::spawn_blocking(move || {
             let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut reader) = taken else { return Err(LedgerError::Closed) };
-            // A reader changes nothing, so nothing can be left half done in it.
+            // A reader changes nothing, and what it opened ends by itself: nothing can be left half done in it.
             let answer = catch_unwind(AssertUnwindSafe(|| read(&mut *reader)));
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             drop(permit);

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand; results on standard output, everything else on standard error.
 //!
-//! All commands but `init`, `serve`, `token`, `backup`, `restore` and `ledger` are clients of the admin API, over the Unix socket in the home or with
-//! `--server`. Exit status: 0 done, 1 failed or refused, 2 usage; `status --check` has its own, which monitors know.
+//! All commands but `init`, `serve`, `restore` and `ledger rebuild` are clients of the admin API, over the Unix socket in the
+//! home or with `--server`; `token` and `backup` over the socket only, and also without a server. Exit status: 0 done, 1 failed or refused, 2 usage; `status --check` has its own, which monitors know.
 
 mod address;
 mod api;
@@ -119,11 +119,12 @@ Examples:
     Log(log::Options),
     Backup(backup::BackupOptions),
     Restore(backup::RestoreOptions),
-    /// Repair the ledger of a server that is stopped.
+    /// Say that somebody has looked into a restored ledger, or make a damaged one again from its log.
     #[command(
         subcommand,
         after_help = "\
 Examples:
+  distributor --home /srv/sealpost ledger acknowledge --comment \"the disk was replaced, ticket 4711\"
   distributor --home /srv/sealpost ledger rebuild"
     )]
     Ledger(ledger::Command),
@@ -153,7 +154,7 @@ impl Command {
                 | Self::Service(_)
                 | Self::Backup(_)
                 | Self::Restore(_)
-                | Self::Ledger(_)
+                | Self::Ledger(ledger::Command::Rebuild(_))
                 | Self::MakeDelta(_)
         )
     }

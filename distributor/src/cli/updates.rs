@@ -127,7 +127,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
-    let updates = find::all(api).await?;
+    let updates = find::all_counted(api).await?;
     if options.json {
         print_json(&UpdatesPage { updates, next: None })?;
         return Ok(Outcome::Done);

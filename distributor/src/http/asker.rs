@@ -105,10 +105,17 @@ pub(crate) async fn bounded(State(site): State<Arc<Site>>, mut request: Request,
             next.run(request).await
         }
         Err(error) => {
-            site.metrics.count_refusal(error.code());
+            count(&site, &peer, &error);
             error.into_response()
         }
     }
+}
+
+/// Counts and logs a refusal as those of the agent API are.
+pub(super) fn count(site: &Site, peer: &Peer, error: &ApiError) {
+    site.metrics.count_refusal(error.code());
+    site.parts.ledger.count_refusal(site.now(), error.code(), &peer.source());
+    tracing::debug!(code = %error.code(), source = peer.source(), "a request was refused");
 }
 
 pub(super) fn too_much() -> ApiError {

@@ -51,7 +51,7 @@ pub(super) async fn arrive(
     mut body: Body,
 ) -> Result<(Body, Option<Share>), ApiError> {
     check_head(&parts.headers)?;
-    let within = site.parts.limits.body_within;
+    let (within, place_within) = (site.parts.limits.body_within, site.parts.limits.place_within);
     let whole = async {
         let (mut bytes, mut memory) = (Vec::new(), None);
         while let Some(frame) = body.frame().await {
@@ -62,8 +62,8 @@ pub(super) async fn arrive(
             }
             if length > SMALL_BODY_BYTES && memory.is_none() {
                 let place = match stranger(peer, standing, Shown::Nothing) {
-                    Some(source) => site.large_bodies.of(source, within).await,
-                    None => site.large_bodies.proven(within).await,
+                    Some(source) => site.large_bodies.of(source, place_within).await,
+                    None => site.large_bodies.proven(place_within).await,
                 };
                 memory = Some(place.ok_or_else(too_much)?);
             }

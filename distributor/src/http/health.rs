@@ -4,7 +4,7 @@
 //! Numbers tell a little, and ends have names, so `/metrics` over the network wants an admin token; a scraper on the same
 //! computer needs none, and what a reverse proxy there passes on is not the computer's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
@@ -37,13 +37,25 @@ pub(crate) async fn alive(State(site): State<Arc<Site>>) -> Response {
 /// The server can do its work: its ledger reads and writes, and its disks take what is written. TLS is loaded, or this
 /// would not be heard.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
-    match not_ready(&site.parts).await {
+    let problem = not_ready(&site.parts).await;
+    tell_once(&site, problem.as_deref());
+    match problem {
         None => "ready\n".into_response(),
-        Some(problem) => {
-            tracing::warn!(problem, "not ready");
-            unavailable("not ready", &problem)
-        }
+        Some(problem) => unavailable("not ready", &problem),
     }
+}
+
+/// Logs what is wrong when that has changed: anybody may ask, and the usual cause is a full disk.
+fn tell_once(site: &Site, problem: Option<&str>) {
+    let mut told = site.not_ready.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.as_deref() == problem {
+        return;
+    }
+    match problem {
+        Some(problem) => tracing::warn!(problem, "not ready"),
+        None => tracing::info!("ready again"),
+    }
+    *told = problem.map(str::to_owned);
 }
 
 async fn not_ready(parts: &SiteParts) -> Option<String> {
@@ -58,7 +70,7 @@ async fn not_ready(parts: &SiteParts) -> Option<String> {
         Ok(Ok(())) => return None,
         // What caused it may name files.
         Ok(Err(error)) => {
-            tracing::warn!(error = with_causes(&error), "the ledger cannot do its work");
+            tracing::debug!(error = with_causes(&error), "the ledger cannot do its work");
             "the ledger cannot do its work"
         }
         Err(_) => "the ledger takes too long for a small write",

@@ -1,7 +1,7 @@
 //! What every handler works with: the rooms of the server, and what the HTTP floor counts itself.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
@@ -69,6 +69,8 @@ pub struct Site {
     /// When it was put together: the server listens since then.
     pub(crate) started: Timestamp,
     pub(crate) metrics: Metrics,
+    /// Why the server was not ready when somebody asked last.
+    pub(crate) not_ready: Mutex<Option<String>>,
     /// Enrollments that were wrong; they hold up nothing else.
     pub(crate) failed_enrollments: FailedAttempts,
     /// Requests to the admin API without a token that is known.
@@ -89,6 +91,7 @@ impl Site {
             parts,
             started,
             metrics: Metrics::new(),
+            not_ready: Mutex::default(),
             failed_enrollments: failed_attempts(),
             failed_admins: failed_attempts(),
             contact_budgets: contact_budgets(),

@@ -58,6 +58,17 @@ pub enum Admitted {
     Unknown,
 }
 
+/// Carries work at a desk out although its caller has left meanwhile: an entry of the log and what follows from it belong
+/// together.
+///
+/// # Errors
+/// [`TokenDeskError`].
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, TokenDeskError>> + Send + 'static,
+) -> Result<T, TokenDeskError> {
+    tokio::spawn(work).await?
+}
+
 /// What the log says of a token.
 #[derive(Debug, Clone)]
 struct Logged {

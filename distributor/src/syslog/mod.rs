@@ -10,7 +10,7 @@ mod receiver;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder, read_bounded, replace, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
@@ -30,6 +30,8 @@ const MAX_NOTE_BYTES: u64 = 64;
 const PAGE: u32 = 200;
 /// How long a stream waits for further entries before it is closed.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long entries are sent before it is noted how far they have come.
+const MOST_AT_ONCE: Duration = Duration::from_secs(10);
 /// Pauses after a failure: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -107,11 +109,12 @@ impl Sender<'_> {
         // The ledger may have been restored from an older state than the note; then it continues from there.
         let noted = in_files(self.folder, noted).await?;
         let mut done = noted.min(self.ledger.head().size);
-        progress.begins(self.target.to_string(), done);
+        progress.begins(self.target.to_string(), done, self.ledger.head().size);
         loop {
             let _ = self.news.borrow_and_update();
             let size = self.ledger.head().size;
             if done < size {
+                progress.sent(done, size);
                 done = self.deliver(done).await?;
                 in_files(self.folder, move |folder| note(folder, done)).await?;
                 progress.sent(done, self.ledger.head().size);
@@ -132,7 +135,9 @@ impl Sender<'_> {
         let mut receiver = Receiver::connect(&self.target).await.map_err(failed)?;
         let mut sent = after;
         let end = after.saturating_add(receiver.most_messages());
-        while sent < end {
+        // A trickle that never ends is noted now and then, or a kill has all of it sent again.
+        let began = Instant::now();
+        while sent < end && began.elapsed() < MOST_AT_ONCE {
             let _ = self.news.borrow_and_update();
             let limit = u32::try_from(end - sent).unwrap_or(PAGE).min(PAGE);
             let page = Activity { after: sent, limit: Some(limit), ..Activity::default() };

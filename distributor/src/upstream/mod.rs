@@ -42,7 +42,6 @@ use sealpost_repository::ReaderHandle;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::queries::LastPull;
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 
 use self::context::{Context, Trigger};
 use self::schedule::{PullHistory, due_at};
@@ -110,13 +109,8 @@ impl VendorUpstream {
         &self.context.mirror
     }
 
-    /// Pulls on schedule, beginning now if the last pull is long ago. Abort the task to stop it; a pull that is running
-    /// then continues to its end or to that of the process, and both are safe.
-    pub fn spawn_schedule(self: &Arc<Self>) -> JoinHandle<()> {
-        tokio::spawn(Arc::clone(self).keep())
-    }
-
-    /// The schedule itself, which never ends.
+    /// Pulls on schedule, beginning now if the last pull is long ago, and never ends. A pull that is running when its task is
+    /// aborted continues to its end or to that of the process, and both are safe.
     pub async fn keep(self: Arc<Self>) {
         let scrubbing = storage::keep_scrubbing(&self.context, fresh_seed());
         tokio::join!(self.keep_pulling(), self.keep_clean(), scrubbing);

@@ -2,7 +2,7 @@
 
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::status::Status;
-use sealpost_admin_api::updates::{Review, Update};
+use sealpost_admin_api::updates::{Review, Update, UpdatesPage};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
@@ -251,7 +251,7 @@ async fn the_list_says_how_many_run_a_release_and_how_many_are_to_come_whoever_w
     // One runs what it is assigned no more, one runs the new release, and one was not in contact since.
     runs(&site, &mut agents[0], &old).await;
     runs(&site, &mut agents[1], &new).await;
-    let page = site.updates().await;
+    let page: UpdatesPage = site.get("/updates?to_come=true").await;
     let of = |manifest| page.updates.iter().find(|update| update.manifest == manifest).unwrap();
     assert_eq!((of(new.manifest).installed, of(new.manifest).to_come), (1, Some(2)));
     assert_eq!((of(old.manifest).installed, of(old.manifest).to_come), (1, None), "it is superseded");

@@ -1,5 +1,6 @@
 //! Pulls from an honest vendor.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
@@ -243,7 +244,7 @@ async fn the_schedule_pulls_by_itself() {
     let (vendor, site) = vendor_and_site().await;
     let manifest = vendor.release("1.0", FILES);
     let mut changes = site.parts().ledger.subscribe();
-    let schedule = site.parts().upstream.spawn_schedule();
+    let schedule = tokio::spawn(Arc::clone(&site.parts().upstream).keep());
     let staged = async {
         while site.state(manifest).await != Some(ReleaseState::Staged) {
             changes.changed().await.unwrap();

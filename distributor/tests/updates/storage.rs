@@ -223,7 +223,7 @@ async fn stored_files_are_compared_with_their_digests_by_the_server_itself() {
     std::fs::write(&path, vec![0; bytes.len()]).unwrap();
     assert!(site.parts().upstream.missing().names.is_empty());
     tokio::time::pause();
-    let schedule = site.parts().upstream.spawn_schedule();
+    let schedule = tokio::spawn(Arc::clone(&site.parts().upstream).keep());
     in_time(|| !site.parts().upstream.missing().names.is_empty()).await;
     schedule.abort();
 }
@@ -235,7 +235,7 @@ async fn what_nobody_needs_is_removed_by_the_server_itself_when_its_time_has_com
     site.collect().await;
     site.clock.forward(SignedDuration::from_hours(24 * 89));
     tokio::time::pause();
-    let schedule = site.parts().upstream.spawn_schedule();
+    let schedule = tokio::spawn(Arc::clone(&site.parts().upstream).keep());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(stored(&site, &releases), [true, true, true]);
     site.clock.forward(SignedDuration::from_hours(24 * 2));

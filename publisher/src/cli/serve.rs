@@ -69,7 +69,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let licenses = Licenses::new(licensing, carrier);
     let router = router(&running.vendor().repository(), &licenses);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let listener = match (inherited, address) {
             (Some(listener), _) => TcpListener::from_std(listener).context("cannot use the inherited listener")?,
@@ -115,11 +115,12 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         keeping.stop();
         match failed {
             Some(failed) => bail!("{failed}; report what the log says of it, and start the server again"),
-            None => Ok(()),
+            None => anyhow::Ok(()),
         }
-    })?;
+    });
     // A renewal that is being written may be killed safely; waiting only saves the next start from doing it again.
     runtime.shutdown_timeout(Duration::from_secs(5));
+    ended?;
     Ok(Ending::Done)
 }
 

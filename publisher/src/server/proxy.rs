@@ -3,14 +3,16 @@
 //! A connection from this very computer is its reverse proxy's, so the proxy's `X-Forwarded-For` and `X-Forwarded-Proto`
 //! are trusted. From anywhere else these headers are claims and are not read.
 //!
-//! Invariant: what a proxy passes on never counts as this computer's own word. A proxy may send no header of its own (nginx
-//! sends none unless it is told to), so a request is this computer's own only if it also names this computer as its host:
-//! a Primary Server asks a vendor's server over plain http by no other name.
+//! Invariant: what a proxy passes on never counts as this computer's own word, as far as that can be told. A proxy may send no
+//! header of its own (nginx sends none unless it is told to), so a request is this computer's own only if it also names this
+//! computer as its host and comes as HTTP/1.1: a Primary Server asks in no other way, and nginx asks by HTTP/1.0. A proxy that
+//! asks by HTTP/1.1, names a loopback address as the host and adds no header cannot be told from this computer: its admin
+//! has to let it write the headers, as the page for vendors says.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Request, header};
+use axum::http::{HeaderMap, Request, Version, header};
 use sealpost_serving::{Peer, is_forwarded};
 
 /// The header in which a reverse proxy says whom it speaks for; the last entry is the one that the proxy wrote.
@@ -37,7 +39,8 @@ pub(super) enum Way {
 pub(super) fn way_to_here<B>(request: &Request<B>) -> Way {
     let local = request.extensions().get::<Peer>().is_some_and(Peer::is_local);
     let headers = request.headers();
-    if !local || (names_this_computer(request) && !is_forwarded(headers)) {
+    let is_own = request.version() == Version::HTTP_11 && names_this_computer(request);
+    if !local || (is_own && !is_forwarded(headers)) {
         return Way::Direct { local };
     }
     let proto = last_entry(headers, FORWARDED_PROTO);
@@ -129,6 +132,15 @@ mod tests {
             assert_eq!(way(Some(other)), Way::Proxied { https: false }, "{other}");
         }
         assert_eq!(way(None), Way::Proxied { https: false });
+        let mut old = Request::new(());
+        *old.version_mut() = Version::HTTP_10;
+        old.extensions_mut().insert(Peer::Network("127.0.0.1".parse().unwrap()));
+        old.headers_mut().insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(
+            way_to_here(&old),
+            Way::Proxied { https: false },
+            "as nginx asks when nobody told it more"
+        );
     }
 
     #[test]

@@ -220,10 +220,10 @@ fn package_problems(
             }
             _ => {}
         }
-        if let (Some(why), Some(runs)) = (&status.withdrawn, &status.installed) {
+        if let (Some(why), Some(installed)) = (&status.withdrawn, &status.installed) {
             let text = format!(
-                "the vendor withdrew {} {runs}, which runs here: {why}; let the administrator approve another release, \
-                 or take it back with `distributor updates halt {0}:{runs} --rollback --reason TEXT`",
+                "the vendor withdrew {} {installed}, which is installed here: {why}; let the administrator approve another \
+                 release, or take it back with `distributor updates halt {0}:{installed} --rollback --reason TEXT`",
                 status.package
             );
             add(ProblemKind::Withdrawn, &text);

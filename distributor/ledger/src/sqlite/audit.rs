@@ -29,11 +29,9 @@ pub(super) fn audit(
     each: &mut dyn FnMut(&StoredEntry) -> Walk,
 ) -> Result<TablesCheck, StoreError> {
     // The first statement after it begins to read: from there on everything is of one moment.
-    connection.execute_batch("BEGIN")?;
-    let found = of_one_moment(connection, each);
-    let ended = connection.execute_batch("COMMIT");
-    let found = found?;
-    ended?;
+    let moment = connection.unchecked_transaction()?;
+    let found = of_one_moment(&moment, each)?;
+    moment.commit()?;
     Ok(found)
 }
 

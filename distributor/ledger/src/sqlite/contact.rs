@@ -19,12 +19,12 @@ use serde::Deserialize;
 
 use super::connection::Connected;
 use super::entries::log_at;
-use super::granted::epoch_of;
+use super::granted::{epoch_of, lossy};
 use super::lists::licenses::restore_columns;
 use super::lists::releases::{approved, known_release};
 use super::lists::servers::server_list;
 use super::values::{
-    count, from_json, optional_count, optional_from_json, optional_text, optional_time, text,
+    count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, unreadable,
 };
 use crate::grants::{TrustedGrant, TrustedGrants};
 use crate::store::{Read, StoreError};
@@ -101,7 +101,9 @@ impl<C: Connected> Read<LoadContact> for C {
 
 /// The grants that count, of pairs of serial number and text. They are few, and each is verified once.
 fn granted_in(row: &Row<'_>, column: usize, trusted: &TrustedGrants) -> rusqlite::Result<Vec<TrustedGrant>> {
-    let stored: Vec<(String, String)> = from_json(row, column)?;
+    let text = lossy(row, column)?;
+    let stored: Vec<(String, String)> =
+        serde_json::from_str(&text).map_err(|error| unreadable(column, error))?;
     Ok(stored.iter().filter_map(|(serial, text)| trusted.check_text(serial, text).ok()).collect())
 }
 

@@ -156,6 +156,6 @@ impl Columns {
 }
 
 /// A text of which nothing is known: bytes that are no text cannot fail the whole answer.
-fn lossy(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn lossy(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default()).into_owned())
 }

@@ -14,9 +14,9 @@ use sealpost_site::rules::account::Account;
 
 use crate::http::Site;
 use crate::http::admission::{bearer, too_many_failures};
-use crate::http::asker::Asker;
+use crate::http::asker::{self, Asker};
 use crate::http::problem::{ApiError, RefusedWith};
-use crate::http::token_desk::Admitted;
+use crate::http::token_desk::{Admitted, to_its_end};
 
 /// Lets admins through who have the permission, with their [`Actor`] in the request's extensions.
 pub(crate) async fn authenticate(
@@ -40,6 +40,7 @@ pub(crate) async fn authenticate(
         Ok(account) => {
             if let Some(asker) = request.extensions().get::<Asker>().cloned() {
                 if let Err(error) = asker.has_shown(&site).await {
+                    asker::count(&site, &peer, &error);
                     return error.into_response();
                 }
                 asker.is_accepted(&format!("admin {}", account.id));
@@ -83,7 +84,10 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
     let now = site.now();
     let admitted = match sent {
         None => Admitted::Unknown,
-        Some(text) => site.parts.admin_tokens.admit(text, &peer.source(), now).await?,
+        Some(text) => {
+            let (site, text, source) = (Arc::clone(site), text.to_owned(), peer.source());
+            to_its_end(async move { site.parts.admin_tokens.admit(&text, &source, now).await }).await?
+        }
     };
     match admitted {
         Admitted::Good(account) => return Ok(account),

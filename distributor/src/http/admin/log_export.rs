@@ -3,7 +3,7 @@
 //! Invariant: the head that is signed is that of the moment of the request, and exactly its entries follow. What fails on
 //! the way ends the answer early, and the reader finds that by the head.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -42,29 +42,33 @@ pub(crate) async fn export(State(site): State<Arc<Site>>) -> Result<Response, Ap
     let cursor = Cursor { site, after: 0, end: head.size };
     let lines = stream::unfold((Some(first + "\n"), cursor), |(first, mut cursor)| async move {
         let lines = match first {
-            Some(first) => Bytes::from(first),
+            Some(first) => Ok(Bytes::from(first)),
             None => more(&mut cursor).await?,
         };
-        Some((Ok::<_, Infallible>(lines), (None, cursor)))
+        Some((lines, (None, cursor)))
     });
     let mut response = Body::from_stream(lines).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     Ok(response)
 }
 
-/// The next lines; `None` at the end, or where it cannot go on.
-async fn more(cursor: &mut Cursor) -> Option<Bytes> {
+/// The next lines; `None` at the end. Where it cannot go on an error ends the answer, so that nobody takes it for whole.
+async fn more(cursor: &mut Cursor) -> Option<io::Result<Bytes>> {
     if cursor.after >= cursor.end {
         return None;
     }
     let page = Activity { after: cursor.after, limit: Some(PAGE), ..Activity::default() };
     // Logged where it is made an answer; here the cut answer tells the caller.
-    let entries = cursor.site.parts.ledger.query(page).await.map_err(ApiError::from).ok()?;
+    let entries = cursor.site.parts.ledger.query(page).await.map_err(ApiError::from).unwrap_or_default();
     let mut lines = Vec::new();
     for entry in entries.into_iter().filter(|entry| entry.entry.sequence() <= cursor.end) {
         cursor.after = entry.entry.sequence();
         lines.extend_from_slice(&entry.bytes);
         lines.push(b'\n');
     }
-    if lines.is_empty() { None } else { Some(Bytes::from(lines)) }
+    if lines.is_empty() {
+        cursor.after = cursor.end;
+        return Some(Err(io::Error::other("the log cannot be read further")));
+    }
+    Some(Ok(Bytes::from(lines)))
 }

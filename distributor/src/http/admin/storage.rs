@@ -15,14 +15,19 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<StorageVi
     Ok(Json(site.parts.upstream.storage().await?))
 }
 
-/// Waits for a pull that is running.
+/// Waits for a pull that is running. Who cleans a full disk cannot have that logged before: then it is logged after.
 pub(crate) async fn clean(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
 ) -> Result<Json<StorageView>, ApiError> {
     let (now, operation) = (site.now(), ServerOperation::CleanStorage);
-    site.parts.ledger.execute(now, OperateServer { actor, operation }).await?;
-    Ok(Json(site.parts.upstream.clean().await?))
+    let entry = OperateServer { actor, operation };
+    let noted = site.parts.ledger.execute(now, entry.clone()).await;
+    let view = site.parts.upstream.clean().await?;
+    if noted.is_err() {
+        site.parts.ledger.execute(site.now(), entry).await?;
+    }
+    Ok(Json(view))
 }
 
 /// Waits until every stored file was read.

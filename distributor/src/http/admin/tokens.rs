@@ -13,7 +13,7 @@ use crate::http::Site;
 use crate::http::admin_tokens::AdminTokenError;
 use crate::http::body::JsonBody;
 use crate::http::problem::{ApiError, bad_query};
-use crate::http::token_desk::{MadeToken, TokenDeskError};
+use crate::http::token_desk::{MadeToken, TokenDeskError, to_its_end};
 
 /// Most days that a token can be good for.
 const MAX_DAYS: u32 = 36_600;
@@ -29,7 +29,9 @@ pub(crate) async fn make(
     }
     let ends_at =
         request.days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok());
-    let MadeToken { token, id } = site.parts.admin_tokens.make(actor, &request.name, ends_at, now).await?;
+    let name = request.name;
+    let made = to_its_end(async move { site.parts.admin_tokens.make(actor, &name, ends_at, now).await });
+    let MadeToken { token, id } = made.await?;
     Ok(Json(MadeTokenView { token, id, created_at: now, ends_at }))
 }
 
@@ -38,7 +40,9 @@ pub(crate) async fn revoke(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RevokeTokenRequest>,
 ) -> Result<Json<RevokedTokensView>, ApiError> {
-    let ids = site.parts.admin_tokens.revoke(actor, &request.name, site.now()).await?;
+    let name = request.name.clone();
+    let ids = to_its_end(async move { site.parts.admin_tokens.revoke(actor, &name, site.now()).await });
+    let ids = ids.await?;
     if ids.is_empty() {
         return Err(ApiError::not_found(
             format!("there is no token named {:?}", request.name),

@@ -398,7 +398,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         server.reads.lock().unwrap().begun()
     };
     let few = asked().await;
-    assert_eq!(few.len(), 20, "{few:?}");
+    assert_eq!(few.len(), 23, "{few:?}");
     for number in 0..60 {
         server.settled(&format!("other-{number}")).await;
     }

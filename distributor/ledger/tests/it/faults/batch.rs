@@ -10,7 +10,7 @@ use sealpost_site::commands::{Command, Context, Decision, NoFacts};
 use sealpost_test_support::world::{World, reserve};
 
 use super::store::{Call, Fault};
-use super::{MOST_CALLS, faulty, stored_head};
+use super::{MOST_CALLS, faulty, goes_on, stored_head};
 use crate::bench::SqliteBench;
 use crate::fixture::{WorldExt, clients, licenses, sound};
 
@@ -66,8 +66,7 @@ async fn fails_once(nth: u32, fault: Fault) -> Option<Call> {
     let call = faults.disarm();
     let place = format!("{fault:?} at {call:?}, the {nth}th: {answers:?}");
     if fault == Fault::BeforeAndNoRollBack {
-        let _ = ledger.check_health().await;
-        ledger.check_health().await.unwrap();
+        goes_on(&ledger, world.at(2)).await;
     }
     let held: Vec<String> = clients(&ledger).await.iter().map(|row| row.name.to_string()).collect();
     let lost = (call, fault) == (Some(Call::Commit), Fault::After);

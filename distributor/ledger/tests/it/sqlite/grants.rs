@@ -264,3 +264,11 @@ async fn a_restore_that_is_only_marked_as_confirmed_waits_for_the_vendor() {
     let refusal = ledger.execute(site.world.at(20), reserve("pc-2")).await;
     assert_eq!(refused(refusal), ProblemCode::Unconfirmed);
 }
+
+#[tokio::test]
+async fn a_grant_whose_bytes_are_no_text_gives_nothing_and_fails_no_contact() {
+    let mut site = Site::new().await;
+    let ledger = site.edited_by("UPDATE grants SET document = CAST(x'ff00fe' AS TEXT)");
+    gives_nothing(&mut site, &ledger).await;
+    assert!(matches!(ledger.query(RefusedGrants {}).await.unwrap().as_slice(), [_]));
+}

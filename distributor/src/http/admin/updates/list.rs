@@ -33,7 +33,7 @@ pub(crate) async fn list(
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.manifest);
     let offered = offered(&site).await?;
-    let to_come = to_come(&site, &rows).await?;
+    let to_come = if query.to_come.unwrap_or(false) { to_come(&site, &rows).await? } else { BTreeMap::new() };
     let updates = rows.into_iter().map(Update::from);
     let updates = updates.map(|update| Update {
         offered: offered_as(&update.release, offered.as_deref()),
