@@ -2,8 +2,8 @@
 //! reserved blocks or a disk that was remounted read-only, and the ledger's own small writes succeed for a while on a disk
 //! that is full.
 //!
-//! Invariants: a disk is written at most once in [`EVERY`], however many ask; nothing of it stays, also after a kill; a
-//! disk that hangs holds one thread, and holds up whoever asks for [`PATIENCE`] once in [`EVERY`].
+//! Invariants: a disk is written at most once in `EVERY`, however many ask; nothing of it stays, also after a kill; a
+//! disk that hangs holds one thread, and holds up whoever asks for `PATIENCE` once in `EVERY`.
 //! Left out on purpose: how much is free (`storage` and `/metrics` say that).
 
 use std::collections::BTreeMap;

@@ -70,7 +70,7 @@ impl Transaction<'_> {
         if changes.is_empty() && notes.is_empty() {
             return Ok(());
         }
-        let before = (self.log.clone(), self.time.clone());
+        let before = (self.log.clone(), *self.time);
         self.store.savepoint().map_err(WriteError::Batch)?;
         match self.write_all(changes, notes) {
             Ok(()) => self.store.keep().map_err(WriteError::Batch),

@@ -157,7 +157,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        let before = (self.time.clone(), self.stored_floor, self.observed);
+        let before = (self.time, self.stored_floor, self.observed);
         let written = self.transact(&mut batch);
         self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
         match written {

@@ -3,6 +3,7 @@
 //! A site with a vendor, a Primary Server and three computers with a product. Each round does what people do there, while
 //! one thing goes wrong; then it is made right again, and what must hold in any case is checked ([`scene::Scene::check`]).
 //! The decisions follow from the seed; when exactly a process is hit does not.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints by itself: no program of a site")]
 
 mod chance;
 mod rounds;

@@ -69,7 +69,7 @@ pub(super) fn log_exports() -> Seeds {
     let longer = format!("{whole}entry\n");
     vec![
         ("golden", golden("manifests/tests/golden/log_export.v2.jsonl")),
-        ("longer", longer.into_bytes()),
+        ("refused-longer", longer.into_bytes()),
         ("whole", whole.into_bytes()),
     ]
 }
