@@ -199,8 +199,9 @@ async fn a_changed_receiver_is_taken_without_a_restart_and_goes_on_where_the_oth
     server.happens(1).await;
     let length = tokio::time::timeout(SOON, socket.recv(&mut buffer)).await.unwrap().unwrap();
     assert_eq!(sequence(&buffer[..length]), 4);
-    targets.send(None).unwrap();
+    // What is not noted when the receiver is taken away is sent to the next one.
     server.until_noted(4).await;
+    targets.send(None).unwrap();
     let gone = async {
         server.happens(1).await;
         while server.progress.behind(u64::MAX).is_some() {
