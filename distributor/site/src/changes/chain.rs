@@ -259,7 +259,7 @@ pub struct LogDamage {
 #[derive(Debug)]
 pub struct Check {
     server: Option<ServerIdentity>,
-    witnessed: Vec<LogHead>,
+    witnessed: Witnessed,
     log: Frontier,
     entries: u64,
     newer: u64,
@@ -279,9 +279,8 @@ impl Check {
     /// `server` is whose log it should be; `witnessed` are heads that the log is known to have had: the one that a
     /// running server wrote, and those that others hold.
     #[must_use]
-    pub fn new(server: Option<ServerIdentity>, mut witnessed: Vec<LogHead>) -> Self {
-        witnessed.retain(|head| head.size > 0);
-        witnessed.sort_by_key(|head| std::cmp::Reverse(head.size));
+    pub fn new(server: Option<ServerIdentity>, witnessed: Vec<LogHead>) -> Self {
+        let witnessed = Witnessed::new(witnessed);
         Self { server, witnessed, log: Frontier::empty(), entries: 0, newer: 0, damage: None }
     }
 
@@ -292,7 +291,7 @@ impl Check {
         let what = self
             .entry_damage(stored, sequence)
             .or_else(|| (self.entries == 1).then(|| self.first_entry_damage(&stored.bytes)).flatten())
-            .or_else(|| self.witness_damage());
+            .or_else(|| self.witnessed.differs(self.log.head()));
         if let Some(what) = what {
             self.damage = Some(LogDamage { sequence, what });
             return Next::Stop;
@@ -307,7 +306,7 @@ impl Check {
             let what = "the log is empty; its first entry binds it to its server".to_owned();
             self.damage = Some(LogDamage { sequence: 1, what });
         }
-        if let (None, Some(seen)) = (&self.damage, self.witnessed.first()) {
+        if let (None, Some(seen)) = (&self.damage, self.witnessed.beyond()) {
             let sequence = self.log.size().saturating_add(1);
             let what = format!(
                 "the log ends at entry {}, and it had {} entries when its head was seen: the rest was cut off",
@@ -369,12 +368,23 @@ impl Check {
         let same = self.server.as_ref().is_some_and(|server| server.server_id == *server_id);
         (!same).then(|| format!("the first entry binds the log to server {server_id}, which is another one"))
     }
+}
 
-    /// Whether the tree differs from a head that was seen of it.
-    fn witness_damage(&mut self) -> Option<String> {
-        let head = self.log.head();
+/// Heads that a log must have had.
+#[derive(Debug)]
+pub(super) struct Witnessed(Vec<LogHead>);
+
+impl Witnessed {
+    pub(super) fn new(mut heads: Vec<LogHead>) -> Self {
+        heads.retain(|head| head.size > 0);
+        heads.sort_by_key(|head| std::cmp::Reverse(head.size));
+        Self(heads)
+    }
+
+    /// What a head of the log says against those that were seen of its size.
+    pub(super) fn differs(&mut self, head: LogHead) -> Option<String> {
         // Several may have seen the same size.
-        while let Some(seen) = self.witnessed.pop_if(|seen| seen.size == head.size) {
+        while let Some(seen) = self.0.pop_if(|seen| seen.size == head.size) {
             if seen != head {
                 let size = seen.size;
                 return Some(format!(
@@ -383,6 +393,11 @@ impl Check {
             }
         }
         None
+    }
+
+    /// The largest head that the log has not come to.
+    pub(super) fn beyond(&self) -> Option<&LogHead> {
+        self.0.first()
     }
 }
 

@@ -7,7 +7,7 @@ use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
 
 use super::activity::Change;
-use super::chain::{LogCheck, LogDamage, ReadEntry, read};
+use super::chain::{LogCheck, LogDamage, ReadEntry, Witnessed, read};
 use super::tables::TablesCheck;
 
 /// The check of an exported log.
@@ -15,7 +15,7 @@ use super::tables::TablesCheck;
 pub struct ExportCheck {
     server_id: ServerId,
     /// Heads that others hold, the smallest at the end.
-    witnessed: Vec<LogHead>,
+    witnessed: Witnessed,
     entries: u64,
     newer: u64,
     damage: Option<LogDamage>,
@@ -24,10 +24,8 @@ pub struct ExportCheck {
 impl ExportCheck {
     /// `server_id` is whose log it should be; `witnessed` are heads that the log must have had.
     #[must_use]
-    pub fn new(server_id: ServerId, mut witnessed: Vec<LogHead>) -> Self {
-        witnessed.retain(|head| head.size > 0);
-        witnessed.sort_by_key(|head| std::cmp::Reverse(head.size));
-        Self { server_id, witnessed, entries: 0, newer: 0, damage: None }
+    pub fn new(server_id: ServerId, witnessed: Vec<LogHead>) -> Self {
+        Self { server_id, witnessed: Witnessed::new(witnessed), entries: 0, newer: 0, damage: None }
     }
 
     /// Looks at the next entry; `head` is that of the log up to it. The first damage is kept.
@@ -36,7 +34,7 @@ impl ExportCheck {
         if self.damage.is_some() {
             return;
         }
-        let what = self.entry_damage(bytes).or_else(|| self.witness_damage(head));
+        let what = self.entry_damage(bytes).or_else(|| self.witnessed.differs(head));
         self.damage = what.map(|what| LogDamage { sequence: self.entries, what });
     }
 
@@ -44,7 +42,7 @@ impl ExportCheck {
     #[must_use]
     pub fn finish(self, head: LogHead) -> LogCheck {
         let Self { witnessed, entries, newer, mut damage, .. } = self;
-        if let (None, Some(seen)) = (&damage, witnessed.first()) {
+        if let (None, Some(seen)) = (&damage, witnessed.beyond()) {
             let what = format!(
                 "the log ends at entry {entries}, and it had {} entries when its head was seen: the export is older, or \
                  the rest was cut off",
@@ -79,18 +77,6 @@ impl ExportCheck {
             }
             _ => Some("the first entry does not bind the log to a server".to_owned()),
         }
-    }
-
-    fn witness_damage(&mut self, head: LogHead) -> Option<String> {
-        while let Some(seen) = self.witnessed.pop_if(|seen| seen.size == head.size) {
-            if seen != head {
-                let size = seen.size;
-                return Some(format!(
-                    "the log was replaced: up to entry {size} it is not the one whose head was seen"
-                ));
-            }
-        }
-        None
     }
 }
 

@@ -4,37 +4,40 @@ use crate::rows::ComputersRow;
 use crate::rules::text::{counted, first_names};
 use crate::rules::warnings::{Unit, Warning, WarningCode};
 
-/// What is said of them.
+/// What is said of those whose packages were changed.
 #[must_use]
 pub fn warning(who: &ComputersRow) -> Option<Warning> {
-    let ComputersRow { count, names, since } = who;
-    if *count == 0 {
-        return None;
-    }
-    let named = first_names(names, *count);
-    let say = counted(*count, "computer says", "computers say");
-    let said = format!(
-        "{say} that installed packages are not as they were signed ({named}): see `distributor clients show NAME`, and \
-         repair them there with `agent-updater repair PACKAGE`"
-    );
-    Some(Warning::new(WarningCode::ClientsDrifted, said).of(*count, Unit::Computers, names).since(*since))
+    told(who, WarningCode::ClientsDrifted, |say, named| {
+        format!(
+            "{say} that installed packages are not as they were signed ({named}): see `distributor clients show NAME`, and \
+             repair them there with `agent-updater repair PACKAGE`"
+        )
+    })
 }
 
 /// What is said of computers on which a product could not be started.
 #[must_use]
 pub fn stopped(who: &ComputersRow) -> Option<Warning> {
+    told(who, WarningCode::ProductsStopped, |say, named| {
+        format!(
+            "{say} that a product does NOT run, because it was stopped and could not be started ({named}): see \
+             `distributor clients show NAME`, and on the computer `agent-updater status` for why; it is tried again by \
+             itself, and at once by `agent-updater check` there"
+        )
+    })
+}
+
+fn told(
+    who: &ComputersRow,
+    code: WarningCode,
+    sentence: impl FnOnce(&str, &str) -> String,
+) -> Option<Warning> {
     let ComputersRow { count, names, since } = who;
     if *count == 0 {
         return None;
     }
-    let named = first_names(names, *count);
-    let say = counted(*count, "computer says", "computers say");
-    let said = format!(
-        "{say} that a product does NOT run, because it was stopped and could not be started ({named}): see \
-         `distributor clients show NAME`, and on the computer `agent-updater status` for why; it is tried again by itself, and \
-         at once by `agent-updater check` there"
-    );
-    Some(Warning::new(WarningCode::ProductsStopped, said).of(*count, Unit::Computers, names).since(*since))
+    let said = sentence(&counted(*count, "computer says", "computers say"), &first_names(names, *count));
+    Some(Warning::new(code, said).of(*count, Unit::Computers, names).since(*since))
 }
 
 #[cfg(test)]
