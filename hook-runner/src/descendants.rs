@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal, wait};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal, wait,
+};
 
 /// Between two walks, in which what was killed ends.
 const BETWEEN_WALKS: Duration = Duration::from_millis(2);
@@ -56,19 +58,22 @@ impl Process {
 
 /// A process and the number of its parent.
 fn look(pid: i32) -> Option<(Process, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it, in parentheses, can have spaces and parentheses itself.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it, in parentheses, is bytes that the process chose: parentheses too, and not always text.
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
     let (parent, started) = (fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?);
     Some((Process { pid, started }, parent))
 }
 
-/// All that is below a process now.
-fn below(root: i32) -> io::Result<BTreeSet<Process>> {
+/// All that is below a process now. Each process is shown, with the number of its parent, as soon as it is seen.
+fn below(root: i32, mut on_seen: impl FnMut(Process, i32)) -> io::Result<BTreeSet<Process>> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         if let Some((process, parent)) = look(pid) {
+            on_seen(process, parent);
             children.entry(parent).or_default().push(process);
         }
     }
@@ -89,7 +94,7 @@ pub(crate) fn kill_attached(root: Process) -> io::Result<()> {
     root.signal(Signal::STOP)?;
     let mut stopped = BTreeSet::new();
     for _ in 0..MAX_STOPPING_WALKS {
-        let found = if root.is_there() { below(root.pid)? } else { BTreeSet::new() };
+        let found = if root.is_there() { below(root.pid, |_, _| {})? } else { BTreeSet::new() };
         let new: Vec<Process> = found.difference(&stopped).copied().collect();
         if new.is_empty() {
             break;
@@ -109,20 +114,20 @@ pub(crate) fn kill_attached(root: Process) -> io::Result<()> {
 
 /// Kills all that is below a process that is not this one, and that may reap nothing any more, as far as it is seen.
 pub(crate) fn kill_below(root: Process, until: Instant) -> io::Result<()> {
-    let mut killed = BTreeSet::new();
+    let (mut killed, mut all) = (BTreeSet::new(), Ok(()));
     while Instant::now() < until && root.is_there() {
-        let found = below(root.pid)?;
+        let found = below(root.pid, |_, _| {})?;
         let new: Vec<Process> = found.difference(&killed).copied().collect();
         if new.is_empty() {
             break;
         }
         for process in new {
-            process.signal(Signal::KILL)?;
+            all = all.and(process.signal(Signal::KILL));
             killed.insert(process);
         }
         thread::sleep(BETWEEN_WALKS);
     }
-    Ok(())
+    all
 }
 
 /// How many processes could not be killed until a moment.
@@ -130,13 +135,18 @@ pub(crate) fn kill_below(root: Process, until: Instant) -> io::Result<()> {
 pub(crate) struct Survivors(pub(crate) usize);
 
 /// Kills and reaps all that is below this process, which is their subreaper: as long as one is left, this process has a
-/// child, so that having none is the proof that none is left.
+/// child, so that having none is the proof that none is left. Having one is the proof that one is, also where none is seen.
 pub(crate) fn kill_all_of_mine(until: Instant) -> io::Result<Survivors> {
     let me = getpid().as_raw_pid();
     while !reap_all()? {
-        let found = below(me)?;
+        // At once: of a chain in which each forks the next and ends, nobody is there any more after a walk.
+        let found = below(me, |process, parent| {
+            if parent == me {
+                kill_child(process);
+            }
+        })?;
         if Instant::now() >= until {
-            return Ok(Survivors(found.len()));
+            return Ok(Survivors(found.len().max(1)));
         }
         for process in found {
             // One of another user stays, and is counted in the end.
@@ -145,6 +155,13 @@ pub(crate) fn kill_all_of_mine(until: Instant) -> io::Result<Survivors> {
         thread::sleep(BETWEEN_WALKS);
     }
     Ok(Survivors(0))
+}
+
+/// Kills a child of this process. Nobody else reaps it, so that its number is its own until then.
+fn kill_child(child: Process) {
+    if let Some(pid) = Pid::from_raw(child.pid) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
 }
 
 /// Waits until a child that was killed has ended, and reaps it with whatever else ended.

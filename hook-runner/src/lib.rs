@@ -6,14 +6,17 @@
 //!
 //! Invariants: a hook has no terminal, no open files but its own three, an environment of what it was given, a time limit.
 //! After its end, after the time limit, and when the caller ends, however that happens, none of its processes is left; but
-//! of a hook that is to leave something running ([`Leftovers::Leave`]) only the hook itself ends with the caller. Rights are
-//! given up before the hook exists, and nothing of the runner can be reached with the hook's rights but by a signal.
+//! of a hook that is to leave something running ([`Leftovers::Leave`]) only the hook itself ends with the caller, and what it
+//! left may print for as long as it lives. Where a hook has a user of its own, the runner does not have it: with the hook's
+//! rights nothing of the runner can be reached, not even by a signal.
 //! Left out on purpose: who may configure a hook (the caller checks that); control groups, which not every computer has; a
 //! hook with root's rights that is out to escape.
 
 #![warn(missing_docs)]
 
+mod contents;
 mod descendants;
+mod outlasting;
 mod output;
 mod rights;
 mod run;
@@ -21,6 +24,7 @@ mod serve;
 mod task;
 mod wire;
 
+pub use contents::{Contents, HEAD_BYTES};
 pub use output::OUTPUT_TAIL_BYTES;
 pub use run::{Ending, Finished, RunError, Runner};
 pub use serve::{ServeError, serve};

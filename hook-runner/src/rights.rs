@@ -1,29 +1,22 @@
-//! Giving up rights, and being told of the caller's end.
+//! What nothing below the runner may gain, and being told of the caller's end.
 //!
-//! Invariant: rights first, then the death signal: the system takes the signal away from whoever changes its user. The
-//! calls are for one thread, so the runner has one only.
+//! Invariant: the runner keeps its user. A hook with another one cannot signal, stop, limit or trace it then, and the system
+//! takes the death signal away only from whoever changes its user: this is done in the hook's own process, before the
+//! hook's program is there. The calls are for one thread, so the runner has one only.
 
 use std::io;
 
-use rustix::process::{
-    DumpableBehavior, Gid, Pid, Signal, Uid, getppid, set_dumpable_behavior, set_parent_process_death_signal,
-};
-use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-
-use crate::task::UserIds;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::{set_no_new_privs, set_thread_groups};
 
 /// The signal by which the system tells of the caller's end. The runner has a handler for it.
 const DEATH_SIGNAL: Signal = Signal::TERM;
 
-/// Gives up all rights but a user's, for ever, for this process and its children. The process cannot be traced with that
-/// user's rights: it still has its caller's files and memory.
-pub(crate) fn give_up(ids: UserIds) -> io::Result<()> {
-    let (user, group) = (Uid::from_raw(ids.user), Gid::from_raw(ids.group));
+/// Gives up, for this process and for ever for its children, what changing the user leaves: further groups, and more rights
+/// by programs that give some. Where the system refuses that, no hook may run as another user.
+pub(crate) fn give_up_further_rights() -> io::Result<()> {
     set_no_new_privs(true)?;
-    set_thread_groups(&[])?;
-    set_thread_res_gid(group, group, group)?;
-    set_thread_res_uid(user, user, user)?;
-    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+    Ok(set_thread_groups(&[])?)
 }
 
 /// The process whose end is this one's end.

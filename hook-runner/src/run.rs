@@ -5,12 +5,14 @@
 //! parent's thread, not of the process.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,18 +20,21 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::descendants::{Process, kill_attached, kill_below};
+use crate::outlasting::OWN_PROGRAM;
 use crate::output::Tail;
 use crate::serve::ENDING;
 use crate::task::{Leftovers, Task};
 use crate::wire::{MAX_LINE_BYTES, Message, Order, write_line};
 
-/// The program of this process, whatever became of its name: a runner is of the same version as its caller.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 /// How much longer than the task and the end of what it leaves a runner may take, also on a busy computer.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a runner may take to read its order.
 const READING: Duration = Duration::from_secs(10);
-/// Upper bound on reads of each output after the hook has ended; a full pipe of 64 KiB takes eight.
+/// How long a runner may take to end after its answer.
+const LEAVING: Duration = Duration::from_secs(10);
+/// Between two looks whether it has.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+/// Upper bound on reads of the output after the hook has ended; a full pipe of 64 KiB takes eight.
 const MAX_READS_AFTER_END: usize = 64;
 
 /// How a hook ended.
@@ -90,24 +95,26 @@ impl Runner {
     /// # Errors
     /// [`RunError`].
     pub fn run(&self, task: &Task) -> Result<Finished, RunError> {
+        let deadline = task.deadline(ENDING + GRACE).map_err(RunError::NotStarted)?;
         let (ours, theirs) = UnixStream::pair().map_err(RunError::Runner)?;
-        let child = self.start(theirs).map_err(RunError::Runner)?;
-        let mut watched = Watched::new(child, ours);
-        let deadline = Instant::now() + task.time_limit + ENDING + GRACE;
+        let (child, output) = self.start(theirs).map_err(RunError::Runner)?;
+        let mut watched = Watched::new(child, ours, output);
         let heard = watched.order(task).and_then(|()| watched.listen(deadline));
         watched.finish(heard, task.leftovers)
     }
 
-    /// Their end of the socket is closed here afterwards, with the command that holds it.
-    fn start(&self, theirs: UnixStream) -> io::Result<Child> {
-        Command::new(&self.program)
+    /// Their ends of the socket and of the output are closed here afterwards, with the command that holds them.
+    fn start(&self, theirs: UnixStream) -> io::Result<(Child, PipeReader)> {
+        let (output, printed) = io::pipe()?;
+        let child = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .stdout(printed.try_clone()?)
+            .stderr(printed)
+            .spawn()?;
+        Ok((child, output))
     }
 }
 
@@ -127,15 +134,14 @@ struct Watched {
     /// What came over the socket and is no whole line yet.
     heard: Vec<u8>,
     hook: Option<Process>,
-    stdout: Option<ChildStdout>,
-    stderr: Option<ChildStderr>,
+    /// Standard output and standard error; `None` after its end.
+    output: Option<PipeReader>,
     tail: Tail,
 }
 
 impl Watched {
-    fn new(mut runner: Child, socket: UnixStream) -> Self {
-        let (stdout, stderr) = (runner.stdout.take(), runner.stderr.take());
-        Self { runner, socket, heard: Vec::new(), hook: None, stdout, stderr, tail: Tail::default() }
+    fn new(runner: Child, socket: UnixStream, output: PipeReader) -> Self {
+        Self { runner, socket, heard: Vec::new(), hook: None, output: Some(output), tail: Tail::default() }
     }
 
     fn order(&self, task: &Task) -> io::Result<()> {
@@ -154,9 +160,9 @@ impl Watched {
             if left.is_zero() {
                 return Ok(Heard::Silence);
             }
-            let (has_said, can_read_out, can_read_err) = self.wait(left)?;
+            let (has_said, has_printed) = self.wait(left)?;
             // What the hook wrote before its end is read before that is heard.
-            self.read_output(can_read_out, can_read_err)?;
+            self.read_output(has_printed)?;
             if has_said && let Some(heard) = self.hear()? {
                 self.drain()?;
                 return Ok(heard);
@@ -164,33 +170,29 @@ impl Watched {
         }
     }
 
-    /// Waits for the socket, standard output and standard error.
-    fn wait(&self, left: Duration) -> io::Result<(bool, bool, bool)> {
+    /// Waits for the socket and the output.
+    fn wait(&self, left: Duration) -> io::Result<(bool, bool)> {
         let mut watched = vec![PollFd::new(&self.socket, PollFlags::IN)];
-        watched.extend(self.stdout.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-        watched.extend(self.stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        watched.extend(self.output.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         match poll(&mut watched, Some(&timespec(left))) {
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok((false, false, false)),
+            Err(Errno::INTR) => return Ok((false, false)),
             Err(error) => return Err(error.into()),
         }
-        let mut ready = watched.iter().map(|one| !one.revents().is_empty());
-        let mut next = |is_watched: bool| is_watched && ready.next().unwrap_or(false);
-        Ok((next(true), next(self.stdout.is_some()), next(self.stderr.is_some())))
+        let is_ready = |index| watched.get(index).is_some_and(|one: &PollFd<'_>| !one.revents().is_empty());
+        Ok((is_ready(0), is_ready(1)))
     }
 
     /// `true` if something came.
-    fn read_output(&mut self, stdout: bool, stderr: bool) -> io::Result<bool> {
-        let out = stdout && self.tail.take(&mut self.stdout)?;
-        let err = stderr && self.tail.take(&mut self.stderr)?;
-        Ok(out || err)
+    fn read_output(&mut self, has_printed: bool) -> io::Result<bool> {
+        Ok(has_printed && self.tail.take(&mut self.output)?)
     }
 
-    /// Reads what is in the pipes. Whoever was left behind may go on writing, so this is bounded.
+    /// Reads what is in the pipe. Whoever was left behind may go on writing, so this is bounded.
     fn drain(&mut self) -> io::Result<()> {
         for _ in 0..MAX_READS_AFTER_END {
-            let (_, stdout, stderr) = self.wait(Duration::ZERO)?;
-            if !self.read_output(stdout, stderr)? {
+            let (_, has_printed) = self.wait(Duration::ZERO)?;
+            if !self.read_output(has_printed)? {
                 break;
             }
         }
@@ -226,10 +228,12 @@ impl Watched {
 
     /// Ends the runner, and what it did not.
     fn finish(mut self, heard: io::Result<Heard>, leftovers: Leftovers) -> Result<Finished, RunError> {
-        if !matches!(heard, Ok(Heard::Answer(_))) {
-            self.end_hook(leftovers);
+        match (&heard, leftovers) {
+            (Ok(Heard::Answer(_)), Leftovers::Kill) => {}
+            (Ok(Heard::Answer(_)), Leftovers::Leave) => self.hand_over_output(),
+            _ => self.end_hook(leftovers),
         }
-        // After its answer it has nothing left to do; and it may have ended already.
+        // It has nothing left to do; and it may have ended already.
         let _ = self.runner.kill();
         let status = self.runner.wait().map_err(RunError::Runner)?;
         let finished = |ending, problem| Finished { ending, output: self.tail.into_bytes(), problem };
@@ -243,6 +247,16 @@ impl Watched {
             )),
             Heard::Answer(Message::Started { .. }) | Heard::Nothing => Err(RunError::Died(status)),
             Heard::Silence => Err(RunError::Silent),
+        }
+    }
+
+    /// The runner has it read by another process, if something that was left may still print, and ends.
+    fn hand_over_output(&mut self) {
+        self.output = None;
+        let _ = self.socket.shutdown(Shutdown::Both);
+        let deadline = Instant::now() + LEAVING;
+        while matches!(self.runner.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(BETWEEN_LOOKS);
         }
     }
 
@@ -283,7 +297,8 @@ mod tests {
         let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
         let silent = Runner { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut watched = Watched::new(silent.start(theirs).unwrap(), ours);
+        let (runner, output) = silent.start(theirs).unwrap();
+        let mut watched = Watched::new(runner, ours, output);
         while !file.exists() {
             assert!(matches!(watched.listen(Instant::now() + Duration::from_millis(10)), Ok(Heard::Silence)));
         }
@@ -292,7 +307,7 @@ mod tests {
         let pid = fs::read_to_string(&file).unwrap();
         let stat = Path::new("/proc").join(pid.trim()).join("stat");
         // Whoever takes in orphans here may not have reaped it yet.
-        let is_gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        let is_gone = || fs::read(&stat).map_or(true, |stat| String::from_utf8_lossy(&stat).contains(") Z "));
         wait::until("what was below it is gone", is_gone);
     }
 }

@@ -1,10 +1,12 @@
 //! The runner: the process between the caller and the hook.
 //!
-//! Invariant: in this order: a session of its own, the place above all orphans, handlers, rights given up, the death signal
-//! and a look at the parent; only then the hook. What ends the hook ends in one place, [`Hook::end`].
+//! Invariant: in this order: a session of its own, the place above all orphans where none of them is to be left, handlers,
+//! the death signal and a look at the parent; only then the hook. The runner never changes its user: that is done in the
+//! hook's own process. What ends the hook ends in one place, [`Hook::end`].
 //! It logs and prints nothing: its output is the hook's.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -22,8 +24,10 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::time::sleep_until;
 
+use crate::contents::{Contents, HEAD_BYTES};
 use crate::descendants::{Process, Survivors, kill_all_of_mine, kill_attached, reap_killed};
-use crate::rights::{Parent, give_up};
+use crate::outlasting::{Output, discard, is_reader};
+use crate::rights::{Parent, give_up_further_rights};
 use crate::task::{Leftovers, Task};
 use crate::wire::{Message, Order, read_line, write_line};
 
@@ -55,12 +59,16 @@ pub enum ServeError {
 }
 
 /// Is the runner: reads an order from standard input, which is a socket of [`crate::Runner::run`], runs the hook, and
-/// answers. To be called before a second thread is started: rights are given up for one thread.
+/// answers; or reads what a product prints that a hook left running. To be called before a second thread is started: rights
+/// are given up for one thread.
 ///
 /// # Errors
 /// [`ServeError`]; no hook was started then.
 pub fn serve() -> Result<(), ServeError> {
     set_fds_cloexec_threadsafe(FIRST_AFTER_STANDARD, &[]);
+    if is_reader() {
+        return discard().map_err(|source| ServeError::System { attempted: "read what is printed", source });
+    }
     let socket =
         io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).map_err(ServeError::NoOrder)?;
     let order: Order = read_line(&socket).map_err(ServeError::NoOrder)?.ok_or(ServeError::NoParent)?;
@@ -74,12 +82,14 @@ pub fn serve() -> Result<(), ServeError> {
 async fn run(socket: UnixStream, order: Order) -> Result<(), ServeError> {
     let failed = |attempted| move |source| ServeError::System { attempted, source };
     setsid().map_err(|error| failed("leave the terminal")(error.into()))?;
-    set_child_subreaper(Some(getpid())).map_err(|error| failed("take in orphans")(error.into()))?;
-    let mut signs = Signs::listen().map_err(failed("listen for signals"))?;
     let Order { parent, task } = order;
+    if task.leftovers == Leftovers::Kill {
+        set_child_subreaper(Some(getpid())).map_err(|error| failed("take in orphans")(error.into()))?;
+    }
+    let mut signs = Signs::listen().map_err(failed("listen for signals"))?;
     let answer = |message: &Message| write_line(&socket, message).map_err(failed("answer"));
-    if let Some(ids) = task.user
-        && let Err(error) = give_up(ids)
+    if task.user.is_some()
+        && let Err(error) = give_up_further_rights()
     {
         let error = io::Error::other(format!("cannot give up root's rights ({error})"));
         return answer(&not_started(&error));
@@ -88,22 +98,33 @@ async fn run(socket: UnixStream, order: Order) -> Result<(), ServeError> {
     if !parent.is_there() {
         return Err(ServeError::NoParent);
     }
-    let hook = match Hook::start(&task) {
-        Ok(hook) => hook,
+    let output = match task.leftovers {
+        // Where it cannot be held, the hook runs all the same, and what it leaves had better print nothing.
+        Leftovers::Leave => Output::hold().unwrap_or(None),
+        Leftovers::Kill => None,
+    };
+    let started = task.deadline(Duration::ZERO).and_then(|deadline| Ok((deadline, Hook::start(&task)?)));
+    let (deadline, hook) = match started {
+        Ok(started) => started,
         Err(error) => return answer(&not_started(&error)),
     };
     let told = answer(&Message::Started { pid: hook.pid.as_raw_pid() });
     let why = match (&told, listening(&socket)) {
-        (Ok(()), Ok(stream)) => signs.next(hook.pid, Instant::now() + task.time_limit, parent, stream).await,
+        (Ok(()), Ok(stream)) => signs.next(hook.pid, deadline, parent, stream).await,
         // Nobody is there to answer to.
         _ => Why::NoParent,
     };
     let problem = hook.end(why, task.leftovers);
-    match why {
+    let answered = match why {
         Why::Ended(status) => answer(&Message::Ended { status, problem }),
         Why::TimedOut => answer(&Message::TimedOut { problem }),
         Why::NoParent => Ok(()),
+    };
+    if let Some(output) = output {
+        let caller = (why != Why::NoParent).then_some(&socket);
+        output.hand_over(caller).map_err(failed("have what is printed read"))?;
     }
+    answered
 }
 
 /// A second hold of the socket, to wait for its end.
@@ -138,6 +159,9 @@ impl Hook {
         let mut command = command(task, Command::new(&task.program));
         let started = match command.args(&task.arguments).spawn() {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOEXEC) => {
+                if contents(task)? != Contents::Text {
+                    return Err(error);
+                }
                 let mut shell = Command::new(SHELL);
                 shell.arg(&task.program).args(&task.arguments);
                 self::command(task, shell).spawn()?
@@ -155,12 +179,7 @@ impl Hook {
             (Leftovers::Leave, Why::NoParent) => {
                 kill_process(self.pid, Signal::KILL).map(|()| Survivors(0)).map_err(io::Error::from)
             }
-            (Leftovers::Leave, Why::TimedOut) => match Process::of(self.pid) {
-                Some(hook) => {
-                    kill_attached(hook).and_then(|()| reap_killed(self.pid, Instant::now() + ENDING))
-                }
-                None => Ok(Survivors(0)),
-            },
+            (Leftovers::Leave, Why::TimedOut) => self.end_with_attached(),
             (Leftovers::Kill, _) => {
                 // In one step for all in it, so that no fork of theirs gets between; most leave nothing else.
                 let _ = kill_process_group(self.pid, Signal::KILL);
@@ -173,6 +192,23 @@ impl Hook {
             Err(error) => Some(format!("what it left could not be killed: {error}")),
         }
     }
+
+    /// The hook is there, ended at the most: it was not reaped. So if it is not seen, nothing below it is.
+    fn end_with_attached(&self) -> io::Result<Survivors> {
+        let seen = match Process::of(self.pid) {
+            Some(hook) => kill_attached(hook),
+            None => Err(io::Error::other("its processes cannot be seen in /proc")),
+        };
+        kill_process(self.pid, Signal::KILL)?;
+        let survivors = reap_killed(self.pid, Instant::now() + ENDING)?;
+        seen.map(|()| survivors)
+    }
+}
+
+fn contents(task: &Task) -> io::Result<Contents> {
+    let mut head = Vec::new();
+    File::open(&task.program)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(Contents::of(&head))
 }
 
 /// A hook leads a group of its own, so that one which kills its whole group does not kill the runner.
@@ -183,6 +219,9 @@ fn command(task: &Task, mut command: Command) -> Command {
         .current_dir(&task.folder)
         .stdin(Stdio::null())
         .process_group(0);
+    if let Some(ids) = task.user {
+        command.uid(ids.user).gid(ids.group);
+    }
     command
 }
 

@@ -1,7 +1,8 @@
 //! What a runner is to do.
 
 use std::ffi::OsString;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,4 +42,12 @@ pub struct Task {
     pub time_limit: Duration,
     /// What happens to what it leaves running.
     pub leftovers: Leftovers,
+}
+
+impl Task {
+    /// When its time is over, and some more time after it.
+    pub(crate) fn deadline(&self, more: Duration) -> io::Result<Instant> {
+        let deadline = self.time_limit.checked_add(more).and_then(|left| Instant::now().checked_add(left));
+        deadline.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "its time limit is too long"))
+    }
 }

@@ -1,16 +1,12 @@
 //! What is left of a hook at its end, at its time limit, and after the end of its caller.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 use sealpost_hook_runner::{Ending, Leftovers, RunError, Task};
 use sealpost_test_support::wait;
 
-use crate::support::{LONG, NOBODY, Scene, is_root, is_running, let_go, runner, stays};
+use crate::support::{Bare, LONG, NOBODY, Scene, is_root, is_running, let_go, runner, stays};
 
 const SHORT: Duration = Duration::from_millis(700);
 
@@ -79,50 +75,7 @@ fn as_root_killing_the_caller_leaves_no_process_of_a_hook_without_roots_rights()
     scene.wait_until_nothing_is_left();
 }
 
-/// A runner whose order and parent a test makes up: the test holds the socket, which so never ends.
-struct Bare {
-    socket: UnixStream,
-    parent: std::process::Child,
-    runner: u32,
-}
-
-impl Bare {
-    fn new() -> Self {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut parent = Command::new("/bin/sh")
-            .args([
-                "-c",
-                "exec 3<&0; \"$0\" <&3 3<&- > /dev/null 2>&1 & echo $!; exec 3<&- < /dev/null; wait",
-                &runner().program.to_string_lossy(),
-            ])
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { socket: ours, parent, runner: line.trim().parse().unwrap() }
-    }
-
-    fn order(&mut self, parent: u32, task: &Task) {
-        let order = serde_json::json!({ "parent": parent, "task": task });
-        self.socket.write_all(format!("{order}\n").as_bytes()).unwrap();
-    }
-
-    fn wait_for_end(&self) {
-        let runner = rustix::process::Pid::from_raw(self.runner.try_into().unwrap()).unwrap();
-        wait::until("the runner ends", || !is_running(runner));
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = self.parent.kill();
-        let _ = self.parent.wait();
-    }
-}
-
-/// Whoever changes its user loses the death signal: it is set afterwards.
+/// Whoever changes its user loses the death signal: the runner does not change its own.
 #[test]
 fn the_death_signal_alone_ends_all_also_without_roots_rights() {
     let users = if is_root() { vec![None, Some(NOBODY)] } else { vec![None] };

@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 mod ends;
+mod escapes;
+mod outlasting;
 mod running;
 mod support;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sealpost_hook_runner::{Ending, Leftovers, OUTPUT_TAIL_BYTES, RunError, Task};
 
-use crate::support::{LONG, NOBODY, Scene, is_root, runner, shell, task};
+use crate::support::{Bare, LONG, NOBODY, Scene, is_root, runner, shell, task};
 
 #[test]
 fn status_and_both_outputs_are_kept() {
@@ -41,6 +41,22 @@ fn a_script_without_an_interpreter_line_is_run_by_the_shell() {
     let finished = runner().run(&task).unwrap();
     assert!(matches!(finished.ending, Ending::Exited(status) if status.code() == Some(4)), "{finished:?}");
     assert_eq!(finished.output, b"of acme\n");
+}
+
+/// A shell that is given nothing ends well.
+#[test]
+fn a_program_that_is_empty_or_no_text_is_not_given_to_a_shell() {
+    let scene = Scene::new();
+    for text in [&b""[..], b"\n \n", b"exit 0\n\0\0\0", b"\x7fELF"] {
+        fs::write(scene.path("hook"), text).unwrap();
+        fs::set_permissions(scene.path("hook"), fs::Permissions::from_mode(0o755)).unwrap();
+        let task = Task { program: scene.path("hook").into(), ..scene.task("", LONG, Leftovers::Leave) };
+        let error = runner().run(&task).unwrap_err();
+        assert!(
+            matches!(&error, RunError::NotStarted(why) if why.raw_os_error() == Some(8)),
+            "{text:?}: {error:?}"
+        );
+    }
 }
 
 /// Else a hook could type keys, as root, into the terminal of whoever typed a command of the agent.
@@ -93,10 +109,13 @@ fn as_root_a_hook_can_be_run_without_roots_rights() {
     if !is_root() {
         return;
     }
-    let mut task = task("id -u; id -G; grep NoNewPrivs /proc/self/status", LONG, Leftovers::Kill);
+    let script = "id -u; id -G; grep -E '^(Uid|Gid|Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)' /proc/self/status";
+    let mut task = task(script, LONG, Leftovers::Kill);
     task.user = Some(NOBODY);
     let output = String::from_utf8(runner().run(&task).unwrap().output).unwrap();
-    assert_eq!(output, "65534\n65534\nNoNewPrivs:\t1\n");
+    let four = "65534\t65534\t65534\t65534";
+    let none = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|set| format!("{set}:\t{:016}\n", 0)).concat();
+    assert_eq!(output, format!("65534\n65534\nUid:\t{four}\nGid:\t{four}\n{none}NoNewPrivs:\t1\n"));
 }
 
 /// The runner has the caller's files open, and root's memory.
@@ -117,6 +136,18 @@ fn an_order_that_is_too_long_is_refused_before_anything_runs() {
     let mut task = task("exit 0", Duration::from_secs(1), Leftovers::Kill);
     task.arguments.push("x".repeat(1024 * 1024).into());
     assert!(matches!(runner().run(&task), Err(RunError::Runner(_))));
+}
+
+#[test]
+fn a_time_limit_that_no_clock_reaches_is_refused_before_anything_runs() {
+    let scene = Scene::new();
+    let task = scene.task("touch ran", Duration::MAX, Leftovers::Kill);
+    assert!(matches!(runner().run(&task), Err(RunError::NotStarted(_))));
+    let mut bare = Bare::new();
+    bare.order(bare.parent.id(), &task);
+    assert!(bare.answer().contains("NotStarted"));
+    bare.wait_for_end();
+    assert!(!scene.path("ran").exists());
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Hooks that are lines of shell, the processes that they leave, and a caller that can be killed.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -39,11 +43,19 @@ pub(crate) fn shell(script: &str, time_limit: Duration, leftovers: Leftovers) ->
 
 /// Whether this test is root, which it needs to become somebody else.
 pub(crate) fn is_root() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        eprintln!("SKIPPED: needs root");
+    rustix::process::geteuid().is_root() || skipped("root")
+}
+
+/// Says loudly that a test is skipped; where nothing may be skipped, it fails.
+pub(crate) fn skipped(needed: &str) -> bool {
+    let message = format!("{}: needs {needed}", std::thread::current().name().unwrap_or_default());
+    assert!(std::env::var_os("SEALPOST_NO_SKIPPING").is_none(), "{message}");
+    eprintln!("!!! SKIPPED {message}");
+    if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
+        let mut list = fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+        writeln!(list, "{message}").unwrap();
     }
-    is_root
+    false
 }
 
 /// A folder for the files of a hook, and its processes. What is left of them is killed when this is dropped.
@@ -55,14 +67,19 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        fs::set_permissions(folder.path(), mode).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let mark = folder.path().to_str().unwrap().to_owned();
         Self { folder, mark }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A program in this folder, of lines of shell.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// A task in this folder.
@@ -114,6 +131,56 @@ impl Drop for Scene {
     }
 }
 
+/// A runner whose order and parent a test makes up: the test holds the socket, which so never ends.
+pub(crate) struct Bare {
+    socket: UnixStream,
+    pub(crate) parent: Child,
+    runner: u32,
+}
+
+impl Bare {
+    pub(crate) fn new() -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut parent = Command::new("/bin/sh")
+            .args([
+                "-c",
+                "exec 3<&0; \"$0\" <&3 3<&- > /dev/null 2>&1 & echo $!; exec 3<&- < /dev/null; wait",
+                &runner().program.to_string_lossy(),
+            ])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { socket: ours, parent, runner: line.trim().parse().unwrap() }
+    }
+
+    pub(crate) fn order(&mut self, parent: u32, task: &Task) {
+        let order = serde_json::json!({ "parent": parent, "task": task });
+        self.socket.write_all(format!("{order}\n").as_bytes()).unwrap();
+    }
+
+    /// A line of the runner.
+    pub(crate) fn answer(&self) -> String {
+        let mut line = String::new();
+        BufReader::new(&self.socket).read_line(&mut line).unwrap();
+        line
+    }
+
+    pub(crate) fn wait_for_end(&self) {
+        let runner = Pid::from_raw(self.runner.try_into().unwrap()).unwrap();
+        wait::until("the runner ends", || !is_running(runner));
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.parent.kill();
+        let _ = self.parent.wait();
+    }
+}
+
 /// A line of shell that starts a process for good, which writes its number into a file of the working folder: in a session
 /// of its own, and with no parent but the first that takes in orphans.
 pub(crate) fn let_go(name: &str) -> String {
@@ -126,11 +193,10 @@ pub(crate) fn stays(name: &str) -> String {
 }
 
 pub(crate) fn is_running(pid: Pid) -> bool {
-    match fs::read_to_string(Path::new("/proc").join(pid.as_raw_pid().to_string()).join("stat")) {
-        // The state follows the closing parenthesis of the name; a zombie does not run.
-        Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']),
-        Err(_) => false,
-    }
+    let stat = fs::read(Path::new("/proc").join(pid.as_raw_pid().to_string()).join("stat"));
+    // The state follows the closing parenthesis of the name; a zombie does not run.
+    let state = stat.ok().and_then(|stat| stat.rsplit(|byte| *byte == b')').next()?.get(1).copied());
+    state.is_some_and(|state| !b"ZX".contains(&state))
 }
 
 /// Other tests start this one as a process of its own, with a task; without one it is idle.
