@@ -24,6 +24,7 @@ use crate::platform::users;
 
 use self::runnable::ensure_runnable;
 
+mod env_line;
 mod runnable;
 #[cfg(test)]
 pub(crate) mod runner_of_tests;
@@ -131,11 +132,7 @@ pub enum HookDone {
 pub fn ensure_all_runnable(config: &PackageConfig, slots: &Path) -> Result<(), HookFault> {
     for hook in Hook::ALL {
         if let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) {
-            ensure_safe(hook, program, arguments).map_err(refused)?;
-            let user = user_of(hook, config).map_err(refused)?;
-            ensure_runnable(Path::new(program), arguments, user, PATH)
-                .map_err(|error| not_run(hook, program, &error))
-                .map_err(refused)?;
+            let user = ensure_usable(hook, config, program, arguments).map_err(refused)?;
             if user.is_some_and(|ids| ids.user != 0) {
                 ensure_reachable_by_everybody(slots, &config.test_load_user).map_err(refused)?;
             }
@@ -157,8 +154,7 @@ pub fn run_hook(
     let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) else {
         return Ok(HookDone::NotConfigured);
     };
-    ensure_safe(hook, program, arguments).map_err(refused)?;
-    let user = user_of(hook, config).map_err(refused)?;
+    let user = ensure_usable(hook, config, program, arguments).map_err(refused)?;
     if user.is_some_and(|ids| ids.user != 0) {
         ensure_reachable_by_everybody(&context.slot, &config.test_load_user).map_err(refused)?;
     }
@@ -191,6 +187,20 @@ pub fn run_hook(
     judge(hook, program, config.timeout_secs, &finished)
 }
 
+/// Checks that nobody else can change a hook, and that it can be executed; the user that it runs as, if not the agent's.
+fn ensure_usable(
+    hook: Hook,
+    config: &PackageConfig,
+    program: &str,
+    arguments: &[String],
+) -> Result<Option<UserIds>, String> {
+    ensure_safe(hook, program, arguments)?;
+    let user = user_of(hook, config)?;
+    ensure_runnable(Path::new(program), arguments, user, PATH)
+        .map_err(|error| not_run(hook, program, &error))?;
+    Ok(user)
+}
+
 fn not_run(hook: Hook, program: &str, error: &(dyn Error + 'static)) -> String {
     format!("the {hook} hook {program} is not run: {}", with_causes(error))
 }
@@ -208,8 +218,12 @@ fn user_of(hook: Hook, config: &PackageConfig) -> Result<Option<UserIds>, String
 }
 
 fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> Result<HookDone, HookFault> {
+    // What a test of a new release leaves behind has that release's contents in its hands, and the next test's rights.
+    let is_tested = hook == Hook::TestLoad;
     let (reason, what) = match finished.ending {
-        Ending::Exited(status) if status.success() => return Ok(HookDone::Ran),
+        Ending::Exited(status) if status.success() && (finished.problem.is_none() || !is_tested) => {
+            return Ok(HookDone::Ran);
+        }
         Ending::Exited(status) => {
             (ReasonCode::HookFailed, format!("the {hook} hook {program} ended with {status}"))
         }
@@ -217,7 +231,8 @@ fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> R
             (ReasonCode::HookTimedOut, format!("the {hook} hook {program} was killed after {timeout_secs} s"))
         }
     };
-    Err(HookFault { reason, detail: with_output(&what, &finished.output) })
+    let left = finished.problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
+    Err(HookFault { reason, detail: with_output(&format!("{what}{left}"), &finished.output) })
 }
 
 /// Checks that nobody else can change the program, or a file that it is given, such as a script for a shell.

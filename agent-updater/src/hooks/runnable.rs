@@ -1,5 +1,5 @@
 //! Whether a program can be executed, found out without executing it: it is a file, whoever will run it may execute it, and
-//! so it is with the interpreter that its first line names.
+//! so it is with the interpreter that its first line names. Without such a line it is a binary, or a text for a shell.
 //!
 //! Invariant: an interpreter is a program that runs with the hook's rights, so nobody else may be able to change it either.
 //! Left out on purpose: what the system adds to permissions (access lists of another user, security modules), the libraries
@@ -11,12 +11,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use sealpost_hook_runner::UserIds;
+use sealpost_hook_runner::{Contents, HEAD_BYTES, UserIds};
 
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
-/// How much of a program the system reads to find its interpreter.
-const HEAD_BYTES: u64 = 256;
+use super::env_line::{CannotTell, program_of};
+
 /// Upper bound on interpreters that are scripts with an interpreter themselves, as the system has it.
 const MAX_INTERPRETERS: usize = 5;
 /// Programs whose first argument, if it is no option, is the script that they run.
@@ -51,7 +51,22 @@ pub(super) enum NotRunnable {
         source: Box<NotRunnable>,
     },
     #[error("the first line of {script} names {name:?}, which is in no folder of {search}; install it")]
-    NotFound { script: PathBuf, name: String, search: &'static str },
+    NotFound { script: PathBuf, name: String, search: String },
+    #[error(
+        "what the first line of {script} has env run cannot be told; have it name the interpreter itself"
+    )]
+    Env {
+        script: PathBuf,
+        #[source]
+        source: CannotTell,
+    },
+    #[error("{0} is empty, so it does nothing; put it back as it was")]
+    Empty(PathBuf),
+    #[error(
+        "{0} is neither a binary for this system nor a script, so it may be damaged; put it back as it was, or give a \
+         script a first line such as #!/bin/sh"
+    )]
+    Unknown(PathBuf),
     #[error("the first line of {0} leads from interpreter to interpreter; name one that is a program")]
     TooDeep(PathBuf),
     #[error(transparent)]
@@ -87,7 +102,14 @@ fn ensure_program(path: &Path, by: RunBy, search: &'static str, depth: usize) ->
     }
     let found = by.find(path)?;
     by.ensure_may(path, &found, Access::EXEC_OK)?;
-    let Some(line) = interpreter_line(path)? else { return Ok(()) };
+    let Some(head) = head_of(path)? else { return Ok(()) };
+    let Some(line) = interpreter_line(&head) else {
+        return match Contents::of(&head) {
+            Contents::Binary | Contents::Text => Ok(()),
+            Contents::Empty => Err(NotRunnable::Empty(path.to_owned())),
+            Contents::Unknown => Err(NotRunnable::Unknown(path.to_owned())),
+        };
+    };
     by.ensure_may(path, &found, Access::READ_OK)?;
     let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line.as_str(), ""));
     let ensure_next = |next: &Path| {
@@ -103,32 +125,40 @@ fn ensure_program(path: &Path, by: RunBy, search: &'static str, depth: usize) ->
             })
     };
     ensure_next(Path::new(interpreter))?;
-    let name = argument.trim();
-    let is_env = Path::new(interpreter).file_name().is_some_and(|name| name == "env");
-    if !is_env || name.is_empty() || name.starts_with('-') || name.contains('=') {
+    if Path::new(interpreter).file_name().is_none_or(|name| name != "env") {
         return Ok(());
     }
-    // The system gives all that follows as one argument, and so it is one name.
-    let mut folders = search.split(':').map(|folder| Path::new(folder).join(name));
+    let named =
+        program_of(argument.trim()).map_err(|source| NotRunnable::Env { script: path.to_owned(), source })?;
+    let (name, search) = (named.program, named.search.unwrap_or_else(|| search.to_owned()));
+    // A name with a slash is a path.
+    if name.contains('/') {
+        return ensure_next(Path::new(&name));
+    }
+    let mut folders = search.split(':').map(|folder| Path::new("/").join(folder).join(&name));
     match folders.find(|candidate| candidate.is_file()) {
         Some(next) => ensure_next(&next),
-        None => Err(NotRunnable::NotFound { script: path.to_owned(), name: name.to_owned(), search }),
+        None => Err(NotRunnable::NotFound { script: path.to_owned(), name, search }),
     }
 }
 
-/// What follows `#!` in the first line of a program; `None` if it has no such line, or only who runs it may read it.
-fn interpreter_line(path: &Path) -> Result<Option<String>, NotRunnable> {
+/// The first bytes of a program; `None` if only who runs it may read it.
+fn head_of(path: &Path) -> Result<Option<Vec<u8>>, NotRunnable> {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
     match read {
-        Ok(_) => {}
+        Ok(_) => Ok(Some(head)),
         // A binary may be executable and not readable.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
-        Err(source) => return Err(NotRunnable::Io { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(source) => Err(NotRunnable::Io { path: path.to_owned(), source }),
     }
+}
+
+/// What follows `#!` in the first line of a program; `None` if it has no such line.
+fn interpreter_line(head: &[u8]) -> Option<String> {
     let line = head.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
     let line = line.map(|line| String::from_utf8_lossy(line).trim_matches([' ', '\t']).to_owned());
-    Ok(line.filter(|line| !line.is_empty()))
+    line.filter(|line| !line.is_empty())
 }
 
 /// Who runs a program; `None` is this process's user.

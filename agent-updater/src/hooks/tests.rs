@@ -43,6 +43,21 @@ impl Fixture {
     }
 }
 
+/// Whether this test is root. Where nothing may be skipped, it has to be.
+fn is_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        let message = format!("{}: needs root", std::thread::current().name().unwrap_or_default());
+        assert!(std::env::var_os("SEALPOST_NO_SKIPPING").is_none(), "{message}");
+        eprintln!("!!! SKIPPED {message}");
+        if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
+            let mut list = fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+            std::io::Write::write_all(&mut list, format!("{message}\n").as_bytes()).unwrap();
+        }
+    }
+    is_root
+}
+
 #[test]
 fn a_hook_that_is_not_configured_is_reported_as_such() {
     assert_eq!(Fixture::new().run(Hook::Stop), Ok(HookDone::NotConfigured));
@@ -60,8 +75,7 @@ fn a_hook_is_told_what_it_is_about_by_arguments_and_environment() {
 
 #[test]
 fn the_test_load_hook_runs_without_roots_rights() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+    if !is_root() {
         return;
     }
     let mut fixture = Fixture::new();
@@ -206,9 +220,73 @@ fn an_interpreter_that_is_missing_or_cannot_be_executed_is_found_before_anything
 }
 
 #[test]
+fn what_env_runs_by_a_line_of_several_words_is_found_before_anything_is_stopped() {
+    let mut fixture = Fixture::new();
+    let path = fixture.script("exit 0");
+    let other = fixture.folder.path().join("interpreter").to_str().unwrap().to_owned();
+    fs::write(&other, "#!/bin/sh\nexit 0\n").unwrap();
+    with_mode(&other, 0o755);
+    let mut with_line = |line: &str| {
+        fs::write(&path, format!("#!/usr/bin/env {line}\nexit 0\n")).unwrap();
+        checked(&mut fixture, &[&path])
+    };
+    for line in ["-S sh -e", "-Ssh", "-S A=b sh", "-S -i sh", &format!("-S {other} -u")] {
+        assert_eq!(with_line(line), Ok(()), "{line}");
+    }
+    for line in ["-S python3.99 -u", "-S A=b python3.99", "-S -i PATH=/nonexistent sh", "-S /nonexistent/sh"]
+    {
+        let said = with_line(line).unwrap_err();
+        assert!(said.contains("python3.99") || said.contains("/nonexistent"), "{line}: {said}");
+    }
+    for line in ["A=b", "-S A=b", "-S -C / sh", "-S ${SHELL}"] {
+        let said = with_line(line).unwrap_err();
+        assert!(said.contains("cannot be told"), "{line}: {said}");
+    }
+    with_mode(&other, 0o777);
+    for line in [format!("-S {other}"), format!("-S A=b {other} -u")] {
+        let said = with_line(&line).unwrap_err();
+        assert!(said.contains("can be changed by others"), "{said}");
+    }
+}
+
+/// As a full disk leaves them, or the end of the computer in the midst of saving.
+#[test]
+fn a_hook_that_is_empty_or_no_script_is_found_before_anything_is_stopped_and_is_not_run() {
+    let mut fixture = Fixture::new();
+    let path = fixture.script("exit 0");
+    for (text, hint) in [(&b""[..], "is empty"), (b"\n\n", "is empty"), (&[0; 3000], "damaged")] {
+        fs::write(&path, text).unwrap();
+        let said = checked(&mut fixture, &[&path]).unwrap_err();
+        assert!(said.contains(hint) && said.contains(&path), "{said}");
+        let fault = fixture.run(Hook::Start).unwrap_err();
+        assert!(fault.reason == ReasonCode::HookRefused && fault.detail.contains(hint), "{fault}");
+    }
+    fs::write(&path, "exit 0\n").unwrap();
+    assert_eq!(checked(&mut fixture, &[&path]), Ok(()));
+    assert_eq!(fixture.run(Hook::Start), Ok(HookDone::Ran));
+    fs::remove_file(&path).unwrap();
+    fs::copy("/bin/true", &path).unwrap();
+    assert_eq!(checked(&mut fixture, &[&path]), Ok(()));
+}
+
+/// Nothing is known of what is left then, and it has what the release gave it.
+#[test]
+fn a_test_of_which_something_is_left_that_cannot_be_ended_has_failed() {
+    let left =
+        |ending| Finished { ending, output: Vec::new(), problem: Some("1 process is left".to_owned()) };
+    let well = Ending::Exited(std::process::ExitStatus::default());
+    let fault = judge(Hook::TestLoad, "/hook", 60, &left(well)).unwrap_err();
+    assert_eq!(fault.reason, ReasonCode::HookFailed);
+    assert!(fault.detail.contains("1 process is left"), "{fault}");
+    // The log has it: the product is stopped, and has to be started.
+    assert_eq!(judge(Hook::Stop, "/hook", 60, &left(well)), Ok(HookDone::Ran));
+    let fault = judge(Hook::Start, "/hook", 60, &left(Ending::TimedOut)).unwrap_err();
+    assert!(fault.reason == ReasonCode::HookTimedOut && fault.detail.contains("is left"), "{fault}");
+}
+
+#[test]
 fn a_test_load_hook_is_judged_by_the_rights_of_its_own_user() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+    if !is_root() {
         return;
     }
     let mut fixture = Fixture::new();
