@@ -107,7 +107,7 @@ impl Computer {
             clock: Arc::new(SystemClock),
             disk: Box::new(RoomyDisk),
             runner: runner_of_tests(),
-            faults: Box::new(kill.clone()),
+            faults: Arc::new(kill.clone()),
             stop: Arc::default(),
         };
         Self { root, host, kill, key, trust }
@@ -121,7 +121,7 @@ impl Computer {
             clock: Arc::new(SystemClock),
             disk: Box::new(RoomyDisk),
             runner: runner_of_tests(),
-            faults: Box::new(self.kill.clone()),
+            faults: Arc::new(self.kill.clone()),
             stop: Arc::default(),
         }
     }
