@@ -43,7 +43,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join(std::ffi::OsStr::from_bytes(b"agent-\xff"));
-        std::fs::copy("/bin/bash", &program).unwrap();
+        fs::copy("/bin/bash", &program).unwrap();
         let mut child = Command::new(&program)
             .args(["-c", "trap : HUP; echo; read"])
             .stdin(Stdio::piped())
