@@ -2,7 +2,8 @@
 //! ends for another program.
 //!
 //! Invariant: it waits for no server (but for half a minute at most ahead of a trial, see `ask`), and never gives up: if
-//! nothing else can be executed, this program is the daemon. A process keeps its id through all of it, so that a service manager goes on watching the same one.
+//! nothing else can be executed, this program is the daemon. A process keeps its id through all of it, so that a service manager
+//! goes on watching the same one.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
