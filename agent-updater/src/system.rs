@@ -33,16 +33,21 @@ impl Disk for SystemDisk {
 }
 
 /// No faults; but in a build with the feature `fault-points` the process kills itself at the point that the variable
-/// `SEALPOST_FAULT_EXIT_AT` names, and hangs for good at that of `SEALPOST_FAULT_HANG_AT`.
+/// `SEALPOST_FAULT_EXIT_AT` names, hangs for good at that of `SEALPOST_FAULT_HANG_AT`, and panics at that of
+/// `SEALPOST_FAULT_PANIC_AT`.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessFaults;
 
 impl Faults for ProcessFaults {
     #[cfg(feature = "fault-points")]
+    #[expect(clippy::panic, reason = "a test wants to see what becomes of the process")]
     fn at(&self, point: &str) -> Result<(), Killed> {
         let is_wanted = |variable| std::env::var(variable).is_ok_and(|wanted| wanted == point);
         while is_wanted("SEALPOST_FAULT_HANG_AT") {
             std::thread::park();
+        }
+        if is_wanted("SEALPOST_FAULT_PANIC_AT") {
+            panic!("a test wants a fault here: {point}");
         }
         if is_wanted("SEALPOST_FAULT_EXIT_AT") {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

@@ -69,25 +69,29 @@ mod injected {
         Broken,
         /// The disk is full from there on, for all that needs room. Half of the bytes are written.
         Full,
+        /// One write takes half of the bytes and says so. That is no failure: the rest is to be written too.
+        Short,
     }
 
     impl Failure {
-        /// Both.
+        /// Those that fail a step.
         pub const ALL: [Self; 2] = [Self::Broken, Self::Full];
 
         fn strikes(self, step: Step) -> bool {
             match self {
                 Self::Broken => true,
                 Self::Full => !matches!(step, Step::Read | Step::Rename | Step::Remove | Step::FlushFolder),
+                Self::Short => step == Step::Write,
             }
         }
 
-        fn error(self) -> io::Error {
+        fn error(self) -> Option<io::Error> {
             let errno = match self {
                 Self::Broken => Errno::IO,
                 Self::Full => Errno::NOSPC,
+                Self::Short => return None,
             };
-            io::Error::from_raw_os_error(errno.raw_os_error())
+            Some(io::Error::from_raw_os_error(errno.raw_os_error()))
         }
     }
 
@@ -148,6 +152,11 @@ mod injected {
     /// # Errors
     /// What a test wants the system to say.
     pub fn reach(step: Step, place: &Path) -> io::Result<()> {
+        strike(step, place).and_then(Failure::error).map_or(Ok(()), Err)
+    }
+
+    /// The failure that strikes this step, if one does.
+    fn strike(step: Step, place: &Path) -> Option<Failure> {
         STATE.with_borrow_mut(|state| {
             if let Some(plan) = &mut state.plan
                 && plan.failure.strikes(step)
@@ -156,7 +165,7 @@ mod injected {
                 let again = plan.failure == Failure::Full && plan.failed.is_some();
                 if plan.left == 0 && plan.failed.is_none() || again {
                     plan.failed.get_or_insert_with(|| (step, place.to_owned()));
-                    return Err(plan.failure.error());
+                    return Some(plan.failure);
                 }
             }
             match step {
@@ -168,16 +177,37 @@ mod injected {
                 }
                 Step::Read | Step::Create | Step::Write | Step::Flush => {}
             }
-            Ok(())
+            None
         })
     }
 
     pub(crate) fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = reach(Step::Write, path) {
-            file.write_all(&bytes[..bytes.len() / 2])?;
-            return Err(error);
+        let Some(failure) = strike(Step::Write, path) else { return file.write_all(bytes) };
+        match failure.error() {
+            Some(error) => {
+                file.write_all(&bytes[..bytes.len() / 2])?;
+                Err(error)
+            }
+            None => HalfFirst { file, is_first: true }.write_all(bytes),
         }
-        file.write_all(bytes)
+    }
+
+    /// A file whose first write takes half of what it is given.
+    struct HalfFirst<'f> {
+        file: &'f mut File,
+        is_first: bool,
+    }
+
+    impl Write for HalfFirst<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken =
+                if std::mem::take(&mut self.is_first) { bytes.len().div_ceil(2) } else { bytes.len() };
+            self.file.write(&bytes[..taken])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
     }
 }
 

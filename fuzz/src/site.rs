@@ -84,6 +84,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             left: Vec::new(),
             kept: Vec::new(),
             metadata_as_of: Some(day(99)),
+            has_trust: true,
             epoch: Epoch::of(1, 0),
             restore: restore.clone(),
             server_list: None,

@@ -50,7 +50,7 @@ impl Agent {
             clock: Arc::new(SystemClock),
             disk: Box::new(SystemDisk),
             runner: Runner::this_program(RUN_HOOK),
-            faults: Box::new(ProcessFaults),
+            faults: Arc::new(ProcessFaults),
             stop,
         };
         Ok(Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } })

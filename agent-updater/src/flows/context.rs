@@ -31,8 +31,8 @@ pub struct Host {
     pub disk: Box<dyn Disk>,
     /// How hooks are run.
     pub runner: Runner,
-    /// Where tests end the process.
-    pub faults: Box<dyn Faults>,
+    /// Where tests end the process. Shared with tasks that go on beside a reload.
+    pub faults: Arc<dyn Faults>,
     /// Set when the agent is to stop: nothing new begins, and a change that has touched the product is finished.
     pub stop: Arc<AtomicBool>,
 }

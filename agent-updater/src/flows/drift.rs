@@ -15,6 +15,7 @@ use sealpost_manifests::wire::contact::{Drift, DriftKind, MAX_DRIFT};
 
 use crate::domain::record::{Installed, PackageRecord};
 use crate::journal::Journal;
+use crate::platform::store::StoreError;
 use crate::records::footprints::{self, Footprints, Look};
 use crate::records::manifests;
 use crate::slots::beneath::BeneathError;
@@ -104,13 +105,16 @@ pub enum Keep {
     No,
 }
 
-/// Everything that is installed and not as it was signed.
-#[must_use]
-pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
+/// Everything that is installed and not as it was signed. A package whose own record is damaged is left out: `status` and a
+/// contact say so.
+///
+/// # Errors
+/// [`StoreError`] when it is not known what is installed: then nothing is known of it, and not that all is well.
+pub fn look(host: &Host, keep: Keep) -> Result<Vec<Found>, StoreError> {
     let open = Journal::of(&host.home, &*host.faults).open_change().ok().flatten();
     let elsewhere = install_root::problem(host);
     let mut found = Vec::new();
-    for (package, record) in linked::load_all(host).unwrap_or_default() {
+    for (package, record) in linked::load_all(host)? {
         let Ok(record) = record else { continue };
         if open.as_ref().is_some_and(|change| change.to.release.package == package) {
             continue;
@@ -140,7 +144,7 @@ pub fn look(host: &Host, keep: Keep) -> Vec<Found> {
             footprints::save(&host.home, &package, &now);
         }
     }
-    found
+    Ok(found)
 }
 
 /// What of it the server is told: one entry for each package that is not as it is to be. That a product is `down`, because it

@@ -21,11 +21,12 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use serde::Serialize;
 
-use crate::domain::record::PackageRecord;
+use crate::domain::record::{Installed, PackageRecord};
+use crate::domain::self_update::record::SelfRecord;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::platform::store::PUT_ASIDE;
-use crate::records::manifests;
+use crate::records::{manifests, self_state};
 use crate::slots::Slots;
 
 use super::context::Host;
@@ -70,7 +71,8 @@ pub(super) fn collect(host: &Host, assignment: Option<&Assignment>) {
     }
     for (package, record) in linked::load_all(host).unwrap_or_default() {
         let Ok(record) = record else { continue };
-        if record.current.as_ref().is_some_and(|current| current.kind != PackageKind::Agent) {
+        let Some(current) = &record.current else { continue };
+        if current.kind != PackageKind::Agent || is_settled(host, current) {
             collect_slots(host, &package, &record);
         }
     }
@@ -87,6 +89,15 @@ pub(super) fn collect_downloads(home: &Home, assignment: &Assignment) {
             remove(&path);
         }
     }
+}
+
+/// Whether launchers, too, work with nothing but this release of the agent: what is on trial stands in no record of a
+/// package, nor does what runs until the end of a trial is noted.
+fn is_settled(host: &Host, current: &Installed) -> bool {
+    self_state::load(&host.home).is_ok_and(|SelfRecord { stable, trial, ended }| {
+        let stable = stable.map(|stable| stable.installed);
+        trial.is_none() && ended.is_none() && stable.as_ref() == Some(current)
+    })
 }
 
 fn collect_slots(host: &Host, package: &PackageName, record: &PackageRecord) {

@@ -14,6 +14,7 @@ use crate::domain::not_started::{NotStarted, StartFault};
 use crate::domain::record::{Installed, PackageRecord};
 use crate::hooks::{Hook, HookContext, HookDone, run_hook};
 use crate::journal::Journal;
+use crate::platform::store::StoreError;
 use crate::records::packages;
 use crate::slots::{Current, Slots};
 
@@ -30,17 +31,20 @@ pub enum Starts {
 }
 
 /// The products that could not be started, and since when.
-pub(super) fn down(host: &Host) -> Vec<(PackageName, NotStarted)> {
+///
+/// # Errors
+/// [`StoreError`] when the records cannot be listed: then it is not known that all run.
+pub(super) fn down(host: &Host) -> Result<Vec<(PackageName, NotStarted)>, StoreError> {
     // What is down does not depend on where a link leads.
-    let records = packages::load_all(&host.home).unwrap_or_default();
+    let records = packages::load_all(&host.home)?;
     let records = records.into_iter().filter_map(|(package, record)| Some((package, record.ok()?)));
-    records.filter_map(|(package, record)| Some((package, record.not_started?))).collect()
+    Ok(records.filter_map(|(package, record)| Some((package, record.not_started?))).collect())
 }
 
 /// When the next product is to be tried again.
 pub(super) fn next_try(host: &Host) -> Option<Timestamp> {
     let now = host.now();
-    down(host).iter().map(|(_, state)| state.due_at(now)).min()
+    down(host).ok()?.iter().map(|(_, state)| state.due_at(now)).min()
 }
 
 /// The sentence about a product that could not be started, for people.
@@ -48,16 +52,23 @@ pub(super) fn told(state: &NotStarted) -> String {
     escape(&state.sentence())
 }
 
-/// Tries to start what could not be started. The caller holds the lock of the cycle.
-pub(super) fn start_again(host: &Host, which: Starts) {
+/// Tries to start what could not be started; `false` if it did not come to that. The caller holds the lock of the cycle.
+pub(super) fn start_again(host: &Host, which: Starts) -> bool {
     // Without a disk that is there nothing is started, and an open change starts its product itself.
     let is_open = !matches!(Journal::of(&host.home, &*host.faults).open_change(), Ok(None));
     if is_open || install_root::problem(host).is_some() {
-        return;
+        return false;
     }
-    for (package, record) in linked::load_all(host).unwrap_or_default() {
+    let records = match linked::load_all(host) {
+        Ok(records) => records,
+        Err(error) => {
+            tracing::error!("it is not known what is to be started again: {}", with_causes(&error));
+            return false;
+        }
+    };
+    for (package, record) in records {
         if host.stop.load(Ordering::SeqCst) {
-            return;
+            return false;
         }
         let Ok(record) = record else { continue };
         let Some(state) = record.not_started.clone() else { continue };
@@ -71,6 +82,7 @@ pub(super) fn start_again(host: &Host, which: Starts) {
             tracing::error!(%package, reason = %fault.reason, "still not started: {}", fault.detail);
         }
     }
+    true
 }
 
 fn start(host: &Host, installed: &Installed) -> Result<(), StartFault> {

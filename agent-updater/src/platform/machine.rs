@@ -65,9 +65,13 @@ fn bounded_name(name: &str) -> Option<String> {
 
 /// The first line of a small file; `None` if it is empty or cannot be read.
 fn line_of(path: &Path) -> Option<String> {
-    let bytes = read_bounded(path, MAX_FILE_BYTES).ok().flatten()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let line = text.lines().next()?.trim();
+    first_line(&read_bounded(path, MAX_FILE_BYTES).ok().flatten()?)
+}
+
+/// Bytes that are no UTF-8 are replaced, so that they hide nothing else.
+fn first_line(bytes: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(bytes.split(|byte| *byte == b'\n').next()?);
+    let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
 }
 
@@ -96,5 +100,12 @@ mod tests {
         assert_eq!(bounded_name("pc-1\u{1b}[2J"), Some("pc-1 [2J".to_owned()));
         assert!(bounded_name(&"ü".repeat(500)).unwrap().len() <= MAX_HOSTNAME_BYTES);
         assert_eq!(bounded_name("\u{7}"), None);
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_hide_neither_a_name_nor_the_line_before_them() {
+        assert_eq!(first_line(b"0123\n\xff").as_deref(), Some("0123"));
+        assert_eq!(first_line(b"b\xfcro-1\n").as_deref(), Some("b\u{fffd}ro-1"));
+        assert_eq!((first_line(b" \nx"), first_line(b"")), (None, None));
     }
 }

@@ -79,6 +79,12 @@ pub fn self_update_points() -> Vec<String> {
 /// The point at which the daemon begins: a new program may hang there.
 pub const DAEMON_BEGINS: &str = "daemon-begins";
 
+/// The point at which the daemon begins to serve its control socket, in a task of its own.
+pub const CONTROL_BEGINS: &str = "control-begins";
+
+/// The point at which a cycle of the daemon begins, in a thread of its own.
+pub const CYCLE_BEGINS: &str = "cycle-begins";
+
 /// The point at which the watchdog of a trial begins.
 pub const WATCH_BEGINS: &str = "watch-begins";
 

@@ -77,7 +77,7 @@ pub fn load(home: &Home) -> Result<SelfRecord, SelfStateError> {
 /// Writes the record; durable at return. The caller holds the watch lock.
 ///
 /// # Errors
-/// [`SelfStateError::Io`]; the old record is whole then.
+/// [`SelfStateError::Io`]; the old record or the new one is whole then.
 pub fn save(home: &Home, record: &SelfRecord) -> Result<(), SelfStateError> {
     write(&home.self_state(), LABEL, record)
 }

@@ -201,7 +201,7 @@ fn a_stop_between_two_programs_of_the_agent_is_not_lost() {
         }
         let before = lab.state();
         let mut agent = lab.site.agent();
-        agent.context.host.faults = Box::new(StopAt(point));
+        agent.context.host.faults = Arc::new(StopAt(point));
         let launched = async { tokio::time::timeout(Duration::from_secs(30), agent.launch(None)).await };
         let ended = lab.site.runtime.block_on(launched);
         assert!(matches!(ended, Ok(Ok(()))), "{point}: {ended:?}");

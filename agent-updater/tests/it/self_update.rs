@@ -11,6 +11,7 @@ use sealpost_agent_updater::domain::self_update::record::SelfRecord;
 use sealpost_agent_updater::flows::install::ChangeEnd;
 use sealpost_agent_updater::flows::status::ProblemKind;
 use sealpost_agent_updater::home::Home;
+use sealpost_agent_updater::records::progress::Progress;
 use sealpost_agent_updater::records::{packages, self_state};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
@@ -449,6 +450,37 @@ fn a_trial_that_was_only_prepared_is_called_off_by_the_site_or_by_a_person_befor
         let record = packages::load(&lab.home, &PackageName::agent()).unwrap();
         assert_eq!((record.current, record.given_up.is_empty()), (None, is_by_site));
     }
+}
+
+/// As a computer that was off for an hour.
+fn heard_nothing_for_an_hour(lab: &Lab) {
+    let mut progress = Progress::load(&lab.home).unwrap();
+    let answered_at = progress.standing.answered_at.unwrap();
+    progress.standing.answered_at = Some(answered_at - jiff::SignedDuration::from_hours(1));
+    progress.save(&lab.home).unwrap();
+}
+
+#[test]
+fn a_new_agent_that_the_site_halted_while_the_computer_was_off_is_not_started_once_more() {
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    lab.site.server.lock().unwrap().assigned.clear();
+    heard_nothing_for_an_hour(&lab);
+    let agent = lab.start();
+    lab.wait_for_report("1.0", InstallStep::RollBack, ReasonCode::AskedBySite);
+    assert_eq!(agent.program(), Path::new(PACKAGED).canonicalize().unwrap());
+    assert_eq!(ends(&lab), [(Outcome::Ok, ReasonCode::AskedBySite)]);
+    let log = fs::read_to_string(lab.log()).unwrap();
+    assert!(!log.contains("is on trial"), "it was started: {log}");
+    // Without a server to ask, a trial goes on.
+    let lab = Lab::new();
+    lab.on_trial("1.0", 1);
+    heard_nothing_for_an_hour(&lab);
+    lab.site.web.fail("contact", Fault::Answer(503, Vec::new()), Times::Always);
+    let agent = lab.start();
+    wait::until("the new agent runs", || agent.child().is_some());
+    lab.site.web.make_no_faults();
+    lab.wait_for(&agent, "1.0");
 }
 
 #[test]

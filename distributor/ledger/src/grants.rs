@@ -60,6 +60,12 @@ impl TrustedGrants {
         }
     }
 
+    /// Whether there is a trust document to check grants with.
+    #[must_use]
+    pub fn has_trust(&self) -> bool {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).trust.is_some()
+    }
+
     /// Checks the stored text of the signed grant of a serial number.
     ///
     /// # Errors

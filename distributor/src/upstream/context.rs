@@ -1,7 +1,7 @@
 //! What a pull works with: stores, ledger, clock and limits, and the vendor's trust document of the last good pull.
 //!
 //! Invariant: the trust document comes from verified metadata only: from a pull that succeeded, or at the start from
-//! the blob whose digest the mirror's index has.
+//! the bytes whose digest the mirror's index has.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sealpost_admin_api::storage::StorageSummary;
-use sealpost_files::{PRIVATE_FOLDER, make_folder, with_causes};
+use sealpost_files::{PRIVATE_FOLDER, make_folder};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document;
-use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::trust::TrustDocument;
 use sealpost_repository::{Pace, Transport};
 
 use super::error::UpstreamError;
-use super::fetch::MAX_DOCUMENT_BYTES;
+use super::kept_trust;
 use super::mirror::Mirror;
 use super::stored::NoteFile;
 use crate::config::{Limits, Settings, Storage};
@@ -95,7 +94,7 @@ impl Context {
         let mirror = Arc::new(Mirror::open(&home.mirror())?);
         let downloads = home.downloads();
         make_downloads(&downloads)?;
-        let trust = kept_trust(&mirror, &*parts.blobs).map(Arc::new);
+        let trust = kept_trust::load(&mirror, &*parts.blobs).map(Arc::new);
         if let Some(trust) = &trust {
             parts.ledger.adopt_trust(Arc::clone(trust));
         }
@@ -180,20 +179,4 @@ impl Live {
 fn make_downloads(path: &Path) -> Result<(), UpstreamError> {
     make_folder(path, PRIVATE_FOLDER)
         .map_err(|source| UpstreamError::Folder { path: path.to_owned(), source })
-}
-
-/// The trust document of the last good pull, from the blobs.
-fn kept_trust(mirror: &Mirror, blobs: &dyn BlobStore) -> Option<TrustDocument> {
-    let entry = mirror.target_named(TRUST_TARGET)?;
-    let bytes = match blobs.read(&entry.sha256, MAX_DOCUMENT_BYTES) {
-        Ok(bytes) => bytes?,
-        Err(error) => {
-            let error = with_causes(&error);
-            tracing::error!(error, "the kept trust document cannot be used until the next pull");
-            return None;
-        }
-    };
-    document::read(&bytes)
-        .inspect_err(|error| tracing::error!(%error, "the kept trust document cannot be read"))
-        .ok()
 }

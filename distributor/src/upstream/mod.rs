@@ -9,6 +9,7 @@ mod candidates;
 mod context;
 mod error;
 mod fetch;
+mod kept_trust;
 mod known;
 mod mirror;
 mod needed;

@@ -28,6 +28,7 @@ use super::candidates::{Pointed, Withdrawal, offered_to};
 use super::context::{Context, Trigger};
 use super::error::PullError;
 use super::fetch::{Fetcher, blocking};
+use super::kept_trust;
 use super::known::{in_use, known_releases};
 use super::needed::needed;
 use super::payloads::{Examined, Refused, RefusedBefore, examine_all};
@@ -63,10 +64,13 @@ pub(super) async fn pull(
     let pointed: Vec<Pointed> = candidates.iter().map(Pointed::of).collect();
     let mut releases = withdraw(context, now, &trust.counter_resets, withdrawn).await?;
     let (mirror, trust_digest) = (Arc::clone(&context.mirror), trust_info.sha256());
+    let blobs = Arc::clone(&context.blobs);
     let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_metadata_days));
     let (changed, trust_is_new) = blocking(move || {
         let trust_is_new = mirror.examined_trust() != Some(trust_digest);
-        Ok::<_, PullError>((mirror.publish(&files, index, keep, now)?, trust_is_new))
+        let changed = mirror.publish(&files, index, keep, now)?;
+        kept_trust::keep(&mirror, &*blobs);
+        Ok::<_, PullError>((changed, trust_is_new))
     })
     .await??;
     context.set_trust(trust.clone());

@@ -8,6 +8,7 @@ use sealpost_admin_api::status::Status;
 use sealpost_distributor::backup::{self, BackupError};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::ledger_rebuild::rebuild_in_place;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::LogProof;
 use sealpost_manifests::wire::problem::ProblemCode;
 
@@ -58,6 +59,79 @@ async fn a_backup_of_a_running_server_is_restored_and_its_computers_go_on() {
     assert!(answer.lease.is_none());
     confirm(&site).await;
     site.reserve("pc-3").await;
+}
+
+/// The codes of what the server warns of.
+async fn warned(site: &Site) -> Vec<String> {
+    let status: Status = site.get("/status").await;
+    status.warnings.iter().map(|warning| warning.code.as_str().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_restored_server_has_the_vendors_trust_document_before_it_pulls() {
+    let vendor = start_vendor(10).await;
+    let release = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(release).await;
+    let mut known = Agent::licensed(&site, "pc-1").await;
+    let file = site.folder.path().join("sealpost.backup");
+    backup::make(&Home::at(site.home()), &file, Timestamp::now(), &mut silent).unwrap();
+    let site = site
+        .between(async |home| {
+            std::fs::remove_dir_all(home).unwrap();
+            backup::restore(&Home::at(home), &file, Timestamp::now(), &mut silent).await.unwrap();
+        })
+        .await;
+    assert!(!warned(&site).await.contains(&"grant_refused".to_owned()));
+    // Half a term later the lease is renewed, which only a grant that counts gives.
+    site.clock.forward(jiff::SignedDuration::from_hours(24 * 15));
+    let answer = known.goes_on(&site).await.unwrap();
+    assert!(answer.lease.is_some() && answer.notice.is_none(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_trust_document_is_put_right_from_its_copy_and_without_any_computers_keep_what_they_have() {
+    let vendor = start_vendor(10).await;
+    let release = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(release).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let held = agent.holds.assignment.as_ref().unwrap().signed.digest();
+    let copy = |home: &std::path::Path| Home::at(home).mirror().join("trust.json");
+    let digest = Sha256Digest::of(&std::fs::read(copy(&site.home())).unwrap()).to_string();
+    let damage = |home: &std::path::Path| {
+        let blob = Home::at(home).blobs().join(&digest[..2]).join(&digest);
+        std::fs::remove_file(&blob).unwrap();
+        std::fs::write(&blob, b"damaged").unwrap();
+        blob
+    };
+    let site = site.between(async |home| drop(damage(home))).await;
+    assert!(!warned(&site).await.contains(&"grant_refused".to_owned()));
+    let answer = agent.contact(&site).await;
+    assert!(answer.assignment.is_none() && answer.notice.is_none(), "{answer:?}");
+
+    // Both are damaged: nothing new is issued, so nothing is taken away.
+    let site = site
+        .between(async |home| {
+            drop(damage(home));
+            std::fs::write(copy(home), b"damaged").unwrap();
+        })
+        .await;
+    assert!(warned(&site).await.contains(&"grant_refused".to_owned()));
+    let answer = agent.contact(&site).await;
+    assert!(answer.assignment.is_none() && answer.lease.is_none(), "{answer:?}");
+    assert!(answer.notice.unwrap().contains("no trust document of the vendor"));
+    assert_eq!(agent.holds.assignment.as_ref().unwrap().signed.digest(), held);
+
+    // As soon as a pull has brought it, all is as before.
+    site.pull().await;
+    assert!(!warned(&site).await.contains(&"grant_refused".to_owned()));
+    let answer = agent.contact(&site).await;
+    assert!(answer.notice.is_none(), "{answer:?}");
+    let packages = &agent.holds.assignment.as_ref().unwrap().document.packages;
+    assert_eq!(packages.iter().map(|told| told.manifest).collect::<Vec<_>>(), [release]);
 }
 
 #[tokio::test]

@@ -122,3 +122,21 @@ fn what_a_killed_process_left_is_swept_after_any_failure() {
         |folder| leaves_nothing_unfinished(folder, "the end"),
     );
 }
+
+#[test]
+fn a_write_that_takes_half_of_the_bytes_is_followed_by_one_that_takes_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..=255).collect();
+    let path = folder.path().join("a");
+    let writes: [&dyn Fn() -> io::Result<()>; 3] = [
+        &|| replace(&path, &bytes, PUBLIC),
+        &|| write_new(&folder.path().join("b"), &bytes, PRIVATE),
+        &|| create_or_same(&folder.path().join("c"), &bytes, PUBLIC),
+    ];
+    for (work, name) in writes.iter().zip(["a", "b", "c"]) {
+        let Ran { answer, failed } = failing(1, Failure::Short, work);
+        assert!(failed.is_some(), "{name}: no write was cut short");
+        answer.unwrap();
+        assert_eq!(fs::read(folder.path().join(name)).unwrap(), bytes, "{name}");
+    }
+}

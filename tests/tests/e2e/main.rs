@@ -13,6 +13,7 @@ mod lost_replies;
 mod moving;
 mod other_tools;
 mod pages;
+mod panics;
 mod real_program;
 mod repairs;
 mod repository;

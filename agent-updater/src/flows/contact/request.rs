@@ -30,7 +30,7 @@ pub(super) fn new_contact(
     found: &[Found],
 ) -> Result<OutstandingContact, ContactError> {
     let key: SigningKey = read_secret(&host.home.client_key(), &PassphraseSource::None)?;
-    let down: Vec<PackageName> = start_again::down(host).into_iter().map(|(package, _)| package).collect();
+    let down: Vec<PackageName> = start_again::down(host)?.into_iter().map(|(package, _)| package).collect();
     let next = Nonce::from_random(random_bytes::<16>()?);
     let contact = Contact {
         client_id: holdings.identity.client_id.clone(),

@@ -27,8 +27,9 @@ impl Problems {
 
     /// Adds a line for each product that is stopped because it could not be started.
     pub(super) fn add_not_started(&mut self, host: &Host) {
-        for (_, state) in start_again::down(host) {
-            self.add(start_again::told(&state));
+        match start_again::down(host) {
+            Ok(down) => down.iter().for_each(|(_, state)| self.add(start_again::told(state))),
+            Err(error) => self.add(with_causes(&error)),
         }
     }
 

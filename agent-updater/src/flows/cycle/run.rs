@@ -46,6 +46,8 @@ pub struct CycleResult {
     pub problems: Vec<String>,
     /// What a person should know, although nothing is to be done on this computer.
     pub notices: Vec<String>,
+    /// Whether it came to the products that could not be started before.
+    pub has_tried_starts: bool,
 }
 
 impl CycleResult {
@@ -56,6 +58,7 @@ impl CycleResult {
             is_anything_assigned: true,
             problems: Vec::new(),
             notices: Vec::new(),
+            has_tried_starts: false,
         }
     }
 
@@ -97,13 +100,13 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
         let why = with_causes(&error);
         problems.add(format!("an interrupted install could not be finished: {why}"));
     }
-    start_again(host, starts);
+    let has_tried_starts = start_again(host, starts);
     if let Err(error) = settle(host, &mut spool) {
         problems.add(format!("the end of a trial of the agent could not be noted: {}", with_causes(&error)));
     }
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,
-        Err(error) => return failed(host, with_causes(&error)),
+        Err(error) => return CycleResult { has_tried_starts, ..failed(host, with_causes(&error)) },
     };
     progress.computer.floors.observe(host.now(), host.boot().as_ref());
     rounds(context, repairs, &mut progress, &mut spool, &mut problems);
@@ -125,7 +128,7 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
     }
     host.home.keep_reserve();
     let (problems, notices) = problems.into_lines();
-    CycleResult { next_contact: next, is_anything_assigned, problems, notices }
+    CycleResult { next_contact: next, is_anything_assigned, problems, notices, has_tried_starts }
 }
 
 /// When the next contact is due: by the cadence, or when a window opens before.
@@ -143,7 +146,13 @@ fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>) -> Timesta
 fn busy(host: &Host, problem: String) -> CycleResult {
     let next = host.now().saturating_add(SignedDuration::from_secs(BUSY_SECS));
     let next_contact = next.unwrap_or(Timestamp::MAX);
-    CycleResult { next_contact, is_anything_assigned: true, problems: vec![problem], notices: Vec::new() }
+    CycleResult {
+        next_contact,
+        is_anything_assigned: true,
+        problems: vec![problem],
+        notices: Vec::new(),
+        has_tried_starts: false,
+    }
 }
 
 /// A cycle that could not even begin: nothing is installed, and the gate stays as it is.
@@ -154,6 +163,7 @@ fn failed(host: &Host, problem: String) -> CycleResult {
         is_anything_assigned: true,
         problems: vec![problem],
         notices: Vec::new(),
+        has_tried_starts: false,
     }
 }
 
@@ -182,7 +192,18 @@ fn rounds(
                 return;
             }
         };
-        let found = looked.get_or_insert_with(|| drift::look(host, Keep::Yes));
+        let found = match looked {
+            Some(ref found) => found,
+            None => match drift::look(host, Keep::Yes) {
+                Ok(found) => looked.insert(found),
+                // A contact would tell the server that nothing is amiss.
+                Err(error) => {
+                    note_failure(progress, LastContact::failed(host.now(), with_causes(&error)));
+                    problems.add(with_causes(&error));
+                    return;
+                }
+            },
+        };
         let answered = match contact(context, &mut holdings, progress, spool, found) {
             Ok(answered) => answered,
             // The server did not fail: contact is neither good nor lost.
@@ -268,7 +289,10 @@ fn rounds(
         // A download that made way goes on after the contact, as often as it takes.
         if is_contact_due { interruptions += 1 } else { done += 1 }
     }
-    let found = looked.unwrap_or_else(|| drift::look(host, Keep::Yes));
+    let found = looked.map_or_else(|| drift::look(host, Keep::Yes), Ok).unwrap_or_else(|error| {
+        problems.add(with_causes(&error));
+        Vec::new()
+    });
     problems.add_unfinished(host, progress, &found);
 }
 

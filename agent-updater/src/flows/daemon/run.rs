@@ -23,7 +23,8 @@ use crate::flows::repair::repair;
 use crate::flows::retry::retry;
 use crate::flows::rollback;
 use crate::flows::self_update::contacted;
-use crate::home::{Home, HomeError};
+use crate::home::HomeError;
+use crate::ports::{CONTROL_BEGINS, CYCLE_BEGINS, Killed};
 
 use super::wakes::keep_listening;
 
@@ -126,7 +127,7 @@ pub async fn run(
         .map_err(|_| DaemonError::Panicked)??;
     let (requests_in, requests) = mpsc::channel(MAX_WAITING_REQUESTS);
     let supervision = Supervision::new();
-    let mut control = open_control(&home, &requests_in, &supervision)?;
+    let mut control = open_control(&context.host, &requests_in, &supervision)?;
     let (wake, wakes) = mpsc::channel(1);
     let access = context.access.subscribe();
     let listen = move || keep_listening(access.clone(), wake.clone());
@@ -165,19 +166,23 @@ pub async fn run(
             Turn::Reload => {
                 notify::reloading();
                 reload(&mut context).await;
-                match open_control(&home, &requests_in, &supervision) {
+                match open_control(&context.host, &requests_in, &supervision) {
                     Ok(opened) => std::mem::replace(&mut control, opened).abort(),
                     Err(error) => tracing::error!("{}; the old one stays", with_causes(&error)),
                 }
                 notify::ready();
                 continue;
             }
-            Turn::Cycle => start_cycle(&context, std::mem::replace(&mut starts, Starts::Due)),
+            Turn::Cycle => start_cycle(&context, starts),
             Turn::Request(request) => start_request(&context, request),
         };
         let done = finish(&context, work, signals, &mut inbox).await;
         context.interrupt.store(false, Ordering::SeqCst);
         let Some(Done { result, longest_pause, reply }) = done else { break Err(DaemonError::Panicked) };
+        // A cycle that another process held up, or that found the disk of the products not mounted, tried nothing.
+        if result.has_tried_starts {
+            starts = Starts::Due;
+        }
         // From here on by a monotonic clock.
         due = Instant::now()
             + result.next_contact.duration_since(context.host.now()).try_into().unwrap_or(Duration::ZERO);
@@ -215,13 +220,19 @@ pub async fn run(
 
 /// Opens the control socket and serves it.
 fn open_control(
-    home: &Home,
+    host: &Host,
     requests: &mpsc::Sender<PendingRequest>,
     supervision: &Supervision,
 ) -> Result<JoinHandle<()>, DaemonError> {
-    let listener = listen_control(&home.socket())
+    let listener = listen_control(&host.home.socket())
         .map_err(|source| DaemonError::System { action: "open its control socket", source })?;
-    let work = serve(listener, requests.clone());
+    let (faults, requests) = (Arc::clone(&host.faults), requests.clone());
+    let work = async move {
+        // Nothing to clean up: a test ends the process here.
+        if faults.at(CONTROL_BEGINS).is_ok() {
+            serve(listener, requests).await;
+        }
+    };
     Ok(tokio::spawn(supervision.needed("the control socket", work)))
 }
 
@@ -232,16 +243,19 @@ fn print_running() {
     }
 }
 
-fn start_cycle(context: &Arc<Context>, starts: Starts) -> JoinHandle<Done> {
+fn start_cycle(context: &Arc<Context>, starts: Starts) -> JoinHandle<Result<Done, Killed>> {
     let context = Arc::clone(context);
-    spawn_blocking(move || Done::new(&context, cycle::run(&context, starts), None))
+    spawn_blocking(move || {
+        context.host.faults.at(CYCLE_BEGINS)?;
+        Ok(Done::new(&context, cycle::run(&context, starts), None))
+    })
 }
 
-fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<Done> {
+fn start_request(context: &Arc<Context>, pending: PendingRequest) -> JoinHandle<Result<Done, Killed>> {
     let context = Arc::clone(context);
     spawn_blocking(move || {
         let (result, answer) = carry_out(&context, &pending.request);
-        Done::new(&context, result, Some((pending.reply, answer)))
+        Ok(Done::new(&context, result, Some((pending.reply, answer))))
     })
 }
 
@@ -265,16 +279,16 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
     }
 }
 
-/// Waits for the end of the work, and meanwhile takes signals and requests; `None` if the work panicked.
+/// Waits for the end of the work, and meanwhile takes signals and requests; `None` if the work panicked, or a test ended it.
 async fn finish(
     context: &Context,
-    mut work: JoinHandle<Done>,
+    mut work: JoinHandle<Result<Done, Killed>>,
     signals: &mut Signals,
     inbox: &mut Inbox,
 ) -> Option<Done> {
     loop {
         tokio::select! {
-            done = &mut work => return done.ok(),
+            done = &mut work => return done.ok()?.ok(),
             signal = signals.next() => match signal {
                 Signal::Stop => context.host.stop.store(true, Ordering::SeqCst),
                 Signal::Reload => inbox.wants_reload = true,

@@ -29,7 +29,13 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     } else {
         cycle::run_with_repairs(context, &needs_bytes, Starts::All)
     };
-    let damaged = if needs_bytes.is_empty() { Vec::new() } else { drift::look(host, Keep::Yes) };
+    let looked = if needs_bytes.is_empty() { Ok(Vec::new()) } else { drift::look(host, Keep::Yes) };
+    let is_known = looked.is_ok();
+    let damaged = looked.unwrap_or_else(|error| {
+        ok = false;
+        lines.push(with_causes(&error));
+        Vec::new()
+    });
     let installed = local::installed(host);
     let progress = Progress::load(&host.home).ok();
     let holdings =
@@ -37,7 +43,7 @@ pub fn repair(context: &Context, only: Option<&PackageName>) -> (CycleResult, An
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
     let refusals = progress.map(|progress| progress.computer.refusals).unwrap_or_default();
     let mut is_reason_open = false;
-    for package in &needs_bytes {
+    for package in needs_bytes.iter().filter(|_| is_known) {
         let is_damaged = |found: &&drift::Found| found.package == *package && found.place == Place::Current;
         // A look leaves such a package out.
         if let Some(why) = unfinished(host, package) {

@@ -2,11 +2,12 @@
 //! [`crate::domain::self_update`].
 //!
 //! [`begin`] records a trial at the end of an install that was built like any other; [`run`] is the launcher; `watch`
-//! is the watchdog; [`contacted`] is how a program on trial says that it works; [`settle`] notes the end.
+//! is the watchdog, which lets `ask` contact first; [`contacted`] is how a program on trial says that it works; [`settle`] notes the end.
 //!
 //! Invariant: whoever writes the record holds the watch lock, so that a watchdog is its only writer while it watches.
 //! Left out on purpose: fetching and building the release (`flows::install`).
 
+mod ask;
 pub mod begin;
 mod blocking;
 pub mod contacted;

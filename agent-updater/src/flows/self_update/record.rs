@@ -38,10 +38,17 @@ pub(super) fn load_or_put_aside(host: &Host) -> Result<SelfRecord, SelfStateErro
     }
 }
 
-/// Records a step of a trial. The caller holds the watch lock.
+/// Records a step of a trial. The caller holds the watch lock. A record that stands there counts, also if the disk would not
+/// say that it is durable: every launcher acts on it, so the caller must not go on as if there were none. What a loss of
+/// power takes back then is the whole step.
 pub(super) fn save(host: &Host, step: TrialStep, record: &SelfRecord) -> Result<(), RecordError> {
     host.faults.at(&format!("before-{}", step.name()))?;
-    self_state::save(&host.home, record)?;
+    if let Err(error) = self_state::save(&host.home, record) {
+        if self_state::load(&host.home).ok().as_ref() != Some(record) {
+            return Err(error.into());
+        }
+        tracing::warn!("the record of the agent's own program may not be durable: {}", with_causes(&error));
+    }
     host.faults.at(&format!("after-{}", step.name()))?;
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The launcher: the beginning of `run` in every program of the agent, and what it comes back to whenever the daemon
 //! ends for another program.
 //!
-//! Invariant: it never waits for a server, and never gives up: if nothing else can be executed, this program is the
-//! daemon. A process keeps its id through all of it, so that a service manager goes on watching the same one.
+//! Invariant: it waits for no server (but for half a minute at most ahead of a trial, see `ask`), and never gives up: if
+//! nothing else can be executed, this program is the daemon. A process keeps its id through all of it, so that a service manager
+//! goes on watching the same one.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

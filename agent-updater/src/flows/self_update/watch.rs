@@ -19,6 +19,7 @@ use crate::domain::self_update::trial::{AfterExit, Bounds, Look, Verdict, after_
 use crate::flows::context::Context;
 use crate::records::self_state;
 
+use super::ask::{Asked, ask};
 use super::blocking::on_disk;
 use super::error::LaunchError;
 use super::reach::Reach;
@@ -99,6 +100,9 @@ struct Watchdog<'w> {
 
 impl Watchdog<'_> {
     async fn run(&mut self) -> Result<WatchEnd, LaunchError> {
+        if ask(self.context, self.signals).await? == Asked::Stopped {
+            return Ok(stopped());
+        }
         loop {
             // A contact may have been answered since the trial began, or before this process did.
             if self.is_called_off().await? {

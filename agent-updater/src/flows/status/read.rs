@@ -71,7 +71,8 @@ pub fn read(host: &Host) -> Status {
     let of_record = |why: &String| StatusProblem::of_computer(ProblemKind::RecordDamaged, why.clone());
     problems.extend(damaged.iter().map(of_record));
     notices.extend(damaged);
-    let found = drift::look(host, Keep::No);
+    // Why it is not known what is installed was said with the records.
+    let found = drift::look(host, Keep::No).unwrap_or_default();
     let elsewhere = install_root::problem(host);
     notices.extend(left_over(host));
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());

@@ -56,6 +56,8 @@ impl<C: Connected> Read<LoadContact> for C {
         let mut statement = connection.prepare_cached(CONTACT)?;
         let mut rows = statement.query([query.client_id.as_str()])?;
         let row = rows.next()?.ok_or(StoreError::Missing { what: "server's row" })?;
+        // Asked first: a trust document that comes in between makes grants count, and never takes any away.
+        let has_trust = self.grants().has_trust();
         let granted = granted_in(row, 6, self.grants())?;
         let epoch = epoch_of(&granted);
         let restore = restore_columns(row)?.believed(epoch);
@@ -91,6 +93,7 @@ impl<C: Connected> Read<LoadContact> for C {
             left,
             kept,
             metadata_as_of: optional_time(row, 7)?,
+            has_trust,
             epoch,
             restore,
             server_list: server_list(row, 9)?,

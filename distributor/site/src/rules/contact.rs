@@ -260,6 +260,8 @@ pub enum LeaseDecision {
 /// Why a client gets no lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withheld {
+    /// No grant can be checked. What the client holds stays as it is, also its assignment.
+    NoTrust,
     /// The grants lapsed before the first lease of this computer's seats.
     Lapsed {
         /// When the last one did.
@@ -277,6 +279,10 @@ pub enum Withheld {
 impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoTrust => f.write_str(
+                "the server has no trust document of the vendor: the license and what is assigned stay as they were; its \
+                 administrator can run `distributor pull`",
+            ),
             Self::Lapsed { at } => write!(
                 f,
                 "this computer gets no lease: the site's license lapsed at {at}; its administrator can renew it"

@@ -43,6 +43,7 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             approved: state.approved(),
             voided: state.voided(),
             metadata_as_of: state.metadata_as_of(),
+            has_trust: self.has_trust(),
             epoch: state.epoch(),
             restore: state.restore.clone(),
             server_list: state.server_list.clone(),

@@ -168,6 +168,10 @@ impl<H: Holds> Handle<H> {
         self.0.state()
     }
 
+    pub(super) fn has_trust(&self) -> bool {
+        self.1.has_trust()
+    }
+
     pub(super) fn check(&self, serial: &SerialNumber, license: &License) -> Result<TrustedGrant, GrantFlaw> {
         self.1.check(serial.as_str(), license.document.clone())
     }

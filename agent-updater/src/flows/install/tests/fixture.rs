@@ -157,7 +157,7 @@ impl Computer {
             clock: Arc::new(SystemClock),
             disk: Box::new(FixedDisk(u64::MAX)),
             runner: runner_of_tests(),
-            faults: Box::new(kill.clone()),
+            faults: Arc::new(kill.clone()),
             stop: Arc::default(),
         };
         Self { root, host, kill, key, trust }

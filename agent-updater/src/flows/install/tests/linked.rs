@@ -13,7 +13,7 @@ use crate::domain::install::JournalStep;
 use crate::domain::record::PackageRecord;
 use crate::flows::drift::{self, Keep};
 use crate::flows::install::ChangeEnd;
-use crate::flows::linked;
+use crate::flows::{linked, start_again};
 use crate::records::vendor::VendorRecord;
 
 /// A computer that knows the vendor's keys, with two releases, of which the second runs.
@@ -142,7 +142,7 @@ fn a_record_follows_the_link_to_a_release_that_this_computer_knows() {
     assert_eq!(computer.record(), before);
     let read = linked::load(&computer.host, &package()).unwrap();
     assert_eq!(read.current.as_ref().unwrap().manifest, one.signed.digest());
-    assert_eq!(drift::look(&computer.host, Keep::No), []);
+    assert_eq!(drift::look(&computer.host, Keep::No).unwrap(), []);
     assert_eq!(computer.recover(), None);
     assert_eq!(computer.record(), read);
     assert_eq!(read.previous.as_ref().unwrap().manifest, two.signed.digest());
@@ -169,8 +169,24 @@ fn what_a_link_names_and_nobody_knows_stays_drift() {
         fs::write(&manifest, "{}").unwrap();
         assert_eq!(computer.recover(), None, "{to}");
         assert_eq!(computer.record(), before, "{to}");
-        let found = drift::look(&computer.host, Keep::No);
+        let found = drift::look(&computer.host, Keep::No).unwrap();
         assert!(found.iter().any(|found| found.kind == DriftKind::Link), "{to}: {found:?}");
     }
     assert_eq!(one.manifest.counter.0, 1);
+}
+
+#[test]
+fn records_that_cannot_be_listed_do_not_read_as_nothing_drifted_and_nothing_down() {
+    let (computer, ..) = computer();
+    let records = computer.host.home.package_records();
+    let aside = records.with_extension("aside");
+    fs::rename(&records, &aside).unwrap();
+    // Root reads a folder whatever its mode is.
+    fs::write(&records, "").unwrap();
+    assert!(drift::look(&computer.host, Keep::No).is_err());
+    assert!(start_again::down(&computer.host).is_err());
+    fs::remove_file(&records).unwrap();
+    fs::rename(&aside, &records).unwrap();
+    assert_eq!(drift::look(&computer.host, Keep::No).unwrap(), []);
+    assert!(start_again::down(&computer.host).unwrap().is_empty());
 }

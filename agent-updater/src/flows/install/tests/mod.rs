@@ -1,6 +1,7 @@
 //! The engine with real slots, real hooks and a local source.
 
 mod crash;
+mod daemon;
 mod faults;
 mod fixture;
 mod install;

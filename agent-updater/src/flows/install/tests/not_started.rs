@@ -40,7 +40,7 @@ fn assert_is_down(computer: &Computer, one: &Published, what: &str) {
     let state = state(computer);
     assert_eq!(state.release, one.manifest.release, "{what}");
     assert!(state.why.detail.contains("the port is taken"), "{what}: {state:?}");
-    let down: Vec<_> = down(&computer.host).into_iter().map(|(package, _)| package).collect();
+    let down: Vec<_> = down(&computer.host).unwrap().into_iter().map(|(package, _)| package).collect();
     let told = drift::reported(&[], &down);
     assert!(told.iter().any(|told| told.kind == DriftKind::NotStarted), "{what}");
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use sealpost_keys::SigningKey;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -107,7 +108,7 @@ impl Computer {
             clock: Arc::new(SystemClock),
             disk: Box::new(RoomyDisk),
             runner: runner_of_tests(),
-            faults: Box::new(kill.clone()),
+            faults: Arc::new(kill.clone()),
             stop: Arc::default(),
         };
         Self { root, host, kill, key, trust }
@@ -121,7 +122,7 @@ impl Computer {
             clock: Arc::new(SystemClock),
             disk: Box::new(RoomyDisk),
             runner: runner_of_tests(),
-            faults: Box::new(self.kill.clone()),
+            faults: Arc::new(self.kill.clone()),
             stop: Arc::default(),
         }
     }
@@ -141,6 +142,12 @@ impl Computer {
     }
 
     pub(super) fn install(&self, release: &mut Release) -> Result<ChangeEnd, EngineError> {
+        let (vetted, wanted) = self.vet(release);
+        self.with_engine(|engine| engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, release))
+    }
+
+    /// A release that is assigned, with its assignment.
+    pub(super) fn vet(&self, release: &Release) -> (VettedRelease, PackageAssignment) {
         let wanted = assignment(&release.draft.manifest.release, release.signed.digest());
         let expected = Expectation {
             wanted: &wanted,
@@ -152,7 +159,7 @@ impl Computer {
         let bytes = release.signed.document.clone().into_bytes();
         let vetted =
             VettedRelease::verify(bytes, release.signed.minisig.clone(), &self.trust, &expected).unwrap();
-        self.with_engine(|engine| engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, release))
+        (vetted, wanted)
     }
 
     pub(super) fn with_engine<R>(&self, work: impl FnOnce(&mut Engine<'_>) -> R) -> R {

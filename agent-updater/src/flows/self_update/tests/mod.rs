@@ -2,6 +2,7 @@
 
 mod begin;
 mod crash;
+mod faults;
 mod fixture;
 mod reach;
 mod settle;

@@ -222,6 +222,9 @@ async fn without_the_vendors_trust_document_no_grant_counts_until_it_is_pulled()
             .contains("distributor pull")
     );
     gives_nothing(&mut site, &ledger).await;
+    // And takes nothing away: what the computer was told stays as it was.
+    let told = site.world.contacts(&ledger, &mut site.computer, 2 * DAY).await;
+    assert!(told.assignment.is_none() && told.notice.unwrap().contains("no trust document"));
     // A revoked license key verifies nothing any more, and the next trust document counts at once.
     let mut revoked = site.world.trust();
     revoked.keys.iter_mut().for_each(|key| key.status = sealpost_manifests::trust::KeyStatus::Revoked);

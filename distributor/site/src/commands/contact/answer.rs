@@ -15,7 +15,8 @@ use crate::rules::assignment::{
     AssignmentDecision, AssignmentFacts, Computer, Licensed, Told, Undoing, decide, told,
 };
 use crate::rules::contact::{
-    Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, decide_lease, held, may_sign_again, seats_due,
+    Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held, may_sign_again,
+    seats_due,
 };
 use crate::rules::reports;
 use crate::rules::restore::Progress;
@@ -196,10 +197,14 @@ impl<'a> Answering<'a> {
         (self.client.drift != drift).then_some(Change::DriftReported { client_id, drift })
     }
 
-    /// The lease to send, and the notice if there is none to be had.
+    /// The lease to send, and the notice if there is none to be had, or no assignment.
     fn lease(&self) -> (Sent<Lease>, Option<String>) {
+        let no_trust = (!self.facts.has_trust).then(|| Withheld::NoTrust.to_string());
         if let Some(shown) = self.shown {
-            return (self.resumed_lease(shown), None);
+            return (self.resumed_lease(shown), no_trust);
+        }
+        if no_trust.is_some() {
+            return (Sent::Nothing, no_trust);
         }
         let client = self.client;
         let seats = seats_in_lease(client);

@@ -67,6 +67,9 @@ pub struct ContactFacts {
     pub kept: Vec<KnownRelease>,
     /// When the vendor's metadata was last found fresh; `None` before the first pull.
     pub metadata_as_of: Option<Timestamp>,
+    /// Whether the vendor's trust document is here. Without it no grant can be checked: that says nothing of what the client
+    /// is entitled to, so it is told nothing new.
+    pub has_trust: bool,
     /// The highest epoch of any grant.
     pub epoch: Epoch,
     /// Where the ledger stands after restores.
@@ -273,13 +276,14 @@ pub(super) fn not_held(seats: &[HeldGrantText], contact: &Contact) -> Vec<Signed
     missing.map(|seat| seat.document.clone()).collect()
 }
 
-/// The newest server list, if the client does not say that it holds it. Its word decides nothing else.
+/// The newest server list, if the client does not say that it holds it. Its word decides nothing else. In which epoch it
+/// is to be is not known without the vendor's trust document.
 pub(super) fn server_list(
     facts: &ContactFacts,
     contact: &Contact,
     server: &ServerIdentity,
 ) -> Option<ServerList> {
-    let known = facts.server_list.as_ref()?;
+    let known = facts.server_list.as_ref().filter(|_| facts.has_trust)?;
     let newer = held(&contact.highest, Claim::ServerList) < Some(known.order(facts.epoch));
     newer.then(|| known.document(server, facts.epoch))
 }

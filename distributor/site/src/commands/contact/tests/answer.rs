@@ -98,6 +98,31 @@ fn a_client_whose_grant_the_ledger_lost_is_told_to_install_nothing() {
 }
 
 #[test]
+fn without_the_vendors_trust_document_a_client_keeps_its_lease_and_its_assignment() {
+    // No grant counts then, and nothing can be said of the epoch.
+    let held = || ContactClient { seats: Vec::new(), ..client() };
+    let lost_trust = |client| ContactFacts {
+        approved: vec![approved()],
+        has_trust: false,
+        epoch: Epoch::default(),
+        ..facts(Some(client))
+    };
+    let new = ContactClient { seats: Vec::new(), ..enrolled(&[]) };
+    for (client, contact) in [(held(), contact(Some(2), 3)), (new, first_contact())] {
+        let decision = decide(lost_trust(client), contact, None);
+        assert_eq!(kinds(&decision), [""; 0], "nothing is issued, so nothing is taken away");
+        let outcome = decision.answer.as_ref().unwrap();
+        assert!(outcome.lease.is_none() && outcome.assignment.is_none() && outcome.server_list.is_none());
+        assert!(outcome.notice.as_ref().unwrap().contains("no trust document of the vendor"));
+    }
+    // With it the same client is told what to run.
+    let mut back = lost_trust(client());
+    (back.has_trust, back.epoch) = (true, Epoch::of(1, 0));
+    let decision = decide(back, contact(Some(2), 3), None);
+    assert!(kinds(&decision).contains(&"assignment_changed"), "{:?}", kinds(&decision));
+}
+
+#[test]
 fn two_heads_that_do_not_fit_are_reported_once() {
     let head = |size| LogHead { size, root: Sha256Digest::of(b"head") };
     let sent = Contact { held_head: Some(head(10)), forked_head: Some(head(12)), ..contact(Some(2), 3) };

@@ -182,6 +182,7 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         left: Vec::new(),
         kept: Vec::new(),
         metadata_as_of: Some(at(TODAY - 1)),
+        has_trust: true,
         epoch: Epoch::of(1, 0),
         restore: RestoreState::default(),
         server_list: None,

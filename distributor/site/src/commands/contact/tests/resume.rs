@@ -264,6 +264,17 @@ fn a_clone_that_shows_the_very_same_contacts_is_a_fork_and_an_admin_decides() {
 }
 
 #[test]
+fn without_the_vendors_trust_document_a_resumed_client_gets_its_term_and_keeps_its_assignment() {
+    let client = ContactClient { seats: Vec::new(), ..client() };
+    let facts = ContactFacts { has_trust: false, epoch: Epoch::default(), ..known(client, restored()) };
+    let decision = decide(facts, lost_contact(), Some(shown(Some(right_receipt()))));
+    assert_eq!(kinds(&decision), ["client_resumed", "lease_issued"]);
+    let outcome = decision.answer.as_ref().unwrap();
+    assert!(outcome.assignment.is_none(), "an empty one would take away what it shows");
+    assert!(outcome.notice.as_ref().unwrap().contains("no trust document of the vendor"));
+}
+
+#[test]
 fn without_a_receipt_of_this_server_nobody_goes_on() {
     let decision = decide(known(client(), restored()), lost_contact(), Some(shown(None)));
     assert_eq!(refused_without_a_trace(&decision), ProblemCode::NonceUnknown);
