@@ -16,6 +16,7 @@ pub mod store;
 
 mod audit;
 mod error;
+mod findings;
 mod job;
 mod ledger;
 mod probe;
