@@ -13,6 +13,7 @@ pub mod disks;
 pub mod doors;
 pub mod home;
 pub mod http;
+pub mod ledger_check;
 pub mod ledger_marker;
 pub mod ledger_rebuild;
 pub mod listeners;

@@ -15,15 +15,18 @@ use sealpost_manifests::license_time::LicenseFloor;
 use sealpost_manifests::log::{Frontier, LogHead, ProofPlan, frontier_nodes};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::changes::chain::LogCheck;
+use sealpost_site::changes::Change;
+use sealpost_site::changes::chain::{LogCheck, LogDamage};
 use sealpost_site::commands::{Command, Terms};
 use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
 use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::edits::Edits;
 use sealpost_site::rules::restore::NamedHead;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::audit::check_log;
+use crate::audit::{believe_log, check_log};
 use crate::error::LedgerError;
+use crate::findings::{Findings, in_idle_time};
 use crate::grants::TrustedGrants;
 use crate::job::{Commanded, Job};
 use crate::probe::{Probe, ProbeWrite};
@@ -84,6 +87,7 @@ pub struct Ledger {
     /// A client id never gets another key, so nothing here is ever out of date.
     keys: Mutex<HashMap<ClientId, PublicKey>>,
     grants: Arc<TrustedGrants>,
+    findings: Findings,
     /// Heads that this log was found to have had: entries are only added, so that stays true.
     known_heads: Mutex<HashSet<(u64, Sha256Digest)>>,
 }
@@ -104,6 +108,7 @@ impl Ledger {
             Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
         grants.bind(server.clone());
         let log = Read::<Log>::read(&mut *store, &Log {})?;
+        believe_log(&mut *store, grants.log(), log.head())?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
         let refusals = Arc::new(Refusals::default());
@@ -121,6 +126,7 @@ impl Ledger {
             stored_floor,
             observed: Instant::now(),
             refusals: Arc::clone(&refusals),
+            grants: Arc::clone(&grants),
             committed,
             sequence,
             unwritten: Arc::clone(&unwritten),
@@ -148,6 +154,7 @@ impl Ledger {
             probed: tokio::sync::Mutex::default(),
             keys,
             grants,
+            findings: Findings::default(),
             known_heads: Mutex::default(),
         })
     }
@@ -168,6 +175,15 @@ impl Ledger {
     /// It must be verified already.
     pub fn adopt_trust(&self, trust: Arc<TrustDocument>) {
         self.grants.adopt(trust);
+    }
+
+    /// What the log says of admin tokens, oldest first, up to now. It was read from the bytes of all entries when the ledger
+    /// started, each held against its leaf and their tree against the head; no column was asked.
+    ///
+    /// # Errors
+    /// What is wrong with the log; then no token may be admitted.
+    pub fn token_changes(&self) -> Result<Vec<Change>, LogDamage> {
+        self.grants.log().token_changes()
     }
 
     /// Carries out a command at the caller's license time, and answers when what it wrote is on disk.
@@ -336,6 +352,25 @@ impl Ledger {
         self.auditor
             .run("verify the activity log", move |store| check_log(store, witnessed, &mut |_| ()))
             .await
+    }
+
+    /// Compares log and tables as [`Ledger::verify_log`] does, with little claim to the processor, and remembers what it
+    /// finds for [`Ledger::edits`] until a comparison finds nothing. Says what is known then.
+    ///
+    /// # Errors
+    /// [`LedgerError`], if it cannot be read at all; what was known stays.
+    pub async fn check_itself(&self, now: Timestamp) -> Result<Edits, LedgerError> {
+        let witnessed = vec![self.head()];
+        let check =
+            self.auditor.run("compare the tables with the log", move |store| in_idle_time(store, witnessed));
+        self.findings.take(&check.await?, now);
+        Ok(self.edits())
+    }
+
+    /// What is known of edits of this ledger by somebody else.
+    #[must_use]
+    pub fn edits(&self) -> Edits {
+        self.findings.edits(self.grants.log())
     }
 
     /// The hashes that a plan asks for, put together to the proof; `None` when the log does not have them.

@@ -16,12 +16,15 @@ pub mod store;
 
 mod audit;
 mod error;
+mod findings;
 mod job;
 mod ledger;
 mod probe;
 mod readers;
 mod refusals;
+mod trusted_log;
 mod writer;
 
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerSettings, StartError};
+pub use trusted_log::TrustedLog;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use sealpost_site::changes::Note;
-use sealpost_site::changes::chain::{LinkedEntry, StoredEntry};
+use sealpost_site::changes::chain::{EntryFlaw, LinkedEntry, StoredEntry};
 use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
@@ -61,6 +61,15 @@ pub enum StoreError {
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// An entry is not the one that was written.
+    #[error("the log entry {sequence} is not believed; run `distributor log verify`")]
+    Edited {
+        /// Its sequence number.
+        sequence: u64,
+        /// What is wrong with it.
+        #[source]
+        source: EntryFlaw,
     },
     /// A value has no JSON form.
     #[error("a value cannot be written as JSON")]

@@ -32,6 +32,7 @@ use crate::http::limits::RequestLimits;
 use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
 use crate::http::{Site, SiteParts, admin_router, router};
+use crate::ledger_check;
 use crate::ledger_marker;
 use crate::listeners;
 use crate::open_files;
@@ -127,6 +128,7 @@ impl Server {
         let pulls = (options.pulls == Pulls::Scheduled).then_some(move || Arc::clone(&pulling).keep());
         tasks.schedule("the care for certificates and addresses", Some(move || Arc::clone(&kept).keep()));
         tasks.schedule("the schedule of pulls", pulls);
+        check_ledger(&mut tasks, &opened);
         let upstream = Arc::clone(&opened.upstream);
         let reload = Reload {
             home: opened.home.clone(),
@@ -230,6 +232,17 @@ fn follow_ledger(
     tasks.follow("the text log of activity", move || {
         activity_file::keep(Arc::clone(&ledger), folder.clone(), log_limits.clone())
     });
+}
+
+/// The comparison of the ledger's tables with its log, where it is wanted.
+fn check_ledger(tasks: &mut Tasks, opened: &Opened) {
+    let (ledger, clock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.clock));
+    let check = opened
+        .settings
+        .storage
+        .verify_every()
+        .map(|every| move || ledger_check::keep(Arc::clone(&ledger), Arc::clone(&clock), every));
+    tasks.schedule("the comparison of the ledger with its log", check);
 }
 
 /// The log on its way to a syslog receiver, where one is configured.

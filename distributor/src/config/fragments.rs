@@ -54,6 +54,7 @@ pub(super) struct StorageFragment {
     pub(super) keep_superseded_days: Option<u32>,
     pub(super) keep_metadata_days: Option<u32>,
     pub(super) scrub_days: Option<u32>,
+    pub(super) verify_hours: Option<u32>,
     pub(super) log_file_mib: Option<u32>,
     pub(super) log_files: Option<u32>,
 }

@@ -30,6 +30,7 @@ pub(super) struct Merged {
     pub(super) keep_superseded_days: Option<Given<u32>>,
     pub(super) keep_metadata_days: Option<Given<u32>>,
     pub(super) scrub_days: Option<Given<u32>>,
+    pub(super) verify_hours: Option<Given<u32>>,
     pub(super) log_file_mib: Option<Given<u32>>,
     pub(super) log_files: Option<Given<u32>>,
     pub(super) syslog: Option<Given<String>>,
@@ -56,6 +57,7 @@ impl Merged {
         put(&mut self.keep_superseded_days, fragment.storage.keep_superseded_days, file);
         put(&mut self.keep_metadata_days, fragment.storage.keep_metadata_days, file);
         put(&mut self.scrub_days, fragment.storage.scrub_days, file);
+        put(&mut self.verify_hours, fragment.storage.verify_hours, file);
         put(&mut self.log_file_mib, fragment.storage.log_file_mib, file);
         put(&mut self.log_files, fragment.storage.log_files, file);
         put(&mut self.syslog, fragment.log.syslog, file);

@@ -65,6 +65,8 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # keep_metadata_days = {}\n\
          # Within so many days each stored file is compared with its digest once.\n\
          # scrub_days = {}\n\
+         # The ledger's tables are compared with its log after the start and then so often, in hours; 0: never.\n\
+         # verify_hours = {}\n\
          # When log/activity.log is rotated, and how many files are kept.\n\
          # log_file_mib = {}\n\
          # log_files = {}\n\
@@ -82,6 +84,7 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
         storage.keep_superseded_days,
         storage.keep_metadata_days,
         storage.scrub_days,
+        storage.verify_hours,
         mebibytes(storage.log_file_bytes),
         storage.log_files,
     )

@@ -62,10 +62,20 @@ pub struct Storage {
     pub keep_metadata_days: u32,
     /// Within so many days each stored file is compared with its digest once.
     pub scrub_days: u32,
+    /// Hours between two comparisons of the ledger's tables with its log; 0: the server makes none by itself.
+    pub verify_hours: u32,
     /// Length at which `activity.log` is rotated, in bytes.
     pub log_file_bytes: u64,
     /// Files of it that are kept, the newest included.
     pub log_files: u32,
+}
+
+impl Storage {
+    /// How often the ledger's tables are compared with its log; `None`: never.
+    #[must_use]
+    pub fn verify_every(&self) -> Option<Duration> {
+        (self.verify_hours > 0).then(|| Duration::from_secs(u64::from(self.verify_hours) * 3600))
+    }
 }
 
 impl Default for Storage {
@@ -75,6 +85,7 @@ impl Default for Storage {
             keep_superseded_days: 90,
             keep_metadata_days: 30,
             scrub_days: 7,
+            verify_hours: 24,
             // 100 MiB in all, which is weeks of a busy site.
             log_file_bytes: 10 * 1024 * 1024,
             log_files: 10,
@@ -236,6 +247,13 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         scrub_days: count(merged.scrub_days, "storage.scrub_days", days.scrub_days),
         log_file_bytes,
         log_files: count(merged.log_files, "storage.log_files", days.log_files),
+        verify_hours: or_default(
+            merged.verify_hours,
+            "storage.verify_hours",
+            problems,
+            days.verify_hours,
+            |hours: u32| Ok::<_, String>(hours),
+        ),
     };
     let vendor_ca = merged.vendor_ca.and_then(|given| checked(given, "vendor_ca", problems, whole_path));
     let syslog = or_default(merged.syslog, "log.syslog", problems, None, |text| parse_syslog(&text));

@@ -94,6 +94,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
         runners,
         drifted,
         not_started,
+        edits: ledger.edits(),
         found,
     };
     Ok(Found {

@@ -118,7 +118,7 @@ pub(super) const ROOMS: &[Rooms] = &[
     Rooms {
         folder: "distributor/ledger",
         rows: &[
-            row("grants", &["grants"]),
+            row("grants", &["grants", "trusted_log"]),
             row("store", &["store"]),
             row("audit", &["audit"]),
             row("sqlite", &["sqlite"]),

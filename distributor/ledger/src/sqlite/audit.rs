@@ -7,7 +7,7 @@
 //! Left out on purpose: notes. They are not in the log, and nothing proves them.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, Rows, Statement};
@@ -15,6 +15,8 @@ use sealpost_files::with_causes;
 use sealpost_site::changes::chain::{ReadEntry, StoredEntry, read};
 use sealpost_site::changes::tables::{Difference, TablesCheck};
 
+use super::connection::distrust_schema;
+use super::definitions::{self, Definition};
 use super::{entries, projections, schema};
 use crate::store::{StoreError, Walk};
 
@@ -65,8 +67,10 @@ fn of_one_moment(
 /// A database without a name is a temporary file, which SQLite removes from its folder as soon as it is open.
 fn private_tables() -> rusqlite::Result<Connection> {
     let replayed = Connection::open("")?;
-    replayed.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Before it is made defensive, which keeps the mode of the journal as it is.
     replayed.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
+    distrust_schema(&replayed)?;
+    replayed.set_prepared_statement_cache_capacity(STATEMENTS);
     replayed.pragma_update(None, "cache_size", -CACHE_KIB)?;
     replayed.execute_batch("BEGIN EXCLUSIVE")?;
     schema::create(&replayed)?;
@@ -134,32 +138,23 @@ fn compare_objects(
     is_older: bool,
     check: &mut TablesCheck,
 ) -> rusqlite::Result<()> {
-    let (stored, wanted) = (objects(connection)?, objects(replayed)?);
+    let (stored, wanted) = (definitions::of(connection)?, definitions::of(replayed)?);
     let names: BTreeSet<&(String, String)> = stored.keys().chain(wanted.keys()).collect();
     for name in names {
         let (logged, found) = (wanted.get(name), stored.get(name));
-        let is_expected = logged == found || (is_older && found.is_none());
+        let is_expected = match (logged, found) {
+            (Some(logged), Some(found)) => found.is(logged, is_older),
+            (Some(_), None) => is_older,
+            (None, _) => false,
+        };
         if !is_expected {
             let key = format!("{} {}", name.0, name.1);
-            check.differs(whole(
-                "sqlite_schema",
-                &key,
-                logged.map(String::as_str),
-                found.map(String::as_str),
-            ));
+            let said = |one: Option<&Definition>, other| one.map(|one| one.beside(other));
+            let (logged, found) = (said(logged, found), said(found, logged));
+            check.differs(whole("sqlite_schema", &key, logged.as_deref(), found.as_deref()));
         }
     }
     Ok(())
-}
-
-/// By kind and name: what defines an index, a view or a trigger. A table's text differs in a file that was brought up.
-fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<(String, String), String>> {
-    let mut statement = connection.prepare(
-        "SELECT type, name, CASE type WHEN 'table' THEN 'a table' ELSE coalesce(sql, '') END FROM sqlite_schema \
-         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-    )?;
-    let found = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
-    found.collect()
 }
 
 struct Column {

@@ -44,10 +44,28 @@ pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
+    distrust_schema(connection)?;
     // The bundled SQLite is built with STAT4: without this a statement is planned again whenever a bound value changes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// Nothing that stands in a file's schema runs by itself. The product has no triggers and no views: one that somebody put
+/// there would change rows behind each command, and could take its traces away before anybody compares.
+pub(super) fn distrust_schema(connection: &Connection) -> rusqlite::Result<()> {
+    let switches = [
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ];
+    for (switch, wanted) in switches {
+        connection.set_db_config(switch, wanted)?;
+    }
     Ok(())
 }
 

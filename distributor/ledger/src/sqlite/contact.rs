@@ -18,7 +18,7 @@ use sealpost_site::rules::restore::NameHolder;
 use serde::Deserialize;
 
 use super::connection::Connected;
-use super::entries::log_at;
+use super::entries::{has_seat, log_at};
 use super::granted::{epoch_of, lossy};
 use super::lists::licenses::restore_columns;
 use super::lists::releases::{approved, known_release};
@@ -28,6 +28,7 @@ use super::values::{
 };
 use crate::grants::{TrustedGrant, TrustedGrants};
 use crate::store::{Read, StoreError};
+use crate::trusted_log::TrustedLog;
 
 /// The site's columns come first, so that they are there for an unknown client too.
 const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
@@ -60,7 +61,7 @@ impl<C: Connected> Read<LoadContact> for C {
         let has_trust = self.grants().has_trust();
         let granted = granted_in(row, 6, self.grants())?;
         let epoch = epoch_of(&granted);
-        let restore = restore_columns(row)?.believed(epoch);
+        let restore = self.grants().log().stricter(restore_columns(row)?).believed(epoch);
         let known: Option<String> = row.get(CLIENT)?;
         let client = match known {
             None => None,
@@ -70,7 +71,9 @@ impl<C: Connected> Read<LoadContact> for C {
                 } else {
                     BTreeSet::new()
                 };
-                Some(ContactClient { reported, ..contact_client(row, restore.era.as_str(), &granted)? })
+                let mut client = contact_client(row, restore.era.as_str(), &granted)?;
+                client.not_reserved = drop_unlogged(connection, self.grants().log(), &mut client)?;
+                Some(ContactClient { reported, ..client })
             }
         };
         let lost = match &query.shown {
@@ -148,12 +151,30 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
         assignment: optional_from_json(row, CLIENT + 15)?,
         seen,
         reported: BTreeSet::new(),
+        not_reserved: false,
         resumed: resumed_era.as_deref() == Some(era),
         log_fork,
         drift,
         attempts: from_json(row, CLIENT + 26)?,
         left_locally: from_json(row, CLIENT + 27)?,
     })
+}
+
+/// Takes the seats away that the log does not know: two rows are written more easily than a log. Says whether there were.
+fn drop_unlogged(
+    connection: &Connection,
+    log: &TrustedLog,
+    client: &mut ContactClient,
+) -> Result<bool, StoreError> {
+    let mut logged = Vec::with_capacity(client.seats.len());
+    let held = client.seats.len();
+    for seat in std::mem::take(&mut client.seats) {
+        if has_seat(connection, log, &client.name, &seat.grant.serial)? {
+            logged.push(seat);
+        }
+    }
+    client.seats = logged;
+    Ok(client.seats.len() < held)
 }
 
 /// A seat as the statement gives it.

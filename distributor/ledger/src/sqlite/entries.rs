@@ -1,11 +1,15 @@
 //! The rows of the activity log.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::log::{Frontier, NodeId, frontier_nodes, leaf_hash};
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_site::changes::chain::{self, FoundBy, LinkedEntry, LoggedEntry, StoredEntry, place_of};
+use sealpost_site::changes::Change;
+use sealpost_site::changes::chain::{
+    self, EntryFlaw, FoundBy, LinkedEntry, LoggedEntry, StoredEntry, place_of,
+};
 use sealpost_site::changes::summary;
 use sealpost_site::queries::{Activity, Log, LogEnd, LogEntry, LogNodes, Only, page_limit};
 
@@ -14,6 +18,7 @@ use super::open_error::OpenError;
 use super::projections;
 use super::values::{count, digest, digests, integer, json, micros};
 use crate::store::{Read, StoreError, Walk};
+use crate::trusted_log::TrustedLog;
 
 /// Appends an entry's bytes, and applies its change.
 pub(super) fn append(connection: &Connection, linked: &LinkedEntry) -> Result<(), StoreError> {
@@ -107,19 +112,69 @@ pub(super) fn walk(
         .prepare("SELECT sequence, at, kind, computer, entry, leaf, nodes FROM activity ORDER BY sequence")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (leaf, nodes): (Vec<u8>, Vec<u8>) = (row.get(5)?, row.get(6)?);
-        let entry = StoredEntry {
-            sequence: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
-            found_by: FoundBy { at_micros: row.get(1)?, kind: row.get(2)?, computer: row.get(3)? },
-            bytes: row.get(4)?,
-            leaf: leaf.try_into().ok().map(Sha256Digest::from_bytes),
-            nodes: digests(&nodes),
-        };
-        if each(entry) == Walk::Stop {
+        if each(stored(row)?) == Walk::Stop {
             break;
         }
     }
     Ok(())
+}
+
+/// The columns `sequence, at, kind, computer, entry, leaf, nodes` as they stand.
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEntry> {
+    let (leaf, nodes): (Vec<u8>, Vec<u8>) = (row.get(5)?, row.get(6)?);
+    Ok(StoredEntry {
+        sequence: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
+        found_by: FoundBy { at_micros: row.get(1)?, kind: row.get(2)?, computer: row.get(3)? },
+        bytes: row.get(4)?,
+        leaf: leaf.try_into().ok().map(Sha256Digest::from_bytes),
+        nodes: digests(&nodes),
+    })
+}
+
+/// An entry that something is decided from, or that is shown.
+fn believed(row: &Row<'_>) -> Result<LoggedEntry, StoreError> {
+    let stored = stored(row)?;
+    let sequence = stored.sequence;
+    chain::believed(stored).map_err(|flaw| match flaw {
+        EntryFlaw::Unreadable(source) => StoreError::Entry { sequence, source },
+        source @ EntryFlaw::Edited(_) => StoreError::Edited { sequence, source },
+    })
+}
+
+/// Whether the log has the entry with which a name got a seat: its reservation, or its return after a restore. Each is
+/// looked up once, and is nearly always the first entry of its computer.
+///
+/// # Errors
+/// [`StoreError::Edited`] among others.
+pub(super) fn has_seat(
+    connection: &Connection,
+    trusted: &TrustedLog,
+    name: &ComputerName,
+    serial: &SerialNumber,
+) -> Result<bool, StoreError> {
+    if trusted.knows_seat(name, serial) {
+        return Ok(true);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT sequence, at, kind, computer, entry, leaf, nodes FROM activity WHERE computer = ?1 \
+         AND kind IN ('seat_reserved', 'client_resumed') ORDER BY sequence",
+    )?;
+    let mut rows = statement.query([name.as_str()])?;
+    let mut found = false;
+    while let Some(row) = rows.next()? {
+        found = match believed(row)?.entry.change() {
+            Some(Change::SeatReserved { name: of, serial: seat, .. }) => of == name && seat == serial,
+            Some(Change::ClientResumed { name: of, recreated: Some(recreated), .. }) => {
+                of == name && recreated.serials.contains(serial)
+            }
+            _ => false,
+        };
+        if found {
+            break;
+        }
+    }
+    trusted.seat_looked_up(name, serial, found);
+    Ok(found)
 }
 
 impl<C: Connected> Read<Log> for C {
@@ -139,12 +194,11 @@ impl<C: Connected> Read<LogNodes> for C {
 
 impl<C: Connected> Read<LogEntry> for C {
     fn read(&mut self, query: &LogEntry) -> Result<Option<Vec<u8>>, StoreError> {
-        let entry = self
-            .connection()
-            .prepare_cached("SELECT entry FROM activity WHERE sequence = ?1")?
-            .query_row([integer(query.sequence)], |row| row.get(0))
-            .optional()?;
-        Ok(entry)
+        let mut statement = self.connection().prepare_cached(
+            "SELECT sequence, at, kind, computer, entry, leaf, nodes FROM activity WHERE sequence = ?1",
+        )?;
+        let mut rows = statement.query([integer(query.sequence)])?;
+        rows.next()?.map(|row| believed(row).map(|logged| logged.bytes)).transpose()
     }
 }
 
@@ -171,7 +225,9 @@ const BY_KIND: &str = "json_extract(CAST(entry AS TEXT), '$.actor.account.kind')
 
 impl<C: Connected> Read<Activity> for C {
     fn read(&mut self, filter: &Activity) -> Result<Vec<LoggedEntry>, StoreError> {
-        let mut sql = "SELECT entry, leaf, sequence FROM activity WHERE sequence > ?1".to_owned();
+        let mut sql = "SELECT sequence, at, kind, computer, entry, leaf, nodes FROM activity \
+                       WHERE sequence > ?1"
+            .to_owned();
         let mut values = vec![Value::Integer(integer(filter.after))];
         let mut narrow = |condition: &str, value: Value| {
             values.push(value);
@@ -215,10 +271,7 @@ impl<C: Connected> Read<Activity> for C {
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
-            let bytes: Vec<u8> = row.get(0)?;
-            let (leaf, sequence) = (digest(row, 1)?, count(row, 2)?);
-            let entry = chain::logged(bytes, leaf);
-            entries.push(entry.map_err(|source| StoreError::Entry { sequence, source })?);
+            entries.push(believed(row)?);
         }
         if filter.end == LogEnd::Newest {
             entries.reverse();

@@ -8,6 +8,7 @@ mod audit;
 mod computers;
 mod connection;
 mod contact;
+mod definitions;
 mod entries;
 mod facts;
 mod granted;

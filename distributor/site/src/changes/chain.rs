@@ -231,6 +231,43 @@ pub fn logged(bytes: Vec<u8>, leaf: Sha256Digest) -> Result<LoggedEntry, serde_j
     Ok(LoggedEntry { entry, bytes, leaf, summary })
 }
 
+/// Why a stored entry is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryFlaw {
+    /// Its bytes are not those whose hash stands in the tree, or the columns do not say what it says.
+    #[error("the log was edited: {0}")]
+    Edited(String),
+    /// Its bytes are no entry.
+    #[error("it is no entry")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// Reads a stored entry that something is decided from or that is shown: its bytes must be those of its leaf, and the
+/// columns by which it was found must say what it says.
+///
+/// # Errors
+/// [`EntryFlaw`]. One that was edited is never one that is not there.
+pub fn believed(stored: StoredEntry) -> Result<LoggedEntry, EntryFlaw> {
+    let StoredEntry { sequence, bytes, leaf, found_by, .. } = stored;
+    let Some(leaf) = leaf.filter(|leaf| *leaf == leaf_hash(&bytes)) else {
+        let what = format!("the stored hash of entry {sequence} is not the hash of its bytes");
+        return Err(EntryFlaw::Edited(what));
+    };
+    let logged = logged(bytes, leaf)?;
+    let fits = match &logged.entry {
+        ReadEntry::Known(entry) => found_by == FoundBy::of(entry),
+        // Which computer it is about is not known here.
+        ReadEntry::Newer(entry) => {
+            (found_by.at_micros, &found_by.kind) == (entry.at.as_microsecond(), &entry.kind)
+        }
+    };
+    if logged.entry.sequence() != sequence || !fits {
+        let what = format!("the columns by which entry {sequence} is found do not say what it says");
+        return Err(EntryFlaw::Edited(what));
+    }
+    Ok(logged)
+}
+
 /// Result of checking the whole log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogCheck {

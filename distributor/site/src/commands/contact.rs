@@ -25,7 +25,7 @@ use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change};
 use crate::rules::contact::{
     Claim, NonceJudgement, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
-    unknown_client,
+    not_reserved, unknown_client,
 };
 use crate::rules::restore::NamedHead;
 
@@ -71,6 +71,9 @@ impl Command for AnswerContact {
         };
         if client.forked {
             return Decision::refuse(fork_problem());
+        }
+        if client.not_reserved && client.seats.is_empty() && client.lease_order.is_none() {
+            return Decision::refuse(not_reserved(&client.name));
         }
         let nonces = client.last.as_ref().map(|last| &last.nonces);
         let judgement = judge_nonces(nonces, contact.previous.as_ref(), &contact.next);

@@ -104,6 +104,18 @@ pub fn unknown_client() -> Problem {
     )
 }
 
+/// The refusal of a first lease for a seat that the log does not know.
+#[must_use]
+pub fn not_reserved(name: &ComputerName) -> Problem {
+    Problem::new(
+        ProblemCode::NotReserved,
+        format!(
+            "the server's tables hold a seat for {name}, and its log knows of no reservation: the ledger was edited"
+        ),
+        "the site's administrator can run `distributor log verify`, and then restore the ledger from its log",
+    )
+}
+
 /// The pair of the last contact that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoncePair {

@@ -8,6 +8,7 @@ pub mod attention;
 pub mod contact;
 pub mod downgrade;
 pub mod drift;
+pub mod edits;
 pub mod enrollment;
 pub mod expiries;
 pub mod explain;

@@ -17,6 +17,7 @@ use crate::rows::{
     ComputersRow, FailingRow, FleetRow, LicenseRow, LogForkRow, PullRow, RefusalRow, RefusedGrantRow,
     ReleaseRow,
 };
+use crate::rules::edits::{self, Edits};
 use crate::rules::expiries::Expiry;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::restore::RestoreState;
@@ -70,6 +71,8 @@ pub struct Facts {
     pub stored: Stored,
     /// A newer version of the server that the vendor offers.
     pub newer: Option<Newer>,
+    /// What the server found of its own ledger.
+    pub edits: Edits,
     /// What parts of the server found wrong with themselves.
     pub found: Vec<Warning>,
 }
@@ -110,6 +113,7 @@ pub struct Newer {
 pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     let Facts { pull, restore, releases, fleet, stored, .. } = &facts;
     let mut said = warnings(&facts.expiries, &facts.licenses, pull, now);
+    said.extend(edits::warnings(&facts.edits, &facts.licenses, restore));
     said.extend(refused_grants(&facts.refused_grants));
     said.extend(restored(restore, &facts.licenses, now));
     said.extend(log_forks(&facts.forks));
@@ -208,6 +212,7 @@ mod tests {
             started: at(0),
             stored: Stored::default(),
             newer: None,
+            edits: Edits::default(),
             found: Vec::new(),
         }
     }

@@ -126,6 +126,10 @@ codes! {
     ComputersPending = "computers_pending", Notice;
     /// Many more requests are refused than before.
     RefusalsRise = "refusals_rise", Warning;
+    /// Tables or log are not what was written.
+    LedgerEdited = "ledger_edited", Urgent;
+    /// More seats are used than any grant ever had.
+    SeatsUnexplained = "seats_unexplained", Urgent;
 }
 
 /// Names that a warning carries at the most; its count is always whole.

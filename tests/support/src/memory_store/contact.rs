@@ -91,6 +91,7 @@ impl State {
             assignment: self.assignment_sent(client_id).cloned(),
             seen,
             reported,
+            not_reserved: false,
             resumed: client.resumed.as_ref().is_some_and(|(era, _)| *era == self.restore.era),
             log_fork: client.log_fork.as_ref().map(|fork| fork.seen),
             drift: client

@@ -145,6 +145,23 @@ async fn what_does_not_belong_into_the_database_or_is_missing_there_is_found() {
             "index releases_voided",
         ),
         ("DROP TABLE drifts", "table drifts"),
+        ("ALTER TABLE releases ADD COLUMN gen TEXT GENERATED ALWAYS AS ('x') VIRTUAL", "table releases"),
+        ("ALTER TABLE contacts ADD COLUMN more TEXT DEFAULT 'x'", "table contacts"),
+        (
+            "PRAGMA writable_schema = on; UPDATE sqlite_schema SET sql = replace(sql, 'kind TEXT NOT NULL', \
+             'kind TEXT NOT NULL CHECK (kind <> ''refused'')') WHERE name = 'activity'",
+            "table activity",
+        ),
+        (
+            "PRAGMA writable_schema = on; INSERT INTO sqlite_schema VALUES ('trigger', 'sqlite_t', 'contacts', 0, \
+             'CREATE TRIGGER sqlite_t AFTER INSERT ON contacts BEGIN DELETE FROM drifts; END')",
+            "trigger sqlite_t",
+        ),
+        (
+            "PRAGMA writable_schema = on; INSERT INTO sqlite_schema VALUES ('view', 'sqlite_stat1', 'sqlite_stat1', 0, \
+             'CREATE VIEW sqlite_stat1 AS SELECT 1')",
+            "view sqlite_stat1",
+        ),
     ] {
         let check = lived.after(|connection| connection.execute_batch(sql).unwrap());
         let found = check.differences.iter().any(|found| found.table == "sqlite_schema" && found.key == key);

@@ -129,6 +129,8 @@ fn a_backup_the_audit_and_a_rebuild_read_a_file_of_version_3_and_leave_it_as_it_
     // A restored backup is brought up when its server opens it.
     drop(SqliteStore::open(&copy).unwrap());
     assert_eq!(version(&copy), schema::VERSION);
+    let brought_up = verify_file(&copy, Vec::new()).unwrap().tables;
+    assert_eq!((brought_up.differing, brought_up.skipped), (0, None), "{:?}", brought_up.differences);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What only a database file can suffer: edits by somebody else, another server, another version.
 
 mod damage;
+mod edits;
 mod grants;
 mod opening;
 mod witness;

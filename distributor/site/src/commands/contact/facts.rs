@@ -124,6 +124,8 @@ pub struct ContactClient {
     pub seen: Option<SeenClient>,
     /// Packages that it reported about before; empty unless they were asked for.
     pub reported: BTreeSet<PackageName>,
+    /// Whether a table held a seat for its name that the log does not know; it is none of `seats`.
+    pub not_reserved: bool,
     /// Whether it was resumed since the last restore.
     pub resumed: bool,
     /// The head that it reported last as not extending the one that it holds.

@@ -69,6 +69,7 @@ pub(super) fn lost_client(
         assignment: None,
         seen: None,
         reported: BTreeSet::new(),
+        not_reserved: false,
         resumed: false,
         log_fork: None,
         drift: Vec::new(),

@@ -165,6 +165,7 @@ pub(super) fn client() -> ContactClient {
         assignment: Some(assignment(2)),
         seen: None,
         reported: BTreeSet::new(),
+        not_reserved: false,
         resumed: false,
         log_fork: None,
         drift: Vec::new(),
