@@ -18,6 +18,8 @@ use sealpost_manifests::trust::TrustDocument;
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::grants::{GrantFlaw, judge_stored};
 
+use crate::trusted_log::TrustedLog;
+
 /// Most verified grants that are remembered: some for each serial number of the site.
 const MAX_REMEMBERED: usize = 1_024;
 
@@ -36,6 +38,7 @@ pub struct TrustedGrant {
 #[derive(Default)]
 pub struct TrustedGrants {
     state: RwLock<State>,
+    log: TrustedLog,
 }
 
 #[derive(Default)]
@@ -46,6 +49,12 @@ struct State {
 }
 
 impl TrustedGrants {
+    /// What the log says, against which a store holds its tables too.
+    #[must_use]
+    pub const fn log(&self) -> &TrustedLog {
+        &self.log
+    }
+
     /// From now on grants count that are for this server.
     pub fn bind(&self, server: ServerIdentity) {
         self.state.write().unwrap_or_else(PoisonError::into_inner).server = Some(server);

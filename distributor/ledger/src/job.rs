@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::error::LedgerError;
 use crate::store::{Read, StoreError, WriteStore};
+use crate::trusted_log::TrustedLog;
 
 /// A command with its caller.
 pub(crate) trait Job: Send {
@@ -43,6 +44,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) server: &'a ServerIdentity,
     pub(crate) terms: &'a Terms,
     pub(crate) log: &'a mut Frontier,
+    pub(crate) told: &'a TrustedLog,
     pub(crate) time: &'a mut LicenseFloor,
 }
 
@@ -71,6 +73,7 @@ impl Transaction<'_> {
             return Ok(());
         }
         let before = (self.log.clone(), *self.time);
+        let told = self.told.told();
         self.store.savepoint().map_err(WriteError::Batch)?;
         match self.write_all(changes, notes) {
             Ok(()) => self.store.keep().map_err(WriteError::Batch),
@@ -79,6 +82,7 @@ impl Transaction<'_> {
                 if matches!(error, WriteError::Command(_)) {
                     self.store.undo().map_err(WriteError::Batch)?;
                     (*self.log, *self.time) = before;
+                    self.told.go_back_to(told);
                 }
                 Err(error)
             }
@@ -89,6 +93,7 @@ impl Transaction<'_> {
         for (actor, change) in changes {
             let entry = chain::link(self.log, self.now, actor, change)?;
             self.store.append(&entry)?;
+            self.told.take(&entry.entry);
         }
         for note in notes {
             self.store.note(&note)?;

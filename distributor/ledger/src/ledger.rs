@@ -15,14 +15,15 @@ use sealpost_manifests::license_time::LicenseFloor;
 use sealpost_manifests::log::{Frontier, LogHead, ProofPlan, frontier_nodes};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::changes::chain::LogCheck;
+use sealpost_site::changes::Change;
+use sealpost_site::changes::chain::{LogCheck, LogDamage};
 use sealpost_site::commands::{Command, Terms};
 use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::restore::NamedHead;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::audit::check_log;
+use crate::audit::{believe_log, check_log};
 use crate::error::LedgerError;
 use crate::grants::TrustedGrants;
 use crate::job::{Commanded, Job};
@@ -104,6 +105,7 @@ impl Ledger {
             Read::<queries::Server>::read(&mut *store, &queries::Server {})?.ok_or(StartError::Unbound)?;
         grants.bind(server.clone());
         let log = Read::<Log>::read(&mut *store, &Log {})?;
+        believe_log(&mut *store, grants.log(), log.head())?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
         let refusals = Arc::new(Refusals::default());
@@ -121,6 +123,7 @@ impl Ledger {
             stored_floor,
             observed: Instant::now(),
             refusals: Arc::clone(&refusals),
+            grants: Arc::clone(&grants),
             committed,
             sequence,
             unwritten: Arc::clone(&unwritten),
@@ -168,6 +171,15 @@ impl Ledger {
     /// It must be verified already.
     pub fn adopt_trust(&self, trust: Arc<TrustDocument>) {
         self.grants.adopt(trust);
+    }
+
+    /// What the log says of admin tokens, oldest first, up to now. It was read from the bytes of all entries when the ledger
+    /// started, each held against its leaf and their tree against the head; no column was asked.
+    ///
+    /// # Errors
+    /// What is wrong with the log; then no token may be admitted.
+    pub fn token_changes(&self) -> Result<Vec<Change>, LogDamage> {
+        self.grants.log().token_changes()
     }
 
     /// Carries out a command at the caller's license time, and answers when what it wrote is on disk.

@@ -21,7 +21,9 @@ mod ledger;
 mod probe;
 mod readers;
 mod refusals;
+mod trusted_log;
 mod writer;
 
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerSettings, StartError};
+pub use trusted_log::TrustedLog;

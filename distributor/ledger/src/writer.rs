@@ -19,6 +19,7 @@ use sealpost_site::queries::Log;
 use sealpost_site::rows::ServerIdentity;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::grants::TrustedGrants;
 use crate::job::{Job, Transaction, WriteError};
 use crate::refusals::{Counted, Refusals};
 use crate::store::{Read, StoreError, WriteStore};
@@ -92,6 +93,8 @@ pub(crate) struct Writer {
     pub(crate) stored_floor: Timestamp,
     pub(crate) observed: Instant,
     pub(crate) refusals: Arc<Refusals>,
+    /// What the log tells, kept up with what is written.
+    pub(crate) grants: Arc<TrustedGrants>,
     pub(crate) committed: watch::Sender<LogHead>,
     pub(crate) sequence: watch::Sender<u64>,
     /// Whether the last batch failed; for those who ask how the ledger is.
@@ -158,6 +161,7 @@ impl Writer {
             return;
         }
         let before = (self.time, self.stored_floor, self.observed);
+        let told = self.grants.log().told();
         let written = self.transact(&mut batch);
         self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
         match written {
@@ -173,6 +177,7 @@ impl Writer {
             Err(error) => {
                 // What a statement of the vendor said that is not on disk, the next start would not know either.
                 (self.time, self.stored_floor, self.observed) = before;
+                self.grants.log().go_back_to(told);
                 self.recover();
                 let error = Arc::new(error);
                 tracing::error!(error = %with_causes(&*error), commands = batch.len(), "a batch of changes was not written");
@@ -198,6 +203,7 @@ impl Writer {
                 server: &self.server,
                 terms: &self.terms,
                 log: &mut self.log,
+                told: self.grants.log(),
                 time: &mut self.time,
             };
             match job.run(&mut transaction) {

@@ -58,7 +58,7 @@ impl<C: Connected> Read<LoadContact> for C {
         let row = rows.next()?.ok_or(StoreError::Missing { what: "server's row" })?;
         let granted = granted_in(row, 6, self.grants())?;
         let epoch = epoch_of(&granted);
-        let restore = restore_columns(row)?.believed(epoch);
+        let restore = self.grants().log().stricter(restore_columns(row)?).believed(epoch);
         let known: Option<String> = row.get(CLIENT)?;
         let client = match known {
             None => None,

@@ -61,7 +61,7 @@ impl<C: Connected> Read<LoadSeats> for C {
             channel: channel_of(connection, &query.name)?,
             channels: known_channels(connection)?,
             grants,
-            restore: restored(connection, epoch_of(&granted))?,
+            restore: restored(connection, epoch_of(&granted), self.grants())?,
         })
     }
 }
@@ -191,7 +191,7 @@ impl<C: Connected> Read<LoadEnrollment> for C {
             SetupState::Unknown => pending(connection, name)?,
             SetupState::Reserved | SetupState::Issued(_) => PendingFacts::default(),
         };
-        let restore = restored(connection, epoch_of(&granted))?;
+        let restore = restored(connection, epoch_of(&granted), self.grants())?;
         Ok(EnrollmentFacts { setup, client, grants, restore, pending })
     }
 }

@@ -107,6 +107,23 @@ impl RestoreState {
         self
     }
 
+    /// The same where the log tells of a restore: the stricter of the two. A row is edited more easily than a log.
+    #[must_use]
+    pub fn held_against(mut self, logged: Option<&Restored>) -> Self {
+        let Some(logged) = logged else { return self };
+        self.restored = Some(match self.restored {
+            None => logged.clone(),
+            Some(row) => Restored {
+                at: row.at.max(logged.at),
+                epoch: row.epoch.max(logged.epoch),
+                resumes_until: row.resumes_until.min(logged.resumes_until),
+                confirmed: row.confirmed && logged.confirmed,
+                acknowledged: row.acknowledged,
+            },
+        });
+        self
+    }
+
     /// The restore that the vendor has not confirmed yet.
     #[must_use]
     pub fn unconfirmed(&self) -> Option<&Restored> {

@@ -92,18 +92,22 @@ pub(in crate::sqlite) fn restore_state(
     connection: &Connection,
     trusted: &TrustedGrants,
 ) -> rusqlite::Result<RestoreState> {
-    restored(connection, highest_epoch(connection, trusted)?)
+    restored(connection, highest_epoch(connection, trusted)?, trusted)
 }
 
 /// The same where the highest epoch of grants that count is known.
-pub(in crate::sqlite) fn restored(connection: &Connection, epoch: Epoch) -> rusqlite::Result<RestoreState> {
+pub(in crate::sqlite) fn restored(
+    connection: &Connection,
+    epoch: Epoch,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<RestoreState> {
     let found = connection
         .prepare_cached(
             "SELECT era, past_eras, restored_at, restored_epoch, resumes_until, confirmed FROM server",
         )?
         .query_row([], restore_columns)
         .optional()?;
-    Ok(found.unwrap_or_default().believed(epoch))
+    Ok(trusted.log().stricter(found.unwrap_or_default()).believed(epoch))
 }
 
 /// The first six columns of a row as the state of restores.
