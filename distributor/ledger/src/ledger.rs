@@ -388,13 +388,20 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn had_head(&self, head: LogHead) -> Result<bool, LedgerError> {
-        if head.size > self.head().size {
-            return Ok(false);
+        Ok(self.head_at(head.size).await? == Some(head))
+    }
+
+    /// The head that the log had when it had so many entries; `None` if it has fewer.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn head_at(&self, size: u64) -> Result<Option<LogHead>, LedgerError> {
+        if size > self.head().size {
+            return Ok(None);
         }
-        let nodes = self.query(LogNodes { nodes: frontier_nodes(head.size) }).await?;
+        let nodes = self.query(LogNodes { nodes: frontier_nodes(size) }).await?;
         let hashes: Option<Vec<Sha256Digest>> = nodes.into_iter().collect();
-        let log = hashes.and_then(|hashes| Frontier::load(head.size, hashes).ok());
-        Ok(log.is_some_and(|log| log.head() == head))
+        Ok(hashes.and_then(|hashes| Frontier::load(size, hashes).ok()).map(|log| log.head()))
     }
 
     /// What the log says of the head that a contact names. Each head is looked up once, and then remembered.

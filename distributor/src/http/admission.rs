@@ -21,7 +21,7 @@ use super::Site;
 use super::asker::{Asker, Shown};
 use super::body;
 use super::problem::{ApiError, RefusedComputer, RefusedWith};
-use super::token::TokenRefusal;
+use super::token::{Access, TokenOrigin, TokenRefusal};
 use crate::ports::upstream::{TargetClass, TargetEntry};
 use sealpost_site::queries::HolderById;
 use sealpost_site::rows::HolderRow;
@@ -53,8 +53,8 @@ const CLASSES: &[(Method, &str, Class)] = &[
 pub(crate) enum Caller {
     /// Nobody in particular: the request carries its own signature.
     Unnamed,
-    /// A client with its reservation.
-    Client(Arc<HolderRow>),
+    /// A client with its reservation, and what its token came with.
+    Client(Arc<HolderRow>, TokenOrigin),
 }
 
 /// The delta that was admitted.
@@ -96,8 +96,8 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
         Err(error) => return counted(&site, now, &peer.source(), None, error.into_response()),
     };
     let shown = match token_of(&parts.headers).map(|token| site.parts.access_tokens.check(token, now)) {
-        Some(Ok(_)) => Shown::Token,
-        Some(Err(_)) | None => Shown::Nothing,
+        Some(Ok(Access { origin: TokenOrigin::First, .. })) => Shown::Token,
+        Some(Ok(Access { origin: TokenOrigin::Repeated, .. }) | Err(_)) | None => Shown::Nothing,
     };
     let asker = match Asker::enter(&site, &peer, standing, shown).await {
         Ok(asker) => asker,
@@ -105,12 +105,12 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
     };
     match examine(&site, &mut parts, now).await {
         Ok(caller) => {
-            if let Caller::Client(row) = &caller {
+            if let Caller::Client(row, TokenOrigin::First) = &caller {
                 asker.is_accepted(row.client_id.as_str());
             }
             parts.extensions.insert(asker);
             let name = match &caller {
-                Caller::Client(row) => Some(row.name.clone()),
+                Caller::Client(row, _) => Some(row.name.clone()),
                 Caller::Unnamed => None,
             };
             let source = name.as_ref().map_or_else(|| peer.source(), ToString::to_string);
@@ -162,8 +162,8 @@ fn counted(
 async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Caller, ApiError> {
     let class = class_of(parts)?;
     let wanted = wanted(site, class, parts).await?;
-    let (holder, identity) = identify(site, &parts.headers, now).await?;
-    let identity = identity.with(holder.as_deref());
+    let (holder, presented) = identify(site, &parts.headers, now).await?;
+    let (identity, origin) = (presented.with(holder.as_deref()), presented.origin());
     let resource = match &wanted {
         Wanted::Plain(Class::Enroll) => Resource::Enroll,
         Wanted::Plain(Class::Contact) => Resource::Contact,
@@ -191,7 +191,8 @@ async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Calle
         Wanted::Delta(delta) => drop(parts.extensions.insert(delta)),
         Wanted::Plain(_) => {}
     }
-    Ok(holder.map_or(Caller::Unnamed, Caller::Client))
+    let caller = holder.zip(origin).map(|(row, origin)| Caller::Client(row, origin));
+    Ok(caller.unwrap_or(Caller::Unnamed))
 }
 
 pub(crate) fn too_many_failures(wait: i64) -> ApiError {
@@ -247,21 +248,28 @@ enum Presented {
     Foreign,
     Expired,
     Replaced,
-    Known,
+    Known(TokenOrigin),
 }
 
 impl Presented {
+    const fn origin(self) -> Option<TokenOrigin> {
+        match self {
+            Self::Known(origin) => Some(origin),
+            Self::Nothing | Self::Foreign | Self::Expired | Self::Replaced => None,
+        }
+    }
+
     fn with(self, holder: Option<&HolderRow>) -> Identity<'_> {
         match (self, holder) {
             (Self::Nothing, _) => Identity::None,
             (Self::Foreign, _) => Identity::ForeignToken,
             (Self::Expired, _) => Identity::ExpiredToken,
-            (Self::Known, Some(row)) => Identity::Client(Holder {
+            (Self::Known(_), Some(row)) => Identity::Client(Holder {
                 lease_until: row.lease_until,
                 forked: row.forked,
                 assigned: &row.assigned,
             }),
-            (Self::Replaced | Self::Known, _) => Identity::ReplacedClient,
+            (Self::Replaced | Self::Known(_), _) => Identity::ReplacedClient,
         }
     }
 }
@@ -275,10 +283,12 @@ async fn identify(
     match site.parts.access_tokens.check(token, now) {
         Err(TokenRefusal::Unknown) => Ok((None, Presented::Foreign)),
         Err(TokenRefusal::Expired { .. }) => Ok((None, Presented::Expired)),
-        Ok(client) => match site.parts.ledger.query(HolderById { client_id: client }).await? {
-            Some(row) => Ok((Some(Arc::new(row)), Presented::Known)),
-            None => Ok((None, Presented::Replaced)),
-        },
+        Ok(Access { client, origin }) => {
+            match site.parts.ledger.query(HolderById { client_id: client }).await? {
+                Some(row) => Ok((Some(Arc::new(row)), Presented::Known(origin))),
+                None => Ok((None, Presented::Replaced)),
+            }
+        }
     }
 }
 

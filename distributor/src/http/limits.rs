@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::ids::{ClientId, SetupId};
 use sealpost_serving::{Budgets, FailedAttempts, Rate, ShareLimits, Shares};
 
 /// Failed attempts that a source has in a minute; then it waits for the rest of that minute. A person who mistypes stays
@@ -19,6 +19,9 @@ const MAX_SOURCES: usize = 4096;
 /// Contacts and reports of one client: more at once than a busy day brings, and so few in the long run that a client has
 /// some 40 MiB of the log in a day at the most.
 const CONTACTS: Rate = Rate { burst: 2_000, refill: 1, every_secs: 5 };
+/// Answered enrollments with one setup file: a computer needs one, and some more if answers are lost. One that was recorded
+/// can be sent again at any later time.
+const ENROLLMENTS: Rate = Rate { burst: 60, refill: 1, every_secs: 60 };
 /// Clients whose budgets are remembered; a full budget is not.
 const MAX_BUDGETS: usize = 65_536;
 
@@ -79,6 +82,14 @@ pub(crate) type ContactBudgets = Budgets<ClientId>;
 /// Full budgets for every client.
 pub(crate) fn contact_budgets() -> ContactBudgets {
     Budgets::new(CONTACTS, MAX_BUDGETS)
+}
+
+/// How often each setup file may still be enrolled with. Asked only after its code was proven.
+pub(crate) type EnrollmentBudgets = Budgets<SetupId>;
+
+/// Full budgets for every setup file.
+pub(crate) fn enrollment_budgets() -> EnrollmentBudgets {
+    Budgets::new(ENROLLMENTS, MAX_BUDGETS)
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     let (now, ledger) = (site.now(), &site.parts.ledger);
     let Ends { expiries, licenses, problems: mut found } = ends::gather(site, now).await?;
     found.extend(site.parts.presence.warnings(now).await);
-    found.extend(syslog::warning(site));
+    found.extend(syslog::warnings(site));
     let pull = ledger.query(LastPull {}).await?;
     let counts = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;

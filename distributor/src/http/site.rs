@@ -13,7 +13,10 @@ use sealpost_service::supervision::Supervision;
 use sealpost_serving::{FailedAttempts, Shares};
 use sealpost_site::queries::LicenseTime;
 
-use super::limits::{ContactBudgets, RequestLimits, contact_budgets, failed_attempts, large_bodies};
+use super::limits::{
+    ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
+    large_bodies,
+};
 use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
@@ -76,6 +79,7 @@ pub struct Site {
     /// Requests to the admin API without a token that is known.
     pub(crate) failed_admins: FailedAttempts,
     pub(crate) contact_budgets: ContactBudgets,
+    pub(crate) enrollment_budgets: EnrollmentBudgets,
     /// Requests that are worked on.
     pub(crate) work: Shares,
     pub(crate) large_bodies: Shares,
@@ -95,6 +99,7 @@ impl Site {
             failed_enrollments: failed_attempts(),
             failed_admins: failed_attempts(),
             contact_budgets: contact_budgets(),
+            enrollment_budgets: enrollment_budgets(),
             work,
             large_bodies: large_bodies(),
         })

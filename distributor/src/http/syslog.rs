@@ -2,19 +2,34 @@
 
 use std::time::Duration;
 
+use sealpost_manifests::log::LogHead;
 use sealpost_site::rules::text::counted;
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 
 use super::Site;
-use crate::ports::syslog::SyslogBehind;
+use crate::ports::syslog::{SyslogBehind, SyslogOther};
 
 /// A receiver that is being restarted is no news.
 const NEWS_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// The warning that the receiver lacks entries for long.
-pub(crate) fn warning(site: &Site) -> Option<Warning> {
-    let behind = site.parts.syslog.behind(site.parts.ledger.head().size)?;
-    said(&behind).map(|said| Warning::new(WarningCode::SyslogBehind, said))
+/// The warnings that the receiver was sent another log, and that it lacks entries for long.
+pub(crate) fn warnings(site: &Site) -> Vec<Warning> {
+    let behind = site.parts.syslog.behind(site.parts.ledger.head().size);
+    let behind =
+        behind.and_then(|behind| said(&behind)).map(|said| Warning::new(WarningCode::SyslogBehind, said));
+    site.parts.syslog.other().map(|other| another_log(&other)).into_iter().chain(behind).collect()
+}
+
+fn another_log(other: &SyslogOther) -> Warning {
+    let SyslogOther { target, head: LogHead { size, root } } = other;
+    let check = format!("distributor log verify --head {size}:{root}");
+    let said = format!(
+        "{target} was sent {} that this log does not have: the ledger was put back or replaced, and all of its log is sent \
+         again; `{check}` shows it, and the receiver has what was there before. To end this warning stop the server and \
+         remove `log/syslog.position`",
+        counted(*size, "entry", "entries"),
+    );
+    Warning::new(WarningCode::SyslogOtherLog, said)
 }
 
 fn said(behind: &SyslogBehind) -> Option<String> {
@@ -32,6 +47,8 @@ fn said(behind: &SyslogBehind) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_site::rules::expiries::Level;
+
     use super::*;
 
     #[test]
@@ -49,5 +66,14 @@ mod tests {
             "{said}"
         );
         assert!(said.contains("connection refused") && said.contains("`log.syslog`"), "{said}");
+    }
+
+    #[test]
+    fn that_the_receiver_was_sent_another_log_is_urgent_with_the_command_that_shows_it() {
+        let head = LogHead { size: 54, ..LogHead::empty() };
+        let said = another_log(&SyslogOther { target: "tcp://siem.example:601".to_owned(), head });
+        assert_eq!((said.code.as_str(), said.level), ("syslog_other_log", Level::Urgent));
+        let root = head.root;
+        assert_eq!(said.next, Some(format!("distributor log verify --head 54:{root}")));
     }
 }

@@ -4,6 +4,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sealpost_manifests::log::LogHead;
+
 /// How far it is, as one who sends it says, and others ask.
 #[derive(Debug, Default)]
 pub struct SyslogProgress(Mutex<Option<Sending>>);
@@ -15,6 +17,16 @@ struct Sending {
     /// Since when it lacks entries.
     behind_since: Option<Instant>,
     error: Option<String>,
+    other: Option<LogHead>,
+}
+
+/// A receiver that was sent entries which the log does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyslogOther {
+    /// As the configuration names it.
+    pub target: String,
+    /// The head of what it was sent.
+    pub head: LogHead,
 }
 
 /// A receiver that does not have the whole log.
@@ -37,7 +49,21 @@ impl SyslogProgress {
         let before = sending.take().filter(|before| before.target == target);
         let (behind_since, error) = before.map_or((None, None), |before| (before.behind_since, before.error));
         let behind_since = (sent < size).then(|| behind_since.unwrap_or_else(Instant::now));
-        *sending = Some(Sending { target, sent, behind_since, error });
+        *sending = Some(Sending { target, sent, behind_since, error, other: None });
+    }
+
+    /// It was sent entries that this log does not have, up to this head.
+    pub fn was_sent(&self, other: Option<LogHead>) {
+        if let Some(sending) = &mut *self.lock() {
+            sending.other = other;
+        }
+    }
+
+    /// What the receiver was sent and this log does not have.
+    #[must_use]
+    pub fn other(&self) -> Option<SyslogOther> {
+        let sending = self.lock().clone()?;
+        Some(SyslogOther { head: sending.other?, target: sending.target })
     }
 
     /// None is configured any more.

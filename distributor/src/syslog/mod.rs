@@ -1,10 +1,12 @@
 //! The log on its way to a syslog receiver, which is a witness of it then: each entry is sent, in order, at least once.
 //!
 //! Invariants: how far it is, a note beside the text log says, and the note goes on only with what has arrived. So a kill, a
-//! restart or a receiver that goes away has entries sent twice, and none left out. Nothing of the server waits for any of
-//! this. Left out on purpose: TLS; a relay on this computer or in its network does that.
+//! restart or a receiver that goes away has entries sent twice, and none left out. The note names the head, so that a log
+//! which was put back or replaced is found: then all of it is sent again. Nothing of the server waits for any of this. Left
+//! out on purpose: TLS; a relay on this computer or in its network does that.
 
 mod message;
+mod position;
 mod receiver;
 
 use std::io;
@@ -12,20 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sealpost_files::{PRIVATE, PRIVATE_FOLDER, make_folder, read_bounded, replace, with_causes};
+use sealpost_files::with_causes;
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_site::queries::Activity;
+use sealpost_manifests::log::LogHead;
+use sealpost_site::queries::{Activity, Restores};
 use tokio::sync::watch;
 
 use self::message::{Speaker, message};
+use self::position::Position;
 use self::receiver::Receiver;
 use crate::config::SyslogTarget;
 use crate::ports::syslog::SyslogProgress;
 
-/// Name of the note that says how far it is.
-const NOTE: &str = "syslog.position";
-/// Longest note, in bytes: more than a number and a line's end.
-const MAX_NOTE_BYTES: u64 = 64;
 /// Entries that are read at once.
 const PAGE: u32 = 200;
 /// How long a stream waits for further entries before it is closed.
@@ -106,17 +106,16 @@ struct Sender<'a> {
 impl Sender<'_> {
     /// Sends what comes until the ledger closes.
     async fn follow(&mut self, progress: &SyslogProgress, pause: &mut Duration) -> Result<(), SyslogError> {
-        // The ledger may have been restored from an older state than the note; then it continues from there.
-        let noted = in_files(self.folder, noted).await?;
-        let mut done = noted.min(self.ledger.head().size);
+        let Position { sent: mut done, root: _, other } = self.position().await?;
         progress.begins(self.target.to_string(), done, self.ledger.head().size);
+        progress.was_sent(other);
         loop {
             let _ = self.news.borrow_and_update();
             let size = self.ledger.head().size;
             if done < size {
                 progress.sent(done, size);
                 done = self.deliver(done).await?;
-                in_files(self.folder, move |folder| note(folder, done)).await?;
+                self.note(done, other).await?;
                 progress.sent(done, self.ledger.head().size);
                 *pause = FIRST_PAUSE;
                 continue;
@@ -126,6 +125,35 @@ impl Sender<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Where to go on. The ledger may have been restored or replaced since the note was written: then what it has in place of
+    /// the entries that were sent is not known, and all of it is sent.
+    async fn position(&self) -> Result<Position, SyslogError> {
+        let noted = in_files(self.folder, position::read).await?;
+        let size = self.ledger.head().size;
+        let Some(root) = noted.root else {
+            // Of a version that noted no root.
+            let sent = noted.sent.min(size);
+            self.note(sent, noted.other).await?;
+            return Ok(Position { sent, ..noted });
+        };
+        let head = LogHead { size: noted.sent, root };
+        if self.ledger.had_head(head).await? {
+            return Ok(noted);
+        }
+        // Of a restore that nobody has acknowledged yet an alarm tells already.
+        let restored = self.ledger.query(Restores {}).await?.restored;
+        let is_told = restored.is_some_and(|restored| restored.acknowledged.is_none());
+        let other = if is_told { noted.other } else { Some(head) };
+        tracing::warn!(size = noted.sent, %root, "the log is not the one that was sent to syslog; all of it is sent again");
+        self.note(0, other).await?;
+        Ok(Position { sent: 0, root: None, other })
+    }
+
+    async fn note(&self, sent: u64, other: Option<LogHead>) -> Result<(), SyslogError> {
+        let root = self.ledger.head_at(sent).await?.map(|head| head.root);
+        in_files(self.folder, move |folder| position::write(folder, &Position { sent, root, other })).await
     }
 
     /// Sends what comes after an entry, until nothing does or enough is on its way; answers the last that has arrived.
@@ -170,18 +198,6 @@ where
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)));
     done.map_err(|source| SyslogError::Note { folder: folder.to_owned(), source })
-}
-
-/// The last entry that has arrived, as noted; 0 if there is no note, or one that cannot be read: then all are sent again.
-fn noted(folder: &Path) -> io::Result<u64> {
-    let bytes = read_bounded(&folder.join(NOTE), MAX_NOTE_BYTES)?.unwrap_or_default();
-    let text = std::str::from_utf8(&bytes).ok();
-    Ok(text.and_then(|text| text.strip_suffix('\n')?.parse().ok()).unwrap_or(0))
-}
-
-fn note(folder: &Path, done: u64) -> io::Result<()> {
-    make_folder(folder, PRIVATE_FOLDER)?;
-    replace(&folder.join(NOTE), format!("{done}\n").as_bytes(), PRIVATE)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! A syslog receiver: where messages go, and when they count as arrived.
 //!
-//! Invariants: nothing waits longer than a bound. What counts as arrived was taken by the system at the other end: over a
-//! stream, which has no acknowledgements, the sending side is closed and the other one has to follow without an error.
-//! Of datagrams over a network only that is noticed that nobody listens.
+//! Invariants: nothing waits longer than a bound. Over a stream, which has no acknowledgements, that counts as arrived which
+//! was read: the sending side is closed, and the other one has to follow without an error, as whoever reads to the end does.
+//! Datagrams count when the system took them; of those over a network only that is noticed that nobody listens.
 
 use std::io;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::config::SyslogTarget;
 const WITHIN: Duration = Duration::from_secs(10);
 /// Time in which the system has to know of everything that was sent, in milliseconds; after it the connection is dead.
 const TAKEN_WITHIN_MILLIS: u32 = 8_000;
-/// Time for the other end of a stream to close too: longer than [`TAKEN_WITHIN_MILLIS`], so that one which stays open and
-/// has no error has taken everything.
+/// Time for the other end of a stream to close too: longer than [`TAKEN_WITHIN_MILLIS`], so that a dead connection ends with
+/// its own error.
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 /// Time for the word that nobody listens to come back.
 const REFUSED_WITHIN: Duration = Duration::from_millis(100);
@@ -108,7 +108,10 @@ impl Receiver {
                     while stream.read(&mut rest).await? > 0 {}
                     Ok(())
                 };
-                timeout(CLOSED_WITHIN, closed).await.unwrap_or(Ok(()))
+                // What nobody has read is in the hands of the system there, and lost when that program ends.
+                timeout(CLOSED_WITHIN, closed)
+                    .await
+                    .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
             }
             Self::Udp(socket) => {
                 tokio::time::sleep(REFUSED_WITHIN).await;

@@ -52,7 +52,31 @@ impl Server {
     }
 
     fn noted(&self) -> u64 {
-        noted(&self.folder.path().join("log")).unwrap()
+        self.position().sent
+    }
+
+    fn position(&self) -> Position {
+        position::read(&self.folder.path().join("log")).unwrap()
+    }
+
+    async fn stopped(&self) -> PathBuf {
+        self.ledger.close().await.unwrap();
+        self.folder.path().join("ledger.db")
+    }
+
+    fn started(self) -> Self {
+        let store = SqliteStore::open(&self.folder.path().join("ledger.db")).unwrap();
+        let ledger = Arc::new(Ledger::start(Box::new(store), LedgerSettings::default()).unwrap());
+        Self { ledger, progress: Arc::default(), ..self }
+    }
+
+    async fn until_failed(&self) {
+        let failed = async {
+            while self.progress.behind(u64::MAX).is_none_or(|behind| behind.error.is_none()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, failed).await.unwrap();
     }
 
     async fn until_noted(&self, entry: u64) {
@@ -223,4 +247,85 @@ async fn a_receiver_that_hangs_holds_up_nothing_and_no_stop() {
     server.ledger.close().await.unwrap();
     ended(task).await;
     assert_eq!(server.noted(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_receiver_never_read_has_not_arrived_and_is_sent_again() {
+    let server = Server::new();
+    server.happens(10).await;
+    // The system takes the connection and the bytes; nobody accepts the one or reads the other.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (task, _targets) = server.follow(&format!("tcp://{address}"));
+    server.until_failed().await;
+    assert_eq!(server.noted(), 0, "nothing of it was read");
+    drop(listener);
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (stream, _) = tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap();
+    assert_eq!(read_all(stream).await, (1..=11).collect::<Vec<_>>());
+    server.until_noted(11).await;
+    ended(task).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_log_that_was_put_back_and_grew_again_every_entry_is_sent_and_the_difference_is_told() {
+    let server = Server::new();
+    server.happens(3).await;
+    let path = server.stopped().await;
+    let older = std::fs::read(&path).unwrap();
+    let server = server.started();
+    server.happens(5).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    let (task, _targets) = server.follow(&target);
+    let (stream, _) = listener.accept().await.unwrap();
+    assert_eq!(read_all(stream).await, (1..=9).collect::<Vec<_>>());
+    server.until_noted(9).await;
+    ended(task).await;
+    let sent = server.ledger.head();
+    server.stopped().await;
+
+    // The older ledger has more entries again before anybody looks.
+    std::fs::write(&path, older).unwrap();
+    let server = server.started();
+    let operate = OperateServer { actor: Actor::socket("eve"), operation: ServerOperation::MakeBackup };
+    for _ in 0..8 {
+        execute(&server, operate.clone()).await;
+    }
+    let (task, _targets) = server.follow(&target);
+    let (stream, _) = listener.accept().await.unwrap();
+    assert_eq!(read_all(stream).await, (1..=12).collect::<Vec<_>>(), "none is left out");
+    server.until_noted(12).await;
+    assert_eq!(server.progress.other().unwrap().head, sent);
+    ended(task).await;
+    // It is told until somebody has looked, also after restarts.
+    server.stopped().await;
+    let server = server.started();
+    server.happens(1).await;
+    let (task, _targets) = server.follow(&target);
+    let (stream, _) = listener.accept().await.unwrap();
+    assert_eq!(read_all(stream).await, [13]);
+    server.until_noted(13).await;
+    assert_eq!((server.progress.other().unwrap().head, server.position().other), (sent, Some(sent)));
+    ended(task).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_note_of_a_version_that_knew_no_roots_is_gone_on_from() {
+    let server = Server::new();
+    server.happens(5).await;
+    let folder = server.folder.path().join("log");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("syslog.position"), "4\n").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (task, _targets) = server.follow(&format!("tcp://{}", listener.local_addr().unwrap()));
+    let (stream, _) = listener.accept().await.unwrap();
+    assert_eq!(read_all(stream).await, [5, 6]);
+    server.until_noted(6).await;
+    assert_eq!(server.position().root, Some(server.ledger.head().root));
+    ended(task).await;
+}
+
+async fn execute(server: &Server, operate: OperateServer) {
+    server.ledger.execute(Timestamp::UNIX_EPOCH, operate).await.unwrap();
 }

@@ -18,6 +18,7 @@ mod presence;
 mod problems;
 mod program;
 mod refusals;
+mod replays;
 mod restored;
 mod rollout;
 mod roots;

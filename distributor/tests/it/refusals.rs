@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use sealpost_distributor::app::{Server, StartOptions};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::secret::ServerSecret;
-use sealpost_distributor::http::token::AccessTokens;
+use sealpost_distributor::http::token::{AccessTokens, TokenOrigin};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -100,9 +100,12 @@ async fn every_agent_route_refuses_whoever_may_not_have_it_and_nothing_changes()
     let home = Home::at(site.home());
     let tokens = AccessTokens::new(&ServerSecret::new(home.read_secret().unwrap()));
     let client_id = agent.client_id.clone().unwrap();
-    let foreign = AccessTokens::new(&ServerSecret::new([1; 32])).issue(&client_id, site.clock.now()).unwrap();
-    let gone = tokens.issue(&ClientId::from_random([7; 16]), site.clock.now()).unwrap();
-    let unlicensed_token = tokens.issue(&unlicensed.client_id.clone().unwrap(), site.clock.now()).unwrap();
+    let foreign = AccessTokens::new(&ServerSecret::new([1; 32]))
+        .issue(&client_id, TokenOrigin::First, site.clock.now())
+        .unwrap();
+    let gone = tokens.issue(&ClientId::from_random([7; 16]), TokenOrigin::First, site.clock.now()).unwrap();
+    let unlicensed_token =
+        tokens.issue(&unlicensed.client_id.clone().unwrap(), TokenOrigin::First, site.clock.now()).unwrap();
     let everything: Vec<&String> = paths.early.iter().chain(&paths.leased).chain(&paths.unassigned).collect();
     let wake = "/wake".to_owned();
 
@@ -159,7 +162,8 @@ async fn a_lease_that_has_ended_and_a_token_that_has_ended_are_told_apart() {
     }
     site.clock.forward(SignedDuration::from_hours(31 * 24));
     let tokens = AccessTokens::new(&ServerSecret::new(Home::at(site.home()).read_secret().unwrap()));
-    let token = tokens.issue(&agent.client_id.clone().unwrap(), site.clock.now()).unwrap();
+    let token =
+        tokens.issue(&agent.client_id.clone().unwrap(), TokenOrigin::First, site.clock.now()).unwrap();
     for path in &paths {
         let url = site.url(&format!("/agent/v1{path}"));
         let refused = site.http.get(&url).bearer_auth(&token).send().await.unwrap();

@@ -27,14 +27,14 @@ const HALF_SENT: usize = 600;
 const BOUND: Duration = Duration::from_secs(20);
 
 /// Somebody at `127.0.0.{host}`, which the server takes for another computer.
-struct Stranger {
+pub(crate) struct Stranger {
     from: IpAddr,
     to: SocketAddr,
     tls: TlsConnector,
 }
 
 impl Stranger {
-    fn at(site: &Site, host: u8) -> Self {
+    pub(crate) fn at(site: &Site, host: u8) -> Self {
         let ca = std::fs::read(Home::at(site.home()).ca_certificate()).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&ca).unwrap()).unwrap();
@@ -52,7 +52,7 @@ impl Stranger {
         socket.connect(self.to).await.unwrap()
     }
 
-    async fn tls(&self) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn tls(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::IpAddress(self.to.ip().into());
         self.tls.connect(name, self.connect().await).await
     }

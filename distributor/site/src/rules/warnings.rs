@@ -104,6 +104,8 @@ codes! {
     CaNotLearned = "ca_not_learned", Notice;
     /// The log is not sent to its syslog receiver.
     SyslogBehind = "syslog_behind", Warning;
+    /// The syslog receiver was sent a log that this one does not extend.
+    SyslogOtherLog = "syslog_other_log", Urgent;
     /// Computers refuse the server since its CA was replaced.
     ComputersLeftBehind = "computers_left_behind", Warning;
     /// Computers are refused because two of them use one identity.

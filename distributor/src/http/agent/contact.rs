@@ -21,7 +21,7 @@ use crate::http::Site;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
-use crate::http::token::TOKEN_VALID_SECS;
+use crate::http::token::{TOKEN_VALID_SECS, TokenOrigin};
 
 /// Changed packages that take as much of the log as one report.
 const DRIFTS_PER_ENTRY: usize = 16;
@@ -45,7 +45,8 @@ pub(crate) async fn contact(
         Err(error) => return Err(ApiError::from(error).about(name_of(&site, &client_id).await)),
     };
     // The same contact once more can be somebody else's who has seen it.
-    if !outcome.retry {
+    let origin = if outcome.retry { TokenOrigin::Repeated } else { TokenOrigin::First };
+    if origin == TokenOrigin::First {
         asker.is_accepted(client_id.as_str());
     }
     let (checkpoint, consistency) = match &outcome.lease {
@@ -64,7 +65,7 @@ pub(crate) async fn contact(
         checkpoint,
         consistency,
         receipt: Some(site.parts.receipts.issue(&client_id, &nonce, &outcome.receipt)),
-        access_token: access_token(&site, &client_id, now)?,
+        access_token: access_token(&site, &client_id, origin, now)?,
         token_valid_secs: TOKEN_VALID_SECS,
         acknowledged_report: outcome.acknowledged_report,
         notice: outcome.notice,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use sealpost_keys::token::random_bytes;
@@ -20,6 +21,7 @@ use crate::http::admission::too_many_failures;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
+use crate::http::token::TokenOrigin;
 
 /// Answers an enrollment; the same key with the same code gets the same bytes again.
 pub(crate) async fn enroll(
@@ -58,17 +60,34 @@ async fn answer(
         (None, None) => {}
     }
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
-    let name = enrollment.computer_name.clone();
-    let command = Enroll { source: peer.source(), enrollment, proven, new_id: ClientId::from_random(random) };
+    if let Some(setup) = &proven {
+        site.enrollment_budgets.spend(setup, 1, now).map_err(too_often)?;
+    }
+    let (name, new_id) = (enrollment.computer_name.clone(), ClientId::from_random(random));
+    let command = Enroll { source: peer.source(), enrollment, proven, new_id: new_id.clone() };
     let outcome = site.parts.ledger.execute(now, command).await;
     let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
-    asker.is_accepted(outcome.enrolled.client_id.as_str());
+    // The same enrollment once more can be somebody else's who has seen it, at any later time.
+    let origin =
+        if outcome.enrolled.client_id == new_id { TokenOrigin::First } else { TokenOrigin::Repeated };
+    if origin == TokenOrigin::First {
+        asker.is_accepted(new_id.as_str());
+    }
     Ok(EnrollAnswer {
         enrolled: sign(site, &outcome.enrolled)?,
         grants: outcome.grants,
         log_key: site.parts.log_certificate.clone(),
-        access_token: access_token(site, &outcome.enrolled.client_id, now)?,
+        access_token: access_token(site, &outcome.enrolled.client_id, origin, now)?,
     })
+}
+
+fn too_often(wait_secs: i64) -> ApiError {
+    ApiError::new(
+        ProblemCode::Busy,
+        "this computer enrolls far too often with one setup file",
+        format!("try again in {wait_secs} seconds; look what makes its agent do so"),
+    )
+    .with_status(StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// The newest setup of the name, if the computer proved to know its code.

@@ -15,6 +15,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 
 use super::Site;
 use super::problem::ApiError;
+use super::token::TokenOrigin;
 
 /// Signs with the site key. Ed25519 is deterministic, so a retry of the same answer has the same bytes.
 fn sign<T: Document>(site: &Site, document: &T) -> Result<SignedDocument, ApiError> {
@@ -23,8 +24,13 @@ fn sign<T: Document>(site: &Site, document: &T) -> Result<SignedDocument, ApiErr
 }
 
 /// An access token for a client.
-fn access_token(site: &Site, client: &ClientId, now: Timestamp) -> Result<String, ApiError> {
-    site.parts.access_tokens.issue(client, now).ok_or_else(|| {
+fn access_token(
+    site: &Site,
+    client: &ClientId,
+    origin: TokenOrigin,
+    now: Timestamp,
+) -> Result<String, ApiError> {
+    site.parts.access_tokens.issue(client, origin, now).ok_or_else(|| {
         ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
     })
 }

@@ -17,6 +17,7 @@ use sealpost_site::queries::ClientByName;
 use crate::http::Site;
 use crate::http::admission::Caller;
 use crate::http::problem::ApiError;
+use crate::http::token::TokenOrigin;
 use crate::ports::wakes::HeldStream;
 
 /// A comment this often keeps proxies and NAT tables from forgetting the connection, and finds a dead client.
@@ -25,13 +26,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const HELLO: &[u8] = b": hello\n\n";
 const STILL_HERE: &[u8] = b":\n\n";
 
-/// Holds the stream until the client goes, a newer stream of the client comes, or the server stops.
+/// Holds the stream until the client goes, a newer stream of the client comes, or the server stops. A token that came with
+/// a repeated answer takes no stream's place.
 pub(crate) async fn wake(
     State(site): State<Arc<Site>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let held = match caller {
-        Caller::Client(row) => {
+        // Whoever recorded a request must not end the stream of the computer that made it.
+        Caller::Client(row, TokenOrigin::Repeated) if site.parts.push.is_connected(&row.client_id) => {
+            return Err(ApiError::new(
+                ProblemCode::Busy,
+                "this computer holds a stream already, and the token is from an answer that was repeated",
+                "make another contact, and use the token in its answer",
+            ));
+        }
+        Caller::Client(row, _) => {
             let client = site.parts.ledger.query(ClientByName { name: row.name.clone() }).await?;
             let last_contact = client.and_then(|client| client.last_contact);
             site.parts.push.hold(row.client_id.clone(), row.channel.clone(), last_contact)
