@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,11 +17,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
-use crate::limits::ConnectionLimits;
+use crate::handshakes::Handshakes;
+use crate::limits::{ConnectionLimits, Stays};
 use crate::listener::Accepted;
 use crate::peer::{Peer, account_name};
 use crate::stall::StallGuard;
-use crate::standing::Standing;
+use crate::standing::{HeldConnection, Standing};
 
 /// Most header lines of a request. Ours have about ten.
 const MAX_HEADERS: usize = 64;
@@ -36,6 +39,7 @@ pub(crate) struct Connection<S> {
     pub(crate) limits: ConnectionLimits,
     /// What its requests have shown so far.
     pub(crate) standing: Standing,
+    pub(crate) handshakes: Arc<Handshakes>,
     /// Becomes `true` when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -53,7 +57,13 @@ where
         match accepted {
             Accepted::Tcp(stream, source) => self.requests(stream, Peer::Network(source)).await,
             Accepted::Tls(stream, source, config) => {
-                let handshake = TlsAcceptor::from(config).accept(stream);
+                let handshakes = Arc::clone(&self.handshakes);
+                let handshake = async move {
+                    // Whoever says nothing takes no turn.
+                    stream.readable().await?;
+                    handshakes.turn(source).await;
+                    TlsAcceptor::from(config).accept(stream).await
+                };
                 match timeout(self.limits.handshake_within, handshake).await {
                     Ok(Ok(stream)) => self.requests(stream, Peer::Network(source)).await,
                     Ok(Err(error)) => tracing::debug!(%source, %error, "a TLS handshake failed"),
@@ -72,12 +82,13 @@ where
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { service, limits, standing, mut stopping } = self;
+        let Self { service, limits, standing, mut stopping, .. } = self;
         let (begun, mut has_begun) = watch::channel(false);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let _ = begun.send_replace(true);
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(standing.clone());
+            let stays = (limits.stays == Stays::WhileAnswering).then(|| standing.hold());
             // Its end can be read in two ways if a length stands beside it: what comes behind it is no request here.
             let is_last = request.headers().contains_key(TRANSFER_ENCODING);
             let answered = service.clone().oneshot(request);
@@ -86,10 +97,10 @@ where
                 if is_last {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| Answer { body: Box::pin(body), _stays: stays }))
             }
         });
-        let stream = TokioIo::new(StallGuard::new(stream, limits.write_within));
+        let stream = TokioIo::new(StallGuard::new(stream, limits.write_within, limits.answer_pace));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_within)
@@ -122,5 +133,32 @@ where
             // The other end's doing, each time: it went away, was too slow, or spoke something else.
             tracing::debug!(%error, "a connection ended early");
         }
+    }
+}
+
+/// A body, and what keeps its connection from making way until it has been handed over. The end of it may still be on its way
+/// then, which the next try of a reader asks for again.
+struct Answer<B> {
+    body: Pin<Box<B>>,
+    _stays: Option<HeldConnection>,
+}
+
+impl<B: Body> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.body.as_mut().poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

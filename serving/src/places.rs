@@ -1,70 +1,70 @@
 //! The places for connections of one listener, or of several that share them.
 //!
-//! Invariant: whoever accepts a connection has a place for it first or closes it; a place is free again when it is
-//! dropped, and the system's queue is not read without room where callers wait.
+//! Invariant: whoever accepts a connection has a place for it or closes it at once; a place is free again when it is
+//! dropped. Nobody waits in the system's queue for a place, or those who have all places would keep everybody behind them out.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::books::Books;
-use crate::limits::{ConnectionLimits, CountedBy, WhenFull};
+use crate::handshakes::Handshakes;
+use crate::limits::{ConnectionLimits, CountedBy};
 use crate::source::network_of;
 use crate::standing::{SharedBooks, Standing, lock};
 
 /// As the module says.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// What callers wait for; none where they are closed.
-    room: Option<Arc<Semaphore>>,
     counted_by: CountedBy,
+    per_source: usize,
+    connections: usize,
     books: SharedBooks,
+    handshakes: Arc<Handshakes>,
 }
-
-/// Room for one connection, whoever it is from.
-#[derive(Debug)]
-pub(crate) struct Room(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 /// One connection's place; free again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    _room: Option<Room>,
     counted: Option<(u64, Arc<Notify>)>,
     books: SharedBooks,
 }
 
 impl Places {
     pub(crate) fn new(limits: &ConnectionLimits) -> Self {
-        let room = match limits.when_full {
-            WhenFull::Close => None,
-            WhenFull::Wait => Some(Arc::new(Semaphore::new(limits.connections))),
-        };
-        Self { room, counted_by: limits.counted_by, books: Arc::new(Mutex::new(Books::new(*limits))) }
+        let books: SharedBooks = Arc::new(Mutex::new(Books::new(*limits)));
+        Self {
+            counted_by: limits.counted_by,
+            per_source: limits.per_source,
+            connections: limits.connections,
+            handshakes: Handshakes::new(limits, Arc::clone(&books)),
+            books,
+        }
     }
 
-    /// Called before a connection is accepted. With [`WhenFull::Wait`] it waits for room; with [`WhenFull::Close`] it
-    /// returns at once, and [`Places::take`] looks for room.
-    pub(crate) async fn wait_for_room(&self) -> Option<Room> {
-        Arc::clone(self.room.as_ref()?).acquire_owned().await.ok().map(Room)
+    /// Whose handshake is next, over all listeners that share these places.
+    pub(crate) fn handshakes(&self) -> Arc<Handshakes> {
+        Arc::clone(&self.handshakes)
     }
 
-    /// A place for a connection from this address (none for a local socket), in the room that was waited for or in
-    /// what is free now.
-    pub(crate) fn take(&self, room: Option<Room>, address: Option<IpAddr>) -> Option<Place> {
-        let counted = match address.and_then(|address| self.counted(address)) {
-            Some(source) => Some(lock(&self.books).admit(source, Instant::now())?),
+    /// A place for a connection from this address (none for a local socket), if there is one or another makes way.
+    pub(crate) fn take(&self, address: Option<IpAddr>) -> Option<Place> {
+        let counted = match address.map(|address| address.to_canonical()) {
+            Some(address) => {
+                let share = self.share_of(address);
+                Some(lock(&self.books).admit(network_of(address), share, Instant::now())?)
+            }
             None => lock(&self.books).admit_uncounted().then_some(None)?,
         };
-        Some(Place { _room: room, counted, books: Arc::clone(&self.books) })
+        Some(Place { counted, books: Arc::clone(&self.books) })
     }
 
-    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
-        let address = address.to_canonical();
+    fn share_of(&self, address: IpAddr) -> usize {
         match self.counted_by {
-            CountedBy::Network => Some(network_of(address)),
-            CountedBy::RemoteNetwork => (!address.is_loopback()).then(|| network_of(address)),
+            CountedBy::RemoteNetwork if address.is_loopback() => self.connections,
+            CountedBy::Network | CountedBy::RemoteNetwork => self.per_source,
         }
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn take(places: &Places, address: &str) -> Option<Place> {
-        places.take(None, Some(address.parse().unwrap()))
+        places.take(Some(address.parse().unwrap()))
     }
 
     #[test]
@@ -127,13 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reverse_proxy_is_not_counted_when_remote_networks_are() {
-        let places = places(99, 1, CountedBy::RemoteNetwork);
+    fn a_reverse_proxy_may_have_all_connections_and_gives_one_up_for_another_computer() {
+        let places = places(10, 1, CountedBy::RemoteNetwork);
         let _first = take(&places, "2001:db8::1").unwrap();
         assert!(take(&places, "2001:db8::2").is_none());
-        let all: Vec<_> = (0..10).map(|_| take(&places, "::ffff:127.0.0.1")).collect();
+        let all: Vec<_> = (0..9).map(|_| take(&places, "::ffff:127.0.0.1")).collect();
         assert!(all.iter().all(Option::is_some));
-        assert!(all.iter().flatten().all(|place| place.standing().is_proven()));
+        assert!(take(&places, "127.0.0.1").is_none(), "there is no place left, and none is old");
+        assert!(take(&places, "192.0.2.1").is_some());
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::listener::Listener;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves connections until `stop` resolves, then lets requests under way end, for a bounded time. Each request
-/// carries its [`Peer`](crate::Peer) and its connection's [`Standing`](crate::Standing) as extensions. A listener that shares its places brings them; all else is as these
-/// limits say.
+/// carries its [`Peer`](crate::Peer) and its connection's [`Standing`](crate::Standing) as extensions. A listener that shares
+/// its places brings them; all else is as these limits say.
 pub async fn serve<S, B>(
     listener: Listener,
     service: S,
@@ -39,9 +39,8 @@ pub async fn serve<S, B>(
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        let next = async { (places.wait_for_room().await, listener.accept().await) };
-        let (room, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.as_mut() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
@@ -54,12 +53,14 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let Some(place) = places.take(room, accepted.address()) else {
+        let Some(place) = places.take(accepted.address()) else {
             tracing::debug!(source = ?accepted.address(), "too many connections; one more was closed");
             continue;
         };
         let standing = place.standing();
-        let connection = Connection { service: service.clone(), limits, standing, stopping: stopped.clone() };
+        let handshakes = places.handshakes();
+        let (service, stopping) = (service.clone(), stopped.clone());
+        let connection = Connection { service, limits, standing, handshakes, stopping };
         connections.spawn(async move {
             tokio::select! {
                 () = connection.serve(accepted) => {}

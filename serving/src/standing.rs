@@ -42,7 +42,7 @@ impl Standing {
         self.id.is_none_or(|id| lock(&self.books).is_proven(id))
     }
 
-    /// Keeps the connection while a request is answered whose signature holds.
+    /// Keeps the connection while a request is answered whose signature holds, or any where [`Stays`](crate::Stays) says so.
     #[must_use]
     pub fn hold(&self) -> HeldConnection {
         if let Some(id) = self.id {

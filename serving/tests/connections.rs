@@ -11,7 +11,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use sealpost_serving::tls::TlsIdentity;
 use sealpost_serving::{
-    ConnectionLimits, Listener, Peer, Standing, TlsListeners, WhenFull, bind_private_socket, serve,
+    ConnectionLimits, Listener, Peer, Standing, Stays, TlsListeners, bind_private_socket, serve,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -114,23 +114,34 @@ async fn a_request_over_a_unix_socket_carries_the_account_that_it_came_from() {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_a_connection_is_closed_or_waits_as_the_limits_say() {
-    let one = ConnectionLimits { connections: 1, ..ConnectionLimits::default() };
-    let closing = Server::start(one).await;
-    let mut first = closing.connect().await;
-    ask(&mut first).await;
-    assert!(read_to_end(&mut closing.connect().await).await.is_empty());
-
-    let waiting = Server::start(ConnectionLimits { when_full: WhenFull::Wait, ..one }).await;
-    let mut first = waiting.connect().await;
-    ask(&mut first).await;
-    let mut second = waiting.connect().await;
-    second.write_all(GET).await.unwrap();
-    assert!(second.try_read(&mut [0]).is_err(), "it was served beyond the limit");
-    drop(first);
+async fn beyond_the_limit_a_connection_is_closed_unless_an_idle_one_can_make_way() {
+    let one = ConnectionLimits {
+        connections: 1,
+        makes_way_after: Some(Duration::ZERO),
+        stays: Stays::WhileAnswering,
+        ..ConnectionLimits::default()
+    };
+    let server = Server::start(one).await;
+    let mut busy = server.connect().await;
+    busy.write_all(SLOW).await.unwrap();
+    server.arrived.notified().await;
+    assert!(read_to_end(&mut server.connect().await).await.is_empty());
+    server.release.notify_one();
     let mut start = [0; 12];
-    tokio::time::timeout(BOUND, second.read_exact(&mut start)).await.unwrap().unwrap();
+    tokio::time::timeout(BOUND, busy.read_exact(&mut start)).await.unwrap().unwrap();
     assert_eq!(&start, b"HTTP/1.1 200");
+
+    // Its answer was read, so the connection is idle, or will be at once.
+    let until = tokio::time::Instant::now() + BOUND;
+    loop {
+        let mut next = server.connect().await;
+        next.write_all(GET).await.unwrap();
+        if next.read_exact(&mut start).await.is_ok() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until, "the idle connection keeps its place");
+    }
+    read_to_end(&mut busy).await;
 }
 
 #[tokio::test]
@@ -278,5 +289,55 @@ async fn a_connection_that_shows_whose_it_is_leaves_its_sources_share() {
         strangers.push(TcpStream::connect(address).await.unwrap());
     }
     assert!(read_to_end(&mut strangers[2]).await.is_empty(), "the share of what has shown nothing is two");
+    task.abort();
+}
+
+/// Begins a handshake from an address of this computer, as somebody who never goes on with it.
+async fn half_a_handshake(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    let config =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut hello = Vec::new();
+    rustls::ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut hello).unwrap();
+    stream.write_all(&hello).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_flood_of_handshakes_from_one_source_holds_up_no_other_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("server.crt"), folder.path().join("server.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hour = Duration::from_secs(3600);
+    let limits = ConnectionLimits {
+        handshakes_of_strangers: 2,
+        handshake_within: hour,
+        ..ConnectionLimits::default()
+    };
+    let tls = Listener::tls(listener, TlsIdentity::load(&certificate, &key, None).unwrap()).unwrap();
+    let service = service(Arc::default(), Arc::default());
+    let task = tokio::spawn(serve(tls, service, limits, std::future::pending::<()>()));
+    let mut flood = Vec::new();
+    for _ in 0..100 {
+        flood.push(half_a_handshake([127, 0, 0, 2], address).await);
+    }
+    // The first of the flood have their answer, so the server has begun with it.
+    let mut some = [0; 5];
+    tokio::time::timeout(BOUND, flood[0].read_exact(&mut some)).await.unwrap().unwrap();
+    let mut other = half_a_handshake([127, 0, 0, 3], address).await;
+    tokio::time::timeout(BOUND, other.read_exact(&mut some)).await.unwrap().unwrap();
+    let answered = flood[1..].iter().filter(|stream| stream.try_read(&mut [0]).is_ok()).count();
+    assert!(answered < 50, "{answered} of the flood went first");
     task.abort();
 }

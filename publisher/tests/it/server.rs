@@ -15,9 +15,9 @@ use sealpost_manifests::word::Word;
 use sealpost_publisher::authority::{Authority, Terms};
 use sealpost_publisher::server::{Carrier, Licenses, Licensing, connection_limits, router};
 use sealpost_repository::{Downloaded, HttpTransport, Reader, Resume};
-use sealpost_serving::{ConnectionLimits, Listener, serve};
+use sealpost_serving::{AnswerPace, ConnectionLimits, CountedBy, Listener, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -77,6 +77,15 @@ impl Running {
         let headers = String::from_utf8(bytes[..split].to_vec()).unwrap();
         let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, headers, body: bytes[split + 4..].to_vec() }
+    }
+
+    /// Tries until it is answered: without room a connection is closed at once.
+    async fn comes_to_have_room(&self) {
+        let until = tokio::time::Instant::now() + Duration::from_secs(60);
+        while !begins_to_answer(&mut TcpStream::connect(self.address).await.unwrap(), "/healthz").await {
+            assert!(tokio::time::Instant::now() < until, "the place did not become free");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn get(&self, path: &str, header: &str) -> Answer {
@@ -371,7 +380,7 @@ async fn a_client_that_takes_no_bytes_of_its_answer_loses_the_connection() {
     greedy.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 200");
     // The only place is free again although the first client is still there.
-    assert_eq!(server.get("/healthz", "").await.status, 200);
+    server.comes_to_have_room().await;
     drop(greedy);
 }
 
@@ -416,20 +425,84 @@ async fn one_customer_behind_the_reverse_proxy_cannot_lock_the_others_out() {
 }
 
 #[tokio::test]
-async fn more_connections_than_there_is_room_for_wait_until_one_ends() {
-    let limits = ConnectionLimits { connections: 1, ..connection_limits() };
+async fn one_byte_now_and_then_is_not_enough_to_keep_a_connection() {
+    let pace = AnswerPace { bytes_per_second: 1 << 20, window: Duration::from_millis(100) };
+    let limits = ConnectionLimits { connections: 1, answer_pace: Some(pace), ..connection_limits() };
     let server = Running::start(limits).await;
-    let mut first = TcpStream::connect(server.address).await.unwrap();
-    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let large = fs::File::create(server.home.repository().join("targets/large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET /targets/large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let reader = tokio::spawn(async move {
+        let mut some = vec![0; 4096];
+        while slow.read(&mut some).await.is_ok_and(|count| count > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    server.comes_to_have_room().await;
+    reader.abort();
+}
+
+/// The limits of the product with fewer places, where each address of this computer counts as another one does.
+fn limits_of_strangers(connections: usize, per_source: usize) -> ConnectionLimits {
+    ConnectionLimits {
+        connections,
+        unproven: connections,
+        per_source,
+        counted_by: CountedBy::Network,
+        ..connection_limits()
+    }
+}
+
+async fn connected(from: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, from], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+async fn begins_to_answer(stream: &mut TcpStream, path: &str) -> bool {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let mut start = [0; 12];
-    first.read_exact(&mut start).await.unwrap();
-    let mut second = TcpStream::connect(server.address).await.unwrap();
-    second.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    // The only place is held by an idle connection, so nothing has come yet.
-    assert!(second.try_read(&mut [0]).is_err());
-    drop(first);
-    second.read_exact(&mut start).await.unwrap();
-    assert_eq!(&start, b"HTTP/1.1 200");
+    stream.write_all(request.as_bytes()).await.is_ok()
+        && stream.read_exact(&mut start).await.is_ok_and(|_| start == *b"HTTP/1.1 200")
+}
+
+#[tokio::test]
+async fn eight_sources_that_keep_all_connections_alive_lock_no_other_customer_out() {
+    let server = Running::start(limits_of_strangers(32, 4)).await;
+    let mut held = Vec::new();
+    for number in 0..32 {
+        let mut stream = connected(2 + number % 8, server.address).await;
+        assert!(begins_to_answer(&mut stream, "/healthz").await);
+        held.push(stream);
+    }
+    for customer in 100..110 {
+        assert!(begins_to_answer(&mut connected(customer, server.address).await, "/healthz").await);
+    }
+}
+
+#[tokio::test]
+async fn eight_sources_with_a_slow_download_on_each_connection_lock_no_other_customer_out() {
+    let server = Running::start(limits_of_strangers(32, 4)).await;
+    let large = fs::File::create(server.home.repository().join("targets/large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let mut held = Vec::new();
+    for number in 0..32 {
+        let mut stream = connected(2 + number % 8, server.address).await;
+        assert!(begins_to_answer(&mut stream, "/targets/large").await);
+        held.push(stream);
+    }
+    for customer in 100..110 {
+        assert!(begins_to_answer(&mut connected(customer, server.address).await, "/targets/large").await);
+    }
+    // A download that is under way is not cut off by those who have more.
+    let mut download = connected(150, server.address).await;
+    assert!(begins_to_answer(&mut download, "/targets/large").await);
+    for number in 0..32 {
+        let _ = begins_to_answer(&mut connected(2 + number % 8, server.address).await, "/healthz").await;
+    }
+    let mut bytes = vec![0; 8 << 20];
+    download.read_exact(&mut bytes).await.unwrap();
 }
 
 #[tokio::test]
