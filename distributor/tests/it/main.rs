@@ -27,3 +27,4 @@ mod switching;
 mod undoing;
 mod vendor;
 mod vendor_lies;
+mod witness;
