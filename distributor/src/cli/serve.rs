@@ -79,9 +79,18 @@ async fn serve(home: PathBuf, listen: Option<SocketAddr>) -> anyhow::Result<()> 
     }
     notify::status(&format!("listening on https://{}", server.address()));
     notify::ready();
+    keep(server, &mut signals).await
+}
+
+/// Keeps a server until it is told to stop.
+///
+/// # Errors
+/// When something has failed without which it can do nothing, or it did not stop well; then the process must not end as if
+/// it had been told to.
+async fn keep(server: Server, signals: &mut Signals) -> anyhow::Result<()> {
     let failed = tokio::select! {
         () = notify::keep_watchdog(|| server.is_alive()) => None,
-        () = until_stopped(&server, &mut signals) => None,
+        () = until_stopped(&server, signals) => None,
         failed = server.failed() => Some(failed),
     };
     notify::stopping();
@@ -106,7 +115,18 @@ async fn until_stopped(server: &Server, signals: &mut Signals) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::Timestamp;
+    use sealpost_site::commands::{Command, Context, Decision, NoFacts};
+    use sealpost_test_support::clock::ManualClock;
+    use sealpost_test_support::names::acme_av;
+    use sealpost_test_support::vendor::Vendor;
+    use sealpost_test_support::vendor_server::ServedVendor;
+
+    use super::{Duration, keep, run_to_end};
+    use super::{Server, Signals, StartOptions};
+    use crate::app::{Pulls, init};
+    use crate::home::InitOptions;
+    use std::sync::Arc;
 
     #[test]
     fn a_file_system_that_hangs_does_not_hold_up_the_end() {
@@ -121,5 +141,49 @@ mod tests {
         };
         run_to_end(reading, Duration::from_millis(100)).unwrap().unwrap();
         drop(kept);
+    }
+
+    /// A command in which a fault of the program panics.
+    struct Panics;
+
+    impl Command for Panics {
+        type Facts = NoFacts;
+        type Answer = ();
+        const ATTEMPTED: &'static str = "go on";
+
+        fn facts(&self) -> NoFacts {
+            NoFacts
+        }
+
+        fn decide(self, (): (), _: &Context<'_>) -> Decision<()> {
+            panic!("a fault that a test injects")
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_whose_ledgers_writer_died_ends_with_an_error_by_itself() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let vendor = ServedVendor::start(Vendor::new(acme_av(), ManualClock::running()), 1).await;
+        let (folder, root) = (tempfile::tempdir().unwrap(), vendor.root_file());
+        let home = folder.path().join("home");
+        let options = InitOptions {
+            vendor_url: &vendor.url(),
+            root: &root,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            addresses: vec!["127.0.0.1".to_owned()],
+            passphrase: None,
+            now: Timestamp::now(),
+        };
+        init(&home, options).unwrap();
+        let options = StartOptions { pulls: Pulls::OnDemand, ..StartOptions::default() };
+        let server = Server::start(&home, options).await.unwrap();
+        let ledger = Arc::clone(server.ledger());
+        let mut signals = Signals::listen().unwrap();
+        let kept = tokio::spawn(async move { keep(server, &mut signals).await });
+        ledger.execute(Timestamp::now(), Panics).await.unwrap_err();
+        // Nobody has told it to stop. What is an error here ends the process with 1, as every error of a command does.
+        let ended = tokio::time::timeout(Duration::from_secs(60), kept).await.unwrap().unwrap();
+        let said = format!("{:#}", ended.unwrap_err());
+        assert!(said.starts_with("the ledger's writer has ended; look at the log"), "{said}");
     }
 }

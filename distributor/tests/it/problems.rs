@@ -261,7 +261,7 @@ fn damage(site: &Site, sha256: Sha256Digest) {
 }
 
 /// Asks until there is an answer, for a minute at the most.
-async fn in_time<T>(ask: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn in_time<T>(ask: impl AsyncFn() -> Option<T>) -> T {
     let asked = async {
         loop {
             if let Some(answer) = ask().await {
