@@ -25,6 +25,7 @@ use crate::platform::users;
 use self::runnable::ensure_runnable;
 
 mod env_line;
+mod registered;
 mod runnable;
 #[cfg(test)]
 pub(crate) mod runner_of_tests;

@@ -16,6 +16,7 @@ use sealpost_hook_runner::{Contents, HEAD_BYTES, UserIds};
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
 use super::env_line::{CannotTell, program_of};
+use super::registered::has_interpreter;
 
 /// Upper bound on interpreters that are scripts with an interpreter themselves, as the system has it.
 const MAX_INTERPRETERS: usize = 5;
@@ -107,6 +108,7 @@ fn ensure_program(path: &Path, by: RunBy, search: &'static str, depth: usize) ->
         return match Contents::of(&head) {
             Contents::Binary | Contents::Text => Ok(()),
             Contents::Empty => Err(NotRunnable::Empty(path.to_owned())),
+            Contents::Unknown if has_interpreter(path, &head) => Ok(()),
             Contents::Unknown => Err(NotRunnable::Unknown(path.to_owned())),
         };
     };
