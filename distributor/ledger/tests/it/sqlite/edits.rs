@@ -54,7 +54,9 @@ async fn a_trigger_that_hides_behind_a_name_of_sqlite_never_runs_and_is_found() 
         "PRAGMA writable_schema = on; INSERT INTO sqlite_schema VALUES ('trigger', 'sqlite_t', 'releases', 0, \
          'CREATE TRIGGER sqlite_t AFTER INSERT ON releases BEGIN UPDATE releases SET state = ''approved''; END')",
     );
-    site.edit("CREATE TRIGGER plain AFTER INSERT ON releases BEGIN UPDATE releases SET state = 'approved'; END");
+    site.edit(
+        "CREATE TRIGGER plain AFTER INSERT ON releases BEGIN UPDATE releases SET state = 'approved'; END",
+    );
     let ledger = site.bench.open();
     let staged = site.world.staged("acme-cad", 9, &["stable"]);
     let manifest = staged.manifest;
@@ -107,7 +109,9 @@ async fn leaves_and_nodes_that_were_made_again_for_a_forged_entry_do_not_fit_the
 
 #[tokio::test]
 async fn an_entry_that_does_not_fit_its_leaf_or_its_columns_is_an_error_and_never_absent() {
-    for edit in ["entry = CAST(entry || ' ' AS BLOB)", "kind = 'delta_made'", "computer = 'pc-9'", "at = at + 1"] {
+    for edit in
+        ["entry = CAST(entry || ' ' AS BLOB)", "kind = 'delta_made'", "computer = 'pc-9'", "at = at + 1"]
+    {
         let site = Site::new().await;
         let ledger = site.bench.open();
         site.edit(&format!("UPDATE activity SET {edit} WHERE sequence = 5"));
