@@ -102,7 +102,7 @@ mod tests {
 
     fn license(used: u32) -> LicenseRow {
         LicenseRow {
-            serial: SerialNumber::new("SN-1").unwrap(),
+            serial: SerialNumber::from_random([1; 19]),
             licenses: 2,
             used,
             active: 0,
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn seats_that_no_grant_ever_had_are_urgent_and_those_of_a_larger_grant_or_a_restore_are_not() {
         let state = RestoreState::default();
-        let most = |seats: u32| BTreeMap::from([(SerialNumber::new("SN-1").unwrap(), seats)]);
+        let most = |seats: u32| BTreeMap::from([(SerialNumber::from_random([1; 19]), seats)]);
         let edits = |seats| Edits { most_granted: most(seats), ..Edits::default() };
         let said = warnings(&edits(2), &[license(5)], &state);
         assert_eq!((said[0].code, said[0].level), (WarningCode::SeatsUnexplained, Level::Urgent));

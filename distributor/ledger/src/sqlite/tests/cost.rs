@@ -207,8 +207,6 @@ impl Trace {
 const QUIET: [&str; 7] = [
     "BEGIN IMMEDIATE",
     "SELECT server",
-    // Its reservation in the log: once for each computer and seat.
-    "SELECT activity",
     "SELECT releases",
     "SAVEPOINT command",
     "INSERT contacts",
@@ -220,6 +218,8 @@ const QUIET: [&str; 7] = [
 const FIRST: [&str; 19] = [
     "BEGIN IMMEDIATE",
     "SELECT server",
+    // Its reservation in the log: once for each computer and seat.
+    "SELECT activity",
     "SELECT releases",
     "SAVEPOINT command",
     // The lease of one seat, then the assignment of one release.

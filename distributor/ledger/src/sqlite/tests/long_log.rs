@@ -45,7 +45,8 @@ impl LongLog {
     pub(super) fn write(&self, path: &Path) {
         let mut connection = Connection::open(path).unwrap();
         let writing = connection.transaction().unwrap();
-        let sql = "INSERT INTO activity (sequence, at, kind, entry, leaf, nodes) VALUES (?1, 0, 'old', ?2, ?3, ?4)";
+        let sql =
+            "INSERT INTO activity (sequence, at, kind, entry, leaf, nodes) VALUES (?1, 0, 'old', ?2, ?3, ?4)";
         let mut statement = writing.prepare(sql).unwrap();
         for sequence in 2..=MILLION {
             let completed = (1..=sequence.trailing_zeros()).map(|level| {
