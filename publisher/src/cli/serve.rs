@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use clap::Args;
 use sealpost_files::with_causes;
 use sealpost_service::output::print_line;
@@ -101,27 +102,40 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
         notify::ready();
         let watched = supervision.clone();
         let watchdog = tokio::spawn(notify::keep_watchdog(move || std::future::ready(watched.is_alive())));
-        let mut failed = None;
-        let stop = async {
-            let files_of = |vendor: &Vendor| options.certificate_files(vendor);
-            tokio::select! {
-                () = until_stopped(&mut signals, &mut keeping, files_of) => {}
-                what = supervision.failed() => failed = Some(what),
-            }
-            notify::stopping();
-        };
-        sealpost_serving::serve(listener, router, connection_limits(), stop).await;
+        let files_of = |vendor: &Vendor| options.certificate_files(vendor);
+        let stopped = until_stopped(&mut signals, &mut keeping, files_of);
+        let ended = answer(listener, router, &supervision, stopped).await;
         watchdog.abort();
         keeping.stop();
-        match failed {
-            Some(failed) => bail!("{failed}; report what the log says of it, and start the server again"),
-            None => anyhow::Ok(()),
-        }
+        ended
     });
     // A renewal that is being written may be killed safely; waiting only saves the next start from doing it again.
     runtime.shutdown_timeout(Duration::from_secs(5));
     ended?;
     Ok(Ending::Done)
+}
+
+/// Answers until it is stopped. Where something fails without which the server is of no use, that is an error, so that the
+/// process ends with another status than 0 and whoever started it does so again.
+async fn answer(
+    listener: Listener,
+    router: Router,
+    supervision: &Supervision,
+    stopped: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut failed = None;
+    let stop = async {
+        tokio::select! {
+            () = stopped => {}
+            what = supervision.failed() => failed = Some(what),
+        }
+        notify::stopping();
+    };
+    sealpost_serving::serve(listener, router, connection_limits(), stop).await;
+    match failed {
+        Some(failed) => bail!("{failed}; report what the log says of it, and start the server again"),
+        None => Ok(()),
+    }
 }
 
 /// Reloads whenever it is told to, until it is told to stop. A reload may wait for another publisher's lock for as long
@@ -186,5 +200,25 @@ impl Options {
         let given = self.certificate.clone().zip(self.key.clone());
         let (certificate, key) = given.or_else(|| vendor.certificate().zip(vendor.certificate_key()))?;
         Some(CertificateFiles { certificate, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn listener() -> Listener {
+        Listener::tcp(bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_work_that_the_server_needs_ends_it_with_an_error_and_a_stop_without_one() {
+        let supervision = Supervision::new();
+        answer(listener().await, Router::new(), &supervision, async {}).await.unwrap();
+
+        tokio::spawn(supervision.needed("the care for the certificate", async { panic!("a fault") }));
+        let never = std::future::pending();
+        let ended = answer(listener().await, Router::new(), &supervision, never).await.unwrap_err();
+        assert!(ended.to_string().starts_with("the care for the certificate ended by a panic"), "{ended}");
     }
 }

@@ -1,11 +1,11 @@
 //! Other people's tools: found, installed into `target/`, or loudly missing.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use sealpost_test_support::skips::skip;
 
 use super::program::run;
 use super::workspace::{lock, target_folder, workspace};
@@ -67,7 +67,11 @@ impl Tool {
     /// # Errors
     /// When it is missing and nothing may be skipped.
     pub fn is_here(self, test: &str) -> Result<bool> {
-        if self.is_in_path() { Ok(true) } else { missing(&self.absence(test)) }
+        if self.is_in_path() {
+            return Ok(true);
+        }
+        skip(&self.absence(test))?;
+        Ok(false)
     }
 
     /// Fails a test that cannot do without it.
@@ -99,18 +103,6 @@ impl Tool {
             "{test}: {name} is not installed; `apt-get install {package}`, or run tests/run as root on Debian"
         )
     }
-}
-
-/// Says loudly that a test is skipped; where nothing may be skipped it is an error.
-fn missing(message: &str) -> Result<bool> {
-    if std::env::var_os("SEALPOST_NO_SKIPPING").is_some() {
-        bail!("{message}");
-    }
-    eprintln!("!!! SKIPPED {message}");
-    if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
-        writeln!(OpenOptions::new().append(true).create(true).open(list)?, "{message}")?;
-    }
-    Ok(false)
 }
 
 /// A Python that can `import tuf`.

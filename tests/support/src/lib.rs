@@ -11,6 +11,7 @@
 //! | `memory-store` | `memory_store` | a store for a ledger that keeps everything in memory |
 //! | `names` | `names` | typed names from text |
 //! | `release` | `release` | releases that are built, and can be spoiled before they are signed |
+//! | `skips` | `skips` | a test that cannot run where it is says so |
 //! | `vendor` | `vendor` | a vendor with keys, a repository, releases, channels, trust and grants |
 //! | `vendor-server` | `vendor_server` | that vendor behind a web server, with its license authority |
 //! | `wait` | `wait` | waiting for a state, with a bound |
@@ -48,6 +49,8 @@ pub mod names;
 #[cfg(feature = "release")]
 #[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod release;
+#[cfg(feature = "skips")]
+pub mod skips;
 #[cfg(feature = "vendor")]
 #[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod vendor;

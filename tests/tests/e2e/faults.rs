@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use sealpost_test_support::skips::skip;
 use sealpost_tests::harness::{Computer, Daemon, Lab, Output, Site, Tool, Vendor, run, write_executable};
 
 /// Fixed, so that a failure can be repeated; the sample is a different one with another seed.
@@ -278,8 +279,7 @@ fn a_site_and_a_computer_on_a_small_disk_that_fills_go_on_when_there_is_room_aga
     }
     let may_mount = Command::new("unshare").args(["--mount", "true"]).status();
     if !may_mount.is_ok_and(|status| status.success()) {
-        eprintln!("!!! SKIPPED a small disk that fills: it needs root and a namespace of mounts");
-        return Ok(());
+        return Ok(skip("a small disk that fills: it needs a mount namespace; run it as root")?);
     }
     let small = tempfile::tempdir()?;
     let name = "faults::a_site_and_a_computer_on_a_small_disk_that_fills_go_on_when_there_is_room_again";
