@@ -13,6 +13,8 @@ mod init;
 mod ledger;
 mod log;
 mod log_export;
+mod log_proofs;
+mod log_verify;
 mod make_delta;
 mod outcome;
 mod output;

@@ -23,5 +23,4 @@ mod server;
 mod trust;
 mod undoing;
 mod voices;
-mod witness;
 mod years;
