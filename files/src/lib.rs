@@ -24,4 +24,4 @@ pub use framed::{Unframed, frame, unframe};
 pub use lock::{FileLock, LockError};
 pub use mode::{PRIVATE, PRIVATE_FOLDER, PUBLIC};
 pub use read::{open_regular, read_bounded, read_input};
-pub use write::{Unfinished, create_or_same, replace, sweep, write_new};
+pub use write::{Unfinished, create_or_same, refuse_what_is_no_file, replace, sweep, write_new};

@@ -1,7 +1,8 @@
 //! Writing durably: beside the place, flushed, renamed, and the name flushed too.
 //!
 //! Invariant: whoever reads the final name sees the old bytes or the new ones, whole, also after a power cut. What a
-//! killed process leaves carries a prefix by which [`sweep`] knows it.
+//! killed process leaves carries a prefix by which [`sweep`] knows it. A device, a pipe or a socket is never replaced: a
+//! rename would put a file in the place of the machine's `/dev/null`.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -35,7 +36,8 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Writes a file with exactly `mode`, replacing what is there. A link in its place is replaced, not followed.
 ///
 /// # Errors
-/// The system's; the old file is still there then.
+/// [`io::ErrorKind::InvalidInput`] if what is there is a device, a pipe or a socket, or a link to one; the system's
+/// otherwise. The old file is still there then.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = parent(path)?;
     let file = Unfinished::of(folder, bytes, mode)?;
@@ -121,8 +123,10 @@ impl Unfinished {
     /// Gives it its name, replacing what is there. The folder is not flushed.
     ///
     /// # Errors
-    /// The system's.
+    /// [`io::ErrorKind::InvalidInput`] if what is there is a device, a pipe or a socket, or a link to one; the system's
+    /// otherwise.
     pub fn replace(self, path: &Path) -> io::Result<()> {
+        refuse_special(path)?;
         reach(Step::Rename, parent(path)?)?;
         self.0.persist(path).map(drop).map_err(|error| error.error)
     }
@@ -141,6 +145,37 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file of the name that a person gave may be written, asked before the work that it is to hold. A link is
+/// refused too: `/dev/stdout` is one, and whoever named a link did not mean the link itself.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] if something is there that is no regular file; what the system says otherwise.
+pub fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(about) if about.is_file() => Ok(()),
+        Ok(about) if about.is_dir() => Err(no_file("a folder", "name a file in it")),
+        Ok(about) if about.is_symlink() => Err(no_file("a link", "name the file itself")),
+        Ok(_) => Err(special()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A device, a pipe or a socket, or a link to one. What cannot be looked at is left to the rename.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    let is_special = |about: fs::Metadata| !(about.is_file() || about.is_dir() || about.is_symlink());
+    let found = [fs::symlink_metadata(path), fs::metadata(path)];
+    if found.into_iter().any(|about| about.is_ok_and(is_special)) { Err(special()) } else { Ok(()) }
+}
+
+fn special() -> io::Error {
+    no_file("a device, a pipe or a socket", "name a file")
+}
+
+fn no_file(what: &str, next: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, which is not replaced; {next}"))
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
@@ -182,6 +217,37 @@ mod tests {
         assert_eq!(fs::read(&goal).unwrap(), b"untouched");
         assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(write_new(&link, b"x", PRIVATE).is_err());
+    }
+
+    #[test]
+    fn a_device_a_pipe_and_a_link_to_one_are_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("null"));
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        for path in [&pipe, &link] {
+            let before = fs::symlink_metadata(path).unwrap();
+            let error = replace(path, b"new", PRIVATE).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("a device, a pipe or a socket"), "{error}");
+            let after = fs::symlink_metadata(path).unwrap();
+            assert_eq!((after.ino(), after.file_type()), (before.ino(), before.file_type()));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside them");
+    }
+
+    #[test]
+    fn a_person_may_name_a_file_or_a_new_name_and_neither_a_folder_nor_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), b"x").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        refuse_what_is_no_file(&at("file")).unwrap();
+        refuse_what_is_no_file(&at("absent")).unwrap();
+        let said = |path: &Path| refuse_what_is_no_file(path).unwrap_err().to_string();
+        assert!(said(&at("link")).contains("name the file itself"));
+        assert!(said(folder.path()).contains("name a file in it"));
+        assert!(said(Path::new("/dev/null")).contains("a device, a pipe or a socket"));
     }
 
     #[test]

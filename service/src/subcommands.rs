@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
-use sealpost_files::make_folder;
+use sealpost_files::{PUBLIC, make_folder, replace};
 
 use crate::command_line::{Shell, completions, man_pages};
 use crate::output::{OutputError, print_bytes, print_line};
@@ -53,7 +53,7 @@ impl ManPages {
         };
         let write = || {
             make_folder(folder, 0o755)?;
-            pages.iter().try_for_each(|page| fs::write(folder.join(&page.file_name), &page.text))
+            pages.iter().try_for_each(|page| replace(&folder.join(&page.file_name), &page.text, PUBLIC))
         };
         write().map_err(|source| ManPagesError::Write { folder: folder.clone(), source })
     }

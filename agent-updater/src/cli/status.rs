@@ -22,10 +22,11 @@ Needs no daemon and no server.
 
 Exit status:
   0  nothing here needs a person; also while contact is lost, which is tried again by itself
-  1  something does: a release was given up, a rollback cannot be done, a package is not as it was
-     signed, the vendor withdrew what runs, a record is damaged, the computer's key cannot be read,
-     there is no enrollment or no lease, or the server refuses this computer or is not known by its CA
-     (`problems` in the JSON names each by a code)
+  1  something does (`problems` in the JSON names each by a code): a release was given up or cannot
+     be installed here, a rollback cannot be done, a product was stopped and could not be started, a
+     package is not as it was signed, the vendor withdrew what runs, the folder of the products is
+     not the one of before, a record is damaged, the computer's key cannot be read, there is no
+     enrollment or no lease, or the server refuses this computer or is not known by its CA
   2  the command line is not understood")]
 pub(super) struct Status {
     /// Print the status as JSON.

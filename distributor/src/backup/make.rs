@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use sealpost_files::{FileLock, PRIVATE, PRIVATE_FOLDER, Unfinished, sync_parent};
+use sealpost_files::{FileLock, PRIVATE, PRIVATE_FOLDER, Unfinished, refuse_what_is_no_file, sync_parent};
 use sealpost_ledger::sqlite;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -38,6 +38,7 @@ pub fn make(
     now: Timestamp,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupList, BackupError> {
+    refuse_what_is_no_file(out).map_err(failed("write the backup", out))?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     remove_leftovers(folder);
     // The copy of the ledger stands beside the backup, where there has to be room for it anyway.

@@ -32,11 +32,14 @@ pub(super) struct Rebuild {}
 /// Note for good that somebody has looked into a restored, cut or rewritten ledger.
 ///
 /// It ends the alarm of `distributor status` and stands in the log with your name. It confirms nothing: no new license is
-/// given before the vendor answers `distributor register SERIAL` with a higher epoch.
+/// given before the vendor answers `distributor register SERIAL` with a higher epoch. The running server writes it: start
+/// `distributor serve` first, or ask it from elsewhere with --server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  distributor ledger acknowledge --comment \"restored from Monday's backup, ticket 4711\"")]
+  distributor ledger acknowledge --comment \"restored from Monday's backup, ticket 4711\"
+  distributor --server https://server:16770 --ca ca.crt --token-file anna.token ledger acknowledge \\
+    --comment \"restored from Monday's backup, ticket 4711\"")]
 pub(super) struct Acknowledge {
     /// What was found, in 1 to 1000 characters.
     #[arg(long, value_name = "TEXT")]

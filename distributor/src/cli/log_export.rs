@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE, Unfinished, sync_parent, with_causes};
+use sealpost_files::{PRIVATE, Unfinished, refuse_what_is_no_file, sync_parent, with_causes};
 use sealpost_keys::PublicKey;
 use sealpost_keys::key_file::read_public;
 use sealpost_keys::note::SignedNote;
@@ -49,13 +49,16 @@ pub(super) struct Export {
 pub(super) async fn export(reach: &Reach, options: &Export) -> anyhow::Result<Outcome> {
     let out = (options.file.as_os_str() != STANDARD_OUTPUT).then_some(options.file.as_path());
     let folder = match out {
-        Some(out) if !options.force && out.symlink_metadata().is_ok() => {
+        Some(out) if !options.force && out.symlink_metadata().is_ok_and(|about| about.is_file()) => {
             bail!(
                 "cannot write the export {}: it is there already; give --force to replace it",
                 out.display()
             );
         }
         Some(out) => {
+            refuse_what_is_no_file(out).with_context(|| {
+                format!("cannot write the export {}; `-` is standard output", out.display())
+            })?;
             out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
         }
         None => std::env::temp_dir(),

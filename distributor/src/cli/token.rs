@@ -111,7 +111,10 @@ fn make(reach: &Reach, New { name, days, forever }: New) -> anyhow::Result<Outco
             })?
         }
     };
-    print_line(made.token.as_str())?;
+    if let Err(error) = print_line(made.token.as_str()) {
+        tell(take_back(reach, &request.name));
+        return Err(error);
+    }
     let until = made
         .ends_at
         .map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {}", seconds(end)));
@@ -123,10 +126,29 @@ fn make(reach: &Reach, New { name, days, forever }: New) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
+/// Revokes a token that nobody has, since its text could not be printed; says what became of it.
+fn take_back(reach: &Reach, name: &str) -> String {
+    match revoke_all(reach, name) {
+        Ok(_) => {
+            format!("the token could not be printed and is revoked again: `distributor token new {name}`")
+        }
+        Err(error) => format!(
+            "the token could not be printed, and nobody has it; revoke it with `distributor token revoke {name}`: {error:#}"
+        ),
+    }
+}
+
 fn revoke(reach: &Reach, Revoke { name }: &Revoke) -> anyhow::Result<Outcome> {
-    let request = RevokeTokenRequest { name: name.clone() };
-    let ids = match ask_server::<RevokedTokensView>(reach, "/tokens/revoke", &request)? {
-        Some(revoked) => revoked.ids,
+    let ids: Vec<String> = revoke_all(reach, name)?.iter().map(ToString::to_string).collect();
+    print_line(format_args!("revoked {name} [{}]", ids.join(", ")))?;
+    Ok(Outcome::Done)
+}
+
+/// Revokes every token of a name; at least one.
+fn revoke_all(reach: &Reach, name: &str) -> anyhow::Result<Vec<TokenId>> {
+    let request = RevokeTokenRequest { name: name.to_owned() };
+    match ask_server::<RevokedTokensView>(reach, "/tokens/revoke", &request)? {
+        Some(revoked) => Ok(revoked.ids),
         None => {
             let actor = act_for(&reach.home)?;
             let ids = block_on(async {
@@ -138,12 +160,9 @@ fn revoke(reach: &Reach, Revoke { name }: &Revoke) -> anyhow::Result<Outcome> {
             if ids.is_empty() {
                 bail!("there is no token named {:?}; see `distributor token list`", plain(name));
             }
-            ids.into_iter().collect()
+            Ok(ids.into_iter().collect())
         }
-    };
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    print_line(format_args!("revoked {name} [{}]", ids.join(", ")))?;
-    Ok(Outcome::Done)
+    }
 }
 
 /// What the running server answers; `None` when none runs.

@@ -18,6 +18,7 @@ use sealpost_site::rules::access::Permission;
 use sealpost_site::rules::release::ReleaseState;
 
 use super::admin::auth;
+use super::asker;
 use super::metrics::{ExpiryGauge, Gauges};
 use super::problem::ApiError;
 use super::problems::gather;
@@ -89,8 +90,10 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if !peer.is_local() || is_forwarded(&headers) {
-        let account = auth::account(&site, &peer, &headers).await?;
-        auth::permitted(account, Permission::ViewStatus)?;
+        let admitted = auth::account(&site, &peer, &headers).await;
+        admitted
+            .and_then(|account| auth::permitted(account, Permission::ViewStatus))
+            .inspect_err(|error| asker::count(&site, &peer, error))?;
     }
     let text = site.metrics.text(&gauges(&site).await?);
     Ok(([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())

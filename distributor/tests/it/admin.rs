@@ -264,3 +264,17 @@ async fn metrics_are_open_to_this_computer_and_not_to_what_a_proxy_on_it_passes_
         assert_eq!(given.status(), StatusCode::OK, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_stranger_who_is_refused_at_the_metrics_is_counted_and_logged_as_one_at_the_admin_api() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    let passed_on = site.http.get(site.url("/metrics")).header("via", "1.1 proxy");
+    assert_eq!(passed_on.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("sealpost_refusals_total{code=\"unauthenticated\"} 1\n"), "{metrics}");
+    // What is counted is written at the latest when the server ends.
+    let site = site.restart().await;
+    let told: Vec<String> = log(&site, "kind=refused").await.into_iter().map(|entry| entry.summary).collect();
+    assert!(told.len() == 1 && told[0].contains("unauthenticated"), "{told:?}");
+}

@@ -162,6 +162,27 @@ fn export(vendor_url: &str, root: &Path) {
     assert!(refused(&home, &["log", "export", &online]).contains("--force"));
     let said = json(&home, &["log", "export", &online, "--force", "--json"]);
     let entries = said["entries"].as_u64().unwrap();
+    // What is no file keeps its place, also with --force.
+    let pipe = file("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, pipe.as_str(), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for out in [pipe, file("null")] {
+        if out.ends_with("null") {
+            std::os::unix::fs::symlink("/dev/null", &out).unwrap();
+        }
+        let before = Path::new(&out).symlink_metadata().unwrap().file_type();
+        for more in [&[][..], &["--force"]] {
+            let said = refused(&home, &[&["log", "export", &out], more].concat());
+            assert!(said.contains("is not replaced") && said.contains("`-` is standard output"), "{said}");
+        }
+        assert_eq!(Path::new(&out).symlink_metadata().unwrap().file_type(), before);
+        // Neither replaced nor written into: these never replace anything.
+        for command in [&["log", "checkpoint", "--out", &out][..], &["log", "prove", "1", "--out", &out]] {
+            assert!(refused(&home, command).contains("cannot write the"), "{command:?}");
+        }
+        let said = refused(&home, &["clients", "setup", "pc-1", "--out", &out]);
+        assert!(said.contains("it is there already and is no setup file"), "{said}");
+        assert_eq!(Path::new(&out).symlink_metadata().unwrap().file_type(), before);
+    }
     stdout(&home, &["clients", "reserve", "pc-2"]);
     stop(server);
     stdout(&home, &["log", "export", &offline]);

@@ -218,6 +218,35 @@ async fn what_could_not_be_restored_is_not_backed_up_and_nothing_is_waited_for_o
     made().unwrap();
 }
 
+#[tokio::test]
+async fn a_backup_takes_the_place_of_a_file_and_never_of_a_pipe_a_device_or_a_link() {
+    use std::os::unix::fs::MetadataExt;
+    let vendor = start_vendor(1).await;
+    let site = Site::licensed(&vendor).await;
+    let beside = site.folder.path().join("backups");
+    std::fs::create_dir(&beside).unwrap();
+    let at = |name: &str| beside.join(name);
+    rustix::fs::mknodat(rustix::fs::CWD, at("tape"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+    std::fs::write(at("file"), "an earlier backup").unwrap();
+    std::os::unix::fs::symlink(at("file"), at("stdout")).unwrap();
+    let nodes = || ["tape", "null", "stdout"].map(|name| at(name).symlink_metadata().unwrap().ino());
+    let before = nodes();
+    let made = |out: &str| backup::make(&Home::at(site.home()), &at(out), Timestamp::now(), &mut silent);
+    for (out, what) in [
+        ("tape", "a device, a pipe or a socket, which is not replaced; name a file"),
+        ("null", "it is a link"),
+        ("stdout", "it is a link, which is not replaced; name the file itself"),
+    ] {
+        let error = sealpost_files::with_causes(&made(out).unwrap_err());
+        assert!(error.contains(what), "{out}: {error}");
+    }
+    assert_eq!(nodes(), before);
+    assert_eq!(std::fs::read(at("file")).unwrap(), b"an earlier backup");
+    assert_eq!(std::fs::read_dir(&beside).unwrap().count(), 4, "nothing is left beside them");
+    made("file").unwrap();
+}
+
 /// A backup with this list, and what else the archive holds before and after it.
 fn crafted(
     list: &str,

@@ -416,6 +416,24 @@ async fn commands_fail_with_a_code_in_json_and_with_a_hint_that_fits_otherwise()
         );
         assert_eq!(fields(1), ["created_at", "id", "name"]);
         assert!(!listed.to_string().contains(secret.trim()));
+        // One that could not be printed is nobody's: it is gone, and its name is free.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = distributor(&home).args(["token", "new", "lost"]).stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("is revoked again: `distributor token new lost`"), "{said}");
+        assert!(!stdout(&home, &["token", "list"]).contains("lost"));
+        stdout(&home, &["token", "new", "lost"]);
+        // What the server does, and not the files of a home, is for whoever has a token, from wherever.
+        std::fs::write(&token, secret.trim()).unwrap();
+        let ca = home.join("tls/ca.crt");
+        let acknowledge = ["--ca", ca.to_str().unwrap(), "ledger", "acknowledge", "--comment", "seen"];
+        let said = refused(&home, &[&elsewhere[..], &acknowledge].concat());
+        assert!(
+            !said.contains("--server names another one") && said.contains("nothing to acknowledge"),
+            "{said}"
+        );
         let said = refused(&home, &[&elsewhere[..], &["token", "list"]].concat());
         assert!(said.contains("--server names another one"), "{said}");
         assert!(stdout(&home, &["address", "show"]).contains("nothing is being changed"));

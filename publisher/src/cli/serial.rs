@@ -126,7 +126,12 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             let terms = Terms { seats, model: LicenseModel::Named, packages: package };
             let mut authority = Authority::open(&vendor.license_database())?;
             let serial = authority.new_serial(&terms, Timestamp::now())?;
-            if json { print_json(&authority.history(&serial)?.entry)? } else { print_line(serial)? }
+            let printed =
+                if json { print_json(&authority.history(&serial)?.entry) } else { print_line(&serial) };
+            if printed.is_err() {
+                tell("the serial number was made and could not be printed: `publisher serial list` shows it");
+            }
+            printed?;
         }
         Command::Seats { serial, seats, fewer, json } => set_seats(&vendor, &serial, seats, fewer, json)?,
         Command::List { json } => list(&vendor, json)?,

@@ -346,7 +346,9 @@ impl Check {
         if let (None, Some(seen)) = (&self.damage, self.witnessed.beyond()) {
             let sequence = self.log.size().saturating_add(1);
             let what = format!(
-                "the log ends at entry {}, and it had {} entries when its head was seen: the rest was cut off",
+                "the log ends at entry {}, and it had {} entries when its head was seen, which it does not extend: the rest \
+                 was cut off, or other entries stand in the place of some of these; which is the first that differs is not \
+                 known",
                 self.log.size(),
                 seen.size
             );

@@ -45,7 +45,8 @@ impl ExportCheck {
         if let (None, Some(seen)) = (&damage, witnessed.beyond()) {
             let what = format!(
                 "the log ends at entry {entries}, and it had {} entries when its head was seen: the export is older, or \
-                 the rest was cut off",
+                 the rest was cut off, or other entries stand in the place of some of these; which is the first that \
+                 differs is not known",
                 seen.size
             );
             damage = Some(LogDamage { sequence: entries.saturating_add(1), what });

@@ -9,7 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::DriftKind;
-use sealpost_manifests::wire::report::{Outcome, ReasonCode};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
 use super::activity::{ActivityEntry, Change, NewerEntry, ServerOperation};
 use crate::rules::account::{Account, AccountKind, Actor};
@@ -124,10 +124,20 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
 #[must_use]
 pub fn is_failure(change: &Change) -> bool {
     match change {
-        Change::StepReported { effect, .. } => *effect == ReportEffect::Failure,
+        Change::StepReported { effect, report, .. } => {
+            *effect == ReportEffect::Failure && !is_asked_rollback(report)
+        }
         Change::DriftReported { drift, .. } => !drift.is_empty(),
         change => FAILURES.contains(&kind(change)),
     }
+}
+
+/// Whether a report says that a computer went back because somebody asked for it. The release is given up there, as after
+/// one that it made by itself, and nothing went wrong.
+fn is_asked_rollback(report: &Report) -> bool {
+    report.step == InstallStep::RollBack
+        && report.outcome == Outcome::Ok
+        && matches!(report.reason, ReasonCode::AskedLocally | ReasonCode::AskedBySite)
 }
 
 /// Whether an entry says that a release has no hook for a step, which is most of what an install reports.

@@ -304,7 +304,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
     let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
     match view.last_report.filter(of_attempt) {
         None => (format!("{should}; it was told so and has not reported yet"), ChangesWhen::Contact),
-        Some(report) => reported(&should, report, view.name),
+        Some(report) => reported(&should, report, view),
     }
 }
 
@@ -373,12 +373,12 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
     }
 }
 
-fn reported(should: &str, report: &Report, name: &ComputerName) -> (String, ChangesWhen) {
+fn reported(should: &str, report: &Report, view: &PackageView<'_>) -> (String, ChangesWhen) {
     let why = match escape(&report.detail) {
         detail if detail.is_empty() => report.reason.to_string(),
-        detail => format!("{}: {detail}", report.reason),
+        detail => format!("{}: {}", report.reason, as_of_then(&detail, view.drift)),
     };
-    let at = report.at;
+    let (at, name) = (report.at, view.name);
     if report.step == InstallStep::RollBack {
         let ReleaseId { package, version, .. } = &report.release;
         let text = format!(
@@ -394,6 +394,15 @@ fn reported(should: &str, report: &Report, name: &ComputerName) -> (String, Chan
         Outcome::Refused | Outcome::Failed | Outcome::Other(_) => {
             (format!("{should}; {} {} at {at} ({why})", report.step, report.outcome), ChangesWhen::Admin)
         }
+    }
+}
+
+/// What a report says of its own time. The agent says of a release that it could not start again that it "does NOT run";
+/// what the computer says now stands in its drift, and that it was started since ends it there.
+fn as_of_then(detail: &str, drift: Option<DriftKind>) -> String {
+    match drift {
+        Some(DriftKind::NotStarted) => detail.to_owned(),
+        _ => detail.replace("does NOT run", "did not run then"),
     }
 }
 

@@ -135,6 +135,10 @@ pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     said.extend(stored.room.and_then(full));
     said.extend(facts.newer.as_ref().map(announced));
     said.extend(facts.found);
+    // There is a license then, and only what is said of its grant helps.
+    if !facts.refused_grants.is_empty() {
+        said.retain(|warning| warning.code != WarningCode::NoLicense);
+    }
     said.sort_by_key(|warning| Reverse(warning.level));
     said
 }
@@ -181,10 +185,11 @@ fn announced(newer: &Newer) -> Warning {
 
 #[cfg(test)]
 mod tests {
-    use sealpost_manifests::ids::ComputerName;
+    use sealpost_manifests::ids::{ComputerName, SerialNumber};
 
     use super::*;
     use crate::rules::expiries::Level;
+    use crate::rules::grants::GrantFlaw;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -239,5 +244,17 @@ mod tests {
         assert_eq!((damaged.count.unwrap().unit, damaged.since), (Unit::Files, Some(at(50))));
         assert!(damaged.message.contains("(file-1, file-2, file-3 and 1 more)"), "{}", damaged.message);
         assert_eq!(damaged.next.as_deref(), Some("distributor pull"));
+    }
+
+    #[test]
+    fn a_license_whose_grant_does_not_count_is_not_called_none() {
+        let codes = |facts| {
+            let said = problems(facts, at(100)).into_iter();
+            said.map(|warning| warning.code.as_str()).collect::<Vec<_>>()
+        };
+        let serial = SerialNumber::new("ABCDE-FGHJK-MNPQR-STVWX").unwrap();
+        let refused_grants = vec![RefusedGrantRow { serial, flaw: GrantFlaw::NoTrust }];
+        assert_eq!(codes(Facts { refused_grants, ..nothing() }), ["grant_refused", "never_pulled"]);
+        assert_eq!(codes(nothing()), ["no_license", "never_pulled"]);
     }
 }

@@ -13,7 +13,8 @@ use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{
-    ApprovedReleases, Drifted, ExplainClient, KnownReleases, MAX_PAGE, Recipients, VoidedReleases,
+    Activity, ApprovedReleases, Drifted, ExplainClient, KnownReleases, MAX_PAGE, Only, Recipients,
+    VoidedReleases,
 };
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::attention;
@@ -247,6 +248,15 @@ pub(super) async fn a_rollback_of_the_site_reaches_a_computer_that_a_person_led_
     };
     computer.reports = vec![left];
     world.contacts(&ledger, &mut computer, 11).await;
+    let failures = Activity { only: Only::Failures, ..Activity::default() };
+    assert!(ledger.query(failures.clone()).await.unwrap().is_empty(), "a person asked for it");
+    // One that the computer made by itself, and one that was asked for and did not succeed, went wrong.
+    let by_itself = Report { id: 2, reason: ReasonCode::HookFailed, ..computer.reports[0].clone() };
+    let not_done = Report { id: 3, outcome: Outcome::Failed, ..computer.reports[0].clone() };
+    let mut another = world.enrolled(&ledger, "pc-2").await;
+    another.reports = vec![by_itself, not_done];
+    world.contacts(&ledger, &mut another, 12).await;
+    assert_eq!(ledger.query(failures).await.unwrap().len(), 2);
     computer.reports.clear();
     ledger.execute(world.at(20), halt(bad.manifest, WhoRunsIt::GoesBack)).await.unwrap();
     let back = only(told(world, &ledger, &mut computer, 21).await);

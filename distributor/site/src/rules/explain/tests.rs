@@ -90,6 +90,15 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let failed = PackageView { last_report: Some(&rolled), ..good.clone() };
     say(&failed, "rolled back");
     say(&failed, "run `distributor updates retry acme-av:2.0 --client pc-1`");
+    // What the report says of its own time is not said of now, when the computer says nothing of the kind any more.
+    let detail = "no port; acme-av 1.0 (any) is in its place and does NOT run: it could not be started";
+    let was_down = Report { detail: detail.to_owned(), ..rolled.clone() };
+    let started = PackageView { last_report: Some(&was_down), ..good.clone() };
+    say(&started, "pc-1 runs acme-av 1.0 and should run 2.0; it rolled back at ");
+    say(&started, "acme-av 1.0 (any) is in its place and did not run then: it could not be started)");
+    assert!(!explain(&started, at(100)).sentence.contains("does NOT run"));
+    let still = PackageView { drift: Some(DriftKind::NotStarted), ..started };
+    say(&still, "is in its place and does NOT run: it could not be started");
     // An admin let it try again: the report of the attempt before says nothing any more.
     let retried = PackageView { wanted: Some(told(2)), ..failed };
     say(&retried, "at its next contact");
