@@ -23,4 +23,5 @@ mod server;
 mod trust;
 mod undoing;
 mod voices;
+mod witness;
 mod years;

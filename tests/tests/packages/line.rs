@@ -67,6 +67,9 @@ fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
         "distributor --server https://127.0.0.1:16770 --ca /var/lib/sealpost/tls/ca.crt --token-file /srv/ada.token status",
     )?;
     machine.shell(&format!("{DISTRIBUTOR} clients reserve pc-1"))?;
+    // The log is replayed by the confined server, in a temporary file of its own.
+    let verified = machine.shell(&format!("{DISTRIBUTOR} log verify"))?;
+    ensure!(verified.contains("the tables are as the log says"), "{verified}");
     machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /srv/pc-1.setup.json"))?;
 
     machine.shell("agent-updater enroll --setup /srv/pc-1.setup.json --root /var/tmp/root.json")?;
