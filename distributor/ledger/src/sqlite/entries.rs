@@ -151,6 +151,8 @@ impl<C: Connected> Read<LogEntry> for C {
 /// As `sealpost_site::changes::summary::is_failure` says.
 const FAILURES: &str = "(kind IN (SELECT value FROM json_each(??)) \
      OR (kind = 'step_reported' AND json_extract(CAST(entry AS TEXT), '$.change.effect') = 'failure') \
+     OR (kind = 'step_reported' AND json_extract(CAST(entry AS TEXT), '$.change.report.step') = 'audit' \
+     AND json_extract(CAST(entry AS TEXT), '$.change.report.outcome') = 'failed') \
      OR (kind = 'drift_reported' AND json_array_length(CAST(entry AS TEXT), '$.change.drift') > 0))";
 
 /// As `sealpost_site::changes::summary::is_absent_hook` says.

@@ -9,7 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::DriftKind;
-use sealpost_manifests::wire::report::{Outcome, ReasonCode};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use super::activity::{ActivityEntry, Change, NewerEntry, ServerOperation};
 use crate::rules::account::{Account, AccountKind, Actor};
@@ -124,7 +124,11 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
 #[must_use]
 pub fn is_failure(change: &Change) -> bool {
     match change {
-        Change::StepReported { effect, .. } => *effect == ReportEffect::Failure,
+        // What an audit finds says nothing about an install, and is a failure all the same.
+        Change::StepReported { effect, report, .. } => {
+            *effect == ReportEffect::Failure
+                || (report.step == InstallStep::Audit && report.outcome == Outcome::Failed)
+        }
         Change::DriftReported { drift, .. } => !drift.is_empty(),
         change => FAILURES.contains(&kind(change)),
     }
