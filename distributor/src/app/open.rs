@@ -19,7 +19,7 @@ use crate::clock::LicenseClock;
 use crate::config::Settings;
 use crate::home::{Home, HomeLock, InitOptions, NewServer};
 use crate::http::admin_tokens::AdminTokens;
-use crate::http::token_desk::TokenDesk;
+use crate::http::token_desk::{TokenDesk, Untold};
 use crate::ledger_marker;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
@@ -34,6 +34,7 @@ pub(super) struct Opened {
     pub(super) site_key: Arc<SigningKey>,
     pub(super) log_key: Arc<LogKey>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) tokens: Arc<TokenDesk>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staging: Arc<dyn Staging>,
     pub(super) upstream: Arc<VendorUpstream>,
@@ -48,6 +49,7 @@ impl Opened {
         let settings = Settings::load(&home.config_file(), &home.config_folder())?;
         let lock = home.lock()?;
         let store = SqliteStore::open(&home.ledger()).map_err(AppError::ledger)?;
+        let untold = Untold::beside(&store);
         let terms =
             Terms { lease_days: u16::try_from(settings.lease_days).unwrap_or(u16::MAX), ..Terms::default() };
         let ledger = Ledger::start(Box::new(store), LedgerSettings { terms, ..LedgerSettings::default() });
@@ -57,6 +59,9 @@ impl Opened {
         let license_time = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
         let clock = clock.unwrap_or_else(|| Arc::new(license_time));
         ledger_marker::compare(&ledger, &home.ledger_marker(), &*clock).await?;
+        // Before anything else can fail: what is taken over is taken over at this start or never.
+        let file = AdminTokens::at(&home.admin_tokens());
+        let tokens = Arc::new(TokenDesk::open(file, Arc::clone(&ledger), untold, clock.now()).await?);
         let blobs: Arc<dyn BlobStore> = Arc::new(FolderBlobs::open(&home.blobs())?);
         let staging: Arc<dyn Staging> = FolderStaging::open(
             &home.staging(),
@@ -86,14 +91,19 @@ impl Opened {
                 pace,
             },
         )?;
-        Ok(Self { home, settings, site_key, log_key, ledger, blobs, staging, upstream, clock, _lock: lock })
-    }
-}
-
-impl Opened {
-    pub(super) async fn token_desk(&self) -> Result<TokenDesk, AppError> {
-        let file = AdminTokens::at(&self.home.admin_tokens());
-        Ok(TokenDesk::open(file, Arc::clone(&self.ledger), self.clock.now()).await?)
+        Ok(Self {
+            home,
+            settings,
+            site_key,
+            log_key,
+            ledger,
+            tokens,
+            blobs,
+            staging,
+            upstream,
+            clock,
+            _lock: lock,
+        })
     }
 }
 
@@ -114,11 +124,12 @@ impl StoppedServer {
         let home = Home::open(path)?;
         let lock = home.lock()?;
         let store = SqliteStore::open(&home.ledger()).map_err(AppError::ledger)?;
+        let untold = Untold::beside(&store);
         let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).map_err(AppError::ledger)?;
         let ledger = Arc::new(ledger);
         let clock = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
         let file = AdminTokens::at(&home.admin_tokens());
-        let tokens = TokenDesk::open(file, Arc::clone(&ledger), clock.now()).await?;
+        let tokens = TokenDesk::open(file, Arc::clone(&ledger), untold, clock.now()).await?;
         Ok(Self { tokens, ledger, clock, _lock: lock })
     }
 

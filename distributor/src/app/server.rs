@@ -298,7 +298,7 @@ async fn site_parts(
         access_tokens: AccessTokens::new(&secret),
         receipts: Receipts::new(&secret),
         enrollment_codes: EnrollmentCodes::new(&secret),
-        admin_tokens: opened.token_desk().await?,
+        admin_tokens: Arc::clone(&opened.tokens),
         presence: Arc::clone(presence) as Arc<dyn Presence>,
         supervision: supervision.clone(),
         disks: Arc::new(FolderDisks::of(&opened.home)),

@@ -58,7 +58,7 @@ pub struct AdminToken {
 }
 
 impl AdminToken {
-    fn has_ended(&self, now: Timestamp) -> bool {
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
         self.ends_at.is_some_and(|end| end <= now)
     }
 }

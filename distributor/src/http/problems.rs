@@ -54,6 +54,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     let Ends { expiries, licenses, problems: mut found } = ends::gather(site, now).await?;
     found.extend(site.parts.presence.warnings(now).await);
     found.extend(syslog::warnings(site));
+    found.extend(site.parts.admin_tokens.warnings().await);
     let pull = ledger.query(LastPull {}).await?;
     let counts = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;

@@ -56,7 +56,7 @@ pub struct SiteParts {
     /// Enrollment codes of setup files.
     pub enrollment_codes: EnrollmentCodes,
     /// Tokens of admins who come over the network.
-    pub admin_tokens: TokenDesk,
+    pub admin_tokens: Arc<TokenDesk>,
     pub presence: Arc<dyn Presence>,
     /// Whether what the server does by itself runs.
     pub supervision: Supervision,

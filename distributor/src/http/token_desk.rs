@@ -4,8 +4,10 @@
 //! an entry that it was revoked. So a file that was edited by hand lets nobody in. An entry is written before the file is
 //! changed: a kill in between leaves a token in the log that nobody holds, or one in the file that is refused. The first use
 //! of a token is an entry too, written before the use is admitted.
-//! A site whose log has no word about tokens has them from a version that wrote none: these are taken over, each with an
-//! entry. What the log says is read once: while a desk is open nobody else writes the log.
+//! What the log says is what the ledger read of the bytes of all entries when it started; if it found damage, no token is
+//! admitted. Tokens that the log does not tell of are taken over, each with an entry, only where this start brought the
+//! ledger up from a version that wrote none; not in a ledger that may have been put back; and `status` tells of them until
+//! they are revoked. Left out on purpose: a second try after a kill between the two; then tokens are made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,20 +15,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::{Token, TokenDigest};
+use sealpost_ledger::sqlite::SqliteStore;
 use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_site::changes::chain::LogDamage;
 use sealpost_site::changes::{Actor, Change};
 use sealpost_site::commands::tokens::{MakeTokens, NewToken, Origin, RevokeToken, UseToken};
-use sealpost_site::queries::Activity;
+use sealpost_site::queries::Restores;
 use sealpost_site::rules::account::{Account, TokenId};
+use sealpost_site::rules::text::{counted, first_names};
+use sealpost_site::rules::warnings::{Warning, WarningCode};
 use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
 use super::admin_tokens::{AdminToken, AdminTokenError, AdminTokens, KnownToken, PlannedToken, Recognized};
-
-/// The entries that tell of tokens.
-const KINDS: [&str; 3] = ["admin_token_made", "admin_token_used", "admin_token_revoked"];
-/// Entries that are read at once.
-const PAGE: u32 = 500;
 
 /// Why a token could not be looked up, made or revoked.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,26 @@ pub enum Admitted {
     Ended(String),
     /// The name of a token of the file that the log does not tell of, or not so.
     Unlogged(String),
+    /// The name of a token of the file; what the log tells of it cannot be believed.
+    Damaged(String, LogDamage),
     Unknown,
+}
+
+/// What becomes of tokens of the file that the log does not tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untold {
+    /// An earlier version made them, and wrote no entries: they are taken over.
+    TakeOver,
+    Refuse,
+}
+
+impl Untold {
+    /// Beside a ledger that was just opened: only one of a version without entries about tokens has some that nobody
+    /// planted.
+    #[must_use]
+    pub const fn beside(store: &SqliteStore) -> Self {
+        if store.had_tokens_without_entries() { Self::TakeOver } else { Self::Refuse }
+    }
 }
 
 /// Carries work at a desk out although its caller has left meanwhile: an entry of the log and what follows from it belong
@@ -75,6 +95,8 @@ struct Logged {
     name: String,
     digest: TokenDigest,
     ends_at: Option<Timestamp>,
+    /// It was taken over.
+    is_found: bool,
     is_used: bool,
     is_revoked: bool,
 }
@@ -96,20 +118,33 @@ pub struct TokenDesk {
     ledger: Arc<Ledger>,
     /// Held while an entry is written, so that none is written twice.
     logged: Mutex<Log>,
+    /// What is wrong with the log; then nobody with a token is admitted.
+    damage: Option<LogDamage>,
 }
 
 impl TokenDesk {
-    /// Reads what the log says. Where it has never told of a token, those of the file are taken over.
+    /// Asks what the log says, and does with tokens of which it says nothing as it is told.
     ///
     /// # Errors
     /// [`TokenDeskError`], but not for a file that cannot be used: that keeps its tokens out, and nobody else.
     pub async fn open(
         file: AdminTokens,
         ledger: Arc<Ledger>,
+        untold: Untold,
         now: Timestamp,
     ) -> Result<Self, TokenDeskError> {
-        let logged = Mutex::new(read_log(&ledger).await?);
-        let desk = Self { file, ledger, logged };
+        let (log, damage) = match read_log(&ledger) {
+            Ok(log) => (log, None),
+            Err(damage) => {
+                tracing::error!(
+                    entry = damage.sequence,
+                    what = damage.what,
+                    "the log is damaged: admins with a token are refused; run `distributor log verify`"
+                );
+                (Log::new(), Some(damage))
+            }
+        };
+        let desk = Self { file, ledger, logged: Mutex::new(log), damage };
         let in_file = match desk.in_file(AdminTokens::list).await {
             Ok(tokens) => tokens,
             Err(error) => {
@@ -117,7 +152,8 @@ impl TokenDesk {
                 BTreeMap::new()
             }
         };
-        if desk.logged.lock().await.is_empty() && !in_file.is_empty() {
+        let is_asked = untold == Untold::TakeOver && desk.damage.is_none() && !in_file.is_empty();
+        if is_asked && desk.logged.lock().await.is_empty() && !desk.may_be_put_back().await? {
             desk.take_over(&in_file, now).await?;
         }
         desk.tell_differences(&in_file).await;
@@ -135,6 +171,9 @@ impl TokenDesk {
             Recognized::Ended(name) => return Ok(Admitted::Ended(name)),
             Recognized::Unknown => return Ok(Admitted::Unknown),
         };
+        if let Some(damage) = &self.damage {
+            return Ok(Admitted::Damaged(known.name, damage.clone()));
+        }
         let token = TokenId::of(&known.digest);
         let mut log = self.logged.lock().await;
         let Some(logged) = log.get_mut(&token).filter(|logged| logged.is(&known)) else {
@@ -146,6 +185,44 @@ impl TokenDesk {
             logged.is_used = true;
         }
         Ok(Admitted::Good(Account::token(known.name, token)))
+    }
+
+    /// Whether a token that was admitted still would be: it was not revoked, has not ended, and stands in the file.
+    pub async fn is_still_good(&self, token: &TokenId, now: Timestamp) -> bool {
+        let Ok(in_file) = self.in_file(AdminTokens::list).await else { return false };
+        let known = in_file.into_iter().find(|(_, known)| TokenId::of(&known.digest) == *token);
+        let Some((name, known)) = known.filter(|(_, known)| !known.has_ended(now)) else { return false };
+        let known = KnownToken { name, digest: known.digest, ends_at: known.ends_at };
+        self.damage.is_none() && self.logged.lock().await.get(token).is_some_and(|logged| logged.is(&known))
+    }
+
+    /// What an admin should know of the tokens.
+    pub async fn warnings(&self) -> Vec<Warning> {
+        if let Some(damage) = &self.damage {
+            let said = format!(
+                "no admin token is admitted, since the log cannot be believed (entry {}: {}): run `distributor log verify` \
+                 on the server, then put a backup back or run `distributor ledger rebuild`",
+                damage.sequence, damage.what
+            );
+            return vec![Warning::new(WarningCode::TokensRefused, said)];
+        }
+        // A file that cannot be read is told where its tokens' ends are looked up.
+        let in_file = self.in_file(AdminTokens::list).await.unwrap_or_default();
+        let log = self.logged.lock().await;
+        let is_found = |id: &TokenId| log.get(id).is_some_and(|logged| logged.is_found && !logged.is_revoked);
+        let found = in_file.iter().filter(|(_, token)| is_found(&TokenId::of(&token.digest)));
+        let names: Vec<&String> = found.map(|(name, _)| name).collect();
+        let Some(first) = names.first() else { return Vec::new() };
+        let count = names.len() as u64;
+        let said = format!(
+            "{} found in the file when an earlier version was replaced, and no entry of the log says who made {} ({}): run \
+             `distributor token revoke NAME`, and `distributor token new NAME` for who needs one",
+            counted(count, "admin token was", "admin tokens were"),
+            if count == 1 { "it" } else { "them" },
+            first_names(&names, count),
+        );
+        let next = format!("distributor token revoke {first}");
+        vec![Warning::new(WarningCode::TokensTakenOver, said).next(next)]
     }
 
     /// Every token of the file by name, for lists. Blocks for a small file.
@@ -174,7 +251,8 @@ impl TokenDesk {
         let (id, name) = (TokenId::of(&digest), name.to_owned());
         let tokens = vec![NewToken { name: name.clone(), digest, ends_at }];
         self.ledger.execute(now, MakeTokens { actor, tokens, origin: Origin::Made }).await?;
-        log.insert(id.clone(), Logged { name, digest, ends_at, is_used: false, is_revoked: false });
+        let made = Logged { name, digest, ends_at, is_found: false, is_used: false, is_revoked: false };
+        log.insert(id.clone(), made);
         let token = self.in_file(move |_| planned.store(now, ends_at)).await?;
         Ok(MadeToken { token, id })
     }
@@ -207,6 +285,11 @@ impl TokenDesk {
         Ok(ids)
     }
 
+    /// Whether the log may lack what was told of tokens.
+    async fn may_be_put_back(&self) -> Result<bool, LedgerError> {
+        Ok(self.ledger.query(Restores {}).await?.unconfirmed().is_some())
+    }
+
     async fn take_over(
         &self,
         in_file: &BTreeMap<String, AdminToken>,
@@ -223,7 +306,8 @@ impl TokenDesk {
             tokens = in_file.len(),
             "admin tokens that an earlier version made were taken over; `distributor token list` shows them"
         );
-        *self.logged.lock().await = read_log(&self.ledger).await?;
+        // Nothing has been damaged since it was asked before.
+        *self.logged.lock().await = read_log(&self.ledger).unwrap_or_default();
         Ok(())
     }
 
@@ -254,40 +338,34 @@ impl TokenDesk {
 }
 
 /// What the log says of every token.
-async fn read_log(ledger: &Ledger) -> Result<Log, LedgerError> {
-    let kinds: Vec<String> = KINDS.map(str::to_owned).into();
-    let page = |after: Option<u64>| Activity {
-        after: after.unwrap_or(0),
-        kinds: kinds.clone(),
-        limit: Some(PAGE),
-        ..Activity::default()
-    };
+fn read_log(ledger: &Ledger) -> Result<Log, LogDamage> {
     let mut log = Log::new();
-    ledger
-        .each(page, |logged| logged.entry.sequence(), |logged| take(&mut log, logged.entry.change()))
-        .await?;
+    for change in ledger.token_changes()? {
+        take(&mut log, &change);
+    }
     Ok(log)
 }
 
-fn take(log: &mut Log, change: Option<&Change>) {
+fn take(log: &mut Log, change: &Change) {
     match change {
-        Some(Change::AdminTokenMade { token, digest, name, ends_at, .. }) => {
+        Change::AdminTokenMade { token, digest, name, ends_at, found } => {
             let made = Logged {
                 name: name.clone(),
                 digest: *digest,
                 ends_at: *ends_at,
+                is_found: *found,
                 is_used: false,
                 is_revoked: false,
             };
             // One that was revoked stays revoked.
             log.entry(token.clone()).or_insert(made);
         }
-        Some(Change::AdminTokenUsed { token, .. }) => {
+        Change::AdminTokenUsed { token, .. } => {
             if let Some(logged) = log.get_mut(token) {
                 logged.is_used = true;
             }
         }
-        Some(Change::AdminTokenRevoked { token, .. }) => {
+        Change::AdminTokenRevoked { token, .. } => {
             if let Some(logged) = log.get_mut(token) {
                 logged.is_revoked = true;
             }
@@ -300,7 +378,7 @@ fn take(log: &mut Log, change: Option<&Change>) {
 impl TokenDesk {
     /// A desk of a server without tokens.
     pub(crate) fn empty(file: AdminTokens, ledger: Arc<Ledger>) -> Self {
-        Self { file, ledger, logged: Mutex::new(Log::new()) }
+        Self { file, ledger, logged: Mutex::new(Log::new()), damage: None }
     }
 }
 

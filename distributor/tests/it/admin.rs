@@ -119,6 +119,40 @@ async fn an_export_of_many_entries_ends_where_its_head_does() {
     assert!(size > 1_000 && entries >= size, "{entries} of {size}");
 }
 
+#[tokio::test]
+async fn a_log_that_is_followed_breaks_off_when_its_token_is_revoked_or_has_ended() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (eve, max) = (make_token(&site, "eve", None).await, make_token(&site, "max", Some(1)).await);
+    let follow = async |token: &MadeTokenView| {
+        let url = site.url("/api/v1/log?follow=true&last=1");
+        let mut answer = site.http.get(url).bearer_auth(token.token.as_str()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.chunk().await.unwrap().is_some());
+        answer
+    };
+    // What is left of an answer, and that it does not end like a whole one.
+    let rest = async |mut answer: reqwest::Response| {
+        let mut text = Vec::new();
+        loop {
+            match answer.chunk().await {
+                Ok(Some(part)) => text.extend_from_slice(&part),
+                Ok(None) => panic!("it ended as if it were whole"),
+                Err(_broken) => return String::from_utf8(text).unwrap(),
+            }
+        }
+    };
+    let (of_eve, of_max) = (follow(&eve).await, follow(&max).await);
+    let _: RevokedTokensView = site.post("/tokens/revoke", &serde_json::json!({ "name": "eve" })).await;
+    site.reserve("secret-name-1").await;
+    let seen = rest(of_eve).await;
+    assert!(!seen.contains("admin_token_revoked") && !seen.contains("secret-name-1"), "{seen}");
+    site.clock.forward(SignedDuration::from_hours(25));
+    site.reserve("secret-name-2").await;
+    let seen = rest(of_max).await;
+    assert!(seen.contains("secret-name-1") && !seen.contains("secret-name-2"), "{seen}");
+}
+
 async fn make_token(site: &Site, name: &str, days: Option<u32>) -> MadeTokenView {
     site.post("/tokens", &MakeTokenRequest { name: name.to_owned(), days }).await
 }

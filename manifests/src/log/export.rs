@@ -184,8 +184,12 @@ impl<R: BufRead> ExportReader<R> {
     /// [`ExportError`].
     pub fn open(mut lines: R, site_key: Option<&PublicKey>) -> Result<Self, ExportError> {
         let header = line(&mut lines, 1, MAX_EXPORT_HEADER_BYTES)?;
-        // An empty file is no export, and the document's reader says so.
-        let about = LogExport::read(&header.unwrap_or_default())?.check(site_key)?;
+        let header = match header {
+            Line::Whole(header) => header,
+            // An empty or cut line is no document, and its reader says so.
+            Line::Cut | Line::End => Vec::new(),
+        };
+        let about = LogExport::read(&header)?.check(site_key)?;
         Ok(Self { lines, about, log: Frontier::empty() })
     }
 
@@ -211,11 +215,12 @@ impl<R: BufRead> ExportReader<R> {
         let number = entries.saturating_add(2);
         let entry = line(&mut self.lines, number, MAX_EXPORT_ENTRY_BYTES)?;
         match entry {
-            None if entries < size => Err(ExportError::Cut { entries, size }),
-            None if self.log.head() != self.about.head => Err(ExportError::OtherRoot),
-            None => Ok(None),
-            Some(_) if entries >= size => Err(ExportError::GoesOn { size }),
-            Some(entry) => {
+            Line::Cut if entries >= size => Err(ExportError::GoesOn { size }),
+            Line::Cut | Line::End if entries < size => Err(ExportError::Cut { entries, size }),
+            Line::End if self.log.head() != self.about.head => Err(ExportError::OtherRoot),
+            Line::Cut | Line::End => Ok(None),
+            Line::Whole(_) if entries >= size => Err(ExportError::GoesOn { size }),
+            Line::Whole(entry) => {
                 let _ = self.log.append(leaf_hash(&entry));
                 Ok(Some(entry))
             }
@@ -223,18 +228,26 @@ impl<R: BufRead> ExportReader<R> {
     }
 }
 
-/// The next line without its line feed; `None` at the end. One without a line feed was cut, and counts as the end.
-fn line(lines: &mut impl BufRead, number: u64, limit: usize) -> Result<Option<Vec<u8>>, ExportError> {
+/// What a file has next.
+enum Line {
+    /// Without its line feed.
+    Whole(Vec<u8>),
+    /// Bytes without a line feed behind them.
+    Cut,
+    End,
+}
+
+fn line(lines: &mut impl BufRead, number: u64, limit: usize) -> Result<Line, ExportError> {
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     lines.by_ref().take(most).read_until(b'\n', &mut bytes)?;
     if bytes.pop_if(|last| *last == b'\n').is_some() {
-        return Ok(Some(bytes));
+        return Ok(Line::Whole(bytes));
     }
     if bytes.len() > limit {
         return Err(ExportError::TooLong { line: number, limit });
     }
-    Ok(None)
+    Ok(if bytes.is_empty() { Line::End } else { Line::Cut })
 }
 
 #[cfg(test)]
@@ -280,6 +293,8 @@ mod tests {
         }
         let more = format!("{GOLDEN}{{}}\n");
         assert!(matches!(read_all(more.as_bytes(), None), Err(ExportError::GoesOn { .. })));
+        let rest = format!("{GOLDEN}no end");
+        assert!(matches!(read_all(rest.as_bytes(), None), Err(ExportError::GoesOn { .. })));
         let mut lines: Vec<&str> = GOLDEN.lines().collect();
         lines.swap(2, 3);
         let swapped = lines.join("\n") + "\n";

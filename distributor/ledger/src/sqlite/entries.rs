@@ -208,6 +208,8 @@ const FAILURES: &str = "(kind IN (SELECT value FROM json_each(??)) \
          AND NOT (json_extract(CAST(entry AS TEXT), '$.change.report.step') = 'roll_back' \
              AND json_extract(CAST(entry AS TEXT), '$.change.report.outcome') = 'ok' \
              AND json_extract(CAST(entry AS TEXT), '$.change.report.reason') IN ('asked_locally', 'asked_by_site'))) \
+     OR (kind = 'step_reported' AND json_extract(CAST(entry AS TEXT), '$.change.report.step') = 'audit' \
+     AND json_extract(CAST(entry AS TEXT), '$.change.report.outcome') = 'failed') \
      OR (kind = 'drift_reported' AND json_array_length(CAST(entry AS TEXT), '$.change.drift') > 0))";
 
 /// As `sealpost_site::changes::summary::is_absent_hook` says.

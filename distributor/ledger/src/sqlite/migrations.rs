@@ -52,10 +52,14 @@ ALTER TABLE server ADD COLUMN acknowledged_by TEXT;
 ALTER TABLE server ADD COLUMN acknowledgement TEXT;
 ";
 
-/// Brings a file up to [`VERSION`].
-pub(super) fn bring_up(connection: &Connection) -> Result<(), OpenError> {
-    if check(connection)? == VERSION {
-        return Ok(());
+/// The last version whose programs wrote no entries about admin tokens.
+pub(super) const LAST_WITHOUT_TOKENS: u32 = 4;
+
+/// Brings a file up to [`VERSION`]; answers of which version it was.
+pub(super) fn bring_up(connection: &Connection) -> Result<u32, OpenError> {
+    let found = check(connection)?;
+    if found == VERSION {
+        return Ok(found);
     }
     connection.execute_batch("BEGIN EXCLUSIVE")?;
     let changed = steps(connection);
@@ -64,7 +68,7 @@ pub(super) fn bring_up(connection: &Connection) -> Result<(), OpenError> {
         // The first error is the one to tell.
         Err(_) => drop(connection.execute_batch("ROLLBACK")),
     }
-    changed
+    changed.map(|()| found)
 }
 
 fn steps(connection: &Connection) -> Result<(), OpenError> {

@@ -32,6 +32,8 @@ pub struct SqliteStore {
     path: PathBuf,
     connection: Connection,
     lock: FileLock,
+    /// The version that the file had when it was opened.
+    found: u32,
 }
 
 /// Makes a new ledger, bound to its server by its first entry. A half-made file is refused by [`SqliteStore::open`].
@@ -175,8 +177,15 @@ impl SqliteStore {
         let connection = open_writable(path)?;
         schema::check(&connection)?;
         entries::check_newest(&connection)?;
-        migrations::bring_up(&connection)?;
-        Ok(Self { path: path.to_owned(), connection, lock })
+        let found = migrations::bring_up(&connection)?;
+        Ok(Self { path: path.to_owned(), connection, lock, found })
+    }
+
+    /// Whether opening it brought it up from a version whose programs wrote no entries about admin tokens. Then, and only
+    /// then, there may be tokens that the log does not tell of.
+    #[must_use]
+    pub const fn had_tokens_without_entries(&self) -> bool {
+        self.found <= migrations::LAST_WITHOUT_TOKENS
     }
 }
 
@@ -187,7 +196,7 @@ impl SqliteStore {
         readers: usize,
         grants: &Arc<TrustedGrants>,
     ) -> Result<(SqliteWriter, Readers), StoreError> {
-        let Self { path, connection, lock } = self;
+        let Self { path, connection, lock, .. } = self;
         let mut opened: Readers = Vec::with_capacity(readers);
         for _ in 0..readers {
             let connection = open_read_only(&path)?;

@@ -124,8 +124,10 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
 #[must_use]
 pub fn is_failure(change: &Change) -> bool {
     match change {
+        // What an audit finds says nothing about an install, and is a failure all the same.
         Change::StepReported { effect, report, .. } => {
-            *effect == ReportEffect::Failure && !is_asked_rollback(report)
+            let failed_audit = report.step == InstallStep::Audit && report.outcome == Outcome::Failed;
+            failed_audit || (*effect == ReportEffect::Failure && !is_asked_rollback(report))
         }
         Change::DriftReported { drift, .. } => !drift.is_empty(),
         change => FAILURES.contains(&kind(change)),

@@ -8,7 +8,6 @@ use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change, summary};
 use crate::queries::{Query, query};
 use crate::rules::restore::{Acknowledged, RestoreCause, RestoreState, Restored};
-use crate::rules::text;
 
 query! {
     /// What the declaration of a restore is decided from.
@@ -105,7 +104,7 @@ impl Command for AcknowledgeRestore {
                 "`distributor log --kind restore_acknowledged` shows what was said",
             ));
         }
-        let comment = text::stored(comment);
+        let comment = comment.to_owned();
         let acknowledged = Acknowledged { at: context.now, by: actor.clone(), comment: comment.clone() };
         let answer = Restored { acknowledged: Some(acknowledged), ..restored };
         Decision::answer(answer).change(actor, Change::RestoreAcknowledged { era: facts.era, comment })

@@ -13,7 +13,6 @@ use crate::changes::{Actor, Change, NextAttempt};
 use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Transition};
 use crate::rules::review::{self, Reviewed};
-use crate::rules::text;
 
 /// Computers in one entry of the log: an entry stays small.
 const COMPUTERS_PER_ENTRY: usize = 500;
@@ -69,7 +68,7 @@ impl Command for HaltRelease {
         let change = Change::ReleaseHalted {
             release: known.release.clone(),
             manifest,
-            reason: text::stored(reason),
+            reason: reason.to_owned(),
             rollback,
             withdrawn: known.state == ReleaseState::Withdrawn,
             supersession: facts.supersession(manifest, None),

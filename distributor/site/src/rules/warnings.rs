@@ -106,6 +106,10 @@ codes! {
     SyslogBehind = "syslog_behind", Warning;
     /// The syslog receiver was sent a log that this one does not extend.
     SyslogOtherLog = "syslog_other_log", Urgent;
+    /// Admin tokens of an earlier version work, and nobody has looked at them.
+    TokensTakenOver = "tokens_taken_over", Warning;
+    /// No admin token is admitted, since the log is damaged.
+    TokensRefused = "tokens_refused", Urgent;
     /// Computers refuse the server since its CA was replaced.
     ComputersLeftBehind = "computers_left_behind", Warning;
     /// Computers are refused because two of them use one identity.

@@ -12,6 +12,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::rules::access::{Permission, permits};
 use sealpost_site::rules::account::Account;
 
+use super::while_good::while_good;
 use crate::http::Site;
 use crate::http::admission::{bearer, too_many_failures};
 use crate::http::asker::{self, Asker};
@@ -45,8 +46,8 @@ pub(crate) async fn authenticate(
                 }
                 asker.is_accepted(&format!("admin {}", account.id));
             }
-            request.extensions_mut().insert(Actor::Admin { account });
-            next.run(request).await
+            request.extensions_mut().insert(Actor::Admin { account: account.clone() });
+            while_good(&site, account, next.run(request).await)
         }
         Err(error) => {
             let response = error.into_response();
@@ -109,6 +110,16 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
                 format!(
                     "make another on the server: `distributor token revoke {name}`, then `distributor token new {name}`"
                 ),
+            ));
+        }
+        Admitted::Damaged(name, damage) => {
+            return Err(ApiError::new(
+                ProblemCode::Unauthenticated,
+                format!(
+                    "the admin token {name} is not admitted: entry {} of the log is damaged",
+                    damage.sequence
+                ),
+                "on the server, run `distributor log verify`, then put a backup back or run `distributor ledger rebuild`",
             ));
         }
         Admitted::Unknown => {}

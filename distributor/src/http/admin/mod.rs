@@ -13,3 +13,4 @@ pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod tokens;
 pub(crate) mod updates;
+mod while_good;
