@@ -4,7 +4,6 @@
 //! Left out on purpose: writing anything but what `--dir` and `install-service` name, and enabling services.
 
 use std::env;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
