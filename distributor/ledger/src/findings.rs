@@ -60,6 +60,7 @@ impl Findings {
             since: found.as_ref().map(|found| found.since),
             unknown_seats: log.unknown_seats().into_keys().collect(),
             most_granted: log.most_granted(),
+            was_restored: log.was_restored(),
         }
     }
 }

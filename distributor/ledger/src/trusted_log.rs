@@ -101,6 +101,12 @@ impl TrustedLog {
         self.told().most_granted.clone()
     }
 
+    /// Whether the log ever told of a restore.
+    #[must_use]
+    pub fn was_restored(&self) -> bool {
+        self.told().restored.is_some()
+    }
+
     /// The state of restores that a table holds, or the one of the log where that is stricter.
     #[must_use]
     pub fn stricter(&self, state: RestoreState) -> RestoreState {

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 
 use crate::rows::LicenseRow;
-use crate::rules::restore::RestoreState;
 use crate::rules::text::{counted, more_than};
 use crate::rules::warnings::{Unit, Warning, WarningCode};
 
@@ -32,11 +31,13 @@ pub struct Edits {
     pub unknown_seats: Vec<ComputerName>,
     /// The most seats that were ever granted, by serial number.
     pub most_granted: BTreeMap<SerialNumber, u32>,
+    /// Whether the log ever told of a restore. The table's row of it can be edited.
+    pub was_restored: bool,
 }
 
 /// What to say of it.
 #[must_use]
-pub fn warnings(edits: &Edits, licenses: &[LicenseRow], restore: &RestoreState) -> Vec<Warning> {
+pub fn warnings(edits: &Edits, licenses: &[LicenseRow]) -> Vec<Warning> {
     let mut said = Vec::new();
     if let Some(damage) = &edits.damage {
         let text = format!(
@@ -65,18 +66,13 @@ pub fn warnings(edits: &Edits, licenses: &[LicenseRow], restore: &RestoreState) 
         );
         said.push(Warning::new(WarningCode::LedgerEdited, text).of(count, Unit::Computers, &names));
     }
-    said.extend(unexplained(edits, licenses, restore));
+    said.extend(unexplained(edits, licenses));
     said
 }
 
 /// More names than any grant ever had seats: neither a smaller grant nor a restore explains them.
-fn unexplained(
-    edits: &Edits,
-    licenses: &[LicenseRow],
-    restore: &RestoreState,
-) -> impl Iterator<Item = Warning> {
-    let never_restored = restore.restored.is_none();
-    licenses.iter().filter(move |_| never_restored).filter_map(|license| {
+fn unexplained(edits: &Edits, licenses: &[LicenseRow]) -> impl Iterator<Item = Warning> {
+    licenses.iter().filter(|_| !edits.was_restored).filter_map(|license| {
         let most = edits.most_granted.get(&license.serial)?.max(&license.licenses);
         let over = license.used.checked_sub(*most).filter(|over| *over > 0)?;
         let text = format!(
@@ -93,12 +89,10 @@ fn unexplained(
 #[cfg(test)]
 mod tests {
     use sealpost_manifests::grant::LicenseModel;
-    use sealpost_manifests::ids::EraId;
     use sealpost_manifests::order::Epoch;
 
     use super::*;
     use crate::rules::expiries::Level;
-    use crate::rules::restore::Restored;
 
     fn license(used: u32) -> LicenseRow {
         LicenseRow {
@@ -117,20 +111,16 @@ mod tests {
 
     #[test]
     fn seats_that_no_grant_ever_had_are_urgent_and_those_of_a_larger_grant_or_a_restore_are_not() {
-        let state = RestoreState::default();
         let most = |seats: u32| BTreeMap::from([(SerialNumber::from_random([1; 19]), seats)]);
         let edits = |seats| Edits { most_granted: most(seats), ..Edits::default() };
-        let said = warnings(&edits(2), &[license(5)], &state);
+        let said = warnings(&edits(2), &[license(5)]);
         assert_eq!((said[0].code, said[0].level), (WarningCode::SeatsUnexplained, Level::Urgent));
         assert_eq!(said[0].count.unwrap().number, 3);
         assert_eq!(said[0].next.as_deref(), Some("distributor log verify"));
-        assert_eq!(warnings(&edits(5), &[license(5)], &state), []);
-        assert_eq!(warnings(&edits(2), &[license(2)], &state), []);
-        let at = Timestamp::UNIX_EPOCH;
-        let restored =
-            Restored { at, epoch: Epoch(1), resumes_until: at, confirmed: true, acknowledged: None };
-        let restored = RestoreState { era: EraId::first(), past: Vec::new(), restored: Some(restored) };
-        assert_eq!(warnings(&edits(2), &[license(5)], &restored), []);
+        assert_eq!(warnings(&edits(5), &[license(5)]), []);
+        assert_eq!(warnings(&edits(2), &[license(2)]), []);
+        let restored = Edits { was_restored: true, ..edits(2) };
+        assert_eq!(warnings(&restored, &[license(5)]), []);
     }
 
     #[test]
@@ -138,7 +128,7 @@ mod tests {
         let since = Some(Timestamp::UNIX_EPOCH);
         let first = Some("releases 77aa".to_owned());
         let edits = Edits { differing: 3, first, since, ..Edits::default() };
-        let said = warnings(&edits, &[], &RestoreState::default());
+        let said = warnings(&edits, &[]);
         assert_eq!((said.len(), said[0].code.as_str(), said[0].level), (1, "ledger_edited", Level::Urgent));
         assert!(said[0].message.starts_with("3 values are") && said[0].message.contains("releases 77aa"));
         assert_eq!((said[0].since, said[0].next.as_deref()), (since, Some("distributor log verify")));

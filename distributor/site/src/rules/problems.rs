@@ -113,7 +113,7 @@ pub struct Newer {
 pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     let Facts { pull, restore, releases, fleet, stored, .. } = &facts;
     let mut said = warnings(&facts.expiries, &facts.licenses, pull, now);
-    said.extend(edits::warnings(&facts.edits, &facts.licenses, restore));
+    said.extend(edits::warnings(&facts.edits, &facts.licenses));
     said.extend(refused_grants(&facts.refused_grants));
     said.extend(restored(restore, &facts.licenses, now));
     said.extend(log_forks(&facts.forks));
