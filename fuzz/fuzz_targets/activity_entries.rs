@@ -1,2 +1,2 @@
-#![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sealpost_fuzz::run("activity_entries", data));
+#![cfg_attr(fuzzing, no_main)]
+sealpost_fuzz::program!("activity_entries");

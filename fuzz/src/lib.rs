@@ -39,3 +39,20 @@ pub use fixed::{
 };
 pub use target::{MAX_SEED_BYTES, TARGETS, Target, run};
 pub use tree_proofs::right_proofs;
+
+/// The program of a target. Without a fuzzer it takes one input from standard input, which is enough to repeat a finding.
+#[macro_export]
+macro_rules! program {
+    ($name:literal) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::run($name, data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            let mut data = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::stdin(), &mut data)?;
+            $crate::run($name, &data);
+            Ok(())
+        }
+    };
+}

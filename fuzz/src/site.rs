@@ -276,6 +276,7 @@ fn client(last: Option<Nonce>) -> ContactClient {
         assignment: Some(assignment(ISSUED)),
         seen: None,
         reported: BTreeSet::new(),
+        not_reserved: false,
         resumed: false,
         log_fork: None,
         drift: Vec::new(),

@@ -76,10 +76,12 @@ pub(super) async fn verify(reach: &Reach, options: &Verify) -> anyhow::Result<Ou
     if options.json {
         print_json(&check)?;
     } else if let Some(damage) = &check.damage {
-        print_line(format_args!("the log is damaged at entry {}: {}", damage.sequence, plain(&damage.what)))?;
-        tell(
-            "entries before it are whole; keep a copy of the home, and compare with backups and the text log",
-        );
+        print_line(format_args!(
+            "the log is damaged, found at entry {}: {}",
+            damage.sequence,
+            plain(&damage.what)
+        ))?;
+        tell("keep a copy of the home, and compare with backups, exports and the text log");
     } else {
         print_line(format_args!(
             "the log is whole: {}, head {} sha256:{}",

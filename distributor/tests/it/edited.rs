@@ -59,7 +59,7 @@ fn heads_are_held_against_the_log(home: &Path) {
     for (size, root) in [(size, "5".repeat(64)), (size - 1, root.to_owned()), (size + 1, root.to_owned())] {
         let kept = format!("{size}:{root}");
         let said = found(home, &["log", "verify", "--head", &kept]);
-        assert!(said.contains("the log is damaged at entry"), "{kept}: {said}");
+        assert!(said.contains("the log is damaged, found at entry"), "{kept}: {said}");
         let said = found(home, &["log", "verify", "--head", &kept, "--json"]);
         let check: serde_json::Value = serde_json::from_str(&said).unwrap();
         assert!(check["damage"]["what"].is_string(), "{kept}: {check}");

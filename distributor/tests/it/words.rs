@@ -48,7 +48,10 @@ async fn the_last_words_of_a_hook_are_shown_for_its_computer() {
     let line = shown.lines().find(|line| line.trim_start().starts_with("reported")).unwrap();
     assert!(line.contains("roll_back") && line.contains("health: port 9443 does not answer"), "{shown}");
     let why = shown.lines().find(|line| line.contains("hook_failed: health: port 9443")).unwrap();
-    assert!(why.contains("acme-av and should run 1.0"), "the sentence about the release says it too: {shown}");
+    assert!(
+        why.contains("acme-av and should run 1.0"),
+        "the sentence about the release says it too: {shown}"
+    );
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
 

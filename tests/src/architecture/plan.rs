@@ -36,6 +36,7 @@ pub(super) const PLACES: &[Place] = &[
     place(6, "tests/bench", "sealpost-bench"),
     place(6, "tests/commands", "sealpost-commands"),
     place(6, TESTS, "sealpost-tests"),
+    place(6, "fuzz", "sealpost-fuzz"),
 ];
 
 /// The crate that only test code may name.

@@ -133,6 +133,7 @@ contracts! {
         an_approval_for_one_channel_gives_nothing_to_another_that_the_pointer_moved_to,
         a_superseded_release_is_not_approved_again_without_a_word,
         a_halted_release_goes_to_nobody_and_the_one_before_is_approved_again,
+        the_reason_of_a_halt_is_stored_whole,
         a_halt_with_a_rollback_leads_each_computer_to_what_it_ran_before,
         a_rollback_of_the_site_reaches_a_computer_that_a_person_led_away_from_the_release_before,
         a_retry_raises_the_attempt_of_who_failed_and_of_nobody_else,

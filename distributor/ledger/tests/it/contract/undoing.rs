@@ -32,6 +32,17 @@ fn halt(manifest: Sha256Digest, runs: WhoRunsIt) -> HaltRelease {
     HaltRelease { actor: admin(), manifest, reason: "it crashes".to_owned(), runs }
 }
 
+pub(super) async fn the_reason_of_a_halt_is_stored_whole(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    world.pull(&ledger, 4).await;
+    let bad = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    let reason = "it crashes; ".repeat(2_048 / 12);
+    let halt = HaltRelease { reason: reason.clone(), ..halt(bad.manifest, WhoRunsIt::Keeps) };
+    ledger.execute(world.at(20), halt).await.unwrap();
+    let stored = release(&ledger, bad.manifest).await.reason.unwrap();
+    assert_eq!(stored.trim(), reason.trim());
+}
+
 fn retry(manifest: Sha256Digest, names: &[&str]) -> RetryRelease {
     RetryRelease { actor: admin(), manifest, names: names.iter().map(|name| computer_name(name)).collect() }
 }
@@ -253,10 +264,12 @@ pub(super) async fn a_rollback_of_the_site_reaches_a_computer_that_a_person_led_
     // One that the computer made by itself, and one that was asked for and did not succeed, went wrong.
     let by_itself = Report { id: 2, reason: ReasonCode::HookFailed, ..computer.reports[0].clone() };
     let not_done = Report { id: 3, outcome: Outcome::Failed, ..computer.reports[0].clone() };
+    // So did an audit that found something, which says nothing of an install.
+    let audit = |id, outcome| Report { id, step: InstallStep::Audit, outcome, ..computer.reports[0].clone() };
     let mut another = world.enrolled(&ledger, "pc-2").await;
-    another.reports = vec![by_itself, not_done];
+    another.reports = vec![by_itself, not_done, audit(4, Outcome::Failed), audit(5, Outcome::Ok)];
     world.contacts(&ledger, &mut another, 12).await;
-    assert_eq!(ledger.query(failures).await.unwrap().len(), 2);
+    assert_eq!(ledger.query(failures).await.unwrap().len(), 3);
     computer.reports.clear();
     ledger.execute(world.at(20), halt(bad.manifest, WhoRunsIt::GoesBack)).await.unwrap();
     let back = only(told(world, &ledger, &mut computer, 21).await);

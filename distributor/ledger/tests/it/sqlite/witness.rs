@@ -140,11 +140,13 @@ async fn acknowledged(world: &World, ledger: &Ledger) {
     for bad in ["", "  \n", &"x".repeat(1_001)] {
         assert_eq!(refused(ledger.execute(world.at(500_200), say(bad)).await), ProblemCode::BadRequest);
     }
-    ledger.execute(world.at(500_200), say("somebody edited it; ticket 4711")).await.unwrap();
+    let longest = format!("somebody edited it; ticket 4711 {}", "x".repeat(968));
+    ledger.execute(world.at(500_200), say(&longest)).await.unwrap();
     let again = ledger.execute(world.at(500_201), say("me too")).await;
     assert_eq!(refused(again), ProblemCode::WrongState);
     let state = ledger.query(Restores {}).await.unwrap();
-    assert!(state.unconfirmed().is_some(), "only the vendor confirms");
+    let said = state.unconfirmed().expect("only the vendor confirms").acknowledged.clone().unwrap();
+    assert_eq!(said.comment, longest, "nothing is cut");
     let warning = restored(&state, &[], world.at(500_202)).unwrap();
     assert_eq!(warning.level, Level::Notice);
     for part in ["ticket 4711", "alice", "register SERIAL"] {
