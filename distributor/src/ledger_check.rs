@@ -27,6 +27,9 @@ pub async fn keep(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, every: Duration) {
                 first = edits.first,
                 "the ledger was edited; run `distributor log verify`"
             ),
+            Ok(edits) if edits.skipped.is_some() => {
+                tracing::error!(why = edits.skipped, "the tables could not all be compared with the log");
+            }
             Ok(_) => tracing::debug!("the tables are as the log says"),
             Err(error) => {
                 tracing::error!(error = with_causes(&error), "the tables could not be compared with the log");

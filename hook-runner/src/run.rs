@@ -30,6 +30,9 @@ use crate::wire::{MAX_LINE_BYTES, Message, Order, write_line};
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a runner may take to read its order.
 const READING: Duration = Duration::from_secs(10);
+/// What a start hook left loses its output.
+const UNREAD: &str =
+    "no process could be started to read what it left running prints: that will be ended by its next line";
 /// How long a runner may take to end after its answer.
 const LEAVING: Duration = Duration::from_secs(10);
 /// Between two looks whether it has.
@@ -236,12 +239,17 @@ impl Watched {
         // It has nothing left to do; and it may have ended already.
         let _ = self.runner.kill();
         let status = self.runner.wait().map_err(RunError::Runner)?;
-        let finished = |ending, problem| Finished { ending, output: self.tail.into_bytes(), problem };
+        // It has answered before, and could not do what was left to do.
+        let unread = (leftovers == Leftovers::Leave && !status.success()).then(|| UNREAD.to_owned());
+        let finished =
+            |ending, problem: Option<String>| Finished { ending, output: self.tail.into_bytes(), problem };
         match heard.map_err(RunError::Runner)? {
             Heard::Answer(Message::Ended { status, problem }) => {
-                Ok(finished(Ending::Exited(ExitStatus::from_raw(status)), problem))
+                Ok(finished(Ending::Exited(ExitStatus::from_raw(status)), problem.or(unread)))
             }
-            Heard::Answer(Message::TimedOut { problem }) => Ok(finished(Ending::TimedOut, problem)),
+            Heard::Answer(Message::TimedOut { problem }) => {
+                Ok(finished(Ending::TimedOut, problem.or(unread)))
+            }
             Heard::Answer(Message::NotStarted { errno, error }) => Err(RunError::NotStarted(
                 errno.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error),
             )),

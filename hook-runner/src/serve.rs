@@ -98,10 +98,10 @@ async fn run(socket: UnixStream, order: Order) -> Result<(), ServeError> {
     if !parent.is_there() {
         return Err(ServeError::NoParent);
     }
+    // Where it cannot be held, the hook runs all the same; that is told at the end.
     let output = match task.leftovers {
-        // Where it cannot be held, the hook runs all the same, and what it leaves had better print nothing.
-        Leftovers::Leave => Output::hold().unwrap_or(None),
-        Leftovers::Kill => None,
+        Leftovers::Leave => Output::hold(),
+        Leftovers::Kill => Ok(None),
     };
     let started = task.deadline(Duration::ZERO).and_then(|deadline| Ok((deadline, Hook::start(&task)?)));
     let (deadline, hook) = match started {
@@ -120,7 +120,7 @@ async fn run(socket: UnixStream, order: Order) -> Result<(), ServeError> {
         Why::TimedOut => answer(&Message::TimedOut { problem }),
         Why::NoParent => Ok(()),
     };
-    if let Some(output) = output {
+    if let Some(output) = output.map_err(failed("hold what is printed"))? {
         let caller = (why != Why::NoParent).then_some(&socket);
         output.hand_over(caller).map_err(failed("have what is printed read"))?;
     }

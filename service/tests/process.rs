@@ -284,7 +284,7 @@ fn a_socket_that_is_no_tcp_listener_is_refused_and_one_for_another_process_is_le
 fn a_process_with_a_second_thread_keeps_its_rights_and_says_so() {
     // A test has a thread of its own beside the first one, which would stay root.
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+        sealpost_test_support::skips::needs("root").unwrap();
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -299,7 +299,7 @@ fn a_process_with_a_second_thread_keeps_its_rights_and_says_so() {
 #[test]
 fn a_home_behind_a_link_of_another_user_is_refused_wherever_the_link_stands_in_the_path() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+        sealpost_test_support::skips::needs("root").unwrap();
         return;
     }
     let folder = tempfile::tempdir().unwrap();

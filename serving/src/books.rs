@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::known::Known;
 use crate::limits::{ConnectionLimits, Stays};
 
-/// Connections that are looked at to find one that may end. Held ones are few, and soon free.
+/// Connections of all sources that are looked at to find an old one that may end.
 const LOOKED_AT: usize = 64;
 
 /// As the module says.
@@ -186,7 +186,7 @@ impl Books {
     }
 
     fn oldest_of(&self, source: IpAddr) -> Option<u64> {
-        self.sources.get(&source)?.iter().take(LOOKED_AT).copied().find(|id| self.free.contains(id))
+        self.sources.get(&source)?.iter().copied().find(|id| self.free.contains(id))
     }
 
     /// One of a source that has nothing but answers under way: the one that has lost the least by then.

@@ -82,10 +82,10 @@ impl Default for ConnectionLimits {
             // Longer than a handshake and a signed request take, shorter than anybody waits who had to be turned away.
             makes_way_after: Some(Duration::from_secs(5)),
             stays: Stays::WhileSigned,
-            // A handshake is about half a millisecond of work, and the rest of the processors is for contacts. A site's
-            // computers come back within seconds after a restart.
+            // A handshake is about half a millisecond of work, and the rest of the processors is for contacts. After a restart
+            // nobody is known yet: a site's computers come back within seconds, and all of them among the strangers.
             handshakes_of_known: 512,
-            handshakes_of_strangers: 256,
+            handshakes_of_strangers: 512,
             counted_by: CountedBy::Network,
             handshake_within: Duration::from_secs(10),
             head_within: Duration::from_secs(20),

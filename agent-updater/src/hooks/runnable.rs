@@ -1,5 +1,6 @@
 //! Whether a program can be executed, found out without executing it: it is a file, whoever will run it may execute it, and
-//! so it is with the interpreter that its first line names. Without such a line it is a binary, or a text for a shell.
+//! so it is with the interpreter that its first line names. Without such a line it is a binary, a text for a
+//! shell, or of a format that root registered.
 //!
 //! Invariant: an interpreter is a program that runs with the hook's rights, so nobody else may be able to change it either.
 //! Left out on purpose: what the system adds to permissions (access lists of another user, security modules), the libraries
@@ -130,8 +131,8 @@ fn ensure_program(path: &Path, by: RunBy, search: &'static str, depth: usize) ->
     if Path::new(interpreter).file_name().is_none_or(|name| name != "env") {
         return Ok(());
     }
-    let named =
-        program_of(argument.trim()).map_err(|source| NotRunnable::Env { script: path.to_owned(), source })?;
+    let named = program_of(argument.trim_matches([' ', '\t']))
+        .map_err(|source| NotRunnable::Env { script: path.to_owned(), source })?;
     let (name, search) = (named.program, named.search.unwrap_or_else(|| search.to_owned()));
     // A name with a slash is a path.
     if name.contains('/') {

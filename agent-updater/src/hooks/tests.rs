@@ -47,13 +47,7 @@ impl Fixture {
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
-        let message = format!("{}: needs root", std::thread::current().name().unwrap_or_default());
-        assert!(std::env::var_os("SEALPOST_NO_SKIPPING").is_none(), "{message}");
-        eprintln!("!!! SKIPPED {message}");
-        if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
-            let mut list = fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
-            std::io::Write::write_all(&mut list, format!("{message}\n").as_bytes()).unwrap();
-        }
+        sealpost_test_support::skips::needs("root").unwrap();
     }
     is_root
 }
@@ -206,6 +200,9 @@ fn an_interpreter_that_is_missing_or_cannot_be_executed_is_found_before_anything
     // As an editor on Windows leaves it.
     let said = with_line("#!/bin/sh\r").unwrap_err();
     assert!(said.contains(r#""/bin/sh\r""#), "{said}");
+    let said = with_line("#!/usr/bin/env sh\r").unwrap_err();
+    assert!(said.contains(r"sh\r"), "{said}");
+    assert_eq!(with_line("#!/usr/bin/env -S sh -e\r"), Ok(()), "env takes it for a space");
     let said = with_line("#!/usr/bin/env nonexistent-python").unwrap_err();
     assert!(said.contains("nonexistent-python") && said.contains("/usr/bin"), "{said}");
     with_mode(&other, 0o644);

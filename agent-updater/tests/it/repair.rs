@@ -479,7 +479,7 @@ fn a_mount_in_a_damaged_slot_keeps_no_damage_in_its_place_and_no_product_stopped
     }
     let may_mount = Command::new("unshare").args(["--mount", "--map-root-user", "true"]).status();
     if !may_mount.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: needs a mount namespace");
+        sealpost_test_support::skips::needs("a mount namespace").unwrap();
         return;
     }
     let name = "repair::a_mount_in_a_damaged_slot_keeps_no_damage_in_its_place_and_no_product_stopped";

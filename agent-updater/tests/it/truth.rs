@@ -180,7 +180,7 @@ impl Drop for Daemon {
 #[test]
 fn another_user_is_told_whether_the_daemon_runs() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+        sealpost_test_support::skips::needs("root").unwrap();
         return;
     }
     let site = Site::new();

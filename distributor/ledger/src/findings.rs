@@ -19,7 +19,10 @@ const NICE: i32 = 19;
 
 /// As the module says.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Mutex<Option<Found>>);
+pub(crate) struct Findings {
+    found: Mutex<Option<Found>>,
+    skipped: Mutex<Option<String>>,
+}
 
 /// The last comparison that found something.
 #[derive(Debug, Clone)]
@@ -31,8 +34,14 @@ struct Found {
 }
 
 impl Findings {
+    /// Remembers why the last comparison was not made, or not whole.
+    pub(crate) fn skip(&self, why: Option<String>) {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
     pub(crate) fn take(&self, check: &LogCheck, now: Timestamp) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.skip(check.tables.skipped.clone());
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if check.damage.is_none() && check.tables.differing == 0 {
             if check.tables.skipped.is_none() {
                 *found = None;
@@ -51,12 +60,13 @@ impl Findings {
 
     /// The same beside what was found of the log at the start, and of single seats since.
     pub(crate) fn edits(&self, log: &TrustedLog) -> Edits {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let damage = found.as_ref().and_then(|found| found.damage.clone()).or_else(|| log.damage());
         Edits {
             damage: damage.map(|damage| damage.what),
             differing: found.as_ref().map_or(0, |found| found.differing),
             first: found.as_ref().and_then(|found| found.first.clone()),
+            skipped: self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             since: found.as_ref().map(|found| found.since),
             unknown_seats: log.unknown_seats().into_keys().collect(),
             most_granted: log.most_granted(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
+use sealpost_files::with_causes;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
@@ -363,7 +364,13 @@ impl Ledger {
         let witnessed = vec![self.head()];
         let check =
             self.auditor.run("compare the tables with the log", move |store| in_idle_time(store, witnessed));
-        self.findings.take(&check.await?, now);
+        match check.await {
+            Ok(check) => self.findings.take(&check, now),
+            Err(error) => {
+                self.findings.skip(Some(with_causes(&error)));
+                return Err(error);
+            }
+        }
         Ok(self.edits())
     }
 

@@ -59,7 +59,7 @@ impl Opened {
         let license_time = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
         let clock = clock.unwrap_or_else(|| Arc::new(license_time));
         ledger_marker::compare(&ledger, &home.ledger_marker(), &*clock).await?;
-        // Before anything else can fail: what is taken over is taken over at this start or never.
+        // As early as it can be: what is taken over is taken over at this start or never.
         let file = AdminTokens::at(&home.admin_tokens());
         let tokens = Arc::new(TokenDesk::open(file, Arc::clone(&ledger), untold, clock.now()).await?);
         let blobs: Arc<dyn BlobStore> = Arc::new(FolderBlobs::open(&home.blobs())?);

@@ -19,6 +19,7 @@ pub fn needs_a_restart(running: &Settings, new: &Settings) -> Vec<&'static str> 
             "limits.max_connections_per_address",
             old.max_connections_per_address != limits.max_connections_per_address,
         ),
+        ("storage.verify_hours", running.storage.verify_hours != new.storage.verify_hours),
     ];
     keys.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }

@@ -22,10 +22,10 @@ pub(crate) fn warnings(site: &Site) -> Vec<Warning> {
 
 fn another_log(other: &SyslogOther) -> Warning {
     let SyslogOther { target, head: LogHead { size, root } } = other;
-    let check = format!("distributor log verify --head {size}:{root}");
+    let kept = format!("{size}:{root}");
     let said = format!(
         "{target} was sent {} that this log does not have: the ledger was put back or replaced, and all of its log is sent \
-         again; `{check}` shows it, and the receiver has what was there before. To end this warning stop the server and \
+         again; `distributor log verify --head {kept}` shows it, and the receiver has what was there before. To end this warning stop the server and \
          remove `log/syslog.position`",
         counted(*size, "entry", "entries"),
     );

@@ -7,7 +7,8 @@
 //! What the log says is what the ledger read of the bytes of all entries when it started; if it found damage, no token is
 //! admitted. Tokens that the log does not tell of are taken over, each with an entry, only where this start brought the
 //! ledger up from a version that wrote none; not in a ledger that may have been put back; and `status` tells of them until
-//! they are revoked. Left out on purpose: a second try after a kill between the two; then tokens are made anew.
+//! they are revoked. Left out on purpose: a second try after a kill or an
+//! error between the two, or with a file that could not be read then; tokens are made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub enum TokenDeskError {
     File(#[from] AdminTokenError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error("the log is damaged at entry {}: no admin token would be admitted", .0.sequence)]
+    Damaged(LogDamage),
     #[error("the work on the admin tokens was cut off")]
     Cut(#[from] JoinError),
 }
@@ -156,7 +159,9 @@ impl TokenDesk {
         if is_asked && desk.logged.lock().await.is_empty() && !desk.may_be_put_back().await? {
             desk.take_over(&in_file, now).await?;
         }
-        desk.tell_differences(&in_file).await;
+        if desk.damage.is_none() {
+            desk.tell_differences(&in_file).await;
+        }
         Ok(desk)
     }
 
@@ -201,7 +206,7 @@ impl TokenDesk {
         if let Some(damage) = &self.damage {
             let said = format!(
                 "no admin token is admitted, since the log cannot be believed (entry {}: {}): run `distributor log verify` \
-                 on the server, then put a backup back or run `distributor ledger rebuild`",
+                 on the server, and restore a backup",
                 damage.sequence, damage.what
             );
             return vec![Warning::new(WarningCode::TokensRefused, said)];
@@ -244,6 +249,9 @@ impl TokenDesk {
         ends_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<MadeToken, TokenDeskError> {
+        if let Some(damage) = &self.damage {
+            return Err(TokenDeskError::Damaged(damage.clone()));
+        }
         let mut log = self.logged.lock().await;
         let named = name.to_owned();
         let planned: PlannedToken = self.in_file(move |file| file.plan(&named)).await?;

@@ -16,7 +16,7 @@ const OWNER: u32 = 65_534;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_of_a_home_gets_no_hand_on_the_process_in_which_root_works_there() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+        sealpost_test_support::skips::needs("root").unwrap();
         return;
     }
     let vendor = start_vendor(1).await;

@@ -1,6 +1,6 @@
 //! The runner as a process, with real hooks.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod ends;
 mod escapes;

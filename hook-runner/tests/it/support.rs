@@ -48,13 +48,7 @@ pub(crate) fn is_root() -> bool {
 
 /// Says loudly that a test is skipped; where nothing may be skipped, it fails.
 pub(crate) fn skipped(needed: &str) -> bool {
-    let message = format!("{}: needs {needed}", std::thread::current().name().unwrap_or_default());
-    assert!(std::env::var_os("SEALPOST_NO_SKIPPING").is_none(), "{message}");
-    eprintln!("!!! SKIPPED {message}");
-    if let Some(list) = std::env::var_os("SEALPOST_SKIPPED") {
-        let mut list = fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
-        writeln!(list, "{message}").unwrap();
-    }
+    sealpost_test_support::skips::needs(needed).unwrap();
     false
 }
 

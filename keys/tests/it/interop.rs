@@ -49,11 +49,11 @@ fn the_crate_minisign_verifies_ours_and_we_verify_its_signatures() {
 }
 
 /// Whether the original tool is here; the complete test run installs it.
-#[expect(clippy::print_stderr, reason = "what a test says goes beside its result")]
 fn minisign_is_missing() -> bool {
     let missing = Command::new("minisign").arg("-v").output().is_err();
     if missing {
-        eprintln!("SKIPPED: the program minisign is not installed (Debian: apt-get install minisign)");
+        sealpost_test_support::skips::needs("the program minisign (Debian: apt-get install minisign)")
+            .unwrap();
     }
     missing
 }

@@ -153,7 +153,7 @@ fn the_frozen_payload_stays_readable_and_its_tar_is_still_the_one_written() {
 #[test]
 fn the_program_tar_lists_and_unpacks_a_payload() {
     if Command::new("tar").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: the program tar is not installed");
+        sealpost_test_support::skips::needs("the program tar").unwrap();
         return;
     }
     let folder = folder();

@@ -19,10 +19,9 @@ struct Owned {
 
 impl Owned {
     /// `None` without root's rights.
-    #[expect(clippy::print_stderr, reason = "what a test says goes beside its result")]
     fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED: needs root");
+            sealpost_test_support::skips::needs("root").unwrap();
             return None;
         }
         let owned = Self { folder: tempfile::tempdir().unwrap() };

@@ -2,6 +2,8 @@
 
 /// A serial number whose check characters are right.
 const SERIAL: &str = "55555-55555-55555-5555W";
+/// The head of a log.
+const HEAD: &str = "3:4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2";
 /// Values for placeholders of a known kind. The first that a parser accepts is taken.
 const KINDS: &[(&str, &[&str])] = &[
     ("SERIAL", &[SERIAL]),
@@ -12,7 +14,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("V", &["1.0.0"]),
     ("URL", &["https://updates.acme.example"]),
     ("ADDR:PORT", &["127.0.0.1:1"]),
-    ("SIZE:ROOT", &["3:4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2"]),
+    ("SIZE:ROOT", &[HEAD]),
     ("SHELL", &["bash"]),
     ("N", &["3"]),
     ("DAYS", &["3"]),
@@ -29,6 +31,7 @@ const OTHERS: &[&str] = &[
     "127.0.0.1:1",
     "2028-12-31",
     SERIAL,
+    HEAD,
 ];
 
 /// The values that a word of a command may stand for; itself if it stands for nothing else.

@@ -25,3 +25,11 @@ pub fn skip(message: &str) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+/// Notes that the test of this thread is skipped, because it needs something that is not here.
+///
+/// # Errors
+/// As [`skip`].
+pub fn needs(what: &str) -> io::Result<()> {
+    skip(&format!("{}: needs {what}", std::thread::current().name().unwrap_or("a test")))
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use sealpost_tests::harness::{Computer, Lab, Site, Tool, copy_tree, replace_tree, run, write_file};
+use sealpost_tests::harness::{Computer, Lab, Site, Tool, Vendor, copy_tree, replace_tree, run, write_file};
 use serde_json::{Value, json};
 
 const PACKAGE: &str = "scanner";
@@ -32,12 +32,12 @@ fn head(site: &Site) -> Result<(u64, String)> {
 }
 
 /// A computer whose lease will carry the head that the log has after this.
-fn site_with_computer(lab: &Lab) -> Result<(Site, Computer)> {
+fn site_with_computer(lab: &Lab) -> Result<(Vendor, Site, Computer)> {
     let (vendor, site) = lab.vendor_and_site(9)?;
     vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0")])?;
     site.pull_and_approve("scanner:1.0")?;
     let computer = Computer::enrolled(lab, &site, "reception", &vendor.root())?;
-    Ok((site, computer))
+    Ok((vendor, site, computer))
 }
 
 fn reserve(site: &Site, names: &[&str]) -> Result<()> {
@@ -75,7 +75,7 @@ fn a_log_whose_end_was_cut_off_on_the_disk_is_found_by_the_first_computer_that_h
         return Ok(());
     }
     let lab = Lab::new()?;
-    let (mut site, computer) = site_with_computer(&lab)?;
+    let (_vendor, mut site, computer) = site_with_computer(&lab)?;
     reserve(&site, &["workshop", "laboratory"])?;
     let held = head(&site)?;
     computer.check()?.ok()?;
@@ -117,7 +117,7 @@ fn another_history_with_the_same_keys_is_found_by_the_first_computer_that_held_m
         return Ok(());
     }
     let lab = Lab::new()?;
-    let (mut site, computer) = site_with_computer(&lab)?;
+    let (_vendor, mut site, computer) = site_with_computer(&lab)?;
     site.stop()?;
     let before = lab.path("before");
     copy_tree(site.home(), &before)?;

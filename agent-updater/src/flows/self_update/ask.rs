@@ -1,7 +1,8 @@
 //! One contact by the program of before, ahead of a trial that this computer slept through: the site may have halted the
 //! release since, and nobody is to start it once more only to hear that.
 //!
-//! Invariants: it is bounded in time, and no server, silent or not, keeps a trial from going on; it installs nothing.
+//! Invariants: the wait for a server is bounded, and no server, silent or not, keeps a trial from going on; it
+//! installs nothing. The look at changed files before it takes as long as it takes.
 //! Left out on purpose: a contact ahead of a trial that has just begun, as the cycle that began it made one.
 
 use std::sync::Arc;

@@ -109,7 +109,7 @@ mod tests {
         fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o750)).unwrap();
         let may_mount = Command::new("unshare").args(["--mount", "--map-root-user", "true"]).status();
         if !may_mount.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: needs a mount namespace");
+            sealpost_test_support::skips::needs("a mount namespace").unwrap();
             return;
         }
         let script =
@@ -124,7 +124,7 @@ mod tests {
             .output()
             .unwrap();
         if ended.status.code() == Some(77) {
-            eprintln!("SKIPPED: needs a mount namespace");
+            sealpost_test_support::skips::needs("a mount namespace").unwrap();
             return;
         }
         let said = String::from_utf8_lossy(&ended.stdout);

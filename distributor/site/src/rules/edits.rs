@@ -25,7 +25,9 @@ pub struct Edits {
     pub differing: u64,
     /// The first of them, by table and key.
     pub first: Option<String>,
-    /// Since when the server knows of either.
+    /// Why the last comparison was not made, or not whole.
+    pub skipped: Option<String>,
+    /// Since when the server knows of damage or of differing values.
     pub since: Option<Timestamp>,
     /// Computers that came for a seat of which the log does not know.
     pub unknown_seats: Vec<ComputerName>,
@@ -54,6 +56,12 @@ pub fn warnings(edits: &Edits, licenses: &[LicenseRow]) -> Vec<Warning> {
             edits.first.as_deref().unwrap_or("one that is not named"),
         );
         said.push(Warning::new(WarningCode::LedgerEdited, text).since(edits.since));
+    }
+    if let Some(why) = edits.skipped.as_deref().filter(|_| said.is_empty()) {
+        let text = format!(
+            "the tables of the ledger could not all be compared with its log: {why}; run `distributor log verify`"
+        );
+        said.push(Warning::new(WarningCode::LedgerUnchecked, text));
     }
     if !edits.unknown_seats.is_empty() {
         let count = edits.unknown_seats.len() as u64;
@@ -121,6 +129,20 @@ mod tests {
         assert_eq!(warnings(&edits(2), &[license(2)]), []);
         let restored = Edits { was_restored: true, ..edits(2) };
         assert_eq!(warnings(&restored, &[license(5)]), []);
+    }
+
+    #[test]
+    fn that_nothing_could_be_compared_is_said_and_gives_way_to_what_was_found() {
+        let skipped = Some("the disk has no room".to_owned());
+        let edits = Edits { skipped: skipped.clone(), ..Edits::default() };
+        let said = warnings(&edits, &[]);
+        assert_eq!(
+            (said.len(), said[0].code, said[0].level),
+            (1, WarningCode::LedgerUnchecked, Level::Warning)
+        );
+        assert!(said[0].message.contains("no room"), "{said:?}");
+        let found = Edits { differing: 1, skipped, ..Edits::default() };
+        assert_eq!(warnings(&found, &[])[0].code, WarningCode::LedgerEdited);
     }
 
     #[test]

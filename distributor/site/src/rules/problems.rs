@@ -139,6 +139,10 @@ pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     if !facts.refused_grants.is_empty() {
         said.retain(|warning| warning.code != WarningCode::NoLicense);
     }
+    // The restore is the ledger's caution then, and no registration helps.
+    if facts.edits.damage.is_some() {
+        said.retain(|warning| warning.code != WarningCode::LedgerRestored);
+    }
     said.sort_by_key(|warning| Reverse(warning.level));
     said
 }

@@ -134,6 +134,8 @@ codes! {
     RefusalsRise = "refusals_rise", Warning;
     /// Tables or log are not what was written.
     LedgerEdited = "ledger_edited", Urgent;
+    /// The server could not compare its tables with its log.
+    LedgerUnchecked = "ledger_unchecked", Warning;
     /// More seats are used than any grant ever had.
     SeatsUnexplained = "seats_unexplained", Urgent;
 }

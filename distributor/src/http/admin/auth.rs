@@ -119,7 +119,7 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
                     "the admin token {name} is not admitted: entry {} of the log is damaged",
                     damage.sequence
                 ),
-                "on the server, run `distributor log verify`, then put a backup back or run `distributor ledger rebuild`",
+                "on the server, run `distributor log verify`, and restore a backup",
             ));
         }
         Admitted::Unknown => {}

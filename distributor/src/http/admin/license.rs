@@ -69,6 +69,13 @@ async fn registration(
     reason: Option<RegistrationReason>,
 ) -> Result<Registration, ApiError> {
     let ledger = &site.parts.ledger;
+    if let Err(damage) = ledger.token_changes() {
+        return Err(ApiError::new(
+            ProblemCode::WrongState,
+            format!("the log is damaged at entry {}: no grant can confirm it", damage.sequence),
+            "run `distributor log verify`, and restore a backup",
+        ));
+    }
     let licenses = ledger.query(Licenses {}).await?;
     let restore = ledger.query(Restores {}).await?;
     let known = licenses.iter().any(|license| license.serial == serial);

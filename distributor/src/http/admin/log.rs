@@ -1,7 +1,7 @@
 //! `GET /api/v1/log` and what is below it: what happened, one JSON object per line, whether the log is intact, and what
 //! auditors keep of it.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -58,10 +58,10 @@ pub(crate) async fn log(
     let first = page(&mut cursor).await?;
     let lines = stream::unfold((Some(first), cursor), |(first, mut cursor)| async move {
         if let Some(first) = first {
-            return Some((Ok::<_, Infallible>(first), (None, cursor)));
+            return Some((Ok::<_, io::Error>(first), (None, cursor)));
         }
         let text = more(&mut cursor).await?;
-        Some((Ok(text), (None, cursor)))
+        Some((text, (None, cursor)))
     });
     let mut response = Body::from_stream(lines).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
@@ -270,7 +270,7 @@ pub(crate) async fn prove(
 }
 
 /// The next lines; `None` at the end.
-async fn more(cursor: &mut Cursor) -> Option<Bytes> {
+async fn more(cursor: &mut Cursor) -> Option<io::Result<Bytes>> {
     loop {
         if cursor.done {
             cursor.commits.as_mut()?.changed().await.ok()?;
@@ -278,9 +278,9 @@ async fn more(cursor: &mut Cursor) -> Option<Bytes> {
         }
         match page(cursor).await {
             Ok(lines) if lines.is_empty() => {}
-            Ok(lines) => return Some(lines),
-            // Logged where it was made; a cut stream tells the caller.
-            Err(_logged) => return None,
+            Ok(lines) => return Some(Ok(lines)),
+            // Logged where it was made; an answer that breaks off tells the caller.
+            Err(_logged) => return Some(Err(io::Error::other("the log cannot be read further"))),
         }
     }
 }

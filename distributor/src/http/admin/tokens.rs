@@ -60,6 +60,11 @@ impl From<TokenDeskError> for ApiError {
             }
             TokenDeskError::File(error) => Self::internal("use its admin tokens", &error),
             TokenDeskError::Ledger(error) => error.into(),
+            TokenDeskError::Damaged(_) => Self::new(
+                ProblemCode::WrongState,
+                error.to_string(),
+                "run `distributor log verify`, and restore a backup",
+            ),
             TokenDeskError::Cut(error) => Self::internal("use its admin tokens", &error),
         }
     }

@@ -163,7 +163,7 @@ fn no_product_is_stopped_that_its_hooks_could_not_start_again() {
 #[test]
 fn nothing_is_fetched_that_the_user_of_the_test_load_hook_could_not_reach() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+        sealpost_test_support::skips::needs("root").unwrap();
         return;
     }
     let computer = Computer::new();
@@ -227,7 +227,7 @@ fn what_is_mounted_in_an_old_slot_stays_and_holds_back_neither_an_install_nor_ot
     // Hooks run as another user, which a namespace of users that maps root alone does not have.
     let may_mount = Command::new("unshare").args(["--mount", "true"]).status();
     if !may_mount.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: needs root and a mount namespace");
+        sealpost_test_support::skips::needs("root and a mount namespace").unwrap();
         return;
     }
     let name = "flows::install::tests::install::what_is_mounted_in_an_old_slot_stays_and_holds_back_neither_an_install_nor_other_old_slots";
@@ -257,7 +257,7 @@ fn install_with_a_mount() {
     let mounted =
         Command::new("mount").arg("--bind").arg(data.path()).arg(slots.join("lib")).status().unwrap();
     if !mounted.success() {
-        eprintln!("SKIPPED: may not mount");
+        sealpost_test_support::skips::needs("the right to mount").unwrap();
         return;
     }
     for release in &mut releases[1..] {

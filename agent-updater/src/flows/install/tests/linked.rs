@@ -80,7 +80,7 @@ fn a_start_hook_that_fills_the_disk_of_the_records_leaves_the_record_with_what_r
         let computer = Computer::new();
         let state = computer.host.home.state("x").parent().unwrap().to_owned();
         let Some(_disk) = SmallDisk::at(&state, "512k") else {
-            eprintln!("SKIPPED: needs the right to mount");
+            sealpost_test_support::skips::needs("the right to mount").unwrap();
             return;
         };
         let (computer, _, two) = with_two_releases(computer);

@@ -184,7 +184,7 @@ impl Drop for SmallDisk {
 fn a_disk_that_fills_up_in_the_middle_of_a_build_is_left_as_it_was() {
     let computer = Computer::new();
     let Some(_disk) = SmallDisk::at(&computer.host.settings.install_root, "60k") else {
-        eprintln!("SKIPPED: needs the right to mount");
+        sealpost_test_support::skips::needs("the right to mount").unwrap();
         return;
     };
     let mut one = computer.publish("1", 1, ONE);

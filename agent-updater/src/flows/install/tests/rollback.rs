@@ -17,7 +17,7 @@ use super::refused::SmallDisk;
 #[test]
 fn a_slot_that_belongs_to_another_user_is_not_taken_for_the_signed_one() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root");
+        sealpost_test_support::skips::needs("root").unwrap();
         return;
     }
     let computer = Computer::new();
@@ -98,7 +98,7 @@ fn a_rollback_by_hand_needs_no_free_byte_of_the_disk_of_the_records() {
     let computer = Computer::new();
     let state = computer.host.home.state("x").parent().unwrap().to_owned();
     let Some(_disk) = SmallDisk::at(&state, "512k") else {
-        eprintln!("SKIPPED: needs the right to mount");
+        sealpost_test_support::skips::needs("the right to mount").unwrap();
         return;
     };
     computer.host.home.prepare().unwrap();

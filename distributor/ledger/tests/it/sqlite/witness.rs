@@ -145,7 +145,7 @@ async fn acknowledged(world: &World, ledger: &Ledger) {
     let again = ledger.execute(world.at(500_201), say("me too")).await;
     assert_eq!(refused(again), ProblemCode::WrongState);
     let state = ledger.query(Restores {}).await.unwrap();
-    let said = state.unconfirmed().expect("only the vendor confirms").acknowledged.clone().unwrap();
+    let said = state.unconfirmed().unwrap().acknowledged.clone().unwrap();
     assert_eq!(said.comment, longest, "nothing is cut");
     let warning = restored(&state, &[], world.at(500_202)).unwrap();
     assert_eq!(warning.level, Level::Notice);

@@ -17,8 +17,8 @@ use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
 use crate::rules::contact::unknown_client;
 use crate::rules::restore::{
-    Progress, RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, proves_loss, resume,
-    resume_problem, takes_name,
+    Progress, RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, Witnessed, judge_witness,
+    proves_loss, resume, resume_problem, takes_name,
 };
 use crate::rules::text;
 
@@ -149,12 +149,20 @@ impl Resuming<'_> {
     fn state(&self, known: Option<&Progress>) -> (RestoreState, Option<Change>) {
         let receipt = self.shown.receipt.as_ref();
         let shown = ShownProgress { receipt, documents_are_ahead: self.ahead };
-        if !proves_loss(&self.facts.restore, known, shown) {
+        if !proves_loss(&self.facts.restore, known, shown) && !self.is_of_another_log() {
             return (self.facts.restore.clone(), None);
         }
         let state = self.next_era();
         let change = self.restored(&state);
         (state, Some(change))
+    }
+
+    /// Whether this server signed the head of a log that is not this one. Whoever wrote another log and left the notes of
+    /// contacts beside it is found by that alone: no receipt counts further than those.
+    fn is_of_another_log(&self) -> bool {
+        let (restore, lease) = (&self.facts.restore, &self.shown.lease);
+        !self.lost.head_is_known
+            && judge_witness(restore, lease.epoch, self.facts.epoch) == Witnessed::LogDiffers
     }
 
     /// A known client may have lost the seat of a further serial number.
