@@ -85,6 +85,9 @@ pub enum BackupError {
     /// A restore would refuse it, or wait for it for ever.
     #[error("cannot back up {}: {problem}; put the file itself there", path.display())]
     Odd { path: PathBuf, problem: String },
+    /// It is not as it was when it was listed, nor there.
+    #[error("cannot back up {}: it is replaced again and again; try again", path.display())]
+    Changed { path: PathBuf },
     #[error("the file {} is no backup of a server, or was cut or damaged: {problem}", path.display())]
     Damaged { path: PathBuf, problem: String },
     #[error("the list of the backup {} cannot be used", path.display())]

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sealpost_files::{FileLock, PRIVATE, PRIVATE_FOLDER, Unfinished, refuse_what_is_no_file, sync_parent};
 use sealpost_ledger::sqlite;
-use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::document;
 
 use super::archive::{
@@ -26,6 +26,8 @@ use crate::home::Home;
 
 /// How the folder is named in which a backup grows.
 const WORKPLACE: &str = ".sealpost-backup-";
+/// So often a backup is begun anew because a file was replaced after it was listed.
+const MAX_TRIES: u32 = 5;
 
 /// Makes the backup `out` of a home; an earlier file of that name stays until the new one is whole. `progress` hears how
 /// many bytes of how many are in.
@@ -48,16 +50,25 @@ pub fn make(
         .map_err(failed("protect", copies.path()))?;
     let _mine = FileLock::try_take_folder(copies.path())
         .map_err(|error| failed("lock", copies.path())(io::Error::other(error)))?;
-    let mut file = Unfinished::new_in(copies.path()).map_err(failed("write the backup", out))?;
     let ledger = copies.path().join(LEDGER);
     sqlite::copy_file(&home.ledger(), &ledger)?;
     let found = sqlite::identify(&ledger)?;
-    let mut members = vec![member(&ledger, LEDGER)?];
-    for part in PARTS {
-        collect(&home.path().join(part), part, &mut members)?;
-    }
-    let list = BackupList { server_id: found.server_id, head: found.head, made_at: now, members };
-    write(&mut file, &list, home, &ledger, out, progress)?;
+    let mut tries = 0;
+    let (list, file) = loop {
+        let mut file = Unfinished::new_in(copies.path()).map_err(failed("write the backup", out))?;
+        let mut members = vec![member(&ledger, LEDGER)?];
+        for part in PARTS {
+            collect(&home.path().join(part), part, &mut members)?;
+        }
+        let list = BackupList { server_id: found.server_id.clone(), head: found.head, made_at: now, members };
+        tries += 1;
+        match write(&mut file, &list, home, &ledger, out, progress) {
+            Ok(()) => break (list, file),
+            // A pull beside it replaced something.
+            Err(BackupError::Changed { .. }) if tries < MAX_TRIES => {}
+            Err(error) => return Err(error),
+        }
+    };
     file.finish(PRIVATE).map_err(failed("write the backup", out))?;
     file.replace(out).map_err(failed("put in place", out))?;
     sync_parent(out).map_err(failed("flush", out))?;
@@ -166,17 +177,38 @@ fn write(
     let mut archive = tar::Builder::new(GzEncoder::new(file.file_mut(), Compression::fast()));
     append(&mut archive, LIST, text.as_bytes(), text.len() as u64).map_err(failed(attempted, out))?;
     for member in &list.members {
-        let MemberKind::File { length, .. } = member.kind else { continue };
+        let MemberKind::File { length, sha256, .. } = member.kind else { continue };
         let path = if member.path == LEDGER { ledger.to_owned() } else { home.path().join(&member.path) };
-        let bytes = open(&path)?;
-        // A file that grew since it was listed is cut here, and found by its digest at a restore; none of these does.
-        append(&mut archive, &member.path, bytes, length).map_err(failed(attempted, out))?;
+        let mut bytes = match open(&path) {
+            Err(BackupError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(BackupError::Changed { path });
+            }
+            opened => Digesting { inner: opened?, hasher: Sha256Hasher::new() },
+        };
+        append(&mut archive, &member.path, &mut bytes, length).map_err(failed(attempted, out))?;
+        if bytes.hasher.finish() != sha256 {
+            return Err(BackupError::Changed { path });
+        }
         done += length;
         progress(done, total);
     }
     let zipped = archive.into_inner().map_err(failed(attempted, out))?;
     let file = zipped.finish().map_err(failed(attempted, out))?;
     file.flush().map_err(failed(attempted, out))
+}
+
+/// Digests what is read through it.
+struct Digesting<R> {
+    inner: R,
+    hasher: Sha256Hasher,
+}
+
+impl<R: io::Read> io::Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
 }
 
 fn append<W: Write>(

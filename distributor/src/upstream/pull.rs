@@ -33,7 +33,7 @@ use super::known::{in_use, known_releases};
 use super::needed::needed;
 use super::payloads::{Examined, Refused, RefusedBefore, examine_all};
 use super::prepare::{Documents, documents};
-use super::refresh::{refresh, statement};
+use super::refresh::{Fresh, refresh, statement};
 use crate::ports::staging::StageOutcome;
 
 /// Least time for the payloads of one pull, however close together pulls are.
@@ -48,7 +48,7 @@ pub(super) async fn pull(
     let live = context.live();
     context.pace.set(live.limits.min_bytes_per_second);
     context.pace.begin(live.every.max(LEAST_PAYLOAD_TIME));
-    let (refreshed, now) = refresh(context, reader).await?;
+    let Fresh { refreshed, as_of: now, corrected_to } = refresh(context, reader).await?;
     let mut fetcher = Fetcher {
         reader,
         blobs: &context.blobs,
@@ -74,7 +74,7 @@ pub(super) async fn pull(
     })
     .await??;
     context.set_trust(trust.clone());
-    note_fresh(context, &refreshed, signed_at, now).await?;
+    note_fresh(context, &refreshed, signed_at, (now, corrected_to)).await?;
 
     let known = known_releases(&context.ledger).await?;
     let needed = needed(known.all(), &in_use(&context.ledger).await?);
@@ -131,7 +131,7 @@ async fn note_fresh(
     context: &Context,
     refreshed: &Refreshed,
     signed_at: Timestamp,
-    now: Timestamp,
+    (now, corrected_to): (Timestamp, Option<Timestamp>),
 ) -> Result<(), PullError> {
     let ledger = &*context.ledger;
     let versions = PulledVersions {
@@ -142,7 +142,7 @@ async fn note_fresh(
     // A vendor that does not write when it signed says at least when it wrote its documents.
     let signed_at = refreshed.signed_at.unwrap_or(signed_at);
     let statement = statement(ledger, signed_at, refreshed.expires).await?;
-    ledger.execute(now, PullSucceeded { versions, statement }).await?;
+    ledger.execute(now, PullSucceeded { versions, statement, corrected_to }).await?;
     context.clock.adopt(&ledger.query(LicenseTime {}).await?);
     Ok(())
 }

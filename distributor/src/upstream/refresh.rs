@@ -16,14 +16,21 @@ use sealpost_site::queries::{LastPull, LicenseTime, Licenses};
 use super::context::Context;
 use super::error::PullError;
 
+/// Metadata that was refreshed and found fresh.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) refreshed: Refreshed,
+    /// As of when.
+    pub(super) as_of: Timestamp,
+    /// The same, where it is earlier than license time was.
+    pub(super) corrected_to: Option<Timestamp>,
+}
+
 /// The refreshed metadata, and the time as of which it was found fresh.
-pub(super) async fn refresh(
-    context: &Context,
-    reader: &ReaderHandle,
-) -> Result<(Refreshed, Timestamp), PullError> {
+pub(super) async fn refresh(context: &Context, reader: &ReaderHandle) -> Result<Fresh, PullError> {
     let now = context.clock.now();
     let refused = match reader.refresh(now).await {
-        Ok(refreshed) => return Ok((refreshed, now)),
+        Ok(refreshed) => return Ok(Fresh { refreshed, as_of: now, corrected_to: None }),
         Err(error) => error,
     };
     let local = context.clock.local();
@@ -37,7 +44,7 @@ pub(super) async fn refresh(
                 now = %corrected,
                 "the vendor's newest statement says that its clock was ahead; license time goes back"
             );
-            Ok((refreshed, corrected))
+            Ok(Fresh { refreshed, as_of: corrected, corrected_to: Some(corrected) })
         }
         None => Err(PullError::Refresh { source: refused }),
     }

@@ -219,6 +219,37 @@ async fn what_could_not_be_restored_is_not_backed_up_and_nothing_is_waited_for_o
 }
 
 #[tokio::test]
+async fn a_file_that_is_replaced_while_a_backup_is_made_is_in_it_as_it_is_then() {
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, home) = (folder.path().join("site.backup"), Home::at(site.home()));
+    let settings = site.home().join("distributor.toml");
+    let changed = format!("# changed\n{}", std::fs::read_to_string(&settings).unwrap());
+    let mut calls = 0;
+    let mut replace = |_, _| {
+        calls += 1;
+        if calls == 1 {
+            std::fs::write(&settings, &changed).unwrap();
+        }
+    };
+    backup::make(&home, &file, Timestamp::now(), &mut replace).unwrap();
+    let into = folder.path().join("restored");
+    backup::restore(&Home::at(&into), &file, Timestamp::now(), &mut silent).await.unwrap();
+    assert_eq!(std::fs::read_to_string(into.join("distributor.toml")).unwrap(), changed);
+    // One that is replaced each time is told, and nothing is left.
+    let mut again = |done, _| {
+        std::fs::write(&settings, format!("# {done} {:?}\n{changed}", std::time::Instant::now())).unwrap()
+    };
+    let refused = backup::make(&home, &folder.path().join("other.backup"), Timestamp::now(), &mut again);
+    assert!(matches!(refused, Err(BackupError::Changed { .. })), "{refused:?}");
+    let mut left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["restored", "site.backup"]);
+}
+
+#[tokio::test]
 async fn a_backup_takes_the_place_of_a_file_and_never_of_a_pipe_a_device_or_a_link() {
     use std::os::unix::fs::MetadataExt;
     let vendor = start_vendor(1).await;

@@ -68,7 +68,7 @@ pub(crate) async fn make(
     let versions = PulledVersions { root: 1, timestamp: 1, snapshot: 1 };
     let now = Timestamp::now();
     let statement = VendorStatement::new(now, now.checked_add(SignedDuration::from_hours(24))?);
-    ledger.execute(now, PullSucceeded { versions, statement }).await?;
+    ledger.execute(now, PullSucceeded { versions, statement, corrected_to: None }).await?;
     publish(&ledger, &trust, &vendor.public(), releases, &platform).await?;
     let computers = enroll(&ledger, reservations, &platform).await?;
     ledger.close().await?;

@@ -213,6 +213,7 @@ impl World {
         PullSucceeded {
             versions: PulledVersions { root: 1, timestamp: version, snapshot: version },
             statement: VendorStatement::new(self.start, self.at(366 * DAY)),
+            corrected_to: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Pulls from the vendor.
 
+use jiff::Timestamp;
 use sealpost_manifests::license_time::VendorStatement;
 
 use super::decision::{Command, Context, Decision};
@@ -39,6 +40,9 @@ pub struct PullSucceeded {
     pub versions: PulledVersions,
     /// What the vendor said of the time with it.
     pub statement: VendorStatement,
+    /// The time that this statement brings about, where an earlier one was ahead and the metadata was judged by it. Otherwise
+    /// the metadata is fresh as of the time of the note.
+    pub corrected_to: Option<Timestamp>,
 }
 
 impl Command for PullSucceeded {
@@ -51,9 +55,9 @@ impl Command for PullSucceeded {
     }
 
     fn decide(self, before: PullFacts, context: &Context<'_>) -> Decision<()> {
-        let decision = Decision::answer(())
-            .note(Note::PullTried { at: context.now })
-            .note(Note::MetadataFresh { as_of: context.now });
+        let as_of = self.corrected_to.unwrap_or(context.now);
+        let decision =
+            Decision::answer(()).note(Note::PullTried { at: as_of }).note(Note::MetadataFresh { as_of });
         // Only metadata of a higher version is a newer statement.
         let newer = before.versions.is_none_or(|before| before.timestamp < self.versions.timestamp);
         let decision =
@@ -99,7 +103,6 @@ impl Command for PullFailed {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use sealpost_keys::{KeyId, PublicKey};
     use sealpost_manifests::ids::ServerId;
     use sealpost_manifests::log::Frontier;
@@ -117,16 +120,34 @@ mod tests {
     }
 
     fn pulled(timestamp: u64, before: PullFacts) -> Decision<()> {
+        found(timestamp, None, before)
+    }
+
+    fn found(timestamp: u64, corrected_to: Option<Timestamp>, before: PullFacts) -> Decision<()> {
         let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
         let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
         let context =
             Context { now: at(10), server: &server, terms: &Terms::default(), log: &Frontier::empty() };
         let statement = VendorStatement::new(at(9), at(16));
-        PullSucceeded { versions: versions(timestamp), statement }.decide(before, &context)
+        PullSucceeded { versions: versions(timestamp), statement, corrected_to }.decide(before, &context)
     }
 
     fn states_the_time(decision: &Decision<()>) -> bool {
         decision.notes.iter().any(|note| matches!(note, Note::VendorStatement { .. }))
+    }
+
+    #[test]
+    fn metadata_that_corrects_the_time_is_fresh_as_of_the_time_that_it_brings_about() {
+        let fresh = |decision: Decision<()>| {
+            let noted = |note: &Note| match note {
+                Note::MetadataFresh { as_of } => Some(*as_of),
+                _ => None,
+            };
+            decision.notes.iter().find_map(noted).unwrap()
+        };
+        // License time is ahead still: it goes back by the same command.
+        assert_eq!(fresh(found(2, Some(at(3)), PullFacts::default())), at(3));
+        assert_eq!(fresh(found(2, None, PullFacts::default())), at(10));
     }
 
     #[test]
