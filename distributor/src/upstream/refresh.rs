@@ -20,7 +20,7 @@ use super::error::PullError;
 #[derive(Debug)]
 pub(super) struct Fresh {
     pub(super) refreshed: Refreshed,
-    /// As of when.
+    /// The time as of which it is fresh.
     pub(super) as_of: Timestamp,
     /// The same, where it is earlier than license time was.
     pub(super) corrected_to: Option<Timestamp>,
