@@ -21,7 +21,7 @@ pub struct ConnectionLimits {
     /// Which connections stay while others make way.
     pub stays: Stays,
     /// TLS handshakes in a second for sources from which a client has shown itself; see
-    /// [`Handshakes`](crate::handshakes::Handshakes). Further ones wait for their turn.
+    /// `Handshakes`. Further ones wait for their turn.
     pub handshakes_of_known: u32,
     /// The same for all other sources together.
     pub handshakes_of_strangers: u32,
