@@ -312,5 +312,9 @@ fn approved() -> KnownRelease {
         approved_for: vec![stable()],
         rollback: false,
         attempt: 1,
+        kind: PackageKind::Program,
+        severity: Severity::Normal,
+        mandatory: false,
+        rolling_out: Vec::new(),
     }
 }

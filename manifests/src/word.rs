@@ -30,6 +30,12 @@ impl Word {
         Self::of(text).ok_or_else(|| NameError::new("code", text, RULE))
     }
 
+    /// A code that stands in the program.
+    #[must_use]
+    pub fn known(text: &'static str) -> Self {
+        Self::of(text).unwrap_or_else(|| unreachable!("{text} is no code"))
+    }
+
     fn of(text: &str) -> Option<Self> {
         let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         if text.is_empty() || !text.bytes().all(plain) {

@@ -177,6 +177,10 @@ mod tests {
             approved_for: Vec::new(),
             rollback: false,
             attempt: 1,
+            kind: PackageKind::Program,
+            severity: Severity::Normal,
+            mandatory: false,
+            rolling_out: Vec::new(),
         }
     }
 

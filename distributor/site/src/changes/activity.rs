@@ -26,12 +26,21 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::account::{Account, Actor, TokenId};
+use super::parts::{
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation, StagedRollout,
+};
+use crate::rules::account::{Actor, TokenId};
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
+use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::progress::OpenReason;
+use crate::rules::rollouts::settings::SettingChange;
+use crate::rules::rollouts::share::Threshold;
+use crate::rules::rollouts::strategy::Strategy;
 
 /// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
 /// by a site.
@@ -158,6 +167,9 @@ pub enum Change {
         metadata_as_of: Timestamp,
         /// What it should run from now on.
         packages: Vec<PackageAssignment>,
+        /// What it does to the rollouts that the computer has to do with.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deliveries: Vec<DeliveryStep>,
     },
     /// A client reported a step of an install.
     StepReported {
@@ -167,6 +179,9 @@ pub enum Change {
         report: Report,
         /// What it does to the state of its package on the computer.
         effect: ReportEffect,
+        /// What it does to the rollout that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delivery: Option<DeliveryStep>,
     },
     /// Two computers use one identity; an admin decides.
     ForkDetected {
@@ -265,6 +280,9 @@ pub enum Change {
         signer: PublicKey,
         /// Bytes of the payload as downloaded.
         payload_bytes: u64,
+        /// Whether computers pass through it on their way to newer ones.
+        #[serde(default, skip_serializing_if = "is_false")]
+        mandatory: bool,
     },
     /// A release was refused at staging, with every problem found.
     ReleaseRefused {
@@ -304,6 +322,9 @@ pub enum Change {
         approval: Approval,
         /// The rollout that begins.
         rollout: u64,
+        /// How it goes out ring by ring; absent: to every computer at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staged: Option<StagedRollout>,
         /// What it does to other approved releases.
         #[serde(flatten)]
         supersession: Supersession,
@@ -364,6 +385,9 @@ pub enum Change {
         /// The vendor withdrew it before, and it stays withdrawn.
         #[serde(default, skip_serializing_if = "is_false")]
         withdrawn: bool,
+        /// Its rollout cannot be resumed.
+        #[serde(default, skip_serializing_if = "is_false")]
+        aborted: bool,
         /// What it does to other approved releases.
         #[serde(flatten)]
         supersession: Supersession,
@@ -446,112 +470,118 @@ pub enum Change {
         /// What.
         operation: ServerOperation,
     },
-}
-
-/// Something that an admin does at a server, and that is no other change. An open set: what a newer program wrote is kept
-/// as its word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum ServerOperation {
-    /// The certificate was to be renewed, or a new CA to be announced.
-    RenewCertificate,
-    /// The certificate that waited was to be presented.
-    SwitchCertificate,
-    /// The ways of before were to be served no more.
-    FinishAddresses,
-    /// What nothing needs was to be removed.
-    CleanStorage,
-    /// A backup, which holds the server's keys, was to be made.
-    MakeBackup,
-    /// A newer program's word.
-    Other(String),
-}
-
-impl ServerOperation {
-    /// The word in an entry.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::RenewCertificate => "renew_certificate",
-            Self::SwitchCertificate => "switch_certificate",
-            Self::FinishAddresses => "finish_addresses",
-            Self::CleanStorage => "clean_storage",
-            Self::MakeBackup => "make_backup",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for ServerOperation {
-    fn from(word: String) -> Self {
-        let known = [
-            Self::RenewCertificate,
-            Self::SwitchCertificate,
-            Self::FinishAddresses,
-            Self::CleanStorage,
-            Self::MakeBackup,
-        ];
-        known.into_iter().find(|known| known.as_str() == word).unwrap_or(Self::Other(word))
-    }
-}
-
-impl From<ServerOperation> for String {
-    fn from(operation: ServerOperation) -> Self {
-        operation.as_str().to_owned()
-    }
-}
-
-/// A computer that is to try a release again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NextAttempt {
-    /// The client.
-    pub client_id: ClientId,
-    /// Its name.
-    pub name: ComputerName,
-    /// Above every attempt before.
-    pub attempt: u32,
-}
-
-/// A decision of people for a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// The channels that it was approved for.
-    pub channels: Vec<ChannelName>,
-    /// Who approved, in this order.
-    pub approvals: Vec<Account>,
-    /// Why, for whoever reads the log later.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub comment: String,
-}
-
-/// What a resumed client's lease makes again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recreated {
-    /// Its key.
-    pub client_key: PublicKey,
-    /// What it can run.
-    pub platform: Platform,
-    /// The agent's version.
-    pub agent_version: String,
-    /// The channel that it follows.
-    pub channel: ChannelName,
-    /// Serial numbers whose seats the name holds by its lease and not by the ledger.
-    pub serials: Vec<SerialNumber>,
-    /// The size of the log's head in its lease: of two lost clients of one name, the one with the larger is the later.
-    pub head: u64,
-    /// The client that held the name in this ledger, if another did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<ClientId>,
-}
-
-/// An earlier resumption of the same client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DisplacedComputer {
-    /// How far that computer had come.
-    pub contacts: u64,
-    /// Its machine and boot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<Sha256Digest>,
+    /// The vendor made a release one through which computers pass on their way, or made it an ordinary one again.
+    ReleaseMandatoryChanged {
+        /// Package, version and platform.
+        release: ReleaseId,
+        /// Its manifest's digest.
+        manifest: Sha256Digest,
+        /// Whether computers pass through it.
+        mandatory: bool,
+    },
+    /// Settings of the site were changed.
+    SettingsChanged {
+        /// Each changed setting with its new value.
+        changes: Vec<SettingChange>,
+        /// Why, for whoever reads the log later.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// Computers were listed in a group by name, or taken from its list.
+    GroupMembersChanged {
+        /// The group.
+        group: GroupName,
+        /// Listed from now on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        added: Vec<ComputerName>,
+        /// Not listed any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        removed: Vec<ComputerName>,
+    },
+    /// A ring of a rollout opened: its computers get the release from now on.
+    RingOpened {
+        /// The rollout.
+        rollout: u64,
+        /// What it rolls out.
+        release: ReleaseId,
+        /// Which ring, from 0.
+        ring: u32,
+        /// Its name.
+        name: Word,
+        /// Up to which place it takes computers, if it takes a number of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        below: Option<Threshold>,
+        /// Why now.
+        reason: OpenReason,
+        /// Why, in the words of the person who opened it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// A rollout is complete: its release replaces older ones.
+    RolloutCompleted {
+        /// Its number.
+        rollout: u64,
+        /// What it rolled out.
+        release: ReleaseId,
+        /// The manifest of that.
+        manifest: Sha256Digest,
+        /// What it does to other approved releases.
+        #[serde(flatten)]
+        supersession: Supersession,
+    },
+    /// A person stopped a rollout for a while.
+    RolloutPaused {
+        /// Its number.
+        rollout: u64,
+        /// What it rolls out.
+        release: ReleaseId,
+        /// Why, for whoever reads the log later.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// A person let a paused or halted rollout go on.
+    RolloutResumed {
+        /// Its number.
+        rollout: u64,
+        /// What it rolls out.
+        release: ReleaseId,
+        /// The manifest of that.
+        manifest: Sha256Digest,
+        /// Failures of each ring that halt it no more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        forgiven: Vec<u64>,
+        /// Why, for whoever reads the log later.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+        /// What it does to other approved releases.
+        #[serde(flatten)]
+        supersession: Supersession,
+    },
+    /// A person changed how a running rollout goes on.
+    RolloutEdited {
+        /// Its number.
+        rollout: u64,
+        /// What it rolls out.
+        release: ReleaseId,
+        /// The name of the strategy that was chosen.
+        strategy: Word,
+        /// The strategy; its rings that are open are those of before.
+        plan: Strategy,
+        /// Computers wait for no window, no person and no product.
+        #[serde(default, skip_serializing_if = "is_false")]
+        emergency: bool,
+        /// Why, for whoever reads the log later.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// What became of a rollout on computers, as the server found it: some were not heard of for too long, or run what they
+    /// were told although they did not report it.
+    DeliveriesChanged {
+        /// The rollout.
+        rollout: u64,
+        /// Which computers.
+        computers: Vec<DeliveryOf>,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -67,7 +67,7 @@ impl Installs {
                 self.clients.entry(client_id.clone()).or_insert_with(new);
             }
             // How many packages a computer may report about is bounded by what is listed.
-            Change::StepReported { client_id, report, effect } if *effect != ReportEffect::Unlisted => {
+            Change::StepReported { client_id, report, effect, .. } if *effect != ReportEffect::Unlisted => {
                 if let Some(client) = self.clients.get_mut(client_id) {
                     client.reported(report);
                 }

@@ -6,12 +6,15 @@ pub mod chain;
 pub mod export;
 pub mod installs;
 pub mod note;
+pub mod parts;
+mod rollouts;
 pub mod summary;
 pub mod tables;
 
-pub use activity::{
-    ActivityEntry, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
-};
+pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};
+pub use parts::{
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation, StagedRollout,
+};
 
 pub use crate::rules::account::Actor;

@@ -11,14 +11,16 @@ use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
-use super::activity::{ActivityEntry, Change, NewerEntry, ServerOperation};
+use super::activity::{ActivityEntry, Change, NewerEntry};
+use super::parts::ServerOperation;
+use super::rollouts::of_rollouts;
 use crate::rules::account::{Account, AccountKind, Actor};
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 36] = [
+pub const KINDS: [&str; 45] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -55,6 +57,15 @@ pub const KINDS: [&str; 36] = [
     "admin_token_revoked",
     "server_operated",
     "restore_acknowledged",
+    "release_mandatory_changed",
+    "settings_changed",
+    "group_members_changed",
+    "ring_opened",
+    "rollout_completed",
+    "rollout_paused",
+    "rollout_resumed",
+    "rollout_edited",
+    "deliveries_changed",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -97,6 +108,15 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::AdminTokenUsed { .. } => "admin_token_used",
         Change::AdminTokenRevoked { .. } => "admin_token_revoked",
         Change::ServerOperated { .. } => "server_operated",
+        Change::ReleaseMandatoryChanged { .. } => "release_mandatory_changed",
+        Change::SettingsChanged { .. } => "settings_changed",
+        Change::GroupMembersChanged { .. } => "group_members_changed",
+        Change::RingOpened { .. } => "ring_opened",
+        Change::RolloutCompleted { .. } => "rollout_completed",
+        Change::RolloutPaused { .. } => "rollout_paused",
+        Change::RolloutResumed { .. } => "rollout_resumed",
+        Change::RolloutEdited { .. } => "rollout_edited",
+        Change::DeliveriesChanged { .. } => "deliveries_changed",
     }
 }
 
@@ -304,12 +324,15 @@ fn what(change: &Change) -> String {
         Change::DeltaMade { base, target, bytes } => {
             format!("made a delta of {bytes} bytes from {} to {}", base.short(), target.short())
         }
-        Change::ReleaseApproved { release, manifest, rollout, approval, .. } => {
+        Change::ReleaseApproved { release, manifest, rollout, approval, staged, .. } => {
             let channels: Vec<&str> = approval.channels.iter().map(AsRef::as_ref).collect();
             let mut text = format!(
                 "approved {release}, manifest {manifest}, for {} (rollout {rollout})",
                 channels.join(" ")
             );
+            if let Some(staged) = staged {
+                let _ = write!(text, ", by the strategy {}", staged.strategy);
+            }
             if !approval.comment.is_empty() {
                 let _ = write!(text, ": {}", escape(&approval.comment));
             }
@@ -389,6 +412,15 @@ fn what(change: &Change) -> String {
             format!("revoked the admin token {} [{token}]", escape(name))
         }
         Change::ServerOperated { operation } => operated(operation),
+        Change::ReleaseMandatoryChanged { .. }
+        | Change::SettingsChanged { .. }
+        | Change::GroupMembersChanged { .. }
+        | Change::RingOpened { .. }
+        | Change::RolloutCompleted { .. }
+        | Change::RolloutPaused { .. }
+        | Change::RolloutResumed { .. }
+        | Change::RolloutEdited { .. }
+        | Change::DeliveriesChanged { .. } => of_rollouts(change),
     }
 }
 

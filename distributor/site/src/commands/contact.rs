@@ -6,6 +6,7 @@
 //! server only after the commit. A client that shows more than this ledger has is resumed; the file `resume` says how.
 
 mod answer;
+mod deliveries;
 mod facts;
 mod resume;
 mod witness;

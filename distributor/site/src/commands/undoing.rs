@@ -71,6 +71,7 @@ impl Command for HaltRelease {
             reason: reason.to_owned(),
             rollback,
             withdrawn: known.state == ReleaseState::Withdrawn,
+            aborted: false,
             supersession: facts.supersession(manifest, None),
         };
         Decision::answer(()).change(self.actor, change)

@@ -2,13 +2,15 @@
 //!
 //! Invariant: only approved releases, approved for the client's channel, for its platform, within its license, not lower
 //! than what it runs or ran; and a rollback only from a release that a person halted with that in mind, to the one that
-//! this computer said it ran before. Left out on purpose: rings, windows and deadlines; an approved release goes to all
-//! clients of the channels that it was approved for.
+//! this computer said it ran before. Of the releases that it may have it gets the newest that its rollout lets through
+//! ([`admitted`]); one that is held back gets the newest before that, never nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::assignment::{Action, Assignment, MAX_WHY_BYTES, PackageAssignment, Why};
+use sealpost_manifests::assignment::{
+    Action, Assignment, MAX_WHY_BYTES, PackageAssignment, Postpone, Start, Urgency, Why,
+};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
@@ -17,6 +19,10 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::word::Word;
 
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::rollouts::delivery::{Schedule, ScheduleFacts};
+use crate::rules::rollouts::gate::{self, Admitted, Held};
+use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
+use crate::rules::rollouts::progress::Rollout;
 use crate::rules::text;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
@@ -98,6 +104,110 @@ fn best<'r>(releases: &[&'r KnownRelease], platform: &Platform) -> Option<&'r Kn
         .copied()
 }
 
+/// What a computer gets of one package, and why it does not get the newest.
+#[derive(Debug, Clone)]
+pub struct Choice<'r> {
+    /// The newest release that it may have.
+    pub newest: &'r KnownRelease,
+    /// What it gets, and how that reaches it.
+    pub gets: Option<(&'r KnownRelease, Admitted<'r>)>,
+    /// Why it does not get the newest.
+    pub held: Option<Held>,
+}
+
+/// What lets releases through to a computer.
+#[derive(Debug, Clone, Copy)]
+pub struct Rolling<'r> {
+    /// Settings and rollouts.
+    pub plan: &'r Plan,
+    /// How far the rollouts are.
+    pub counts: &'r LiveCounts,
+    /// The computer.
+    pub asker: Asker<'r>,
+    /// License time.
+    pub now: Timestamp,
+}
+
+/// What the computer gets now, by package: of what it may have the newest that is let through to it.
+#[must_use]
+pub fn admitted<'r>(
+    approved: &'r [KnownRelease],
+    computer: &Computer<'_>,
+    rolling: &Rolling<'r>,
+) -> Vec<Choice<'r>> {
+    let mut by_package: BTreeMap<&PackageName, Vec<&KnownRelease>> = BTreeMap::new();
+    let plan = rolling.plan;
+    let passed = plan.waypoints.iter().filter(|release| release.state.is_or_was_approved());
+    for release in approved.iter().chain(&plan.replaced).chain(passed) {
+        let known = by_package.entry(&release.release.package).or_default();
+        if is_for(release, computer) && known.iter().all(|other| other.manifest != release.manifest) {
+            known.push(release);
+        }
+    }
+    by_package.into_values().filter_map(|releases| choose(releases, computer, rolling)).collect()
+}
+
+/// From the newest version down, the first one that is let through.
+fn choose<'r>(
+    mut releases: Vec<&'r KnownRelease>,
+    computer: &Computer<'_>,
+    rolling: &Rolling<'r>,
+) -> Option<Choice<'r>> {
+    let newest = best(&releases, computer.platform)?;
+    let mut choice = Choice { newest, gets: None, held: None };
+    while let Some(next) = best(&releases, computer.platform) {
+        match let_through(next, computer, rolling) {
+            Ok(gets) => {
+                choice.gets = Some(gets);
+                break;
+            }
+            Err(held) => drop(choice.held.get_or_insert(held)),
+        }
+        releases.retain(|release| {
+            release.release.version != next.release.version && release.counter < next.counter
+        });
+    }
+    Some(choice)
+}
+
+/// A release, or the one through which the computer has to pass first.
+fn let_through<'r>(
+    release: &'r KnownRelease,
+    computer: &Computer<'_>,
+    rolling: &Rolling<'r>,
+) -> Result<(&'r KnownRelease, Admitted<'r>), Held> {
+    let admit = |release: &'r KnownRelease| {
+        let runs = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
+        gate::admit(release, runs, &rolling.asker, rolling.plan, rolling.counts, rolling.now)
+            .map(|admitted| (release, admitted))
+    };
+    let admitted = admit(release)?;
+    match waypoint(release, computer, rolling.plan) {
+        None => Ok(admitted),
+        Some(first) if first.state.is_or_was_approved() && first.goes_to().contains(computer.channel) => {
+            admit(first)
+        }
+        Some(first) => Err(Held::Mandatory { version: first.release.version.clone() }),
+    }
+}
+
+/// The next release through which a computer has to pass on its way from what it runs.
+fn waypoint<'p>(
+    release: &KnownRelease,
+    computer: &Computer<'_>,
+    plan: &'p Plan,
+) -> Option<&'p KnownRelease> {
+    let package = &release.release.package;
+    let runs = computer.installed.iter().find(|installed| installed.package() == package)?;
+    let between = |first: &&KnownRelease| {
+        first.release.package == *package
+            && first.release.platform.fits(computer.platform)
+            && runs.counter < first.counter
+            && first.counter < release.counter
+    };
+    plan.waypoints.iter().filter(between).min_by_key(|first| (first.counter, first.manifest))
+}
+
 /// Whether a computer gets `release` out of `releases`: the same question as at its contact. For what is not approved
 /// yet the caller puts it beside the approved ones.
 #[must_use]
@@ -124,7 +234,7 @@ fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
 }
 
 /// What a computer is told of one package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told<'r> {
     /// What it is to run.
     pub release: &'r KnownRelease,
@@ -132,6 +242,23 @@ pub struct Told<'r> {
     pub action: TellTo<'r>,
     /// Raised when an admin retries.
     pub attempt: u32,
+    /// Its place in the rollout that brings it; absent where no rollout has to do with it.
+    pub place: Option<Place<'r>>,
+    /// When it is to be installed.
+    pub schedule: Schedule,
+    /// Whether the computer runs it already.
+    pub settled: bool,
+}
+
+/// Where a computer stands in a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'r> {
+    /// The rollout.
+    pub rollout: &'r Rollout,
+    /// The ring in which the computer is told, from 0.
+    pub ring: u32,
+    /// Since when it is told.
+    pub told_at: Timestamp,
 }
 
 /// How a computer comes to run what it is told.
@@ -162,16 +289,40 @@ pub fn told<'r>(
     approved: &'r [KnownRelease],
     undoing: &Undoing<'r>,
     computer: &Computer<'_>,
+    rolling: &Rolling<'r>,
 ) -> Vec<Told<'r>> {
-    let install = |release: &'r KnownRelease| Told {
+    let installs = admitted(approved, computer, rolling).into_iter().filter_map(|choice| choice.gets);
+    let installs = installs.map(|(release, admitted)| {
+        install(release, attempt_of(release, undoing.attempts), admitted, computer, rolling)
+    });
+    with_ways_back(installs, undoing, computer)
+}
+
+/// What the computer is told once every rollout is complete, whatever holds it back now.
+#[must_use]
+pub fn told_in_the_end<'r>(
+    approved: &'r [KnownRelease],
+    undoing: &Undoing<'r>,
+    computer: &Computer<'_>,
+) -> Vec<Told<'r>> {
+    let installs = wanted(approved, computer).into_iter().map(|release| Told {
         release,
         action: TellTo::Install,
         attempt: attempt_of(release, undoing.attempts),
-    };
-    let mut by_package: BTreeMap<&PackageName, Told<'r>> = wanted(approved, computer)
-        .into_iter()
-        .map(|release| (&release.release.package, install(release)))
-        .collect();
+        place: None,
+        schedule: Schedule::default(),
+        settled: false,
+    });
+    with_ways_back(installs, undoing, computer)
+}
+
+fn with_ways_back<'r>(
+    installs: impl Iterator<Item = Told<'r>>,
+    undoing: &Undoing<'r>,
+    computer: &Computer<'_>,
+) -> Vec<Told<'r>> {
+    let mut by_package: BTreeMap<&PackageName, Told<'r>> =
+        installs.map(|told| (&told.release.release.package, told)).collect();
     for left in undoing.left {
         let package = &left.release.package;
         // A newer release that is approved leads away from it too.
@@ -181,10 +332,42 @@ pub fn told<'r>(
         if let Some(kept) = goes_back_to(left, undoing.kept, computer) {
             let above = undoing.back.get(&kept.manifest).copied().unwrap_or(0);
             let attempt = attempt_of(kept, undoing.attempts).max(above);
-            by_package.insert(package, Told { release: kept, action: TellTo::GoBackFrom(left), attempt });
+            let action = TellTo::GoBackFrom(left);
+            let (place, schedule) = (None, Schedule::default());
+            let told = Told { release: kept, action, attempt, place, schedule, settled: false };
+            by_package.insert(package, told);
         }
     }
     by_package.into_values().collect()
+}
+
+fn install<'r>(
+    release: &'r KnownRelease,
+    attempt: u32,
+    admitted: Admitted<'r>,
+    computer: &Computer<'_>,
+    rolling: &Rolling<'r>,
+) -> Told<'r> {
+    let place = match admitted {
+        Admitted::Free => None,
+        Admitted::Told { rollout, ring, told_at } => Some(Place { rollout, ring, told_at }),
+        Admitted::Now { rollout, ring } => Some(Place { rollout, ring, told_at: rolling.now }),
+    };
+    let settled = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
+    let settings = &rolling.plan.settings;
+    let delivery = settings.delivery_of(rolling.asker.groups);
+    let schedule = Schedule::of(&ScheduleFacts {
+        now: rolling.now,
+        told_at: place.map(|place| place.told_at),
+        delivery,
+        window: settings.window_of(delivery),
+        severity: release.severity,
+        critical: settings.properties.critical,
+        emergency: place.is_some_and(|place| place.rollout.emergency),
+        deadline: place.and_then(|place| place.rollout.strategy.deadline()),
+        hold: settings.properties.hold,
+    });
+    Told { release, action: TellTo::Install, attempt, place, schedule, settled }
 }
 
 /// The release that the computer ran before the one that it leaves, if this site let it run and did not stop it since, and
@@ -289,11 +472,14 @@ fn needs_new(
     }
     let same = facts.wanted.len() == last.packages.len()
         && facts.wanted.iter().zip(&last.packages).all(|(wanted, told)| {
-            wanted.action() == told.action
-                && wanted.release.release == told.release
-                && wanted.release.manifest == told.manifest
-                && rollout_of(wanted.release) == told.rollout
-                && wanted.attempt == told.attempt
+            let asked = wanted.assignment();
+            let same = asked.action == told.action
+                && asked.release == told.release
+                && asked.manifest == told.manifest
+                && asked.rollout == told.rollout
+                && asked.attempt == told.attempt;
+            // What it runs already has no times to wait for. Why is for people, and says nothing that the rest does not say.
+            same && (wanted.settled || PackageAssignment { why: told.why.clone(), ..asked } == *told)
         });
     if !same {
         return Some(AssignmentReason::WantedChanged);
@@ -323,18 +509,40 @@ impl Told<'_> {
     #[must_use]
     pub fn assignment(&self) -> PackageAssignment {
         let release = self.release;
-        let install = PackageAssignment::install(
-            release.release.clone(),
-            release.manifest,
-            rollout_of(release),
-            self.attempt,
-        );
+        let rollout = self.place.map_or_else(|| rollout_of(release), |place| place.rollout.number);
+        let install =
+            PackageAssignment::install(release.release.clone(), release.manifest, rollout, self.attempt);
         match self.action {
-            TellTo::Install => install,
+            TellTo::Install => self.timed(install),
             TellTo::GoBackFrom(left) => {
                 PackageAssignment { action: Action::Rollback, why: why_back(left), ..install }
             }
         }
+    }
+}
+
+impl Told<'_> {
+    fn timed(&self, install: PackageAssignment) -> PackageAssignment {
+        let times = &self.schedule;
+        PackageAssignment {
+            download_from: times.download_from,
+            install_from: times.install_from,
+            install_until: times.install_until,
+            deadline: times.deadline,
+            start: if times.by_person { Start::ByPerson } else { Start::Automatic },
+            postpone: times.postpone.map(|(times, until)| Postpone { times, until }),
+            urgency: times.urgency.clone().unwrap_or(Urgency::Normal),
+            ring: self.place.map(|place| place.ring_name().to_owned()),
+            ..install
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The name of its ring.
+    #[must_use]
+    pub fn ring_name(&self) -> &str {
+        self.rollout.ring_name(usize::try_from(self.ring).unwrap_or(usize::MAX))
     }
 }
 

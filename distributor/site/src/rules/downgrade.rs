@@ -103,6 +103,10 @@ mod tests {
             reason: None,
             rollback: false,
             attempt: 1,
+            kind: PackageKind::Program,
+            severity: Severity::Normal,
+            mandatory: false,
+            rolling_out: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use sealpost_manifests::ids::{ComputerName, Platform};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 
 use crate::rows::{RecipientRow, TryingRow};
-use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told};
+use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told_in_the_end};
 use crate::rules::release::KnownRelease;
 
 /// Names that are kept of each group; the counts are always whole.
@@ -166,7 +166,7 @@ impl<'a> Leaving<'a> {
             attempts: &attempts,
             back: &attempts,
         };
-        let all = told(self.approved, &undoing, &computer);
+        let all = told_in_the_end(self.approved, &undoing, &computer);
         let of_package = |told: &&Told<'_>| told.release.release.package == left.release.package;
         match all.iter().find(of_package).map(|told| (told.action, told.release.manifest)) {
             Some((TellTo::GoBackFrom(_), manifest)) => Way::Back(manifest),

@@ -117,6 +117,10 @@ mod tests {
             approved_for: vec![ChannelName::new("stable").unwrap()],
             rollback: false,
             attempt: 1,
+            kind: PackageKind::Program,
+            severity: Severity::Normal,
+            mandatory: false,
+            rolling_out: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use serde::{Deserialize, Serialize};
 
@@ -237,6 +237,14 @@ pub struct KnownRelease {
     pub rollback: bool,
     /// The attempt that a computer is told which has none of its own.
     pub attempt: u32,
+    /// Program or signatures.
+    pub kind: PackageKind,
+    /// How urgent the vendor holds it.
+    pub severity: Severity,
+    /// Whether computers pass through it on their way to newer ones.
+    pub mandatory: bool,
+    /// Channels whose computers get it ring by ring: there it replaces nothing yet.
+    pub rolling_out: Vec<ChannelName>,
 }
 
 /// Of the channels that point to a release, those that nobody approved it for.
@@ -274,10 +282,11 @@ impl KnownRelease {
         Self { approved_for, state: ReleaseState::Approved, ..self.clone() }
     }
 
-    /// Whether `self` takes the place of `older` for the clients of a channel.
+    /// Whether `self` takes the place of `older` for all clients of a channel: not as long as some of them are held back.
     fn replaces(&self, older: &Self, channel: &ChannelName) -> bool {
         self.counter > older.counter
             && self.goes_to().contains(channel)
+            && !self.rolling_out.contains(channel)
             && (self.release.platform == older.release.platform
                 || (self.release.version != older.release.version
                     && self.release.platform.fits(&older.release.platform)))
@@ -388,6 +397,10 @@ mod tests {
             reason: None,
             rollback: false,
             attempt: 1,
+            kind: PackageKind::Program,
+            severity: Severity::Normal,
+            mandatory: false,
+            rolling_out: Vec::new(),
         }
     }
 

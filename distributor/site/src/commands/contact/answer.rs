@@ -1,6 +1,9 @@
 //! The answer to a contact that is taken: reports, lease, assignment, grants, and what is noted of it.
 
+use std::collections::BTreeSet;
+
 use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::Contact;
@@ -9,10 +12,11 @@ use super::facts::{
     ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
     server_list,
 };
-use crate::changes::{Actor, Change, ContactAnswer, Note};
+use super::deliveries;
+use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
-    AssignmentDecision, AssignmentFacts, Computer, Licensed, Told, Undoing, decide, told,
+    AssignmentDecision, AssignmentFacts, Computer, Licensed, Rolling, Told, Undoing, decide, told,
 };
 use crate::rules::contact::{
     Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held, may_sign_again,
@@ -20,6 +24,9 @@ use crate::rules::contact::{
 };
 use crate::rules::reports;
 use crate::rules::restore::Progress;
+use crate::rules::rollouts::groups::{Attributes, GroupName};
+use crate::rules::rollouts::plan::{Asker, Delivery};
+use crate::rules::rollouts::share::{self, Salt};
 
 /// The seats of a client whose grants count.
 pub(super) fn seats_in_lease(client: &ContactClient) -> Vec<SeatInLease<'_>> {
@@ -103,10 +110,13 @@ impl<'a> Answering<'a> {
 
     /// Decides about everything that the answer carries.
     pub(super) fn answer(self) -> Decision<ContactOutcome> {
-        let (reported, acknowledged_report) = self.reports();
+        let mut deliveries = self.client.deliveries.clone();
+        let (reported, acknowledged_report) = self.reports(&mut deliveries);
         let (lease, notice) = self.lease();
         let seen = SeenClient::of(self.contact, self.client.seen.as_ref());
-        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment(&seen) };
+        let found = self.found(&seen, &mut deliveries);
+        let assignment =
+            if notice.is_some() { Sent::Nothing } else { self.assignment(&seen, &deliveries) };
         let (client, contact) = (self.client, self.contact);
         let held_head = contact.held_head.as_ref().map(|head| head.size);
         let answer = ContactAnswer {
@@ -129,7 +139,7 @@ impl<'a> Answering<'a> {
             name: client.name.clone(),
         });
         let actor = Actor::Client { client_id: contact.client_id.clone(), name: client.name.clone() };
-        for change in reported.into_iter().chain(self.log_fork()).chain(self.drift()) {
+        for change in reported.into_iter().chain(found).chain(self.log_fork()).chain(self.drift()) {
             decision = decision.change(actor.clone(), change);
         }
         if let Sent::New(lease, change) = lease {
@@ -163,7 +173,7 @@ impl<'a> Answering<'a> {
     }
 
     /// Reports that are not in the log yet, oldest first, and the highest id that is then.
-    fn reports(&self) -> (Vec<Change>, u64) {
+    fn reports(&self, deliveries: &mut [Delivery]) -> (Vec<Change>, u64) {
         let fresh = reports::fresh(&self.contact.reports, self.client.acknowledged_report);
         let highest = fresh.keys().next_back().copied().unwrap_or(self.client.acknowledged_report);
         let mut reported = self.client.reported.clone();
@@ -174,9 +184,24 @@ impl<'a> Answering<'a> {
                 reported.insert(report.release.package.clone());
             }
             let client_id = self.contact.client_id.clone();
-            changes.push(Change::StepReported { client_id, report: report.clone(), effect });
+            let delivery = deliveries::reported(report, effect, deliveries);
+            changes.push(Change::StepReported { client_id, report: report.clone(), effect, delivery });
         }
         (changes, highest)
+    }
+
+    /// What it runs of what it was told, without having reported it.
+    fn found(&self, seen: &SeenClient, deliveries: &mut [Delivery]) -> Vec<Change> {
+        let steps = deliveries::found(&seen.installed, &self.contact.reports, deliveries);
+        let change = |step: DeliveryStep| Change::DeliveriesChanged {
+            rollout: step.rollout,
+            computers: vec![DeliveryOf {
+                client_id: self.contact.client_id.clone(),
+                name: self.client.name.clone(),
+                step,
+            }],
+        };
+        steps.into_iter().map(change).collect()
     }
 
     /// Two heads that do not fit each other, if the client holds such and did not say so before.
@@ -276,24 +301,30 @@ impl<'a> Answering<'a> {
         Sent::New(Box::new(lease), Box::new(change))
     }
 
-    fn assignment(&self, seen: &SeenClient) -> Sent<Assignment> {
+    fn assignment(&self, seen: &SeenClient, deliveries: &[Delivery]) -> Sent<Assignment> {
         let (facts, client) = (self.facts, self.client);
         let licensed = Licensed::by(client.seats.iter().map(|seat| &seat.grant));
         let back = client.back();
         let undoing =
             Undoing { left: &facts.left, kept: &facts.kept, attempts: &client.attempts, back: &back };
-        let wanted = told(
-            &facts.approved,
-            &undoing,
-            &Computer {
-                channel: &client.channel,
-                platform: &self.contact.platform,
-                licensed: &licensed,
-                installed: &seen.installed,
-                before: &seen.before,
-                voided: &facts.voided,
-            },
-        );
+        let computer = Computer {
+            channel: &client.channel,
+            platform: &self.contact.platform,
+            licensed: &licensed,
+            installed: &seen.installed,
+            before: &seen.before,
+            voided: &facts.voided,
+        };
+        let groups = self.groups(seen);
+        let asker = Asker {
+            name: &client.name,
+            position: share::position(&Salt::of(&self.context.server.server_id), &client.name),
+            groups: &groups,
+            channel: &client.channel,
+            deliveries,
+        };
+        let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now: self.context.now };
+        let wanted = told(&facts.approved, &undoing, &computer, &rolling);
         let shown = self.shown.and_then(|shown| shown.assignment.as_ref());
         let decision = decide(&AssignmentFacts {
             now: self.context.now,
@@ -307,10 +338,30 @@ impl<'a> Answering<'a> {
         // What was shown and cannot be followed is replaced at once, also by an empty assignment.
         let issue = matches!(decision, AssignmentDecision::Issue(_)) || shown.is_some();
         match (issue, decision, facts.metadata_as_of, &client.assignment) {
-            (true, _, Some(as_of), _) => self.new_assignment(&wanted, as_of, order_of(shown)),
+            (true, _, Some(as_of), _) => {
+                let last = client.last.as_ref().map(|last| self.context.now.duration_since(last.at));
+                let steps = deliveries::assigned(&wanted, deliveries, last);
+                self.new_assignment(&wanted, as_of, order_of(shown), steps)
+            }
             (_, AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),
             _ => Sent::Nothing,
         }
+    }
+
+    /// The groups that it belongs to.
+    fn groups(&self, seen: &SeenClient) -> BTreeSet<GroupName> {
+        let serials: Vec<&SerialNumber> = self.client.seats.iter().map(|seat| &seat.grant.serial).collect();
+        self.facts.plan.groups_of(
+            &self.client.listed,
+            &Attributes {
+                name: &self.client.name,
+                channel: &self.client.channel,
+                platform: Some(&self.contact.platform),
+                tags: &self.contact.tags,
+                serials: &serials,
+                installed: &seen.installed,
+            },
+        )
     }
 
     fn new_assignment(
@@ -318,6 +369,7 @@ impl<'a> Answering<'a> {
         wanted: &[Told<'_>],
         metadata_as_of: jiff::Timestamp,
         shown: Option<Order>,
+        deliveries: Vec<DeliveryStep>,
     ) -> Sent<Assignment> {
         let context = self.context;
         let order = next_order(self.facts.epoch, [self.client.assignment_order, shown]);
@@ -338,6 +390,7 @@ impl<'a> Answering<'a> {
             expires_at: assignment.expires_at,
             metadata_as_of,
             packages: assignment.packages.clone(),
+            deliveries,
         };
         Sent::New(Box::new(assignment), Box::new(change))
     }

@@ -1,6 +1,7 @@
 //! What a contact is decided from, what a client shows with it, and what it is answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -24,6 +25,8 @@ use crate::queries::{Query, query};
 use crate::rows::{KnownServerList, ServerIdentity};
 use crate::rules::contact::{Claim, NoncePair, held};
 use crate::rules::release::KnownRelease;
+use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::text;
 
@@ -78,6 +81,10 @@ pub struct ContactFacts {
     pub server_list: Option<KnownServerList>,
     /// What may have been lost; only when something is shown.
     pub lost: Option<LostFacts>,
+    /// Settings and rollouts.
+    pub plan: Arc<Plan>,
+    /// What became of the computers of live rollouts.
+    pub counts: LiveCounts,
 }
 
 /// What the ledger knows beside what a client shows.
@@ -134,6 +141,10 @@ pub struct ContactClient {
     pub drift: Vec<Drift>,
     /// Attempts of its own, by manifest.
     pub attempts: BTreeMap<Sha256Digest, u32>,
+    /// The groups that list it by name.
+    pub listed: BTreeSet<GroupName>,
+    /// What became of the rollouts that it was told, the newest of each package.
+    pub deliveries: Vec<Delivery>,
     /// Releases that a person at the computer left by a rollback, if that is the last that it reported of the package: the
     /// attempt in which it gave each up, by manifest.
     pub left_locally: BTreeMap<Sha256Digest, u32>,
@@ -174,6 +185,8 @@ pub struct HeldGrantText {
 /// The last contact that was answered.
 #[derive(Debug, Clone)]
 pub struct LastContact {
+    /// When it was.
+    pub at: Timestamp,
     /// Its nonces.
     pub nonces: NoncePair,
     /// What it was answered.

@@ -27,6 +27,10 @@ fn release(counter: u64, state: ReleaseState) -> KnownRelease {
         reason: None,
         rollback: false,
         attempt: 1,
+        kind: PackageKind::Program,
+        severity: Severity::Normal,
+        mandatory: false,
+        rolling_out: Vec::new(),
     }
 }
 

@@ -26,6 +26,10 @@ fn approved(package: &str, version: &str, platform: &str, counter: u64, channel:
         approved_for: vec![ChannelName::new(channel).unwrap()],
         rollback: false,
         attempt: 1,
+        kind: PackageKind::Program,
+        severity: Severity::Normal,
+        mandatory: false,
+        rolling_out: Vec::new(),
     }
 }
 

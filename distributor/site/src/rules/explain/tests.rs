@@ -30,6 +30,10 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         reason: None,
         rollback: false,
         attempt: 1,
+        kind: PackageKind::Program,
+        severity: Severity::Normal,
+        mandatory: false,
+        rolling_out: Vec::new(),
     };
     let halted =
         KnownRelease { state: ReleaseState::Halted, reason: Some("it crashes".into()), ..approved.clone() };

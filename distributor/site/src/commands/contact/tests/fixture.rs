@@ -278,6 +278,10 @@ pub(super) fn approved() -> KnownRelease {
         approved_for: vec![ChannelName::new("stable").unwrap()],
         rollback: false,
         attempt: 1,
+        kind: PackageKind::Program,
+        severity: Severity::Normal,
+        mandatory: false,
+        rolling_out: Vec::new(),
     }
 }
 

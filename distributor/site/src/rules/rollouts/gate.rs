@@ -1,0 +1,306 @@
+//! Whether one computer gets one release now; if not, why, and when that changes.
+//!
+//! Invariant: everybody asks here: the contact that tells a computer, the sentence that explains it, the preview before an
+//! approval and the report. A computer that was told stays told, whatever its groups become, until the release is halted, its
+//! rollout is paused before it began, or something newer takes its place.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::Timestamp;
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::version::Version;
+use sealpost_manifests::word::Word;
+
+use super::delivery::Content;
+use super::groups::GroupName;
+use super::plan::{Asker, Delivery, LiveCounts, Plan};
+use super::progress::{DeliveryState, RingState, Rollout, RolloutState, hour_of};
+use super::settings::{Block, Pin, Target};
+use super::share;
+use super::strategy::Takes;
+use crate::rules::release::KnownRelease;
+
+/// How a release reaches a computer.
+#[derive(Debug, Clone, Copy)]
+pub enum Admitted<'p> {
+    /// No rollout has to do with it, or the computer runs it already.
+    Free,
+    /// It was told before, in this ring.
+    Told {
+        /// The rollout.
+        rollout: &'p Rollout,
+        /// The ring in which it was told.
+        ring: u32,
+        /// Since when.
+        told_at: Timestamp,
+    },
+    /// It is told now.
+    Now {
+        /// The rollout.
+        rollout: &'p Rollout,
+        /// Its ring.
+        ring: u32,
+    },
+}
+
+/// Why a computer does not get a release now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// A block keeps it away.
+    Blocked {
+        /// The name of the block.
+        name: Word,
+        /// Why, in an admin's words.
+        why: String,
+    },
+    /// It stays at another version.
+    Pinned {
+        /// The name of the pin.
+        name: Word,
+        /// The version.
+        version: Version,
+        /// Why, in an admin's words.
+        why: String,
+    },
+    /// It has to pass through another release first, which nobody approved for it.
+    Mandatory {
+        /// The version of that.
+        version: Version,
+    },
+    /// Signature files wait until somebody says otherwise.
+    ContentPaused,
+    /// Signature files come later.
+    ContentDelayed {
+        /// When.
+        until: Timestamp,
+    },
+    /// Its ring has not opened.
+    Ring {
+        /// The rollout.
+        rollout: u64,
+        /// Its ring, from 0.
+        ring: u32,
+        /// The name of that ring.
+        name: Word,
+    },
+    /// The rollout is paused.
+    Paused {
+        /// The rollout.
+        rollout: u64,
+    },
+    /// As many as may install at one time do so.
+    Concurrent {
+        /// The rollout.
+        rollout: u64,
+        /// So many.
+        cap: u32,
+    },
+    /// As many as may be told in an hour were told.
+    PerHour {
+        /// The rollout.
+        rollout: u64,
+        /// So many.
+        cap: u32,
+        /// When the next hour begins.
+        until: Timestamp,
+    },
+}
+
+impl Held {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Blocked { .. } => "blocked",
+            Self::Pinned { .. } => "pinned",
+            Self::Mandatory { .. } => "mandatory_release",
+            Self::ContentPaused => "content_paused",
+            Self::ContentDelayed { .. } => "content_delayed",
+            Self::Ring { .. } => "ring_waits",
+            Self::Paused { .. } => "rollout_paused",
+            Self::Concurrent { .. } => "cap_concurrent",
+            Self::PerHour { .. } => "cap_per_hour",
+        }
+    }
+
+    /// When it changes by itself, as far as that is known.
+    #[must_use]
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::ContentDelayed { until } | Self::PerHour { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked { name, why } => write!(f, "the block `{name}` keeps it away{}", because(why)),
+            Self::Pinned { name, version, why } => {
+                write!(f, "the pin `{name}` keeps it at {version}{}", because(why))
+            }
+            Self::Mandatory { version } => {
+                write!(f, "it has to pass through {version} first, which is not approved for it")
+            }
+            Self::ContentPaused => f.write_str("signature files are paused for it"),
+            Self::ContentDelayed { until } => write!(f, "signature files are delayed for it until {until}"),
+            Self::Ring { rollout, name, .. } => {
+                write!(f, "it is in the ring `{name}` of rollout {rollout}, which has not opened")
+            }
+            Self::Paused { rollout } => write!(f, "rollout {rollout} is paused"),
+            Self::Concurrent { rollout, cap } => write!(
+                f,
+                "at most {cap} computers install at one time in its ring of rollout {rollout}, and so many do"
+            ),
+            Self::PerHour { rollout, cap, until } => write!(
+                f,
+                "at most {cap} computers are told in one hour in its ring of rollout {rollout}; the next hour begins \
+                 at {until}"
+            ),
+        }
+    }
+}
+
+fn because(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(" ({})", crate::rules::text::escape(why)) }
+}
+
+/// Whether a computer that may have a release gets it now.
+///
+/// # Errors
+/// [`Held`]: it does not.
+pub fn admit<'p>(
+    release: &KnownRelease,
+    runs: bool,
+    computer: &Asker<'_>,
+    plan: &'p Plan,
+    counts: &LiveCounts,
+    now: Timestamp,
+) -> Result<Admitted<'p>, Held> {
+    kept_away(release, computer, plan)?;
+    let Some(rollout) = plan.rollout_of(release.manifest, computer.channel) else {
+        return Ok(Admitted::Free);
+    };
+    if let Some(told) = told_before(computer, rollout) {
+        return if rollout.state == RolloutState::Paused && told.state == DeliveryState::Told && !runs {
+            Err(Held::Paused { rollout: rollout.number })
+        } else {
+            Ok(Admitted::Told { rollout, ring: told.ring, told_at: told.told_at })
+        };
+    }
+    if runs {
+        return Ok(Admitted::Free);
+    }
+    if rollout.state == RolloutState::Paused {
+        return Err(Held::Paused { rollout: rollout.number });
+    }
+    let ring = ring_index(rollout, computer, plan);
+    wait_for_content(rollout, computer, plan, now)?;
+    if rollout.state == RolloutState::Completed {
+        return Ok(Admitted::Now { rollout, ring });
+    }
+    let index = usize::try_from(ring).unwrap_or(usize::MAX);
+    let (Some(ring_plan), Some(progress)) =
+        (rollout.strategy.rings().get(index), rollout.rings.get(index))
+    else {
+        return Ok(Admitted::Now { rollout, ring });
+    };
+    if progress.state == RingState::Waiting {
+        return Err(Held::Ring { rollout: rollout.number, ring, name: ring_plan.name });
+    }
+    let counts = counts.get(&(rollout.number, ring)).copied().unwrap_or_default();
+    if let Some(cap) = ring_plan.concurrent.filter(|cap| counts.under_way() >= u64::from(*cap)) {
+        return Err(Held::Concurrent { rollout: rollout.number, cap });
+    }
+    let hour = hour_of(now);
+    if let Some(cap) = ring_plan.per_hour.filter(|cap| counts.told_in(hour) >= u64::from(*cap)) {
+        let until = Timestamp::from_second((hour + 1) * 3600).unwrap_or(Timestamp::MAX);
+        return Err(Held::PerHour { rollout: rollout.number, cap, until });
+    }
+    Ok(Admitted::Now { rollout, ring })
+}
+
+/// The ring of a computer that was not told yet: the first one that takes it.
+#[must_use]
+pub fn ring_index(rollout: &Rollout, computer: &Asker<'_>, plan: &Plan) -> u32 {
+    let early = rollout.kind == PackageKind::Signatures
+        && plan.settings.content_of(computer.groups, &rollout.release.package) == Content::Early;
+    if early {
+        return 0;
+    }
+    let rings = rollout.strategy.rings().iter().zip(&rollout.rings);
+    let found = rings.enumerate().find(|(_, (ring, progress))| match &ring.takes {
+        Takes::First(_) => progress.below.is_some_and(|below| share::is_in(computer.position, below)),
+        Takes::Share(part) => share::is_in(computer.position, share::Threshold::share(*part)),
+        Takes::Group(group) => computer.groups.contains(group),
+        Takes::Everyone => true,
+    });
+    let last = rollout.rings.len().saturating_sub(1);
+    u32::try_from(found.map_or(last, |(index, _)| index)).unwrap_or(u32::MAX)
+}
+
+/// The delivery of this rollout, unless the computer was told something else since.
+fn told_before<'a>(computer: &Asker<'a>, rollout: &Rollout) -> Option<&'a Delivery> {
+    computer
+        .deliveries
+        .iter()
+        .find(|told| told.rollout == rollout.number && told.state != DeliveryState::Dropped)
+}
+
+fn kept_away(release: &KnownRelease, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
+    let id = &release.release;
+    let of = |block: &Block| {
+        block.of.is(computer.name, computer.groups)
+            && block.package.as_ref().is_none_or(|package| *package == id.package)
+            && block.version.as_ref().is_none_or(|version| *version == id.version)
+    };
+    if let Some((name, block)) = plan.settings.blocks.iter().find(|(_, block)| of(block)) {
+        return Err(Held::Blocked { name: *name, why: block.why.clone() });
+    }
+    match pin_of(plan, computer.name, computer.groups, release) {
+        Some((name, pin)) if pin.version != id.version => {
+            Err(Held::Pinned { name, version: pin.version.clone(), why: pin.why.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The pin that counts for a computer and a package: of the computer itself before one of a group before one of everybody.
+fn pin_of<'p>(
+    plan: &'p Plan,
+    name: &ComputerName,
+    groups: &BTreeSet<GroupName>,
+    release: &KnownRelease,
+) -> Option<(Word, &'p Pin)> {
+    let pins = plan.settings.pins.iter();
+    let narrow = |pin: &Pin| match pin.of {
+        Target::Computer(_) => 0,
+        Target::Group(_) => 1,
+        Target::Everyone => 2,
+    };
+    pins.filter(|(_, pin)| pin.package == release.release.package && pin.of.is(name, groups))
+        .min_by_key(|(_, pin)| narrow(pin))
+        .map(|(name, pin)| (*name, pin))
+}
+
+fn wait_for_content(
+    rollout: &Rollout,
+    computer: &Asker<'_>,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), Held> {
+    if rollout.kind != PackageKind::Signatures || rollout.emergency {
+        return Ok(());
+    }
+    match plan.settings.content_of(computer.groups, &rollout.release.package) {
+        Content::Early | Content::General => Ok(()),
+        Content::Paused => Err(Held::ContentPaused),
+        Content::Delayed(delay) => {
+            let until = rollout.started_at.checked_add(delay.duration()).unwrap_or(Timestamp::MAX);
+            if now < until { Err(Held::ContentDelayed { until }) } else { Ok(()) }
+        }
+    }
+}

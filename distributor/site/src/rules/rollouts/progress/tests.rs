@@ -1,0 +1,212 @@
+use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::version::Version;
+
+use super::*;
+use crate::rules::rollouts::share::Share;
+use crate::rules::rollouts::strategy::ErrorThreshold;
+
+fn ring(name: &'static str, takes: Takes, sample: u32) -> Ring {
+    Ring {
+        name: Word::known(name),
+        takes,
+        soak_minutes: 15,
+        minimum_sample: sample,
+        success_percent: 90,
+        errors: ErrorThreshold { count: 1, percent: 10 },
+        concurrent: None,
+        per_hour: None,
+    }
+}
+
+fn waiting() -> RingProgress {
+    RingProgress {
+        state: RingState::Waiting,
+        below: None,
+        soaked: SignedDuration::ZERO,
+        counts: RingCounts::default(),
+    }
+}
+
+fn open(minutes: i64, succeeded: u64, failed: u64) -> RingProgress {
+    RingProgress {
+        state: RingState::Open { at: Timestamp::UNIX_EPOCH },
+        soaked: SignedDuration::from_mins(minutes),
+        counts: RingCounts { succeeded, failed, ..RingCounts::default() },
+        ..waiting()
+    }
+}
+
+fn rollout(rings: [RingProgress; 3]) -> Rollout {
+    let strategy = Strategy::new(
+        vec![
+            ring("canary", Takes::First(1), 1),
+            ring("early", Takes::percent(10), 3),
+            ring("everyone", Takes::Everyone, 1),
+        ],
+        OnFailure::RollBack,
+        None,
+    );
+    let version = Version::new("2").unwrap();
+    Rollout {
+        number: 7,
+        release: ReleaseId { package: PackageName::new("av").unwrap(), version, platform: Platform::any() },
+        manifest: Sha256Digest::of(b"two"),
+        counter: ReleaseCounter(2),
+        kind: PackageKind::Program,
+        channels: vec![ChannelName::new("stable").unwrap()],
+        strategy_name: Word::known("own"),
+        strategy: strategy.unwrap(),
+        emergency: false,
+        state: RolloutState::Running,
+        started_at: Timestamp::UNIX_EPOCH,
+        changed: None,
+        rings: rings.into(),
+    }
+}
+
+const NOBODY_LOOKED: AdvanceFacts<'_> = AdvanceFacts { populations: None, overtaken_by: None };
+
+fn of(members: u64, heard_of: u64) -> Population {
+    Population { members, waiting: 0, heard_of, below: Some(Threshold::share(Share::ALL)) }
+}
+
+fn next(rings: [RingProgress; 3], populations: [Population; 3]) -> Result<Step, Waiting> {
+    advance(&rollout(rings), &AdvanceFacts { populations: Some(&populations), overtaken_by: None })
+}
+
+#[test]
+fn a_ring_of_a_number_of_computers_opens_once_somebody_looked_which_they_are() {
+    let fresh = [waiting(), waiting(), waiting()];
+    assert_eq!(advance(&rollout(fresh.clone()), &NOBODY_LOOKED), Err(Waiting::Survey));
+    let step = next(fresh, [of(9, 9); 3]).unwrap();
+    assert_eq!(
+        step,
+        Step::OpenRing { ring: 0, below: Some(Threshold::share(Share::ALL)), why: OpenReason::First }
+    );
+}
+
+#[test]
+fn the_next_ring_waits_for_soak_then_sample_then_gate() {
+    let all = [of(1, 1), of(10, 10), of(100, 100)];
+    let at = |first: RingProgress| next([first, waiting(), waiting()], all);
+    let left = SignedDuration::from_mins(1);
+    assert_eq!(at(open(14, 1, 0)), Err(Waiting::Soak { ring: 0, left }));
+    let sample = Waiting::Sample { ring: 0, finished: 0, needed: 1, heard_of: Some(1) };
+    assert_eq!(at(open(15, 0, 0)), Err(sample));
+    let passed = Step::OpenRing { ring: 1, below: None, why: OpenReason::Passed };
+    assert_eq!(at(open(15, 1, 0)), Ok(passed));
+    // 8 of 9 are below 90 %, and one failure of nine is above a tenth: it halts. One of eleven does not, and passes.
+    let early = |progress| next([open(15, 1, 0), progress, waiting()], all);
+    assert!(matches!(early(open(15, 8, 1)), Ok(Step::Halt { ring: 1, failed: 1, finished: 9, .. })));
+    assert_eq!(early(open(15, 10, 1)), Ok(Step::OpenRing { ring: 2, below: None, why: OpenReason::Passed }));
+}
+
+#[test]
+fn the_gate_holds_a_ring_that_the_threshold_does_not_halt() {
+    let mut slow = rollout([open(15, 1, 0), open(15, 8, 1), waiting()]);
+    let mut rings = slow.strategy.rings().to_vec();
+    rings[1].errors.count = 2;
+    slow.strategy = Strategy::new(rings, OnFailure::Halt, None).unwrap();
+    let held = advance(&slow, &AdvanceFacts { populations: Some(&[of(9, 9); 3]), overtaken_by: None });
+    assert_eq!(held, Err(Waiting::Gate { ring: 1, succeeded: 8, finished: 9 }));
+}
+
+#[test]
+fn a_small_ring_needs_no_larger_sample_than_it_has_computers_and_an_empty_one_none() {
+    let early = |members, progress| {
+        next([open(15, 1, 0), progress, waiting()], [of(1, 1), of(members, members), of(9, 9)])
+    };
+    let opens = |why| Ok(Step::OpenRing { ring: 2, below: None, why });
+    assert_eq!(early(2, open(15, 2, 0)), opens(OpenReason::Passed));
+    assert_eq!(early(0, open(0, 0, 0)), opens(OpenReason::Empty));
+    let sample = Waiting::Sample { ring: 1, finished: 1, needed: 2, heard_of: Some(2) };
+    assert_eq!(early(2, open(15, 1, 0)), Err(sample));
+    // A ring whose computers are all off is not empty: it waits, and says for whom.
+    let off = next([open(15, 0, 0), waiting(), waiting()], [of(1, 0), of(9, 9), of(9, 9)]);
+    assert_eq!(off, Err(Waiting::Sample { ring: 0, finished: 0, needed: 1, heard_of: Some(0) }));
+}
+
+#[test]
+fn silence_is_a_failure_and_what_was_forgiven_halts_no_more() {
+    let mut canary = open(0, 0, 0);
+    canary.counts.silent = 1;
+    let halted = next([canary.clone(), waiting(), waiting()], [of(1, 1); 3]);
+    assert!(matches!(halted, Ok(Step::Halt { ring: 0, failed: 1, finished: 1, on_failure: OnFailure::RollBack })));
+    canary.counts.forgiven = 1;
+    let resumed = next([canary, waiting(), waiting()], [of(1, 1); 3]);
+    assert!(matches!(resumed, Err(Waiting::Soak { ring: 0, .. })), "{resumed:?}");
+}
+
+#[test]
+fn a_failure_in_a_ring_that_has_passed_halts_too() {
+    let mut late = open(15, 1, 0);
+    late.counts.failed = 1;
+    let halted = next([late, open(3, 0, 0), waiting()], [of(1, 1), of(10, 10), of(90, 90)]);
+    assert!(matches!(halted, Ok(Step::Halt { ring: 0, .. })), "{halted:?}");
+}
+
+#[test]
+fn a_paused_rollout_opens_nothing_and_still_halts() {
+    let mut paused = rollout([open(15, 1, 0), waiting(), waiting()]);
+    paused.state = RolloutState::Paused;
+    let facts = AdvanceFacts { populations: Some(&[of(9, 9); 3]), overtaken_by: None };
+    assert_eq!(advance(&paused, &facts), Err(Waiting::Person));
+    paused.rings[0].counts.failed = 1;
+    assert!(matches!(advance(&paused, &facts), Ok(Step::Halt { .. })));
+    for state in RolloutState::ALL.into_iter().filter(|state| !state.is_live()) {
+        paused.state = state;
+        assert_eq!(advance(&paused, &facts), Err(Waiting::Person), "{state}");
+        assert_eq!(open_next(&paused, &facts), Err(Waiting::Person), "{state}");
+    }
+}
+
+#[test]
+fn the_last_ring_is_watched_too_and_keeps_its_caps_until_nobody_waits() {
+    let all = [of(1, 1), of(10, 10), of(90, 90)];
+    let last = |progress| next([open(15, 1, 0), open(15, 3, 0), progress], all);
+    assert!(matches!(last(open(14, 9, 0)), Err(Waiting::Soak { ring: 2, .. })));
+    assert_eq!(last(open(15, 9, 0)), Ok(Step::Complete));
+    let mut capped = rollout([open(15, 1, 0), open(15, 3, 0), open(15, 9, 0)]);
+    let mut rings = capped.strategy.rings().to_vec();
+    rings[2].concurrent = Some(5);
+    capped.strategy = Strategy::new(rings, OnFailure::Halt, None).unwrap();
+    assert_eq!(advance(&capped, &NOBODY_LOOKED), Err(Waiting::Survey));
+    let mut waits = all;
+    waits[2].waiting = 4;
+    let facts = AdvanceFacts { populations: Some(&waits), overtaken_by: None };
+    assert_eq!(advance(&capped, &facts), Err(Waiting::Capped { ring: 2, waiting: 4 }));
+    let facts = AdvanceFacts { populations: Some(&all), overtaken_by: None };
+    assert_eq!(advance(&capped, &facts), Ok(Step::Complete));
+}
+
+#[test]
+fn the_newest_that_passed_a_ring_goes_on_and_one_that_only_opened_it_stops_nobody() {
+    let older = rollout([open(15, 1, 0), open(3, 0, 0), waiting()]);
+    let mut newer = Rollout { number: 8, counter: ReleaseCounter(3), ..older.clone() };
+    assert_eq!(older.overtaken_by(&[newer.clone()]), None, "it only opened the ring in which the older one waits");
+    newer.rings[2] = open(0, 0, 0);
+    assert_eq!(older.overtaken_by(&[newer.clone()]), Some(8));
+    assert_eq!(newer.overtaken_by(&[older.clone()]), None, "an older one overtakes nobody");
+    for change in [
+        |newer: &mut Rollout| newer.state = RolloutState::Halted,
+        |newer: &mut Rollout| newer.state = RolloutState::Paused,
+        |newer: &mut Rollout| newer.channels = vec![ChannelName::new("beta").unwrap()],
+        |newer: &mut Rollout| newer.release.platform = Platform::new("linux-x86_64").unwrap(),
+    ] {
+        let mut other = newer.clone();
+        change(&mut other);
+        assert_eq!(older.overtaken_by(&[other]), None);
+    }
+    let facts = AdvanceFacts { populations: None, overtaken_by: Some(8) };
+    assert_eq!(advance(&older, &facts), Err(Waiting::Overtaken { by: 8 }));
+}
+
+#[test]
+fn a_person_opens_the_next_ring_whatever_it_waits_for() {
+    let all = [of(1, 1), of(10, 10), of(90, 90)];
+    let facts = AdvanceFacts { populations: Some(&all), overtaken_by: None };
+    let asked = open_next(&rollout([open(0, 0, 0), waiting(), waiting()]), &facts);
+    assert_eq!(asked, Ok(Step::OpenRing { ring: 1, below: None, why: OpenReason::Asked }));
+    let last = rollout([open(0, 0, 0), open(0, 0, 0), open(0, 0, 0)]);
+    assert_eq!(open_next(&last, &facts), Err(Waiting::Person), "there is no further ring");
+}
