@@ -1,3 +1,5 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 
+pub mod glob;
+pub mod groups;
 pub mod window;
