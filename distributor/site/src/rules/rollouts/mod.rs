@@ -2,4 +2,5 @@
 
 pub mod glob;
 pub mod groups;
+pub mod share;
 pub mod window;
