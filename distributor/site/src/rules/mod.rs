@@ -22,6 +22,7 @@ pub mod release;
 pub mod reports;
 pub mod restore;
 pub mod review;
+pub mod rollouts;
 pub mod seats;
 pub mod text;
 pub mod troubles;
