@@ -2,7 +2,7 @@
 //!
 //! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -11,14 +11,14 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId,
+    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, ServerId, Tag,
 };
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order};
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
-use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
+use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 
@@ -26,6 +26,8 @@ use crate::rules::account::Actor;
 use crate::rules::contact::ClientState;
 use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::plan::Delivery;
 
 /// Whose ledger it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +223,14 @@ pub struct ClientRow {
     pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
     pub last_reports: Vec<Report>,
+    /// The groups that list it by name.
+    pub listed: BTreeSet<GroupName>,
+    /// The tags of its configuration, as it said last.
+    pub tags: Vec<Tag>,
+    /// What it said last is put off there.
+    pub postponed: Vec<Postponed>,
+    /// What became of the rollouts that it was told, the newest of each package.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// An installed package that is not as it was signed.
@@ -364,6 +374,12 @@ pub struct RecipientRow {
     pub installed: Vec<InstalledPackage>,
     /// What it ran before, where that was another release.
     pub before: Vec<InstalledPackage>,
+    /// The groups that list it by name.
+    pub listed: BTreeSet<GroupName>,
+    /// The tags of its configuration, as it said last.
+    pub tags: Vec<Tag>,
+    /// What became of the rollouts that it was told, the newest of each package.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// A computer that may try releases that it does not say it runs.

@@ -96,6 +96,8 @@ impl Installs {
                 hostname: None,
                 installed,
                 before: packages.values().filter_map(|ran| find(ran.before?)).collect(),
+                tags: Vec::new(),
+                postponed: Vec::new(),
             });
         }
         notes

@@ -6,11 +6,11 @@
 use jiff::Timestamp;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, Nonce, Platform};
+use sealpost_manifests::ids::{ClientId, Nonce, Platform, Tag};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::order::Order;
-use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::contact::{InstalledPackage, Postponed};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::restore::Progress;
@@ -54,6 +54,12 @@ pub enum Note {
         /// What it ran before of these packages, where it was another release.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         before: Vec<InstalledPackage>,
+        /// The tags of its configuration.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<Tag>,
+        /// What is put off there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        postponed: Vec<Postponed>,
     },
     /// A client was sent a new lease.
     LeaseSent {
@@ -84,6 +90,15 @@ pub enum Note {
     VendorStatement {
         /// What it says.
         statement: VendorStatement,
+    },
+    /// A ring has been watched so long: time in which the server ran.
+    RingSoaked {
+        /// The rollout.
+        rollout: u64,
+        /// The ring, from 0.
+        ring: u32,
+        /// For so many milliseconds.
+        soaked_millis: u64,
     },
 }
 
@@ -131,6 +146,8 @@ pub enum NoteKey {
     TimeFloor,
     /// One per ledger.
     VendorStatement,
+    /// One per ring of a rollout.
+    RingSoaked(u64, u32),
 }
 
 impl Note {
@@ -146,6 +163,7 @@ impl Note {
             Self::MetadataFresh { .. } => NoteKey::MetadataFresh,
             Self::TimeFloor { .. } => NoteKey::TimeFloor,
             Self::VendorStatement { .. } => NoteKey::VendorStatement,
+            Self::RingSoaked { rollout, ring, .. } => NoteKey::RingSoaked(*rollout, *ring),
         }
     }
 }

@@ -132,6 +132,9 @@ pub struct StagedRollout {
     /// Computers wait for no window, no person and no product.
     #[serde(default, skip_serializing_if = "is_false")]
     pub emergency: bool,
+    /// Its strategy waits for nothing: every computer of these channels gets it at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub complete: bool,
 }
 
 /// What became of a rollout on one computer.

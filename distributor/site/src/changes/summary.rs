@@ -14,7 +14,8 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report}
 use super::activity::{ActivityEntry, Change, NewerEntry};
 use super::parts::ServerOperation;
 use super::rollouts::of_rollouts;
-use crate::rules::account::{Account, AccountKind, Actor};
+use crate::rules::account::Actor;
+pub use crate::rules::account::named as actor;
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
@@ -172,24 +173,6 @@ pub fn is_absent_hook(change: &Change) -> bool {
 /// Kinds whose entries all tell of something that went wrong.
 pub const FAILURES: [&str; 6] =
     ["fork_detected", "log_fork_reported", "ledger_restored", "pull_failed", "release_refused", "refused"];
-
-/// Who did it, for people. An account of the operating system is its name alone, and has no space in it; so nobody takes a
-/// token of the same name for it.
-#[must_use]
-pub fn actor(actor: &Actor) -> String {
-    match actor {
-        Actor::Admin { account: Account { kind: AccountKind::Socket, id, .. } } => escape(id),
-        Actor::Admin { account: Account { kind: AccountKind::Token, id, token: Some(token) } } => {
-            format!("token {} [{token}]", escape(id))
-        }
-        Actor::Admin { account: Account { kind: AccountKind::Token, id, token: None } } => {
-            format!("token {}", escape(id))
-        }
-        Actor::Client { name, .. } => name.to_string(),
-        Actor::Stranger { source } => format!("somebody at {}", escape(source)),
-        Actor::Server => "the server".to_owned(),
-    }
-}
 
 /// The problems of a refused release as the one reason that its row shows.
 #[must_use]

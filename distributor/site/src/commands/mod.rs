@@ -11,7 +11,9 @@ pub mod licenses;
 pub mod pulls;
 pub mod releases;
 pub mod restores;
+pub mod rollouts;
 pub mod servers;
+pub mod settings;
 pub mod tokens;
 pub mod undoing;
 

@@ -9,15 +9,18 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::trust::{CounterReset, TrustDocument};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
-use crate::changes::{Actor, Approval, Change, summary};
+use crate::changes::{Actor, Approval, Change, StagedRollout, summary};
 use crate::queries::{Query, query};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
     channels_after_pull, supersession, transition,
 };
 use crate::rules::review::{self, Reviewed};
+use crate::rules::rollouts::plan::Plan;
+use crate::rules::rollouts::settings::Settings;
 use crate::rules::text;
 
 /// Most problems that one entry keeps: hostile input does not fill the log.
@@ -47,6 +50,8 @@ pub struct ReleaseFacts {
     pub next_rollout: u64,
     /// The highest attempt of the known release that a computer was told by a retry; 0 where there was none.
     pub highest_attempt: u32,
+    /// Settings and rollouts.
+    pub plan: Arc<Plan>,
 }
 
 impl ReleaseFacts {
@@ -77,6 +82,8 @@ pub struct StageRelease {
     pub signer: PublicKey,
     /// Bytes of the payload as downloaded.
     pub payload_bytes: u64,
+    /// Whether the vendor lists its version as one through which computers pass.
+    pub mandatory: bool,
 }
 
 impl Command for StageRelease {
@@ -105,14 +112,20 @@ impl Command for StageRelease {
         match (step, known) {
             (Transition::Unchanged, Some(known)) => {
                 let channels = channels_after_pull(&known.approved_for, &self.channels);
+                let mut decision = Decision::answer(());
+                if self.mandatory != known.mandatory {
+                    let (release, mandatory) = (self.release, self.mandatory);
+                    let change = Change::ReleaseMandatoryChanged { release, manifest, mandatory };
+                    decision = decision.change(Actor::Server, change);
+                }
                 if channels == known.channels {
-                    return Decision::answer(());
+                    return decision;
                 }
                 let after = KnownRelease { channels: channels.clone(), ..known.clone() };
                 let after = Some(after).filter(|release| release.state.is_or_was_approved());
                 let supersession = facts.supersession(manifest, after);
                 let change = Change::ReleaseChannelsChanged { manifest, channels, supersession };
-                Decision::answer(()).change(Actor::Server, change)
+                decision.change(Actor::Server, change)
             }
             _ => Decision::answer(()).change(Actor::Server, self.staged()),
         }
@@ -133,6 +146,7 @@ impl StageRelease {
             channels,
             signer: self.signer,
             payload_bytes: self.payload_bytes,
+            mandatory: self.mandatory,
         }
     }
 }
@@ -233,6 +247,10 @@ pub struct ApproveRelease {
     pub trust: Option<Arc<TrustDocument>>,
     /// Why, for whoever reads the log later; may be empty.
     pub comment: String,
+    /// How it goes out: the name of a strategy; the one that the settings name when absent.
+    pub strategy: Option<Word>,
+    /// Computers wait for no window, no person and no product.
+    pub emergency: bool,
 }
 
 impl Command for ApproveRelease {
@@ -252,13 +270,16 @@ impl Command for ApproveRelease {
         match review::approve(reviewed, &channels, &facts.approved, self.trust.as_deref()) {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Some(after)) => {
-                // One that goes on to further channels stays the same rollout.
-                let goes_on = reviewed.found.filter(|found| found.state != ReleaseState::Staged);
-                let rollout = goes_on.and_then(|found| found.rollout).unwrap_or(facts.next_rollout);
+                let wanted = Wanted { strategy: self.strategy, emergency: self.emergency };
+                let begins = match begin_rollout(&facts, reviewed.found, &after, wanted) {
+                    Ok(begins) => begins,
+                    Err(problem) => return Decision::refuse(problem),
+                };
                 let approvals = match &self.actor {
                     Actor::Admin { account } => vec![account.clone()],
                     Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => Vec::new(),
                 };
+                let after = KnownRelease { rolling_out: begins.holds_back(), ..after };
                 let change = Change::ReleaseApproved {
                     release: after.release.clone(),
                     manifest,
@@ -267,7 +288,8 @@ impl Command for ApproveRelease {
                         approvals,
                         comment: text::stored(self.comment.trim()),
                     },
-                    rollout,
+                    rollout: begins.number,
+                    staged: Some(begins.staged),
                     supersession: facts.supersession(manifest, Some(after)),
                 };
                 Decision::answer(()).change(self.actor, change)
@@ -275,6 +297,71 @@ impl Command for ApproveRelease {
             Ok(None) => Decision::answer(()),
         }
     }
+}
+
+/// How an admin wants a release to go out.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    strategy: Option<Word>,
+    emergency: bool,
+}
+
+/// The rollout that an approval begins, or goes on with.
+struct Begins {
+    number: u64,
+    staged: StagedRollout,
+}
+
+impl Begins {
+    /// The channels whose computers do not get the release at once.
+    fn holds_back(&self) -> Vec<ChannelName> {
+        if self.staged.complete { Vec::new() } else { self.staged.channels.clone() }
+    }
+}
+
+/// A release that still rolls out takes further channels into the same rollout; any other begins a new one for the channels
+/// that are new.
+fn begin_rollout(
+    facts: &ReleaseFacts,
+    found: Option<&KnownRelease>,
+    after: &KnownRelease,
+    wanted: Wanted,
+) -> Result<Begins, Problem> {
+    let settings = &facts.plan.settings;
+    let live = facts
+        .plan
+        .rollouts
+        .iter()
+        .find(|rollout| rollout.manifest == after.manifest && rollout.state.is_live());
+    let before = found.filter(|found| found.state != ReleaseState::Staged);
+    let before = before.map(|found| found.approved_for.as_slice()).unwrap_or_default();
+    let mut channels: Vec<ChannelName> =
+        after.approved_for.iter().filter(|channel| !before.contains(channel)).cloned().collect();
+    if let Some(live) = live {
+        channels.extend(live.channels.iter().filter(|channel| !channels.contains(channel)).cloned().collect::<Vec<_>>());
+        channels.sort();
+        let (strategy, plan) = (live.strategy_name, live.strategy.clone());
+        let emergency = live.emergency || wanted.emergency;
+        let staged = StagedRollout { strategy, plan, channels, emergency, complete: false };
+        return Ok(Begins { number: live.number, staged });
+    }
+    let strategy = wanted
+        .strategy
+        .unwrap_or_else(|| settings.strategy_of(&after.release.package, after.kind));
+    let plan = settings.strategy(&strategy).ok_or_else(|| no_such_strategy(&strategy, settings))?;
+    let (complete, emergency) = (plan.is_immediate(), wanted.emergency);
+    let staged = StagedRollout { strategy, plan, channels, emergency, complete };
+    Ok(Begins { number: facts.next_rollout, staged })
+}
+
+/// The refusal of a strategy that is not there.
+pub(super) fn no_such_strategy(name: &Word, settings: &Settings) -> Problem {
+    let known: Vec<String> = settings.all_strategies().keys().map(ToString::to_string).collect();
+    Problem::new(
+        ProblemCode::NotFound,
+        format!("there is no strategy named {name}"),
+        format!("there are {}; `distributor config export` shows them", known.join(", ")),
+    )
 }
 
 /// Rejects a release that is not approved yet.

@@ -10,6 +10,8 @@ use sealpost_keys::TokenDigest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::text::escape;
+
 /// An account of an admin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Account {
@@ -176,6 +178,24 @@ impl ByAccount {
     pub fn means(&self, account: &Account) -> bool {
         self.kind.is_none_or(|kind| kind == account.kind)
             && (account.id == self.name || account.token.as_ref().is_some_and(|id| id.0 == self.name))
+    }
+}
+
+/// Who did it, for people. An account of the operating system is its name alone, and has no space in it; so nobody takes a
+/// token of the same name for it.
+#[must_use]
+pub fn named(actor: &Actor) -> String {
+    match actor {
+        Actor::Admin { account: Account { kind: AccountKind::Socket, id, .. } } => escape(id),
+        Actor::Admin { account: Account { kind: AccountKind::Token, id, token: Some(token) } } => {
+            format!("token {} [{token}]", escape(id))
+        }
+        Actor::Admin { account: Account { kind: AccountKind::Token, id, token: None } } => {
+            format!("token {}", escape(id))
+        }
+        Actor::Client { name, .. } => name.to_string(),
+        Actor::Stranger { source } => format!("somebody at {}", escape(source)),
+        Actor::Server => "the server".to_owned(),
     }
 }
 

@@ -5,23 +5,32 @@
 //! A package that is not as it was signed never "runs as it should".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ComputerName, PackageName, Platform};
+use sealpost_manifests::ids::{ComputerName, PackageName, Platform, SerialNumber};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
-use sealpost_manifests::wire::contact::DriftKind;
+use sealpost_manifests::wire::contact::{DriftKind, Postponed};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::ClientRow;
-use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told, wanted};
+mod held;
+
+pub use self::held::{Waits, waits_for};
+use self::held::{waits_there, waits_until};
+use crate::rules::assignment::{Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted};
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::rollouts::groups::Attributes;
+use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
+use crate::rules::rollouts::progress::Rollout;
+use crate::rules::rollouts::share::{self, Salt};
 use crate::rules::text::escape;
 
 /// A computer that did not come for longer than this has lost contact: two of its usual four-hour contacts are missing.
@@ -44,6 +53,14 @@ pub struct ExplainFacts {
     pub had: Vec<KnownRelease>,
     /// Attempts of its own, by manifest.
     pub attempts: BTreeMap<Sha256Digest, u32>,
+    /// Settings and rollouts.
+    pub plan: Arc<Plan>,
+    /// What became of the computers of live rollouts.
+    pub counts: LiveCounts,
+    /// Live rollouts, as far as they are.
+    pub rollouts: Vec<Rollout>,
+    /// What makes the order of computers the site's own.
+    pub salt: Salt,
 }
 
 /// One sentence for each package that the computer runs, should run, or could run after a review.
@@ -66,7 +83,28 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     let back = client.assigned.iter().filter(|told| told.action == Action::Rollback);
     let back = back.map(|told| (told.manifest, told.attempt)).collect();
     let undoing = Undoing { left: &left, kept: &facts.had, attempts: &facts.attempts, back: &back };
-    let should = told(&facts.approved, &undoing, &computer);
+    let serials: Vec<&SerialNumber> = facts.grants.iter().map(|grant| &grant.serial).collect();
+    let groups = facts.plan.groups_of(
+        &client.listed,
+        &Attributes {
+            name: &client.name,
+            channel: &client.channel,
+            platform: client.platform.as_ref(),
+            tags: &client.tags,
+            serials: &serials,
+            installed: &client.installed,
+        },
+    );
+    let asker = Asker {
+        name: &client.name,
+        position: share::position(&facts.salt, &client.name),
+        groups: &groups,
+        channel: &client.channel,
+        deliveries: &client.deliveries,
+    };
+    let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now };
+    let should = told(&facts.approved, &undoing, &computer, &rolling);
+    let choices = admitted(&facts.approved, &computer, &rolling);
     // Also what is approved for other channels, and waits for a decision in this one.
     let waiting = facts.approved.iter().filter(|release| release.waits_for().next().is_some());
     let waiting = waiting.map(|release| release.approved_too(&release.channels.clone()));
@@ -93,7 +131,15 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         // What is approved for others is what it would get with a license.
         packages.extend(facts.approved.iter().map(|release| &release.release.package));
     }
-    packages.into_iter().map(|package| explain(&view(facts, package, &should, &could), now)).collect()
+    packages.extend(choices.iter().map(|choice| &choice.newest.release.package));
+    packages
+        .into_iter()
+        .map(|package| {
+            let held = choices.iter().find(|choice| choice.newest.release.package == *package);
+            let held = held.and_then(|choice| Waits::of(choice, &facts.rollouts));
+            explain(&PackageView { held, ..view(facts, package, &should, &could) }, now)
+        })
+        .collect()
 }
 
 fn view<'a>(
@@ -122,9 +168,11 @@ fn view<'a>(
         tries: tries.and_then(|report| stopped(&facts.had, report.manifest)),
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
         is_licensed: !facts.grants.is_empty(),
-        wanted: should.iter().find(|told| told.release.release.package == *package).copied(),
+        wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
         last_report,
+        held: None,
+        postponed: client.postponed.iter().find(|postponed| postponed.package == *package),
     }
 }
 
@@ -170,6 +218,10 @@ pub struct PackageView<'a> {
     pub waits_for_review: Option<&'a ReleaseId>,
     /// Its last report about this package.
     pub last_report: Option<&'a Report>,
+    /// The newest release that it may have, if that is held back, and why.
+    pub held: Option<Waits<'a>>,
+    /// What is put off there.
+    pub postponed: Option<&'a Postponed>,
 }
 
 /// When the sentence will be another one.
@@ -184,6 +236,8 @@ pub enum ChangesWhen {
     Admin,
     /// When the vendor renews the license or ships another release.
     Vendor,
+    /// When a rollout goes on, or its window opens.
+    Rollout,
 }
 
 /// One sentence, and when it changes.
@@ -195,6 +249,12 @@ pub struct Explanation {
     pub sentence: String,
     /// When it will be another one.
     pub changes: ChangesWhen,
+    /// At what time, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_at: Option<Timestamp>,
+    /// Why the newest release is held back, as a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// Explains one package on one computer.
@@ -208,9 +268,18 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
         None => format!("{} does not run {}", view.name, view.package),
     };
     let runs = runs + view.drift.map_or("", changed);
-    let (rest, changes) = reason(view, now);
+    let (rest, mut changes) = reason(view, now);
     let tries = view.tries.map(tries).unwrap_or_default();
-    Explanation { package: view.package.clone(), sentence: format!("{runs}{rest}{tries}"), changes }
+    let mut sentence = format!("{runs}{rest}{tries}");
+    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now));
+    let shown = view.held.as_ref().filter(|_| view.state == ClientState::Active && view.is_licensed);
+    if let Some(waits) = shown {
+        sentence.push_str(&waits.sentence());
+        changes_at = waits.until(now).or(changes_at);
+        changes = waits.changes();
+    }
+    let held = shown.map(|waits| waits.held.code().to_owned());
+    Explanation { package: view.package.clone(), sentence, changes, changes_at, held }
 }
 
 fn tries(stopped: &KnownRelease) -> String {
@@ -250,7 +319,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
                     serial number";
         return (text.into(), ChangesWhen::Admin);
     }
-    let Some(told) = view.wanted else { return nothing_wanted(view) };
+    let Some(told) = &view.wanted else { return nothing_wanted(view) };
     let (wanted, manifest) = (&told.release.release, told.release.manifest);
     if view.runs.is_some_and(|(_, running)| running == manifest) {
         if view.drift.is_some() {
@@ -302,6 +371,9 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         );
     }
     let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
+    if let Some((text, changes)) = waits_there(told, view, now) {
+        return (format!("{should}; {text}"), changes);
+    }
     match view.last_report.filter(of_attempt) {
         None => (format!("{should}; it was told so and has not reported yet"), ChangesWhen::Contact),
         Some(report) => reported(&should, report, view),

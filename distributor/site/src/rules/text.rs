@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing that came from outside reaches a terminal or a log file as a control character.
 
+use jiff::SignedDuration;
+
 /// Longest piece of outside text in a line, in characters: a line stays a line.
 const MAX_SHOWN_CHARS: usize = 300;
 /// Names that one line names.
@@ -72,6 +74,21 @@ pub fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
+/// A duration in its two largest units: "3 d 4 h", "2 h 5 min", "40 s".
+#[must_use]
+pub fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let shown: Vec<String> = parts
+        .iter()
+        .skip_while(|(count, _)| *count == 0)
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
+}
+
 /// The first five of `count` names, for a line that people read. `names` may be cut at five or more.
 #[must_use]
 pub fn first_names<N: AsRef<str>>(names: &[N], count: u64) -> String {
@@ -101,6 +118,21 @@ mod tests {
         assert_eq!(escape("a\u{1b}[2J\r\nb\u{202e}c\u{9b}"), "a\\u{1b}[2J\\u{d} b\\u{202e}c\\u{9b}");
         assert_eq!(escape("plain – ünïcode"), "plain – ünïcode");
         assert_eq!(escape(&"x".repeat(5000)).chars().count(), 301);
+    }
+
+    #[test]
+    fn a_duration_is_said_in_its_two_largest_units() {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (-5, "0 s"),
+            (40, "40 s"),
+            (60, "1 min"),
+            (61, "1 min 1 s"),
+            (7_500, "2 h 5 min"),
+            (86_400 * 3 + 60, "3 d"),
+        ] {
+            assert_eq!(span(SignedDuration::from_secs(seconds)), said);
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl<'a> Answering<'a> {
             decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
         }
         if client.seen.as_ref() != Some(&seen) {
-            let SeenClient { platform, agent_version, instance, hostname, installed, before } = seen;
+            let SeenClient { platform, agent_version, instance, hostname, installed, before, tags, postponed } = seen;
             let client_id = contact.client_id.clone();
             decision = decision.note(Note::ClientSeen {
                 client_id,
@@ -159,6 +159,8 @@ impl<'a> Answering<'a> {
                 hostname,
                 installed,
                 before,
+                tags,
+                postponed,
             });
         }
         decision.note(Note::ContactAnswered {

@@ -10,13 +10,13 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, SerialNumber,
+    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, SerialNumber, Tag,
 };
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::server_list::ServerList;
-use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT};
+use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT, Postponed};
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::changes::ContactAnswer;
@@ -210,6 +210,10 @@ pub struct SeenClient {
     pub installed: Vec<InstalledPackage>,
     /// What it ran before of the packages that it runs, where it was another release, sorted by package.
     pub before: Vec<InstalledPackage>,
+    /// The tags of its configuration, sorted.
+    pub tags: Vec<Tag>,
+    /// What is put off there, sorted by package.
+    pub postponed: Vec<Postponed>,
 }
 
 impl SeenClient {
@@ -239,8 +243,17 @@ impl SeenClient {
             hostname: contact.hostname.as_deref().map(text::stored),
             installed: by_package.into_values().cloned().collect(),
             before,
+            tags: contact.tags.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(),
+            postponed: postponed(contact),
         }
     }
+}
+
+/// What a contact says is put off: each package once, sorted.
+fn postponed(contact: &Contact) -> Vec<Postponed> {
+    let by_package: BTreeMap<&PackageName, &Postponed> =
+        contact.postponed.iter().map(|postponed| (&postponed.package, postponed)).collect();
+    by_package.into_values().cloned().collect()
 }
 
 /// What a client shows of what this server signed for it. Every signature was checked with the site key, and every

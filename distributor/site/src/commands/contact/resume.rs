@@ -75,6 +75,8 @@ pub(super) fn lost_client(
         drift: Vec::new(),
         attempts: BTreeMap::new(),
         left_locally: BTreeMap::new(),
+        listed: BTreeSet::new(),
+        deliveries: Vec::new(),
     };
     let recreated = Recreated {
         client_key: client.client_key.clone(),

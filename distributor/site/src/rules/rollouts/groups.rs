@@ -276,7 +276,8 @@ pub struct GroupRule(Criteria);
 
 impl GroupRule {
     /// The first attribute that does not match; those that are cheap to compare come first.
-    fn why_not<'a>(&'a self, computer: &Attributes<'a>) -> Option<Mismatch<'a>> {
+    #[must_use]
+    pub fn why_not<'a>(&'a self, computer: &Attributes<'a>) -> Option<Mismatch<'a>> {
         let Criteria { channels, platforms, names, tags, serials, runs } = &self.0;
         let Attributes { channel, platform, name, .. } = *computer;
         if let Some(wanted) = unmet(channels, |wanted| wanted == channel) {

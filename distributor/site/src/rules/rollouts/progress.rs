@@ -222,6 +222,28 @@ impl DeliveryState {
 }
 
 impl RingCounts {
+    /// The count of a state, to be changed.
+    const fn of_mut(&mut self, state: DeliveryState) -> &mut u64 {
+        match state {
+            DeliveryState::Told => &mut self.told,
+            DeliveryState::Begun => &mut self.begun,
+            DeliveryState::Succeeded => &mut self.succeeded,
+            DeliveryState::Failed => &mut self.failed,
+            DeliveryState::Silent => &mut self.silent,
+            DeliveryState::Dropped => &mut self.dropped,
+        }
+    }
+
+    /// A computer goes from one state to another; from none when it is told for the first time.
+    pub fn moves(&mut self, before: Option<DeliveryState>, after: DeliveryState) {
+        if let Some(before) = before {
+            let count = self.of_mut(before);
+            *count = count.saturating_sub(1);
+        }
+        let count = self.of_mut(after);
+        *count = count.saturating_add(1);
+    }
+
     /// The count of a state.
     #[must_use]
     pub const fn of(&self, state: DeliveryState) -> u64 {
@@ -262,7 +284,7 @@ impl RingCounts {
 
 /// The hour of a time, counted since 1970.
 #[must_use]
-pub const fn hour_of(at: Timestamp) -> i64 {
+pub fn hour_of(at: Timestamp) -> i64 {
     at.as_second().div_euclid(3600)
 }
 
@@ -501,6 +523,36 @@ fn past_threshold(rollout: &Rollout) -> Option<Step> {
 }
 
 impl Rollout {
+    /// A rollout that begins; of a strategy that waits for nothing it is complete at once.
+    #[must_use]
+    pub fn waiting_rings(strategy: &Strategy) -> Vec<RingProgress> {
+        let waiting = RingProgress {
+            state: RingState::Waiting,
+            below: None,
+            soaked: SignedDuration::ZERO,
+            counts: RingCounts::default(),
+        };
+        vec![waiting; strategy.rings().len()]
+    }
+
+    /// As it is after a step.
+    pub fn apply(&mut self, step: &Step, now: Timestamp) {
+        match step {
+            Step::OpenRing { ring, below, .. } => {
+                if let Some(progress) = self.rings.get_mut(*ring) {
+                    *progress = RingProgress {
+                        state: RingState::Open { at: now },
+                        below: *below,
+                        soaked: SignedDuration::ZERO,
+                        counts: progress.counts,
+                    };
+                }
+            }
+            Step::Complete => self.state = RolloutState::Completed,
+            Step::Halt { .. } => self.state = RolloutState::Halted,
+        }
+    }
+
     /// The last ring that is open, from 0.
     #[must_use]
     pub fn current_ring(&self) -> Option<usize> {

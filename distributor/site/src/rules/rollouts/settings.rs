@@ -383,8 +383,8 @@ impl Settings {
     pub fn strategy_of(&self, package: &PackageName, kind: PackageKind) -> Word {
         let own = self.packages.get(package).and_then(|package| package.strategy);
         own.unwrap_or(match kind {
-            PackageKind::Program => self.properties.strategy_programs,
             PackageKind::Signatures => self.properties.strategy_signatures,
+            _ => self.properties.strategy_programs,
         })
     }
 

@@ -414,8 +414,8 @@ pub fn everyone_now() -> Word {
 #[must_use]
 pub fn default_for(kind: PackageKind) -> Word {
     match kind {
-        PackageKind::Program => Word::known("normal"),
         PackageKind::Signatures => Word::known("signatures"),
+        _ => Word::known("normal"),
     }
 }
 

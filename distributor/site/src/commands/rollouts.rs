@@ -1,0 +1,581 @@
+//! Rollouts: what they do by themselves, and what a person does with one.
+//!
+//! Invariant: [`AdvanceRollouts`] is a reconciler: it can be sent at any time, twice, or never, and does what is due. Rings open
+//! and rollouts end only here, and where a person says so. Every word of a person has a comment, an actor and an entry.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::word::Word;
+
+use super::decision::{Command, Context, Decision};
+use super::releases::no_such_strategy;
+use crate::changes::{Actor, Change, DeliveryOf, DeliveryStep, Note};
+use crate::queries::{Query, query};
+use crate::rules::release::{KnownRelease, ReleaseState, Supersession, supersession};
+use crate::rules::rollouts::plan::{Delivery, Plan};
+use crate::rules::rollouts::progress::{
+    AdvanceFacts, DeliveryState, Population, Rollout, RolloutState, Step, Waiting, advance, open_next,
+};
+use crate::rules::rollouts::strategy::{OnFailure, Ring, Strategy, Takes};
+use crate::rules::text;
+
+/// Steps of one rollout in one round: each opens a ring or ends it, and a strategy has few rings.
+const MAX_STEPS: usize = 32;
+/// Computers in one entry of the log: an entry stays small.
+const COMPUTERS_PER_ENTRY: usize = 500;
+/// Most silent computers of one rollout in one round; the next round takes the rest.
+pub const MAX_SILENT: u32 = 5_000;
+/// Longest comment, in bytes.
+const MAX_COMMENT_BYTES: usize = 2 * 1024;
+
+query! {
+    /// What rollouts do next is decided from.
+    LoadAdvance {} -> AdvancingFacts, "read the rollouts"
+}
+
+/// As [`LoadAdvance`] says.
+#[derive(Debug, Clone)]
+pub struct AdvancingFacts {
+    /// Rollouts that are live, with their counts, by number; and completed ones of the same packages.
+    pub rollouts: Vec<Rollout>,
+    /// Approved and superseded releases of their packages.
+    pub releases: Vec<KnownRelease>,
+    /// Computers that were told by live rollouts and were not heard of for longer than they may be silent, by license time: at
+    /// most [`MAX_SILENT`] of each rollout.
+    pub overdue: Vec<Overdue>,
+}
+
+/// A computer that was not heard of for too long.
+#[derive(Debug, Clone)]
+pub struct Overdue {
+    /// The client.
+    pub client_id: ClientId,
+    /// Its name.
+    pub name: ComputerName,
+    /// What it was told.
+    pub delivery: Delivery,
+    /// How long it may be silent.
+    pub silence: SignedDuration,
+}
+
+/// Lets rollouts do what is due.
+#[derive(Debug, Clone, Default)]
+pub struct AdvanceRollouts {
+    /// How long the server ran since it sent this the last time, by a clock that nobody sets. Soaks count only this.
+    pub elapsed: SignedDuration,
+    /// What a look at all computers found, ring by ring, by rollout.
+    pub populations: BTreeMap<u64, Vec<Population>>,
+    /// How long the server has watched each rollout, by the same clock, since it started. Nobody counts as silent sooner than
+    /// after this, whatever a clock says.
+    pub watched: BTreeMap<u64, SignedDuration>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advanced {
+    /// Whether computers get something that they did not get before.
+    pub opened: bool,
+    /// What live rollouts wait for, by number.
+    pub waiting: BTreeMap<u64, Waiting>,
+    /// Rollouts that halted by themselves.
+    pub halted: Vec<u64>,
+}
+
+impl Command for AdvanceRollouts {
+    type Facts = LoadAdvance;
+    type Answer = Advanced;
+    const ATTEMPTED: &'static str = "let rollouts go on";
+
+    fn facts(&self) -> LoadAdvance {
+        LoadAdvance {}
+    }
+
+    fn decide(self, facts: AdvancingFacts, context: &Context<'_>) -> Decision<Advanced> {
+        let mut round = Round { decision: Decision::answer(()), advanced: Advanced::default() };
+        let AdvancingFacts { mut rollouts, mut releases, overdue } = facts;
+        let live: Vec<usize> =
+            (0..rollouts.len()).filter(|index| rollouts.get(*index).is_some_and(|r| r.state.is_live())).collect();
+        for index in live.into_iter().rev() {
+            let others = rollouts.clone();
+            let Some(rollout) = rollouts.get_mut(index) else { continue };
+            let number = rollout.number;
+            round.silence(rollout, &overdue, self.watched.get(&number).copied());
+            round.soak(rollout, self.elapsed);
+            let facts = AdvanceFacts {
+                populations: self.populations.get(&number).map(Vec::as_slice),
+                overtaken_by: rollout.overtaken_by(&others),
+            };
+            for _ in 0..MAX_STEPS {
+                match advance(rollout, &facts) {
+                    Ok(step) => {
+                        round.step(rollout, &step, &mut releases);
+                        rollout.apply(&step, context.now);
+                    }
+                    Err(waiting) => {
+                        if rollout.state.is_live() {
+                            round.advanced.waiting.insert(number, waiting);
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        let Decision { changes, notes, .. } = round.decision;
+        Decision { changes, notes, answer: Ok(round.advanced) }
+    }
+}
+
+/// One round over all rollouts.
+struct Round {
+    decision: Decision<()>,
+    advanced: Advanced,
+}
+
+impl Round {
+    fn change(&mut self, change: Change) {
+        self.decision.changes.push((Actor::Server, change));
+    }
+
+    /// Computers that count as failed from now on, because nobody heard of them.
+    fn silence(&mut self, rollout: &mut Rollout, overdue: &[Overdue], watched: Option<SignedDuration>) {
+        let watched = watched.unwrap_or_default();
+        let silent: Vec<DeliveryOf> = overdue
+            .iter()
+            .filter(|overdue| overdue.delivery.rollout == rollout.number && watched > overdue.silence)
+            .map(|overdue| DeliveryOf {
+                client_id: overdue.client_id.clone(),
+                name: overdue.name.clone(),
+                step: DeliveryStep {
+                    rollout: rollout.number,
+                    package: overdue.delivery.package.clone(),
+                    ring: overdue.delivery.ring,
+                    before: Some(overdue.delivery.state),
+                    after: DeliveryState::Silent,
+                    attempt: overdue.delivery.attempt,
+                    silence_secs: None,
+                },
+            })
+            .collect();
+        for DeliveryOf { step, .. } in &silent {
+            if let Some(ring) = rollout.rings.get_mut(usize::try_from(step.ring).unwrap_or(usize::MAX)) {
+                ring.counts.moves(step.before, step.after);
+            }
+        }
+        for computers in silent.chunks(COMPUTERS_PER_ENTRY) {
+            self.change(Change::DeliveriesChanged {
+                rollout: rollout.number,
+                computers: computers.to_vec(),
+            });
+        }
+    }
+
+    /// The ring that is watched has been watched for longer.
+    fn soak(&mut self, rollout: &mut Rollout, elapsed: SignedDuration) {
+        let Some(current) = rollout.current_ring() else { return };
+        let soak = rollout.strategy.rings().get(current).map(Ring::soak);
+        let number = rollout.number;
+        let (Some(soak), Some(ring)) = (soak, rollout.rings.get_mut(current)) else { return };
+        if elapsed <= SignedDuration::ZERO || ring.soaked >= soak {
+            return;
+        }
+        ring.soaked = ring.soaked.saturating_add(elapsed).min(soak);
+        let (ring, soaked_millis) = (index(current), millis(ring.soaked));
+        self.decision.notes.push(Note::RingSoaked { rollout: number, ring, soaked_millis });
+    }
+
+    fn step(&mut self, rollout: &Rollout, step: &Step, releases: &mut Vec<KnownRelease>) {
+        match step {
+            Step::OpenRing { .. } => {
+                self.advanced.opened = true;
+                self.decision.changes.extend(opening(rollout, step, Actor::Server, String::new()));
+            }
+            Step::Complete => {
+                self.advanced.opened = true;
+                let supersession = completed(rollout.manifest, releases);
+                self.change(Change::RolloutCompleted {
+                    rollout: rollout.number,
+                    release: rollout.release.clone(),
+                    manifest: rollout.manifest,
+                    supersession,
+                });
+            }
+            Step::Halt { ring, failed, finished, on_failure } => {
+                self.advanced.halted.push(rollout.number);
+                let name = rollout.ring_name(*ring);
+                let supersession = left(rollout.manifest, releases);
+                self.change(Change::ReleaseHalted {
+                    release: rollout.release.clone(),
+                    manifest: rollout.manifest,
+                    reason: format!(
+                        "{failed} of {finished} computers failed in the ring {name} of rollout {}",
+                        rollout.number
+                    ),
+                    rollback: *on_failure == OnFailure::RollBack,
+                    withdrawn: false,
+                    aborted: false,
+                    supersession,
+                });
+            }
+        }
+    }
+}
+
+/// The release replaces older ones from now on.
+fn completed(manifest: Sha256Digest, releases: &mut [KnownRelease]) -> Supersession {
+    let Some(package) = releases.iter_mut().find(|release| release.manifest == manifest).map(|release| {
+        release.rolling_out.clear();
+        release.release.package.clone()
+    }) else {
+        return Supersession::default();
+    };
+    judged(&package, releases)
+}
+
+/// The release is none of the approved ones any more.
+fn left(manifest: Sha256Digest, releases: &mut Vec<KnownRelease>) -> Supersession {
+    let package = releases.iter().find(|release| release.manifest == manifest);
+    let Some(package) = package.map(|release| release.release.package.clone()) else {
+        return Supersession::default();
+    };
+    releases.retain(|release| release.manifest != manifest);
+    judged(&package, releases)
+}
+
+/// What changes among the releases of a package, and they with it.
+fn judged(package: &PackageName, releases: &mut [KnownRelease]) -> Supersession {
+    let of_package: Vec<KnownRelease> =
+        releases.iter().filter(|release| release.release.package == *package).cloned().collect();
+    let change = supersession(&of_package);
+    for release in releases.iter_mut() {
+        if change.superseded.contains(&release.manifest) {
+            release.state = ReleaseState::Superseded;
+        } else if change.restored.contains(&release.manifest) {
+            release.state = ReleaseState::Approved;
+        }
+    }
+    change
+}
+
+/// The entry of a ring that opens.
+fn opening(rollout: &Rollout, step: &Step, actor: Actor, comment: String) -> Option<(Actor, Change)> {
+    let Step::OpenRing { ring, below, why } = step else { return None };
+    let plan = rollout.strategy.rings().get(*ring)?;
+    let change = Change::RingOpened {
+        rollout: rollout.number,
+        release: rollout.release.clone(),
+        ring: index(*ring),
+        name: plan.name,
+        below: *below,
+        reason: *why,
+        comment,
+    };
+    Some((actor, change))
+}
+
+fn index(ring: usize) -> u32 {
+    u32::try_from(ring).unwrap_or(u32::MAX)
+}
+
+fn millis(duration: SignedDuration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(0)
+}
+
+query! {
+    /// What a person does with a rollout is decided from.
+    LoadRollout {
+        /// Its number.
+        pub number: u64,
+    } -> RolloutFacts, "read a rollout"
+}
+
+/// As [`LoadRollout`] says.
+#[derive(Debug, Clone)]
+pub struct RolloutFacts {
+    /// The rollout, with its counts.
+    pub rollout: Option<Rollout>,
+    /// Its release.
+    pub known: Option<KnownRelease>,
+    /// Approved and superseded releases of its package.
+    pub releases: Vec<KnownRelease>,
+    /// The number of the newest rollout of its release.
+    pub newest: Option<u64>,
+    /// Settings and rollouts.
+    pub plan: Arc<Plan>,
+}
+
+/// What a person does with a rollout.
+#[derive(Debug, Clone)]
+pub struct SteerRollout {
+    /// Who does.
+    pub actor: Actor,
+    /// Which rollout.
+    pub number: u64,
+    /// What.
+    pub what: Steer,
+    /// Why, for whoever reads the log later.
+    pub comment: String,
+}
+
+/// What can be done with a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Steer {
+    /// Nobody new is told until it is resumed. Who has begun finishes.
+    Pause,
+    /// It goes on after a pause or a halt; failures of before halt it no more.
+    Resume,
+    /// A ring opens now, whatever it waits for.
+    Next {
+        /// The ring that was shown as the next one, from 0; so two who press at once open one ring.
+        ring: u32,
+        /// What a look at all computers found, ring by ring.
+        populations: Option<Vec<Population>>,
+    },
+    /// It ends for good: its release is halted.
+    Abort {
+        /// Computers that run it are told to go back to what they ran before.
+        roll_back: bool,
+    },
+    /// It goes on by another strategy, whose first rings are those that are open.
+    Edit {
+        /// The name of the strategy; the same one again as the settings have it now.
+        strategy: Word,
+        /// Computers wait for no window, no person and no product.
+        emergency: bool,
+    },
+}
+
+impl Steer {
+    /// The word for it.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Next { .. } => "open the next ring of",
+            Self::Abort { .. } => "abort",
+            Self::Edit { .. } => "edit",
+        }
+    }
+}
+
+impl Command for SteerRollout {
+    type Facts = LoadRollout;
+    type Answer = ();
+    const ATTEMPTED: &'static str = "steer a rollout";
+
+    fn facts(&self) -> LoadRollout {
+        LoadRollout { number: self.number }
+    }
+
+    fn decide(self, facts: RolloutFacts, _: &Context<'_>) -> Decision<()> {
+        let Self { actor, number, what, comment } = self;
+        let comment = text::stored(comment.trim());
+        if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
+            return Decision::refuse(Problem::new(
+                ProblemCode::BadRequest,
+                format!("cannot {} rollout {number} without a reason of 1 to {MAX_COMMENT_BYTES} bytes", what.verb()),
+                "say in one sentence why, for whoever reads the log later",
+            ));
+        }
+        let (Some(rollout), Some(known)) = (facts.rollout.clone(), facts.known.clone()) else {
+            return Decision::refuse(Problem::new(
+                ProblemCode::NotFound,
+                format!("there is no rollout {number}"),
+                "`distributor rollouts list` shows all",
+            ));
+        };
+        let steering = Steering { facts, rollout, known, actor, comment };
+        match what {
+            Steer::Pause => steering.pause(),
+            Steer::Resume => steering.resume(),
+            Steer::Next { ring, populations } => steering.next(ring, populations.as_deref()),
+            Steer::Abort { roll_back } => steering.abort(roll_back),
+            Steer::Edit { strategy, emergency } => steering.edit(strategy, emergency),
+        }
+    }
+}
+
+struct Steering {
+    facts: RolloutFacts,
+    rollout: Rollout,
+    known: KnownRelease,
+    actor: Actor,
+    comment: String,
+}
+
+impl Steering {
+    fn wrong_state(&self, verb: &str) -> Decision<()> {
+        let (number, state) = (self.rollout.number, self.rollout.state);
+        let hint = match state {
+            RolloutState::Paused | RolloutState::Halted => {
+                format!("let it go on with `distributor rollouts resume {number}`")
+            }
+            RolloutState::Running => format!("see `distributor rollouts show {number}`"),
+            RolloutState::Aborted | RolloutState::Completed | RolloutState::Superseded | RolloutState::Withdrawn => {
+                "an approval begins a new rollout; see `distributor updates list`".to_owned()
+            }
+        };
+        Decision::refuse(Problem::new(
+            ProblemCode::WrongState,
+            format!("cannot {verb} rollout {number}: it is {state}"),
+            hint,
+        ))
+    }
+
+    fn pause(self) -> Decision<()> {
+        match self.rollout.state {
+            RolloutState::Paused => Decision::answer(()),
+            RolloutState::Running => {
+                let (rollout, release) = (self.rollout.number, self.rollout.release);
+                let change = Change::RolloutPaused { rollout, release, comment: self.comment };
+                Decision::answer(()).change(self.actor, change)
+            }
+            _ => self.wrong_state("pause"),
+        }
+    }
+
+    fn resume(self) -> Decision<()> {
+        let is_newest = self.facts.newest == Some(self.rollout.number);
+        let halted = self.rollout.state == RolloutState::Halted
+            && self.known.state == ReleaseState::Halted
+            && is_newest;
+        match self.rollout.state {
+            RolloutState::Running => return Decision::answer(()),
+            RolloutState::Paused => {}
+            RolloutState::Halted if halted => {}
+            _ => return self.wrong_state("resume"),
+        }
+        let supersession = if halted {
+            let approved = KnownRelease { state: ReleaseState::Approved, ..self.known };
+            let manifest = approved.manifest;
+            let others = self.facts.releases.into_iter().filter(|other| other.manifest != manifest);
+            let releases: Vec<KnownRelease> = others.chain([approved]).collect();
+            supersession(&releases)
+        } else {
+            Supersession::default()
+        };
+        let forgiven = self.rollout.rings.iter().map(|ring| ring.counts.failures()).collect();
+        let change = Change::RolloutResumed {
+            rollout: self.rollout.number,
+            release: self.rollout.release,
+            manifest: self.rollout.manifest,
+            forgiven,
+            comment: self.comment,
+            supersession,
+        };
+        Decision::answer(()).change(self.actor, change)
+    }
+
+    fn next(self, ring: u32, populations: Option<&[Population]>) -> Decision<()> {
+        if self.rollout.state != RolloutState::Running {
+            return self.wrong_state("open the next ring of");
+        }
+        let current = self.rollout.current_ring();
+        if current.is_some_and(|current| index(current) >= ring) {
+            return Decision::answer(());
+        }
+        let next = current.map_or(0, |current| index(current) + 1);
+        if next != ring {
+            return Decision::refuse(Problem::new(
+                ProblemCode::WrongState,
+                format!("the next ring of rollout {} is another one by now", self.rollout.number),
+                format!("look again with `distributor rollouts show {}`", self.rollout.number),
+            ));
+        }
+        let facts = AdvanceFacts { populations, overtaken_by: None };
+        let opened = match open_next(&self.rollout, &facts) {
+            Ok(step) => opening(&self.rollout, &step, self.actor.clone(), self.comment.clone()),
+            Err(_) => None,
+        };
+        match opened {
+            Some((actor, change)) => Decision::answer(()).change(actor, change),
+            None => Decision::refuse(Problem::new(
+                ProblemCode::WrongState,
+                format!("rollout {} has no further ring", self.rollout.number),
+                "its last ring is open: it is complete when that has been watched",
+            )),
+        }
+    }
+
+    fn abort(self, roll_back: bool) -> Decision<()> {
+        match self.rollout.state {
+            RolloutState::Aborted if !roll_back || self.known.rollback => return Decision::answer(()),
+            RolloutState::Aborted | RolloutState::Running | RolloutState::Paused | RolloutState::Halted => {}
+            _ => return self.wrong_state("abort"),
+        }
+        let others: Vec<KnownRelease> = self
+            .facts
+            .releases
+            .into_iter()
+            .filter(|other| other.manifest != self.rollout.manifest)
+            .collect();
+        let change = Change::ReleaseHalted {
+            release: self.rollout.release,
+            manifest: self.rollout.manifest,
+            reason: self.comment,
+            rollback: roll_back || self.known.rollback,
+            withdrawn: self.known.state == ReleaseState::Withdrawn,
+            aborted: true,
+            supersession: supersession(&others),
+        };
+        Decision::answer(()).change(self.actor, change)
+    }
+
+    fn edit(self, strategy: Word, emergency: bool) -> Decision<()> {
+        if !self.rollout.state.is_live() {
+            return self.wrong_state("edit");
+        }
+        let settings = &self.facts.plan.settings;
+        let Some(plan) = settings.strategy(&strategy) else {
+            return Decision::refuse(no_such_strategy(&strategy, settings));
+        };
+        let plan = match goes_on(&self.rollout, &plan) {
+            Ok(plan) => plan,
+            Err(problem) => return Decision::refuse(problem),
+        };
+        let rollout = &self.rollout;
+        if plan == rollout.strategy && strategy == rollout.strategy_name && emergency == rollout.emergency {
+            return Decision::answer(());
+        }
+        let change = Change::RolloutEdited {
+            rollout: rollout.number,
+            release: rollout.release.clone(),
+            strategy,
+            plan,
+            emergency,
+            comment: self.comment,
+        };
+        Decision::answer(()).change(self.actor, change)
+    }
+}
+
+/// A strategy for a rollout that is under way: its open rings stay as they are, and behind them come those of the new strategy
+/// that take more than they did.
+fn goes_on(rollout: &Rollout, wanted: &Strategy) -> Result<Strategy, Problem> {
+    let open = rollout.current_ring().map_or(0, |current| current + 1);
+    let before: Vec<_> = rollout.strategy.rings().iter().take(open).cloned().collect();
+    let takes_everyone = |takes: &Takes| *takes == Takes::Everyone;
+    // Once everybody's ring is open, a new strategy changes its caps, soak and thresholds.
+    let (before, after) = if before.last().is_some_and(|ring| takes_everyone(&ring.takes)) {
+        let kept: Vec<_> = before.iter().take(open.saturating_sub(1)).cloned().collect();
+        (kept, wanted.rings().iter().rev().take(1).cloned().collect::<Vec<_>>())
+    } else {
+        let names: Vec<Word> = before.iter().map(|ring| ring.name).collect();
+        let after = wanted.rings().iter().filter(|ring| !names.contains(&ring.name)).cloned().collect();
+        (before, after)
+    };
+    let rings = before.into_iter().chain(after).collect();
+    let deadline = wanted.deadline().and_then(|deadline| u32::try_from(deadline.as_hours()).ok());
+    Strategy::new(rings, wanted.on_failure(), deadline).map_err(|error| {
+        Problem::new(
+            ProblemCode::BadRequest,
+            format!("rollout {} cannot go on by this strategy: {error}", rollout.number),
+            "its open rings stay as they are; name the other rings differently",
+        )
+    })
+}

@@ -1,0 +1,222 @@
+//! Settings of the site, and which computers its groups list by name.
+//!
+//! Invariant: a change is taken whole or not at all, and after it nothing names what is not there. A group that a live rollout
+//! names stays as long as that rollout is live.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+use super::decision::{Command, Context, Decision};
+use crate::changes::{Actor, Change};
+use crate::queries::{Query, query};
+use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::plan::Plan;
+use crate::rules::rollouts::settings::{
+    MAX_SETTINGS, MAX_VALUE_BYTES, SettingChange, Settings,
+};
+use crate::rules::text;
+
+/// Most settings or names in one command.
+pub const MAX_CHANGES: usize = 1_000;
+/// Most computers in one entry of the log: an entry stays small.
+const NAMES_PER_ENTRY: usize = 500;
+/// Problems that a refusal names.
+const MAX_NAMED: usize = 5;
+
+query! {
+    /// What a change of settings is decided from.
+    LoadPlan {} -> Arc<Plan>, "read the settings"
+}
+
+/// Changes settings. Again: the same answer, and nothing is written. Answers how many changed.
+#[derive(Debug, Clone)]
+pub struct ChangeSettings {
+    /// Who does.
+    pub actor: Actor,
+    /// Each with its new value, or without one to remove it.
+    pub changes: Vec<SettingChange>,
+    /// Why, for whoever reads the log later; may be empty.
+    pub comment: String,
+    /// The version of the plan that was looked at; the change is refused when it is another one by now.
+    pub expected: Option<u64>,
+}
+
+impl Command for ChangeSettings {
+    type Facts = LoadPlan;
+    type Answer = u64;
+    const ATTEMPTED: &'static str = "change settings";
+
+    fn facts(&self) -> LoadPlan {
+        LoadPlan {}
+    }
+
+    fn decide(self, plan: Arc<Plan>, _: &Context<'_>) -> Decision<u64> {
+        if let Some(problem) = self.refused(&plan) {
+            return Decision::refuse(problem);
+        }
+        let mut settings = plan.settings.clone();
+        let mut changed = Vec::new();
+        for change in self.changes {
+            let before = settings.clone();
+            if let Err(error) = settings.set(&change) {
+                return Decision::refuse(invalid(&[error.to_string()]));
+            }
+            if settings != before {
+                changed.push(change);
+            }
+        }
+        if let Some(problem) = does_not_fit(&plan, &settings) {
+            return Decision::refuse(problem);
+        }
+        let count = changed.len() as u64;
+        if changed.is_empty() {
+            return Decision::answer(0);
+        }
+        let comment = text::stored(self.comment.trim());
+        Decision::answer(count).change(self.actor, Change::SettingsChanged { changes: changed, comment })
+    }
+}
+
+impl ChangeSettings {
+    fn refused(&self, plan: &Plan) -> Option<Problem> {
+        if self.expected.is_some_and(|expected| expected != plan.version) {
+            return Some(Problem::new(
+                ProblemCode::WrongState,
+                "the settings or a rollout were changed by somebody else since you looked",
+                "look at the plan again with `distributor config plan FILE`, then apply it",
+            ));
+        }
+        let long = |change: &SettingChange| {
+            change.value.as_ref().is_some_and(|value| value.to_string().len() > MAX_VALUE_BYTES)
+        };
+        if self.changes.len() > MAX_CHANGES {
+            let found = self.changes.len();
+            return Some(invalid(&[format!("{found} settings are too many for one change: {MAX_CHANGES} at most")]));
+        }
+        let long = self.changes.iter().find(|change| long(change))?;
+        Some(invalid(&[format!("{}: its value is longer than {MAX_VALUE_BYTES} bytes", long.key)]))
+    }
+}
+
+fn does_not_fit(plan: &Plan, settings: &Settings) -> Option<Problem> {
+    let known = plan.settings.problems();
+    let problems: Vec<String> = settings
+        .problems()
+        .into_iter()
+        .filter(|problem| !known.contains(problem))
+        .map(|problem| problem.to_string())
+        .collect();
+    if !problems.is_empty() {
+        return Some(invalid(&problems));
+    }
+    let count = settings.groups.len()
+        + settings.strategies.len()
+        + settings.windows.len()
+        + settings.packages.len()
+        + settings.blocks.len()
+        + settings.pins.len();
+    if count > MAX_SETTINGS {
+        return Some(invalid(&[format!("a site has at most {MAX_SETTINGS} settings, and these are {count}")]));
+    }
+    let live = plan.rollouts.iter().filter(|rollout| rollout.state.is_live());
+    let missing = live.flat_map(|rollout| {
+        let groups = rollout.strategy.rings().iter().filter_map(|ring| ring.takes.group());
+        groups.filter(|group| !settings.groups.contains_key(*group)).map(|group| (rollout.number, group))
+    });
+    missing.into_iter().next().map(|(number, group)| {
+        Problem::new(
+            ProblemCode::WrongState,
+            format!("the group {group} cannot be removed: rollout {number} takes its computers in a ring"),
+            format!("wait until it is complete, or edit it first with `distributor rollouts edit {number}`"),
+        )
+    })
+}
+
+fn invalid(problems: &[String]) -> Problem {
+    let more = problems.len().saturating_sub(MAX_NAMED);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    let shown: Vec<&str> = problems.iter().take(MAX_NAMED).map(String::as_str).collect();
+    Problem::new(
+        ProblemCode::BadRequest,
+        format!("these settings cannot be taken: {}{more}", shown.join("; ")),
+        "nothing was changed; correct it and try again",
+    )
+}
+
+query! {
+    /// What a change of the computers that a group lists is decided from.
+    LoadMembers {
+        /// The group.
+        pub group: GroupName,
+        /// The computers that are to be listed, or not any more.
+        pub names: Vec<ComputerName>,
+    } -> MemberFacts, "read who is in a group"
+}
+
+/// As [`LoadMembers`] says.
+#[derive(Debug, Clone)]
+pub struct MemberFacts {
+    /// Settings and rollouts.
+    pub plan: Arc<Plan>,
+    /// Those of the computers that are listed.
+    pub listed: BTreeSet<ComputerName>,
+}
+
+/// Lists computers in a group by name, or takes them from its list. A name needs no reservation: it counts from the first
+/// contact on. Answers how many changed.
+#[derive(Debug, Clone)]
+pub struct ChangeMembers {
+    /// Who does.
+    pub actor: Actor,
+    /// The group.
+    pub group: GroupName,
+    /// To be listed.
+    pub add: Vec<ComputerName>,
+    /// Not to be listed any more.
+    pub remove: Vec<ComputerName>,
+}
+
+impl Command for ChangeMembers {
+    type Facts = LoadMembers;
+    type Answer = u64;
+    const ATTEMPTED: &'static str = "change who is in a group";
+
+    fn facts(&self) -> LoadMembers {
+        let names = self.add.iter().chain(&self.remove).take(2 * MAX_CHANGES).cloned().collect();
+        LoadMembers { group: self.group.clone(), names }
+    }
+
+    fn decide(self, facts: MemberFacts, _: &Context<'_>) -> Decision<u64> {
+        let Self { actor, group, add, remove } = self;
+        if add.len() > MAX_CHANGES || remove.len() > MAX_CHANGES {
+            return Decision::refuse(invalid(&[format!("at most {MAX_CHANGES} names go into one change")]));
+        }
+        if !facts.plan.settings.groups.contains_key(&group) {
+            return Decision::refuse(Problem::new(
+                ProblemCode::NotFound,
+                format!("there is no group named {group}"),
+                format!("make it with `distributor groups add {group}`"),
+            ));
+        }
+        let remove: BTreeSet<ComputerName> =
+            remove.into_iter().filter(|name| facts.listed.contains(name)).collect();
+        let add: BTreeSet<ComputerName> = add
+            .into_iter()
+            .filter(|name| !facts.listed.contains(name) && !remove.contains(name))
+            .collect();
+        let count = (add.len() + remove.len()) as u64;
+        let changes = |names: BTreeSet<ComputerName>| -> Vec<Vec<ComputerName>> {
+            let names: Vec<ComputerName> = names.into_iter().collect();
+            names.chunks(NAMES_PER_ENTRY).map(<[_]>::to_vec).collect()
+        };
+        let added = changes(add).into_iter().map(|added| (added, Vec::new()));
+        let removed = changes(remove).into_iter().map(|removed| (Vec::new(), removed));
+        added.chain(removed).fold(Decision::answer(count), |decision, (added, removed)| {
+            let group = group.clone();
+            decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed })
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! What holds a release back from a computer, or lets it wait there, in words, and until when.
+
+use jiff::Timestamp;
+use sealpost_manifests::wire::contact::PostponedBy;
+
+use super::{ChangesWhen, PackageView};
+use crate::rules::assignment::{Choice, Told};
+use crate::rules::release::KnownRelease;
+use crate::rules::rollouts::gate::Held;
+use crate::rules::rollouts::progress::{AdvanceFacts, Rollout, Waiting, advance};
+use crate::rules::text::{counted, escape, span};
+
+/// A release that a computer may have and does not get now.
+#[derive(Debug, Clone)]
+pub struct Waits<'a> {
+    /// The release.
+    pub release: &'a KnownRelease,
+    /// Why.
+    pub held: Held,
+    /// The rollout that it waits for, as far as that is.
+    pub rollout: Option<&'a Rollout>,
+}
+
+impl<'a> Waits<'a> {
+    /// What of a choice is held back.
+    pub(super) fn of(choice: &Choice<'a>, rollouts: &'a [Rollout]) -> Option<Self> {
+        let held = choice.held.clone()?;
+        let number = match &held {
+            Held::Ring { rollout, .. }
+            | Held::Paused { rollout }
+            | Held::Concurrent { rollout, .. }
+            | Held::PerHour { rollout, .. } => Some(*rollout),
+            _ => None,
+        };
+        let rollout = number.and_then(|number| rollouts.iter().find(|rollout| rollout.number == number));
+        Some(Self { release: choice.newest, held, rollout })
+    }
+
+    /// What stands behind the sentence about what it runs.
+    pub(super) fn sentence(&self) -> String {
+        let version = &self.release.release.version;
+        let text = format!("; it does not get {version} yet: {}", self.held);
+        match (self.rollout, &self.held) {
+            (Some(rollout), Held::Ring { .. }) => {
+                let waiting = waiting(rollout);
+                format!("{text}: {}", waits_for(rollout, waiting))
+            }
+            (Some(Rollout { changed: Some(changed), number, .. }), Held::Paused { .. }) => {
+                let (who, why) = (crate::rules::account::named(&changed.by), escape(&changed.why));
+                format!(
+                    "{text} by {who} since {} ({why}); `distributor rollouts resume {number}` lets it go on",
+                    changed.at
+                )
+            }
+            _ => text,
+        }
+    }
+
+    /// When it changes by itself, where that can be said. A soak goes on only while the server runs.
+    pub(super) fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        let soak = match (self.rollout, &self.held) {
+            (Some(rollout), Held::Ring { ring, .. }) => {
+                let next = rollout.current_ring().map_or(0, |current| current + 1);
+                match waiting(rollout) {
+                    Some(Waiting::Soak { left, .. }) if usize::try_from(*ring) == Ok(next) => {
+                        now.checked_add(left).ok()
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        self.held.until().or(soak)
+    }
+
+    /// What changes it.
+    pub(super) const fn changes(&self) -> ChangesWhen {
+        match self.held {
+            Held::Blocked { .. }
+            | Held::Pinned { .. }
+            | Held::Mandatory { .. }
+            | Held::ContentPaused
+            | Held::Paused { .. } => ChangesWhen::Admin,
+            Held::ContentDelayed { .. }
+            | Held::Ring { .. }
+            | Held::Concurrent { .. }
+            | Held::PerHour { .. } => ChangesWhen::Rollout,
+        }
+    }
+}
+
+/// What a rollout waits for, as far as can be said without a look at all computers.
+fn waiting(rollout: &Rollout) -> Option<Waiting> {
+    advance(rollout, &AdvanceFacts { populations: None, overtaken_by: None }).err()
+}
+
+/// What a rollout waits for, in words.
+#[must_use]
+pub fn waits_for(rollout: &Rollout, waiting: Option<Waiting>) -> String {
+    let number = rollout.number;
+    match waiting {
+        None => "it goes on at once".to_owned(),
+        Some(Waiting::Survey) => match rollout.current_ring() {
+            None => "its first ring opens within a minute".to_owned(),
+            Some(ring) => sample(rollout, ring, None),
+        },
+        Some(Waiting::Soak { ring, left }) => format!(
+            "the ring `{}` is watched for {} more; the next one opens then, if all goes well",
+            rollout.ring_name(ring),
+            span(left)
+        ),
+        Some(Waiting::Sample { ring, needed, .. }) => sample(rollout, ring, Some(needed)),
+        Some(Waiting::Gate { ring, succeeded, finished }) => format!(
+            "in the ring `{}` only {succeeded} of {finished} succeeded: see `distributor rollouts show {number}`",
+            rollout.ring_name(ring)
+        ),
+        Some(Waiting::Capped { waiting, .. }) => {
+            format!("{} behind its caps", counted(waiting, "computer waits", "computers wait"))
+        }
+        Some(Waiting::Overtaken { by }) => format!("rollout {by}, which is newer, passed first"),
+        Some(Waiting::Person) => {
+            format!("it is {}: see `distributor rollouts show {number}`", rollout.state)
+        }
+    }
+}
+
+fn sample(rollout: &Rollout, ring: usize, needed: Option<u64>) -> String {
+    let (name, number) = (rollout.ring_name(ring), rollout.number);
+    let counts = rollout.rings.get(ring).map(|ring| ring.counts).unwrap_or_default();
+    let plan = rollout.strategy.rings().get(ring).map_or(1, |ring| u64::from(ring.minimum_sample));
+    format!(
+        "in the ring `{name}` {} of {} have finished, and {} on it: `distributor rollouts next {number}` goes on without \
+         them",
+        counts.finished(),
+        counted(needed.unwrap_or(plan), "computer that has to", "computers that have to"),
+        counted(counts.under_way(), "computer works", "computers work")
+    )
+}
+
+/// Why a computer that was told does not install yet.
+pub(super) fn waits_there(
+    told: &Told<'_>,
+    view: &PackageView<'_>,
+    now: Timestamp,
+) -> Option<(String, ChangesWhen)> {
+    let schedule = &told.schedule;
+    let begun = view.last_report.is_some_and(|report| {
+        report.manifest == told.release.manifest && report.attempt >= told.attempt
+    });
+    if let Some(postponed) = view.postponed.filter(|put_off| put_off.manifest == told.release.manifest) {
+        if postponed.until > now {
+            let who = match postponed.by {
+                PostponedBy::Person => "a person there put it off",
+                _ => "the product there was not ready for it, and is asked again",
+            };
+            let at = postponed.until;
+            let verb = if postponed.by == PostponedBy::Person { "until" } else { "at" };
+            return Some((format!("{who} {verb} {at}"), ChangesWhen::Rollout));
+        }
+    }
+    if begun {
+        return None;
+    }
+    if let Some(opens) = schedule.install_from.filter(|opens| *opens > now) {
+        return Some((format!("it is told, and its window opens at {opens}"), ChangesWhen::Rollout));
+    }
+    schedule.by_person.then(|| {
+        let package = view.package;
+        let text = format!("it is told, and a person there starts it with `agent-updater install {package}`");
+        (text, ChangesWhen::Contact)
+    })
+}
+
+/// Until when a computer that was told waits.
+pub(super) fn waits_until(told: &Told<'_>, now: Timestamp) -> Option<Timestamp> {
+    told.schedule.install_from.filter(|opens| *opens > now)
+}
