@@ -203,7 +203,7 @@ mod tests {
     fn a_hostile_pattern_is_bounded_in_steps() {
         // Exponential search would not come back: each star could end at each letter.
         let (pattern, name) = ("*a".repeat(62) + "*b", "a".repeat(128));
-        for _ in 0..1000 {
+        for _ in 0..100 {
             assert!(!matches(&pattern, &name));
         }
     }

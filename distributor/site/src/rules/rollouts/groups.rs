@@ -275,6 +275,12 @@ impl fmt::Display for Runs {
 pub struct GroupRule(Criteria);
 
 impl GroupRule {
+    /// What it asks for, to show it or to compare it with another one.
+    #[must_use]
+    pub const fn criteria(&self) -> &Criteria {
+        &self.0
+    }
+
     /// The first attribute that does not match; those that are cheap to compare come first.
     #[must_use]
     pub fn why_not<'a>(&'a self, computer: &Attributes<'a>) -> Option<Mismatch<'a>> {
