@@ -16,14 +16,16 @@ use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
 use sealpost_site::commands::restores::{LoadAcknowledgement, LoadRestore};
+use sealpost_site::commands::rollouts::{LoadAdvance, LoadRollout};
 use sealpost_site::commands::servers::LoadServerList;
+use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
-    LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
-    Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
-    SetupOf, Trying, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeliveriesOf, DeltaReleases, Drifted,
+    Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById, KnownReleaseOf,
+    KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes,
+    NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases,
+    Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -142,6 +144,14 @@ pub trait ReadStore:
     + Read<Refusals>
     + Read<Followers>
     + Read<Activity>
+    + Read<LoadPlan>
+    + Read<LoadMembers>
+    + Read<LoadAdvance>
+    + Read<LoadRollout>
+    + Read<Rollouts>
+    + Read<RolloutByNumber>
+    + Read<DeliveriesOf>
+    + Read<GroupMembers>
 {
     /// Gives every stored entry, from the first, to `each`, until that says [`Walk::Stop`].
     ///

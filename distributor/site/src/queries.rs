@@ -14,9 +14,9 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, ComputersRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow, LeftBehindRow,
-    LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow, ReleaseRow, ServerIdentity,
-    ServersLearnedRow, TryingRow,
+    ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow,
+    LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow, ReleaseRow,
+    ServerIdentity, ServersLearnedRow, TryingRow,
 };
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
@@ -24,6 +24,8 @@ use crate::rules::explain::ExplainFacts;
 use crate::rules::leaving::Named;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
+use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::progress::Rollout;
 use crate::rules::troubles::{Bounds, Trouble};
 
 /// Most rows of one page.
@@ -66,6 +68,50 @@ macro_rules! query {
     };
 }
 pub(crate) use query;
+
+query! {
+    /// Rollouts, the newest first, with what became of their computers.
+    Rollouts {
+        /// Only those with a lower number.
+        pub before: Option<u64>,
+        /// Only those that are running, paused or halted.
+        pub open: bool,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<Rollout>, "list rollouts"
+}
+
+query! {
+    /// A rollout, with what became of its computers.
+    RolloutByNumber {
+        /// Its number.
+        pub number: u64,
+    } -> Option<Rollout>, "read a rollout"
+}
+
+query! {
+    /// What became of a rollout on each computer that was told, by name.
+    DeliveriesOf {
+        /// The rollout.
+        pub rollout: u64,
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<DeliveryRow>, "list the computers of a rollout"
+}
+
+query! {
+    /// The computers that a group lists by name.
+    GroupMembers {
+        /// The group.
+        pub group: GroupName,
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<ComputerName>, "list the computers of a group"
+}
 
 query! {
     /// Whose ledger it is; `None` before the first entry.

@@ -382,6 +382,19 @@ pub struct RecipientRow {
     pub deliveries: Vec<Delivery>,
 }
 
+/// What became of a rollout on one computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Its name.
+    pub name: ComputerName,
+    /// What became of it.
+    pub delivery: Delivery,
+    /// Since when that is so.
+    pub since: Timestamp,
+    /// Its last report about the release.
+    pub report: Option<Report>,
+}
+
 /// A computer that may try releases that it does not say it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TryingRow {

@@ -12,6 +12,7 @@ use sealpost_site::changes::{ActivityEntry, Change, Recreated};
 use sealpost_site::rules::reports::ReportEffect;
 
 use super::connection::execute;
+use super::rollouts;
 use super::values::{integer, json, micros, optional_from_json};
 use crate::store::StoreError;
 
@@ -44,11 +45,13 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             lease_issued(connection, client_id, *order, entitlements)?;
             seats_leased(connection, client_id, entitlements)
         }
-        Change::AssignmentChanged { client_id, order, packages, .. } => {
-            assignment_changed(connection, client_id, *order, packages)
+        Change::AssignmentChanged { client_id, order, packages, deliveries, .. } => {
+            assignment_changed(connection, client_id, *order, packages)?;
+            deliveries.iter().try_for_each(|step| rollouts::delivery(connection, entry, client_id, step))
         }
-        Change::StepReported { client_id, report, effect } => {
-            step_reported(connection, client_id, report, *effect)
+        Change::StepReported { client_id, report, effect, delivery } => {
+            step_reported(connection, client_id, report, *effect)?;
+            delivery.iter().try_for_each(|step| rollouts::delivery(connection, entry, client_id, step))
         }
         Change::ForkDetected { client_id } => {
             execute(connection, "UPDATE clients SET forked = 1 WHERE client_id = ?1", [client_id.as_str()])
@@ -96,6 +99,15 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ServerListChanged { .. }
         | Change::ReleaseHalted { .. }
         | Change::ReleaseReconsidered { .. }
+        | Change::SettingsChanged { .. }
+        | Change::GroupMembersChanged { .. }
+        | Change::RingOpened { .. }
+        | Change::RolloutCompleted { .. }
+        | Change::RolloutPaused { .. }
+        | Change::RolloutResumed { .. }
+        | Change::RolloutEdited { .. }
+        | Change::DeliveriesChanged { .. }
+        | Change::ReleaseMandatoryChanged { .. }
         | Change::ReleaseRetried { .. } => Ok(()),
     }
 }
@@ -195,6 +207,7 @@ fn forget_client(
     client_id: &ClientId,
     name: &ComputerName,
 ) -> Result<(), StoreError> {
+    rollouts::forget(connection, entry, client_id)?;
     for sql in [
         "DELETE FROM clients WHERE client_id = ?1",
         "DELETE FROM assigned WHERE client_id = ?1",

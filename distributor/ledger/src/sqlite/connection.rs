@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::plan::PlanCache;
 use crate::grants::TrustedGrants;
 use crate::store::StoreError;
 
@@ -74,6 +75,8 @@ pub(super) trait Connected: Send {
     fn connection(&self) -> &Connection;
     /// Which of the stored grants count.
     fn grants(&self) -> &TrustedGrants;
+    /// The plan that was read last.
+    fn plans(&self) -> &PlanCache;
 }
 
 /// Runs one statement, which stays prepared.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform, SerialNumber};
@@ -23,6 +24,7 @@ use super::granted::{epoch_of, lossy};
 use super::lists::licenses::restore_columns;
 use super::lists::releases::{approved, known_release};
 use super::lists::servers::server_list;
+use super::plan::{deliveries, deliveries_sql, listed_sql, live_counts, live_counts_sql};
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, unreadable,
 };
@@ -31,7 +33,8 @@ use crate::store::{Read, StoreError};
 use crate::trusted_log::TrustedLog;
 
 /// The site's columns come first, so that they are there for an unknown client too.
-const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
+const CONTACT: &str = concat!(
+    "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoch, v.resumes_until, v.confirmed, \
      (SELECT json_group_array(json_array(serial, document)) FROM grants), (SELECT metadata_as_of FROM freshness), \
      (SELECT json_group_array(manifest) FROM releases INDEXED BY releases_voided WHERE voided = 1), \
      l.sequence, l.issued_at, l.ways, \
@@ -44,10 +47,16 @@ const CONTACT: &str = "SELECT v.era, v.past_eras, v.restored_at, v.restored_epoc
      (SELECT json_group_object(manifest, attempt) FROM attempts WHERE client_id = c.client_id), \
      (SELECT json_group_object(manifest, json_extract(report, '$.attempt')) FROM last_reports \
      WHERE client_id = c.client_id AND failed = 1 AND json_extract(report, '$.step') = 'roll_back' \
-     AND json_extract(report, '$.reason') = 'asked_locally') \
-     FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+     AND json_extract(report, '$.reason') = 'asked_locally'), k.at, ",
+    listed_sql!(),
+    ", ",
+    deliveries_sql!(),
+    ", (SELECT version FROM plan), ",
+    live_counts_sql!(),
+    ", s.tags, s.postponed FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
-     LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
+     LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
+);
 /// Where the client's columns begin.
 const CLIENT: usize = 13;
 
@@ -89,8 +98,12 @@ impl<C: Connected> Read<LoadContact> for C {
         if !left.is_empty() {
             kept = ran_before(connection, &query.client_id)?;
         }
+        let plan_version = optional_count(row, CLIENT + 31)?.unwrap_or(0);
+        let counts = live_counts(row, CLIENT + 32)?;
         Ok(ContactFacts {
             client,
+            plan: self.plans().of(connection, plan_version)?,
+            counts,
             approved: approved(connection)?,
             voided: from_json(row, 8)?,
             left,
@@ -127,6 +140,8 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
             hostname: row.get(CLIENT + 19)?,
             installed: optional_from_json(row, CLIENT + 20)?.unwrap_or_default(),
             before: optional_from_json(row, CLIENT + 24)?.unwrap_or_default(),
+            tags: optional_from_json(row, CLIENT + 33)?.unwrap_or_default(),
+            postponed: optional_from_json(row, CLIENT + 34)?.unwrap_or_default(),
         }),
         _ => None,
     };
@@ -157,6 +172,8 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
         drift,
         attempts: from_json(row, CLIENT + 26)?,
         left_locally: from_json(row, CLIENT + 27)?,
+        listed: from_json(row, CLIENT + 29)?,
+        deliveries: deliveries(row, CLIENT + 30)?,
     })
 }
 
@@ -219,7 +236,9 @@ fn optional_order(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Order
 fn last_contact(row: &Row<'_>) -> rusqlite::Result<Option<LastContact>> {
     let Some(next) = optional_text::<Nonce>(row, CLIENT + 11)? else { return Ok(None) };
     let nonces = NoncePair { previous: optional_text(row, CLIENT + 10)?, next };
+    let at = optional_time(row, CLIENT + 28)?.unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Some(LastContact {
+        at,
         nonces,
         answer: from_json(row, CLIENT + 12)?,
         progress: from_json(row, CLIENT + 13)?,

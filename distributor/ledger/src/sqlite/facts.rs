@@ -264,6 +264,7 @@ impl<C: Connected> Read<LoadRelease> for C {
             approved,
             next_rollout: next_rollout(connection)?,
             highest_attempt: highest_attempt(connection, query)?,
+            plan: self.plans().now(connection)?,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4];
+const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (
@@ -50,6 +50,90 @@ const FROM_4: &str = "
 ALTER TABLE server ADD COLUMN acknowledged_at INTEGER;
 ALTER TABLE server ADD COLUMN acknowledged_by TEXT;
 ALTER TABLE server ADD COLUMN acknowledgement TEXT;
+";
+
+/// What was approved before goes to every computer, as it did: it has no rollout of rings.
+const FROM_5: &str = "
+ALTER TABLE releases ADD COLUMN mandatory INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE releases ADD COLUMN rolling_out TEXT;
+CREATE INDEX releases_mandatory ON releases (manifest) WHERE mandatory = 1;
+ALTER TABLE seen ADD COLUMN tags TEXT;
+ALTER TABLE seen ADD COLUMN postponed TEXT;
+-- The number of the entry that changed a setting or a rollout last.
+CREATE TABLE plan (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    version INTEGER NOT NULL
+) STRICT;
+CREATE TABLE settings (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE group_members (
+    name TEXT NOT NULL,
+    of_group TEXT NOT NULL,
+    PRIMARY KEY (name, of_group)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_members_by_group ON group_members (of_group, name);
+CREATE TABLE rollouts (
+    number INTEGER PRIMARY KEY,
+    manifest TEXT NOT NULL,
+    channels TEXT NOT NULL,
+    strategy_name TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    emergency INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    changed TEXT
+) STRICT;
+CREATE INDEX rollouts_live ON rollouts (number) WHERE state IN ('running', 'paused');
+CREATE INDEX rollouts_by_manifest ON rollouts (manifest, number);
+CREATE TABLE rings (
+    rollout INTEGER NOT NULL,
+    ring INTEGER NOT NULL,
+    -- Only rings of live rollouts hold computers back.
+    live INTEGER NOT NULL,
+    opened_at INTEGER,
+    below TEXT,
+    told INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
+    succeeded INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    silent INTEGER NOT NULL DEFAULT 0,
+    dropped INTEGER NOT NULL DEFAULT 0,
+    forgiven INTEGER NOT NULL DEFAULT 0,
+    hour INTEGER NOT NULL DEFAULT 0,
+    told_in_hour INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (rollout, ring)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rings_live ON rings (rollout, ring) WHERE live = 1;
+CREATE TABLE deliveries (
+    client_id TEXT NOT NULL,
+    rollout INTEGER NOT NULL,
+    -- Kept when the computer is set up again under the name.
+    name TEXT NOT NULL,
+    package TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    ring INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    told_at INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    silence_secs INTEGER NOT NULL,
+    -- The newest of its package on its computer.
+    current INTEGER NOT NULL,
+    PRIMARY KEY (client_id, rollout)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
+CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
+CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('told', 'begun');
+CREATE TABLE soaks (
+    rollout INTEGER NOT NULL,
+    ring INTEGER NOT NULL,
+    soaked_millis INTEGER NOT NULL,
+    PRIMARY KEY (rollout, ring)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The last version whose programs wrote no entries about admin tokens.

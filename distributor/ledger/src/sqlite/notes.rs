@@ -27,13 +27,24 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
                 server_list.map(|order| integer(order.sequence)),
             ],
         ),
-        Note::ClientSeen { client_id, platform, agent_version, instance, hostname, installed, before } => {
+        Note::ClientSeen {
+            client_id,
+            platform,
+            agent_version,
+            instance,
+            hostname,
+            installed,
+            before,
+            tags,
+            postponed,
+        } => {
             let client_id = client_id.as_str();
             execute(
                 connection,
-                "INSERT INTO seen (client_id, platform, agent_version, instance, hostname, installed, before) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (client_id) DO UPDATE SET \
-                 platform = ?2, agent_version = ?3, instance = ?4, hostname = ?5, installed = ?6, before = ?7",
+                "INSERT INTO seen (client_id, platform, agent_version, instance, hostname, installed, before, tags, \
+                 postponed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (client_id) DO UPDATE SET \
+                 platform = ?2, agent_version = ?3, instance = ?4, hostname = ?5, installed = ?6, before = ?7, \
+                 tags = ?8, postponed = ?9",
                 params![
                     client_id,
                     platform.as_str(),
@@ -41,7 +52,9 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
                     instance.map(|digest| digest.to_string()),
                     hostname,
                     json(installed)?,
-                    json(before)?
+                    json(before)?,
+                    json(tags)?,
+                    json(postponed)?,
                 ],
             )?;
             execute(connection, "DELETE FROM installed WHERE client_id = ?1", [client_id])?;
@@ -86,6 +99,12 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
             "INSERT INTO clock (id, signed_at, not_after) VALUES (1, ?1, ?2) \
              ON CONFLICT (id) DO UPDATE SET signed_at = ?1, not_after = ?2",
             [micros(statement.signed_at()), micros(statement.not_after())],
+        ),
+        Note::RingSoaked { rollout, ring, soaked_millis } => execute(
+            connection,
+            "INSERT INTO soaks (rollout, ring, soaked_millis) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (rollout, ring) DO UPDATE SET soaked_millis = ?3",
+            params![integer(*rollout), ring, integer(*soaked_millis)],
         ),
     }
 }

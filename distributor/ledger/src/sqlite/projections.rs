@@ -13,7 +13,7 @@ use sealpost_site::changes::{ActivityEntry, Change};
 
 use super::connection::execute;
 use super::values::{integer, json, micros};
-use super::{computers, releases};
+use super::{computers, releases, rollouts};
 use crate::store::StoreError;
 
 /// Applies one entry's change to the tables.
@@ -93,7 +93,18 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ReleaseWithdrawn { .. }
         | Change::ReleaseHalted { .. }
         | Change::ReleaseReconsidered { .. }
+        | Change::ReleaseMandatoryChanged { .. }
         | Change::ReleaseRetried { .. } => releases::apply(connection, entry),
+        Change::RolloutCompleted { .. } | Change::RolloutResumed { .. } => {
+            rollouts::apply(connection, entry)?;
+            releases::apply(connection, entry)
+        }
+        Change::SettingsChanged { .. }
+        | Change::GroupMembersChanged { .. }
+        | Change::RingOpened { .. }
+        | Change::RolloutPaused { .. }
+        | Change::RolloutEdited { .. }
+        | Change::DeliveriesChanged { .. } => rollouts::apply(connection, entry),
     }
 }
 

@@ -7,8 +7,10 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_site::changes::summary::reason_of;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::rules::release::{ReleaseState, Supersession};
+use sealpost_site::rules::rollouts::progress::RolloutState;
 
 use super::connection::execute;
+use super::rollouts;
 use super::values::{integer, json, micros};
 use crate::store::StoreError;
 
@@ -25,21 +27,55 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 "UPDATE releases SET channels = ?2 WHERE manifest = ?1",
                 params![manifest.to_string(), json::<Vec<ChannelName>>(channels)?],
             )?;
-            supersede(connection, supersession)
+            supersede(connection, entry, supersession)
         }
         Change::DeltaMade { base, target, bytes } => execute(
             connection,
             "INSERT OR REPLACE INTO deltas (target, base, bytes) VALUES (?1, ?2, ?3)",
             params![target.to_string(), base.to_string(), integer(*bytes)],
         ),
-        Change::ReleaseApproved { manifest, approval, rollout, supersession, .. } => {
+        Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
             decided(connection, entry, manifest, ReleaseState::Approved, None)?;
             execute(
                 connection,
                 "UPDATE releases SET rollout = ?2, approval = ?3 WHERE manifest = ?1",
                 params![manifest.to_string(), integer(*rollout), json(approval)?],
             )?;
-            supersede(connection, supersession)
+            if let Some(staged) = staged {
+                rollouts::begun(connection, entry, *rollout, manifest, staged)?;
+            }
+            supersede(connection, entry, supersession)
+        }
+        Change::ReleaseMandatoryChanged { manifest, mandatory, .. } => {
+            execute(
+                connection,
+                "UPDATE releases SET mandatory = ?2 WHERE manifest = ?1",
+                params![manifest.to_string(), mandatory],
+            )?;
+            rollouts::replan(connection, entry)
+        }
+        Change::RolloutCompleted { manifest, supersession, .. } => {
+            execute(
+                connection,
+                "UPDATE releases SET rolling_out = NULL WHERE manifest = ?1",
+                [manifest.to_string()],
+            )?;
+            supersede(connection, entry, supersession)
+        }
+        Change::RolloutResumed { manifest, supersession, .. } => {
+            execute(
+                connection,
+                "UPDATE releases SET reason = NULL, rollback = 0, state = ?2, decided_at = ?3, decided_by = ?4 \
+                 WHERE manifest = ?1 AND state = ?5",
+                params![
+                    manifest.to_string(),
+                    ReleaseState::Approved.as_str(),
+                    micros(entry.at),
+                    json(&entry.actor)?,
+                    ReleaseState::Halted.as_str(),
+                ],
+            )?;
+            supersede(connection, entry, supersession)
         }
         Change::ReleaseRejected { manifest, reason, .. } => {
             decided(connection, entry, manifest, ReleaseState::Rejected, Some(reason))
@@ -58,9 +94,12 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             )?;
             // From now on, and not from the next contact on: whoever was told to install it does not get it any more.
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
-            supersede(connection, supersession)
+            rollouts::ended(connection, entry, manifest, RolloutState::Withdrawn, reason)?;
+            supersede(connection, entry, supersession)
         }
-        Change::ReleaseHalted { manifest, reason, rollback, withdrawn, supersession, .. } => {
+        Change::ReleaseHalted { manifest, reason, rollback, withdrawn, aborted, supersession, .. } => {
+            let ends = if *aborted { RolloutState::Aborted } else { RolloutState::Halted };
+            rollouts::ended(connection, entry, manifest, ends, reason)?;
             // The vendor's reason stays beside the admin's.
             let (state, kept, comment) = if *withdrawn {
                 let reasons = connection
@@ -80,13 +119,13 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 params![manifest, rollback, comment],
             )?;
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest])?;
-            supersede(connection, supersession)
+            supersede(connection, entry, supersession)
         }
         Change::ReleaseReconsidered { manifest, attempt, .. } => {
             decided(connection, entry, manifest, ReleaseState::Staged, None)?;
             execute(
                 connection,
-                "UPDATE releases SET approval = NULL, rollback = 0, attempt = ?2 WHERE manifest = ?1",
+                "UPDATE releases SET approval = NULL, rollback = 0, rolling_out = NULL, attempt = ?2 WHERE manifest = ?1",
                 params![manifest.to_string(), attempt],
             )
         }
@@ -134,20 +173,36 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ServerOperated { .. }
         | Change::ServerListChanged { .. }
         | Change::ChannelChanged { .. }
+        | Change::SettingsChanged { .. }
+        | Change::GroupMembersChanged { .. }
+        | Change::RingOpened { .. }
+        | Change::RolloutPaused { .. }
+        | Change::RolloutEdited { .. }
+        | Change::DeliveriesChanged { .. }
         | Change::DriftReported { .. } => Ok(()),
     }
 }
 
 fn staged(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
-    let Change::ReleaseStaged { release, manifest, kind, counter, severity, channels, signer, payload_bytes } =
-        &entry.change
+    let Change::ReleaseStaged {
+        release,
+        manifest,
+        kind,
+        counter,
+        severity,
+        channels,
+        signer,
+        payload_bytes,
+        mandatory,
+    } = &entry.change
     else {
         return Ok(());
     };
     execute(
         connection,
         "INSERT OR REPLACE INTO releases (manifest, package, version, platform, kind, counter, severity, state, \
-         channels, signer, payload_bytes, staged_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         channels, signer, payload_bytes, staged_at, mandatory) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             manifest.to_string(),
             release.package.as_str(),
@@ -161,8 +216,10 @@ fn staged(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreErr
             signer.to_base64(),
             integer(*payload_bytes),
             micros(entry.at),
+            mandatory,
         ],
-    )
+    )?;
+    if *mandatory { rollouts::replan(connection, entry) } else { Ok(()) }
 }
 
 /// Nothing of a refused release is trusted: no counter, no signer, no channel.
@@ -205,7 +262,14 @@ fn decided(
     )
 }
 
-fn supersede(connection: &Connection, supersession: &Supersession) -> Result<(), StoreError> {
+fn supersede(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    supersession: &Supersession,
+) -> Result<(), StoreError> {
+    if *supersession == Supersession::default() {
+        return Ok(());
+    }
     let to = |state: ReleaseState, manifests: &[Sha256Digest]| {
         manifests.iter().try_for_each(|manifest| {
             execute(
@@ -216,5 +280,7 @@ fn supersede(connection: &Connection, supersession: &Supersession) -> Result<(),
         })
     };
     to(ReleaseState::Superseded, &supersession.superseded)?;
-    to(ReleaseState::Approved, &supersession.restored)
+    to(ReleaseState::Approved, &supersession.restored)?;
+    rollouts::superseded(connection, entry, &supersession.superseded)?;
+    rollouts::replan(connection, entry)
 }

@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
@@ -39,10 +39,17 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "deltas",
     "counter_resets",
     "pulls",
+    "plan",
+    "settings",
+    "group_members",
+    "rollouts",
+    "rings",
+    "deliveries",
 ];
 
 /// What is only noted, and not in the log.
-pub(super) const NOTES_TABLES: &[&str] = &["clock", "contacts", "freshness", "installed", "seen", "sent"];
+pub(super) const NOTES_TABLES: &[&str] =
+    &["clock", "contacts", "freshness", "installed", "seen", "sent", "soaks"];
 
 const TABLES: &str = "
 CREATE TABLE activity (
@@ -212,8 +219,11 @@ CREATE TABLE releases (
     rollout INTEGER,
     voided INTEGER NOT NULL DEFAULT 0,
     rollback INTEGER NOT NULL DEFAULT 0,
-    attempt INTEGER NOT NULL DEFAULT 1
+    attempt INTEGER NOT NULL DEFAULT 1,
+    mandatory INTEGER NOT NULL DEFAULT 0,
+    rolling_out TEXT
 ) STRICT;
+CREATE INDEX releases_mandatory ON releases (manifest) WHERE mandatory = 1;
 CREATE INDEX releases_voided ON releases (manifest) WHERE voided = 1;
 CREATE INDEX releases_rolled_back ON releases (manifest) WHERE rollback = 1;
 CREATE TABLE counter_resets (
@@ -239,6 +249,76 @@ CREATE TABLE pulls (
     failure TEXT
 ) STRICT;
 
+-- The number of the entry that changed a setting or a rollout last.
+CREATE TABLE plan (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    version INTEGER NOT NULL
+) STRICT;
+CREATE TABLE settings (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE group_members (
+    name TEXT NOT NULL,
+    of_group TEXT NOT NULL,
+    PRIMARY KEY (name, of_group)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_members_by_group ON group_members (of_group, name);
+CREATE TABLE rollouts (
+    number INTEGER PRIMARY KEY,
+    manifest TEXT NOT NULL,
+    channels TEXT NOT NULL,
+    strategy_name TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    emergency INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    changed TEXT
+) STRICT;
+CREATE INDEX rollouts_live ON rollouts (number) WHERE state IN ('running', 'paused');
+CREATE INDEX rollouts_by_manifest ON rollouts (manifest, number);
+CREATE TABLE rings (
+    rollout INTEGER NOT NULL,
+    ring INTEGER NOT NULL,
+    -- Only rings of live rollouts hold computers back.
+    live INTEGER NOT NULL,
+    opened_at INTEGER,
+    below TEXT,
+    told INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
+    succeeded INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    silent INTEGER NOT NULL DEFAULT 0,
+    dropped INTEGER NOT NULL DEFAULT 0,
+    forgiven INTEGER NOT NULL DEFAULT 0,
+    hour INTEGER NOT NULL DEFAULT 0,
+    told_in_hour INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (rollout, ring)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rings_live ON rings (rollout, ring) WHERE live = 1;
+CREATE TABLE deliveries (
+    client_id TEXT NOT NULL,
+    rollout INTEGER NOT NULL,
+    -- Kept when the computer is set up again under the name.
+    name TEXT NOT NULL,
+    package TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    ring INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    told_at INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    silence_secs INTEGER NOT NULL,
+    -- The newest of its package on its computer.
+    current INTEGER NOT NULL,
+    PRIMARY KEY (client_id, rollout)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
+CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
+CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('told', 'begun');
+
 -- Notes. A quiet contact updates one row of `contacts` in place: no column of it has an index.
 CREATE TABLE contacts (
     client_id TEXT PRIMARY KEY,
@@ -257,8 +337,16 @@ CREATE TABLE seen (
     instance TEXT,
     hostname TEXT,
     installed TEXT NOT NULL,
-    before TEXT
+    before TEXT,
+    tags TEXT,
+    postponed TEXT
 ) STRICT;
+CREATE TABLE soaks (
+    rollout INTEGER NOT NULL,
+    ring INTEGER NOT NULL,
+    soaked_millis INTEGER NOT NULL,
+    PRIMARY KEY (rollout, ring)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE installed (
     client_id TEXT NOT NULL,
     package TEXT NOT NULL,

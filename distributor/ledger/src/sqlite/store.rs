@@ -21,6 +21,7 @@ use sealpost_site::rows::ServerIdentity;
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
+use super::plan::PlanCache;
 use super::{audit, entries, migrations, notes, schema};
 use crate::audit::check_log;
 use crate::grants::TrustedGrants;
@@ -200,9 +201,10 @@ impl SqliteStore {
         let mut opened: Readers = Vec::with_capacity(readers);
         for _ in 0..readers {
             let connection = open_read_only(&path)?;
-            opened.push(Box::new(SqliteReader { connection, grants: Arc::clone(grants) }));
+            opened.push(Box::new(SqliteReader::new(connection, Arc::clone(grants))));
         }
-        Ok((SqliteWriter { connection, grants: Arc::clone(grants), _lock: lock }, opened))
+        let grants = Arc::clone(grants);
+        Ok((SqliteWriter { connection, grants, plans: PlanCache::default(), _lock: lock }, opened))
     }
 }
 
@@ -230,12 +232,17 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
 pub(super) struct SqliteReader {
     pub(super) connection: Connection,
     pub(super) grants: Arc<TrustedGrants>,
+    plans: PlanCache,
 }
 
 impl SqliteReader {
+    pub(super) fn new(connection: Connection, grants: Arc<TrustedGrants>) -> Self {
+        Self { connection, grants, plans: PlanCache::default() }
+    }
+
     /// One for which no grant counts: for who does not ask for grants.
     fn without_trust(connection: Connection) -> Self {
-        Self { connection, grants: Arc::default() }
+        Self::new(connection, Arc::default())
     }
 }
 
@@ -243,6 +250,7 @@ impl SqliteReader {
 pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
     grants: Arc<TrustedGrants>,
+    plans: PlanCache,
     _lock: FileLock,
 }
 
@@ -254,6 +262,10 @@ impl Connected for SqliteReader {
     fn grants(&self) -> &TrustedGrants {
         &self.grants
     }
+
+    fn plans(&self) -> &PlanCache {
+        &self.plans
+    }
 }
 
 impl Connected for SqliteWriter {
@@ -263,6 +275,10 @@ impl Connected for SqliteWriter {
 
     fn grants(&self) -> &TrustedGrants {
         &self.grants
+    }
+
+    fn plans(&self) -> &PlanCache {
+        &self.plans
     }
 }
 
@@ -311,6 +327,7 @@ impl WriteStore for SqliteWriter {
     }
 
     fn undo(&mut self) -> Result<(), StoreError> {
+        self.plans.clear();
         self.run("ROLLBACK TO command")?;
         self.run("RELEASE command")
     }
@@ -320,6 +337,7 @@ impl WriteStore for SqliteWriter {
     }
 
     fn roll_back(&mut self) -> Result<(), StoreError> {
+        self.plans.clear();
         if self.in_transaction() { self.run("ROLLBACK") } else { Ok(()) }
     }
 

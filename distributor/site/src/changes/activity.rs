@@ -30,7 +30,8 @@ use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation, StagedRollout,
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
+    StagedRollout,
 };
 use crate::rules::account::{Actor, TokenId};
 use crate::rules::release::Supersession;

@@ -4,9 +4,7 @@
 
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber,
-};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 

@@ -38,7 +38,11 @@ pub(super) fn of_rollouts(change: &Change) -> String {
                 (added, []) => format!("put {} into the group {group}", names(added)),
                 ([], removed) => format!("took {} from the group {group}", names(removed)),
                 (added, removed) => {
-                    format!("put {} into the group {group}, and took {} from it", names(added), names(removed))
+                    format!(
+                        "put {} into the group {group}, and took {} from it",
+                        names(added),
+                        names(removed)
+                    )
                 }
             }
         }
@@ -62,14 +66,21 @@ pub(super) fn of_rollouts(change: &Change) -> String {
         }
         Change::RolloutEdited { rollout, release, strategy, emergency, comment, .. } => {
             let urgent = if *emergency { ", as an emergency" } else { "" };
-            format!("rollout {rollout} ({release}) goes on by the strategy {strategy}{urgent}{}", said(comment))
+            format!(
+                "rollout {rollout} ({release}) goes on by the strategy {strategy}{urgent}{}",
+                said(comment)
+            )
         }
         Change::DeliveriesChanged { rollout, computers } => {
             let of = |state| computers.iter().filter(|computer| computer.step.after == state).count() as u64;
-            let (silent, others) = (of(DeliveryState::Silent), computers.len() as u64 - of(DeliveryState::Silent));
+            let (silent, others) =
+                (of(DeliveryState::Silent), computers.len() as u64 - of(DeliveryState::Silent));
             let mut parts = Vec::new();
             if silent > 0 {
-                parts.push(format!("{} not heard of for too long", counted(silent, "computer was", "computers were")));
+                parts.push(format!(
+                    "{} not heard of for too long",
+                    counted(silent, "computer was", "computers were")
+                ));
             }
             if others > 0 {
                 parts.push(format!("{} what it brought", counted(others, "computer runs", "computers run")));

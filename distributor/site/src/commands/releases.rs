@@ -338,16 +338,17 @@ fn begin_rollout(
     let mut channels: Vec<ChannelName> =
         after.approved_for.iter().filter(|channel| !before.contains(channel)).cloned().collect();
     if let Some(live) = live {
-        channels.extend(live.channels.iter().filter(|channel| !channels.contains(channel)).cloned().collect::<Vec<_>>());
+        channels.extend(
+            live.channels.iter().filter(|channel| !channels.contains(channel)).cloned().collect::<Vec<_>>(),
+        );
         channels.sort();
         let (strategy, plan) = (live.strategy_name, live.strategy.clone());
         let emergency = live.emergency || wanted.emergency;
         let staged = StagedRollout { strategy, plan, channels, emergency, complete: false };
         return Ok(Begins { number: live.number, staged });
     }
-    let strategy = wanted
-        .strategy
-        .unwrap_or_else(|| settings.strategy_of(&after.release.package, after.kind));
+    let strategy =
+        wanted.strategy.unwrap_or_else(|| settings.strategy_of(&after.release.package, after.kind));
     let plan = settings.strategy(&strategy).ok_or_else(|| no_such_strategy(&strategy, settings))?;
     let (complete, emergency) = (plan.is_immediate(), wanted.emergency);
     let staged = StagedRollout { strategy, plan, channels, emergency, complete };

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -35,7 +35,10 @@ const MAX_COMMENT_BYTES: usize = 2 * 1024;
 
 query! {
     /// What rollouts do next is decided from.
-    LoadAdvance {} -> AdvancingFacts, "read the rollouts"
+    LoadAdvance {
+        /// License time.
+        pub now: Timestamp,
+    } -> AdvancingFacts, "read the rollouts"
 }
 
 /// As [`LoadAdvance`] says.
@@ -64,8 +67,10 @@ pub struct Overdue {
 }
 
 /// Lets rollouts do what is due.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AdvanceRollouts {
+    /// License time.
+    pub now: Timestamp,
     /// How long the server ran since it sent this the last time, by a clock that nobody sets. Soaks count only this.
     pub elapsed: SignedDuration,
     /// What a look at all computers found, ring by ring, by rollout.
@@ -92,14 +97,15 @@ impl Command for AdvanceRollouts {
     const ATTEMPTED: &'static str = "let rollouts go on";
 
     fn facts(&self) -> LoadAdvance {
-        LoadAdvance {}
+        LoadAdvance { now: self.now }
     }
 
     fn decide(self, facts: AdvancingFacts, context: &Context<'_>) -> Decision<Advanced> {
         let mut round = Round { decision: Decision::answer(()), advanced: Advanced::default() };
         let AdvancingFacts { mut rollouts, mut releases, overdue } = facts;
-        let live: Vec<usize> =
-            (0..rollouts.len()).filter(|index| rollouts.get(*index).is_some_and(|r| r.state.is_live())).collect();
+        let live: Vec<usize> = (0..rollouts.len())
+            .filter(|index| rollouts.get(*index).is_some_and(|r| r.state.is_live()))
+            .collect();
         for index in live.into_iter().rev() {
             let others = rollouts.clone();
             let Some(rollout) = rollouts.get_mut(index) else { continue };
@@ -167,10 +173,7 @@ impl Round {
             }
         }
         for computers in silent.chunks(COMPUTERS_PER_ENTRY) {
-            self.change(Change::DeliveriesChanged {
-                rollout: rollout.number,
-                computers: computers.to_vec(),
-            });
+            self.change(Change::DeliveriesChanged { rollout: rollout.number, computers: computers.to_vec() });
         }
     }
 
@@ -378,7 +381,10 @@ impl Command for SteerRollout {
         if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
             return Decision::refuse(Problem::new(
                 ProblemCode::BadRequest,
-                format!("cannot {} rollout {number} without a reason of 1 to {MAX_COMMENT_BYTES} bytes", what.verb()),
+                format!(
+                    "cannot {} rollout {number} without a reason of 1 to {MAX_COMMENT_BYTES} bytes",
+                    what.verb()
+                ),
                 "say in one sentence why, for whoever reads the log later",
             ));
         }
@@ -416,7 +422,10 @@ impl Steering {
                 format!("let it go on with `distributor rollouts resume {number}`")
             }
             RolloutState::Running => format!("see `distributor rollouts show {number}`"),
-            RolloutState::Aborted | RolloutState::Completed | RolloutState::Superseded | RolloutState::Withdrawn => {
+            RolloutState::Aborted
+            | RolloutState::Completed
+            | RolloutState::Superseded
+            | RolloutState::Withdrawn => {
                 "an approval begins a new rollout; see `distributor updates list`".to_owned()
             }
         };
@@ -508,12 +517,8 @@ impl Steering {
             RolloutState::Aborted | RolloutState::Running | RolloutState::Paused | RolloutState::Halted => {}
             _ => return self.wrong_state("abort"),
         }
-        let others: Vec<KnownRelease> = self
-            .facts
-            .releases
-            .into_iter()
-            .filter(|other| other.manifest != self.rollout.manifest)
-            .collect();
+        let others: Vec<KnownRelease> =
+            self.facts.releases.into_iter().filter(|other| other.manifest != self.rollout.manifest).collect();
         let change = Change::ReleaseHalted {
             release: self.rollout.release,
             manifest: self.rollout.manifest,

@@ -14,9 +14,7 @@ use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::rollouts::settings::{
-    MAX_SETTINGS, MAX_VALUE_BYTES, SettingChange, Settings,
-};
+use crate::rules::rollouts::settings::{MAX_SETTINGS, MAX_VALUE_BYTES, SettingChange, Settings};
 use crate::rules::text;
 
 /// Most settings or names in one command.
@@ -94,7 +92,9 @@ impl ChangeSettings {
         };
         if self.changes.len() > MAX_CHANGES {
             let found = self.changes.len();
-            return Some(invalid(&[format!("{found} settings are too many for one change: {MAX_CHANGES} at most")]));
+            return Some(invalid(&[format!(
+                "{found} settings are too many for one change: {MAX_CHANGES} at most"
+            )]));
         }
         let long = self.changes.iter().find(|change| long(change))?;
         Some(invalid(&[format!("{}: its value is longer than {MAX_VALUE_BYTES} bytes", long.key)]))
@@ -119,7 +119,9 @@ fn does_not_fit(plan: &Plan, settings: &Settings) -> Option<Problem> {
         + settings.blocks.len()
         + settings.pins.len();
     if count > MAX_SETTINGS {
-        return Some(invalid(&[format!("a site has at most {MAX_SETTINGS} settings, and these are {count}")]));
+        return Some(invalid(&[format!(
+            "a site has at most {MAX_SETTINGS} settings, and these are {count}"
+        )]));
     }
     let live = plan.rollouts.iter().filter(|rollout| rollout.state.is_live());
     let missing = live.flat_map(|rollout| {
@@ -203,10 +205,8 @@ impl Command for ChangeMembers {
         }
         let remove: BTreeSet<ComputerName> =
             remove.into_iter().filter(|name| facts.listed.contains(name)).collect();
-        let add: BTreeSet<ComputerName> = add
-            .into_iter()
-            .filter(|name| !facts.listed.contains(name) && !remove.contains(name))
-            .collect();
+        let add: BTreeSet<ComputerName> =
+            add.into_iter().filter(|name| !facts.listed.contains(name) && !remove.contains(name)).collect();
         let count = (add.len() + remove.len()) as u64;
         let changes = |names: BTreeSet<ComputerName>| -> Vec<Vec<ComputerName>> {
             let names: Vec<ComputerName> = names.into_iter().collect();

@@ -192,11 +192,7 @@ fn let_through<'r>(
 }
 
 /// The next release through which a computer has to pass on its way from what it runs.
-fn waypoint<'p>(
-    release: &KnownRelease,
-    computer: &Computer<'_>,
-    plan: &'p Plan,
-) -> Option<&'p KnownRelease> {
+fn waypoint<'p>(release: &KnownRelease, computer: &Computer<'_>, plan: &'p Plan) -> Option<&'p KnownRelease> {
     let package = &release.release.package;
     let runs = computer.installed.iter().find(|installed| installed.package() == package)?;
     let between = |first: &&KnownRelease| {

@@ -78,7 +78,12 @@ pub fn counted(count: u64, one: &str, more: &str) -> String {
 #[must_use]
 pub fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
-    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
     let shown: Vec<String> = parts
         .iter()
         .skip_while(|(count, _)| *count == 0)

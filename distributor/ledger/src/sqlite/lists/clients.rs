@@ -7,7 +7,7 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber, ServerId};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::queries::{
@@ -21,6 +21,7 @@ use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 use sealpost_site::rules::leaving::Named;
 use sealpost_site::rules::reports::GIVEN_UP_FOR;
+use sealpost_site::rules::rollouts::share::Salt;
 use sealpost_site::rules::troubles::Trouble;
 
 use super::fleet::{BEHIND_SINCE, HEARD_SINCE};
@@ -28,18 +29,24 @@ use super::releases::{approved, known_release, staged, voided};
 use crate::grants::TrustedGrant;
 use crate::sqlite::connection::Connected;
 use crate::sqlite::granted::granted;
+use crate::sqlite::plan::{counts_now, deliveries, deliveries_sql, rollouts};
 use crate::sqlite::values::{
     count, from_json, from_word, json, micros, optional_count, optional_from_json, optional_text,
     optional_time, text, time,
 };
 use crate::store::{Read, StoreError};
 
-const CLIENT_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_id, c.client_key, c.forked, \
+const CLIENT_COLUMNS: &str = concat!(
+    "SELECT r.name, r.channel, r.reserved_at, c.client_id, c.client_key, c.forked, \
      coalesce(s.platform, c.platform), coalesce(s.agent_version, c.agent_version), k.at, c.lease_until, s.installed, \
      s.hostname, s.instance, c.resumed_era = (SELECT era FROM server), c.resumed_at, c.resumed_contacts, \
-     c.provisional_until, c.displaced_contacts, f.held_size, f.held_root, f.seen_size, f.seen_root, f.at, s.before \
+     c.provisional_until, c.displaced_contacts, f.held_size, f.held_root, f.seen_size, f.seen_root, f.at, s.before, \
+     (SELECT json_group_array(of_group ORDER BY of_group) FROM group_members WHERE name = r.name), ",
+    deliveries_sql!(),
+    ", s.tags, s.postponed \
      FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
-     LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id";
+     LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
+);
 
 /// Whether a client fails; `?8` is the reason that does not count.
 const FAILING: &str = "(c.forked = 1 OR EXISTS (SELECT 1 FROM last_reports l JOIN releases x ON x.manifest = l.manifest \
@@ -112,6 +119,10 @@ fn bare_client(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
         drift: Vec::new(),
         assigned: Vec::new(),
         last_reports: Vec::new(),
+        listed: from_json(row, 24)?,
+        deliveries: deliveries(row, 25)?,
+        tags: optional_from_json(row, 26)?.unwrap_or_default(),
+        postponed: optional_from_json(row, 27)?.unwrap_or_default(),
     })
 }
 
@@ -227,8 +238,21 @@ impl<C: Connected> Read<ExplainClient> for C {
             approved: approved(connection)?,
             staged: staged(connection)?,
             voided: voided(connection)?,
+            plan: self.plans().now(connection)?,
+            counts: counts_now(connection)?,
+            rollouts: rollouts(connection, "WHERE o.state IN ('running', 'paused') ORDER BY o.number", [])?,
+            salt: salt(connection)?,
         }))
     }
+}
+
+/// What makes the order of computers the site's own.
+fn salt(connection: &Connection) -> Result<Salt, StoreError> {
+    let server: Option<ServerId> = connection
+        .prepare_cached("SELECT server_id FROM server")?
+        .query_row([], |row| text(row, 0))
+        .optional()?;
+    Ok(Salt::of(&server.ok_or(StoreError::Missing { what: "server's row" })?))
 }
 
 fn attempts(connection: &Connection, client_id: &ClientId) -> rusqlite::Result<BTreeMap<Sha256Digest, u32>> {
@@ -346,14 +370,17 @@ impl<C: Connected> Read<Recipients> for C {
     fn read(&mut self, query: &Recipients) -> Result<Vec<RecipientRow>, StoreError> {
         let connection = self.connection();
         let granted = granted(connection, self.grants())?;
-        let mut statement = connection.prepare_cached(
+        let mut statement = connection.prepare_cached(concat!(
             "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
-             (SELECT json_group_array(o.serial ORDER BY o.serial) FROM reservations o WHERE o.name = r.name), s.installed, s.before, k.at \
-             FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
+             (SELECT json_group_array(o.serial ORDER BY o.serial) FROM reservations o WHERE o.name = r.name), \
+             s.installed, s.before, k.at, \
+             (SELECT json_group_array(of_group ORDER BY of_group) FROM group_members WHERE name = r.name), ",
+            deliveries_sql!(),
+            ", s.tags FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
              LEFT JOIN contacts k ON k.client_id = c.client_id \
              WHERE r.name > ?1 AND (?3 IS NULL \
              OR c.client_id IN (SELECT client_id FROM installed WHERE manifest = ?3)) ORDER BY r.name LIMIT ?2",
-        )?;
+        ))?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
         let running = query.running.map(|manifest| manifest.to_string());
         let mut rows = statement.query(params![after, page_limit(Some(query.limit)), running])?;
@@ -368,6 +395,9 @@ impl<C: Connected> Read<Recipients> for C {
                 last_contact: optional_time(row, 6)?,
                 installed: optional_from_json(row, 4)?.unwrap_or_default(),
                 before: optional_from_json(row, 5)?.unwrap_or_default(),
+                listed: from_json(row, 7)?,
+                deliveries: deliveries(row, 8)?,
+                tags: optional_from_json(row, 9)?.unwrap_or_default(),
             });
         }
         Ok(recipients)

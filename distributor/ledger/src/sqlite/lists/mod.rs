@@ -5,4 +5,5 @@ mod endings;
 mod fleet;
 pub(super) mod licenses;
 pub(super) mod releases;
+pub(super) mod rollouts;
 pub(super) mod servers;

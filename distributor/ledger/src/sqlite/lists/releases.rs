@@ -151,7 +151,8 @@ macro_rules! known_releases {
     ($rest:literal) => {
         concat!(
             "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason, \
-             coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt FROM releases ",
+             coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt, kind, severity, mandatory, \
+             rolling_out FROM releases ",
             $rest
         )
     };
@@ -170,6 +171,10 @@ fn known(row: &Row<'_>) -> rusqlite::Result<KnownRelease> {
         approved_for: from_json(row, 10)?,
         rollback: row.get(11)?,
         attempt: row.get(12)?,
+        kind: from_word(row, 13)?,
+        severity: from_word(row, 14)?,
+        mandatory: row.get(15)?,
+        rolling_out: optional_from_json(row, 16)?.unwrap_or_default(),
     })
 }
 
@@ -211,7 +216,7 @@ impl<C: Connected> Read<DeltaReleases> for C {
         let rows = connection
             .prepare_cached(
                 "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason, \
-                 coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt, in_use, payload_bytes FROM (SELECT *, \
+                 coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt, kind, severity, mandatory, rolling_out, in_use, payload_bytes FROM (SELECT *, \
                  (EXISTS (SELECT 1 FROM assigned a WHERE a.manifest = r.manifest) \
                  OR EXISTS (SELECT 1 FROM installed i WHERE i.manifest = r.manifest)) AS in_use FROM releases r) \
                  WHERE manifest > ?1 AND (in_use OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
@@ -221,8 +226,8 @@ impl<C: Connected> Read<DeltaReleases> for C {
                 |row| {
                     Ok(DeltaReleaseRow {
                         release: known(row)?,
-                        in_use: row.get(13)?,
-                        payload_bytes: count(row, 14)?,
+                        in_use: row.get(17)?,
+                        payload_bytes: count(row, 18)?,
                         bases: Vec::new(),
                     })
                 },
@@ -272,6 +277,29 @@ pub(in crate::sqlite) fn approved_of(
             "WHERE package = ?1 AND state IN ('approved', 'superseded') ORDER BY counter, manifest"
         ))?
         .query_map([package.as_str()], known)?
+        .collect()
+}
+
+/// Superseded releases, of one package or of all: what a pin or a block may bring back.
+pub(in crate::sqlite) fn replaced_of(
+    connection: &Connection,
+    package: Option<&PackageName>,
+) -> rusqlite::Result<Vec<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!(
+            "WHERE state = 'superseded' AND (?1 IS NULL OR package = ?1) ORDER BY counter DESC, manifest LIMIT 1000"
+        ))?
+        .query_map([package.map(PackageName::as_str)], known)?
+        .collect()
+}
+
+/// Releases through which computers pass on their way to newer ones.
+pub(in crate::sqlite) fn waypoints(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
+    connection
+        .prepare_cached(known_releases!(
+            "INDEXED BY releases_mandatory WHERE mandatory = 1 AND state NOT IN ('withdrawn', 'refused') ORDER BY manifest"
+        ))?
+        .query_map([], known)?
         .collect()
 }
 
@@ -340,6 +368,9 @@ pub(in crate::sqlite) fn known_channels(connection: &Connection) -> rusqlite::Re
 /// The number of the next rollout.
 pub(in crate::sqlite) fn next_rollout(connection: &Connection) -> rusqlite::Result<u64> {
     connection
-        .prepare_cached("SELECT coalesce(max(rollout), 0) + 1 FROM releases WHERE rollout IS NOT NULL")?
+        .prepare_cached(
+            "SELECT max(coalesce((SELECT max(rollout) FROM releases WHERE rollout IS NOT NULL), 0), \
+             coalesce((SELECT max(number) FROM rollouts), 0)) + 1",
+        )?
         .query_row([], |row| count(row, 0))
 }

@@ -8,11 +8,11 @@ use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::Contact;
 
+use super::deliveries;
 use super::facts::{
     ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
     server_list,
 };
-use super::deliveries;
 use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
@@ -115,8 +115,7 @@ impl<'a> Answering<'a> {
         let (lease, notice) = self.lease();
         let seen = SeenClient::of(self.contact, self.client.seen.as_ref());
         let found = self.found(&seen, &mut deliveries);
-        let assignment =
-            if notice.is_some() { Sent::Nothing } else { self.assignment(&seen, &deliveries) };
+        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment(&seen, &deliveries) };
         let (client, contact) = (self.client, self.contact);
         let held_head = contact.held_head.as_ref().map(|head| head.size);
         let answer = ContactAnswer {
@@ -149,7 +148,16 @@ impl<'a> Answering<'a> {
             decision = decision.change(actor, *change).note(Note::AssignmentSent { assignment: *assignment });
         }
         if client.seen.as_ref() != Some(&seen) {
-            let SeenClient { platform, agent_version, instance, hostname, installed, before, tags, postponed } = seen;
+            let SeenClient {
+                platform,
+                agent_version,
+                instance,
+                hostname,
+                installed,
+                before,
+                tags,
+                postponed,
+            } = seen;
             let client_id = contact.client_id.clone();
             decision = decision.note(Note::ClientSeen {
                 client_id,

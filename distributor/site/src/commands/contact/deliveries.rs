@@ -76,17 +76,17 @@ pub(super) fn assigned(
     let names = |rollout: u64| {
         wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout))
     };
-    let dropped = deliveries
-        .iter()
-        .filter(|told| told.state.is_under_way() && !names(told.rollout))
-        .map(|told| DeliveryStep {
-            rollout: told.rollout,
-            package: told.package.clone(),
-            ring: told.ring,
-            before: Some(told.state),
-            after: DeliveryState::Dropped,
-            attempt: told.attempt,
-            silence_secs: None,
+    let dropped =
+        deliveries.iter().filter(|told| told.state.is_under_way() && !names(told.rollout)).map(|told| {
+            DeliveryStep {
+                rollout: told.rollout,
+                package: told.package.clone(),
+                ring: told.ring,
+                before: Some(told.state),
+                after: DeliveryState::Dropped,
+                attempt: told.attempt,
+                silence_secs: None,
+            }
         });
     let told = wanted.iter().filter(|told| told.action == TellTo::Install && !told.settled);
     let told = told.filter_map(|told| {

@@ -25,9 +25,9 @@ use crate::queries::{Query, query};
 use crate::rows::{KnownServerList, ServerIdentity};
 use crate::rules::contact::{Claim, NoncePair, held};
 use crate::rules::release::KnownRelease;
+use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
-use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::text;
 
 query! {

@@ -144,9 +144,9 @@ pub(super) fn waits_there(
     now: Timestamp,
 ) -> Option<(String, ChangesWhen)> {
     let schedule = &told.schedule;
-    let begun = view.last_report.is_some_and(|report| {
-        report.manifest == told.release.manifest && report.attempt >= told.attempt
-    });
+    let begun = view
+        .last_report
+        .is_some_and(|report| report.manifest == told.release.manifest && report.attempt >= told.attempt);
     if let Some(postponed) = view.postponed.filter(|put_off| put_off.manifest == told.release.manifest) {
         if postponed.until > now {
             let who = match postponed.by {

@@ -180,7 +180,9 @@ impl Hold {
 
 /// Why a text is no hold.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no hold: write TIMESxHOURS with 1 to 100 times and 1 to 720 hours, as in `3x72`, or `none`")]
+#[error(
+    "`{0}` is no hold: write TIMESxHOURS with 1 to 100 times and 1 to 720 hours, as in `3x72`, or `none`"
+)]
 pub struct HoldError(String);
 
 impl FromStr for Hold {

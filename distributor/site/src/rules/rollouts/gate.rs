@@ -203,8 +203,7 @@ pub fn admit<'p>(
         return Ok(Admitted::Now { rollout, ring });
     }
     let index = usize::try_from(ring).unwrap_or(usize::MAX);
-    let (Some(ring_plan), Some(progress)) =
-        (rollout.strategy.rings().get(index), rollout.rings.get(index))
+    let (Some(ring_plan), Some(progress)) = (rollout.strategy.rings().get(index), rollout.rings.get(index))
     else {
         return Ok(Admitted::Now { rollout, ring });
     };

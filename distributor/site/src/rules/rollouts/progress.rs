@@ -425,11 +425,7 @@ pub fn advance(rollout: &Rollout, facts: &AdvanceFacts<'_>) -> Result<Step, Wait
 }
 
 /// The last ring keeps its caps until nobody waits behind them.
-fn everybody_was_told(
-    rollout: &Rollout,
-    ring: usize,
-    facts: &AdvanceFacts<'_>,
-) -> Result<(), Waiting> {
+fn everybody_was_told(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<(), Waiting> {
     let plan = rollout.strategy.rings().get(ring);
     if plan.is_none_or(|plan| plan.concurrent.is_none() && plan.per_hour.is_none()) {
         return Ok(());
@@ -453,12 +449,7 @@ pub fn open_next(rollout: &Rollout, facts: &AdvanceFacts<'_>) -> Result<Step, Wa
     open(rollout, next, OpenReason::Asked, facts)
 }
 
-fn open(
-    rollout: &Rollout,
-    ring: usize,
-    why: OpenReason,
-    facts: &AdvanceFacts<'_>,
-) -> Result<Step, Waiting> {
+fn open(rollout: &Rollout, ring: usize, why: OpenReason, facts: &AdvanceFacts<'_>) -> Result<Step, Waiting> {
     let takes = rollout.strategy.rings().get(ring).map(|ring| &ring.takes);
     let below = match takes {
         Some(Takes::First(_)) => {

@@ -46,15 +46,8 @@ pub enum SettingKind {
 
 impl SettingKind {
     /// Every kind, in the order of a settings file.
-    pub const ALL: [Self; 7] = [
-        Self::Property,
-        Self::Group,
-        Self::Strategy,
-        Self::Window,
-        Self::Package,
-        Self::Block,
-        Self::Pin,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Property, Self::Group, Self::Strategy, Self::Window, Self::Package, Self::Block, Self::Pin];
 
     /// The word for it.
     #[must_use]

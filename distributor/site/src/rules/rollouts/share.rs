@@ -147,6 +147,14 @@ impl TryFrom<String> for Threshold {
     }
 }
 
+impl std::str::FromStr for Threshold {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::try_from(text.to_owned())
+    }
+}
+
 impl From<Threshold> for String {
     fn from(threshold: Threshold) -> Self {
         threshold.to_string()

@@ -478,7 +478,9 @@ mod tests {
 
     #[test]
     fn a_share_is_written_in_percent() {
-        for (text, share) in [("10 %", 1_000), ("0.5%", 50), ("0.01 %", 1), ("100 %", 10_000), ("2.25 %", 225)] {
+        for (text, share) in
+            [("10 %", 1_000), ("0.5%", 50), ("0.01 %", 1), ("100 %", 10_000), ("2.25 %", 225)]
+        {
             let takes: Takes = serde_json::from_value(serde_json::json!({ "share": text })).unwrap();
             assert_eq!(takes, Takes::Share(Share::try_from(share).unwrap()), "{text}");
         }

@@ -131,7 +131,10 @@ fn silence_is_a_failure_and_what_was_forgiven_halts_no_more() {
     let mut canary = open(0, 0, 0);
     canary.counts.silent = 1;
     let halted = next([canary.clone(), waiting(), waiting()], [of(1, 1); 3]);
-    assert!(matches!(halted, Ok(Step::Halt { ring: 0, failed: 1, finished: 1, on_failure: OnFailure::RollBack })));
+    assert!(matches!(
+        halted,
+        Ok(Step::Halt { ring: 0, failed: 1, finished: 1, on_failure: OnFailure::RollBack })
+    ));
     canary.counts.forgiven = 1;
     let resumed = next([canary, waiting(), waiting()], [of(1, 1); 3]);
     assert!(matches!(resumed, Err(Waiting::Soak { ring: 0, .. })), "{resumed:?}");
@@ -183,7 +186,11 @@ fn the_last_ring_is_watched_too_and_keeps_its_caps_until_nobody_waits() {
 fn the_newest_that_passed_a_ring_goes_on_and_one_that_only_opened_it_stops_nobody() {
     let older = rollout([open(15, 1, 0), open(3, 0, 0), waiting()]);
     let mut newer = Rollout { number: 8, counter: ReleaseCounter(3), ..older.clone() };
-    assert_eq!(older.overtaken_by(&[newer.clone()]), None, "it only opened the ring in which the older one waits");
+    assert_eq!(
+        older.overtaken_by(&[newer.clone()]),
+        None,
+        "it only opened the ring in which the older one waits"
+    );
     newer.rings[2] = open(0, 0, 0);
     assert_eq!(older.overtaken_by(&[newer.clone()]), Some(8));
     assert_eq!(newer.overtaken_by(&[older.clone()]), None, "an older one overtakes nobody");

@@ -1,0 +1,177 @@
+//! Settings, rollouts, and what became of them on computers.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_site::commands::rollouts::{
+    AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
+};
+use sealpost_site::commands::settings::{LoadMembers, LoadPlan, MemberFacts};
+use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollouts, page_limit};
+use sealpost_site::rows::DeliveryRow;
+use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
+use sealpost_site::rules::rollouts::progress::Rollout;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::releases::{approved_of, known_release};
+use crate::sqlite::connection::Connected;
+use crate::sqlite::plan::{rollout, rollouts};
+use crate::sqlite::values::{count, from_word, integer, micros, optional_from_json, text, time};
+use crate::store::{Read, StoreError};
+
+impl<C: Connected> Read<LoadPlan> for C {
+    fn read(&mut self, _: &LoadPlan) -> Result<Arc<Plan>, StoreError> {
+        self.plans().now(self.connection())
+    }
+}
+
+impl<C: Connected> Read<LoadMembers> for C {
+    fn read(&mut self, query: &LoadMembers) -> Result<MemberFacts, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM group_members WHERE name = ?1 AND of_group = ?2)",
+        )?;
+        let mut listed = BTreeSet::new();
+        for name in &query.names {
+            if statement.query_row([name.as_str(), query.group.as_str()], |row| row.get(0))? {
+                listed.insert(name.clone());
+            }
+        }
+        Ok(MemberFacts { plan: self.plans().now(connection)?, listed })
+    }
+}
+
+/// What became of a rollout on a computer, from column 0 on.
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        rollout: count(row, 0)?,
+        package: text(row, 1)?,
+        manifest: text(row, 2)?,
+        ring: row.get(3)?,
+        state: from_word(row, 4)?,
+        attempt: row.get(5)?,
+        told_at: time(row, 6)?,
+    })
+}
+
+impl<C: Connected> Read<LoadAdvance> for C {
+    fn read(&mut self, query: &LoadAdvance) -> Result<AdvancingFacts, StoreError> {
+        let connection = self.connection();
+        let rollouts = rollouts(
+            connection,
+            "WHERE o.state IN ('running', 'paused') OR (o.state = 'completed' AND r.state = 'approved' AND EXISTS \
+             (SELECT 1 FROM rollouts x JOIN releases y ON y.manifest = x.manifest \
+             WHERE x.state IN ('running', 'paused') AND y.package = r.package)) ORDER BY o.number",
+            [],
+        )?;
+        let live = || rollouts.iter().filter(|rollout| rollout.state.is_live());
+        let packages: BTreeSet<&PackageName> = live().map(|rollout| &rollout.release.package).collect();
+        let mut releases = Vec::new();
+        for package in packages {
+            releases.extend(approved_of(connection, package)?);
+        }
+        let mut overdue = Vec::new();
+        for rollout in live() {
+            overdue.extend(overdue_of(connection, rollout, query.now)?);
+        }
+        Ok(AdvancingFacts { rollouts, releases, overdue })
+    }
+}
+
+/// Computers that were told, and neither came nor reported within the time in which they may be silent.
+fn overdue_of(
+    connection: &Connection,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> Result<Vec<Overdue>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.client_id, d.name, \
+         d.silence_secs FROM deliveries d INDEXED BY deliveries_under_way LEFT JOIN contacts k \
+         ON k.client_id = d.client_id WHERE d.rollout = ?1 AND d.state IN ('told', 'begun') \
+         AND max(d.since, coalesce(k.at, 0)) + d.silence_secs * 1000000 < ?3 \
+         ORDER BY d.told_at, d.client_id LIMIT ?2",
+    )?;
+    let found = statement.query_map(params![integer(rollout.number), MAX_SILENT, micros(now)], |row| {
+        Ok(Overdue {
+            delivery: delivery(row)?,
+            client_id: text(row, 7)?,
+            name: text(row, 8)?,
+            silence: SignedDuration::from_secs(row.get(9)?),
+        })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+impl<C: Connected> Read<LoadRollout> for C {
+    fn read(&mut self, query: &LoadRollout) -> Result<RolloutFacts, StoreError> {
+        let connection = self.connection();
+        let plan = self.plans().now(connection)?;
+        let Some(rollout) = rollout(connection, query.number)? else {
+            return Ok(RolloutFacts { rollout: None, known: None, releases: Vec::new(), newest: None, plan });
+        };
+        let newest = connection
+            .prepare_cached("SELECT max(number) FROM rollouts WHERE manifest = ?1")?
+            .query_row([rollout.manifest.to_string()], |row| count(row, 0))
+            .optional()?;
+        Ok(RolloutFacts {
+            known: known_release(connection, &rollout.manifest)?,
+            releases: approved_of(connection, &rollout.release.package)?,
+            rollout: Some(rollout),
+            newest,
+            plan,
+        })
+    }
+}
+
+impl<C: Connected> Read<Rollouts> for C {
+    fn read(&mut self, query: &Rollouts) -> Result<Vec<Rollout>, StoreError> {
+        let before = query.before.map_or(i64::MAX, integer);
+        rollouts(
+            self.connection(),
+            "WHERE o.number < ?1 AND (NOT ?3 OR o.state IN ('running', 'paused', 'halted')) \
+             ORDER BY o.number DESC LIMIT ?2",
+            params![before, page_limit(Some(query.limit)), query.open],
+        )
+    }
+}
+
+impl<C: Connected> Read<RolloutByNumber> for C {
+    fn read(&mut self, query: &RolloutByNumber) -> Result<Option<Rollout>, StoreError> {
+        rollout(self.connection(), query.number)
+    }
+}
+
+impl<C: Connected> Read<DeliveriesOf> for C {
+    fn read(&mut self, query: &DeliveriesOf) -> Result<Vec<DeliveryRow>, StoreError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.name, d.since, \
+             CASE WHEN l.manifest = d.manifest THEN l.report END FROM deliveries d LEFT JOIN last_reports l \
+             ON l.client_id = d.client_id AND l.package = d.package \
+             WHERE d.rollout = ?1 AND d.name > ?2 ORDER BY d.name, d.told_at LIMIT ?3",
+        )?;
+        let after = query.after.as_ref().map_or("", ComputerName::as_str);
+        let values = params![integer(query.rollout), after, page_limit(Some(query.limit))];
+        let rows = statement.query_map(values, |row| {
+            Ok(DeliveryRow {
+                delivery: delivery(row)?,
+                name: text(row, 7)?,
+                since: time(row, 8)?,
+                report: optional_from_json(row, 9)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<GroupMembers> for C {
+    fn read(&mut self, query: &GroupMembers) -> Result<Vec<ComputerName>, StoreError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT name FROM group_members WHERE of_group = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+        )?;
+        let after = query.after.as_ref().map_or("", ComputerName::as_str);
+        let values = params![query.group.as_str(), after, page_limit(Some(query.limit))];
+        let rows = statement.query_map(values, |row| text(row, 0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}

@@ -1,0 +1,265 @@
+//! The plan, and the rollouts with what became of their computers.
+//!
+//! Invariant: a connection keeps the plan that it read last, and reads it again when its version is another one. What a
+//! transaction undid may come again under the same version, so whoever undoes also forgets.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
+use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingProgress, RingState, Rollout};
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
+use serde::Deserialize;
+
+use super::lists::releases::{release_id, replaced_of, waypoints};
+use super::values::{
+    count, from_json, from_word, integer, optional_from_json, optional_text, optional_time, text, time,
+    unreadable,
+};
+use crate::store::StoreError;
+
+/// The plan that a connection read last.
+#[derive(Debug, Default)]
+pub(super) struct PlanCache(RefCell<Option<Arc<Plan>>>);
+
+impl PlanCache {
+    /// Forgets it.
+    pub(super) fn clear(&self) {
+        self.0.replace(None);
+    }
+
+    /// The plan of a version.
+    pub(super) fn of(&self, connection: &Connection, version: u64) -> Result<Arc<Plan>, StoreError> {
+        let known = self.0.borrow().as_ref().filter(|plan| plan.version == version).map(Arc::clone);
+        if let Some(plan) = known {
+            return Ok(plan);
+        }
+        let plan = Arc::new(read(connection, version)?);
+        self.0.replace(Some(Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    /// The plan as it is now.
+    pub(super) fn now(&self, connection: &Connection) -> Result<Arc<Plan>, StoreError> {
+        let version = version(connection)?;
+        self.of(connection, version)
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<u64> {
+    let found = connection
+        .prepare_cached("SELECT version FROM plan")?
+        .query_row([], |row| count(row, 0))
+        .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
+fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
+    let settings = settings(connection)?;
+    let mut rollouts = connection
+        .prepare_cached(&format!(
+            "{ROLLOUTS} WHERE o.state IN ('running', 'paused') OR r.state = 'approved' ORDER BY o.number"
+        ))?
+        .query_map([], bare)?
+        .collect::<rusqlite::Result<Vec<Rollout>>>()?;
+    for rollout in &mut rollouts {
+        rollout.rings = rings(connection, rollout)?;
+        for ring in &mut rollout.rings {
+            // They change with each contact: see `live_counts`.
+            ring.counts = RingCounts::default();
+            ring.soaked = SignedDuration::ZERO;
+        }
+    }
+    let mut replaced = Vec::new();
+    let blocked = settings.blocks.values();
+    let everything = blocked.clone().any(|block| block.package.is_none());
+    let named = blocked
+        .filter_map(|block| block.package.as_ref())
+        .chain(settings.pins.values().map(|pin| &pin.package));
+    let mut named: Vec<_> = named.collect();
+    named.sort();
+    named.dedup();
+    if everything {
+        replaced = replaced_of(connection, None)?;
+    } else {
+        for package in named {
+            replaced.extend(replaced_of(connection, Some(package))?);
+        }
+    }
+    let waypoints = waypoints(connection)?;
+    Ok(Plan { version, settings, rollouts, replaced, waypoints })
+}
+
+fn settings(connection: &Connection) -> Result<Settings, StoreError> {
+    let mut settings = Settings::default();
+    let mut statement =
+        connection.prepare_cached("SELECT kind, name, value FROM settings ORDER BY kind, name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = SettingKey { kind: from_word(row, 0)?, name: row.get(1)? };
+        let change = SettingChange { key, value: Some(from_json(row, 2)?) };
+        settings.set(&change).map_err(|error| unreadable(2, error))?;
+    }
+    Ok(settings)
+}
+
+const ROLLOUTS: &str = "SELECT o.number, o.manifest, r.package, r.version, r.platform, r.counter, r.kind, o.channels, \
+     o.strategy_name, o.strategy, o.emergency, o.state, o.started_at, o.changed \
+     FROM rollouts o JOIN releases r ON r.manifest = o.manifest";
+
+fn bare(row: &Row<'_>) -> rusqlite::Result<Rollout> {
+    Ok(Rollout {
+        number: count(row, 0)?,
+        manifest: text(row, 1)?,
+        release: release_id(row, 2)?,
+        counter: ReleaseCounter(count(row, 5)?),
+        kind: from_word(row, 6)?,
+        channels: from_json(row, 7)?,
+        strategy_name: from_word(row, 8)?,
+        strategy: from_json(row, 9)?,
+        emergency: row.get(10)?,
+        state: from_word(row, 11)?,
+        started_at: time(row, 12)?,
+        changed: optional_from_json(row, 13)?,
+        rings: Vec::new(),
+    })
+}
+
+/// The rings of a rollout, one for each ring of its strategy.
+fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<RingProgress>> {
+    let mut found: BTreeMap<u32, RingProgress> = connection
+        .prepare_cached(
+            "SELECT g.ring, g.opened_at, g.below, g.told, g.begun, g.succeeded, g.failed, g.silent, g.dropped, \
+             g.forgiven, g.hour, g.told_in_hour, coalesce(s.soaked_millis, 0) FROM rings g \
+             LEFT JOIN soaks s ON s.rollout = g.rollout AND s.ring = g.ring WHERE g.rollout = ?1",
+        )?
+        .query_map([integer(rollout.number)], |row| {
+            let state = match optional_time(row, 1)? {
+                Some(at) => RingState::Open { at },
+                None => RingState::Waiting,
+            };
+            let soaked = SignedDuration::from_millis(row.get(12)?);
+            Ok((row.get(0)?, RingProgress { state, below: optional_text(row, 2)?, soaked, counts: counts(row, 3)? }))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let waiting = Rollout::waiting_rings(&rollout.strategy);
+    Ok((0_u32..).zip(waiting).map(|(ring, waiting)| found.remove(&ring).unwrap_or(waiting)).collect())
+}
+
+/// Counts, from `column` on.
+fn counts(row: &Row<'_>, column: usize) -> rusqlite::Result<RingCounts> {
+    Ok(RingCounts {
+        told: count(row, column)?,
+        begun: count(row, column + 1)?,
+        succeeded: count(row, column + 2)?,
+        failed: count(row, column + 3)?,
+        silent: count(row, column + 4)?,
+        dropped: count(row, column + 5)?,
+        forgiven: count(row, column + 6)?,
+        hour: row.get(column + 7)?,
+        told_in_hour: count(row, column + 8)?,
+    })
+}
+
+/// Rollouts that a condition holds for, with everything that became of them.
+pub(super) fn rollouts(
+    connection: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<Rollout>, StoreError> {
+    let mut found = connection
+        .prepare_cached(&format!("{ROLLOUTS} {condition}"))?
+        .query_map(values, bare)?
+        .collect::<rusqlite::Result<Vec<Rollout>>>()?;
+    for rollout in &mut found {
+        rollout.rings = rings(connection, rollout)?;
+    }
+    Ok(found)
+}
+
+/// A rollout by its number.
+pub(super) fn rollout(connection: &Connection, number: u64) -> Result<Option<Rollout>, StoreError> {
+    let values = params![integer(number)];
+    Ok(rollouts(connection, "WHERE o.number = ?1", values)?.pop())
+}
+
+/// Rows of live rings as one JSON text: part of the statement of a contact.
+macro_rules! live_counts_sql {
+    () => {
+        "(SELECT json_group_array(json_array(rollout, ring, told, begun, succeeded, failed, \
+     silent, dropped, forgiven, hour, told_in_hour)) FROM rings INDEXED BY rings_live WHERE live = 1)"
+    };
+}
+pub(super) use live_counts_sql;
+/// Counts from `live_counts_sql`.
+pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveCounts> {
+    let rows: Vec<(u64, u32, u64, u64, u64, u64, u64, u64, u64, i64, u64)> = from_json(row, column)?;
+    let read =
+        |(rollout, ring, told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour)| {
+            let counts =
+                RingCounts { told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour };
+            ((rollout, ring), counts)
+        };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// The same, asked alone.
+pub(super) fn counts_now(connection: &Connection) -> Result<LiveCounts, StoreError> {
+    let sql = concat!("SELECT ", live_counts_sql!());
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| live_counts(row, 0))?)
+}
+
+/// The newest deliveries of each package of client `c`, as one JSON text.
+macro_rules! deliveries_sql {
+    () => {
+        "(SELECT json_group_array(json_object('rollout', rollout, 'package', package, \
+     'manifest', manifest, 'ring', ring, 'state', state, 'attempt', attempt, 'told_at', told_at)) \
+     FROM deliveries INDEXED BY deliveries_current WHERE client_id = c.client_id AND current = 1)"
+    };
+}
+pub(super) use deliveries_sql;
+/// A delivery as the statement gives it.
+#[derive(Deserialize)]
+struct Stored {
+    rollout: u64,
+    package: PackageName,
+    manifest: Sha256Digest,
+    ring: u32,
+    state: DeliveryState,
+    attempt: u32,
+    told_at: i64,
+}
+
+/// Deliveries from `deliveries_sql`.
+pub(super) fn deliveries(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Delivery>> {
+    let stored: Option<Vec<Stored>> = optional_from_json(row, column)?;
+    let read = |stored: Stored| {
+        Ok(Delivery {
+            rollout: stored.rollout,
+            package: stored.package,
+            manifest: stored.manifest,
+            ring: stored.ring,
+            state: stored.state,
+            attempt: stored.attempt,
+            told_at: Timestamp::from_microsecond(stored.told_at)
+                .map_err(|error| unreadable(column, error))?,
+        })
+    };
+    let mut all = stored.unwrap_or_default().into_iter().map(read).collect::<rusqlite::Result<Vec<_>>>()?;
+    all.sort_by(|one, other| one.package.cmp(&other.package));
+    Ok(all)
+}
+
+/// The groups that list the computer `c`, as one JSON text.
+macro_rules! listed_sql {
+    () => {
+        "(SELECT json_group_array(of_group ORDER BY of_group) FROM group_members WHERE name = c.name)"
+    };
+}
+pub(super) use listed_sql;

@@ -1,0 +1,326 @@
+//! What changes of settings, rollouts and deliveries do to their rows.
+//!
+//! Invariant: the counts of a ring are the number of its deliveries in each state, because both move together. `plan.version`
+//! rises with whatever a [`Plan`](sealpost_site::rules::rollouts::plan::Plan) is made of.
+
+use rusqlite::{Connection, params};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, StagedRollout};
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::progress::{DeliveryState, RolloutState, StateChange, hour_of};
+use sealpost_site::rules::rollouts::settings::SettingChange;
+use sealpost_site::rules::rollouts::strategy::Strategy;
+
+use super::connection::execute;
+use super::values::{integer, json, micros};
+use crate::store::StoreError;
+
+/// Applies a change of settings or of a rollout.
+pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
+    match &entry.change {
+        Change::SettingsChanged { changes, .. } => {
+            changes.iter().try_for_each(|change| setting(connection, change))?;
+            replan(connection, entry)
+        }
+        Change::GroupMembersChanged { group, added, removed } => members(connection, group, added, removed),
+        Change::RingOpened { rollout, ring, below, .. } => {
+            execute(
+                connection,
+                "UPDATE rings SET opened_at = ?3, below = ?4 WHERE rollout = ?1 AND ring = ?2",
+                params![integer(*rollout), ring, micros(entry.at), below.map(|below| below.to_string())],
+            )?;
+            replan(connection, entry)
+        }
+        Change::RolloutCompleted { rollout, .. } => {
+            state(connection, entry, *rollout, RolloutState::Completed, "")?;
+            replan(connection, entry)
+        }
+        Change::RolloutPaused { rollout, comment, .. } => {
+            state(connection, entry, *rollout, RolloutState::Paused, comment)?;
+            replan(connection, entry)
+        }
+        Change::RolloutResumed { rollout, forgiven, comment, .. } => {
+            state(connection, entry, *rollout, RolloutState::Running, comment)?;
+            for (ring, forgiven) in (0_u32..).zip(forgiven) {
+                execute(
+                    connection,
+                    "UPDATE rings SET forgiven = ?3 WHERE rollout = ?1 AND ring = ?2",
+                    params![integer(*rollout), ring, integer(*forgiven)],
+                )?;
+            }
+            replan(connection, entry)
+        }
+        Change::RolloutEdited { rollout, strategy, plan, emergency, .. } => {
+            execute(
+                connection,
+                "UPDATE rollouts SET strategy_name = ?2, strategy = ?3, emergency = ?4 WHERE number = ?1",
+                params![integer(*rollout), strategy.as_str(), json(plan)?, emergency],
+            )?;
+            rings(connection, *rollout, plan, true)?;
+            execute(
+                connection,
+                "DELETE FROM rings WHERE rollout = ?1 AND ring >= ?2",
+                params![integer(*rollout), integer(plan.rings().len() as u64)],
+            )?;
+            replan(connection, entry)
+        }
+        Change::DeliveriesChanged { computers, .. } => {
+            computers.iter().try_for_each(|of| delivery(connection, entry, &of.client_id, &of.step))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whatever a plan is made of changed with this entry.
+pub(super) fn replan(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "INSERT INTO plan (id, version) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET version = ?1",
+        [integer(entry.sequence)],
+    )
+}
+
+fn setting(connection: &Connection, change: &SettingChange) -> Result<(), StoreError> {
+    let (kind, name) = (change.key.kind.as_str(), change.key.name.as_str());
+    match &change.value {
+        Some(value) => execute(
+            connection,
+            "INSERT OR REPLACE INTO settings (kind, name, value) VALUES (?1, ?2, ?3)",
+            params![kind, name, json(value)?],
+        ),
+        None => execute(connection, "DELETE FROM settings WHERE kind = ?1 AND name = ?2", [kind, name]),
+    }
+}
+
+fn members(
+    connection: &Connection,
+    group: &GroupName,
+    added: &[ComputerName],
+    removed: &[ComputerName],
+) -> Result<(), StoreError> {
+    let each = |sql: &str, names: &[ComputerName]| {
+        names.iter().try_for_each(|name| execute(connection, sql, [name.as_str(), group.as_str()]))
+    };
+    each("INSERT OR IGNORE INTO group_members (name, of_group) VALUES (?1, ?2)", added)?;
+    each("DELETE FROM group_members WHERE name = ?1 AND of_group = ?2", removed)
+}
+
+/// A release goes out: a new rollout, or one that goes on with further channels.
+pub(super) fn begun(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    number: u64,
+    manifest: &Sha256Digest,
+    staged: &StagedRollout,
+) -> Result<(), StoreError> {
+    let StagedRollout { strategy, plan, channels, emergency, complete } = staged;
+    let begins = if *complete { RolloutState::Completed } else { RolloutState::Running };
+    execute(
+        connection,
+        "INSERT INTO rollouts (number, manifest, channels, strategy_name, strategy, emergency, state, started_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT (number) DO UPDATE SET channels = ?3, emergency = ?6",
+        params![
+            integer(number),
+            manifest.to_string(),
+            json(channels)?,
+            strategy.as_str(),
+            json(plan)?,
+            emergency,
+            begins.as_str(),
+            micros(entry.at),
+        ],
+    )?;
+    rings(connection, number, plan, !complete)?;
+    if *complete {
+        execute(
+            connection,
+            "UPDATE rings SET opened_at = ?2 WHERE rollout = ?1",
+            params![integer(number), micros(entry.at)],
+        )?;
+    }
+    execute(
+        connection,
+        "UPDATE releases SET rolling_out = ?2 WHERE manifest = ?1",
+        params![manifest.to_string(), if *complete { None } else { Some(json(channels)?) }],
+    )?;
+    replan(connection, entry)
+}
+
+fn rings(connection: &Connection, number: u64, plan: &Strategy, live: bool) -> Result<(), StoreError> {
+    (0_u32..).zip(plan.rings()).try_for_each(|(ring, _)| {
+        execute(
+            connection,
+            "INSERT OR IGNORE INTO rings (rollout, ring, live) VALUES (?1, ?2, ?3)",
+            params![integer(number), ring, live],
+        )
+    })
+}
+
+/// The live or halted rollouts of a release end with it.
+pub(super) fn ended(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    manifest: &Sha256Digest,
+    ends: RolloutState,
+    why: &str,
+) -> Result<(), StoreError> {
+    let numbers: Vec<i64> = connection
+        .prepare_cached(
+            "SELECT number FROM rollouts WHERE manifest = ?1 \
+             AND state IN ('running', 'paused', 'halted', 'completed') ORDER BY number",
+        )?
+        .query_map([manifest.to_string()], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for number in numbers {
+        state(connection, entry, u64::try_from(number).unwrap_or(0), ends, why)?;
+    }
+    replan(connection, entry)
+}
+
+/// A newer release took the place of others: their rollouts that still ran end.
+pub(super) fn superseded(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    manifests: &[Sha256Digest],
+) -> Result<(), StoreError> {
+    for manifest in manifests {
+        execute(
+            connection,
+            "UPDATE rings SET live = 0 WHERE rollout IN \
+             (SELECT number FROM rollouts WHERE manifest = ?1 AND state IN ('running', 'paused'))",
+            [manifest.to_string()],
+        )?;
+        execute(
+            connection,
+            "UPDATE rollouts SET state = ?2, changed = ?3 WHERE manifest = ?1 AND state IN ('running', 'paused')",
+            params![
+                manifest.to_string(),
+                RolloutState::Superseded.as_str(),
+                json(&StateChange { at: entry.at, by: entry.actor.clone(), why: String::new() })?
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn state(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    number: u64,
+    state: RolloutState,
+    why: &str,
+) -> Result<(), StoreError> {
+    let changed = StateChange { at: entry.at, by: entry.actor.clone(), why: why.to_owned() };
+    execute(
+        connection,
+        "UPDATE rollouts SET state = ?2, changed = ?3 WHERE number = ?1",
+        params![integer(number), state.as_str(), json(&changed)?],
+    )?;
+    execute(
+        connection,
+        "UPDATE rings SET live = ?2 WHERE rollout = ?1",
+        params![integer(number), state.is_live()],
+    )
+}
+
+/// What became of a rollout on one computer, and the counts of its ring with it.
+pub(super) fn delivery(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    client_id: &ClientId,
+    step: &DeliveryStep,
+) -> Result<(), StoreError> {
+    let DeliveryStep { rollout, package, ring, before, after, attempt, silence_secs } = step;
+    if *after == DeliveryState::Told {
+        execute(
+            connection,
+            "UPDATE deliveries SET current = 0 WHERE client_id = ?1 AND package = ?2 AND current = 1",
+            [client_id.as_str(), package.as_str()],
+        )?;
+        execute(
+            connection,
+            "INSERT INTO deliveries (client_id, rollout, name, package, manifest, ring, state, attempt, told_at, \
+             since, silence_secs, current) SELECT ?1, ?2, c.name, ?3, r.manifest, ?4, ?5, ?6, ?7, ?7, ?8, 1 \
+             FROM clients c, rollouts r WHERE c.client_id = ?1 AND r.number = ?2 \
+             ON CONFLICT (client_id, rollout) DO UPDATE SET ring = ?4, state = ?5, attempt = ?6, told_at = ?7, \
+             since = ?7, silence_secs = ?8, current = 1",
+            params![
+                client_id.as_str(),
+                integer(*rollout),
+                package.as_str(),
+                ring,
+                after.as_str(),
+                attempt,
+                micros(entry.at),
+                silence_secs.unwrap_or(0),
+            ],
+        )?;
+    } else {
+        execute(
+            connection,
+            "UPDATE deliveries SET state = ?3, since = ?4 WHERE client_id = ?1 AND rollout = ?2",
+            params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at)],
+        )?;
+    }
+    count(connection, *rollout, *ring, *before, *after)?;
+    if *after == DeliveryState::Told {
+        execute(
+            connection,
+            "UPDATE rings SET told_in_hour = CASE hour WHEN ?3 THEN told_in_hour + 1 ELSE 1 END, hour = ?3 \
+             WHERE rollout = ?1 AND ring = ?2",
+            params![integer(*rollout), ring, hour_of(entry.at)],
+        )?;
+    }
+    Ok(())
+}
+
+fn count(
+    connection: &Connection,
+    rollout: u64,
+    ring: u32,
+    before: Option<DeliveryState>,
+    after: DeliveryState,
+) -> Result<(), StoreError> {
+    if let Some(before) = before {
+        let column = before.as_str();
+        execute(
+            connection,
+            &format!("UPDATE rings SET {column} = max({column} - 1, 0) WHERE rollout = ?1 AND ring = ?2"),
+            params![integer(rollout), ring],
+        )?;
+    }
+    let column = after.as_str();
+    execute(
+        connection,
+        &format!("UPDATE rings SET {column} = {column} + 1 WHERE rollout = ?1 AND ring = ?2"),
+        params![integer(rollout), ring],
+    )
+}
+
+/// A client that was replaced works on nothing any more; what it finished stays counted.
+pub(super) fn forget(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    client_id: &ClientId,
+) -> Result<(), StoreError> {
+    let under_way: Vec<(i64, u32, String)> = connection
+        .prepare_cached(
+            "SELECT rollout, ring, state FROM deliveries WHERE client_id = ?1 AND current = 1 \
+             AND state IN ('told', 'begun')",
+        )?
+        .query_map([client_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (rollout, ring, state) in under_way {
+        let states = DeliveryState::ALL.into_iter();
+        let before = states.into_iter().find(|known| known.as_str() == state);
+        count(connection, u64::try_from(rollout).unwrap_or(0), ring, before, DeliveryState::Dropped)?;
+    }
+    execute(
+        connection,
+        "UPDATE deliveries SET current = 0, since = CASE WHEN state IN ('told', 'begun') THEN ?2 ELSE since END, \
+         state = CASE WHEN state IN ('told', 'begun') THEN ?3 ELSE state END WHERE client_id = ?1",
+        params![client_id.as_str(), micros(entry.at), DeliveryState::Dropped.as_str()],
+    )
+}
