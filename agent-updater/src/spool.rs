@@ -132,6 +132,10 @@ impl Spool {
             outcome,
             reason,
             detail: detail[..cut].to_owned(),
+            ring: None,
+            way: None,
+            bytes: None,
+            duration_ms: None,
         });
         while self.content.waiting.len() > MAX_WAITING {
             self.content.waiting.pop_front();

@@ -27,10 +27,12 @@ open_codes! {
 }
 
 open_codes! {
-    /// Who starts an install. Anything but `automatic` is not started by an agent of this version.
+    /// Who starts an install. One that an agent does not know is not started.
     Start {
         /// The agent.
         Automatic = "automatic",
+        /// A person at the computer; the agent makes ready and offers it. The deadline overrides.
+        ByPerson = "by_person",
     }
 }
 
@@ -56,6 +58,15 @@ pub struct Why {
     pub text: String,
 }
 
+/// How far a person at the computer may put an install off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Postpone {
+    /// How often.
+    pub times: u32,
+    /// Not beyond this time.
+    pub until: Timestamp,
+}
+
 /// What one computer should run of one package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageAssignment {
@@ -74,12 +85,15 @@ pub struct PackageAssignment {
     /// Not to be installed after: the window closes, and the computer waits for its next assignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install_until: Option<Timestamp>,
-    /// To be installed by, for people.
+    /// To be installed by: from then on neither window nor person holds it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// Who starts it.
     #[serde(default = "automatic", skip_serializing_if = "is_automatic")]
     pub start: Start,
+    /// How far a person may put it off; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postpone: Option<Postpone>,
     /// How soon it is to be carried out.
     #[serde(default = "normal", skip_serializing_if = "is_normal")]
     pub urgency: Urgency,
@@ -124,6 +138,7 @@ impl PackageAssignment {
             install_until: None,
             deadline: None,
             start: Start::Automatic,
+            postpone: None,
             urgency: Urgency::Normal,
             why: None,
             rollout,

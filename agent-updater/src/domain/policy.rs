@@ -67,7 +67,7 @@ pub enum Decision {
     /// The window closed at this time.
     WindowClosed(Timestamp),
     /// Somebody else starts it.
-    StartedOtherwise(Word),
+    StartedOtherwise(Start),
     ActionUnknown(Word),
     NoLease,
     NotEntitled,
@@ -106,8 +106,9 @@ pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision
     if let Some(before) = situation.given_up.iter().find(same) {
         return Decision::GivenUpBefore(before.clone());
     }
-    if let Start::Other(start) = wanted.start {
-        return Decision::StartedOtherwise(start);
+    match wanted.start {
+        Start::Automatic => {}
+        start => return Decision::StartedOtherwise(start),
     }
     if let Some(closed_at) = wanted.install_until.filter(|until| *until < situation.now) {
         return Decision::WindowClosed(closed_at);
@@ -335,9 +336,9 @@ mod tests {
         let decided = decide_at(&unknown, NOW);
         assert_eq!(decided, Decision::ActionUnknown(word("remove")));
         assert!(decided.to_string().contains("`remove`") && decided.to_string().contains("update the agent"));
-        let by_person = PackageAssignment { start: Start::Other(word("by_person")), ..wanted(0) };
+        let by_person = PackageAssignment { start: Start::ByPerson, ..wanted(0) };
         let decided = decide_at(&by_person, NOW);
-        assert_eq!(decided, Decision::StartedOtherwise(word("by_person")));
+        assert_eq!(decided, Decision::StartedOtherwise(Start::ByPerson));
         assert!(decided.to_string().starts_with("not installed"), "{decided}");
     }
 }

@@ -48,6 +48,10 @@ fn report(site: &Site, row: &Update, step: InstallStep) -> Report {
         outcome: Outcome::Ok,
         reason: ReasonCode::Done,
         detail: String::new(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
     }
 }
 

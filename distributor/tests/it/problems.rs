@@ -73,6 +73,10 @@ async fn silent_outdated_and_failing_computers_are_said_alike_everywhere() {
             outcome,
             reason,
             detail,
+            ring: None,
+            way: None,
+            bytes: None,
+            duration_ms: None,
         }];
         agent.send_contact(&site, &contact).await;
     }

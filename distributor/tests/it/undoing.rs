@@ -245,6 +245,10 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
         outcome: Outcome::Ok,
         reason: ReasonCode::HookFailed,
         detail: String::new(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
     };
     let mut contact = bad.next_contact();
     contact.reports = vec![report(1)];

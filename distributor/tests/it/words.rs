@@ -39,6 +39,10 @@ async fn the_last_words_of_a_hook_are_shown_for_its_computer() {
         outcome: Outcome::Ok,
         reason: ReasonCode::HookFailed,
         detail: LAST_WORDS.to_owned(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
     }];
     agent.send_contact(&site, &contact).await;
 

@@ -8,6 +8,6 @@ mod random;
 pub(crate) mod text_type;
 
 pub use codes::{EnrollmentCode, SerialNumber};
-pub use names::{ChannelName, ComputerName, PackageName, Platform, RelativePath, TargetName};
+pub use names::{ChannelName, ComputerName, PackageName, Platform, RelativePath, Tag, TargetName};
 pub use random::{ClientId, EraId, Nonce, RequestId, ServerId, SetupId};
 pub use text_type::NameError;

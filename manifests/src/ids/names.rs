@@ -37,6 +37,12 @@ text_type!(
     RelativePath,
     parse_relative_path
 );
+text_type!(
+    /// A word that a computer's configuration gives it, for groups, for example `site:berlin`: `[a-z0-9._:-]+`, at most
+    /// 64 bytes, beginning with a letter or digit.
+    Tag,
+    parse_tag
+);
 /// The name of the agent's own package.
 const AGENT_PACKAGE: &str = "agent-updater";
 
@@ -102,6 +108,12 @@ fn parse_channel(text: &str) -> Result<String, NameError> {
     parse_simple("channel name", text, 64, "use a-z, 0-9 and '-', at most 64 characters", is_name_byte)
 }
 
+fn parse_tag(text: &str) -> Result<String, NameError> {
+    parse_simple("tag", text, 64, "use a-z, 0-9, '-', '_', '.' and ':', at most 64 characters", |byte| {
+        is_name_byte(byte) || matches!(byte, b'_' | b'.' | b':')
+    })
+}
+
 fn parse_platform(text: &str) -> Result<String, NameError> {
     parse_simple("platform", text, 64, "use a-z, 0-9, '-' and '_', at most 64 characters", |byte| {
         is_name_byte(byte) || byte == b'_'
@@ -155,6 +167,16 @@ mod tests {
         assert_eq!(name, ComputerName::new("  STRASSE-pc.EXAMPLE ").unwrap());
         // Full-width letters are the same letters (NFKC).
         assert_eq!(ComputerName::new("ＰＣ１").unwrap().as_str(), "pc1");
+    }
+
+    #[test]
+    fn a_tag_is_one_short_word_that_can_stand_in_a_log_line() {
+        for good in ["a", "site:berlin", "room_2.14", "0-1", &"x".repeat(64)] {
+            assert_eq!(Tag::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "Site", "a b", "a,b", "a=b", ":a", "a\n", "ä", &"x".repeat(65)] {
+            assert!(Tag::new(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

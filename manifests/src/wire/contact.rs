@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::document::{Document, SignedDocument};
-use crate::ids::{ClientId, Nonce, PackageName, Platform, ServerId};
+use crate::ids::{ClientId, Nonce, PackageName, Platform, ServerId, Tag};
 use crate::log::{ConsistencyProof, LogHead};
 use crate::order::HighestOrders;
 use crate::release::{PackageKind, ReleaseId};
@@ -30,6 +30,10 @@ pub const MAX_GRANTS: usize = 64;
 pub const MAX_RECEIPT_BYTES: usize = 200;
 /// Most packages in [`Contact::drift`].
 pub const MAX_DRIFT: usize = 64;
+/// Most tags in one contact.
+pub const MAX_TAGS: usize = 32;
+/// Most entries in [`Contact::postponed`]; one for each package.
+pub const MAX_POSTPONED: usize = MAX_PACKAGES;
 /// Longest host name that is kept, in bytes.
 pub const MAX_HOSTNAME_BYTES: usize = 128;
 
@@ -104,6 +108,12 @@ pub struct Contact {
     /// for each; empty when all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
+    /// Words that the computer's configuration gives it, for groups; at most [`MAX_TAGS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// Assigned releases that are put off at this computer, one entry for each package; at most [`MAX_POSTPONED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub postponed: Vec<Postponed>,
     /// What happened since the last acknowledged report, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<Report>,
@@ -130,6 +140,31 @@ pub struct Drift {
     pub package: PackageName,
     /// How it differs.
     pub kind: DriftKind,
+}
+
+open_codes! {
+    /// Who put an install off.
+    PostponedBy {
+        /// A person at the computer, with `agent-updater hold`.
+        Person = "person",
+        /// The product: its `ready` hook said "not now".
+        Product = "product",
+    }
+}
+
+/// An assigned release that waits at the computer, because somebody there put it off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Postponed {
+    /// The package.
+    pub package: PackageName,
+    /// Digest of the manifest of the release that waits.
+    pub manifest: Sha256Digest,
+    /// Who put it off.
+    pub by: PostponedBy,
+    /// Until when it waits: the end of the hold, or when the product is asked again.
+    pub until: Timestamp,
+    /// How often it was put off so far.
+    pub times: u32,
 }
 
 impl Document for Contact {

@@ -9,6 +9,8 @@ use crate::word::open_codes;
 
 /// Longest detail text, in bytes.
 pub const MAX_DETAIL_BYTES: usize = 2 * 1024;
+/// Longest name of a ring, in bytes.
+pub const MAX_RING_BYTES: usize = 64;
 
 /// The outcome of one step of an install.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,46 @@ pub struct Report {
     /// Why, for people: for example the last lines that a hook printed. At most [`MAX_DETAIL_BYTES`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The ring of the rollout, as the assignment named it. At most [`MAX_RING_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<String>,
+    /// Of a step that fetched: how the release came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
+    /// Of a step that fetched: what traveled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<TransferredBytes>,
+    /// How long the step took, by a clock that nobody sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// What traveled over the network for one release, by part. What an earlier try fetched is not counted again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferredBytes {
+    /// The vendor's metadata and documents.
+    #[serde(default)]
+    pub metadata: u64,
+    /// The manifest with its signature.
+    #[serde(default)]
+    pub manifest: u64,
+    /// The deltas, or the payload.
+    #[serde(default)]
+    pub payload: u64,
+}
+
+open_codes! {
+    /// How a release was fetched.
+    Way {
+        /// As one delta.
+        Delta = "delta",
+        /// As several deltas, one after the other.
+        Chain = "chain",
+        /// As the whole payload, gzip.
+        Gzip = "gzip",
+        /// As the whole payload, Zstandard.
+        Zstd = "zstd",
+    }
 }
 
 open_codes! {

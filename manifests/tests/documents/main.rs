@@ -22,10 +22,10 @@ use sealpost_manifests::release::{AttachmentKind, PackageKind, ReleaseManifest, 
 use sealpost_manifests::setup::{ServerRole, SetupKind};
 use sealpost_manifests::text_code;
 use sealpost_manifests::trust::{KeyStatus, KeyUse};
-use sealpost_manifests::wire::contact::{ContactAnswer, ContactRequest, DriftKind, Evidence};
+use sealpost_manifests::wire::contact::{ContactAnswer, ContactRequest, DriftKind, Evidence, PostponedBy};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, proof};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Way};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,6 +77,8 @@ fn every_document_is_written_as_its_frozen_file() {
     assert_frozen(&values::server_list());
     assert_frozen(&contact());
     assert_frozen_as("contact.v2.drift.json", &values::contact_with_drift());
+    assert_frozen_as("contact.v2.rollout.json", &values::contact_of_rollout());
+    assert_frozen_as("assignment.v2.postpone.json", &values::assignment_with_postpone());
 }
 
 /// A body that is sent over the wire, without a signature of its own: the same rule as for documents.
@@ -161,6 +163,7 @@ fn the_codes_of_every_open_set_are_those_of_the_frozen_list() {
         ("license_model", known(LicenseModel::KNOWN)),
         ("outcome", known(Outcome::KNOWN)),
         ("package_kind", known(PackageKind::KNOWN)),
+        ("postponed_by", known(PostponedBy::KNOWN)),
         ("problem_code", known(ProblemCode::KNOWN)),
         ("reason_code", known(ReasonCode::KNOWN)),
         ("registration_reason", known(RegistrationReason::KNOWN)),
@@ -169,6 +172,7 @@ fn the_codes_of_every_open_set_are_those_of_the_frozen_list() {
         ("severity", known(Severity::KNOWN)),
         ("start", known(Start::KNOWN)),
         ("urgency", known(Urgency::KNOWN)),
+        ("way", known(Way::KNOWN)),
     ]);
     let text: String = sets.iter().map(|(set, codes)| format!("{set}: {}\n", codes.join(" "))).collect();
     let frozen = frozen("codes.txt", &text);

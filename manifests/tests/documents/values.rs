@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sealpost_keys::note::SignedNote;
 use sealpost_keys::{PublicKey, SealingPublicKey};
-use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment, Start, Urgency, Why};
+use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment, Postpone, Start, Urgency, Why};
 use sealpost_manifests::channels::{ChannelsDocument, Withdrawn};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration, RegistrationReason};
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, RelativePath,
-    RequestId, SerialNumber, ServerId,
+    RequestId, SerialNumber, ServerId, Tag,
 };
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::log::LogHead;
@@ -28,9 +28,11 @@ use sealpost_manifests::trust::{
     CounterReset, KeyStatus, KeyUse, LicensingContact, TrustDocument, TrustedKey,
 };
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
-use sealpost_manifests::wire::contact::{Contact, Drift, DriftKind, InstalledPackage};
+use sealpost_manifests::wire::contact::{
+    Contact, Drift, DriftKind, InstalledPackage, Postponed, PostponedBy,
+};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 
 use crate::golden;
@@ -269,8 +271,8 @@ pub(crate) fn assignment() -> Assignment {
             install_from: Some(time("2026-11-20T22:00:00Z")),
             install_until: Some(time("2026-11-21T04:00:00Z")),
             deadline: Some(time("2026-11-21T08:00:00Z")),
-            // Today there is one start only, so a code of tomorrow shows the field.
-            start: Start::Other(Word::new("by_person").unwrap()),
+            start: Start::ByPerson,
+            postpone: None,
             urgency: Urgency::Critical,
             why: Some(Why { code: Word::new("approved").unwrap(), text: "fixes CVE-2026-1234".to_owned() }),
             rollout: 4,
@@ -358,8 +360,14 @@ pub(crate) fn contact() -> Contact {
             outcome: Outcome::Refused,
             reason: ReasonCode::HookFailed,
             detail: "exit status 2".to_owned(),
+            ring: None,
+            way: None,
+            bytes: None,
+            duration_ms: None,
         }],
         drift: Vec::new(),
+        tags: Vec::new(),
+        postponed: Vec::new(),
     }
 }
 
@@ -367,6 +375,40 @@ pub(crate) fn contact_with_drift() -> Contact {
     let drift = |name, kind| Drift { package: package(name), kind };
     let kinds = [("acme-av", DriftKind::Missing), ("acme-cad", DriftKind::Link)];
     Contact { drift: kinds.map(|(name, kind)| drift(name, kind)).to_vec(), ..contact() }
+}
+
+/// With what a person may put off.
+pub(crate) fn assignment_with_postpone() -> Assignment {
+    let mut assignment = assignment();
+    assignment.packages[0].postpone = Some(Postpone { times: 3, until: time("2026-11-21T06:00:00Z") });
+    assignment
+}
+
+/// With what groups and rollouts ask for.
+pub(crate) fn contact_of_rollout() -> Contact {
+    let postponed = |name, by, times| Postponed {
+        package: package(name),
+        manifest: digest("manifest"),
+        by,
+        until: time("2026-11-20T10:00:00Z"),
+        times,
+    };
+    let mut contact = contact_with_drift();
+    contact.tags = ["site:berlin", "laptop"].map(|tag| Tag::new(tag).unwrap()).to_vec();
+    contact.postponed =
+        vec![postponed("acme-av", PostponedBy::Person, 2), postponed("acme-cad", PostponedBy::Product, 14)];
+    contact.reports.push(Report {
+        id: 7,
+        step: InstallStep::Download,
+        outcome: Outcome::Ok,
+        reason: ReasonCode::ByDelta,
+        ring: Some("pilot".to_owned()),
+        way: Some(Way::Delta),
+        bytes: Some(TransferredBytes { metadata: 5_120, manifest: 2_048, payload: 104_857_600 }),
+        duration_ms: Some(42_000),
+        ..contact.reports[0].clone()
+    });
+    contact
 }
 
 pub(crate) fn server_list() -> ServerList {

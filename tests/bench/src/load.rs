@@ -174,6 +174,8 @@ impl Clients {
             packages: Vec::new(),
             reports: Vec::new(),
             drift: Vec::new(),
+            tags: Vec::new(),
+            postponed: Vec::new(),
         };
         let contact = SignedDocument::sign(&contact, &computer.key)?;
         let request = ContactRequest { client_id: computer.client_id.clone(), contact, evidence: None };

@@ -184,6 +184,8 @@ impl Computer {
             packages: Vec::new(),
             reports: Vec::new(),
             drift: Vec::new(),
+            tags: Vec::new(),
+            postponed: Vec::new(),
         }
     }
 

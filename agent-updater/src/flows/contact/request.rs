@@ -50,6 +50,8 @@ pub(super) fn new_contact(
         packages: installed_packages(host)?,
         reports,
         drift: reported_drift(found, &down),
+        tags: Vec::new(),
+        postponed: Vec::new(),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

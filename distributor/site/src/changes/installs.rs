@@ -203,6 +203,10 @@ mod tests {
             outcome,
             reason,
             detail: String::new(),
+            ring: None,
+            way: None,
+            bytes: None,
+            duration_ms: None,
         };
         Change::StepReported { client_id: id(1), report, effect: ReportEffect::Progress }
     }

@@ -17,10 +17,11 @@ use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, HighestOrders, MAX_ORDERED_TYPES, Order, Ordered, Signer};
 use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{
-    Contact, MAX_GRANTS, MAX_HOSTNAME_BYTES, MAX_PACKAGES, MAX_RECEIPT_BYTES, MAX_REPORTS,
+    Contact, MAX_GRANTS, MAX_HOSTNAME_BYTES, MAX_PACKAGES, MAX_POSTPONED, MAX_RECEIPT_BYTES, MAX_REPORTS,
+    MAX_TAGS,
 };
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use sealpost_manifests::wire::report::MAX_DETAIL_BYTES;
+use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, MAX_RING_BYTES, Report};
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,21 @@ pub fn check(contact: &Contact, server_id: &ServerId) -> Result<(), Problem> {
             ProblemCode::TooLarge,
             format!("the detail of a report is longer than {MAX_DETAIL_BYTES} bytes"),
             "update the computer's agent, which cuts details before it sends them",
+        ));
+    }
+    if contact.tags.len() > MAX_TAGS || contact.postponed.len() > MAX_POSTPONED {
+        return Err(Problem::new(
+            ProblemCode::TooLarge,
+            format!("a contact takes {MAX_TAGS} tags and {MAX_POSTPONED} packages that are put off at most"),
+            "give the computer fewer `tags` in its agent.toml",
+        ));
+    }
+    let ring = |report: &Report| report.ring.as_ref().map_or(0, String::len);
+    if contact.reports.iter().any(|report| ring(report) > MAX_RING_BYTES) {
+        return Err(Problem::new(
+            ProblemCode::TooLarge,
+            format!("the ring of a report is longer than {MAX_RING_BYTES} bytes"),
+            "update the computer's agent",
         ));
     }
     let receipt = contact.receipt.as_ref().map_or(0, String::len);

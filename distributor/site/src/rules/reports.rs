@@ -82,6 +82,10 @@ mod tests {
             outcome,
             reason: ReasonCode::Done,
             detail: String::new(),
+            ring: None,
+            way: None,
+            bytes: None,
+            duration_ms: None,
         }
     }
 

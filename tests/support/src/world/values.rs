@@ -127,6 +127,10 @@ pub fn report(id: u64, row: &ReleaseRow, step: InstallStep, outcome: Outcome) ->
         outcome,
         reason: ReasonCode::Done,
         detail: String::new(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
     }
 }
 

@@ -15,7 +15,13 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         Change::UnknownComputerSeen { drops, .. } => vec![("drops", drops.is_none())],
         Change::LeaseIssued { entitlements, .. } => vec![("entitlements", entitlements.is_empty())],
         Change::AssignmentChanged { packages, .. } => packages.iter().flat_map(of_package).collect(),
-        Change::StepReported { report, .. } => vec![("detail", report.detail.is_empty())],
+        Change::StepReported { report, .. } => vec![
+            ("detail", report.detail.is_empty()),
+            ("report ring", report.ring.is_none()),
+            ("way", report.way.is_none()),
+            ("bytes", report.bytes.is_none()),
+            ("duration_ms", report.duration_ms.is_none()),
+        ],
         Change::LedgerRestored { lost_era, .. } => vec![("lost_era", lost_era.is_none())],
         Change::ClientResumed { shown, instance, recreated, displaces, .. } => vec![
             ("shown", shown.is_empty()),
@@ -76,6 +82,7 @@ fn of_package(told: &PackageAssignment) -> Vec<(&'static str, bool)> {
         ("start", told.start == Start::Automatic),
         ("urgency", told.urgency == Urgency::Normal),
         ("why", told.why.is_none()),
+        ("postpone", told.postpone.is_none()),
         ("ring", told.ring.is_none()),
     ]
 }

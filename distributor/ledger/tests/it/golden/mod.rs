@@ -30,11 +30,12 @@ use crate::same::{Known, Pair, asks_everything};
 
 /// The lines of the log, and the head that they make: the size, and the root of the tree. Kinds that came later stand in
 /// a file of their own, which goes on where the one before ends.
-const LOGS: [(&str, &str); 4] = [
+const LOGS: [(&str, &str); 5] = [
     ("log.v2.jsonl", "log.v2.head.json"),
     ("log.v2.later.jsonl", "log.v2.later.head.json"),
     ("log.v2.tokens.jsonl", "log.v2.tokens.head.json"),
     ("log.v2.latest.jsonl", "log.v2.latest.head.json"),
+    ("log.v2.rollout.jsonl", "log.v2.rollout.head.json"),
 ];
 /// The tables of a ledger file, as they stand in it.
 const SCHEMA: &str = "schema.v5.sql";
@@ -80,6 +81,7 @@ fn the_golden_log_is_written_once_and_on_request() {
         values::later_changes(&world),
         values::token_changes(&world),
         values::latest_changes(),
+        values::rollout_changes(&world),
     ];
     for ((lines, head), changes) in LOGS.into_iter().zip(parts) {
         let mut text = Vec::new();

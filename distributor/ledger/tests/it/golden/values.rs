@@ -2,7 +2,7 @@
 //! happen. They are only used to write the log; what is read is the file.
 
 use sealpost_keys::{KeyId, PublicKey, SealingPublicKey, Token};
-use sealpost_manifests::assignment::{Action, PackageAssignment, Start, Urgency, Why};
+use sealpost_manifests::assignment::{Action, PackageAssignment, Postpone, Start, Urgency, Why};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::RegistrationReason;
@@ -14,7 +14,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::{
     Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
@@ -162,6 +162,44 @@ pub(super) fn token_changes(world: &World) -> Vec<(Actor, Change)> {
 pub(super) fn latest_changes() -> Vec<(Actor, Change)> {
     let comment = "restored from Monday's backup; \"ticket\" 4711 ü".to_owned();
     vec![(Actor::token("bob"), Change::RestoreAcknowledged { era: era(2), comment })]
+}
+
+/// Fields that came with rollouts.
+pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
+    let name = computer_name("pc-1");
+    // Of a release that nothing was said about, as those of the log before are decided by now; and client 2 is replaced.
+    let told =
+        PackageAssignment { release: release(70), manifest: manifest(70), ..told(world, Action::Install) };
+    let postpone = Some(Postpone { times: 3, until: world.at(35) });
+    let report = Report {
+        id: 8,
+        at: world.at(200),
+        release: told.release.clone(),
+        manifest: told.manifest,
+        rollout: 2,
+        attempt: 3,
+        step: InstallStep::Download,
+        outcome: Outcome::Ok,
+        reason: ReasonCode::ByDelta,
+        detail: "5% of the payload".to_owned(),
+        ring: Some("pilots".to_owned()),
+        way: Some(Way::Delta),
+        bytes: Some(TransferredBytes { metadata: 5_120, manifest: 2_048, payload: 104_857_600 }),
+        duration_ms: Some(42_000),
+    };
+    vec![
+        (
+            of(&name, 3),
+            Change::AssignmentChanged {
+                client_id: client(3),
+                order: order(9),
+                expires_at: world.at(30 * DAY),
+                metadata_as_of: world.at(0),
+                packages: vec![PackageAssignment { postpone, ..told }],
+            },
+        ),
+        (of(&name, 3), Change::StepReported { client_id: client(3), report, effect: ReportEffect::Progress }),
+    ]
 }
 
 fn of_licenses(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
@@ -333,6 +371,10 @@ fn of_computers(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
                 outcome: Outcome::Refused,
                 reason: ReasonCode::HookRefused,
                 detail: "exit status 3: \"not on Fridays\"".to_owned(),
+                ring: None,
+                way: None,
+                bytes: None,
+                duration_ms: None,
             },
             effect: ReportEffect::Failure,
         },
@@ -355,7 +397,7 @@ fn told(world: &World, action: Action) -> PackageAssignment {
         install_from: Some(world.at(20)),
         install_until: Some(world.at(30)),
         deadline: Some(world.at(40)),
-        start: Start::Other(word("by_person")),
+        start: Start::ByPerson,
         urgency: Urgency::Emergency,
         why: Some(Why { code: word("ring_failed"), text: "2 of 5 computers went back".to_owned() }),
         ring: Some("pilots".to_owned()),

@@ -3,13 +3,16 @@
 use super::*;
 use sealpost_keys::{KeyId, PublicKey};
 use sealpost_manifests::grant::LicenseModel;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, Tag,
+};
 use sealpost_manifests::lease::Entitlement;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Signer;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::Version;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::contact::{Postponed, PostponedBy};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 fn nonce(id: u8) -> Nonce {
     Nonce::from_random([id; 16])
@@ -35,34 +38,40 @@ fn report(id: u64, detail_bytes: usize) -> Report {
         outcome: Outcome::Ok,
         reason: ReasonCode::Done,
         detail: "x".repeat(detail_bytes),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
     }
 }
 
 #[test]
 fn a_contact_beyond_a_bound_is_refused_with_the_reason_of_that_bound() {
     let server_id = ServerId::from_random([2; 16]);
-    let checked = |reports: Vec<Report>| {
-        let contact = Contact {
-            client_id: ClientId::from_random([1; 16]),
-            server_id: server_id.clone(),
-            previous: None,
-            next: nonce(1),
-            sent_at: at(0),
-            agent_version: "1".to_owned(),
-            platform: Platform::any(),
-            receipt: None,
-            highest: HighestOrders::new(),
-            held_head: None,
-            forked_head: None,
-            grants: Vec::new(),
-            instance: None,
-            hostname: None,
-            packages: Vec::new(),
-            reports,
-            drift: Vec::new(),
-        };
-        check(&contact, &server_id).map_err(|problem| (problem.code, problem.message))
+    let contact = |reports: Vec<Report>| Contact {
+        client_id: ClientId::from_random([1; 16]),
+        server_id: server_id.clone(),
+        previous: None,
+        next: nonce(1),
+        sent_at: at(0),
+        agent_version: "1".to_owned(),
+        platform: Platform::any(),
+        receipt: None,
+        highest: HighestOrders::new(),
+        held_head: None,
+        forked_head: None,
+        grants: Vec::new(),
+        instance: None,
+        hostname: None,
+        packages: Vec::new(),
+        reports,
+        drift: Vec::new(),
+        tags: Vec::new(),
+        postponed: Vec::new(),
     };
+    let judged =
+        |contact: &Contact| check(contact, &server_id).map_err(|problem| (problem.code, problem.message));
+    let checked = |reports: Vec<Report>| judged(&contact(reports));
     assert_eq!(checked(vec![report(MAX_REPORT_ID, MAX_DETAIL_BYTES)]), Ok(()));
     let (code, message) = checked(vec![report(1, MAX_DETAIL_BYTES + 1)]).unwrap_err();
     assert_eq!(code, ProblemCode::TooLarge);
@@ -72,6 +81,26 @@ fn a_contact_beyond_a_bound_is_refused_with_the_reason_of_that_bound() {
     assert!(message.contains("64 reports"), "{message}");
     let (code, _) = checked(vec![report(MAX_REPORT_ID + 1, 0)]).unwrap_err();
     assert_eq!(code, ProblemCode::BadRequest);
+    let in_ring = |bytes| vec![Report { ring: Some("r".repeat(bytes)), ..report(1, 0) }];
+    assert_eq!(checked(in_ring(MAX_RING_BYTES)), Ok(()));
+    let (code, message) = checked(in_ring(MAX_RING_BYTES + 1)).unwrap_err();
+    assert_eq!(code, ProblemCode::TooLarge);
+    assert!(message.contains("the ring of a report"), "{message}");
+    let tagged = |tags| Contact { tags: vec![Tag::new("laptop").unwrap(); tags], ..contact(Vec::new()) };
+    assert_eq!(judged(&tagged(MAX_TAGS)), Ok(()));
+    let (code, message) = judged(&tagged(MAX_TAGS + 1)).unwrap_err();
+    assert_eq!(code, ProblemCode::TooLarge);
+    assert!(message.contains("32 tags"), "{message}");
+    let put_off = Postponed {
+        package: PackageName::new("acme-av").unwrap(),
+        manifest: Sha256Digest::of(b"manifest"),
+        by: PostponedBy::Person,
+        until: at(1),
+        times: 1,
+    };
+    let put_off = |count| Contact { postponed: vec![put_off.clone(); count], ..contact(Vec::new()) };
+    assert_eq!(judged(&put_off(MAX_POSTPONED)), Ok(()));
+    assert_eq!(judged(&put_off(MAX_POSTPONED + 1)).unwrap_err().0, ProblemCode::TooLarge);
 }
 
 #[test]

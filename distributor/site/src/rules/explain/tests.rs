@@ -45,6 +45,10 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         outcome: Outcome::Refused,
         reason: ReasonCode::HookFailed,
         detail: "bad\u{1b}[31m".into(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
     };
     let good = PackageView {
         name: &name,

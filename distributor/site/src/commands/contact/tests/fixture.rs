@@ -236,6 +236,8 @@ pub(super) fn contact(previous: Option<u8>, next: u8) -> Contact {
         packages: Vec::new(),
         reports: Vec::new(),
         drift: Vec::new(),
+        tags: Vec::new(),
+        postponed: Vec::new(),
     }
 }
 
