@@ -1,7 +1,7 @@
 use super::*;
 use crate::rules::rollouts::delivery::Schedule;
-use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::ids::Platform;
+use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::ReasonCode;
 

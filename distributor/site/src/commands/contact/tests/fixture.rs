@@ -30,8 +30,8 @@ use crate::commands::{Command, Context, Decision, Terms};
 use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
 use crate::rules::release::{KnownRelease, ReleaseState};
-use crate::rules::rollouts::plan::LiveCounts;
 use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
+use crate::rules::rollouts::plan::LiveCounts;
 
 /// Entries of the ledger.
 pub(super) const LOGGED: u64 = 50;
