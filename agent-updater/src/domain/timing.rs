@@ -303,7 +303,7 @@ mod tests {
         for wait in waits {
             let said = wait.to_string();
             assert!(said.contains(&at(0).to_string()) == wait.ends_at().is_some(), "{said}");
-            assert!(wait.ends_at().is_some() || said.contains("`agent-updater install"), "{said}");
+            assert!(wait.ends_at().is_some() || said.contains("`agent-updater install PACKAGE`"), "{said}");
         }
     }
 }
