@@ -19,7 +19,7 @@ use sealpost_site::commands::restores::{LoadAcknowledgement, LoadRestore};
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
     LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
     Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
@@ -119,6 +119,7 @@ pub trait ReadStore:
     + Read<ClientByName>
     + Read<HolderById>
     + Read<ClientKey>
+    + Read<ClientSealingKey>
     + Read<SetupOf>
     + Read<ExplainClient>
     + Read<Recipients>

@@ -50,7 +50,7 @@ use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
-use crate::ports::upstream::{MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
 /// Nothing was pulled, nobody answers, and it is always the same time.
@@ -63,6 +63,10 @@ impl Upstream for Nothing {
 
     fn metadata(&self, _: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         Ok(None)
+    }
+
+    fn listing(&self) -> Listing {
+        Listing::default()
     }
 
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {

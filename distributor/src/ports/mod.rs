@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod blobs;
+pub mod by_file;
 pub mod clock;
 pub mod disks;
 pub mod doors;

@@ -18,7 +18,7 @@ use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeltaReleases, Drifted, Endings,
     ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
     LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
     Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
@@ -170,6 +170,7 @@ async fn of_clients(pair: &Pair, known: &Known) {
     for (at, client_id) in known.clients.iter().cloned().chain([ClientId::from_random([255; 16])]).enumerate()
     {
         pair.query(ClientKey { client_id: client_id.clone() }).await;
+        pair.query(ClientSealingKey { client_id: client_id.clone() }).await;
         pair.query(HolderById { client_id: client_id.clone() }).await;
         pair.query(LoadContact {
             client_id: client_id.clone(),
