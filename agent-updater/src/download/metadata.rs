@@ -14,13 +14,15 @@ use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_repository::{
-    DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, TransportError,
+    DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, Transport,
+    TransportError,
 };
 
 use crate::domain::release::Refusal;
 
 use super::delta;
-use super::origin::Origin;
+use super::folder::ReleasesFolder;
+use super::origin::{Origin, Place};
 use super::progress::on_terminal;
 use super::reason::{is_not_handed_out, of_download, of_refresh, of_target, refusal};
 
@@ -37,7 +39,7 @@ const MAX_TRIES: u32 = 4;
 #[derive(Debug)]
 pub struct VendorMetadata {
     reader: ReaderHandle,
-    origin: Origin,
+    place: Place,
     as_of: Timestamp,
     refreshed: Refreshed,
 }
@@ -50,22 +52,19 @@ impl VendorMetadata {
     pub async fn open(
         pinned_root: Vec<u8>,
         store: PathBuf,
-        origin: Origin,
+        place: Place,
         as_of: Timestamp,
     ) -> Result<Self, Refusal> {
-        let (metadata, targets) =
-            (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
-        let mut transport = HttpTransport::new(origin.client.clone(), &metadata, &targets)
-            .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
-        if let Some(token) = origin.token.clone() {
-            transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
-        }
-        let transport = PacedTransport::new(transport, Arc::clone(&origin.pace));
-        let reader = ReaderHandle::open(pinned_root, store, Arc::new(transport))
+        let transport: Arc<dyn Transport> = match &place {
+            Place::Server(origin) => Arc::new(over_network(origin)?),
+            Place::Folder(path) => Arc::new(ReleasesFolder::new(path.clone())),
+            Place::Documents(documents) => Arc::new(documents.clone()),
+        };
+        let reader = ReaderHandle::open(pinned_root, store, transport)
             .await
             .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
         let refreshed = reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
-        Ok(Self { reader, origin, as_of, refreshed })
+        Ok(Self { reader, place, as_of, refreshed })
     }
 
     /// The version of the vendor's timestamp, and when the vendor signed it, if that is known.
@@ -199,10 +198,22 @@ impl VendorMetadata {
         destination: &Path,
         max_bytes: u64,
     ) -> Result<bool, Refusal> {
-        let url = format!("{}/deltas/{base}/{target}", self.origin.base);
+        let origin = match &self.place {
+            Place::Server(origin) => origin,
+            Place::Folder(path) => {
+                let (folder, base, target) = (ReleasesFolder::new(path.clone()), *base, *target);
+                let destination = destination.to_owned();
+                let copy = move || folder.copy_delta(&base, &target, &destination, max_bytes);
+                return tokio::task::spawn_blocking(copy)
+                    .await
+                    .unwrap_or_else(|error| Err(Refusal::new(ReasonCode::LocalFault, error.to_string())));
+            }
+            Place::Documents(_) => return Ok(false),
+        };
+        let url = format!("{}/deltas/{base}/{target}", origin.base);
         let mut tries = 0;
         loop {
-            match delta::fetch(&self.origin, &url, destination, max_bytes).await {
+            match delta::fetch(origin, &url, destination, max_bytes).await {
                 Err(refusal) if refusal.reason == ReasonCode::NetworkFailed && tries + 1 < MAX_TRIES => {
                     tries += 1;
                     tracing::info!(tries, "{refusal}");
@@ -212,6 +223,17 @@ impl VendorMetadata {
             }
         }
     }
+}
+
+fn over_network(origin: &Origin) -> Result<PacedTransport, Refusal> {
+    let (metadata, targets) =
+        (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
+    let mut transport = HttpTransport::new(origin.client.clone(), &metadata, &targets)
+        .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
+    if let Some(token) = origin.token.clone() {
+        transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
+    }
+    Ok(PacedTransport::new(transport, Arc::clone(&origin.pace)))
 }
 
 /// The pause after so many tries.

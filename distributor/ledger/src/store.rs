@@ -19,8 +19,8 @@ use sealpost_site::commands::restores::{LoadAcknowledgement, LoadRestore};
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeltaReleases, Drifted,
+    Endings, ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
     LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
     Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server, ServersLearned,
     SetupOf, Trying, VoidedReleases,

@@ -48,6 +48,7 @@ use crate::ports::authority::{AuthorityError, LicenseAuthority};
 use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
+use crate::ports::folder::FolderDesk;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
 use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
@@ -266,6 +267,7 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         supervision: Supervision::new(),
         disks: Arc::new(Nothing),
         syslog: Arc::default(),
+        folders: FolderDesk::open().0,
         limits,
     });
     (site, folder)

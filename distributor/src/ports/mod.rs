@@ -6,6 +6,7 @@ pub mod by_file;
 pub mod clock;
 pub mod disks;
 pub mod doors;
+pub mod folder;
 pub mod presence;
 pub mod staging;
 pub mod syslog;

@@ -15,4 +15,4 @@ mod withdrawn;
 
 pub use crate::flows::start_again::Starts;
 pub use round::Repairs;
-pub use run::{CycleResult, run, run_with_repairs};
+pub use run::{CycleResult, run, run_with_answer, run_with_repairs};

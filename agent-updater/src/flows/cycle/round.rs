@@ -14,12 +14,12 @@ use crate::domain::release::{Refusal, judge_freshness};
 use crate::download::{NetworkSource, VendorMetadata};
 use crate::flows::context::Context;
 use crate::flows::install::{ChangeEnd, Engine, EngineError};
+use crate::flows::origin::Reads;
 use crate::flows::retention::collect_downloads;
 use crate::records::computer::Told;
 use crate::records::holdings::Holdings;
 use crate::records::packages;
 use crate::records::progress::Progress;
-use crate::server::Access;
 use crate::spool::{Spool, Subject};
 
 use super::decide::decision;
@@ -42,7 +42,7 @@ pub(super) struct Round<'r> {
     pub(super) holdings: Holdings,
     pub(super) progress: &'r mut Progress,
     pub(super) spool: &'r mut Spool,
-    pub(super) access: &'r Access,
+    pub(super) access: &'r Reads,
     pub(super) repairs: &'r Repairs,
     /// Opened by the first release that needs it.
     pub(super) metadata: Option<VendorMetadata>,

@@ -14,7 +14,6 @@ use sealpost_keys::SealingPublicKey;
 use sealpost_manifests::contact_answer::{
     ContactFileAnswer, EnrollmentFileAnswer, FileAnswer, SealAnswerError, seal,
 };
-use sealpost_manifests::document::Document;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::trust::TRUST_TARGET;
 use sealpost_manifests::wire::by_file::FileRequest;
@@ -42,9 +41,9 @@ impl FileAnswers for Site {
         request: FileRequest,
         only: Option<ComputerName>,
     ) -> BoxFuture<'_, Result<FileAnswered, Problem>> {
-        Box::pin(async move {
-            answer_file(self, request, only.as_ref()).await.map_err(ApiError::into_problem)
-        })
+        Box::pin(
+            async move { answer_file(self, request, only.as_ref()).await.map_err(ApiError::into_problem) },
+        )
     }
 }
 
@@ -195,7 +194,9 @@ async fn sealing_key(
         ApiError::new(
             ProblemCode::WrongState,
             format!("the ledger lost the key that answers by file are sealed to for {computer}"),
-            format!("issue a new setup file with `distributor clients setup {computer}`, and enroll it again"),
+            format!(
+                "issue a new setup file with `distributor clients setup {computer}`, and enroll it again"
+            ),
         )
     })
 }
@@ -229,8 +230,8 @@ async fn vendor_documents(
                 .metadata(&name)
                 .map_err(|error| ApiError::internal("read its metadata", &error))?
                 .ok_or_else(|| internal("read its metadata"))?;
-            let text = String::from_utf8(bytes)
-                .map_err(|error| ApiError::internal("read its metadata", &error))?;
+            let text =
+                String::from_utf8(bytes).map_err(|error| ApiError::internal("read its metadata", &error))?;
             metadata.insert(name, text);
         }
         let trust = listing.targets.into_iter().find(|entry| entry.name.as_str() == TRUST_TARGET);
@@ -243,7 +244,7 @@ async fn vendor_documents(
                 .map_err(|error| ApiError::internal("read the trust document", &error))?;
             targets.insert(format!("{}.{}", entry.sha256, entry.name), text);
         }
-        Ok((metadata, targets))
+        Ok::<_, ApiError>((metadata, targets))
     });
     let (metadata, targets) =
         read.await.map_err(|error| ApiError::internal("read its metadata", &error))??;

@@ -12,8 +12,8 @@ use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{ReasonCode, Report};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, ClientSealingKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
-    Recipients, Trying,
+    ClientByName, ClientKey, ClientSealingKey, Clients, Drifted, ExplainClient, Failing, Followers,
+    HolderById, NotStarted, Recipients, Trying,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow,

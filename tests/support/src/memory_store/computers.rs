@@ -142,8 +142,7 @@ impl State {
             agent_version,
             replaces,
             ..
-        } =
-            &entry.change
+        } = &entry.change
         else {
             return Ok(());
         };

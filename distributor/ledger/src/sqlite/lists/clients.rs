@@ -11,8 +11,8 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber}
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, ClientSealingKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
-    Recipients, Trying, page_limit,
+    ClientByName, ClientKey, ClientSealingKey, Clients, Drifted, ExplainClient, Failing, Followers,
+    HolderById, NotStarted, Recipients, Trying, page_limit,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, TryingRow,
