@@ -18,7 +18,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::{Problems, Trigger};
+use super::pass::{Problems, Trigger};
 use crate::ports::by_file::{FileAnswered, FileAnswers};
 
 /// Most folders of computers.
@@ -38,7 +38,6 @@ pub(super) struct Seen {
 
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// With this file.
     Answered(Footprint),
     Refused(Instant),
 }

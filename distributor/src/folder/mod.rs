@@ -9,6 +9,7 @@
 //! Left out on purpose: how a request is answered ([`FileAnswers`]).
 
 mod exchange;
+mod pass;
 mod releases;
 
 use std::io;
@@ -23,6 +24,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::spawn_blocking;
 
 use self::exchange::Answered;
+use self::pass::{Problems, Trigger};
 use self::releases::{Needed, Written};
 use crate::config::Folder;
 use crate::ports::blobs::BlobStore;
@@ -30,17 +32,6 @@ use crate::ports::by_file::FileAnswers;
 use crate::ports::folder::SyncOrder;
 use crate::ports::staging::Staging;
 use crate::ports::upstream::Upstream;
-
-/// Most lines about what went wrong in one pass.
-const MAX_PROBLEMS: usize = 100;
-
-/// Why a folder is looked into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trigger {
-    Schedule,
-    /// What was refused before is tried again at once.
-    Person,
-}
 
 /// What folders are brought up to date from.
 pub struct Rooms {
@@ -176,26 +167,8 @@ impl Keeper {
         summary.written_bytes = done.bytes;
         summary.removed_files = done.removed;
         problems.extend(done.problems);
-        summary.problems = problems.0;
+        summary.problems = problems.into_lines();
         Ok(summary)
-    }
-}
-
-/// What went wrong, one line each, bounded.
-#[derive(Debug, Default)]
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn add(&mut self, line: String) {
-        match self.0.len() {
-            count if count < MAX_PROBLEMS => self.0.push(line),
-            MAX_PROBLEMS => self.0.push("there is more that is not listed".to_owned()),
-            _ => {}
-        }
-    }
-
-    fn extend(&mut self, lines: Vec<String>) {
-        lines.into_iter().for_each(|line| self.add(line));
     }
 }
 

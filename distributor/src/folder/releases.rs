@@ -55,7 +55,6 @@ impl Needed {
 /// Files whose content was compared with its digest, as they were then.
 pub(super) type Written = BTreeMap<String, Footprint>;
 
-/// What was done.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) written: Written,
@@ -206,7 +205,6 @@ fn remove_others(
     Ok(())
 }
 
-/// `<sha256>.<name>`.
 fn is_target_name(name: &str) -> bool {
     name.split_once('.').is_some_and(|(digest, _)| digest.parse::<Sha256Digest>().is_ok())
 }

@@ -17,7 +17,7 @@ pub struct SyncOrder {
     pub reply: oneshot::Sender<Result<SyncSummary, Problem>>,
 }
 
-/// Takes orders.
+/// Where orders are given.
 #[derive(Debug, Clone)]
 pub struct FolderDesk(mpsc::Sender<SyncOrder>);
 

@@ -112,15 +112,30 @@ fn a_computer_without_a_network_enrolls_is_licensed_updates_and_reports_by_files
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.0"), "{said}");
     ensure!(site.activity_of("step_reported")?.is_empty(), "it could not report yet");
     carried.contact(&lab, &site, &computer)?.ok()?;
-    site.wait_for_activity("step_reported", &["scanner", "kept"])?;
+    site.wait_for_activity("step_reported", &["\"keep\"", "\"scanner\""])?;
     computer.audit()?;
     ensure!(computer.is_open("scanner", "run")?, "the product may run");
 
     vendor.release_files("scanner", "1.1", &[("VERSION", "1.1"), GOOD])?;
     site.pull_and_approve("scanner:1.1")?;
     site.distributor(&["folder", "sync", &stick])?.ok()?;
+    // What somebody changed on the way is not installed, and the next visit puts it right.
+    let targets = fs::read_dir(carried.path("releases/targets"))?.collect::<Result<Vec<_>, _>>()?;
+    let payload = targets.iter().map(fs::DirEntry::path).find(|path| {
+        path.to_string_lossy().contains("scanner_1.1") && path.to_string_lossy().ends_with(".tar.gz")
+    });
+    let payload = payload.context("the payload of 1.1 in the folder")?;
+    fs::remove_dir_all(carried.path("releases/deltas"))?;
+    flip_a_bit(&payload)?;
+    let said = carried.contact(&lab, &site, &computer)?;
+    ensure!(!said.status.success() && said.stderr.contains("payload_invalid"), "{}", said.stderr);
+    ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.0"), "{}", said.stderr);
+    site.distributor(&["folder", "sync", &stick])?.ok()?;
     carried.contact(&lab, &site, &computer)?.ok()?;
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.1"), "1.1 is installed");
+    let before = snapshot(&carried.folder)?;
+    let said = site.distributor(&["folder", "sync", &stick])?.ok()?;
+    ensure!(said.contains("0 files written") && snapshot(&carried.folder)? == before, "{said}");
     site.verify_log()
 }
 
@@ -250,9 +265,8 @@ fn a_folder_serves_computers_without_a_network_by_itself_and_what_is_hostile_in_
     let log = lab.path("pc.agent.log");
     let (daemon, _) = Daemon::start(offline(&lab, &computer, &["run"]), "agent of pc", &log, "running")?;
     computer.wait_for_installed("scanner", "VERSION", "1.0")?;
-    site.wait_for_activity("step_reported", &["scanner", "kept"])?;
+    site.wait_for_activity("step_reported", &["\"keep\"", "\"scanner\""])?;
 
-    // A share whose releases somebody changed installs nothing, and is put right.
     vendor.release_files("scanner", "1.1", &[("VERSION", "1.1"), GOOD])?;
     site.pull_and_approve("scanner:1.1")?;
     computer.wait_for_installed("scanner", "VERSION", "1.1")?;

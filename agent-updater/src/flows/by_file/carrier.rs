@@ -12,7 +12,7 @@ use crate::records::progress::Progress;
 use crate::spool::Spool;
 
 use super::file::take_file;
-use super::folder;
+use super::folder::{self, News};
 
 /// What carries contacts and answers in a cycle.
 #[derive(Debug)]
@@ -25,14 +25,6 @@ pub(in crate::flows) enum Carrier {
         /// The folder of the releases, if one is known.
         releases: Option<PathBuf>,
     },
-}
-
-/// Whether there is something to tell the server before the next contact is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::flows) enum News {
-    /// Something was tried since the last answer.
-    Yes,
-    No,
 }
 
 /// Brings a contact under way, and takes an answer, if there is one. `None`: the contact waits.

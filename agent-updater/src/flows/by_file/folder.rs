@@ -23,8 +23,15 @@ use crate::records::server::ServerRecords;
 use crate::records::servers;
 use crate::spool::Spool;
 
-use super::carrier::News;
 use super::file::{NOT_WAITED_FOR, request, take_file};
+
+/// Whether there is something to tell the server before the next contact is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flows) enum News {
+    /// Something was tried since the last answer.
+    Yes,
+    No,
+}
 
 /// Takes the answer that waits in the folder; else sees to it that the contact lies there, if one is due or waits.
 pub(super) fn exchange(

@@ -13,7 +13,7 @@ mod enroll;
 mod file;
 mod folder;
 
-pub(super) use carrier::{Carrier, News, exchange};
+pub(super) use carrier::{Carrier, exchange};
 pub(super) use enroll::{enroll_by_folder, told};
 pub use file::{ByFileError, contact_file};
-pub(super) use folder::watched;
+pub(super) use folder::{News, watched};
