@@ -60,12 +60,12 @@ fn a_contact_by_file_is_answered_once_and_installs_from_a_folder_without_the_net
     let file = agent.contact_file().unwrap();
     assert_eq!(agent.contact_file().unwrap(), file, "a contact that waits was made anew");
     let answered = sealed(&site, &answer(&site, &file));
-    let requests = site.web.requests().len();
+    let requests = site.web.asked("/").len();
 
     let said = take(&agent, answered.clone(), Some(releases.clone()));
     assert_eq!(site.installed().as_deref(), Some("one"), "{said:?}");
     assert!(said.ok, "{said:?}");
-    assert_eq!(site.web.requests().len(), requests, "the network was used");
+    assert_eq!(site.web.asked("/").len(), requests, "the network was used");
     // A second time it is no answer to anything.
     let again = take(&agent, answered, Some(releases));
     assert!(!again.ok && again.lines.join(" ").contains("not to the contact that waits"), "{again:?}");
@@ -136,7 +136,7 @@ fn a_cycle_with_a_folder_exchanges_files_and_what_is_hostile_there_installs_noth
     agent.context.host.settings.folder =
         Some(FolderSettings { path: share.clone(), poll: Duration::from_secs(60) });
     let mine = share.join("computers/pc-1");
-    let requests = site.web.requests().len();
+    let requests = site.web.asked("/").len();
     agent.cycle();
     let contact = fs::read(mine.join(CONTACT_FILE)).unwrap();
     agent.cycle();
@@ -171,7 +171,7 @@ fn a_cycle_with_a_folder_exchanges_files_and_what_is_hostile_there_installs_noth
     flip_a_bit(&payload).unwrap();
     exchange(&site, &agent);
     assert_eq!(site.installed().as_deref(), Some("one"));
-    assert_eq!(site.web.requests().len(), requests, "the network was used");
+    assert_eq!(site.web.asked("/").len(), requests, "the network was used");
 
     // A folder that is gone counts as a server that does not answer, and takes nothing away.
     fs::rename(&share, site.computer.path().join("away")).unwrap();

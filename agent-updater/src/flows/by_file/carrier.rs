@@ -43,7 +43,9 @@ pub(in crate::flows) fn exchange(
     let host = &context.host;
     match carrier {
         Carrier::Network => contact(context, holdings, progress, spool, found).map(Some),
-        Carrier::Folder(settings) => folder::exchange(host, settings, holdings, progress, spool, found, news),
+        Carrier::Folder(settings) => {
+            folder::exchange(context, settings, holdings, progress, spool, found, news)
+        }
         Carrier::Person { answer, releases } => {
             let Some(file) = answer.take() else { return Ok(None) };
             let notices = take_file(host, &file, holdings, progress, spool)?;

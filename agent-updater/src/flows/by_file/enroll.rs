@@ -1,14 +1,12 @@
 //! Enrollment through a folder: the request is laid there, and the answer is taken when it lies there.
 
 use sealpost_files::with_causes;
-use sealpost_manifests::contact_answer::MAX_SEALED_ANSWER_BYTES;
-use sealpost_manifests::wire::by_file::ANSWER_FILE;
 
 use crate::config::FolderSettings;
 use crate::flows::context::Context;
 use crate::flows::enroll::{EnrolledAs, WaitingEnrollment, take_enrollment};
 
-use super::folder::{computers_folder, place_file};
+use super::folder::{place_request, read_answer};
 
 /// What is said of an enrollment.
 pub(in crate::flows) fn told(enrolled: &EnrolledAs) -> Vec<String> {
@@ -25,9 +23,8 @@ pub(in crate::flows) fn enroll_by_folder(context: &Context, settings: &FolderSet
     let home = &context.host.home;
     let waiting = WaitingEnrollment::load(home).map_err(|error| with_causes(&error))?;
     let Some(waiting) = waiting else { return Ok(()) };
-    let unusable = |error| format!("the folder {} cannot be used: {error}", settings.path.display());
-    let folder = computers_folder(&settings.path, &waiting.computer_name).map_err(unusable)?;
-    if let Some(file) = folder.read(ANSWER_FILE, MAX_SEALED_ANSWER_BYTES).map_err(unusable)? {
+    let name = &waiting.computer_name;
+    if let Some(file) = read_answer(context, settings, name).map_err(|error| error.to_string())? {
         match take_enrollment(context, &waiting, &file) {
             Ok(enrolled) => {
                 told(&enrolled).iter().for_each(|line| tracing::info!("{line}"));
@@ -39,6 +36,7 @@ pub(in crate::flows) fn enroll_by_folder(context: &Context, settings: &FolderSet
             }
         }
     }
-    place_file(&folder, waiting.request.as_bytes()).map_err(unusable)?;
+    let request = waiting.request.clone().into_bytes();
+    place_request(context, settings, name, request).map_err(|error| error.to_string())?;
     Err(format!("the enrollment of {} waits for its answer", waiting.computer_name))
 }

@@ -10,9 +10,11 @@ use sealpost_manifests::wire::by_file::{
     ANSWER_FILE, COMPUTERS_FOLDER, CONTACT_FILE, MAX_REQUEST_FILE_BYTES, RELEASES_FOLDER,
 };
 
+use tokio::task::spawn_blocking;
+
 use crate::config::FolderSettings;
 use crate::flows::contact::{Answered, ContactError};
-use crate::flows::context::Host;
+use crate::flows::context::Context;
 use crate::flows::drift::Found;
 use crate::flows::enroll::WaitingEnrollment;
 use crate::flows::origin::Reads;
@@ -35,7 +37,7 @@ pub(in crate::flows) enum News {
 
 /// Takes the answer that waits in the folder; else sees to it that the contact lies there, if one is due or waits.
 pub(super) fn exchange(
-    host: &Host,
+    context: &Context,
     settings: &FolderSettings,
     holdings: &mut Holdings,
     progress: &mut Progress,
@@ -43,10 +45,10 @@ pub(super) fn exchange(
     found: &[Found],
     news: News,
 ) -> Result<Option<Answered>, ContactError> {
-    let unusable = |error: io::Error| lost(&settings.path, &error);
-    let folder = computers_folder(&settings.path, &holdings.identity.computer_name).map_err(unusable)?;
+    let host = &context.host;
+    let name = &holdings.identity.computer_name;
     let mut refused = None;
-    if let Some(file) = folder.read(ANSWER_FILE, MAX_SEALED_ANSWER_BYTES).map_err(unusable)? {
+    if let Some(file) = read_answer(context, settings, name)? {
         match take_file(host, &file, holdings, progress, spool) {
             Ok(notices) => {
                 let access = Some(Reads::Folder(settings.path.join(RELEASES_FOLDER)));
@@ -62,23 +64,54 @@ pub(super) fn exchange(
     let is_due = progress.standing.next_contact.is_none_or(|at| at <= host.now());
     if waits || is_due || news == News::Yes {
         let contact = request(host, holdings, progress, spool, found)?;
-        place_file(&folder, &contact).map_err(unusable)?;
+        place_request(context, settings, &holdings.identity.computer_name, contact)?;
     }
     refused.map_or(Ok(None), Err)
 }
 
-/// The folder of a computer; it and the one around it are made, if they are missing.
-pub(super) fn computers_folder(path: &Path, name: &ComputerName) -> io::Result<SharedFolder> {
-    SharedFolder::open(path)?.make_folder(COMPUTERS_FOLDER)?.make_folder(name.as_str())
+/// The file that lies in the folder as an answer to a computer, if there is one.
+pub(super) fn read_answer(
+    context: &Context,
+    settings: &FolderSettings,
+    name: &ComputerName,
+) -> Result<Option<Vec<u8>>, ContactError> {
+    let (path, name) = (settings.path.clone(), name.clone());
+    on_share(context, settings, move || {
+        computers_folder(&path, &name)?.read(ANSWER_FILE, MAX_SEALED_ANSWER_BYTES)
+    })
 }
 
-/// Lays what this computer asks into its folder, unless it lies there already.
-pub(super) fn place_file(folder: &SharedFolder, request: &[u8]) -> io::Result<()> {
-    let lies_there = folder.read(CONTACT_FILE, MAX_REQUEST_FILE_BYTES).ok().flatten();
-    if lies_there.as_deref() == Some(request) {
-        return Ok(());
-    }
-    folder.write(CONTACT_FILE, &mut &request[..]).map(drop)
+/// Lays what a computer asks into its folder, unless it lies there already.
+pub(super) fn place_request(
+    context: &Context,
+    settings: &FolderSettings,
+    name: &ComputerName,
+    request: Vec<u8>,
+) -> Result<(), ContactError> {
+    let (path, name) = (settings.path.clone(), name.clone());
+    on_share(context, settings, move || {
+        let folder = computers_folder(&path, &name)?;
+        let lies_there = folder.read(CONTACT_FILE, MAX_REQUEST_FILE_BYTES).ok().flatten();
+        if lies_there.as_ref() == Some(&request) {
+            return Ok(());
+        }
+        folder.write(CONTACT_FILE, &mut request.as_slice()).map(drop)
+    })
+}
+
+/// Work on the folder, on a thread of its own: a share that hangs is left behind when the agent is to stop.
+fn on_share<T: Send + 'static>(
+    context: &Context,
+    settings: &FolderSettings,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ContactError> {
+    let done = context.network.wait(async move { spawn_blocking(work).await })?;
+    done.map_err(io::Error::other).flatten().map_err(|error| lost(&settings.path, &error))
+}
+
+/// The folder of a computer; it and the one around it are made, if they are missing.
+fn computers_folder(path: &Path, name: &ComputerName) -> io::Result<SharedFolder> {
+    SharedFolder::open(path)?.make_folder(COMPUTERS_FOLDER)?.make_folder(name.as_str())
 }
 
 /// The folder that answers to this computer appear in, if it is there; of an enrollment that waits, too.

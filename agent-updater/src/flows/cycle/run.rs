@@ -129,17 +129,21 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
     if let Err(error) = settle(host, &mut spool) {
         problems.add(format!("the end of a trial of the agent could not be noted: {}", with_causes(&error)));
     }
-    if let Carrier::Folder(folder) = &carrier
-        && let Err(why) = enroll_by_folder(context, folder)
-    {
-        problems.add(why);
-    }
+    // One file at a time lies in the folder: an enrollment that waits goes before contacts.
+    let enrolls = match &carrier {
+        Carrier::Folder(folder) => {
+            enroll_by_folder(context, folder).inspect_err(|why| problems.add(why.clone()))
+        }
+        Carrier::Network | Carrier::Person { .. } => Ok(()),
+    };
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,
         Err(error) => return CycleResult { has_tried_starts, ..failed(host, with_causes(&error)) },
     };
     progress.computer.floors.observe(host.now(), host.boot().as_ref());
-    rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems);
+    if enrolls.is_ok() {
+        rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems);
+    }
     // Also when the server did not answer.
     problems.add_not_started(host);
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
