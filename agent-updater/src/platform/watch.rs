@@ -72,7 +72,9 @@ mod tests {
         let (seen, watched) = (Arc::new(AtomicU32::new(0)), path.clone());
         let told = {
             let seen = Arc::clone(&seen);
-            move || drop(seen.fetch_add(1, Ordering::SeqCst))
+            move || {
+                let _ = seen.fetch_add(1, Ordering::SeqCst);
+            }
         };
         let pause = Duration::from_millis(20);
         let task =

@@ -43,7 +43,8 @@ fn answer(site: &Site, file: &[u8]) -> ContactFileAnswer {
 }
 
 fn sealed(site: &Site, answer: &ContactFileAnswer) -> Vec<u8> {
-    seal(answer, &site.server.lock().unwrap().site_key, &recipient(site)).unwrap()
+    let recipient = recipient(site);
+    seal(answer, &site.server.lock().unwrap().site_key, &recipient).unwrap()
 }
 
 fn take(agent: &Agent, file: Vec<u8>, releases: Option<PathBuf>) -> Answer {

@@ -76,9 +76,9 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # udp://HOST:PORT or unix:/dev/log. It is not encrypted: send it to a relay on this computer or in its network.\n\
          # syslog = \"\"\n\
          \n\
+         [folder]\n\
          # A folder or share by which computers without a network are served. Whoever reads it can read the releases there,\n\
          # licensed or not; answers only the computer that they are for.\n\
-         # [folder]\n\
          # path = \"/srv/share/sealpost\"\n\
          # every = \"1m\"\n",
         limits.min_bytes_per_second / 1024,

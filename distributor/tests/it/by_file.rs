@@ -119,6 +119,7 @@ async fn a_fork_gets_a_signed_refusal_and_a_bad_signature_gets_nothing() {
 #[tokio::test]
 async fn a_folder_gets_answers_and_releases_once_and_what_was_changed_there_is_put_right() {
     let vendor = start_vendor(10).await;
+    vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;
     for update in site.updates().await.updates {
