@@ -48,7 +48,7 @@ pub(super) struct Answer {
 /// Answer every computer in a folder, a share or a stick, and write there what their releases need.
 ///
 /// Everybody who reads the folder can read the releases, licensed or not; answers only their computer. The server reads and
-/// writes the folder itself, as its own user. Without a folder, the configured one (`[folder] path`).
+/// writes the folder itself, as its own user. Without a folder, the configured one (path under [folder] in distributor.toml).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
