@@ -85,13 +85,17 @@ pub enum Endpoint {
     ExportLog,
     /// Somebody has seen that the ledger was restored, cut or rewritten.
     AcknowledgeRestore,
+    /// Answer the file of a computer without a network.
+    AnswerFile,
+    /// Bring a folder for such computers up to date.
+    SyncFolder,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 33] = [
+const TABLE: [Line; 35] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -130,6 +134,8 @@ const TABLE: [Line; 33] = [
         "/api/v1/ledger/acknowledge",
         Permission::ManageLicenses,
     ),
+    Line(Endpoint::AnswerFile, Method::Post, "/api/v1/folder/answer", Permission::ManageServer),
+    Line(Endpoint::SyncFolder, Method::Post, "/api/v1/folder/sync", Permission::ManageServer),
 ];
 
 impl Endpoint {

@@ -85,6 +85,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::RevokeToken => bind(endpoint, admin::tokens::revoke),
         Endpoint::NoteBackup => bind(endpoint, admin::storage::backup),
         Endpoint::ExportLog => bind(endpoint, admin::log_export::export),
+        Endpoint::AnswerFile => bind(endpoint, admin::folder::answer),
+        Endpoint::SyncFolder => bind(endpoint, admin::folder::sync),
     }
 }
 
