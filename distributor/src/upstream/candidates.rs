@@ -6,7 +6,7 @@
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, NameError, TargetName};
-use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, Severity};
+use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_repository::TargetInfo;
 
 use sealpost_site::rules::release::KnownRelease;
@@ -171,6 +171,7 @@ mod tests {
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
     use super::*;
+    use sealpost_manifests::release::{PackageKind, Severity};
 
     fn known(version: u64, state: ReleaseState) -> KnownRelease {
         KnownRelease {

@@ -5,7 +5,7 @@
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
@@ -242,6 +242,7 @@ fn decide(reviewed: Reviewed<'_>, command: ReleaseCommand) -> Result<Transition,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sealpost_manifests::release::{PackageKind, Severity};
     use std::collections::BTreeSet;
 
     use sealpost_keys::{KeyId, PublicKey};
