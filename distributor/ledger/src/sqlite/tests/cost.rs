@@ -416,7 +416,8 @@ async fn goes_out(server: &Server, counter: u64, below: &str) -> u64 {
         key: SettingKey { kind, name: name.to_owned() },
         value: Some(serde_json::from_str(json).unwrap()),
     };
-    let window = r#"{"days":["mon","sat"],"from":"22:30","length_minutes":120,"zone":"Europe/Berlin"}"#;
+    let window =
+        r#"{"days":["monday","saturday"],"from":"22:30","length_minutes":120,"zone":"Europe/Berlin"}"#;
     let rings = r#"{"rings":[{"name":"canary","takes":{"first":2},"concurrent":5,"per_hour":5},
         {"name":"lab","takes":{"group":"group-3"}},{"name":"everyone","takes":"everyone","concurrent":9}]}"#;
     let mut changes = vec![

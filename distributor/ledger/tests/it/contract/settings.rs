@@ -119,7 +119,7 @@ pub(super) async fn a_window_and_a_method_stand_in_the_assignment(world: &World,
     let ledger = bench.open();
     let mut fleet = Rolling::new(world, &ledger, 2).await;
     let manual = fleet.computers[1].name.clone();
-    let window = r#"{"days":["mon","tue","wed","thu","fri","sat","sun"],"from":"22:30","length_minutes":120,"zone":"UTC"}"#;
+    let window = r#"{"days":["monday","tuesday","wednesday","thursday","friday","saturday","sunday"],"from":"22:30","length_minutes":120,"zone":"UTC"}"#;
     let set = vec![
         setting(SettingKind::Window, "night", window),
         setting(SettingKind::Property, "delivery", r#""window:night""#),
