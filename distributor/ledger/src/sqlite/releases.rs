@@ -285,5 +285,6 @@ fn supersede(
     to(ReleaseState::Superseded, &supersession.superseded)?;
     to(ReleaseState::Approved, &supersession.restored)?;
     rollouts::superseded(connection, entry, &supersession.superseded)?;
+    rollouts::restored(connection, entry, &supersession.restored)?;
     rollouts::replan(connection, entry)
 }

@@ -171,7 +171,7 @@ fn rings(connection: &Connection, number: u64, plan: &Strategy, live: bool) -> R
     })
 }
 
-/// The live or halted rollouts of a release end with it.
+/// The rollouts of a release end with it; of one that a newer release had replaced too, so that none of them goes on.
 pub(super) fn ended(
     connection: &Connection,
     entry: &ActivityEntry,
@@ -182,7 +182,7 @@ pub(super) fn ended(
     let numbers: Vec<i64> = connection
         .prepare_cached(
             "SELECT number FROM rollouts WHERE manifest = ?1 \
-             AND state IN ('running', 'paused', 'halted', 'completed') ORDER BY number",
+             AND state IN ('running', 'paused', 'halted', 'completed', 'superseded') ORDER BY number",
         )?
         .query_map([manifest.to_string()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -207,7 +207,35 @@ pub(super) fn superseded(
         )?;
         execute(
             connection,
-            "UPDATE rollouts SET state = ?2, changed = ?3 WHERE manifest = ?1 AND state IN ('running', 'paused')",
+            "UPDATE rollouts SET superseded_from = state, state = ?2, changed = ?3 \
+             WHERE manifest = ?1 AND state IN ('running', 'paused')",
+            params![
+                manifest.to_string(),
+                RolloutState::Superseded.as_str(),
+                json(&StateChange { at: entry.at, by: entry.actor.clone(), why: String::new() })?
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Releases that newer ones had replaced are approved again: their rollouts go on where they were.
+pub(super) fn restored(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    manifests: &[Sha256Digest],
+) -> Result<(), StoreError> {
+    for manifest in manifests {
+        execute(
+            connection,
+            "UPDATE rings SET live = 1 WHERE rollout IN \
+             (SELECT number FROM rollouts WHERE manifest = ?1 AND state = ?2)",
+            params![manifest.to_string(), RolloutState::Superseded.as_str()],
+        )?;
+        execute(
+            connection,
+            "UPDATE rollouts SET state = superseded_from, superseded_from = NULL, changed = ?3 \
+             WHERE manifest = ?1 AND state = ?2",
             params![
                 manifest.to_string(),
                 RolloutState::Superseded.as_str(),

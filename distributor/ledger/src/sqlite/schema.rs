@@ -275,7 +275,9 @@ CREATE TABLE rollouts (
     emergency INTEGER NOT NULL,
     state TEXT NOT NULL,
     started_at INTEGER NOT NULL,
-    changed TEXT
+    changed TEXT,
+    -- As what it goes on when its release is approved again.
+    superseded_from TEXT
 ) STRICT;
 CREATE INDEX rollouts_live ON rollouts (number) WHERE state IN ('running', 'paused');
 CREATE INDEX rollouts_by_manifest ON rollouts (manifest, number);

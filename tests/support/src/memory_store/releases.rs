@@ -194,6 +194,7 @@ impl State {
         }
         for manifest in &supersession.restored {
             self.with_release(manifest, |row| row.state = ReleaseState::Approved);
+            self.rollouts_restored(entry, manifest);
         }
         if !supersession.superseded.is_empty() || !supersession.restored.is_empty() {
             self.replan(entry);

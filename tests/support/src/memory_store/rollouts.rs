@@ -49,6 +49,8 @@ pub(super) struct Kept {
     pub(super) state: RolloutState,
     started_at: Timestamp,
     changed: Option<StateChange>,
+    /// As what it goes on when its release is approved again.
+    superseded_from: Option<RolloutState>,
     rings: Vec<KeptRing>,
 }
 
@@ -162,6 +164,7 @@ impl State {
             state,
             started_at: entry.at,
             changed: None,
+            superseded_from: None,
             rings: vec![ring; plan.rings().len()],
         });
         kept.channels.clone_from(channels);
@@ -181,8 +184,8 @@ impl State {
         ends: RolloutState,
         why: &str,
     ) {
-        use RolloutState::{Completed, Halted, Paused, Running};
-        self.end(entry, manifest, &[Running, Paused, Halted, Completed], ends, why);
+        use RolloutState::{Completed, Halted, Paused, Running, Superseded};
+        self.end(entry, manifest, &[Running, Paused, Halted, Completed, Superseded], ends, why);
         self.replan(entry);
     }
 
@@ -190,6 +193,17 @@ impl State {
     pub(super) fn rollouts_superseded(&mut self, entry: &ActivityEntry, manifest: &Sha256Digest) {
         use RolloutState::{Paused, Running, Superseded};
         self.end(entry, manifest, &[Running, Paused], Superseded, "");
+    }
+
+    /// Its release is approved again: a rollout that a newer one ended goes on where it was.
+    pub(super) fn rollouts_restored(&mut self, entry: &ActivityEntry, manifest: &Sha256Digest) {
+        let of_release = self.rolling.rollouts.values_mut().filter(|kept| kept.manifest == *manifest);
+        for kept in of_release.filter(|kept| kept.state == RolloutState::Superseded) {
+            if let Some(before) = kept.superseded_from.take() {
+                kept.state = before;
+                kept.changed = Some(changed(entry, ""));
+            }
+        }
     }
 
     fn end(
@@ -202,6 +216,7 @@ impl State {
     ) {
         let of_release = self.rolling.rollouts.values_mut().filter(|kept| kept.manifest == *manifest);
         for kept in of_release.filter(|kept| from.contains(&kept.state)) {
+            kept.superseded_from = (ends == RolloutState::Superseded).then_some(kept.state);
             kept.state = ends;
             kept.changed = Some(changed(entry, why));
         }

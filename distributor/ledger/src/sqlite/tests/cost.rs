@@ -6,18 +6,26 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use jiff::SignedDuration;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, StatementStatus};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{ProofPlan, verify_consistency};
+use sealpost_manifests::word::Word;
 use sealpost_site::commands::contact::ContactOutcome;
+use sealpost_site::commands::releases::ApproveRelease;
+use sealpost_site::commands::rollouts::AdvanceRollouts;
+use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
 use sealpost_site::queries::{
     Drifted, Endings, Failing, Fleet, Followers, LastPull, Licenses, LogForks, MAX_PAGE, NotStarted,
     Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores,
 };
 use sealpost_site::rules::restore::NamedHead;
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::progress::Population;
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::troubles::Bounds;
-use sealpost_test_support::world::{Computer, World, installed, reject, reserve};
+use sealpost_test_support::world::{Computer, World, admin, computer_name, installed, reject, reserve};
 
 use super::LedgerFile;
 use super::long_log::{LongLog, MILLION};
@@ -374,6 +382,130 @@ async fn a_quiet_contact_costs_the_same_however_many_computers_and_undecided_rel
         }
     }
     assert_eq!(steps_of(2 * HOUR).await, few);
+}
+
+/// A contact of a computer that is told by a rollout: beside the assignment, one row of its own and the counts of its ring.
+const TOLD: [&str; 16] = [
+    "BEGIN IMMEDIATE",
+    "SELECT server",
+    "SELECT releases",
+    "SAVEPOINT command",
+    "INSERT activity",
+    "UPDATE clients",
+    "DELETE assigned",
+    "INSERT assigned",
+    // What it was told before of the package is not the newest any more.
+    "UPDATE deliveries",
+    "INSERT deliveries",
+    // So many were told, and so many in this hour.
+    "UPDATE rings",
+    "UPDATE rings",
+    "INSERT sent",
+    "INSERT contacts",
+    "RELEASE command",
+    "COMMIT",
+];
+/// What is read when a plan was changed.
+const PLAN: [&str; 4] = ["SELECT settings", "SELECT rollouts", "SELECT rings", "SELECT releases"];
+
+/// Settings of every kind, and a release that goes out by rings with caps, of which the first is open for the computers
+/// up to a place.
+async fn goes_out(server: &Server, counter: u64, below: &str) -> u64 {
+    let (world, ledger) = (&server.world, &server.ledger);
+    let set = |kind, name: &str, json: &str| SettingChange {
+        key: SettingKey { kind, name: name.to_owned() },
+        value: Some(serde_json::from_str(json).unwrap()),
+    };
+    let window =
+        r#"{"days":["monday","saturday"],"from":"22:30","length_minutes":120,"zone":"Europe/Berlin"}"#;
+    let rings = r#"{"rings":[{"name":"canary","takes":{"first":2},"concurrent":5,"per_hour":5},
+        {"name":"lab","takes":{"group":"group-3"}},{"name":"everyone","takes":"everyone","concurrent":9}]}"#;
+    let mut changes = vec![
+        set(SettingKind::Window, "night", window),
+        set(SettingKind::Block, "one", r#"{"of":{"computer":"pc-4711"}}"#),
+        set(SettingKind::Pin, "one", r#"{"of":{"computer":"pc-4711"},"package":"acme-av","version":"1.0"}"#),
+    ];
+    for number in 0..10 {
+        let group = r#"{"rule":{"tags":["laptop"],"names":["x-*"]},"delivery":"window:night"}"#;
+        changes.push(set(SettingKind::Group, &format!("group-{number}"), group));
+    }
+    changes.push(set(SettingKind::Strategy, "capped", rings));
+    let change = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
+    ledger.execute(world.at(30), change).await.unwrap();
+    let group = GroupName::new("group-3").unwrap();
+    let add = vec![computer_name("pc-4711"), computer_name("pc-4712")];
+    let members = ChangeMembers { actor: admin(), group, add, remove: Vec::new() };
+    ledger.execute(world.at(30), members).await.unwrap();
+    let staged = world.staged("acme-av", counter, &["stable"]);
+    let manifest = staged.manifest;
+    ledger.execute(world.at(31), staged).await.unwrap();
+    let strategy = Some(Word::new("capped").unwrap());
+    ledger.execute(world.at(32), ApproveRelease { strategy, ..world.approve(manifest) }).await.unwrap();
+    let row = ledger.query(ReleaseByManifest { manifest }).await.unwrap().unwrap();
+    let number = row.rollout.unwrap();
+    let first = Population { members: 2, below: Some(below.parse().unwrap()), ..Population::default() };
+    let advance = AdvanceRollouts {
+        now: world.at(33),
+        elapsed: SignedDuration::ZERO,
+        populations: [(number, vec![first, Population::default(), Population::default()])].into(),
+        watched: [].into(),
+    };
+    assert!(ledger.execute(world.at(33), advance).await.unwrap().opened);
+    number
+}
+
+#[tokio::test]
+async fn rings_windows_caps_and_groups_cost_a_quiet_contact_no_statement_and_no_page() {
+    let server = Server::new().await;
+    let mut computers = Vec::new();
+    for number in 0..3 {
+        computers.push(server.settled(&format!("pc-{number}")).await);
+    }
+    goes_out(&server, 2, "0000000000000000").await;
+    server.traced();
+    // The first one reads the plan, which was changed.
+    server.quiet_contact(&mut computers[0], 40).await;
+    let begun = server.traced().begun();
+    assert!(PLAN.iter().all(|read| begun.contains(&(*read).to_owned())), "{begun:?}");
+    let mut log = server.log_bytes();
+    for hour in 1..4 {
+        for computer in &mut computers {
+            server.quiet_contact(computer, hour * HOUR).await;
+            let trace = server.traced();
+            assert_eq!(trace.begun(), QUIET, "a plan is read again only after it changed");
+            for statement in QUIET {
+                let counters = trace.counters(statement);
+                assert_eq!((counters.planned_again, counters.sorts), (0, 0), "{counters:?}");
+            }
+            assert_eq!(server.log_bytes() - log, FRAME_BYTES, "{} at hour {hour}", computer.name);
+            log = server.log_bytes();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_contact_that_is_told_by_a_rollout_is_sixteen_statements() {
+    let server = Server::new().await;
+    let mut computers = Vec::new();
+    for number in 0..3 {
+        computers.push(server.settled(&format!("pc-{number}")).await);
+    }
+    let number = goes_out(&server, 2, "ffffffffffffffff").await;
+    server.contact(&mut computers[0], 40).await;
+    for computer in &mut computers[1..] {
+        server.traced();
+        let outcome = server.contact(computer, 50).await;
+        assert_eq!(outcome.assignment.unwrap().packages[0].rollout, number);
+        let trace = server.traced();
+        assert_eq!(trace.begun(), TOLD);
+        assert!(trace.ended.iter().all(|counters| counters.planned_again == 0));
+    }
+    // Who was told is quiet again.
+    for computer in &mut computers {
+        server.traced();
+        server.quiet_contact(computer, 60).await;
+        assert_eq!(server.traced().begun(), QUIET);
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,11 @@ mod releases;
 mod restored;
 mod restores;
 mod reviews;
+mod rolling;
+mod rollouts;
 mod servers;
+mod settings;
+mod steps;
 mod undoing;
 
 use sealpost_test_support::world::World;
@@ -155,7 +159,26 @@ contracts! {
         a_reader_sees_what_was_committed_and_nothing_else,
         one_ledger_at_a_time_writes_to_a_store,
     }
+    rollouts {
+        a_staged_rollout_goes_ring_by_ring,
+        a_cap_is_exact_when_many_contacts_come_at_once,
+        so_many_are_told_in_one_hour_of_the_clock,
+        what_a_person_does_with_a_rollout_is_done_once,
+        past_its_threshold_a_rollout_halts_and_is_in_no_assignment,
+        who_is_silent_counts_as_failed_until_it_installs_after_all,
+        a_newer_rollout_that_passes_a_ring_takes_over_and_replaces_when_complete,
+        a_computer_that_is_set_up_again_keeps_its_ring_and_counts_once_more,
+    }
+    settings {
+        who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets,
+        settings_that_do_not_fit_are_refused_whole,
+        a_window_and_a_method_stand_in_the_assignment,
+        a_plan_is_another_one_after_each_change_of_what_it_is_made_of,
+    }
     model {
         seats_hold_under_any_interleaving,
+    }
+    steps {
+        rollouts_keep_their_bounds_under_any_interleaving,
     }
 }

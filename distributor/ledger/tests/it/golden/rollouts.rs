@@ -46,7 +46,7 @@ fn settings() -> Vec<SettingChange> {
     let group = format!(
         r#"{{"description":"who tries it first","rule":{rule},"delivery":"manual","content":"early","rank":3}}"#
     );
-    let window = r#"{"days":["mon","sat"],"from":"22:30","length_minutes":240,"zone":"Europe/Berlin",
+    let window = r#"{"days":["monday","saturday"],"from":"22:30","length_minutes":240,"zone":"Europe/Berlin",
         "download_ahead_hours":12,"missed":{"at_once_after":2}}"#;
     let strategy = serde_json::to_string(&strategy()).unwrap();
     let removed = SettingKey { kind: SettingKind::Pin, name: "old".to_owned() };

@@ -413,7 +413,7 @@ impl<'a> Site<'a> {
         let of = |target| serde_json::json!({"of": target, "package": "acme-av"});
         let mut pin = of(serde_json::json!({"group": "lab"}));
         pin["version"] = "3.0".into();
-        let window = serde_json::json!({"days": ["mon", "sat"], "from": "22:30", "length_minutes": 600, "zone": "Europe/Berlin"});
+        let window = serde_json::json!({"days": ["monday", "saturday"], "from": "22:30", "length_minutes": 600, "zone": "Europe/Berlin"});
         let all = [
             (
                 SettingKind::Group,

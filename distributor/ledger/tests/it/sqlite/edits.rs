@@ -9,10 +9,12 @@ use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::{Actor, Change};
 use sealpost_site::commands::restores::DeclareRestore;
+use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
 use sealpost_site::queries::{Activity, LogEntry};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::restore::RestoreCause;
-use sealpost_test_support::world::{World, computer_name, era, reserve, token_commands};
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_test_support::world::{World, admin, computer_name, era, reserve, token_commands};
 
 use super::lived_in;
 use crate::bench::{Bench, SqliteBench};
@@ -65,6 +67,44 @@ async fn a_trigger_that_hides_behind_a_name_of_sqlite_never_runs_and_is_found() 
     let found = ledger.check_itself(site.world.at(600_001)).await.unwrap();
     assert_eq!((found.differing, found.damage), (2, None));
     assert_eq!(found.first.as_deref(), Some("sqlite_schema trigger plain"));
+}
+
+#[tokio::test]
+async fn an_edited_setting_or_count_is_found_and_what_cannot_be_read_is_refused_and_not_left_out() {
+    let site = Site::new().await;
+    let ledger = site.bench.open();
+    let change = |value: serde_json::Value| ChangeSettings {
+        actor: admin(),
+        changes: vec![SettingChange {
+            key: SettingKey { kind: SettingKind::Block, name: "all".to_owned() },
+            value: Some(value),
+        }],
+        comment: String::new(),
+        expected: None,
+    };
+    let block = serde_json::json!({"of": "everyone", "package": "acme-av"});
+    ledger.execute(site.world.at(600_000), change(block)).await.unwrap();
+    ledger.close().await.unwrap();
+    site.edit("UPDATE settings SET value = '{\"of\":\"everyone\",\"package\":\"acme-cad\"}'");
+    let ledger = site.bench.open();
+    let found = ledger.check_itself(site.world.at(600_001)).await.unwrap();
+    assert_eq!((found.differing, found.damage), (1, None));
+    assert_eq!(found.first.as_deref(), Some("settings block/all"));
+    // A block that cannot be read is no missing block: nobody gets what it may keep away.
+    site.edit(
+        "UPDATE settings SET value = '{\"of\":\"nobody knows\"}'; UPDATE plan SET version = version + 1",
+    );
+    assert!(ledger.query(LoadPlan {}).await.is_err());
+    let before = ledger.head().size;
+    let staged = site.world.staged("acme-cad", 8, &["stable"]);
+    ledger.execute(site.world.at(600_002), staged).await.unwrap_err();
+    assert_eq!(ledger.head().size, before);
+    ledger.close().await.unwrap();
+    // What the log alone makes is as it was decided.
+    let ledger = site.bench.rebuilt().open();
+    let plan = ledger.query(LoadPlan {}).await.unwrap();
+    let package = plan.settings.blocks.values().next().and_then(|block| block.package.clone());
+    assert_eq!(package.unwrap().as_str(), "acme-av");
 }
 
 #[tokio::test]

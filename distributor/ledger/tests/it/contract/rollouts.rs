@@ -1,0 +1,345 @@
+//! What goes out ring by ring: how far, to how many at once, what stops it, and what people do with it.
+
+use std::sync::Arc;
+
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::rollouts::{Steer, SteerRollout};
+use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
+use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::progress::{RolloutState, Waiting};
+use sealpost_test_support::world::{World, admin, withdraw};
+
+use super::rolling::{Rolling, counted, rollout, word};
+use crate::bench::Bench;
+use crate::fixture::{WorldExt, client, entries_of, refused, release, sound, unchanged};
+
+const HOUR: i64 = 3600;
+
+fn steer(number: u64, what: Steer) -> SteerRollout {
+    SteerRollout { actor: admin(), number, what, comment: "a look".to_owned() }
+}
+
+pub(super) async fn a_staged_rollout_goes_ring_by_ring(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 6).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    fleet.run(&ledger, &old, 10).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    // Until somebody looked at all computers, nobody knows which one is the canary.
+    let waits = fleet.advance_blindly(&ledger, 20).await;
+    assert_eq!(waits.waiting[&fleet.number], Waiting::Survey);
+    assert!(!fleet.is_told(&ledger, 0, 21).await, "no ring is open");
+
+    assert!(fleet.advance(&ledger, 30, 0).await.opened);
+    for late in [5, 1, 0] {
+        assert_eq!(fleet.is_told(&ledger, late, 31).await, late == 0, "computer {late}");
+    }
+    let told = fleet.computers[0].assignment.clone().unwrap();
+    assert_eq!(told.packages[0].ring.as_deref(), Some("canary"));
+    assert_eq!(told.packages[0].rollout, fleet.number);
+    // A computer that was told is not told again, and a quiet contact logs nothing.
+    let before = ledger.head().size;
+    assert!(!fleet.is_told(&ledger, 0, 32).await);
+    unchanged(&ledger, before);
+
+    fleet.succeeds(&ledger, 0, 40).await;
+    let half = fleet.advance(&ledger, 50, 30).await;
+    assert!(matches!(half.waiting[&fleet.number], Waiting::Soak { ring: 0, .. }), "{half:?}");
+    assert!(!fleet.is_told(&ledger, 1, 51).await);
+    assert!(fleet.advance(&ledger, 60, 30).await.opened, "it was watched for an hour");
+    for other in 1..6 {
+        assert_eq!(fleet.is_told(&ledger, other, 61).await, other < 3, "computer {other}");
+    }
+    // The ring is empty of answers: time alone opens nothing.
+    let waits = fleet.advance(&ledger, 70, 600).await;
+    assert!(
+        matches!(waits.waiting[&fleet.number], Waiting::Sample { ring: 1, finished: 0, .. }),
+        "{waits:?}"
+    );
+    for early in [1, 2] {
+        fleet.succeeds(&ledger, early, 80).await;
+    }
+    assert!(fleet.advance(&ledger, 90, 0).await.opened);
+    for other in 3..6 {
+        fleet.succeeds(&ledger, other, 100).await;
+    }
+    // Nothing is replaced before every computer gets it.
+    assert_eq!(release(&ledger, old.manifest).await.state, ReleaseState::Approved);
+    assert!(fleet.advance(&ledger, 110, 60).await.opened);
+    let done = rollout(&ledger, fleet.number).await;
+    let succeeded: u64 = done.rings.iter().map(|ring| ring.counts.succeeded).sum();
+    assert_eq!((done.state, succeeded), (RolloutState::Completed, 6));
+    assert_eq!(release(&ledger, old.manifest).await.state, ReleaseState::Superseded);
+    // It is a reconciler: again, and nothing is written.
+    let before = ledger.head().size;
+    fleet.advance(&ledger, 120, 60).await;
+    unchanged(&ledger, before);
+    counted(&ledger).await;
+    sound(&ledger).await;
+    ledger.close().await.unwrap();
+    // All of it is there after a start.
+    let ledger = bench.open();
+    assert_eq!(rollout(&ledger, fleet.number).await, done);
+}
+
+pub(super) async fn a_cap_is_exact_when_many_contacts_come_at_once(world: &World, bench: &dyn Bench) {
+    let ledger = Arc::new(bench.open());
+    let mut fleet = Rolling::new(world, &ledger, 20).await;
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    let contacts: Vec<_> = fleet
+        .computers
+        .iter()
+        .map(|computer| {
+            let (ledger, now, contact) = (Arc::clone(&ledger), world.at(30), world.answer(computer));
+            tokio::spawn(async move {
+                (contact.contact.next.clone(), ledger.execute(now, contact).await.unwrap())
+            })
+        })
+        .collect();
+    for (computer, answer) in fleet.computers.iter_mut().zip(contacts) {
+        let (next, outcome) = answer.await.unwrap();
+        computer.answered(next, &outcome);
+    }
+    let told: Vec<usize> = (0..20).filter(|at| fleet.holds(*at)).collect();
+    assert_eq!(told.len(), 3);
+    assert_eq!(rollout(&ledger, fleet.number).await.rings[0].counts.told, 3);
+    // Whoever finishes makes room for one.
+    fleet.succeeds(&ledger, told[0], 40).await;
+    let mut next = 0;
+    for at in (0..20).filter(|at| !told.contains(at)) {
+        next += usize::from(fleet.is_told(&ledger, at, 41).await);
+    }
+    assert_eq!(next, 1);
+    let waits = fleet.advance(&ledger, 50, 600).await;
+    assert!(matches!(waits.waiting[&fleet.number], Waiting::Capped { waiting: 16, .. }), "{waits:?}");
+    counted(&ledger).await;
+}
+
+pub(super) async fn so_many_are_told_in_one_hour_of_the_clock(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 7).await;
+    fleet.approve(&ledger, 1, "hourly").await;
+    fleet.advance(&ledger, 20, 0).await;
+    // The world begins at a full hour.
+    let hours = [(100, 2), (HOUR - 900, 2), (HOUR, 4), (2 * HOUR, 6), (2 * HOUR + 900, 6), (3 * HOUR, 7)];
+    for (seconds, together) in hours {
+        for at in 0..7 {
+            if !fleet.holds(at) && fleet.is_told(&ledger, at, seconds).await {
+                fleet.succeeds(&ledger, at, seconds).await;
+            }
+        }
+        let told = (0..7).filter(|at| fleet.holds(*at)).count();
+        assert_eq!(told, together, "at {seconds} s");
+    }
+    counted(&ledger).await;
+}
+
+pub(super) async fn what_a_person_does_with_a_rollout_is_done_once(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 4).await;
+    fleet.approve(&ledger, 1, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 21).await);
+    let number = fleet.number;
+    let does = async |what: Steer| ledger.execute(world.at(30), steer(number, what)).await;
+    let twice = async |what: Steer, kind: &str| {
+        let before = entries_of(&ledger, kind).await.len();
+        does(what.clone()).await.unwrap();
+        does(what).await.unwrap();
+        assert_eq!(entries_of(&ledger, kind).await.len(), before + 1, "{kind}");
+    };
+    twice(Steer::Pause, "rollout_paused").await;
+    assert_eq!(rollout(&ledger, number).await.state, RolloutState::Paused);
+    let waits = fleet.advance(&ledger, 31, 600).await;
+    assert_eq!(waits.waiting[&number], Waiting::Person);
+    let next = |ring| Steer::Next { ring, populations: Some(fleet.populations(0)) };
+    assert_eq!(refused(does(next(1)).await), ProblemCode::WrongState, "it is paused");
+    twice(Steer::Resume, "rollout_resumed").await;
+    // Two admins who press at once open one ring, and who looked before that does not open a second one.
+    let (one, other) = tokio::join!(does(next(1)), does(next(1)));
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(entries_of(&ledger, "ring_opened").await.len(), 2);
+    assert_eq!(rollout(&ledger, number).await.current_ring(), Some(1));
+    does(next(1)).await.unwrap();
+    assert_eq!(entries_of(&ledger, "ring_opened").await.len(), 2);
+    assert_eq!(refused(does(next(3)).await), ProblemCode::WrongState, "not the next one");
+    let edit = Steer::Edit { strategy: word("slow-rings"), emergency: true };
+    twice(edit, "rollout_edited").await;
+    let edited = rollout(&ledger, number).await;
+    assert_eq!((edited.current_ring(), edited.emergency, edited.rings[0].counts.told), (Some(1), true, 1));
+    let unknown = Steer::Edit { strategy: word("nobody-made-it"), emergency: false };
+    assert_eq!(refused(does(unknown).await), ProblemCode::NotFound);
+    twice(Steer::Abort { roll_back: false }, "release_halted").await;
+    assert_eq!(rollout(&ledger, number).await.state, RolloutState::Aborted);
+    assert_eq!(release(&ledger, fleet.row.manifest).await.state, ReleaseState::Halted);
+    for what in [Steer::Resume, Steer::Pause, next(2)] {
+        assert_eq!(refused(does(what).await), ProblemCode::WrongState);
+    }
+    assert_eq!(
+        refused(ledger.execute(world.at(40), steer(4_711, Steer::Pause)).await),
+        ProblemCode::NotFound
+    );
+    let silent = SteerRollout { comment: " ".to_owned(), ..steer(number, Steer::Pause) };
+    assert_eq!(refused(ledger.execute(world.at(40), silent).await), ProblemCode::BadRequest);
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn past_its_threshold_a_rollout_halts_and_is_in_no_assignment(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 5).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    fleet.run(&ledger, &old, 10).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 21).await);
+    fleet.fails(&ledger, 0, 22).await;
+    let halted = fleet.advance(&ledger, 30, 0).await;
+    assert_eq!(halted.halted, [fleet.number]);
+    let row = release(&ledger, fleet.row.manifest).await;
+    assert_eq!((row.state, row.assigned, row.rollback), (ReleaseState::Halted, 0, true));
+    assert!(row.reason.unwrap().contains("1 of 1 computers failed in the ring canary"));
+    let name = fleet.computers[0].name.clone();
+    assert!(client(&ledger, &name).await.assigned.iter().all(|told| told.manifest != row.manifest));
+    // Nobody else was touched, and who failed is told the release before.
+    for at in 0..5 {
+        assert!(!fleet.is_told(&ledger, at, 31).await);
+        assert_eq!(fleet.computers[at].assignment.as_ref().unwrap().packages[0].manifest, old.manifest);
+    }
+    let stopped = rollout(&ledger, fleet.number).await;
+    assert_eq!((stopped.state, stopped.rings[0].counts.failed), (RolloutState::Halted, 1));
+    // Halted once; what a person forgives halts it no more.
+    assert!(fleet.advance(&ledger, 32, 0).await.halted.is_empty());
+    ledger.execute(world.at(33), steer(fleet.number, Steer::Resume)).await.unwrap();
+    assert!(fleet.advance(&ledger, 34, 0).await.halted.is_empty());
+    assert_eq!(release(&ledger, row.manifest).await.state, ReleaseState::Approved);
+    // A halt by hand is the same state.
+    let halt = HaltRelease {
+        actor: admin(),
+        manifest: row.manifest,
+        reason: "it is slow".to_owned(),
+        runs: WhoRunsIt::Keeps,
+    };
+    ledger.execute(world.at(40), halt).await.unwrap();
+    let stopped = rollout(&ledger, fleet.number).await;
+    assert_eq!((stopped.state, stopped.changed.unwrap().why.as_str()), (RolloutState::Halted, "it is slow"));
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn who_is_silent_counts_as_failed_until_it_installs_after_all(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    fleet.approve(&ledger, 1, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 100).await);
+    // Twice the usual pause, and the three days for which a person there may put it off.
+    let ends = 100 + (8 + 72) * HOUR;
+    assert!(fleet.advance_watched(&ledger, ends - 900, 100).await.halted.is_empty());
+    // A clock that is ahead makes nobody silent: the server has to have watched for as long.
+    assert!(fleet.advance_watched(&ledger, ends + 900, 1).await.halted.is_empty());
+    assert_eq!(rollout(&ledger, fleet.number).await.rings[0].counts.silent, 0);
+    assert_eq!(fleet.advance_watched(&ledger, ends + 900, 100).await.halted, [fleet.number]);
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.silent, counts.told), (1, 0));
+    counted(&ledger).await;
+    // It was off, and installs what it was told when it comes back: the install worked.
+    ledger.execute(world.at(ends + 1_000), steer(fleet.number, Steer::Resume)).await.unwrap();
+    fleet.succeeds(&ledger, 0, ends + 1_010).await;
+    let late = rollout(&ledger, fleet.number).await;
+    let counts = late.rings[0].counts;
+    assert_eq!((late.state, counts.failures(), counts.succeeded), (RolloutState::Running, 0, 1));
+    counted(&ledger).await;
+    // Also when it says only that it runs it, and the rollout is halted by then.
+    let mut fleet = Rolling::with(world, fleet.row, fleet.computers);
+    fleet.approve(&ledger, 2, "rings").await;
+    fleet.advance(&ledger, ends + 1_020, 0).await;
+    assert!(fleet.is_told(&ledger, 0, ends + 1_030).await);
+    let later = ends + 1_030 + 90 * HOUR;
+    assert_eq!(fleet.advance_watched(&ledger, later, 100).await.halted, [fleet.number]);
+    fleet.runs_silently(&ledger, 0, later + 10).await;
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.failures(), counts.succeeded), (0, 1));
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_newer_rollout_that_passes_a_ring_takes_over_and_replaces_when_complete(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 4).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    fleet.run(&ledger, &old, 10).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 21).await);
+    let second = (fleet.number, fleet.row.clone());
+    // The newer one begins: the canary gets it, and the older one goes on as long as that has passed no ring.
+    fleet.approve(&ledger, 3, "rings").await;
+    let waits = fleet.advance(&ledger, 30, 0).await;
+    assert!(matches!(waits.waiting[&second.0], Waiting::Soak { .. }), "{waits:?}");
+    assert!(fleet.is_told(&ledger, 0, 31).await);
+    assert_eq!(rollout(&ledger, second.0).await.rings[0].counts.dropped, 1, "it was told something newer");
+    fleet.succeeds(&ledger, 0, 32).await;
+    let waits = fleet.advance(&ledger, 40, 60).await;
+    assert_eq!(waits.waiting[&second.0], Waiting::Overtaken { by: fleet.number });
+    ledger.execute(world.at(41), steer(second.0, Steer::Pause)).await.unwrap();
+    for at in 1..4 {
+        fleet.advance(&ledger, 50, 60).await;
+        fleet.succeeds(&ledger, at, 51).await;
+    }
+    assert_eq!(release(&ledger, old.manifest).await.state, ReleaseState::Approved);
+    for _ in 0..2 {
+        fleet.advance(&ledger, 60, 60).await;
+    }
+    assert_eq!(rollout(&ledger, fleet.number).await.state, RolloutState::Completed);
+    assert_eq!(rollout(&ledger, second.0).await.state, RolloutState::Superseded);
+    for manifest in [old.manifest, second.1.manifest] {
+        assert_eq!(release(&ledger, manifest).await.state, ReleaseState::Superseded);
+    }
+    // Taken back by the vendor: the one before is approved again, and its rollout goes on as it was, which is paused.
+    ledger.execute(world.at(70), withdraw(fleet.row.manifest, "it crashes")).await.unwrap();
+    assert_eq!(rollout(&ledger, fleet.number).await.state, RolloutState::Withdrawn);
+    assert_eq!(rollout(&ledger, second.0).await.state, RolloutState::Paused);
+    for manifest in [old.manifest, second.1.manifest] {
+        assert_eq!(release(&ledger, manifest).await.state, ReleaseState::Approved);
+    }
+    let live = fleet.advance(&ledger, 71, 0).await.waiting;
+    assert_eq!(live.keys().copied().collect::<Vec<u64>>(), [second.0]);
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_computer_that_is_set_up_again_keeps_its_ring_and_counts_once_more(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    fleet.approve(&ledger, 1, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 21).await);
+    let name: ComputerName = fleet.computers[0].name.clone();
+    let mut again = world.computer(name.as_str()).with_setup(2);
+    ledger.execute(world.at(22), again.issue_setup()).await.unwrap();
+    again.enrolled(&world.enrolls(&ledger, &again).await.unwrap());
+    fleet.computers[0] = again;
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.told, counts.dropped), (0, 1), "the one that was there works on nothing any more");
+    assert!(fleet.is_told(&ledger, 0, 30).await);
+    fleet.succeeds(&ledger, 0, 31).await;
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.succeeded, counts.dropped), (1, 1));
+    counted(&ledger).await;
+    sound(&ledger).await;
+}

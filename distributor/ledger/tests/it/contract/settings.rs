@@ -1,0 +1,210 @@
+//! Settings: groups, windows and methods of delivery, and what is refused.
+
+use sealpost_ledger::Ledger;
+use sealpost_manifests::ids::{ComputerName, Tag};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
+use sealpost_site::commands::rollouts::{Steer, SteerRollout};
+use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings, LoadPlan};
+use sealpost_site::queries::GroupMembers;
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_test_support::world::{World, admin, computer_name, reject};
+
+use super::rolling::{Rolling, changes, counted, setting, word};
+use crate::bench::Bench;
+use crate::fixture::{WorldExt, client, entries_of, refused, unchanged};
+
+fn pilots() -> GroupName {
+    GroupName::new("pilots").unwrap()
+}
+
+fn members(add: &[&ComputerName], remove: &[&ComputerName]) -> ChangeMembers {
+    let names = |names: &[&ComputerName]| names.iter().map(|name| (*name).clone()).collect();
+    ChangeMembers { actor: admin(), group: pilots(), add: names(add), remove: names(remove) }
+}
+
+fn removed(kind: SettingKind, name: &str) -> SettingChange {
+    SettingChange { key: SettingKey { kind, name: name.to_owned() }, value: None }
+}
+
+const BY_GROUP: &str =
+    r#"{"rings":[{"name":"pilots","takes":{"group":"pilots"}},{"name":"everyone","takes":"everyone"}]}"#;
+
+pub(super) async fn who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 4).await;
+    let group = setting(SettingKind::Group, "pilots", r#"{"rule":{"tags":["laptop"]}}"#);
+    let strategy = setting(SettingKind::Strategy, "by-group", BY_GROUP);
+    assert_eq!(ledger.execute(world.at(7), changes(vec![group, strategy])).await.unwrap(), 2);
+    let (first, second) = (fleet.computers[1].name.clone(), fleet.computers[2].name.clone());
+    // A name needs no reservation: it counts once its computer comes.
+    let stranger = computer_name("not-there-yet");
+    assert_eq!(ledger.execute(world.at(8), members(&[&first, &stranger], &[])).await.unwrap(), 2);
+    let before = ledger.head().size;
+    assert_eq!(ledger.execute(world.at(8), members(&[&first], &[&second])).await.unwrap(), 0, "it is so");
+    unchanged(&ledger, before);
+    let listed = ledger.query(GroupMembers { group: pilots(), after: None, limit: 10 }).await.unwrap();
+    let mut wanted = vec![first.clone(), stranger];
+    wanted.sort();
+    assert_eq!(listed, wanted);
+    assert_eq!(client(&ledger, &first).await.listed, [pilots()].into());
+
+    fleet.computers[3].tags = vec![Tag::new("laptop").unwrap()];
+    fleet.approve(&ledger, 1, "by-group").await;
+    assert!(fleet.advance_blindly(&ledger, 20).await.opened);
+    for at in 0..4 {
+        assert_eq!(fleet.is_told(&ledger, at, 21).await, at == 1 || at == 3, "computer {at}");
+    }
+    // Who was told stays told, whatever the groups become.
+    ledger.execute(world.at(22), members(&[&second], &[&first])).await.unwrap();
+    fleet.computers[3].tags.clear();
+    for at in 0..4 {
+        assert_eq!(fleet.is_told(&ledger, at, 23).await, at == 2, "computer {at}");
+        assert_eq!(fleet.holds(at), at > 0, "computer {at}");
+    }
+    // A group that a live rollout names stays.
+    let both = vec![removed(SettingKind::Strategy, "by-group"), removed(SettingKind::Group, "pilots")];
+    assert_eq!(refused(ledger.execute(world.at(24), changes(both.clone())).await), ProblemCode::WrongState);
+    let what = Steer::Abort { roll_back: false };
+    let abort = SteerRollout { actor: admin(), number: fleet.number, what, comment: "no".to_owned() };
+    ledger.execute(world.at(25), abort).await.unwrap();
+    assert_eq!(ledger.execute(world.at(26), changes(both)).await.unwrap(), 2);
+    counted(&ledger).await;
+}
+
+pub(super) async fn settings_that_do_not_fit_are_refused_whole(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let _ = Rolling::new(world, &ledger, 1).await;
+    let version = plan(&ledger).await.version;
+    let before = ledger.head().size;
+    let good = || setting(SettingKind::Group, "lab", r#"{"rank":2}"#);
+    for bad in [
+        setting(SettingKind::Property, "delivery", r#""window:nobody-made-it""#),
+        setting(SettingKind::Property, "no-such-property", "1"),
+        setting(SettingKind::Strategy, "by-group", BY_GROUP),
+        setting(SettingKind::Strategy, "empty", r#"{"rings":[]}"#),
+        setting(SettingKind::Group, "no spaces", "{}"),
+        setting(SettingKind::Group, "lab", r#"{"unknown":1}"#),
+        setting(SettingKind::Pin, "x", r#"{"of":{"group":"nobody"},"package":"acme-av","version":"1"}"#),
+        setting(SettingKind::Block, "x", r#"{"of":"everyone","version":"1"}"#),
+        setting(SettingKind::Group, "lab", &format!(r#"{{"description":"{}"}}"#, "x".repeat(70_000))),
+    ] {
+        let shown = format!("{:?}", bad.key);
+        let refusal = ledger.execute(world.at(20), changes(vec![good(), bad, good()])).await;
+        assert_eq!(refused(refusal), ProblemCode::BadRequest, "{shown}");
+    }
+    let many = (0..1_001).map(|number| setting(SettingKind::Group, &format!("g{number}"), "{}")).collect();
+    assert_eq!(refused(ledger.execute(world.at(20), changes(many)).await), ProblemCode::BadRequest);
+    // Who looked at another plan changes nothing.
+    let stale = ChangeSettings { expected: Some(version + 1), ..changes(vec![good()]) };
+    assert_eq!(refused(ledger.execute(world.at(20), stale).await), ProblemCode::WrongState);
+    assert!(!plan(&ledger).await.settings.groups.contains_key(&GroupName::new("lab").unwrap()));
+    unchanged(&ledger, before);
+    let current = ChangeSettings { expected: Some(version), ..changes(vec![good()]) };
+    assert_eq!(ledger.execute(world.at(21), current).await.unwrap(), 1);
+    assert_eq!(ledger.execute(world.at(21), changes(vec![good()])).await.unwrap(), 0, "it says so already");
+    assert_eq!(entries_of(&ledger, "settings_changed").await.len(), 2);
+    assert_eq!(refused(ledger.execute(world.at(22), members(&[], &[])).await), ProblemCode::NotFound);
+}
+
+async fn plan(ledger: &Ledger) -> std::sync::Arc<sealpost_site::rules::rollouts::plan::Plan> {
+    ledger.query(LoadPlan {}).await.unwrap()
+}
+
+pub(super) async fn a_window_and_a_method_stand_in_the_assignment(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 2).await;
+    let manual = fleet.computers[1].name.clone();
+    let window = r#"{"days":["monday","tuesday","wednesday","thursday","friday","saturday","sunday"],"from":"22:30","length_minutes":120,"zone":"UTC"}"#;
+    let set = vec![
+        setting(SettingKind::Window, "night", window),
+        setting(SettingKind::Property, "delivery", r#""window:night""#),
+        setting(SettingKind::Group, "pilots", r#"{"delivery":"manual"}"#),
+    ];
+    ledger.execute(world.at(7), changes(set)).await.unwrap();
+    ledger.execute(world.at(8), members(&[&manual], &[])).await.unwrap();
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    for at in [0, 1] {
+        assert!(fleet.is_told(&ledger, at, 21).await);
+        let told = fleet.computers[at].assignment.clone().unwrap().packages.remove(0);
+        let has_window = told.install_from.is_some() && told.install_until.is_some();
+        let by_person = told.start == sealpost_manifests::assignment::Start::ByPerson;
+        assert_eq!((has_window, by_person), (at == 0, at == 1), "{told:?}");
+    }
+    // Nothing changes within one window, and nothing is issued.
+    let before = ledger.head().size;
+    for at in [0, 1] {
+        assert!(!fleet.is_told(&ledger, at, 600).await);
+    }
+    unchanged(&ledger, before);
+    // The method is changed while it waits: it reaches the computer with its next contact.
+    let push = vec![setting(SettingKind::Property, "delivery", r#""push""#)];
+    ledger.execute(world.at(700), changes(push)).await.unwrap();
+    assert!(fleet.is_told(&ledger, 0, 701).await);
+    assert_eq!(fleet.computers[0].assignment.as_ref().unwrap().packages[0].install_from, None);
+    counted(&ledger).await;
+}
+
+pub(super) async fn a_plan_is_another_one_after_each_change_of_what_it_is_made_of(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 1).await;
+    let mut last = plan(&ledger).await.version;
+    let mut is_another = async |what: &str| {
+        let now = plan(&ledger).await.version;
+        assert!(now > last, "{what}");
+        last = now;
+    };
+    let staged = StageRelease { mandatory: true, ..world.staged("acme-av", 4, &["stable"]) };
+    let manifest = staged.manifest;
+    ledger.execute(world.at(20), staged.clone()).await.unwrap();
+    is_another("a mandatory release is staged").await;
+    assert_eq!(plan(&ledger).await.waypoints.len(), 1);
+    let moved =
+        StageRelease { channels: vec![sealpost_test_support::world::channel("beta")], ..staged.clone() };
+    ledger.execute(world.at(21), moved).await.unwrap();
+    is_another("its channels changed").await;
+    ledger.execute(world.at(22), reject(manifest, "no")).await.unwrap();
+    is_another("it was rejected").await;
+    ledger.execute(world.at(23), StageRelease { mandatory: false, ..staged }).await.unwrap();
+    is_another("it is mandatory no more").await;
+    assert!(plan(&ledger).await.waypoints.is_empty());
+    fleet.approve(&ledger, 5, "rings").await;
+    is_another("a release goes out").await;
+    fleet.advance(&ledger, 24, 0).await;
+    is_another("a ring opened").await;
+    let row = fleet.row.clone();
+    let pin = r#"{"of":"everyone","package":"acme-av","version":"5.0"}"#;
+    ledger.execute(world.at(25), changes(vec![setting(SettingKind::Pin, "five", pin)])).await.unwrap();
+    is_another("a setting changed").await;
+    let newer = world.staged("acme-av", 6, &["stable"]);
+    let newest = newer.manifest;
+    ledger.execute(world.at(26), newer).await.unwrap();
+    let unread = plan(&ledger).await;
+    ledger
+        .execute(
+            world.at(27),
+            ApproveRelease { strategy: Some(word("everyone-now")), ..world.approve(newest) },
+        )
+        .await
+        .unwrap();
+    is_another("a release was replaced").await;
+    let replaced = &plan(&ledger).await.replaced;
+    assert_eq!(
+        replaced.iter().map(|known| known.manifest).collect::<Vec<_>>(),
+        [row.manifest],
+        "the pin wants it"
+    );
+    assert!(unread.replaced.is_empty(), "who holds a plan keeps it");
+    // What happens to computers is in no plan.
+    let before = plan(&ledger).await.version;
+    world.contacts(&ledger, &mut fleet.computers[0], 30).await;
+    assert_eq!(plan(&ledger).await.version, before);
+}
