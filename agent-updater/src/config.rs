@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealpost_files::read_bounded;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{PackageName, Tag};
+use sealpost_manifests::wire::contact::MAX_TAGS;
 use serde::Deserialize;
 
 use crate::domain::cadence::{self, Cadence};
@@ -45,6 +46,8 @@ pub const SAMPLE: &str = include_str!("../agent.sample.toml");
 pub struct Settings {
     /// Products are installed beneath it.
     pub install_root: PathBuf,
+    /// Words by which the site groups computers.
+    pub tags: Vec<Tag>,
     /// Hooks by package; a package that is not listed has none.
     packages: BTreeMap<PackageName, PackageConfig>,
     pub cadence: Cadence,
@@ -65,6 +68,8 @@ pub struct Settings {
 pub struct PackageConfig {
     /// Loads the new release without using it.
     pub test_load: Option<Vec<String>>,
+    /// Asks the product whether a change may begin now.
+    pub ready: Option<Vec<String>>,
     pub stop: Option<Vec<String>>,
     pub start: Option<Vec<String>>,
     /// Checks the product after its start; may wait, up to the time limit.
@@ -79,6 +84,7 @@ impl Default for PackageConfig {
     fn default() -> Self {
         Self {
             test_load: None,
+            ready: None,
             stop: None,
             start: None,
             health: None,
@@ -92,6 +98,7 @@ impl Default for PackageConfig {
 #[serde(deny_unknown_fields, default)]
 struct File {
     install_root: Option<PathBuf>,
+    tags: Vec<String>,
     metadata_max_age_days: u32,
     cadence: CadenceFile,
     download: DownloadFile,
@@ -103,6 +110,7 @@ impl Default for File {
     fn default() -> Self {
         Self {
             install_root: None,
+            tags: Vec::new(),
             metadata_max_age_days: METADATA_MAX_AGE_DAYS,
             cadence: CadenceFile::default(),
             download: DownloadFile::default(),
@@ -250,7 +258,7 @@ impl Settings {
             if config.timeout_secs == 0 {
                 problems.push(format!("packages.{name}.timeout_secs is 0"));
             }
-            let hooks = [&config.test_load, &config.stop, &config.start, &config.health];
+            let hooks = [&config.test_load, &config.ready, &config.stop, &config.start, &config.health];
             for command in hooks.into_iter().flatten() {
                 match command.first() {
                     Some(program) if Path::new(program).is_absolute() => {}
@@ -265,8 +273,23 @@ impl Settings {
                 Err(error) => problems.push(error.to_string()),
             }
         }
+        let mut tags = Vec::new();
+        for tag in file.tags {
+            match Tag::new(&tag) {
+                Ok(tag) if tags.contains(&tag) => {
+                    problems.push(format!("the tag {tag} stands twice in tags"))
+                }
+                Ok(tag) => tags.push(tag),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        if tags.len() > MAX_TAGS {
+            problems.push(format!("tags has {} entries; a contact takes {MAX_TAGS} at most", tags.len()));
+            tags.truncate(MAX_TAGS);
+        }
         let settings = Self {
             install_root,
+            tags,
             packages,
             cadence: Cadence {
                 unlicensed_secs,
@@ -371,6 +394,21 @@ mod tests {
         let text = "install_root = \"x\"\n[cadence]\nlost_secs = 0\njitter_percent = 90\n[packages.acme]\nstart = [\"x\"]\nstop = []\n";
         let Err(ConfigError::Wrong { problems, .. }) = load(text) else { panic!("accepted") };
         for part in ["install_root", "lost_secs", "jitter_percent", "not an absolute path", "empty hook"] {
+            assert!(problems.contains(part), "{problems}");
+        }
+    }
+
+    #[test]
+    fn tags_are_short_words_and_no_more_than_a_contact_takes() {
+        let tags = load("tags = [\"site:berlin\", \"laptop\"]").unwrap().tags;
+        assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["site:berlin", "laptop"]);
+        let many: Vec<String> = (0..=MAX_TAGS).map(|number| format!("tag-{number}")).collect();
+        for (text, part) in [
+            ("tags = [\"Site Berlin\"]".to_owned(), "not a valid tag"),
+            ("tags = [\"a\", \"a\"]".to_owned(), "stands twice"),
+            (format!("tags = {many:?}"), "32 at most"),
+        ] {
+            let Err(ConfigError::Wrong { problems, .. }) = load(&text) else { panic!("accepted {text}") };
             assert!(problems.contains(part), "{problems}");
         }
     }

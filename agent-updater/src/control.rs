@@ -42,6 +42,18 @@ pub enum Request {
     Repair(Option<PackageName>),
     /// Forget that releases of a package were given up, and contact the server now.
     Retry(PackageName),
+    /// Put off what waits to be installed, or end that; of every package if none is named.
+    Hold(Option<PackageName>, HoldFor),
+    /// Start what waits for a person; of every package if none is named.
+    Install(Option<PackageName>),
+}
+
+/// For how long something is put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldFor {
+    Seconds(u32),
+    /// Not any more.
+    End,
 }
 
 impl Request {
@@ -54,6 +66,11 @@ impl Request {
             Self::Repair(None) => "repair\n".to_owned(),
             Self::Repair(Some(package)) => format!("repair {package}\n"),
             Self::Retry(package) => format!("retry {package}\n"),
+            Self::Hold(package, HoldFor::Seconds(secs)) => {
+                format!("hold {} {secs}\n", or_all(package.as_ref()))
+            }
+            Self::Hold(package, HoldFor::End) => format!("hold-end {}\n", or_all(package.as_ref())),
+            Self::Install(package) => format!("install {}\n", or_all(package.as_ref())),
         }
     }
 
@@ -67,9 +84,27 @@ impl Request {
             Some(("rollback-withdrawn", package)) => rollback(package, ToUnwanted::Allow),
             Some(("repair", package)) => PackageName::new(package).ok().map(Some).map(Self::Repair),
             Some(("retry", package)) => PackageName::new(package).ok().map(Self::Retry),
+            Some(("hold", what)) => {
+                let (package, secs) = what.split_once(' ')?;
+                Some(Self::Hold(one_or_all(package)?, HoldFor::Seconds(secs.parse().ok()?)))
+            }
+            Some(("hold-end", package)) => Some(Self::Hold(one_or_all(package)?, HoldFor::End)),
+            Some(("install", package)) => one_or_all(package).map(Self::Install),
             _ => None,
         }
     }
+}
+
+/// Stands for every package; no package has such a name.
+const ALL: &str = "*";
+
+fn or_all(package: Option<&PackageName>) -> &str {
+    package.map_or(ALL, PackageName::as_str)
+}
+
+/// `None` if it is neither a package nor all of them.
+fn one_or_all(text: &str) -> Option<Option<PackageName>> {
+    if text == ALL { Some(None) } else { PackageName::new(text).ok().map(Some) }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +139,13 @@ pub enum AnswerCode {
     Withdrawn,
     /// The site led this computer away from what would be gone back to, or it failed here.
     LeftBefore,
+    /// What waits is put off.
+    PutOff,
+    /// Not all of it can be put off: a line says why.
+    NotPutOff,
+    HoldEnded,
+    /// Nothing waits for a person.
+    NothingWaits,
     /// It could not even begin.
     Failed,
     Stopping,
@@ -244,12 +286,32 @@ mod tests {
             Request::Repair(None),
             Request::Repair(Some(acme())),
             Request::Retry(acme()),
+            Request::Hold(Some(acme()), HoldFor::Seconds(7_200)),
+            Request::Hold(None, HoldFor::Seconds(0)),
+            Request::Hold(Some(acme()), HoldFor::End),
+            Request::Hold(None, HoldFor::End),
+            Request::Install(Some(acme())),
+            Request::Install(None),
         ] {
             assert_eq!(Request::parse(&request.to_line()), Some(request));
         }
-        for bad in
-            ["", "check", "check \n", "rollback ../x\n", "rollback\n", "stop\n", "retry\n", "repair ../x\n"]
-        {
+        for bad in [
+            "",
+            "check",
+            "check \n",
+            "rollback ../x\n",
+            "rollback\n",
+            "stop\n",
+            "retry\n",
+            "repair ../x\n",
+            "hold acme\n",
+            "hold acme -1\n",
+            "hold acme 4294967296\n",
+            "hold ../x 1\n",
+            "hold-end\n",
+            "install\n",
+            "install **\n",
+        ] {
             assert_eq!(Request::parse(bad), None, "{bad:?}");
         }
     }

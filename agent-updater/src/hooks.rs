@@ -39,6 +39,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub enum Hook {
     /// Loads the new release without using it: exit 0 means that the product can read it.
     TestLoad,
+    /// Asked before a change touches the product: exit 0 means that it may begin, 75 that it may not yet.
+    Ready,
     Stop,
     Start,
     /// Exit 0 means that the product works.
@@ -46,13 +48,14 @@ pub enum Hook {
 }
 
 impl Hook {
-    pub const ALL: [Self; 4] = [Self::TestLoad, Self::Stop, Self::Start, Self::Health];
+    pub const ALL: [Self; 5] = [Self::TestLoad, Self::Ready, Self::Stop, Self::Start, Self::Health];
 
     /// Its name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::TestLoad => "test_load",
+            Self::Ready => "ready",
             Self::Stop => "stop",
             Self::Start => "start",
             Self::Health => "health",
@@ -66,6 +69,7 @@ impl Hook {
             Self::TestLoad => {
                 "a release that the product cannot load is found only after the switch, if at all"
             }
+            Self::Ready => "nothing asks the product whether it may be stopped now",
             Self::Stop => "the product keeps running while its files are switched",
             Self::Start => {
                 "the product is not restarted; it uses the new release when it opens its files again"
@@ -79,6 +83,7 @@ impl Hook {
     fn command(self, config: &PackageConfig) -> Option<&[String]> {
         let command = match self {
             Self::TestLoad => &config.test_load,
+            Self::Ready => &config.ready,
             Self::Stop => &config.stop,
             Self::Start => &config.start,
             Self::Health => &config.health,
@@ -124,14 +129,28 @@ pub enum HookDone {
     NotConfigured,
 }
 
-/// Checks that every configured hook of a package can be run: nobody else can change it, whoever will run it may execute it,
+/// What the `ready` hook says about a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// It may begin, or no hook is configured.
+    Yes,
+    NotNow,
+    /// The hook could not be run, or did not end as it may. That counts as yes: only an answer puts an update off, and a slip
+    /// in a script must not keep updates away.
+    Broken(HookFault),
+}
+
+/// The exit status by which a `ready` hook says "not now": `EX_TEMPFAIL`.
+const NOT_NOW: i32 = 75;
+
+/// Checks that every configured hook of a package can be run, but for `ready`, without which a change goes on: nobody else can change it, whoever will run it may execute it,
 /// and so it is with its interpreter. To be called before a product is stopped: if a start hook were refused only when it is
 /// needed, the product would stay stopped. `slots` is the folder of new slots.
 ///
 /// # Errors
 /// [`HookFault`].
 pub fn ensure_all_runnable(config: &PackageConfig, slots: &Path) -> Result<(), HookFault> {
-    for hook in Hook::ALL {
+    for hook in Hook::ALL.into_iter().filter(|hook| *hook != Hook::Ready) {
         if let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) {
             let user = ensure_usable(hook, config, program, arguments).map_err(refused)?;
             if user.is_some_and(|ids| ids.user != 0) {
@@ -155,6 +174,37 @@ pub fn run_hook(
     let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) else {
         return Ok(HookDone::NotConfigured);
     };
+    let finished = run(runner, hook, config, context, (program, arguments))?;
+    judge(hook, program, config.timeout_secs, &finished)
+}
+
+/// Asks the product whether a change may begin.
+#[must_use]
+pub fn ask_ready(runner: &Runner, config: &PackageConfig, context: &HookContext<'_>) -> Ready {
+    let hook = Hook::Ready;
+    let Some((program, arguments)) = hook.command(config).and_then(<[String]>::split_first) else {
+        return Ready::Yes;
+    };
+    let finished = match run(runner, hook, config, context, (program, arguments)) {
+        Ok(finished) => finished,
+        Err(fault) => return Ready::Broken(fault),
+    };
+    if matches!(finished.ending, Ending::Exited(status) if status.code() == Some(NOT_NOW)) {
+        return Ready::NotNow;
+    }
+    match judge(hook, program, config.timeout_secs, &finished) {
+        Ok(_) => Ready::Yes,
+        Err(fault) => Ready::Broken(fault),
+    }
+}
+
+fn run(
+    runner: &Runner,
+    hook: Hook,
+    config: &PackageConfig,
+    context: &HookContext<'_>,
+    (program, arguments): (&String, &[String]),
+) -> Result<Finished, HookFault> {
     let user = ensure_usable(hook, config, program, arguments).map_err(refused)?;
     if user.is_some_and(|ids| ids.user != 0) {
         ensure_reachable_by_everybody(&context.slot, &config.test_load_user).map_err(refused)?;
@@ -185,7 +235,7 @@ pub fn run_hook(
     if let Some(problem) = &finished.problem {
         tracing::error!(%hook, program, "{problem}");
     }
-    judge(hook, program, config.timeout_secs, &finished)
+    Ok(finished)
 }
 
 /// Checks that nobody else can change a hook, and that it can be executed; the user that it runs as, if not the agent's.

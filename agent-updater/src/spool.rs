@@ -7,13 +7,16 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sealpost_files::{PRIVATE, with_causes};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::contact::MAX_REPORTS;
-use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::report::{
+    InstallStep, MAX_DETAIL_BYTES, MAX_RING_BYTES, Outcome, ReasonCode, Report, TransferredBytes, Way,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
@@ -43,6 +46,16 @@ pub struct Subject {
     /// 0 when a person at the computer asked.
     pub rollout: u64,
     pub attempt: u32,
+    /// The ring of the rollout.
+    pub ring: Option<String>,
+}
+
+/// What was measured of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measured {
+    pub way: Option<Way>,
+    pub bytes: Option<TransferredBytes>,
+    pub duration: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -113,8 +126,23 @@ impl Spool {
         &mut self,
         at: Timestamp,
         about: &Subject,
+        what: (InstallStep, Outcome, ReasonCode),
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        self.add_measured(at, about, what, detail, Measured::default())
+    }
+
+    /// As [`Spool::add`], with what was measured of the step.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn add_measured(
+        &mut self,
+        at: Timestamp,
+        about: &Subject,
         (step, outcome, reason): (InstallStep, Outcome, ReasonCode),
         detail: &str,
+        measured: Measured,
     ) -> Result<(), StoreError> {
         let mut cut = detail.len().min(MAX_DETAIL_BYTES);
         while !detail.is_char_boundary(cut) {
@@ -132,6 +160,11 @@ impl Spool {
             outcome,
             reason,
             detail: detail[..cut].to_owned(),
+            // A server refuses a contact with a longer one.
+            ring: about.ring.clone().filter(|ring| ring.len() <= MAX_RING_BYTES),
+            way: measured.way,
+            bytes: measured.bytes,
+            duration_ms: measured.duration.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         });
         while self.content.waiting.len() > MAX_WAITING {
             self.content.waiting.pop_front();
@@ -217,6 +250,7 @@ mod tests {
             manifest: Sha256Digest::of(b"m"),
             rollout: 1,
             attempt: 0,
+            ring: None,
         };
         (about, (InstallStep::Check, Outcome::Ok, ReasonCode::Done))
     }
@@ -265,6 +299,29 @@ mod tests {
         assert!(spool.batch(0).iter().all(|report| report.detail.len() <= MAX_DETAIL_BYTES));
         assert!(serde_json::to_string(&spool.batch(0)).unwrap().len() <= 256 * 1024);
         assert!(!spool.batch(0).is_empty());
+    }
+
+    #[test]
+    fn what_was_measured_is_sent_and_a_ring_that_no_server_takes_is_left_out() {
+        let (_folder, home) = home();
+        let mut spool = Spool::open(&home).unwrap();
+        let (about, what) = about();
+        let bytes = TransferredBytes { metadata: 1, manifest: 2, payload: 3 };
+        let duration = Some(Duration::from_millis(1_500));
+        let measured = Measured { way: Some(Way::Delta), bytes: Some(bytes), duration };
+        for ring in ["pilot".to_owned(), "r".repeat(MAX_RING_BYTES + 1)] {
+            let about = Subject { ring: Some(ring), ..about.clone() };
+            spool.add_measured(Timestamp::UNIX_EPOCH, &about, what, "", measured).unwrap();
+        }
+        let reports = Spool::open(&home).unwrap().batch(0);
+        assert_eq!(
+            reports.iter().map(|report| report.ring.as_deref()).collect::<Vec<_>>(),
+            [Some("pilot"), None]
+        );
+        for report in reports {
+            let told = (report.way, report.bytes, report.duration_ms);
+            assert_eq!(told, (Some(Way::Delta), Some(bytes), Some(1_500)));
+        }
     }
 
     #[test]

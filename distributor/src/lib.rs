@@ -22,6 +22,7 @@ pub mod open_files;
 pub mod ports;
 pub mod presence;
 pub mod push;
+pub mod rollouts;
 pub mod staging;
 pub mod syslog;
 pub mod tasks;

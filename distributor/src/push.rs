@@ -16,7 +16,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId};
 use sealpost_site::changes::chain::ReadEntry;
 use sealpost_site::changes::{Change, Recreated};
-use sealpost_site::queries::{Activity, ClientByName, KnownReleaseOf};
+use sealpost_site::queries::{Activity, ClientByName, KnownReleaseOf, RolloutByNumber};
 use tokio::sync::watch;
 
 use crate::ports::clock::Clock;
@@ -207,6 +207,14 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
         | Change::ReleaseHalted { manifest, .. }
         | Change::ReleaseRetried { manifest, .. }
         | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest, clock).await,
+        Change::RolloutCompleted { rollout, .. }
+        | Change::RingOpened { rollout, .. }
+        | Change::RolloutResumed { rollout, .. }
+        | Change::RolloutEdited { rollout, .. } => {
+            if let Ok(Some(rollout)) = ledger.query(RolloutByNumber { number: rollout }).await {
+                wake_for(ledger, push, rollout.manifest, clock).await;
+            }
+        }
         // It hears of its new channel, and its next stream is one of that.
         Change::ChannelChanged { name, .. } => {
             if let Ok(Some(row)) = ledger.query(ClientByName { name }).await

@@ -3,6 +3,8 @@
 mod audit;
 mod check;
 mod enroll;
+mod hold;
+mod install;
 mod output;
 mod paint;
 mod repair;
@@ -70,6 +72,8 @@ enum Command {
     Rollback(rollback::Rollback),
     Repair(repair::Repair),
     Retry(retry::Retry),
+    Hold(hold::Hold),
+    Install(install::Install),
     Audit(audit::Audit),
     #[command(flatten)]
     Service(service::Command),
@@ -147,6 +151,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(command) => command.execute(agent, &runtime),
         Command::Repair(command) => command.execute(agent, &runtime),
         Command::Retry(command) => command.execute(agent, &runtime),
+        Command::Hold(command) => command.execute(agent, &runtime),
+        Command::Install(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
         Command::Service(_) | Command::RunHook | Command::InstallSteps | Command::SelfUpdateSteps => {
             Ok(ExitCode::SUCCESS)

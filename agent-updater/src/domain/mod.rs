@@ -6,6 +6,7 @@
 
 pub mod boot;
 pub mod cadence;
+pub mod failing;
 pub mod floors;
 pub mod gate;
 pub mod gate_file;
@@ -15,6 +16,7 @@ pub mod install_root;
 pub mod license;
 pub mod not_started;
 pub mod policy;
+pub mod put_off;
 pub mod reaction;
 pub mod record;
 pub mod release;
@@ -22,4 +24,5 @@ pub mod rollback;
 pub mod self_update;
 pub mod server_list;
 pub mod time;
+pub mod timing;
 pub mod witness;

@@ -11,6 +11,10 @@ use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
+use super::failing::Failing;
+use super::put_off::PutOff;
+use super::timing::{Timing, Wait, timing};
+
 /// A release that this computer gave up: not retried until an admin raises the attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
@@ -48,6 +52,12 @@ pub struct Situation<'a> {
     /// Digest of the manifest of what is installed.
     pub installed: Option<&'a Sha256Digest>,
     pub given_up: &'a [GivenUp],
+    /// What was put off here, of the release that is assigned.
+    pub put_off: &'a PutOff,
+    /// That the last try did not succeed.
+    pub failing: Option<&'a Failing>,
+    /// Digest of the manifest of the release that is made ready.
+    pub prepared: Option<&'a Sha256Digest>,
     pub entitlement: Entitlement,
     pub coverage: Coverage,
     /// The platform of this computer.
@@ -62,10 +72,22 @@ pub enum Decision {
     Install,
     /// Go back to the named release, if its bounds let it.
     RollBack,
-    /// Not before this time.
+    /// To be made ready now; then it waits.
+    Prepare(Wait),
+    /// Nothing is left to be done before this wait ends.
+    Waits(Wait),
+    /// Nothing of it before this time.
     NotBefore(Timestamp),
-    /// The window closed at this time.
-    WindowClosed(Timestamp),
+    /// The window closed at `closed_at`.
+    WindowClosed {
+        closed_at: Timestamp,
+        deadline: Option<Timestamp>,
+    },
+    /// The last try failed for this reason; the next is made at this time.
+    TriesAgain {
+        at: Timestamp,
+        reason: ReasonCode,
+    },
     /// Somebody else starts it.
     StartedOtherwise(Word),
     ActionUnknown(Word),
@@ -109,12 +131,19 @@ pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision
     if let Start::Other(start) = wanted.start {
         return Decision::StartedOtherwise(start);
     }
-    if let Some(closed_at) = wanted.install_until.filter(|until| *until < situation.now) {
-        return Decision::WindowClosed(closed_at);
-    }
-    match wanted.download_from.max(wanted.install_from) {
-        Some(opens_at) if opens_at > situation.now => Decision::NotBefore(opens_at),
-        _ => goal,
+    let decided = match timing(wanted, situation.put_off, situation.now) {
+        Timing::Now => goal,
+        Timing::NotBefore(at) => return Decision::NotBefore(at),
+        Timing::Closed { closed_at, deadline } => return Decision::WindowClosed { closed_at, deadline },
+        // What is gone back to was kept, so there is nothing to make ready.
+        Timing::Waits(wait) if goal == Decision::RollBack => return Decision::Waits(wait),
+        Timing::Waits(wait) if situation.prepared == Some(&wanted.manifest) => return Decision::Waits(wait),
+        Timing::Waits(wait) => Decision::Prepare(wait),
+    };
+    let failing = situation.failing.filter(|failing| failing.is_about(wanted));
+    match failing.filter(|failing| failing.again_at > situation.now) {
+        Some(failing) => Decision::TriesAgain { at: failing.again_at, reason: failing.reason },
+        None => decided,
     }
 }
 
@@ -126,8 +155,10 @@ impl Decision {
             Self::UpToDate => "up_to_date",
             Self::Install => "to_install",
             Self::RollBack => "to_roll_back",
+            Self::Prepare(wait) | Self::Waits(wait) => wait.code(),
             Self::NotBefore(_) => "not_before",
-            Self::WindowClosed(_) => "window_closed",
+            Self::WindowClosed { .. } => "window_closed",
+            Self::TriesAgain { .. } => "tries_again",
             Self::StartedOtherwise(_) => "started_otherwise",
             Self::ActionUnknown(_) => "action_unknown",
             Self::NoLease => "no_lease",
@@ -142,7 +173,9 @@ impl Decision {
     #[must_use]
     pub const fn changes_at(&self) -> Option<Timestamp> {
         match self {
-            Self::NotBefore(opens_at) => Some(*opens_at),
+            Self::Prepare(wait) | Self::Waits(wait) => wait.ends_at(),
+            Self::NotBefore(at) | Self::TriesAgain { at, .. } => Some(*at),
+            Self::WindowClosed { deadline, .. } => *deadline,
             _ => None,
         }
     }
@@ -154,10 +187,21 @@ impl fmt::Display for Decision {
             Self::UpToDate => f.write_str("up to date"),
             Self::Install => f.write_str("to be installed now"),
             Self::RollBack => f.write_str("to be rolled back to now, as the site's administrator asks"),
-            Self::NotBefore(opens_at) => write!(f, "to be installed after {opens_at}"),
-            Self::WindowClosed(closed_at) => write!(
+            Self::Prepare(wait) => write!(f, "to be made ready now; then {wait}"),
+            Self::Waits(wait) => write!(f, "ready; {wait}"),
+            Self::NotBefore(at) => write!(f, "to be downloaded after {at}"),
+            Self::WindowClosed { closed_at, deadline: None } => write!(
                 f,
                 "not installed: its window closed at {closed_at}; it waits for the next assignment of the server"
+            ),
+            Self::WindowClosed { closed_at, deadline: Some(deadline) } => write!(
+                f,
+                "not installed: its window closed at {closed_at}; it waits for the next assignment of the server, until its \
+                 deadline at {deadline}"
+            ),
+            Self::TriesAgain { at, reason } => write!(
+                f,
+                "not installed yet: the last try failed ({reason}); it is tried again at {at}, and by `agent-updater check`"
             ),
             Self::StartedOtherwise(start) => write!(
                 f,
@@ -218,10 +262,13 @@ mod tests {
     const NOW: &str = "2026-01-15T12:00:00Z";
 
     fn decide_at(wanted: &PackageAssignment, now: &str) -> Decision {
-        let platform = Platform::current();
+        let (platform, put_off) = (Platform::current(), PutOff::of(None, wanted, at(now)));
         let situation = Situation {
             installed: None,
             given_up: &[],
+            put_off: &put_off,
+            failing: None,
+            prepared: None,
             entitlement: Entitlement::Until(Timestamp::MAX),
             coverage: Coverage::Granted,
             platform: &platform,
@@ -242,9 +289,13 @@ mod tests {
             at: at(NOW),
             detail: String::new(),
         }];
+        let put_off = PutOff::of(None, wanted, at(NOW));
         let mut situation = Situation {
             installed: None,
             given_up: &[],
+            put_off: &put_off,
+            failing: None,
+            prepared: None,
             entitlement: Entitlement::Until(Timestamp::MAX),
             coverage: Coverage::Granted,
             platform: &platform,
@@ -294,16 +345,67 @@ mod tests {
         let windowed =
             PackageAssignment { install_from: Some(from), install_until: Some(until), ..wanted(0) };
         let early = decide_at(&windowed, "2026-01-15T01:59:59Z");
-        assert_eq!((early.clone(), early.changes_at()), (Decision::NotBefore(from), Some(from)));
+        let window = Wait::Window { opens_at: from };
+        assert_eq!((early.clone(), early.changes_at()), (Decision::Prepare(window), Some(from)));
         assert_eq!(decide_at(&windowed, "2026-01-15T02:00:00Z"), Decision::Install);
         assert_eq!(decide_at(&windowed, "2026-01-15T04:00:00Z"), Decision::Install);
+        let closed = Decision::WindowClosed { closed_at: until, deadline: None };
         let late = decide_at(&windowed, "2026-01-15T04:00:01Z");
-        assert_eq!((late.clone(), late.changes_at()), (Decision::WindowClosed(until), None));
+        assert_eq!((late.clone(), late.changes_at()), (closed, None));
         assert!(late.to_string().contains("next assignment"), "{late}");
         let later_download =
             PackageAssignment { download_from: Some(at("2026-01-15T03:00:00Z")), ..windowed };
         let decided = decide_at(&later_download, "2026-01-15T02:30:00Z");
         assert_eq!(decided.changes_at(), Some(at("2026-01-15T03:00:00Z")), "nothing is fetched before");
+    }
+
+    #[test]
+    fn what_is_ready_waits_and_what_is_not_is_made_ready_first() {
+        let windowed = PackageAssignment { install_from: Some(at("2026-01-16T02:00:00Z")), ..wanted(0) };
+        let wait = Wait::Window { opens_at: at("2026-01-16T02:00:00Z") };
+        assert_eq!(decide_at(&windowed, NOW), Decision::Prepare(wait));
+        let ready = decide_with(&windowed, |situation, two, _| situation.prepared = Some(two));
+        assert_eq!(ready, Decision::Waits(wait));
+        assert!(ready.to_string().starts_with("ready; it waits"), "{ready}");
+        let other = Sha256Digest::of(b"one");
+        let (platform, put_off) = (Platform::current(), PutOff::of(None, &windowed, at(NOW)));
+        let situation = Situation {
+            installed: None,
+            given_up: &[],
+            put_off: &put_off,
+            failing: None,
+            prepared: Some(&other),
+            entitlement: Entitlement::Until(Timestamp::MAX),
+            coverage: Coverage::Granted,
+            platform: &platform,
+            now: at(NOW),
+        };
+        assert_eq!(decide(&windowed, &situation), Decision::Prepare(wait), "another release is ready");
+        let back = PackageAssignment { action: Action::Rollback, ..windowed };
+        assert_eq!(decide_at(&back, NOW), Decision::Waits(wait), "what was kept is ready");
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_later_and_nothing_of_another_attempt_is_held_up() {
+        let failing = Failing::after(None, &wanted(0), ReasonCode::NetworkFailed, at(NOW)).unwrap();
+        let decided = |attempt| {
+            let (platform, put_off) = (Platform::current(), PutOff::of(None, &wanted(attempt), at(NOW)));
+            let situation = Situation {
+                installed: None,
+                given_up: &[],
+                put_off: &put_off,
+                failing: Some(&failing),
+                prepared: None,
+                entitlement: Entitlement::Until(Timestamp::MAX),
+                coverage: Coverage::Granted,
+                platform: &platform,
+                now: at(NOW),
+            };
+            decide(&wanted(attempt), &situation)
+        };
+        let later = Decision::TriesAgain { at: failing.again_at, reason: ReasonCode::NetworkFailed };
+        assert_eq!((decided(0), later.changes_at()), (later, Some(failing.again_at)));
+        assert_eq!(decided(1), Decision::Install);
     }
 
     #[test]
@@ -335,9 +437,9 @@ mod tests {
         let decided = decide_at(&unknown, NOW);
         assert_eq!(decided, Decision::ActionUnknown(word("remove")));
         assert!(decided.to_string().contains("`remove`") && decided.to_string().contains("update the agent"));
-        let by_person = PackageAssignment { start: Start::Other(word("by_person")), ..wanted(0) };
+        let by_person = PackageAssignment { start: Start::Other(word("by_nobody")), ..wanted(0) };
         let decided = decide_at(&by_person, NOW);
-        assert_eq!(decided, Decision::StartedOtherwise(word("by_person")));
+        assert_eq!(decided, Decision::StartedOtherwise(word("by_nobody")));
         assert!(decided.to_string().starts_with("not installed"), "{decided}");
     }
 }

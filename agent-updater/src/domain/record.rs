@@ -80,6 +80,9 @@ pub struct Installed {
     pub rollout: u64,
     /// The attempt that brought it.
     pub attempt: u32,
+    /// The ring of the rollout; reports name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<String>,
 }
 
 /// The state of a package on this computer.
@@ -98,6 +101,10 @@ pub struct PackageRecord {
     /// Set while the product is stopped because it could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_started: Option<NotStarted>,
+    /// A release whose slot was built and test-loaded, and that waits for its time. Its slot is digested again before it is
+    /// used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<Installed>,
 }
 
 impl PackageRecord {
@@ -106,6 +113,7 @@ impl PackageRecord {
     pub fn kept(mut self, change: &Change, at: Timestamp) -> Self {
         // It was started: a release is kept only after that.
         self.not_started = None;
+        self = self.without_prepared(&change.to.manifest);
         if change.kind == ChangeKind::Repair {
             // The same release as before.
             self.current = Some(change.to.clone());
@@ -124,6 +132,13 @@ impl PackageRecord {
         self.previous = previous.filter(|previous| previous.slot != change.to.slot);
         self.current = Some(change.to.clone());
         self
+    }
+
+    /// The record once a release is not to be kept ready any more.
+    #[must_use]
+    pub fn without_prepared(self, manifest: &Sha256Digest) -> Self {
+        let prepared = self.prepared.filter(|prepared| prepared.manifest != *manifest);
+        Self { prepared, ..self }
     }
 
     /// The record after a change was rolled back.
@@ -165,6 +180,7 @@ impl PackageRecord {
     #[must_use]
     pub fn with_failed(mut self, what: &Installed, why: (ReasonCode, &str), at: Timestamp) -> Self {
         let (reason, words) = why;
+        self = self.without_prepared(&what.manifest);
         self.given_up.retain(|past| past.manifest != what.manifest);
         let (manifest, attempt) = (what.manifest, what.attempt);
         let detail = shortened(words, MAX_KEPT_WORDS_BYTES);
@@ -196,7 +212,8 @@ impl PackageRecord {
     /// Whether a slot must be kept.
     #[must_use]
     pub fn needs(&self, slot: &str) -> bool {
-        [&self.current, &self.previous].into_iter().flatten().any(|installed| installed.slot.as_str() == slot)
+        let kept = [&self.current, &self.previous, &self.prepared];
+        kept.into_iter().flatten().any(|installed| installed.slot.as_str() == slot)
     }
 }
 
@@ -307,6 +324,7 @@ mod tests {
             manifest,
             rollout: 1,
             attempt,
+            ring: None,
         }
     }
 

@@ -39,7 +39,8 @@ pub fn judge_rollback(
             )
         })?;
     judge_channels(&kept.release, kept.counter, channels)?;
-    Ok(Installed { rollout: wanted.rollout, attempt: wanted.attempt, ..kept.clone() })
+    let (rollout, attempt, ring) = (wanted.rollout, wanted.attempt, wanted.ring.clone());
+    Ok(Installed { rollout, attempt, ring, ..kept.clone() })
 }
 
 /// Whether a site's rollback that was refused like this stays refused until a person does something: what it goes to is not
@@ -94,6 +95,7 @@ mod tests {
             manifest,
             rollout: 1,
             attempt: 2,
+            ring: None,
         }
     }
 

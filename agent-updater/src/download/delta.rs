@@ -16,15 +16,16 @@ use sealpost_repository::TransportError;
 
 use crate::domain::release::Refusal;
 
+use super::meter::Meter;
 use super::origin::Origin;
 use super::reason::{file_refusal, refusal};
 
 /// Fetches once; `false` if the server has none. What was received of an answer that is cut off stays in the file.
 pub(super) async fn fetch(
     origin: &Origin,
+    meter: &Meter,
     url: &str,
-    destination: &Path,
-    max_bytes: u64,
+    (destination, max_bytes): (&Path, u64),
 ) -> Result<bool, Refusal> {
     let mut file = open(destination).map_err(|error| file_refusal(&error))?;
     let kept = file.metadata().map_err(|error| file_refusal(&error))?.len();
@@ -56,6 +57,7 @@ pub(super) async fn fetch(
     let mut chunks = origin.pace.keep(url.to_owned(), body.boxed());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| refusal(of_body(&error), &error))?;
+        meter.add_payload(chunk.len());
         received = received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if received > max_bytes {
             file.set_len(0).map_err(|error| file_refusal(&error))?;

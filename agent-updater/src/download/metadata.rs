@@ -12,7 +12,7 @@ use sealpost_manifests::document;
 use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
-use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_manifests::wire::report::{ReasonCode, TransferredBytes};
 use sealpost_repository::{
     DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, TransportError,
 };
@@ -20,6 +20,7 @@ use sealpost_repository::{
 use crate::domain::release::Refusal;
 
 use super::delta;
+use super::meter::{Meter, Metered};
 use super::origin::Origin;
 use super::progress::on_terminal;
 use super::reason::{is_not_handed_out, of_download, of_refresh, of_target, refusal};
@@ -40,6 +41,7 @@ pub struct VendorMetadata {
     origin: Origin,
     as_of: Timestamp,
     refreshed: Refreshed,
+    meter: Arc<Meter>,
 }
 
 impl VendorMetadata {
@@ -60,12 +62,24 @@ impl VendorMetadata {
         if let Some(token) = origin.token.clone() {
             transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
         }
-        let transport = PacedTransport::new(transport, Arc::clone(&origin.pace));
+        let meter = Arc::new(Meter::default());
+        let inner = PacedTransport::new(transport, Arc::clone(&origin.pace));
+        let transport = Metered { inner, meter: Arc::clone(&meter) };
         let reader = ReaderHandle::open(pinned_root, store, Arc::new(transport))
             .await
             .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
         let refreshed = reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
-        Ok(Self { reader, origin, as_of, refreshed })
+        Ok(Self { reader, origin, as_of, refreshed, meter })
+    }
+
+    /// What is fetched from now on is about another release.
+    pub fn begin_release(&self) {
+        self.meter.begin_release();
+    }
+
+    /// What traveled for this release and was not told yet.
+    pub(super) fn traveled(&self) -> TransferredBytes {
+        self.meter.take()
     }
 
     /// The version of the vendor's timestamp, and when the vendor signed it, if that is known.
@@ -202,7 +216,7 @@ impl VendorMetadata {
         let url = format!("{}/deltas/{base}/{target}", self.origin.base);
         let mut tries = 0;
         loop {
-            match delta::fetch(&self.origin, &url, destination, max_bytes).await {
+            match delta::fetch(&self.origin, &self.meter, &url, (destination, max_bytes)).await {
                 Err(refusal) if refusal.reason == ReasonCode::NetworkFailed && tries + 1 < MAX_TRIES => {
                     tries += 1;
                     tracing::info!(tries, "{refusal}");

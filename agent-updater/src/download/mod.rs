@@ -7,6 +7,7 @@
 
 mod delta;
 mod metadata;
+mod meter;
 mod origin;
 mod progress;
 mod reason;

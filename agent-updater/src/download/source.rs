@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::report::TransferredBytes;
 use sealpost_repository::TargetInfo;
 
 use crate::domain::release::Refusal;
@@ -42,5 +43,9 @@ impl Source for NetworkSource<'_> {
     fn payload(&mut self, destination: &Path) -> Result<(), Refusal> {
         let fetched = self.metadata.fetch_payload(&self.target, destination);
         self.network.download(fetched).map_err(interrupted)?
+    }
+
+    fn traveled(&mut self) -> TransferredBytes {
+        self.metadata.traveled()
     }
 }

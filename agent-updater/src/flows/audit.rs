@@ -106,6 +106,7 @@ fn report(host: &Host, results: &[(Installed, (Outcome, ReasonCode, String))]) {
             manifest: installed.manifest,
             rollout: 0,
             attempt: installed.attempt,
+            ring: None,
         };
         if let Err(error) = spool.add(host.now(), &about, (InstallStep::Audit, *outcome, *reason), detail) {
             tracing::error!(error = with_causes(&error), "a report of this audit is not on disk yet");

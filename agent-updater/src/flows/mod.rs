@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod drift;
 pub mod enroll;
 mod gate;
+pub mod hold;
 pub mod install;
 pub mod install_root;
 mod linked;

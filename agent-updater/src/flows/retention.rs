@@ -2,7 +2,7 @@
 //!
 //! | what | kept |
 //! |---|---|
-//! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built |
+//! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built, and until its time has come |
 //! | downloads | of what is assigned; without an assignment for 30 days; each no longer than its payload |
 //! | records that were put aside | one per record, for 90 days after that |
 //!
@@ -71,8 +71,12 @@ pub(super) fn collect(host: &Host, assignment: Option<&Assignment>) {
     }
     for (package, record) in linked::load_all(host).unwrap_or_default() {
         let Ok(record) = record else { continue };
-        let Some(current) = &record.current else { continue };
-        if current.kind != PackageKind::Agent || is_settled(host, current) {
+        let is_done = match &record.current {
+            // What was made ready before anything was installed may be assigned no more.
+            None => !package.is_agent(),
+            Some(current) => current.kind != PackageKind::Agent || is_settled(host, current),
+        };
+        if is_done {
             collect_slots(host, &package, &record);
         }
     }

@@ -77,6 +77,7 @@ fn forget(host: &Host, package: &PackageName) -> Result<usize, RetryError> {
             manifest: wanted.manifest,
             rollout: wanted.rollout,
             attempt: wanted.attempt,
+            ring: wanted.ring.clone(),
         };
         let what = (InstallStep::Check, Outcome::Ok, ReasonCode::AskedLocally);
         if let Err(error) = spool.add(host.now(), &about, what, "tried again") {

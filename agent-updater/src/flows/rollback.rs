@@ -186,6 +186,11 @@ pub fn answer(package: &PackageName, end: &ChangeEnd) -> Answer {
                  see `agent-updater status`"
             )],
         },
+        ChangeEnd::NotNow(_) => Answer {
+            ok: false,
+            code: AnswerCode::Other,
+            lines: vec![format!("{package} was not touched; see `agent-updater status`")],
+        },
         ChangeEnd::Refused(refusal) => {
             let code = match refusal.reason {
                 ReasonCode::ReleaseWithdrawn => AnswerCode::Withdrawn,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::report::TransferredBytes;
 
 use crate::domain::boot::BootMoment;
 use crate::domain::install::JournalStep;
@@ -46,6 +47,12 @@ pub trait Source {
     /// # Errors
     /// [`Refusal`].
     fn payload(&mut self, destination: &Path) -> Result<(), Refusal>;
+
+    /// What traveled since this was asked last, the documents that led here included. A source without a line has nothing
+    /// to say.
+    fn traveled(&mut self) -> TransferredBytes {
+        TransferredBytes::default()
+    }
 }
 
 /// A point at which a test may end the process: before and after each step is recorded.

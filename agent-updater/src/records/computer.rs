@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use sealpost_files::PUBLIC;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::failing::Failing;
 use crate::domain::floors::Floors;
+use crate::domain::put_off::PutOff;
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
 
@@ -36,9 +40,29 @@ pub struct ComputerProgress {
     pub refusals: BTreeMap<PackageName, String>,
     #[serde(default)]
     pub told: BTreeMap<PackageName, Told>,
+    /// What was put off at this computer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub put_off: BTreeMap<PackageName, PutOff>,
+    /// Releases whose last try did not succeed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failing: BTreeMap<PackageName, Failing>,
 }
 
 impl ComputerProgress {
+    /// What was put off of the release that is assigned.
+    #[must_use]
+    pub fn put_off(&self, wanted: &PackageAssignment, now: Timestamp) -> PutOff {
+        PutOff::of(self.put_off.get(&wanted.release.package), wanted, now)
+    }
+
+    /// Keeps what was put off of a package; what says nothing is not kept.
+    pub fn keep_put_off(&mut self, package: &PackageName, put_off: PutOff) {
+        let _ = match put_off.is_nothing() {
+            true => self.put_off.remove(package),
+            false => self.put_off.insert(package.clone(), put_off),
+        };
+    }
+
     /// Reads it; the default if there is none.
     ///
     /// # Errors

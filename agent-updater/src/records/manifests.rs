@@ -108,6 +108,7 @@ fn kept_in(home: &Home, package: &PackageName, slot: SlotId, trust: &TrustDocume
         manifest: digest,
         rollout: 0,
         attempt: 0,
+        ring: None,
     };
     (is_of_slot && read_and_verify(home, &installed, trust).is_ok()).then_some(installed)
 }

@@ -186,13 +186,13 @@ fn an_install_waits_for_its_window_and_the_next_contact_is_when_it_opens() {
 }
 
 #[test]
-fn what_a_person_is_to_start_is_not_installed_and_says_so() {
+fn what_a_later_version_starts_in_its_own_way_is_not_installed_and_says_so() {
     let site = Site::new();
     let agent = site.enrolled();
     site.release("1", 1, "one");
-    change(&site, |wanted| wanted.start = "by_person".parse().unwrap());
+    change(&site, |wanted| wanted.start = "by_nobody".parse().unwrap());
     let problems = agent.cycle().problems.join(" ");
-    assert!(problems.contains("`by_person`"), "{problems}");
+    assert!(problems.contains("`by_nobody`"), "{problems}");
     assert_eq!(site.installed(), None);
 }
 

@@ -205,6 +205,7 @@ fn no_report_number_is_used_twice_whatever_fails_and_what_was_flushed_is_there()
             manifest: Sha256Digest::of(b"manifest"),
             rollout: 1,
             attempt: 0,
+            ring: None,
         };
         let (mut highest, mut flushed) = (0, 0);
         for nth in 1..MOST_STEPS {

@@ -16,6 +16,7 @@ mod program;
 mod repair;
 mod restored;
 mod retention;
+mod rollouts;
 mod self_update;
 mod server;
 mod site;

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
+use sealpost_manifests::ids::{
+    ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber, Tag,
+};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
 use sealpost_manifests::wire::report::Report;
@@ -14,6 +16,7 @@ use sealpost_site::rows::{ClientRow, DriftRow, LogForkRow, ResumedRow};
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +117,12 @@ pub struct Client {
     pub display_version: String,
     /// Whether it holds a wake stream now.
     pub connected: bool,
+    /// The groups that list it by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupName>,
+    /// The tags of its configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
     /// One per package: what it runs, what it should run, why not yet, when that changes. Filled when one computer is
     /// asked for, empty in lists.
     #[serde(default)]
@@ -150,6 +159,10 @@ impl Client {
             drift,
             assigned,
             last_reports,
+            listed,
+            tags,
+            postponed: _,
+            deliveries: _,
         } = row;
         let stopped = installed.iter().filter_map(|runs| {
             let state = *stopped.get(&runs.manifest)?;
@@ -178,6 +191,8 @@ impl Client {
             last_reports,
             display_version,
             connected,
+            groups: listed.into_iter().collect(),
+            tags,
             explanations,
         }
     }

@@ -386,6 +386,17 @@ pub struct ApproveRequest {
     /// Why, for whoever reads the log later.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
+    /// The name of the strategy by which it goes out; the one that the settings name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Word>,
+    /// Computers wait for no window, no person and no product.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub emergency: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a field by reference")]
+const fn is_unset(flag: &bool) -> bool {
+    !*flag
 }
 
 /// `POST /api/v1/updates/reject`.

@@ -42,6 +42,7 @@ use crate::ports::presence::Presence;
 use crate::ports::syslog::SyslogProgress;
 use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
+use crate::rollouts;
 use crate::syslog;
 use crate::tasks::Tasks;
 use crate::upstream::root_problem;
@@ -129,6 +130,9 @@ impl Server {
         tasks.schedule("the care for certificates and addresses", Some(move || Arc::clone(&kept).keep()));
         tasks.schedule("the schedule of pulls", pulls);
         check_ledger(&mut tasks, &opened);
+        let (ledger, clock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.clock));
+        tasks
+            .follow("the care for rollouts", move || rollouts::keep(Arc::clone(&ledger), Arc::clone(&clock)));
         let upstream = Arc::clone(&opened.upstream);
         let reload = Reload {
             home: opened.home.clone(),

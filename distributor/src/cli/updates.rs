@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use sealpost_admin_api::updates::{ApproveRequest, MissingPayload, RejectRequest, Update, UpdatesPage};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
+use sealpost_manifests::word::Word;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
@@ -68,6 +69,8 @@ pub(super) struct Show {
 Examples:
   distributor updates approve acme-av:1.0.1
   distributor updates approve acme-av:1.0.1 --channel beta --wait
+  distributor updates approve acme-av:1.0.1 --strategy careful
+  distributor updates approve acme-av:1.0.1 --strategy everyone-now --emergency
   distributor updates approve acme-av:1.0.1 --yes --comment \"tried on the test computers\"")]
 pub(super) struct Approve {
     /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
@@ -85,6 +88,13 @@ pub(super) struct Approve {
     /// Why, for whoever reads the log later.
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    /// How it goes out, ring by ring: careful, normal, signatures, everyone-now, or a strategy of the site's own [default: as the
+    /// settings say for its package].
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<Word>,
+    /// Computers wait for no window, no person and no product.
+    #[arg(long)]
+    emergency: bool,
     /// Wait until every enrolled computer that gets it runs it or failed; ends with 1 when one failed.
     #[arg(long)]
     wait: bool,
@@ -237,7 +247,8 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         tell(format_args!("{} is a downgrade: it takes the place of {}", view.update.release, down.from));
     }
     let comment = options.comment.clone().unwrap_or_default();
-    let request = ApproveRequest { manifest, channels: Some(channels), comment };
+    let (strategy, emergency) = (options.strategy, options.emergency);
+    let request = ApproveRequest { manifest, channels: Some(channels), comment, strategy, emergency };
     let row: Update = api.post("/updates/approve", &request).await?;
     tell_of_missing_payload(&row);
     if options.wait {

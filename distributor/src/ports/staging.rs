@@ -24,6 +24,8 @@ pub struct FetchedRelease {
     pub signer: PublicKey,
     /// The channels that point to it.
     pub channels: Vec<ChannelName>,
+    /// Whether computers pass through it on their way to newer ones.
+    pub mandatory: bool,
 }
 
 /// What became of a release.

@@ -91,6 +91,7 @@ impl FolderStaging {
             channels: fetched.channels,
             signer: fetched.signer,
             payload_bytes: manifest.payload.encoding(Encoding::Gzip).map_or(0, |blob| blob.length),
+            mandatory: fetched.mandatory,
         };
         let trees = self.trees.clone();
         let outcome = blocking(move || trees.unpack(&manifest, &digest)).await??;

@@ -6,7 +6,7 @@
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, NameError, TargetName};
-use sealpost_manifests::release::{Encoding, ReleaseId};
+use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, Severity};
 use sealpost_repository::TargetInfo;
 
 use sealpost_site::rules::release::KnownRelease;
@@ -19,8 +19,10 @@ pub(super) struct Candidate {
     pub(super) minisig: Option<TargetInfo>,
     pub(super) payload: Option<TargetInfo>,
     pub(super) attachments: Vec<TargetInfo>,
-    /// The channels that point to it.
+    /// The channels that point to it; of a mandatory release all of its package.
     pub(super) channels: Vec<ChannelName>,
+    /// Whether computers pass through it on their way to newer ones.
+    pub(super) mandatory: bool,
 }
 
 /// A known release that the vendor withdrew.
@@ -37,6 +39,7 @@ impl Candidate {
         release: ReleaseId,
         manifest: &TargetInfo,
         channels: Vec<ChannelName>,
+        mandatory: bool,
         targets: &[TargetInfo],
     ) -> Result<Self, NameError> {
         let find = |name: &TargetName| targets.iter().find(|target| target.name() == name).cloned();
@@ -47,6 +50,7 @@ impl Candidate {
             attachments: attached.cloned().collect(),
             manifest: manifest.clone(),
             channels,
+            mandatory,
             release,
         })
     }
@@ -66,12 +70,17 @@ pub(super) fn candidates_of(
     let mut candidates = Vec::new();
     for manifest in targets {
         let Some(release) = ReleaseId::from_manifest_target(manifest.name().as_str()) else { continue };
-        let pointed: Vec<ChannelName> = channels.channels_of(&release.version).cloned().collect();
+        let mandatory = channels.mandatory.contains(&release.version);
+        let pointed: Vec<ChannelName> = if mandatory {
+            channels.channels.keys().cloned().collect()
+        } else {
+            channels.channels_of(&release.version).cloned().collect()
+        };
         let withdrawn = channels.withdrawn_reason(&release).is_some();
         if release.package != channels.package || pointed.is_empty() || withdrawn {
             continue;
         }
-        candidates.push(Candidate::listed(release, manifest, pointed, targets)?);
+        candidates.push(Candidate::listed(release, manifest, pointed, mandatory, targets)?);
     }
     for (channel, version) in &channels.channels {
         if !candidates.iter().any(|candidate| candidate.release.version == *version) {
@@ -92,7 +101,8 @@ pub(super) fn without_channel(
         let name = known.release.manifest_target()?;
         let listed = |target: &&TargetInfo| *target.name() == name && target.sha256() == known.manifest;
         let Some(manifest) = targets.iter().find(listed) else { continue };
-        others.push(Candidate::listed(known.release.clone(), manifest, Vec::new(), targets)?);
+        let release = known.release.clone();
+        others.push(Candidate::listed(release, manifest, Vec::new(), known.mandatory, targets)?);
     }
     Ok(others)
 }
@@ -116,6 +126,7 @@ pub(super) struct Pointed {
     pub(super) release: ReleaseId,
     pub(super) manifest: Sha256Digest,
     pub(super) channels: Vec<ChannelName>,
+    pub(super) mandatory: bool,
 }
 
 impl Pointed {
@@ -124,6 +135,7 @@ impl Pointed {
             release: candidate.release.clone(),
             manifest: candidate.manifest.sha256(),
             channels: candidate.channels.clone(),
+            mandatory: candidate.mandatory,
         }
     }
 }
@@ -217,6 +229,7 @@ mod tests {
             release: known[at].release.clone(),
             manifest: known[at].manifest,
             channels: channels.iter().map(|name| ChannelName::new(*name).unwrap()).collect(),
+            mandatory: false,
         };
         let offered = |pointed: &[Pointed]| -> Vec<String> {
             offered_to(&known[1], &known, pointed).iter().map(ToString::to_string).collect()

@@ -169,6 +169,7 @@ async fn examine(
         digest,
         signer: accepted.signer,
         channels: candidate.channels.clone(),
+        mandatory: candidate.mandatory,
     }))
 }
 

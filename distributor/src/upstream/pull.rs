@@ -183,8 +183,11 @@ async fn move_channels(ledger: &Ledger, now: Timestamp, pointed: &[Pointed]) -> 
             continue;
         }
         let offered = offered_to(release, known.of(&release.release.package), pointed);
-        if channels_after_pull(&release.approved_for, &offered) != release.channels {
-            set_channels(ledger, now, release.manifest, offered).await?;
+        let mut pointed = pointed.iter();
+        let mandatory = pointed.any(|one| one.manifest == release.manifest && one.mandatory);
+        let moved = channels_after_pull(&release.approved_for, &offered) != release.channels;
+        if moved || mandatory != release.mandatory {
+            set_channels(ledger, now, release.manifest, offered, mandatory).await?;
         }
     }
     Ok(())
@@ -208,6 +211,7 @@ async fn set_channels(
     now: Timestamp,
     manifest: Sha256Digest,
     channels: Vec<ChannelName>,
+    mandatory: bool,
 ) -> Result<(), LedgerError> {
     let Some(row) = ledger.query(ReleaseByManifest { manifest }).await? else { return Ok(()) };
     // A release without a signer was refused, and is examined instead.
@@ -221,6 +225,7 @@ async fn set_channels(
         channels,
         signer,
         payload_bytes: row.payload_bytes,
+        mandatory,
     };
     ledger.execute(now, staged).await
 }

@@ -28,6 +28,7 @@ use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::rules::restore::NamedHead;
+use sealpost_site::rules::rollouts::strategy::everyone_now;
 
 pub use self::computer::{Computer, SETUP_DAYS};
 pub use self::values::{
@@ -186,8 +187,8 @@ impl World {
             packages: computer.packages.clone(),
             reports: computer.reports.clone(),
             drift: computer.drift.clone(),
-            tags: Vec::new(),
-            postponed: Vec::new(),
+            tags: computer.tags.clone(),
+            postponed: computer.postponed.clone(),
         }
     }
 
@@ -236,6 +237,7 @@ impl World {
             channels: channels.iter().map(|name| channel(name)).collect(),
             signer: self.vendor.public(),
             payload_bytes: 1_000,
+            mandatory: false,
         }
     }
 
@@ -259,7 +261,7 @@ impl World {
         }
     }
 
-    /// An admin approves a manifest.
+    /// An admin approves a manifest for every computer at once.
     #[must_use]
     pub fn approve(&self, manifest: Sha256Digest) -> ApproveRelease {
         ApproveRelease {
@@ -268,6 +270,8 @@ impl World {
             channels: None,
             trust: Some(Arc::new(self.trust())),
             comment: String::new(),
+            strategy: Some(everyone_now()),
+            emergency: false,
         }
     }
 }

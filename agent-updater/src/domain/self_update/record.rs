@@ -185,6 +185,7 @@ pub(crate) mod tests {
                 manifest,
                 rollout: 1,
                 attempt: 1,
+                ring: None,
             },
         }
     }

@@ -5,18 +5,21 @@ use sealpost_keys::token::random_bytes;
 use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::document::{DocumentError, SignedDocument};
 use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
-use sealpost_manifests::wire::contact::{Contact, ContactRequest, Evidence, InstalledPackage, MAX_PACKAGES};
+use sealpost_manifests::wire::contact::{
+    Contact, ContactRequest, Evidence, InstalledPackage, MAX_PACKAGES, MAX_POSTPONED, Postponed, PostponedBy,
+};
 use sealpost_manifests::wire::report::Report;
 
 use crate::domain::record::Installed;
+use crate::domain::timing::{Timing, Wait, timing};
 use crate::flows::context::Host;
 use crate::flows::drift::{Found, reported as reported_drift};
 use crate::flows::{linked, start_again};
 use crate::platform::machine;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
+use crate::records::progress::Progress;
 use crate::records::server::{ContactState, OutstandingContact};
-use crate::records::standing::ServerStanding;
 
 use super::error::ContactError;
 
@@ -24,7 +27,7 @@ use super::error::ContactError;
 pub(super) fn new_contact(
     host: &Host,
     holdings: &Holdings,
-    standing: &ServerStanding,
+    progress: &Progress,
     state: &ContactState,
     reports: Vec<Report>,
     found: &[Found],
@@ -42,14 +45,16 @@ pub(super) fn new_contact(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         platform: Platform::current(),
         highest: holdings.highest(),
-        held_head: standing.log.held.as_ref().map(|held| held.head),
-        forked_head: standing.log.forked,
+        held_head: progress.standing.log.held.as_ref().map(|held| held.head),
+        forked_head: progress.standing.log.forked,
         grants: holdings.grants.iter().map(|held| held.digest).collect(),
         instance: machine::instance(),
         hostname: machine::hostname(),
         packages: installed_packages(host)?,
         reports,
         drift: reported_drift(found, &down),
+        tags: host.settings.tags.clone(),
+        postponed: postponed(host, holdings, progress),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }
@@ -63,6 +68,30 @@ pub(super) fn body(
     let request =
         ContactRequest { client_id: client_id.clone(), contact: outstanding.contact.clone(), evidence };
     serde_json::to_string(&request).map_err(|source| DocumentError::Malformed { document: "contact", source })
+}
+
+/// What waits here because a person or the product put it off.
+fn postponed(host: &Host, holdings: &Holdings, progress: &Progress) -> Vec<Postponed> {
+    let Some(assignment) = holdings.assignment.good() else { return Vec::new() };
+    let now = progress.license_time(host.now());
+    let put_off = assignment.packages.iter().filter_map(|wanted| {
+        let package = &wanted.release.package;
+        // Whose record is damaged puts nothing off: nothing of it is installed anyway.
+        let record = linked::load(host, package).ok()?;
+        if record.current.is_some_and(|current| current.manifest == wanted.manifest) {
+            return None;
+        }
+        let put_off = progress.computer.put_off(wanted, now);
+        let (by, until, times) = match timing(wanted, &put_off, now) {
+            Timing::Waits(Wait::Hold { until }) => (PostponedBy::Person, until, put_off.holds()),
+            Timing::Waits(Wait::Product { again_at }) => {
+                (PostponedBy::Product, again_at, put_off.times_declined())
+            }
+            _ => return None,
+        };
+        Some(Postponed { package: package.clone(), manifest: wanted.manifest, by, until, times })
+    });
+    put_off.take(MAX_POSTPONED).collect()
 }
 
 fn installed_packages(host: &Host) -> Result<Vec<InstalledPackage>, StoreError> {

@@ -52,7 +52,7 @@ pub(in crate::flows) fn contact(
         Some(outstanding) => (outstanding, true),
         None => {
             let reports = spool.batch(records.acknowledged_report());
-            let outstanding = new_contact(host, holdings, &progress.standing, &state, reports, found)?;
+            let outstanding = new_contact(host, holdings, progress, &state, reports, found)?;
             state.outstanding = Some(outstanding.clone());
             records.save_contact_state(&state)?;
             (outstanding, false)

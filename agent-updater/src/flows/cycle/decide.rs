@@ -15,7 +15,7 @@ use crate::records::progress::Progress;
 ///
 /// # Errors
 /// [`StoreError`] when the record of the package cannot be used.
-pub(super) fn decision(
+pub(in crate::flows) fn decision(
     host: &Host,
     wanted: &PackageAssignment,
     holdings: &Holdings,
@@ -24,9 +24,13 @@ pub(super) fn decision(
     let package = &wanted.release.package;
     let record = linked::load(host, package)?;
     let now = progress.license_time(host.now());
+    let put_off = progress.computer.put_off(wanted, now);
     let situation = Situation {
         installed: record.current.as_ref().map(|installed| &installed.manifest),
         given_up: &record.given_up,
+        put_off: &put_off,
+        failing: progress.computer.failing.get(package),
+        prepared: record.prepared.as_ref().map(|prepared| &prepared.manifest),
         entitlement: holdings.entitlement(package, now),
         coverage: holdings.coverage(package),
         platform: &Platform::current(),

@@ -14,5 +14,6 @@ mod vet;
 mod withdrawn;
 
 pub use crate::flows::start_again::Starts;
+pub(in crate::flows) use decide::decision;
 pub use round::Repairs;
 pub use run::{CycleResult, run, run_with_repairs};

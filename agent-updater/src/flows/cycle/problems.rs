@@ -54,9 +54,15 @@ impl Problems {
             let why = match decision(host, wanted, &holdings, progress) {
                 // That there is no lease was said already.
                 Ok(Decision::UpToDate | Decision::NoLease) => continue,
-                Ok(decision @ (Decision::Install | Decision::RollBack)) => {
+                Ok(decision @ (Decision::Install | Decision::Prepare(_) | Decision::RollBack)) => {
                     let refusal = progress.computer.refusals.get(&wanted.release.package);
                     refusal.cloned().unwrap_or_else(|| decision.to_string())
+                }
+                Ok(decision @ Decision::TriesAgain { .. }) => {
+                    match progress.computer.refusals.get(&wanted.release.package) {
+                        Some(why) => format!("{why}; {decision}"),
+                        None => decision.to_string(),
+                    }
                 }
                 Ok(decision) => decision.to_string(),
                 Err(error) => with_causes(&error),

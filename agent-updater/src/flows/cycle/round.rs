@@ -9,12 +9,16 @@ use sealpost_manifests::order::Ordered;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_manifests::word::Word;
 
+use crate::domain::failing::Failing;
 use crate::domain::policy::{Coverage, Decision, Entitlement};
 use crate::domain::release::{Refusal, judge_freshness};
+use crate::domain::timing::by_urgency;
 use crate::download::{NetworkSource, VendorMetadata};
-use crate::flows::context::Context;
-use crate::flows::install::{ChangeEnd, Engine, EngineError};
+use crate::flows::context::{Context, Host};
+use crate::flows::install::{ChangeEnd, Engine, EngineError, NotNow, Terms, declines};
+use crate::flows::linked;
 use crate::flows::retention::collect_downloads;
+use crate::platform::store::StoreError;
 use crate::records::computer::Told;
 use crate::records::holdings::Holdings;
 use crate::records::packages;
@@ -54,9 +58,9 @@ impl Round<'_> {
         let Some(assignment) = self.holdings.assignment.good().cloned() else { return false };
         let host = &self.context.host;
         collect_downloads(&host.home, &assignment);
-        self.forget_what_was_told(&assignment);
+        self.forget_what_is_not_assigned(&assignment);
         let mut has_tried = false;
-        for wanted in &assignment.packages {
+        for wanted in by_urgency(&assignment.packages) {
             let package = &wanted.release.package;
             if tries.get(package).is_some_and(|count| *count >= MAX_TRIES)
                 || self.context.network.is_interrupted()
@@ -66,7 +70,7 @@ impl Round<'_> {
             }
             let end = match decision(host, wanted, &self.holdings, self.progress) {
                 Err(error) => Err(Refusal::new(ReasonCode::LocalFault, with_causes(&error))),
-                Ok(Decision::Install) => {
+                Ok(Decision::Install | Decision::Prepare(_)) => {
                     has_tried = true;
                     self.install(wanted, &assignment)
                 }
@@ -85,6 +89,10 @@ impl Round<'_> {
                 Ok(_) => continue,
             };
             let refusal = match end {
+                Ok(ChangeEnd::NotNow(why)) => {
+                    self.note_not_now(wanted, why);
+                    None
+                }
                 Ok(ChangeEnd::Kept | ChangeEnd::OnTrial) => None,
                 Ok(ChangeEnd::Refused(refusal) | ChangeEnd::Down(refusal)) | Err(refusal) => Some(refusal),
                 Ok(ChangeEnd::RolledBack(reason)) => {
@@ -93,7 +101,12 @@ impl Round<'_> {
             };
             let makes_way = self.context.network.is_contact_due()
                 && refusal.as_ref().is_some_and(|refusal| refusal.reason == ReasonCode::Interrupted);
-            *tries.entry(package.clone()).or_insert(0) += if makes_way { 0 } else { cost(refusal.as_ref()) };
+            let tried = tries.entry(package.clone()).or_insert(0);
+            *tried += if makes_way { 0 } else { cost(refusal.as_ref()) };
+            // A passing failure has one more try in this cycle.
+            if *tried >= MAX_TRIES {
+                self.note_failing(wanted, refusal.as_ref());
+            }
             let refusals = &mut self.progress.computer.refusals;
             match refusal {
                 Some(refusal) => {
@@ -112,6 +125,10 @@ impl Round<'_> {
 
     fn install(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
         tracing::info!(release = %wanted.release, "to be installed");
+        let terms = self.terms(wanted);
+        if self.declines(&terms)? {
+            return Ok(ChangeEnd::NotNow(NotNow::Declined));
+        }
         let opened_now = self.open_metadata(assignment).and_then(|()| self.ensure_licensed(wanted));
         let vetted = opened_now.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
@@ -120,9 +137,8 @@ impl Round<'_> {
         let (vetted, target) = self.reported(wanted, vetted)?;
         let metadata = opened(self.metadata.as_ref())?;
         let mut source = NetworkSource::new(metadata, target, &self.context.network);
-        let floor = self.progress.computer.floors.license();
         let mut engine = Engine::new(&self.context.host, self.spool);
-        let end = engine.install(&vetted, wanted, floor, &mut source);
+        let end = engine.install(&vetted, terms, &mut source);
         finished(&mut engine, wanted, end)
     }
 
@@ -173,9 +189,53 @@ impl Round<'_> {
             go_back::judge(self.context, wanted, &self.holdings.trust, metadata)
         });
         let to = self.reported(wanted, judged)?;
+        let terms = self.terms(wanted);
         let mut engine = Engine::new(&self.context.host, self.spool);
-        let end = engine.roll_back_for_site(to);
+        let end = engine.roll_back_for_site(to, terms);
         finished(&mut engine, wanted, end)
+    }
+
+    fn terms(&self, wanted: &PackageAssignment) -> Terms {
+        let now = self.progress.license_time(self.context.host.now());
+        Terms {
+            wanted: wanted.clone(),
+            put_off: self.progress.computer.put_off(wanted, now),
+            time_floor: self.progress.computer.floors.license(),
+        }
+    }
+
+    /// Whether the product of a release that is ready says "not now": then nothing is digested and loaded again for it.
+    fn declines(&self, terms: &Terms) -> Result<bool, Refusal> {
+        let host = &self.context.host;
+        let wanted = &terms.wanted;
+        let local = |error: &StoreError| Refusal::new(ReasonCode::LocalFault, with_causes(error));
+        let record = linked::load(host, &wanted.release.package).map_err(|error| local(&error))?;
+        let ready = record.prepared.filter(|prepared| prepared.manifest == wanted.manifest);
+        Ok(ready.is_some_and(|ready| declines(host, terms, &ready)))
+    }
+
+    /// Keeps that the product said "not now", and when it is asked again.
+    fn note_not_now(&mut self, wanted: &PackageAssignment, why: NotNow) {
+        let now = self.progress.license_time(self.context.host.now());
+        let put_off = self.progress.computer.put_off(wanted, now);
+        if why == NotNow::Declined {
+            let declined = put_off.declined(wanted, now);
+            self.progress.computer.keep_put_off(&wanted.release.package, declined);
+        }
+    }
+
+    fn note_failing(&mut self, wanted: &PackageAssignment, refusal: Option<&Refusal>) {
+        let now = self.progress.license_time(self.context.host.now());
+        let failing = &mut self.progress.computer.failing;
+        let package = &wanted.release.package;
+        let after =
+            refusal.and_then(|refusal| Failing::after(failing.get(package), wanted, refusal.reason, now));
+        let _ = match (after, refusal.map(|refusal| refusal.reason)) {
+            (Some(after), _) => failing.insert(package.clone(), after),
+            // It was not let end; how often it failed before still counts.
+            (None, Some(ReasonCode::Interrupted)) => None,
+            (None, _) => failing.remove(package),
+        };
     }
 
     /// Checks that a live lease and the vendor's grants cover a release. Asked again once the vendor's newest metadata is open:
@@ -214,11 +274,15 @@ impl Round<'_> {
         }
     }
 
-    fn forget_what_was_told(&mut self, assignment: &Assignment) {
+    fn forget_what_is_not_assigned(&mut self, assignment: &Assignment) {
         let is_assigned = |package: &PackageName| {
             assignment.packages.iter().any(|wanted| wanted.release.package == *package)
         };
-        self.progress.computer.told.retain(|package, _| is_assigned(package));
+        let computer = &mut self.progress.computer;
+        computer.told.retain(|package, _| is_assigned(package));
+        computer.put_off.retain(|package, _| is_assigned(package));
+        computer.failing.retain(|package, _| is_assigned(package));
+        forget_prepared(&self.context.host, assignment);
     }
 
     /// Opens the refreshed metadata, once per round.
@@ -249,10 +313,29 @@ impl Round<'_> {
             manifest: wanted.manifest,
             rollout: wanted.rollout,
             attempt: wanted.attempt,
+            ring: wanted.ring.clone(),
         };
         let what = (InstallStep::Check, Outcome::Refused, refusal.reason);
         if let Err(error) = self.spool.add(self.context.host.now(), &about, what, &refusal.detail) {
             tracing::error!("a report could not be kept: {}", with_causes(&error));
+        }
+    }
+}
+
+/// What was made ready and is assigned no more goes with the next cleaning.
+fn forget_prepared(host: &Host, assignment: &Assignment) {
+    for (package, record) in packages::load_all(&host.home).unwrap_or_default() {
+        let Ok(record) = record else { continue };
+        let Some(prepared) = record.prepared.clone() else { continue };
+        if assignment.packages.iter().any(|wanted| wanted.manifest == prepared.manifest) {
+            continue;
+        }
+        let record = record.without_prepared(&prepared.manifest);
+        match packages::save(&host.home, &package, &record) {
+            Ok(()) => tracing::info!(release = %prepared.release, "was made ready, and is assigned no more"),
+            Err(error) => {
+                tracing::error!(%package, error = with_causes(&error), "the record cannot be written yet")
+            }
         }
     }
 }

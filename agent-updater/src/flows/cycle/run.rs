@@ -109,6 +109,11 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
         Err(error) => return CycleResult { has_tried_starts, ..failed(host, with_causes(&error)) },
     };
     progress.computer.floors.observe(host.now(), host.boot().as_ref());
+    if starts == Starts::All {
+        // The agent was started, or a person asks: neither waits for a pause to end.
+        let now = progress.license_time(host.now());
+        progress.computer.failing.values_mut().for_each(|failing| *failing = failing.due(now));
+    }
     rounds(context, repairs, &mut progress, &mut spool, &mut problems);
     // Also when the server did not answer.
     problems.add_not_started(host);

@@ -26,6 +26,7 @@ pub(super) fn vet(
 ) -> Result<(VettedRelease, TargetInfo), Refusal> {
     let network = &context.network;
     let package = &wanted.release.package;
+    metadata.begin_release();
     let channels = network.wait(metadata.channels(package)).map_err(interrupted)??;
     let (bytes, minisig) = network.wait(metadata.manifest(&wanted.release)).map_err(interrupted)??;
     let record = record_after_reset(&context.host, package, trust)?;

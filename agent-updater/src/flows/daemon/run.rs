@@ -19,6 +19,7 @@ use crate::control::{Answer, AnswerCode, PendingRequest, Request, listen as list
 use crate::domain::cadence::WakeBudget;
 use crate::flows::context::{Context, Host, reload, seed};
 use crate::flows::cycle::{self, CycleResult, Starts};
+use crate::flows::hold;
 use crate::flows::repair::repair;
 use crate::flows::retry::retry;
 use crate::flows::rollback;
@@ -276,6 +277,8 @@ fn carry_out(context: &Context, request: &Request) -> (CycleResult, Answer) {
         }
         Request::Repair(package) => repair(context, package.as_ref()),
         Request::Retry(package) => retry(context, package),
+        Request::Hold(package, length) => hold::hold(context, package.as_ref(), (*length).into()),
+        Request::Install(package) => hold::install(context, package.as_ref()),
     }
 }
 
@@ -295,9 +298,11 @@ async fn finish(
             },
             Some(pending) = inbox.requests.recv(), if inbox.waiting.len() < MAX_WAITING_REQUESTS => {
                 match pending.request {
-                    Request::Check | Request::Repair(_) | Request::Retry(_) => inbox.waiting.push_back(pending),
-                    // No server, however slow, may delay a rollback.
-                    Request::Rollback(..) => {
+                    Request::Check | Request::Repair(_) | Request::Retry(_) | Request::Install(_) => {
+                        inbox.waiting.push_back(pending);
+                    }
+                    // No server, however slow, may delay a rollback, or a person who says "not now".
+                    Request::Rollback(..) | Request::Hold(..) => {
                         context.interrupt.store(true, Ordering::SeqCst);
                         inbox.waiting.push_front(pending);
                     }

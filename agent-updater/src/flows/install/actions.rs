@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use sealpost_files::with_causes;
-use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, ReasonCode};
+use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, ReasonCode, Way};
 
 use crate::domain::install::JournalStep;
 use crate::domain::not_started::shortened;
@@ -14,27 +14,31 @@ use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::flows::self_update::begin::ensure_starts;
-use crate::hooks::{Hook, HookContext, HookDone, run_hook};
+use crate::hooks::{Hook, HookContext, HookDone, Ready, ask_ready, run_hook};
 use crate::records::{manifests, packages};
 use crate::slots::beneath::BeneathError;
 use crate::slots::{Current, Slots};
+use crate::spool::Measured;
 
 use super::build::{BuiltFrom, NewRelease, build, build_beside};
 use super::checks::ensure_hooks_can_run;
 use super::clean_up::clean_up;
-use super::fault::{ActionFault, EngineError, down, local_fault};
+use super::fault::{ActionFault, EngineError, NotNow, down, local_fault};
 use super::report::Reporter;
+use super::terms::Terms;
 
 /// The actions of a change.
 #[derive(Debug)]
 pub(super) struct Actions<'a> {
     host: &'a Host,
     pub(super) reporter: Reporter<'a>,
+    /// When the change may touch the product; `None` if nothing is waited for.
+    pub(super) terms: Option<Terms>,
 }
 
 impl<'a> Actions<'a> {
     pub(super) const fn new(host: &'a Host, reporter: Reporter<'a>) -> Self {
-        Self { host, reporter }
+        Self { host, reporter, terms: None }
     }
 
     /// The action that follows the recorded step of a change.
@@ -44,10 +48,11 @@ impl<'a> Actions<'a> {
         new: Option<&mut NewRelease<'_>>,
     ) -> Result<(), ActionFault> {
         let slots = open_slots(self.host, change)?;
+        self.reporter.begin();
         match change.step {
             JournalStep::Preparing => self.prepare(change, &slots, new),
             JournalStep::Built => self.test_load(change, &slots),
-            JournalStep::Tested => self.check_before_stop(change, new.as_deref()),
+            JournalStep::Tested => self.check_before_stop(change, &slots),
             JournalStep::Trying => self.stop_old(change, &slots),
             JournalStep::Stopped => self.switch(change, &slots),
             JournalStep::Switched => self.hook(change, &change.to, &slots, Hook::Start, InstallStep::Start),
@@ -71,31 +76,36 @@ impl<'a> Actions<'a> {
         slots: &Slots,
         new: Option<&mut NewRelease<'_>>,
     ) -> Result<(), ActionFault> {
-        let built_from = match new {
-            Some(new) if change.kind == ChangeKind::Repair => build_beside(self.host, change, slots, new)?,
-            Some(new) => build(self.host, change, slots, new)?,
-            None => self.check_slot_of_rollback(change, slots)?,
+        let Some(new) = new else {
+            self.check_slot_of_rollback(change, slots)?;
+            self.reporter.step(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "");
+            return Ok(());
+        };
+        let built_from = match change.kind {
+            ChangeKind::Repair => build_beside(self.host, change, slots, new)?,
+            _ => build(self.host, change, slots, new)?,
         };
         let how = match built_from {
-            BuiltFrom::Delta => Some(ReasonCode::ByDelta),
-            BuiltFrom::Payload => Some(ReasonCode::ByPayload),
+            BuiltFrom::Delta => Some((ReasonCode::ByDelta, Way::Delta)),
+            BuiltFrom::Payload => Some((ReasonCode::ByPayload, Way::Gzip)),
             BuiltFrom::ExistingSlot => None,
         };
-        if let Some(how) = how {
-            self.reporter.step(change, (InstallStep::Download, Outcome::Ok, how), "");
+        if let Some((how, way)) = how {
+            let what = (InstallStep::Download, Outcome::Ok, how);
+            let (bytes, duration) = (Some(new.source.traveled()), Some(new.fetching));
+            self.reporter.measured_step(change, what, "", Measured { way: Some(way), bytes, duration });
         }
         self.reporter.step(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "");
         Ok(())
     }
 
-    fn check_slot_of_rollback(&self, change: &Change, slots: &Slots) -> Result<BuiltFrom, ActionFault> {
+    fn check_slot_of_rollback(&self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
         let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
         let manifest = manifests::read(&self.host.home, &change.to)
             .map_err(|error| failed(local_fault("cannot go back", &error)))?;
         slots
             .check(&change.to.slot, &manifest)
-            .map_err(|error| failed(local_fault("cannot go back to a changed slot", &error)))?;
-        Ok(BuiltFrom::ExistingSlot)
+            .map_err(|error| failed(local_fault("cannot go back to a changed slot", &error)))
     }
 
     fn test_load(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
@@ -126,15 +136,10 @@ impl<'a> Actions<'a> {
         })
     }
 
-    fn check_before_stop(&self, change: &Change, new: Option<&NewRelease<'_>>) -> Result<(), ActionFault> {
-        if let Some(closed_at) = new.and_then(|new| new.closed_at(self.host.now())) {
-            let detail = format!(
-                "the window of {} closed at {closed_at}, before it could be installed; it waits for the next \
-                 assignment",
-                change.to.release
-            );
-            let refusal = Refusal::new(ReasonCode::AssignmentInvalid, detail);
-            return Err(ActionFault::Failed(InstallStep::Stop, refusal));
+    fn check_before_stop(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        // Fetching and test-loading may have taken long: the times are judged again.
+        if let Some(not_now) = self.terms.as_ref().and_then(|terms| terms.not_now(self.host.now())) {
+            return Err(ActionFault::NotNow(not_now));
         }
         if self.host.stop.load(Ordering::SeqCst) {
             let detail =
@@ -144,9 +149,27 @@ impl<'a> Actions<'a> {
                 Refusal::new(ReasonCode::Interrupted, detail),
             ));
         }
-        // Fetching and test-loading may have taken long; from here on the product depends on its hooks.
+        // From here on the product depends on its hooks.
         ensure_hooks_can_run(self.host, change)
-            .map_err(|refusal| ActionFault::Failed(InstallStep::Stop, refusal))
+            .map_err(|refusal| ActionFault::Failed(InstallStep::Stop, refusal))?;
+        self.ask_product(change, slots)
+    }
+
+    fn ask_product(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
+        if !self.terms.as_ref().is_some_and(|terms| terms.asks_product(self.host.now())) {
+            return Ok(());
+        }
+        let config = self.host.settings.package(&change.to.release.package);
+        match ask_ready(&self.host.runner, config, &hook_context(&change.to, slots)) {
+            Ready::Yes => {}
+            Ready::NotNow => return Err(ActionFault::NotNow(NotNow::Declined)),
+            Ready::Broken(fault) => {
+                let detail = format!("{}; that counts as ready, and the change goes on", fault.detail);
+                tracing::warn!(release = %change.to.release, reason = %fault.reason, "{detail}");
+                self.reporter.step(change, (InstallStep::Check, Outcome::Ok, fault.reason), &detail);
+            }
+        }
+        Ok(())
     }
 
     fn stop_old(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
@@ -161,7 +184,7 @@ impl<'a> Actions<'a> {
                 ActionFault::Failed(step, fault) => {
                     self.reporter.step(change, (step, Outcome::Failed, fault.reason), &fault.detail);
                 }
-                ActionFault::Engine(_) => return Err(fault),
+                ActionFault::Engine(_) | ActionFault::NotNow(_) => return Err(fault),
             }
         }
         Ok(())
@@ -296,6 +319,17 @@ impl<'a> Actions<'a> {
             _ => state,
         }
     }
+}
+
+/// Whether the product says "not now" about a release that is ready. One that does not answer as it may is asked again, and
+/// heard of, when the change has come to its stop.
+#[must_use]
+pub fn declines(host: &Host, terms: &Terms, ready: &Installed) -> bool {
+    let package = &ready.release.package;
+    let Ok(Some(slots)) = Slots::find(&host.settings.install_root, package) else { return false };
+    terms.asks_product(host.now())
+        && ask_ready(&host.runner, host.settings.package(package), &hook_context(ready, &slots))
+            == Ready::NotNow
 }
 
 /// Sets the link to the release that a change goes back to. If somebody removed its slot meanwhile there is no link: the

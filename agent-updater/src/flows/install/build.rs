@@ -6,8 +6,8 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use sealpost_deltas::Limits;
 use sealpost_files::with_causes;
 use sealpost_manifests::payload::read_gzip;
@@ -22,7 +22,7 @@ use crate::ports::Source;
 use crate::slots::beneath::BeneathError;
 use crate::slots::{SlotBuilder, Slots};
 
-use super::checks::download_bytes;
+use super::checks::{download_bytes, payload_path};
 use super::fault::ActionFault;
 use super::vetted::VettedRelease;
 
@@ -30,16 +30,20 @@ use super::vetted::VettedRelease;
 pub(super) struct NewRelease<'r> {
     pub(super) vetted: &'r VettedRelease,
     pub(super) source: &'r mut dyn Source,
-    /// When the window of the assignment closes; the product is not stopped after it.
-    pub(super) closes_at: Option<Timestamp>,
-    /// The floor under license time.
-    pub(super) time_floor: Timestamp,
+    /// How long fetching took.
+    pub(super) fetching: Duration,
 }
 
-impl NewRelease<'_> {
-    /// When the window closed, if it did.
-    pub(super) fn closed_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.closes_at.filter(|closes_at| *closes_at < now.max(self.time_floor))
+impl<'r> NewRelease<'r> {
+    pub(super) const fn new(vetted: &'r VettedRelease, source: &'r mut dyn Source) -> Self {
+        Self { vetted, source, fetching: Duration::ZERO }
+    }
+
+    fn timed<T>(&mut self, fetch: impl FnOnce(&mut dyn Source) -> T) -> T {
+        let began = Instant::now();
+        let fetched = fetch(self.source);
+        self.fetching = self.fetching.saturating_add(began.elapsed());
+        fetched
     }
 }
 
@@ -127,7 +131,9 @@ fn by_delta(
     let manifest = new.vetted.manifest();
     let path = delta_path(host, base, change);
     // A delta that is larger than the payload is of no use.
-    let fetched = new.source.delta(&base.manifest, &change.to.manifest, &path, download_bytes(manifest));
+    let most = download_bytes(manifest);
+    let fetched = new.timed(|source| source.delta(&base.manifest, &change.to.manifest, &path, most));
+    let manifest = new.vetted.manifest();
     if !fetched? {
         let _ = fs::remove_file(&path);
         return Ok(false);
@@ -171,8 +177,9 @@ fn by_payload(
 ) -> Result<(), ActionFault> {
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
-    let path = host.home.download(&format!("{}.tar.gz", change.to.manifest));
-    new.source.payload(&path).map_err(|refusal| ActionFault::Failed(InstallStep::Download, refusal))?;
+    let path = payload_path(host, change);
+    new.timed(|source| source.payload(&path))
+        .map_err(|refusal| ActionFault::Failed(InstallStep::Download, refusal))?;
     let unpacked = unpack(&path, change, slots, manifest);
     let _ = fs::remove_file(&path);
     unpacked.map_err(failed)

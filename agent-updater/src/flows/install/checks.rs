@@ -1,16 +1,17 @@
 //! Checks before anything is fetched, and again before the product is stopped: `current`, hooks, disk space.
 
-use std::io;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::domain::record::{Change, Installed, PackageRecord};
+use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::hooks::ensure_all_runnable;
+use crate::platform::disk::is_one_file_system;
 use crate::slots::beneath::BeneathError;
 use crate::slots::{Current, Slots};
 
@@ -69,24 +70,35 @@ pub(super) fn ensure_hooks_can_run(host: &Host, change: &Change) -> Result<(), R
         .map_err(|fault| Refusal::new(fault.reason, fault.detail))
 }
 
-/// Checks that both disks have room for the download and the new slot.
-pub(super) fn ensure_room(host: &Host, manifest: &ReleaseManifest) -> Result<(), Refusal> {
+/// Checks that the disks have room for what is still to be downloaded, and for the new slot, before anything is fetched.
+pub(super) fn ensure_room(host: &Host, change: &Change, manifest: &ReleaseManifest) -> Result<(), Refusal> {
+    let (products, home) = (existing(&host.settings.install_root), existing(host.home.path()));
+    let is_built = change.kind == ChangeKind::Install
+        && Slots::find(&host.settings.install_root, &change.to.release.package)
+            .is_ok_and(|slots| slots.is_some_and(|slots| slots.has(&change.to.slot).unwrap_or(false)));
     let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
-    let installed = manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES));
-    let fetched = download_bytes(manifest);
-    let needs = [(host.settings.install_root.as_path(), installed), (host.home.path(), fetched)];
+    let slot = match is_built {
+        // Made ready before. If it is damaged it is removed before it is built again.
+        true => 0,
+        false => manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES)),
+    };
+    let kept = fs::symlink_metadata(payload_path(host, change)).map_or(0, |kept| kept.len());
+    let fetched = if is_built { 0 } else { download_bytes(manifest).saturating_sub(kept) };
+    let needs = match is_one_file_system(products, home) {
+        true => vec![(products, slot.saturating_add(fetched))],
+        false => vec![(products, slot), (home, fetched)],
+    };
     for (path, bytes) in needs {
-        // Both may be on the same disk. Asking each for the sum is simpler than finding out, and asks for too much at most.
-        let needed = bytes.max(installed).saturating_add(fetched).saturating_add(DISK_RESERVE_BYTES);
-        let free = free_at(host, path).map_err(|error| {
+        let needed = bytes.saturating_add(DISK_RESERVE_BYTES);
+        let free = host.disk.free_bytes(path).map_err(|error| {
             local_fault(&format!("cannot see how much room {} has", path.display()), &error)
         })?;
         if free < needed {
             return Err(Refusal::new(
                 ReasonCode::DiskFull,
                 format!(
-                    "{} needs {needed} bytes at {}, and {free} are free; make room, it is tried again at the next \
-                     contact",
+                    "{} needs {needed} bytes at {}, and {free} are free; nothing was fetched; make room, then run \
+                     `agent-updater check`",
                     manifest.release,
                     path.display()
                 ),
@@ -101,7 +113,12 @@ pub(super) fn download_bytes(manifest: &ReleaseManifest) -> u64 {
     manifest.payload.encoding(Encoding::Gzip).map_or(0, |blob| blob.length)
 }
 
-fn free_at(host: &Host, path: &Path) -> io::Result<u64> {
-    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
-    host.disk.free_bytes(existing)
+/// Where the payload of a change is kept while it is fetched.
+pub(super) fn payload_path(host: &Host, change: &Change) -> PathBuf {
+    host.home.download(&format!("{}.tar.gz", change.to.manifest))
+}
+
+/// The lowest folder of a path that is there: the others will lie on its file system.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path)
 }

@@ -1,8 +1,6 @@
 //! The engine: begins, drives, recovers and ends a change; see the invariants of [`crate::flows::install`].
 
-use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
@@ -23,8 +21,9 @@ use super::actions::{Actions, open_slots, put_back};
 use super::build::NewRelease;
 use super::checks::{Ground, ensure_hooks_can_run, ensure_room, ground};
 use super::clean_up::clean_up;
-use super::fault::{ActionFault, ChangeEnd, EngineError, down};
+use super::fault::{ActionFault, ChangeEnd, EngineError, NotNow, down};
 use super::report::Reporter;
+use super::terms::Terms;
 use super::vetted::VettedRelease;
 
 #[derive(Debug)]
@@ -42,19 +41,19 @@ impl<'a> Engine<'a> {
         Self { host, journal, actions: Actions::new(host, Reporter::new(host, spool)) }
     }
 
-    /// Installs a vetted release. `time_floor` is the floor under license time, by which the window of the assignment is
-    /// judged again before the product is stopped.
+    /// Installs a vetted release as far as the terms let it now. If it may not touch the product yet, what was built and
+    /// test-loaded is kept, and is digested and loaded again by the call that goes on.
     ///
     /// # Errors
     /// [`EngineError`].
     pub fn install(
         &mut self,
         vetted: &VettedRelease,
-        wanted: &PackageAssignment,
-        time_floor: Timestamp,
+        terms: Terms,
         source: &mut dyn Source,
     ) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
+        let wanted = &terms.wanted;
         let manifest = vetted.manifest();
         let record = linked::load(self.host, &manifest.release.package)?;
         let to = Installed {
@@ -65,17 +64,18 @@ impl<'a> Engine<'a> {
             manifest: *vetted.digest(),
             rollout: wanted.rollout,
             attempt: wanted.attempt,
+            ring: wanted.ring.clone(),
         };
         let (change, checked) = self.begun(ChangeKind::Install, &record, to);
-        let checked = checked.and_then(|()| ensure_room(self.host, manifest));
+        let checked = checked.and_then(|()| ensure_room(self.host, &change, manifest));
         if let Err(refusal) = checked {
             self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
             return Ok(ChangeEnd::Refused(refusal));
         }
         self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::Done), "");
         self.journal.record(&change)?;
-        let closes_at = wanted.install_until;
-        self.drive(change, Some(NewRelease { vetted, source, closes_at, time_floor }))
+        self.actions.terms = Some(terms);
+        self.drive(change, Some(NewRelease::new(vetted, source)))
     }
 
     /// Switches back to the previous release, because a person at the computer asks for it.
@@ -98,8 +98,9 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn roll_back_for_site(&mut self, to: Installed) -> Result<ChangeEnd, EngineError> {
+    pub fn roll_back_for_site(&mut self, to: Installed, terms: Terms) -> Result<ChangeEnd, EngineError> {
         self.ensure_nothing_open()?;
+        self.actions.terms = Some(terms);
         let record = linked::load(self.host, &to.release.package)?;
         self.go_back(ChangeKind::SiteRollback, &record, to)
     }
@@ -135,7 +136,9 @@ impl<'a> Engine<'a> {
         self.ensure_nothing_open()?;
         let change = Change::new(ChangeKind::Repair, Some(installed.clone()), None, installed.clone());
         let room = install_root::ensure(self.host).and_then(|()| {
-            built_from.as_ref().map_or(Ok(()), |(vetted, _)| ensure_room(self.host, vetted.manifest()))
+            built_from
+                .as_ref()
+                .map_or(Ok(()), |(vetted, _)| ensure_room(self.host, &change, vetted.manifest()))
         });
         if let Err(refusal) = room.and_then(|()| ensure_hooks_can_run(self.host, &change)) {
             self.report(&change, (InstallStep::Check, Outcome::Refused, refusal.reason), &refusal.detail);
@@ -144,12 +147,7 @@ impl<'a> Engine<'a> {
         // Whoever reads the reports sees why this release is built again.
         self.report(&change, (InstallStep::Check, Outcome::Ok, ReasonCode::AskedLocally), "repaired");
         self.journal.record(&change)?;
-        let new = built_from.map(|(vetted, source)| NewRelease {
-            vetted,
-            source,
-            closes_at: None,
-            time_floor: Timestamp::MIN,
-        });
+        let new = built_from.map(|(vetted, source)| NewRelease::new(vetted, source));
         self.drive(change, new)
     }
 
@@ -269,6 +267,7 @@ impl<'a> Engine<'a> {
                     StepResult::Succeeded
                 }
                 Err(ActionFault::Engine(error)) => return Err(error),
+                Err(ActionFault::NotNow(why)) => return self.put_by(&change, why),
                 Err(ActionFault::Failed(step, why)) => {
                     let outcome =
                         if change.step < JournalStep::Trying { Outcome::Refused } else { Outcome::Failed };
@@ -347,6 +346,24 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    /// Ends a change whose time has not come: the product was not touched, and what was built is kept for it.
+    fn put_by(&mut self, change: &Change, why: NotNow) -> Result<ChangeEnd, EngineError> {
+        if change.kind == ChangeKind::Install {
+            let package = &change.to.release.package;
+            let record = packages::load(&self.host.home, package)?;
+            let prepared = Some(change.to.clone());
+            if record.prepared != prepared {
+                let record = PackageRecord { prepared, ..record };
+                packages::save(&self.host.home, package, &record)?;
+                // A release that was made ready before it goes.
+                clean_up(self.host, change, &open_slots(self.host, change)?, &record);
+            }
+        }
+        self.journal.clear()?;
+        tracing::info!(release = %change.to.release, ?why, "ready; the product is not touched yet");
+        Ok(ChangeEnd::NotNow(why))
+    }
+
     /// Ends a change that did not touch the product.
     fn discard(&mut self, change: &Change, why: Refusal) -> Result<ChangeEnd, EngineError> {
         let package = &change.to.release.package;
@@ -386,6 +403,8 @@ impl<'a> Engine<'a> {
                 Some(StartFault { reason: fault.reason, detail: fault.detail })
             }
             Err(ActionFault::Engine(error)) => return Err(error),
+            // Only what comes before the stop waits.
+            Err(ActionFault::NotNow(_)) => None,
         };
         let down = fault.as_ref().zip(change.from.as_ref()).map(|(fault, from)| down(&from.release, fault));
         let mut detail =

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseId;
@@ -10,6 +11,7 @@ use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use crate::domain::install::IllegalTransition;
 use crate::domain::not_started::StartFault;
 use crate::domain::release::Refusal;
+use crate::domain::timing::Wait;
 use crate::journal::JournalError;
 use crate::platform::store::StoreError;
 use crate::ports::Killed;
@@ -27,6 +29,18 @@ pub enum ChangeEnd {
     Down(Refusal),
     /// The new program of the agent is on trial.
     OnTrial,
+    /// The product was not touched, because its time has not come. What was built is kept for it.
+    NotNow(NotNow),
+}
+
+/// Why a change does not touch the product yet. Nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    /// The window closed meanwhile.
+    Closed(Timestamp),
+    Waits(Wait),
+    /// The product was asked, and said "not now".
+    Declined,
 }
 
 /// Why a change did not end. It stays in the journal; the next [`super::Engine::recover`] continues it.
@@ -68,6 +82,8 @@ impl EngineError {
 pub(super) enum ActionFault {
     /// It was refused or failed; the state machine knows what follows.
     Failed(InstallStep, Refusal),
+    /// Its time has not come.
+    NotNow(NotNow),
     /// The agent's own records failed.
     Engine(EngineError),
 }

@@ -13,10 +13,13 @@ mod clean_up;
 mod engine;
 mod fault;
 mod report;
+mod terms;
 mod vetted;
 
+pub use actions::declines;
 pub use engine::Engine;
-pub use fault::{ChangeEnd, EngineError};
+pub use fault::{ChangeEnd, EngineError, NotNow};
+pub use terms::Terms;
 pub use vetted::VettedRelease;
 
 #[cfg(test)]

@@ -3,35 +3,56 @@
 //! Invariant: a report that cannot be written stops nothing. It is written with the next report: a late report is better
 //! than a product that stays stopped, or an unfinished slot that fills the disk.
 
+use std::time::Instant;
+
 use sealpost_files::with_causes;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::flows::context::Host;
-use crate::spool::{Spool, Subject};
+use crate::spool::{Measured, Spool, Subject};
 
 /// Adds reports to the spool.
 #[derive(Debug)]
 pub(super) struct Reporter<'a> {
     host: &'a Host,
     spool: &'a mut Spool,
+    /// When the step began that is reported next.
+    began: Option<Instant>,
 }
 
 impl<'a> Reporter<'a> {
     pub(super) const fn new(host: &'a Host, spool: &'a mut Spool) -> Self {
-        Self { host, spool }
+        Self { host, spool, began: None }
+    }
+
+    /// A step begins.
+    pub(super) fn begin(&mut self) {
+        self.began = Some(Instant::now());
     }
 
     /// Reports a step of the new release of a change.
     pub(super) fn step(&mut self, change: &Change, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
-        self.add(&subject(&change.to, rollout_of(change)), what, detail);
+        let duration = self.began.map(|began| began.elapsed());
+        self.measured_step(change, what, detail, Measured { duration, ..Measured::default() });
+    }
+
+    /// As [`Reporter::step`], with what was measured of it.
+    pub(super) fn measured_step(
+        &mut self,
+        change: &Change,
+        what: (InstallStep, Outcome, ReasonCode),
+        detail: &str,
+        measured: Measured,
+    ) {
+        self.add(&subject(&change.to, change), what, detail, measured);
     }
 
     /// Reports that this release was left by a rollback, and who asked for it.
     pub(super) fn left_by_rollback(&mut self, change: &Change, left: &Installed, asked: ReasonCode) {
         let what = (InstallStep::RollBack, Outcome::Ok, asked);
         let detail = format!("back to {}", change.to.release);
-        self.add(&subject(left, rollout_of(change)), what, &detail);
+        self.add(&subject(left, change), what, &detail, Measured::default());
     }
 
     /// Writes reports that could not be written before.
@@ -41,8 +62,14 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn add(&mut self, about: &Subject, what: (InstallStep, Outcome, ReasonCode), detail: &str) {
-        if let Err(error) = self.spool.add(self.host.now(), about, what, detail) {
+    fn add(
+        &mut self,
+        about: &Subject,
+        what: (InstallStep, Outcome, ReasonCode),
+        detail: &str,
+        measured: Measured,
+    ) {
+        if let Err(error) = self.spool.add_measured(self.host.now(), about, what, detail, measured) {
             tracing::error!(error = with_causes(&error), "a report is not on disk yet");
         }
     }
@@ -56,6 +83,12 @@ const fn rollout_of(change: &Change) -> u64 {
     }
 }
 
-fn subject(about: &Installed, rollout: u64) -> Subject {
-    Subject { release: about.release.clone(), manifest: about.manifest, rollout, attempt: about.attempt }
+fn subject(about: &Installed, change: &Change) -> Subject {
+    Subject {
+        release: about.release.clone(),
+        manifest: about.manifest,
+        rollout: rollout_of(change),
+        attempt: about.attempt,
+        ring: change.to.ring.clone().filter(|_| change.kind != ChangeKind::LocalRollback),
+    }
 }

@@ -295,6 +295,7 @@ fn told(host: &Host, installed: &Installed, end: &ChangeEnd) -> (String, bool) {
         ),
         // Of the agent's own package only, which no engine repairs.
         ChangeEnd::OnTrial => (format!("{release} is on trial"), true),
+        ChangeEnd::NotNow(_) => (format!("{release} was not touched; see `agent-updater status`"), false),
         ChangeEnd::RolledBack(
             reason @ (ReasonCode::HookFailed | ReasonCode::HookTimedOut | ReasonCode::HookRefused),
         ) => (

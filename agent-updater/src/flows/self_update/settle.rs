@@ -172,6 +172,7 @@ fn report(host: &Host, spool: &mut Spool, ended: &Ended, change: &Change) {
             manifest: about.manifest,
             rollout: if ended.kind == ChangeKind::LocalRollback { 0 } else { change.to.rollout },
             attempt: about.attempt,
+            ring: change.to.ring.clone().filter(|_| ended.kind != ChangeKind::LocalRollback),
         };
         if let Err(error) = spool.add(host.now(), &subject, what, detail) {
             tracing::error!(error = with_causes(&error), "a report is not on disk yet");

@@ -7,5 +7,8 @@ mod report;
 mod text;
 
 pub use read::read;
-pub use report::{DriftStatus, LeaseStatus, PackageStatus, ProblemKind, Status, StatusProblem, WayStatus};
+pub use report::{
+    DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem, TimesStatus,
+    WayStatus,
+};
 pub use text::{Hooks, Paint};

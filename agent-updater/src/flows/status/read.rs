@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::key_file::read_secret;
 use sealpost_keys::{KeyFileError, PassphraseSource, SigningKey};
+use sealpost_manifests::assignment::{PackageAssignment, Postpone};
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
@@ -15,6 +16,7 @@ use crate::control::is_listening;
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
+use crate::domain::put_off::PutOff;
 use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, Installed, PackageRecord};
 use crate::domain::rollback::{stays_refused, why_left};
@@ -35,7 +37,10 @@ use crate::records::standing::ServerStanding;
 use crate::records::withdrawn::Withdrawals;
 use crate::spool::Spool;
 
-use super::report::{DriftStatus, LeaseStatus, PackageStatus, ProblemKind, Status, StatusProblem, WayStatus};
+use super::report::{
+    DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem, TimesStatus,
+    WayStatus,
+};
 
 #[must_use]
 pub fn read(host: &Host) -> Status {
@@ -351,10 +356,14 @@ impl Assigned<'_> {
         });
         let time = self.progress.license_time(self.now);
         let is_known = !self.unknown.contains(package);
+        let computer = &self.progress.computer;
         let decision = self.holdings.zip(wanted).filter(|_| is_known).map(|(holdings, wanted)| {
             let situation = Situation {
                 installed: record.current.as_ref().map(|current| &current.manifest),
                 given_up: &record.given_up,
+                put_off: &computer.put_off(wanted, time),
+                failing: computer.failing.get(package),
+                prepared: record.prepared.as_ref().map(|prepared| &prepared.manifest),
                 entitlement: holdings.entitlement(package, time),
                 coverage: holdings.coverage(package),
                 platform: &Platform::current(),
@@ -396,6 +405,15 @@ impl Assigned<'_> {
                 format!("not installed: {why}; it is tried again at the next contact")
             }
             (Some(Decision::Install), None) => "to be installed at the next contact".to_owned(),
+            (Some(Decision::Prepare(wait)), None) => {
+                format!("to be made ready at the next contact; then {wait}")
+            }
+            (Some(Decision::Prepare(wait)), Some(why)) => {
+                format!("not ready: {why}; it is tried again at the next contact; then {wait}")
+            }
+            (Some(Decision::TriesAgain { at, .. }), Some(why)) => {
+                format!("not installed: {why}; it is tried again at {at}, and by `agent-updater check`")
+            }
             (Some(Decision::RollBack), Some(why)) if is_for_good(why) => format!("not rolled back: {why}"),
             (Some(Decision::RollBack), Some(why)) => {
                 format!("not rolled back: {why}; it is tried again at the next contact")
@@ -427,6 +445,10 @@ impl Assigned<'_> {
             drift,
             gate: self.gate(host, package),
             urgency: wanted.map(|wanted| wanted.urgency),
+            prepared: record.prepared.as_ref().map(|prepared| prepared.release.version.to_string()),
+            times: wanted
+                .filter(|_| decision.as_ref().is_some_and(|decision| *decision != Decision::UpToDate))
+                .map(|wanted| times(wanted, &computer.put_off(wanted, time), time)),
             sentence,
             changes_at: decision.as_ref().and_then(Decision::changes_at),
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
@@ -465,6 +487,23 @@ impl Assigned<'_> {
         let boot = host.boot();
         let (boot_id, boot_secs) = boot.as_ref().map_or(("", 0), |boot| (boot.boot.as_str(), boot.secs));
         open_now(&text, self.now.as_second(), boot_id, boot_secs)
+    }
+}
+
+/// When an assigned change is let be made.
+fn times(wanted: &PackageAssignment, put_off: &PutOff, now: Timestamp) -> TimesStatus {
+    let left = |postpone: Postpone| PostponeStatus {
+        times_left: postpone.times.saturating_sub(put_off.holds()),
+        until: postpone.until,
+    };
+    TimesStatus {
+        start: wanted.start,
+        window_opens: wanted.install_from,
+        window_closes: wanted.install_until,
+        deadline: wanted.deadline,
+        held_until: put_off.held_until(wanted).filter(|until| *until > now),
+        postpone: wanted.postpone.map(left),
+        times_declined: put_off.times_declined(),
     }
 }
 
@@ -509,6 +548,7 @@ mod tests {
                 manifest,
                 rollout: 1,
                 attempt: 1,
+                ring: None,
             };
             (package, PackageRecord { current: Some(current), ..PackageRecord::default() })
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sealpost_manifests::assignment::Urgency;
+use sealpost_manifests::assignment::{Start, Urgency};
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Serialize;
@@ -142,6 +142,10 @@ pub struct PackageStatus {
     pub gate: OpenNow,
     /// How soon the assignment is to be carried out; `None` if nothing is assigned.
     pub urgency: Option<Urgency>,
+    /// The version that is built and test-loaded, and waits for its time.
+    pub prepared: Option<String>,
+    /// When, and by whom, the assignment lets it be installed; `None` if nothing is to be changed.
+    pub times: Option<TimesStatus>,
     /// What holds for the package, in one sentence.
     pub sentence: String,
     /// When that changes without a new contact.
@@ -160,6 +164,28 @@ pub struct PackageStatus {
     pub under_way: Option<String>,
     /// Hooks that are not configured, and the consequence of each.
     pub missing_hooks: BTreeMap<&'static str, &'static str>,
+}
+
+/// When a change is let be made.
+#[derive(Debug, Serialize)]
+pub struct TimesStatus {
+    /// Who starts it.
+    pub start: Start,
+    pub window_opens: Option<Timestamp>,
+    pub window_closes: Option<Timestamp>,
+    pub deadline: Option<Timestamp>,
+    /// Until when a person put it off.
+    pub held_until: Option<Timestamp>,
+    /// How often a person may still put it off, and until when at the latest; `None` if the site allows none.
+    pub postpone: Option<PostponeStatus>,
+    /// How often the product said "not now".
+    pub times_declined: u32,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PostponeStatus {
+    pub times_left: u32,
+    pub until: Timestamp,
 }
 
 #[derive(Debug, Serialize)]

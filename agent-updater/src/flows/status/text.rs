@@ -12,7 +12,7 @@ use crate::domain::gate_file::OpenNow;
 use crate::domain::time::{distance, whole_seconds};
 use crate::flows::retention::{Kept, Usage};
 
-use super::report::{PackageStatus, ProblemKind, Status};
+use super::report::{PackageStatus, ProblemKind, Status, TimesStatus};
 
 /// What a damaged record cannot tell.
 const NOT_KNOWN: &str = "not known: a record is damaged, see the note";
@@ -184,6 +184,9 @@ impl PackageStatus {
         if let Some(urgency) = self.urgency.filter(|urgency| *urgency != Urgency::Normal) {
             let _ = writeln!(text, "  urgency: {urgency}");
         }
+        if let Some(times) = &self.times {
+            times.write(text, now);
+        }
         let OpenNow { run, upload, remote_management } = self.gate;
         let [run, upload, remote] =
             [run, upload, remote_management].map(|open| if open { "yes" } else { "no" });
@@ -220,6 +223,33 @@ impl PackageStatus {
         }
         for (hook, meaning) in &self.missing_hooks {
             let _ = writeln!(text, "  no {hook} hook: {meaning}");
+        }
+    }
+}
+
+impl TimesStatus {
+    fn write(&self, text: &mut String, now: Timestamp) {
+        let at = |at: Timestamp| with_age(at, now);
+        let window = match (self.window_opens, self.window_closes) {
+            (Some(opens), Some(closes)) => Some(format!("window: {} to {}", at(opens), at(closes))),
+            (Some(opens), None) => Some(format!("window: from {}", at(opens))),
+            (None, Some(closes)) => Some(format!("window: until {}", at(closes))),
+            (None, None) => None,
+        };
+        let deadline = self.deadline.map(|deadline| format!("installed at the latest: {}", at(deadline)));
+        let postpone = self.postpone.as_ref().map(|postpone| match postpone.times_left {
+            0 => "it cannot be put off any more".to_owned(),
+            left => {
+                let times = if left == 1 { "once more".to_owned() } else { format!("{left} more times") };
+                format!("it can be put off {times}, until {} at the latest", at(postpone.until))
+            }
+        });
+        let declined = (self.times_declined > 0).then(|| match self.times_declined {
+            1 => "the product said \"not now\" once".to_owned(),
+            times => format!("the product said \"not now\" {times} times"),
+        });
+        for line in [window, deadline, postpone, declined].into_iter().flatten() {
+            let _ = writeln!(text, "  {line}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
@@ -175,7 +175,8 @@ pub fn approve(
         }
     }
     let after = found.approved_too(channels);
-    if is_superseded(&after, approved) {
+    // Computers pass through a mandatory release on their way, also where a newer one is approved.
+    if !found.mandatory && is_superseded(&after, approved) {
         return Err(ReviewRefusal::NewerApproved { release: release() });
     }
     if !signer_is_trusted(found, trust) {

@@ -22,6 +22,7 @@ use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::ExplainFacts;
 use sealpost_site::rules::leaving::Named;
 use sealpost_site::rules::reports::gives_up;
+use sealpost_site::rules::rollouts::share::Salt;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
 
 use super::releases::page;
@@ -34,6 +35,8 @@ impl State {
         let seen = held_by.and_then(|(client_id, _)| self.seen(client_id));
         let answered = held_by.and_then(|(client_id, _)| self.answered(client_id));
         let client = held_by.map(|(_, client)| client);
+        let tags = seen.as_ref().map(|seen| seen.tags.to_vec()).unwrap_or_default();
+        let postponed = seen.as_ref().map(|seen| seen.postponed.to_vec()).unwrap_or_default();
         ClientRow {
             name: name.clone(),
             channel: computer.channel.clone(),
@@ -74,6 +77,10 @@ impl State {
             last_reports: client
                 .map(|client| client.last_reports.values().map(|last| last.report.clone()).collect())
                 .unwrap_or_default(),
+            listed: self.listed(name),
+            tags,
+            postponed,
+            deliveries: held_by.map(|(client_id, _)| self.deliveries_of(client_id)).unwrap_or_default(),
         }
     }
 
@@ -179,6 +186,7 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
         let had = client.installed.iter().chain(&client.before).map(|package| package.manifest);
         let had = had.chain(client.last_reports.iter().map(|report| report.manifest));
         let had = had.filter_map(|manifest| state.known_release(&manifest)).collect();
+        let server = state.server.as_ref().ok_or(StoreError::Missing { what: "server's row" })?;
         let held_by = state.client_named(&query.name);
         let attempts = held_by.map(|(_, client)| client.attempts.clone()).unwrap_or_default();
         Ok(Some(ExplainFacts {
@@ -189,6 +197,10 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
             approved: state.approved(),
             staged: state.staged(),
             voided: state.voided(),
+            plan: state.plan(),
+            counts: state.live_counts(),
+            rollouts: state.live_rollouts(),
+            salt: Salt::of(&server.server_id),
         }))
     }
 }
@@ -264,11 +276,9 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
         let state = self.state();
         let mut rows = Vec::new();
         for (name, _) in state.after(query.after.as_ref()) {
-            let Some(ClientRow { channel, platform, last_contact, installed, before, .. }) =
-                state.client(name)
-            else {
-                continue;
-            };
+            let Some(row) = state.client(name) else { continue };
+            let ClientRow { channel, platform, last_contact, installed, before, .. } = row;
+            let ClientRow { listed, tags, deliveries, .. } = row;
             let is_running = |manifest| installed.iter().any(|runs| runs.manifest == manifest);
             if !query.running.is_none_or(is_running) {
                 continue;
@@ -278,7 +288,18 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
             }
             let grants = state.grants_of(name);
             let name = name.clone();
-            rows.push(RecipientRow { name, channel, platform, grants, last_contact, installed, before });
+            rows.push(RecipientRow {
+                name,
+                channel,
+                platform,
+                grants,
+                last_contact,
+                installed,
+                before,
+                listed,
+                tags,
+                deliveries,
+            });
         }
         Ok(rows)
     }

@@ -43,14 +43,16 @@ impl State {
                     computer.leased.extend(held.into_iter().cloned());
                 }
             }
-            Change::AssignmentChanged { client_id, order, packages, .. } => {
+            Change::AssignmentChanged { client_id, order, packages, deliveries, .. } => {
                 self.with_client(client_id, |client| {
                     client.issued(Assignment::TYPE, *order);
                     client.assign(packages);
                 });
+                deliveries.iter().for_each(|step| self.delivered(entry, client_id, step));
             }
-            Change::StepReported { client_id, report, effect } => {
+            Change::StepReported { client_id, report, effect, delivery } => {
                 self.with_client(client_id, |client| client.step_reported(report, *effect));
+                delivery.iter().for_each(|step| self.delivered(entry, client_id, step));
             }
             Change::ForkDetected { client_id } => {
                 self.with_client(client_id, |client| client.forked = true);
@@ -92,6 +94,15 @@ impl State {
             | Change::DeltaMade { .. }
             | Change::ReleaseApproved { .. }
             | Change::ReleaseRejected { .. }
+            | Change::ReleaseMandatoryChanged { .. }
+            | Change::SettingsChanged { .. }
+            | Change::GroupMembersChanged { .. }
+            | Change::RingOpened { .. }
+            | Change::RolloutCompleted { .. }
+            | Change::RolloutPaused { .. }
+            | Change::RolloutResumed { .. }
+            | Change::RolloutEdited { .. }
+            | Change::DeliveriesChanged { .. }
             | Change::ReleaseWithdrawn { .. } => {}
         }
         Ok(())
@@ -157,7 +168,7 @@ impl State {
             drift: Default::default(),
             attempts: Default::default(),
         };
-        self.add_client(client_id, client, replaces.as_ref())?;
+        self.add_client(entry, client_id, client, replaces.as_ref())?;
         if let Some(setup) = self.setups.get_mut(name) {
             setup.used_by = Some(client_id.clone());
         }
@@ -166,11 +177,13 @@ impl State {
 
     fn add_client(
         &mut self,
+        entry: &ActivityEntry,
         client_id: &ClientId,
         client: Client,
         replaces: Option<&ClientId>,
     ) -> Result<(), StoreError> {
         if let Some(replaced) = replaces {
+            self.forget_deliveries(entry, replaced);
             self.forget(replaced);
         }
         if self.clients.contains_key(client_id) || self.client_of.contains_key(&client.name) {
@@ -266,7 +279,7 @@ impl State {
             drift: Default::default(),
             attempts: Default::default(),
         };
-        self.add_client(client_id, client, recreated.replaces.as_ref())?;
+        self.add_client(entry, client_id, client, recreated.replaces.as_ref())?;
         let restored_at = self.restore.restored.as_ref().map(|restored| restored.at);
         if let Some(setup) = self.setups.get_mut(name)
             && setup.used_by.is_none()

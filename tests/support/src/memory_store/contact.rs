@@ -40,6 +40,8 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             client,
             left,
             kept,
+            plan: state.plan(),
+            counts: state.live_counts(),
             approved: state.approved(),
             voided: state.voided(),
             metadata_as_of: state.metadata_as_of(),
@@ -61,6 +63,7 @@ impl State {
     ) -> Result<ContactClient, StoreError> {
         let computer = self.computers.get(&client.name).ok_or(StoreError::Missing { what: "computer" })?;
         let last = self.answered(client_id).map(|answered| LastContact {
+            at: answered.at,
             nonces: NoncePair { previous: answered.previous.cloned(), next: answered.next.clone() },
             answer: answered.answer.clone(),
             progress: answered.progress.clone(),
@@ -72,6 +75,8 @@ impl State {
             hostname: seen.hostname.map(str::to_owned),
             installed: seen.installed.to_vec(),
             before: seen.before.to_vec(),
+            tags: seen.tags.to_vec(),
+            postponed: seen.postponed.to_vec(),
         });
         let reported = if reports { client.last_reports.keys().cloned().collect() } else { BTreeSet::new() };
         Ok(ContactClient {
@@ -100,6 +105,8 @@ impl State {
                 .map(|row| Drift { package: row.package.clone(), kind: row.kind })
                 .collect(),
             attempts: client.attempts.clone(),
+            listed: self.listed(&client.name),
+            deliveries: self.deliveries_of(client_id),
             left_locally: client.left_locally(),
         })
     }

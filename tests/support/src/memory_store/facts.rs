@@ -25,7 +25,6 @@ use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::seats::GrantedSeats;
 
-use super::releases::known;
 use super::state::{License, State};
 use super::store::{Handle, Holds};
 
@@ -192,26 +191,24 @@ impl<H: Holds> Read<LoadPull> for Handle<H> {
 impl<H: Holds> Read<LoadRelease> for Handle<H> {
     fn read(&mut self, query: &LoadRelease) -> Result<ReleaseFacts, StoreError> {
         let state = self.state();
-        let found = state.releases.get(&query.manifest).map(known);
+        let found = state.known_release(&query.manifest);
         let mut approved = Vec::new();
         if let Some(found) = &found {
-            let of_package = state
-                .releases
-                .values()
-                .filter(|row| row.release.package == found.release.package && row.state.is_or_was_approved());
-            approved.extend(of_package.map(known));
-            approved.sort_by_key(|release| (release.counter, release.manifest));
+            approved.extend(state.approved_of(&found.release.package));
         }
         let attempts = state.clients.values().filter_map(|client| client.attempts.get(&query.manifest));
         let claimed = query.claimed.as_ref().and_then(|claimed| {
             let mut rows = state.releases.values();
             rows.find(|row| row.release == *claimed && row.state != ReleaseState::Refused)
         });
+        let begun = state.rolling.rollouts.keys().copied();
+        let numbers = state.releases.values().filter_map(|row| row.rollout).chain(begun);
         Ok(ReleaseFacts {
             known: found,
             manifest_of_claimed: claimed.map(|row| row.manifest),
             approved,
-            next_rollout: state.releases.values().filter_map(|row| row.rollout).max().unwrap_or(0) + 1,
+            next_rollout: numbers.max().unwrap_or(0) + 1,
+            plan: state.plan(),
             highest_attempt: attempts.copied().max().unwrap_or(0),
         })
     }
@@ -222,7 +219,7 @@ impl<H: Holds> Read<LoadCounterReset> for Handle<H> {
         let state = self.state();
         let of_package = state.releases.values().filter(|row| row.release.package == query.package);
         let mut releases: Vec<_> =
-            of_package.filter(|row| row.state != ReleaseState::Refused).map(known).collect();
+            of_package.filter(|row| row.state != ReleaseState::Refused).map(|row| state.known(row)).collect();
         releases.sort_by_key(|release| (release.counter, release.manifest));
         Ok(CounterResetFacts { applied: state.counter_resets.get(&query.package).copied(), releases })
     }

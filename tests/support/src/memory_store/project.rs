@@ -119,7 +119,18 @@ impl State {
             | Change::ReleaseWithdrawn { .. }
             | Change::ReleaseHalted { .. }
             | Change::ReleaseReconsidered { .. }
+            | Change::ReleaseMandatoryChanged { .. }
             | Change::ReleaseRetried { .. } => self.project_release(entry),
+            Change::RolloutCompleted { .. } | Change::RolloutResumed { .. } => {
+                self.project_rollout(entry);
+                self.project_release(entry);
+            }
+            Change::SettingsChanged { .. }
+            | Change::GroupMembersChanged { .. }
+            | Change::RingOpened { .. }
+            | Change::RolloutPaused { .. }
+            | Change::RolloutEdited { .. }
+            | Change::DeliveriesChanged { .. } => self.project_rollout(entry),
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use sealpost_site::queries::{
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
+use sealpost_site::rules::rollouts::progress::RolloutState;
 
 use super::state::State;
 use super::store::{Handle, Holds};
@@ -28,12 +29,21 @@ impl State {
         match &entry.change {
             Change::ReleaseStaged { .. } | Change::ReleaseRefused { .. } => {
                 if let Some(row) = new_row(entry) {
+                    self.rolling.mandatory.remove(&row.manifest);
+                    self.rolling.rolling_out.remove(&row.manifest);
                     self.releases.insert(row.manifest, row);
+                }
+                if let Change::ReleaseStaged { manifest, mandatory: true, .. } = &entry.change {
+                    self.rolling.mandatory.insert(*manifest);
+                    self.replan(entry);
                 }
             }
             Change::ReleaseChannelsChanged { manifest, channels, supersession } => {
                 self.with_release(manifest, |row| row.channels.clone_from(channels));
-                self.supersede(supersession);
+                if self.is_in_plan(manifest) {
+                    self.replan(entry);
+                }
+                self.supersede(entry, supersession);
             }
             Change::CounterReset { package, number, voided, .. } => {
                 self.counter_resets.insert(package.clone(), *number);
@@ -44,18 +54,46 @@ impl State {
             Change::DeltaMade { base, target, bytes } => {
                 self.deltas.insert((*target, *base), *bytes);
             }
-            Change::ReleaseApproved { manifest, approval, rollout, supersession, .. } => {
+            Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Approved, None, &approval.comment);
                     row.rollout = Some(*rollout);
                     row.approved_for.clone_from(&approval.channels);
                 });
-                self.supersede(supersession);
+                if let Some(staged) = staged {
+                    self.rollout_begun(entry, *rollout, *manifest, staged);
+                }
+                self.supersede(entry, supersession);
+            }
+            Change::ReleaseMandatoryChanged { manifest, mandatory, .. } => {
+                if *mandatory {
+                    self.rolling.mandatory.insert(*manifest);
+                } else {
+                    self.rolling.mandatory.remove(manifest);
+                }
+                self.replan(entry);
+            }
+            Change::RolloutCompleted { manifest, supersession, .. } => {
+                self.rolling.rolling_out.remove(manifest);
+                self.supersede(entry, supersession);
+            }
+            Change::RolloutResumed { manifest, supersession, .. } => {
+                self.with_release(manifest, |row| {
+                    if row.state == ReleaseState::Halted {
+                        let said = row.decided.take().and_then(|decided| decided.comment).unwrap_or_default();
+                        decide(row, entry, ReleaseState::Approved, None, &said);
+                        row.rollback = false;
+                    }
+                });
+                self.supersede(entry, supersession);
             }
             Change::ReleaseRejected { manifest, reason, .. } => {
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Rejected, Some(reason), "")
                 });
+                if self.is_in_plan(manifest) {
+                    self.replan(entry);
+                }
             }
             Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
                 self.with_release(manifest, |row| {
@@ -69,9 +107,14 @@ impl State {
                 for client in self.clients.values_mut() {
                     client.assigned.retain(|_, told| told.manifest != *manifest);
                 }
-                self.supersede(supersession);
+                self.rollouts_ended(entry, manifest, RolloutState::Withdrawn, reason);
+                self.supersede(entry, supersession);
             }
-            Change::ReleaseHalted { manifest, reason, rollback, withdrawn, supersession, .. } => {
+            Change::ReleaseHalted {
+                manifest, reason, rollback, withdrawn, aborted, supersession, ..
+            } => {
+                let ends = if *aborted { RolloutState::Aborted } else { RolloutState::Halted };
+                self.rollouts_ended(entry, manifest, ends, reason);
                 let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
                 self.with_release(manifest, |row| {
                     match (withdrawn, row.reason.clone()) {
@@ -83,7 +126,7 @@ impl State {
                 for client in self.clients.values_mut() {
                     client.assigned.retain(|_, told| told.manifest != *manifest);
                 }
-                self.supersede(supersession);
+                self.supersede(entry, supersession);
             }
             Change::ReleaseReconsidered { manifest, attempt, .. } => {
                 self.with_release(manifest, |row| {
@@ -92,6 +135,10 @@ impl State {
                     row.rollback = false;
                     row.attempt = *attempt;
                 });
+                self.rolling.rolling_out.remove(manifest);
+                if self.is_in_plan(manifest) {
+                    self.replan(entry);
+                }
             }
             Change::ReleaseRetried { manifest, computers, .. } => {
                 for next in computers {
@@ -124,6 +171,12 @@ impl State {
             | Change::AssignmentChanged { .. }
             | Change::StepReported { .. }
             | Change::ForkDetected { .. }
+            | Change::SettingsChanged { .. }
+            | Change::GroupMembersChanged { .. }
+            | Change::RingOpened { .. }
+            | Change::RolloutPaused { .. }
+            | Change::RolloutEdited { .. }
+            | Change::DeliveriesChanged { .. }
             | Change::LogForkReported { .. } => {}
         }
     }
@@ -134,12 +187,16 @@ impl State {
         }
     }
 
-    fn supersede(&mut self, supersession: &Supersession) {
+    fn supersede(&mut self, entry: &ActivityEntry, supersession: &Supersession) {
         for manifest in &supersession.superseded {
             self.with_release(manifest, |row| row.state = ReleaseState::Superseded);
+            self.rollouts_superseded(entry, manifest);
         }
         for manifest in &supersession.restored {
             self.with_release(manifest, |row| row.state = ReleaseState::Approved);
+        }
+        if !supersession.superseded.is_empty() || !supersession.restored.is_empty() {
+            self.replan(entry);
         }
     }
 }
@@ -170,10 +227,6 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
         approved_for: Vec::new(),
         rollback: false,
         attempt: 1,
-        kind: PackageKind::Program,
-        severity: Severity::Normal,
-        mandatory: false,
-        rolling_out: Vec::new(),
         signer: None,
         payload_bytes: 0,
         staged_at: entry.at,
@@ -196,6 +249,7 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
             channels,
             signer,
             payload_bytes,
+            mandatory: _,
         } => Some(ReleaseRow {
             kind,
             counter,
@@ -304,28 +358,36 @@ impl<H: Holds> Read<ReleaseCounts> for Handle<H> {
 
 // ── without counts ──
 
-/// A release as the rules look at it.
-pub(super) fn known(row: &ReleaseRow) -> KnownRelease {
-    KnownRelease {
-        release: row.release.clone(),
-        manifest: row.manifest,
-        state: row.state,
-        counter: row.counter,
-        channels: row.channels.clone(),
-        rollout: row.rollout,
-        signer: row.signer.clone(),
-        reason: row.reason.clone(),
-        approved_for: row.approved_for.clone(),
-        rollback: row.rollback,
-        attempt: row.attempt,
-    }
-}
-
 impl State {
+    /// A release as the rules look at it.
+    pub(super) fn known(&self, row: &ReleaseRow) -> KnownRelease {
+        KnownRelease {
+            release: row.release.clone(),
+            manifest: row.manifest,
+            state: row.state,
+            counter: row.counter,
+            channels: row.channels.clone(),
+            rollout: row.rollout,
+            signer: row.signer.clone(),
+            reason: row.reason.clone(),
+            approved_for: row.approved_for.clone(),
+            rollback: row.rollback,
+            attempt: row.attempt,
+            kind: row.kind,
+            severity: row.severity,
+            mandatory: self.rolling.mandatory.contains(&row.manifest),
+            rolling_out: self.rolling.rolling_out.get(&row.manifest).cloned().unwrap_or_default(),
+        }
+    }
+
     /// Every release that goes to clients, sorted by package and counter.
     pub(super) fn approved(&self) -> Vec<KnownRelease> {
-        let mut approved: Vec<KnownRelease> =
-            self.releases.values().filter(|row| row.state == ReleaseState::Approved).map(known).collect();
+        let mut approved: Vec<KnownRelease> = self
+            .releases
+            .values()
+            .filter(|row| row.state == ReleaseState::Approved)
+            .map(|row| self.known(row))
+            .collect();
         approved.sort_by(|one, other| {
             let key = |release: &KnownRelease| (release.counter, release.manifest);
             one.release.package.cmp(&other.release.package).then(key(one).cmp(&key(other)))
@@ -340,7 +402,7 @@ impl State {
 
     /// A release, if it is known here.
     pub(super) fn known_release(&self, manifest: &Sha256Digest) -> Option<KnownRelease> {
-        self.releases.get(manifest).map(known)
+        self.releases.get(manifest).map(|row| self.known(row))
     }
 
     /// Manifests of releases above a counter that the vendor reset.
@@ -350,7 +412,11 @@ impl State {
 
     /// Every release that waits for a review, in the order of their manifests.
     pub(super) fn staged(&self) -> Vec<KnownRelease> {
-        self.releases.values().filter(|row| row.state == ReleaseState::Staged).map(known).collect()
+        self.releases
+            .values()
+            .filter(|row| row.state == ReleaseState::Staged)
+            .map(|row| self.known(row))
+            .collect()
     }
 }
 
@@ -358,13 +424,13 @@ impl<H: Holds> Read<KnownReleases> for Handle<H> {
     fn read(&mut self, query: &KnownReleases) -> Result<Vec<KnownRelease>, StoreError> {
         let state = self.state();
         let rows = state.releases.values().filter(|row| query.after.is_none_or(|after| row.manifest > after));
-        Ok(rows.take(page(query.limit)).map(known).collect())
+        Ok(rows.take(page(query.limit)).map(|row| state.known(row)).collect())
     }
 }
 
 impl<H: Holds> Read<KnownReleaseOf> for Handle<H> {
     fn read(&mut self, query: &KnownReleaseOf) -> Result<Option<KnownRelease>, StoreError> {
-        Ok(self.state().releases.get(&query.manifest).map(known))
+        Ok(self.state().known_release(&query.manifest))
     }
 }
 
@@ -395,7 +461,7 @@ impl<H: Holds> Read<DeltaReleases> for Handle<H> {
             if in_use || matches!(row.state, ReleaseState::Staged | ReleaseState::Approved) {
                 let bases = state.deltas_to(row.manifest).into_iter().map(|delta| delta.base).collect();
                 rows.push(DeltaReleaseRow {
-                    release: known(row),
+                    release: state.known(row),
                     in_use,
                     payload_bytes: row.payload_bytes,
                     bases,

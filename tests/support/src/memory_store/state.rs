@@ -9,6 +9,7 @@ use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::Tag;
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EraId, Nonce, PackageName, Platform, RequestId, SerialNumber,
     SetupId,
@@ -17,7 +18,7 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_manifests::order::{HighestOrders, Order};
-use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_manifests::wire::contact::{InstalledPackage, Postponed};
 use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::chain::LinkedEntry;
@@ -25,6 +26,8 @@ use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
 use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
+
+use super::rollouts::Rolling;
 
 /// Everything that was committed, or that one transaction sees.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +59,7 @@ pub(super) struct State {
     /// The number of the reset of a package's counter that was applied last.
     pub(super) counter_resets: BTreeMap<PackageName, u64>,
     pub(super) pull: PullFacts,
+    pub(super) rolling: Rolling,
     pub(super) notes: BTreeMap<NoteKey, Note>,
 }
 
@@ -158,6 +162,8 @@ pub(super) struct Seen<'a> {
     pub(super) hostname: Option<&'a str>,
     pub(super) installed: &'a [InstalledPackage],
     pub(super) before: &'a [InstalledPackage],
+    pub(super) tags: &'a [Tag],
+    pub(super) postponed: &'a [Postponed],
 }
 
 /// The last contact of a client.
@@ -193,10 +199,18 @@ impl State {
     pub(super) fn seen(&self, client_id: &ClientId) -> Option<Seen<'_>> {
         match self.notes.get(&NoteKey::ClientSeen(client_id.clone())) {
             Some(Note::ClientSeen {
-                platform, agent_version, instance, hostname, installed, before, ..
+                platform,
+                agent_version,
+                instance,
+                hostname,
+                installed,
+                before,
+                tags,
+                postponed,
+                ..
             }) => {
                 let (instance, hostname) = (*instance, hostname.as_deref());
-                Some(Seen { platform, agent_version, instance, hostname, installed, before })
+                Some(Seen { platform, agent_version, instance, hostname, installed, before, tags, postponed })
             }
             _ => None,
         }

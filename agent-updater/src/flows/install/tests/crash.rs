@@ -3,12 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use jiff::Timestamp;
 use sealpost_files::with_causes;
 
 use super::fixture::{Computer, ONE, Published, delta, package};
 use crate::domain::install::JournalStep;
-use crate::flows::install::{ChangeEnd, Engine};
+use crate::flows::install::{ChangeEnd, Engine, Terms};
 use crate::ports::fault_points;
 use crate::spool::Spool;
 
@@ -214,13 +213,13 @@ fn reports_that_cannot_be_written_stop_nothing_and_leave_nothing_half_built() {
     let mut broken = computer.publish("2", 2, "broken");
     let (vetted, wanted) = (computer.vet(&broken).unwrap(), computer.assignment(&broken, 0));
     assert!(matches!(
-        engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, &mut broken),
+        engine.install(&vetted, Terms::unhindered(&wanted), &mut broken),
         Ok(ChangeEnd::Refused(_))
     ));
     assert_eq!(computer.snapshot(), before);
     let mut three = computer.publish("3", 3, "loadable three");
     let (vetted, wanted) = (computer.vet(&three).unwrap(), computer.assignment(&three, 0));
-    assert_eq!(engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, &mut three).unwrap(), ChangeEnd::Kept);
+    assert_eq!(engine.install(&vetted, Terms::unhindered(&wanted), &mut three).unwrap(), ChangeEnd::Kept);
     assert_eq!(engine.roll_back(&package()).unwrap(), ChangeEnd::Kept);
     computer.assert_runs(&one, "after the rollback");
     assert!(Spool::open(&computer.host.home).is_err(), "no report could be written");

@@ -1,11 +1,10 @@
 //! Every step at which the disk can refuse something, for each change of release: afterwards the old or the new release
 //! is whole, the product runs, what is told is true, and the next try succeeds.
 
-use jiff::Timestamp;
 use sealpost_files::faults::{Failure, Ran, failing};
 
 use super::fixture::{Computer, Published, delta, package};
-use crate::flows::install::{ChangeEnd, Engine, EngineError};
+use crate::flows::install::{ChangeEnd, Engine, EngineError, Terms};
 use crate::ports::fault_points;
 use crate::spool::Spool;
 
@@ -68,7 +67,7 @@ impl Scene {
             Ok(ChangeEnd::Kept) => self.computer.assert_runs(new, place),
             Ok(ChangeEnd::Refused(_) | ChangeEnd::RolledBack(_)) => self.computer.assert_runs(old, place),
             // A recovery that finds nothing to end.
-            Ok(ChangeEnd::Down(_) | ChangeEnd::OnTrial) | Err(_) => {}
+            Ok(ChangeEnd::Down(_) | ChangeEnd::OnTrial | ChangeEnd::NotNow(_)) | Err(_) => {}
         }
         self.computer.recover();
         let is_new =
@@ -89,9 +88,8 @@ fn every_failing_install(failure: Failure, by_delta: bool) {
         }
         let (vetted, wanted) = (scene.computer.vet(&new).unwrap(), scene.computer.assignment(&new, 0));
         let mut source = new.clone();
-        let ran = scene.fails(nth, failure, |engine| {
-            engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, &mut source)
-        });
+        let ran = scene
+            .fails(nth, failure, |engine| engine.install(&vetted, Terms::unhindered(&wanted), &mut source));
         let Some((step, path)) = ran.failed else {
             assert_eq!(ran.answer.unwrap(), ChangeEnd::Kept);
             assert!(nth > 30, "an install takes more steps");

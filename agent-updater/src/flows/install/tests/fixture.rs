@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::domain::record::{Installed, PackageRecord};
 use crate::domain::release::{Expectation, Refusal};
 use crate::flows::context::Host;
-use crate::flows::install::{ChangeEnd, Engine, EngineError, VettedRelease};
+use crate::flows::install::{ChangeEnd, Engine, EngineError, Terms, VettedRelease};
 use crate::home::Home;
 use crate::hooks::runner_of_tests::runner_of_tests;
 use crate::ports::{Disk, Faults, Killed, Source};
@@ -109,7 +109,7 @@ pub(super) fn reason(end: &ChangeEnd) -> ReasonCode {
     match end {
         ChangeEnd::Refused(refusal) | ChangeEnd::Down(refusal) => refusal.reason,
         ChangeEnd::RolledBack(reason) => *reason,
-        ChangeEnd::Kept | ChangeEnd::OnTrial => ReasonCode::Done,
+        ChangeEnd::Kept | ChangeEnd::OnTrial | ChangeEnd::NotNow(_) => ReasonCode::Done,
     }
 }
 
@@ -205,14 +205,15 @@ impl Computer {
         let vetted = self.vet(release).unwrap();
         let wanted = self.assignment(release, attempt);
         let mut spool = Spool::open(&self.host.home).unwrap();
-        Engine::new(&self.host, &mut spool).install(&vetted, &wanted, Timestamp::UNIX_EPOCH, release)
+        Engine::new(&self.host, &mut spool).install(&vetted, Terms::unhindered(&wanted), release)
     }
 
     /// A rollback that the site asks for, of this attempt; its bounds are judged elsewhere.
     pub(super) fn roll_back_for_site(&self, attempt: u32) -> Result<ChangeEnd, EngineError> {
         let previous = self.record().previous.unwrap();
         let to = Installed { rollout: 9, attempt, ..previous };
-        self.with_engine(|engine| engine.roll_back_for_site(to))
+        let wanted = PackageAssignment::install(to.release.clone(), to.manifest, 9, attempt);
+        self.with_engine(|engine| engine.roll_back_for_site(to, Terms::unhindered(&wanted)))
     }
 
     pub(super) fn with_engine<R>(&self, work: impl FnOnce(&mut Engine<'_>) -> R) -> R {

@@ -7,6 +7,7 @@ mod fixture;
 mod install;
 mod linked;
 mod not_started;
+mod prepared;
 mod refused;
 mod repair;
 mod rollback;

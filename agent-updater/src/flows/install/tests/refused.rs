@@ -13,7 +13,7 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::trust::KeyStatus;
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::flows::install::ChangeEnd;
+use crate::flows::install::{ChangeEnd, NotNow, Terms};
 
 use super::fixture::{Computer, FixedDisk, ONE, Published, TWO, delta, package, reason};
 
@@ -141,7 +141,7 @@ fn a_damaged_record_stops_installs_and_is_explained() {
     bytes[middle] ^= 1;
     fs::write(&path, &bytes).unwrap();
     let error = computer
-        .with_engine(|engine| engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, &mut two.clone()))
+        .with_engine(|engine| engine.install(&vetted, Terms::unhindered(&wanted), &mut two.clone()))
         .unwrap_err();
     assert!(with_causes(&error).contains("damaged"), "{error}");
     let (current, running) = computer.current_and_running();
@@ -208,17 +208,18 @@ fn a_window_that_closes_during_the_download_stops_nothing_and_gives_nothing_up()
     let mut two = computer.publish("2", 2, TWO);
     let (vetted, closes_at) = (computer.vet(&two).unwrap(), Timestamp::now() - SignedDuration::from_secs(1));
     let wanted = PackageAssignment { install_until: Some(closes_at), ..computer.assignment(&two, 0) };
-    let install = |wanted: &PackageAssignment, floor, source: &mut Published| {
-        computer.with_engine(|engine| engine.install(&vetted, wanted, floor, source)).unwrap()
+    let install = |wanted: &PackageAssignment, time_floor, source: &mut Published| {
+        let terms = Terms { time_floor, ..Terms::unhindered(wanted) };
+        computer.with_engine(|engine| engine.install(&vetted, terms, source)).unwrap()
     };
     let ended = install(&wanted, Timestamp::UNIX_EPOCH, &mut two);
-    assert!(matches!(&ended, ChangeEnd::Refused(why) if why.detail.contains("next assignment")), "{ended:?}");
+    assert_eq!(ended, ChangeEnd::NotNow(NotNow::Closed(closes_at)));
     computer.assert_runs(&one, "after the refusal");
     assert!(!computer.record().given_up.iter().any(|past| past.manifest == two.signed.digest()));
     // A clock that was reset does not keep a window open.
     let later =
         PackageAssignment { install_until: Some(Timestamp::now() + SignedDuration::from_hours(1)), ..wanted };
     let ended = install(&later, Timestamp::now() + SignedDuration::from_hours(2), &mut two);
-    assert_eq!(reason(&ended), ReasonCode::AssignmentInvalid);
+    assert!(matches!(ended, ChangeEnd::NotNow(NotNow::Closed(_))), "{ended:?}");
     assert_eq!(install(&later, Timestamp::UNIX_EPOCH, &mut two), ChangeEnd::Kept);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sealpost_manifests::assignment::Action;
+use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_test_support::names::package;
@@ -10,7 +10,7 @@ use sealpost_test_support::names::package;
 use super::fixture::Computer;
 use crate::domain::policy::Decision;
 use crate::domain::record::Installed;
-use crate::flows::install::ChangeEnd;
+use crate::flows::install::{ChangeEnd, Terms};
 use crate::flows::self_update::begin::unless_on_trial;
 
 fn refused(end: ChangeEnd) -> ReasonCode {
@@ -87,7 +87,9 @@ fn going_back_on_request_is_a_trial_too() {
         let end = computer.with_engine(|engine| match action {
             Action::Rollback => {
                 let previous = computer.package().previous.unwrap();
-                engine.roll_back_for_site(Installed { rollout: 9, attempt: 2, ..previous })
+                let wanted = PackageAssignment::install(previous.release.clone(), previous.manifest, 9, 2);
+                let to = Installed { rollout: 9, attempt: 2, ..previous };
+                engine.roll_back_for_site(to, Terms::unhindered(&wanted))
             }
             _ => engine.roll_back(&PackageName::agent()),
         });

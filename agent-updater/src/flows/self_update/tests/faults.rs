@@ -1,7 +1,6 @@
 //! Every step at which the disk can refuse something during an update of the agent itself: afterwards one program is the
 //! agent, a launcher finds it, the records agree, and what failed is made up for by the next cycle.
 
-use jiff::Timestamp;
 use sealpost_files::faults::{Failure, failing};
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::wire::report::ReasonCode;
@@ -9,7 +8,7 @@ use sealpost_manifests::wire::report::ReasonCode;
 use super::fixture::{Computer, Release};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
-use crate::flows::install::{ChangeEnd, Engine, VettedRelease};
+use crate::flows::install::{ChangeEnd, Engine, Terms, VettedRelease};
 use crate::flows::retention;
 use crate::flows::self_update::record::save;
 use crate::flows::self_update::settle::settle;
@@ -56,7 +55,7 @@ fn updates(
     way: Way,
 ) {
     let mut engine = Engine::new(host, spool);
-    drop(engine.install(vetted, wanted, Timestamp::UNIX_EPOCH, release));
+    drop(engine.install(vetted, Terms::unhindered(wanted), release));
     watched(host, way);
     drop(settle(host, spool));
 }

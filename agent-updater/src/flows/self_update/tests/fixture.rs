@@ -26,7 +26,7 @@ use crate::domain::record::PackageRecord;
 use crate::domain::release::{Expectation, Refusal};
 use crate::domain::self_update::record::SelfRecord;
 use crate::flows::context::Host;
-use crate::flows::install::{ChangeEnd, Engine, EngineError, VettedRelease};
+use crate::flows::install::{ChangeEnd, Engine, EngineError, Terms, VettedRelease};
 use crate::flows::self_update::settle::{SettleError, settle};
 use crate::home::Home;
 use crate::hooks::runner_of_tests::runner_of_tests;
@@ -143,7 +143,7 @@ impl Computer {
 
     pub(super) fn install(&self, release: &mut Release) -> Result<ChangeEnd, EngineError> {
         let (vetted, wanted) = self.vet(release);
-        self.with_engine(|engine| engine.install(&vetted, &wanted, Timestamp::UNIX_EPOCH, release))
+        self.with_engine(|engine| engine.install(&vetted, Terms::unhindered(&wanted), release))
     }
 
     /// A release that is assigned, with its assignment.

@@ -4,17 +4,14 @@
 //! approval and the report. A computer that was told stays told, whatever its groups become, until the release is halted, its
 //! rollout is paused before it began, or something newer takes its place.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
 use super::delivery::Content;
-use super::groups::GroupName;
 use super::plan::{Asker, Delivery, LiveCounts, Plan};
 use super::progress::{DeliveryState, RingState, Rollout, RolloutState, hour_of};
 use super::settings::{Block, Pin, Target};
@@ -180,7 +177,7 @@ pub fn admit<'p>(
     counts: &LiveCounts,
     now: Timestamp,
 ) -> Result<Admitted<'p>, Held> {
-    kept_away(release, computer, plan)?;
+    kept_away(&release.release, computer, plan)?;
     let Some(rollout) = plan.rollout_of(release.manifest, computer.channel) else {
         return Ok(Admitted::Free);
     };
@@ -249,8 +246,8 @@ fn told_before<'a>(computer: &Asker<'a>, rollout: &Rollout) -> Option<&'a Delive
         .find(|told| told.rollout == rollout.number && told.state != DeliveryState::Dropped)
 }
 
-fn kept_away(release: &KnownRelease, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
-    let id = &release.release;
+/// Whether a block or a pin keeps a release away from a computer.
+pub(super) fn kept_away(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
     let of = |block: &Block| {
         block.of.is(computer.name, computer.groups)
             && block.package.as_ref().is_none_or(|package| *package == id.package)
@@ -259,7 +256,7 @@ fn kept_away(release: &KnownRelease, computer: &Asker<'_>, plan: &Plan) -> Resul
     if let Some((name, block)) = plan.settings.blocks.iter().find(|(_, block)| of(block)) {
         return Err(Held::Blocked { name: *name, why: block.why.clone() });
     }
-    match pin_of(plan, computer.name, computer.groups, release) {
+    match pin_of(plan, computer, id) {
         Some((name, pin)) if pin.version != id.version => {
             Err(Held::Pinned { name, version: pin.version.clone(), why: pin.why.clone() })
         }
@@ -268,19 +265,14 @@ fn kept_away(release: &KnownRelease, computer: &Asker<'_>, plan: &Plan) -> Resul
 }
 
 /// The pin that counts for a computer and a package: of the computer itself before one of a group before one of everybody.
-fn pin_of<'p>(
-    plan: &'p Plan,
-    name: &ComputerName,
-    groups: &BTreeSet<GroupName>,
-    release: &KnownRelease,
-) -> Option<(Word, &'p Pin)> {
+fn pin_of<'p>(plan: &'p Plan, computer: &Asker<'_>, id: &ReleaseId) -> Option<(Word, &'p Pin)> {
     let pins = plan.settings.pins.iter();
     let narrow = |pin: &Pin| match pin.of {
         Target::Computer(_) => 0,
         Target::Group(_) => 1,
         Target::Everyone => 2,
     };
-    pins.filter(|(_, pin)| pin.package == release.release.package && pin.of.is(name, groups))
+    pins.filter(|(_, pin)| pin.package == id.package && pin.of.is(computer.name, computer.groups))
         .min_by_key(|(_, pin)| narrow(pin))
         .map(|(name, pin)| (*name, pin))
 }

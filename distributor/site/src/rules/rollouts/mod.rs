@@ -13,4 +13,5 @@ pub mod progress;
 pub mod settings;
 pub mod share;
 pub mod strategy;
+pub mod survey;
 pub mod window;

@@ -550,6 +550,12 @@ impl Rollout {
         self.rings.iter().rposition(|ring| ring.state != RingState::Waiting)
     }
 
+    /// Whether it rolls out signature files.
+    #[must_use]
+    pub fn is_signatures(&self) -> bool {
+        self.kind == PackageKind::Signatures
+    }
+
     /// The name of a ring.
     #[must_use]
     pub fn ring_name(&self, ring: usize) -> &str {

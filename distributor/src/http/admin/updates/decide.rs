@@ -35,8 +35,9 @@ pub(crate) async fn approve(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> Result<Json<Update>, ApiError> {
-    let ApproveRequest { manifest, channels, comment } = request;
-    let command = ApproveRelease { actor, manifest, channels, trust: site.parts.upstream.trust(), comment };
+    let ApproveRequest { manifest, channels, comment, strategy, emergency } = request;
+    let trust = site.parts.upstream.trust();
+    let command = ApproveRelease { actor, manifest, channels, trust, comment, strategy, emergency };
     site.parts.ledger.execute(site.now(), command).await?;
     let Json(update) = decided(&site, manifest).await?;
     let payload_missing = missing_payload(&site, manifest).await;

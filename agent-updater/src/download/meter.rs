@@ -1,0 +1,131 @@
+//! Counting what travels over the network, by part, for reports.
+//!
+//! Invariant: what was counted is told once. It is told about the release that needed it first: the metadata that several
+//! releases share stands with one of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use sealpost_manifests::wire::report::TransferredBytes;
+use sealpost_repository::{PacedTransport, TargetBody, TargetPath, Transport, TransportError};
+
+/// Bytes that were received and not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    metadata: AtomicU64,
+    manifest: AtomicU64,
+    payload: AtomicU64,
+}
+
+impl Meter {
+    /// What was counted since it was told last.
+    pub(super) fn take(&self) -> TransferredBytes {
+        let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+        TransferredBytes {
+            metadata: take(&self.metadata),
+            manifest: take(&self.manifest),
+            payload: take(&self.payload),
+        }
+    }
+
+    /// Another release begins: what came of one before that was refused is not its.
+    pub(super) fn begin_release(&self) {
+        self.manifest.store(0, Ordering::Relaxed);
+        self.payload.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_payload(&self, bytes: usize) {
+        add(&self.payload, bytes);
+    }
+
+    /// The count for a target, by the end of its name.
+    fn of_target(&self, name: &str) -> &AtomicU64 {
+        if name.ends_with(".manifest") || name.ends_with(".manifest.minisig") {
+            &self.manifest
+        } else if name.contains(".tar.") {
+            &self.payload
+        } else {
+            &self.metadata
+        }
+    }
+}
+
+fn add(count: &AtomicU64, bytes: usize) {
+    let _ = count.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+/// A transport whose bytes are counted.
+#[derive(Debug)]
+pub(super) struct Metered {
+    pub(super) inner: PacedTransport,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl Transport for Metered {
+    fn metadata<'a>(
+        &'a self,
+        name: &'a str,
+        max_bytes: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TransportError>> {
+        async move {
+            let fetched = self.inner.metadata(name, max_bytes).await?;
+            add(&self.meter.metadata, fetched.as_ref().map_or(0, Vec::len));
+            Ok(fetched)
+        }
+        .boxed()
+    }
+
+    fn target<'a>(
+        &'a self,
+        path: &'a TargetPath,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>> {
+        async move {
+            let Some(TargetBody { offset, chunks }) = self.inner.target(path, offset).await? else {
+                return Ok(None);
+            };
+            let (meter, name) = (Arc::clone(&self.meter), path.encoded());
+            let chunks = chunks.inspect(move |chunk| {
+                add(meter.of_target(&name), chunk.as_ref().map_or(0, Vec::len));
+            });
+            Ok(Some(TargetBody { offset, chunks: chunks.boxed() }))
+        }
+        .boxed()
+    }
+
+    fn metadata_location(&self, name: &str) -> String {
+        self.inner.metadata_location(name)
+    }
+
+    fn location(&self, path: &TargetPath) -> String {
+        self.inner.location(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_traveled_is_told_by_part_and_once() {
+        let meter = Meter::default();
+        for (name, bytes) in [
+            ("77ab.acme_2_any.manifest", 10),
+            ("77ab.acme_2_any.manifest.minisig", 1),
+            ("77ab.acme_2_any.tar.gz", 100),
+            ("77ab.acme.channels", 3),
+            ("77ab.trust.json", 4),
+        ] {
+            add(meter.of_target(name), bytes);
+        }
+        meter.add_payload(1_000);
+        let expected = TransferredBytes { metadata: 7, manifest: 11, payload: 1_100 };
+        assert_eq!((meter.take(), meter.take()), (expected, TransferredBytes::default()));
+        add(&meter.metadata, 1);
+        add(&meter.manifest, 2);
+        meter.begin_release();
+        assert_eq!(meter.take(), TransferredBytes { metadata: 1, ..TransferredBytes::default() });
+    }
+}

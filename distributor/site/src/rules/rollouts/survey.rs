@@ -1,0 +1,163 @@
+//! A look at all computers: how many each ring of a rollout has, and which are the first of all.
+//!
+//! Invariant: who belongs to a ring is found by the same functions as at a contact. A computer that was told counts in the
+//! ring in which it was told. Computers that may not have the release are none of a ring.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::ids::SerialNumber;
+
+use super::delivery::Content;
+use super::gate;
+use super::groups::Attributes;
+use super::plan::{Asker, Plan};
+use super::progress::{Population, RingState, Rollout};
+use super::share::{self, Salt, Threshold};
+use super::strategy::Takes;
+use crate::rows::RecipientRow;
+use crate::rules::assignment::Licensed;
+
+/// A computer that came within this time is heard of: the first ones are chosen among these.
+const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// A look that is under way.
+#[derive(Debug)]
+pub struct Survey<'a> {
+    plan: &'a Plan,
+    salt: Salt,
+    now: Timestamp,
+    rollouts: Vec<(&'a Rollout, Vec<Seen>)>,
+}
+
+/// What counts of one computer for one rollout.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    position: u64,
+    heard: bool,
+    waiting: bool,
+    /// The ring in which it was told.
+    told_in: Option<u32>,
+    /// A bit for each ring that takes it by something else than its place among the first.
+    takes: u32,
+}
+
+impl<'a> Survey<'a> {
+    /// Of these rollouts.
+    #[must_use]
+    pub fn new(plan: &'a Plan, rollouts: &'a [Rollout], salt: Salt, now: Timestamp) -> Self {
+        let rollouts = rollouts.iter().map(|rollout| (rollout, Vec::new())).collect();
+        Self { plan, salt, now, rollouts }
+    }
+
+    /// Takes in a computer.
+    pub fn add(&mut self, row: &RecipientRow) {
+        // One that has not enrolled gets nothing.
+        let Some(platform) = &row.platform else { return };
+        let licensed = Licensed::by(&row.grants);
+        let serials: Vec<&SerialNumber> = row.grants.iter().map(|grant| &grant.serial).collect();
+        let groups = self.plan.groups_of(
+            &row.listed,
+            &Attributes {
+                name: &row.name,
+                channel: &row.channel,
+                platform: Some(platform),
+                tags: &row.tags,
+                serials: &serials,
+                installed: &row.installed,
+            },
+        );
+        let position = share::position(&self.salt, &row.name);
+        let asker = Asker {
+            name: &row.name,
+            position,
+            groups: &groups,
+            channel: &row.channel,
+            deliveries: &row.deliveries,
+        };
+        let heard = row.last_contact.is_some_and(|at| self.now.duration_since(at) <= HEARD_WITHIN);
+        for (rollout, seen) in &mut self.rollouts {
+            let package = &rollout.release.package;
+            let may_have = rollout.channels.contains(&row.channel)
+                && rollout.release.platform.fits(platform)
+                && licensed.covers(package)
+                && gate::kept_away(&rollout.release, &asker, self.plan).is_ok();
+            let content = self.plan.settings.content_of(&groups, package);
+            if !may_have || (rollout.is_signatures() && content == Content::Paused) {
+                continue;
+            }
+            let told = row.deliveries.iter().find(|told| told.rollout == rollout.number);
+            let runs_it_or_newer = row
+                .installed
+                .iter()
+                .any(|installed| installed.package() == package && installed.counter >= rollout.counter);
+            seen.push(Seen {
+                position,
+                heard,
+                waiting: !runs_it_or_newer && told.is_none(),
+                told_in: told.map(|told| told.ring),
+                takes: takes(rollout, &asker, self.plan),
+            });
+        }
+    }
+
+    /// What was found, ring by ring, by rollout.
+    #[must_use]
+    pub fn finish(self) -> BTreeMap<u64, Vec<Population>> {
+        self.rollouts
+            .into_iter()
+            .map(|(rollout, seen)| (rollout.number, populations(rollout, &seen)))
+            .collect()
+    }
+}
+
+/// The rings that take a computer by a group, a share, or because they take everyone.
+fn takes(rollout: &Rollout, asker: &Asker<'_>, plan: &Plan) -> u32 {
+    let early = rollout.is_signatures()
+        && plan.settings.content_of(asker.groups, &rollout.release.package) == Content::Early;
+    let by = |takes: &Takes| match takes {
+        Takes::First(_) => false,
+        Takes::Share(part) => share::is_in(asker.position, Threshold::share(*part)),
+        Takes::Group(group) => asker.groups.contains(group),
+        Takes::Everyone => true,
+    };
+    let rings = rollout.strategy.rings().iter().enumerate();
+    let bits = rings.filter(|(index, ring)| by(&ring.takes) || (early && *index == 0));
+    bits.fold(0, |bits, (index, _)| bits | u32::try_from(index).map_or(0, |index| 1 << index.min(31)))
+}
+
+fn populations(rollout: &Rollout, seen: &[Seen]) -> Vec<Population> {
+    let mut found: Vec<Population> = Vec::with_capacity(rollout.rings.len());
+    for (index, (plan, progress)) in rollout.strategy.rings().iter().zip(&rollout.rings).enumerate() {
+        let below = match (&plan.takes, progress.state) {
+            (Takes::First(_), RingState::Open { .. }) => progress.below,
+            (Takes::First(count), RingState::Waiting) => first(*count, seen),
+            _ => None,
+        };
+        found.push(Population { below, ..Population::default() });
+        debug_assert_eq!(found.len(), index + 1);
+    }
+    for one in seen {
+        let in_ring = |(index, population): &(usize, &Population)| {
+            let by_place = population.below.is_some_and(|below| share::is_in(one.position, below));
+            by_place || u32::try_from(*index).is_ok_and(|index| one.takes & (1 << index.min(31)) != 0)
+        };
+        let own = found.iter().enumerate().find(in_ring).map(|(index, _)| index);
+        let ring = one.told_in.and_then(|ring| usize::try_from(ring).ok()).or(own);
+        if let Some(population) = ring.and_then(|ring| found.get_mut(ring)) {
+            population.members += 1;
+            population.waiting += u64::from(one.waiting);
+            population.heard_of += u64::from(one.heard);
+        }
+    }
+    found
+}
+
+/// The first computers among those that are heard of; among all, if none is.
+fn first(count: u32, seen: &[Seen]) -> Option<Threshold> {
+    let count = NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))?;
+    let heard: Vec<u64> = seen.iter().filter(|seen| seen.heard).map(|seen| seen.position).collect();
+    let all = || seen.iter().map(|seen| seen.position).collect();
+    Threshold::first(count, if heard.is_empty() { all() } else { heard })
+}
