@@ -97,9 +97,10 @@ impl Checks {
         let finished = counts.succeeded + failed;
         let sample = u64::from(plan.minimum_sample);
         // A smaller sample is all that can be had: nobody of the ring works on it, and nobody that is heard of waits for it.
-        let all = self.populations.get(&number).is_some_and(|found| {
-            found[ring].waiting == 0 && counts.under_way() == 0
-        });
+        let all = self
+            .populations
+            .get(&number)
+            .is_some_and(|found| found[ring].waiting == 0 && counts.under_way() == 0);
         let members = self.populations.get(&number).map_or(u64::MAX, |found| found[ring].members);
         assert!(finished >= 1, "nobody of ring {ring} of {number} finished: {counts:?}");
         assert!(finished >= sample.min(members) || all, "the sample of ring {ring} of {number}: {counts:?}");
@@ -110,7 +111,8 @@ impl Checks {
 
     /// The caps of the rings in which a computer was told just now.
     pub(crate) fn caps(&mut self, computer: &Computer, site: &Site) {
-        let now = computer.deliveries.iter().filter(|told| told.told_at == site.now && told.state.is_under_way());
+        let now =
+            computer.deliveries.iter().filter(|told| told.told_at == site.now && told.state.is_under_way());
         for told in now {
             let rollout = site.rollout(told.rollout);
             let plan = &rollout.strategy.rings()[told.ring as usize];
@@ -136,7 +138,9 @@ impl Checks {
         let Some(window) = window_of(computer, site) else { return };
         for told in packages.iter().filter(|told| told.action == Action::Install) {
             let runs = computer.installed.iter().any(|runs| runs.manifest == told.manifest);
-            let Some(delivery) = computer.deliveries.iter().find(|one| one.rollout == told.rollout) else { continue };
+            let Some(delivery) = computer.deliveries.iter().find(|one| one.rollout == told.rollout) else {
+                continue;
+            };
             if runs || told.deadline.is_some_and(|deadline| deadline <= site.now) {
                 continue;
             }

@@ -88,7 +88,12 @@ impl Computer {
     }
 
     /// Takes over what an assignment says. What is in it no more is not begun.
-    pub(crate) fn obeys(&mut self, packages: &[PackageAssignment], now: i64, minute_of: impl Fn(Timestamp) -> i64) {
+    pub(crate) fn obeys(
+        &mut self,
+        packages: &[PackageAssignment],
+        now: i64,
+        minute_of: impl Fn(Timestamp) -> i64,
+    ) {
         self.work.clear();
         for told in packages {
             let runs = self.installed.iter().any(|runs| runs.manifest == told.manifest);

@@ -37,7 +37,8 @@ pub(crate) struct Answer {
 
 /// Releases that a computer runs and is to leave, and approved ones that it ran before.
 fn undoing(site: &Site, computer: &Computer) -> (Vec<KnownRelease>, Vec<KnownRelease>) {
-    let known = |runs: &sealpost_manifests::wire::contact::InstalledPackage| site.releases.get(&runs.manifest);
+    let known =
+        |runs: &sealpost_manifests::wire::contact::InstalledPackage| site.releases.get(&runs.manifest);
     let left = computer.installed.iter().filter_map(known);
     let left = left.filter(|known| known.state == ReleaseState::Halted && known.rollback);
     let kept = computer.before.iter().filter_map(known).filter(|known| known.state.is_or_was_approved());
@@ -104,7 +105,8 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, pause: SignedDu
 
 /// What the answer does to rollouts: as the command decides it.
 fn assigned(wanted: &[Told<'_>], computer: &Computer, pause: SignedDuration) -> Vec<DeliveryStep> {
-    let names = |rollout| wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout));
+    let names =
+        |rollout| wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout));
     let step = |told: &sealpost_site::rules::rollouts::plan::Delivery, after| DeliveryStep {
         rollout: told.rollout,
         package: told.package.clone(),
@@ -158,7 +160,8 @@ pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
     // Nobody verifies it here.
     let (signature, global) = ("A".repeat(95), "A".repeat(86));
     let minisig = format!("untrusted comment: c\nRUQA{signature}=\ntrusted comment: c\n{global}==\n");
-    let document = SignedDocument { document: "grant".to_owned(), minisig: Minisig::parse(&minisig).unwrap() };
+    let document =
+        SignedDocument { document: "grant".to_owned(), minisig: Minisig::parse(&minisig).unwrap() };
     let seat = HeldGrantText { digest: document.digest(), grant, document, leased: false };
     Box::new(ContactClient {
         name: computer.name.clone(),
@@ -192,7 +195,11 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
     client.deliveries.sort_by(|one, other| one.package.cmp(&other.package));
     client.listed.clone_from(&computer.groups);
     let reports = std::mem::take(&mut computer.reports);
-    let command = AnswerContact { contact: request(site, computer, &client, reports), shown: None, head: NamedHead::OfThisLog };
+    let command = AnswerContact {
+        contact: request(site, computer, &client, reports),
+        shown: None,
+        head: NamedHead::OfThisLog,
+    };
     let (left, kept) = undoing(site, computer);
     let day = site.now.as_second() / 86_400 * 86_400;
     let facts = ContactFacts {
@@ -238,7 +245,17 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
             }
             Note::LeaseSent { lease } => client.lease = Some(lease),
             Note::AssignmentSent { assignment } => client.assignment = Some(assignment),
-            Note::ClientSeen { platform, agent_version, instance, hostname, installed, before, tags, postponed, .. } => {
+            Note::ClientSeen {
+                platform,
+                agent_version,
+                instance,
+                hostname,
+                installed,
+                before,
+                tags,
+                postponed,
+                ..
+            } => {
                 computer.before.clone_from(&before);
                 client.seen = Some(SeenClient {
                     platform,

@@ -33,26 +33,40 @@ fn site() -> Settings {
                 "missed": missed })
     };
     let week = ["monday", "tuesday", "wednesday", "thursday", "friday"];
-    let group = |names: &str, window: &str| {
-        json!({ "rule": { "names": [names] }, "delivery": format!("window:{window}"), "rank": 1 })
-    };
+    let group = |names: &str, window: &str| json!({ "rule": { "names": [names] }, "delivery": format!("window:{window}"), "rank": 1 });
     settings(&[
         (SettingKind::Window, "berlin", window("12:00", &week, "Europe/Berlin", json!("next_window"))),
-        (SettingKind::Window, "new-york", window("09:00", &["tuesday", "thursday"], "America/New_York", json!({ "at_once_after": 2 }))),
-        (SettingKind::Window, "kolkata", window("10:30", &["wednesday"], "Asia/Kolkata", json!({ "at_once_after": 1 }))),
+        (
+            SettingKind::Window,
+            "new-york",
+            window("09:00", &["tuesday", "thursday"], "America/New_York", json!({ "at_once_after": 2 })),
+        ),
+        (
+            SettingKind::Window,
+            "kolkata",
+            window("10:30", &["wednesday"], "Asia/Kolkata", json!({ "at_once_after": 1 })),
+        ),
         (SettingKind::Group, "west", group("*1", "new-york")),
         (SettingKind::Group, "east", group("*2", "kolkata")),
         (SettingKind::Group, "middle", group("*3", "berlin")),
         (SettingKind::Group, "pilot", json!({ "rule": { "names": ["*77"] } })),
-        (SettingKind::Strategy, "by-group", json!({ "deadline_hours": 240, "rings": [
+        (
+            SettingKind::Strategy,
+            "by-group",
+            json!({ "deadline_hours": 240, "rings": [
             { "name": "canary", "takes": { "first": 2 }, "soak_minutes": 60, "minimum_sample": 1, "errors": { "count": 2, "percent": 50 } },
             { "name": "pilot", "takes": { "group": "pilot" }, "soak_minutes": 240, "minimum_sample": 3, "errors": { "count": 5, "percent": 10 }, "concurrent": 40 },
             { "name": "tenth", "takes": { "share": "10 %" }, "soak_minutes": 480, "minimum_sample": 20, "errors": { "count": 20, "percent": 10 }, "per_hour": 300 },
-            { "name": "everyone", "takes": "everyone", "soak_minutes": 1440, "minimum_sample": 20, "errors": { "count": 50, "percent": 10 }, "concurrent": 30000, "per_hour": 3000 } ] })),
-        (SettingKind::Strategy, "steady", json!({ "rings": [
+            { "name": "everyone", "takes": "everyone", "soak_minutes": 1440, "minimum_sample": 20, "errors": { "count": 50, "percent": 10 }, "concurrent": 30000, "per_hour": 3000 } ] }),
+        ),
+        (
+            SettingKind::Strategy,
+            "steady",
+            json!({ "rings": [
             { "name": "canary", "takes": { "first": 2 }, "soak_minutes": 15, "minimum_sample": 1, "errors": { "count": 2, "percent": 50 } },
             { "name": "early", "takes": { "share": "10 %" }, "soak_minutes": 30, "minimum_sample": 3, "errors": { "count": 5, "percent": 10 } },
-            { "name": "everyone", "takes": "everyone", "soak_minutes": 60, "minimum_sample": 1, "errors": { "count": 20, "percent": 10 } } ] })),
+            { "name": "everyone", "takes": "everyone", "soak_minutes": 60, "minimum_sample": 1, "errors": { "count": 20, "percent": 10 } } ] }),
+        ),
         (SettingKind::Property, "strategy-signatures", json!("steady")),
     ])
 }
@@ -69,7 +83,10 @@ fn month(every: i64) -> Vec<(i64, Event)> {
         events.push((week * 7 * DAY + 9 * HOUR, release("av", "by-group")));
     }
     events.push((3 * DAY + 8 * HOUR, release("tools", "normal")));
-    events.push((10 * DAY + 8 * HOUR, Event::Release { package: "tools", kind: PackageKind::Program, strategy: Some("normal"), bad: true }));
+    events.push((
+        10 * DAY + 8 * HOUR,
+        Event::Release { package: "tools", kind: PackageKind::Program, strategy: Some("normal"), bad: true },
+    ));
     events.push((17 * DAY + 8 * HOUR, release("tools", "normal")));
     events.push((7 * DAY + 15 * HOUR, Event::Pause("av")));
     events.push((8 * DAY + 15 * HOUR, Event::Resume("av")));
@@ -121,7 +138,9 @@ fn ends_well(world: &World, now: i64) {
             };
             let ends = !matches!(
                 choice.held,
-                Some(Held::Ring { .. } | Held::Concurrent { .. } | Held::PerHour { .. } | Held::Paused { .. })
+                Some(
+                    Held::Ring { .. } | Held::Concurrent { .. } | Held::PerHour { .. } | Held::Paused { .. }
+                )
             );
             assert!(ends, "seed {}: {} still waits: {:?}", world.seed, computer.name, choice.held);
             *behind.entry(why).or_default() += 1;

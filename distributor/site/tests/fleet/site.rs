@@ -119,9 +119,10 @@ impl Site {
 
     /// Releases of a package that are approved or superseded, by counter; of old ones only the newest.
     pub(crate) fn approved_or_superseded(&self, package: &PackageName) -> Vec<KnownRelease> {
-        let of_package = self.releases.values().filter(|known| {
-            known.release.package == *package && known.state.is_or_was_approved()
-        });
+        let of_package = self
+            .releases
+            .values()
+            .filter(|known| known.release.package == *package && known.state.is_or_was_approved());
         let mut found: Vec<KnownRelease> = of_package.cloned().collect();
         found.sort_by_key(|known| (known.counter, known.manifest));
         found.split_off(found.len().saturating_sub(100))
@@ -155,7 +156,8 @@ impl Site {
                 known.rollout = Some(*rollout);
                 known.rolling_out = if staged.complete { Vec::new() } else { staged.channels.clone() };
                 let known = known.clone();
-                let open = |ring: RingProgress| RingProgress { state: RingState::Open { at: self.now }, ..ring };
+                let open =
+                    |ring: RingProgress| RingProgress { state: RingState::Open { at: self.now }, ..ring };
                 let rings = Rollout::waiting_rings(&staged.plan);
                 self.rollouts.push(Rollout {
                     number: *rollout,

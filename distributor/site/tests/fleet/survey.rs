@@ -29,7 +29,8 @@ pub(crate) fn survey(site: &Site, computers: &[Computer], rollout: &Rollout, now
             if lately.is_empty() {
                 lately = computers.iter().map(|one| one.position).collect();
             }
-            rollout.rings[index].below = Threshold::first(NonZeroUsize::new(*count as usize).unwrap(), lately);
+            rollout.rings[index].below =
+                Threshold::first(NonZeroUsize::new(*count as usize).unwrap(), lately);
         }
     }
     let mut found = vec![Population::default(); rings.len()];

@@ -11,7 +11,9 @@ use sealpost_manifests::word::Word;
 use sealpost_site::changes::{Actor, Change};
 use sealpost_site::commands::Command;
 use sealpost_site::commands::releases::{ApproveRelease, ReleaseFacts};
-use sealpost_site::commands::rollouts::{AdvanceRollouts, AdvancingFacts, Overdue, RolloutFacts, Steer, SteerRollout};
+use sealpost_site::commands::rollouts::{
+    AdvanceRollouts, AdvancingFacts, Overdue, RolloutFacts, Steer, SteerRollout,
+};
 use sealpost_site::rules::rollouts::progress::{Population, RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::Settings;
 use sealpost_site::rules::rollouts::share::{Salt, position};
@@ -97,7 +99,8 @@ impl World {
         };
         // What every computer runs at the beginning.
         for package in packages {
-            let kind = if package.starts_with("sig") { PackageKind::Signatures } else { PackageKind::Program };
+            let kind =
+                if package.starts_with("sig") { PackageKind::Signatures } else { PackageKind::Program };
             world.release(package, kind, Some("everyone-now"));
         }
         for number in 0..fleet.computers {
@@ -114,7 +117,8 @@ impl World {
         let hours = if server { Hours::Always } else { Hours::Office(zone) };
         // A tenth are off for a week or two.
         let from = dice.below(25 * 24 * 60) as i64;
-        let away = if dice.happens(100) { (from, from + (5 + dice.below(10) as i64) * 24 * 60) } else { (0, 0) };
+        let away =
+            if dice.happens(100) { (from, from + (5 + dice.below(10) as i64) * 24 * 60) } else { (0, 0) };
         let cadence = if server { fleet.cadence.0 } else { fleet.cadence.1 };
         let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
@@ -237,7 +241,9 @@ impl World {
         let of_package = |one: &&sealpost_site::rules::rollouts::progress::Rollout| {
             one.release.package.as_str() == package && one.state == state
         };
-        let Some(number) = self.site.rollouts.iter().rev().find(of_package).map(|one| one.number) else { return };
+        let Some(number) = self.site.rollouts.iter().rev().find(of_package).map(|one| one.number) else {
+            return;
+        };
         self.steer_rollout(number, what);
     }
 
@@ -251,8 +257,12 @@ impl World {
             rollout: Some(rollout),
             plan: Arc::clone(&self.site.plan),
         };
-        let command =
-            SteerRollout { actor: Actor::Server, number, what: what.clone(), comment: "simulated".to_owned() };
+        let command = SteerRollout {
+            actor: Actor::Server,
+            number,
+            what: what.clone(),
+            comment: "simulated".to_owned(),
+        };
         let decision = command.decide(facts, &self.site.context());
         decision.answer.unwrap();
         for (_, change) in &decision.changes {
@@ -269,7 +279,8 @@ impl World {
             return;
         }
         let (bad, ordinary, site) = (&self.bad, self.fails_per_mille, &self.site);
-        let fails = |dice: &mut Dice, manifest| dice.happens(if bad.contains(&manifest) { 700 } else { ordinary });
+        let fails =
+            |dice: &mut Dice, manifest| dice.happens(if bad.contains(&manifest) { 700 } else { ordinary });
         let began = computer.works(now, at, fails, |manifest| site.package(manifest));
         for told in &began {
             self.checks.began(told, computer, &self.site, &self.bad);
@@ -334,9 +345,9 @@ impl World {
         let completed = completed.filter(|one| packages.contains(&one.release.package)).take(10);
         let mut numbers: Vec<u64> = completed.map(|one| one.number).chain(live.iter().copied()).collect();
         numbers.sort_unstable();
-        let watched = live.iter().map(|number| {
-            (*number, self.site.now.duration_since(self.site.rollout(*number).started_at))
-        });
+        let watched = live
+            .iter()
+            .map(|number| (*number, self.site.now.duration_since(self.site.rollout(*number).started_at)));
         let command =
             AdvanceRollouts { now: self.site.now, elapsed, populations, watched: watched.collect() };
         let facts = AdvancingFacts {
@@ -350,7 +361,8 @@ impl World {
         for (_, change) in &decision.changes {
             if let Change::DeliveriesChanged { computers, .. } = change {
                 for of in computers {
-                    let number = self.under_way.iter().find(|one| self.computers[**one as usize].id == of.client_id);
+                    let number =
+                        self.under_way.iter().find(|one| self.computers[**one as usize].id == of.client_id);
                     let number = *number.unwrap();
                     self.site.deliver(&mut self.computers[number as usize], &of.step);
                     self.under_way.remove(&number);
