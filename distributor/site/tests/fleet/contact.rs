@@ -291,7 +291,7 @@ fn request(
     let mut highest = HighestOrders::new();
     let orders = [("lease", client.lease_order), ("assignment", client.assignment_order)];
     for (of, order) in orders {
-        order.map(|order| highest.insert(Word::new(of).unwrap(), order));
+        highest.extend(order.map(|order| (Word::new(of).unwrap(), order)));
     }
     Contact {
         client_id: computer.id.clone(),

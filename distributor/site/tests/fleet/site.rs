@@ -241,6 +241,18 @@ impl Site {
         let rollouts = self.rollouts.iter().filter(holds).cloned().collect();
         let (version, settings) = (self.plan.version + 1, self.plan.settings.clone());
         self.plan = Arc::new(Plan { version, settings, rollouts, ..Plan::default() });
+        // Counts of what has ended are asked for by nobody.
+        let rollouts = &self.rollouts;
+        self.counts.retain(|(number, _), _| {
+            let state = rollouts[*number as usize - 1].state;
+            state.is_live() || matches!(state, RolloutState::Halted | RolloutState::Completed)
+        });
+        let approved = &self.approved;
+        self.counts.retain(|(number, _), _| {
+            let rollout = &rollouts[*number as usize - 1];
+            rollout.state != RolloutState::Completed
+                || approved.iter().any(|known| known.manifest == rollout.manifest)
+        });
     }
 
     /// What became of a rollout on one computer, as a store would keep it.

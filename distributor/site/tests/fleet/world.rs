@@ -266,7 +266,7 @@ impl World {
         let decision = command.decide(facts, &self.site.context());
         decision.answer.unwrap();
         for (_, change) in &decision.changes {
-            self.checks.change(change, &self.site, &self.computers, self.now);
+            self.checks.change(change, &self.site, &self.computers);
             self.site.apply(change);
         }
     }
@@ -280,7 +280,7 @@ impl World {
         }
         let (bad, ordinary, site) = (&self.bad, self.fails_per_mille, &self.site);
         let fails =
-            |dice: &mut Dice, manifest| dice.happens(if bad.contains(&manifest) { 700 } else { ordinary });
+            |dice: &mut Dice, manifest| dice.happens(if bad.contains(&manifest) { 1000 } else { ordinary });
         let began = computer.works(now, at, fails, |manifest| site.package(manifest));
         for told in &began {
             self.checks.began(told, computer, &self.site, &self.bad);
@@ -369,7 +369,7 @@ impl World {
                 }
                 continue;
             }
-            self.checks.change(change, &self.site, &self.computers, self.now);
+            self.checks.change(change, &self.site, &self.computers);
             self.site.apply(change);
         }
         let advanced = decision.answer.unwrap();

@@ -75,8 +75,7 @@ fn a_setting_of_each_kind_is_set_and_its_removal_brings_the_default_back() {
 fn names_and_values_that_are_none_of_their_kind_change_nothing_and_are_named() {
     for (kind, name) in EVERYTHING {
         let mut settings = Settings::default();
-        for value in [json!(null), json!(7), json!("no such thing"), json!([]), json!({ "unknown_field": 1 })]
-        {
+        for value in [json!(null), json!(7), json!("no such thing"), json!({ "unknown_field": 1 })] {
             let error = set(&mut settings, kind, name, value.clone()).unwrap_err();
             assert!(error.starts_with(&format!("{kind} {name}: ")), "{value}: {error}");
         }
