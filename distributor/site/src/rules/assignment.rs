@@ -527,7 +527,7 @@ impl Told<'_> {
             deadline: times.deadline,
             start: if times.by_person { Start::ByPerson } else { Start::Automatic },
             postpone: times.postpone.map(|(times, until)| Postpone { times, until }),
-            urgency: times.urgency.clone().unwrap_or(Urgency::Normal),
+            urgency: times.urgency.unwrap_or(Urgency::Normal),
             ring: self.place.map(|place| place.ring_name().to_owned()),
             ..install
         }

@@ -147,16 +147,15 @@ pub(super) fn waits_there(
     let begun = view
         .last_report
         .is_some_and(|report| report.manifest == told.release.manifest && report.attempt >= told.attempt);
-    if let Some(postponed) = view.postponed.filter(|put_off| put_off.manifest == told.release.manifest) {
-        if postponed.until > now {
-            let who = match postponed.by {
-                PostponedBy::Person => "a person there put it off",
-                _ => "the product there was not ready for it, and is asked again",
-            };
-            let at = postponed.until;
-            let verb = if postponed.by == PostponedBy::Person { "until" } else { "at" };
-            return Some((format!("{who} {verb} {at}"), ChangesWhen::Rollout));
-        }
+    let put_off = view.postponed.filter(|put_off| put_off.manifest == told.release.manifest);
+    if let Some(postponed) = put_off.filter(|put_off| put_off.until > now) {
+        let who = match postponed.by {
+            PostponedBy::Person => "a person there put it off",
+            _ => "the product there was not ready for it, and is asked again",
+        };
+        let at = postponed.until;
+        let verb = if postponed.by == PostponedBy::Person { "until" } else { "at" };
+        return Some((format!("{who} {verb} {at}"), ChangesWhen::Rollout));
     }
     if begun {
         return None;
