@@ -100,7 +100,7 @@ where
     C::Answer: Debug,
     dyn WriteStore: Read<C::Facts>,
 {
-    let mut first = None;
+    let mut first: Option<String> = None;
     for nth in 1..MOST_CALLS {
         for fault in Fault::ALL {
             let before = stored_head(faulty).await;
