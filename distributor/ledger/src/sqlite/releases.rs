@@ -286,5 +286,5 @@ fn supersede(
     to(ReleaseState::Approved, &supersession.restored)?;
     rollouts::superseded(connection, entry, &supersession.superseded)?;
     rollouts::restored(connection, entry, &supersession.restored)?;
-    rollouts::replan(connection, entry)
+    rollouts::replan_again(connection, entry)
 }

@@ -82,6 +82,12 @@ pub(super) fn replan(connection: &Connection, entry: &ActivityEntry) -> Result<(
     )
 }
 
+/// A consequence for what a plan may show. Before there is a rollout, a setting or a mandatory release, no plan shows anything,
+/// and a log of before these makes no row.
+pub(super) fn replan_again(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreError> {
+    execute(connection, "UPDATE plan SET version = ?1", [integer(entry.sequence)])
+}
+
 /// A plan shows mandatory and superseded releases as they are, besides those that its rollouts bring.
 pub(super) fn replan_if_shown(
     connection: &Connection,
@@ -91,7 +97,7 @@ pub(super) fn replan_if_shown(
     let shown = connection
         .prepare_cached("SELECT 1 FROM releases WHERE manifest = ?1 AND (mandatory = 1 OR state = ?2)")?
         .exists(params![manifest.to_string(), ReleaseState::Superseded.as_str()])?;
-    if shown { replan(connection, entry) } else { Ok(()) }
+    if shown { replan_again(connection, entry) } else { Ok(()) }
 }
 
 fn setting(connection: &Connection, change: &SettingChange) -> Result<(), StoreError> {
@@ -189,7 +195,7 @@ pub(super) fn ended(
     for number in numbers {
         state(connection, entry, u64::try_from(number).unwrap_or(0), ends, why)?;
     }
-    replan(connection, entry)
+    replan_again(connection, entry)
 }
 
 /// A newer release took the place of others: their rollouts that still ran end.

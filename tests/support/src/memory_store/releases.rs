@@ -41,7 +41,7 @@ impl State {
             Change::ReleaseChannelsChanged { manifest, channels, supersession } => {
                 self.with_release(manifest, |row| row.channels.clone_from(channels));
                 if self.is_in_plan(manifest) {
-                    self.replan(entry);
+                    self.replan_again(entry);
                 }
                 self.supersede(entry, supersession);
             }
@@ -92,7 +92,7 @@ impl State {
                     decide(row, entry, ReleaseState::Rejected, Some(reason), "")
                 });
                 if self.is_in_plan(manifest) {
-                    self.replan(entry);
+                    self.replan_again(entry);
                 }
             }
             Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
@@ -137,7 +137,7 @@ impl State {
                 });
                 self.rolling.rolling_out.remove(manifest);
                 if self.is_in_plan(manifest) {
-                    self.replan(entry);
+                    self.replan_again(entry);
                 }
             }
             Change::ReleaseRetried { manifest, computers, .. } => {
@@ -197,7 +197,7 @@ impl State {
             self.rollouts_restored(entry, manifest);
         }
         if !supersession.superseded.is_empty() || !supersession.restored.is_empty() {
-            self.replan(entry);
+            self.replan_again(entry);
         }
     }
 }

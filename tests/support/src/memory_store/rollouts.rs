@@ -128,6 +128,13 @@ impl State {
         self.rolling.version = entry.sequence;
     }
 
+    /// A consequence for what a plan may show, once there is one.
+    pub(super) fn replan_again(&mut self, entry: &ActivityEntry) {
+        if self.rolling.version > 0 {
+            self.rolling.version = entry.sequence;
+        }
+    }
+
     fn with_ring(&mut self, rollout: u64, ring: u32, change: impl FnOnce(&mut KeptRing)) {
         let kept = self.rolling.rollouts.get_mut(&rollout);
         if let Some(ring) = kept.and_then(|kept| kept.rings.get_mut(ring as usize)) {
@@ -186,7 +193,7 @@ impl State {
     ) {
         use RolloutState::{Completed, Halted, Paused, Running, Superseded};
         self.end(entry, manifest, &[Running, Paused, Halted, Completed, Superseded], ends, why);
-        self.replan(entry);
+        self.replan_again(entry);
     }
 
     /// A newer release took the place of this one: its rollouts that still ran end.

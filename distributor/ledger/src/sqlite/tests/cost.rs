@@ -154,7 +154,11 @@ impl Server {
         ledger.execute(world.at(3), staged).await.unwrap();
         ledger.execute(world.at(4), world.approve(release)).await.unwrap();
         let log = file.folder.path().join("ledger.db-wal");
-        Self { world, ledger, trace, reads, log, release, _file: file }
+        let server = Self { world, ledger, trace, reads, log, release, _file: file };
+        // The plan was changed by the approval, and is read by the first contact after it.
+        let mut first = server.enrolled("first").await;
+        server.contact(&mut first, 9).await;
+        server
     }
 
     async fn enrolled(&self, name: &str) -> Computer {
@@ -223,7 +227,7 @@ const QUIET: [&str; 7] = [
 ];
 
 /// A first contact that brings a lease and an assignment.
-const FIRST: [&str; 19] = [
+const FIRST: [&str; 23] = [
     "BEGIN IMMEDIATE",
     "SELECT server",
     // Its reservation in the log: once for each computer and seat.
@@ -238,6 +242,11 @@ const FIRST: [&str; 19] = [
     "UPDATE clients",
     "DELETE assigned",
     "INSERT assigned",
+    // The rollout of the release, and its counts.
+    "UPDATE deliveries",
+    "INSERT deliveries",
+    "UPDATE rings",
+    "UPDATE rings",
     // What was sent, and what the computer said of itself.
     "INSERT sent",
     "INSERT sent",
@@ -289,7 +298,7 @@ async fn the_head_that_a_computer_names_is_looked_up_once_and_then_remembered() 
 }
 
 #[tokio::test]
-async fn a_first_contact_with_a_lease_and_an_assignment_is_nineteen_statements() {
+async fn a_first_contact_with_a_lease_and_an_assignment_is_twenty_three_statements() {
     let server = Server::new().await;
     let mut computer = server.enrolled("pc-1").await;
     server.traced();

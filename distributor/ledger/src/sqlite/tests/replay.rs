@@ -237,8 +237,8 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
     assert!(!advance(72, 1).await.opened);
     computer.packages.push(installed(&row));
     contacts(world, ledger, computer, 400_022).await;
-    assert!(advance(1, 1).await.opened, "the second ring");
-    assert!(advance(1, 1).await.opened, "it is complete");
+    // The second ring has no computer: it is complete.
+    assert!(advance(1, 1).await.opened);
     contacts(world, ledger, computer, 400_023).await;
 }
 

@@ -113,6 +113,9 @@ pub(super) async fn a_contact_without_news_brings_nothing_and_logs_nothing(world
     let mut computer = world.enrolled(&ledger, "pc-1").await;
     world.contacts(&ledger, &mut computer, 10).await;
     computer.packages = vec![installed(&row)];
+    // That it runs what it was told, without a report of it, is logged once.
+    world.contacts(&ledger, &mut computer, 11).await;
+    assert_eq!(entries_of(&ledger, "deliveries_changed").await.len(), 1);
     let head = ledger.head().size;
     for number in 1..=3 {
         let quiet = world.contacts(&ledger, &mut computer, 10 + number * 4 * 3600).await;

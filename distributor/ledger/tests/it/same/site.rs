@@ -379,7 +379,7 @@ impl<'a> Site<'a> {
         let now = self.now();
         let known = (!self.staged.is_empty()).then(|| self.pick(self.staged.len()));
         let known = known.map(|at| self.staged[at].clone());
-        match (self.random.below(12), known) {
+        match (self.random.below(13), known) {
             (0, _) => self.settings(now).await,
             (1, _) => {
                 let mut names = || (0..3).map(|_| computer_name(&self.name())).collect::<Vec<_>>();
@@ -398,7 +398,12 @@ impl<'a> Site<'a> {
                 let mandatory = self.random.below(2) == 0;
                 let _ = self.pair.execute(now, StageRelease { mandatory, ..known }).await;
             }
+            (4, _) => {}
             (5..=7, _) => self.steers(now).await,
+            (8, Some(known)) => {
+                let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };
+                let _ = self.pair.execute(now, again).await;
+            }
             _ => self.advances(now).await,
         }
     }
@@ -444,14 +449,15 @@ impl<'a> Site<'a> {
 
     /// A rollout, if there is one; also one that has ended.
     async fn rollout(&mut self) -> Option<Rollout> {
-        let mut all = self.pair.query(Rollouts { before: None, open: false, limit: 20 }).await;
+        let open = self.random.below(3) > 0;
+        let mut all = self.pair.query(Rollouts { before: None, open, limit: 20 }).await;
         let at = (!all.is_empty()).then(|| self.pick(all.len()))?;
         Some(all.swap_remove(at))
     }
 
     async fn steers(&mut self, now: Timestamp) {
         let Some(rollout) = self.rollout().await else { return };
-        let what = match self.random.below(8) {
+        let what = match self.random.below(9) {
             0 | 1 => Steer::Pause,
             2 | 3 => Steer::Resume,
             4 | 5 => {

@@ -89,7 +89,7 @@ async fn an_edited_setting_or_count_is_found_and_what_cannot_be_read_is_refused_
     let ledger = site.bench.open();
     let found = ledger.check_itself(site.world.at(600_001)).await.unwrap();
     assert_eq!((found.differing, found.damage), (1, None));
-    assert_eq!(found.first.as_deref(), Some("settings block/all"));
+    assert_eq!(found.first.as_deref(), Some("settings block all"));
     // A block that cannot be read is no missing block: nobody gets what it may keep away.
     site.edit(
         "UPDATE settings SET value = '{\"of\":\"nobody knows\"}'; UPDATE plan SET version = version + 1",
@@ -101,7 +101,8 @@ async fn an_edited_setting_or_count_is_found_and_what_cannot_be_read_is_refused_
     assert_eq!(ledger.head().size, before);
     ledger.close().await.unwrap();
     // What the log alone makes is as it was decided.
-    let ledger = site.bench.rebuilt().open();
+    let rebuilt = site.bench.rebuilt();
+    let ledger = rebuilt.open();
     let plan = ledger.query(LoadPlan {}).await.unwrap();
     let package = plan.settings.blocks.values().next().and_then(|block| block.package.clone());
     assert_eq!(package.unwrap().as_str(), "acme-av");
