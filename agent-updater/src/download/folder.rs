@@ -34,8 +34,16 @@ impl ReleasesFolder {
     }
 
     fn open(&self, part: &str) -> Result<Option<SharedFolder>, TransportError> {
-        let opened = SharedFolder::open(&self.path).and_then(|folder| folder.folder(part));
+        let opened = self.open_releases().and_then(|folder| folder.folder(part));
         opened.map_err(|source| TransportError::File { location: self.location(part), source })
+    }
+
+    /// The folder of the releases lies in the shared one, so that it may be no link either.
+    fn open_releases(&self) -> io::Result<SharedFolder> {
+        let not_found = || io::Error::from(io::ErrorKind::NotFound);
+        let around = self.path.parent().ok_or_else(not_found)?;
+        let name = self.path.file_name().and_then(|name| name.to_str()).ok_or_else(not_found)?;
+        SharedFolder::open(around)?.folder(name)?.ok_or_else(not_found)
     }
 
     fn location(&self, name: &str) -> String {
