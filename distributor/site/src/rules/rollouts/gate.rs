@@ -182,7 +182,8 @@ pub fn admit<'p>(
         return Ok(Admitted::Free);
     };
     if let Some(told) = told_before(computer, rollout) {
-        return if rollout.state == RolloutState::Paused && told.state == DeliveryState::Told && !runs {
+        // Who has begun finishes. Whoever failed, was silent or lost it begins nothing anew.
+        return if rollout.state == RolloutState::Paused && told.state != DeliveryState::Begun && !runs {
             Err(Held::Paused { rollout: rollout.number })
         } else {
             Ok(Admitted::Told { rollout, ring: told.ring, told_at: told.told_at })
@@ -194,7 +195,9 @@ pub fn admit<'p>(
     if rollout.state == RolloutState::Paused {
         return Err(Held::Paused { rollout: rollout.number });
     }
-    let ring = ring_index(rollout, computer, plan);
+    // One that was told before and then something else stays in its ring: it counts there.
+    let dropped = computer.deliveries.iter().find(|told| told.rollout == rollout.number);
+    let ring = dropped.map_or_else(|| ring_index(rollout, computer, plan), |told| told.ring);
     wait_for_content(rollout, computer, plan, now)?;
     if rollout.state == RolloutState::Completed {
         return Ok(Admitted::Now { rollout, ring });
@@ -295,3 +298,6 @@ fn wait_for_content(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

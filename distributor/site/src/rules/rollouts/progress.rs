@@ -275,6 +275,12 @@ impl RingCounts {
         self.failed + self.silent
     }
 
+    /// Failures that can halt the rollout: what a person forgave counts as if it had not happened.
+    #[must_use]
+    pub const fn counting_failures(&self) -> u64 {
+        self.failures().saturating_sub(self.forgiven)
+    }
+
     /// Computers told in this hour.
     #[must_use]
     pub const fn told_in(&self, hour: i64) -> u64 {
@@ -476,9 +482,13 @@ fn passed(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<Op
     if left > SignedDuration::ZERO {
         return Err(Waiting::Soak { ring, left });
     }
-    let finished = counts.finished();
+    // What a person forgave says nothing of the release: only somebody who finished since does.
+    let finished = counts.succeeded + counts.counting_failures();
     let wanted = u64::from(plan.minimum_sample);
     let needed = members.map_or(wanted, |members| wanted.min(members.max(1)));
+    // No larger sample comes when nobody of the ring works on it or waits for it: the others went on to a newer release.
+    let to_come = population.map(|found| finished + counts.under_way() + found.waiting);
+    let needed = to_come.map_or(needed, |to_come| needed.min(to_come.max(1)));
     if finished < needed {
         if population.is_none() {
             return Err(Waiting::Survey);
@@ -493,8 +503,7 @@ fn passed(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<Op
 }
 
 fn meets_gate(plan: &Ring, counts: &RingCounts) -> bool {
-    // What a person forgave counts as if it had not happened.
-    let failed = counts.failures().saturating_sub(counts.forgiven);
+    let failed = counts.counting_failures();
     counts.succeeded * 100 >= (counts.succeeded + failed) * u64::from(plan.success_percent)
 }
 
@@ -504,7 +513,7 @@ fn past_threshold(rollout: &Rollout) -> Option<Step> {
     rings.filter(|(_, (_, progress))| progress.state != RingState::Waiting).find_map(
         |(ring, (plan, progress))| {
             let counts = &progress.counts;
-            let failed = counts.failures().saturating_sub(counts.forgiven);
+            let failed = counts.counting_failures();
             let finished = counts.succeeded + failed;
             let on_failure = rollout.strategy.on_failure();
             let halts = plan.errors.is_reached(failed, finished);

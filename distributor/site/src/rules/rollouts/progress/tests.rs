@@ -120,7 +120,9 @@ fn a_small_ring_needs_no_larger_sample_than_it_has_computers_and_an_empty_one_no
     assert_eq!(early(2, open(15, 2, 0)), opens(OpenReason::Passed));
     assert_eq!(early(0, open(0, 0, 0)), opens(OpenReason::Empty));
     let sample = Waiting::Sample { ring: 1, finished: 1, needed: 2, heard_of: Some(2) };
-    assert_eq!(early(2, open(15, 1, 0)), Err(sample));
+    let mut works_on_it = open(15, 1, 0);
+    works_on_it.counts.told = 1;
+    assert_eq!(early(2, works_on_it), Err(sample));
     // A ring whose computers are all off is not empty: it waits, and says for whom.
     let off = next([open(15, 0, 0), waiting(), waiting()], [of(1, 0), of(9, 9), of(9, 9)]);
     assert_eq!(off, Err(Waiting::Sample { ring: 0, finished: 0, needed: 1, heard_of: Some(0) }));
@@ -216,4 +218,34 @@ fn a_person_opens_the_next_ring_whatever_it_waits_for() {
     assert_eq!(asked, Ok(Step::OpenRing { ring: 1, below: None, why: OpenReason::Asked }));
     let last = rollout([open(0, 0, 0), open(0, 0, 0), open(0, 0, 0)]);
     assert_eq!(open_next(&last, &facts), Err(Waiting::Person), "there is no further ring");
+}
+
+#[test]
+fn a_sample_that_cannot_grow_is_enough_when_somebody_is_in_it() {
+    let early = |progress, waiting| {
+        let ring = Population { waiting, ..of(5, 5) };
+        next([open(15, 1, 0), progress, self::waiting()], [of(1, 1), ring, of(9, 9)])
+    };
+    let opens = Step::OpenRing { ring: 2, below: None, why: OpenReason::Passed };
+    // The other four went on to a newer release.
+    assert_eq!(early(open(15, 1, 0), 0), Ok(opens.clone()));
+    assert_eq!(early(open(15, 2, 0), 0), Ok(opens));
+    let sample = |finished, needed| Err(Waiting::Sample { ring: 1, finished, needed, heard_of: Some(5) });
+    assert_eq!(early(open(15, 0, 0), 0), sample(0, 1), "nobody says that it works");
+    assert_eq!(early(open(15, 1, 0), 1), sample(1, 2), "one still waits for it");
+    let mut works_on_it = open(15, 1, 0);
+    works_on_it.counts.begun = 4;
+    assert_eq!(early(works_on_it, 0), sample(1, 3));
+}
+
+#[test]
+fn failures_that_a_person_forgave_are_no_sample() {
+    let mut canary = open(15, 0, 1);
+    canary.counts.forgiven = 1;
+    let all = [of(1, 1), of(10, 10), of(90, 90)];
+    let sample = Waiting::Sample { ring: 0, finished: 0, needed: 1, heard_of: Some(1) };
+    assert_eq!(next([canary.clone(), waiting(), waiting()], all), Err(sample), "nobody says that it works");
+    canary.counts.succeeded = 1;
+    let opens = Step::OpenRing { ring: 1, below: None, why: OpenReason::Passed };
+    assert_eq!(next([canary, waiting(), waiting()], all), Ok(opens));
 }
