@@ -306,3 +306,6 @@ impl Schedule {
         until.map_or(SignedDuration::ZERO, |until| until.duration_since(told_at).max(SignedDuration::ZERO))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -469,3 +469,6 @@ fn put<K: Ord, T: DeserializeOwned>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
