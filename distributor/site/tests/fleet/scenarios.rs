@@ -132,6 +132,10 @@ fn ends_well(world: &World, now: i64) {
             let why = match (&choice.held, told.map(|told| told.state)) {
                 (Some(held), _) => held.code(),
                 (None, Some(DeliveryState::Failed)) => "failed",
+                // Its assignment says when it begins.
+                (None, Some(DeliveryState::Told)) if computer.work.iter().any(|work| work.begins > now) => {
+                    "window"
+                }
                 (None, Some(DeliveryState::Told)) => "told",
                 // Its ring opened after it was there the last time.
                 (None, None) if opened_since(world, newest.rollout, computer.last) => "away",
@@ -152,10 +156,10 @@ fn ends_well(world: &World, now: i64) {
     }
     let all = world.computers.len() as u32;
     let told: u32 = ["told", "away"].iter().filter_map(|why| behind.get(why)).sum();
-    // Who waits for a window or was on for some minutes only.
-    assert!(told * 50 <= all, "seed {}: {behind:?} of {all}", world.seed);
+    // Some are off whenever their window is open, and catch up later.
+    assert!(told * 20 <= all, "seed {}: {behind:?} of {all}", world.seed);
     assert!(
-        behind.keys().all(|why| ["failed", "told", "away"].contains(why)),
+        behind.keys().all(|why| ["failed", "told", "away", "window"].contains(why)),
         "seed {}: {behind:?}",
         world.seed
     );
@@ -170,17 +174,17 @@ fn opened_since(world: &World, rollout: Option<u64>, last: Option<i64>) -> bool 
     }
 }
 
-fn goes_through_a_month(seed: u64, computers: u32, every: i64) {
+fn goes_through_a_month(seed: u64, computers: u32, cadence: (i64, i64), every: i64) {
     let fleet = Fleet {
         computers,
         servers_per_mille: 50,
-        cadence: (6 * HOUR, 8 * HOUR),
-        whole_contacts: 200.min(computers),
+        cadence,
+        whole_contacts: 200.min(computers / 8),
         fails_per_mille: 2,
     };
     let mut world = World::new(seed, &fleet, site(computers), &["av", "sig", "tools"]);
-    world.run(44 * DAY, &month(every));
-    ends_well(&world, 44 * DAY);
+    world.run(40 * DAY, &month(every));
+    ends_well(&world, 40 * DAY);
     let checks = &mut world.checks;
     assert!(checks.full > 0, "seed {seed}: no cap was ever full");
     assert!(checks.in_window > 0 && checks.out_of_window > 0, "seed {seed}");
@@ -193,14 +197,20 @@ fn goes_through_a_month(seed: u64, computers: u32, every: i64) {
 }
 
 #[test]
+#[ignore = "takes minutes when it is not optimized: run it with --release"]
 fn fifty_thousand_computers_go_through_a_month_of_rollouts() {
-    goes_through_a_month(1, 50_000, 3 * DAY);
+    goes_through_a_month(1, 50_000, (12 * HOUR, DAY), 4 * DAY);
+}
+
+#[test]
+fn three_thousand_computers_that_come_once_a_day_go_through_a_month_of_rollouts() {
+    goes_through_a_month(1, 3_000, (12 * HOUR, DAY), 4 * DAY);
 }
 
 #[test]
 fn smaller_fleets_of_several_seeds_go_through_a_month_of_rollouts() {
     for seed in 2..4 {
-        goes_through_a_month(seed, 1_000, DAY);
+        goes_through_a_month(seed, 400, (6 * HOUR, 8 * HOUR), DAY);
     }
 }
 
@@ -213,7 +223,7 @@ fn hourly(days: i64) -> Vec<(i64, Event)> {
 fn hourly_revisions_of_signature_files_starve_nobody() {
     for seed in 11..13 {
         let fleet = Fleet {
-            computers: 400,
+            computers: 250,
             servers_per_mille: 300,
             cadence: (HOUR, 2 * HOUR),
             whole_contacts: 50,
