@@ -3,7 +3,7 @@
 //! Invariant: the counts of a ring are the number of its deliveries in each state, because both move together. `plan.version`
 //! rises with whatever a [`Plan`](sealpost_site::rules::rollouts::plan::Plan) is made of.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, StagedRollout};
@@ -14,7 +14,7 @@ use sealpost_site::rules::rollouts::settings::SettingChange;
 use sealpost_site::rules::rollouts::strategy::Strategy;
 
 use super::connection::execute;
-use super::values::{integer, json, micros};
+use super::values::{count, from_word, integer, json, micros};
 use crate::store::StoreError;
 
 /// Applies a change of settings or of a rollout.
@@ -279,7 +279,14 @@ pub(super) fn delivery(
     client_id: &ClientId,
     step: &DeliveryStep,
 ) -> Result<(), StoreError> {
-    let DeliveryStep { rollout, package, ring, before, after, attempt, silence_secs } = step;
+    let DeliveryStep { rollout, package, ring, after, attempt, silence_secs, .. } = step;
+    // What stands there and not what the step says: a computer that was told something else meanwhile counts once too.
+    let known: Option<(u32, DeliveryState)> = connection
+        .prepare_cached("SELECT ring, state FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
+        .query_row(params![client_id.as_str(), integer(*rollout)], |row| {
+            Ok((row.get(0)?, from_word(row, 1)?))
+        })
+        .optional()?;
     if *after == DeliveryState::Told {
         execute(
             connection,
@@ -311,7 +318,18 @@ pub(super) fn delivery(
             params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at)],
         )?;
     }
-    count(connection, *rollout, *ring, *before, *after)?;
+    match known {
+        Some((told_in, before)) => {
+            moved(connection, *rollout, told_in, before, Counted::Leaves)?;
+            let counts_in = if *after == DeliveryState::Told { *ring } else { told_in };
+            moved(connection, *rollout, counts_in, *after, Counted::Enters)?;
+        }
+        None if *after == DeliveryState::Told => {
+            moved(connection, *rollout, *ring, *after, Counted::Enters)?;
+        }
+        // Nobody told it.
+        None => {}
+    }
     if *after == DeliveryState::Told {
         execute(
             connection,
@@ -323,25 +341,28 @@ pub(super) fn delivery(
     Ok(())
 }
 
-fn count(
+/// Whether a computer leaves a state or enters it.
+#[derive(Clone, Copy)]
+enum Counted {
+    Leaves,
+    Enters,
+}
+
+fn moved(
     connection: &Connection,
     rollout: u64,
     ring: u32,
-    before: Option<DeliveryState>,
-    after: DeliveryState,
+    state: DeliveryState,
+    how: Counted,
 ) -> Result<(), StoreError> {
-    if let Some(before) = before {
-        let column = before.as_str();
-        execute(
-            connection,
-            &format!("UPDATE rings SET {column} = max({column} - 1, 0) WHERE rollout = ?1 AND ring = ?2"),
-            params![integer(rollout), ring],
-        )?;
-    }
-    let column = after.as_str();
+    let column = state.as_str();
+    let after = match how {
+        Counted::Leaves => format!("max({column} - 1, 0)"),
+        Counted::Enters => format!("{column} + 1"),
+    };
     execute(
         connection,
-        &format!("UPDATE rings SET {column} = {column} + 1 WHERE rollout = ?1 AND ring = ?2"),
+        &format!("UPDATE rings SET {column} = {after} WHERE rollout = ?1 AND ring = ?2"),
         params![integer(rollout), ring],
     )
 }
@@ -352,17 +373,16 @@ pub(super) fn forget(
     entry: &ActivityEntry,
     client_id: &ClientId,
 ) -> Result<(), StoreError> {
-    let under_way: Vec<(i64, u32, String)> = connection
+    let under_way: Vec<(u64, u32, DeliveryState)> = connection
         .prepare_cached(
-            "SELECT rollout, ring, state FROM deliveries WHERE client_id = ?1 AND current = 1 \
+            "SELECT rollout, ring, state FROM deliveries WHERE client_id = ?1 \
              AND state IN ('told', 'begun')",
         )?
-        .query_map([client_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map([client_id.as_str()], |row| Ok((count(row, 0)?, row.get(1)?, from_word(row, 2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (rollout, ring, state) in under_way {
-        let states = DeliveryState::ALL.into_iter();
-        let before = states.into_iter().find(|known| known.as_str() == state);
-        count(connection, u64::try_from(rollout).unwrap_or(0), ring, before, DeliveryState::Dropped)?;
+        moved(connection, rollout, ring, state, Counted::Leaves)?;
+        moved(connection, rollout, ring, DeliveryState::Dropped, Counted::Enters)?;
     }
     execute(
         connection,

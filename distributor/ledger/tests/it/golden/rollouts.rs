@@ -1,5 +1,6 @@
 //! The changes of the golden log that came with rollouts.
 
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::{Actor, Change, DeliveryOf, DeliveryStep, StagedRollout};
 use sealpost_site::rules::release::Supersession;
@@ -107,7 +108,7 @@ pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
             order: order(sequence),
             expires_at: world.at(40),
             metadata_as_of: world.at(0),
-            packages: Vec::new(),
+            packages: vec![PackageAssignment::install(release(71), manifest(71), 71, 2)],
             deliveries,
         };
         (of(&name, 3), change)

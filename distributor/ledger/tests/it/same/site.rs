@@ -132,9 +132,14 @@ impl<'a> Site<'a> {
         let now = self.now();
         self.pair.execute(now, self.world.pulled(1)).await.unwrap();
         let (make, used, revoke, operate) = token_commands("alice");
+        // Each at a time of its own, because one that takes long moves license time.
+        let now = self.now();
         self.pair.execute(now, make).await.unwrap();
+        let now = self.now();
         self.pair.execute(now, used).await.unwrap();
+        let now = self.now();
         self.pair.execute(now, revoke).await.unwrap();
+        let now = self.now();
         self.pair.execute(now, operate).await.unwrap();
     }
 
@@ -153,7 +158,9 @@ impl<'a> Site<'a> {
             let _ = self.pair.execute(now, self.world.asks_to_confirm(asked)).await;
         }
         grant.request_id = self.world.asks_to_confirm(asked).request_id.into();
+        let now = self.now();
         let _ = self.pair.execute(now, self.world.accept_grant(grant)).await;
+        let now = self.now();
         match self.random.below(10) {
             0 | 1 => {
                 let request_id = RequestId::from_random([u8::try_from(self.random.below(250)).unwrap(); 16]);
@@ -205,9 +212,11 @@ impl<'a> Site<'a> {
         }
         let mut computer = self.world.computer(&name).with_setup(self.setups);
         if self.random.below(4) > 0 {
+            let now = self.now();
             let _ = self.pair.execute(now, computer.issue_setup()).await;
         }
         for _ in 0..1 + self.random.below(2) {
+            let now = self.now();
             if let Ok(outcome) = self.pair.execute(now, self.world.enroll(&computer)).await {
                 computer.enrolled(&outcome);
                 self.known.clients.insert(outcome.enrolled.client_id);
@@ -293,6 +302,7 @@ impl<'a> Site<'a> {
         let mut answer = self.pair.execute(now, sent.clone()).await;
         if computer.lease.is_some() && answer.as_ref().is_err_and(knows_less) {
             let shown = self.world.answer_shown(&computer, self.era());
+            let now = self.now();
             answer = self.pair.execute(now, shown).await;
         }
         if let Ok(outcome) = answer {

@@ -36,7 +36,7 @@ fn a_file_that_is_no_ledger_or_another_version_is_refused_and_none_is_overwritte
     }
     for version in [1, 2] {
         for error in set_version(version) {
-            assert!(matches!(error, OpenError::Older { known: 5, .. }), "{error:?}");
+            assert!(matches!(error, OpenError::Older { known: 6, .. }), "{error:?}");
         }
     }
     let other = bench.folder.path().join("other.db");
