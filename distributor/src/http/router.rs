@@ -85,6 +85,17 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::RevokeToken => bind(endpoint, admin::tokens::revoke),
         Endpoint::NoteBackup => bind(endpoint, admin::storage::backup),
         Endpoint::ExportLog => bind(endpoint, admin::log_export::export),
+        Endpoint::ListRollouts => bind(endpoint, admin::rollouts::list),
+        Endpoint::ShowRollout => bind(endpoint, admin::rollouts::show),
+        Endpoint::ReportRollout => bind(endpoint, admin::rollouts::report),
+        Endpoint::SteerRollout => bind(endpoint, admin::rollouts::steer),
+        Endpoint::ShowSettings => bind(endpoint, admin::settings::show),
+        Endpoint::ChangeSettings => bind(endpoint, admin::settings::change),
+        Endpoint::PlanSettings => bind(endpoint, admin::settings::plan),
+        Endpoint::ApplySettings => bind(endpoint, admin::settings::apply),
+        Endpoint::ListGroups => bind(endpoint, admin::groups::list),
+        Endpoint::ListMembers => bind(endpoint, admin::groups::members),
+        Endpoint::ChangeMembers => bind(endpoint, admin::groups::change),
     }
 }
 
